@@ -1,0 +1,70 @@
+/**
+ * Token ids, one at a time, to pieces of text that never cut a character.
+ *
+ * In: one id a call. Out: the text that is certain so far; joined, the pieces are decode(ids).
+ *
+ * @module
+ */
+
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Options of {@linkcode StreamingDecoder}. */
+export interface StreamingDecoderOptions {
+  /**
+   * Whether to leave out special tokens, such as `<|im_end|>`; `<think>` stays.
+   * @default {false}
+   */
+  readonly skipSpecialTokens?: boolean;
+}
+
+/**
+ * Decodes ids as they come. A token may end inside a character; its bytes wait for the next one, and
+ * become U+FFFD at {@linkcode StreamingDecoder.flush} or before an added token.
+ *
+ * @example
+ * ```ts
+ * import { byteTokenizerFiles, createTokenizer, StreamingDecoder } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const tokenizer = createTokenizer(byteTokenizerFiles());
+ * const decoder = new StreamingDecoder(tokenizer);
+ * const pieces = Array.from(tokenizer.encode("né"), (id) => decoder.push(id));
+ * assert.deepEqual([...pieces, decoder.flush()], ["n", "", "é", ""]);
+ * ```
+ */
+export class StreamingDecoder {
+  readonly #tokenizer: Tokenizer;
+  readonly #skipSpecialTokens: boolean;
+  // ignoreBOM: U+FEFF is text here, not a mark to drop.
+  readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+  #atStart = true;
+
+  /** A decoder at the start of a text. */
+  constructor(tokenizer: Tokenizer, options: StreamingDecoderOptions = {}) {
+    const { skipSpecialTokens = false } = options;
+    this.#tokenizer = tokenizer;
+    this.#skipSpecialTokens = skipSpecialTokens;
+  }
+
+  /** Takes one id and gives the text it completes, often none. */
+  push(id: number): string {
+    if (!this.#tokenizer.isAdded(id)) {
+      let bytes = this.#tokenizer.tokenBytes(id);
+      if (bytes.length === 0) return "";
+      if (this.#atStart && this.#tokenizer.dropsFirstBlank && bytes[0] === 0x20) {
+        bytes = bytes.subarray(1);
+      }
+      this.#atStart = false;
+      return this.#utf8.decode(bytes, { stream: true });
+    }
+    if (this.#skipSpecialTokens && this.#tokenizer.isSpecial(id)) return "";
+    this.#atStart = false;
+    return this.#utf8.decode() + (this.#tokenizer.idToToken(id) ?? "");
+  }
+
+  /** Ends the text: gives what waits, and starts anew. */
+  flush(): string {
+    this.#atStart = true;
+    return this.#utf8.decode();
+  }
+}

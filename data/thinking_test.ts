@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { splitThinking } from "./thinking.ts";
+
+const cases: [string, string, string, string][] = [
+  ["reads Qwen3's spacing", "<think>\nt\n</think>\n\na", "t", "a"],
+  ["reads the medical data's spacing", "<think>t</think> \n a", "t", "a"],
+  ["reads tags without spacing", "<think>t</think>a", "t", "a"],
+  ["accepts blank space before the tag", " \r\n<think> t </think>\r\na ", "t", "a "],
+  ["accepts empty thinking", "<think>\n\n</think>\n\na", "", "a"],
+  ["takes unclosed thinking as thinking", "<think>\nt", "t", ""],
+  ["takes a lone opening tag as nothing", "<think>", "", ""],
+  ["accepts thinking that the prompt opened", "t\n</think>\n\na", "t", "a"],
+  ["leaves a reply without tags as it is", "\n  a\n", "", "\n  a\n"],
+  [
+    "leaves tags that a reply mentions",
+    "Use <think> and </think>.",
+    "",
+    "Use <think> and </think>.",
+  ],
+  ["ends thinking at the first closing tag", "<think>t</think>a</think>b", "t", "a</think>b"],
+  ["keeps line breaks inside", "<think>t\n\nu</think>\na\n\nb", "t\n\nu", "a\n\nb"],
+  ["keeps a Chinese paragraph's indent", "<think>\u3000t</think>\n\u3000a", "\u3000t", "\u3000a"],
+  ["accepts the empty reply", "", "", ""],
+];
+
+for (const [name, text, think, answer] of cases) {
+  Deno.test(`splitThinking() ${name}`, () => {
+    assert.deepEqual(splitThinking(text), { think, answer });
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * A graph compiled for a device, that knows its own symbolic shapes. In: a `Graph`. Out: bindings
+ * whose shape inputs are filled from the symbols.
+ */
+
+import { evaluateShape, type Symbols } from "../graph/dim.ts";
+import type { Graph } from "../graph/ir.ts";
+import { writeOnnx } from "../graph/onnx_writer.ts";
+import { cpu, type Device } from "../ort/device.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import { Binding, Session, type TensorMap } from "../ort/session.ts";
+import { Tensor } from "../ort/tensor.ts";
+
+/** A compiled graph. */
+export class CompiledGraph implements Disposable {
+  readonly graph: Graph;
+  readonly #runtime: Runtime;
+  readonly #session: Session;
+
+  constructor(runtime: Runtime, graph: Graph, device: Device = cpu) {
+    this.graph = graph;
+    this.#runtime = runtime;
+    this.#session = new Session(runtime, writeOnnx(graph), { name: graph.name, device });
+  }
+
+  /**
+   * A binding with the tensors that stay the same from run to run, such as a layer's weights.
+   * Outputs that the graph writes in place may be left out: they go to their input's memory.
+   */
+  bind(tensors: TensorMap): Binding {
+    const binding = new Binding(this.#session);
+    this.bindMore(binding, tensors);
+    return binding;
+  }
+
+  /** Binds tensors by the names of inputs and outputs; a later one replaces an earlier one. */
+  bindMore(binding: Binding, tensors: TensorMap, symbols?: Symbols): void {
+    for (const { name } of this.graph.inputs) {
+      if (tensors[name]) binding.input(name, tensors[name]);
+    }
+    for (const { name } of this.graph.outputs) {
+      const tensor = tensors[name] ?? tensors[this.graph.aliases.get(name) ?? ""];
+      if (tensor) binding.output(name, tensor);
+    }
+    if (!symbols) return;
+    for (const [name, shape] of this.graph.shapeInputs) {
+      const sizes = BigInt64Array.from(evaluateShape(shape, symbols), BigInt);
+      using tensor = Tensor.from(this.#runtime, "int64", [sizes.length], sizes);
+      binding.input(name, tensor);
+    }
+  }
+
+  /**
+   * Binds, runs once and releases.
+   *
+   * @throws {Error} naming all inputs and outputs that were given no tensor
+   */
+  run(tensors: TensorMap, symbols: Symbols = {}): void {
+    const missing = [...this.graph.inputs, ...this.graph.outputs].map((value) => value.name).filter(
+      (name) =>
+        !tensors[name] && !this.graph.shapeInputs.has(name) &&
+        !tensors[this.graph.aliases.get(name) ?? ""],
+    );
+    if (missing.length > 0) {
+      throw new Error(`Cannot run graph ${this.graph.name}: no tensor for ${missing.join(", ")}`);
+    }
+    using binding = new Binding(this.#session);
+    this.bindMore(binding, tensors, symbols);
+    binding.run();
+  }
+
+  [Symbol.dispose](): void {
+    this.#session[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Float32 tensors of a model in one flat allocation: parameters, and in the same layout their
+ * gradients and moments. In: specs. Out: a tensor a name, a flat view that optimizers chunk, and a
+ * `TensorSource` for writers.
+ */
+
+import type { Runtime } from "../ort/runtime.ts";
+import { cpu, type Device } from "../ort/device.ts";
+import { Tensor } from "../ort/tensor.ts";
+import { elementCount } from "../tensor/dtype.ts";
+import { checkTensorRange, missingTensorError } from "../tensor/tensor_errors.ts";
+import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
+import type { ParameterSpec } from "../model/parameters.ts";
+
+// Floats in a cache line: each tensor starts on one.
+const ALIGNMENT = 16;
+const FLOAT_BYTES = 4;
+
+/** Where each tensor lies in a flat float32 allocation. */
+export interface ParameterLayout {
+  readonly specs: readonly ParameterSpec[];
+  /** First element of each tensor, by name. */
+  readonly offsets: ReadonlyMap<string, number>;
+  /** Elements that weight decay applies to: they come first. */
+  readonly decaying: number;
+  /** Elements in all, gaps between tensors included. */
+  readonly length: number;
+}
+
+/** Lays tensors out: those that decay first, so that an optimizer sees two runs of elements. */
+export function layoutParameters(specs: readonly ParameterSpec[]): ParameterLayout {
+  const offsets = new Map<string, number>();
+  let length = 0;
+  let decaying = 0;
+  for (const decays of [true, false]) {
+    for (const spec of specs) {
+      if (spec.decays !== decays) continue;
+      offsets.set(spec.name, length);
+      length += Math.ceil(elementCount(spec.shape) / ALIGNMENT) * ALIGNMENT;
+    }
+    if (decays) decaying = length;
+  }
+  return { specs, offsets, decaying, length };
+}
+
+/** One flat allocation and the tensors in it. */
+export class ParameterStore implements TensorSource, Disposable {
+  readonly layout: ParameterLayout;
+  /** All elements, [layout.length]. */
+  readonly flat: Tensor;
+  readonly #tensors = new Map<string, Tensor>();
+
+  constructor(runtime: Runtime, layout: ParameterLayout, device: Device = cpu) {
+    this.layout = layout;
+    this.flat = Tensor.allocate(runtime, "float32", [layout.length], device);
+    const elements = this.flat.float32();
+    for (const { name, shape } of layout.specs) {
+      const offset = layout.offsets.get(name)!;
+      const end = offset + elementCount(shape);
+      // The gaps take part in flat arithmetic, so they must not hold what was in memory before.
+      elements.fill(0, end, Math.min(end + ALIGNMENT, nextStart(end)));
+      this.#tensors.set(name, this.flat.view(offset * FLOAT_BYTES, shape));
+    }
+  }
+
+  /** The tensor of a parameter. */
+  tensor(name: string): Tensor {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) throw missingTensorError(name, [...this.#tensors.keys()], "the model");
+    return tensor;
+  }
+
+  names(): readonly string[] {
+    return this.layout.specs.map((spec) => spec.name);
+  }
+
+  info(name: string): TensorInfo {
+    const { dtype, shape } = this.tensor(name);
+    return { dtype, shape };
+  }
+
+  // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
+  async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
+    const tensor = this.tensor(name);
+    checkTensorRange(name, tensor.byteLength, into, offset);
+    into.set(tensor.bytes().subarray(offset, offset + into.byteLength));
+  }
+
+  [Symbol.dispose](): void {
+    for (const tensor of this.#tensors.values()) tensor[Symbol.dispose]();
+    this.flat[Symbol.dispose]();
+  }
+}
+
+function nextStart(end: number): number {
+  return Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+}

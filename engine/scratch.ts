@@ -1,0 +1,49 @@
+/**
+ * Buffers that are reused from run to run and only ever grow: hidden states, gradients of
+ * activations. In: a name and a shape. Out: a tensor over the start of that name's buffer.
+ */
+
+import type { Runtime } from "../ort/runtime.ts";
+import { Tensor } from "../ort/tensor.ts";
+import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
+
+/** Named buffers. */
+export class Scratch implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #buffers = new Map<string, { buffer: Tensor; view?: Tensor }>();
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /** A tensor of this shape in the buffer; the previous tensor of that name becomes invalid. */
+  tensor(name: string, dtype: DType, shape: readonly number[]): Tensor {
+    const bytes = Math.max(1, elementCount(shape)) * byteWidth(dtype);
+    let entry = this.#buffers.get(name);
+    if (entry?.view && entry.view.dtype === dtype && entry.view.shape.join() === shape.join()) {
+      return entry.view;
+    }
+    entry?.view?.[Symbol.dispose]();
+    if (!entry || entry.buffer.byteLength < bytes) {
+      entry?.buffer[Symbol.dispose]();
+      entry = { buffer: Tensor.allocate(this.#runtime, "uint8", [bytes]) };
+      this.#buffers.set(name, entry);
+    }
+    return entry.view = entry.buffer.view(0, shape, dtype);
+  }
+
+  /** The same, filled from host data. */
+  write(name: string, dtype: DType, shape: readonly number[], data: ArrayBufferView): Tensor {
+    const tensor = this.tensor(name, dtype, shape);
+    tensor.write(data);
+    return tensor;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { buffer, view } of this.#buffers.values()) {
+      view?.[Symbol.dispose]();
+      buffer[Symbol.dispose]();
+    }
+    this.#buffers.clear();
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * A training step's arithmetic, block by block. In: a batch, weights, and a store that gradients
+ * are added to. Out: cross-entropy a token. Activations stay in device buffers; of each block only
+ * the input is kept, and the backward graph recomputes the rest.
+ */
+
+import {
+  accumulatorName,
+  blockBackwardGraph,
+  blockForwardGraph,
+  embedGraph,
+  gradientName,
+  headGraph,
+  headLogitsGraph,
+  headLossGraph,
+} from "../model/training_graphs.ts";
+import type { ModelConfig } from "../model/config.ts";
+import {
+  blockParameters,
+  EMBEDDING,
+  FINAL_NORM,
+  headName,
+  layerName,
+} from "../model/parameters.ts";
+import { ropeTables } from "../model/rope.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import type { Binding, TensorMap } from "../ort/session.ts";
+import type { Tensor } from "../ort/tensor.ts";
+import type { LabelledGrid, TokenGrid } from "./batch.ts";
+import { CompiledGraph } from "./compiled_graph.ts";
+import { Pacer } from "./pacer.ts";
+import type { ParameterStore } from "./parameter_store.ts";
+import { Scratch } from "./scratch.ts";
+
+/** How a {@linkcode TrainingEngine} works. */
+export interface TrainingEngineOptions {
+  /** Supervised tokens whose logits are held at once. @default 256 */
+  readonly headChunk?: number;
+}
+
+/** Cross-entropy of the supervised tokens of a batch. */
+export interface TokenLosses {
+  /** Index of each supervised token in the batch's grid. */
+  readonly tokens: Int32Array;
+  /** Its cross-entropy in nats. */
+  readonly losses: Float32Array;
+}
+
+/** Options of {@linkcode TrainingEngine.forwardBackward}. */
+export interface ForwardBackwardOptions {
+  /** Factor on the summed loss: one over the supervised tokens of the whole update. */
+  readonly scale: number;
+  /** Writes gradients afresh instead of adding to them: the update's first batch. */
+  readonly first: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** A compiled graph with one binding a layer, the layer's weights bound once. */
+interface LayerBindings {
+  readonly graph: CompiledGraph;
+  readonly bindings: readonly Binding[];
+}
+
+/** Runs forward and backward passes of one model. */
+export class TrainingEngine implements Disposable {
+  readonly config: ModelConfig;
+  readonly #runtime: Runtime;
+  readonly #weights: ParameterStore;
+  readonly #gradients: ParameterStore | undefined;
+  readonly #headChunk: number;
+  readonly #graphs = new Map<string, CompiledGraph>();
+  readonly #layers = new Map<string, LayerBindings>();
+  readonly #scratch: Scratch;
+  readonly #pacer = new Pacer();
+  #tablePositions = 0;
+
+  /** @param gradients where gradients go; without it the engine only evaluates */
+  constructor(
+    runtime: Runtime,
+    config: ModelConfig,
+    weights: ParameterStore,
+    gradients?: ParameterStore,
+    { headChunk = 256 }: TrainingEngineOptions = {},
+  ) {
+    this.#runtime = runtime;
+    this.config = config;
+    this.#weights = weights;
+    this.#gradients = gradients;
+    this.#headChunk = headChunk;
+    this.#scratch = new Scratch(runtime);
+  }
+
+  #graph(name: string, make: () => ReturnType<typeof embedGraph>): CompiledGraph {
+    let graph = this.#graphs.get(name);
+    if (!graph) this.#graphs.set(name, graph = new CompiledGraph(this.#runtime, make()));
+    return graph;
+  }
+
+  #layer(name: string, make: () => ReturnType<typeof embedGraph>): LayerBindings {
+    let layer = this.#layers.get(name);
+    if (!layer) {
+      const graph = this.#graph(name, make);
+      const bindings = Array.from(
+        { length: this.config.layers },
+        (_, index) => graph.bind(this.#layerTensors(index)),
+      );
+      this.#layers.set(name, layer = { graph, bindings });
+    }
+    return layer;
+  }
+
+  #layerTensors(layer: number): TensorMap {
+    const tensors: Record<string, Tensor> = {};
+    for (const { name } of blockParameters(this.config)) {
+      tensors[name] = this.#weights.tensor(layerName(layer, name));
+      const gradient = this.#gradients?.tensor(layerName(layer, name));
+      if (gradient) tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
+    }
+    return tensors;
+  }
+
+  /** Runs the blocks; keeps each block's input, and answers what they all share. */
+  async #forward(grid: TokenGrid, signal?: AbortSignal): Promise<TensorMap> {
+    const { rows, length } = grid;
+    const { layers } = this.config;
+    const shared = this.#embed(grid);
+    const { graph, bindings } = this.#layer("forward", () => blockForwardGraph(this.config));
+    for (let layer = 0; layer < layers; layer++) {
+      await this.#pacer.turn(signal);
+      graph.bindMore(bindings[layer], {
+        ...shared,
+        x: this.#hidden(layer, grid),
+        y: this.#hidden(layer + 1, grid),
+      }, { rows, length });
+      bindings[layer].run();
+    }
+    return shared;
+  }
+
+  #hidden(layer: number, { rows, length }: TokenGrid): Tensor {
+    const shape = [rows * length, this.config.hiddenSize];
+    return this.#scratch.tensor(`hidden.${layer}`, "float32", shape);
+  }
+
+  #embed(grid: TokenGrid): TensorMap {
+    const { rows, length } = grid;
+    const scratch = this.#scratch;
+    const columns = Int32Array.from({ length }, (_, i) => i);
+    const mask = scratch.tensor("mask", "float32", [rows, 1, 1, length, length]);
+    this.#graph("embed", () => embedGraph(this.config)).run({
+      [EMBEDDING]: this.#weights.tensor(EMBEDDING),
+      input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
+      segment_ids: scratch.write("segment_ids", "int32", [rows, length], grid.segmentIds),
+      columns: scratch.write("columns", "int32", [length], columns),
+      x: this.#hidden(0, grid),
+      mask,
+    }, { rows, length });
+    const positions = scratch.write("positions", "int64", [rows, length], grid.positionIds);
+    return { mask, position_ids: positions, ...this.#ropeTables(length) };
+  }
+
+  #ropeTables(length: number): TensorMap {
+    const half = this.config.headDim / 2;
+    const grow = length > this.#tablePositions;
+    if (grow) this.#tablePositions = length;
+    const shape = [this.#tablePositions, half];
+    const tables = {
+      cos: this.#scratch.tensor("cos", "float32", shape),
+      sin: this.#scratch.tensor("sin", "float32", shape),
+    };
+    if (grow) {
+      const { cos, sin } = ropeTables(this.config, length);
+      tables.cos.write(cos);
+      tables.sin.write(sin);
+    }
+    return tables;
+  }
+
+  /** Supervised tokens, a chunk at a time: their indices and targets as tensors. */
+  *#chunks(
+    batch: LabelledGrid,
+    tokens: Int32Array,
+  ): Generator<{ start: number; n: number; tensors: TensorMap }> {
+    for (let start = 0; start < tokens.length; start += this.#headChunk) {
+      const chunk = tokens.subarray(start, start + this.#headChunk);
+      const n = chunk.length;
+      const ids = BigInt64Array.from(chunk, BigInt);
+      const targets = BigInt64Array.from(chunk, (token) => BigInt(batch.targets[token]));
+      yield {
+        start,
+        n,
+        tensors: {
+          x: this.#hidden(this.config.layers, batch),
+          token_ids: this.#scratch.write("token_ids", "int64", [n, 1], ids),
+          targets: this.#scratch.write("targets", "int64", [n, 1], targets),
+          [FINAL_NORM]: this.#weights.tensor(FINAL_NORM),
+          lm_head: this.#weights.tensor(headName(this.config)),
+          loss: this.#scratch.tensor("loss", "float32", [n, 1]),
+        },
+      };
+    }
+  }
+
+  /** Logits of chosen tokens of the grid, [tokens, vocab], in memory reused by the next call. */
+  async logits(grid: TokenGrid, tokens: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
+    await this.#forward(grid, signal);
+    const n = tokens.length;
+    const logits = this.#scratch.tensor("logits", "float32", [n, this.config.vocabSize]);
+    this.#graph("head_logits", () => headLogitsGraph(this.config)).run({
+      x: this.#hidden(this.config.layers, grid),
+      token_ids: this.#scratch.write("token_ids", "int64", [n, 1], BigInt64Array.from(tokens, BigInt)),
+      [FINAL_NORM]: this.#weights.tensor(FINAL_NORM),
+      lm_head: this.#weights.tensor(headName(this.config)),
+      logits,
+    }, { n, tokens: grid.rows * grid.length });
+    return logits.float32();
+  }
+
+  /** Cross-entropy of each supervised token, without gradients. */
+  async evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
+    const tokens = supervisedTokens(batch);
+    const losses = new Float32Array(tokens.length);
+    await this.#forward(batch, signal);
+    const graph = this.#graph("head_loss", () => headLossGraph(this.config));
+    for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
+      await this.#pacer.turn(signal);
+      graph.run(tensors, { n, tokens: batch.rows * batch.length });
+      losses.set(tensors.loss.float32(), start);
+    }
+    return { tokens, losses };
+  }
+
+  /**
+   * Cross-entropy of each supervised token; adds the gradients of `scale · Σ loss` to the store.
+   *
+   * @throws the signal's reason, between two graphs, when it is aborted: gradients are incomplete
+   */
+  async forwardBackward(
+    batch: LabelledGrid,
+    { scale, first, signal }: ForwardBackwardOptions,
+  ): Promise<TokenLosses> {
+    const gradients = this.#gradients;
+    if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
+    const tokens = supervisedTokens(batch);
+    const losses = new Float32Array(tokens.length);
+    if (tokens.length === 0) return { tokens, losses };
+    const shared = await this.#forward(batch, signal);
+    const shape = [batch.rows * batch.length, this.config.hiddenSize];
+    let dy = this.#scratch.tensor("gradient.0", "float32", shape);
+    let dx = this.#scratch.tensor("gradient.1", "float32", shape);
+    dy.float32().fill(0);
+
+    const head = gradients.tensor(headName(this.config));
+    for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
+      await this.#pacer.turn(signal);
+      const fresh = first && start === 0;
+      const graph = this.#graph(
+        fresh ? "head_first" : "head",
+        () => headGraph(this.config, { accumulate: !fresh }),
+      );
+      graph.run({
+        ...tensors,
+        scale: this.#scratch.write("scale", "float32", [], Float32Array.of(scale)),
+        dx_before: dy,
+        dx: dy,
+        [accumulatorName("lm_head")]: head,
+        [gradientName("lm_head")]: head,
+        [accumulatorName(FINAL_NORM)]: gradients.tensor(FINAL_NORM),
+        [gradientName(FINAL_NORM)]: gradients.tensor(FINAL_NORM),
+      }, { n, tokens: shape[0] });
+      losses.set(tensors.loss.float32(), start);
+    }
+
+    const { graph, bindings } = this.#layer(
+      first ? "backward_first" : "backward",
+      () => blockBackwardGraph(this.config, { accumulate: !first }),
+    );
+    const { rows, length } = batch;
+    for (let layer = this.config.layers - 1; layer >= 0; layer--) {
+      await this.#pacer.turn(signal);
+      graph.bindMore(bindings[layer], { ...shared, x: this.#hidden(layer, batch), dy, dx }, {
+        rows,
+        length,
+      });
+      bindings[layer].run();
+      [dy, dx] = [dx, dy];
+    }
+    this.#embeddingBackward(batch, dy, first && !this.config.tiedEmbeddings);
+    return { tokens, losses };
+  }
+
+  /** Adds each token's gradient to its row of the embedding's. */
+  #embeddingBackward(batch: LabelledGrid, dx: Tensor, fresh: boolean): void {
+    const { hiddenSize } = this.config;
+    const table = this.#gradients!.tensor(EMBEDDING).float32();
+    const rows = dx.float32();
+    if (fresh) table.fill(0);
+    for (let token = 0; token < batch.inputIds.length; token++) {
+      if (batch.segmentIds[token] === 0) continue;
+      const to = Number(batch.inputIds[token]) * hiddenSize;
+      const from = token * hiddenSize;
+      for (let i = 0; i < hiddenSize; i++) table[to + i] += rows[from + i];
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const { bindings } of this.#layers.values()) {
+      for (const binding of bindings) binding[Symbol.dispose]();
+    }
+    for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
+    this.#scratch[Symbol.dispose]();
+  }
+}
+
+function supervisedTokens({ targets }: LabelledGrid): Int32Array {
+  let count = 0;
+  const tokens = new Int32Array(targets.length);
+  for (let i = 0; i < targets.length; i++) if (targets[i] >= 0) tokens[count++] = i;
+  return tokens.subarray(0, count);
+}

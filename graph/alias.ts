@@ -1,0 +1,64 @@
+/**
+ * The alias rule: an output may share an input's memory only where nothing can read the input
+ * after, or while, it is overwritten. ONNX Runtime runs nodes in an order of its own and knows
+ * nothing of the sharing, so the order in which nodes were emitted proves nothing; what does is
+ * that every other reader of the input is an ancestor of the writer, and that the writer itself
+ * reads the input in a way that survives being overwritten (element by element, or as Gemm's C).
+ */
+
+import type { Graph, Node, Value } from "./ir.ts";
+
+const ELEMENTWISE = new Set(["Add", "Sub", "Mul", "Div", "Sqrt", "Softmax"]);
+
+/** Whether the writer may read `input` while its output is that very memory. */
+function survivesOverwrite(writer: Node, input: Value): boolean {
+  return writer.inputs.every((read, position) => {
+    if (read !== input) return true;
+    if (ELEMENTWISE.has(writer.op)) return true;
+    // Copies its data to the output first (nothing to do when they are one memory), then writes.
+    if (writer.op === "ScatterND" || writer.op === "ScatterElements") return position === 0;
+    if (writer.op === "SimplifiedLayerNormalization") return position === 0;
+    return writer.op === "Gemm" && position === 2;
+  });
+}
+
+/**
+ * Checks every alias of a graph.
+ *
+ * @throws {Error} naming the output, the input and the reader that could see overwritten memory
+ */
+export function assertAliases(graph: Graph): void {
+  const producers = new Map<Value, Node>();
+  for (const node of graph.nodes) for (const output of node.outputs) producers.set(output, node);
+  for (const [outputName, inputName] of graph.aliases) {
+    const input = graph.inputs.find((value) => value.name === inputName);
+    const output = graph.outputs.find((value) => value.name === outputName);
+    if (!input || !output) continue; // pruned: nothing is shared
+    const writer = producers.get(output);
+    if (!writer) throw new Error(`Cannot alias ${outputName}: it is not computed in the graph`);
+    const ancestors = ancestorsOf(writer, producers);
+    for (const node of graph.nodes) {
+      if (!node.inputs.includes(input) || ancestors.has(node)) continue;
+      if (node === writer && survivesOverwrite(node, input)) continue;
+      throw new Error(
+        `Cannot write ${outputName} in place of ${inputName} in graph ${graph.name}: ` +
+          `${node.op} (${node.outputs[0].name}) may read it after it was overwritten; ` +
+          "use a buffer of its own",
+      );
+    }
+  }
+}
+
+function ancestorsOf(node: Node, producers: ReadonlyMap<Value, Node>): Set<Node> {
+  const ancestors = new Set<Node>();
+  const pending = [node];
+  while (pending.length > 0) {
+    for (const input of pending.pop()!.inputs) {
+      const producer = input && producers.get(input);
+      if (!producer || ancestors.has(producer)) continue;
+      ancestors.add(producer);
+      pending.push(producer);
+    }
+  }
+  return ancestors;
+}

@@ -1,0 +1,169 @@
+/**
+ * Builds a graph node by node. In: names, dtypes and symbolic shapes. Out: `GraphBuilder.build`, a
+ * pruned and alias-checked `Graph`. The typed operations are in `ops.ts`.
+ */
+
+import { byteWidth, type DType } from "../tensor/dtype.ts";
+import { assertAliases } from "./alias.ts";
+import { product, sameShape, type Shape } from "./dim.ts";
+import type { Attribute, Constant, Graph, Node, Value } from "./ir.ts";
+
+/** Collects the nodes of one graph. */
+export class GraphBuilder {
+  readonly name: string;
+  readonly #inputs: Value[] = [];
+  readonly #outputs: Value[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #constants: Constant[] = [];
+  readonly #aliases = new Map<string, string>();
+  readonly #shapeInputs = new Map<string, Shape>();
+  readonly #names = new Set<string>();
+  readonly #sharedConstants = new Map<string, Value>();
+  readonly #renamed = new Map<Value, Value>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** The nodes so far, in order. */
+  get nodes(): readonly Node[] {
+    return this.#nodes;
+  }
+
+  /** Declares a graph input. */
+  input(name: string, dtype: DType, shape: Shape): Value {
+    const value = this.#value(name, dtype, shape);
+    this.#inputs.push(value);
+    return value;
+  }
+
+  /**
+   * Declares a graph output under its own name.
+   *
+   * @param inPlaceOf an input whose memory the output is to be written into
+   */
+  output(name: string, value: Value, { inPlaceOf }: { inPlaceOf?: Value } = {}): void {
+    const output = this.#value(name, value.dtype, value.shape);
+    const producer = this.#nodes.findIndex((node) => node.outputs.includes(value));
+    // A value that nothing else reads is simply renamed: no copy, and a writer that can be aliased.
+    if (producer < 0 || this.#isRead(value)) {
+      this.#nodes.push({
+        op: "Identity",
+        domain: "",
+        inputs: [value],
+        outputs: [output],
+        attributes: {},
+      });
+    } else {
+      const node = this.#nodes[producer];
+      this.#nodes[producer] = {
+        ...node,
+        outputs: node.outputs.map((each) => each === value ? output : each),
+      };
+      this.#renamed.set(value, output);
+    }
+    this.#outputs.push(output);
+    if (inPlaceOf) {
+      if (!sameShape(inPlaceOf.shape, value.shape) || inPlaceOf.dtype !== value.dtype) {
+        throw new RangeError(
+          `Cannot write ${name} in place of ${inPlaceOf.name}: shapes [${value.shape}] and ` +
+            `[${inPlaceOf.shape}]`,
+        );
+      }
+      this.#aliases.set(name, inPlaceOf.name);
+    }
+  }
+
+  #isRead(value: Value): boolean {
+    return this.#nodes.some((node) => node.inputs.includes(value)) || this.#outputs.includes(value);
+  }
+
+  /** Adds a node; most callers want the typed functions of `ops.ts`. */
+  node(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    outputs: readonly { readonly dtype: DType; readonly shape: Shape }[],
+    { domain = "", attributes = {}, name = op }: {
+      domain?: Node["domain"];
+      attributes?: Readonly<Record<string, Attribute>>;
+      name?: string;
+    } = {},
+  ): Value[] {
+    const values = outputs.map(({ dtype, shape }) =>
+      this.#value(`${name}_${this.#nodes.length}`, dtype, shape)
+    );
+    const current = inputs.map((input) => input && (this.#renamed.get(input) ?? input));
+    this.#nodes.push({ op, domain, inputs: current, outputs: values, attributes });
+    return values;
+  }
+
+  /** A float32 constant of shape [] (a scalar) or [n]. Equal ones are one. */
+  float32(data: number | readonly number[]): Value {
+    const values = Float32Array.from(typeof data === "number" ? [data] : data);
+    return this.#constant("float32", typeof data === "number" ? [] : [values.length], values);
+  }
+
+  /** An int64 constant of shape [n]. Equal ones are one. */
+  int64(data: readonly (number | bigint)[]): Value {
+    return this.#constant("int64", [data.length], BigInt64Array.from(data, BigInt));
+  }
+
+  #constant(dtype: DType, shape: Shape, data: Float32Array | BigInt64Array): Value {
+    const key = `${dtype}[${shape}]=${data.join()}`;
+    const known = this.#sharedConstants.get(key);
+    if (known) return known;
+    const value = this.#value(`const_${this.#constants.length}`, dtype, shape);
+    const bytes = new Uint8Array(data.length * byteWidth(dtype));
+    bytes.set(new Uint8Array(data.buffer));
+    this.#constants.push({ value, data: bytes });
+    this.#sharedConstants.set(key, value);
+    return value;
+  }
+
+  /** An int64 value holding a target shape: a constant if at most one size is symbolic. */
+  shape(shape: Shape): Value {
+    const symbolic = shape.filter((dim) => typeof dim === "string").length;
+    if (symbolic <= 1) return this.int64(shape.map((dim) => typeof dim === "string" ? -1 : dim));
+    const name = `shape:${shape.join(",")}`;
+    const known = this.#inputs.find((input) => input.name === name);
+    if (known) return known;
+    this.#shapeInputs.set(name, shape);
+    return this.input(name, "int64", [shape.length]);
+  }
+
+  #value(name: string, dtype: DType, shape: Shape): Value {
+    let unique = name;
+    for (let i = 1; this.#names.has(unique); i++) unique = `${name}.${i}`;
+    this.#names.add(unique);
+    return { name: unique, dtype, shape: shape.map((dim) => product(dim)) };
+  }
+
+  /**
+   * The finished graph: nodes, inputs and constants that no output needs are dropped, since ONNX
+   * Runtime runs dead nodes too.
+   *
+   * @throws {Error} where an output written in place would be seen by a later reader of its input
+   */
+  build(): Graph {
+    const needed = new Set<Value>(this.#outputs);
+    const nodes: Node[] = [];
+    for (const node of this.#nodes.toReversed()) {
+      if (!node.outputs.some((output) => needed.has(output))) continue;
+      nodes.push(node);
+      for (const input of node.inputs) if (input) needed.add(input);
+    }
+    const inputs = this.#inputs.filter((input) => needed.has(input));
+    const names = new Set(inputs.map((input) => input.name));
+    const graph: Graph = {
+      name: this.name,
+      inputs,
+      outputs: this.#outputs,
+      nodes: nodes.reverse(),
+      constants: this.#constants.filter((constant) => needed.has(constant.value)),
+      aliases: this.#aliases,
+      shapeInputs: new Map([...this.#shapeInputs].filter(([name]) => names.has(name))),
+    };
+    assertAliases(graph);
+    return graph;
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Gradient rules, one an operation. A rule gets the node and the gradients of its outputs, and
+ * gives each input that needs one a gradient of its own. The gradient already gathered from other
+ * readers of that input comes along as `partial`, so a Gemm takes it as its C and no Add is needed.
+ */
+
+import type { GraphBuilder } from "./builder.ts";
+import { sameShape } from "./dim.ts";
+import type { Node, Value } from "./ir.ts";
+import { add, gemm, matmul, mul, reduceSum, reshape, rope, sigmoid, sub, transpose } from "./ops.ts";
+
+/** What a rule works with. */
+export interface RuleContext {
+  readonly b: GraphBuilder;
+  readonly node: Node;
+  /** Gradient of the node's first output. */
+  readonly dy: Value;
+  /**
+   * Gives input number `i` its gradient, if it needs one. `make` gets what other readers have
+   * given so far and answers the new total.
+   */
+  give(i: number, make: (partial: Value | undefined) => Value): void;
+}
+
+type Rule = (context: RuleContext) => void;
+
+function plus(b: GraphBuilder, partial: Value | undefined, value: Value): Value {
+  return partial ? add(b, partial, value) : value;
+}
+
+function expectFullShape(node: Node, input: Value): void {
+  if (sameShape(input.shape, node.outputs[0].shape)) return;
+  throw new Error(
+    `Cannot differentiate ${node.op} (${node.outputs[0].name}): no gradient rule for its ` +
+      `broadcast input ${input.name} [${input.shape}]`,
+  );
+}
+
+const addRule: Rule = ({ b, node, dy, give }) => {
+  for (const i of [0, 1]) {
+    give(i, (partial) => {
+      expectFullShape(node, node.inputs[i]!);
+      return plus(b, partial, dy);
+    });
+  }
+};
+
+const mulRule: Rule = ({ b, node, dy, give }) => {
+  for (const i of [0, 1]) {
+    give(i, (partial) => {
+      expectFullShape(node, node.inputs[i]!);
+      return plus(b, partial, mul(b, dy, node.inputs[1 - i]!));
+    });
+  }
+};
+
+/** y = x·Wᵀ + c: dx = dy·W, dW = dyᵀ·x, dc = dy (summed over rows for a bias). */
+const gemmRule: Rule = ({ b, node, dy, give }) => {
+  const [x, weight, c] = node.inputs;
+  if (node.attributes.transA !== 0n || node.attributes.transB !== 1n) {
+    throw new Error("Cannot differentiate Gemm: no gradient rule but for x·Wᵀ");
+  }
+  give(0, (partial) => gemm(b, dy, weight!, { c: partial }));
+  give(1, (partial) => gemm(b, dy, x!, { transA: true, c: partial }));
+  if (!c) return;
+  give(
+    2,
+    (partial) =>
+      plus(b, partial, c.shape.length === 1 ? reduceSum(b, dy, 0, { keepDims: false }) : dy),
+  );
+};
+
+/** y = alpha·op(a)·op(b), each operand as it stands or transposed. */
+const matmulRule: Rule = ({ b, node, dy, give }) => {
+  const [left, right] = node.inputs as [Value, Value];
+  const [transA, transB] = [node.attributes.transA === 1n, node.attributes.transB === 1n];
+  const alpha = node.attributes.alpha as number;
+  give(0, (partial) =>
+    plus(
+      b,
+      partial,
+      transA
+        ? matmul(b, right, dy, { transA: transB, transB: true, alpha })
+        : matmul(b, dy, right, { transB: !transB, alpha }),
+    ));
+  give(1, (partial) =>
+    plus(
+      b,
+      partial,
+      transB
+        ? matmul(b, dy, left, { transA: true, transB: transA, alpha })
+        : matmul(b, left, dy, { transA: !transA, alpha }),
+    ));
+};
+
+const reshapeRule: Rule = ({ b, node, dy, give }) => {
+  give(0, (partial) => plus(b, partial, reshape(b, dy, node.inputs[0]!.shape)));
+};
+
+const transposeRule: Rule = ({ b, node, dy, give }) => {
+  const perm = (node.attributes.perm as readonly bigint[]).map(Number);
+  const inverse = perm.map((_, i) => perm.indexOf(i));
+  give(0, (partial) => plus(b, partial, transpose(b, dy, inverse)));
+};
+
+/**
+ * y = x̂·w with x̂ = x·r, r = 1/√(mean x² + ε): dw = Σ dy·x̂, and
+ * dx = r·(dy·w − x̂·mean(dy·w·x̂)).
+ */
+const rmsNormRule: Rule = ({ b, node, dy, give }) => {
+  const [x, weight] = node.inputs as [Value, Value];
+  const invStd = node.outputs[1];
+  const width = x.shape.at(-1)!;
+  if (typeof width !== "number") {
+    throw new Error(`Cannot differentiate RMSNorm of ${x.name}: its width ${width} is not fixed`);
+  }
+  const normalized = mul(b, x, invStd);
+  const dyNormalized = mul(b, dy, normalized);
+  give(1, (partial) => {
+    const rows = reshape(b, dyNormalized, [productOfLeading(x), width]);
+    return plus(b, partial, reduceSum(b, rows, 0, { keepDims: false }));
+  });
+  give(0, (partial) => {
+    const sum = reduceSum(b, mul(b, dyNormalized, weight), -1);
+    const mean = mul(b, sum, b.float32(1 / width));
+    const centred = sub(b, mul(b, dy, weight), mul(b, normalized, mean));
+    return plus(b, partial, mul(b, centred, invStd));
+  });
+};
+
+function productOfLeading(x: Value): Value["shape"][number] {
+  if (x.shape.length === 2) return x.shape[0];
+  throw new Error(`Cannot differentiate RMSNorm of ${x.name}: expected [rows, width]`);
+}
+
+/** A rotation: its transpose is the rotation the other way, the same op with −sin. */
+const ropeRule: Rule = ({ b, node, dy, give }) => {
+  const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
+  give(0, (partial) =>
+    plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float32(-1)))));
+};
+
+/** h = x·s with s = sigmoid(x): dh/dx = s + h − h·s. */
+const siluRule: Rule = ({ b, node, dy, give }) => {
+  if (node.attributes.alpha !== 1) {
+    throw new Error("Cannot differentiate QuickGelu: no gradient rule but for alpha 1");
+  }
+  give(0, (partial) => {
+    const s = sigmoid(b, node.inputs[0]!);
+    const h = node.outputs[0];
+    return plus(b, partial, mul(b, dy, sub(b, add(b, s, h), mul(b, h, s))));
+  });
+};
+
+/** p = softmax(x): dx = p·(dp − Σ dp·p). */
+const softmaxRule: Rule = ({ b, node, dy, give }) => {
+  const p = node.outputs[0];
+  give(
+    0,
+    (partial) =>
+      plus(b, partial, mul(b, p, sub(b, dy, reduceSum(b, mul(b, dy, p), -1)))),
+  );
+};
+
+/** The rules by operation name. */
+export const gradientRules: Readonly<Record<string, Rule>> = {
+  Add: addRule,
+  FusedMatMul: matmulRule,
+  Gemm: gemmRule,
+  Mul: mulRule,
+  QuickGelu: siluRule,
+  Reshape: reshapeRule,
+  RotaryEmbedding: ropeRule,
+  SimplifiedLayerNormalization: rmsNormRule,
+  Softmax: softmaxRule,
+  Transpose: transposeRule,
+};

@@ -1,0 +1,110 @@
+/**
+ * Writes a graph as an ONNX model. In: a `Graph`. Out: the bytes of a ModelProto, with field
+ * numbers from https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
+ */
+
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { DType } from "../tensor/dtype.ts";
+import { type Attribute, type Graph, IR_VERSION, type Node, OPSET, type Value } from "./ir.ts";
+
+// TensorProto.DataType
+const DATA_TYPES: Readonly<Partial<Record<DType, number>>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  bfloat16: 16,
+};
+
+type Write = (writer: BinaryWriter) => void;
+
+function message(writer: BinaryWriter, field: number, write: Write): void {
+  writer.tag(field, WireType.LengthDelimited).fork();
+  write(writer);
+  writer.join();
+}
+
+function text(writer: BinaryWriter, field: number, value: string): void {
+  writer.tag(field, WireType.LengthDelimited).string(value);
+}
+
+function integer(writer: BinaryWriter, field: number, value: number | bigint): void {
+  writer.tag(field, WireType.Varint).int64(value);
+}
+
+function writeAttribute(writer: BinaryWriter, name: string, value: Attribute): void {
+  text(writer, 1, name);
+  if (typeof value === "bigint") {
+    integer(writer, 3, value);
+    integer(writer, 20, 2); // INT
+  } else if (typeof value === "number") {
+    writer.tag(2, WireType.Bit32).float(value);
+    integer(writer, 20, 1); // FLOAT
+  } else if (typeof value === "string") {
+    text(writer, 4, value);
+    integer(writer, 20, 3); // STRING
+  } else {
+    for (const each of value) integer(writer, 8, each);
+    integer(writer, 20, 7); // INTS
+  }
+}
+
+function writeNode(writer: BinaryWriter, node: Node): void {
+  for (const input of node.inputs) text(writer, 1, input?.name ?? "");
+  for (const output of node.outputs) text(writer, 2, output.name);
+  text(writer, 3, node.outputs[0].name);
+  text(writer, 4, node.op);
+  for (const [name, value] of Object.entries(node.attributes)) {
+    message(writer, 5, (writer) => writeAttribute(writer, name, value));
+  }
+  if (node.domain) text(writer, 7, node.domain);
+}
+
+function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): void {
+  text(writer, 1, name);
+  message(writer, 2, (writer) =>
+    message(writer, 1, (writer) => {
+      integer(writer, 1, DATA_TYPES[dtype]!);
+      message(writer, 2, (writer) => {
+        for (const dim of shape) {
+          message(writer, 1, (writer) => {
+            if (typeof dim === "number") integer(writer, 1, dim);
+            else text(writer, 2, dim);
+          });
+        }
+      });
+    }));
+}
+
+/** A graph as the bytes of an .onnx file. */
+export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer> {
+  const writer = new BinaryWriter();
+  integer(writer, 1, IR_VERSION);
+  text(writer, 2, "ortune");
+  message(writer, 7, (writer) => {
+    for (const node of graph.nodes) message(writer, 1, (writer) => writeNode(writer, node));
+    text(writer, 2, graph.name);
+    for (const { value, data } of graph.constants) {
+      message(writer, 5, (writer) => {
+        for (const dim of value.shape) integer(writer, 1, dim as number);
+        integer(writer, 2, DATA_TYPES[value.dtype]!);
+        text(writer, 8, value.name);
+        writer.tag(9, WireType.LengthDelimited).bytes(data);
+      });
+    }
+    for (const input of graph.inputs) message(writer, 11, (w) => writeValueInfo(w, input));
+    for (const output of graph.outputs) message(writer, 12, (w) => writeValueInfo(w, output));
+  });
+  for (const [domain, version] of [["", OPSET], ["com.microsoft", 1]] as const) {
+    message(writer, 8, (writer) => {
+      if (domain) text(writer, 1, domain);
+      integer(writer, 2, version);
+    });
+  }
+  return writer.finish();
+}

@@ -1,0 +1,274 @@
+/**
+ * The operations graphs are made of, each with its shape rule. All take the builder first and
+ * values after it; shapes in the comments use the field's letters (N tokens, K in, M out).
+ */
+
+import type { DType } from "../tensor/dtype.ts";
+import type { GraphBuilder } from "./builder.ts";
+import { broadcast, type Dim, product, type Shape } from "./dim.ts";
+import type { Value } from "./ir.ts";
+
+const MICROSOFT = "com.microsoft";
+
+function expectRank(op: string, value: Value, rank: number): void {
+  if (value.shape.length === rank) return;
+  throw new RangeError(`Cannot apply ${op} to ${value.name}: expected ${rank} dimensions, got [${value.shape}]`);
+}
+
+function expectEqual(op: string, a: Dim, b: Dim, left: Value, right: Value): void {
+  if (a === b) return;
+  throw new RangeError(
+    `Cannot apply ${op} to ${left.name} [${left.shape}] and ${right.name} [${right.shape}]: ` +
+      `${a} against ${b}`,
+  );
+}
+
+/** General matrix product `op(a)·op(b) + c`: a and b of rank 2, c of shape [N, M] or [M]. */
+export function gemm(
+  b: GraphBuilder,
+  left: Value,
+  right: Value,
+  { transA = false, transB = false, c }: { transA?: boolean; transB?: boolean; c?: Value } = {},
+): Value {
+  expectRank("Gemm", left, 2);
+  expectRank("Gemm", right, 2);
+  const [rows, inner] = transA ? left.shape.toReversed() : left.shape;
+  const [innerRight, columns] = transB ? right.shape.toReversed() : right.shape;
+  expectEqual("Gemm", inner, innerRight, left, right);
+  return b.node("Gemm", c ? [left, right, c] : [left, right], [
+    { dtype: left.dtype, shape: [rows, columns] },
+  ], { attributes: { transA: BigInt(transA), transB: BigInt(transB) } })[0];
+}
+
+/** A linear layer: x [N, K], weight [M, K], bias [M] or addend [N, M] → [N, M]. */
+export function linear(b: GraphBuilder, x: Value, weight: Value, addend?: Value): Value {
+  return gemm(b, x, weight, { transB: true, c: addend });
+}
+
+/** Batched matrix product over the last two dimensions, times alpha; leading ones must agree. */
+export function matmul(
+  b: GraphBuilder,
+  left: Value,
+  right: Value,
+  { transA = false, transB = false, alpha = 1 }: {
+    transA?: boolean;
+    transB?: boolean;
+    alpha?: number;
+  } = {},
+): Value {
+  const lead = left.shape.slice(0, -2);
+  for (let i = 0; i < lead.length; i++) {
+    expectEqual("FusedMatMul", lead[i], right.shape[i], left, right);
+  }
+  const [rows, inner] = transA ? left.shape.slice(-2).reverse() : left.shape.slice(-2);
+  const [innerRight, columns] = transB ? right.shape.slice(-2).reverse() : right.shape.slice(-2);
+  expectEqual("FusedMatMul", inner, innerRight, left, right);
+  return b.node("FusedMatMul", [left, right], [
+    { dtype: left.dtype, shape: [...lead, rows, columns] },
+  ], {
+    domain: MICROSOFT,
+    attributes: { transA: BigInt(transA), transB: BigInt(transB), alpha },
+  })[0];
+}
+
+function binary(op: string): (b: GraphBuilder, left: Value, right: Value) => Value {
+  return (b, left, right) =>
+    b.node(op, [left, right], [
+      { dtype: left.dtype, shape: broadcast(left.shape, right.shape) },
+    ])[0];
+}
+
+/** left + right, with broadcasting. */
+export const add: (b: GraphBuilder, left: Value, right: Value) => Value = binary("Add");
+/** left − right, with broadcasting. */
+export const sub: (b: GraphBuilder, left: Value, right: Value) => Value = binary("Sub");
+/** left · right element by element, with broadcasting. */
+export const mul: (b: GraphBuilder, left: Value, right: Value) => Value = binary("Mul");
+/** left ÷ right element by element, with broadcasting. */
+export const div: (b: GraphBuilder, left: Value, right: Value) => Value = binary("Div");
+
+function unary(op: string): (b: GraphBuilder, x: Value) => Value {
+  return (b, x) => b.node(op, [x], [{ dtype: x.dtype, shape: x.shape }])[0];
+}
+
+/** √x. */
+export const sqrt: (b: GraphBuilder, x: Value) => Value = unary("Sqrt");
+/** The natural logarithm. */
+export const log: (b: GraphBuilder, x: Value) => Value = unary("Log");
+/** 1 ÷ (1 + e⁻ˣ). */
+export const sigmoid: (b: GraphBuilder, x: Value) => Value = unary("Sigmoid");
+/** The same value under a new name. */
+export const identity: (b: GraphBuilder, x: Value) => Value = unary("Identity");
+
+/** SiLU, x·sigmoid(x), which is QuickGelu with alpha 1. */
+export function silu(b: GraphBuilder, x: Value): Value {
+  return b.node("QuickGelu", [x], [{ dtype: x.dtype, shape: x.shape }], {
+    domain: MICROSOFT,
+    attributes: { alpha: 1 },
+  })[0];
+}
+
+/** Softmax over the last dimension. */
+export function softmax(b: GraphBuilder, x: Value): Value {
+  return b.node("Softmax", [x], [{ dtype: x.dtype, shape: x.shape }], {
+    attributes: { axis: -1n },
+  })[0];
+}
+
+/** The same elements in another shape. */
+export function reshape(b: GraphBuilder, x: Value, shape: Shape): Value {
+  if (product(...x.shape) !== product(...shape)) {
+    throw new RangeError(`Cannot reshape ${x.name} from [${x.shape}] to [${shape}]`);
+  }
+  return b.node("Reshape", [x, b.shape(shape)], [{ dtype: x.dtype, shape }])[0];
+}
+
+/** Dimensions in another order: output dimension i is input dimension perm[i]. */
+export function transpose(b: GraphBuilder, x: Value, perm: readonly number[]): Value {
+  expectRank("Transpose", x, perm.length);
+  return b.node("Transpose", [x], [
+    { dtype: x.dtype, shape: perm.map((axis) => x.shape[axis]) },
+  ], { attributes: { perm: perm.map(BigInt) } })[0];
+}
+
+/**
+ * RMSNorm over the last dimension: x · invStd · weight. Also answers invStd, [..., 1], which its
+ * gradient needs. Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
+ */
+export function rmsNorm(b: GraphBuilder, x: Value, weight: Value, epsilon: number): [Value, Value] {
+  const [y, invStd] = b.node("SimplifiedLayerNormalization", [x, weight], [
+    { dtype: x.dtype, shape: x.shape },
+    { dtype: "float32", shape: [...x.shape.slice(0, -1), 1] },
+  ], { attributes: { axis: -1n, epsilon, stash_type: 1n } });
+  return [y, invStd];
+}
+
+/**
+ * Rotary position embedding by half rotation. x [rows, length, heads·D], positions [rows, length],
+ * cos and sin [positions, D/2]. Su et al. 2021, https://arxiv.org/abs/2104.09864.
+ */
+export function rope(b: GraphBuilder, x: Value, positions: Value, cos: Value, sin: Value): Value {
+  expectRank("RotaryEmbedding", x, 3);
+  return b.node("RotaryEmbedding", [x, positions, cos, sin], [
+    { dtype: x.dtype, shape: x.shape },
+  ], { domain: MICROSOFT })[0];
+}
+
+function reduction(op: string) {
+  return (b: GraphBuilder, x: Value, axis: number, { keepDims = true } = {}): Value => {
+    const at = axis < 0 ? x.shape.length + axis : axis;
+    const shape = x.shape.flatMap((dim, i) => i !== at ? [dim] : keepDims ? [1] : []);
+    return b.node(op, [x, b.int64([axis])], [{ dtype: x.dtype, shape }], {
+      attributes: { keepdims: BigInt(keepDims) },
+    })[0];
+  };
+}
+
+type Reduction = (
+  b: GraphBuilder,
+  x: Value,
+  axis: number,
+  options?: { keepDims?: boolean },
+) => Value;
+
+/** Sum over one dimension. */
+export const reduceSum: Reduction = reduction("ReduceSum");
+/** Largest over one dimension. */
+export const reduceMax: Reduction = reduction("ReduceMax");
+/** Sum of squares over one dimension. */
+export const reduceSumSquare: Reduction = reduction("ReduceSumSquare");
+
+/** Rows of a table: table [V, H], ids of any shape → [...ids, H]. */
+export function gather(b: GraphBuilder, table: Value, ids: Value): Value {
+  return b.node("Gather", [table, ids], [
+    { dtype: table.dtype, shape: [...ids.shape, ...table.shape.slice(1)] },
+  ], { attributes: { axis: 0n } })[0];
+}
+
+/** One element a row: x [N, V], ids [N, 1] → [N, 1]. */
+export function gatherElements(b: GraphBuilder, x: Value, ids: Value): Value {
+  return b.node("GatherElements", [x, ids], [{ dtype: x.dtype, shape: ids.shape }], {
+    attributes: { axis: 1n },
+  })[0];
+}
+
+/** x [N, V] with element ids[n] of each row n replaced by updates[n]; ids and updates [N, 1]. */
+export function scatterElements(b: GraphBuilder, x: Value, ids: Value, updates: Value): Value {
+  return b.node("ScatterElements", [x, ids, updates], [{ dtype: x.dtype, shape: x.shape }], {
+    attributes: { axis: 1n },
+  })[0];
+}
+
+/** x [N, H] with rows ids [n, 1] (no two alike) replaced by updates [n, H]. */
+export function scatterRows(b: GraphBuilder, x: Value, ids: Value, updates: Value): Value {
+  return b.node("ScatterND", [x, ids, updates], [{ dtype: x.dtype, shape: x.shape }])[0];
+}
+
+/** A dimension of size 1 put in before dimension `axis`. */
+export function unsqueeze(b: GraphBuilder, x: Value, axis: number): Value {
+  return b.node("Unsqueeze", [x, b.int64([axis])], [
+    { dtype: x.dtype, shape: [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)] },
+  ])[0];
+}
+
+function logical(op: string): (b: GraphBuilder, left: Value, right: Value) => Value {
+  return (b, left, right) =>
+    b.node(op, [left, right], [{ dtype: "bool", shape: broadcast(left.shape, right.shape) }])[0];
+}
+
+/** left = right, element by element. */
+export const equal: (b: GraphBuilder, left: Value, right: Value) => Value = logical("Equal");
+/** left ≤ right, element by element. */
+export const lessOrEqual: (b: GraphBuilder, left: Value, right: Value) => Value = logical(
+  "LessOrEqual",
+);
+/** Both, element by element. */
+export const and: (b: GraphBuilder, left: Value, right: Value) => Value = logical("And");
+
+/** `yes` where the condition holds, else `no`. */
+export function where(b: GraphBuilder, condition: Value, yes: Value, no: Value): Value {
+  return b.node("Where", [condition, yes, no], [
+    { dtype: yes.dtype, shape: broadcast(condition.shape, broadcast(yes.shape, no.shape)) },
+  ])[0];
+}
+
+/** The same numbers in another dtype. */
+export function cast(b: GraphBuilder, x: Value, dtype: DType): Value {
+  const to = { float32: 1n, float16: 10n, bfloat16: 16n, int64: 7n, int32: 6n }[dtype as string];
+  if (to === undefined) throw new RangeError(`Cannot cast ${x.name} to ${dtype}`);
+  return b.node("Cast", [x], [{ dtype, shape: x.shape }], { attributes: { to } })[0];
+}
+
+/**
+ * Attention over a cache: queries [rows, length, heads·D] against keys and values that are first
+ * written into cacheK and cacheV [rows, kvHeads, capacity, D] at each row's end. Causal.
+ * Answers the mixed values and both caches (to be bound in place).
+ */
+export function groupQueryAttention(
+  b: GraphBuilder,
+  { q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, scale }: {
+    readonly q: Value;
+    readonly k: Value;
+    readonly v: Value;
+    readonly cacheK: Value;
+    readonly cacheV: Value;
+    /** int32 [rows]: the row's total length − 1. */
+    readonly lastIndex: Value;
+    /** int32 []: the longest row's total length. */
+    readonly totalLength: Value;
+    readonly heads: number;
+    readonly kvHeads: number;
+    readonly scale: number;
+  },
+): [Value, Value, Value] {
+  const [y, presentK, presentV] = b.node(
+    "GroupQueryAttention",
+    [q, k, v, cacheK, cacheV, lastIndex, totalLength],
+    [q, cacheK, cacheV].map(({ dtype, shape }) => ({ dtype, shape })),
+    {
+      domain: MICROSOFT,
+      attributes: { num_heads: BigInt(heads), kv_num_heads: BigInt(kvHeads), scale },
+    },
+  );
+  return [y, presentK, presentV];
+}

@@ -1,0 +1,133 @@
+/**
+ * The transformer block: RMSNorm, attention, RMSNorm, SwiGLU, with residuals. One block with flags
+ * serves every family. In: x [length·rows, hidden] and the layer's weights. Out: the same shape.
+ */
+
+import type { GraphBuilder } from "../graph/builder.ts";
+import { product } from "../graph/dim.ts";
+import type { Value } from "../graph/ir.ts";
+import * as ops from "../graph/ops.ts";
+import type { ModelConfig } from "./config.ts";
+import { blockParameters } from "./parameters.ts";
+
+/** Tokens of a grid of rows by length, laid out flat. */
+export const TOKENS: string = product("rows", "length") as string;
+
+/**
+ * A linear layer of the block by name, such as `self_attn.q_proj`: x [N, in] → [N, out], plus an
+ * addend [N, out] if given. The place where an adapter is injected.
+ */
+export type LinearLayer = (name: string, x: Value, addend?: Value) => Value;
+
+/** Mixes q, k and v, [rows, length, heads·D] each, into [length·rows, heads·D]. */
+export type Attention = (q: Value, k: Value, v: Value) => Value;
+
+/** Inputs that every block of a step shares. */
+export interface Rotary {
+  /** int64 [rows, length] */
+  readonly positions: Value;
+  /** [positions, headDim/2] */
+  readonly cos: Value;
+  /** [positions, headDim/2] */
+  readonly sin: Value;
+}
+
+/** What {@linkcode block} is made of. */
+export interface BlockOptions {
+  readonly config: ModelConfig;
+  /** The layer's weights by their names inside the layer. */
+  readonly weights: ReadonlyMap<string, Value>;
+  readonly rotary: Rotary;
+  readonly attention: Attention;
+  /** @default the layer's own weights */
+  readonly linear?: LinearLayer;
+}
+
+/** Declares the layer's weights as graph inputs. */
+export function blockWeightInputs(b: GraphBuilder, config: ModelConfig): Map<string, Value> {
+  return new Map(
+    blockParameters(config).map(({ name, shape }) => [name, b.input(name, "float32", shape)]),
+  );
+}
+
+/** Declares the rotary inputs. */
+export function rotaryInputs(b: GraphBuilder, config: ModelConfig): Rotary {
+  const table = ["positions", config.headDim / 2] as const;
+  return {
+    positions: b.input("position_ids", "int64", ["rows", "length"]),
+    cos: b.input("cos", "float32", table),
+    sin: b.input("sin", "float32", table),
+  };
+}
+
+/** A linear layer with the layer's own weights; the residual goes in as Gemm's C. */
+export function plainLinear(b: GraphBuilder, weights: ReadonlyMap<string, Value>): LinearLayer {
+  return (name, x, addend) => {
+    const weight = weights.get(`${name}.weight`)!;
+    const bias = weights.get(`${name}.bias`);
+    if (!bias) return ops.linear(b, x, weight, addend);
+    const y = ops.linear(b, x, weight, bias);
+    return addend ? ops.add(b, y, addend) : y;
+  };
+}
+
+/** Builds the block's forward nodes. */
+export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
+  const { config, weights, rotary, attention, linear = plainLinear(b, weights) } = options;
+  const norm = (x: Value, name: string): Value =>
+    ops.rmsNorm(b, x, weights.get(name)!, config.rmsNormEps)[0];
+  const heads = (name: string, x: Value, count: number): Value => {
+    const width = count * config.headDim;
+    let y = linear(`self_attn.${name}_proj`, x);
+    if (config.qkNorm && name !== "v") {
+      y = ops.reshape(b, y, [product(count, TOKENS), config.headDim]);
+      y = norm(y, `self_attn.${name}_norm.weight`);
+    }
+    y = ops.reshape(b, y, ["rows", "length", width]);
+    return name === "v" ? y : ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
+  };
+
+  const normed = norm(x, "input_layernorm.weight");
+  const mixed = attention(
+    heads("q", normed, config.heads),
+    heads("k", normed, config.kvHeads),
+    heads("v", normed, config.kvHeads),
+  );
+  const attended = linear("self_attn.o_proj", mixed, x);
+  const mlpInput = norm(attended, "post_attention_layernorm.weight");
+  const gate = ops.silu(b, linear("mlp.gate_proj", mlpInput));
+  const up = linear("mlp.up_proj", mlpInput);
+  return linear("mlp.down_proj", ops.mul(b, gate, up), attended);
+}
+
+/**
+ * Attention over the whole grid with an additive mask [rows, 1, 1, length, length]. The heads that
+ * share a key head are stacked along the queries, so keys and values are never repeated, and the
+ * sum over the group in their gradients comes out of the matrix product.
+ */
+export function maskedAttention(b: GraphBuilder, config: ModelConfig, mask: Value): Attention {
+  const { heads, kvHeads, headDim } = config;
+  const group = heads / kvHeads;
+  const stacked = product(group, "length");
+  const byHead = (x: Value): Value =>
+    ops.transpose(b, ops.reshape(b, x, ["rows", "length", kvHeads, headDim]), [0, 2, 1, 3]);
+  return (q, k, v) => {
+    const grouped = ops.transpose(
+      b,
+      ops.reshape(b, q, ["rows", "length", kvHeads, group, headDim]),
+      [0, 2, 3, 1, 4],
+    );
+    const queries = ops.reshape(b, grouped, ["rows", kvHeads, stacked, headDim]);
+    const scores = ops.matmul(b, queries, byHead(k), { transB: true, alpha: headDim ** -0.5 });
+    const byGroup = ops.reshape(b, scores, ["rows", kvHeads, group, "length", "length"]);
+    const weights = ops.softmax(b, ops.add(b, byGroup, mask));
+    const stackedWeights = ops.reshape(b, weights, ["rows", kvHeads, stacked, "length"]);
+    const mixed = ops.matmul(b, stackedWeights, byHead(v));
+    const ungrouped = ops.transpose(
+      b,
+      ops.reshape(b, mixed, ["rows", kvHeads, group, "length", headDim]),
+      [0, 3, 1, 2, 4],
+    );
+    return ops.reshape(b, ungrouped, [TOKENS, heads * headDim]);
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * The parameters of a model under their Hugging Face names. In: a config. Out: names, shapes and
+ * which of them weight decay leaves alone.
+ */
+
+import type { ModelConfig } from "./config.ts";
+
+/** One weight. */
+export interface ParameterSpec {
+  /** Hugging Face's name, such as `model.layers.0.self_attn.q_proj.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Whether weight decay applies: not to norms and biases, as in Hugging Face's Trainer. */
+  readonly decays: boolean;
+}
+
+/** The token embedding, [vocab, hidden]. */
+export const EMBEDDING = "model.embed_tokens.weight";
+/** The norm after the last block, [hidden]. */
+export const FINAL_NORM = "model.norm.weight";
+/** The output projection, [vocab, hidden], absent where tied to the embedding. */
+export const LM_HEAD = "lm_head.weight";
+
+/** The weight's full name in layer `layer`. */
+export function layerName(layer: number, local: string): string {
+  return `model.layers.${layer}.${local}`;
+}
+
+function parameter(name: string, shape: readonly number[]): ParameterSpec {
+  return { name, shape, decays: shape.length > 1 };
+}
+
+/** The weights of one block, under their names inside the layer. */
+export function blockParameters(config: ModelConfig): ParameterSpec[] {
+  const { hiddenSize, intermediateSize, headDim, qkNorm, qkvBias, outputBias } = config;
+  const [q, kv] = [config.heads * headDim, config.kvHeads * headDim];
+  return [
+    parameter("input_layernorm.weight", [hiddenSize]),
+    parameter("self_attn.q_proj.weight", [q, hiddenSize]),
+    parameter("self_attn.k_proj.weight", [kv, hiddenSize]),
+    parameter("self_attn.v_proj.weight", [kv, hiddenSize]),
+    ...qkvBias
+      ? [
+        parameter("self_attn.q_proj.bias", [q]),
+        parameter("self_attn.k_proj.bias", [kv]),
+        parameter("self_attn.v_proj.bias", [kv]),
+      ]
+      : [],
+    ...qkNorm
+      ? [
+        parameter("self_attn.q_norm.weight", [headDim]),
+        parameter("self_attn.k_norm.weight", [headDim]),
+      ]
+      : [],
+    parameter("self_attn.o_proj.weight", [hiddenSize, q]),
+    ...outputBias ? [parameter("self_attn.o_proj.bias", [hiddenSize])] : [],
+    parameter("post_attention_layernorm.weight", [hiddenSize]),
+    parameter("mlp.gate_proj.weight", [intermediateSize, hiddenSize]),
+    parameter("mlp.up_proj.weight", [intermediateSize, hiddenSize]),
+    parameter("mlp.down_proj.weight", [hiddenSize, intermediateSize]),
+  ];
+}
+
+/** The name of the output projection's weight: the embedding's own where they are tied. */
+export function headName(config: ModelConfig): string {
+  return config.tiedEmbeddings ? EMBEDDING : LM_HEAD;
+}
+
+/** All weights of a model. */
+export function modelParameters(config: ModelConfig): ParameterSpec[] {
+  const { hiddenSize, vocabSize, layers } = config;
+  const block = blockParameters(config);
+  return [
+    parameter(EMBEDDING, [vocabSize, hiddenSize]),
+    ...Array.from(
+      { length: layers },
+      (_, layer) => block.map((spec) => ({ ...spec, name: layerName(layer, spec.name) })),
+    ).flat(),
+    parameter(FINAL_NORM, [hiddenSize]),
+    ...config.tiedEmbeddings ? [] : [parameter(LM_HEAD, [vocabSize, hiddenSize])],
+  ];
+}

@@ -1,0 +1,199 @@
+/**
+ * The graphs of a training step: embed, block_forward, block_backward and the head. All layers
+ * share the two block graphs, with their weights as inputs; backward recomputes the block's
+ * forward from its input, which is gradient checkpointing by construction.
+ */
+
+import { GraphBuilder } from "../graph/builder.ts";
+import { gradient } from "../graph/gradient.ts";
+import type { Graph, Value } from "../graph/ir.ts";
+import * as ops from "../graph/ops.ts";
+import { block, blockWeightInputs, maskedAttention, rotaryInputs, TOKENS } from "./block.ts";
+import type { ModelConfig } from "./config.ts";
+import { EMBEDDING, FINAL_NORM } from "./parameters.ts";
+
+// Large enough that its exponential is zero in every dtype, small enough to survive an addition.
+// Not −80 or so: exponentials of that size are denormal, and denormals slow a Gemm a hundredfold.
+const MASKED = -1e9;
+
+/** The name of a weight's gradient among a graph's outputs. */
+export function gradientName(name: string): string {
+  return `grad.${name}`;
+}
+
+/** The name of the input that a weight's gradient is added to. */
+export function accumulatorName(name: string): string {
+  return `accumulated.${name}`;
+}
+
+/**
+ * Token ids and segments to the first block's input and the attention mask. A token sees the
+ * tokens of its own segment up to itself, so rows packed with several examples do not mix.
+ */
+export function embedGraph(config: ModelConfig): Graph {
+  const b = new GraphBuilder("embed");
+  const table = b.input(EMBEDDING, "float32", [config.vocabSize, config.hiddenSize]);
+  const ids = b.input("input_ids", "int64", ["rows", "length"]);
+  const segments = b.input("segment_ids", "int32", ["rows", "length"]);
+  const columns = b.input("columns", "int32", ["length"]);
+  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, config.hiddenSize]));
+  const sameSegment = ops.equal(b, ops.unsqueeze(b, segments, 2), ops.unsqueeze(b, segments, 1));
+  const causal = ops.lessOrEqual(b, ops.unsqueeze(b, columns, 0), ops.unsqueeze(b, columns, 1));
+  const visible = ops.where(
+    b,
+    ops.and(b, sameSegment, causal),
+    b.float32(0),
+    b.float32(MASKED),
+  );
+  b.output("mask", ops.reshape(b, visible, ["rows", 1, 1, "length", "length"]));
+  return b.build();
+}
+
+function trainingBlock(b: GraphBuilder, config: ModelConfig): {
+  x: Value;
+  y: Value;
+  weights: Map<string, Value>;
+} {
+  const x = b.input("x", "float32", [TOKENS, config.hiddenSize]);
+  const weights = blockWeightInputs(b, config);
+  const rotary = rotaryInputs(b, config);
+  const mask = b.input("mask", "float32", ["rows", 1, 1, "length", "length"]);
+  const attention = maskedAttention(b, config, mask);
+  return { x, y: block(b, x, { config, weights, rotary, attention }), weights };
+}
+
+/** x → y through one block. */
+export function blockForwardGraph(config: ModelConfig): Graph {
+  const b = new GraphBuilder("block_forward");
+  b.output("y", trainingBlock(b, config).y);
+  return b.build();
+}
+
+/** Whether gradients are added to what is there, in place, or written afresh. */
+export interface GradientGraphOptions {
+  /** @default true */
+  readonly accumulate?: boolean;
+}
+
+/** The block's input x and dy → dx and the gradients of its weights. */
+export function blockBackwardGraph(
+  config: ModelConfig,
+  { accumulate = true }: GradientGraphOptions = {},
+): Graph {
+  const b = new GraphBuilder(accumulate ? "block_backward" : "block_backward_first");
+  const { x, y, weights } = trainingBlock(b, config);
+  const dy = b.input("dy", "float32", y.shape);
+  const wrt = new Map<Value, Value | undefined>([[x, undefined]]);
+  for (const [name, weight] of weights) {
+    wrt.set(
+      weight,
+      accumulate ? b.input(accumulatorName(name), weight.dtype, weight.shape) : undefined,
+    );
+  }
+  const gradients = gradient(b, { seeds: new Map([[y, dy]]), wrt });
+  b.output("dx", gradients.get(x)!);
+  for (const [name, weight] of weights) {
+    b.output(gradientName(name), gradients.get(weight)!, { inPlaceOf: wrt.get(weight) });
+  }
+  return b.build();
+}
+
+/** The head's common part: chosen rows of x → logits [n, vocab]. */
+function headLogits(b: GraphBuilder, config: ModelConfig): {
+  rows: Value;
+  ids: Value;
+  norm: Value;
+  head: Value;
+  normed: Value;
+  logits: Value;
+  x: Value;
+} {
+  const { hiddenSize, vocabSize } = config;
+  const x = b.input("x", "float32", ["tokens", hiddenSize]);
+  const ids = b.input("token_ids", "int64", ["n", 1]);
+  const norm = b.input(FINAL_NORM, "float32", [hiddenSize]);
+  const head = b.input("lm_head", "float32", [vocabSize, hiddenSize]);
+  const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
+  const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
+  return { rows, ids, norm, head, normed, logits: ops.linear(b, normed, head), x };
+}
+
+/** Chosen tokens of the last block's output → logits [n, vocab]. */
+export function headLogitsGraph(config: ModelConfig): Graph {
+  const b = new GraphBuilder("head_logits");
+  b.output("logits", headLogits(b, config).logits);
+  return b.build();
+}
+
+/**
+ * Cross-entropy of each row, [n, 1]. The log of the sum of exponentials is read off the largest
+ * logit and its probability, which is at least 1/vocab: no second softmax, and no underflow.
+ */
+function crossEntropy(b: GraphBuilder, logits: Value, targets: Value): {
+  loss: Value;
+  probabilities: Value;
+} {
+  const probabilities = ops.softmax(b, logits);
+  const logSumExp = ops.sub(
+    b,
+    ops.reduceMax(b, logits, -1),
+    ops.log(b, ops.reduceMax(b, probabilities, -1)),
+  );
+  return {
+    loss: ops.sub(b, logSumExp, ops.gatherElements(b, logits, targets)),
+    probabilities,
+  };
+}
+
+/** Chosen tokens and their targets → each one's cross-entropy, for evaluation. */
+export function headLossGraph(config: ModelConfig): Graph {
+  const b = new GraphBuilder("head_loss");
+  const { logits } = headLogits(b, config);
+  const targets = b.input("targets", "int64", ["n", 1]);
+  b.output("loss", crossEntropy(b, logits, targets).loss);
+  return b.build();
+}
+
+/**
+ * Chosen tokens, their targets and a scale → each one's cross-entropy, and the gradients of
+ * `scale · Σ loss`: of x (written into the chosen rows of dx), of the norm and of the head.
+ */
+export function headGraph(
+  config: ModelConfig,
+  { accumulate = true }: GradientGraphOptions = {},
+): Graph {
+  const b = new GraphBuilder(accumulate ? "head" : "head_first");
+  const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config);
+  const targets = b.input("targets", "int64", ["n", 1]);
+  const scale = b.input("scale", "float32", []);
+  const dx = b.input("dx_before", "float32", x.shape);
+  const accumulator = (name: string, value: Value): Value | undefined =>
+    accumulate ? b.input(accumulatorName(name), "float32", value.shape) : undefined;
+  const normBefore = accumulator(FINAL_NORM, norm);
+  const headBefore = accumulator("lm_head", head);
+
+  const { loss, probabilities } = crossEntropy(b, logits, targets);
+  b.output("loss", loss);
+  // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
+  const atTarget = ops.gatherElements(b, probabilities, targets);
+  const dLogits = ops.scatterElements(
+    b,
+    probabilities,
+    targets,
+    ops.sub(b, atTarget, b.float32(1)),
+  );
+  const scaled = ops.mul(b, normed, scale);
+  b.output(
+    gradientName("lm_head"),
+    ops.gemm(b, dLogits, scaled, { transA: true, c: headBefore }),
+    { inPlaceOf: headBefore },
+  );
+  const dNormed = ops.mul(b, ops.gemm(b, dLogits, head), scale);
+  const gradients = gradient(b, {
+    seeds: new Map([[normed, dNormed]]),
+    wrt: new Map([[rows, undefined], [norm, normBefore]]),
+  });
+  b.output(gradientName(FINAL_NORM), gradients.get(norm)!, { inPlaceOf: normBefore });
+  b.output("dx", ops.scatterRows(b, dx, ids, gradients.get(rows)!), { inPlaceOf: dx });
+  return b.build();
+}

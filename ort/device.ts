@@ -1,0 +1,45 @@
+/**
+ * Where a tensor lives and a graph runs: `cpu` or `cuda:0`. Every value and every session carries
+ * one, so that a device is an addition and never a rewrite.
+ */
+
+/** A place for tensors and graphs. */
+export type Device = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonly index: number };
+
+/** The host processor and its memory. */
+export const cpu: Device = { kind: "cpu" };
+
+/**
+ * Parses `cpu`, `cuda` or `cuda:N`.
+ *
+ * @example
+ * ```ts
+ * import { parseDevice } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(parseDevice("cuda:1"), { kind: "cuda", index: 1 });
+ * ```
+ *
+ * @param text the device as written on a command line
+ * @throws {RangeError} on any other word
+ */
+export function parseDevice(text: string): Device {
+  if (text === "cpu") return cpu;
+  const cuda = /^cuda(?::(\d{1,3}))?$/.exec(text);
+  if (cuda) return { kind: "cuda", index: Number(cuda[1] ?? 0) };
+  throw new RangeError(`Cannot use device "${text}": expected cpu, cuda or cuda:N`);
+}
+
+/** The device as it is written on a command line. */
+export function deviceName(device: Device): string {
+  return device.kind === "cpu" ? "cpu" : `cuda:${device.index}`;
+}
+
+/** Throws where a device is asked for that this version cannot run on yet. */
+export function assertSupported(device: Device): void {
+  if (device.kind === "cpu") return;
+  throw new RangeError(
+    `Cannot use device ${deviceName(device)}: this version of ortune runs on the cpu only; ` +
+      "leave --device out or pass --device cpu",
+  );
+}

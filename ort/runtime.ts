@@ -1,0 +1,131 @@
+/**
+ * One ONNX Runtime environment: its thread pool, its shared arena, its memory infos. In: a number
+ * of threads and perhaps a library path. Out: a `Runtime` that makes tensors and sessions.
+ */
+
+import { type OrtApi, cString, openApi, OutParameter } from "./api.ts";
+import { findLibrary } from "./library.ts";
+
+// OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.
+const LOG_ERRORS = 3;
+const ARENA_ALLOCATOR = 1;
+const MEMORY_DEFAULT = 0;
+const EXTEND_SAME_AS_REQUESTED = 1n;
+
+/** How to open ONNX Runtime. */
+export interface RuntimeOptions {
+  /** Threads of the shared pool, the calling one included. @default all cores */
+  readonly threads?: number;
+  /** The library to open instead of npm's (scripts pass ORTUNE_ORT_LIB). */
+  readonly libraryPath?: string;
+}
+
+/**
+ * An opened ONNX Runtime. The environment is one a process: the thread count of the first runtime
+ * holds for all of them.
+ *
+ * Denormal numbers are flushed to zero in the pool's threads and in the thread that made the first
+ * session (facts measured: one denormal input slows a Gemm more than a hundredfold). The flag lives
+ * in a thread's floating-point control register, so use one runtime from one thread.
+ */
+export class Runtime implements Disposable {
+  readonly api: OrtApi;
+  readonly threads: number;
+  readonly env: Deno.PointerObject;
+  /** Describes arena-less host memory that the caller owns. */
+  readonly cpuMemory: Deno.PointerObject;
+  /** ONNX Runtime's own allocator for long-lived host tensors. */
+  readonly cpuAllocator: Deno.PointerObject;
+  readonly sessionOptions: Deno.PointerObject;
+  #disposed = false;
+
+  constructor({ threads = navigator.hardwareConcurrency, libraryPath }: RuntimeOptions = {}) {
+    if (!Number.isSafeInteger(threads) || threads < 1) {
+      throw new RangeError(`Cannot open ONNX Runtime with ${threads} threads: expected 1 or more`);
+    }
+    const api = openApi(findLibrary(libraryPath));
+    this.api = api;
+    this.threads = threads;
+    const threading = api.create("CreateThreadingOptions", "set up the thread pool");
+    api.call("SetGlobalIntraOpNumThreads", "set the thread count", threading, threads);
+    api.call("SetGlobalDenormalAsZero", "flush denormals", threading);
+    this.env = api.create(
+      "CreateEnvWithGlobalThreadPools",
+      "open ONNX Runtime",
+      LOG_ERRORS,
+      cString("ortune"),
+      threading,
+    );
+    api.raw("ReleaseThreadingOptions", threading);
+    this.cpuMemory = api.create(
+      "CreateCpuMemoryInfo",
+      "describe host memory",
+      ARENA_ALLOCATOR,
+      MEMORY_DEFAULT,
+    );
+    this.cpuAllocator = api.create("GetAllocatorWithDefaultOptions", "get the allocator");
+    this.#shareArena();
+    this.sessionOptions = this.#makeSessionOptions();
+  }
+
+  /** One arena for all sessions, grown by just what is asked for: each keeps no peak of its own. */
+  #shareArena(): void {
+    const keys = ["arena_extend_strategy"].map(cString);
+    const pointers = BigUint64Array.from(
+      keys,
+      (key) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(key)),
+    );
+    const values = BigUint64Array.of(EXTEND_SAME_AS_REQUESTED);
+    const what = "share an arena";
+    const config = this.api.create("CreateArenaCfgV2", what, pointers, values, keys.length);
+    try {
+      this.api.call("CreateAndRegisterAllocator", what, this.env, this.cpuMemory, config);
+    } catch (cause) {
+      // A second runtime in the process finds the arena of the first in place.
+      if (!/already/.test((cause as Error).message)) throw cause;
+    }
+    this.api.raw("ReleaseArenaCfg", config);
+  }
+
+  #makeSessionOptions(): Deno.PointerObject {
+    const { api } = this;
+    const what = "set session options";
+    const options = api.create("CreateSessionOptions", what);
+    api.call("DisablePerSessionThreads", what, options);
+    api.call("DisableMemPattern", what, options);
+    // Level 1 folds constants and drops no-ops; from level 2 on nodes that ortune wrote on purpose
+    // are rewritten.
+    api.call("SetSessionGraphOptimizationLevel", what, options, 1);
+    for (
+      const [key, value] of [
+        ["session.use_env_allocators", "1"],
+        ["session.set_denormal_as_zero", "1"],
+      ]
+    ) {
+      api.call("AddSessionConfigEntry", what, options, cString(key), cString(value));
+    }
+    return options;
+  }
+
+  /** Whether this thread flushes denormals: a subnormal double times one is zero then. */
+  get flushesDenormals(): boolean {
+    const subnormal = new Float64Array(new BigUint64Array([1n << 40n]).buffer);
+    subnormal[0] *= 1;
+    return new BigUint64Array(subnormal.buffer)[0] === 0n;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.api.raw("ReleaseSessionOptions", this.sessionOptions);
+    this.api.raw("ReleaseMemoryInfo", this.cpuMemory);
+    this.api.raw("ReleaseEnv", this.env);
+  }
+}
+
+/** Reads a name that ONNX Runtime allocated, and frees it. */
+export function takeString(runtime: Runtime, out: OutParameter): string {
+  const text = Deno.UnsafePointerView.getCString(out.pointer!);
+  runtime.api.call("AllocatorFree", "free a name", runtime.cpuAllocator, out.pointer);
+  return text;
+}

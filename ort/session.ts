@@ -1,0 +1,160 @@
+/**
+ * A compiled graph, and bindings of its inputs and outputs to tensors. In: an ONNX model as bytes
+ * or a file. Out: `Session.bind` and `Binding.run`.
+ */
+
+import { cString, OutParameter } from "./api.ts";
+import { assertSupported, cpu, type Device } from "./device.ts";
+import { type Runtime, takeString } from "./runtime.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** How a session is made. */
+export interface SessionOptions {
+  /** A name for errors; @default "graph" */
+  readonly name?: string;
+  /** Where the graph runs; @default the CPU */
+  readonly device?: Device;
+}
+
+/** A graph that ONNX Runtime has compiled. */
+export class Session implements Disposable {
+  readonly name: string;
+  readonly device: Device;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly runtime: Runtime;
+  readonly pointer: Deno.PointerObject;
+  #alive = true;
+
+  /** Compiles a model given as ONNX bytes, or read from the file at a path. */
+  constructor(runtime: Runtime, model: Uint8Array<ArrayBuffer> | string, {
+    name = typeof model === "string" ? model : "graph",
+    device = cpu,
+  }: SessionOptions = {}) {
+    assertSupported(device);
+    this.runtime = runtime;
+    this.name = name;
+    this.device = device;
+    const what = `compile graph ${name}`;
+    const { api, env, sessionOptions } = runtime;
+    this.pointer = typeof model === "string"
+      ? api.create("CreateSession", what, env, pathString(model), sessionOptions)
+      : api.create("CreateSessionFromArray", what, env, model, model.length, sessionOptions);
+    this.inputs = this.#names("Input");
+    this.outputs = this.#names("Output");
+  }
+
+  #names(kind: "Input" | "Output"): string[] {
+    const what = `list the ${kind.toLowerCase()}s of graph ${this.name}`;
+    const { api, cpuAllocator } = this.runtime;
+    const count = new OutParameter();
+    api.call(`SessionGet${kind}Count`, what, this.pointer, count.bytes);
+    return Array.from({ length: Number(count.address) }, (_, i) => {
+      const name = new OutParameter();
+      api.call(`SessionGet${kind}Name`, what, this.pointer, i, cpuAllocator, name.bytes);
+      return takeString(this.runtime, name);
+    });
+  }
+
+  /**
+   * A set of bound inputs and outputs, to be run any number of times.
+   *
+   * @throws {Error} where an input is missing: all missing names together
+   */
+  bind(tensors: { inputs: TensorMap; outputs: TensorMap }): Binding {
+    const missing = this.inputs.filter((name) => !tensors.inputs[name]);
+    if (missing.length > 0) {
+      throw new Error(`Cannot bind graph ${this.name}: no tensor for ${missing.join(", ")}`);
+    }
+    const binding = new Binding(this);
+    for (const name of this.inputs) binding.input(name, tensors.inputs[name]);
+    for (const name of this.outputs) {
+      const tensor = tensors.outputs[name];
+      if (!tensor) {
+        binding[Symbol.dispose]();
+        throw new Error(`Cannot bind graph ${this.name}: no tensor for output ${name}`);
+      }
+      binding.output(name, tensor);
+    }
+    return binding;
+  }
+
+  /** Binds, runs once and releases the binding. */
+  run(tensors: { inputs: TensorMap; outputs: TensorMap }): void {
+    using binding = this.bind(tensors);
+    binding.run();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.runtime.api.raw("ReleaseSession", this.pointer);
+  }
+}
+
+/** Tensors by the name of a graph's input or output. */
+export type TensorMap = Readonly<Record<string, Tensor>>;
+
+/** Inputs and outputs of one session, bound to tensors. */
+export class Binding implements Disposable {
+  readonly #session: Session;
+  readonly #pointer: Deno.PointerObject;
+  #alive = true;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.#pointer = session.runtime.api.create(
+      "CreateIoBinding",
+      `bind graph ${session.name}`,
+      session.pointer,
+    );
+  }
+
+  /** Binds an input; ONNX Runtime keeps the memory's owner alive, the caller keeps the memory. */
+  input(name: string, tensor: Tensor): void {
+    this.#bind("BindInput", name, tensor);
+  }
+
+  /** Binds an output to preallocated memory. */
+  output(name: string, tensor: Tensor): void {
+    this.#bind("BindOutput", name, tensor);
+  }
+
+  #bind(call: "BindInput" | "BindOutput", name: string, tensor: Tensor): void {
+    const { runtime, name: graph } = this.#session;
+    runtime.api.call(
+      call,
+      `bind ${name} of graph ${graph}`,
+      this.#pointer,
+      encodedName(name),
+      tensor.pointer,
+    );
+  }
+
+  /** Runs the graph on what is bound. Blocks this thread until it is done. */
+  run(): void {
+    const { runtime, pointer, name } = this.#session;
+    runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, null, this.#pointer);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.#session.runtime.api.raw("ReleaseIoBinding", this.#pointer);
+  }
+}
+
+const names = new Map<string, Uint8Array<ArrayBuffer>>();
+
+/** C strings of tensor names, made once: a training step binds the same few hundred names. */
+function encodedName(name: string): Uint8Array<ArrayBuffer> {
+  let encoded = names.get(name);
+  if (!encoded) names.set(name, encoded = cString(name));
+  return encoded;
+}
+
+/** ORTCHAR_T: UTF-16 on Windows, bytes elsewhere. */
+function pathString(path: string): BufferSource {
+  if (Deno.build.os !== "windows") return cString(path);
+  return Uint16Array.from(path + "\0", (character) => character.charCodeAt(0));
+}
