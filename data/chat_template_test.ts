@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { renderChat } from "./chat_template.ts";
 import type { Message } from "./message.ts";
-import { qwen3Tokenizer } from "./qwen3_fixture.ts";
+import { qwen3Tokenizer } from "../tests/support/qwen3_tokenizer.ts";
 
 // Expected texts are transformers 4.57.6's:
 //   tok.chat_template = json.load(open("tokenizer_config.json"))["chat_template"]

@@ -41,6 +41,7 @@ export interface JsonlErrorPlace {
  * ```
  */
 export class JsonlError extends Error {
+  /** `"JsonlError"`. */
   override readonly name: string = "JsonlError";
   /** The path as the caller gave it. */
   readonly file: string;

@@ -15,6 +15,7 @@ import { splitThinking } from "./thinking.ts";
 
 /** A row with the columns of the medical think/answer data. */
 export interface QuestionRecord {
+  /** Tells the two kinds of record apart. */
   readonly kind: "question";
   /** What the user asks. */
   readonly question: string;
@@ -26,7 +27,9 @@ export interface QuestionRecord {
 
 /** A row that holds a whole chat; its last message is the assistant's. */
 export interface ChatRecord {
+  /** Tells the two kinds of record apart. */
   readonly kind: "chat";
+  /** What was said, in order. */
   readonly messages: readonly Message[];
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "./byte_tokenizer.ts";
-import { qwen3Tokenizer } from "./qwen3_fixture.ts";
+import { qwen3Tokenizer } from "../tests/support/qwen3_tokenizer.ts";
 import { StreamingDecoder } from "./streaming_decoder.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 

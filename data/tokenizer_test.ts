@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "./byte_tokenizer.ts";
-import { qwen3Files } from "./qwen3_fixture.ts";
+import { qwen3Files } from "../tests/support/qwen3_tokenizer.ts";
 import { tempFolder } from "./temp_folder.ts";
 import { createTokenizer, loadTokenizer } from "./tokenizer.ts";
 

@@ -14,6 +14,8 @@ import type { ParameterSpec } from "../model/parameters.ts";
 
 // Floats in a cache line: each tensor starts on one.
 const ALIGNMENT = 16;
+/** Both runs of a layout, decaying and not, are whole blocks of this many elements. */
+export const LAYOUT_BLOCK = 256;
 const FLOAT_BYTES = 4;
 
 /** Where each tensor lies in a flat float32 allocation. */
@@ -36,8 +38,9 @@ export function layoutParameters(specs: readonly ParameterSpec[]): ParameterLayo
     for (const spec of specs) {
       if (spec.decays !== decays) continue;
       offsets.set(spec.name, length);
-      length += Math.ceil(elementCount(spec.shape) / ALIGNMENT) * ALIGNMENT;
+      length = roundUp(length + elementCount(spec.shape), ALIGNMENT);
     }
+    length = roundUp(length, LAYOUT_BLOCK);
     if (decays) decaying = length;
   }
   return { specs, offsets, decaying, length };
@@ -54,13 +57,13 @@ export class ParameterStore implements TensorSource, Disposable {
     this.layout = layout;
     this.flat = Tensor.allocate(runtime, "float32", [layout.length], device);
     const elements = this.flat.float32();
-    for (const { name, shape } of layout.specs) {
-      const offset = layout.offsets.get(name)!;
-      const end = offset + elementCount(shape);
+    const starts = [...layout.offsets.values(), layout.length];
+    [...layout.offsets].forEach(([name, offset], i) => {
+      const { shape } = layout.specs.find((spec) => spec.name === name)!;
       // The gaps take part in flat arithmetic, so they must not hold what was in memory before.
-      elements.fill(0, end, Math.min(end + ALIGNMENT, nextStart(end)));
+      elements.fill(0, offset + elementCount(shape), starts[i + 1]);
       this.#tensors.set(name, this.flat.view(offset * FLOAT_BYTES, shape));
-    }
+    });
   }
 
   /** The tensor of a parameter. */
@@ -92,6 +95,6 @@ export class ParameterStore implements TensorSource, Disposable {
   }
 }
 
-function nextStart(end: number): number {
-  return Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple;
 }

@@ -4,16 +4,19 @@
  * nothing of the sharing, so the order in which nodes were emitted proves nothing; what does is
  * that every other reader of the input is an ancestor of the writer, and that the writer itself
  * reads the input in a way that survives being overwritten (element by element, or as Gemm's C).
+ * A reshaped input is the same memory under another shape, so its readers count as the input's.
  */
 
 import type { Graph, Node, Value } from "./ir.ts";
 
 const ELEMENTWISE = new Set(["Add", "Sub", "Mul", "Div", "Sqrt", "Softmax"]);
+// ONNX Runtime runs these without a copy.
+const VIEWS = new Set(["Identity", "Reshape", "Unsqueeze"]);
 
-/** Whether the writer may read `input` while its output is that very memory. */
-function survivesOverwrite(writer: Node, input: Value): boolean {
+/** Whether the writer may read `memory` while its output is that very memory. */
+function survivesOverwrite(writer: Node, memory: ReadonlySet<Value>): boolean {
   return writer.inputs.every((read, position) => {
-    if (read !== input) return true;
+    if (!read || !memory.has(read)) return true;
     if (ELEMENTWISE.has(writer.op)) return true;
     // Copies its data to the output first (nothing to do when they are one memory), then writes.
     if (writer.op === "ScatterND" || writer.op === "ScatterElements") return position === 0;
@@ -30,16 +33,26 @@ function survivesOverwrite(writer: Node, input: Value): boolean {
 export function assertAliases(graph: Graph): void {
   const producers = new Map<Value, Node>();
   for (const node of graph.nodes) for (const output of node.outputs) producers.set(output, node);
+  const shared = new Map<string, string>();
   for (const [outputName, inputName] of graph.aliases) {
     const input = graph.inputs.find((value) => value.name === inputName);
     const output = graph.outputs.find((value) => value.name === outputName);
     if (!input || !output) continue; // pruned: nothing is shared
     const writer = producers.get(output);
     if (!writer) throw new Error(`Cannot alias ${outputName}: it is not computed in the graph`);
+    const rival = shared.get(inputName);
+    if (rival) {
+      throw new Error(
+        `Cannot write ${outputName} in place of ${inputName} in graph ${graph.name}: ` +
+          `${rival} is written there`,
+      );
+    }
+    shared.set(inputName, outputName);
     const ancestors = ancestorsOf(writer, producers);
+    const memory = viewsOf(input, graph);
     for (const node of graph.nodes) {
-      if (!node.inputs.includes(input) || ancestors.has(node)) continue;
-      if (node === writer && survivesOverwrite(node, input)) continue;
+      if (!node.inputs.some((read) => read && memory.has(read)) || ancestors.has(node)) continue;
+      if (node === writer && survivesOverwrite(node, memory)) continue;
       throw new Error(
         `Cannot write ${outputName} in place of ${inputName} in graph ${graph.name}: ` +
           `${node.op} (${node.outputs[0].name}) may read it after it was overwritten; ` +
@@ -47,6 +60,16 @@ export function assertAliases(graph: Graph): void {
       );
     }
   }
+}
+
+/** The input, and every value that is its memory under another shape. */
+function viewsOf(input: Value, { nodes }: Graph): Set<Value> {
+  const views = new Set([input]);
+  for (const node of nodes) {
+    const [viewed] = node.inputs;
+    if (VIEWS.has(node.op) && viewed && views.has(viewed)) views.add(node.outputs[0]);
+  }
+  return views;
 }
 
 function ancestorsOf(node: Node, producers: ReadonlyMap<Value, Node>): Set<Node> {

@@ -30,8 +30,13 @@ export class GraphBuilder {
     return this.#nodes;
   }
 
-  /** Declares a graph input. */
+  /**
+   * Declares a graph input.
+   *
+   * @throws {RangeError} where the name is taken
+   */
   input(name: string, dtype: DType, shape: Shape): Value {
+    this.#expectFree(name);
     const value = this.#value(name, dtype, shape);
     this.#inputs.push(value);
     return value;
@@ -41,8 +46,11 @@ export class GraphBuilder {
    * Declares a graph output under its own name.
    *
    * @param inPlaceOf an input whose memory the output is to be written into
+   * @throws {RangeError} where the name is taken, or the two differ in shape or dtype
    */
-  output(name: string, value: Value, { inPlaceOf }: { inPlaceOf?: Value } = {}): void {
+  output(name: string, given: Value, { inPlaceOf }: { inPlaceOf?: Value } = {}): void {
+    this.#expectFree(name);
+    const value = this.current(given);
     const output = this.#value(name, value.dtype, value.shape);
     const producer = this.#nodes.findIndex((node) => node.outputs.includes(value));
     // A value that nothing else reads is simply renamed: no copy, and a writer that can be aliased.
@@ -74,6 +82,16 @@ export class GraphBuilder {
     }
   }
 
+  /** The value that stands for this one: another where it became an output. */
+  current(value: Value): Value {
+    return this.#renamed.get(value) ?? value;
+  }
+
+  #expectFree(name: string): void {
+    if (!this.#names.has(name)) return;
+    throw new RangeError(`Cannot declare ${name} in graph ${this.name}: the name is taken`);
+  }
+
   #isRead(value: Value): boolean {
     return this.#nodes.some((node) => node.inputs.includes(value)) || this.#outputs.includes(value);
   }
@@ -92,8 +110,8 @@ export class GraphBuilder {
     const values = outputs.map(({ dtype, shape }) =>
       this.#value(`${name}_${this.#nodes.length}`, dtype, shape)
     );
-    const current = inputs.map((input) => input && (this.#renamed.get(input) ?? input));
-    this.#nodes.push({ op, domain, inputs: current, outputs: values, attributes });
+    const read = inputs.map((input) => input && this.current(input));
+    this.#nodes.push({ op, domain, inputs: read, outputs: values, attributes });
     return values;
   }
 

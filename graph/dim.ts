@@ -46,7 +46,7 @@ export function product(...dims: readonly Dim[]): Dim {
  *
  * @throws {ReferenceError} on a symbol without a value
  */
-export function evaluate(dim: Dim, symbols: Symbols): number {
+export function evaluateDim(dim: Dim, symbols: Symbols): number {
   const parts = factors(dim);
   return parts.symbols.reduce((result, symbol) => {
     const value = symbols[symbol];
@@ -59,7 +59,7 @@ export function evaluate(dim: Dim, symbols: Symbols): number {
 
 /** The numbers a shape stands for. */
 export function evaluateShape(shape: Shape, symbols: Symbols): number[] {
-  return shape.map((dim) => evaluate(dim, symbols));
+  return shape.map((dim) => evaluateDim(dim, symbols));
 }
 
 /** Whether two shapes are the same for every value of their symbols. */

@@ -16,7 +16,7 @@ export interface GradientOptions {
   readonly seeds: ReadonlyMap<Value, Value>;
   /**
    * The values whose gradients are wanted, each with the accumulator its gradient is added to, or
-   * undefined for none.
+   * undefined for none. Only what is not computed in the graph, such as a weight, may have one.
    */
   readonly wrt: ReadonlyMap<Value, Value | undefined>;
 }
@@ -32,33 +32,44 @@ export function gradient(
   { seeds, wrt }: GradientOptions,
 ): Map<Value, Value> {
   const forward = [...b.nodes];
+  const fail = (state: string): never => {
+    throw new Error(`Cannot differentiate graph ${b.name}: ${state}`);
+  };
+  const wanted = new Map(Array.from(wrt, ([value, before]) => [b.current(value), before]));
   // Only values that depend on a wanted one need gradients: the mask, positions and tables do not.
-  const needed = new Set<Value>(wrt.keys());
+  const needed = new Set<Value>(wanted.keys());
   for (const node of forward) {
+    for (const output of node.outputs) {
+      // What is passed on through a computed value must not hold what was accumulated before.
+      if (wanted.get(output)) fail(`${output.name} has an accumulator but is no input`);
+    }
     if (node.inputs.some((input) => input && needed.has(input))) {
       node.outputs.forEach((output) => needed.add(output));
     }
   }
   const gradients = new Map<Value, Value>();
-  for (const [value, accumulator] of wrt) if (accumulator) gradients.set(value, accumulator);
-  for (const [value, seed] of seeds) {
+  const reached = new Set<Value>();
+  for (const [value, accumulator] of wanted) if (accumulator) gradients.set(value, accumulator);
+  for (const [seeded, seed] of seeds) {
+    const value = b.current(seeded);
     if (!sameShape(value.shape, seed.shape)) {
       throw new RangeError(
         `Cannot start at ${value.name} [${value.shape}] with a gradient of shape [${seed.shape}]`,
       );
     }
+    if (gradients.has(value)) fail(`${value.name} has both a seed and an accumulator`);
     gradients.set(value, seed);
+    reached.add(value);
   }
   for (const node of forward.toReversed()) {
     if (!node.outputs.some((output) => needed.has(output))) continue;
+    const [, other] = node.outputs;
+    if (other && reached.has(other)) fail(`no gradient rule for the second output of ${node.op}`);
     const dy = gradients.get(node.outputs[0]);
     if (!dy) continue;
     const rule = gradientRules[node.op];
     if (!rule) {
-      throw new Error(
-        `Cannot differentiate graph ${b.name}: no gradient rule for ${node.op} ` +
-          `(${node.outputs[0].name})`,
-      );
+      return fail(`no gradient rule for ${node.op} (${node.outputs[0].name})`);
     }
     rule({
       b,
@@ -66,16 +77,15 @@ export function gradient(
       dy,
       give: (i, make) => {
         const input = node.inputs[i];
-        if (input && needed.has(input)) gradients.set(input, make(gradients.get(input)));
+        if (!input || !needed.has(input)) return;
+        gradients.set(input, make(gradients.get(input)));
+        reached.add(input);
       },
     });
   }
-  const missing = [...wrt.keys()].filter((value) => !gradients.has(value));
+  const missing = [...wanted.keys()].filter((value) => !reached.has(value));
   if (missing.length > 0) {
-    throw new Error(
-      `Cannot differentiate graph ${b.name}: the seeds do not depend on ` +
-        missing.map((value) => value.name).join(", "),
-    );
+    fail(`the seeds do not depend on ${missing.map((value) => value.name).join(", ")}`);
   }
-  return new Map([...wrt.keys()].map((value) => [value, gradients.get(value)!]));
+  return new Map([...wrt.keys()].map((value) => [value, gradients.get(b.current(value))!]));
 }

@@ -7,7 +7,18 @@
 import type { GraphBuilder } from "./builder.ts";
 import { sameShape } from "./dim.ts";
 import type { Node, Value } from "./ir.ts";
-import { add, gemm, matmul, mul, reduceSum, reshape, rope, sigmoid, sub, transpose } from "./ops.ts";
+import {
+  add,
+  gemm,
+  matmul,
+  mul,
+  reduceSum,
+  reshape,
+  rope,
+  sigmoid,
+  sub,
+  transpose,
+} from "./ops.ts";
 
 /** What a rule works with. */
 export interface RuleContext {
@@ -136,8 +147,7 @@ function productOfLeading(x: Value): Value["shape"][number] {
 /** A rotation: its transpose is the rotation the other way, the same op with −sin. */
 const ropeRule: Rule = ({ b, node, dy, give }) => {
   const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
-  give(0, (partial) =>
-    plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float32(-1)))));
+  give(0, (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float32(-1)))));
 };
 
 /** h = x·s with s = sigmoid(x): dh/dx = s + h − h·s. */
@@ -157,8 +167,7 @@ const softmaxRule: Rule = ({ b, node, dy, give }) => {
   const p = node.outputs[0];
   give(
     0,
-    (partial) =>
-      plus(b, partial, mul(b, p, sub(b, dy, reduceSum(b, mul(b, dy, p), -1)))),
+    (partial) => plus(b, partial, mul(b, p, sub(b, dy, reduceSum(b, mul(b, dy, p), -1)))),
   );
 };
 

@@ -5,14 +5,16 @@
 
 import type { DType } from "../tensor/dtype.ts";
 import type { GraphBuilder } from "./builder.ts";
-import { broadcast, type Dim, product, type Shape } from "./dim.ts";
+import { broadcast, type Dim, product, sameShape, type Shape } from "./dim.ts";
 import type { Value } from "./ir.ts";
 
 const MICROSOFT = "com.microsoft";
 
 function expectRank(op: string, value: Value, rank: number): void {
   if (value.shape.length === rank) return;
-  throw new RangeError(`Cannot apply ${op} to ${value.name}: expected ${rank} dimensions, got [${value.shape}]`);
+  throw new RangeError(
+    `Cannot apply ${op} to ${value.name}: expected ${rank} dimensions, got [${value.shape}]`,
+  );
 }
 
 function expectEqual(op: string, a: Dim, b: Dim, left: Value, right: Value): void {
@@ -35,6 +37,12 @@ export function gemm(
   const [rows, inner] = transA ? left.shape.toReversed() : left.shape;
   const [innerRight, columns] = transB ? right.shape.toReversed() : right.shape;
   expectEqual("Gemm", inner, innerRight, left, right);
+  if (c && !sameShape(c.shape, [columns]) && !sameShape(c.shape, [rows, columns])) {
+    throw new RangeError(
+      `Cannot apply Gemm to addend ${c.name} [${c.shape}]: expected [${columns}] or ` +
+        `[${rows},${columns}]`,
+    );
+  }
   return b.node("Gemm", c ? [left, right, c] : [left, right], [
     { dtype: left.dtype, shape: [rows, columns] },
   ], { attributes: { transA: BigInt(transA), transB: BigInt(transB) } })[0];

@@ -163,13 +163,11 @@ export function openApi(path: string): OrtApi {
   try {
     library = Deno.dlopen(path, { OrtGetApiBase: { parameters: [], result: "pointer" } });
   } catch (cause) {
-    throw cause instanceof Deno.errors.NotCapable
-      ? missingPermission(cause)
-      : new Error(
-        `Cannot open ONNX Runtime at ${path}: ${(cause as Error).message}; reinstall with ` +
-          "`deno install`, or set ORTUNE_ORT_LIB to the path of libonnxruntime",
-        { cause },
-      );
+    throw cause instanceof Deno.errors.NotCapable ? missingPermission(cause) : new Error(
+      `Cannot open ONNX Runtime at ${path}: ${(cause as Error).message}; reinstall with ` +
+        "`deno install`, or set ORTUNE_ORT_LIB to the path of libonnxruntime",
+      { cause },
+    );
   }
   try {
     const base = new Deno.UnsafePointerView(library.symbols.OrtGetApiBase()!);

@@ -3,7 +3,7 @@
  * of threads and perhaps a library path. Out: a `Runtime` that makes tensors and sessions.
  */
 
-import { type OrtApi, cString, openApi, OutParameter } from "./api.ts";
+import { cString, openApi, type OrtApi, OutParameter } from "./api.ts";
 import { findLibrary } from "./library.ts";
 
 // OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.

@@ -23,7 +23,7 @@ export class Session implements Disposable {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly runtime: Runtime;
-  readonly pointer: Deno.PointerObject;
+  readonly #pointer: Deno.PointerObject;
   #alive = true;
 
   /** Compiles a model given as ONNX bytes, or read from the file at a path. */
@@ -37,11 +37,17 @@ export class Session implements Disposable {
     this.device = device;
     const what = `compile graph ${name}`;
     const { api, env, sessionOptions } = runtime;
-    this.pointer = typeof model === "string"
+    this.#pointer = typeof model === "string"
       ? api.create("CreateSession", what, env, pathString(model), sessionOptions)
       : api.create("CreateSessionFromArray", what, env, model, model.length, sessionOptions);
     this.inputs = this.#names("Input");
     this.outputs = this.#names("Output");
+  }
+
+  /** The OrtSession, for binding. */
+  get pointer(): Deno.PointerObject {
+    if (!this.#alive) throw new ReferenceError(`Cannot use graph ${this.name}: it was disposed of`);
+    return this.#pointer;
   }
 
   #names(kind: "Input" | "Output"): string[] {
@@ -88,7 +94,7 @@ export class Session implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#alive) return;
     this.#alive = false;
-    this.runtime.api.raw("ReleaseSession", this.pointer);
+    this.runtime.api.raw("ReleaseSession", this.#pointer);
   }
 }
 
@@ -122,6 +128,7 @@ export class Binding implements Disposable {
 
   #bind(call: "BindInput" | "BindOutput", name: string, tensor: Tensor): void {
     const { runtime, name: graph } = this.#session;
+    this.#assertAlive();
     runtime.api.call(
       call,
       `bind ${name} of graph ${graph}`,
@@ -134,7 +141,15 @@ export class Binding implements Disposable {
   /** Runs the graph on what is bound. Blocks this thread until it is done. */
   run(): void {
     const { runtime, pointer, name } = this.#session;
+    this.#assertAlive();
     runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, null, this.#pointer);
+  }
+
+  #assertAlive(): void {
+    if (this.#alive) return;
+    throw new ReferenceError(
+      `Cannot use a binding of graph ${this.#session.name}: it was disposed of`,
+    );
   }
 
   [Symbol.dispose](): void {

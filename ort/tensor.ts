@@ -28,8 +28,7 @@ export class Tensor implements Disposable {
   readonly shape: readonly number[];
   readonly device: Device;
   readonly byteLength: number;
-  /** The OrtValue, for binding. */
-  readonly pointer: Deno.PointerObject;
+  readonly #pointer: Deno.PointerObject;
   readonly #runtime: Runtime;
   readonly #address: bigint;
   #alive = true;
@@ -41,12 +40,18 @@ export class Tensor implements Disposable {
     { dtype, shape, device }: { dtype: DType; shape: readonly number[]; device: Device },
   ) {
     this.#runtime = runtime;
-    this.pointer = pointer;
+    this.#pointer = pointer;
     this.#address = address;
     this.dtype = dtype;
     this.shape = shape;
     this.device = device;
     this.byteLength = elementCount(shape) * byteWidth(dtype);
+  }
+
+  /** The OrtValue, for binding. */
+  get pointer(): Deno.PointerObject {
+    this.#assertAlive();
+    return this.#pointer;
   }
 
   /** Allocates a tensor; its contents are undefined until written. */
@@ -162,6 +167,6 @@ export class Tensor implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#alive) return;
     this.#alive = false;
-    this.#runtime.api.raw("ReleaseValue", this.pointer);
+    this.#runtime.api.raw("ReleaseValue", this.#pointer);
   }
 }

@@ -4,6 +4,7 @@
  * the bias corrections folded into two scalars a step.
  */
 
+import { LAYOUT_BLOCK } from "../engine/parameter_store.ts";
 import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
@@ -52,9 +53,9 @@ export function adamWGraph(
   return b.build();
 }
 
-/** The sum of squares of n elements, [1]. */
+/** The sum of squares of each block of a layout: g [blocks, block] → sums [blocks, 1]. */
 export function sumOfSquaresGraph(): Graph {
   const b = new GraphBuilder("sum_of_squares");
-  b.output("sum", ops.reduceSumSquare(b, b.input("g", "float32", ["n"]), 0));
+  b.output("sums", ops.reduceSumSquare(b, b.input("g", "float32", ["blocks", LAYOUT_BLOCK]), 1));
   return b.build();
 }

@@ -66,8 +66,7 @@ export async function recipeTensors(name: string): Promise<Map<string, TensorDat
 /** The fixture's right-padded batch as a grid. */
 export async function expectedBatch(expected: SafetensorsFile): Promise<LabelledGrid> {
   const [rows, length] = expected.info("input_ids").shape;
-  const ints = async (name: string) =>
-    new BigInt64Array((await readAll(expected, name)).buffer);
+  const ints = async (name: string) => new BigInt64Array((await readAll(expected, name)).buffer);
   const [inputIds, attention, labels] = [
     await ints("input_ids"),
     await ints("attention_mask"),

@@ -9,7 +9,7 @@
 import { readFile } from "node:fs/promises";
 import { findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
-import { createTokenizer, type Tokenizer, type TokenizerFiles } from "./tokenizer.ts";
+import { createTokenizer, type Tokenizer, type TokenizerFiles } from "../../data/tokenizer.ts";
 
 /** Qwen3's tokenizer.json and tokenizer_config.json, parsed. */
 export async function qwen3Files(): Promise<TokenizerFiles> {

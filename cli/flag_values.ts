@@ -1,0 +1,43 @@
+/** Parsers of flag values. In: the text of a flag. Out: a checked number, or commander's error. */
+
+import { InvalidArgumentError } from "commander";
+
+type Parse = (text: string) => number;
+
+function number(what: string, holds: (value: number) => boolean): Parse {
+  return (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (Number.isFinite(value) && holds(value)) return value;
+    throw new InvalidArgumentError(`It must be ${what}.`);
+  };
+}
+
+/** A whole number from 1 up. */
+export const count: Parse = number(
+  "a whole number from 1 up",
+  (value) => Number.isSafeInteger(value) && value >= 1,
+);
+
+/** A whole number from 0 up. */
+export const countOrZero: Parse = number(
+  "a whole number from 0 up",
+  (value) => Number.isSafeInteger(value) && value >= 0,
+);
+
+/** A whole number from 0 to 2^32 − 1. */
+export const seed: Parse = number(
+  "a whole number from 0 to 4294967295",
+  (value) => Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32,
+);
+
+/** A number above 0. */
+export const positive: Parse = number("a number above 0", (value) => value > 0);
+
+/** A number from 0 up. */
+export const positiveOrZero: Parse = number("a number from 0 up", (value) => value >= 0);
+
+/** A number above 0 and at most 1. */
+export const probability: Parse = number(
+  "a number above 0 and at most 1",
+  (value) => value > 0 && value <= 1,
+);

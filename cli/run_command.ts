@@ -1,0 +1,81 @@
+/**
+ * What every command shares: flags in kebab-case or snake_case, `--help`, exit codes (0 done, 1
+ * failed, 2 wrong flags, 130 interrupted) and Ctrl-C as an AbortSignal.
+ */
+
+import { Command, CommanderError } from "commander";
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+/** A wrong combination of flags: exits 2 like a wrong flag. */
+export class UsageError extends Error {}
+
+/** What a command is run with. */
+export interface CommandContext<Options> {
+  readonly options: Options;
+  /** Aborted by the first Ctrl-C; the second one ends the process at once. */
+  readonly signal: AbortSignal;
+}
+
+/** A command: its flags and what it does. */
+export interface CommandDefinition<Options> {
+  /** As it is called, such as `deno task train`. */
+  readonly name: string;
+  readonly description: string;
+  /** Adds the flags. */
+  readonly flags: (command: Command) => void;
+  readonly run: (context: CommandContext<Options>) => Promise<void>;
+}
+
+/** Parses the arguments, runs the command and sets the process's exit code. */
+export async function runCommand<Options>(
+  { name, description, flags, run }: CommandDefinition<Options>,
+  args: readonly string[] = Deno.args,
+): Promise<void> {
+  const command = new Command(name).description(description).exitOverride()
+    .showHelpAfterError(`(${name} --help lists the flags)`)
+    // Commander would read NO_COLOR and the like from the environment, which commands may not.
+    .configureOutput({ getOutHasColors: () => false, getErrHasColors: () => false })
+    .allowExcessArguments(false);
+  flags(command);
+  const interruption = new AbortController();
+  const interrupt = () => {
+    if (interruption.signal.aborted) Deno.exit(EXIT_INTERRUPTED);
+    interruption.abort(new DOMException("Interrupted", "AbortError"));
+  };
+  // Windows has no SIGTERM.
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, interrupt);
+  const { signal } = interruption;
+  try {
+    command.parse(args.map(kebabCase), { from: "user" });
+    await run({ options: command.opts() as Options, signal });
+    if (signal.aborted) Deno.exitCode = EXIT_INTERRUPTED;
+  } catch (cause) {
+    Deno.exitCode = exitCode(cause, signal);
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+  }
+}
+
+/** `--learning_rate=1` as `--learning-rate=1`; values are left alone. */
+function kebabCase(argument: string): string {
+  const [, flag, rest] = /^(--[\w-]+)(.*)$/s.exec(argument) ?? [];
+  return flag === undefined ? argument : flag.replaceAll("_", "-") + rest;
+}
+
+function exitCode(cause: unknown, signal: AbortSignal): number {
+  if (cause instanceof CommanderError) return cause.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (signal.aborted && cause === signal.reason) return EXIT_INTERRUPTED;
+  const error = cause instanceof Error ? cause : new Error(String(cause));
+  console.error(`error: ${permissionMessage(error) ?? error.message}`);
+  return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
+}
+
+function permissionMessage(error: Error): string | undefined {
+  if (!(error instanceof Deno.errors.NotCapable)) return undefined;
+  return `${error.message}. The tasks in deno.json allow the folders models, data and output; ` +
+    "for others run the script with deno run and --allow-read/--allow-write for them";
+}

@@ -1,0 +1,56 @@
+/**
+ * The examples of a run, checked before anything slow starts. In: training flags and a tokenizer.
+ * Out: training and evaluation examples, and what was cut, in words.
+ */
+
+import type { Example } from "../data/example.ts";
+import { readExamples, type ReadExamplesReport } from "../data/read_examples.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+
+/** Examples and remarks on them. */
+export interface TrainingData {
+  readonly train: readonly Example[];
+  readonly validation: readonly Example[];
+  readonly report: ReadExamplesReport;
+  /** What a user should know of the data, a line each. */
+  readonly notes: readonly string[];
+}
+
+/** Reads both files. */
+export async function readTrainingData(
+  args: Pick<TrainingArguments, "trainFile" | "validationFile" | "maxLength" | "system">,
+  tokenizer: Tokenizer,
+): Promise<TrainingData> {
+  const notes: string[] = [];
+  const read = async (path: string) => {
+    const { maxLength, system } = args;
+    const options = { tokenizer, maxLength, system: system || undefined };
+    const { examples, report } = await readExamples(path, options);
+    if (report.unlabelled.length > 0) {
+      throw new Error(
+        `Cannot train on ${path}: ${lines(report.unlabelled)} ${
+          report.unlabelled.length === 1 ? "has" : "have"
+        } no answer left within --max-length ${maxLength}; raise it, or shorten or remove the rows`,
+      );
+    }
+    if (report.truncated.length > 0) {
+      notes.push(
+        `${path}: ${report.truncated.length} of ${report.rows} rows are cut to --max-length ` +
+          `${maxLength} and lose their end: ${lines(report.truncated)}`,
+      );
+    }
+    return { examples, report };
+  };
+  const { examples: train, report } = await read(args.trainFile);
+  const validation = args.validationFile ? (await read(args.validationFile)).examples : [];
+  return { train, validation, report, notes };
+}
+
+const SHOWN = 10;
+
+function lines(numbers: readonly number[]): string {
+  const rest = numbers.length - SHOWN;
+  return `line${numbers.length === 1 ? "" : "s"} ${numbers.slice(0, SHOWN).join(", ")}` +
+    (rest > 0 ? ` and ${rest} more` : "");
+}

@@ -1,0 +1,168 @@
+/**
+ * A whole training run from flags. In: training arguments. Out: events to trackers, checkpoints,
+ * loss.svg and report.html in the output folder, and the trainer, still open.
+ */
+
+import { runFacts } from "./run_facts.ts";
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { readConfig } from "../model/open_model.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import type { Tracker } from "../track/tracker.ts";
+import { createMetricsLog } from "../track/metrics_log.ts";
+import { listCheckpoints, sweepStaging } from "../train/checkpoint.ts";
+import type { EndEvent, SaveEvent, StartEvent } from "../train/events.ts";
+import { createFullTrainer } from "../train/full_trainer.ts";
+import { train } from "../train/loop.ts";
+import { lockOutput, type OutputLock } from "../train/output_lock.ts";
+import { schedules } from "../train/schedule.ts";
+import type { Trainer } from "../train/trainer.ts";
+import { companionFiles } from "./model_files.ts";
+import { openRuntime } from "./open_runtime.ts";
+import { RunHistory } from "./run_history.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+import { readTrainingData, type TrainingData } from "./training_data.ts";
+
+/** Where a run's output goes besides its folder. */
+export interface TrainingRunOptions {
+  readonly signal: AbortSignal;
+  /** Prints a line. */
+  readonly say: (line: string) => void;
+  readonly trackers: readonly Tracker[];
+}
+
+/** A finished or interrupted run; its trainer can still generate. */
+export interface TrainingRun extends AsyncDisposable {
+  readonly runtime: Runtime;
+  readonly trainer: Trainer;
+  readonly tokenizer: Tokenizer;
+  readonly data: TrainingData;
+  readonly history: RunHistory;
+  readonly start: StartEvent;
+  readonly end: EndEvent;
+  readonly checkpoint: string;
+}
+
+/** Trains as the arguments say. */
+export async function runTraining(
+  args: TrainingArguments,
+  { signal, say, trackers }: TrainingRunOptions,
+): Promise<TrainingRun> {
+  await using resources = new AsyncDisposableStack();
+  const config = await readConfig(args.model);
+  if (args.maxLength > config.maxPositions) {
+    throw new RangeError(
+      `Cannot train with --max-length ${args.maxLength}: ${args.model}/config.json has ` +
+        `max_position_embeddings ${config.maxPositions}; give at most that`,
+    );
+  }
+  const tokenizer = await loadTokenizer(args.model);
+  if (tokenizer.vocabSize > config.vocabSize) {
+    throw new RangeError(
+      `Cannot train ${args.model}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ` +
+        `vocab_size ${config.vocabSize}; the two files do not belong together`,
+    );
+  }
+  const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
+  const data = await readTrainingData(args, tokenizer);
+  for (const note of data.notes) say(`note: ${note}`);
+
+  const lock = resources.use(await lockOutput(args.outputDir));
+  await sweepStaging(lock.directory);
+  const resumeFrom = await resolveCheckpoint(args);
+  if (resumeFrom === undefined) await clearOutput(args, lock);
+
+  const runtime = resources.use(openRuntime(args));
+  const trainer = resources.use(
+    await createFullTrainer(args.model, {
+      runtime,
+      optimizer: { weightDecay: args.weightDecay },
+      maxGradNorm: args.maxGradNorm,
+      signal,
+    }),
+  );
+  const history = new RunHistory();
+  const metricsPath = `${lock.directory}/metrics.jsonl`;
+  const resumeStep = resumeFrom && Number(/(\d+)\/*$/.exec(resumeFrom)?.[1]);
+  const metrics = resources.use(
+    await createMetricsLog(metricsPath, resumeStep ? { resumeStep } : {}),
+  );
+  if (resumeStep) await history.read(metricsPath);
+
+  let start: StartEvent | undefined;
+  let end: EndEvent | undefined;
+  let saved: SaveEvent | undefined;
+  const events = train(trainer, {
+    examples: data.train,
+    evalExamples: data.validation,
+    padId,
+    schedule: (totalSteps) =>
+      schedules[args.lrSchedulerType]({
+        peak: args.learningRate,
+        totalSteps,
+        warmupSteps: args.warmupSteps,
+      }),
+    batchSize: args.perDeviceTrainBatchSize,
+    evalBatchSize: args.perDeviceEvalBatchSize,
+    accumulationSteps: args.gradientAccumulationSteps,
+    epochs: args.numTrainEpochs,
+    maxSteps: args.maxSteps,
+    packing: args.packing ? { maxLength: args.maxLength } : undefined,
+    seed: args.seed,
+    loggingSteps: args.loggingSteps,
+    evalSteps: args.evalSteps,
+    saveSteps: args.saveSteps,
+    output: {
+      directory: lock.directory,
+      saveTotalLimit: args.saveTotalLimit,
+      copyFiles: await companionFiles(args.model),
+      facts: await runFacts(args, data.train),
+    },
+    resumeFrom,
+    signal,
+  });
+  for await (const event of events) {
+    for (const tracker of [...trackers, history, metrics]) await tracker.event(event);
+    if (event.type === "start") start = event;
+    if (event.type === "save") saved = event;
+    if (event.type === "end") end = event;
+  }
+  const owned = resources.move();
+  return {
+    runtime,
+    trainer,
+    tokenizer,
+    data,
+    history,
+    start: start!,
+    end: end!,
+    checkpoint: saved?.directory ?? resumeFrom!,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The folder to resume from, if one was asked for. */
+async function resolveCheckpoint(args: TrainingArguments): Promise<string | undefined> {
+  const { resumeFromCheckpoint, outputDir } = args;
+  if (resumeFromCheckpoint !== true) return resumeFromCheckpoint;
+  const newest = (await listCheckpoints(outputDir)).at(-1);
+  if (newest) return newest.directory;
+  throw new Error(
+    `Cannot resume: ${outputDir} has no checkpoint-N folder; ` +
+      "leave --resume-from-checkpoint out to start a new run",
+  );
+}
+
+/** Makes sure that a new run does not mix with an earlier one. */
+async function clearOutput(args: TrainingArguments, lock: OutputLock): Promise<void> {
+  const checkpoints = await listCheckpoints(lock.directory);
+  if (checkpoints.length === 0) return;
+  if (!args.overwriteOutputDir) {
+    throw new Error(
+      `Cannot start a new run in ${lock.directory}: it holds ${
+        checkpoints.map(({ step }) => `checkpoint-${step}`).join(", ")
+      }; pass --resume-from-checkpoint to go on, another --output-dir, or --overwrite-output-dir ` +
+        "to delete them",
+    );
+  }
+  for (const { directory } of checkpoints) await Deno.remove(directory, { recursive: true });
+}

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { GraphBuilder } from "./builder.ts";
+import type { Graph } from "./ir.ts";
+import { writeOnnx } from "./onnx_writer.ts";
+import * as ops from "./ops.ts";
+
+/** A message as its fields in order: bytes, or a number for what is a number on the wire. */
+type Field = readonly [number: number, value: Uint8Array | bigint | number];
+
+function fields(bytes: Uint8Array): Field[] {
+  const reader = new BinaryReader(bytes);
+  const found: Field[] = [];
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (type === 0) found.push([field, BigInt(reader.int64())]);
+    else if (type === 2) found.push([field, reader.bytes()]);
+    else if (type === 5) found.push([field, reader.float()]);
+    else throw new Error(`field ${field} has wire type ${type}`);
+  }
+  return found;
+}
+
+const all = (from: readonly Field[], field: number): (Uint8Array | bigint | number)[] =>
+  from.filter(([number]) => number === field).map(([, value]) => value);
+const one = (from: readonly Field[], field: number): Uint8Array | bigint | number | undefined => {
+  const found = all(from, field);
+  assert.ok(found.length < 2, `field ${field} stands ${found.length} times`);
+  return found[0];
+};
+const message = (value: Uint8Array | bigint | number | undefined): Field[] =>
+  fields(value as Uint8Array);
+const text = (value: Uint8Array | bigint | number | undefined): string | undefined =>
+  value === undefined ? undefined : new TextDecoder().decode(value as Uint8Array);
+
+/** AttributeProto: name 1, f 2, i 3, s 4, ints 8, type 20. */
+function attribute(bytes: Uint8Array): [string, unknown] {
+  const from = fields(bytes);
+  const byType = { 1: one(from, 2), 2: one(from, 3), 3: text(one(from, 4)), 7: all(from, 8) };
+  return [text(one(from, 1))!, byType[Number(one(from, 20)) as keyof typeof byType]];
+}
+
+/** NodeProto: input 1, output 2, name 3, op_type 4, attribute 5, domain 7. */
+function node(bytes: Uint8Array): unknown {
+  const from = fields(bytes);
+  return {
+    inputs: all(from, 1).map(text),
+    outputs: all(from, 2).map(text),
+    op: text(one(from, 4)),
+    domain: text(one(from, 7)) ?? "",
+    attributes: Object.fromEntries(all(from, 5).map((each) => attribute(each as Uint8Array))),
+  };
+}
+
+/** ValueInfoProto: name 1, type 2 → tensor_type 1 → elem_type 1, shape 2 → dim 1 → size 1, name 2. */
+function valueInfo(bytes: Uint8Array): unknown {
+  const from = fields(bytes);
+  const tensor = message(one(message(one(from, 2)), 1));
+  const dims = all(message(one(tensor, 2)), 1).map((dim) => message(dim));
+  return {
+    name: text(one(from, 1)),
+    type: one(tensor, 1),
+    shape: dims.map((dim) => text(one(dim, 2)) ?? Number(one(dim, 1))),
+  };
+}
+
+function everyAttribute(): Graph {
+  const b = new GraphBuilder("everything");
+  const x = b.input("x", "float32", ["rows", 3]);
+  const table = b.input("table", "bfloat16", [2]);
+  b.input("dead", "float32", []);
+  const y = b.node("Strange", [x, undefined, table, b.int64([-1, 7])], [x, x], {
+    domain: "com.microsoft",
+    attributes: { i: -5n, f: 0.5, s: "né", list: [2n, 0n, -1n] },
+  });
+  b.output("y", y[0]);
+  b.output("z", ops.mul(b, y[1], b.float32(-2.5)));
+  return b.build();
+}
+
+Deno.test("writeOnnx() writes the model that the graph describes, field by field", () => {
+  // ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8 (domain 1, version 2).
+  const model = fields(writeOnnx(everyAttribute()));
+  assert.equal(one(model, 1), 10n);
+  assert.equal(text(one(model, 2)), "ortune");
+  const opsets = all(model, 8).map((each) => message(each));
+  assert.deepEqual(
+    opsets.map((opset) => [text(one(opset, 1)) ?? "", one(opset, 2)]),
+    [["", 21n], ["com.microsoft", 1n]],
+  );
+
+  // GraphProto: node 1, name 2, initializer 5, input 11, output 12.
+  const graph = message(one(model, 7));
+  assert.equal(text(one(graph, 2)), "everything");
+  assert.deepEqual(all(graph, 1).map((each) => node(each as Uint8Array)), [
+    {
+      inputs: ["x", "", "table", "const_0"],
+      outputs: ["y", "Strange_0.1"],
+      op: "Strange",
+      domain: "com.microsoft",
+      attributes: { i: -5n, f: 0.5, s: "né", list: [2n, 0n, -1n] },
+    },
+    {
+      inputs: ["Strange_0.1", "const_1"],
+      outputs: ["z"],
+      op: "Mul",
+      domain: "",
+      attributes: {},
+    },
+  ]);
+  assert.deepEqual(all(graph, 11).map((each) => valueInfo(each as Uint8Array)), [
+    { name: "x", type: 1n, shape: ["rows", 3] },
+    { name: "table", type: 16n, shape: [2] },
+  ]);
+  assert.deepEqual(all(graph, 12).map((each) => valueInfo(each as Uint8Array)), [
+    { name: "y", type: 1n, shape: ["rows", 3] },
+    { name: "z", type: 1n, shape: ["rows", 3] },
+  ]);
+
+  // TensorProto: dims 1, data_type 2, name 8, raw_data 9.
+  const tensors = all(graph, 5).map((each) => message(each));
+  assert.deepEqual(
+    tensors.map((tensor) => [text(one(tensor, 8)), one(tensor, 2), all(tensor, 1)]),
+    [["const_0", 7n, [2n]], ["const_1", 1n, []]],
+  );
+  const data = tensors.map((tensor) => (one(tensor, 9) as Uint8Array).slice().buffer);
+  assert.deepEqual([...new BigInt64Array(data[0])], [-1n, 7n]);
+  assert.deepEqual([...new Float32Array(data[1])], [-2.5]);
+});

@@ -1,0 +1,142 @@
+/**
+ * How a model wants to be sampled and where its replies end. In: generation_config.json of a model
+ * folder, if there is one. Out: `GenerationConfig`, with Hugging Face's defaults for what is missing.
+ */
+
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { ModelConfig } from "../model/config.ts";
+import { assertSampling, type SamplingOptions } from "./sampling.ts";
+
+/** Defaults of generation. */
+export interface GenerationConfig {
+  /** Each of these ends a reply; Qwen3 has two. */
+  readonly eosTokenIds: readonly number[];
+  readonly sampling: SamplingOptions;
+}
+
+/** What stands in where generation_config.json does not say. */
+export interface GenerationFallbacks {
+  /** The model's config, whose eos_token_id counts where generation_config.json has none. */
+  readonly config: ModelConfig;
+  /** The tokenizer's end of a reply, where neither file has one. */
+  readonly tokenizer?: { readonly eosTokenId: number | undefined };
+}
+
+/** Largest file read: those in use have some hundred bytes. */
+const MAX_FILE_BYTES = 1024 * 1024;
+/** Most ids that may end a reply: Llama 3.1 has three. */
+const MAX_EOS_IDS = 1024;
+/** Hugging Face's default, which applies wherever sampling is on and top_k is not written. */
+const DEFAULT_TOP_K = 50;
+
+/**
+ * Reads generation_config.json of a model folder; a folder without one gets the defaults.
+ *
+ * Needs `--allow-read` for the folder.
+ *
+ * @throws {Error} where the file is not JSON, a field is wrong, or no file says where replies end
+ */
+export async function readGenerationConfig(
+  directory: string,
+  fallbacks: GenerationFallbacks,
+): Promise<GenerationConfig> {
+  const path = join(directory, "generation_config.json");
+  let text: string;
+  try {
+    const { size } = await stat(path);
+    if (size > MAX_FILE_BYTES) {
+      throw new RangeError(`Cannot read ${path}: ${size} bytes, more than ${MAX_FILE_BYTES}`);
+    }
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+      return parseGenerationConfig({}, { ...fallbacks, path });
+    }
+    throw cause;
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new SyntaxError(
+      `Cannot read ${path}: it is not valid JSON; copy it again from the base model, or delete it`,
+      { cause },
+    );
+  }
+  return parseGenerationConfig(json, { ...fallbacks, path });
+}
+
+/**
+ * Checks a parsed generation_config.json. As in Hugging Face, generation is greedy unless
+ * `do_sample` is true.
+ *
+ * @throws {RangeError} naming the file, the field and the value
+ */
+export function parseGenerationConfig(
+  json: unknown,
+  { config, tokenizer, path = "generation_config.json" }: GenerationFallbacks & {
+    /** The file's path, for errors. @default {"generation_config.json"} */
+    readonly path?: string;
+  },
+): GenerationConfig {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new RangeError(`Cannot read ${path}: expected a JSON object`);
+  }
+  const fields = json as Record<string, unknown>;
+  const number = (field: string, fallback: number): number => {
+    const value = fields[field] ?? fallback;
+    if (typeof value === "number") return value;
+    throw new RangeError(
+      `Cannot read ${path}: ${field} must be a number, got ${JSON.stringify(value)}`,
+    );
+  };
+  const doSample = fields.do_sample ?? false;
+  if (typeof doSample !== "boolean") {
+    throw new RangeError(
+      `Cannot read ${path}: do_sample must be true or false, got ${JSON.stringify(doSample)}`,
+    );
+  }
+  const repetitionPenalty = number("repetition_penalty", 1);
+  const sampling: SamplingOptions = doSample
+    ? {
+      temperature: number("temperature", 1),
+      topK: number("top_k", DEFAULT_TOP_K),
+      topP: number("top_p", 1),
+      repetitionPenalty,
+    }
+    // What Hugging Face ignores here, such as a temperature of 0, need not be valid.
+    : { greedy: true, repetitionPenalty };
+  try {
+    assertSampling(sampling);
+  } catch (cause) {
+    throw new RangeError(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+  return { eosTokenIds: eosTokenIds(fields, { config, tokenizer, path }), sampling };
+}
+
+function eosTokenIds(
+  fields: Record<string, unknown>,
+  { config, tokenizer, path }: GenerationFallbacks & { readonly path: string },
+): readonly number[] {
+  const [value, place] = fields.eos_token_id != null
+    ? [fields.eos_token_id, path]
+    : [config.raw.eos_token_id, "config.json"];
+  if (value == null) {
+    if (tokenizer?.eosTokenId !== undefined) return [tokenizer.eosTokenId];
+    throw new RangeError(
+      `Cannot tell where a reply ends: neither ${path} nor config.json nor the tokenizer has an ` +
+        "eos token; write eos_token_id into generation_config.json",
+    );
+  }
+  const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const isId = (id: unknown): boolean =>
+    Number.isSafeInteger(id) && Number(id) >= 0 && Number(id) < config.vocabSize;
+  if (ids.length === 0 || ids.length > MAX_EOS_IDS || !ids.every(isId)) {
+    throw new RangeError(
+      `Cannot read ${place}: eos_token_id must be one or several ids below ${config.vocabSize}, ` +
+        `got ${JSON.stringify(value).slice(0, 100)}`,
+    );
+  }
+  return ids as readonly number[];
+}

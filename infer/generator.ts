@@ -1,0 +1,189 @@
+/**
+ * Replies token by token. In: prompt ids. Out: new ids as they are made, without the one that ends
+ * the reply, and the reason why it ended.
+ */
+
+import type { ModelConfig } from "../model/config.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import { MersenneTwister } from "../tensor/mersenne_twister.ts";
+import { Decoder, type DecoderOptions, type DecoderWeights } from "./decoder.ts";
+import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
+import { createSampler, type Sampler, type SamplingOptions } from "./sampling.ts";
+
+/**
+ * Why a reply ended: the model ended it, the limit of tokens or the model's last position was
+ * reached, or the caller ended it.
+ */
+export type FinishReason = "eos" | "length" | "aborted";
+
+/** How a reply is made; what is left out comes from the generator's defaults. */
+export interface GenerateOptions extends SamplingOptions {
+  /**
+   * Most tokens to make. A reply also ends at the model's last position.
+   * @default {2048}
+   */
+  readonly maxNewTokens?: number;
+  /** Tokens that end the reply, in place of the generator's. */
+  readonly eosTokenIds?: readonly number[];
+  /**
+   * A number from 0 to 2³² − 1: the same seed, prompt and options make the same reply.
+   * @default {a random one}
+   */
+  readonly seed?: number;
+  /** Ends the reply within one token, with the finish reason `aborted`. */
+  readonly signal?: AbortSignal;
+}
+
+/** A reply being made: its token ids, in order. */
+export interface Generation extends AsyncIterableIterator<number, void> {
+  /** Why the reply ended; `undefined` until then. */
+  readonly finishReason: FinishReason | undefined;
+}
+
+/** Makes replies, one at a time. */
+export interface Generator extends Disposable {
+  /**
+   * Starts a reply. Work is done as the iterator is read; leaving it early ends the reply.
+   *
+   * @throws {RangeError} where the prompt fills all of the model's positions or has no token, or an
+   *   option is outside its range
+   */
+  generate(promptIds: ArrayLike<number>, options?: GenerateOptions): Generation;
+}
+
+/** What {@linkcode createGenerator} makes a generator of. */
+export interface GeneratorOptions extends DecoderOptions {
+  readonly runtime: Runtime;
+  readonly config: ModelConfig;
+  /** Tensors by Hugging Face's names, such as a trainer's weights: they are read, not copied. */
+  readonly weights: DecoderWeights;
+  /** Defaults of sampling and of where replies end. @default {those of config} */
+  readonly generation?: GenerationConfig;
+}
+
+/**
+ * Makes a generator. It holds the cache of one sequence, and no weights of its own.
+ *
+ * @example
+ * ```ts ignore
+ * using generator = createGenerator({ runtime, config, weights: trainer.weights });
+ * const reply = generator.generate(tokenizer.encode(prompt), { maxNewTokens: 64 });
+ * for await (const id of reply) console.log(id);
+ * console.log(reply.finishReason);
+ * ```
+ *
+ * @throws {RangeError} where nothing says which token ends a reply
+ */
+export function createGenerator(options: GeneratorOptions): Generator {
+  const { runtime, config, weights, generation = parseGenerationConfig({}, options) } = options;
+  const decoder = new Decoder(runtime, config, weights, options);
+  let running = false;
+
+  async function* tokens(
+    promptIds: ArrayLike<number>,
+    { limit, ends, sample, signal }: {
+      readonly limit: number;
+      readonly ends: ReadonlySet<number>;
+      readonly sample: Sampler;
+      readonly signal?: AbortSignal;
+    },
+  ): AsyncGenerator<number, FinishReason> {
+    if (running) {
+      throw new Error(
+        "Cannot generate: this generator is making another reply; read that one to its end first, " +
+          "or make a second generator",
+      );
+    }
+    running = true;
+    try {
+      decoder.reset();
+      const previous = new Set(Array.from(promptIds));
+      let logits = await decoder.prefill(promptIds, signal);
+      for (let made = 1;; made++) {
+        const id = sample(logits, previous);
+        if (ends.has(id)) return "eos";
+        yield id;
+        if (made === limit) return "length";
+        previous.add(id);
+        logits = await decoder.decode(id, signal);
+      }
+    } catch (cause) {
+      if (signal?.aborted && cause === signal.reason) return "aborted";
+      throw cause;
+    } finally {
+      running = false;
+    }
+  }
+
+  return {
+    generate(promptIds: ArrayLike<number>, options: GenerateOptions = {}): Generation {
+      const { maxNewTokens = 2048, signal, eosTokenIds = generation.eosTokenIds } = options;
+      if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1) {
+        throw new RangeError(
+          `Cannot generate ${maxNewTokens} tokens: expected a whole number from 1`,
+        );
+      }
+      const room = config.maxPositions - promptIds.length;
+      if (room < 1) {
+        throw new RangeError(
+          `Cannot generate: the prompt has ${promptIds.length} tokens and the model ` +
+            `${config.maxPositions} positions; shorten the prompt`,
+        );
+      }
+      return withReason(tokens(promptIds, {
+        limit: Math.min(maxNewTokens, room),
+        ends: new Set(eosTokenIds),
+        sample: createSampler({
+          ...withDefaults(options, generation.sampling),
+          random: uniform(options.seed),
+        }),
+        signal,
+      }));
+    },
+    [Symbol.dispose]: () => decoder[Symbol.dispose](),
+  };
+}
+
+/** An option that is not given, or `undefined`, is the default's. */
+function withDefaults(options: SamplingOptions, defaults: SamplingOptions): SamplingOptions {
+  const drawn = [options.temperature, options.topK, options.topP].some((each) =>
+    each !== undefined
+  );
+  return {
+    temperature: options.temperature ?? defaults.temperature,
+    topK: options.topK ?? defaults.topK,
+    topP: options.topP ?? defaults.topP,
+    repetitionPenalty: options.repetitionPenalty ?? defaults.repetitionPenalty,
+    // Who asks for a temperature wants draws, whatever the model's default.
+    greedy: options.greedy ?? (!drawn && defaults.greedy),
+  };
+}
+
+function uniform(seed: number | undefined): () => number {
+  if (seed === undefined) return Math.random;
+  const random = MersenneTwister.fromSeed(seed);
+  return () => random.nextFloat53();
+}
+
+/** Keeps what an async generator returns, which `for await` would lose. */
+function withReason(tokens: AsyncGenerator<number, FinishReason>): Generation {
+  let finishReason: FinishReason | undefined;
+  const generation: Generation = {
+    get finishReason(): FinishReason | undefined {
+      return finishReason;
+    },
+    async next(): Promise<IteratorResult<number, void>> {
+      const { done, value } = await tokens.next();
+      if (!done) return { done: false, value };
+      finishReason ??= value;
+      return { done: true, value: undefined };
+    },
+    async return(): Promise<IteratorResult<number, void>> {
+      finishReason ??= "aborted";
+      await tokens.return(finishReason);
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => generation,
+  };
+  return generation;
+}

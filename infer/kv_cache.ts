@@ -1,0 +1,96 @@
+/**
+ * Keys and values of the tokens so far, a pair of tensors a layer. In: a config. Out: tensors
+ * [1, kvHeads, capacity, D] that the decode graph writes in place, grown by doubling.
+ */
+
+import { cacheHeadDim } from "../model/decode_graphs.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import { Tensor } from "../ort/tensor.ts";
+
+/** Capacity is a multiple of this, so that short replies do not grow the cache again and again. */
+const STEP = 256;
+
+/** One layer's part of the cache. */
+export interface LayerCache {
+  /** [1, kvHeads, capacity, D] */
+  readonly key: Tensor;
+  /** [1, kvHeads, capacity, D] */
+  readonly value: Tensor;
+}
+
+/** The cache of one sequence. */
+export class KvCache implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #config: ModelConfig;
+  #capacity = 0;
+  #layers: LayerCache[] = [];
+
+  constructor(runtime: Runtime, config: ModelConfig) {
+    this.#runtime = runtime;
+    this.#config = config;
+  }
+
+  /** Positions there is memory for. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** The tensors of a layer; others after the cache has grown. */
+  layer(index: number): LayerCache {
+    return this.#layers[index];
+  }
+
+  /**
+   * Makes room for `positions`, keeping the first `used` of them. Memory doubles, so that a long
+   * reply is copied only a few times, and a short one holds no room for the longest.
+   *
+   * @returns whether the tensors were replaced
+   * @throws {RangeError} beyond the model's max_position_embeddings
+   */
+  reserve(positions: number, used: number): boolean {
+    const { layers, maxPositions } = this.#config;
+    if (positions > maxPositions) {
+      throw new RangeError(
+        `Cannot hold ${positions} tokens: the model has ${maxPositions} positions; shorten the ` +
+          "prompt or generate fewer tokens",
+      );
+    }
+    if (positions <= this.#capacity) return false;
+    const wanted = Math.ceil(Math.max(positions, 2 * this.#capacity) / STEP) * STEP;
+    const capacity = Math.min(wanted, maxPositions);
+    for (let layer = 0; layer < layers; layer++) {
+      const old = this.#layers[layer];
+      this.#layers[layer] = {
+        key: this.#grown(old?.key, capacity, used),
+        value: this.#grown(old?.value, capacity, used),
+      };
+    }
+    this.#capacity = capacity;
+    return true;
+  }
+
+  #grown(old: Tensor | undefined, capacity: number, used: number): Tensor {
+    const { kvHeads } = this.#config;
+    const width = cacheHeadDim(this.#config);
+    const grown = Tensor.allocate(this.#runtime, "float32", [1, kvHeads, capacity, width]);
+    const to = grown.float32().fill(0);
+    if (!old) return grown;
+    const from = old.float32();
+    for (let head = 0; head < kvHeads; head++) {
+      const start = head * this.#capacity * width;
+      to.set(from.subarray(start, start + used * width), head * capacity * width);
+    }
+    old[Symbol.dispose]();
+    return grown;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { key, value } of this.#layers) {
+      key[Symbol.dispose]();
+      value[Symbol.dispose]();
+    }
+    this.#layers = [];
+    this.#capacity = 0;
+  }
+}

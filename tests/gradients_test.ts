@@ -1,0 +1,569 @@
+/**
+ * Every gradient, from one rule to a whole block and the head, against central differences in
+ * float64. ONNX Runtime computes in float32; the interpreter of tests/support runs the same
+ * backward graphs in float64, which tells a wrong rule from rounding.
+ */
+
+import assert from "node:assert/strict";
+import { GraphBuilder } from "../graph/builder.ts";
+import type { Shape, Symbols } from "../graph/dim.ts";
+import { gradient } from "../graph/gradient.ts";
+import { gradientRules } from "../graph/gradient_rules.ts";
+import type { Graph, Value } from "../graph/ir.ts";
+import * as ops from "../graph/ops.ts";
+import { type ModelConfig, parseConfig } from "../model/config.ts";
+import { blockParameters, FINAL_NORM } from "../model/parameters.ts";
+import { ropeTables } from "../model/rope.ts";
+import {
+  accumulatorName,
+  blockBackwardGraph,
+  blockForwardGraph,
+  embedGraph,
+  gradientName,
+  headGraph,
+  headLogitsGraph,
+  headLossGraph,
+} from "../model/training_graphs.ts";
+import { Runtime } from "../ort/runtime.ts";
+import { assertClose, type Closeness } from "../tensor/assert_close.ts";
+import { alongDirection, byElements, dot, weightedSum } from "./support/central_differences.ts";
+import { type Draw, draws } from "./support/random.ts";
+import { type Dense, dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
+import { runGraph } from "./support/run_graph.ts";
+
+// Times the largest element of the tensor. MEASURED_PLACEHOLDER
+const FLOAT32 = 2e-6;
+const FLOAT64 = 2e-7;
+
+const runtime = new Runtime({ threads: 2 });
+const worst = new Map<string, number>();
+
+/** Compares, and keeps the worst error a topic for ORTUNE_REPORT. */
+function close(
+  topic: string,
+  label: string,
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  relativeToMax: number,
+): void {
+  const { maxAbsolute }: Closeness = assertClose(actual, expected, { relativeToMax, label });
+  const largest = Array.from(expected).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  const error = maxAbsolute / largest;
+  if (error > (worst.get(topic) ?? 0)) worst.set(topic, error);
+}
+
+globalThis.addEventListener("unload", () => {
+  if (Deno.env.get("ORTUNE_REPORT")) console.log(worst);
+});
+
+// One rule at a time
+
+interface RuleCase {
+  /** The operation whose rule this is about. */
+  readonly op: string;
+  readonly name: string;
+  /** Differentiated float32 inputs. */
+  readonly inputs: Readonly<Record<string, Shape>>;
+  /** Further float32 inputs that need no gradient. */
+  readonly fixed?: Readonly<Record<string, Shape>>;
+  /** An int64 input [rows, length] of positions. */
+  readonly positions?: boolean;
+  /** Magnitude of the inputs. @default 1 */
+  readonly magnitude?: number;
+  readonly build: (b: GraphBuilder, v: Readonly<Record<string, Value>>) => Value;
+}
+
+const SYMBOLS: Symbols = { rows: 2, length: 3, positions: 5 };
+const TOKENS = "length*rows";
+
+const ruleCases: readonly RuleCase[] = [
+  {
+    op: "Gemm",
+    name: "a linear layer",
+    inputs: { x: [TOKENS, 5], w: [4, 5] },
+    build: (b, { x, w }) => ops.linear(b, x, w),
+  },
+  {
+    op: "Gemm",
+    name: "a linear layer with bias",
+    inputs: { x: [TOKENS, 5], w: [4, 5], bias: [4] },
+    build: (b, { x, w, bias }) => ops.linear(b, x, w, bias),
+  },
+  {
+    op: "Gemm",
+    name: "a linear layer with an addend",
+    inputs: { x: [TOKENS, 5], w: [4, 5], c: [TOKENS, 4] },
+    build: (b, { x, w, c }) => ops.linear(b, x, w, c),
+  },
+  ...[[false, false], [false, true], [true, false], [true, true]].map((
+    [transA, transB],
+  ): RuleCase => ({
+    op: "FusedMatMul",
+    name: `a matrix product, transA ${transA}, transB ${transB}`,
+    inputs: {
+      a: transA ? ["rows", 2, 4, "length"] : ["rows", 2, "length", 4],
+      c: transB ? ["rows", 2, 5, 4] : ["rows", 2, 4, 5],
+    },
+    build: (b, { a, c }) => ops.matmul(b, a, c, { transA, transB, alpha: 0.3 }),
+  })),
+  {
+    op: "Add",
+    name: "a sum",
+    inputs: { x: [TOKENS, 4], z: [TOKENS, 4] },
+    build: (b, { x, z }) => ops.add(b, x, z),
+  },
+  {
+    op: "Add",
+    name: "a value added to itself",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => ops.add(b, x, x),
+  },
+  {
+    op: "Add",
+    name: "a sum with a broadcast mask that needs no gradient",
+    inputs: { x: ["rows", 2, "length", "length"] },
+    fixed: { mask: ["rows", 1, "length", "length"] },
+    build: (b, { x, mask }) => ops.add(b, x, mask),
+  },
+  {
+    op: "Mul",
+    name: "a product",
+    inputs: { x: [TOKENS, 4], z: [TOKENS, 4] },
+    build: (b, { x, z }) => ops.mul(b, x, z),
+  },
+  {
+    op: "Mul",
+    name: "a square",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => ops.mul(b, x, x),
+  },
+  {
+    op: "Mul",
+    name: "a product with a broadcast factor that needs no gradient",
+    inputs: { x: [TOKENS, 4] },
+    fixed: { factor: [4] },
+    build: (b, { x, factor }) => ops.mul(b, factor, x),
+  },
+  {
+    op: "QuickGelu",
+    name: "SiLU",
+    inputs: { x: [TOKENS, 4] },
+    magnitude: 6,
+    build: (b, { x }) => ops.silu(b, x),
+  },
+  {
+    op: "Reshape",
+    name: "a reshape",
+    inputs: { x: [TOKENS, 12] },
+    build: (b, { x }) => ops.reshape(b, x, ["rows", "length", 3, 4]),
+  },
+  {
+    op: "RotaryEmbedding",
+    name: "a rotation of two heads",
+    inputs: { x: ["rows", "length", 12] },
+    fixed: { cos: ["positions", 3], sin: ["positions", 3] },
+    positions: true,
+    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, positions, cos, sin),
+  },
+  {
+    op: "SimplifiedLayerNormalization",
+    name: "RMSNorm",
+    inputs: { x: [TOKENS, 8], w: [8] },
+    build: (b, { x, w }) => ops.rmsNorm(b, x, w, 1e-6)[0],
+  },
+  {
+    op: "SimplifiedLayerNormalization",
+    name: "RMSNorm of values so small that epsilon counts",
+    inputs: { x: [TOKENS, 8], w: [8] },
+    magnitude: 0.1,
+    build: (b, { x, w }) => ops.rmsNorm(b, x, w, 1e-2)[0],
+  },
+  {
+    op: "Softmax",
+    name: "softmax",
+    inputs: { x: ["rows", 2, "length", "length"] },
+    magnitude: 4,
+    build: (b, { x }) => ops.softmax(b, x),
+  },
+  {
+    op: "Transpose",
+    name: "a transposition that is not its own inverse",
+    inputs: { x: ["rows", "length", 2, 4] },
+    build: (b, { x }) => ops.transpose(b, x, [2, 0, 3, 1]),
+  },
+];
+
+function declare(b: GraphBuilder, each: RuleCase): Record<string, Value> {
+  const values: Record<string, Value> = {};
+  for (const [name, shape] of Object.entries({ ...each.inputs, ...each.fixed })) {
+    values[name] = b.input(name, "float32", shape);
+  }
+  if (each.positions) values.positions = b.input("positions", "int64", ["rows", "length"]);
+  return values;
+}
+
+/** The case's value; fanned out, it is made twice of the same inputs and multiplied by itself. */
+function value(b: GraphBuilder, each: RuleCase, fanOut: boolean): [Value, Record<string, Value>] {
+  const inputs = declare(b, each);
+  const y = each.build(b, inputs);
+  return [fanOut ? ops.mul(b, y, each.build(b, inputs)) : y, inputs];
+}
+
+function ruleForward(each: RuleCase, fanOut: boolean): Graph {
+  const b = new GraphBuilder("forward");
+  b.output("y", value(b, each, fanOut)[0]);
+  return b.build();
+}
+
+function ruleBackward(each: RuleCase, fanOut: boolean, accumulate: boolean): Graph {
+  const b = new GraphBuilder("backward");
+  const [y, inputs] = value(b, each, fanOut);
+  const dy = b.input("dy", "float32", y.shape);
+  const wrt = new Map(
+    Object.keys(each.inputs).map((name) => [
+      inputs[name],
+      accumulate ? b.input(accumulatorName(name), "float32", inputs[name].shape) : undefined,
+    ]),
+  );
+  const gradients = gradient(b, { seeds: new Map([[y, dy]]), wrt });
+  for (const name of Object.keys(each.inputs)) {
+    const input = inputs[name];
+    b.output(gradientName(name), gradients.get(input)!, { inPlaceOf: wrt.get(input) });
+  }
+  return b.build();
+}
+
+function fillInputs(graph: Graph, draw: Draw, magnitude = 1): Record<string, Dense> {
+  const filled: Record<string, Dense> = {};
+  for (const { name, dtype, shape } of graph.inputs) {
+    if (graph.shapeInputs.has(name)) continue;
+    const sizes = shape.map((dim) =>
+      String(dim).split("*").reduce((n, part) => n * (SYMBOLS[part] ?? Number(part)), 1)
+    );
+    filled[name] = dense(
+      sizes,
+      (i) => dtype === "int64" ? i % SYMBOLS.positions : draw(-magnitude, magnitude),
+    );
+  }
+  return filled;
+}
+
+Deno.test("every gradient rule has a case here", () => {
+  const covered = new Set(ruleCases.map(({ op }) => op));
+  assert.deepEqual([...covered].sort(), Object.keys(gradientRules).sort());
+  for (const each of ruleCases) {
+    const { nodes } = ruleForward(each, false);
+    assert.ok(nodes.some(({ op }) => op === each.op), `${each.name} has no ${each.op}`);
+  }
+});
+
+for (const each of ruleCases) {
+  for (const fanOut of [false, true]) {
+    const title = `gradient rule of ${each.op}: ${each.name}${fanOut ? ", read twice" : ""}`;
+    Deno.test(title, () => {
+      const draw = draws(1);
+      const forward = ruleForward(each, fanOut);
+      const inputs = fillInputs(forward, draw, each.magnitude);
+      const y = interpret(forward, inputs, SYMBOLS).y;
+      const onOrt = runGraph(runtime, forward, inputs, SYMBOLS).y;
+      close("rule, forward", "y", onOrt.data, y.data, FLOAT32);
+
+      const dy = dense(y.shape, () => draw());
+      const loss = weightedSum(forward, "y", dy, SYMBOLS);
+      const before: Record<string, Dense> = {};
+      const expected = new Map<string, number[]>();
+      for (const name of Object.keys(each.inputs)) {
+        const { shape, data } = inputs[name];
+        expected.set(name, byElements(loss, inputs, name, [...data.keys()]));
+        before[accumulatorName(name)] = dense(shape, () => draw());
+      }
+      for (const accumulate of [false, true]) {
+        const backward = ruleBackward(each, fanOut, accumulate);
+        const given = { ...inputs, ...before, dy };
+        const exact = interpret(backward, given, SYMBOLS);
+        const got = runGraph(runtime, backward, given, SYMBOLS);
+        for (const [name, differences] of expected) {
+          const start = before[accumulatorName(name)].data;
+          const wanted = differences.map((x, i) => accumulate ? x + start[i] : x);
+          const label = `d${name}${accumulate ? ", accumulated" : ""}`;
+          close("rule, float64", label, exact[gradientName(name)].data, wanted, FLOAT64);
+          close("rule, float32", label, got[gradientName(name)].data, wanted, FLOAT32);
+        }
+      }
+    });
+  }
+}
+
+// The whole block
+
+const sizes = { vocab_size: 40, num_hidden_layers: 1, intermediate_size: 20 };
+const families: Readonly<Record<string, ModelConfig>> = {
+  "qwen3, 2 queries a key": parseConfig({
+    ...sizes,
+    model_type: "qwen3",
+    hidden_size: 12,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 6,
+  }),
+  "qwen3, 3 queries a key": parseConfig({
+    ...sizes,
+    model_type: "qwen3",
+    hidden_size: 16,
+    num_attention_heads: 6,
+    num_key_value_heads: 2,
+    head_dim: 4,
+  }),
+  "qwen2 (biases), 2 queries a key": parseConfig({
+    ...sizes,
+    model_type: "qwen2",
+    hidden_size: 16,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+  }),
+  "llama, 3 queries a key": parseConfig({
+    ...sizes,
+    model_type: "llama",
+    hidden_size: 12,
+    num_attention_heads: 3,
+    num_key_value_heads: 1,
+  }),
+  "llama with attention_bias, 2 queries a key": parseConfig({
+    ...sizes,
+    model_type: "llama",
+    hidden_size: 16,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    attention_bias: true,
+  }),
+};
+
+/** Two rows of seven tokens: one example each, or several and padding. */
+const masks = {
+  causal: {
+    segments: [1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2],
+    positions: [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6],
+  },
+  packed: {
+    segments: [1, 1, 2, 2, 2, 3, 0, 4, 4, 4, 4, 5, 5, 5],
+    positions: [0, 1, 0, 1, 2, 0, 0, 0, 1, 2, 3, 0, 1, 2],
+  },
+};
+const GRID: Symbols = { rows: 2, length: 7, positions: 7 };
+
+/** Directions and elements of each tensor that differences are taken along. */
+const DIRECTIONS = 3;
+const ELEMENTS = 6;
+
+function gridInputs(config: ModelConfig, kind: keyof typeof masks, draw: Draw): DenseMap {
+  const { rows, length } = GRID;
+  const { segments, positions } = masks[kind];
+  const embedding = {
+    "model.embed_tokens.weight": dense([config.vocabSize, config.hiddenSize], () => draw()),
+    input_ids: dense([rows, length], (i) => i * 11 % config.vocabSize),
+    segment_ids: dense([rows, length], (i) => segments[i]),
+    columns: dense([length], (i) => i),
+  };
+  const graph = embedGraph(config);
+  const { x, mask } = interpret(graph, embedding, GRID);
+  const got = runGraph(runtime, graph, embedding, GRID);
+  assertClose(got.x.data, x.data, { label: "embedded" });
+  assertClose(got.mask.data, mask.data, { label: "mask" });
+  // Written out once more by hand: a token sees its own segment up to itself.
+  assert.deepEqual(
+    Array.from(mask.data, (value) => value === 0),
+    Array.from({ length: rows * length * length }, (_, i) => {
+      const [row, query, key] = [
+        Math.floor(i / length ** 2),
+        Math.floor(i / length) % length,
+        i % length,
+      ];
+      return key <= query && segments[row * length + query] === segments[row * length + key];
+    }),
+  );
+  const { cos, sin } = ropeTables(config, length);
+  return {
+    x,
+    mask,
+    position_ids: dense([rows, length], (i) => positions[i]),
+    cos: dense([length, config.headDim / 2], (i) => cos[i]),
+    sin: dense([length, config.headDim / 2], (i) => sin[i]),
+  };
+}
+
+function randomWeight(shape: readonly number[], name: string, draw: Draw): Dense {
+  const norm = name.endsWith("norm.weight");
+  return dense(shape, () => norm ? draw(0.5, 1.5) : draw(-0.5, 0.5));
+}
+
+for (const [family, config] of Object.entries(families)) {
+  for (const kind of ["causal", "packed"] as const) {
+    Deno.test(`every gradient of a block: ${family}, ${kind} mask`, () => {
+      const draw = draws(2);
+      const weights = Object.fromEntries(
+        blockParameters(config).map(({ name, shape }) => [name, randomWeight(shape, name, draw)]),
+      );
+      const inputs: DenseMap = { ...gridInputs(config, kind, draw), ...weights };
+      const forward = blockForwardGraph(config);
+      const y = interpret(forward, inputs, GRID).y;
+      close(
+        "block, forward",
+        "y",
+        runGraph(runtime, forward, inputs, GRID).y.data,
+        y.data,
+        FLOAT32,
+      );
+
+      const dy = dense(y.shape, () => draw());
+      const loss = weightedSum(forward, "y", dy, GRID);
+      const fresh = blockBackwardGraph(config, { accumulate: false });
+      const given = { ...inputs, dy };
+      const exact = interpret(fresh, given, GRID);
+      const got = runGraph(runtime, fresh, given, GRID);
+      assert.deepEqual(
+        Object.keys(got).sort(),
+        ["dx", ...Object.keys(weights).map(gradientName)].sort(),
+      );
+      for (const name of ["x", ...Object.keys(weights)]) {
+        const output = name === "x" ? "dx" : gradientName(name);
+        const [wanted, actual] = [exact[output].data, got[output].data];
+        const directions = Array.from(
+          { length: DIRECTIONS },
+          () => Float64Array.from(wanted, () => draw()),
+        );
+        const slopes = directions.map((each) => alongDirection(loss, inputs, name, each));
+        close("block, directions", name, directions.map((d) => dot(d, wanted)), slopes, FLOAT64);
+        const elements = Array.from(
+          { length: ELEMENTS },
+          () => Math.floor(draw(0, 1) * wanted.length),
+        );
+        const differences = byElements(loss, inputs, name, elements);
+        close(
+          "block, elements",
+          `${name}, elements ${elements}`,
+          // The largest of the whole tensor stands beside the sample, for the tolerance is of it.
+          [...elements.map((i) => actual[i]), maximum(wanted)],
+          [...differences, maximum(wanted)],
+          FLOAT32,
+        );
+        close("block, float32", name, actual, wanted, FLOAT32);
+      }
+
+      const before = Object.fromEntries(
+        Object.entries(weights).map((
+          [name, { shape }],
+        ) => [accumulatorName(name), dense(shape, () => draw())]),
+      );
+      const added = runGraph(runtime, blockBackwardGraph(config), { ...given, ...before }, GRID);
+      assertClose(added.dx.data, got.dx.data, { label: "dx does not depend on accumulators" });
+      for (const name of Object.keys(weights)) {
+        const wanted = exact[gradientName(name)].data;
+        const start = before[accumulatorName(name)].data;
+        const sum = wanted.map((x, i) => x + start[i]);
+        close("block, accumulated", name, added[gradientName(name)].data, sum, FLOAT32);
+      }
+    });
+  }
+}
+
+function maximum(values: Float64Array): number {
+  return values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+}
+
+// The head
+
+/** A chunk of supervised tokens and what they are to predict. */
+interface Chunk {
+  readonly tokens: readonly number[];
+  readonly targets: readonly number[];
+}
+
+// Tokens 0, 3, 4 and 9 are labelled −100: they are in no chunk. Target 39 is the last of the vocab.
+const chunks: readonly Chunk[] = [
+  { tokens: [1, 2, 5], targets: [7, 0, 39] },
+  { tokens: [6, 7, 8], targets: [7, 7, 12] },
+  { tokens: [10], targets: [3] },
+];
+const HEAD_TOKENS = 11;
+const SCALE = Math.fround(1 / 7);
+
+Deno.test("the head's losses and gradients, chunk after chunk, leave excluded rows alone", () => {
+  const config = families["qwen3, 2 queries a key"];
+  const { hiddenSize, vocabSize } = config;
+  const draw = draws(3);
+  const inputs: DenseMap = {
+    x: dense([HEAD_TOKENS, hiddenSize], () => draw(-2, 2)),
+    [FINAL_NORM]: dense([hiddenSize], () => draw(0.5, 1.5)),
+    lm_head: dense([vocabSize, hiddenSize], () => draw()),
+  };
+  const symbols = (chunk: Chunk): Symbols => ({ n: chunk.tokens.length, tokens: HEAD_TOKENS });
+  const column = (values: readonly number[]): Dense => dense([values.length, 1], (i) => values[i]);
+  const logitsGraph = headLogitsGraph(config);
+  /** −log softmax at the target, the textbook way. */
+  const crossEntropies = (given: DenseMap, chunk: Chunk): number[] => {
+    const token_ids = column(chunk.tokens);
+    const { data } = interpret(logitsGraph, { ...given, token_ids }, symbols(chunk)).logits;
+    return chunk.targets.map((target, i) => {
+      const row = data.slice(i * vocabSize, (i + 1) * vocabSize);
+      return Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)) - row[target];
+    });
+  };
+  const loss = (given: DenseMap): number =>
+    SCALE * chunks.flatMap((chunk) => crossEntropies(given, chunk)).reduce((a, b) => a + b, 0);
+
+  // The tied embedding's gradient starts with what another batch left there.
+  for (const accumulate of [false, true]) {
+    const start: DenseMap = {
+      [accumulatorName("lm_head")]: dense(inputs.lm_head.shape, () => accumulate ? draw() : 0),
+      [accumulatorName(FINAL_NORM)]: dense([hiddenSize], () => accumulate ? draw() : 0),
+    };
+    const untouched = dense(inputs.x.shape, () => accumulate ? draw() : 0);
+    const state: { exact: DenseMap; got: DenseMap } = {
+      exact: { ...start, dx_before: untouched },
+      got: { ...start, dx_before: untouched },
+    };
+    chunks.forEach((chunk, i) => {
+      const graph = headGraph(config, { accumulate: accumulate || i > 0 });
+      const given = {
+        ...inputs,
+        token_ids: column(chunk.tokens),
+        targets: column(chunk.targets),
+        scale: dense([], () => SCALE),
+      };
+      const next = (result: DenseMap): DenseMap => ({
+        [accumulatorName("lm_head")]: result[gradientName("lm_head")],
+        [accumulatorName(FINAL_NORM)]: result[gradientName(FINAL_NORM)],
+        dx_before: result.dx,
+      });
+      const exact = interpret(graph, { ...given, ...state.exact }, symbols(chunk));
+      const got = runGraph(runtime, graph, { ...given, ...state.got }, symbols(chunk));
+      const expected = crossEntropies(inputs, chunk);
+      close("head, loss", "loss in float64", exact.loss.data, expected, FLOAT64);
+      close("head, loss in float32", "loss", got.loss.data, expected, FLOAT32);
+      const evaluated = runGraph(runtime, headLossGraph(config), given, symbols(chunk)).loss;
+      assertClose(evaluated.data, got.loss.data, { label: "evaluation's loss" });
+      state.exact = next(exact);
+      state.got = next(got);
+    });
+
+    for (const name of ["lm_head", FINAL_NORM]) {
+      const elements = [...inputs[name].data.keys()];
+      const before = start[accumulatorName(name)].data;
+      const wanted = byElements(loss, inputs, name, elements).map((x, i) => x + before[i]);
+      const key = accumulatorName(name);
+      close("head, float64", name, state.exact[key].data, wanted, FLOAT64);
+      close("head, float32", name, state.got[key].data, wanted, FLOAT32);
+    }
+    const supervised = new Set(chunks.flatMap(({ tokens }) => tokens));
+    const wanted = byElements(loss, inputs, "x", [...inputs.x.data.keys()]).map((x, i) =>
+      supervised.has(Math.floor(i / hiddenSize)) ? x : untouched.data[i]
+    );
+    close("head, float64", "dx", state.exact.dx_before.data, wanted, FLOAT64);
+    close("head, float32", "dx", state.got.dx_before.data, wanted, FLOAT32);
+    for (const token of [0, 3, 4, 9]) {
+      const row = (x: Dense): Float64Array =>
+        x.data.slice(token * hiddenSize, (token + 1) * hiddenSize);
+      assert.deepEqual(row(state.got.dx_before), row(untouched));
+    }
+  }
+});

@@ -1,0 +1,175 @@
+/**
+ * AdamW over a parameter store: two moments in the same layout, updated chunk by chunk in place.
+ * A chunk of all four arrays fits a core's cache, which is what makes an elementwise graph fast.
+ */
+
+import { CompiledGraph } from "../engine/compiled_graph.ts";
+import { Pacer } from "../engine/pacer.ts";
+import { LAYOUT_BLOCK, type ParameterLayout, ParameterStore } from "../engine/parameter_store.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import type { Binding } from "../ort/session.ts";
+import { Tensor } from "../ort/tensor.ts";
+import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
+import { adamWGraph, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
+
+const CHUNK = 1 << 18;
+const FLOAT_BYTES = 4;
+const SCALARS = ["clip", "step_size", "epsilon", "decay"] as const;
+
+/** What an update is made with. */
+export interface AdamWUpdate {
+  readonly learningRate: number;
+  /** Factor on every gradient. */
+  readonly clip: number;
+  /** 1-based number of the update, for the bias corrections. */
+  readonly step: number;
+}
+
+/** The two moments, under torch's names. */
+interface Moments {
+  readonly exp_avg: ParameterStore;
+  readonly exp_avg_sq: ParameterStore;
+}
+
+/** The optimizer's state and its compiled update. */
+export class AdamW implements Disposable {
+  readonly options: Required<AdamWOptions>;
+  readonly #moments: Moments;
+  readonly #scalars: Readonly<Record<typeof SCALARS[number], Tensor>>;
+  readonly #updates: Binding[] = [];
+  readonly #sums: Binding[] = [];
+  readonly #blockSums: Tensor;
+  readonly #owned: Disposable[] = [];
+  readonly #pacer = new Pacer();
+
+  constructor(
+    runtime: Runtime,
+    parameters: ParameterStore,
+    gradients: ParameterStore,
+    { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamWOptions = {},
+  ) {
+    this.options = { beta1, beta2, epsilon, weightDecay };
+    const { layout } = parameters;
+    const moment = () => this.#own(new ParameterStore(runtime, layout));
+    this.#moments = { exp_avg: moment(), exp_avg_sq: moment() };
+    for (const store of Object.values(this.#moments)) store.flat.bytes().fill(0);
+    this.#scalars = Object.fromEntries(
+      SCALARS.map((name) => [name, this.#own(Tensor.allocate(runtime, "float32", []))]),
+    ) as Record<typeof SCALARS[number], Tensor>;
+
+    const sumOfSquares = this.#own(new CompiledGraph(runtime, sumOfSquaresGraph()));
+    const plain = this.#own(new CompiledGraph(runtime, adamWGraph(this.options, false)));
+    const decaying = weightDecay === 0
+      ? plain
+      : this.#own(new CompiledGraph(runtime, adamWGraph(this.options, true)));
+    this.#blockSums = this.#own(
+      Tensor.allocate(runtime, "float32", [layout.length / LAYOUT_BLOCK]),
+    );
+    for (const { start, length, decays } of chunksOf(layout)) {
+      const view = (store: ParameterStore) =>
+        this.#own(store.flat.view(start * FLOAT_BYTES, [length]));
+      const [p, g, m, v] = [
+        view(parameters),
+        view(gradients),
+        view(this.#moments.exp_avg),
+        view(this.#moments.exp_avg_sq),
+      ];
+      const graph = decays ? decaying : plain;
+      this.#updates.push(this.#own(graph.bind({ p, g, m, v, ...this.#scalars })));
+      const blocks = length / LAYOUT_BLOCK;
+      const matrix = gradients.flat.view(start * FLOAT_BYTES, [blocks, LAYOUT_BLOCK]);
+      const sums = this.#blockSums.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [blocks, 1]);
+      this.#sums.push(
+        this.#own(sumOfSquares.bind({ g: this.#own(matrix), sums: this.#own(sums) })),
+      );
+    }
+  }
+
+  #own<T extends Disposable>(resource: T): T {
+    this.#owned.push(resource);
+    return resource;
+  }
+
+  /** L2 norm of all gradients: blocks of 256 summed in float32, the blocks in float64. */
+  async gradientNorm(): Promise<number> {
+    for (const binding of this.#sums) {
+      await this.#pacer.turn();
+      binding.run();
+    }
+    return Math.sqrt(this.#blockSums.float32().reduce((sum, each) => sum + each, 0));
+  }
+
+  /** Updates every parameter. Not to be interrupted: half an update is no state to save. */
+  async update({ learningRate, clip, step }: AdamWUpdate): Promise<void> {
+    const { beta1, beta2, epsilon, weightDecay } = this.options;
+    const correction = Math.sqrt(1 - beta2 ** step);
+    const values = {
+      clip,
+      step_size: learningRate * correction / (1 - beta1 ** step),
+      epsilon: epsilon * correction,
+      decay: 1 - learningRate * weightDecay,
+    };
+    for (const name of SCALARS) this.#scalars[name].float32()[0] = values[name];
+    for (const binding of this.#updates) {
+      await this.#pacer.turn();
+      binding.run();
+    }
+  }
+
+  /** Both moments under `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`. */
+  state(): TensorSource {
+    const find = (name: string): [ParameterStore, string] => {
+      const dot = name.lastIndexOf(".");
+      const store = this.#moments[name.slice(dot + 1) as keyof Moments];
+      if (!store) throw new RangeError(`Cannot find optimizer state ${name}`);
+      return [store, name.slice(0, dot)];
+    };
+    return {
+      names: (): readonly string[] =>
+        this.#moments.exp_avg.names().flatMap((name) => [`${name}.exp_avg`, `${name}.exp_avg_sq`]),
+      info: (name: string): TensorInfo => {
+        const [store, parameter] = find(name);
+        return store.info(parameter);
+      },
+      // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
+      read: async (name: string, into: Uint8Array, offset?: number): Promise<void> => {
+        const [store, parameter] = find(name);
+        return store.read(parameter, into, offset);
+      },
+    };
+  }
+
+  /** Takes the moments from a source that {@linkcode AdamW.state} was written to. */
+  async load(source: TensorSource): Promise<void> {
+    for (const [moment, store] of Object.entries(this.#moments)) {
+      for (const name of store.names()) {
+        const info = source.info(`${name}.${moment}`);
+        const tensor = store.tensor(name);
+        if (info.dtype !== "float32" || info.shape.join() !== tensor.shape.join()) {
+          throw new Error(
+            `Cannot load optimizer state ${name}.${moment}: it is ${info.dtype} [${info.shape}], ` +
+              `expected float32 [${tensor.shape}]`,
+          );
+        }
+        await source.read(`${name}.${moment}`, tensor.bytes());
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
+  }
+}
+
+/** Equal chunks of the elements that decay and of those that do not. */
+function chunksOf(
+  { decaying, length }: ParameterLayout,
+): { start: number; length: number; decays: boolean }[] {
+  const chunks = [];
+  for (const [from, to, decays] of [[0, decaying, true], [decaying, length, false]] as const) {
+    for (let start = from; start < to; start += CHUNK) {
+      chunks.push({ start, length: Math.min(CHUNK, to - start), decays });
+    }
+  }
+  return chunks;
+}

@@ -1,0 +1,186 @@
+/**
+ * Checkpoint folders that are whole or not there at all. In: an output folder and a function that
+ * writes files. Out: `checkpoint-N`, staged under another name, synced to the disk with a manifest
+ * of hashes, and renamed.
+ */
+
+import { createHash } from "node:crypto";
+import type { WrittenFile } from "../tensor/safetensors_writer.ts";
+
+/** The file of hashes in every checkpoint. */
+export const MANIFEST = "manifest.json";
+
+const STAGING_PREFIX = ".staging-";
+const READ_CHUNK = 1 << 22;
+
+/** A checkpoint on the disk. */
+export interface CheckpointFolder {
+  readonly step: number;
+  readonly directory: string;
+}
+
+/** The checkpoints of an output folder, oldest first. */
+export async function listCheckpoints(output: string): Promise<CheckpointFolder[]> {
+  const found: CheckpointFolder[] = [];
+  try {
+    for await (const entry of Deno.readDir(output)) {
+      const match = entry.isDirectory && /^checkpoint-(\d+)$/.exec(entry.name);
+      if (match) found.push({ step: Number(match[1]), directory: `${output}/${entry.name}` });
+    }
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+  }
+  return found.sort((a, b) => a.step - b.step);
+}
+
+/** Removes what an interrupted save left behind. Call it only while holding the folder's lock. */
+export async function sweepStaging(output: string): Promise<void> {
+  for await (const entry of Deno.readDir(output)) {
+    if (entry.name.startsWith(STAGING_PREFIX)) {
+      await Deno.remove(`${output}/${entry.name}`, { recursive: true });
+    }
+  }
+}
+
+/**
+ * Writes `checkpoint-<step>`; what stood there is replaced.
+ *
+ * @param write fills an empty folder, and answers the files it already synced and hashed
+ * @returns the folder and its size
+ */
+export async function writeCheckpoint(
+  output: string,
+  step: number,
+  write: (staging: string) => Promise<readonly WrittenFile[]>,
+): Promise<{ directory: string; bytes: number }> {
+  const directory = `${output}/checkpoint-${step}`;
+  const staging = `${output}/${STAGING_PREFIX}checkpoint-${step}`;
+  const replaced = `${output}/${STAGING_PREFIX}replaced-${step}`;
+  try {
+    await removeIfPresent(staging);
+    await Deno.mkdir(staging, { recursive: true });
+    const known = new Map((await write(staging)).map((file) => [file.name, file]));
+    const files: Record<string, { bytes: number; sha256: string }> = {};
+    for (const name of await fileNames(staging)) {
+      const { bytes, sha256 } = known.get(name) ?? await syncAndHash(`${staging}/${name}`);
+      files[name] = { bytes, sha256 };
+    }
+    await Deno.writeTextFile(
+      `${staging}/${MANIFEST}`,
+      JSON.stringify({ step, files }, null, 2) + "\n",
+    );
+    await syncAndHash(`${staging}/${MANIFEST}`);
+    await syncFolder(staging);
+    await removeIfPresent(replaced);
+    if (await exists(directory)) await Deno.rename(directory, replaced);
+    await Deno.rename(staging, directory);
+    await syncFolder(output);
+    await removeIfPresent(replaced);
+    const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+    return { directory, bytes };
+  } catch (cause) {
+    await removeIfPresent(staging).catch(() => {});
+    throw new Error(
+      `Cannot save checkpoint ${directory}: ${(cause as Error).message}; earlier checkpoints are ` +
+        "untouched. Free space or give another --output-dir, and resume",
+      { cause },
+    );
+  }
+}
+
+/**
+ * Checks every file of a checkpoint against its manifest.
+ *
+ * @throws {Error} naming all files that are missing or differ
+ */
+export async function verifyCheckpoint(directory: string): Promise<void> {
+  let manifest: { files: Record<string, { bytes: number; sha256: string }> };
+  try {
+    manifest = JSON.parse(await Deno.readTextFile(`${directory}/${MANIFEST}`));
+  } catch (cause) {
+    throw new Error(
+      `Cannot use checkpoint ${directory}: its ${MANIFEST} is missing or broken; ` +
+        "give a checkpoint-N folder that ortune wrote",
+      { cause },
+    );
+  }
+  const problems: string[] = [];
+  for (const [name, { bytes, sha256 }] of Object.entries(manifest.files)) {
+    if (!await exists(`${directory}/${name}`)) {
+      problems.push(`${name} is missing`);
+      continue;
+    }
+    const found = await hashFile(`${directory}/${name}`);
+    if (found.bytes !== bytes) problems.push(`${name} has ${found.bytes} bytes, not ${bytes}`);
+    else if (found.sha256 !== sha256) problems.push(`${name} has another sha256`);
+  }
+  if (problems.length === 0) return;
+  throw new Error(
+    `Cannot use checkpoint ${directory}: ${problems.join("; ")}; resume from an earlier one`,
+  );
+}
+
+/** Deletes the oldest checkpoints beyond `limit`, once the newest is known to be good. */
+export async function rotateCheckpoints(output: string, limit: number): Promise<void> {
+  const checkpoints = await listCheckpoints(output);
+  const doomed = checkpoints.slice(0, -limit);
+  if (doomed.length === 0) return;
+  await verifyCheckpoint(checkpoints.at(-1)!.directory);
+  for (const { directory } of doomed) await Deno.remove(directory, { recursive: true });
+}
+
+/** The sha256 of text or bytes, in hexadecimal. */
+export function sha256(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
+}
+
+async function fileNames(directory: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const entry of Deno.readDir(directory)) names.push(entry.name);
+  return names.sort();
+}
+
+async function hashFile(path: string): Promise<{ bytes: number; sha256: string }> {
+  using file = await Deno.open(path);
+  return await hashOpenFile(file);
+}
+
+async function syncAndHash(path: string): Promise<{ bytes: number; sha256: string }> {
+  using file = await Deno.open(path, { read: true, write: true });
+  await file.sync();
+  return await hashOpenFile(file);
+}
+
+async function hashOpenFile(file: Deno.FsFile): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash("sha256");
+  const buffer = new Uint8Array(READ_CHUNK);
+  let bytes = 0;
+  for (let count; (count = await file.read(buffer)) !== null;) {
+    hash.update(buffer.subarray(0, count));
+    bytes += count;
+  }
+  return { bytes, sha256: hash.digest("hex") };
+}
+
+/** Makes renames in a folder durable; Windows has no such call and needs none. */
+async function syncFolder(directory: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using folder = await Deno.open(directory);
+  await folder.sync();
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return false;
+    throw cause;
+  }
+}
+
+async function removeIfPresent(path: string): Promise<void> {
+  if (await exists(path)) await Deno.remove(path, { recursive: true });
+}

@@ -1,0 +1,59 @@
+/** Evaluation over a set of examples. Out: both averages of the cross-entropy. */
+
+import { makeBatches } from "../data/batches.ts";
+import type { Example } from "../data/example.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** What an evaluation came to. */
+export interface EvaluationResult {
+  /** Mean over examples of each example's mean loss a token: Hugging Face's eval_loss. */
+  readonly evalLoss: number;
+  /** Mean loss a supervised token: comparable with the training loss. */
+  readonly evalTokenLoss: number;
+  readonly examples: number;
+  readonly supervisedTokens: number;
+}
+
+/** How examples are batched. */
+export interface EvaluateOptions {
+  readonly batchSize: number;
+  readonly padId: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Evaluates all examples, in their order. */
+export async function evaluate(
+  trainer: Trainer,
+  examples: readonly Example[],
+  { batchSize, padId, signal }: EvaluateOptions,
+): Promise<EvaluationResult> {
+  let meanSum = 0;
+  let sum = 0;
+  let supervisedTokens = 0;
+  let counted = 0;
+  for (
+    const batch of makeBatches(examples, { batchSize, padId, shuffle: false, seed: 0, epoch: 0 })
+  ) {
+    const { tokens, losses } = await trainer.evaluate(batch, signal);
+    const sums = new Float64Array(batch.examples);
+    const counts = new Int32Array(batch.examples);
+    tokens.forEach((token, i) => {
+      const example = batch.segmentIds[token] - 1;
+      sums[example] += losses[i];
+      counts[example]++;
+    });
+    sums.forEach((exampleSum, i) => {
+      if (counts[i] === 0) return;
+      meanSum += exampleSum / counts[i];
+      sum += exampleSum;
+      supervisedTokens += counts[i];
+      counted++;
+    });
+  }
+  return {
+    evalLoss: meanSum / counted,
+    evalTokenLoss: sum / supervisedTokens,
+    examples: counted,
+    supervisedTokens,
+  };
+}

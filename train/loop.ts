@@ -1,0 +1,401 @@
+/**
+ * The training loop. In: a trainer, examples, and options with TrainingArguments' meaning. Out: an
+ * async iterator of events; checkpoints in the output folder. At one update the order is log,
+ * evaluate, save.
+ */
+
+import { countBatches, makeBatches } from "../data/batches.ts";
+import type { Batch } from "../data/collator.ts";
+import type { Example } from "../data/example.ts";
+import type { WrittenFile } from "../tensor/safetensors_writer.ts";
+import { rotateCheckpoints, verifyCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { evaluate } from "./evaluate.ts";
+import type { SaveEvent, TrainEvent } from "./events.ts";
+import { countUpdates } from "./plan_updates.ts";
+import { assertSameRun, type RunFacts } from "./run_facts.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Trainer, TrainStepResult } from "./trainer.ts";
+import {
+  formatTrainerState,
+  initialState,
+  jsonNumber,
+  type LoopState,
+  parseTrainerState,
+} from "./trainer_state.ts";
+
+// Skipped updates in a row after which something is wrong that skipping will not mend.
+const MAX_SKIPPED = 3;
+
+/** What to train on, and when to log, evaluate and save. */
+export interface TrainOptions {
+  readonly examples: readonly Example[];
+  /** @default none: no evaluation */
+  readonly evalExamples?: readonly Example[];
+  /** Id of the padding token. */
+  readonly padId: number;
+  /** The learning rate by update, made for the run's number of updates. */
+  readonly schedule: (totalSteps: number) => Schedule;
+  /** Rows a batch. @default 1 */
+  readonly batchSize?: number;
+  /** @default batchSize */
+  readonly evalBatchSize?: number;
+  /** Batches an update. @default 1 */
+  readonly accumulationSteps?: number;
+  /** May be fractional. @default 3 */
+  readonly epochs?: number;
+  /** Updates to make; wins over epochs where above 0. @default 0 */
+  readonly maxSteps?: number;
+  /** Puts several examples in a row of at most maxLength tokens. */
+  readonly packing?: { readonly maxLength: number };
+  /** @default 42 */
+  readonly seed?: number;
+  /** Updates between two logs. @default 10 */
+  readonly loggingSteps?: number;
+  /** Updates between two evaluations; one more follows the last update. 0 for the last one only. @default 0 */
+  readonly evalSteps?: number;
+  /** Updates between two checkpoints; one more follows the last update. 0 for the last one only. @default 0 */
+  readonly saveSteps?: number;
+  /** Where checkpoints go; @default nowhere */
+  readonly output?: CheckpointOptions;
+  /** A checkpoint-N folder to go on from. */
+  readonly resumeFrom?: string;
+  /** Stops the run after the update under way, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** What goes into checkpoints besides the trainer's own files. */
+export interface CheckpointOptions {
+  readonly directory: string;
+  /** Checkpoints kept. @default all */
+  readonly saveTotalLimit?: number;
+  /** Files copied into each checkpoint, such as the tokenizer's. */
+  readonly copyFiles?: readonly string[];
+  /** What must be the same when the run is resumed; written as training_args.json. */
+  readonly facts: RunFacts;
+}
+
+/**
+ * Trains, telling what happens.
+ *
+ * @throws {Error} after three updates in a row whose loss or gradient was not finite, and where a
+ *   checkpoint does not belong to this run
+ */
+export async function* train(
+  trainer: Trainer,
+  options: TrainOptions,
+): AsyncGenerator<TrainEvent, void, void> {
+  yield* new Run(trainer, options).events();
+}
+
+/** Everything an update is made of, gathered before it starts. */
+interface Window {
+  readonly batches: readonly Batch[];
+  /** Epochs done after this window. */
+  readonly epochFraction: number;
+  /** Where the data stand after this window. */
+  readonly next: { readonly epoch: number; readonly batch: number };
+}
+
+class Run {
+  readonly #trainer: Trainer;
+  readonly #options: TrainOptions;
+  readonly #totalSteps: number;
+  readonly #schedule: Schedule;
+  #state: LoopState = initialState();
+  #epochFraction = 0;
+  #savedStep = -1;
+  #evaluatedStep = -1;
+
+  constructor(trainer: Trainer, options: TrainOptions) {
+    const { examples, batchSize = 1, accumulationSteps = 1, epochs = 3, maxSteps = 0 } = options;
+    if (examples.length === 0) {
+      throw new RangeError("Cannot train: there are no examples");
+    }
+    this.#trainer = trainer;
+    this.#options = options;
+    this.#totalSteps = countUpdates(this.#lengths(), {
+      batchSize,
+      accumulationSteps,
+      epochs,
+      maxSteps,
+      packing: options.packing,
+      seed: options.seed ?? 42,
+    });
+    this.#schedule = options.schedule(this.#totalSteps);
+  }
+
+  #lengths(): Int32Array {
+    return Int32Array.from(this.#options.examples, (example) => example.inputIds.length);
+  }
+
+  async *events(): AsyncGenerator<TrainEvent, void, void> {
+    const { examples, evalExamples = [], resumeFrom, epochs = 3 } = this.#options;
+    const began = performance.now();
+    if (resumeFrom !== undefined) await this.#resume(resumeFrom);
+    yield {
+      type: "start",
+      method: this.#trainer.method,
+      totalSteps: this.#totalSteps,
+      epochs,
+      examples: examples.length,
+      evalExamples: evalExamples.length,
+      trainableParameters: this.#trainer.trainableParameters,
+      resumedStep: this.#state.step,
+    };
+    const reason = yield* this.#updates();
+    if (reason === "completed") yield* this.#evaluate();
+    yield* this.#save();
+    yield {
+      type: "end",
+      step: this.#state.step,
+      reason,
+      seconds: (performance.now() - began) / 1000,
+      trainLoss: this.#state.lossSum / this.#state.step,
+    };
+  }
+
+  /** All updates; a window is asked for before it is known whether the run has ended. */
+  async *#updates(): AsyncGenerator<TrainEvent, "completed" | "aborted", void> {
+    const { signal, loggingSteps = 10, evalSteps = 0, saveSteps = 0 } = this.#options;
+    const state = this.#state;
+    let logged = { at: performance.now(), tokens: state.tokensSeen };
+    for (const window of this.#windows()) {
+      if (state.step >= this.#totalSteps) break;
+      const made = yield* this.#update(window);
+      if (made === "aborted") return made;
+      if (made === "skipped") continue;
+      if (state.step % loggingSteps === 0) {
+        const now = performance.now();
+        const tokensPerSecond = (state.tokensSeen - logged.tokens) / (now - logged.at) * 1000;
+        logged = { at: now, tokens: state.tokensSeen };
+        yield this.#log(made, tokensPerSecond);
+      }
+      if (evalSteps > 0 && state.step % evalSteps === 0) {
+        try {
+          yield* this.#evaluate();
+        } catch (cause) {
+          if (!signal?.aborted) throw cause;
+          return "aborted";
+        }
+      }
+      if (saveSteps > 0 && state.step % saveSteps === 0) yield* this.#save();
+      if (signal?.aborted) return "aborted";
+    }
+    return "completed";
+  }
+
+  /** One update, or none where it was aborted or its numbers are not finite. */
+  async *#update(
+    window: Window,
+  ): AsyncGenerator<
+    TrainEvent,
+    { gradNorm: number; learningRate: number } | "aborted" | "skipped",
+    void
+  > {
+    const { signal } = this.#options;
+    const state = this.#state;
+    const began = performance.now();
+    const learningRate = this.#schedule(state.step);
+    const { batches } = window;
+    let result: TrainStepResult;
+    try {
+      result = yield* this.#trainStep(batches, learningRate);
+    } catch (cause) {
+      if (signal?.aborted) return "aborted";
+      throw cause;
+    }
+    [state.epoch, state.batch] = [window.next.epoch, window.next.batch];
+    if (result.skipped) {
+      const { loss, gradNorm } = result;
+      const consecutive = ++state.skippedInRow;
+      yield { type: "skip", step: state.step + 1, loss, gradNorm, consecutive };
+      if (consecutive < MAX_SKIPPED) return "skipped";
+      throw new Error(
+        `Cannot go on training at update ${state.step + 1}: loss ${loss} or gradient norm ` +
+          `${gradNorm} was not finite ${consecutive} times in a row; the weights are those of ` +
+          `update ${state.step}. Lower --learning-rate, or look at the data`,
+      );
+    }
+    const { loss, gradNorm } = result;
+    const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+    state.step++;
+    state.skippedInRow = 0;
+    state.tokensSeen += tokens;
+    state.lossSum += loss;
+    state.sinceLog.sum += loss;
+    state.sinceLog.count++;
+    this.#epochFraction = window.epochFraction;
+    yield {
+      type: "step",
+      step: state.step,
+      epoch: window.epochFraction,
+      loss,
+      gradNorm,
+      learningRate,
+      tokens,
+      supervisedTokens: batches.reduce((sum, batch) => sum + batch.supervised, 0),
+      seconds: (performance.now() - began) / 1000,
+    };
+    return { gradNorm, learningRate };
+  }
+
+  /** The trainer's step, telling of each batch while it is under way. */
+  async *#trainStep(
+    batches: readonly Batch[],
+    learningRate: number,
+  ): AsyncGenerator<TrainEvent, TrainStepResult, void> {
+    let done = 0;
+    let wake = () => {};
+    const working = this.#trainer.trainStep(batches, {
+      learningRate,
+      signal: this.#options.signal,
+      onBatch: (count) => {
+        done = count;
+        wake();
+      },
+    });
+    const settled = working.then(() => true, () => true);
+    for (let told = 0;;) {
+      const progress = new Promise<boolean>((resolve) => wake = () => resolve(false));
+      if (done === told && await Promise.race([settled, progress])) return await working;
+      told = done;
+      yield {
+        type: "micro-step",
+        step: this.#state.step + 1,
+        micro: done,
+        microSteps: batches.length,
+      };
+    }
+  }
+
+  /** Windows of batches from where the data stand, epoch after epoch without end. */
+  *#windows(): Generator<Window, void, void> {
+    const { examples, padId, batchSize = 1, accumulationSteps = 1, packing, seed = 42 } =
+      this.#options;
+    const lengths = this.#lengths();
+    for (let { epoch, batch: skip } = this.#state;; epoch++, skip = 0) {
+      const plan = { batchSize, packing, seed, epoch };
+      const count = countBatches(lengths, plan);
+      let window: Batch[] = [];
+      let batch = skip;
+      for (const each of makeBatches(examples, { ...plan, padId, skip })) {
+        window.push(each);
+        batch++;
+        if (window.length < accumulationSteps && batch < count) continue;
+        yield {
+          batches: window,
+          epochFraction: epoch + batch / count,
+          next: batch < count ? { epoch, batch } : { epoch: epoch + 1, batch: 0 },
+        };
+        window = [];
+      }
+    }
+  }
+
+  #log(
+    { gradNorm, learningRate }: { gradNorm: number; learningRate: number },
+    tokensPerSecond: number,
+  ): TrainEvent {
+    const state = this.#state;
+    const { step } = state;
+    const epoch = this.#epochFraction;
+    const loss = state.sinceLog.sum / state.sinceLog.count;
+    state.sinceLog = { sum: 0, count: 0 };
+    state.logHistory.push({
+      epoch,
+      grad_norm: jsonNumber(gradNorm),
+      learning_rate: learningRate,
+      loss: jsonNumber(loss),
+      step,
+    });
+    return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond };
+  }
+
+  async *#evaluate(): AsyncGenerator<TrainEvent, void, void> {
+    const { evalExamples = [], batchSize = 1, evalBatchSize = batchSize, padId, signal } =
+      this.#options;
+    const { step, logHistory } = this.#state;
+    if (evalExamples.length === 0 || this.#evaluatedStep === step) return;
+    const began = performance.now();
+    const result = await evaluate(this.#trainer, evalExamples, {
+      batchSize: evalBatchSize,
+      padId,
+      signal,
+    });
+    this.#evaluatedStep = step;
+    const epoch = this.#epochFraction;
+    logHistory.push({
+      epoch,
+      eval_loss: jsonNumber(result.evalLoss),
+      eval_token_loss: jsonNumber(result.evalTokenLoss),
+      step,
+    });
+    const seconds = (performance.now() - began) / 1000;
+    yield { type: "evaluate", step, epoch, ...result, seconds };
+  }
+
+  async *#save(): AsyncGenerator<SaveEvent, void, void> {
+    const { output } = this.#options;
+    const { step } = this.#state;
+    if (!output || this.#savedStep === step) return;
+    const began = performance.now();
+    const { directory, bytes } = await writeCheckpoint(
+      output.directory,
+      step,
+      (staging) => this.#write(staging, output),
+    );
+    this.#savedStep = step;
+    if (output.saveTotalLimit) await rotateCheckpoints(output.directory, output.saveTotalLimit);
+    yield { type: "save", step, directory, bytes, seconds: (performance.now() - began) / 1000 };
+  }
+
+  async #write(
+    staging: string,
+    { copyFiles = [], facts }: CheckpointOptions,
+  ): Promise<readonly WrittenFile[]> {
+    const { batchSize = 1, epochs = 3, loggingSteps = 10, evalSteps = 0, saveSteps = 0, seed = 42 } =
+      this.#options;
+    for (const path of copyFiles) {
+      await Deno.copyFile(path, `${staging}/${path.slice(path.search(/[^/\\]*$/))}`);
+    }
+    const { step, epoch, batch } = this.#state;
+    const writeJson = (name: string, value: unknown) =>
+      Deno.writeTextFile(`${staging}/${name}`, JSON.stringify(value, null, 2) + "\n");
+    await writeJson("training_args.json", facts);
+    await writeJson("scheduler.json", { last_epoch: step, next_lr: this.#schedule(step) });
+    // The order of an epoch comes from seed + epoch alone, so its position is the whole stream.
+    await writeJson("rng_state.json", { seed, epoch, batch });
+    await Deno.writeTextFile(
+      `${staging}/trainer_state.json`,
+      formatTrainerState(this.#state, {
+        totalSteps: this.#totalSteps,
+        epochs,
+        epochFraction: this.#epochFraction,
+        batchSize,
+        loggingSteps,
+        evalSteps,
+        saveSteps,
+        parameters: this.#trainer.trainableParameters,
+      }),
+    );
+    return await this.#trainer.save(staging);
+  }
+
+  async #resume(directory: string): Promise<void> {
+    await verifyCheckpoint(directory);
+    const read = (name: string) => Deno.readTextFile(`${directory}/${name}`);
+    const { output } = this.#options;
+    if (output) assertSameRun(JSON.parse(await read("training_args.json")), output.facts, directory);
+    const path = `${directory}/trainer_state.json`;
+    const text = await read("trainer_state.json");
+    this.#state = parseTrainerState(text, path);
+    const { step, logHistory } = this.#state;
+    this.#epochFraction = JSON.parse(text).epoch;
+    this.#savedStep = step;
+    // A checkpoint follows the evaluation of its update, so that one is not made again.
+    if (logHistory.some((row) => row.step === step && "eval_loss" in row)) {
+      this.#evaluatedStep = step;
+    }
+    await this.#trainer.resume(directory, step);
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * One trainer an output folder. In: the folder. Out: a lock that the system frees however the
+ * process ends.
+ */
+
+/** Holds the lock until disposed of. */
+export interface OutputLock extends Disposable {
+  readonly directory: string;
+}
+
+/**
+ * Makes the folder and locks it.
+ *
+ * @throws {Error} where another trainer holds it, or it is not a folder that can be written
+ */
+export async function lockOutput(directory: string): Promise<OutputLock> {
+  let file: Deno.FsFile;
+  try {
+    await Deno.mkdir(directory, { recursive: true });
+    file = await Deno.open(`${directory}/.lock`, { create: true, write: true });
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    throw new Error(
+      `Cannot write into ${directory}: ${(cause as Error).message}; give another --output-dir`,
+      { cause },
+    );
+  }
+  if (!await file.tryLock(true)) {
+    file.close();
+    throw new Error(
+      `Cannot train into ${directory}: another trainer is writing there; ` +
+        "wait for it or give another --output-dir",
+    );
+  }
+  return { directory, [Symbol.dispose]: () => file.close() };
+}

@@ -1,0 +1,30 @@
+/** How many updates a run makes. In: example lengths and batch options. Out: counts an epoch. */
+
+import { type BatchPlanOptions, countBatches } from "../data/batches.ts";
+
+/** What decides the number of updates. */
+export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shuffle"> {
+  readonly accumulationSteps: number;
+  /** May be fractional. */
+  readonly epochs: number;
+  /** Wins over epochs where above 0. */
+  readonly maxSteps: number;
+}
+
+/** The updates of a whole run; the last window of an epoch may be short, and counts. */
+export function countUpdates(lengths: ArrayLike<number>, options: UpdatePlanOptions): number {
+  const { accumulationSteps, epochs, maxSteps } = options;
+  if (maxSteps > 0) return maxSteps;
+  let total = 0;
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    const updates = Math.ceil(countBatches(lengths, { ...options, epoch }) / accumulationSteps);
+    total += Math.ceil(updates * Math.min(1, epochs - epoch));
+    // Without packing every epoch has as many batches as the first.
+    if (!options.packing && epochs >= 1 && epoch === 0) {
+      const rest = Math.floor(epochs) - 1;
+      total += rest * updates;
+      epoch += rest;
+    }
+  }
+  return total;
+}

@@ -1,0 +1,46 @@
+/** The one interface of trainers: what the loop needs, whatever is being trained. */
+
+import type { Batch } from "../data/collator.ts";
+import type { TokenLosses } from "../engine/training_engine.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Tensor } from "../ort/tensor.ts";
+import type { TensorSource } from "../tensor/tensor_source.ts";
+import type { WrittenFile } from "../tensor/safetensors_writer.ts";
+
+/** What one update came to. */
+export interface TrainStepResult {
+  /** Mean cross-entropy over the supervised tokens of all batches, in nats. */
+  readonly loss: number;
+  /** L2 norm of all gradients before clipping. */
+  readonly gradNorm: number;
+  /** Whether the update was left out because loss or gradient is not finite. */
+  readonly skipped: boolean;
+}
+
+/** How one update is made. */
+export interface TrainStepOptions {
+  readonly learningRate: number;
+  /** Aborts between two graphs; the weights then are those of the last whole update. */
+  readonly signal?: AbortSignal;
+  /** Called after each batch with the number done. */
+  readonly onBatch?: (done: number) => void;
+}
+
+/** Trains a model, one update at a time. */
+export interface Trainer extends AsyncDisposable {
+  readonly method: "full" | "lora";
+  readonly config: ModelConfig;
+  /** Updates made. */
+  readonly step: number;
+  readonly trainableParameters: number;
+  /** One update from all given batches together: gradients, clipping, optimizer. */
+  trainStep(batches: readonly Batch[], options: TrainStepOptions): Promise<TrainStepResult>;
+  /** Cross-entropy of each supervised token, in evaluation mode. */
+  evaluate(batch: Batch, signal?: AbortSignal): Promise<TokenLosses>;
+  /** The tensors generation runs on; no copy. */
+  readonly weights: TensorSource & { tensor(name: string): Tensor };
+  /** Writes weights, config and optimizer state into an existing folder. */
+  save(directory: string): Promise<readonly WrittenFile[]>;
+  /** Takes weights and optimizer state from a checkpoint made at update `step`. */
+  resume(directory: string, step: number): Promise<void>;
+}

@@ -1,0 +1,126 @@
+/**
+ * trainer_state.json as Hugging Face Trainer writes it. In: the loop's state. Out: text that is the
+ * same for the same training: no clock time goes in, so checkpoints can be compared byte by byte.
+ */
+
+/** A row of log_history. */
+export type LogRow =
+  | {
+    readonly epoch: number;
+    readonly grad_norm: number | "NaN";
+    readonly learning_rate: number;
+    readonly loss: number | "NaN";
+    readonly step: number;
+  }
+  | {
+    readonly epoch: number;
+    readonly eval_loss: number | "NaN";
+    readonly eval_token_loss: number | "NaN";
+    readonly step: number;
+  };
+
+/** Where a run is: all that a resumed run needs besides weights and optimizer. */
+export interface LoopState {
+  /** Updates made. */
+  step: number;
+  /** 0-based epoch of the next batch. */
+  epoch: number;
+  /** Batches of that epoch already used. */
+  batch: number;
+  /** Real tokens trained on. */
+  tokensSeen: number;
+  /** Losses summed since the last log, and their count. */
+  sinceLog: { sum: number; count: number };
+  /** Losses summed over the whole run. */
+  lossSum: number;
+  /** Updates skipped in a row. */
+  skippedInRow: number;
+  logHistory: LogRow[];
+}
+
+/** A run that has not begun. */
+export function initialState(): LoopState {
+  return {
+    step: 0,
+    epoch: 0,
+    batch: 0,
+    tokensSeen: 0,
+    sinceLog: { sum: 0, count: 0 },
+    lossSum: 0,
+    skippedInRow: 0,
+    logHistory: [],
+  };
+}
+
+/** Fixed facts of a run. */
+export interface TrainerStateFacts {
+  readonly totalSteps: number;
+  readonly epochs: number;
+  readonly epochFraction: number;
+  readonly batchSize: number;
+  readonly loggingSteps: number;
+  readonly evalSteps: number;
+  readonly saveSteps: number;
+  readonly parameters: number;
+}
+
+/** The file's text: keys sorted, two spaces. */
+export function formatTrainerState(state: LoopState, facts: TrainerStateFacts): string {
+  const { step, epoch, batch, tokensSeen, sinceLog, lossSum, skippedInRow, logHistory } = state;
+  return JSON.stringify(
+    {
+      best_global_step: null,
+      best_metric: null,
+      best_model_checkpoint: null,
+      epoch: facts.epochFraction,
+      eval_steps: facts.evalSteps,
+      global_step: step,
+      is_hyper_param_search: false,
+      is_local_process_zero: true,
+      is_world_process_zero: true,
+      log_history: logHistory,
+      logging_steps: facts.loggingSteps,
+      max_steps: facts.totalSteps,
+      num_input_tokens_seen: tokensSeen,
+      num_train_epochs: facts.epochs,
+      save_steps: facts.saveSteps,
+      stateful_callbacks: {
+        OrtuneLoop: { batch, epoch, lossSum, sinceLog, skippedInRow },
+      },
+      // Kaplan et al. 2020: forward and backward cost 6 operations a parameter and token.
+      total_flos: 6 * tokensSeen * facts.parameters,
+      train_batch_size: facts.batchSize,
+      trial_name: null,
+      trial_params: null,
+    },
+    null,
+    2,
+  ) + "\n";
+}
+
+/**
+ * Reads the loop's state back.
+ *
+ * @throws {Error} where the file was not written by ortune
+ */
+export function parseTrainerState(text: string, path: string): LoopState {
+  const json = JSON.parse(text);
+  const loop = json.stateful_callbacks?.OrtuneLoop;
+  if (!loop) {
+    throw new Error(
+      `Cannot resume from ${path}: it has no position in the data; ` +
+        "give a checkpoint that ortune wrote, or start from its weights with --model",
+    );
+  }
+  return {
+    step: json.global_step,
+    tokensSeen: json.num_input_tokens_seen,
+    logHistory: json.log_history,
+    ...loop,
+  };
+}
+
+/** A number for JSON, which has no NaN: Python's and JavaScript's readers both see a word. */
+export function jsonNumber(value: number): number | "NaN" {
+  return Number.isFinite(value) ? value : "NaN";
+}
