@@ -18,9 +18,11 @@ import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
-import { RunHistory } from "./run_history.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
+
+/** The file of a run's figures in its output folder. */
+export const METRICS_FILE = "metrics.jsonl";
 
 /** Where a run's output goes besides its folder. */
 export interface TrainingRunOptions {
@@ -36,9 +38,9 @@ export interface TrainingRun extends AsyncDisposable {
   readonly trainer: Trainer;
   readonly tokenizer: Tokenizer;
   readonly data: TrainingData;
-  readonly history: RunHistory;
   readonly start: StartEvent;
   readonly end: EndEvent;
+  /** The folder of the last checkpoint. */
   readonly checkpoint: string;
 }
 
@@ -80,13 +82,7 @@ export async function runTraining(
       signal,
     }),
   );
-  const history = new RunHistory();
-  const metricsPath = `${lock.directory}/metrics.jsonl`;
-  const resumeStep = resumeFrom && Number(/(\d+)\/*$/.exec(resumeFrom)?.[1]);
-  const metrics = resources.use(
-    await createMetricsLog(metricsPath, resumeStep ? { resumeStep } : {}),
-  );
-  if (resumeStep) await history.read(metricsPath);
+  const metrics = resources.use(createMetricsLog(`${lock.directory}/${METRICS_FILE}`));
 
   let start: StartEvent | undefined;
   let end: EndEvent | undefined;
@@ -121,7 +117,7 @@ export async function runTraining(
     signal,
   });
   for await (const event of events) {
-    for (const tracker of [...trackers, history, metrics]) await tracker.event(event);
+    for (const tracker of [...trackers, metrics]) await tracker.event(event);
     if (event.type === "start") start = event;
     if (event.type === "save") saved = event;
     if (event.type === "end") end = event;
@@ -132,7 +128,6 @@ export async function runTraining(
     trainer,
     tokenizer,
     data,
-    history,
     start: start!,
     end: end!,
     checkpoint: saved?.directory ?? resumeFrom!,

@@ -21,6 +21,8 @@ function survivesOverwrite(writer: Node, memory: ReadonlySet<Value>): boolean {
     // Copies its data to the output first (nothing to do when they are one memory), then writes.
     if (writer.op === "ScatterND" || writer.op === "ScatterElements") return position === 0;
     if (writer.op === "SimplifiedLayerNormalization") return position === 0;
+    // Extends the past in place where past and present are one memory.
+    if (writer.op === "GroupQueryAttention") return position === 3 || position === 4;
     return writer.op === "Gemm" && position === 2;
   });
 }

@@ -30,7 +30,7 @@ Deno.test("evaluateDim() multiplies what the symbols stand for", () => {
 Deno.test("evaluateDim() names a symbol without a value", () => {
   assert.throws(() => evaluateDim("length*rows", { rows: 2 }), {
     name: "ReferenceError",
-    message: 'Cannot evaluateDim dimension length*rows: no value for "length"',
+    message: 'Cannot evaluate dimension length*rows: no value for "length"',
   });
 });
 

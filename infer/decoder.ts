@@ -207,8 +207,6 @@ export class Decoder implements Disposable {
         y: this.#hidden(layer + 1, length),
         past_key: key,
         past_value: value,
-        present_key: key,
-        present_value: value,
       }, { rows: 1, length });
     }
     this.#head.bindMore(this.#headBinding, {

@@ -1,18 +1,11 @@
 /**
- * Selection without sorting. In: values and k. Out: the k-th largest of them.
+ * Selection without sorting. In: values and k. Out: the k-th largest of them. Not part of the public
+ * surface.
  */
 
 /**
  * The k-th largest value, counting equal ones, by a heap of k: O(n log k) at worst, and nearly O(n)
  * where values come in no order, since few displace one of the k largest so far.
- *
- * @example
- * ```ts
- * import { kthLargest } from "@ortune/ortune";
- * import assert from "node:assert/strict";
- *
- * assert.equal(kthLargest(Float32Array.of(3, 9, 1, 9), 3), 3);
- * ```
  *
  * @throws {RangeError} where k is not from 1 to the number of values
  */

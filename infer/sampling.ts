@@ -162,7 +162,7 @@ function nucleus({ ids, weights }: Candidates, topP: number): Candidates {
   const floor = (1 - topP) * total / weights.length;
   const order: number[] = [];
   for (let i = 0; i < weights.length; i++) if (weights[i] >= floor) order.push(i);
-  order.sort((a, b) => weights[b] - weights[a] || a - b);
+  order.sort((a, b) => weights[b] - weights[a]);
   let count = 0;
   for (let reached = 0; count < order.length && reached < topP * total; count++) {
     reached += weights[order[count]];

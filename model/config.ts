@@ -98,11 +98,11 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   if ((raw.hidden_act ?? "silu") !== "silu") {
     fail("hidden_act", `is ${show(raw.hidden_act)}: only silu is supported`);
   }
-  if (raw.mlp_bias === true) fail("mlp_bias", "is true: only models without it are supported");
-  if (raw.use_sliding_window === true) {
+  if (flag("mlp_bias", false)) fail("mlp_bias", "is true: only models without it are supported");
+  if (flag("use_sliding_window", false)) {
     fail("use_sliding_window", "is true: only full attention is supported");
   }
-  if (raw.quantization_config !== undefined) {
+  if ((raw.quantization_config ?? null) !== null) {
     fail("quantization_config", "is set: ortune trains float weights; use the unquantized model");
   }
   const hiddenSize = integer("hidden_size");
@@ -118,7 +118,11 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   if (headDim % 2 !== 0) fail("head_dim", `must be even for rotary embeddings, got ${headDim}`);
   const bias = flag("attention_bias", false);
   // Newer transformers write rope_parameters in place of rope_theta and rope_scaling.
-  const rope = (raw.rope_parameters ?? raw.rope_scaling ?? {}) as Record<string, unknown>;
+  const ropeField = (raw.rope_parameters ?? null) === null ? "rope_scaling" : "rope_parameters";
+  const rope = (raw[ropeField] ?? {}) as Record<string, unknown>;
+  if (typeof rope !== "object" || Array.isArray(rope)) {
+    fail(ropeField, `must be an object, got ${show(rope)}`);
+  }
   return {
     modelType,
     hiddenSize,
@@ -157,10 +161,15 @@ function parseRopeScaling(
       `must be a number above 0, got ${JSON.stringify(value) ?? "missing"}`,
     );
   };
+  const [lowFreqFactor, highFreqFactor] = [number("low_freq_factor"), number("high_freq_factor")];
+  if (highFreqFactor <= lowFreqFactor) {
+    const state = `must be above low_freq_factor ${lowFreqFactor}, got ${highFreqFactor}`;
+    fail("rope_scaling.high_freq_factor", state);
+  }
   return {
     factor: number("factor"),
-    lowFreqFactor: number("low_freq_factor"),
-    highFreqFactor: number("high_freq_factor"),
+    lowFreqFactor,
+    highFreqFactor,
     originalMaxPositions: number("original_max_position_embeddings"),
   };
 }

@@ -55,7 +55,7 @@ export interface DecodeBlockOptions {
  *
  * Keys and values are written into `past_key` and `past_value`, [rows, kvHeads, capacity, D], from
  * position `last_index` + 1 − length on. Bind `present_key` and `present_value` to the same tensors:
- * then nothing else of the cache is touched or copied. With one row, `length` may be anything at any
+ * nothing else of the cache is touched or copied. With one row, `length` may be anything at any
  * position; with several, more than one token a row only at the start.
  */
 export function decodeBlockGraph(
@@ -91,8 +91,8 @@ export function decodeBlockGraph(
   };
   const options = { config, weights, rotary, attention, linear: linear?.(b, weights) };
   b.output("y", block(b, x, options));
-  b.output("present_key", present[0]);
-  b.output("present_value", present[1]);
+  b.output("present_key", present[0], { inPlaceOf: pastKey });
+  b.output("present_value", present[1], { inPlaceOf: pastValue });
   return b.build();
 }
 

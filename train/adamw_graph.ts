@@ -56,6 +56,8 @@ export function adamWGraph(
 /** The sum of squares of each block of a layout: g [blocks, block] → sums [blocks, 1]. */
 export function sumOfSquaresGraph(): Graph {
   const b = new GraphBuilder("sum_of_squares");
-  b.output("sums", ops.reduceSumSquare(b, b.input("g", "float32", ["blocks", LAYOUT_BLOCK]), 1));
+  const g = b.input("g", "float32", ["blocks", LAYOUT_BLOCK]);
+  // Three times as fast as ReduceSumSquare, whose kernel does not vectorize.
+  b.output("sums", ops.reduceSum(b, ops.mul(b, g, g), 1));
   return b.build();
 }

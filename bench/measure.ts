@@ -1,0 +1,160 @@
+/** Timing and filling for benchmarks. */
+
+import { CompiledGraph } from "../engine/compiled_graph.ts";
+import { evaluateShape, type Symbols } from "../graph/dim.ts";
+import type { Graph, Node } from "../graph/ir.ts";
+import { parseConfig } from "../model/config.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import { Tensor } from "../ort/tensor.ts";
+
+/** Qwen3-0.6B's shapes. */
+export const QWEN3_06B: ReturnType<typeof parseConfig> = parseConfig({
+  model_type: "qwen3",
+  hidden_size: 1024,
+  intermediate_size: 3072,
+  num_hidden_layers: 28,
+  num_attention_heads: 16,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  vocab_size: 151936,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1e6,
+  tie_word_embeddings: true,
+  max_position_embeddings: 40960,
+});
+
+/** The middle of some measurements. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
+/** Milliseconds that a call takes. */
+export function milliseconds(call: () => void): number {
+  const began = performance.now();
+  call();
+  return performance.now() - began;
+}
+
+const PATTERN = 1 << 16;
+
+/** Fills with numbers of a normal-ish distribution, none of them denormal. */
+export function fillRandom(values: Float32Array, scale: number): void {
+  const head = values.subarray(0, PATTERN);
+  for (let i = 0; i < head.length; i++) head[i] = (Math.random() + Math.random() - 1) * scale;
+  for (let filled = head.length; filled < values.length; filled *= 2) {
+    values.copyWithin(filled, 0, Math.min(filled, values.length - filled));
+  }
+}
+
+/** A graph with tensors of its own, ready to be run again and again. */
+export class Subject implements Disposable {
+  readonly #graph: CompiledGraph;
+  readonly #tensors: Record<string, Tensor> = {};
+  readonly #symbols: Symbols;
+
+  constructor(runtime: Runtime, graph: Graph, symbols: Symbols) {
+    this.#graph = new CompiledGraph(runtime, graph);
+    this.#symbols = symbols;
+    for (const { name, dtype, shape } of graph.inputs) {
+      if (graph.shapeInputs.has(name)) continue;
+      const tensor = Tensor.allocate(runtime, dtype, evaluateShape(shape, symbols));
+      this.#tensors[name] = tensor;
+      if (dtype === "float32") {
+        fillRandom(
+          tensor.float32(),
+          name === "mask" ? 0 : name === "x" || name === "dy" ? 1 : 0.05,
+        );
+      } else if (dtype === "int64") {
+        const ids = tensor.int64();
+        for (let i = 0; i < ids.length; i++) ids[i] = BigInt(i);
+      } else tensor.bytes().fill(0);
+    }
+    for (const { name, dtype, shape } of graph.outputs) {
+      if (graph.aliases.has(name)) continue;
+      this.#tensors[name] = Tensor.allocate(runtime, dtype, evaluateShape(shape, symbols));
+    }
+  }
+
+  run(): void {
+    this.#graph.run(this.#tensors, this.#symbols);
+  }
+
+  [Symbol.dispose](): void {
+    this.#graph[Symbol.dispose]();
+    for (const tensor of Object.values(this.#tensors)) tensor[Symbol.dispose]();
+  }
+}
+
+/** Each matrix product of a graph as a graph of its own, equal ones once, with their count. */
+export function matrixProducts(
+  graph: Graph,
+  symbols: Symbols,
+): { graph: Graph; count: number }[] {
+  const products = new Map<string, { graph: Graph; count: number }>();
+  for (const node of graph.nodes) {
+    if (node.op !== "Gemm" && node.op !== "FusedMatMul") continue;
+    const [left, right] = node.inputs;
+    const key = JSON.stringify([
+      node.op,
+      evaluateShape(left!.shape, symbols),
+      evaluateShape(right!.shape, symbols),
+      String(node.attributes.transA),
+      String(node.attributes.transB),
+    ]);
+    const known = products.get(key);
+    if (known) known.count++;
+    else products.set(key, { graph: alone(node), count: 1 });
+  }
+  return [...products.values()];
+}
+
+/** The product without its addend. */
+function alone(node: Node): Graph {
+  const [left, right] = node.inputs.map((input, i) => ({ ...input!, name: `operand_${i}` }));
+  const inputs = [left, right];
+  return {
+    name: node.op,
+    inputs,
+    outputs: node.outputs,
+    nodes: [{ ...node, inputs }],
+    constants: [],
+    aliases: new Map(),
+    shapeInputs: new Map(),
+  };
+}
+
+/** Median milliseconds of a graph and of its matrix products alone, measured in turns. */
+export function compareWithProducts(
+  runtime: Runtime,
+  graph: Graph,
+  symbols: Symbols,
+  rounds: number,
+): { graph: number; products: number } {
+  using subject = new Subject(runtime, graph, symbols);
+  const products = matrixProducts(graph, symbols).map(({ graph, count }) => ({
+    subject: new Subject(runtime, graph, symbols),
+    count,
+    times: [] as number[],
+  }));
+  const times: number[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    const whole = milliseconds(() => subject.run());
+    if (round > 0) times.push(whole);
+    for (const product of products) {
+      const alone = milliseconds(() => product.subject.run());
+      if (round > 0) product.times.push(alone);
+    }
+  }
+  const total = products.reduce((sum, { count, times }) => sum + count * median(times), 0);
+  for (const { subject } of products) subject[Symbol.dispose]();
+  return { graph: median(times), products: total };
+}
+
+/** Peak resident memory of this process in MiB; NaN where the system does not tell. */
+export function peakMemory(): number {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))![1]) / 1024;
+  } catch {
+    return NaN;
+  }
+}

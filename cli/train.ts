@@ -1,0 +1,20 @@
+/** `deno task train`: full fine-tuning from a model folder and JSONL records. */
+
+import { createConsoleTracker } from "../track/console_tracker.ts";
+import { runCommand } from "./run_command.ts";
+import { addTrainingFlags, type TrainingArguments } from "./training_arguments.ts";
+import { runTraining } from "./training_run.ts";
+import { terminal } from "./terminal.ts";
+import { writeRunReport } from "./run_report.ts";
+
+await runCommand<TrainingArguments>({
+  name: "deno task train",
+  description: "Fine-tunes all weights of a model on think/answer chat records.",
+  flags: addTrainingFlags,
+  run: async ({ options, signal }) => {
+    const say = (line: string) => terminal.write(`${line}\n`);
+    await using console = createConsoleTracker(terminal);
+    await using run = await runTraining(options, { signal, say, trackers: [console] });
+    await writeRunReport(run, { args: options, say });
+  },
+});

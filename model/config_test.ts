@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import {
+  LLAMA3_2_1B,
+  QWEN2_5_0_5B,
+  QWEN3_0_6B,
+  SMOLLM2_135M,
+} from "../tests/support/model_configs.ts";
+import { type ModelConfig, parseConfig } from "./config.ts";
+
+/** The config without the copy of its source. */
+function flags(json: Readonly<Record<string, unknown>>): Omit<ModelConfig, "raw"> {
+  const { raw, ...rest } = parseConfig(json);
+  assert.equal(raw, json);
+  return rest;
+}
+
+Deno.test("parseConfig() reads Qwen3-0.6B", () => {
+  assert.deepEqual(flags(QWEN3_0_6B), {
+    modelType: "qwen3",
+    hiddenSize: 1024,
+    intermediateSize: 3072,
+    layers: 28,
+    heads: 16,
+    kvHeads: 8,
+    headDim: 128,
+    vocabSize: 151936,
+    maxPositions: 40960,
+    rmsNormEps: 1e-6,
+    ropeTheta: 1e6,
+    ropeScaling: undefined,
+    tiedEmbeddings: true,
+    qkNorm: true,
+    qkvBias: false,
+    outputBias: false,
+  });
+});
+
+Deno.test("parseConfig() reads Qwen2.5-0.5B: biases on q, k and v only, and a derived head size", () => {
+  assert.deepEqual(flags(QWEN2_5_0_5B), {
+    modelType: "qwen2",
+    hiddenSize: 896,
+    intermediateSize: 4864,
+    layers: 24,
+    heads: 14,
+    kvHeads: 2,
+    headDim: 64,
+    vocabSize: 151936,
+    maxPositions: 32768,
+    rmsNormEps: 1e-6,
+    ropeTheta: 1e6,
+    ropeScaling: undefined,
+    tiedEmbeddings: true,
+    qkNorm: false,
+    qkvBias: true,
+    outputBias: false,
+  });
+});
+
+Deno.test("parseConfig() reads SmolLM2-135M as a Llama", () => {
+  assert.deepEqual(flags(SMOLLM2_135M), {
+    modelType: "llama",
+    hiddenSize: 576,
+    intermediateSize: 1536,
+    layers: 30,
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    vocabSize: 49152,
+    maxPositions: 8192,
+    rmsNormEps: 1e-5,
+    ropeTheta: 1e5,
+    ropeScaling: undefined,
+    tiedEmbeddings: true,
+    qkNorm: false,
+    qkvBias: false,
+    outputBias: false,
+  });
+});
+
+Deno.test("parseConfig() reads Llama-3.2-1B with its frequency scaling", () => {
+  const config = flags(LLAMA3_2_1B);
+  assert.equal(config.headDim, 64);
+  assert.equal(config.ropeTheta, 5e5);
+  assert.deepEqual(config.ropeScaling, {
+    factor: 32,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositions: 8192,
+  });
+});
+
+/** The least that a config must say. */
+const LEAST = {
+  model_type: "llama",
+  hidden_size: 32,
+  intermediate_size: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  vocab_size: 100,
+};
+
+Deno.test("parseConfig() fills in what Hugging Face's classes fill in", () => {
+  assert.deepEqual(flags(LEAST), {
+    modelType: "llama",
+    hiddenSize: 32,
+    intermediateSize: 64,
+    layers: 2,
+    heads: 4,
+    kvHeads: 4,
+    headDim: 8,
+    vocabSize: 100,
+    maxPositions: 32768,
+    rmsNormEps: 1e-6,
+    ropeTheta: 10000,
+    ropeScaling: undefined,
+    tiedEmbeddings: false,
+    qkNorm: false,
+    qkvBias: false,
+    outputBias: false,
+  });
+  assert.equal(parseConfig({ ...LEAST, model_type: "qwen3" }).headDim, 128);
+  const biased = parseConfig({ ...LEAST, attention_bias: true });
+  assert.ok(biased.qkvBias && biased.outputBias);
+  assert.equal(parseConfig({ ...LEAST, model_type: "qwen2" }).outputBias, false);
+});
+
+Deno.test("parseConfig() reads rope_parameters, as newer transformers write it", () => {
+  const { rope_theta, rope_scaling, ...rest } = LLAMA3_2_1B;
+  const newer = { ...rest, rope_parameters: { rope_theta, ...rope_scaling as object } };
+  const { raw: _, ...config } = parseConfig(newer);
+  assert.deepEqual(config, flags(LLAMA3_2_1B));
+  const plain = { ...LEAST, rope_parameters: { rope_type: "default", rope_theta: 5000 } };
+  assert.equal(parseConfig(plain).ropeTheta, 5000);
+  assert.equal(parseConfig(plain).ropeScaling, undefined);
+});
+
+Deno.test("parseConfig() takes null for what is not there", () => {
+  const nulls = { mlp_bias: null, use_sliding_window: null, quantization_config: null };
+  const more = { rope_scaling: null, rope_parameters: null, head_dim: null, attention_bias: null };
+  const { raw: _, ...config } = parseConfig({ ...LEAST, ...nulls, ...more });
+  assert.deepEqual(config, flags(LEAST));
+});
+
+const WHOLE = "must be a whole number from 1 to 16777216, got";
+const SCALING = { ...LLAMA3_2_1B.rope_scaling as object };
+
+/** What is wrong with a config, and the message after the path. */
+const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
+  [{ model_type: undefined }, "model_type is missing: ortune supports qwen3, qwen2, llama (llama " +
+    "covers SmolLM; qwen2 covers Qwen2.5)"],
+  [{ model_type: "gpt2" }, 'model_type is "gpt2": ortune supports qwen3, qwen2, llama (llama ' +
+    "covers SmolLM; qwen2 covers Qwen2.5)"],
+  [{ model_type: "toString" }, 'model_type is "toString": ortune supports qwen3, qwen2, llama ' +
+    "(llama covers SmolLM; qwen2 covers Qwen2.5)"],
+  [{ model_type: 3 }, "model_type is 3: ortune supports qwen3, qwen2, llama (llama covers " +
+    "SmolLM; qwen2 covers Qwen2.5)"],
+  [{ hidden_act: "gelu" }, 'hidden_act is "gelu": only silu is supported'],
+  [{ mlp_bias: true }, "mlp_bias is true: only models without it are supported"],
+  [{ mlp_bias: 1 }, "mlp_bias must be true or false, got 1"],
+  [{ use_sliding_window: true }, "use_sliding_window is true: only full attention is supported"],
+  [{ use_sliding_window: "yes" }, 'use_sliding_window must be true or false, got "yes"'],
+  [{ quantization_config: { bits: 4 } }, "quantization_config is set: ortune trains float " +
+    "weights; use the unquantized model"],
+  [{ hidden_size: undefined }, `hidden_size ${WHOLE} missing`],
+  [{ hidden_size: 0 }, `hidden_size ${WHOLE} 0`],
+  [{ hidden_size: 1.5 }, `hidden_size ${WHOLE} 1.5`],
+  [{ hidden_size: "32" }, `hidden_size ${WHOLE} "32"`],
+  [{ hidden_size: 2 ** 24 + 4 }, `hidden_size ${WHOLE} 16777220`],
+  [{ intermediate_size: -1 }, `intermediate_size ${WHOLE} -1`],
+  [{ num_hidden_layers: undefined }, `num_hidden_layers ${WHOLE} missing`],
+  [{ num_attention_heads: [4] }, `num_attention_heads ${WHOLE} [4]`],
+  [{ vocab_size: 1e300 }, `vocab_size ${WHOLE} 1e+300`],
+  [{ max_position_embeddings: 0 }, `max_position_embeddings ${WHOLE} 0`],
+  [{ num_key_value_heads: 3 }, "num_key_value_heads must divide num_attention_heads 4, got 3"],
+  [{ num_key_value_heads: 8 }, "num_key_value_heads must divide num_attention_heads 4, got 8"],
+  [{ num_attention_heads: 5 }, "num_attention_heads must divide hidden_size 32, got 5"],
+  [{ head_dim: 7 }, "head_dim must be even for rotary embeddings, got 7"],
+  [{ head_dim: -8 }, `head_dim ${WHOLE} -8`],
+  [{ rms_norm_eps: 0 }, "rms_norm_eps must be a number above 0, got 0"],
+  [{ rms_norm_eps: "1e-6" }, 'rms_norm_eps must be a number above 0, got "1e-6"'],
+  [{ rope_theta: -1 }, "rope_theta must be a number above 0, got -1"],
+  [{ rope_theta: Infinity }, "rope_theta must be a number above 0, got null"],
+  [{ tie_word_embeddings: 1 }, "tie_word_embeddings must be true or false, got 1"],
+  [{ attention_bias: "false" }, 'attention_bias must be true or false, got "false"'],
+  [{ rope_scaling: "linear" }, 'rope_scaling must be an object, got "linear"'],
+  [{ rope_scaling: [1] }, "rope_scaling must be an object, got [1]"],
+  [{ rope_parameters: 2 }, "rope_parameters must be an object, got 2"],
+  [{ rope_scaling: { type: "linear", factor: 2 } }, 'rope_scaling has type "linear": only llama3 ' +
+    "or none is supported"],
+  [{ rope_scaling: { rope_type: "yarn" } }, 'rope_scaling has type "yarn": only llama3 or none is ' +
+    "supported"],
+  [{ rope_scaling: { ...SCALING, factor: undefined } }, "rope_scaling.factor must be a number " +
+    "above 0, got missing"],
+  [{ rope_scaling: { ...SCALING, low_freq_factor: "1" } }, "rope_scaling.low_freq_factor must be " +
+    'a number above 0, got "1"'],
+  [{ rope_scaling: { ...SCALING, high_freq_factor: 1 } }, "rope_scaling.high_freq_factor must be " +
+    "above low_freq_factor 1, got 1"],
+];
+
+Deno.test("parseConfig() names the file, the field and the value of what is wrong", () => {
+  for (const [change, message] of malformed) {
+    assert.throws(() => parseConfig({ ...LEAST, ...change }, "m/config.json"), {
+      name: "RangeError",
+      message: `Cannot read m/config.json: ${message}`,
+    }, message);
+  }
+  for (const json of [null, undefined, [], "{}", 3]) {
+    assert.throws(() => parseConfig(json), {
+      name: "RangeError",
+      message: "Cannot read config.json: expected a JSON object",
+    });
+  }
+});

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import type { StepEvent, TrainEvent } from "../train/events.ts";
+import { createConsoleTracker } from "./console_tracker.ts";
+import type { Tracker } from "./tracker.ts";
+
+const start: TrainEvent = {
+  type: "start",
+  method: "full",
+  totalSteps: 100,
+  epochs: 2,
+  examples: 800,
+  evalExamples: 20,
+  trainableParameters: 596_049_920,
+  resumedStep: 0,
+};
+const step = (number: number): StepEvent => ({
+  type: "step",
+  step: number,
+  epoch: number / 50,
+  loss: 1.5,
+  gradNorm: 0.75,
+  learningRate: 1e-4,
+  tokens: 2000,
+  supervisedTokens: 900,
+  seconds: 2,
+});
+const lasting: TrainEvent[] = [
+  {
+    type: "log",
+    step: 5,
+    epoch: 0.1,
+    loss: 2.5,
+    gradNorm: 1.25,
+    learningRate: 1e-4,
+    tokensPerSecond: 1234,
+  },
+  {
+    type: "evaluate",
+    step: 5,
+    epoch: 0.1,
+    evalLoss: 2.25,
+    evalTokenLoss: 2,
+    examples: 20,
+    supervisedTokens: 900,
+    seconds: 3,
+  },
+  { type: "save", step: 5, directory: "out/5", bytes: 2048, seconds: 1 },
+  { type: "skip", step: 6, loss: NaN, gradNorm: Infinity, consecutive: 1 },
+];
+const end: TrainEvent = {
+  type: "end",
+  step: 100,
+  reason: "completed",
+  seconds: 200,
+  trainLoss: 1.75,
+};
+
+/** A tracker on a fake terminal of `width` columns and a clock that the test turns. */
+function fake(
+  { isTty = true, width = 120 } = {},
+): { tracker: Tracker; terminal: { now: number; width: number }; writes: string[] } {
+  const writes: string[] = [];
+  const terminal = { now: 0, width };
+  const tracker = createConsoleTracker({
+    write: (text) => writes.push(text),
+    isTty,
+    columns: () => terminal.width,
+    clock: () => terminal.now,
+  });
+  return { tracker, terminal, writes };
+}
+
+/** What a screen shows after text with carriage returns and clear-to-end codes. */
+function screenOf(text: string): string[] {
+  return text.split("\n").map((line) => {
+    let shown = "";
+    let column = 0;
+    // deno-lint-ignore no-control-regex -- a terminal's own codes
+    for (const part of line.match(/\r|\x1b\[K|[^\r\x1b]+/g) ?? []) {
+      if (part === "\r") column = 0;
+      else if (part === "\x1b[K") shown = shown.slice(0, column);
+      else {
+        shown = shown.slice(0, column) + part + shown.slice(column + part.length);
+        column += part.length;
+      }
+    }
+    return shown;
+  });
+}
+
+Deno.test("createConsoleTracker() writes plain lines where no person watches", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  for (const event of [start, step(1), ...lasting, end]) await tracker.event(event);
+  await tracker[Symbol.asyncDispose]();
+  assert.equal(
+    writes.join(""),
+    [
+      "full fine-tuning: 100 steps, 2 epochs, 800 examples, 20 for evaluation, 596M trainable parameters",
+      "step 5/100 | epoch 0.10 | loss 2.5000 | lr 1.00e-4 | grad 1.2500 | 1,234 tok/s",
+      "step 5/100 | epoch 0.10 | eval loss 2.2500 | per token 2.0000 | 20 examples in 0:00:03",
+      "step 5/100 | saved out/5 | 2.00 KiB in 0:00:01",
+      "step 6/100 | update skipped: loss NaN | grad inf | 1 in a row",
+      "completed at step 100/100 | train loss 1.7500 | 0:03:20",
+      "",
+    ].join("\n"),
+  );
+});
+
+Deno.test("createConsoleTracker() lets no control characters of a folder through", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  const directory = "a\x1b[31mb\r\nc\x9b";
+  await tracker.event({ type: "save", step: 5, directory, bytes: 1, seconds: 0 });
+  assert.equal(
+    writes.join(""),
+    "step 5 | saved a\ufffd[31mb\ufffd\ufffdc\ufffd | 1 B in 0:00:00\n",
+  );
+});
+
+Deno.test("createConsoleTracker() keeps lines above the bar on a terminal", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event(start);
+  for (const event of [step(4), step(5), ...lasting]) {
+    terminal.now += 2000;
+    await tracker.event(event);
+  }
+  const screen = screenOf(writes.join(""));
+  assert.equal(screen.length, 6);
+  assert.match(screen[1], /^step 5\/100 \| epoch 0\.10 \| loss 2\.5000/);
+  assert.match(screen[4], /update skipped/);
+  assert.match(
+    screen[5],
+    /^ {2}6% \[=+>-+\] \| 6\/100 \| epoch 0\.10 \| loss 1\.5000 \| lr 1\.00e-4 \| grad 0\.7500 \| 1,000 tok\/s \| ETA 0:03:08$/,
+  );
+});
+
+Deno.test("createConsoleTracker() redraws at most ten times a second", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event(start);
+  const before = writes.length;
+  for (let number = 1; number <= 100; number++) {
+    terminal.now += 10;
+    await tracker.event(step(number));
+  }
+  assert.equal(writes.length - before, 10);
+});
+
+Deno.test("createConsoleTracker() moves the bar within an update", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event({ ...start, totalSteps: 1 });
+  terminal.now = 1000;
+  await tracker.event({ type: "micro-step", step: 1, micro: 1, microSteps: 4 });
+  assert.match(writes.at(-1) ?? "", /^\r 25% .* 0\/1 .* ETA 0:00:03/);
+});
+
+Deno.test("createConsoleTracker() counts a resumed run's pace from where it resumed", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event({ ...start, resumedStep: 90 });
+  assert.match(writes[0], /resumed after step 90\n$/);
+  assert.match(writes[1], /ETA -:--:--/);
+  terminal.now = 1000;
+  await tracker.event(step(91));
+  assert.match(writes.at(-1) ?? "", /91% .* ETA 0:00:09/);
+});
+
+Deno.test("createConsoleTracker() fits the bar to each width", async () => {
+  for (let width = 0; width <= 200; width++) {
+    const { tracker, terminal, writes } = fake({ width });
+    await tracker.event(start);
+    terminal.now = 1000;
+    await tracker.event(step(50));
+    const line = screenOf(writes.join("")).at(-1) ?? "";
+    assert.ok(line.length <= Math.max(0, width - 1), `${width}: ${line}`);
+    if (width >= 6) assert.ok(line.includes("50%"), `${width}: ${line}`);
+    if (width >= 40) {
+      assert.ok(line.includes("ETA") && line.includes("50/100"), `${width}: ${line}`);
+    }
+    if (width >= 110) assert.ok(line.includes("lr") && line.includes("["), `${width}: ${line}`);
+  }
+});
+
+Deno.test("createConsoleTracker() leaves the cursor on a new line, however the run ends", async () => {
+  const ended = fake();
+  for (const event of [start, step(100), end]) await ended.tracker.event(event);
+  await ended.tracker[Symbol.asyncDispose]();
+  const screen = screenOf(ended.writes.join(""));
+  assert.match(screen[1], /^100% \[=+\] \| 100\/100/);
+  assert.deepEqual(screen.slice(2), [
+    "completed at step 100/100 | train loss 1.7500 | 0:03:20",
+    "",
+  ]);
+
+  const broken = fake();
+  await broken.tracker.event(start);
+  await broken.tracker[Symbol.asyncDispose]();
+  await broken.tracker[Symbol.asyncDispose]();
+  assert.equal(broken.writes.filter((text) => text === "\n").length, 1);
+});

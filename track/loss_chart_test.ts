@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { CHART_COLORS } from "./chart_colors.ts";
+import { renderLineChart } from "./line_chart.ts";
+import { renderLossChart } from "./loss_chart.ts";
+
+const train = Array.from({ length: 200 }, (_, index) => ({
+  step: index + 1,
+  loss: 3 * Math.exp(-index / 50) + 0.2 * Math.sin(index * 7) + 1,
+}));
+const evaluations = [{ step: 100, loss: 1.6 }, { step: 200, loss: 1.2 }];
+
+// First in the file, so that echarts is loaded here, with all permissions taken away.
+Deno.test({
+  name: "renderLossChart() needs no permissions",
+  permissions: "none",
+  async fn() {
+    assert.match(await renderLossChart({ title: "Loss", train, eval: evaluations }), /^<svg /);
+  },
+});
+
+Deno.test("renderLossChart() gives the same bytes for the same input", async () => {
+  const options = { title: "Loss", train, eval: evaluations };
+  const first = await renderLossChart(options);
+  await renderLossChart({ title: "another", train: [], eval: [] });
+  assert.equal(await renderLossChart(options), first);
+});
+
+Deno.test("renderLossChart() draws raw and mean training loss, and marks evaluations", async () => {
+  const svg = await renderLossChart({ title: "Loss", train, eval: evaluations });
+  const lines = (color: string): number =>
+    svg.match(new RegExp(`<path d="M[^"]*L[^"]*"[^>]*fill="none"[^>]*stroke="${color}"`, "g"))
+      ?.length ?? 0;
+  assert.equal(lines(CHART_COLORS.trainRaw.light), 1);
+  assert.equal(lines(CHART_COLORS.train.light), 1);
+  assert.equal(lines(CHART_COLORS.evaluation.light), 1);
+  const markers = svg.match(new RegExp(`matrix[^>]*fill="${CHART_COLORS.evaluation.light}"`, "g"));
+  assert.equal(markers?.length, evaluations.length);
+  for (const name of ["train (raw)", "train (moving mean)", "evaluation"]) {
+    assert.ok(svg.includes(`>${name}</text>`), name);
+  }
+});
+
+Deno.test("renderLossChart() does not smooth a short curve", async () => {
+  const svg = await renderLossChart({ title: "Loss", train: train.slice(0, 39), eval: [] });
+  assert.ok(svg.includes(">train</text>"));
+  assert.ok(!svg.includes("moving mean"));
+});
+
+Deno.test("renderLossChart() leaves gaps at values it cannot draw", async () => {
+  const holes = train.map((point) => point.step % 40 === 0 ? { ...point, loss: NaN } : point);
+  for (const logScale of [false, true]) {
+    const svg = await renderLossChart({
+      title: "Loss",
+      train: [...holes, { step: 201, loss: Infinity }, { step: 202, loss: -1 }],
+      eval: [],
+      logScale,
+    });
+    assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
+    const raw = new RegExp(`d="([^"]*)"[^>]*stroke="${CHART_COLORS.trainRaw.light}"`).exec(svg);
+    assert.ok((raw?.[1].match(/M/g)?.length ?? 0) >= 5, "a curve with gaps has several parts");
+  }
+});
+
+Deno.test("renderLossChart() says so where there is nothing to draw", async () => {
+  const nothing = { title: "Loss", eval: [] };
+  assert.match(await renderLossChart({ ...nothing, train: [] }), />no figures</);
+  const bad = [{ step: 1, loss: NaN }, { step: 2, loss: NaN }];
+  assert.match(await renderLossChart({ ...nothing, train: bad, logScale: true }), />no figures</);
+  assert.doesNotMatch(await renderLossChart({ ...nothing, train }), /no figures/);
+});
+
+Deno.test("renderLossChart() writes an SVG without styles, scripts and outside references", async () => {
+  const title = `<script>alert("1")</script> & '\u0000\ud800`;
+  const svg = await renderLossChart({ title, train, eval: evaluations, id: "mine" });
+  assert.doesNotMatch(svg, /<style|<script|style=|class=|href|zr\d/);
+  assert.match(svg, /aria-label="&lt;script&gt;alert\(&quot;1&quot;\)/);
+  // deno-lint-ignore no-control-regex -- NUL is what must not be there
+  assert.doesNotMatch(svg, /\u0000|[\ud800-\udfff](?![\udc00-\udfff])/);
+  assert.match(svg, /id="mine-c0"/);
+  const references = [...svg.matchAll(/url\(#([^)]*)\)/g)].map(([, id]) => id);
+  for (const id of references) assert.ok(svg.includes(`id="${id}"`), id);
+  assert.deepEqual(
+    [...svg.matchAll(/https?:[^"]*/g)].map(([address]) => address),
+    ["http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"],
+  );
+});
+
+Deno.test("renderLossChart() stays small for long runs", async () => {
+  const long = Array.from({ length: 100_000 }, (_, i) => ({ step: i, loss: 2 + Math.sin(i) }));
+  const svg = await renderLossChart({ title: "Loss", train: long, eval: [] });
+  assert.ok(svg.length < 100_000, `${svg.length} characters`);
+});
+
+Deno.test("renderLineChart() refuses sides that make no chart", async () => {
+  for (const width of [0, 99, NaN, Infinity, 1e6]) {
+    await assert.rejects(
+      renderLineChart({ title: "", series: [], format: String, width }),
+      (error: Error) => error instanceof RangeError && error.message.includes("width"),
+    );
+  }
+});
