@@ -31,13 +31,35 @@ export interface CommandDefinition<Options> {
 
 /** Parses the arguments, runs the command and sets the process's exit code. */
 export async function runCommand<Options>(
-  { name, description, flags, run }: CommandDefinition<Options>,
+  definition: CommandDefinition<Options>,
   args: readonly string[] = Deno.args,
 ): Promise<void> {
+  Deno.exitCode = await executeCommand(definition, {
+    args,
+    printError: (text) => console.error(text.trimEnd()),
+  });
+}
+
+/** What a command is started with. */
+export interface ExecuteOptions {
+  readonly args: readonly string[];
+  /** Takes what goes to standard error. */
+  readonly printError: (text: string) => void;
+}
+
+/** Parses the arguments, runs the command and answers the exit code. */
+export async function executeCommand<Options>(
+  { name, description, flags, run }: CommandDefinition<Options>,
+  { args, printError }: ExecuteOptions,
+): Promise<number> {
   const command = new Command(name).description(description).exitOverride()
     .showHelpAfterError(`(${name} --help lists the flags)`)
-    // Commander would read NO_COLOR and the like from the environment, which commands may not.
-    .configureOutput({ getOutHasColors: () => false, getErrHasColors: () => false })
+    .configureOutput({
+      writeErr: printError,
+      // Commander would read NO_COLOR and the like from the environment, which commands may not.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
     .allowExcessArguments(false);
   flags(command);
   const interruption = new AbortController();
@@ -52,9 +74,12 @@ export async function runCommand<Options>(
   try {
     command.parse(args.map(kebabCase), { from: "user" });
     await run({ options: command.opts() as Options, signal });
-    if (signal.aborted) Deno.exitCode = EXIT_INTERRUPTED;
+    return signal.aborted ? EXIT_INTERRUPTED : 0;
   } catch (cause) {
-    Deno.exitCode = exitCode(cause, signal);
+    if (cause instanceof CommanderError) return cause.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (signal.aborted && cause === signal.reason) return EXIT_INTERRUPTED;
+    printError(`error: ${message(cause)}\n`);
+    return cause instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
   }
@@ -66,16 +91,11 @@ function kebabCase(argument: string): string {
   return flag === undefined ? argument : flag.replaceAll("_", "-") + rest;
 }
 
-function exitCode(cause: unknown, signal: AbortSignal): number {
-  if (cause instanceof CommanderError) return cause.exitCode === 0 ? 0 : EXIT_USAGE;
-  if (signal.aborted && cause === signal.reason) return EXIT_INTERRUPTED;
-  const error = cause instanceof Error ? cause : new Error(String(cause));
-  console.error(`error: ${permissionMessage(error) ?? error.message}`);
-  return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
-}
-
-function permissionMessage(error: Error): string | undefined {
-  if (!(error instanceof Deno.errors.NotCapable)) return undefined;
-  return `${error.message}. The tasks in deno.json allow the folders models, data and output; ` +
-    "for others run the script with deno run and --allow-read/--allow-write for them";
+function message(error: unknown): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (!(cause instanceof Deno.errors.NotCapable)) continue;
+    return `${cause.message}. The tasks in deno.json allow the folders models, data and output; ` +
+      "for others run the script with deno run and --allow-read/--allow-write for them";
+  }
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,9 +1,74 @@
-/** Curves and a report of a finished run, beside its checkpoints. */
+/** Curves and a report of a finished run, beside its checkpoints: loss.svg and report.html. */
 
+import { renderLossChart } from "../track/loss_chart.ts";
+import { readMetricsLog } from "../track/read_metrics_log.ts";
+import { renderReport, type ReportSample } from "../track/report.ts";
+import type { EvaluateEvent, LogEvent } from "../train/events.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
-import type { TrainingRun } from "./training_run.ts";
+import { METRICS_FILE, type TrainingRun } from "./training_run.ts";
+import { VERSION } from "./version.ts";
 
+/** What a report says besides the run's own figures. */
+export interface RunReportOptions {
+  readonly args: TrainingArguments;
+  readonly title: string;
+  /** How to start the run again. */
+  readonly command: string;
+  readonly samples?: readonly ReportSample[];
+}
+
+/** Writes both files; answers their paths. */
 export async function writeRunReport(
-  _run: TrainingRun,
-  _options: { args: TrainingArguments; say: (line: string) => void },
-): Promise<void> {}
+  run: TrainingRun,
+  { args, title, command, samples }: RunReportOptions,
+): Promise<readonly string[]> {
+  const events = await readMetricsLog(`${args.outputDir}/${METRICS_FILE}`);
+  const logs = events.filter((event): event is LogEvent => event.type === "log");
+  const evaluations = events.filter((event): event is EvaluateEvent => event.type === "evaluate");
+  const { data, start, end, trainer } = run;
+  const page = await renderReport({
+    title,
+    summary: {
+      model: args.model,
+      method: trainer.method,
+      device: args.device,
+      parameters: trainer.trainableParameters,
+      trainableParameters: trainer.trainableParameters,
+      trainRows: data.report.rows,
+      evalRows: data.validation.length,
+      tokens: data.report.tokens,
+      epochs: logs.at(-1)?.epoch,
+      steps: end.step,
+      seconds: end.seconds,
+      tokensPerSecond: end.tokens / end.seconds,
+      checkpoint: run.checkpoint,
+      command,
+    },
+    logs,
+    evaluations,
+    samples,
+    notes: [
+      ...data.notes,
+      ...start.resumedStep > 0 ? [`Resumed after update ${start.resumedStep}.`] : [],
+    ],
+    versions: {
+      ortune: VERSION,
+      Deno: Deno.version.deno,
+      "ONNX Runtime": run.runtime.api.version,
+      system: `${Deno.build.os}-${Deno.build.arch}`,
+    },
+  });
+  const chart = await renderLossChart({ title, train: logs, eval: evaluationLosses(evaluations) });
+  const files = { "loss.svg": chart, "report.html": page };
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(`${args.outputDir}/${name}`, text);
+  }
+  return Object.keys(files).map((name) => `${args.outputDir}/${name}`);
+}
+
+/** Token means, which the training loss can be compared with. */
+function evaluationLosses(
+  evaluations: readonly EvaluateEvent[],
+): { step: number; loss: number }[] {
+  return evaluations.map(({ step, evalTokenLoss }) => ({ step, loss: evalTokenLoss }));
+}

@@ -15,6 +15,11 @@ await runCommand<TrainingArguments>({
     const say = (line: string) => terminal.write(`${line}\n`);
     await using console = createConsoleTracker(terminal);
     await using run = await runTraining(options, { signal, say, trackers: [console] });
-    await writeRunReport(run, { args: options, say });
+    const files = await writeRunReport(run, {
+      args: options,
+      title: `Fine-tuning ${options.model}`,
+      command: ["deno task train", ...Deno.args].join(" "),
+    });
+    say(`curves and report: ${files.join(", ")}`);
   },
 });

@@ -49,11 +49,19 @@ export function addTrainingFlags(command: Command): void {
     .option("--validation-file <path>", "JSONL to evaluate on")
     .option("--output-dir <dir>", "where checkpoints, curves and the report go", "output")
     .option("--overwrite-output-dir", "delete checkpoints of an earlier run there")
-    .option("--system <text>", "system prompt of rows that have none; empty for none", DEFAULT_SYSTEM)
+    .option(
+      "--system <text>",
+      "system prompt of rows that have none; empty for none",
+      DEFAULT_SYSTEM,
+    )
     .option("--num-train-epochs <n>", "passes over the data, may be fractional", positive, 2)
     .option("--max-steps <n>", "updates to make; above 0 it wins over epochs", countOrZero, 0)
     .option("--per-device-train-batch-size <n>", "rows a batch", count, 1)
-    .option("--per-device-eval-batch-size <n>", "rows an evaluation batch (default: as training)", count)
+    .option(
+      "--per-device-eval-batch-size <n>",
+      "rows an evaluation batch (default: as training)",
+      count,
+    )
     .option("--gradient-accumulation-steps <n>", "batches an update", count, 4)
     .option("--learning-rate <rate>", "peak learning rate", positive, 1e-4)
     .addOption(
@@ -62,19 +70,37 @@ export function addTrainingFlags(command: Command): void {
     )
     .option("--warmup-steps <n>", "updates over which the learning rate rises", countOrZero, 0)
     .option("--weight-decay <x>", "AdamW's, not on norms and biases", positiveOrZero, 0)
-    .option("--max-grad-norm <x>", "gradients are clipped to this norm; 0 for never", positiveOrZero, 1)
+    .option(
+      "--max-grad-norm <x>",
+      "gradients are clipped to this norm; 0 for never",
+      positiveOrZero,
+      1,
+    )
     .option("--max-length <n>", "tokens an example is cut to, and a packed row holds", count, 2048)
     .option("--packing", "put several examples in a row, without mixing them")
     .option("--logging-steps <n>", "updates between two log lines", count, 10)
-    .option("--eval-steps <n>", "updates between two evaluations; 0 for the end only", countOrZero, 100)
-    .option("--save-steps <n>", "updates between two checkpoints; 0 for the end only", countOrZero, 400)
+    .option(
+      "--eval-steps <n>",
+      "updates between two evaluations; 0 for the end only",
+      countOrZero,
+      100,
+    )
+    .option(
+      "--save-steps <n>",
+      "updates between two checkpoints; 0 for the end only",
+      countOrZero,
+      400,
+    )
     .option("--save-total-limit <n>", "checkpoints to keep (default: all)", count)
     .option("--seed <n>", "seed of the data order", seed, 42)
     .addOption(
       new Option("--optim <name>", "optimizer; all three names mean the same AdamW")
         .choices(["adamw", "adamw_torch", "adamw_torch_fused"]).default("adamw_torch"),
     )
-    .option("--resume-from-checkpoint [dir]", "go on from a checkpoint; without a folder, the newest")
+    .option(
+      "--resume-from-checkpoint [dir]",
+      "go on from a checkpoint; without a folder, the newest",
+    )
     .option("--device <name>", "cpu (cuda:N is not there yet)", "cpu")
     .option("--threads <n>", "processor threads (default: all cores)", count);
 }

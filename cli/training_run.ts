@@ -6,10 +6,16 @@
 import { runFacts } from "./run_facts.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { readConfig } from "../model/open_model.ts";
+import { assertSupported, parseDevice } from "../ort/device.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Tracker } from "../track/tracker.ts";
 import { createMetricsLog } from "../track/metrics_log.ts";
-import { listCheckpoints, sweepStaging } from "../train/checkpoint.ts";
+import {
+  type CheckpointFolder,
+  listCheckpoints,
+  removeCheckpoint,
+  sweepStaging,
+} from "../train/checkpoint.ts";
 import type { EndEvent, SaveEvent, StartEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/full_trainer.ts";
 import { train } from "../train/loop.ts";
@@ -50,6 +56,7 @@ export async function runTraining(
   { signal, say, trackers }: TrainingRunOptions,
 ): Promise<TrainingRun> {
   await using resources = new AsyncDisposableStack();
+  assertSupported(parseDevice(args.device));
   const config = await readConfig(args.model);
   if (args.maxLength > config.maxPositions) {
     throw new RangeError(
@@ -71,7 +78,7 @@ export async function runTraining(
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);
   const resumeFrom = await resolveCheckpoint(args);
-  if (resumeFrom === undefined) await clearOutput(args, lock);
+  const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
 
   const runtime = resources.use(openRuntime(args));
   const trainer = resources.use(
@@ -82,6 +89,8 @@ export async function runTraining(
       signal,
     }),
   );
+  // Only now, when nothing is left that a wrong flag or file can stop.
+  for (const each of earlier) await removeCheckpoint(lock.directory, each);
   const metrics = resources.use(createMetricsLog(`${lock.directory}/${METRICS_FILE}`));
 
   let start: StartEvent | undefined;
@@ -147,17 +156,17 @@ async function resolveCheckpoint(args: TrainingArguments): Promise<string | unde
   );
 }
 
-/** Makes sure that a new run does not mix with an earlier one. */
-async function clearOutput(args: TrainingArguments, lock: OutputLock): Promise<void> {
-  const checkpoints = await listCheckpoints(lock.directory);
-  if (checkpoints.length === 0) return;
-  if (!args.overwriteOutputDir) {
-    throw new Error(
-      `Cannot start a new run in ${lock.directory}: it holds ${
-        checkpoints.map(({ step }) => `checkpoint-${step}`).join(", ")
-      }; pass --resume-from-checkpoint to go on, another --output-dir, or --overwrite-output-dir ` +
-        "to delete them",
-    );
-  }
-  for (const { directory } of checkpoints) await Deno.remove(directory, { recursive: true });
+/** What a new run is to delete, so that it does not mix with an earlier one. */
+async function earlierCheckpoints(
+  { overwriteOutputDir }: TrainingArguments,
+  { directory }: OutputLock,
+): Promise<readonly CheckpointFolder[]> {
+  const checkpoints = await listCheckpoints(directory);
+  if (overwriteOutputDir || checkpoints.length === 0) return checkpoints;
+  throw new Error(
+    `Cannot start a new run in ${directory}: it holds ${
+      checkpoints.map(({ step }) => `checkpoint-${step}`).join(", ")
+    }; pass --resume-from-checkpoint to go on, another --output-dir, or --overwrite-output-dir ` +
+      "to delete them",
+  );
 }

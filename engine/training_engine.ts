@@ -208,7 +208,12 @@ export class TrainingEngine implements Disposable {
     const logits = this.#scratch.tensor("logits", "float32", [n, this.config.vocabSize]);
     this.#graph("head_logits", () => headLogitsGraph(this.config)).run({
       x: this.#hidden(this.config.layers, grid),
-      token_ids: this.#scratch.write("token_ids", "int64", [n, 1], BigInt64Array.from(tokens, BigInt)),
+      token_ids: this.#scratch.write(
+        "token_ids",
+        "int64",
+        [n, 1],
+        BigInt64Array.from(tokens, BigInt),
+      ),
       [FINAL_NORM]: this.#weights.tensor(FINAL_NORM),
       lm_head: this.#weights.tensor(headName(this.config)),
       logits,
@@ -243,7 +248,11 @@ export class TrainingEngine implements Disposable {
     if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
     const tokens = supervisedTokens(batch);
     const losses = new Float32Array(tokens.length);
-    if (tokens.length === 0) return { tokens, losses };
+    if (tokens.length === 0) {
+      // Nothing to add, but what the last update left must not be added to either.
+      if (first) gradients.flat.float32().fill(0);
+      return { tokens, losses };
+    }
     const shared = await this.#forward(batch, signal);
     const shape = [batch.rows * batch.length, this.config.hiddenSize];
     let dy = this.#scratch.tensor("gradient.0", "float32", shape);

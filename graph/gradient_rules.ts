@@ -33,7 +33,8 @@ export interface RuleContext {
   give(i: number, make: (partial: Value | undefined) => Value): void;
 }
 
-type Rule = (context: RuleContext) => void;
+/** Gives a node's inputs their gradients. */
+export type GradientRule = (context: RuleContext) => void;
 
 function plus(b: GraphBuilder, partial: Value | undefined, value: Value): Value {
   return partial ? add(b, partial, value) : value;
@@ -47,7 +48,7 @@ function expectFullShape(node: Node, input: Value): void {
   );
 }
 
-const addRule: Rule = ({ b, node, dy, give }) => {
+const addRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
     give(i, (partial) => {
       expectFullShape(node, node.inputs[i]!);
@@ -56,7 +57,7 @@ const addRule: Rule = ({ b, node, dy, give }) => {
   }
 };
 
-const mulRule: Rule = ({ b, node, dy, give }) => {
+const mulRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
     give(i, (partial) => {
       expectFullShape(node, node.inputs[i]!);
@@ -66,7 +67,7 @@ const mulRule: Rule = ({ b, node, dy, give }) => {
 };
 
 /** y = x·Wᵀ + c: dx = dy·W, dW = dyᵀ·x, dc = dy (summed over rows for a bias). */
-const gemmRule: Rule = ({ b, node, dy, give }) => {
+const gemmRule: GradientRule = ({ b, node, dy, give }) => {
   const [x, weight, c] = node.inputs;
   if (node.attributes.transA !== 0n || node.attributes.transB !== 1n) {
     throw new Error("Cannot differentiate Gemm: no gradient rule but for x·Wᵀ");
@@ -82,7 +83,7 @@ const gemmRule: Rule = ({ b, node, dy, give }) => {
 };
 
 /** y = alpha·op(a)·op(b), each operand as it stands or transposed. */
-const matmulRule: Rule = ({ b, node, dy, give }) => {
+const matmulRule: GradientRule = ({ b, node, dy, give }) => {
   const [left, right] = node.inputs as [Value, Value];
   const [transA, transB] = [node.attributes.transA === 1n, node.attributes.transB === 1n];
   const alpha = node.attributes.alpha as number;
@@ -104,11 +105,11 @@ const matmulRule: Rule = ({ b, node, dy, give }) => {
     ));
 };
 
-const reshapeRule: Rule = ({ b, node, dy, give }) => {
+const reshapeRule: GradientRule = ({ b, node, dy, give }) => {
   give(0, (partial) => plus(b, partial, reshape(b, dy, node.inputs[0]!.shape)));
 };
 
-const transposeRule: Rule = ({ b, node, dy, give }) => {
+const transposeRule: GradientRule = ({ b, node, dy, give }) => {
   const perm = (node.attributes.perm as readonly bigint[]).map(Number);
   const inverse = perm.map((_, i) => perm.indexOf(i));
   give(0, (partial) => plus(b, partial, transpose(b, dy, inverse)));
@@ -118,7 +119,7 @@ const transposeRule: Rule = ({ b, node, dy, give }) => {
  * y = x̂·w with x̂ = x·r, r = 1/√(mean x² + ε): dw = Σ dy·x̂, and
  * dx = r·(dy·w − x̂·mean(dy·w·x̂)).
  */
-const rmsNormRule: Rule = ({ b, node, dy, give }) => {
+const rmsNormRule: GradientRule = ({ b, node, dy, give }) => {
   const [x, weight] = node.inputs as [Value, Value];
   const invStd = node.outputs[1];
   const width = x.shape.at(-1)!;
@@ -145,13 +146,13 @@ function productOfLeading(x: Value): Value["shape"][number] {
 }
 
 /** A rotation: its transpose is the rotation the other way, the same op with −sin. */
-const ropeRule: Rule = ({ b, node, dy, give }) => {
+const ropeRule: GradientRule = ({ b, node, dy, give }) => {
   const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
   give(0, (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float32(-1)))));
 };
 
 /** h = x·s with s = sigmoid(x): dh/dx = s + h − h·s. */
-const siluRule: Rule = ({ b, node, dy, give }) => {
+const siluRule: GradientRule = ({ b, node, dy, give }) => {
   if (node.attributes.alpha !== 1) {
     throw new Error("Cannot differentiate QuickGelu: no gradient rule but for alpha 1");
   }
@@ -163,7 +164,7 @@ const siluRule: Rule = ({ b, node, dy, give }) => {
 };
 
 /** p = softmax(x): dx = p·(dp − Σ dp·p). */
-const softmaxRule: Rule = ({ b, node, dy, give }) => {
+const softmaxRule: GradientRule = ({ b, node, dy, give }) => {
   const p = node.outputs[0];
   give(
     0,
@@ -172,7 +173,7 @@ const softmaxRule: Rule = ({ b, node, dy, give }) => {
 };
 
 /** The rules by operation name. */
-export const gradientRules: Readonly<Record<string, Rule>> = {
+export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
   FusedMatMul: matmulRule,
   Gemm: gemmRule,

@@ -38,14 +38,15 @@ export interface Llama3RopeScaling {
   readonly originalMaxPositions: number;
 }
 
-const FAMILIES = {
-  qwen3: { qkNorm: true, qkvBias: undefined },
-  qwen2: { qkNorm: false, qkvBias: true },
-  llama: { qkNorm: false, qkvBias: undefined },
-} as const;
-
 /** A value of config.json's model_type that ortune can train. */
-export type ModelType = keyof typeof FAMILIES;
+export type ModelType = "qwen3" | "qwen2" | "llama";
+
+/** What a family fixes; without `qkvBias`, config.json's attention_bias decides on biases. */
+const FAMILIES: Readonly<Record<ModelType, { qkNorm: boolean; qkvBias?: boolean }>> = {
+  qwen3: { qkNorm: true },
+  qwen2: { qkNorm: false, qkvBias: true },
+  llama: { qkNorm: false },
+};
 
 // Bounds on what a config may ask for: above any published model of these families, and small
 // enough that products stay safe integers.

@@ -146,21 +146,36 @@ const SCALING = { ...LLAMA3_2_1B.rope_scaling as object };
 
 /** What is wrong with a config, and the message after the path. */
 const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
-  [{ model_type: undefined }, "model_type is missing: ortune supports qwen3, qwen2, llama (llama " +
-    "covers SmolLM; qwen2 covers Qwen2.5)"],
-  [{ model_type: "gpt2" }, 'model_type is "gpt2": ortune supports qwen3, qwen2, llama (llama ' +
-    "covers SmolLM; qwen2 covers Qwen2.5)"],
-  [{ model_type: "toString" }, 'model_type is "toString": ortune supports qwen3, qwen2, llama ' +
-    "(llama covers SmolLM; qwen2 covers Qwen2.5)"],
-  [{ model_type: 3 }, "model_type is 3: ortune supports qwen3, qwen2, llama (llama covers " +
-    "SmolLM; qwen2 covers Qwen2.5)"],
+  [
+    { model_type: undefined },
+    "model_type is missing: ortune supports qwen3, qwen2, llama (llama " +
+    "covers SmolLM; qwen2 covers Qwen2.5)",
+  ],
+  [
+    { model_type: "gpt2" },
+    'model_type is "gpt2": ortune supports qwen3, qwen2, llama (llama ' +
+    "covers SmolLM; qwen2 covers Qwen2.5)",
+  ],
+  [
+    { model_type: "toString" },
+    'model_type is "toString": ortune supports qwen3, qwen2, llama ' +
+    "(llama covers SmolLM; qwen2 covers Qwen2.5)",
+  ],
+  [
+    { model_type: 3 },
+    "model_type is 3: ortune supports qwen3, qwen2, llama (llama covers " +
+    "SmolLM; qwen2 covers Qwen2.5)",
+  ],
   [{ hidden_act: "gelu" }, 'hidden_act is "gelu": only silu is supported'],
   [{ mlp_bias: true }, "mlp_bias is true: only models without it are supported"],
   [{ mlp_bias: 1 }, "mlp_bias must be true or false, got 1"],
   [{ use_sliding_window: true }, "use_sliding_window is true: only full attention is supported"],
   [{ use_sliding_window: "yes" }, 'use_sliding_window must be true or false, got "yes"'],
-  [{ quantization_config: { bits: 4 } }, "quantization_config is set: ortune trains float " +
-    "weights; use the unquantized model"],
+  [
+    { quantization_config: { bits: 4 } },
+    "quantization_config is set: ortune trains float " +
+    "weights; use the unquantized model",
+  ],
   [{ hidden_size: undefined }, `hidden_size ${WHOLE} missing`],
   [{ hidden_size: 0 }, `hidden_size ${WHOLE} 0`],
   [{ hidden_size: 1.5 }, `hidden_size ${WHOLE} 1.5`],
@@ -185,16 +200,31 @@ const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])
   [{ rope_scaling: "linear" }, 'rope_scaling must be an object, got "linear"'],
   [{ rope_scaling: [1] }, "rope_scaling must be an object, got [1]"],
   [{ rope_parameters: 2 }, "rope_parameters must be an object, got 2"],
-  [{ rope_scaling: { type: "linear", factor: 2 } }, 'rope_scaling has type "linear": only llama3 ' +
-    "or none is supported"],
-  [{ rope_scaling: { rope_type: "yarn" } }, 'rope_scaling has type "yarn": only llama3 or none is ' +
-    "supported"],
-  [{ rope_scaling: { ...SCALING, factor: undefined } }, "rope_scaling.factor must be a number " +
-    "above 0, got missing"],
-  [{ rope_scaling: { ...SCALING, low_freq_factor: "1" } }, "rope_scaling.low_freq_factor must be " +
-    'a number above 0, got "1"'],
-  [{ rope_scaling: { ...SCALING, high_freq_factor: 1 } }, "rope_scaling.high_freq_factor must be " +
-    "above low_freq_factor 1, got 1"],
+  [
+    { rope_scaling: { type: "linear", factor: 2 } },
+    'rope_scaling has type "linear": only llama3 ' +
+    "or none is supported",
+  ],
+  [
+    { rope_scaling: { rope_type: "yarn" } },
+    'rope_scaling has type "yarn": only llama3 or none is ' +
+    "supported",
+  ],
+  [
+    { rope_scaling: { ...SCALING, factor: undefined } },
+    "rope_scaling.factor must be a number " +
+    "above 0, got missing",
+  ],
+  [
+    { rope_scaling: { ...SCALING, low_freq_factor: "1" } },
+    "rope_scaling.low_freq_factor must be " +
+    'a number above 0, got "1"',
+  ],
+  [
+    { rope_scaling: { ...SCALING, high_freq_factor: 1 } },
+    "rope_scaling.high_freq_factor must be " +
+    "above low_freq_factor 1, got 1",
+  ],
 ];
 
 Deno.test("parseConfig() names the file, the field and the value of what is wrong", () => {

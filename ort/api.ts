@@ -18,6 +18,47 @@ export type Argument = Deno.PointerValue | BufferSource | number | bigint;
 const API_VERSION = 22;
 const OLDEST_RELEASE = "1.22";
 
+/** A function of the C API that ortune calls. */
+export type ApiCall =
+  | "GetErrorMessage"
+  | "ReleaseStatus"
+  | "CreateSession"
+  | "CreateSessionFromArray"
+  | "CreateSessionOptions"
+  | "DisableMemPattern"
+  | "SetSessionGraphOptimizationLevel"
+  | "SessionGetInputCount"
+  | "SessionGetOutputCount"
+  | "SessionGetInputName"
+  | "SessionGetOutputName"
+  | "CreateTensorAsOrtValue"
+  | "CreateTensorWithDataAsOrtValue"
+  | "GetTensorMutableData"
+  | "CreateCpuMemoryInfo"
+  | "AllocatorFree"
+  | "GetAllocatorWithDefaultOptions"
+  | "ReleaseEnv"
+  | "ReleaseMemoryInfo"
+  | "ReleaseSession"
+  | "ReleaseValue"
+  | "ReleaseSessionOptions"
+  | "CreateEnvWithGlobalThreadPools"
+  | "DisablePerSessionThreads"
+  | "CreateThreadingOptions"
+  | "ReleaseThreadingOptions"
+  | "AddSessionConfigEntry"
+  | "RunWithBinding"
+  | "CreateIoBinding"
+  | "ReleaseIoBinding"
+  | "BindInput"
+  | "BindOutput"
+  | "CreateAndRegisterAllocator"
+  | "SetGlobalIntraOpNumThreads"
+  | "SetGlobalSpinControl"
+  | "SetGlobalDenormalAsZero"
+  | "ReleaseArenaCfg"
+  | "CreateArenaCfgV2";
+
 const status = (slot: number, ...parameters: Deno.NativeType[]): Signature => ({
   slot,
   parameters,
@@ -25,7 +66,7 @@ const status = (slot: number, ...parameters: Deno.NativeType[]): Signature => ({
 });
 const release = (slot: number): Signature => ({ slot, parameters: ["pointer"], result: "void" });
 
-const SIGNATURES = {
+const SIGNATURES: Readonly<Record<ApiCall, Signature>> = {
   GetErrorMessage: { slot: 2, parameters: ["pointer"], result: "pointer" },
   ReleaseStatus: release(93),
   CreateSession: status(7, "pointer", "buffer", "pointer", "buffer"),
@@ -73,10 +114,7 @@ const SIGNATURES = {
   SetGlobalDenormalAsZero: status(155, "pointer"),
   ReleaseArenaCfg: release(157),
   CreateArenaCfgV2: status(164, "buffer", "buffer", "usize", "buffer"),
-} as const satisfies Readonly<Record<string, Signature>>;
-
-/** A function of the C API. */
-export type ApiCall = keyof typeof SIGNATURES;
+};
 
 const encoder = new TextEncoder();
 
@@ -143,7 +181,7 @@ export class OrtApi {
   raw(name: ApiCall, ...args: Argument[]): unknown {
     let call = this.#functions.get(name);
     if (!call) {
-      const { slot, parameters, result }: Signature = SIGNATURES[name];
+      const { slot, parameters, result } = SIGNATURES[name];
       call = functionAt(this.#table, slot, parameters, result);
       this.#functions.set(name, call);
     }
@@ -195,4 +233,15 @@ function missingPermission(cause: Error): Error {
       "pointers under --allow-ffi=PATH); add --allow-ffi to the command",
     { cause },
   );
+}
+
+/** Reads a name that ONNX Runtime allocated, and frees it. */
+export function takeString(
+  api: OrtApi,
+  allocator: Deno.PointerObject,
+  name: OutParameter,
+): string {
+  const text = Deno.UnsafePointerView.getCString(name.pointer!);
+  api.call("AllocatorFree", "free a name", allocator, name.pointer);
+  return text;
 }

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { assertSupported, cpu, deviceName, parseDevice } from "./device.ts";
 
 Deno.test("parseDevice() reads what deviceName() writes", () => {
-  for (const name of ["cpu", "cuda:0", "cuda:12"]) assert.equal(deviceName(parseDevice(name)), name);
+  for (const name of ["cpu", "cuda:0", "cuda:12"]) {
+    assert.equal(deviceName(parseDevice(name)), name);
+  }
   assert.deepEqual(parseDevice("cuda"), { kind: "cuda", index: 0 });
 });
 

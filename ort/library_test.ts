@@ -57,7 +57,10 @@ for (const folder of ["none", "auto"]) {
         `${dir}/main.ts`,
         'import { findLibrary } from "./library.ts";\nconsole.log(findLibrary());\n',
       );
-      const { code, stdout, stderr } = await runDeno(["run", "-A", "--cached-only", "main.ts"], dir);
+      const { code, stdout, stderr } = await runDeno(
+        ["run", "-A", "--cached-only", "main.ts"],
+        dir,
+      );
       assert.equal(code, 0, stderr);
       assert.ok(Deno.statSync(stdout).isFile, stdout);
       assert.equal(stdout.includes("node_modules"), folder === "auto", stdout);

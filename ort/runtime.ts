@@ -3,7 +3,7 @@
  * of threads and perhaps a library path. Out: a `Runtime` that makes tensors and sessions.
  */
 
-import { cString, openApi, type OrtApi, OutParameter } from "./api.ts";
+import { cString, openApi, type OrtApi, type OutParameter } from "./api.ts";
 import { findLibrary } from "./library.ts";
 
 // OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.
@@ -121,11 +121,4 @@ export class Runtime implements Disposable {
     this.api.raw("ReleaseMemoryInfo", this.cpuMemory);
     this.api.raw("ReleaseEnv", this.env);
   }
-}
-
-/** Reads a name that ONNX Runtime allocated, and frees it. */
-export function takeString(runtime: Runtime, out: OutParameter): string {
-  const text = Deno.UnsafePointerView.getCString(out.pointer!);
-  runtime.api.call("AllocatorFree", "free a name", runtime.cpuAllocator, out.pointer);
-  return text;
 }

@@ -3,9 +3,9 @@
  * or a file. Out: `Session.bind` and `Binding.run`.
  */
 
-import { cString, OutParameter } from "./api.ts";
+import { cString, OutParameter, takeString } from "./api.ts";
 import { assertSupported, cpu, type Device } from "./device.ts";
-import { type Runtime, takeString } from "./runtime.ts";
+import type { Runtime } from "./runtime.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** How a session is made. */
@@ -58,7 +58,7 @@ export class Session implements Disposable {
     return Array.from({ length: Number(count.address) }, (_, i) => {
       const name = new OutParameter();
       api.call(`SessionGet${kind}Name`, what, this.pointer, i, cpuAllocator, name.bytes);
-      return takeString(this.runtime, name);
+      return takeString(api, cpuAllocator, name);
     });
   }
 

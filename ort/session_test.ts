@@ -7,7 +7,10 @@ import { Tensor } from "./tensor.ts";
 const runtime = new Runtime({ threads: 2 });
 
 /** Tensors for the affine model with n rows; c = [10, 20], w swaps the columns. */
-function affineTensors(owned: DisposableStack, n: number): { inputs: TensorMap; outputs: TensorMap } {
+function affineTensors(
+  owned: DisposableStack,
+  n: number,
+): { inputs: TensorMap; outputs: TensorMap } {
   const make = (shape: number[], data: number[]): Tensor =>
     owned.use(Tensor.from(runtime, "float32", shape, Float32Array.from(data)));
   return {
@@ -45,7 +48,9 @@ Deno.test("a session reads a model file, and says so where there is none", async
   assert.deepEqual(session.inputs, ["x", "w", "c"]);
   await Deno.remove(path);
   assert.throws(() => new Session(runtime, path), (error: Error) => {
-    assert.ok(error.message.startsWith(`Cannot compile graph ${path}: ONNX Runtime's CreateSession`));
+    assert.ok(
+      error.message.startsWith(`Cannot compile graph ${path}: ONNX Runtime's CreateSession`),
+    );
     return true;
   });
 });

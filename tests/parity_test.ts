@@ -51,7 +51,9 @@ for (const name of ["qwen3", "qwen2", "qwen2-untied", "llama", "smollm", "qwen3-
 
     for (const parameter of gradients.names()) {
       let got: Float32Array = gradients.tensor(parameter).float32();
-      if (expected.info(`grad.${parameter}`).shape.join() !== gradients.info(parameter).shape.join()) {
+      if (
+        expected.info(`grad.${parameter}`).shape.join() !== gradients.info(parameter).shape.join()
+      ) {
         const rows = new BigInt64Array((await readAll(expected, "grad_rows")).buffer);
         const width = config.hiddenSize;
         const all = got;

@@ -50,7 +50,11 @@ async function encode(tokenizer: Tokenizer, maxLength: number): Promise<Example[
 }
 
 const cases = [
-  { tokens: "tokens.json", maxLength: 160, tokenizer: () => loadTokenizer(fixturePath("tokenizer")) },
+  {
+    tokens: "tokens.json",
+    maxLength: 160,
+    tokenizer: () => loadTokenizer(fixturePath("tokenizer")),
+  },
   { tokens: "qwen3-vocab/tokens.json", maxLength: 64, tokenizer: qwen3Tokenizer },
 ];
 
@@ -144,8 +148,10 @@ for (const name of ["qwen3", "qwen2", "llama", "qwen3-vocab"]) {
       if (wanted.length !== got.length) {
         const rows = new BigInt64Array((await readAll(final, "final_rows")).buffer);
         const all = got;
-        got = Float32Array.from(wanted, (_, i) =>
-          all[Number(rows[Math.floor(i / width)]) * width + i % width]);
+        got = Float32Array.from(
+          wanted,
+          (_, i) => all[Number(rows[Math.floor(i / width)]) * width + i % width],
+        );
       }
       const error = Math.hypot(...got.map((value, i) => value - wanted[i])) /
         Math.hypot(...wanted);

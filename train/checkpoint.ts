@@ -11,6 +11,7 @@ import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 export const MANIFEST = "manifest.json";
 
 const STAGING_PREFIX = ".staging-";
+const REPLACED_PREFIX = `${STAGING_PREFIX}replaced-`;
 const READ_CHUNK = 1 << 22;
 
 /** A checkpoint on the disk. */
@@ -33,11 +34,18 @@ export async function listCheckpoints(output: string): Promise<CheckpointFolder[
   return found.sort((a, b) => a.step - b.step);
 }
 
-/** Removes what an interrupted save left behind. Call it only while holding the folder's lock. */
+/**
+ * Removes what an interrupted save left behind, and puts a checkpoint back that was about to be
+ * replaced. Call it only while holding the folder's lock.
+ */
 export async function sweepStaging(output: string): Promise<void> {
-  for await (const entry of Deno.readDir(output)) {
-    if (entry.name.startsWith(STAGING_PREFIX)) {
-      await Deno.remove(`${output}/${entry.name}`, { recursive: true });
+  for (const name of await fileNames(output)) {
+    if (!name.startsWith(STAGING_PREFIX)) continue;
+    const step = name.startsWith(REPLACED_PREFIX) && name.slice(REPLACED_PREFIX.length);
+    if (step && !await exists(`${output}/checkpoint-${step}`)) {
+      await Deno.rename(`${output}/${name}`, `${output}/checkpoint-${step}`);
+    } else {
+      await Deno.remove(`${output}/${name}`, { recursive: true });
     }
   }
 }
@@ -55,7 +63,7 @@ export async function writeCheckpoint(
 ): Promise<{ directory: string; bytes: number }> {
   const directory = `${output}/checkpoint-${step}`;
   const staging = `${output}/${STAGING_PREFIX}checkpoint-${step}`;
-  const replaced = `${output}/${STAGING_PREFIX}replaced-${step}`;
+  const replaced = `${output}/${REPLACED_PREFIX}${step}`;
   try {
     await removeIfPresent(staging);
     await Deno.mkdir(staging, { recursive: true });
@@ -94,10 +102,11 @@ export async function writeCheckpoint(
  * @throws {Error} naming all files that are missing or differ
  */
 export async function verifyCheckpoint(directory: string): Promise<void> {
-  let manifest: { files: Record<string, { bytes: number; sha256: string }> };
+  let files: [string, { bytes: number; sha256: string }][];
   try {
-    manifest = JSON.parse(await Deno.readTextFile(`${directory}/${MANIFEST}`));
+    files = Object.entries(JSON.parse(await Deno.readTextFile(`${directory}/${MANIFEST}`)).files);
   } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw new Error(
       `Cannot use checkpoint ${directory}: its ${MANIFEST} is missing or broken; ` +
         "give a checkpoint-N folder that ortune wrote",
@@ -105,7 +114,7 @@ export async function verifyCheckpoint(directory: string): Promise<void> {
     );
   }
   const problems: string[] = [];
-  for (const [name, { bytes, sha256 }] of Object.entries(manifest.files)) {
+  for (const [name, { bytes, sha256 }] of files) {
     if (!await exists(`${directory}/${name}`)) {
       problems.push(`${name} is missing`);
       continue;
@@ -126,7 +135,18 @@ export async function rotateCheckpoints(output: string, limit: number): Promise<
   const doomed = checkpoints.slice(0, -limit);
   if (doomed.length === 0) return;
   await verifyCheckpoint(checkpoints.at(-1)!.directory);
-  for (const { directory } of doomed) await Deno.remove(directory, { recursive: true });
+  for (const each of doomed) await removeCheckpoint(output, each);
+}
+
+/** Deletes a checkpoint, which is not there any more before its files go one by one. */
+export async function removeCheckpoint(
+  output: string,
+  { step, directory }: CheckpointFolder,
+): Promise<void> {
+  const doomed = `${output}/${STAGING_PREFIX}doomed-${step}`;
+  await removeIfPresent(doomed);
+  await Deno.rename(directory, doomed);
+  await Deno.remove(doomed, { recursive: true });
 }
 
 /** The sha256 of text or bytes, in hexadecimal. */

@@ -97,6 +97,8 @@ export interface EndEvent {
   readonly type: "end";
   readonly step: number;
   readonly reason: "completed" | "aborted";
+  /** Real tokens trained on in this run, an earlier run's left out. */
+  readonly tokens: number;
   readonly seconds: number;
   /** Mean training loss of the whole run. */
   readonly trainLoss: number;

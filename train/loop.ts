@@ -9,7 +9,7 @@ import type { Batch } from "../data/collator.ts";
 import type { Example } from "../data/example.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 import { rotateCheckpoints, verifyCheckpoint, writeCheckpoint } from "./checkpoint.ts";
-import { evaluate } from "./evaluate.ts";
+import { evaluate, type EvaluationResult } from "./evaluate.ts";
 import type { SaveEvent, TrainEvent } from "./events.ts";
 import { countUpdates } from "./plan_updates.ts";
 import { assertSameRun, type RunFacts } from "./run_facts.ts";
@@ -142,13 +142,14 @@ class Run {
       trainableParameters: this.#trainer.trainableParameters,
       resumedStep: this.#state.step,
     };
+    const tokensBefore = this.#state.tokensSeen;
     const reason = yield* this.#updates();
-    if (reason === "completed") yield* this.#evaluate();
     yield* this.#save();
     yield {
       type: "end",
       step: this.#state.step,
       reason,
+      tokens: this.#state.tokensSeen - tokensBefore,
       seconds: (performance.now() - began) / 1000,
       trainLoss: this.#state.lossSum / this.#state.step,
     };
@@ -156,9 +157,11 @@ class Run {
 
   /** All updates; a window is asked for before it is known whether the run has ended. */
   async *#updates(): AsyncGenerator<TrainEvent, "completed" | "aborted", void> {
-    const { signal, loggingSteps = 10, evalSteps = 0, saveSteps = 0 } = this.#options;
+    const { signal, loggingSteps = 10, saveSteps = 0 } = this.#options;
     const state = this.#state;
     let logged = { at: performance.now(), tokens: state.tokensSeen };
+    // An earlier run may have been aborted between an update and its evaluation.
+    if (this.#evaluationDue() && (yield* this.#evaluate()) === "aborted") return "aborted";
     for (const window of this.#windows()) {
       if (state.step >= this.#totalSteps) break;
       const made = yield* this.#update(window);
@@ -170,18 +173,19 @@ class Run {
         logged = { at: now, tokens: state.tokensSeen };
         yield this.#log(made, tokensPerSecond);
       }
-      if (evalSteps > 0 && state.step % evalSteps === 0) {
-        try {
-          yield* this.#evaluate();
-        } catch (cause) {
-          if (!signal?.aborted) throw cause;
-          return "aborted";
-        }
-      }
+      if (this.#evaluationDue() && (yield* this.#evaluate()) === "aborted") return "aborted";
       if (saveSteps > 0 && state.step % saveSteps === 0) yield* this.#save();
       if (signal?.aborted) return "aborted";
     }
     return "completed";
+  }
+
+  /** Whether the update that was made last is to be evaluated. */
+  #evaluationDue(): boolean {
+    const { evalExamples = [], evalSteps = 0 } = this.#options;
+    const { step } = this.#state;
+    if (evalExamples.length === 0 || step === 0 || this.#evaluatedStep === step) return false;
+    return step >= this.#totalSteps || evalSteps > 0 && step % evalSteps === 0;
   }
 
   /** One update, or none where it was aborted or its numbers are not finite. */
@@ -255,16 +259,21 @@ class Run {
       },
     });
     const settled = working.then(() => true, () => true);
-    for (let told = 0;;) {
-      const progress = new Promise<boolean>((resolve) => wake = () => resolve(false));
-      if (done === told && await Promise.race([settled, progress])) return await working;
-      told = done;
-      yield {
-        type: "micro-step",
-        step: this.#state.step + 1,
-        micro: done,
-        microSteps: batches.length,
-      };
+    try {
+      for (let told = 0;;) {
+        const progress = new Promise<boolean>((resolve) => wake = () => resolve(false));
+        if (done === told && await Promise.race([settled, progress])) return await working;
+        told = done;
+        yield {
+          type: "micro-step",
+          step: this.#state.step + 1,
+          micro: done,
+          microSteps: batches.length,
+        };
+      }
+    } finally {
+      // Who stops listening may go on to dispose of the trainer.
+      await settled;
     }
   }
 
@@ -311,18 +320,25 @@ class Run {
     return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond };
   }
 
-  async *#evaluate(): AsyncGenerator<TrainEvent, void, void> {
+  async *#evaluate(): AsyncGenerator<TrainEvent, "evaluated" | "aborted", void> {
     const { evalExamples = [], batchSize = 1, evalBatchSize = batchSize, padId, signal } =
       this.#options;
     const { step, logHistory } = this.#state;
-    if (evalExamples.length === 0 || this.#evaluatedStep === step) return;
     const began = performance.now();
-    const result = await evaluate(this.#trainer, evalExamples, {
-      batchSize: evalBatchSize,
-      padId,
-      signal,
-    });
+    let result: EvaluationResult;
+    try {
+      result = await evaluate(this.#trainer, evalExamples, {
+        batchSize: evalBatchSize,
+        padId,
+        signal,
+      });
+    } catch (cause) {
+      if (!signal?.aborted) throw cause;
+      return "aborted";
+    }
     this.#evaluatedStep = step;
+    // A checkpoint of this update that was made before lacks the row that follows.
+    this.#savedStep = -1;
     const epoch = this.#epochFraction;
     logHistory.push({
       epoch,
@@ -332,6 +348,7 @@ class Run {
     });
     const seconds = (performance.now() - began) / 1000;
     yield { type: "evaluate", step, epoch, ...result, seconds };
+    return "evaluated";
   }
 
   async *#save(): AsyncGenerator<SaveEvent, void, void> {
@@ -353,8 +370,14 @@ class Run {
     staging: string,
     { copyFiles = [], facts }: CheckpointOptions,
   ): Promise<readonly WrittenFile[]> {
-    const { batchSize = 1, epochs = 3, loggingSteps = 10, evalSteps = 0, saveSteps = 0, seed = 42 } =
-      this.#options;
+    const {
+      batchSize = 1,
+      epochs = 3,
+      loggingSteps = 10,
+      evalSteps = 0,
+      saveSteps = 0,
+      seed = 42,
+    } = this.#options;
     for (const path of copyFiles) {
       await Deno.copyFile(path, `${staging}/${path.slice(path.search(/[^/\\]*$/))}`);
     }
@@ -385,7 +408,9 @@ class Run {
     await verifyCheckpoint(directory);
     const read = (name: string) => Deno.readTextFile(`${directory}/${name}`);
     const { output } = this.#options;
-    if (output) assertSameRun(JSON.parse(await read("training_args.json")), output.facts, directory);
+    if (output) {
+      assertSameRun(JSON.parse(await read("training_args.json")), output.facts, directory);
+    }
     const path = `${directory}/trainer_state.json`;
     const text = await read("trainer_state.json");
     this.#state = parseTrainerState(text, path);

@@ -1,0 +1,84 @@
+/** A model small enough to train in milliseconds, with random weights. */
+
+import type { LabelledGrid } from "../../engine/batch.ts";
+import { layoutParameters, ParameterStore } from "../../engine/parameter_store.ts";
+import { type ModelConfig, parseConfig } from "../../model/config.ts";
+import { modelParameters } from "../../model/parameters.ts";
+import type { Runtime } from "../../ort/runtime.ts";
+import { draws } from "./random.ts";
+
+/** A two-layer Qwen3 with 64 tokens. */
+export function tinyConfig(change: Readonly<Record<string, unknown>> = {}): ModelConfig {
+  return parseConfig({
+    model_type: "qwen3",
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 8,
+    vocab_size: 64,
+    tie_word_embeddings: true,
+    ...change,
+  });
+}
+
+/** A store of the model's tensors, undefined but for the gaps between them. */
+export function emptyStore(runtime: Runtime, config: ModelConfig): ParameterStore {
+  return new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+}
+
+/** Random weights: norms about 1, all else about 0. */
+export function randomWeights(runtime: Runtime, config: ModelConfig, seed = 1): ParameterStore {
+  const draw = draws(seed);
+  const store = emptyStore(runtime, config);
+  for (const name of store.names()) {
+    const values = store.tensor(name).float32();
+    const norm = name.endsWith("norm.weight");
+    for (let i = 0; i < values.length; i++) values[i] = norm ? draw(0.5, 1.5) : draw(-0.4, 0.4);
+  }
+  return store;
+}
+
+/** One training example: its tokens, of which the first `prompt` are not predicted. */
+export interface TinyExample {
+  readonly ids: readonly number[];
+  readonly prompt: number;
+}
+
+/** Examples with random tokens. */
+export function randomExamples(lengths: readonly number[], vocab: number): TinyExample[] {
+  const draw = draws(7);
+  return lengths.map((length) => ({
+    ids: Array.from({ length }, () => Math.floor(draw(0, 1) * vocab)),
+    prompt: 2,
+  }));
+}
+
+/** Rows of examples, end to end and padded to `length`, as a batch. */
+export function tinyBatch(
+  packs: readonly (readonly TinyExample[])[],
+  length: number,
+  padId = 0,
+): LabelledGrid {
+  const tokens = packs.length * length;
+  const inputIds = new BigInt64Array(tokens).fill(BigInt(padId));
+  const positionIds = new BigInt64Array(tokens);
+  const segmentIds = new Int32Array(tokens);
+  const targets = new Int32Array(tokens).fill(-100);
+  let segment = 0;
+  packs.forEach((pack, row) => {
+    let at = row * length;
+    for (const { ids, prompt } of pack) {
+      segment++;
+      ids.forEach((id, i) => {
+        inputIds[at] = BigInt(id);
+        positionIds[at] = BigInt(i);
+        segmentIds[at] = segment;
+        if (i + 1 >= prompt && i + 1 < ids.length) targets[at] = ids[i + 1];
+        at++;
+      });
+    }
+  });
+  return { rows: packs.length, length, inputIds, positionIds, segmentIds, targets };
+}
