@@ -37,7 +37,7 @@ export async function writeRunReport(
       trainRows: data.report.rows,
       evalRows: data.validation.length,
       tokens: data.report.tokens,
-      epochs: logs.at(-1)?.epoch,
+      epochs: Math.round(end.epoch * 100) / 100,
       steps: end.step,
       seconds: end.seconds,
       tokensPerSecond: end.tokens / end.seconds,

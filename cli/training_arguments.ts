@@ -30,6 +30,7 @@ export interface TrainingArguments {
   readonly maxGradNorm: number;
   readonly maxLength: number;
   readonly packing?: boolean;
+  readonly gradientCheckpointing: boolean;
   readonly loggingSteps: number;
   readonly evalSteps: number;
   readonly saveSteps: number;
@@ -78,6 +79,10 @@ export function addTrainingFlags(command: Command): void {
     )
     .option("--max-length <n>", "tokens an example is cut to, and a packed row holds", count, 2048)
     .option("--packing", "put several examples in a row, without mixing them")
+    .option(
+      "--no-gradient-checkpointing",
+      "keep activations instead of recomputing them: faster, with more memory; the same numbers",
+    )
     .option("--logging-steps <n>", "updates between two log lines", count, 10)
     .option(
       "--eval-steps <n>",

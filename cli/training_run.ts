@@ -86,6 +86,7 @@ export async function runTraining(
       runtime,
       optimizer: { weightDecay: args.weightDecay },
       maxGradNorm: args.maxGradNorm,
+      gradientCheckpointing: args.gradientCheckpointing,
       signal,
     }),
   );

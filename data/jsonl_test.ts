@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readJsonl } from "./jsonl.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import { parseRecord } from "./record.ts";
-import { tempFolder } from "./temp_folder.ts";
+import { tempFolder } from "../tests/support/temp_folder.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const keep = (

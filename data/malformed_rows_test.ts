@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readJsonl } from "./jsonl.ts";
 import { parseRecord } from "./record.ts";
-import { tempFolder } from "./temp_folder.ts";
+import { tempFolder } from "../tests/support/temp_folder.ts";
 
 const bytes = (...parts: (string | number)[]): Uint8Array =>
   Uint8Array.from(

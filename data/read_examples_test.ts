@@ -4,7 +4,7 @@ import { toExamples } from "./example.ts";
 import { readExamples } from "./read_examples.ts";
 import { toMessages } from "./record.ts";
 import { toSeedExample } from "./seed_example.ts";
-import { tempFolder } from "./temp_folder.ts";
+import { tempFolder } from "../tests/support/temp_folder.ts";
 import { createTokenizer } from "./tokenizer.ts";
 
 const tokenizer = createTokenizer(byteTokenizerFiles());

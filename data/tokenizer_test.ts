@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "./byte_tokenizer.ts";
 import { qwen3Files } from "../tests/support/qwen3_tokenizer.ts";
-import { tempFolder } from "./temp_folder.ts";
+import { tempFolder } from "../tests/support/temp_folder.ts";
 import { createTokenizer, loadTokenizer } from "./tokenizer.ts";
 
 const qwen3 = createTokenizer(await qwen3Files());

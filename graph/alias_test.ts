@@ -62,7 +62,7 @@ const unsafe: Readonly<Record<string, [string, Parameters<typeof inPlace>[0]]>> 
     const other = ops.mul(b, x, z);
     return [ops.add(b, x, z), other];
   }],
-  "a reader of a reshaped input that is not an ancestor": ["Mul", (b, x, z) => {
+  "a reader of a reshaped input that is not an ancestor": ["Mul", (b, x) => {
     const flat = ops.reshape(b, x, [16]);
     const other = ops.mul(b, flat, flat);
     return [ops.add(b, x, ops.reduceSum(b, flat, 0, { keepDims: false })), other];

@@ -96,6 +96,14 @@ export class GraphBuilder {
     return this.#nodes.some((node) => node.inputs.includes(value)) || this.#outputs.includes(value);
   }
 
+  /**
+   * Makes a computed value an input of the graph: whatever read it reads the input, and what
+   * computed it is pruned unless something else needs it.
+   */
+  cut(value: Value, name: string): void {
+    this.#renamed.set(value, this.input(name, value.dtype, value.shape));
+  }
+
   /** Adds a node; most callers want the typed functions of `ops.ts`. */
   node(
     op: string,
@@ -167,8 +175,9 @@ export class GraphBuilder {
     const nodes: Node[] = [];
     for (const node of this.#nodes.toReversed()) {
       if (!node.outputs.some((output) => needed.has(output))) continue;
-      nodes.push(node);
-      for (const input of node.inputs) if (input) needed.add(input);
+      const current = node.inputs.map((input) => input && (this.#renamed.get(input) ?? input));
+      nodes.push({ ...node, inputs: current });
+      for (const input of current) if (input) needed.add(input);
     }
     const inputs = this.#inputs.filter((input) => needed.has(input));
     const names = new Set(inputs.map((input) => input.name));

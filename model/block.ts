@@ -41,6 +41,11 @@ export interface BlockOptions {
   readonly attention: Attention;
   /** @default the layer's own weights */
   readonly linear?: LinearLayer;
+  /**
+   * Told of each value that backward needs and that costs a matrix product of two big operands to
+   * compute again. Attention weights are not among them: they grow with the square of the length.
+   */
+  readonly onCostly?: (value: Value) => void;
 }
 
 /** Declares the layer's weights as graph inputs. */
@@ -73,7 +78,13 @@ export function plainLinear(b: GraphBuilder, weights: ReadonlyMap<string, Value>
 
 /** Builds the block's forward nodes. */
 export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
-  const { config, weights, rotary, attention, linear = plainLinear(b, weights) } = options;
+  const { config, weights, rotary, attention, onCostly = () => {} } = options;
+  const layer = options.linear ?? plainLinear(b, weights);
+  const costly = (value: Value): Value => {
+    onCostly(value);
+    return value;
+  };
+  const linear: LinearLayer = (name, x, addend) => costly(layer(name, x, addend));
   const norm = (x: Value, name: string): Value =>
     ops.rmsNorm(b, x, weights.get(name)!, config.rmsNormEps)[0];
   const heads = (name: string, x: Value, count: number): Value => {
@@ -88,16 +99,16 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
   };
 
   const normed = norm(x, "input_layernorm.weight");
-  const mixed = attention(
+  const mixed = costly(attention(
     heads("q", normed, config.heads),
     heads("k", normed, config.kvHeads),
     heads("v", normed, config.kvHeads),
-  );
+  ));
   const attended = linear("self_attn.o_proj", mixed, x);
   const mlpInput = norm(attended, "post_attention_layernorm.weight");
   const gate = ops.silu(b, linear("mlp.gate_proj", mlpInput));
   const up = linear("mlp.up_proj", mlpInput);
-  return linear("mlp.down_proj", ops.mul(b, gate, up), attended);
+  return layer("mlp.down_proj", ops.mul(b, gate, up), attended);
 }
 
 /**

@@ -1,7 +1,8 @@
 /**
  * The graphs of a training step: embed, block_forward, block_backward and the head. All layers
- * share the two block graphs, with their weights as inputs; backward recomputes the block's
- * forward from its input, which is gradient checkpointing by construction.
+ * share the two block graphs, with their weights as inputs. Backward recomputes the block's
+ * forward from its input, which is gradient checkpointing by construction, or takes what forward
+ * kept of it.
  */
 
 import { GraphBuilder } from "../graph/builder.ts";
@@ -53,20 +54,38 @@ function trainingBlock(b: GraphBuilder, config: ModelConfig): {
   x: Value;
   y: Value;
   weights: Map<string, Value>;
+  costly: Value[];
 } {
   const x = b.input("x", "float32", [TOKENS, config.hiddenSize]);
   const weights = blockWeightInputs(b, config);
   const rotary = rotaryInputs(b, config);
   const mask = b.input("mask", "float32", ["rows", 1, 1, "length", "length"]);
   const attention = maskedAttention(b, config, mask);
-  return { x, y: block(b, x, { config, weights, rotary, attention }), weights };
+  const costly: Value[] = [];
+  const onCostly = (value: Value) => void costly.push(value);
+  return { x, y: block(b, x, { config, weights, rotary, attention, onCostly }), weights, costly };
 }
 
-/** x → y through one block. */
-export function blockForwardGraph(config: ModelConfig): Graph {
-  const b = new GraphBuilder("block_forward");
-  b.output("y", trainingBlock(b, config).y);
+const KEPT = "kept.";
+
+/** Whether the graph hands over, or takes over, what is costly to compute twice. */
+export interface KeepOptions {
+  /** @default false: backward recomputes it */
+  readonly keep?: boolean;
+}
+
+/** x → y through one block; with `keep` also outputs `kept.0` and so on for backward. */
+export function blockForwardGraph(config: ModelConfig, { keep = false }: KeepOptions = {}): Graph {
+  const b = new GraphBuilder(keep ? "block_forward_keep" : "block_forward");
+  const { y, costly } = trainingBlock(b, config);
+  b.output("y", y);
+  if (keep) costly.forEach((value, i) => b.output(`${KEPT}${i}`, value));
   return b.build();
+}
+
+/** What forward keeps for backward: the graph's outputs but y. */
+export function keptOutputs(forward: Graph): readonly Value[] {
+  return forward.outputs.filter(({ name }) => name.startsWith(KEPT));
 }
 
 /** Whether gradients are added to what is there, in place, or written afresh. */
@@ -78,10 +97,12 @@ export interface GradientGraphOptions {
 /** The block's input x and dy → dx and the gradients of its weights. */
 export function blockBackwardGraph(
   config: ModelConfig,
-  { accumulate = true }: GradientGraphOptions = {},
+  { accumulate = true, keep = false }: GradientGraphOptions & KeepOptions = {},
 ): Graph {
-  const b = new GraphBuilder(accumulate ? "block_backward" : "block_backward_first");
-  const { x, y, weights } = trainingBlock(b, config);
+  const b = new GraphBuilder(
+    `block_backward${accumulate ? "" : "_first"}${keep ? "_kept" : ""}`,
+  );
+  const { x, y, weights, costly } = trainingBlock(b, config);
   const dy = b.input("dy", "float32", y.shape);
   const wrt = new Map<Value, Value | undefined>([[x, undefined]]);
   for (const [name, weight] of weights) {
@@ -91,6 +112,7 @@ export function blockBackwardGraph(
     );
   }
   const gradients = gradient(b, { seeds: new Map([[y, dy]]), wrt });
+  if (keep) costly.forEach((value, i) => b.cut(value, `${KEPT}${i}`));
   b.output("dx", gradients.get(x)!);
   for (const [name, weight] of weights) {
     b.output(gradientName(name), gradients.get(weight)!, { inPlaceOf: wrt.get(weight) });

@@ -1,36 +1,36 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { FileWriter, writeError } from "./file_writer.ts";
-import { withTempDir } from "./temp_dir_test_helper.ts";
+import { tempFolder } from "../tests/support/temp_folder.ts";
 
 Deno.test("a committed file has its bytes, length and SHA-256", async () => {
-  await withTempDir(async (dir) => {
-    await using file = await FileWriter.create(`${dir}/a`);
-    await file.write(Uint8Array.of(1, 2));
-    await file.write(Uint8Array.of(3));
-    const sha256 = createHash("sha256").update(Uint8Array.of(1, 2, 3)).digest("hex");
-    assert.deepEqual(await file.commit(), { bytes: 3, sha256 });
-    assert.deepEqual(await Deno.readFile(`${dir}/a`), Uint8Array.of(1, 2, 3));
-  });
+  await using folder = await tempFolder();
+  const dir = folder.path;
+  await using file = await FileWriter.create(`${dir}/a`);
+  await file.write(Uint8Array.of(1, 2));
+  await file.write(Uint8Array.of(3));
+  const sha256 = createHash("sha256").update(Uint8Array.of(1, 2, 3)).digest("hex");
+  assert.deepEqual(await file.commit(), { bytes: 3, sha256 });
+  assert.deepEqual(await Deno.readFile(`${dir}/a`), Uint8Array.of(1, 2, 3));
 });
 
 Deno.test("a file that was not committed leaves nothing", async () => {
-  await withTempDir(async (dir) => {
-    {
-      await using file = await FileWriter.create(`${dir}/a`);
-      await file.write(Uint8Array.of(1));
-    }
-    assert.deepEqual([...Deno.readDirSync(dir)], []);
-  });
+  await using folder = await tempFolder();
+  const dir = folder.path;
+  {
+    await using file = await FileWriter.create(`${dir}/a`);
+    await file.write(Uint8Array.of(1));
+  }
+  assert.deepEqual([...Deno.readDirSync(dir)], []);
 });
 
 Deno.test("a commit that cannot rename leaves nothing and names the path", async () => {
-  await withTempDir(async (dir) => {
-    await Deno.mkdir(`${dir}/a/b`, { recursive: true });
-    await using file = await FileWriter.create(`${dir}/a`);
-    await assert.rejects(file.commit(), /^Error: Cannot write ".*\/a": /);
-    assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["a"]);
-  });
+  await using folder = await tempFolder();
+  const dir = folder.path;
+  await Deno.mkdir(`${dir}/a/b`, { recursive: true });
+  await using file = await FileWriter.create(`${dir}/a`);
+  await assert.rejects(file.commit(), /^Error: Cannot write ".*\/a": /);
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["a"]);
 });
 
 Deno.test({

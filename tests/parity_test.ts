@@ -16,7 +16,9 @@ const VOCAB_STRIDE = 37;
 
 const runtime = new Runtime({ threads: 2 });
 
-for (const name of ["qwen3", "qwen2", "qwen2-untied", "llama", "smollm", "qwen3-vocab"]) {
+const models = ["qwen3", "qwen2", "qwen2-untied", "llama", "smollm", "qwen3-vocab"];
+
+for (const name of models) {
   Deno.test(`${name}: logits, loss and every gradient are PyTorch's`, async () => {
     const { config, weights, expected } = await loadFixtureModel(runtime, name);
     using gradients = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
@@ -72,6 +74,26 @@ for (const name of ["qwen3", "qwen2", "qwen2-untied", "llama", "smollm", "qwen3-
       console.log(name, "logits", report[0].maxAbsolute, report);
     }
     weights[Symbol.dispose]();
+    await expected[Symbol.asyncDispose]();
+  });
+}
+
+for (const name of models) {
+  Deno.test(`${name}: keeping what forward computed gives the very gradients of recomputing it`, async () => {
+    const { config, weights, expected } = await loadFixtureModel(runtime, name);
+    const batch = await expectedBatch(expected);
+    const [recomputed, kept] = await Promise.all([true, false].map(async (checkpointing) => {
+      const gradients = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+      using engine = new TrainingEngine(runtime, config, weights, gradients, {
+        gradientCheckpointing: checkpointing,
+      });
+      for (const first of [true, false]) {
+        await engine.forwardBackward(batch, { scale: 0.01, first });
+      }
+      return gradients;
+    }));
+    assert.deepEqual(kept.flat.bytes(), recomputed.flat.bytes());
+    for (const store of [recomputed, kept, weights]) store[Symbol.dispose]();
     await expected[Symbol.asyncDispose]();
   });
 }

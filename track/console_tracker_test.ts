@@ -49,6 +49,8 @@ const lasting: TrainEvent[] = [
 ];
 const end: TrainEvent = {
   type: "end",
+  epoch: 1,
+  tokens: 1000,
   step: 100,
   reason: "completed",
   seconds: 200,

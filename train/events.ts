@@ -96,6 +96,7 @@ export interface SaveEvent {
 export interface EndEvent {
   readonly type: "end";
   readonly step: number;
+  readonly epoch: number;
   readonly reason: "completed" | "aborted";
   /** Real tokens trained on in this run, an earlier run's left out. */
   readonly tokens: number;

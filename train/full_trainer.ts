@@ -34,6 +34,8 @@ export interface FullTrainerOptions {
   readonly maxGradNorm?: number;
   /** Supervised tokens whose logits are held at once. @default 256 */
   readonly headChunk?: number;
+  /** Recomputes each block in backward: slower, with less memory. @default true */
+  readonly gradientCheckpointing?: boolean;
   /** Called with the bytes of weights loaded so far, and of all. */
   readonly onLoad?: (bytes: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -66,7 +68,7 @@ class FullTrainer implements Trainer {
   #step = 0;
 
   constructor(config: ModelConfig, options: FullTrainerOptions) {
-    const { runtime, maxGradNorm = 1, headChunk, optimizer } = options;
+    const { runtime, maxGradNorm = 1, headChunk, gradientCheckpointing, optimizer } = options;
     const layout = layoutParameters(modelParameters(config));
     this.config = config;
     this.weights = new ParameterStore(runtime, layout);
@@ -74,6 +76,7 @@ class FullTrainer implements Trainer {
     this.#optimizer = new AdamW(runtime, this.weights, this.#gradients, optimizer);
     this.#engine = new TrainingEngine(runtime, config, this.weights, this.#gradients, {
       headChunk,
+      gradientCheckpointing,
     });
     this.#maxGradNorm = maxGradNorm;
     this.#options = options;

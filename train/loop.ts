@@ -148,6 +148,7 @@ class Run {
     yield {
       type: "end",
       step: this.#state.step,
+      epoch: this.#epochFraction,
       reason,
       tokens: this.#state.tokensSeen - tokensBefore,
       seconds: (performance.now() - began) / 1000,

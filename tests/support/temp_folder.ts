@@ -1,5 +1,5 @@
 /**
- * A folder that lives as long as its scope, for tests; not part of the library.
+ * A folder that lives as long as its scope.
  *
  * In: nothing. Out: `await using folder = await tempFolder()`, with a path and a way to write files.
  *
@@ -19,7 +19,7 @@ export interface TempFolder extends AsyncDisposable {
 
 /** Makes a folder for one test. */
 export async function tempFolder(): Promise<TempFolder> {
-  const path = await mkdtemp(join(tmpdir(), "ortune-data-"));
+  const path = await mkdtemp(join(tmpdir(), "ortune-"));
   return {
     path,
     async write(name: string, content: string | Uint8Array): Promise<string> {

@@ -1,0 +1,328 @@
+/** A run that was cut and resumed ends in the same bytes as one that was not. */
+
+import assert from "node:assert/strict";
+import type { Example } from "../data/example.ts";
+import { readExamples } from "../data/read_examples.ts";
+import { loadTokenizer } from "../data/tokenizer.ts";
+import { Runtime } from "../ort/runtime.ts";
+import { listCheckpoints } from "../train/checkpoint.ts";
+import type { EndEvent, TrainEvent } from "../train/events.ts";
+import { createFullTrainer } from "../train/full_trainer.ts";
+import { train, type TrainOptions } from "../train/loop.ts";
+import type { RunFacts } from "../train/run_facts.ts";
+import { cosineSchedule } from "../train/schedule.ts";
+import type { Trainer } from "../train/trainer.ts";
+import { folderHashes } from "./support/folder_hashes.ts";
+import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
+import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
+import { stubExample, trainerStub } from "./support/trainer_stub.ts";
+
+/** Batches of an update, or packed rows. */
+interface Shape {
+  readonly accumulationSteps: number;
+  readonly packing?: { readonly maxLength: number };
+  readonly epochs: number;
+}
+
+const SHAPES: Readonly<Record<string, Shape>> = {
+  "one batch an update": { accumulationSteps: 1, epochs: 0.75 },
+  "four batches an update": { accumulationSteps: 4, epochs: 3 },
+  "packed rows": {
+    accumulationSteps: 1,
+    packing: { maxLength: 512 },
+    epochs: 2.5,
+  },
+};
+
+interface Data {
+  readonly model: string;
+  readonly examples: readonly Example[];
+  readonly evalExamples: readonly Example[];
+  readonly padId: number;
+}
+
+async function readData({ path }: TempFolder): Promise<Data> {
+  const model = `${path}/models/tiny`;
+  const tokenizer = await loadTokenizer(model);
+  const read = (name: string, limit: number) =>
+    readExamples(`${path}/data/${name}.jsonl`, { tokenizer, maxLength: 512, limit });
+  const [{ examples }, { examples: evalExamples }] = [
+    await read("train", 12),
+    await read("val", 2),
+  ];
+  return { model, examples, evalExamples, padId: tokenizer.padTokenId! };
+}
+
+interface RunOptions extends Shape {
+  readonly output: string;
+  readonly facts?: RunFacts;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: TrainEvent) => void;
+}
+
+/** Trains to the end or to the signal; every call opens ONNX Runtime and loads the model anew. */
+async function run(data: Data, options: RunOptions): Promise<EndEvent> {
+  const { output, facts = { seed: 7 }, resume = false, signal, onEvent, ...shape } = options;
+  const { model, ...examples } = data;
+  using runtime = new Runtime({ threads: THREADS });
+  await using trainer = await createFullTrainer(model, {
+    runtime,
+    optimizer: { weightDecay: 0.1 },
+    signal,
+  });
+  let end: EndEvent | undefined;
+  for await (
+    const event of train(trainer, {
+      ...examples,
+      ...shape,
+      schedule: (totalSteps) => cosineSchedule({ peak: 1e-3, totalSteps, warmupSteps: 2 }),
+      evalBatchSize: 2,
+      seed: 7,
+      loggingSteps: 4,
+      evalSteps: 2,
+      saveSteps: 3,
+      output: { directory: output, facts },
+      resumeFrom: resume ? (await listCheckpoints(output)).at(-1)!.directory : undefined,
+      signal,
+    })
+  ) {
+    onEvent?.(event);
+    if (event.type === "end") end = event;
+  }
+  return end!;
+}
+
+async function newest(output: string): Promise<string> {
+  return (await listCheckpoints(output)).at(-1)!.directory;
+}
+
+/** A signal that aborts itself the n-th time that work asks it, between two graphs. */
+function abortsAt(n: number): AbortSignal {
+  const controller = new AbortController();
+  const { signal } = controller;
+  let asked = 0;
+  signal.throwIfAborted = () => {
+    if (++asked === n) controller.abort();
+    if (signal.aborted) throw signal.reason;
+  };
+  return signal;
+}
+
+/** Where runs are cut: each watches the events and aborts, or is a signal of its own. */
+const CUTS: Readonly<Record<string, (event: TrainEvent) => boolean>> = {
+  "after a save": (event) => event.type === "save" && event.step === 3,
+  "after an evaluation": (event) => event.type === "evaluate" && event.step === 4,
+  "between an update and its evaluation": (event) => event.type === "step" && event.step === 4,
+  "in the middle of an update": (event) => event.type === "micro-step" && event.step === 5,
+  "before the last evaluation": ({ type, ...event }) =>
+    type === "log" && "step" in event && event.step === 8,
+};
+
+for (const [what, shape] of Object.entries(SHAPES)) {
+  Deno.test(`a run of ${what} that was cut ends in the same bytes when it is resumed`, async (t) => {
+    await using folder = await quickstartFolder();
+    const data = await readData(folder);
+    const whole = `${folder.path}/whole`;
+    const { step: total, reason } = await run(data, { ...shape, output: whole });
+    assert.equal(reason, "completed");
+    assert.ok(total > 5, `only ${total} updates`);
+    const expected = await folderHashes(await newest(whole));
+    assert.ok("optimizer.safetensors" in expected && "manifest.json" in expected);
+
+    const check = async (name: string, cut: Partial<RunOptions>): Promise<void> => {
+      const output = `${folder.path}/${name}`;
+      const first = await run(data, { ...shape, output, ...cut });
+      assert.equal(first.reason, "aborted");
+      const end = await run(data, { ...shape, output, resume: true });
+      assert.deepEqual([end.step, end.reason], [total, "completed"]);
+      assert.deepEqual(await folderHashes(await newest(output)), expected);
+    };
+    for (const [name, isHere] of Object.entries(CUTS)) {
+      const controller = new AbortController();
+      let cut = false;
+      await t.step(`cut ${name}`, () =>
+        check(name, {
+          signal: controller.signal,
+          onEvent: (event) => {
+            if (cut || !isHere(event)) return;
+            cut = true;
+            controller.abort();
+          },
+        }));
+      assert.ok(cut, `never came to a cut ${name}`);
+    }
+    // Loading asks some 50 times, an update of one short batch some ten times.
+    for (const n of [100, 137, 171]) {
+      await t.step(
+        `cut the ${n}th time that work can be cut`,
+        () => check(`cut-${n}`, { signal: abortsAt(n) }),
+      );
+    }
+  });
+}
+
+Deno.test("resuming with other facts is refused, naming each that differs with both values", async () => {
+  await using folder = await tempFolder();
+  const facts: RunFacts = { seed: 7, packing: false, max_length: 512, learning_rate: 1e-4 };
+  const { directory } = await trainStub(trainerStub(), { output: folder.path, facts });
+  const trainer = trainerStub();
+  await assert.rejects(
+    trainStub(trainer, {
+      output: folder.path,
+      facts: { seed: 8, packing: true, learning_rate: 1e-4, warmup_steps: 3 },
+      resumeFrom: directory,
+    }),
+    {
+      message: `Cannot resume from ${directory}: it is of another run\n` +
+        "  seed: 7 there, 8 here\n" +
+        "  packing: false there, true here\n" +
+        "  max_length: 512 there, not set here\n" +
+        "  warmup_steps: not set there, 3 here\n" +
+        "Give the same arguments and data, or start a new run from its weights with --model",
+    },
+  );
+  assert.equal(trainer.step, 0);
+});
+
+/** What is done to a checkpoint, and how the refusal puts it. */
+const DAMAGES: readonly [string, (directory: string) => Promise<void>, string][] = [
+  ["a flipped byte in the weights", async (directory) => {
+    const bytes = await Deno.readFile(`${directory}/weights.txt`);
+    bytes[0] ^= 1;
+    await Deno.writeFile(`${directory}/weights.txt`, bytes);
+  }, "weights.txt has another sha256; resume from an earlier one"],
+  [
+    "a missing file",
+    (directory) => Deno.remove(`${directory}/scheduler.json`),
+    "scheduler.json is missing; resume from an earlier one",
+  ],
+  [
+    "a truncated file",
+    (directory) => Deno.truncate(`${directory}/rng_state.json`, 9),
+    "rng_state.json has 9 bytes, not 45; resume from an earlier one",
+  ],
+  ["two damages at once", async (directory) => {
+    await Deno.remove(`${directory}/scheduler.json`);
+    await Deno.truncate(`${directory}/rng_state.json`, 9);
+  }, "rng_state.json has 9 bytes, not 45; scheduler.json is missing; resume from an earlier one"],
+  ...["", "{}", "null", '{"files": 3', '{"files": null}'].map((
+    text,
+  ): [string, (directory: string) => Promise<void>, string] => [
+    `a manifest ${text || "without a byte"}`,
+    (directory) => Deno.writeTextFile(`${directory}/manifest.json`, text),
+    "its manifest.json is missing or broken; give a checkpoint-N folder that ortune wrote",
+  ]),
+  [
+    "no manifest",
+    (directory) => Deno.remove(`${directory}/manifest.json`),
+    "its manifest.json is missing or broken; give a checkpoint-N folder that ortune wrote",
+  ],
+];
+
+for (const [what, damage, problem] of DAMAGES) {
+  Deno.test(`resuming from a checkpoint with ${what} is refused and changes nothing`, async () => {
+    await using folder = await tempFolder();
+    const { directory } = await trainStub(trainerStub(), { output: folder.path });
+    await damage(directory);
+    const before = await folderHashes(folder.path);
+    const trainer = trainerStub();
+    await assert.rejects(trainStub(trainer, { output: folder.path, resumeFrom: directory }), {
+      message: `Cannot use checkpoint ${directory}: ${problem}`,
+    });
+    assert.deepEqual(await folderHashes(folder.path), before);
+    assert.equal(trainer.step, 0);
+  });
+}
+
+Deno.test("an update whose loss is not a number is skipped, and the schedule waits for it", async () => {
+  const bad = new Set([1, 4, 5]);
+  const trainer = trainerStub({
+    result: (attempt) => bad.has(attempt) ? { loss: NaN, gradNorm: Infinity, skipped: true } : {},
+  });
+  const { events } = await trainStub(trainer);
+  const skips = events.filter((event) => event.type === "skip");
+  assert.deepEqual(skips, [
+    { type: "skip", step: 2, loss: NaN, gradNorm: Infinity, consecutive: 1 },
+    { type: "skip", step: 4, loss: NaN, gradNorm: Infinity, consecutive: 1 },
+    { type: "skip", step: 4, loss: NaN, gradNorm: Infinity, consecutive: 2 },
+  ]);
+  // The rate of a skipped update is tried again, with the next data.
+  assert.deepEqual(trainer.learningRates, [6, 5, 5, 4, 3, 3, 3, 2, 1]);
+  assert.equal(new Set(trainer.seen.slice(0, 6).flat()).size, 6);
+  assert.equal(trainer.step, 6);
+  assert.deepEqual(
+    events.filter((event) => event.type === "step").map(({ learningRate }) => learningRate),
+    [6, 5, 4, 3, 2, 1],
+  );
+});
+
+Deno.test("three updates in a row that are not finite end the run, with what was saved kept", async () => {
+  await using folder = await tempFolder();
+  const trainer = trainerStub({
+    result: (attempt) => attempt >= 3 ? { loss: 2, gradNorm: NaN, skipped: true } : {},
+  });
+  await assert.rejects(trainStub(trainer, { output: folder.path }), {
+    message: "Cannot go on training at update 4: loss 2 or gradient norm NaN was not finite 3 " +
+      "times in a row; the weights are those of update 3. Lower --learning-rate, or look at the data",
+  });
+  assert.deepEqual((await listCheckpoints(folder.path)).map(({ step }) => step), [2]);
+});
+
+Deno.test("a loss that is not a number is logged as a word", async () => {
+  await using folder = await tempFolder();
+  const trainer = trainerStub({ tokenLoss: () => NaN });
+  const { directory } = await trainStub(trainer, { output: folder.path });
+  const state = JSON.parse(await Deno.readTextFile(`${directory}/trainer_state.json`));
+  assert.deepEqual(state.log_history.at(-1), {
+    epoch: 1,
+    eval_loss: "NaN",
+    eval_token_loss: "NaN",
+    step: 6,
+  });
+});
+
+Deno.test("who stops listening in the middle of an update waits for its end", async () => {
+  const trainer = trainerStub();
+  let working = false;
+  const slow: Trainer = {
+    ...trainer,
+    async trainStep(batches, options) {
+      working = true;
+      options.onBatch?.(1);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      working = false;
+      return await trainer.trainStep(batches, options);
+    },
+  };
+  for await (const event of train(slow, stubOptions())) if (event.type === "micro-step") break;
+  assert.equal(working, false);
+});
+
+/** Six examples, six updates; the learning rate counts down. */
+function stubOptions(): TrainOptions {
+  return {
+    examples: Array.from({ length: 6 }, (_, i) => stubExample(10 + i)),
+    evalExamples: [stubExample(20)],
+    padId: 0,
+    schedule: (totalSteps) => (step) => totalSteps - step,
+    epochs: 1,
+    saveSteps: 2,
+  };
+}
+
+async function trainStub(
+  trainer: Trainer,
+  { output, facts = { seed: 7 }, resumeFrom }: {
+    readonly output?: string;
+    readonly facts?: RunFacts;
+    readonly resumeFrom?: string;
+  } = {},
+): Promise<{ events: TrainEvent[]; directory: string }> {
+  const events = await Array.fromAsync(train(trainer, {
+    ...stubOptions(),
+    output: output === undefined ? undefined : { directory: output, facts },
+    resumeFrom,
+  }));
+  return { events, directory: `${output}/checkpoint-6` };
+}

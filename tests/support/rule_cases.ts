@@ -1,0 +1,144 @@
+/** Small uses of every operation that has a gradient rule. */
+
+import type { GraphBuilder } from "../../graph/builder.ts";
+import type { Shape, Symbols } from "../../graph/dim.ts";
+import type { Value } from "../../graph/ir.ts";
+import * as ops from "../../graph/ops.ts";
+
+/** One use of one operation. */
+export interface RuleCase {
+  /** The operation whose rule this is about. */
+  readonly op: string;
+  readonly name: string;
+  /** Differentiated float32 inputs. */
+  readonly inputs: Readonly<Record<string, Shape>>;
+  /** Further float32 inputs that need no gradient. */
+  readonly fixed?: Readonly<Record<string, Shape>>;
+  /** An int64 input [rows, length] of positions. */
+  readonly positions?: boolean;
+  /** Magnitude of the inputs. @default 1 */
+  readonly magnitude?: number;
+  readonly build: (b: GraphBuilder, v: Readonly<Record<string, Value>>) => Value;
+}
+
+/** What the cases' symbols stand for. */
+export const SYMBOLS: Symbols = { rows: 2, length: 3, positions: 5 };
+const TOKENS = "length*rows";
+
+/** At least one case a rule. */
+export const ruleCases: readonly RuleCase[] = [
+  {
+    op: "Gemm",
+    name: "a linear layer",
+    inputs: { x: [TOKENS, 5], w: [4, 5] },
+    build: (b, { x, w }) => ops.linear(b, x, w),
+  },
+  {
+    op: "Gemm",
+    name: "a linear layer with bias",
+    inputs: { x: [TOKENS, 5], w: [4, 5], bias: [4] },
+    build: (b, { x, w, bias }) => ops.linear(b, x, w, bias),
+  },
+  {
+    op: "Gemm",
+    name: "a linear layer with an addend",
+    inputs: { x: [TOKENS, 5], w: [4, 5], c: [TOKENS, 4] },
+    build: (b, { x, w, c }) => ops.linear(b, x, w, c),
+  },
+  ...[[false, false], [false, true], [true, false], [true, true]].map((
+    [transA, transB],
+  ): RuleCase => ({
+    op: "FusedMatMul",
+    name: `a matrix product, transA ${transA}, transB ${transB}`,
+    inputs: {
+      a: transA ? ["rows", 2, 4, "length"] : ["rows", 2, "length", 4],
+      c: transB ? ["rows", 2, 5, 4] : ["rows", 2, 4, 5],
+    },
+    build: (b, { a, c }) => ops.matmul(b, a, c, { transA, transB, alpha: 0.3 }),
+  })),
+  {
+    op: "Add",
+    name: "a sum",
+    inputs: { x: [TOKENS, 4], z: [TOKENS, 4] },
+    build: (b, { x, z }) => ops.add(b, x, z),
+  },
+  {
+    op: "Add",
+    name: "a value added to itself",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => ops.add(b, x, x),
+  },
+  {
+    op: "Add",
+    name: "a sum with a broadcast mask that needs no gradient",
+    inputs: { x: ["rows", 2, "length", "length"] },
+    fixed: { mask: ["rows", 1, "length", "length"] },
+    build: (b, { x, mask }) => ops.add(b, x, mask),
+  },
+  {
+    op: "Mul",
+    name: "a product",
+    inputs: { x: [TOKENS, 4], z: [TOKENS, 4] },
+    build: (b, { x, z }) => ops.mul(b, x, z),
+  },
+  {
+    op: "Mul",
+    name: "a square",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => ops.mul(b, x, x),
+  },
+  {
+    op: "Mul",
+    name: "a product with a broadcast factor that needs no gradient",
+    inputs: { x: [TOKENS, 4] },
+    fixed: { factor: [4] },
+    build: (b, { x, factor }) => ops.mul(b, factor, x),
+  },
+  {
+    op: "QuickGelu",
+    name: "SiLU",
+    inputs: { x: [TOKENS, 4] },
+    magnitude: 6,
+    build: (b, { x }) => ops.silu(b, x),
+  },
+  {
+    op: "Reshape",
+    name: "a reshape",
+    inputs: { x: [TOKENS, 12] },
+    build: (b, { x }) => ops.reshape(b, x, ["rows", "length", 3, 4]),
+  },
+  {
+    op: "RotaryEmbedding",
+    name: "a rotation of two heads",
+    inputs: { x: ["rows", "length", 12] },
+    fixed: { cos: ["positions", 3], sin: ["positions", 3] },
+    positions: true,
+    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, positions, cos, sin),
+  },
+  {
+    op: "SimplifiedLayerNormalization",
+    name: "RMSNorm",
+    inputs: { x: [TOKENS, 8], w: [8] },
+    build: (b, { x, w }) => ops.rmsNorm(b, x, w, 1e-6)[0],
+  },
+  {
+    op: "SimplifiedLayerNormalization",
+    name: "RMSNorm of values so small that epsilon counts",
+    inputs: { x: [TOKENS, 8], w: [8] },
+    magnitude: 0.1,
+    build: (b, { x, w }) => ops.rmsNorm(b, x, w, 1e-2)[0],
+  },
+  {
+    op: "Softmax",
+    name: "softmax",
+    inputs: { x: ["rows", 2, "length", "length"] },
+    magnitude: 4,
+    build: (b, { x }) => ops.softmax(b, x),
+  },
+  {
+    op: "Transpose",
+    name: "a transposition that is not its own inverse",
+    inputs: { x: ["rows", "length", 2, 4] },
+    build: (b, { x }) => ops.transpose(b, x, [2, 0, 3, 1]),
+  },
+];

@@ -1,0 +1,79 @@
+/** A trainer without a model, for tests of the loop: answers what it is told to. */
+
+import type { Example } from "../../data/example.ts";
+import { parseConfig } from "../../model/config.ts";
+import { quickstartConfig } from "../../quickstart/model.ts";
+import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
+
+/** What a stub answers, and what it was asked. */
+export interface TrainerStub extends Trainer {
+  /** The learning rate of each update that was tried. */
+  readonly learningRates: readonly number[];
+  /** First token of each example that was trained on, a list an update. */
+  readonly seen: readonly (readonly number[])[];
+}
+
+/** How a stub answers. */
+export interface TrainerStubOptions {
+  /** The result of the n-th try, from 0; @default loss 1, norm 1 */
+  readonly result?: (attempt: number) => Partial<TrainStepResult>;
+  /** The loss of each supervised token, by its target; @default 1 */
+  readonly tokenLoss?: (target: number) => number;
+}
+
+/** Makes a stub. */
+export function trainerStub(
+  { result = () => ({}), tokenLoss = () => 1 }: TrainerStubOptions = {},
+): TrainerStub {
+  const learningRates: number[] = [];
+  const seen: number[][] = [];
+  let step = 0;
+  const none = (): never => {
+    throw new Error("The stub has no weights");
+  };
+  return {
+    method: "full",
+    config: parseConfig(quickstartConfig),
+    get step(): number {
+      return step;
+    },
+    trainableParameters: 10,
+    learningRates,
+    seen,
+    trainStep(batches, { learningRate, onBatch }): Promise<TrainStepResult> {
+      const made = { loss: 1, gradNorm: 1, skipped: false, ...result(learningRates.length) };
+      learningRates.push(learningRate);
+      seen.push(batches.map(({ inputIds }) => Number(inputIds[0])));
+      batches.forEach((_, i) => onBatch?.(i + 1));
+      if (!made.skipped) step++;
+      return Promise.resolve(made);
+    },
+    evaluate({ targets }) {
+      const tokens = Int32Array.from(targets.keys()).filter((token) => targets[token] >= 0);
+      const losses = Float32Array.from(tokens, (token) => tokenLoss(targets[token]));
+      return Promise.resolve({ tokens, losses });
+    },
+    weights: { names: () => [], info: none, read: none, tensor: none },
+    async save(directory) {
+      await Deno.writeTextFile(`${directory}/weights.txt`, `${step}`);
+      return [];
+    },
+    resume(_directory, at) {
+      step = at;
+      return Promise.resolve();
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** An example whose tokens are `first`, then the targets. */
+export function stubExample(first: number, targets: readonly number[] = [1]): Example {
+  return {
+    inputIds: Int32Array.of(first, ...targets),
+    labels: Int32Array.of(-100, ...targets),
+    promptLength: 1,
+    truncatedTokens: 0,
+    supervised: targets.length,
+    terminated: true,
+  };
+}
