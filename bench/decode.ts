@@ -9,47 +9,25 @@
  * - `sum`, row sums: what the memory gives, a bound on any implementation;
  * - `gemv`, one Gemm of a single row with a weight as input: what ONNX Runtime makes of it, a bound
  *   on any graph of such Gemms.
- *
- *     deno run -A bench/decode.ts [--threads 2] [--context 512] [--tokens 32] [--chunk 256]
  */
 
-import { parseArgs } from "node:util";
 import { CompiledGraph } from "../engine/compiled_graph.ts";
 import { GraphBuilder } from "../graph/builder.ts";
 import * as ops from "../graph/ops.ts";
 import { Decoder } from "../infer/decoder.ts";
 import { createSampler } from "../infer/sampling.ts";
-import { parseConfig } from "../model/config.ts";
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
 import { elementCount } from "../tensor/dtype.ts";
+import { median, QWEN3_06B } from "./measure.ts";
 
-const { values } = parseArgs({
-  options: {
-    threads: { type: "string", default: "2" },
-    context: { type: "string", default: "512" },
-    tokens: { type: "string", default: "32" },
-    chunk: { type: "string", default: "256" },
-  },
-});
-const context = Number(values.context);
-const tokens = Number(values.tokens);
-const runtime = new Runtime({ threads: Number(values.threads) });
-const config = parseConfig({
-  model_type: "qwen3",
-  hidden_size: 1024,
-  intermediate_size: 3072,
-  num_hidden_layers: 28,
-  num_attention_heads: 16,
-  num_key_value_heads: 8,
-  head_dim: 128,
-  vocab_size: 151936,
-  max_position_embeddings: 40960,
-  rope_theta: 1e6,
-  tie_word_embeddings: true,
-});
+const CONTEXT = 512;
+const TOKENS = 32;
+
+const runtime = new Runtime({ threads: Number(Deno.args[0] ?? 2) });
+const config = QWEN3_06B;
 
 /** All weights, no two tensors alike, at the speed of a copy: windows onto one stream of numbers. */
 function randomWeights(): ParameterStore {
@@ -69,10 +47,6 @@ function randomWeights(): ParameterStore {
     if (store.info(name).shape.length === 1) elements.fill(1);
   });
   return store;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
 }
 
 /** Milliseconds of one call. */
@@ -111,15 +85,15 @@ const bytesPerToken = modelParameters(config).reduce(
   0,
 );
 const read = readers(weights);
-using decoder = new Decoder(runtime, config, weights, { chunk: Number(values.chunk) });
-const prompt = Int32Array.from({ length: context }, (_, i) => (i * 7919) % config.vocabSize);
+using decoder = new Decoder(runtime, config, weights);
+const prompt = Int32Array.from({ length: CONTEXT }, (_, i) => (i * 7919) % config.vocabSize);
 await decoder.prefill(prompt.subarray(0, 64));
 decoder.reset();
 const prefill = await time(() => decoder.prefill(prompt));
 const sample = createSampler({ temperature: 0.6, topK: 20, topP: 0.95 });
 const milliseconds = { decode: [], sample: [], sum: [], gemv: [] } as Record<string, number[]>;
 let logits = await decoder.decode(1);
-for (let i = 0; i < tokens; i++) {
+for (let i = 0; i < TOKENS; i++) {
   if (i % 4 === 0) {
     milliseconds.sum.push(await time(read.sum));
     milliseconds.gemv.push(await time(read.gemv));
@@ -133,27 +107,23 @@ const middle = Object.fromEntries(
   Object.entries(milliseconds).map(([name, each]) => [name, median(each)]),
 );
 const round = (value: number): number => Number(value.toPrecision(4));
-console.log(JSON.stringify(
-  {
-    onnxruntime: runtime.api.version,
-    threads: runtime.threads,
-    context,
-    prefillTokensPerSecond: round(context / prefill * 1000),
-    decodeTokensPerSecond: round(1000 / middle.decode),
-    bytesPerToken,
-    medianMilliseconds: Object.fromEntries(
-      Object.entries(middle).map(([name, value]) => [name, round(value)]),
-    ),
-    gigabytesPerSecond: {
-      decode: round(bytesPerToken / middle.decode / 1e6),
-      sum: round(bytesPerToken / middle.sum / 1e6),
-      gemv: round(bytesPerToken / middle.gemv / 1e6),
-    },
-    decodeOfBound: {
-      sum: round(middle.sum / middle.decode),
-      gemv: round(middle.gemv / middle.decode),
-    },
+console.log(JSON.stringify({
+  onnxruntime: runtime.api.version,
+  threads: runtime.threads,
+  context: CONTEXT,
+  prefillTokensPerSecond: round(CONTEXT / prefill * 1000),
+  decodeTokensPerSecond: round(1000 / middle.decode),
+  bytesPerToken,
+  medianMilliseconds: Object.fromEntries(
+    Object.entries(middle).map(([name, value]) => [name, round(value)]),
+  ),
+  gigabytesPerSecond: {
+    decode: round(bytesPerToken / middle.decode / 1e6),
+    sum: round(bytesPerToken / middle.sum / 1e6),
+    gemv: round(bytesPerToken / middle.gemv / 1e6),
   },
-  null,
-  2,
-));
+  decodeOfBound: {
+    sum: round(middle.sum / middle.decode),
+    gemv: round(middle.gemv / middle.decode),
+  },
+}));

@@ -32,7 +32,10 @@ for (const { name, shape } of layout.specs) {
   if (shape.length === 1) values.fill(1);
   else fillRandom(values, 0.03);
 }
-using engine = new TrainingEngine(runtime, QWEN3_06B, weights, gradients);
+const gradientCheckpointing = !Deno.args.includes("--no-gradient-checkpointing");
+using engine = new TrainingEngine(runtime, QWEN3_06B, weights, gradients, {
+  gradientCheckpointing,
+});
 using adamw = new AdamW(runtime, weights, gradients);
 
 const batch = {
@@ -65,6 +68,7 @@ for (let step = 1; step <= STEPS + 1; step++) {
 const steady = rows.slice(1);
 const middle = (key: keyof typeof rows[number]) => median(steady.map((row) => row[key]));
 console.log(JSON.stringify({
+  gradient_checkpointing: gradientCheckpointing,
   step_s: middle("total") / 1000,
   passes_s: middle("passes") / 1000,
   optimizer_s: middle("optimizer") / 1000,

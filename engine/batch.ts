@@ -2,8 +2,11 @@
 
 /** A grid of tokens, [rows, length] laid out flat. */
 export interface TokenGrid {
+  /** Rows of the grid. */
   readonly rows: number;
+  /** Tokens a row, padding included. */
   readonly length: number;
+  /** Token ids, [rows·length]. */
   readonly inputIds: BigInt64Array;
   /** Restart at 0 in each segment. */
   readonly positionIds: BigInt64Array;
@@ -13,5 +16,6 @@ export interface TokenGrid {
 
 /** A grid with next-token targets; −100 where none is to be predicted. */
 export interface LabelledGrid extends TokenGrid {
+  /** The id to predict after each token, [rows·length]; −100 where there is none. */
   readonly targets: Int32Array;
 }

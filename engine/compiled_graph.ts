@@ -13,10 +13,16 @@ import { Tensor } from "../ort/tensor.ts";
 
 /** A compiled graph. */
 export class CompiledGraph implements Disposable {
+  /** The graph as it was written. */
   readonly graph: Graph;
   readonly #runtime: Runtime;
   readonly #session: Session;
 
+  /**
+   * Compiles the graph.
+   *
+   * @throws {Error} where ONNX Runtime refuses it, with its message
+   */
   constructor(runtime: Runtime, graph: Graph, device: Device = cpu) {
     this.graph = graph;
     this.#runtime = runtime;
@@ -69,6 +75,7 @@ export class CompiledGraph implements Disposable {
     binding.run();
   }
 
+  /** Releases the session; bindings made from it must be gone by then. */
   [Symbol.dispose](): void {
     this.#session[Symbol.dispose]();
   }

@@ -9,7 +9,9 @@ import { layoutParameters, ParameterStore } from "./parameter_store.ts";
 
 /** A loaded model; dispose of the weights. */
 export interface LoadedModel {
+  /** The folder's config.json. */
   readonly config: ModelConfig;
+  /** All weights in float32, under their Hugging Face names. */
   readonly weights: ParameterStore;
 }
 

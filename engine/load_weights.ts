@@ -25,6 +25,7 @@ export interface LoadOptions {
   readonly from?: string;
   /** Called with the bytes of float32 weights filled so far. */
   readonly onProgress?: (bytes: number) => void;
+  /** Stops the load between two chunks; weights read so far stay. */
   readonly signal?: AbortSignal;
 }
 

@@ -20,6 +20,7 @@ const FLOAT_BYTES = 4;
 
 /** Where each tensor lies in a flat float32 allocation. */
 export interface ParameterLayout {
+  /** Every tensor, in the order of the checkpoint. */
   readonly specs: readonly ParameterSpec[];
   /** First element of each tensor, by name. */
   readonly offsets: ReadonlyMap<string, number>;
@@ -48,11 +49,13 @@ export function layoutParameters(specs: readonly ParameterSpec[]): ParameterLayo
 
 /** One flat allocation and the tensors in it. */
 export class ParameterStore implements TensorSource, Disposable {
+  /** Where each tensor lies in {@linkcode ParameterStore.flat}. */
   readonly layout: ParameterLayout;
   /** All elements, [layout.length]. */
   readonly flat: Tensor;
   readonly #tensors = new Map<string, Tensor>();
 
+  /** Allocates the store. The tensors hold whatever was in memory; the gaps between them are 0. */
   constructor(runtime: Runtime, layout: ParameterLayout, device: Device = cpu) {
     this.layout = layout;
     this.flat = Tensor.allocate(runtime, "float32", [layout.length], device);
@@ -89,6 +92,7 @@ export class ParameterStore implements TensorSource, Disposable {
     into.set(tensor.bytes().subarray(offset, offset + into.byteLength));
   }
 
+  /** Releases all memory; no tensor or view of it may be used afterwards. */
   [Symbol.dispose](): void {
     for (const tensor of this.#tensors.values()) tensor[Symbol.dispose]();
     this.flat[Symbol.dispose]();

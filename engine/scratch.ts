@@ -12,6 +12,7 @@ export class Scratch implements Disposable {
   readonly #runtime: Runtime;
   readonly #buffers = new Map<string, { buffer: Tensor; view?: Tensor }>();
 
+  /** No buffer is allocated until it is asked for. */
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
   }
@@ -39,6 +40,7 @@ export class Scratch implements Disposable {
     return tensor;
   }
 
+  /** Releases all buffers, and with them every tensor given out. */
   [Symbol.dispose](): void {
     for (const { buffer, view } of this.#buffers.values()) {
       view?.[Symbol.dispose]();

@@ -60,6 +60,7 @@ export interface ForwardBackwardOptions {
   readonly scale: number;
   /** Writes gradients afresh instead of adding to them: the update's first batch. */
   readonly first: boolean;
+  /** Stops between two graphs; the gradients are incomplete then. */
   readonly signal?: AbortSignal;
 }
 
@@ -71,6 +72,7 @@ interface LayerBindings {
 
 /** Runs forward and backward passes of one model. */
 export class TrainingEngine implements Disposable {
+  /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   readonly #runtime: Runtime;
   readonly #weights: ParameterStore;
@@ -83,7 +85,11 @@ export class TrainingEngine implements Disposable {
   readonly #pacer = new Pacer();
   #tablePositions = 0;
 
-  /** @param gradients where gradients go; without it the engine only evaluates */
+  /**
+   * Compiles nothing yet: each graph is made when it is first run.
+   *
+   * @param gradients where gradients go; without it the engine only evaluates
+   */
   constructor(
     runtime: Runtime,
     config: ModelConfig,
@@ -344,6 +350,7 @@ export class TrainingEngine implements Disposable {
     }
   }
 
+  /** Releases graphs and activations; weights and gradients stay their owner's. */
   [Symbol.dispose](): void {
     for (const { bindings } of this.#layers.values()) {
       for (const binding of bindings) binding[Symbol.dispose]();

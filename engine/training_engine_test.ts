@@ -112,6 +112,13 @@ for (const tie_word_embeddings of [true, false]) {
     }
   });
 
+  Deno.test(`gradients are the same without gradient checkpointing (${title})`, async () => {
+    const batches = [tinyBatch([examples], 25), tinyBatch(examples.map((each) => [each]), 7)];
+    const recomputed = await pass(config, batches);
+    const kept = await pass(config, batches, { gradientCheckpointing: false });
+    assertSame("kept activations", kept, recomputed);
+  });
+
   Deno.test(`a batch without targets adds nothing, and clears what was there (${title})`, async () => {
     const batch = tinyBatch([examples], 25);
     const empty = { ...batch, targets: new Int32Array(25).fill(-100) };

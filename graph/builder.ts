@@ -10,6 +10,7 @@ import type { Attribute, Constant, Graph, Node, Value } from "./ir.ts";
 
 /** Collects the nodes of one graph. */
 export class GraphBuilder {
+  /** The graph's name, for errors and in the .onnx file. */
   readonly name: string;
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
@@ -21,6 +22,7 @@ export class GraphBuilder {
   readonly #sharedConstants = new Map<string, Value>();
   readonly #renamed = new Map<Value, Value>();
 
+  /** An empty graph of that name. */
   constructor(name: string) {
     this.name = name;
   }

@@ -89,6 +89,22 @@ Deno.test("a value that became an output can be read and be output again", () =>
   assert.deepEqual(names(graph.outputs), ["y", "z", "w"]);
 });
 
+Deno.test("cut() makes an input of a computed value, and what computed it goes", () => {
+  const b = new GraphBuilder("g");
+  const x = b.input("x", "float32", [2]);
+  const root = ops.sqrt(b, ops.mul(b, x, x));
+  const before = ops.log(b, root);
+  b.cut(root, "root");
+  b.output("y", ops.add(b, before, ops.sqrt(b, root)));
+  const graph = b.build();
+  assert.deepEqual(names(graph.inputs), ["root"]);
+  assert.deepEqual(graph.nodes.map(({ op }) => op), ["Log", "Sqrt", "Add"]);
+  assert.deepEqual(graph.nodes.slice(0, 2).map(({ inputs }) => inputs[0]), [
+    graph.inputs[0],
+    graph.inputs[0],
+  ]);
+});
+
 Deno.test("input() and output() refuse a name that is taken", () => {
   const b = new GraphBuilder("g");
   const x = b.input("x", "float32", [2]);

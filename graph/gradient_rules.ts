@@ -22,7 +22,9 @@ import {
 
 /** What a rule works with. */
 export interface RuleContext {
+  /** Where the rule adds its nodes. */
   readonly b: GraphBuilder;
+  /** The node to differentiate. */
   readonly node: Node;
   /** Gradient of the node's first output. */
   readonly dy: Value;

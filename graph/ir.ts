@@ -8,8 +8,11 @@ import type { Shape } from "./dim.ts";
 
 /** One tensor in a graph; identity is the object. */
 export interface Value {
+  /** Unique in its graph. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Its sizes, outermost first; symbols are known when the graph runs. */
   readonly shape: Shape;
 }
 
@@ -18,25 +21,37 @@ export type Attribute = bigint | number | string | readonly bigint[];
 
 /** One operation. `undefined` among the inputs is an optional input left out. */
 export interface Node {
+  /** ONNX operator, such as `Gemm`. */
   readonly op: string;
+  /** Operator set: ONNX's own, or ONNX Runtime's contrib operators. */
   readonly domain: "" | "com.microsoft";
+  /** In the operator's order. */
   readonly inputs: readonly (Value | undefined)[];
+  /** In the operator's order; the first is the main one. */
   readonly outputs: readonly Value[];
+  /** Attributes by name. */
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
 /** A constant that is part of the graph, as little-endian bytes. */
 export interface Constant {
+  /** The value it gives. */
   readonly value: Value;
+  /** Row-major elements. */
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
 /** A whole graph; nodes stand in an order in which they can run. */
 export interface Graph {
+  /** For errors and in the .onnx file. */
   readonly name: string;
+  /** What a run must be given. */
   readonly inputs: readonly Value[];
+  /** What a run gives. */
   readonly outputs: readonly Value[];
+  /** Operations, producers before readers. */
   readonly nodes: readonly Node[];
+  /** Values that never change. */
   readonly constants: readonly Constant[];
   /** Output name to input name, where both are to be bound to one memory. */
   readonly aliases: ReadonlyMap<string, string>;

@@ -51,6 +51,7 @@ export interface DecoderOptions {
  * ```
  */
 export class Decoder implements Disposable {
+  /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   readonly #weights: DecoderWeights;
   readonly #chunk: number;
@@ -221,6 +222,7 @@ export class Decoder implements Disposable {
     if (this.#disposed) throw new ReferenceError("Cannot decode: the decoder was disposed of");
   }
 
+  /** Releases graphs, cache and buffers; the weights stay their owner's. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -12,6 +12,7 @@ import { assertSampling, type SamplingOptions } from "./sampling.ts";
 export interface GenerationConfig {
   /** Each of these ends a reply; Qwen3 has two. */
   readonly eosTokenIds: readonly number[];
+  /** How tokens are chosen unless a call says otherwise. */
   readonly sampling: SamplingOptions;
 }
 

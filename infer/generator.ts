@@ -53,7 +53,9 @@ export interface Generator extends Disposable {
 
 /** What {@linkcode createGenerator} makes a generator of. */
 export interface GeneratorOptions extends DecoderOptions {
+  /** Where the decoder's graphs run. */
   readonly runtime: Runtime;
+  /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   /** Tensors by Hugging Face's names, such as a trainer's weights: they are read, not copied. */
   readonly weights: DecoderWeights;

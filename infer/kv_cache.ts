@@ -26,6 +26,7 @@ export class KvCache implements Disposable {
   #capacity = 0;
   #layers: LayerCache[] = [];
 
+  /** Holds no memory until {@linkcode KvCache.reserve}. */
   constructor(runtime: Runtime, config: ModelConfig) {
     this.#runtime = runtime;
     this.#config = config;
@@ -85,6 +86,7 @@ export class KvCache implements Disposable {
     return grown;
   }
 
+  /** Releases all memory; tensors given out may not be used afterwards. */
   [Symbol.dispose](): void {
     for (const { key, value } of this.#layers) {
       key[Symbol.dispose]();

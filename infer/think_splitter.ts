@@ -5,7 +5,9 @@
 
 /** A piece of a reply; never empty. */
 export interface ChatPiece {
+  /** Thinking, or what is said to the user. */
   readonly kind: "think" | "answer";
+  /** Text to append to what came before of its kind. */
   readonly text: string;
 }
 

@@ -34,12 +34,18 @@ export interface Rotary {
 
 /** What {@linkcode block} is made of. */
 export interface BlockOptions {
+  /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   /** The layer's weights by their names inside the layer. */
   readonly weights: ReadonlyMap<string, Value>;
+  /** Positions and tables for queries and keys. */
   readonly rotary: Rotary;
+  /** How queries, keys and values are mixed. */
   readonly attention: Attention;
-  /** @default the layer's own weights */
+  /**
+   * Makes `y = x·Wᵀ (+ bias)` of each projection.
+   * @default the layer's own weights
+   */
   readonly linear?: LinearLayer;
   /**
    * Told of each value that backward needs and that costs a matrix product of two big operands to

@@ -5,16 +5,27 @@
 
 /** Sizes and flags of a decoder-only transformer, from config.json. */
 export interface ModelConfig {
+  /** The family, `model_type`. */
   readonly modelType: ModelType;
+  /** Width of the hidden states, `hidden_size`. */
   readonly hiddenSize: number;
+  /** Width inside the MLP, `intermediate_size`. */
   readonly intermediateSize: number;
+  /** Transformer blocks, `num_hidden_layers`. */
   readonly layers: number;
+  /** Query heads, `num_attention_heads`. */
   readonly heads: number;
+  /** Key and value heads, `num_key_value_heads`; divides `heads`. */
   readonly kvHeads: number;
+  /** Width of a head, `head_dim`; even. */
   readonly headDim: number;
+  /** Rows of the embedding, `vocab_size`; often more than the tokenizer has. */
   readonly vocabSize: number;
+  /** Most tokens of a sequence, `max_position_embeddings`. */
   readonly maxPositions: number;
+  /** ε of RMSNorm, `rms_norm_eps`. */
   readonly rmsNormEps: number;
+  /** Base of the rotary frequencies, `rope_theta`. */
   readonly ropeTheta: number;
   /** Llama 3's frequency scaling, where the config asks for it. */
   readonly ropeScaling?: Llama3RopeScaling;
@@ -32,9 +43,13 @@ export interface ModelConfig {
 
 /** https://github.com/huggingface/transformers, modeling_rope_utils.py, `llama3`. */
 export interface Llama3RopeScaling {
+  /** Long wavelengths are divided by this. */
   readonly factor: number;
+  /** Wavelengths above originalMaxPositions ÷ this are long. */
   readonly lowFreqFactor: number;
+  /** Wavelengths below originalMaxPositions ÷ this are kept. */
   readonly highFreqFactor: number;
+  /** Positions of the pretrained model, before scaling. */
   readonly originalMaxPositions: number;
 }
 

@@ -9,8 +9,11 @@ import { type ModelConfig, parseConfig } from "./config.ts";
 
 /** An opened model folder. */
 export interface Model extends AsyncDisposable {
+  /** The folder, as given. */
   readonly directory: string;
+  /** Its config.json. */
   readonly config: ModelConfig;
+  /** Its weights, read from the files when asked for. */
   readonly weights: TensorSource;
 }
 

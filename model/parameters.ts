@@ -9,6 +9,7 @@ import type { ModelConfig } from "./config.ts";
 export interface ParameterSpec {
   /** Hugging Face's name, such as `model.layers.0.self_attn.q_proj.weight`. */
   readonly name: string;
+  /** Row-major; a linear layer's weight is [out, in]. */
   readonly shape: readonly number[];
   /** Whether weight decay applies: not to norms and biases, as in Hugging Face's Trainer. */
   readonly decays: boolean;

@@ -7,7 +7,9 @@ import type { ModelConfig } from "./config.ts";
 
 /** The tables of {@linkcode ropeTables}. */
 export interface RopeTables {
+  /** [positions, headDim/2] */
   readonly cos: Float32Array<ArrayBuffer>;
+  /** [positions, headDim/2] */
   readonly sin: Float32Array<ArrayBuffer>;
 }
 

@@ -70,7 +70,10 @@ const KEPT = "kept.";
 
 /** Whether the graph hands over, or takes over, what is costly to compute twice. */
 export interface KeepOptions {
-  /** @default false: backward recomputes it */
+  /**
+   * Whether forward gives out what backward reads, at the cost of its memory.
+   * @default false: backward recomputes it
+   */
   readonly keep?: boolean;
 }
 
@@ -90,7 +93,10 @@ export function keptOutputs(forward: Graph): readonly Value[] {
 
 /** Whether gradients are added to what is there, in place, or written afresh. */
 export interface GradientGraphOptions {
-  /** @default true */
+  /**
+   * Whether gradients are added to accumulators that the graph takes as inputs.
+   * @default true
+   */
   readonly accumulate?: boolean;
 }
 

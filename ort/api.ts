@@ -155,6 +155,7 @@ export class OrtApi {
   readonly #table: Deno.UnsafePointerView;
   readonly #functions = new Map<ApiCall, NativeCall>();
 
+  /** Wraps an OrtApi table; {@linkcode openApi} finds one. */
   constructor(table: Deno.PointerObject, version: string) {
     this.#table = new Deno.UnsafePointerView(table);
     this.version = version;

@@ -9,7 +9,9 @@ import packageJson from "onnxruntime-node/package.json" with { type: "json" };
 
 /** A platform as Deno names it. */
 export interface Platform {
+  /** As `Deno.build.os`. */
   readonly os: string;
+  /** As `Deno.build.arch`. */
   readonly arch: string;
 }
 

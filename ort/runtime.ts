@@ -29,16 +29,28 @@ export interface RuntimeOptions {
  * in a thread's floating-point control register, so use one runtime from one thread.
  */
 export class Runtime implements Disposable {
+  /** The C API of the opened library. */
   readonly api: OrtApi;
+  /** Threads asked for; those of the process's first runtime are what runs. */
   readonly threads: number;
+  /** The OrtEnv, one a process. */
   readonly env: Deno.PointerObject;
   /** Describes arena-less host memory that the caller owns. */
   readonly cpuMemory: Deno.PointerObject;
   /** ONNX Runtime's own allocator for long-lived host tensors. */
   readonly cpuAllocator: Deno.PointerObject;
+  /** OrtSessionOptions that every session is made with. */
   readonly sessionOptions: Deno.PointerObject;
   #disposed = false;
 
+  /**
+   * Opens the library.
+   *
+   * Needs `--allow-ffi`, and `--allow-read` for npm's package where it lies in a node_modules folder.
+   *
+   * @throws {RangeError} where `threads` is not a whole number from 1
+   * @throws {Error} where the library or a permission is missing, or the library is too old
+   */
   constructor({ threads = navigator.hardwareConcurrency, libraryPath }: RuntimeOptions = {}) {
     if (!Number.isSafeInteger(threads) || threads < 1) {
       throw new RangeError(`Cannot open ONNX Runtime with ${threads} threads: expected 1 or more`);
@@ -114,6 +126,7 @@ export class Runtime implements Disposable {
     return new BigUint64Array(subnormal.buffer)[0] === 0n;
   }
 
+  /** Releases ONNX Runtime; dispose of its sessions and tensors first. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;

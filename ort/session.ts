@@ -18,10 +18,15 @@ export interface SessionOptions {
 
 /** A graph that ONNX Runtime has compiled. */
 export class Session implements Disposable {
+  /** For errors. */
   readonly name: string;
+  /** Where it runs. */
   readonly device: Device;
+  /** Names of the inputs, in the model's order. */
   readonly inputs: readonly string[];
+  /** Names of the outputs, in the model's order. */
   readonly outputs: readonly string[];
+  /** What it was made with. */
   readonly runtime: Runtime;
   readonly #pointer: Deno.PointerObject;
   #alive = true;
@@ -91,6 +96,7 @@ export class Session implements Disposable {
     binding.run();
   }
 
+  /** Releases the compiled graph; dispose of its bindings first. */
   [Symbol.dispose](): void {
     if (!this.#alive) return;
     this.#alive = false;
@@ -107,6 +113,7 @@ export class Binding implements Disposable {
   readonly #pointer: Deno.PointerObject;
   #alive = true;
 
+  /** A binding with nothing bound yet. */
   constructor(session: Session) {
     this.#session = session;
     this.#pointer = session.runtime.api.create(
@@ -152,6 +159,7 @@ export class Binding implements Disposable {
     );
   }
 
+  /** Releases the binding; the tensors stay. */
   [Symbol.dispose](): void {
     if (!this.#alive) return;
     this.#alive = false;

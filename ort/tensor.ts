@@ -24,9 +24,13 @@ const ELEMENT_TYPES: Readonly<Record<DType, number>> = {
 
 /** A tensor in a device's memory. Views made by {@linkcode Tensor.view} share it. */
 export class Tensor implements Disposable {
+  /** Type of the elements. */
   readonly dtype: DType;
+  /** Sizes, outermost first; [] is a scalar. */
   readonly shape: readonly number[];
+  /** Where the memory lies. */
   readonly device: Device;
+  /** Bytes of all elements. */
   readonly byteLength: number;
   readonly #pointer: Deno.PointerObject;
   readonly #runtime: Runtime;
@@ -164,6 +168,7 @@ export class Tensor implements Disposable {
     if (!this.#alive) throw new ReferenceError("Cannot use a tensor: it was disposed of");
   }
 
+  /** Frees the memory, or of a view only the view. */
   [Symbol.dispose](): void {
     if (!this.#alive) return;
     this.#alive = false;

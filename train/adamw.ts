@@ -18,6 +18,7 @@ const SCALARS = ["clip", "step_size", "epsilon", "decay"] as const;
 
 /** What an update is made with. */
 export interface AdamWUpdate {
+  /** The rate of this update. */
   readonly learningRate: number;
   /** Factor on every gradient. */
   readonly clip: number;
@@ -33,6 +34,7 @@ interface Moments {
 
 /** The optimizer's state and its compiled update. */
 export class AdamW implements Disposable {
+  /** The constants, defaults filled in. */
   readonly options: Required<AdamWOptions>;
   readonly #moments: Moments;
   readonly #scalars: Readonly<Record<typeof SCALARS[number], Tensor>>;
@@ -42,6 +44,7 @@ export class AdamW implements Disposable {
   readonly #owned: Disposable[] = [];
   readonly #pacer = new Pacer();
 
+  /** Allocates both moments as zeros and compiles the update. */
   constructor(
     runtime: Runtime,
     parameters: ParameterStore,
@@ -156,6 +159,7 @@ export class AdamW implements Disposable {
     }
   }
 
+  /** Releases graphs and moments; parameters and gradients stay their owner's. */
   [Symbol.dispose](): void {
     for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
   }

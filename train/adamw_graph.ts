@@ -11,13 +11,25 @@ import * as ops from "../graph/ops.ts";
 
 /** AdamW's constants. */
 export interface AdamWOptions {
-  /** @default 0.9 */
+  /**
+   * Decay of the first moment.
+   * @default 0.9
+   */
   readonly beta1?: number;
-  /** @default 0.999 */
+  /**
+   * Decay of the second moment.
+   * @default 0.999
+   */
   readonly beta2?: number;
-  /** @default 1e-8 */
+  /**
+   * Added to the root of the second moment.
+   * @default 1e-8
+   */
   readonly epsilon?: number;
-  /** @default 0 */
+  /**
+   * Parameters shrink by learning rate times this, but for norms and biases.
+   * @default 0
+   */
   readonly weightDecay?: number;
 }
 

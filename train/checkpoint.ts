@@ -16,7 +16,9 @@ const READ_CHUNK = 1 << 22;
 
 /** A checkpoint on the disk. */
 export interface CheckpointFolder {
+  /** The update it was made after. */
   readonly step: number;
+  /** Path of `checkpoint-<step>`. */
   readonly directory: string;
 }
 

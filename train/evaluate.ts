@@ -10,14 +10,19 @@ export interface EvaluationResult {
   readonly evalLoss: number;
   /** Mean loss a supervised token: comparable with the training loss. */
   readonly evalTokenLoss: number;
+  /** Examples with at least one supervised token. */
   readonly examples: number;
+  /** Tokens that had a target. */
   readonly supervisedTokens: number;
 }
 
 /** How examples are batched. */
 export interface EvaluateOptions {
+  /** Rows a batch. */
   readonly batchSize: number;
+  /** Id of the padding token. */
   readonly padId: number;
+  /** Stops between two graphs; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 

@@ -2,13 +2,19 @@
 
 /** The loop is about to make its first update. */
 export interface StartEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "start";
+  /** What is trained. */
   readonly method: "full" | "lora";
   /** Updates of the whole run. */
   readonly totalSteps: number;
+  /** Epochs asked for; may be fractional. */
   readonly epochs: number;
+  /** Training examples. */
   readonly examples: number;
+  /** Evaluation examples; 0 for no evaluation. */
   readonly evalExamples: number;
+  /** Numbers that the optimizer changes. */
   readonly trainableParameters: number;
   /** Updates already made, by an earlier run that this one continues. */
   readonly resumedStep: number;
@@ -16,6 +22,7 @@ export interface StartEvent {
 
 /** One update was made. */
 export interface StepEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "step";
   /** 1-based number of the update. */
   readonly step: number;
@@ -25,28 +32,35 @@ export interface StepEvent {
   readonly loss: number;
   /** L2 norm of all gradients before clipping. */
   readonly gradNorm: number;
+  /** The rate of this update. */
   readonly learningRate: number;
   /** Real tokens trained on, padding left out. */
   readonly tokens: number;
   /** Tokens that had a target. */
   readonly supervisedTokens: number;
+  /** Wall time of the update. */
   readonly seconds: number;
 }
 
 /** A batch of an update is done: for a progress bar that moves within long updates. */
 export interface MicroStepEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "micro-step";
   /** The update it belongs to, 1-based. */
   readonly step: number;
   /** 1-based number of the batch in its update. */
   readonly micro: number;
+  /** Batches of this update. */
   readonly microSteps: number;
 }
 
 /** A line of the log, every loggingSteps updates. */
 export interface LogEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "log";
+  /** Updates made. */
   readonly step: number;
+  /** Epochs done, fractional. */
   readonly epoch: number;
   /** Mean loss of the updates since the last log. */
   readonly loss: number;
@@ -60,10 +74,13 @@ export interface LogEvent {
 
 /** An update was not made because its loss or gradient was not finite. */
 export interface SkipEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "skip";
   /** The update that would have been made. */
   readonly step: number;
+  /** Mean cross-entropy, in nats; perhaps NaN or Infinity. */
   readonly loss: number;
+  /** L2 norm of all gradients; NaN where there were none. */
   readonly gradNorm: number;
   /** Updates skipped in a row, this one included. */
   readonly consecutive: number;
@@ -71,35 +88,51 @@ export interface SkipEvent {
 
 /** An evaluation is done. */
 export interface EvaluateEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "evaluate";
+  /** Updates made. */
   readonly step: number;
+  /** Epochs done, fractional. */
   readonly epoch: number;
   /** Mean over examples of each example's mean loss a token: Hugging Face's eval_loss. */
   readonly evalLoss: number;
   /** Mean loss a supervised token: comparable with the training loss. */
   readonly evalTokenLoss: number;
+  /** Examples with at least one supervised token. */
   readonly examples: number;
+  /** Tokens that had a target. */
   readonly supervisedTokens: number;
+  /** Wall time of the evaluation. */
   readonly seconds: number;
 }
 
 /** A checkpoint was written. */
 export interface SaveEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "save";
+  /** Updates made. */
   readonly step: number;
+  /** The checkpoint's folder. */
   readonly directory: string;
+  /** Size of all its files but the manifest. */
   readonly bytes: number;
+  /** Wall time of the save. */
   readonly seconds: number;
 }
 
 /** The loop has ended; an aborted one can be resumed from its last checkpoint. */
 export interface EndEvent {
+  /** Tells the kinds of {@linkcode TrainEvent} apart. */
   readonly type: "end";
+  /** Updates made, by earlier runs too. */
   readonly step: number;
+  /** Epochs done, fractional. */
   readonly epoch: number;
+  /** Whether the run made all its updates or its signal stopped it. */
   readonly reason: "completed" | "aborted";
   /** Real tokens trained on in this run, an earlier run's left out. */
   readonly tokens: number;
+  /** Wall time of this run. */
   readonly seconds: number;
   /** Mean training loss of the whole run. */
   readonly trainLoss: number;

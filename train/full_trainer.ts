@@ -27,6 +27,7 @@ const OPTIMIZER_FILE = "optimizer.safetensors";
 
 /** How a full trainer works. */
 export interface FullTrainerOptions {
+  /** Where the graphs run. */
   readonly runtime: Runtime;
   /** AdamW's constants; @default betas 0.9 and 0.999, epsilon 1e-8, no weight decay */
   readonly optimizer?: AdamWOptions;
@@ -38,6 +39,7 @@ export interface FullTrainerOptions {
   readonly gradientCheckpointing?: boolean;
   /** Called with the bytes of weights loaded so far, and of all. */
   readonly onLoad?: (bytes: number, total: number) => void;
+  /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
 }
 

@@ -28,8 +28,12 @@ const MAX_SKIPPED = 3;
 
 /** What to train on, and when to log, evaluate and save. */
 export interface TrainOptions {
+  /** What to train on; the order of each epoch comes from `seed`. */
   readonly examples: readonly Example[];
-  /** @default none: no evaluation */
+  /**
+   * What to evaluate on.
+   * @default none: no evaluation
+   */
   readonly evalExamples?: readonly Example[];
   /** Id of the padding token. */
   readonly padId: number;
@@ -37,7 +41,10 @@ export interface TrainOptions {
   readonly schedule: (totalSteps: number) => Schedule;
   /** Rows a batch. @default 1 */
   readonly batchSize?: number;
-  /** @default batchSize */
+  /**
+   * Rows a batch of the evaluation.
+   * @default batchSize
+   */
   readonly evalBatchSize?: number;
   /** Batches an update. @default 1 */
   readonly accumulationSteps?: number;
@@ -47,7 +54,10 @@ export interface TrainOptions {
   readonly maxSteps?: number;
   /** Puts several examples in a row of at most maxLength tokens. */
   readonly packing?: { readonly maxLength: number };
-  /** @default 42 */
+  /**
+   * Decides the order of the examples.
+   * @default 42
+   */
   readonly seed?: number;
   /** Updates between two logs. @default 10 */
   readonly loggingSteps?: number;
@@ -65,6 +75,7 @@ export interface TrainOptions {
 
 /** What goes into checkpoints besides the trainer's own files. */
 export interface CheckpointOptions {
+  /** The output folder, to hold one `checkpoint-<step>` a save. */
   readonly directory: string;
   /** Checkpoints kept. @default all */
   readonly saveTotalLimit?: number;

@@ -5,6 +5,7 @@
 
 /** Holds the lock until disposed of. */
 export interface OutputLock extends Disposable {
+  /** The locked folder. */
   readonly directory: string;
 }
 

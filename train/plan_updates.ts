@@ -4,6 +4,7 @@ import { type BatchPlanOptions, countBatches } from "../data/batches.ts";
 
 /** What decides the number of updates. */
 export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shuffle"> {
+  /** Batches an update. */
   readonly accumulationSteps: number;
   /** May be fractional. */
   readonly epochs: number;

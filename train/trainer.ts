@@ -19,6 +19,7 @@ export interface TrainStepResult {
 
 /** How one update is made. */
 export interface TrainStepOptions {
+  /** The rate of this update. */
   readonly learningRate: number;
   /** Aborts between two graphs; the weights then are those of the last whole update. */
   readonly signal?: AbortSignal;
@@ -28,10 +29,13 @@ export interface TrainStepOptions {
 
 /** Trains a model, one update at a time. */
 export interface Trainer extends AsyncDisposable {
+  /** What is trained: all weights, or an adapter's. */
   readonly method: "full" | "lora";
+  /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   /** Updates made. */
   readonly step: number;
+  /** Numbers that the optimizer changes. */
   readonly trainableParameters: number;
   /** One update from all given batches together: gradients, clipping, optimizer. */
   trainStep(batches: readonly Batch[], options: TrainStepOptions): Promise<TrainStepResult>;

@@ -35,6 +35,7 @@ export interface LoopState {
   lossSum: number;
   /** Updates skipped in a row. */
   skippedInRow: number;
+  /** Logs and evaluations so far, as Hugging Face writes them. */
   logHistory: LogRow[];
 }
 
@@ -54,13 +55,21 @@ export function initialState(): LoopState {
 
 /** Fixed facts of a run. */
 export interface TrainerStateFacts {
+  /** Updates of the whole run. */
   readonly totalSteps: number;
+  /** Epochs asked for. */
   readonly epochs: number;
+  /** Epochs done, fractional. */
   readonly epochFraction: number;
+  /** Rows a batch. */
   readonly batchSize: number;
+  /** Updates between two logs. */
   readonly loggingSteps: number;
+  /** Updates between two evaluations; 0 for the last one only. */
   readonly evalSteps: number;
+  /** Updates between two checkpoints; 0 for the last one only. */
   readonly saveSteps: number;
+  /** Trainable parameters, for total_flos. */
   readonly parameters: number;
 }
 
