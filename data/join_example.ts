@@ -17,7 +17,21 @@ export interface JoinExampleOptions {
   readonly terminated: boolean;
 }
 
-/** Joins a prompt and a reply that are tokenized already. */
+/**
+ * Joins a prompt and a reply that are tokenized already.
+ *
+ * @example
+ * ```ts
+ * import { joinExample } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const options = { maxLength: 4, terminated: true };
+ * const example = joinExample(Int32Array.of(1, 2), Int32Array.of(3, 4, 5), options);
+ * assert.deepEqual([...example.inputIds], [1, 2, 3, 4]);
+ * assert.deepEqual([...example.labels], [-100, -100, 3, 4]);
+ * assert.deepEqual([example.truncatedTokens, example.terminated], [1, false]);
+ * ```
+ */
 export function joinExample(
   promptIds: Int32Array,
   replyIds: Int32Array,

@@ -11,7 +11,26 @@ import type { Runtime } from "../ort/runtime.ts";
 import { Binding, Session, type TensorMap } from "../ort/session.ts";
 import { Tensor } from "../ort/tensor.ts";
 
-/** A compiled graph. */
+/**
+ * A compiled graph.
+ *
+ * @example
+ * ```ts
+ * import { CompiledGraph, GraphBuilder, ops, Runtime, Tensor } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("double");
+ * const x = b.input("x", "float32", ["n"]);
+ * b.output("y", ops.add(b, x, x));
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * using graph = new CompiledGraph(runtime, b.build());
+ * using input = Tensor.from(runtime, "float32", [3], Float32Array.of(1, 2, 3));
+ * using output = Tensor.allocate(runtime, "float32", [3]);
+ * graph.run({ x: input, y: output }, { n: 3 });
+ * assert.deepEqual([...output.float32()], [2, 4, 6]);
+ * ```
+ */
 export class CompiledGraph implements Disposable {
   /** The graph as it was written. */
   readonly graph: Graph;

@@ -15,7 +15,37 @@ export interface LoadedModel {
   readonly weights: ParameterStore;
 }
 
-/** Loads a model folder in float32. */
+/**
+ * Loads a model folder in float32.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   layoutParameters, loadModel, modelParameters, ParameterStore, parseConfig, Runtime,
+ *   TorchGenerator, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = {
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ *
+ * const { config, weights } = await loadModel(runtime, folder);
+ * assert.equal(config.hiddenSize, 16);
+ * assert.deepEqual(weights.tensor("model.norm.weight").shape, [16]);
+ * weights[Symbol.dispose]();
+ * await rm(folder, { recursive: true });
+ * ```
+ */
 export async function loadModel(
   runtime: Runtime,
   directory: string,

@@ -32,6 +32,24 @@ export interface LoadOptions {
 /**
  * Reads every parameter of the store.
  *
+ * @example
+ * ```ts
+ * import {
+ *   layoutParameters, loadWeights, ParameterStore, Runtime, tensorSourceFromMap,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * const layout = layoutParameters([{ name: "model.norm.weight", shape: [2], decays: false }]);
+ * using store = new ParameterStore(runtime, layout);
+ * const bfloat16 = new Uint8Array(Uint16Array.of(0x3f80, 0xc000).buffer);
+ * const source = tensorSourceFromMap(
+ *   new Map([["model.norm.weight", { dtype: "bfloat16", shape: [2], data: bfloat16 }]]),
+ * );
+ * await loadWeights(runtime, store, source);
+ * assert.deepEqual([...store.tensor("model.norm.weight").float32()], [1, -2]);
+ * ```
+ *
  * @throws {Error} listing together all tensors that are missing, unknown, or of another shape
  */
 export async function loadWeights(

@@ -30,7 +30,22 @@ export interface ParameterLayout {
   readonly length: number;
 }
 
-/** Lays tensors out: those that decay first, so that an optimizer sees two runs of elements. */
+/**
+ * Lays tensors out: those that decay first, so that an optimizer sees two runs of elements.
+ *
+ * @example
+ * ```ts
+ * import { layoutParameters } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const { offsets, decaying, length } = layoutParameters([
+ *   { name: "norm", shape: [8], decays: false },
+ *   { name: "weight", shape: [4, 8], decays: true },
+ * ]);
+ * assert.deepEqual([...offsets], [["weight", 0], ["norm", 256]]);
+ * assert.deepEqual([decaying, length], [256, 512]);
+ * ```
+ */
 export function layoutParameters(specs: readonly ParameterSpec[]): ParameterLayout {
   const offsets = new Map<string, number>();
   let length = 0;
@@ -47,7 +62,22 @@ export function layoutParameters(specs: readonly ParameterSpec[]): ParameterLayo
   return { specs, offsets, decaying, length };
 }
 
-/** One flat allocation and the tensors in it. */
+/**
+ * One flat allocation and the tensors in it.
+ *
+ * @example
+ * ```ts
+ * import { layoutParameters, ParameterStore, Runtime } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * const layout = layoutParameters([{ name: "weight", shape: [1, 2], decays: true }]);
+ * using store = new ParameterStore(runtime, layout);
+ * store.tensor("weight").float32().set([1, 2]);
+ * assert.deepEqual([...store.flat.float32().subarray(0, 2)], [1, 2]);
+ * assert.deepEqual(store.info("weight"), { dtype: "float32", shape: [1, 2] });
+ * ```
+ */
 export class ParameterStore implements TensorSource, Disposable {
   /** Where each tensor lies in {@linkcode ParameterStore.flat}. */
   readonly layout: ParameterLayout;

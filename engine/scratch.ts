@@ -7,7 +7,20 @@ import type { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
 
-/** Named buffers. */
+/**
+ * Named buffers.
+ *
+ * @example
+ * ```ts
+ * import { Runtime, Scratch } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * using scratch = new Scratch(runtime);
+ * const hidden = scratch.tensor("hidden", "float32", [2, 16]);
+ * assert.equal(scratch.tensor("hidden", "float32", [2, 16]), hidden);
+ * ```
+ */
 export class Scratch implements Disposable {
   readonly #runtime: Runtime;
   readonly #buffers = new Map<string, { buffer: Tensor; view?: Tensor }>();

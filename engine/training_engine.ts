@@ -70,7 +70,35 @@ interface LayerBindings {
   readonly bindings: readonly Binding[];
 }
 
-/** Runs forward and backward passes of one model. */
+/**
+ * Runs forward and backward passes of one model.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   collate, joinExample, layoutParameters, modelParameters, ParameterStore, parseConfig,
+ *   Runtime, TorchGenerator, TrainingEngine,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * using runtime = new Runtime({ threads: 1 });
+ * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * new TorchGenerator(42).normal(weights.flat.float32(), 0, 0.1);
+ * using gradients = new ParameterStore(runtime, weights.layout);
+ * using engine = new TrainingEngine(runtime, config, weights, gradients);
+ * const [prompt, reply] = [Int32Array.of(257, 72, 258), Int32Array.of(79, 75, 258)];
+ * const example = joinExample(prompt, reply, { maxLength: 8, terminated: true });
+ * const batch = collate([example], { padId: 256 });
+ * const { losses } = await engine.forwardBackward(batch, { scale: 1 / 3, first: true });
+ * assert.deepEqual([...losses], [...(await engine.evaluate(batch)).losses]);
+ * assert.equal(losses.length, 3);
+ * assert.ok(gradients.tensor("lm_head.weight").float32().some((each) => each !== 0));
+ * ```
+ */
 export class TrainingEngine implements Disposable {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;

@@ -30,6 +30,18 @@ function survivesOverwrite(writer: Node, memory: ReadonlySet<Value>): boolean {
 /**
  * Checks every alias of a graph.
  *
+ * @example
+ * ```ts
+ * import { GraphBuilder, ops } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("careless");
+ * const x = b.input("x", "float32", [2]);
+ * b.output("x_new", ops.sqrt(b, x), { inPlaceOf: x });
+ * b.output("double", ops.add(b, x, x)); // reads x, perhaps after it was overwritten
+ * assert.throws(() => b.build(), /may read it after it was overwritten/);
+ * ```
+ *
  * @throws {Error} naming the output, the input and the reader that could see overwritten memory
  */
 export function assertAliases(graph: Graph): void {

@@ -8,7 +8,23 @@ import { assertAliases } from "./alias.ts";
 import { product, sameShape, type Shape } from "./dim.ts";
 import type { Attribute, Constant, Graph, Node, Value } from "./ir.ts";
 
-/** Collects the nodes of one graph. */
+/**
+ * Collects the nodes of one graph.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, ops } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("mlp");
+ * const x = b.input("x", "float32", ["tokens", 16]);
+ * const weight = b.input("weight", "float32", [32, 16]);
+ * b.output("y", ops.silu(b, ops.linear(b, x, weight)));
+ * const graph = b.build();
+ * assert.deepEqual(graph.nodes.map((node) => node.op), ["Gemm", "QuickGelu"]);
+ * assert.deepEqual(graph.outputs[0].shape, ["tokens", 32]);
+ * ```
+ */
 export class GraphBuilder {
   /** The graph's name, for errors and in the .onnx file. */
   readonly name: string;
@@ -55,8 +71,8 @@ export class GraphBuilder {
     const value = this.current(given);
     const output = this.#value(name, value.dtype, value.shape);
     const producer = this.#nodes.findIndex((node) => node.outputs.includes(value));
-    // A value that nothing else reads is simply renamed: no copy, and a writer that can be aliased.
-    if (producer < 0 || this.#isRead(value)) {
+    // A computed value is renamed, for its readers too: no copy, and a writer that can be aliased.
+    if (producer < 0 || this.#outputs.includes(value)) {
       this.#nodes.push({
         op: "Identity",
         domain: "",
@@ -92,10 +108,6 @@ export class GraphBuilder {
   #expectFree(name: string): void {
     if (!this.#names.has(name)) return;
     throw new RangeError(`Cannot declare ${name} in graph ${this.name}: the name is taken`);
-  }
-
-  #isRead(value: Value): boolean {
-    return this.#nodes.some((node) => node.inputs.includes(value)) || this.#outputs.includes(value);
   }
 
   /**

@@ -44,6 +44,14 @@ export function product(...dims: readonly Dim[]): Dim {
 /**
  * The number a dimension stands for.
  *
+ * @example
+ * ```ts
+ * import { evaluateDim } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(evaluateDim("6*length*rows", { rows: 2, length: 5 }), 60);
+ * ```
+ *
  * @throws {ReferenceError} on a symbol without a value
  */
 export function evaluateDim(dim: Dim, symbols: Symbols): number {
@@ -57,17 +65,48 @@ export function evaluateDim(dim: Dim, symbols: Symbols): number {
   }, parts.number);
 }
 
-/** The numbers a shape stands for. */
+/**
+ * The numbers a shape stands for.
+ *
+ * @example
+ * ```ts
+ * import { evaluateShape } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(evaluateShape(["rows", "length", 16], { rows: 2, length: 5 }), [2, 5, 16]);
+ * ```
+ */
 export function evaluateShape(shape: Shape, symbols: Symbols): number[] {
   return shape.map((dim) => evaluateDim(dim, symbols));
 }
 
-/** Whether two shapes are the same for every value of their symbols. */
+/**
+ * Whether two shapes are the same for every value of their symbols.
+ *
+ * @example
+ * ```ts
+ * import { sameShape } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.ok(sameShape(["tokens", 16], ["tokens", 16]));
+ * assert.ok(!sameShape(["tokens", 16], [16, "tokens"]));
+ * ```
+ */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
 }
 
-/** NumPy's broadcasting of two shapes. */
+/**
+ * NumPy's broadcasting of two shapes.
+ *
+ * @example
+ * ```ts
+ * import { broadcast } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(broadcast(["rows", 1, "length"], [8, "length"]), ["rows", 8, "length"]);
+ * ```
+ */
 export function broadcast(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, i) => {

@@ -24,6 +24,26 @@ export interface GradientOptions {
 /**
  * Adds the backward nodes to the builder.
  *
+ * @example
+ * ```ts
+ * import { CompiledGraph, gradient, GraphBuilder, ops, Runtime, Tensor } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("square_backward");
+ * const x = b.input("x", "float32", ["n"]);
+ * const y = ops.mul(b, x, x);
+ * const dy = b.input("dy", "float32", ["n"]);
+ * b.output("dx", gradient(b, { seeds: new Map([[y, dy]]), wrt: new Map([[x, undefined]]) }).get(x)!);
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * using graph = new CompiledGraph(runtime, b.build());
+ * const tensor = (...data: number[]) =>
+ *   Tensor.from(runtime, "float32", [data.length], Float32Array.from(data));
+ * const dx = tensor(0, 0);
+ * graph.run({ x: tensor(3, 5), dy: tensor(1, 10), dx });
+ * assert.deepEqual([...dx.float32()], [6, 100]);
+ * ```
+ *
  * @returns the gradient of each wanted value
  * @throws {Error} `no gradient rule for X` where the way back passes an operation without one
  */

@@ -81,7 +81,23 @@ function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): vo
     }));
 }
 
-/** A graph as the bytes of an .onnx file. */
+/**
+ * A graph as the bytes of an .onnx file.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, ops, Runtime, Session, writeOnnx } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("double");
+ * const x = b.input("x", "float32", ["n"]);
+ * b.output("y", ops.add(b, x, x));
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * using session = new Session(runtime, writeOnnx(b.build()));
+ * assert.deepEqual([session.inputs, session.outputs], [["x"], ["y"]]);
+ * ```
+ */
 export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   integer(writer, 1, IR_VERSION);

@@ -37,9 +37,29 @@ const OPENED_BY_PROMPT = /<think>\s*$/;
  * blanks around them. For a tokenizer without these tokens the same tags as text count.
  *
  * @example
- * ```ts ignore
- * const reply = chat(generator, tokenizer, { messages: [{ role: "user", content: "Hello" }] });
- * for await (const { kind, text } of reply) if (kind === "answer") console.log(text);
+ * ```ts
+ * import {
+ *   byteTokenizerFiles, chat, createGenerator, createTokenizer, layoutParameters,
+ *   modelParameters, ParameterStore, parseConfig, Runtime, TorchGenerator,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * using runtime = new Runtime({ threads: 1 });
+ * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * new TorchGenerator(42).normal(weights.flat.float32(), 0, 0.1);
+ *
+ * const tokenizer = createTokenizer(byteTokenizerFiles());
+ * using generator = createGenerator({ runtime, config, weights });
+ * const messages = [{ role: "user", content: "Hello" }] as const;
+ * const reply = chat(generator, tokenizer, { messages, maxNewTokens: 8, seed: 42 });
+ * let answer = ""; // of random weights: gibberish
+ * for await (const { kind, text } of reply) if (kind === "answer") answer += text;
+ * assert.ok(answer.length > 0);
+ * assert.ok(reply.newTokens <= 8);
  * ```
  *
  * @throws {Error} where the model has no chat template or the template refuses the messages

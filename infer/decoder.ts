@@ -44,10 +44,26 @@ export interface DecoderOptions {
  * a layer, and no binding.
  *
  * @example
- * ```ts ignore
+ * ```ts
+ * import {
+ *   createSampler, Decoder, layoutParameters, modelParameters, ParameterStore, parseConfig,
+ *   Runtime, TorchGenerator,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * using runtime = new Runtime({ threads: 1 });
+ * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * new TorchGenerator(42).normal(weights.flat.float32(), 0, 0.1);
+ *
  * using decoder = new Decoder(runtime, config, weights);
- * let logits = await decoder.prefill(promptIds);
- * logits = await decoder.decode(argmax(logits));
+ * const greedy = createSampler({ greedy: true });
+ * const id = greedy(await decoder.prefill([1, 2, 3]));
+ * const logits = await decoder.decode(id);
+ * assert.deepEqual([logits.length, decoder.position], [261, 4]);
  * ```
  */
 export class Decoder implements Disposable {

@@ -72,6 +72,23 @@ export async function readGenerationConfig(
  * Checks a parsed generation_config.json. As in Hugging Face, generation is greedy unless
  * `do_sample` is true.
  *
+ * @example
+ * ```ts
+ * import { parseConfig, parseGenerationConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { eosTokenIds, sampling } = parseGenerationConfig(
+ *   { do_sample: true, temperature: 0.6, top_k: 20, top_p: 0.95 },
+ *   { config },
+ * );
+ * assert.deepEqual(eosTokenIds, [258]); // from config.json
+ * assert.equal(sampling.topK, 20);
+ * ```
+ *
  * @throws {RangeError} naming the file, the field and the value
  */
 export function parseGenerationConfig(

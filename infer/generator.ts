@@ -67,11 +67,27 @@ export interface GeneratorOptions extends DecoderOptions {
  * Makes a generator. It holds the cache of one sequence, and no weights of its own.
  *
  * @example
- * ```ts ignore
- * using generator = createGenerator({ runtime, config, weights: trainer.weights });
- * const reply = generator.generate(tokenizer.encode(prompt), { maxNewTokens: 64 });
- * for await (const id of reply) console.log(id);
- * console.log(reply.finishReason);
+ * ```ts
+ * import {
+ *   createGenerator, layoutParameters, modelParameters, ParameterStore, parseConfig, Runtime,
+ *   TorchGenerator,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * using runtime = new Runtime({ threads: 1 });
+ * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * new TorchGenerator(42).normal(weights.flat.float32(), 0, 0.1);
+ *
+ * using generator = createGenerator({ runtime, config, weights });
+ * const reply = generator.generate([1, 2, 3], { maxNewTokens: 4, greedy: true });
+ * const ids: number[] = [];
+ * for await (const id of reply) ids.push(id);
+ * assert.equal(ids.length, 4);
+ * assert.equal(reply.finishReason, "length");
  * ```
  *
  * @throws {RangeError} where nothing says which token ends a reply

@@ -90,6 +90,15 @@ export function createSampler(options: SamplerOptions = {}): Sampler {
 /**
  * Checks options, so that a mistake shows before the model is run.
  *
+ * @example
+ * ```ts
+ * import { assertSampling } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assertSampling({ temperature: 0.6, topP: 0.95 });
+ * assert.throws(() => assertSampling({ temperature: 0 }), RangeError);
+ * ```
+ *
  * @throws {RangeError} naming the option and its range
  */
 export function assertSampling(options: SamplingOptions): void {

@@ -70,6 +70,24 @@ const LIMIT = 2 ** 24;
 /**
  * Checks a parsed config.json.
  *
+ * @example
+ * ```ts
+ * import { parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3",
+ *   hidden_size: 1024,
+ *   intermediate_size: 3072,
+ *   num_hidden_layers: 28,
+ *   num_attention_heads: 16,
+ *   num_key_value_heads: 8,
+ *   vocab_size: 151936,
+ * });
+ * assert.deepEqual([config.headDim, config.qkNorm], [128, true]);
+ * assert.throws(() => parseConfig({ model_type: "bert" }), /model_type is "bert"/);
+ * ```
+ *
  * @param json the parsed file
  * @param path the file's path, for errors
  * @throws {RangeError} naming the file, the field and the value
@@ -117,6 +135,13 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   if (flag("mlp_bias", false)) fail("mlp_bias", "is true: only models without it are supported");
   if (flag("use_sliding_window", false)) {
     fail("use_sliding_window", "is true: only full attention is supported");
+  }
+  const layerTypes = raw.layer_types ?? [];
+  if (!Array.isArray(layerTypes) || layerTypes.some((type) => type !== "full_attention")) {
+    fail("layer_types", `is ${show(layerTypes)}: only full_attention is supported`);
+  }
+  if ((raw.partial_rotary_factor ?? 1) !== 1) {
+    fail("partial_rotary_factor", `is ${show(raw.partial_rotary_factor)}: only 1 is supported`);
   }
   if ((raw.quantization_config ?? null) !== null) {
     fail("quantization_config", "is set: ortune trains float weights; use the unquantized model");

@@ -171,6 +171,12 @@ const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])
   [{ mlp_bias: true }, "mlp_bias is true: only models without it are supported"],
   [{ mlp_bias: 1 }, "mlp_bias must be true or false, got 1"],
   [{ use_sliding_window: true }, "use_sliding_window is true: only full attention is supported"],
+  [
+    { layer_types: ["full_attention", "sliding_attention"] },
+    'layer_types is ["full_attention","sliding_attention"]: only full_attention is supported',
+  ],
+  [{ layer_types: "all" }, 'layer_types is "all": only full_attention is supported'],
+  [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor is 0.5: only 1 is supported"],
   [{ use_sliding_window: "yes" }, 'use_sliding_window must be true or false, got "yes"'],
   [
     { quantization_config: { bits: 4 } },

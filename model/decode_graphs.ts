@@ -57,6 +57,22 @@ export interface DecodeBlockOptions {
  * position `last_index` + 1 − length on. Bind `present_key` and `present_value` to the same tensors:
  * nothing else of the cache is touched or copied. With one row, `length` may be anything at any
  * position; with several, more than one token a row only at the start.
+ *
+ * @example
+ * ```ts
+ * import { decodeBlockGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const graph = decodeBlockGraph(config);
+ * assert.deepEqual(graph.inputs.find(({ name }) => name === "past_key")!.shape, [
+ *   "rows", 2, "capacity", 8,
+ * ]);
+ * assert.equal(graph.aliases.get("present_key"), "past_key");
+ * ```
  */
 export function decodeBlockGraph(
   config: ModelConfig,

@@ -46,7 +46,36 @@ export async function readConfig(directory: string): Promise<ModelConfig> {
   return parseConfig(json, path);
 }
 
-/** Opens a model folder; dispose of it when its weights have been read. */
+/**
+ * Opens a model folder; dispose of it when its weights have been read.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   layoutParameters, modelParameters, openModel, ParameterStore, parseConfig, Runtime,
+ *   TorchGenerator, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = {
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ *
+ * await using model = await openModel(folder);
+ * assert.equal(model.config.hiddenSize, 16);
+ * assert.deepEqual(model.weights.info("model.norm.weight"), { dtype: "float32", shape: [16] });
+ * await rm(folder, { recursive: true });
+ * ```
+ */
 export async function openModel(directory: string): Promise<Model> {
   const config = await readConfig(directory);
   const weights = await openSafetensorsFolder(directory);

@@ -67,7 +67,27 @@ export function headName(config: ModelConfig): string {
   return config.tiedEmbeddings ? EMBEDDING : LM_HEAD;
 }
 
-/** All weights of a model. */
+/**
+ * All weights of a model.
+ *
+ * @example
+ * ```ts
+ * import { modelParameters, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const parameters = modelParameters(config);
+ * assert.deepEqual(parameters[0], {
+ *   name: "model.embed_tokens.weight",
+ *   shape: [261, 16],
+ *   decays: true,
+ * });
+ * assert.equal(parameters.at(-1)!.name, "lm_head.weight");
+ * ```
+ */
 export function modelParameters(config: ModelConfig): ParameterSpec[] {
   const { hiddenSize, vocabSize, layers } = config;
   const block = blockParameters(config);

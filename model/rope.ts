@@ -36,7 +36,24 @@ export function inverseFrequencies(config: ModelConfig): Float32Array<ArrayBuffe
   });
 }
 
-/** Cosines and sines of the first `positions` positions. */
+/**
+ * Cosines and sines of the first `positions` positions.
+ *
+ * @example
+ * ```ts
+ * import { parseConfig, ropeTables } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { cos, sin } = ropeTables(config, 2);
+ * assert.deepEqual([cos.length, sin.length], [2 * 4, 2 * 4]);
+ * assert.deepEqual([cos[0], sin[0]], [1, 0]); // position 0 is not turned
+ * assert.equal(cos[4], Math.fround(Math.cos(1))); // position 1, frequency 1
+ * ```
+ */
 export function ropeTables(config: ModelConfig, positions: number): RopeTables {
   const frequencies = inverseFrequencies(config);
   const half = frequencies.length;

@@ -100,7 +100,23 @@ export interface GradientGraphOptions {
   readonly accumulate?: boolean;
 }
 
-/** The block's input x and dy → dx and the gradients of its weights. */
+/**
+ * The block's input x and dy → dx and the gradients of its weights.
+ *
+ * @example
+ * ```ts
+ * import { blockBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const graph = blockBackwardGraph(config);
+ * assert.deepEqual(graph.outputs[0].shape, ["length*rows", 16]); // dx
+ * assert.equal(graph.aliases.get("grad.mlp.up_proj.weight"), "accumulated.mlp.up_proj.weight");
+ * ```
+ */
 export function blockBackwardGraph(
   config: ModelConfig,
   { accumulate = true, keep = false }: GradientGraphOptions & KeepOptions = {},

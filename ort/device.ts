@@ -30,7 +30,17 @@ export function parseDevice(text: string): Device {
   throw new RangeError(`Cannot use device "${text}": expected cpu, cuda or cuda:N`);
 }
 
-/** The device as it is written on a command line. */
+/**
+ * The device as it is written on a command line.
+ *
+ * @example
+ * ```ts
+ * import { deviceName } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(deviceName({ kind: "cuda", index: 0 }), "cuda:0");
+ * ```
+ */
 export function deviceName(device: Device): string {
   return device.kind === "cpu" ? "cpu" : `cuda:${device.index}`;
 }

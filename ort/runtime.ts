@@ -7,7 +7,8 @@ import { cString, openApi, type OrtApi, type OutParameter } from "./api.ts";
 import { findLibrary } from "./library.ts";
 
 // OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.
-const LOG_ERRORS = 3;
+// Only what ends the process is logged: errors are thrown, and need not be printed too.
+const LOG_FATAL = 4;
 const ARENA_ALLOCATOR = 1;
 const MEMORY_DEFAULT = 0;
 const EXTEND_SAME_AS_REQUESTED = 1n;
@@ -27,6 +28,15 @@ export interface RuntimeOptions {
  * Denormal numbers are flushed to zero in the pool's threads and in the thread that made the first
  * session (facts measured: one denormal input slows a Gemm more than a hundredfold). The flag lives
  * in a thread's floating-point control register, so use one runtime from one thread.
+ *
+ * @example
+ * ```ts
+ * import { Runtime } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * assert.match(runtime.api.version, /^1\.\d+/);
+ * ```
  */
 export class Runtime implements Disposable {
   /** The C API of the opened library. */
@@ -46,7 +56,7 @@ export class Runtime implements Disposable {
   /**
    * Opens the library.
    *
-   * Needs `--allow-ffi`, and `--allow-read` for npm's package where it lies in a node_modules folder.
+   * Needs `--allow-ffi` without a path.
    *
    * @throws {RangeError} where `threads` is not a whole number from 1
    * @throws {Error} where the library or a permission is missing, or the library is too old
@@ -64,7 +74,7 @@ export class Runtime implements Disposable {
     this.env = api.create(
       "CreateEnvWithGlobalThreadPools",
       "open ONNX Runtime",
-      LOG_ERRORS,
+      LOG_FATAL,
       cString("ortune"),
       threading,
     );

@@ -16,7 +16,30 @@ export interface SessionOptions {
   readonly device?: Device;
 }
 
-/** A graph that ONNX Runtime has compiled. */
+/**
+ * A graph that ONNX Runtime has compiled.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, ops, Runtime, Session, Tensor, writeOnnx } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("square");
+ * const x = b.input("x", "float32", [2]);
+ * b.output("y", ops.mul(b, x, x));
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * using session = new Session(runtime, writeOnnx(b.build()), { name: "square" });
+ * using input = Tensor.from(runtime, "float32", [2], Float32Array.of(3, 4));
+ * using output = Tensor.allocate(runtime, "float32", [2]);
+ * using binding = session.bind({ inputs: { x: input }, outputs: { y: output } });
+ * binding.run();
+ * assert.deepEqual([...output.float32()], [9, 16]);
+ * input.float32()[0] = 5; // bound memory: the next run reads it
+ * binding.run();
+ * assert.deepEqual([...output.float32()], [25, 16]);
+ * ```
+ */
 export class Session implements Disposable {
   /** For errors. */
   readonly name: string;

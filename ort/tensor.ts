@@ -22,7 +22,21 @@ const ELEMENT_TYPES: Readonly<Record<DType, number>> = {
   bfloat16: 16,
 };
 
-/** A tensor in a device's memory. Views made by {@linkcode Tensor.view} share it. */
+/**
+ * A tensor in a device's memory. Views made by {@linkcode Tensor.view} share it.
+ *
+ * @example
+ * ```ts
+ * import { Runtime, Tensor } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * using matrix = Tensor.from(runtime, "float32", [2, 2], Float32Array.of(1, 2, 3, 4));
+ * using row = matrix.view(8, [2]);
+ * row.float32()[0] = 30;
+ * assert.deepEqual([...matrix.float32()], [1, 2, 30, 4]);
+ * ```
+ */
 export class Tensor implements Disposable {
   /** Type of the elements. */
   readonly dtype: DType;

@@ -27,7 +27,7 @@ interface Shape {
 const SHAPES: Readonly<Record<string, Shape>> = {
   "one batch an update": { accumulationSteps: 1, epochs: 0.75 },
   "four batches an update": { accumulationSteps: 4, epochs: 3 },
-  "one packed row an update": { accumulationSteps: 1, packing: { maxLength: 384 }, epochs: 1.5 },
+  "one packed row an update": { accumulationSteps: 1, packing: { maxLength: 384 }, epochs: 2 },
 };
 
 interface Data {
@@ -43,7 +43,7 @@ async function readData({ path }: TempFolder): Promise<Data> {
   const read = (name: string, limit: number) =>
     readExamples(`${path}/data/${name}.jsonl`, { tokenizer, maxLength: 512, limit });
   const [{ examples }, { examples: evalExamples }] = [
-    await read("train", 12),
+    await read("train", 8),
     await read("val", 2),
   ];
   return { model, examples, evalExamples, padId: tokenizer.padTokenId! };

@@ -18,6 +18,24 @@ const MAX_BYTES = 256 * 1024 * 1024;
  *
  * Needs `--allow-read` for the path.
  *
+ * @example
+ * ```ts
+ * import { createMetricsLog, readMetricsLog } from "@ortune/ortune";
+ * import { mkdtemp, rm } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const path = `${folder}/metrics.jsonl`;
+ * const event = { type: "skip", step: 3, loss: NaN, gradNorm: 1, consecutive: 1 } as const;
+ * {
+ *   await using log = createMetricsLog(path);
+ *   await log.event(event);
+ * }
+ * assert.deepEqual(await readMetricsLog(path), [event]);
+ * await rm(folder, { recursive: true });
+ * ```
+ *
  * @throws {SyntaxError} if another line is not one that a metrics log writes.
  * @throws {RangeError} if the file is over 256 MiB.
  */

@@ -32,7 +32,29 @@ interface Moments {
   readonly exp_avg_sq: ParameterStore;
 }
 
-/** The optimizer's state and its compiled update. */
+/**
+ * The optimizer's state and its compiled update.
+ *
+ * @example
+ * ```ts
+ * import { AdamW, layoutParameters, ParameterStore, Runtime } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * const layout = layoutParameters([{ name: "weight", shape: [2], decays: true }]);
+ * using parameters = new ParameterStore(runtime, layout);
+ * using gradients = new ParameterStore(runtime, layout);
+ * parameters.flat.float32().fill(0);
+ * gradients.flat.float32().fill(0);
+ * gradients.tensor("weight").float32().set([3, -4]);
+ *
+ * using optimizer = new AdamW(runtime, parameters, gradients);
+ * assert.equal(await optimizer.gradientNorm(), 5);
+ * await optimizer.update({ learningRate: 0.5, clip: 1 / 5, step: 1 });
+ * const [first, second] = parameters.tensor("weight").float32();
+ * assert.ok(Math.abs(first + 0.5) < 1e-6 && Math.abs(second - 0.5) < 1e-6);
+ * ```
+ */
 export class AdamW implements Disposable {
   /** The constants, defaults filled in. */
   readonly options: Required<AdamWOptions>;

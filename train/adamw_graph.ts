@@ -39,6 +39,22 @@ export interface AdamWOptions {
  * `m ← β1·m + (1−β1)·c·g`, `v ← β2·v + (1−β2)·(c·g)²`, `p ← decay·p − a·m/(√v + e)` with
  * c the clip factor, a = lr·√(1−β2ᵗ)/(1−β1ᵗ), e = ε·√(1−β2ᵗ), decay = 1 − lr·weightDecay.
  *
+ * @example
+ * ```ts
+ * import { adamWGraph, CompiledGraph, Runtime, Tensor } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * using graph = new CompiledGraph(runtime, adamWGraph({ beta1: 0.9, beta2: 0.999 }, false));
+ * const scalar = (value: number) => Tensor.from(runtime, "float32", [], Float32Array.of(value));
+ * const vector = (value: number) => Tensor.from(runtime, "float32", [1], Float32Array.of(value));
+ * const [p, g, m, v] = [vector(1), vector(4), vector(0), vector(0)];
+ * // The first update at learning rate 0.1: a step of 0.1 against the gradient, whatever its size.
+ * const stepSize = 0.1 * Math.sqrt(1 - 0.999) / (1 - 0.9);
+ * graph.run({ p, g, m, v, clip: scalar(1), step_size: scalar(stepSize), epsilon: scalar(0) });
+ * assert.ok(Math.abs(p.float32()[0] - 0.9) < 1e-6);
+ * ```
+ *
  * @param decays whether p is multiplied by `decay`
  */
 export function adamWGraph(

@@ -55,6 +55,23 @@ export async function sweepStaging(output: string): Promise<void> {
 /**
  * Writes `checkpoint-<step>`; what stood there is replaced.
  *
+ * @example
+ * ```ts
+ * import { listCheckpoints, verifyCheckpoint, writeCheckpoint } from "@ortune/ortune";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import assert from "node:assert/strict";
+ *
+ * const output = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const { directory } = await writeCheckpoint(output, 8, async (staging) => {
+ *   await writeFile(`${staging}/weights.txt`, "1 2 3");
+ *   return [];
+ * });
+ * await verifyCheckpoint(directory);
+ * assert.deepEqual(await listCheckpoints(output), [{ step: 8, directory }]);
+ * await rm(output, { recursive: true });
+ * ```
+ *
  * @param write fills an empty folder, and answers the files it already synced and hashed
  * @returns the folder and its size
  */

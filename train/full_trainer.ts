@@ -43,7 +43,40 @@ export interface FullTrainerOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Loads a model folder and makes it trainable. */
+/**
+ * Loads a model folder and makes it trainable.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   collate, createFullTrainer, joinExample, layoutParameters, modelParameters,
+ *   ParameterStore, parseConfig, Runtime, TorchGenerator, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = {
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ *
+ * await using trainer = await createFullTrainer(folder, { runtime });
+ * const [prompt, reply] = [Int32Array.of(257, 72, 258), Int32Array.of(79, 75, 258)];
+ * const example = joinExample(prompt, reply, { maxLength: 8, terminated: true });
+ * const batch = collate([example], { padId: 256 });
+ * const before = await trainer.trainStep([batch], { learningRate: 0.01 });
+ * const after = await trainer.trainStep([batch], { learningRate: 0.01 });
+ * assert.ok(after.loss < before.loss);
+ * await rm(folder, { recursive: true });
+ * ```
+ */
 export async function createFullTrainer(
   directory: string,
   options: FullTrainerOptions,
@@ -110,19 +143,17 @@ class FullTrainer implements Trainer {
   ): Promise<TrainStepResult> {
     const supervised = batches.reduce((sum, batch) => sum + batch.supervised, 0);
     let total = 0;
-    let first = true;
     for (const [i, batch] of batches.entries()) {
       const { losses } = await this.#engine.forwardBackward(batch, {
         scale: 1 / supervised,
-        first,
+        first: i === 0,
         signal,
       });
-      if (losses.length > 0) first = false;
       for (const loss of losses) total += loss;
       onBatch?.(i + 1);
     }
     const loss = total / supervised;
-    const gradNorm = first ? NaN : await this.#optimizer.gradientNorm();
+    const gradNorm = await this.#optimizer.gradientNorm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       return { loss, gradNorm, skipped: true };
     }

@@ -61,9 +61,15 @@ export interface TrainOptions {
   readonly seed?: number;
   /** Updates between two logs. @default 10 */
   readonly loggingSteps?: number;
-  /** Updates between two evaluations; one more follows the last update. 0 for the last one only. @default 0 */
+  /**
+   * Updates between two evaluations; one more follows the last update. 0 for the last one only.
+   * @default 0
+   */
   readonly evalSteps?: number;
-  /** Updates between two checkpoints; one more follows the last update. 0 for the last one only. @default 0 */
+  /**
+   * Updates between two checkpoints; one more follows the last update. 0 for the last one only.
+   * @default 0
+   */
   readonly saveSteps?: number;
   /** Where checkpoints go; @default nowhere */
   readonly output?: CheckpointOptions;
@@ -87,6 +93,39 @@ export interface CheckpointOptions {
 
 /**
  * Trains, telling what happens.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   createFullTrainer, joinExample, layoutParameters, linearSchedule, modelParameters,
+ *   ParameterStore, parseConfig, Runtime, TorchGenerator, train, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = {
+ *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
+ *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ *
+ * await using trainer = await createFullTrainer(folder, { runtime });
+ * const [prompt, reply] = [Int32Array.of(257, 72, 258), Int32Array.of(79, 75, 258)];
+ * const example = joinExample(prompt, reply, { maxLength: 8, terminated: true });
+ * const schedule = (totalSteps: number) => linearSchedule({ peak: 0.01, totalSteps });
+ * const output = { directory: `${folder}/output`, facts: {} };
+ * const options = { examples: [example], padId: 256, epochs: 2, schedule, output };
+ * const told: string[] = [];
+ * for await (const { type } of train(trainer, options)) told.push(type);
+ * assert.deepEqual(told.filter((type) => type !== "micro-step"), "start step step save end".split(" "));
+ * await rm(folder, { recursive: true });
+ * ```
  *
  * @throws {Error} after three updates in a row whose loss or gradient was not finite, and where a
  *   checkpoint does not belong to this run

@@ -12,6 +12,21 @@ export interface OutputLock extends Disposable {
 /**
  * Makes the folder and locks it.
  *
+ * @example
+ * ```ts
+ * import { lockOutput } from "@ortune/ortune";
+ * import { mkdtemp, rm } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * {
+ *   using _lock = await lockOutput(folder);
+ *   await assert.rejects(lockOutput(folder), /another trainer/);
+ * }
+ * await rm(folder, { recursive: true });
+ * ```
+ *
  * @throws {Error} where another trainer holds it, or it is not a folder that can be written
  */
 export async function lockOutput(directory: string): Promise<OutputLock> {

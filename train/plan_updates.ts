@@ -12,7 +12,19 @@ export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shu
   readonly maxSteps: number;
 }
 
-/** The updates of a whole run; the last window of an epoch may be short, and counts. */
+/**
+ * The updates of a whole run; the last window of an epoch may be short, and counts.
+ *
+ * @example
+ * ```ts
+ * import { countUpdates } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const options = { batchSize: 2, accumulationSteps: 2, epochs: 3, maxSteps: 0, seed: 42 };
+ * // 10 examples are 5 batches, and those are 2 whole windows and a short one.
+ * assert.equal(countUpdates(new Int32Array(10).fill(100), options), 9);
+ * ```
+ */
 export function countUpdates(lengths: ArrayLike<number>, options: UpdatePlanOptions): number {
   const { accumulationSteps, epochs, maxSteps } = options;
   if (maxSteps > 0) return maxSteps;

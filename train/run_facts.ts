@@ -9,6 +9,15 @@ export type RunFacts = Readonly<Record<string, string | number | boolean | null>
 /**
  * Checks a checkpoint's facts against this run's.
  *
+ * @example
+ * ```ts
+ * import { assertSameRun } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assertSameRun({ seed: 42 }, { seed: 42 }, "output/checkpoint-8");
+ * assert.throws(() => assertSameRun({ seed: 42 }, { seed: 7 }, "output/checkpoint-8"), /seed: 42/);
+ * ```
+ *
  * @throws {Error} naming every fact that differs, with both values
  */
 export function assertSameRun(saved: RunFacts, current: RunFacts, directory: string): void {

@@ -43,12 +43,34 @@ export const linearSchedule: (options: ScheduleOptions) => Schedule = schedule(
   (progress) => 1 - progress,
 );
 
-/** Falls along half a cosine to 0. */
+/**
+ * Falls along half a cosine to 0.
+ *
+ * @example
+ * ```ts
+ * import { cosineSchedule } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const rate = cosineSchedule({ peak: 1e-4, totalSteps: 12, warmupSteps: 2 });
+ * assert.deepEqual([rate(0), rate(1), rate(2), rate(12)], [0, 5e-5, 1e-4, 0]);
+ * ```
+ */
 export const cosineSchedule: (options: ScheduleOptions) => Schedule = schedule(
   (progress) => 0.5 * (1 + Math.cos(Math.PI * progress)),
 );
 
-/** Stays at its peak. */
+/**
+ * Stays at its peak.
+ *
+ * @example
+ * ```ts
+ * import { constantSchedule } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const rate = constantSchedule({ peak: 1e-4, totalSteps: 12, warmupSteps: 2 });
+ * assert.deepEqual([rate(1), rate(2), rate(11)], [5e-5, 1e-4, 1e-4]);
+ * ```
+ */
 export const constantSchedule: (options: ScheduleOptions) => Schedule = schedule(() => 1);
 
 /** Schedules by the names of TrainingArguments' lr_scheduler_type. */

@@ -1,0 +1,288 @@
+/** Checkpoints are whole or not there, whatever happens while they are written. */
+
+import assert from "node:assert/strict";
+import { THREADS } from "./support/quickstart_folder.ts";
+import {
+  listCheckpoints,
+  removeCheckpoint,
+  rotateCheckpoints,
+  sweepStaging,
+  verifyCheckpoint,
+  writeCheckpoint,
+} from "../train/checkpoint.ts";
+import { openSafetensors } from "../tensor/safetensors_file.ts";
+import { folderHashes } from "./support/folder_hashes.ts";
+import { denoArgs, startDeno } from "./support/process.ts";
+import { quickstartFolder } from "./support/quickstart_folder.ts";
+import { draws } from "./support/random.ts";
+import { repositoryPath, runDeno } from "./support/run_script.ts";
+import { tempFolder } from "./support/temp_folder.ts";
+import { trainCommand, trainFlags } from "./support/train_command.ts";
+
+async function save(output: string, step: number, text = `${step}`): Promise<void> {
+  await writeCheckpoint(output, step, async (staging) => {
+    await Deno.writeTextFile(`${staging}/a.txt`, text);
+    return [];
+  });
+}
+
+async function names(directory: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(directory), ({ name }) => name)).sort();
+}
+
+Deno.test("writeCheckpoint() that fails leaves earlier checkpoints and nothing else", async () => {
+  await using folder = await tempFolder();
+  const output = folder.path;
+  await save(output, 1);
+  const before = await folderHashes(output);
+  for (const step of [1, 2]) {
+    await assert.rejects(
+      writeCheckpoint(output, step, async (staging) => {
+        await Deno.writeTextFile(`${staging}/a.txt`, "half");
+        throw new Error("Cannot write a.txt: the disk is gone");
+      }),
+      {
+        message: `Cannot save checkpoint ${output}/checkpoint-${step}: Cannot write a.txt: the ` +
+          "disk is gone; earlier checkpoints are untouched. Free space or give another " +
+          "--output-dir, and resume",
+      },
+    );
+    assert.deepEqual(await folderHashes(output), before);
+    assert.deepEqual(await names(output), ["checkpoint-1"]);
+  }
+});
+
+Deno.test("writeCheckpoint() replaces a checkpoint of the same step", async () => {
+  await using folder = await tempFolder();
+  await save(folder.path, 3, "old");
+  await save(folder.path, 3, "new");
+  assert.deepEqual(await names(folder.path), ["checkpoint-3"]);
+  assert.equal(await Deno.readTextFile(`${folder.path}/checkpoint-3/a.txt`), "new");
+  await verifyCheckpoint(`${folder.path}/checkpoint-3`);
+});
+
+Deno.test("sweepStaging() puts back a checkpoint that was about to be replaced", async () => {
+  await using folder = await tempFolder();
+  const output = folder.path;
+  await save(output, 1);
+  await save(output, 2);
+  // Killed between the two renames of a replacement, and while deleting an old one.
+  await Deno.rename(`${output}/checkpoint-2`, `${output}/.staging-replaced-2`);
+  await Deno.mkdir(`${output}/.staging-checkpoint-2`);
+  await Deno.rename(`${output}/checkpoint-1`, `${output}/.staging-doomed-1`);
+  await sweepStaging(output);
+  assert.deepEqual(await names(output), ["checkpoint-2"]);
+  await verifyCheckpoint(`${output}/checkpoint-2`);
+  // Where the new one is in place, the old one goes.
+  await Deno.mkdir(`${output}/.staging-replaced-2`);
+  await sweepStaging(output);
+  assert.deepEqual(await names(output), ["checkpoint-2"]);
+  await verifyCheckpoint(`${output}/checkpoint-2`);
+});
+
+Deno.test("listCheckpoints() sorts by number and takes checkpoint folders only", async () => {
+  await using folder = await tempFolder();
+  for (const name of ["checkpoint-9", "checkpoint-10", "checkpoint-x", ".staging-checkpoint-11"]) {
+    await Deno.mkdir(`${folder.path}/${name}`);
+  }
+  await folder.write("checkpoint-12", "a file");
+  assert.deepEqual((await listCheckpoints(folder.path)).map(({ step }) => step), [9, 10]);
+  assert.deepEqual(await listCheckpoints(`${folder.path}/none`), []);
+});
+
+for (const limit of [1, 2]) {
+  Deno.test(`rotateCheckpoints() keeps the newest ${limit}, and all while the newest is bad`, async () => {
+    await using folder = await tempFolder();
+    const output = folder.path;
+    for (const step of [2, 4, 10]) await save(output, step);
+    await Deno.writeTextFile(`${output}/checkpoint-10/a.txt`, "11");
+    await assert.rejects(rotateCheckpoints(output, limit), {
+      message: `Cannot use checkpoint ${output}/checkpoint-10: a.txt has another sha256; ` +
+        "resume from an earlier one",
+    });
+    assert.deepEqual(await names(output), ["checkpoint-10", "checkpoint-2", "checkpoint-4"]);
+    await Deno.writeTextFile(`${output}/checkpoint-10/a.txt`, "10");
+    await rotateCheckpoints(output, limit);
+    const kept = limit === 1 ? ["checkpoint-10"] : ["checkpoint-10", "checkpoint-4"];
+    assert.deepEqual(await names(output), kept);
+    await rotateCheckpoints(output, limit);
+    assert.deepEqual(await names(output), kept);
+  });
+}
+
+Deno.test("removeCheckpoint() takes a checkpoint away with what an earlier removal left", async () => {
+  await using folder = await tempFolder();
+  await save(folder.path, 5);
+  await Deno.mkdir(`${folder.path}/.staging-doomed-5/rest`, { recursive: true });
+  await removeCheckpoint(folder.path, { step: 5, directory: `${folder.path}/checkpoint-5` });
+  assert.deepEqual(await names(folder.path), []);
+});
+
+Deno.test("20 kills of a process that saves all the time leave whole checkpoints, and lose none", async () => {
+  await using folder = await tempFolder();
+  const output = `${folder.path}/output`;
+  const draw = draws(3);
+  let seen = 0;
+  for (let kill = 0; kill < 20; kill++) {
+    await using child = startDeno(repositoryPath("tests/support/save_forever.ts"), {
+      args: [output],
+    });
+    await child.waitFor(/saved/);
+    await new Promise((resolve) => setTimeout(resolve, draw(0, 60)));
+    child.kill("SIGKILL");
+    const { text } = await child.ended();
+    const checkpoints = await listCheckpoints(output);
+    for (const { directory } of checkpoints) await verifyCheckpoint(directory);
+    const saved = Number(text.matchAll(/saved (\d+)\./g).toArray().at(-1)![1]);
+    // Between the two renames of a replacement it stands aside, for the next start to put back.
+    const aside = (await names(output)).includes(`.staging-replaced-${saved}`);
+    assert.ok(aside || checkpoints.at(-1)!.step >= saved, `${saved} is lost`);
+    assert.ok(checkpoints.length >= 1);
+    assert.ok(saved > seen);
+    seen = saved;
+  }
+  await sweepStaging(output);
+  assert.ok((await names(output)).every((name) => name === ".lock" || /^checkpoint/.test(name)));
+});
+
+/** Whether this user may mount, in a namespace that goes with its process. */
+const mounts = Deno.build.os === "linux" &&
+  await new Deno.Command("unshare", {
+    args: ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+    stdout: "null",
+    stderr: "null",
+  }).output().then(({ success }) => success, () => false);
+
+Deno.test({
+  name: "a full disk leaves earlier checkpoints whole, and the message names the file",
+  ignore: !mounts,
+  fn: async () => {
+    await using folder = await tempFolder();
+    // From where the first file does not fit to where a later one or the manifest does not.
+    const sizes = [50, 400, 800, 1100, 1440, 1448, 2000, 2112];
+    const disks = sizes.map((kilobytes) => `${folder.path}/${kilobytes}`);
+    const mount = sizes.map((size) =>
+      `mkdir ${folder.path}/${size}; mount -t tmpfs -o size=${size}k tmpfs ${folder.path}/${size};`
+    ).join(" ");
+    const script = repositoryPath("tests/support/fill_disk.ts");
+    const command = [Deno.execPath(), ...denoArgs(script, { args: disks })].join(" ");
+    const { stdout, stderr, success } = await new Deno.Command("unshare", {
+      args: ["--mount", "sh", "-c", `${mount} exec ${command}`],
+    }).output();
+    const decoder = new TextDecoder();
+    assert.ok(success, decoder.decode(stderr));
+    const lines = decoder.decode(stdout).trim().split("\n");
+    assert.equal(lines.length, sizes.length);
+    for (const line of lines) {
+      const { output, message, names } = JSON.parse(line);
+      const saved = Math.floor(Number(/\d+$/.exec(output)![0]) / 704);
+      const expected = Array.from({ length: saved }, (_, i) => `checkpoint-${i + 1}`);
+      assert.deepEqual(names, expected, line);
+      assert.ok(message.startsWith(`Cannot save checkpoint ${output}/checkpoint-${saved + 1}: `));
+      assert.match(message, /No space left on device|the disk is full/, line);
+      assert.match(message, /Free space or give another --output-dir, and resume$/);
+    }
+  },
+});
+
+Deno.test("a checkpoint holds what parity asks for, and generation can start from it", async () => {
+  await using folder = await quickstartFolder();
+  const output = `${folder.path}/output`;
+  const result = await trainCommand([
+    ...trainFlags(folder.path),
+    ...["--validation-file", `${folder.path}/data/val.jsonl`, "--logging-steps", "1"],
+  ]);
+  assert.deepEqual(result, { code: 0, stderr: "" });
+  assert.deepEqual(await names(output), [".lock", "checkpoint-2", "metrics.jsonl"]);
+  const checkpoint = `${output}/checkpoint-2`;
+  assert.deepEqual(await names(checkpoint), [
+    "config.json",
+    "generation_config.json",
+    "manifest.json",
+    "model.safetensors",
+    "optimizer.safetensors",
+    "rng_state.json",
+    "scheduler.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "trainer_state.json",
+    "training_args.json",
+  ]);
+  const read = async (name: string): Promise<Record<string, unknown>> =>
+    JSON.parse(await Deno.readTextFile(`${checkpoint}/${name}`));
+  assert.equal((await read("config.json")).torch_dtype, "float32");
+
+  const state = await read("trainer_state.json");
+  assert.deepEqual(Object.keys(state), [
+    "best_global_step",
+    "best_metric",
+    "best_model_checkpoint",
+    "epoch",
+    "eval_steps",
+    "global_step",
+    "is_hyper_param_search",
+    "is_local_process_zero",
+    "is_world_process_zero",
+    "log_history",
+    "logging_steps",
+    "max_steps",
+    "num_input_tokens_seen",
+    "num_train_epochs",
+    "save_steps",
+    "stateful_callbacks",
+    "total_flos",
+    "train_batch_size",
+    "trial_name",
+    "trial_params",
+  ]);
+  assert.deepEqual((state.log_history as object[]).map((row) => Object.keys(row)), [
+    ["epoch", "grad_norm", "learning_rate", "loss", "step"],
+    ["epoch", "grad_norm", "learning_rate", "loss", "step"],
+    ["epoch", "eval_loss", "eval_token_loss", "step"],
+  ]);
+
+  await using weights = await openSafetensors(`${checkpoint}/model.safetensors`);
+  await using optimizer = await openSafetensors(`${checkpoint}/optimizer.safetensors`);
+  assert.equal(weights.metadata.get("format"), "pt");
+  assert.ok(!weights.has("lm_head.weight"));
+  assert.deepEqual(
+    optimizer.names().toSorted(),
+    weights.names().flatMap((name) => [`${name}.exp_avg`, `${name}.exp_avg_sq`]).toSorted(),
+  );
+  for (const name of weights.names()) {
+    assert.deepEqual(optimizer.info(`${name}.exp_avg`), weights.info(name));
+  }
+
+  // The weights of a checkpoint are a model folder to start from.
+  const next = await trainCommand([
+    ...trainFlags(folder.path),
+    ...["--model", checkpoint, "--output-dir", `${folder.path}/next`],
+  ]);
+  assert.deepEqual(next, { code: 0, stderr: "" });
+});
+
+Deno.test("a second trainer on an output folder is refused until the first is gone", async () => {
+  await using folder = await quickstartFolder();
+  const output = `${folder.path}/output`;
+  const script = await folder.write(
+    "hold.ts",
+    `import { lockOutput } from "${repositoryPath("train/output_lock.ts")}";
+    const lock = await lockOutput(${JSON.stringify(output)});
+    console.log("locked", lock.directory);
+    setInterval(() => {}, 1000);`,
+  );
+  await using holder = startDeno(script);
+  await holder.waitFor(/locked/);
+  const flags = [...trainFlags(folder.path), "--threads", `${THREADS}`];
+  const second = await runDeno(denoArgs(repositoryPath("cli/train.ts"), { args: flags }));
+  assert.deepEqual(second, {
+    code: 1,
+    stdout: "",
+    stderr: `error: Cannot train into ${output}: another trainer is writing there; ` +
+      "wait for it or give another --output-dir",
+  });
+  assert.deepEqual(await names(output), [".lock"]);
+  holder.kill("SIGKILL");
+  await holder.ended();
+  assert.deepEqual(await trainCommand(flags), { code: 0, stderr: "" });
+});

@@ -1,0 +1,83 @@
+/** Processes of their own: a script or a command that runs beside the test, to be killed. */
+
+import { repositoryPath } from "./run_script.ts";
+
+/** A process that runs. */
+export interface RunningProcess extends AsyncDisposable {
+  /** Resolves once standard output and error together match; rejects where the process ends first. */
+  waitFor(pattern: RegExp): Promise<void>;
+  kill(signal: Deno.Signal): void;
+  /** What it came to. */
+  ended(): Promise<{ readonly code: number; readonly text: string }>;
+}
+
+/** How to start a process. */
+export interface StartOptions {
+  /** @default all */
+  readonly permissions?: readonly string[];
+  readonly args?: readonly string[];
+  readonly cwd?: string;
+}
+
+/** Deno's arguments for a module of the repository, which runs with this repository's imports. */
+export function denoArgs(
+  module: string,
+  { permissions = ["--allow-all"], args = [] }: StartOptions = {},
+): string[] {
+  const config = repositoryPath("deno.json");
+  return [
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--no-check",
+    "--cached-only",
+    `--config=${config}`,
+    ...permissions,
+    module,
+    ...args,
+  ];
+}
+
+/** Starts a module; dispose of it to kill it. */
+export function startDeno(module: string, options: StartOptions = {}): RunningProcess {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: denoArgs(module, options),
+    cwd: options.cwd,
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+    stdin: "null",
+  }).spawn();
+  let text = "";
+  let over = false;
+  let wake = (): void => {};
+  const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
+    for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      wake();
+    }
+  };
+  const done = Promise.all([read(child.stdout), read(child.stderr), child.status]).then(
+    ([, , { code }]) => {
+      over = true;
+      wake();
+      return { code, text };
+    },
+  );
+  return {
+    async waitFor(pattern: RegExp): Promise<void> {
+      while (!pattern.test(text)) {
+        if (over) throw new Error(`The process ended before it printed ${pattern}:\n${text}`);
+        await new Promise<void>((resolve) => wake = resolve);
+      }
+    },
+    kill: (signal: Deno.Signal): void => {
+      if (!over) child.kill(signal);
+    },
+    ended: (): Promise<{ code: number; text: string }> => done,
+    async [Symbol.asyncDispose](): Promise<void> {
+      if (!over) child.kill("SIGKILL");
+      await done;
+    },
+  };
+}

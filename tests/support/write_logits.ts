@@ -1,0 +1,47 @@
+/**
+ * Writes a checkpoint's logits for `tests/fixtures/parity/check_checkpoint.py`, which compares them
+ * with those of transformers. In: a checkpoint folder and a safetensors path. Out: input_ids
+ * [1, length] and logits [1, length, vocab] of a chat prompt.
+ *
+ *     deno run -A tests/support/write_logits.ts output/quickstart/checkpoint-258 /tmp/logits.safetensors
+ */
+
+import { loadTokenizer } from "../../data/tokenizer.ts";
+import { loadModel } from "../../engine/load_model.ts";
+import { TrainingEngine } from "../../engine/training_engine.ts";
+import { Runtime } from "../../ort/runtime.ts";
+import { writeSafetensors } from "../../tensor/safetensors_writer.ts";
+import { tensorSourceFromMap } from "../../tensor/tensor_source.ts";
+
+const [checkpoint, path] = Deno.args;
+const runtime = new Runtime();
+const tokenizer = await loadTokenizer(checkpoint);
+const { config, weights } = await loadModel(runtime, checkpoint);
+using engine = new TrainingEngine(runtime, config, weights);
+const ids = tokenizer.encode(
+  tokenizer.render([{ role: "user", content: "医生，我发烧了怎么办？ What helps?" }], {
+    addGenerationPrompt: true,
+  }),
+);
+const length = ids.length;
+const inputIds = BigInt64Array.from(ids, BigInt);
+const logits = await engine.logits({
+  rows: 1,
+  length,
+  inputIds,
+  positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
+  segmentIds: new Int32Array(length).fill(1),
+}, Int32Array.from(ids.keys()));
+await writeSafetensors(
+  path,
+  tensorSourceFromMap(
+    new Map([
+      ["input_ids", { dtype: "int64", shape: [1, length], data: new Uint8Array(inputIds.buffer) }],
+      ["logits", {
+        dtype: "float32",
+        shape: [1, length, config.vocabSize],
+        data: new Uint8Array(logits.slice().buffer),
+      }],
+    ]),
+  ),
+);
