@@ -1,9 +1,40 @@
 /**
- * Fine-tunes language models on stock ONNX Runtime, from TypeScript.
+ * Fine-tunes Qwen3, Qwen2/2.5 and Llama on stock ONNX Runtime, from TypeScript.
+ *
+ * In: a model folder in Hugging Face's layout and a JSON Lines file of chats. Out: a model that
+ * answers, and checkpoints in the same layout. `using` and `await using` free native memory.
+ *
+ * ```ts
+ * import {
+ *   chat, createFullTrainer, createGenerator, linearSchedule, loadTokenizer, readExamples,
+ *   Runtime, train,
+ * } from "@ortune/ortune";
+ *
+ * async function fineTune(folder: string, data: string, question: string): Promise<void> {
+ *   using runtime = new Runtime();
+ *   const tokenizer = await loadTokenizer(folder);
+ *   const { examples } = await readExamples(data, { tokenizer, maxLength: 2048 });
+ *   await using trainer = await createFullTrainer(folder, { runtime });
+ *   const schedule = (totalSteps: number) => linearSchedule({ peak: 1e-5, totalSteps });
+ *   const options = { examples, padId: tokenizer.padTokenId!, schedule };
+ *   for await (const event of train(trainer, options)) {
+ *     if (event.type === "log") console.log(`step ${event.step}: loss ${event.loss}`);
+ *   }
+ *   const { config, weights } = trainer;
+ *   using generator = createGenerator({ runtime, config, weights });
+ *   const messages = [{ role: "user", content: question }] as const;
+ *   for await (const { text } of chat(generator, tokenizer, { messages })) console.log(text);
+ * }
+ * ```
+ *
+ * Importing needs no permission. {@linkcode Runtime} needs `--allow-ffi` (without a path: Deno
+ * refuses function pointers otherwise); reading models and data `--allow-read` of their folders;
+ * checkpoints and logs `--allow-write` and `--allow-read` of theirs. Nothing uses the network.
  *
  * @module
  */
 
+// Element types, seeded random streams and safetensors files.
 export * from "./tensor/assert_close.ts";
 export * from "./tensor/dtype.ts";
 export * from "./tensor/half.ts";
@@ -17,6 +48,8 @@ export * from "./tensor/strict_json.ts";
 export * from "./tensor/tensor_errors.ts";
 export * from "./tensor/tensor_source.ts";
 export * from "./tensor/torch_random.ts";
+
+// Graphs: building, differentiating and writing them as ONNX.
 export * from "./graph/alias.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/dim.ts";
@@ -24,12 +57,21 @@ export * from "./graph/gradient.ts";
 export * from "./graph/gradient_rules.ts";
 export * from "./graph/ir.ts";
 export * from "./graph/onnx_writer.ts";
+/**
+ * The operations of graphs, such as `ops.linear(b, x, weight)`: the builder first, values after it,
+ * each with its shape rule.
+ */
 export * as ops from "./graph/ops.ts";
+
+// ONNX Runtime: the library, tensors on a device and sessions.
 export * from "./ort/device.ts";
 export * from "./ort/library.ts";
 export * from "./ort/runtime.ts";
 export * from "./ort/session.ts";
 export * from "./ort/tensor.ts";
+export { type ApiCall, type Argument, OrtApi } from "./ort/api.ts";
+
+// Data: JSON Lines, chats, tokenizers, examples and batches.
 export * from "./data/batches.ts";
 export * from "./data/byte_tokenizer.ts";
 export * from "./data/chat_template.ts";
@@ -45,6 +87,8 @@ export * from "./data/seed_example.ts";
 export * from "./data/streaming_decoder.ts";
 export * from "./data/thinking.ts";
 export * from "./data/tokenizer.ts";
+
+// Models: configs, parameters and the graphs of their blocks.
 export * from "./model/block.ts";
 export * from "./model/config.ts";
 export * from "./model/decode_graphs.ts";
@@ -52,6 +96,8 @@ export * from "./model/open_model.ts";
 export * from "./model/parameters.ts";
 export * from "./model/rope.ts";
 export * from "./model/training_graphs.ts";
+
+// Running a model's graphs: weights, forward and backward passes.
 export * from "./engine/batch.ts";
 export * from "./engine/compiled_graph.ts";
 export * from "./engine/load_model.ts";
@@ -60,6 +106,8 @@ export * from "./engine/pacer.ts";
 export * from "./engine/parameter_store.ts";
 export * from "./engine/scratch.ts";
 export * from "./engine/training_engine.ts";
+
+// Training: optimizer, schedules, checkpoints and the loop.
 export * from "./train/adamw.ts";
 export * from "./train/adamw_graph.ts";
 export * from "./train/checkpoint.ts";
@@ -74,6 +122,8 @@ export * from "./train/saved_config.ts";
 export * from "./train/schedule.ts";
 export * from "./train/trainer.ts";
 export * from "./train/trainer_state.ts";
+
+// Generation: decoding, sampling and chats.
 export * from "./infer/chat.ts";
 export * from "./infer/decoder.ts";
 export * from "./infer/generation_config.ts";
@@ -82,6 +132,8 @@ export * from "./infer/kv_cache.ts";
 export * from "./infer/render_terminal.ts";
 export * from "./infer/sampling.ts";
 export * from "./infer/think_splitter.ts";
+
+// Progress, metrics, charts and reports.
 export * from "./track/console_tracker.ts";
 export * from "./track/format.ts";
 export * from "./track/loss_chart.ts";
@@ -89,4 +141,3 @@ export * from "./track/metrics_log.ts";
 export * from "./track/read_metrics_log.ts";
 export * from "./track/report.ts";
 export * from "./track/tracker.ts";
-export { type ApiCall, type Argument, OrtApi } from "./ort/api.ts";

@@ -1,6 +1,7 @@
-/** Parsers of flag values. In: the text of a flag. Out: a checked number, or commander's error. */
+/** Parsers of flag values. In: the text of a flag. Out: a checked value, or commander's error. */
 
 import { InvalidArgumentError } from "commander";
+import { assertSupported, parseDevice } from "../ort/device.ts";
 
 type Parse = (text: string) => number;
 
@@ -41,3 +42,13 @@ export const probability: Parse = number(
   "a number above 0 and at most 1",
   (value) => value > 0 && value <= 1,
 );
+
+/** The name of a device that graphs can run on. */
+export function device(text: string): string {
+  try {
+    assertSupported(parseDevice(text));
+    return text;
+  } catch (cause) {
+    throw new InvalidArgumentError((cause as Error).message);
+  }
+}

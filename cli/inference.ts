@@ -8,7 +8,7 @@ import type { Message } from "../data/message.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { createGenerator, type GenerateOptions } from "../infer/generator.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
-import { count, countOrZero, positive, probability, seed } from "./flag_values.ts";
+import { count, countOrZero, device, positive, probability, seed } from "./flag_values.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { type Output, reply, standardOutput } from "./reply.ts";
 import { runCommand } from "./run_command.ts";
@@ -42,7 +42,7 @@ await runCommand<InferenceFlags>({
       .option("--top-k <n>", "0 for no limit (default: the model's)", countOrZero)
       .option("--greedy", "always the likeliest token")
       .option("--seed <n>", "makes sampling repeatable", seed)
-      .option("--device <name>", "cpu (cuda:N is not there yet)", "cpu")
+      .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
       .option("--threads <n>", "processor threads (default: all cores)", count),
   run: async ({ options, signal }) => {
     const tokenizer = await loadTokenizer(options.model);

@@ -60,7 +60,7 @@ export async function executeCommand<Options>(
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-    .allowExcessArguments(false);
+    .allowExcessArguments();
   flags(command);
   const interruption = new AbortController();
   const interrupt = () => {
@@ -73,6 +73,12 @@ export async function executeCommand<Options>(
   const { signal } = interruption;
   try {
     command.parse(args.map(kebabCase), { from: "user" });
+    const [excess] = command.args;
+    if (excess !== undefined) {
+      command.error(
+        `error: unexpected argument '${excess}': put a value of several words in quotes`,
+      );
+    }
     await run({ options: command.opts() as Options, signal });
     return signal.aborted ? EXIT_INTERRUPTED : 0;
   } catch (cause) {

@@ -5,7 +5,7 @@
 
 import { type Command, Option } from "commander";
 import { schedules } from "../train/schedule.ts";
-import { count, countOrZero, positive, positiveOrZero, seed } from "./flag_values.ts";
+import { count, countOrZero, device, positive, positiveOrZero, seed } from "./flag_values.ts";
 
 /** The system prompt of Qwen3-Medical-SFT. */
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
@@ -106,6 +106,6 @@ export function addTrainingFlags(command: Command): void {
       "--resume-from-checkpoint [dir]",
       "go on from a checkpoint; without a folder, the newest",
     )
-    .option("--device <name>", "cpu (cuda:N is not there yet)", "cpu")
+    .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
     .option("--threads <n>", "processor threads (default: all cores)", count);
 }

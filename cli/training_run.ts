@@ -6,7 +6,6 @@
 import { runFacts } from "./run_facts.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { readConfig } from "../model/open_model.ts";
-import { assertSupported, parseDevice } from "../ort/device.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Tracker } from "../track/tracker.ts";
 import { createMetricsLog } from "../track/metrics_log.ts";
@@ -24,6 +23,7 @@ import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
+import { UsageError } from "./run_command.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
 
@@ -55,8 +55,13 @@ export async function runTraining(
   args: TrainingArguments,
   { signal, say, trackers }: TrainingRunOptions,
 ): Promise<TrainingRun> {
+  if (args.resumeFromCheckpoint !== undefined && args.overwriteOutputDir) {
+    throw new UsageError(
+      "Cannot both resume and overwrite: leave out --resume-from-checkpoint or " +
+        "--overwrite-output-dir",
+    );
+  }
   await using resources = new AsyncDisposableStack();
-  assertSupported(parseDevice(args.device));
   const config = await readConfig(args.model);
   if (args.maxLength > config.maxPositions) {
     throw new RangeError(
@@ -68,7 +73,7 @@ export async function runTraining(
   if (tokenizer.vocabSize > config.vocabSize) {
     throw new RangeError(
       `Cannot train ${args.model}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ` +
-        `vocab_size ${config.vocabSize}; the two files do not belong together`,
+        `vocab_size ${config.vocabSize}; copy both files from the same model`,
     );
   }
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;

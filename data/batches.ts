@@ -70,7 +70,8 @@ export function epochOrder(n: number, options: EpochOrderOptions): Int32Array {
 /**
  * The batches of one epoch, made as they are asked for. It may be iterated more than once.
  *
- * @throws {RangeError} if `batchSize` or `skip` is no count, or packing meets an example longer than a row.
+ * @throws {RangeError} if `batchSize` or `skip` is no count, or packing meets an example longer
+ *   than a row.
  *
  * @example
  * ```ts

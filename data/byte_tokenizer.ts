@@ -2,7 +2,8 @@
  * A tokenizer whose tokens are the 256 bytes and five ChatML tokens: for tests and tiny models.
  *
  * In: nothing. Out: the same files that a model folder has, so that every path is the real one.
- * Id b < 256 is the byte b; 256 <|endoftext|>, 257 <|im_start|>, 258 <|im_end|>, 259 <think>, 260 </think>.
+ * Id b < 256 is the byte b; 256 <|endoftext|>, 257 <|im_start|>, 258 <|im_end|>, 259 <think>,
+ * 260 </think>.
  *
  * @module
  */

@@ -52,7 +52,8 @@ const parsed = new Map<string, Template>();
  *
  * const template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" +
  *   "{% if add_generation_prompt %}<assistant>{% endif %}";
- * const text = renderChat(template, [{ role: "user", content: "Hi" }], { addGenerationPrompt: true });
+ * const messages = [{ role: "user", content: "Hi" }] as const;
+ * const text = renderChat(template, messages, { addGenerationPrompt: true });
  * assert.equal(text, "<user>Hi<assistant>");
  * ```
  */
@@ -102,7 +103,10 @@ function parseTemplate(template: string): Template {
     // from inside. The block's own line break is trimmed, so this line adds no text.
     made = new Template(`{% set strftime_now = ortune_strftime_now %}\n${template}`);
   } catch (cause) {
-    throw new SyntaxError(`Cannot parse the chat template: ${messageOf(cause)}`, { cause });
+    throw new SyntaxError(
+      `Cannot parse the chat template: ${messageOf(cause)}; copy it again from the base model`,
+      { cause },
+    );
   }
   if (parsed.size >= MAX_PARSED) parsed.clear();
   parsed.set(template, made);

@@ -1,8 +1,8 @@
 /**
  * Batches, from examples: one a row and padded, or many a row and packed.
  *
- * In: examples. Out: a Batch, a grid [rows, length] stored row by row. Each example is a segment: its
- * positions start at 0, attention stays inside it, and its last token has no target.
+ * In: examples. Out: a Batch, a grid [rows, length] stored row by row. Each example is a segment:
+ * its positions start at 0, attention stays inside it, and its last token has no target.
  *
  * @module
  */
@@ -23,7 +23,10 @@ export interface Batch {
   readonly positionIds: BigInt64Array;
   /** `[rows, length]`: 0 for padding, else 1 + index of the example in this batch. */
   readonly segmentIds: Int32Array;
-  /** The id of the token that follows in the segment, `[rows, length]`; -100 where there is no label. */
+  /**
+   * The id of the token that follows in the segment, `[rows, length]`; -100 where there is no
+   * label.
+   */
   readonly targets: Int32Array;
   /** How many examples it holds. */
   readonly examples: number;
@@ -77,8 +80,8 @@ export function collate(examples: readonly Example[], options: CollateOptions): 
 }
 
 /**
- * Packs examples into rows of at most `maxLength` tokens, in order, several a row where they fit. By
- * positions and segments each example computes what it computes alone in a row.
+ * Packs examples into rows of at most `maxLength` tokens, in order, several a row where they fit.
+ * By positions and segments each example computes what it computes alone in a row.
  *
  * @throws {RangeError} if there is no example, or one is empty or longer than a row.
  *

@@ -1,13 +1,13 @@
 /**
  * Words for a value that is not what was expected, for error messages.
  *
- * In: any parsed JSON value. Out: a short phrase such as `number 4`, `array of 3` or `string "abc"`.
- * Never recurses, so that deeply nested input costs nothing.
- *
- * @module
+ * In: any parsed JSON value. Out: a short phrase such as `number 4`, `array of 3` or `string
+ * "abc"`. Never recurses, so that deeply nested input costs nothing.
  */
 
-/** Longest piece of a string that a message quotes: enough to find it, too short to leak a record. */
+/**
+ * Longest piece of a string that a message quotes: enough to find it, too short to leak a record.
+ */
 const MAX_QUOTED = 24;
 
 /** Quotes the head of a string the way JSON would, cut at 24 characters. */

@@ -1,11 +1,11 @@
 /**
  * Training examples, from the messages of a chat.
  *
- * In: messages. Out: one Example for each reply: inputIds [tokens] and labels [tokens], -100 where a
- * token is not trained on. Labels stand under their own token; the collator shifts them.
+ * In: messages. Out: one Example for each reply: inputIds [tokens] and labels [tokens], -100 where
+ * a token is not trained on. Labels stand under their own token; the collator shifts them.
  *
- * The prompt is tokenized exactly as at inference and the reply apart from it, so that training sees
- * the same tokens at the boundary as generation does.
+ * The prompt is tokenized exactly as at inference and the reply apart from it, so that training
+ * sees the same tokens at the boundary as generation does.
  *
  * @module
  */
@@ -60,8 +60,8 @@ export interface ToExamplesOptions {
  * Makes the examples of one chat.
  *
  * The prompt is everything before the reply, with the generation prompt; the reply ends with the
- * template's end-of-turn token (`<|im_end|>`), supervised, without the line break that follows it. A
- * template that ends replies with no special token gets the tokenizer's eos token.
+ * template's end-of-turn token (`<|im_end|>`), supervised, without the line break that follows it.
+ * A template that ends replies with no special token gets the tokenizer's eos token.
  *
  * @throws {Error} if the template renders the chat so that it does not begin with the prompt, or
  * leaves the thinking or the answer out.
@@ -129,7 +129,9 @@ function replyText(prompt: string, chat: string, message: Message, turn: number)
   return reply;
 }
 
-/** Cuts blank text after the end-of-turn token; adds the eos token where the template ends without. */
+/**
+ * Cuts blank text after the end-of-turn token; adds the eos token where the template ends without.
+ */
 function endReply(ids: Int32Array, tokenizer: Tokenizer): { ids: Int32Array; terminated: boolean } {
   const { eosTokenId } = tokenizer;
   const end = ids.findLastIndex((id) => id === eosTokenId || tokenizer.isSpecial(id)) + 1;

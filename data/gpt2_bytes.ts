@@ -3,8 +3,6 @@
  *
  * In: nothing. Out: a table byte → character and its inverse. GPT-2's rule: printable Latin-1 bytes
  * stand for themselves, the other 68 take U+0100 on, in byte order.
- *
- * @module
  */
 
 /** `BYTE_TO_CHAR[byte]` is the character that stands for the byte. */

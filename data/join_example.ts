@@ -3,8 +3,6 @@
  *
  * In: promptIds [prompt] and replyIds [reply]. Out: an Example of at most maxLength tokens whose
  * labels are -100 under the prompt and the ids themselves under the reply.
- *
- * @module
  */
 
 import type { Example } from "./example.ts";

@@ -28,8 +28,8 @@ const BLANK_LINE = /^[ \t\r]*$/;
 /**
  * Reads a JSON Lines file row by row.
  *
- * UTF-8 is checked line by line; a byte order mark is dropped from line 1; `\r\n` is accepted; blank
- * lines are skipped but counted in line numbers; a row must be a JSON object.
+ * UTF-8 is checked line by line; a byte order mark is dropped from line 1; `\r\n` is accepted;
+ * blank lines are skipped but counted in line numbers; a row must be a JSON object.
  *
  * Needs `--allow-read` for the path.
  *
@@ -45,7 +45,8 @@ const BLANK_LINE = /^[ \t\r]*$/;
  * import { tmpdir } from "node:os";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
- * await writeFile(`${folder}/train.jsonl`, '{"question": "1+1?", "think": "Easy.", "answer": "2"}\n');
+ * const row = '{"question": "1+1?", "think": "Easy.", "answer": "2"}';
+ * await writeFile(`${folder}/train.jsonl`, `${row}\n`);
  * const rows = await Array.fromAsync(readJsonl(`${folder}/train.jsonl`, parseRecord));
  * assert.deepEqual(rows, [{ kind: "question", question: "1+1?", think: "Easy.", answer: "2" }]);
  * await rm(folder, { recursive: true });

@@ -3,8 +3,6 @@
  *
  * In: a file, a line (1-based, blank lines counted, as an editor counts them) and a field.
  * Out: an Error whose message starts `file:line:field: `.
- *
- * @module
  */
 
 /** Where a row stands: its file as the caller named it, and its 1-based line. */

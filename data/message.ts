@@ -1,6 +1,8 @@
 /**
  * One message of a chat, in the words of Hugging Face and of the OpenAI API.
  *
+ * Types only: a role, a content and, of an assistant, the thinking before it.
+ *
  * @module
  */
 

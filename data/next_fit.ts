@@ -3,8 +3,6 @@
  *
  * In: lengths [n], the length of a row and, where the lengths are not in order, an order [n].
  * Out: where in the order each row starts, [rows].
- *
- * @module
  */
 
 /**

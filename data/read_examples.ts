@@ -69,7 +69,8 @@ export interface ReadExamplesResult {
  * import { tmpdir } from "node:os";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
- * await writeFile(`${folder}/train.jsonl`, '{"question": "1+1?", "think": "Easy.", "answer": "2"}\n');
+ * const row = '{"question": "1+1?", "think": "Easy.", "answer": "2"}';
+ * await writeFile(`${folder}/train.jsonl`, `${row}\n`);
  * const { examples, report } = await readExamples(`${folder}/train.jsonl`, {
  *   tokenizer: createTokenizer(byteTokenizerFiles()),
  *   maxLength: 256,

@@ -1,8 +1,8 @@
 /**
  * Training records, from rows of two kinds, and the chat they stand for.
  *
- * In: one JSON object, either { question, think, answer } or { messages: [{ role, content }] }; other
- * columns are ignored. Out: a TrainingRecord, and from it the messages of a chat.
+ * In: one JSON object, either { question, think, answer } or { messages: [{ role, content }] };
+ * other columns are ignored. Out: a TrainingRecord, and from it the messages of a chat.
  *
  * @module
  */
@@ -36,7 +36,10 @@ export interface ChatRecord {
 /** One row of training data. */
 export type TrainingRecord = QuestionRecord | ChatRecord;
 
-/** Most messages of one chat: the template is rendered once a turn, so the work grows with the square. */
+/**
+ * Most messages of one chat: the template is rendered once a turn, so the work grows with the
+ * square.
+ */
 const MAX_MESSAGES = 1024;
 
 /**
@@ -86,8 +89,8 @@ export interface ToMessagesOptions {
 }
 
 /**
- * The chat that a record stands for. Thinking ends up in `reasoning_content`, also where a row holds
- * it inside the content as `<think>…</think>`.
+ * The chat that a record stands for. Thinking ends up in `reasoning_content`, also where a row
+ * holds it inside the content as `<think>…</think>`.
  *
  * @example
  * ```ts
@@ -121,7 +124,9 @@ export function toMessages(record: TrainingRecord, options: ToMessagesOptions = 
   return messages;
 }
 
-/** An assistant's message always gets `reasoning_content`, so that no template splits its content. */
+/**
+ * An assistant's message always gets `reasoning_content`, so that no template splits its content.
+ */
 function withThinkingApart(message: Message): Message {
   const { role, content, reasoning_content = "" } = message;
   if (role !== "assistant") return message;

@@ -1,11 +1,9 @@
 /**
  * Examples encoded as Qwen3-Medical-SFT's train.py encodes them, token for token.
  *
- * In: a record with question, think and answer. Out: one Example. It differs from toExamples in that
- * the spacing around the tags is train.py's own, a null think reads "None", and the pad token
+ * In: a record with question, think and answer. Out: one Example. It differs from toExamples in
+ * that the spacing around the tags is train.py's own, a null think reads "None", and the pad token
  * (<|endoftext|>) ends the reply where <|im_end|> would.
- *
- * @module
  */
 
 import type { Example } from "./example.ts";

@@ -18,8 +18,8 @@ export interface StreamingDecoderOptions {
 }
 
 /**
- * Decodes ids as they come. A token may end inside a character; its bytes wait for the next one, and
- * become U+FFFD at {@linkcode StreamingDecoder.flush} or before an added token.
+ * Decodes ids as they come. A token may end inside a character; its bytes wait for the next one,
+ * and become U+FFFD at {@linkcode StreamingDecoder.flush} or before an added token.
  *
  * @example
  * ```ts

@@ -2,8 +2,6 @@
  * Dates as chat templates ask for them.
  *
  * In: a date and a format with Python's directives. Out: the text, in local time and English.
- *
- * @module
  */
 
 /** Replaces `%d`, `%b`, `%Y` and their like; a directive it does not know stays as it is. */

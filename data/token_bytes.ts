@@ -3,8 +3,6 @@
  *
  * In: the `decoder` of a tokenizer.json. Out: a function from a token's text to its bytes, and
  * whether decoding drops one blank at the start of a text.
- *
- * @module
  */
 
 import { CHAR_TO_BYTE } from "./gpt2_bytes.ts";

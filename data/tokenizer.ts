@@ -30,7 +30,9 @@ export interface DecodeOptions {
 
 /** Text to token ids and back. */
 export interface Tokenizer {
-  /** Token ids of a text, `[tokens]`; nothing is added, and `<|im_end|>` in the text is that token. */
+  /**
+   * Token ids of a text, `[tokens]`; nothing is added, and `<|im_end|>` in the text is that token.
+   */
   encode(text: string): Int32Array;
   /** The text of token ids; ids outside the vocabulary are left out. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
@@ -250,6 +252,8 @@ function parseAdded(value: unknown, place: string): AddedToken {
   };
 }
 
+const MODEL_TYPES: readonly string[] = ["BPE", "Unigram", "WordPiece"];
+
 function createCore(
   tokenizerJson: Record<string, unknown>,
   tokenizerConfig: Record<string, unknown>,
@@ -257,6 +261,16 @@ function createCore(
   if (!isRecord(tokenizerJson.model)) {
     throw new TypeError(
       "Cannot read the tokenizer: tokenizer.json has no model; copy it from the base model",
+    );
+  }
+  const { type } = tokenizerJson.model;
+  // The library guesses at a type that it does not know.
+  if (type !== undefined && !MODEL_TYPES.includes(String(type))) {
+    throw new TypeError(
+      `Cannot read the tokenizer: the model in tokenizer.json is of type ${
+        JSON.stringify(type)
+      }, ` +
+        `expected ${MODEL_TYPES.join(", ")}; use a model with such a tokenizer`,
     );
   }
   // tokenizer.json may leave these out; the library asks for the keys.

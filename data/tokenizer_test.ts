@@ -144,7 +144,12 @@ Deno.test("createTokenizer() refuses what is no tokenizer", () => {
   assert.throws(create({}), {
     message: "Cannot read the tokenizer: tokenizer.json has no model; copy it from the base model",
   });
-  assert.throws(create({ model: { type: "Magic" } }), {
+  assert.throws(create({ model: { type: "Magic", vocab: {} } }), {
+    name: "TypeError",
+    message: 'Cannot read the tokenizer: the model in tokenizer.json is of type "Magic", ' +
+      "expected BPE, Unigram, WordPiece; use a model with such a tokenizer",
+  });
+  assert.throws(create({ model: { type: "BPE" } }), {
     name: "TypeError",
     message:
       /^Cannot read the tokenizer: tokenizer.json is not one that @huggingface\/tokenizers knows: /,

@@ -1,4 +1,9 @@
-/** What the engine needs of a batch; `data/collator.ts` makes them. */
+/**
+ * What the engine needs of a batch.
+ *
+ * Types only: token ids, positions and segments, [rows·length] each, and targets where it is to
+ * learn. `data/collator.ts` makes them.
+ */
 
 /** A grid of tokens, [rows, length] laid out flat. */
 export interface TokenGrid {

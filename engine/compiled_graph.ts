@@ -1,6 +1,9 @@
 /**
- * A graph compiled for a device, that knows its own symbolic shapes. In: a `Graph`. Out: bindings
- * whose shape inputs are filled from the symbols.
+ * A graph compiled for a device, that knows its own symbolic shapes.
+ *
+ * In: a `Graph`. Out: bindings whose shape inputs are filled from the symbols.
+ *
+ * @module
  */
 
 import { evaluateShape, type Symbols } from "../graph/dim.ts";

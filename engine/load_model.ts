@@ -1,4 +1,10 @@
-/** A model folder's weights on the device, for generation. */
+/**
+ * A model folder's weights, for generation.
+ *
+ * In: a path in Hugging Face's layout. Out: its config and a `ParameterStore` of float32 tensors.
+ *
+ * @module
+ */
 
 import type { ModelConfig } from "../model/config.ts";
 import { openModel } from "../model/open_model.ts";
@@ -24,15 +30,13 @@ export interface LoadedModel {
  *   layoutParameters, loadModel, modelParameters, ParameterStore, parseConfig, Runtime,
  *   TorchGenerator, writeSafetensors,
  * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";
- * import assert from "node:assert/strict";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
- * const json = {
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
- * };
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
  * using runtime = new Runtime({ threads: 1 });
  * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
  * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);

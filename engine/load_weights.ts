@@ -1,7 +1,10 @@
 /**
- * Fills a parameter store from a tensor source. In: float32, bfloat16 or float16 tensors under
- * their Hugging Face names. Out: float32 in place, widened by ONNX Runtime's Cast, chunk by chunk,
- * so that nothing but the float32 weights is held.
+ * Fills a parameter store from a tensor source.
+ *
+ * In: float32, bfloat16 or float16 tensors under their Hugging Face names. Out: float32 in place,
+ * widened by ONNX Runtime's Cast, chunk by chunk, so that nothing but the float32 weights is held.
+ *
+ * @module
  */
 
 import { GraphBuilder } from "../graph/builder.ts";

@@ -1,6 +1,9 @@
 /**
- * Keeps the event loop alive between blocking runs: signals, timers and servers get a turn at
- * least every few runs. (Non-blocking FFI calls would run on threads that do not flush denormals.)
+ * Keeps the event loop alive between blocking runs: signals, timers and servers get a turn at least
+ * every few runs.
+ *
+ * In: calls between the runs. Out: now and then a promise that takes a turn. (Non-blocking FFI
+ * calls would run on threads that do not flush denormals.)
  */
 
 import { setImmediate } from "node:timers";

@@ -1,7 +1,11 @@
 /**
  * Float32 tensors of a model in one flat allocation: parameters, and in the same layout their
- * gradients and moments. In: specs. Out: a tensor a name, a flat view that optimizers chunk, and a
- * `TensorSource` for writers.
+ * gradients and moments.
+ *
+ * In: specs. Out: a tensor a name, a flat view that optimizers chunk, and a `TensorSource` for
+ * writers.
+ *
+ * @module
  */
 
 import type { Runtime } from "../ort/runtime.ts";

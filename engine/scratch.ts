@@ -1,6 +1,8 @@
 /**
  * Buffers that are reused from run to run and only ever grow: hidden states, gradients of
- * activations. In: a name and a shape. Out: a tensor over the start of that name's buffer.
+ * activations.
+ *
+ * In: a name and a shape. Out: a tensor over the start of that name's buffer.
  */
 
 import type { Runtime } from "../ort/runtime.ts";

@@ -1,7 +1,11 @@
 /**
- * A training step's arithmetic, block by block. In: a batch, weights, and a store that gradients
- * are added to. Out: cross-entropy a token. Activations stay in device buffers; of each block only
- * the input is kept, and the backward graph recomputes the rest.
+ * A training step's arithmetic, block by block.
+ *
+ * In: a batch, weights, and a store that gradients are added to. Out: cross-entropy a token.
+ * Activations stay in device buffers; of each block only the input is kept, and the backward graph
+ * recomputes the rest, unless gradient checkpointing is turned off.
+ *
+ * @module
  */
 
 import {
@@ -81,9 +85,8 @@ interface LayerBindings {
  * } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * using runtime = new Runtime({ threads: 1 });
  * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));

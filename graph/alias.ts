@@ -1,10 +1,13 @@
 /**
  * The alias rule: an output may share an input's memory only where nothing can read the input
- * after, or while, it is overwritten. ONNX Runtime runs nodes in an order of its own and knows
- * nothing of the sharing, so the order in which nodes were emitted proves nothing; what does is
- * that every other reader of the input is an ancestor of the writer, and that the writer itself
- * reads the input in a way that survives being overwritten (element by element, or as Gemm's C).
- * A reshaped input is the same memory under another shape, so its readers count as the input's.
+ * after, or while, it is overwritten.
+ *
+ * In: a graph. Out: nothing, or an error that names the reader. ONNX Runtime runs nodes in an order
+ * of its own and knows nothing of the sharing, so the order in which nodes were emitted proves
+ * nothing; what does is that every other reader of the input is an ancestor of the writer, and that
+ * the writer itself reads the input in a way that survives being overwritten (element by element,
+ * or as Gemm's C). A reshaped input is the same memory under another shape, so its readers count as
+ * the input's.
  */
 
 import type { Graph, Node, Value } from "./ir.ts";

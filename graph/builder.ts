@@ -1,6 +1,10 @@
 /**
- * Builds a graph node by node. In: names, dtypes and symbolic shapes. Out: `GraphBuilder.build`, a
- * pruned and alias-checked `Graph`. The typed operations are in `ops.ts`.
+ * Builds a graph node by node.
+ *
+ * In: names, dtypes and symbolic shapes. Out: `GraphBuilder.build`, a pruned and alias-checked
+ * `Graph`. The typed operations are in `ops.ts`.
+ *
+ * @module
  */
 
 import { byteWidth, type DType } from "../tensor/dtype.ts";

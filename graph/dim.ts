@@ -1,6 +1,11 @@
 /**
  * Dimensions of a graph's tensors: numbers, or products of symbols known only when the graph runs
- * (`rows`, `length`, `2*length*rows`), kept in one normal form so that equal ones are equal strings.
+ * (`rows`, `length`, `2*length*rows`).
+ *
+ * In: dimensions. Out: one normal form, so that equal ones are equal strings, and numbers once the
+ * symbols have values.
+ *
+ * @module
  */
 
 /** A size: a number, or a product of symbols such as `length*rows`. */

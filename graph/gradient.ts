@@ -1,8 +1,12 @@
 /**
- * Reverse-mode differentiation over a graph under construction. In: values with the gradients they
- * are given, and the values whose gradients are wanted. Out: those gradients, as new nodes of the
- * same builder, which read the forward values by name: building only the gradients as outputs
- * gives a backward graph that recomputes its forward, for dead nodes are pruned.
+ * Reverse-mode differentiation over a graph under construction.
+ *
+ * In: values with the gradients they are given, and the values whose gradients are wanted. Out:
+ * those gradients, as new nodes of the same builder, which read the forward values by name:
+ * building only the gradients as outputs gives a backward graph that recomputes its forward, for
+ * dead nodes are pruned.
+ *
+ * @module
  */
 
 import type { GraphBuilder } from "./builder.ts";
@@ -33,7 +37,8 @@ export interface GradientOptions {
  * const x = b.input("x", "float32", ["n"]);
  * const y = ops.mul(b, x, x);
  * const dy = b.input("dy", "float32", ["n"]);
- * b.output("dx", gradient(b, { seeds: new Map([[y, dy]]), wrt: new Map([[x, undefined]]) }).get(x)!);
+ * const gradients = gradient(b, { seeds: new Map([[y, dy]]), wrt: new Map([[x, undefined]]) });
+ * b.output("dx", gradients.get(x)!);
  *
  * using runtime = new Runtime({ threads: 1 });
  * using graph = new CompiledGraph(runtime, b.build());

@@ -1,7 +1,9 @@
 /**
- * Gradient rules, one an operation. A rule gets the node and the gradients of its outputs, and
- * gives each input that needs one a gradient of its own. The gradient already gathered from other
- * readers of that input comes along as `partial`, so a Gemm takes it as its C and no Add is needed.
+ * Gradient rules, one an operation.
+ *
+ * In: a node and the gradient of its first output. Out: a gradient for each input that needs one.
+ * The gradient already gathered from other readers of that input comes along as `partial`, so a
+ * Gemm takes it as its C and no Add is needed.
  */
 
 import type { GraphBuilder } from "./builder.ts";

@@ -1,6 +1,9 @@
 /**
- * A graph as data: values, nodes and what is bound in place. Built by `GraphBuilder`,
- * differentiated by `gradient`, written by `writeOnnx`.
+ * A graph as data: values, nodes and what is bound in place.
+ *
+ * Built by `GraphBuilder`, differentiated by `gradient`, written by `writeOnnx`.
+ *
+ * @module
  */
 
 import type { DType } from "../tensor/dtype.ts";

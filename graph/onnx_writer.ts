@@ -1,6 +1,10 @@
 /**
- * Writes a graph as an ONNX model. In: a `Graph`. Out: the bytes of a ModelProto, with field
- * numbers from https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
+ * Writes a graph as an ONNX model.
+ *
+ * In: a `Graph`. Out: the bytes of a ModelProto, with field numbers from
+ * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
+ *
+ * @module
  */
 
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";

@@ -1,6 +1,10 @@
 /**
- * The operations graphs are made of, each with its shape rule. All take the builder first and
- * values after it; shapes in the comments use the field's letters (N tokens, K in, M out).
+ * The operations graphs are made of, each with its shape rule.
+ *
+ * In: the builder first, values after it. Out: a value. Shapes in the comments use the field's
+ * letters (N tokens, K in, M out).
+ *
+ * @module
  */
 
 import type { DType } from "../tensor/dtype.ts";

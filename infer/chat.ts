@@ -1,6 +1,10 @@
 /**
- * One turn of a chat. In: messages. Out: the assistant's reply in pieces of text, thinking and
- * answer told apart, no character ever cut.
+ * One turn of a chat.
+ *
+ * In: messages. Out: the assistant's reply in pieces of text, thinking and answer told apart, no
+ * character ever cut.
+ *
+ * @module
  */
 
 import type { Message } from "../data/message.ts";
@@ -44,9 +48,8 @@ const OPENED_BY_PROMPT = /<think>\s*$/;
  * } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * using runtime = new Runtime({ threads: 1 });
  * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));

@@ -1,6 +1,10 @@
 /**
- * A model one token at a time, with a cache. In: token ids. Out: the logits of the next token,
- * [vocab]. Weights are borrowed: a trainer's own serve while it trains.
+ * A model one token at a time, with a cache.
+ *
+ * In: token ids. Out: the logits of the next token, [vocab]. Weights are borrowed: a trainer's own
+ * serve while it trains.
+ *
+ * @module
  */
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
@@ -51,9 +55,8 @@ export interface DecoderOptions {
  * } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * using runtime = new Runtime({ threads: 1 });
  * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));

@@ -1,6 +1,10 @@
 /**
- * How a model wants to be sampled and where its replies end. In: generation_config.json of a model
- * folder, if there is one. Out: `GenerationConfig`, with Hugging Face's defaults for what is missing.
+ * How a model wants to be sampled and where its replies end.
+ *
+ * In: generation_config.json of a model folder, if there is one. Out: `GenerationConfig`, with
+ * Hugging Face's defaults for what is missing.
+ *
+ * @module
  */
 
 import { readFile, stat } from "node:fs/promises";
@@ -77,9 +81,8 @@ export async function readGenerationConfig(
  * import { parseConfig, parseGenerationConfig } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * const { eosTokenIds, sampling } = parseGenerationConfig(
  *   { do_sample: true, temperature: 0.6, top_k: 20, top_p: 0.95 },

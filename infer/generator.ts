@@ -1,6 +1,10 @@
 /**
- * Replies token by token. In: prompt ids. Out: new ids as they are made, without the one that ends
- * the reply, and the reason why it ended.
+ * Replies token by token.
+ *
+ * In: prompt ids. Out: new ids as they are made, without the one that ends the reply, and the
+ * reason why it ended.
+ *
+ * @module
  */
 
 import type { ModelConfig } from "../model/config.ts";
@@ -74,9 +78,8 @@ export interface GeneratorOptions extends DecoderOptions {
  * } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * using runtime = new Runtime({ threads: 1 });
  * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));

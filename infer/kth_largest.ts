@@ -1,6 +1,7 @@
 /**
- * Selection without sorting. In: values and k. Out: the k-th largest of them. Not part of the public
- * surface.
+ * Selection without sorting.
+ *
+ * In: values and k. Out: the k-th largest of them. Not part of the public surface.
  */
 
 /**

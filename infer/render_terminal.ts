@@ -1,6 +1,10 @@
 /**
- * Shows a reply on a terminal as it is made. In: pieces of a reply. Out: text to write, the thinking
- * dim on a terminal, between tags elsewhere.
+ * Shows a reply on a terminal as it is made.
+ *
+ * In: pieces of a reply. Out: text to write, the thinking dim on a terminal, between tags
+ * elsewhere.
+ *
+ * @module
  */
 
 import type { ChatPiece } from "./think_splitter.ts";

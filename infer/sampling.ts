@@ -1,6 +1,10 @@
 /**
- * Chooses the next token. In: logits [vocab] in float32. Out: a token id. The order is that of
- * Hugging Face's generate(): repetition penalty, temperature, top-k, top-p, softmax, draw.
+ * Chooses the next token.
+ *
+ * In: logits [vocab] in float32. Out: a token id. The order is that of Hugging Face's generate():
+ * repetition penalty, temperature, top-k, top-p, softmax, draw.
+ *
+ * @module
  */
 
 import { kthLargest } from "./kth_largest.ts";

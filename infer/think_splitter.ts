@@ -1,6 +1,10 @@
 /**
- * Tells thinking from answer while a reply is being made. In: the reply's text, piece by piece.
- * Out: pieces of one kind each, without the tags and the blanks around them.
+ * Tells thinking from answer while a reply is being made.
+ *
+ * In: the reply's text, piece by piece. Out: pieces of one kind each, without the tags and the
+ * blanks around them.
+ *
+ * @module
  */
 
 /** A piece of a reply; never empty. */

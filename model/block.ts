@@ -1,6 +1,8 @@
 /**
  * The transformer block: RMSNorm, attention, RMSNorm, SwiGLU, with residuals. One block with flags
- * serves every family. In: x [length·rows, hidden] and the layer's weights. Out: the same shape.
+ * serves every family.
+ *
+ * In: x [length·rows, hidden] and the layer's weights. Out: the same shape.
  */
 
 import type { GraphBuilder } from "../graph/builder.ts";

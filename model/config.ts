@@ -1,6 +1,10 @@
 /**
- * A model's config.json as flags of one block. In: parsed JSON. Out: `ModelConfig`, or an error
- * that names the field. Qwen3, Qwen2/2.5 and Llama (SmolLM too) differ in three flags only.
+ * A model's config.json as flags of one block.
+ *
+ * In: parsed JSON. Out: `ModelConfig`, or an error that names the field. Qwen3, Qwen2/2.5 and Llama
+ * (SmolLM too) differ in three flags only.
+ *
+ * @module
  */
 
 /** Sizes and flags of a decoder-only transformer, from config.json. */

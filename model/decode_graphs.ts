@@ -1,7 +1,11 @@
 /**
  * The graph of generation: one block whose attention reads and extends a cache of keys and values
- * in place. Weights are inputs, as in the training graphs, so that a model is sampled while it is
- * trained without a copy of it.
+ * in place.
+ *
+ * In: a config. Out: a graph over x [length·rows, hidden]. Weights are inputs, as in the training
+ * graphs, so that a model is sampled while it is trained without a copy of it.
+ *
+ * @module
  */
 
 import { GraphBuilder } from "../graph/builder.ts";
@@ -29,7 +33,9 @@ export function cacheHeadDim(config: ModelConfig): number {
   return Math.ceil(config.headDim / HEAD_MULTIPLE) * HEAD_MULTIPLE;
 }
 
-/** The inputs of {@linkcode decodeBlockGraph} that a step gives; all others are the layer's weights. */
+/**
+ * The inputs of {@linkcode decodeBlockGraph} that a step gives; all others are the layer's weights.
+ */
 export const STEP_INPUTS: ReadonlySet<string> = new Set([
   "x",
   "position_ids",
@@ -54,18 +60,17 @@ export interface DecodeBlockOptions {
  * The next tokens of a row through one block: x [length·rows, hidden] → y of the same shape.
  *
  * Keys and values are written into `past_key` and `past_value`, [rows, kvHeads, capacity, D], from
- * position `last_index` + 1 − length on. Bind `present_key` and `present_value` to the same tensors:
- * nothing else of the cache is touched or copied. With one row, `length` may be anything at any
- * position; with several, more than one token a row only at the start.
+ * position `last_index` + 1 − length on. Bind `present_key` and `present_value` to the same
+ * tensors: nothing else of the cache is touched or copied. With one row, `length` may be anything
+ * at any position; with several, more than one token a row only at the start.
  *
  * @example
  * ```ts
  * import { decodeBlockGraph, parseConfig } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * const graph = decodeBlockGraph(config);
  * assert.deepEqual(graph.inputs.find(({ name }) => name === "past_key")!.shape, [

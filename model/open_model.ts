@@ -1,6 +1,9 @@
 /**
- * Opens a model folder as Hugging Face lays it out. In: a path. Out: its config and its weights as
- * a lazy source.
+ * Opens a model folder as Hugging Face lays it out.
+ *
+ * In: a path. Out: its config and its weights as a lazy source.
+ *
+ * @module
  */
 
 import { openSafetensorsFolder } from "../tensor/safetensors_sharded.ts";
@@ -41,7 +44,11 @@ export async function readConfig(directory: string): Promise<ModelConfig> {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new Error(`Cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw new Error(
+      `Cannot read ${path}: it is not valid JSON (${(cause as Error).message}); ` +
+        "copy it again from the base model",
+      { cause },
+    );
   }
   return parseConfig(json, path);
 }
@@ -55,15 +62,13 @@ export async function readConfig(directory: string): Promise<ModelConfig> {
  *   layoutParameters, modelParameters, openModel, ParameterStore, parseConfig, Runtime,
  *   TorchGenerator, writeSafetensors,
  * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";
- * import assert from "node:assert/strict";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
- * const json = {
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
- * };
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
  * using runtime = new Runtime({ threads: 1 });
  * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
  * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);

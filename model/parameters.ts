@@ -1,6 +1,9 @@
 /**
- * The parameters of a model under their Hugging Face names. In: a config. Out: names, shapes and
- * which of them weight decay leaves alone.
+ * The parameters of a model under their Hugging Face names.
+ *
+ * In: a config. Out: names, shapes and which of them weight decay leaves alone.
+ *
+ * @module
  */
 
 import type { ModelConfig } from "./config.ts";
@@ -75,9 +78,8 @@ export function headName(config: ModelConfig): string {
  * import { modelParameters, parseConfig } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * const parameters = modelParameters(config);
  * assert.deepEqual(parameters[0], {

@@ -1,6 +1,9 @@
 /**
- * Cosine and sine tables of rotary position embeddings. In: a config and a number of positions.
- * Out: two tables [positions, headDim/2] in float32.
+ * Cosine and sine tables of rotary position embeddings.
+ *
+ * In: a config and a number of positions. Out: two tables [positions, headDim/2] in float32.
+ *
+ * @module
  */
 
 import type { ModelConfig } from "./config.ts";
@@ -44,9 +47,8 @@ export function inverseFrequencies(config: ModelConfig): Float32Array<ArrayBuffe
  * import { parseConfig, ropeTables } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * const { cos, sin } = ropeTables(config, 2);
  * assert.deepEqual([cos.length, sin.length], [2 * 4, 2 * 4]);

@@ -1,8 +1,11 @@
 /**
- * The graphs of a training step: embed, block_forward, block_backward and the head. All layers
- * share the two block graphs, with their weights as inputs. Backward recomputes the block's
- * forward from its input, which is gradient checkpointing by construction, or takes what forward
- * kept of it.
+ * The graphs of a training step: embed, block_forward, block_backward and the head.
+ *
+ * In: a config. Out: graphs over x [length·rows, hidden]. All layers share the block graphs, with
+ * their weights as inputs. Backward recomputes the block's forward from its input, which is
+ * gradient checkpointing by construction, or takes what forward kept of it.
+ *
+ * @module
  */
 
 import { GraphBuilder } from "../graph/builder.ts";
@@ -108,9 +111,8 @@ export interface GradientGraphOptions {
  * import { blockBackwardGraph, parseConfig } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
  * });
  * const graph = blockBackwardGraph(config);
  * assert.deepEqual(graph.outputs[0].shape, ["length*rows", 16]); // dx

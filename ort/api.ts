@@ -1,8 +1,10 @@
 /**
  * The ONNX Runtime C API by Deno FFI. `OrtGetApiBase()->GetApi(version)` answers a table of
  * function pointers in an order that never changes (onnxruntime_c_api.h: "append only"), so a call
- * is a slot number and a signature. In: a library path. Out: `OrtApi.call`, which turns every
- * OrtStatus into an Error naming the call and what it was for.
+ * is a slot number and a signature.
+ *
+ * In: a library path. Out: `OrtApi.call`, which turns every OrtStatus into an Error naming the call
+ * and what it was for.
  */
 
 type Signature = {

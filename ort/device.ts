@@ -1,6 +1,10 @@
 /**
- * Where a tensor lives and a graph runs: `cpu` or `cuda:0`. Every value and every session carries
- * one, so that a device is an addition and never a rewrite.
+ * Where a tensor lives and a graph runs: `cpu` or `cuda:0`.
+ *
+ * In: a device as it is written on a command line. Out: a `Device`. Every value and every session
+ * carries one, so that a device is an addition and never a rewrite.
+ *
+ * @module
  */
 
 /** A place for tensors and graphs. */

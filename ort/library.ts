@@ -1,7 +1,10 @@
 /**
  * Finds the ONNX Runtime shared library that npm's onnxruntime-node ships, with or without a
- * node_modules folder, on Linux, macOS and Windows. In: an optional path that overrides it. Out: a
- * path for `Deno.dlopen`.
+ * node_modules folder, on Linux, macOS and Windows.
+ *
+ * In: an optional path that overrides it. Out: a path for `Deno.dlopen`.
+ *
+ * @module
  */
 
 import { findPackageJSON } from "node:module";

@@ -1,9 +1,13 @@
 /**
- * One ONNX Runtime environment: its thread pool, its shared arena, its memory infos. In: a number
- * of threads and perhaps a library path. Out: a `Runtime` that makes tensors and sessions.
+ * One ONNX Runtime environment: its thread pool, its shared arena, its memory infos.
+ *
+ * In: a number of threads and perhaps a library path. Out: a `Runtime` that makes tensors and
+ * sessions.
+ *
+ * @module
  */
 
-import { cString, openApi, type OrtApi, type OutParameter } from "./api.ts";
+import { cString, openApi, type OrtApi } from "./api.ts";
 import { findLibrary } from "./library.ts";
 
 // OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.

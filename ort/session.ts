@@ -1,6 +1,9 @@
 /**
- * A compiled graph, and bindings of its inputs and outputs to tensors. In: an ONNX model as bytes
- * or a file. Out: `Session.bind` and `Binding.run`.
+ * A compiled graph, and bindings of its inputs and outputs to tensors.
+ *
+ * In: an ONNX model as bytes or a file. Out: `Session.bind` and `Binding.run`.
+ *
+ * @module
  */
 
 import { cString, OutParameter, takeString } from "./api.ts";

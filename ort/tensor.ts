@@ -1,6 +1,10 @@
 /**
- * A tensor that owns memory on a device, as an OrtValue. In: dtype and shape. Out: memory that
- * graphs are bound to and, on the CPU, a typed array over the same bytes.
+ * A tensor that owns memory on a device, as an OrtValue.
+ *
+ * In: dtype and shape. Out: memory that graphs are bound to and, on the CPU, a typed array over the
+ * same bytes.
+ *
+ * @module
  */
 
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";

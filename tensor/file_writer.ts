@@ -2,10 +2,8 @@
  * Writes one file so that it appears whole or not at all, and hashes it on the way.
  *
  * In: a path and chunks of bytes. Out: the file, its length and its SHA-256. The bytes go to a
- * temporary file beside it, which is synced and then renamed; a reader never sees half a file, and a
- * source may still read from the file that is being replaced.
- *
- * @module
+ * temporary file beside it, which is synced and then renamed; a reader never sees half a file, and
+ * a source may still read from the file that is being replaced.
  */
 
 import { createHash } from "node:crypto";

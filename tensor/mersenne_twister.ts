@@ -5,8 +5,6 @@
  *
  * Matsumoto and Nishimura, "Mersenne Twister: A 623-Dimensionally Equidistributed Uniform
  * Pseudo-Random Number Generator", 1998; the initialisations are those of their 2002 revision.
- *
- * @module
  */
 
 const size = 624;

@@ -3,7 +3,8 @@
  *
  * In: the integer that Python's `random.seed` gets. Out: the very numbers that Python draws.
  *
- * The order of draws is that of CPython 3.2 and later (Lib/random.py, `_randbelow_with_getrandbits`).
+ * The order of draws is that of CPython 3.2 and later (Lib/random.py,
+ * `_randbelow_with_getrandbits`).
  *
  * @module
  */
@@ -83,7 +84,9 @@ export class PythonRandom {
     }
   }
 
-  /** `getrandbits`: above 32 bits the low word is drawn first, the high bits of the last are kept. */
+  /**
+   * `getrandbits`: above 32 bits the low word is drawn first, the high bits of the last are kept.
+   */
   #bits(count: number): number {
     if (count <= 32) return this.#engine.nextUint32() >>> (32 - count);
     const low = this.#engine.nextUint32();

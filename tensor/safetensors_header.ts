@@ -4,10 +4,8 @@
  * In: the first bytes of a file (8 bytes of length, then N bytes of JSON), its length and path.
  * Out: metadata, tensors in the order of their bytes, and where the data begins.
  *
- * The file may come from anywhere, so everything in it is bounded and checked before use. The format:
- * https://github.com/huggingface/safetensors#format
- *
- * @module
+ * The file may come from anywhere, so everything in it is bounded and checked before use. The
+ * format: https://github.com/huggingface/safetensors#format
  */
 
 import { type DType, dtypeFromSafetensors } from "./dtype.ts";
@@ -15,7 +13,9 @@ import { parseStrictJson, type StrictJson } from "./strict_json.ts";
 import { quoteName } from "./tensor_errors.ts";
 import { tensorBytes, type TensorInfo } from "./tensor_source.ts";
 
-/** 8 MiB: real headers stay under 2 MiB (150 bytes a tensor), and 74 MB of hostile JSON took 6 s. */
+/**
+ * 8 MiB: real headers stay under 2 MiB (150 bytes a tensor), and 74 MB of hostile JSON took 6 s.
+ */
 export const maxSafetensorsHeaderBytes: number = 8 * 1024 * 1024;
 
 /** Far above any model (a mixture of 256 experts on 61 layers has 45,000), small enough to hold. */

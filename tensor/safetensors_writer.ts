@@ -178,8 +178,8 @@ export async function writeSafetensorsSharded(
 }
 
 /**
- * Splits tensors into shards in Hugging Face's way: in order, a new shard when the next tensor would
- * exceed the limit; a tensor that is larger alone gets its own shard. One shard at least.
+ * Splits tensors into shards in Hugging Face's way: in order, a new shard when the next tensor
+ * would exceed the limit; a tensor that is larger alone gets its own shard. One shard at least.
  *
  * @example
  * ```ts

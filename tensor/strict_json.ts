@@ -1,14 +1,12 @@
 /**
  * A strict JSON reader for files that nobody vouches for.
  *
- * In: JSON text. Out: Maps, arrays, strings, numbers, booleans and null. Unlike JSON.parse it refuses
- * duplicate keys, lone surrogates, deep nesting, long collections, and numbers that are not plain
- * non-negative integer literals (JSON.parse takes 1e2, 1.0 and −0 and rounds 2^53 + 1). Objects are
- * Maps, so a key such as `__proto__` is a key and nothing else.
+ * In: JSON text. Out: Maps, arrays, strings, numbers, booleans and null. Unlike JSON.parse it
+ * refuses duplicate keys, lone surrogates, deep nesting, long collections, and numbers that are not
+ * plain non-negative integer literals (JSON.parse takes 1e2, 1.0 and −0 and rounds 2^53 + 1).
+ * Objects are Maps, so a key such as `__proto__` is a key and nothing else.
  *
  * The grammar is RFC 8259.
- *
- * @module
  */
 
 /** What {@linkcode parseStrictJson} returns. */

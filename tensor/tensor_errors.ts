@@ -2,8 +2,6 @@
  * The checks and messages that every TensorSource shares.
  *
  * In: what a caller asked for and what there is. Out: an error to throw, or nothing.
- *
- * @module
  */
 
 /**

@@ -2,9 +2,9 @@
  * torch's CPU random streams: permutations, uniform and normal numbers.
  *
  * In: the integer that `torch.Generator().manual_seed` gets. Out: what torch draws on the CPU.
- * Permutations, uniforms and short normals are bit-exact with torch 2.13 on x86 with AVX2 or AVX-512.
- * Long normals follow torch draw for draw, but its kernel approximates log, sin and cos in float32:
- * over 2^20 values at std 1, 83% were equal and the largest difference was 4.8e-7.
+ * Permutations, uniforms and short normals are bit-exact with torch 2.13 on x86 with AVX2 or
+ * AVX-512. Long normals follow torch draw for draw, but its kernel approximates log, sin and cos in
+ * float32: over 2^20 values at std 1, 83% were equal and the largest difference was 4.8e-7.
  *
  * @module
  */

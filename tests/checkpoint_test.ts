@@ -1,7 +1,6 @@
 /** Checkpoints are whole or not there, whatever happens while they are written. */
 
 import assert from "node:assert/strict";
-import { THREADS } from "./support/quickstart_folder.ts";
 import {
   listCheckpoints,
   removeCheckpoint,
@@ -12,6 +11,7 @@ import {
 } from "../train/checkpoint.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
+import { canMount, runMounted } from "./support/mounts.ts";
 import { denoArgs, startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { draws } from "./support/random.ts";
@@ -145,33 +145,21 @@ Deno.test("20 kills of a process that saves all the time leave whole checkpoints
   assert.ok((await names(output)).every((name) => name === ".lock" || /^checkpoint/.test(name)));
 });
 
-/** Whether this user may mount, in a namespace that goes with its process. */
-const mounts = Deno.build.os === "linux" &&
-  await new Deno.Command("unshare", {
-    args: ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
-    stdout: "null",
-    stderr: "null",
-  }).output().then(({ success }) => success, () => false);
-
 Deno.test({
   name: "a full disk leaves earlier checkpoints whole, and the message names the file",
-  ignore: !mounts,
+  ignore: !await canMount(),
   fn: async () => {
     await using folder = await tempFolder();
     // From where the first file does not fit to where a later one or the manifest does not.
     const sizes = [50, 400, 800, 1100, 1440, 1448, 2000, 2112];
     const disks = sizes.map((kilobytes) => `${folder.path}/${kilobytes}`);
-    const mount = sizes.map((size) =>
-      `mkdir ${folder.path}/${size}; mount -t tmpfs -o size=${size}k tmpfs ${folder.path}/${size};`
-    ).join(" ");
+    const mount = sizes.map((size, i) =>
+      `mkdir ${disks[i]} && mount -t tmpfs -o size=${size}k tmpfs ${disks[i]}`
+    ).join(" && ");
     const script = repositoryPath("tests/support/fill_disk.ts");
-    const command = [Deno.execPath(), ...denoArgs(script, { args: disks })].join(" ");
-    const { stdout, stderr, success } = await new Deno.Command("unshare", {
-      args: ["--mount", "sh", "-c", `${mount} exec ${command}`],
-    }).output();
-    const decoder = new TextDecoder();
-    assert.ok(success, decoder.decode(stderr));
-    const lines = decoder.decode(stdout).trim().split("\n");
+    const { code, stdout, stderr } = await runMounted(mount, denoArgs(script, { args: disks }));
+    assert.equal(code, 0, stderr);
+    const lines = stdout.split("\n");
     assert.equal(lines.length, sizes.length);
     for (const line of lines) {
       const { output, message, names } = JSON.parse(line);
@@ -273,7 +261,7 @@ Deno.test("a second trainer on an output folder is refused until the first is go
   );
   await using holder = startDeno(script);
   await holder.waitFor(/locked/);
-  const flags = [...trainFlags(folder.path), "--threads", `${THREADS}`];
+  const flags = trainFlags(folder.path);
   const second = await runDeno(denoArgs(repositoryPath("cli/train.ts"), { args: flags }));
   assert.deepEqual(second, {
     code: 1,

@@ -9,7 +9,7 @@ import { assertClose } from "../tensor/assert_close.ts";
 import { readAll, readFloat32 } from "../tensor/tensor_source.ts";
 import { expectedBatch, loadFixtureModel } from "./support/parity_fixture.ts";
 
-// Measured worst over the six models: logits 2.3e-5 absolute, gradients 5.8e-6 relative.
+// Measured worst over the six models: logits 2.0e-5 absolute, gradients 6.5e-6 of the largest.
 const LOGITS_ABSOLUTE = 1e-4;
 const GRADIENT_RELATIVE = 1e-4;
 const VOCAB_STRIDE = 37;
@@ -38,7 +38,10 @@ for (const name of models) {
         reference.push(wanted[token * columns + column]);
       }
     });
-    const report = [assertClose(actual, reference, { absolute: LOGITS_ABSOLUTE, label: "logits" })];
+    const { maxAbsolute } = assertClose(actual, reference, {
+      absolute: LOGITS_ABSOLUTE,
+      label: "logits",
+    });
 
     const supervised = batch.targets.filter((target) => target >= 0).length;
     // Garbage in the store shows that the first batch writes, and half the scale twice that the
@@ -51,6 +54,7 @@ for (const name of models) {
     const loss = losses.reduce((sum, each) => sum + each, 0) / supervised;
     assertClose([loss], await readFloat32(expected, "loss"), { relative: 1e-6, label: "loss" });
 
+    let worstGradient = 0;
     for (const parameter of gradients.names()) {
       let got: Float32Array = gradients.tensor(parameter).float32();
       if (
@@ -65,13 +69,15 @@ for (const name of models) {
         );
       }
       const reference = await readFloat32(expected, `grad.${parameter}`);
-      report.push(
-        assertClose(got, reference, { relativeToMax: GRADIENT_RELATIVE, label: parameter }),
-      );
+      const closeness = assertClose(got, reference, {
+        relativeToMax: GRADIENT_RELATIVE,
+        label: parameter,
+      });
+      const largest = reference.reduce((max, each) => Math.max(max, Math.abs(each)), 0);
+      worstGradient = Math.max(worstGradient, closeness.maxAbsolute / largest);
     }
-    assert.equal(report.length, gradients.names().length + 1);
     if (Deno.env.get("ORTUNE_REPORT")) {
-      console.log(name, "logits", report[0].maxAbsolute, report);
+      console.log(name, { logits: maxAbsolute, gradient: worstGradient });
     }
     weights[Symbol.dispose]();
     await expected[Symbol.asyncDispose]();

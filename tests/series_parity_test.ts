@@ -20,10 +20,10 @@ import { fixturePath, readFixtureJson, recipeTensors } from "./support/parity_fi
 import { qwen3Tokenizer } from "./support/qwen3_tokenizer.ts";
 
 // Relative; the limits of the comparison, with the worst seen over the four runs.
-const LOSS = 1e-4; // measured 1.1e-6
-const GRAD_NORM = 1e-4; // measured 3.5e-5
+const LOSS = 1e-4; // measured 9.7e-7
+const GRAD_NORM = 1e-4; // measured 1.9e-5
 const LEARNING_RATE = 1e-12;
-const FINAL_WEIGHTS = 1e-4; // L2 a tensor, measured 1.1e-5
+const FINAL_WEIGHTS = 1e-4; // L2 a tensor, measured 3.8e-6
 
 const SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
 

@@ -1,10 +1,8 @@
 /**
  * The colours of charts, and how a dark page changes them.
  *
- * A chart carries its light colours as SVG presentation attributes, so that it stands alone; a rule
- * of a page's style sheet outweighs them.
- *
- * @module
+ * In: nothing. Out: colours, and CSS rules. A chart carries its light colours as SVG presentation
+ * attributes, so that it stands alone; a rule of a page's style sheet outweighs them.
  */
 
 interface ChartColor {

@@ -4,11 +4,11 @@
  * In: the events of a run. Out: on a terminal, lines for what is worth keeping above one live line;
  * elsewhere the lines alone, without control characters.
  *
- * npm's cli-progress was tried and runs under Deno without permissions, but fights: its redraws hang
- * on a timer, which a training step that holds the event loop starves and which keeps a process
- * alive; it wants a Node stream, not a function; it hooks SIGINT; a single bar cannot print lines
- * above itself; what is too wide is cut, not left out; its types are a second package. What remains
- * to write is shorter than what would work around that.
+ * npm's cli-progress was tried and runs under Deno without permissions, but fights: its redraws
+ * hang on a timer, which a training step that holds the event loop starves and which keeps a
+ * process alive; it wants a Node stream, not a function; it hooks SIGINT; a single bar cannot print
+ * lines above itself; what is too wide is cut, not left out; its types are a second package. What
+ * remains to write is shorter than what would work around that.
  *
  * @module
  */
@@ -26,7 +26,9 @@ import type { Tracker } from "./tracker.ts";
 
 /** At most 10 redraws a second: more are not seen, and cost time over a slow ssh line. */
 const REDRAW_MS = 100;
-/** Weight of the past in the moving rate of tokens: steps of uneven length even out over about 20. */
+/**
+ * Weight of the past in the moving rate of tokens: steps of uneven length even out over about 20.
+ */
 const RATE_MEMORY = 0.95;
 const BAR_MIN = 10;
 const BAR_MAX = 40;
@@ -209,8 +211,8 @@ class Progress {
   }
 
   /**
-   * The live line, at most `width` columns: what matters least is left out first. All of it is ASCII,
-   * because block characters are two columns wide in many East Asian terminals.
+   * The live line, at most `width` columns: what matters least is left out first. All of it is
+   * ASCII, because block characters are two columns wide in many East Asian terminals.
    */
   line(width: number): string {
     const total = this.#start?.totalSteps ?? 0;

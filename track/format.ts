@@ -2,8 +2,6 @@
  * Numbers as people read them, in progress lines, charts and reports.
  *
  * In: a number. Out: a short text without locale: the same on every machine.
- *
- * @module
  */
 
 const COUNT_UNITS = ["k", "M", "B", "T"];
@@ -63,7 +61,8 @@ export function formatBytes(bytes: number): string {
 }
 
 /**
- * A loss, a perplexity or a gradient norm: four decimals where they say something, else four digits.
+ * A loss, a perplexity or a gradient norm: four decimals where they say something, else four
+ * digits.
  *
  * @example
  * ```ts

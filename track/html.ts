@@ -2,11 +2,11 @@
  * HTML that cannot be broken out of.
  *
  * In: a template and values. Out: markup in which every value is text, unless it is markup itself.
- *
- * @module
  */
 
-/** Text that is markup already. Its private field keeps look-alikes out, in types and at run time. */
+/**
+ * Text that is markup already. Its private field keeps look-alikes out, in types and at run time.
+ */
 export class Markup {
   readonly #text: string;
 

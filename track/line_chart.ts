@@ -4,11 +4,10 @@
  * In: series of points. Out: the text of one SVG element, without styles, scripts and references to
  * elsewhere; the same bytes for the same input.
  *
- * Drawn by echarts, imported when the first chart is: not by who never draws one. It is echarts' own
- * bundle that is imported, not `echarts/core`: the modules behind that read `process.env.NODE_ENV`,
- * for which Deno wants --allow-env, and a hundred small files load slower than the one large.
- *
- * @module
+ * Drawn by echarts, imported when the first chart is: not by who never draws one. It is echarts'
+ * own bundle that is imported, not `echarts/core`: the modules behind that read
+ * `process.env.NODE_ENV`, for which Deno wants --allow-env, and a hundred small files load slower
+ * than the one large.
  */
 
 import type { EChartsOption, LineSeriesOption } from "echarts";
@@ -195,10 +194,10 @@ function firstStep(series: readonly ChartSeries[]): number {
 }
 
 /**
- * Makes the SVG independent of what was drawn before, and fit for a page that forbids inline styles:
- * zrender numbers its ids through the life of the process, writes fonts as style attributes and hover
- * effects as a style sheet. In text and in attributes zrender escapes `<` and `"`, so nothing but its
- * own tags matches.
+ * Makes the SVG independent of what was drawn before, and fit for a page that forbids inline
+ * styles: zrender numbers its ids through the life of the process, writes fonts as style attributes
+ * and hover effects as a style sheet. In text and in attributes zrender escapes `<` and `"`, so
+ * nothing but its own tags matches.
  */
 function normalize(svg: string, id: string, label: string): string {
   return svg

@@ -1,7 +1,8 @@
 /**
  * The curves of training and evaluation loss, as SVG.
  *
- * In: the losses by step. Out: the text of one SVG element that stands alone in a file or in a page.
+ * In: the losses by step. Out: the text of one SVG element that stands alone in a file or in a
+ * page.
  *
  * @module
  */
@@ -40,9 +41,9 @@ export interface LossChartOptions {
 const SMOOTHED_POINTS = 40;
 
 /**
- * Draws the curves of a run: training loss as a thin line with its moving mean, evaluation loss with
- * a circle at each evaluation. The same input gives the same bytes. Needs no permissions; the first
- * call loads echarts, which takes about 0.1 s.
+ * Draws the curves of a run: training loss as a thin line with its moving mean, evaluation loss
+ * with a circle at each evaluation. The same input gives the same bytes. Needs no permissions; the
+ * first call loads echarts, which takes about 0.1 s.
  *
  * @throws {RangeError} if a side is not between 100 and 10,000 pixels.
  *
@@ -92,8 +93,9 @@ function withMovingMean(name: string, points: readonly ChartPoint[]): ChartSerie
 }
 
 /**
- * The mean over a twentieth of the curve, centred on its step, so that it does not lag behind; at the
- * ends over half as many steps. Values that are not finite are passed over, and leave their gap.
+ * The mean over a twentieth of the curve, centred on its step, so that it does not lag behind; at
+ * the ends over half as many steps. Values that are not finite are passed over, and leave their
+ * gap.
  */
 function movingMean(points: readonly ChartPoint[]): ChartPoint[] {
   const reach = Math.round(points.length / 40);

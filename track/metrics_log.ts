@@ -1,11 +1,11 @@
 /**
  * The figures of a run as a JSON Lines file.
  *
- * In: the events of a run. Out: one line for each log, evaluate and skip event, under the names that
- * transformers' Trainer gives them in its log history.
+ * In: the events of a run. Out: one line for each log, evaluate and skip event, under the names
+ * that transformers' Trainer gives them in its log history.
  *
- * Numbers that JSON lacks are written as the strings "NaN", "Infinity" and "-Infinity", so that every
- * JSON parser reads the file.
+ * Numbers that JSON lacks are written as the strings "NaN", "Infinity" and "-Infinity", so that
+ * every JSON parser reads the file.
  *
  * @module
  */
@@ -21,9 +21,9 @@ const MAX_RESUMED_BYTES = 256 * 1024 * 1024;
 /**
  * Makes a tracker that appends each figure to a file as soon as it is known.
  *
- * Nothing is touched before the first event. A run that starts anew moves a file of an earlier run to
- * `<path>.previous`; one that resumes keeps the lines up to the step it resumes after, and drops later
- * ones and a last line cut short, so that no step is there twice.
+ * Nothing is touched before the first event. A run that starts anew moves a file of an earlier run
+ * to `<path>.previous`; one that resumes keeps the lines up to the step it resumes after, and drops
+ * later ones and a last line cut short, so that no step is there twice.
  *
  * Needs `--allow-read` and `--allow-write` for the file's folder.
  *

@@ -21,9 +21,9 @@ const MAX_BYTES = 256 * 1024 * 1024;
  * @example
  * ```ts
  * import { createMetricsLog, readMetricsLog } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
  * import { mkdtemp, rm } from "node:fs/promises";
  * import { tmpdir } from "node:os";
- * import assert from "node:assert/strict";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
  * const path = `${folder}/metrics.jsonl`;

@@ -1,9 +1,9 @@
 /**
  * The report of a run: one HTML file.
  *
- * In: the summary, figures and samples of a run. Out: the text of a page that needs nothing else: no
- * script, no request, charts within. Its content security policy allows its one style sheet, by hash,
- * and nothing more, so that even markup that got past the escaping would do nothing.
+ * In: the summary, figures and samples of a run. Out: the text of a page that needs nothing else:
+ * no script, no request, charts within. Its content security policy allows its one style sheet, by
+ * hash, and nothing more, so that even markup that got past the escaping would do nothing.
  *
  * @module
  */
@@ -100,8 +100,8 @@ const WIDE = { width: 1000, height: 400 };
 const NARROW = { width: 340, height: 240 };
 
 /**
- * Makes the report of a run, for light and dark screens and for print. The same input gives the same
- * bytes. Needs no permissions.
+ * Makes the report of a run, for light and dark screens and for print. The same input gives the
+ * same bytes. Needs no permissions.
  *
  * @returns a whole HTML document.
  *

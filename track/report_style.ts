@@ -1,7 +1,7 @@
 /**
  * The style sheet of reports.
  *
- * @module
+ * In: nothing. Out: CSS for light and dark screens and for print.
  */
 
 import { darkChartRules } from "./chart_colors.ts";

@@ -12,8 +12,8 @@ import type { TrainEvent } from "../train/events.ts";
 /**
  * Something that is told each event of a training run.
  *
- * A caller awaits {@linkcode Tracker.event} before it tells the next event, and disposes the tracker
- * when the run is over, however it ended.
+ * A caller awaits {@linkcode Tracker.event} before it tells the next event, and disposes the
+ * tracker when the run is over, however it ended.
  *
  * @example
  * ```ts

@@ -1,6 +1,10 @@
 /**
  * AdamW over a parameter store: two moments in the same layout, updated chunk by chunk in place.
- * A chunk of all four arrays fits a core's cache, which is what makes an elementwise graph fast.
+ *
+ * In: parameters and gradients, [layout.length] each. Out: parameters updated in place. A chunk of
+ * all four arrays fits a core's cache, which is what makes an elementwise graph fast.
+ *
+ * @module
  */
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
@@ -12,7 +16,7 @@ import { Tensor } from "../ort/tensor.ts";
 import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
 import { adamWGraph, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
 
-const CHUNK = 1 << 18;
+const CHUNK = 1 << 19;
 const FLOAT_BYTES = 4;
 const SCALARS = ["clip", "step_size", "epsilon", "decay"] as const;
 

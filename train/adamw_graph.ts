@@ -1,7 +1,9 @@
 /**
- * AdamW's update as an elementwise graph over a chunk of parameters, in place. Loshchilov and
- * Hutter 2019, https://arxiv.org/abs/1711.05101; torch.optim.AdamW's order of operations, with
- * the bias corrections folded into two scalars a step.
+ * AdamW's update as an elementwise graph over a chunk of parameters, in place.
+ *
+ * In: p, g, m, v, [n] each, and the step's scalars. Out: p, m and v. Loshchilov and Hutter 2019,
+ * https://arxiv.org/abs/1711.05101; torch.optim.AdamW's order of operations, with the bias
+ * corrections folded into two scalars a step.
  */
 
 import { LAYOUT_BLOCK } from "../engine/parameter_store.ts";

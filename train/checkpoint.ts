@@ -1,7 +1,10 @@
 /**
- * Checkpoint folders that are whole or not there at all. In: an output folder and a function that
- * writes files. Out: `checkpoint-N`, staged under another name, synced to the disk with a manifest
- * of hashes, and renamed.
+ * Checkpoint folders that are whole or not there at all.
+ *
+ * In: an output folder and a function that writes files. Out: `checkpoint-N`, staged under another
+ * name, synced to the disk with a manifest of hashes, and renamed.
+ *
+ * @module
  */
 
 import { createHash } from "node:crypto";
@@ -58,9 +61,9 @@ export async function sweepStaging(output: string): Promise<void> {
  * @example
  * ```ts
  * import { listCheckpoints, verifyCheckpoint, writeCheckpoint } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";
- * import assert from "node:assert/strict";
  *
  * const output = await mkdtemp(`${tmpdir()}/ortune-`);
  * const { directory } = await writeCheckpoint(output, 8, async (staging) => {

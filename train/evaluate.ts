@@ -1,4 +1,10 @@
-/** Evaluation over a set of examples. Out: both averages of the cross-entropy. */
+/**
+ * Evaluation over a set of examples.
+ *
+ * In: a trainer and examples. Out: both averages of the cross-entropy, in nats.
+ *
+ * @module
+ */
 
 import { makeBatches } from "../data/batches.ts";
 import type { Example } from "../data/example.ts";

@@ -1,4 +1,10 @@
-/** What the training loop tells while it runs: plain data, for progress bars, logs and plots. */
+/**
+ * What the training loop tells while it runs: plain data, for progress bars, logs and plots.
+ *
+ * Types only: `TrainEvent`, its kinds told apart by `type`.
+ *
+ * @module
+ */
 
 /** The loop is about to make its first update. */
 export interface StartEvent {

@@ -1,6 +1,9 @@
 /**
- * Full fine-tuning: every parameter is trained, in float32, with AdamW. In: a model folder. Out: a
- * `Trainer`.
+ * Full fine-tuning: every parameter is trained, in float32, with AdamW.
+ *
+ * In: a model folder. Out: a `Trainer`.
+ *
+ * @module
  */
 
 import type { Batch } from "../data/collator.ts";
@@ -52,15 +55,13 @@ export interface FullTrainerOptions {
  *   collate, createFullTrainer, joinExample, layoutParameters, modelParameters,
  *   ParameterStore, parseConfig, Runtime, TorchGenerator, writeSafetensors,
  * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";
- * import assert from "node:assert/strict";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
- * const json = {
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
- * };
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
  * using runtime = new Runtime({ threads: 1 });
  * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
  * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);

@@ -1,7 +1,10 @@
 /**
- * The training loop. In: a trainer, examples, and options with TrainingArguments' meaning. Out: an
- * async iterator of events; checkpoints in the output folder. At one update the order is log,
- * evaluate, save.
+ * The training loop.
+ *
+ * In: a trainer, examples, and options with TrainingArguments' meaning. Out: an async iterator of
+ * events; checkpoints in the output folder. At one update the order is log, evaluate, save.
+ *
+ * @module
  */
 
 import { countBatches, makeBatches } from "../data/batches.ts";
@@ -100,30 +103,26 @@ export interface CheckpointOptions {
  *   createFullTrainer, joinExample, layoutParameters, linearSchedule, modelParameters,
  *   ParameterStore, parseConfig, Runtime, TorchGenerator, train, writeSafetensors,
  * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";
- * import assert from "node:assert/strict";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
- * const json = {
- *   model_type: "qwen3", hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
- *   num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
- * };
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
  * using runtime = new Runtime({ threads: 1 });
  * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
  * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
  * await writeFile(`${folder}/config.json`, JSON.stringify(json));
  * await writeSafetensors(`${folder}/model.safetensors`, random);
- *
  * await using trainer = await createFullTrainer(folder, { runtime });
- * const [prompt, reply] = [Int32Array.of(257, 72, 258), Int32Array.of(79, 75, 258)];
- * const example = joinExample(prompt, reply, { maxLength: 8, terminated: true });
+ * const ids = Int32Array.of(79, 75, 258);
+ * const examples = [joinExample(ids, ids, { maxLength: 8, terminated: true })];
  * const schedule = (totalSteps: number) => linearSchedule({ peak: 0.01, totalSteps });
- * const output = { directory: `${folder}/output`, facts: {} };
- * const options = { examples: [example], padId: 256, epochs: 2, schedule, output };
- * const told: string[] = [];
- * for await (const { type } of train(trainer, options)) told.push(type);
- * assert.deepEqual(told.filter((type) => type !== "micro-step"), "start step step save end".split(" "));
+ * const losses: number[] = [];
+ * const run = train(trainer, { examples, padId: 256, schedule });
+ * for await (const event of run) if (event.type === "step") losses.push(event.loss);
+ * assert.ok(losses.length === 3 && losses[2] < losses[0]);
  * await rm(folder, { recursive: true });
  * ```
  *

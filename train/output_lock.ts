@@ -1,6 +1,7 @@
 /**
- * One trainer an output folder. In: the folder. Out: a lock that the system frees however the
- * process ends.
+ * One trainer an output folder.
+ *
+ * In: the folder. Out: a lock that the system frees however the process ends.
  */
 
 /** Holds the lock until disposed of. */
@@ -15,9 +16,9 @@ export interface OutputLock extends Disposable {
  * @example
  * ```ts
  * import { lockOutput } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
  * import { mkdtemp, rm } from "node:fs/promises";
  * import { tmpdir } from "node:os";
- * import assert from "node:assert/strict";
  *
  * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
  * {
@@ -37,8 +38,10 @@ export async function lockOutput(directory: string): Promise<OutputLock> {
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw new Error(
-      `Cannot write into ${directory}: ${(cause as Error).message}; give another --output-dir`,
-      { cause },
+      `Cannot write into ${directory}: ${problem(cause)}; give another --output-dir`,
+      {
+        cause,
+      },
     );
   }
   if (!await file.tryLock(true)) {
@@ -49,4 +52,10 @@ export async function lockOutput(directory: string): Promise<OutputLock> {
     );
   }
   return { directory, [Symbol.dispose]: () => file.close() };
+}
+
+function problem(cause: unknown): string {
+  if (cause instanceof Deno.errors.AlreadyExists) return "it is a file";
+  if (cause instanceof Deno.errors.NotADirectory) return "a part of its path is a file";
+  return (cause as Error).message;
 }

@@ -1,4 +1,8 @@
-/** How many updates a run makes. In: example lengths and batch options. Out: counts an epoch. */
+/**
+ * How many updates a run makes.
+ *
+ * In: example lengths [n] and batch options. Out: a number of updates.
+ */
 
 import { type BatchPlanOptions, countBatches } from "../data/batches.ts";
 

@@ -1,6 +1,8 @@
 /**
- * What makes two runs the same run. In: arguments and hashes. Out: training_args.json, and a
- * refusal to resume where anything that shapes the result differs.
+ * What makes two runs the same run.
+ *
+ * In: arguments and hashes. Out: training_args.json, and a refusal to resume where anything that
+ * shapes the result differs.
  */
 
 /** Facts by name, in the words of TrainingArguments where it has one. */

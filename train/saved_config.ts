@@ -1,4 +1,8 @@
-/** The config.json of a checkpoint: the base model's own, with the dtype that is written. */
+/**
+ * The config.json of a checkpoint.
+ *
+ * In: the base model's. Out: the same text but for the dtype that is written.
+ */
 
 import type { ModelConfig } from "../model/config.ts";
 

@@ -1,6 +1,10 @@
 /**
- * Learning-rate schedules. In: peak, steps, warmup. Out: a function from the number of updates
- * already made to the rate of the next one, as Hugging Face's get_scheduler has them.
+ * Learning-rate schedules.
+ *
+ * In: peak, steps, warmup. Out: a function from the number of updates already made to the rate of
+ * the next one, as Hugging Face's get_scheduler has them.
+ *
+ * @module
  */
 
 /** The learning rate of the update after `step` updates. */

@@ -1,4 +1,10 @@
-/** The one interface of trainers: what the loop needs, whatever is being trained. */
+/**
+ * The one interface of trainers: what the loop needs, whatever is being trained.
+ *
+ * In: batches and a learning rate. Out: losses, gradient norms, and files of a checkpoint.
+ *
+ * @module
+ */
 
 import type { Batch } from "../data/collator.ts";
 import type { TokenLosses } from "../engine/training_engine.ts";

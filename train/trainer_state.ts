@@ -1,6 +1,8 @@
 /**
- * trainer_state.json as Hugging Face Trainer writes it. In: the loop's state. Out: text that is the
- * same for the same training: no clock time goes in, so checkpoints can be compared byte by byte.
+ * trainer_state.json as Hugging Face Trainer writes it.
+ *
+ * In: the loop's state. Out: text that is the same for the same training: no clock time goes in, so
+ * checkpoints can be compared byte by byte.
  */
 
 /** A row of log_history. */

@@ -1,0 +1,138 @@
+/** Ctrl-C is answered at once, loses nothing, and resumes to the same bytes; so does a kill. */
+
+import assert from "node:assert/strict";
+import { makeBatches } from "../data/batches.ts";
+import { readExamples } from "../data/read_examples.ts";
+import { loadTokenizer } from "../data/tokenizer.ts";
+import { Runtime } from "../ort/runtime.ts";
+import { listCheckpoints, verifyCheckpoint } from "../train/checkpoint.ts";
+import { createFullTrainer } from "../train/full_trainer.ts";
+import { folderHashes } from "./support/folder_hashes.ts";
+import { startDeno } from "./support/process.ts";
+import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
+import { repositoryPath } from "./support/run_script.ts";
+import { tempFolder } from "./support/temp_folder.ts";
+import { trainCommand, trainFlags } from "./support/train_command.ts";
+
+/** Milliseconds within which a signal must have led to a checkpoint; about 50 are measured. */
+const ANSWER = 2000;
+/** Milliseconds that the event loop may stand still; about 60 are measured. */
+const GAP = 300;
+
+const STEPS = 24;
+const script = repositoryPath("cli/train.ts");
+
+function flags(folder: string, output: string): string[] {
+  return [
+    ...trainFlags(folder),
+    ...["--output-dir", `${folder}/${output}`],
+    ...["--validation-file", `${folder}/data/val.jsonl`],
+    ...["--max-steps", `${STEPS}`],
+    ...["--save-steps", "3", "--eval-steps", "5", "--logging-steps", "4"],
+  ];
+}
+
+Deno.test("a run that a signal ended resumes to the bytes of one that nobody ended", async (t) => {
+  await using folder = await quickstartFolder();
+  assert.deepEqual(await trainCommand(flags(folder.path, "whole")), { code: 0, stderr: "" });
+  const expected = await folderHashes(`${folder.path}/whole/checkpoint-${STEPS}`);
+
+  for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+    await t.step(signal, async () => {
+      const args = flags(folder.path, signal);
+      await using child = startDeno(script, { args });
+      await child.waitFor(/step 4\/24 .* loss/);
+      const sent = performance.now();
+      child.kill(signal);
+      const { code, text } = await child.ended();
+      const milliseconds = performance.now() - sent;
+      const output = `${folder.path}/${signal}`;
+      const newest = (await listCheckpoints(output)).at(-1)!;
+      await verifyCheckpoint(newest.directory);
+      assert.ok(newest.step >= 3 && newest.step < STEPS, `update ${newest.step}`);
+      if (signal !== "SIGKILL") {
+        assert.equal(code, 130, text);
+        assert.match(text, new RegExp(`saved ${newest.directory} `));
+        assert.ok(milliseconds < ANSWER, `${milliseconds} ms from the signal to the end`);
+        console.log(`${signal}: saved and gone after ${milliseconds.toFixed(0)} ms`);
+      }
+      const resumed = await trainCommand([...args, "--resume-from-checkpoint"]);
+      assert.deepEqual(resumed, { code: 0, stderr: "" });
+      assert.deepEqual(await folderHashes(`${output}/checkpoint-${STEPS}`), expected);
+    });
+  }
+});
+
+Deno.test("Ctrl-C before the first log line ends with 130 and a checkpoint, without an error", async () => {
+  await using folder = await quickstartFolder();
+  await using child = startDeno(script, { args: flags(folder.path, "output") });
+  await child.waitFor(/full fine-tuning: .*\n/);
+  child.kill("SIGINT");
+  const { code, text } = await child.ended();
+  assert.equal(code, 130, text);
+  assert.doesNotMatch(text, /error/);
+  assert.equal((await listCheckpoints(`${folder.path}/output`)).length, 1);
+});
+
+Deno.test("a second Ctrl-C ends a command at once", async () => {
+  await using folder = await tempFolder();
+  const slow = await folder.write(
+    "slow.ts",
+    `import { runCommand } from "${repositoryPath("cli/run_command.ts")}";
+    await runCommand({
+      name: "slow", description: "", flags: () => {},
+      run: ({ signal }) => {
+        signal.addEventListener("abort", () => console.log("first"));
+        console.log("ready");
+        return new Promise(() => setInterval(() => {}, 1000));
+      },
+    });`,
+  );
+  await using child = startDeno(slow);
+  await child.waitFor(/ready/);
+  child.kill("SIGINT");
+  await child.waitFor(/first/);
+  const sent = performance.now();
+  child.kill("SIGINT");
+  const { code } = await child.ended();
+  assert.equal(code, 130);
+  assert.ok(performance.now() - sent < 1000);
+});
+
+Deno.test("timers fire while an update is made", async () => {
+  await using folder = await quickstartFolder();
+  const model = `${folder.path}/models/tiny`;
+  const tokenizer = await loadTokenizer(model);
+  const { examples } = await readExamples(`${folder.path}/data/train.jsonl`, {
+    tokenizer,
+    maxLength: 512,
+  });
+  const packing = { maxLength: 512 };
+  const batches = [
+    ...makeBatches(examples, { batchSize: 4, packing, padId: 0, seed: 1, epoch: 0 }),
+  ];
+  using runtime = new Runtime({ threads: THREADS });
+  await using trainer = await createFullTrainer(model, { runtime });
+  let [last, largest, turns] = [performance.now(), 0, 0];
+  const look = (): void => {
+    const now = performance.now();
+    largest = Math.max(largest, now - last);
+    last = now;
+    turns++;
+  };
+  const timer = setInterval(look, 10);
+  const began = performance.now();
+  try {
+    // The first update also compiles the graphs.
+    for (let step = 0; step < 2; step++) await trainer.trainStep(batches, { learningRate: 1e-3 });
+  } finally {
+    look();
+    clearInterval(timer);
+  }
+  const total = performance.now() - began;
+  console.log(
+    `${total.toFixed(0)} ms of work, ${turns} turns, largest gap ${largest.toFixed(0)} ms`,
+  );
+  assert.ok(largest < GAP, `timers stood still for ${largest} ms`);
+  assert.ok(turns > 3, `only ${turns} turns in ${total} ms`);
+});

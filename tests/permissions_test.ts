@@ -1,0 +1,144 @@
+/** Every task runs with exactly the permissions that it declares, and can do nothing else. */
+
+import assert from "node:assert/strict";
+import { quickstartFolder } from "./support/quickstart_folder.ts";
+import { repositoryPath, runDeno, type ScriptOutput } from "./support/run_script.ts";
+import { tempFolder } from "./support/temp_folder.ts";
+
+interface Task {
+  /** What comes between `deno run` and the script. */
+  readonly flags: readonly string[];
+  readonly script: string;
+}
+
+const tasks: Readonly<Record<string, string>> =
+  JSON.parse(await Deno.readTextFile(repositoryPath("deno.json"))).tasks;
+
+/** The tasks that users run on their own files. */
+const USER_TASKS = ["train", "inference", "graph", "quickstart"] as const;
+
+function task(name: string): Task {
+  const words = tasks[name].split(" ");
+  assert.deepEqual(words.slice(0, 2), ["deno", "run"]);
+  return { flags: words.slice(2, -1), script: words.at(-1)! };
+}
+
+/** Runs a script in a folder under a task's own flags. */
+function runAs(
+  { flags, script }: Task,
+  cwd: string,
+  args: readonly string[] = [],
+): Promise<ScriptOutput> {
+  const config = repositoryPath("deno.json");
+  const fixed = ["--quiet", "--no-check", "--cached-only", `--config=${config}`];
+  const module = script.startsWith("/") ? script : repositoryPath(script);
+  return runDeno(["run", ...fixed, ...flags, module, ...args], cwd);
+}
+
+const GOOD: Readonly<Record<typeof USER_TASKS[number], string>> = {
+  train: "--model models/tiny --train-file data/train.jsonl --max-length 512 --max-steps 1",
+  inference: "--model models/tiny --question Hi --max-new-tokens 3",
+  graph: "--model models/tiny --out output/graphs",
+  quickstart: "--num-train-epochs 0.3",
+};
+
+for (const name of USER_TASKS) {
+  Deno.test(`deno task ${name} runs inside its folders with its own permissions`, async () => {
+    await using folder = await quickstartFolder();
+    const result = await runAs(task(name), folder.path, GOOD[name].split(" "));
+    assert.equal(result.code, 0, result.stderr);
+    assert.doesNotMatch(result.stderr, /error|warning/i);
+  });
+
+  Deno.test(`deno task ${name} may not read or write elsewhere, connect, or start programs`, async () => {
+    const { flags } = task(name);
+    for (const flag of flags) {
+      assert.match(
+        flag,
+        /^--(no-prompt|allow-ffi|allow-env=[A-Z_,]+|allow-read=[a-z,]+|allow-write=output)$/,
+      );
+    }
+    assert.ok(flags.includes("--no-prompt"));
+    await using folder = await quickstartFolder();
+    await using outside = await tempFolder();
+    const secret = await outside.write("secret.txt", "secret");
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const script = await outside.write(
+      "probe.ts",
+      `const tries = {
+        read: () => Deno.readTextFile(${JSON.stringify(secret)}),
+        write: () => Deno.writeTextFile(${JSON.stringify(`${outside.path}/new.txt`)}, ""),
+        "write into models": () => Deno.writeTextFile("models/new.txt", ""),
+        "write into data": () => Deno.writeTextFile("data/new.txt", ""),
+        environment: () => Deno.env.get("HOME"),
+        connect: () => Deno.connect({ hostname: "127.0.0.1", port: ${port} }),
+        fetch: () => fetch("http://127.0.0.1:${port}"),
+        listen: () => Deno.listen({ port: 0 }),
+        run: () => new Deno.Command("ls").output(),
+      };
+      for (const [name, attempt] of Object.entries(tries)) {
+        try {
+          await attempt();
+          console.log(name, "is allowed");
+        } catch (error) {
+          console.log(name, error.name);
+        }
+      }`,
+    );
+    const { stdout, stderr } = await runAs({ flags, script }, folder.path);
+    assert.deepEqual(stdout.split("\n"), [
+      "read NotCapable",
+      "write NotCapable",
+      "write into models NotCapable",
+      "write into data NotCapable",
+      "environment NotCapable",
+      "connect NotCapable",
+      "fetch NotCapable",
+      "listen NotCapable",
+      "run NotCapable",
+    ], stderr);
+  });
+}
+
+const HINT = "The tasks in deno.json allow the folders models, data and output; for others run " +
+  "the script with deno run and --allow-read/--allow-write for them";
+
+/** A path outside, by the flag that names it, and what is asked of it. */
+const OUTSIDE: readonly (readonly [typeof USER_TASKS[number], string, string])[] = [
+  ["train", "--train-file ~/data/train.jsonl", 'read access to "~/data/train.jsonl"'],
+  ["train", "--model ~/models/tiny", 'read access to "~/models/tiny/config.json"'],
+  ["train", "--output-dir ~/output", 'write access to "~/output"'],
+  ["train", "--output-dir models/output", 'write access to "models/output"'],
+  [
+    "train",
+    "--resume-from-checkpoint ~/output/checkpoint-1",
+    'read access to "~/output/checkpoint-1/manifest.json"',
+  ],
+  ["inference", "--model ~/models/tiny", 'read access to "~/models/tiny"'],
+  ["graph", "--model ~/models/tiny", 'read access to "~/models/tiny/config.json"'],
+  ["graph", "--out ~/graphs", 'write access to "~/graphs"'],
+  ["quickstart", "--output-dir ~/output", 'write access to "~/output/model"'],
+];
+
+for (const [name, flags, need] of OUTSIDE) {
+  Deno.test(`deno task ${name} ${flags} fails in one clear line`, async () => {
+    await using folder = await quickstartFolder();
+    await using other = await quickstartFolder();
+    const args = `${GOOD[name]} ${flags.replace("~", other.path)}`.split(" ");
+    const { code, stderr } = await runAs(task(name), folder.path, args);
+    const line = stderr.replaceAll(other.path, "~");
+    const flag = need.split(" ")[0];
+    assert.equal(
+      line,
+      `error: Requires ${need}, run again with the --allow-${flag} flag. ${HINT}`,
+    );
+    assert.equal(code, 1);
+  });
+}
+
+Deno.test("no task of deno.json may use the network or everything", () => {
+  for (const [name, command] of Object.entries(tasks)) {
+    assert.doesNotMatch(command, /--allow-net|--allow-all|\s-A\b|--allow-import/, name);
+  }
+});

@@ -1,0 +1,32 @@
+/** Runs Deno where file systems are mounted for it alone, on Linux and where the user may. */
+
+import type { ScriptOutput } from "./run_script.ts";
+
+/** Whether mounts that go with their process can be made here; tests that need them skip else. */
+export async function canMount(): Promise<boolean> {
+  if (Deno.build.os !== "linux") return false;
+  try {
+    const { success } = await new Deno.Command("unshare", {
+      args: ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs Deno after the shell commands of `setup`, whose mounts nobody else sees. */
+export async function runMounted(setup: string, args: readonly string[]): Promise<ScriptOutput> {
+  const { code, stdout, stderr } = await new Deno.Command("unshare", {
+    args: ["--mount", "sh", "-c", `${setup} && exec "$@"`, "sh", Deno.execPath(), ...args],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decoder = new TextDecoder();
+  return {
+    code,
+    stdout: decoder.decode(stdout).trim(),
+    stderr: decoder.decode(stderr).trim(),
+  };
+}
