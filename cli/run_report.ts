@@ -22,7 +22,7 @@ export async function writeRunReport(
   run: TrainingRun,
   { args, title, command, samples }: RunReportOptions,
 ): Promise<readonly string[]> {
-  const events = await readMetricsLog(`${args.outputDir}/${METRICS_FILE}`);
+  const events = await readFigures(`${args.outputDir}/${METRICS_FILE}`);
   const logs = events.filter((event): event is LogEvent => event.type === "log");
   const evaluations = events.filter((event): event is EvaluateEvent => event.type === "evaluate");
   const { data, start, end, trainer } = run;
@@ -64,6 +64,16 @@ export async function writeRunReport(
     await Deno.writeTextFile(`${args.outputDir}/${name}`, text);
   }
   return Object.keys(files).map((name) => `${args.outputDir}/${name}`);
+}
+
+/** What was logged; a run shorter than --logging-steps has no log. */
+async function readFigures(path: string): ReturnType<typeof readMetricsLog> {
+  try {
+    return await readMetricsLog(path);
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return [];
+    throw cause;
+  }
 }
 
 /** Token means, which the training loss can be compared with. */

@@ -115,7 +115,7 @@ const OUTSIDE: readonly (readonly [typeof USER_TASKS[number], string, string])[]
     "--resume-from-checkpoint ~/output/checkpoint-1",
     'read access to "~/output/checkpoint-1/manifest.json"',
   ],
-  ["inference", "--model ~/models/tiny", 'read access to "~/models/tiny"'],
+  ["inference", "--model ~/models/tiny", 'read access to "~/models/tiny/tokenizer.json"'],
   ["graph", "--model ~/models/tiny", 'read access to "~/models/tiny/config.json"'],
   ["graph", "--out ~/graphs", 'write access to "~/graphs"'],
   ["quickstart", "--output-dir ~/output", 'write access to "~/output/model"'],
