@@ -1,6 +1,8 @@
 /**
  * `deno task graph`: writes a model's training graphs as .onnx files for any ONNX viewer. In: a
  * model folder (config.json is enough). Out: one file a graph.
+ *
+ * @module
  */
 
 import type { Graph } from "../graph/ir.ts";

@@ -1,6 +1,8 @@
 /**
  * `deno task inference`: asks a model a question, or chats. In: a model folder or a checkpoint.
  * Out: its reply, thinking and answer apart.
+ *
+ * @module
  */
 
 import { loadTokenizer } from "../data/tokenizer.ts";

@@ -1,4 +1,8 @@
-/** `deno task train`: full fine-tuning from a model folder and JSONL records. */
+/**
+ * `deno task train`: full fine-tuning from a model folder and JSONL records.
+ *
+ * @module
+ */
 
 import { createConsoleTracker } from "../track/console_tracker.ts";
 import { runCommand } from "./run_command.ts";

@@ -7,9 +7,9 @@
  * @module
  */
 
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelConfig } from "../model/config.ts";
+import { readJson } from "../model/read_json.ts";
 import { assertSampling, type SamplingOptions } from "./sampling.ts";
 
 /** Defaults of generation. */
@@ -28,8 +28,6 @@ export interface GenerationFallbacks {
   readonly tokenizer?: { readonly eosTokenId: number | undefined };
 }
 
-/** Largest file read: those in use have some hundred bytes. */
-const MAX_FILE_BYTES = 1024 * 1024;
 /** Most ids that may end a reply: Llama 3.1 has three. */
 const MAX_EOS_IDS = 1024;
 /** Hugging Face's default, which applies wherever sampling is on and top_k is not written. */
@@ -47,29 +45,8 @@ export async function readGenerationConfig(
   fallbacks: GenerationFallbacks,
 ): Promise<GenerationConfig> {
   const path = join(directory, "generation_config.json");
-  let text: string;
-  try {
-    const { size } = await stat(path);
-    if (size > MAX_FILE_BYTES) {
-      throw new RangeError(`Cannot read ${path}: ${size} bytes, more than ${MAX_FILE_BYTES}`);
-    }
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
-      return parseGenerationConfig({}, { ...fallbacks, path });
-    }
-    throw cause;
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(
-      `Cannot read ${path}: it is not valid JSON; copy it again from the base model, or delete it`,
-      { cause },
-    );
-  }
-  return parseGenerationConfig(json, { ...fallbacks, path });
+  const json = await readJson(path, "copy it again from the base model, or delete it");
+  return parseGenerationConfig(json === undefined ? {} : json, { ...fallbacks, path });
 }
 
 /**

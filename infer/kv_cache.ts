@@ -62,30 +62,37 @@ export class KvCache implements Disposable {
     if (positions <= this.#capacity) return false;
     const wanted = Math.ceil(Math.max(positions, 2 * this.#capacity) / STEP) * STEP;
     const capacity = Math.min(wanted, maxPositions);
-    for (let layer = 0; layer < layers; layer++) {
+    const { kvHeads } = this.#config;
+    const shape = [1, kvHeads, capacity, cacheHeadDim(this.#config)];
+    // All or nothing: what cannot be allocated leaves the cache as it was.
+    using grown = new DisposableStack();
+    const allocate = () => grown.use(Tensor.allocate(this.#runtime, "float32", shape));
+    const layersGrown = Array.from(
+      { length: layers },
+      () => ({ key: allocate(), value: allocate() }),
+    );
+    layersGrown.forEach(({ key, value }, layer) => {
       const old = this.#layers[layer];
-      this.#layers[layer] = {
-        key: this.#grown(old?.key, capacity, used),
-        value: this.#grown(old?.value, capacity, used),
-      };
-    }
+      this.#copy(old?.key, key, used);
+      this.#copy(old?.value, value, used);
+    });
+    this[Symbol.dispose]();
+    grown.move();
+    this.#layers = layersGrown;
     this.#capacity = capacity;
     return true;
   }
 
-  #grown(old: Tensor | undefined, capacity: number, used: number): Tensor {
-    const { kvHeads } = this.#config;
-    const width = cacheHeadDim(this.#config);
-    const grown = Tensor.allocate(this.#runtime, "float32", [1, kvHeads, capacity, width]);
+  /** The first `used` positions of the old tensor, and zeros after them. */
+  #copy(old: Tensor | undefined, grown: Tensor, used: number): void {
+    const [, kvHeads, capacity, width] = grown.shape;
     const to = grown.float32().fill(0);
-    if (!old) return grown;
+    if (!old) return;
     const from = old.float32();
     for (let head = 0; head < kvHeads; head++) {
       const start = head * this.#capacity * width;
       to.set(from.subarray(start, start + used * width), head * capacity * width);
     }
-    old[Symbol.dispose]();
-    return grown;
   }
 
   /** Releases all memory; tensors given out may not be used afterwards. */

@@ -156,10 +156,11 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   if (heads % kvHeads !== 0) {
     fail("num_key_value_heads", `must divide num_attention_heads ${heads}, got ${kvHeads}`);
   }
-  if ((raw.head_dim ?? null) === null && hiddenSize % heads !== 0) {
+  const headDimDefault = modelType === "qwen3" ? 128 : hiddenSize / heads;
+  if ((raw.head_dim ?? null) === null && !Number.isInteger(headDimDefault)) {
     fail("num_attention_heads", `must divide hidden_size ${hiddenSize}, got ${heads}`);
   }
-  const headDim = integer("head_dim", modelType === "qwen3" ? 128 : hiddenSize / heads);
+  const headDim = integer("head_dim", headDimDefault);
   if (headDim % 2 !== 0) fail("head_dim", `must be even for rotary embeddings, got ${headDim}`);
   const bias = flag("attention_bias", false);
   // Newer transformers write rope_parameters in place of rope_theta and rope_scaling.

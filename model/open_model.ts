@@ -9,6 +9,7 @@
 import { openSafetensorsFolder } from "../tensor/safetensors_sharded.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
 import { type ModelConfig, parseConfig } from "./config.ts";
+import { readJson } from "./read_json.ts";
 
 /** An opened model folder. */
 export interface Model extends AsyncDisposable {
@@ -27,27 +28,11 @@ export interface Model extends AsyncDisposable {
  */
 export async function readConfig(directory: string): Promise<ModelConfig> {
   const path = `${directory}/config.json`;
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory)) {
-      throw cause;
-    }
+  const json = await readJson(path, "copy it again from the base model");
+  if (json === undefined) {
     throw new Error(
       `Cannot open model ${directory}: there is no ${path}; give the folder of a model in Hugging ` +
         "Face's layout (config.json, tokenizer.json, model.safetensors)",
-      { cause },
-    );
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new Error(
-      `Cannot read ${path}: it is not valid JSON (${(cause as Error).message}); ` +
-        "copy it again from the base model",
-      { cause },
     );
   }
   return parseConfig(json, path);

@@ -96,24 +96,26 @@ export class Session implements Disposable {
   /**
    * A set of bound inputs and outputs, to be run any number of times.
    *
-   * @throws {Error} where an input is missing: all missing names together
+   * @throws {Error} where a tensor is missing: all missing names together
    */
   bind(tensors: { inputs: TensorMap; outputs: TensorMap }): Binding {
-    const missing = this.inputs.filter((name) => !tensors.inputs[name]);
+    const { inputs, outputs } = tensors;
+    const missing = [
+      ...this.inputs.filter((name) => !inputs[name]),
+      ...this.outputs.filter((name) => !outputs[name]).map((name) => `output ${name}`),
+    ];
     if (missing.length > 0) {
       throw new Error(`Cannot bind graph ${this.name}: no tensor for ${missing.join(", ")}`);
     }
     const binding = new Binding(this);
-    for (const name of this.inputs) binding.input(name, tensors.inputs[name]);
-    for (const name of this.outputs) {
-      const tensor = tensors.outputs[name];
-      if (!tensor) {
-        binding[Symbol.dispose]();
-        throw new Error(`Cannot bind graph ${this.name}: no tensor for output ${name}`);
-      }
-      binding.output(name, tensor);
+    try {
+      for (const name of this.inputs) binding.input(name, inputs[name]);
+      for (const name of this.outputs) binding.output(name, outputs[name]);
+      return binding;
+    } catch (cause) {
+      binding[Symbol.dispose]();
+      throw cause;
     }
-    return binding;
   }
 
   /** Binds, runs once and releases the binding. */

@@ -1,6 +1,8 @@
 /**
  * `deno task quickstart`: fine-tunes a small embedded Qwen3 on embedded medical records, from
  * records to an answer. Everything is written below the output folder; nothing is downloaded.
+ *
+ * @module
  */
 
 import { reply, standardOutput } from "../cli/reply.ts";

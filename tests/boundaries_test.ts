@@ -13,7 +13,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   train: ["engine", "model", "data", "graph", "ort", "tensor"],
   infer: ["engine", "model", "data", "graph", "ort", "tensor"],
   track: ["tensor"],
-  quickstart: ["model", "tensor"],
+  cli: ["track", "infer", "train", "engine", "model", "data", "graph", "ort", "tensor"],
+  quickstart: ["cli", "track", "infer", "data", "model", "tensor"],
 };
 
 /** Type-only imports that may cross: the events a tracker shows are the trainer's. */
