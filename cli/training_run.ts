@@ -83,6 +83,7 @@ export async function runTraining(
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);
   const resumeFrom = await resolveCheckpoint(args);
+  if (resumeFrom !== undefined) await assertNewest(resumeFrom, lock);
   const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
 
   const runtime = resources.use(openRuntime(args));
@@ -159,6 +160,18 @@ async function resolveCheckpoint(args: TrainingArguments): Promise<string | unde
   throw new Error(
     `Cannot resume: ${outputDir} has no checkpoint-N folder; ` +
       "leave --resume-from-checkpoint out to start a new run",
+  );
+}
+
+/** Refuses to resume in front of checkpoints that would then belong to another past. */
+async function assertNewest(resumeFrom: string, { directory }: OutputLock): Promise<void> {
+  const step = Number(/(\d+)\/*$/.exec(resumeFrom)?.[1]);
+  const later = (await listCheckpoints(directory)).filter((each) => each.step > step);
+  if (later.length === 0) return;
+  throw new Error(
+    `Cannot resume from ${resumeFrom} in ${directory}: it holds the later ${
+      later.map(({ step }) => `checkpoint-${step}`).join(", ")
+    }; move them away, or give another --output-dir`,
   );
 }
 

@@ -30,18 +30,16 @@ export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shu
  * ```
  */
 export function countUpdates(lengths: ArrayLike<number>, options: UpdatePlanOptions): number {
-  const { accumulationSteps, epochs, maxSteps } = options;
+  const { accumulationSteps, epochs, maxSteps, packing } = options;
   if (maxSteps > 0) return maxSteps;
+  const updatesOf = (epoch: number): number =>
+    Math.ceil(countBatches(lengths, { ...options, epoch }) / accumulationSteps);
+  // Without packing every epoch has as many; Hugging Face rounds this very product.
+  if (!packing) return Math.ceil(epochs * updatesOf(0));
   let total = 0;
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const updates = Math.ceil(countBatches(lengths, { ...options, epoch }) / accumulationSteps);
-    total += Math.ceil(updates * Math.min(1, epochs - epoch));
-    // Without packing every epoch has as many batches as the first.
-    if (!options.packing && epochs >= 1 && epoch === 0) {
-      const rest = Math.floor(epochs) - 1;
-      total += rest * updates;
-      epoch += rest;
-    }
+    // A difference such as 2.1 − 2 comes out a hair too large.
+    total += Math.ceil(updatesOf(epoch) * Math.min(1, epochs - epoch) - 1e-9);
   }
-  return total;
+  return Math.max(1, total);
 }
