@@ -8,22 +8,8 @@
  */
 
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { DType } from "../tensor/dtype.ts";
+import { onnxDataType } from "../tensor/onnx_dtype.ts";
 import { type Attribute, type Graph, IR_VERSION, type Node, OPSET, type Value } from "./ir.ts";
-
-// TensorProto.DataType
-const DATA_TYPES: Readonly<Partial<Record<DType, number>>> = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  int16: 5,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  float64: 11,
-  bfloat16: 16,
-};
 
 type Write = (writer: BinaryWriter) => void;
 
@@ -73,7 +59,7 @@ function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): vo
   text(writer, 1, name);
   message(writer, 2, (writer) =>
     message(writer, 1, (writer) => {
-      integer(writer, 1, DATA_TYPES[dtype]!);
+      integer(writer, 1, onnxDataType(dtype));
       message(writer, 2, (writer) => {
         for (const dim of shape) {
           message(writer, 1, (writer) => {
@@ -112,7 +98,7 @@ export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer> {
     for (const { value, data } of graph.constants) {
       message(writer, 5, (writer) => {
         for (const dim of value.shape) integer(writer, 1, dim as number);
-        integer(writer, 2, DATA_TYPES[value.dtype]!);
+        integer(writer, 2, onnxDataType(value.dtype));
         text(writer, 8, value.name);
         writer.tag(9, WireType.LengthDelimited).bytes(data);
       });

@@ -8,6 +8,7 @@
  */
 
 import type { DType } from "../tensor/dtype.ts";
+import { onnxDataType } from "../tensor/onnx_dtype.ts";
 import type { GraphBuilder } from "./builder.ts";
 import { broadcast, type Dim, product, sameShape, type Shape } from "./dim.ts";
 import type { Value } from "./ir.ts";
@@ -176,7 +177,8 @@ function reduction(op: string) {
   };
 }
 
-type Reduction = (
+/** Reduces one dimension, counted from the end where negative. */
+export type Reduction = (
   b: GraphBuilder,
   x: Value,
   axis: number,
@@ -187,8 +189,6 @@ type Reduction = (
 export const reduceSum: Reduction = reduction("ReduceSum");
 /** Largest over one dimension. */
 export const reduceMax: Reduction = reduction("ReduceMax");
-/** Sum of squares over one dimension. */
-export const reduceSumSquare: Reduction = reduction("ReduceSumSquare");
 
 /** Rows of a table: table [V, H], ids of any shape → [...ids, H]. */
 export function gather(b: GraphBuilder, table: Value, ids: Value): Value {
@@ -246,9 +246,9 @@ export function where(b: GraphBuilder, condition: Value, yes: Value, no: Value):
 
 /** The same numbers in another dtype. */
 export function cast(b: GraphBuilder, x: Value, dtype: DType): Value {
-  const to = { float32: 1n, float16: 10n, bfloat16: 16n, int64: 7n, int32: 6n }[dtype as string];
-  if (to === undefined) throw new RangeError(`Cannot cast ${x.name} to ${dtype}`);
-  return b.node("Cast", [x], [{ dtype, shape: x.shape }], { attributes: { to } })[0];
+  return b.node("Cast", [x], [{ dtype, shape: x.shape }], {
+    attributes: { to: BigInt(onnxDataType(dtype)) },
+  })[0];
 }
 
 /**

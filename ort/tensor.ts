@@ -8,23 +8,10 @@
  */
 
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
+import { onnxDataType } from "../tensor/onnx_dtype.ts";
 import { OutParameter } from "./api.ts";
 import { assertSupported, cpu, type Device } from "./device.ts";
 import type { Runtime } from "./runtime.ts";
-
-// ONNXTensorElementDataType of onnxruntime_c_api.h.
-const ELEMENT_TYPES: Readonly<Record<DType, number>> = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  int16: 5,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  float64: 11,
-  bfloat16: 16,
-};
 
 /**
  * A tensor in a device's memory. Views made by {@linkcode Tensor.view} share it.
@@ -91,7 +78,7 @@ export class Tensor implements Disposable {
       runtime.cpuAllocator,
       BigInt64Array.from(shape, BigInt),
       shape.length,
-      ELEMENT_TYPES[dtype],
+      onnxDataType(dtype),
     );
     const data = new OutParameter();
     runtime.api.call("GetTensorMutableData", what, value, data.bytes);
@@ -131,7 +118,7 @@ export class Tensor implements Disposable {
       length,
       BigInt64Array.from(shape, BigInt),
       shape.length,
-      ELEMENT_TYPES[dtype],
+      onnxDataType(dtype),
     );
     return new Tensor(this.#runtime, value, address, { dtype, shape, device: this.device });
   }

@@ -6,7 +6,7 @@ import { readExamples } from "../data/read_examples.ts";
 import { loadTokenizer } from "../data/tokenizer.ts";
 import { Runtime } from "../ort/runtime.ts";
 import { listCheckpoints } from "../train/checkpoint.ts";
-import type { EndEvent, TrainEvent } from "../train/events.ts";
+import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/full_trainer.ts";
 import { train, type TrainOptions } from "../train/loop.ts";
 import type { RunFacts } from "../train/run_facts.ts";
@@ -24,10 +24,24 @@ interface Shape {
   readonly epochs: number;
 }
 
-const SHAPES: Readonly<Record<string, Shape>> = {
-  "one batch an update": { accumulationSteps: 1, epochs: 0.75 },
-  "four batches an update": { accumulationSteps: 4, epochs: 3 },
-  "one packed row an update": { accumulationSteps: 1, packing: { maxLength: 384 }, epochs: 2 },
+/** Shapes of runs, each with the cuts that it is tried with. */
+const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>> = {
+  "one batch an update": {
+    accumulationSteps: 1,
+    epochs: 0.75,
+    cuts: ["save", "evaluation", "before evaluation", "batch", "last update", "graph"],
+  },
+  "four batches an update": {
+    accumulationSteps: 4,
+    epochs: 3,
+    cuts: ["save", "evaluation", "batch", "graph"],
+  },
+  "one packed row an update": {
+    accumulationSteps: 1,
+    packing: { maxLength: 384 },
+    epochs: 2,
+    cuts: ["save", "batch", "last update"],
+  },
 };
 
 interface Data {
@@ -94,7 +108,7 @@ async function newest(output: string): Promise<string> {
 }
 
 /** A signal that aborts itself the n-th time that work asks it, between two graphs. */
-function abortsAt(n: number): AbortSignal {
+function abortsAt(n: number): { readonly signal: AbortSignal; readonly asked: () => number } {
   const controller = new AbortController();
   const { signal } = controller;
   let asked = 0;
@@ -102,53 +116,62 @@ function abortsAt(n: number): AbortSignal {
     if (++asked === n) controller.abort();
     if (signal.aborted) throw signal.reason;
   };
-  return signal;
+  return { signal, asked: () => asked };
 }
 
-/** Where runs are cut: at the event that this holds of. */
-const CUTS: Readonly<Record<string, (event: TrainEvent, total: number) => boolean>> = {
-  "after a save": (event) => event.type === "save" && event.step === 3,
-  "after an evaluation": (event) => event.type === "evaluate" && event.step === 4,
-  "between an update and its evaluation": (event) => event.type === "step" && event.step === 4,
-  "in the middle of an update": (event) => event.type === "micro-step" && event.step === 5,
-  "before the last evaluation": (event, total) => event.type === "step" && event.step === total,
-};
+/** Where a run is cut: right after one of these, or, at a graph, between two of an update. */
+type Cut = "save" | "evaluation" | "before evaluation" | "batch" | "last update" | "graph";
 
-for (const [what, shape] of Object.entries(SHAPES)) {
+function isHere(cut: Cut, { type, step }: Exclude<TrainEvent, StartEvent>, total: number): boolean {
+  switch (cut) {
+    case "save":
+      return type === "save" && step === 3;
+    case "evaluation":
+      return type === "evaluate" && step === 4;
+    case "before evaluation":
+      return type === "step" && step === 4;
+    case "batch":
+      return type === "micro-step" && step === 5;
+    case "last update":
+      return type === "step" && step === total;
+    case "graph":
+      return false;
+  }
+}
+
+for (const [what, { cuts, ...shape }] of Object.entries(SHAPES)) {
   Deno.test(`a run of ${what} that was cut ends in the same bytes when it is resumed`, async (t) => {
     await using folder = await quickstartFolder();
     const data = await readData(folder);
     const whole = `${folder.path}/whole`;
-    const { step: total, reason } = await run(data, { ...shape, output: whole });
+    const { signal, asked } = abortsAt(Infinity);
+    const { step: total, reason } = await run(data, { ...shape, output: whole, signal });
     assert.equal(reason, "completed");
     assert.ok(total > 5, `only ${total} updates`);
     const expected = await folderHashes(await newest(whole));
     assert.ok("optimizer.safetensors" in expected && "manifest.json" in expected);
 
-    const check = async (name: string, cut: Partial<RunOptions>): Promise<void> => {
-      const output = `${folder.path}/${name}`;
-      const first = await run(data, { ...shape, output, ...cut });
-      assert.equal(first.reason, "aborted");
-      const end = await run(data, { ...shape, output, resume: true });
-      assert.deepEqual([end.step, end.reason], [total, "completed"]);
-      assert.deepEqual(await folderHashes(await newest(output)), expected);
-    };
-    for (const [name, isHere] of Object.entries(CUTS)) {
-      const controller = new AbortController();
-      let cut = false;
-      await t.step(`cut ${name}`, () =>
-        check(name, {
-          signal: controller.signal,
+    for (const cut of cuts) {
+      await t.step(`cut at: ${cut}`, async () => {
+        const output = `${folder.path}/${cut}`;
+        const controller = new AbortController();
+        const first = await run(data, {
+          ...shape,
+          output,
+          signal: cut === "graph" ? abortsAt(Math.floor(0.8 * asked())).signal : controller.signal,
           onEvent: (event) => {
-            if (cut || !isHere(event, total)) return;
-            cut = true;
-            controller.abort();
+            if (event.type !== "start" && isHere(cut, event, total)) controller.abort();
           },
-        }));
-      assert.ok(cut, `never came to a cut ${name}`);
+        });
+        assert.equal(first.reason, "aborted");
+        assert.ok(cut === "last update" ? first.step === total : first.step < total);
+        // Of an update that was cut after one of its batches, nothing stays.
+        if (cut === "batch" && shape.accumulationSteps > 1) assert.equal(first.step, 4);
+        const end = await run(data, { ...shape, output, resume: true });
+        assert.deepEqual([end.step, end.reason], [total, "completed"]);
+        assert.deepEqual(await folderHashes(await newest(output)), expected);
+      });
     }
-    // Loading asks some 50 times, a batch nine times: this is in the backward pass of an update.
-    await t.step("cut between two graphs", () => check("graphs", { signal: abortsAt(114) }));
   });
 }
 
@@ -178,19 +201,19 @@ Deno.test("resuming with other facts is refused, naming each that differs with b
 /** What is done to a checkpoint, and how the refusal puts it. */
 const DAMAGES: readonly [string, (directory: string) => Promise<void>, string][] = [
   ["a flipped byte in the weights", async (directory) => {
-    const bytes = await Deno.readFile(`${directory}/weights.txt`);
+    const bytes = await Deno.readFile(`${directory}/model.safetensors`);
     bytes[0] ^= 1;
-    await Deno.writeFile(`${directory}/weights.txt`, bytes);
-  }, "weights.txt has another sha256; resume from an earlier one"],
+    await Deno.writeFile(`${directory}/model.safetensors`, bytes);
+  }, "model.safetensors has another sha256; resume from an earlier one"],
   [
     "a missing file",
     (directory) => Deno.remove(`${directory}/scheduler.json`),
     "scheduler.json is missing; resume from an earlier one",
   ],
   [
-    "a truncated file",
-    (directory) => Deno.truncate(`${directory}/rng_state.json`, 9),
-    "rng_state.json has 9 bytes, not 45; resume from an earlier one",
+    "a truncated optimizer",
+    (directory) => Deno.truncate(`${directory}/optimizer.safetensors`, 9),
+    "optimizer.safetensors has 9 bytes, not 15; resume from an earlier one",
   ],
   ["two damages at once", async (directory) => {
     await Deno.remove(`${directory}/scheduler.json`);

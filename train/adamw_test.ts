@@ -90,8 +90,8 @@ Deno.test("five AdamW updates with decay and clipping follow a float64 reference
       for (const g of gradients.tensor(name).float32()) squares += g * g;
     }
     const norm = await optimizer.gradientNorm();
-    // Blocks of 256 summed in float32: 2e-9 measured.
-    assertClose([norm], [Math.sqrt(squares)], { label: "norm", relative: 1e-7 });
+    // Blocks of 256 summed in float32: 8e-9 measured.
+    assertClose([norm], [Math.sqrt(squares)], { label: "norm", relative: 3e-8 });
     const clip = Math.min(1, MAX_NORM / (norm + 1e-6));
     assert.ok(clip < 0.1);
     await optimizer.update({ learningRate, clip, step });
@@ -109,18 +109,15 @@ Deno.test("five AdamW updates with decay and clipping follow a float64 reference
   for (const [i, { name }] of SPECS.entries()) {
     const { p, m, v } = references[i];
     const actual = parameters.tensor(name).float32();
-    // What five updates changed, 0.02 at most; a parameter's own rounding is 1e-8.
+    // Five updates of up to 0.01; each rounds a parameter of 0.2 by up to 8e-9: 7e-8 measured.
     const [moved, expected] = [actual, p].map((values) =>
       Float64Array.from(values, (value, j) => value - starts[i][j])
     );
-    assertClose(moved, expected, { label: `${name} moved`, relative: 1e-4, absolute: 6e-8 });
+    assertClose(moved, expected, { label: `${name} moved`, absolute: 1e-7 });
     const moment = (kind: string): Promise<Float32Array> => readFloat32(state, `${name}.${kind}`);
-    // Sums of five terms of either sign in float32.
-    assertClose(await moment("exp_avg"), m, {
-      label: `${name}.exp_avg`,
-      relative: 1e-6,
-      relativeToMax: 1e-7,
-    });
+    // Terms of either sign, against the largest: 2e-7 measured.
+    assertClose(await moment("exp_avg"), m, { label: `${name}.exp_avg`, relativeToMax: 5e-7 });
+    // Positive terms: 4e-7 measured.
     assertClose(await moment("exp_avg_sq"), v, { label: `${name}.exp_avg_sq`, relative: 1e-6 });
   }
 });

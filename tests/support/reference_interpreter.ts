@@ -233,7 +233,6 @@ export const operations: Readonly<Record<string, Operation>> = {
   QuickGelu: elementwise((a) => a / (1 + Math.exp(-a))),
   ReduceMax: reduction(Math.max, -Infinity),
   ReduceSum: reduction((total, value) => total + value, 0),
-  ReduceSumSquare: reduction((total, value) => total + value * value, 0),
   Reshape: reshape,
   RotaryEmbedding: rotary,
   ScatterElements: scatterElements,

@@ -55,7 +55,9 @@ export function trainerStub(
     },
     weights: { names: () => [], info: none, read: none, tensor: none },
     async save(directory) {
-      await Deno.writeTextFile(`${directory}/weights.txt`, `${step}`);
+      for (const name of ["model.safetensors", "optimizer.safetensors"]) {
+        await Deno.writeTextFile(`${directory}/${name}`, `after ${step} updates`);
+      }
       return [];
     },
     resume(_directory, at) {

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import {
+  count,
+  countOrZero,
+  device,
+  positive,
+  positiveOrZero,
+  probability,
+  seed,
+} from "./flag_values.ts";
+
+/** What each parser takes, and what it does not. */
+const TABLE = [
+  ["count", count, ["1", "400", "1e3", " 7 "], [
+    "0",
+    "-1",
+    "1.5",
+    "",
+    " ",
+    "x",
+    "9007199254740992",
+  ]],
+  ["countOrZero", countOrZero, ["0", "12"], ["-1", "0.5", "NaN"]],
+  ["seed", seed, ["0", "4294967295"], ["-1", "4294967296", "1.5"]],
+  ["positive", positive, ["1e-4", "0.5", "3"], ["0", "-1", "Infinity", "1e400", "1,5", "5%"]],
+  ["positiveOrZero", positiveOrZero, ["0", "0.1"], ["-0.1", "NaN"]],
+  ["probability", probability, ["1", "0.95", "1e-3"], ["0", "1.01", "-1"]],
+] as const;
+
+for (const [name, parse, good, bad] of TABLE) {
+  Deno.test(`${name}() takes ${good.join(" and ")}, and refuses ${bad.length} others`, () => {
+    for (const text of good) assert.equal(parse(text), Number(text));
+    for (const text of bad) {
+      assert.throws(() => parse(text), { code: "commander.invalidArgument" }, JSON.stringify(text));
+    }
+  });
+}
+
+Deno.test("device() takes the cpu and refuses, with the reason, what graphs cannot run on", () => {
+  assert.equal(device("cpu"), "cpu");
+  assert.throws(() => device("gpu"), {
+    code: "commander.invalidArgument",
+    message: 'Cannot use device "gpu": expected cpu, cuda or cuda:N',
+  });
+});
