@@ -108,7 +108,9 @@ function assertFits(store: ParameterStore, source: TensorSource, from: string): 
   }
   if (problems.length === 0) return;
   throw new Error(
-    `Cannot load weights from ${from}: they do not fit its config.json\n  ` + problems.join("\n  "),
+    `Cannot load weights from ${from}: they do not fit its config.json\n  ` +
+      problems.join("\n  ") +
+      "\nTake both from the same model",
   );
 }
 

@@ -97,7 +97,8 @@ Deno.test("missing, unknown, misshapen and integer tensors are reported together
         '  missing: "model.norm.weight"\n' +
         '  not part of the model: "model.layers.9.mlp.up_proj.weight"\n' +
         `  ${k} has shape [2,16], config.json says [16,16]\n` +
-        `  ${norm} is int32: expected float32, bfloat16 or float16`,
+        `  ${norm} is int32: expected float32, bfloat16 or float16\n` +
+        "Take both from the same model",
     },
   );
 });
@@ -116,7 +117,7 @@ Deno.test("a model that is not tied must bring its lm_head", async () => {
   using store = emptyStore(runtime, tinyConfig({ tie_word_embeddings: false }));
   await assert.rejects(
     loadWeights(runtime, store, tensorSourceFromMap(tensors())),
-    /Cannot load weights from the checkpoint: .*\n {2}missing: "lm_head.weight"$/,
+    /Cannot load weights from the checkpoint: .*\n {2}missing: "lm_head.weight"\nTake both/,
   );
 });
 

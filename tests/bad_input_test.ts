@@ -21,6 +21,8 @@ interface BadInput {
   readonly spoil?: (dir: string) => Promise<unknown>;
   /** @default 1 */
   readonly code?: number;
+  /** Whether a good run would delete the checkpoints of an earlier one. @default true */
+  readonly overwrite?: boolean;
   readonly message: string;
 }
 
@@ -175,7 +177,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "cuda:0",
   ),
   "to resume and to overwrite": {
-    flags: ["--resume-from-checkpoint", "--overwrite-output-dir"],
+    flags: ["--resume-from-checkpoint"],
     code: 2,
     message:
       "Cannot both resume and overwrite: leave out --resume-from-checkpoint or --overwrite-output-dir",
@@ -187,11 +189,13 @@ const CASES: Readonly<Record<string, BadInput>> = {
   },
   "to resume from nothing": {
     flags: ["--output-dir", "~/new", "--resume-from-checkpoint"],
+    overwrite: false,
     message:
       "Cannot resume: ~/new has no checkpoint-N folder; leave --resume-from-checkpoint out to start a new run",
   },
   "to resume from what is no checkpoint": {
     flags: ["--resume-from-checkpoint", "~/models/tiny"],
+    overwrite: false,
     message:
       "Cannot use checkpoint ~/models/tiny: its manifest.json is missing or broken; give a checkpoint-N folder that ortune wrote",
   },
@@ -311,22 +315,22 @@ const CASES: Readonly<Record<string, BadInput>> = {
   },
   "a tensor of another shape": weights(
     (tensors) => tensors.set("model.norm.weight", { ...norm, shape: [64, 2] }),
-    "Cannot load weights from ~/models/tiny: they do not fit its config.json\n  model.norm.weight has shape [64,2], config.json says [128]",
+    "Cannot load weights from ~/models/tiny: they do not fit its config.json\n  model.norm.weight has shape [64,2], config.json says [128]\nTake both from the same model",
   ),
   "tensors that are missing": weights(
     (tensors) => {
       tensors.delete("model.norm.weight");
       tensors.delete("model.layers.3.mlp.up_proj.weight");
     },
-    'Cannot load weights from ~/models/tiny: they do not fit its config.json\n  missing: "model.layers.3.mlp.up_proj.weight", "model.norm.weight"',
+    'Cannot load weights from ~/models/tiny: they do not fit its config.json\n  missing: "model.layers.3.mlp.up_proj.weight", "model.norm.weight"\nTake both from the same model',
   ),
   "a tensor too many": weights(
     (tensors) => tensors.set("model.extra.weight", norm),
-    'Cannot load weights from ~/models/tiny: they do not fit its config.json\n  not part of the model: "model.extra.weight"',
+    'Cannot load weights from ~/models/tiny: they do not fit its config.json\n  not part of the model: "model.extra.weight"\nTake both from the same model',
   ),
   "a tensor of integers": weights(
     (tensors) => tensors.set("model.norm.weight", { ...norm, dtype: "int32" }),
-    "Cannot load weights from ~/models/tiny: they do not fit its config.json\n  model.norm.weight is int32: expected float32, bfloat16 or float16",
+    "Cannot load weights from ~/models/tiny: they do not fit its config.json\n  model.norm.weight is int32: expected float32, bfloat16 or float16\nTake both from the same model",
   ),
   "a shard that is missing": {
     spoil: (dir) => shard(dir, "model-00002-of-00002.safetensors"),
@@ -401,7 +405,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
       "Cannot write into ~/data/train.jsonl/output: a part of its path is a file; give another --output-dir",
   },
   "an output folder with checkpoints": {
-    flags: [],
+    overwrite: false,
     message:
       "Cannot start a new run in ~/output: it holds checkpoint-9; pass --resume-from-checkpoint to go on, another --output-dir, or --overwrite-output-dir to delete them",
   },
@@ -427,7 +431,7 @@ async function copyInputs(from: string, to: string): Promise<void> {
 /** The flags of a case, run by `train`; checks the answer, and that every file is as it was. */
 async function check(
   dir: string,
-  { flags = [], spoil, code = 1, message }: BadInput,
+  { flags = [], spoil, code = 1, overwrite = true, message }: BadInput,
   train: (args: string[]) => Promise<{ code: number; stderr: string }>,
 ): Promise<void> {
   await spoil?.(dir);
@@ -437,10 +441,9 @@ async function check(
     return rest;
   };
   const before = await files();
-  const keeps = /--overwrite|--resume|manifest/.test(message);
   const { stderr, ...result } = await train([
     ...trainFlags(dir),
-    ...keeps ? [] : ["--overwrite-output-dir"],
+    ...overwrite ? ["--overwrite-output-dir"] : [],
     ...flags.map((each) => each.replace("~", dir)),
   ]);
   assert.equal(stderr.replaceAll(dir, "~"), `error: ${message}`);

@@ -14,9 +14,9 @@ import { repositoryPath } from "./support/run_script.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import { trainCommand, trainFlags } from "./support/train_command.ts";
 
-/** Milliseconds within which a signal must have led to a checkpoint; about 50 are measured. */
+/** Milliseconds within which a signal must have led to a checkpoint; 60 to 115 are measured. */
 const ANSWER = 2000;
-/** Milliseconds that the event loop may stand still; about 60 are measured. */
+/** Milliseconds that the event loop may stand still; 45 to 75 are measured. */
 const GAP = 300;
 
 const STEPS = 30;
