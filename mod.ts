@@ -52,6 +52,7 @@ export * from "./tensor/torch_random.ts";
 
 // Graphs: building, differentiating and writing them as ONNX.
 export * from "./graph/alias.ts";
+export * from "./graph/arena_estimate.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/dim.ts";
 export * from "./graph/gradient.ts";
@@ -72,6 +73,12 @@ export * from "./ort/session.ts";
 export * from "./ort/tensor.ts";
 export { type ApiCall, type Argument, OrtApi } from "./ort/api.ts";
 
+// Models and datasets from Hugging Face and ModelScope
+export * from "./hub/hub_error.ts";
+export * from "./hub/hub_options.ts";
+export * from "./hub/resolve_dataset_file.ts";
+export * from "./hub/resolve_model.ts";
+
 // Data: JSON Lines, chats, tokenizers, examples and batches.
 export * from "./data/batches.ts";
 export * from "./data/byte_tokenizer.ts";
@@ -87,6 +94,11 @@ export * from "./data/record.ts";
 export * from "./data/seed_example.ts";
 export * from "./data/streaming_decoder.ts";
 export * from "./data/thinking.ts";
+export * from "./data/dataset_rows.ts";
+export * from "./data/preflight.ts";
+export * from "./data/python_json.ts";
+export * from "./data/split_dataset.ts";
+export * from "./data/token_table.ts";
 export * from "./data/tokenizer.ts";
 
 // Models: configs, parameters and the graphs of their blocks.
@@ -102,11 +114,20 @@ export * from "./model/training_graphs.ts";
 export * from "./engine/batch.ts";
 export * from "./engine/compiled_graph.ts";
 export * from "./engine/load_model.ts";
+export * from "./engine/layered_weights.ts";
 export * from "./engine/load_weights.ts";
 export * from "./engine/pacer.ts";
 export * from "./engine/parameter_store.ts";
 export * from "./engine/scratch.ts";
 export * from "./engine/training_engine.ts";
+
+// LoRA adapters, in PEFT's files
+export * from "./lora/adapter_config.ts";
+export * from "./lora/block_adapter.ts";
+export * from "./lora/load_adapter.ts";
+export * from "./lora/lora_options.ts";
+export * from "./lora/merge_adapter.ts";
+export * from "./lora/peft_source.ts";
 
 // Training: optimizer, schedules, checkpoints and the loop.
 export * from "./train/adamw.ts";
@@ -116,6 +137,9 @@ export * from "./train/evaluate.ts";
 export * from "./train/events.ts";
 export * from "./train/full_trainer.ts";
 export * from "./train/loop.ts";
+export * from "./train/lora_trainer.ts";
+export * from "./train/memory_estimate.ts";
+export * from "./train/model_trainer.ts";
 export * from "./train/output_lock.ts";
 export * from "./train/plan_updates.ts";
 export * from "./train/run_facts.ts";
@@ -141,4 +165,8 @@ export * from "./track/loss_chart.ts";
 export * from "./track/metrics_log.ts";
 export * from "./track/read_metrics_log.ts";
 export * from "./track/report.ts";
+export * from "./track/sample.ts";
+export * from "./track/samples_log.ts";
+export * from "./track/swanlab_log.ts";
+export * from "./track/tensorboard_log.ts";
 export * from "./track/tracker.ts";

@@ -19,7 +19,7 @@ async function run(command: string, args: readonly string[]): Promise<Figures> {
   }).output();
   if (code !== 0) throw new Error(`Cannot benchmark: ${command} ${args.join(" ")} exited ${code}`);
   const line = new TextDecoder().decode(stdout).trim();
-  console.log(args.at(-2), line);
+  console.log(command, args.join(" "), line);
   return JSON.parse(line);
 }
 
@@ -31,10 +31,11 @@ const { threads } = values;
 const graphs = await bench("graphs", threads);
 const step = await bench("step", threads);
 const kept = await bench("step", threads, "--no-gradient-checkpointing");
+const lora = await bench("step", threads, "--lora");
 const load = await bench("load", threads);
 const decode = await bench("decode", threads);
 const torch = values.python
   ? await run(values.python, [script("torch_reference.py"), threads])
   : undefined;
 
-console.log(JSON.stringify({ graphs, step, kept, load, decode, torch }, null, 2));
+console.log(JSON.stringify({ graphs, step, kept, lora, load, decode, torch }, null, 2));

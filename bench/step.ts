@@ -2,10 +2,14 @@
  * A whole fine-tuning step of all 28 layers at Qwen3-0.6B's shapes, T = 512, all tokens
  * supervised: seconds, the share spent outside ONNX Runtime, peak memory. Prints JSON. Needs about
  * 10 GiB of memory.
+ *
+ *     deno run -A bench/step.ts [threads] [--no-gradient-checkpointing] [--lora]
  */
 
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
 import { TrainingEngine } from "../engine/training_engine.ts";
+import { adaptModel } from "../lora/load_adapter.ts";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { Runtime } from "../ort/runtime.ts";
 import { Binding } from "../ort/session.ts";
@@ -24,19 +28,24 @@ Binding.prototype.run = function (this: Binding): void {
 };
 
 const runtime = new Runtime({ threads: Number(Deno.args[0] ?? 2) });
-const layout = layoutParameters(modelParameters(QWEN3_06B));
-const weights = new ParameterStore(runtime, layout);
-const gradients = new ParameterStore(runtime, layout);
-for (const { name, shape } of layout.specs) {
+const weights = new ParameterStore(runtime, layoutParameters(modelParameters(QWEN3_06B)));
+for (const { name, shape } of weights.layout.specs) {
   const values = weights.tensor(name).float32();
   if (shape.length === 1) values.fill(1);
   else fillRandom(values, 0.03);
 }
+const adapted = Deno.args.includes("--lora")
+  ? adaptModel(runtime, { config: QWEN3_06B, base: weights, lora: DEFAULT_LORA })
+  : undefined;
+if (adapted) fillRandom(adapted.trained.flat.float32(), 0.01);
+const trained = adapted?.trained ?? weights;
+const gradients = new ParameterStore(runtime, trained.layout);
 const gradientCheckpointing = !Deno.args.includes("--no-gradient-checkpointing");
 using engine = new TrainingEngine(runtime, QWEN3_06B, weights, gradients, {
   gradientCheckpointing,
+  adapter: adapted && { block: adapted.block, weights: adapted.trained },
 });
-using adamw = new AdamW(runtime, weights, gradients);
+using adamw = new AdamW(runtime, trained, gradients);
 
 const batch = {
   rows: 1,
@@ -69,11 +78,12 @@ const steady = rows.slice(1);
 const middle = (key: keyof typeof rows[number]) => median(steady.map((row) => row[key]));
 console.log(JSON.stringify({
   gradient_checkpointing: gradientCheckpointing,
+  lora: adapted !== undefined,
   step_s: middle("total") / 1000,
   passes_s: middle("passes") / 1000,
   optimizer_s: middle("optimizer") / 1000,
   tokens_per_s: LENGTH / middle("total") * 1000,
   outside_ort: middle("outside"),
   peak_rss_mib: peakMemory(),
-  state_mib: 4 * 4 * layout.length / 2 ** 20,
+  state_mib: 4 * (weights.layout.length + (adapted ? 4 : 3) * trained.layout.length) / 2 ** 20,
 }));

@@ -1,7 +1,7 @@
 /** What a resumed run must share with the one it goes on from, hashed where it is long. */
 
 import type { Example } from "../data/example.ts";
-import { sha256 } from "../train/checkpoint.ts";
+import { hashFile, sha256 } from "../train/checkpoint.ts";
 import type { RunFacts } from "../train/run_facts.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
@@ -12,7 +12,7 @@ export async function runFacts(
 ): Promise<RunFacts> {
   const file = async (name: string) => sha256(await Deno.readFile(`${args.model}/${name}`));
   return {
-    method: "full",
+    ...args.lora ? await loraFacts(args.model, args.lora) : { method: "full" },
     config_sha256: await file("config.json"),
     tokenizer_sha256: await file("tokenizer.json"),
     // Ids and labels carry the data, the template and the cut in one.
@@ -22,6 +22,7 @@ export async function runFacts(
     seed: args.seed,
     num_train_epochs: args.numTrainEpochs,
     max_steps: args.maxSteps,
+    compat: args.compat ?? null,
     per_device_train_batch_size: args.perDeviceTrainBatchSize,
     gradient_accumulation_steps: args.gradientAccumulationSteps,
     packing: args.packing ?? false,
@@ -33,6 +34,37 @@ export async function runFacts(
     max_grad_norm: args.maxGradNorm,
     logging_steps: args.loggingSteps,
   };
+}
+
+/** An adapter is worth nothing on another base, and its settings shape its weights. */
+async function loraFacts(
+  model: string,
+  { rank, alpha, dropout, targetModules, rslora, initAdapter }: NonNullable<
+    TrainingArguments["lora"]
+  >,
+): Promise<RunFacts> {
+  return {
+    method: "lora",
+    base_sha256: await hashSafetensors(model),
+    lora_rank: rank,
+    lora_alpha: alpha,
+    lora_dropout: dropout,
+    target_modules: targetModules.toSorted().join(),
+    use_rslora: rslora,
+    init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter) : null,
+  };
+}
+
+/** One hash over the hashes of a folder's safetensors files. */
+async function hashSafetensors(directory: string): Promise<string> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(directory)) {
+    if (name.endsWith(".safetensors") && name !== "optimizer.safetensors") names.push(name);
+  }
+  const hashes = await Promise.all(
+    names.sort().map(async (name) => `${name} ${(await hashFile(`${directory}/${name}`)).sha256}`),
+  );
+  return sha256(hashes.join("\n"));
 }
 
 function bytesOf(array: Int32Array): Uint8Array {

@@ -1,11 +1,12 @@
 /** Curves and a report of a finished run, beside its checkpoints: loss.svg and report.html. */
 
+import { METRICS_FILE } from "../track/find_runs.ts";
 import { renderLossChart } from "../track/loss_chart.ts";
 import { readMetricsLog } from "../track/read_metrics_log.ts";
 import { renderReport, type ReportSample } from "../track/report.ts";
 import type { EvaluateEvent, LogEvent } from "../train/events.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
-import { METRICS_FILE, type TrainingRun } from "./training_run.ts";
+import type { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
 
 /** What a report says besides the run's own figures. */

@@ -3,7 +3,8 @@
  * added, and the type they parse to. Defaults are Qwen3-Medical-SFT's train.py.
  */
 
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { LoraOptions } from "../lora/lora_options.ts";
 import { schedules } from "../train/schedule.ts";
 import { count, countOrZero, device, positive, positiveOrZero, seed } from "./flag_values.ts";
 
@@ -30,16 +31,31 @@ export interface TrainingArguments {
   readonly maxGradNorm: number;
   readonly maxLength: number;
   readonly packing?: boolean;
+  readonly dropUnlabelled?: boolean;
   readonly gradientCheckpointing: boolean;
+  readonly reportTo: readonly string[];
   readonly loggingSteps: number;
   readonly evalSteps: number;
   readonly saveSteps: number;
   readonly saveTotalLimit?: number;
   readonly seed: number;
+  readonly compat?: "seed";
   readonly optim: string;
   readonly resumeFromCheckpoint?: string | true;
   readonly device: string;
   readonly threads?: number;
+  readonly dryRun?: boolean;
+  /** Trains an adapter in place of all weights. */
+  readonly lora?: LoraOptions & { readonly initAdapter?: string };
+}
+
+const REPORTS = ["tensorboard", "swanlab"];
+
+function reportTo(text: string): readonly string[] {
+  if (text === "none") return [];
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => REPORTS.includes(name))) return names;
+  throw new InvalidArgumentError(`It must name ${REPORTS.join(" or ")}, or be none.`);
 }
 
 /** Adds the flags. */
@@ -78,10 +94,20 @@ export function addTrainingFlags(command: Command): void {
       1,
     )
     .option("--max-length <n>", "tokens an example is cut to, and a packed row holds", count, 2048)
+    .option(
+      "--drop-unlabelled",
+      "leave out rows that have no answer left, instead of refusing them",
+    )
     .option("--packing", "put several examples in a row, without mixing them")
     .option(
       "--no-gradient-checkpointing",
       "keep activations instead of recomputing them: faster, with more memory; the same numbers",
+    )
+    .option(
+      "--report-to <names>",
+      "also write run files of tensorboard, swanlab, both with a comma between, or none",
+      reportTo,
+      ["tensorboard", "swanlab"],
     )
     .option("--logging-steps <n>", "updates between two log lines", count, 10)
     .option(
@@ -99,6 +125,12 @@ export function addTrainingFlags(command: Command): void {
     .option("--save-total-limit <n>", "checkpoints to keep (default: all)", count)
     .option("--seed <n>", "seed of the data order", seed, 42)
     .addOption(
+      new Option(
+        "--compat <name>",
+        "seed: Qwen3-Medical-SFT to the letter, its encoding and its count of updates",
+      ).choices(["seed"]),
+    )
+    .addOption(
       new Option("--optim <name>", "optimizer; all three names mean the same AdamW")
         .choices(["adamw", "adamw_torch", "adamw_torch_fused"]).default("adamw_torch"),
     )
@@ -107,5 +139,6 @@ export function addTrainingFlags(command: Command): void {
       "go on from a checkpoint; without a folder, the newest",
     )
     .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
-    .option("--threads <n>", "processor threads (default: all cores)", count);
+    .option("--threads <n>", "processor threads (default: all cores)", count)
+    .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");
 }

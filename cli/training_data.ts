@@ -5,6 +5,8 @@
 
 import type { Example } from "../data/example.ts";
 import { readExamples, type ReadExamplesReport } from "../data/read_examples.ts";
+import type { TrainingRecord } from "../data/record.ts";
+import { toSeedExample } from "../data/seed_example.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
@@ -19,20 +21,42 @@ export interface TrainingData {
 
 /** Reads both files. */
 export async function readTrainingData(
-  args: Pick<TrainingArguments, "trainFile" | "validationFile" | "maxLength" | "system">,
+  args: Pick<
+    TrainingArguments,
+    "trainFile" | "validationFile" | "maxLength" | "system" | "dropUnlabelled" | "compat"
+  >,
   tokenizer: Tokenizer,
 ): Promise<TrainingData> {
-  const notes: string[] = [];
+  const notes: string[] = args.compat === "seed"
+    ? [
+      "--compat seed: replies end with the padding token instead of the template's end of turn, " +
+      "thinking has the seed's spacing, and updates are counted rounding down, as its transformers did",
+    ]
+    : [];
   const read = async (path: string) => {
     const { maxLength, system } = args;
     const options = { tokenizer, maxLength, system: system || undefined };
-    const { examples, report } = await readExamples(path, options);
-    if (report.unlabelled.length > 0) {
-      throw new Error(
-        `Cannot train on ${path}: ${lines(report.unlabelled)} ${
-          report.unlabelled.length === 1 ? "has" : "have"
-        } no answer left within --max-length ${maxLength}; raise it, or shorten or remove the rows`,
-      );
+    const encode = args.compat === "seed"
+      ? (record: TrainingRecord) => [toSeedExample(record, { tokenizer, maxLength, system })]
+      : undefined;
+    const { examples, report } = await readExamples(path, { ...options, encode });
+    const { unlabelled } = report;
+    if (unlabelled.length > 0) {
+      const state = `${lines(unlabelled)} ${
+        unlabelled.length === 1 ? "has" : "have"
+      } no answer left within --max-length ${maxLength}`;
+      if (!args.dropUnlabelled) {
+        throw new Error(
+          `Cannot train on ${path}: ${state}; raise it, shorten or remove the rows, or leave them ` +
+            "out with --drop-unlabelled",
+        );
+      }
+      if (examples.length === 0) {
+        throw new Error(
+          `Cannot train on ${path}: --drop-unlabelled leaves no row, ${state}; raise it`,
+        );
+      }
+      notes.push(`${path}: ${unlabelled.length} of ${report.rows} rows are left out, ${state}`);
     }
     if (report.truncated.length > 0) {
       notes.push(
@@ -49,7 +73,8 @@ export async function readTrainingData(
 
 const SHOWN = 10;
 
-function lines(numbers: readonly number[]): string {
+/** Line numbers in words, ten at most. */
+export function lines(numbers: readonly number[]): string {
   const rest = numbers.length - SHOWN;
   return `line${numbers.length === 1 ? "" : "s"} ${numbers.slice(0, SHOWN).join(", ")}` +
     (rest > 0 ? ` and ${rest} more` : "");

@@ -44,6 +44,6 @@ Deno.test("readTrainingData() refuses rows without an answer left, in either fil
   const args = { trainFile, validationFile, maxLength: 128, system: "" };
   await assert.rejects(readTrainingData(args, tokenizer), {
     message: `Cannot train on ${validationFile}: line 2 has no answer left within --max-length ` +
-      "128; raise it, or shorten or remove the rows",
+      "128; raise it, shorten or remove the rows, or leave them out with --drop-unlabelled",
   });
 });

@@ -5,30 +5,36 @@
 
 import { runFacts } from "./run_facts.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { readConfig } from "../model/open_model.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Tracker } from "../track/tracker.ts";
+import { METRICS_FILE } from "../track/find_runs.ts";
 import { createMetricsLog } from "../track/metrics_log.ts";
+import { createSwanlabLog } from "../track/swanlab_log.ts";
+import { createTensorboardLog } from "../track/tensorboard_log.ts";
 import {
   type CheckpointFolder,
   listCheckpoints,
   removeCheckpoint,
   sweepStaging,
 } from "../train/checkpoint.ts";
-import type { EndEvent, SaveEvent, StartEvent } from "../train/events.ts";
+import type { EndEvent, EvaluateEvent, SaveEvent, StartEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/full_trainer.ts";
+import { createLoraTrainer } from "../train/lora_trainer.ts";
 import { train } from "../train/loop.ts";
 import { lockOutput, type OutputLock } from "../train/output_lock.ts";
 import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
+import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { UsageError } from "./run_command.ts";
+import { type StartedManifest, startManifest } from "./run_manifest.ts";
+import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
-
-/** The file of a run's figures in its output folder. */
-export const METRICS_FILE = "metrics.jsonl";
+import { VERSION } from "./version.ts";
 
 /** Where a run's output goes besides its folder. */
 export interface TrainingRunOptions {
@@ -36,6 +42,8 @@ export interface TrainingRunOptions {
   /** Prints a line. */
   readonly say: (line: string) => void;
   readonly trackers: readonly Tracker[];
+  /** How the run was started, for its manifest. */
+  readonly command?: string;
 }
 
 /** A finished or interrupted run; its trainer can still generate. */
@@ -53,7 +61,7 @@ export interface TrainingRun extends AsyncDisposable {
 /** Trains as the arguments say. */
 export async function runTraining(
   args: TrainingArguments,
-  { signal, say, trackers }: TrainingRunOptions,
+  { signal, say, trackers, command }: TrainingRunOptions,
 ): Promise<TrainingRun> {
   if (args.resumeFromCheckpoint !== undefined && args.overwriteOutputDir) {
     throw new UsageError(
@@ -62,6 +70,105 @@ export async function runTraining(
     );
   }
   await using resources = new AsyncDisposableStack();
+  const { config, tokenizer, data, padId } = await openInputs(args);
+  for (const note of data.notes) say(`note: ${note}`);
+
+  const lock = resources.use(await lockOutput(args.outputDir));
+  await sweepStaging(lock.directory);
+  const resumeFrom = await resolveCheckpoint(args);
+  if (resumeFrom !== undefined) await assertNewest(resumeFrom, lock);
+  const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
+
+  const memory = checkMemory(args, config, data);
+  if (memory.tooMuch) say(memoryWarning(memory, args));
+  const runtime = resources.use(openRuntime(args));
+  const trainer = resources.use(
+    await createTrainer(args, { runtime, signal }),
+  );
+  // Only now, when nothing is left that a wrong flag or file can stop.
+  for (const each of earlier) await removeCheckpoint(lock.directory, each);
+  const files = fileTrackers(args, lock, runtime).map((tracker) => resources.use(tracker));
+
+  let start: StartEvent | undefined;
+  let end: EndEvent | undefined;
+  let saved: SaveEvent | undefined;
+  let evaluation: EvaluateEvent | undefined;
+  let manifest: StartedManifest | undefined;
+  const events = train(trainer, {
+    examples: data.train,
+    evalExamples: data.validation,
+    padId,
+    schedule: (totalSteps) =>
+      schedules[args.lrSchedulerType]({
+        peak: args.learningRate,
+        totalSteps,
+        warmupSteps: args.warmupSteps,
+      }),
+    batchSize: args.perDeviceTrainBatchSize,
+    evalBatchSize: args.perDeviceEvalBatchSize,
+    accumulationSteps: args.gradientAccumulationSteps,
+    epochs: args.numTrainEpochs,
+    maxSteps: args.maxSteps,
+    stepRule: stepRuleOf(args),
+    packing: args.packing ? { maxLength: args.maxLength } : undefined,
+    seed: args.seed,
+    loggingSteps: args.loggingSteps,
+    evalSteps: args.evalSteps,
+    saveSteps: args.saveSteps,
+    output: {
+      directory: lock.directory,
+      saveTotalLimit: args.saveTotalLimit,
+      copyFiles: await companionFiles(args.model),
+      facts: await runFacts(args, data.train),
+    },
+    resumeFrom,
+    signal,
+  });
+  for await (const event of events) {
+    if (event.type === "start") {
+      // After what a wrong checkpoint would stop, so that the manifest of its run stays.
+      manifest = await startManifest(args, {
+        directory: lock.directory,
+        command,
+        config: config.raw,
+        onnxRuntime: runtime.api.version,
+        threads: runtime.threads,
+        resumed: resumeFrom !== undefined,
+      });
+      say(describePlan(planRun(args, data.train)));
+      say(describeMemory(memory));
+    }
+    for (const tracker of [...trackers, ...files]) await tracker.event(event);
+    if (event.type === "start") start = event;
+    if (event.type === "save") saved = event;
+    if (event.type === "evaluate") evaluation = event;
+    if (event.type === "end") end = event;
+  }
+  const checkpoint = saved?.directory ?? resumeFrom;
+  await manifest!.end({ end: end!, evaluation, checkpoint });
+  const owned = resources.move();
+  return {
+    runtime,
+    trainer,
+    tokenizer,
+    data,
+    start: start!,
+    end: end!,
+    checkpoint: checkpoint!,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** What a run reads before anything slow starts. */
+export interface TrainingInputs {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly data: TrainingData;
+  readonly padId: number;
+}
+
+/** Reads model sizes, tokenizer and data, and checks that they go together. */
+export async function openInputs(args: TrainingArguments): Promise<TrainingInputs> {
   const config = await readConfig(args.model);
   if (args.maxLength > config.maxPositions) {
     throw new RangeError(
@@ -78,77 +185,47 @@ export async function runTraining(
   }
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
   const data = await readTrainingData(args, tokenizer);
-  for (const note of data.notes) say(`note: ${note}`);
+  return { config, tokenizer, data, padId };
+}
 
-  const lock = resources.use(await lockOutput(args.outputDir));
-  await sweepStaging(lock.directory);
-  const resumeFrom = await resolveCheckpoint(args);
-  if (resumeFrom !== undefined) await assertNewest(resumeFrom, lock);
-  const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
-
-  const runtime = resources.use(openRuntime(args));
-  const trainer = resources.use(
-    await createFullTrainer(args.model, {
-      runtime,
-      optimizer: { weightDecay: args.weightDecay },
-      maxGradNorm: args.maxGradNorm,
-      gradientCheckpointing: args.gradientCheckpointing,
-      signal,
-    }),
-  );
-  // Only now, when nothing is left that a wrong flag or file can stop.
-  for (const each of earlier) await removeCheckpoint(lock.directory, each);
-  const metrics = resources.use(createMetricsLog(`${lock.directory}/${METRICS_FILE}`));
-
-  let start: StartEvent | undefined;
-  let end: EndEvent | undefined;
-  let saved: SaveEvent | undefined;
-  const events = train(trainer, {
-    examples: data.train,
-    evalExamples: data.validation,
-    padId,
-    schedule: (totalSteps) =>
-      schedules[args.lrSchedulerType]({
-        peak: args.learningRate,
-        totalSteps,
-        warmupSteps: args.warmupSteps,
-      }),
-    batchSize: args.perDeviceTrainBatchSize,
-    evalBatchSize: args.perDeviceEvalBatchSize,
-    accumulationSteps: args.gradientAccumulationSteps,
-    epochs: args.numTrainEpochs,
-    maxSteps: args.maxSteps,
-    packing: args.packing ? { maxLength: args.maxLength } : undefined,
-    seed: args.seed,
-    loggingSteps: args.loggingSteps,
-    evalSteps: args.evalSteps,
-    saveSteps: args.saveSteps,
-    output: {
-      directory: lock.directory,
-      saveTotalLimit: args.saveTotalLimit,
-      copyFiles: await companionFiles(args.model),
-      facts: await runFacts(args, data.train),
-    },
-    resumeFrom,
-    signal,
-  });
-  for await (const event of events) {
-    for (const tracker of [...trackers, metrics]) await tracker.event(event);
-    if (event.type === "start") start = event;
-    if (event.type === "save") saved = event;
-    if (event.type === "end") end = event;
-  }
-  const owned = resources.move();
-  return {
+/** The trainer that the arguments ask for, of all weights or of an adapter. */
+export function createTrainer(
+  { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, lora }: TrainingArguments,
+  { runtime, signal }: { readonly runtime: Runtime; readonly signal: AbortSignal },
+): Promise<Trainer> {
+  const options = {
     runtime,
-    trainer,
-    tokenizer,
-    data,
-    start: start!,
-    end: end!,
-    checkpoint: saved?.directory ?? resumeFrom!,
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    optimizer: { weightDecay },
+    maxGradNorm,
+    gradientCheckpointing,
+    signal,
   };
+  return lora
+    ? createLoraTrainer(model, { ...options, seed, lora, initAdapter: lora.initAdapter })
+    : createFullTrainer(model, options);
+}
+
+/** Trackers that write into the output folder. */
+function fileTrackers(
+  args: TrainingArguments,
+  { directory }: OutputLock,
+  runtime: Runtime,
+): readonly Tracker[] {
+  const config = { ...args };
+  return [
+    createMetricsLog(`${directory}/${METRICS_FILE}`),
+    ...args.reportTo.includes("tensorboard")
+      ? [createTensorboardLog(`${directory}/tensorboard`, { config })]
+      : [],
+    ...args.reportTo.includes("swanlab")
+      ? [
+        createSwanlabLog(`${directory}/swanlog`, {
+          config,
+          versions: { ortune: VERSION, onnxruntime: runtime.api.version },
+        }),
+      ]
+      : [],
+  ];
 }
 
 /** The folder to resume from, if one was asked for. */

@@ -17,7 +17,7 @@ import {
   headGraph,
   headLogitsGraph,
   headLossGraph,
-  keptOutputs,
+  keptValues,
 } from "../model/training_graphs.ts";
 import { evaluateShape } from "../graph/dim.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -33,8 +33,12 @@ import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
 import type { Tensor } from "../ort/tensor.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
+import { type BlockAdapter, DROPOUT_MASK } from "../model/block.ts";
+import type { Graph } from "../graph/ir.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
+import { fillKeepMask } from "./dropout.ts";
 import { Pacer } from "./pacer.ts";
+import type { NamedWeights } from "./layered_weights.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import { Scratch } from "./scratch.ts";
 
@@ -48,6 +52,16 @@ export interface TrainingEngineOptions {
    * @default true
    */
   readonly gradientCheckpointing?: boolean;
+  /** Trains these weights in place of the model's own, which are frozen. */
+  readonly adapter?: EngineAdapter;
+}
+
+/** An adapter and its weights. */
+export interface EngineAdapter {
+  /** What it makes of a block. */
+  readonly block: BlockAdapter;
+  /** Its weights, under their names with the layer's in front. */
+  readonly weights: ParameterStore;
 }
 
 /** Cross-entropy of the supervised tokens of a batch. */
@@ -64,6 +78,11 @@ export interface ForwardBackwardOptions {
   readonly scale: number;
   /** Writes gradients afresh instead of adding to them: the update's first batch. */
   readonly first: boolean;
+  /**
+   * Decides which inputs dropout zeroes: the same seed, the same inputs.
+   * @default 0
+   */
+  readonly dropoutSeed?: number | string;
   /** Stops between two graphs; the gradients are incomplete then. */
   readonly signal?: AbortSignal;
 }
@@ -106,10 +125,11 @@ export class TrainingEngine implements Disposable {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   readonly #runtime: Runtime;
-  readonly #weights: ParameterStore;
+  readonly #weights: NamedWeights;
   readonly #gradients: ParameterStore | undefined;
   readonly #headChunk: number;
   readonly #keep: boolean;
+  readonly #adapter: EngineAdapter | undefined;
   readonly #graphs = new Map<string, CompiledGraph>();
   readonly #layers = new Map<string, LayerBindings>();
   readonly #scratch: Scratch;
@@ -124,9 +144,9 @@ export class TrainingEngine implements Disposable {
   constructor(
     runtime: Runtime,
     config: ModelConfig,
-    weights: ParameterStore,
+    weights: NamedWeights,
     gradients?: ParameterStore,
-    { headChunk = 256, gradientCheckpointing = true }: TrainingEngineOptions = {},
+    { headChunk = 256, gradientCheckpointing = true, adapter }: TrainingEngineOptions = {},
   ) {
     this.#runtime = runtime;
     this.config = config;
@@ -134,6 +154,7 @@ export class TrainingEngine implements Disposable {
     this.#gradients = gradients;
     this.#headChunk = headChunk;
     this.#keep = !gradientCheckpointing;
+    this.#adapter = adapter;
     this.#scratch = new Scratch(runtime);
   }
 
@@ -158,10 +179,16 @@ export class TrainingEngine implements Disposable {
 
   #layerTensors(layer: number): TensorMap {
     const tensors: Record<string, Tensor> = {};
-    for (const { name } of blockParameters(this.config)) {
-      tensors[name] = this.#weights.tensor(layerName(layer, name));
-      const gradient = this.#gradients?.tensor(layerName(layer, name));
-      if (gradient) tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
+    const own = blockParameters(this.config);
+    for (const { name } of own) tensors[name] = this.#weights.tensor(layerName(layer, name));
+    const adapter = this.#adapter;
+    for (const { name } of adapter?.block.parameters ?? []) {
+      tensors[name] = adapter!.weights.tensor(layerName(layer, name));
+    }
+    if (!this.#gradients) return tensors;
+    for (const { name } of adapter?.block.parameters ?? own) {
+      const gradient = this.#gradients.tensor(layerName(layer, name));
+      tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
     }
     return tensors;
   }
@@ -169,20 +196,26 @@ export class TrainingEngine implements Disposable {
   /** Runs the blocks; keeps each block's input, and answers what they all share. */
   async #forward(
     grid: TokenGrid,
-    { keep, signal }: { keep: boolean; signal?: AbortSignal },
+    { keep = false, dropoutSeed, signal }: {
+      keep?: boolean;
+      dropoutSeed?: number | string;
+      signal?: AbortSignal;
+    },
   ): Promise<TensorMap> {
     const { rows, length } = grid;
     const { layers } = this.config;
     const shared = this.#embed(grid);
+    const dropout = dropoutSeed !== undefined;
     const { graph, bindings } = this.#layer(
-      keep ? "forward_keep" : "forward",
-      () => blockForwardGraph(this.config, { keep }),
+      `forward${keep ? "_keep" : ""}${dropout ? "_dropout" : ""}`,
+      () => blockForwardGraph(this.config, { keep, dropout, adapter: this.#adapter?.block }),
     );
     for (let layer = 0; layer < layers; layer++) {
       await this.#pacer.turn(signal);
       graph.bindMore(bindings[layer], {
         ...shared,
-        ...(keep ? this.#kept(layer, grid) : {}),
+        ...(keep ? this.#kept(graph.graph, layer, grid) : {}),
+        ...this.#dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid }),
         x: this.#hidden(layer, grid),
         y: this.#hidden(layer + 1, grid),
       }, { rows, length });
@@ -192,14 +225,30 @@ export class TrainingEngine implements Disposable {
   }
 
   /** Where a layer's forward keeps what its backward takes. */
-  #kept(layer: number, { rows, length }: TokenGrid): TensorMap {
-    const { graph } = this.#layer("forward_keep", () => blockForwardGraph(this.config));
+  #kept(graph: Graph, layer: number, { rows, length }: TokenGrid): TensorMap {
+    const kept = keptValues(graph);
     return Object.fromEntries(
-      keptOutputs(graph.graph).map(({ name, shape }) => [
+      kept.map(({ name, shape }) => [
         name,
         this.#scratch.tensor(`${layer}.${name}`, "float32", evaluateShape(shape, { rows, length })),
       ]),
     );
+  }
+
+  /** The layer's dropout masks; backward asks for the same ones again. */
+  #dropoutMasks(
+    graph: Graph,
+    { layer, seed, grid }: { layer: number; seed?: number | string; grid: TokenGrid },
+  ): TensorMap {
+    if (seed === undefined) return {};
+    const { rows, length } = grid;
+    const masks = graph.inputs.filter(({ name }) => name.endsWith(DROPOUT_MASK));
+    return Object.fromEntries(masks.map(({ name, shape }) => {
+      const mask = this.#scratch.tensor(name, "uint8", evaluateShape(shape, { rows, length }));
+      // By the layer's name, since forward and backward may list their inputs in another order.
+      fillKeepMask(mask.bytes(), this.#adapter!.block.dropout, [seed, layer, name]);
+      return [name, mask];
+    }));
   }
 
   #hidden(layer: number, { rows, length }: TokenGrid): Tensor {
@@ -268,7 +317,7 @@ export class TrainingEngine implements Disposable {
 
   /** Logits of chosen tokens of the grid, [tokens, vocab], in memory reused by the next call. */
   async logits(grid: TokenGrid, tokens: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
-    await this.#forward(grid, { keep: false, signal });
+    await this.#forward(grid, { signal });
     const n = tokens.length;
     const logits = this.#scratch.tensor("logits", "float32", [n, this.config.vocabSize]);
     this.#graph("head_logits", () => headLogitsGraph(this.config)).run({
@@ -290,7 +339,7 @@ export class TrainingEngine implements Disposable {
   async evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
     const tokens = supervisedTokens(batch);
     const losses = new Float32Array(tokens.length);
-    await this.#forward(batch, { keep: false, signal });
+    await this.#forward(batch, { signal });
     const graph = this.#graph("head_loss", () => headLossGraph(this.config));
     for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
       await this.#pacer.turn(signal);
@@ -307,7 +356,7 @@ export class TrainingEngine implements Disposable {
    */
   async forwardBackward(
     batch: LabelledGrid,
-    { scale, first, signal }: ForwardBackwardOptions,
+    { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
   ): Promise<TokenLosses> {
     const gradients = this.#gradients;
     if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
@@ -319,43 +368,49 @@ export class TrainingEngine implements Disposable {
       return { tokens, losses };
     }
     const keep = this.#keep;
-    const shared = await this.#forward(batch, { keep, signal });
+    const adapter = this.#adapter?.block;
+    const seed = adapter && adapter.dropout > 0 ? dropoutSeed : undefined;
+    const shared = await this.#forward(batch, { keep, dropoutSeed: seed, signal });
     const shape = [batch.rows * batch.length, this.config.hiddenSize];
     let dy = this.#scratch.tensor("gradient.0", "float32", shape);
     let dx = this.#scratch.tensor("gradient.1", "float32", shape);
     dy.float32().fill(0);
 
-    const head = gradients.tensor(headName(this.config));
     for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
       await this.#pacer.turn(signal);
       const fresh = first && start === 0;
+      const frozen = adapter !== undefined;
       const graph = this.#graph(
-        fresh ? "head_first" : "head",
-        () => headGraph(this.config, { accumulate: !fresh }),
+        frozen ? "head_frozen" : fresh ? "head_first" : "head",
+        () => headGraph(this.config, { accumulate: !fresh, frozen }),
       );
       graph.run({
         ...tensors,
+        ...(frozen ? {} : this.#headGradients(gradients)),
         scale: this.#scratch.write("scale", "float32", [], Float32Array.of(scale)),
         dx_before: dy,
         dx: dy,
-        [accumulatorName("lm_head")]: head,
-        [gradientName("lm_head")]: head,
-        [accumulatorName(FINAL_NORM)]: gradients.tensor(FINAL_NORM),
-        [gradientName(FINAL_NORM)]: gradients.tensor(FINAL_NORM),
       }, { n, tokens: shape[0] });
       losses.set(tensors.loss.float32(), start);
     }
 
     const { graph, bindings } = this.#layer(
       first ? "backward_first" : "backward",
-      () => blockBackwardGraph(this.config, { accumulate: !first, keep }),
+      () =>
+        blockBackwardGraph(this.config, {
+          accumulate: !first,
+          keep,
+          adapter,
+          dropout: seed !== undefined,
+        }),
     );
     const { rows, length } = batch;
     for (let layer = this.config.layers - 1; layer >= 0; layer--) {
       await this.#pacer.turn(signal);
       graph.bindMore(bindings[layer], {
         ...shared,
-        ...(keep ? this.#kept(layer, batch) : {}),
+        ...(keep ? this.#kept(graph.graph, layer, batch) : {}),
+        ...this.#dropoutMasks(graph.graph, { layer, seed, grid: batch }),
         x: this.#hidden(layer, batch),
         dy,
         dx,
@@ -363,8 +418,20 @@ export class TrainingEngine implements Disposable {
       bindings[layer].run();
       [dy, dx] = [dx, dy];
     }
-    this.#embeddingBackward(batch, dy, first && !this.config.tiedEmbeddings);
+    if (!adapter) this.#embeddingBackward(batch, dy, first && !this.config.tiedEmbeddings);
     return { tokens, losses };
+  }
+
+  /** Where the head's graph writes the gradients of its weights, and reads those before. */
+  #headGradients(gradients: ParameterStore): TensorMap {
+    const head = gradients.tensor(headName(this.config));
+    const norm = gradients.tensor(FINAL_NORM);
+    return {
+      [accumulatorName("lm_head")]: head,
+      [gradientName("lm_head")]: head,
+      [accumulatorName(FINAL_NORM)]: norm,
+      [gradientName(FINAL_NORM)]: norm,
+    };
   }
 
   /** Adds each token's gradient to its row of the embedding's. */

@@ -10,7 +10,7 @@ import { product } from "../graph/dim.ts";
 import type { Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
 import type { ModelConfig } from "./config.ts";
-import { blockParameters } from "./parameters.ts";
+import { blockParameters, type ParameterSpec } from "./parameters.ts";
 
 /** Tokens of a grid of rows by length, laid out flat. */
 export const TOKENS: string = product("rows", "length") as string;
@@ -20,6 +20,31 @@ export const TOKENS: string = product("rows", "length") as string;
  * addend [N, out] if given. The place where an adapter is injected.
  */
 export type LinearLayer = (name: string, x: Value, addend?: Value) => Value;
+
+/**
+ * Trained weights beside a block's own, such as LoRA's, and what they make of its linear layers.
+ * The block's own weights are frozen then.
+ */
+export interface BlockAdapter {
+  /** The trained weights of a layer, under their names inside the layer. */
+  readonly parameters: readonly ParameterSpec[];
+  /** The share of inputs that dropout zeroes in training, 0 for none. */
+  readonly dropout: number;
+  /**
+   * Declares the trained weights as inputs of the graph and wraps its linear layers.
+   *
+   * @param training whether dropout is applied, by masks that the graph takes as inputs named
+   *   `<layer>` + {@linkcode DROPOUT_MASK}
+   */
+  wrap(
+    b: GraphBuilder,
+    base: LinearLayer,
+    options: { readonly training: boolean },
+  ): { readonly linear: LinearLayer; readonly weights: ReadonlyMap<string, Value> };
+}
+
+/** How the name of a dropout mask ends: uint8 [length·rows, in], 1 where an input is kept. */
+export const DROPOUT_MASK = ".dropout_mask";
 
 /** Mixes q, k and v, [rows, length, heads·D] each, into [length·rows, heads·D]. */
 export type Attention = (q: Value, k: Value, v: Value) => Value;

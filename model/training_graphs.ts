@@ -12,7 +12,15 @@ import { GraphBuilder } from "../graph/builder.ts";
 import { gradient } from "../graph/gradient.ts";
 import type { Graph, Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
-import { block, blockWeightInputs, maskedAttention, rotaryInputs, TOKENS } from "./block.ts";
+import {
+  block,
+  type BlockAdapter,
+  blockWeightInputs,
+  maskedAttention,
+  plainLinear,
+  rotaryInputs,
+  TOKENS,
+} from "./block.ts";
 import type { ModelConfig } from "./config.ts";
 import { EMBEDDING, FINAL_NORM } from "./parameters.ts";
 
@@ -53,10 +61,29 @@ export function embedGraph(config: ModelConfig): Graph {
   return b.build();
 }
 
-function trainingBlock(b: GraphBuilder, config: ModelConfig): {
+/** What is trained of a block, and whether this is training. */
+export interface AdapterOptions {
+  /**
+   * Trains these weights in place of the block's own.
+   * @default the block's own weights are trained
+   */
+  readonly adapter?: BlockAdapter;
+  /**
+   * Whether the adapter's dropout is applied.
+   * @default false
+   */
+  readonly dropout?: boolean;
+}
+
+function trainingBlock(
+  b: GraphBuilder,
+  config: ModelConfig,
+  { adapter, dropout = false }: AdapterOptions,
+): {
   x: Value;
   y: Value;
-  weights: Map<string, Value>;
+  /** The weights that are trained. */
+  trained: ReadonlyMap<string, Value>;
   costly: Value[];
 } {
   const x = b.input("x", "float32", [TOKENS, config.hiddenSize]);
@@ -66,7 +93,10 @@ function trainingBlock(b: GraphBuilder, config: ModelConfig): {
   const attention = maskedAttention(b, config, mask);
   const costly: Value[] = [];
   const onCostly = (value: Value) => void costly.push(value);
-  return { x, y: block(b, x, { config, weights, rotary, attention, onCostly }), weights, costly };
+  const adapted = adapter?.wrap(b, plainLinear(b, weights), { training: dropout });
+  const linear = adapted?.linear;
+  const y = block(b, x, { config, weights, rotary, attention, linear, onCostly });
+  return { x, y, trained: adapted?.weights ?? weights, costly };
 }
 
 const KEPT = "kept.";
@@ -81,17 +111,20 @@ export interface KeepOptions {
 }
 
 /** x → y through one block; with `keep` also outputs `kept.0` and so on for backward. */
-export function blockForwardGraph(config: ModelConfig, { keep = false }: KeepOptions = {}): Graph {
+export function blockForwardGraph(
+  config: ModelConfig,
+  { keep = false, ...adapter }: KeepOptions & AdapterOptions = {},
+): Graph {
   const b = new GraphBuilder(keep ? "block_forward_keep" : "block_forward");
-  const { y, costly } = trainingBlock(b, config);
+  const { y, costly } = trainingBlock(b, config, adapter);
   b.output("y", y);
   if (keep) costly.forEach((value, i) => b.output(`${KEPT}${i}`, value));
   return b.build();
 }
 
-/** What forward keeps for backward: the graph's outputs but y. */
-export function keptOutputs(forward: Graph): readonly Value[] {
-  return forward.outputs.filter(({ name }) => name.startsWith(KEPT));
+/** What forward keeps for backward: outputs of the one graph, inputs of the other. */
+export function keptValues({ inputs, outputs }: Graph): readonly Value[] {
+  return [...inputs, ...outputs].filter(({ name }) => name.startsWith(KEPT));
 }
 
 /** Whether gradients are added to what is there, in place, or written afresh. */
@@ -121,15 +154,18 @@ export interface GradientGraphOptions {
  */
 export function blockBackwardGraph(
   config: ModelConfig,
-  { accumulate = true, keep = false }: GradientGraphOptions & KeepOptions = {},
+  { accumulate = true, keep = false, ...adapter }:
+    & GradientGraphOptions
+    & KeepOptions
+    & AdapterOptions = {},
 ): Graph {
   const b = new GraphBuilder(
     `block_backward${accumulate ? "" : "_first"}${keep ? "_kept" : ""}`,
   );
-  const { x, y, weights, costly } = trainingBlock(b, config);
+  const { x, y, trained, costly } = trainingBlock(b, config, adapter);
   const dy = b.input("dy", "float32", y.shape);
   const wrt = new Map<Value, Value | undefined>([[x, undefined]]);
-  for (const [name, weight] of weights) {
+  for (const [name, weight] of trained) {
     wrt.set(
       weight,
       accumulate ? b.input(accumulatorName(name), weight.dtype, weight.shape) : undefined,
@@ -138,7 +174,7 @@ export function blockBackwardGraph(
   const gradients = gradient(b, { seeds: new Map([[y, dy]]), wrt });
   if (keep) costly.forEach((value, i) => b.cut(value, `${KEPT}${i}`));
   b.output("dx", gradients.get(x)!);
-  for (const [name, weight] of weights) {
+  for (const [name, weight] of trained) {
     b.output(gradientName(name), gradients.get(weight)!, { inPlaceOf: wrt.get(weight) });
   }
   return b.build();
@@ -200,24 +236,29 @@ export function headLossGraph(config: ModelConfig): Graph {
   return b.build();
 }
 
+/** Whether the head's own weights are trained. */
+export interface HeadGraphOptions extends GradientGraphOptions {
+  /**
+   * Leaves the final norm and the head as they are: only the gradient of x is computed.
+   * @default false
+   */
+  readonly frozen?: boolean;
+}
+
 /**
  * Chosen tokens, their targets and a scale → each one's cross-entropy, and the gradients of
- * `scale · Σ loss`: of x (written into the chosen rows of dx), of the norm and of the head.
+ * `scale · Σ loss`: of x (written into the chosen rows of dx), and unless the head is frozen, of the
+ * norm and of the head.
  */
 export function headGraph(
   config: ModelConfig,
-  { accumulate = true }: GradientGraphOptions = {},
+  { accumulate = true, frozen = false }: HeadGraphOptions = {},
 ): Graph {
-  const b = new GraphBuilder(accumulate ? "head" : "head_first");
+  const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
   const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config);
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
   const dx = b.input("dx_before", "float32", x.shape);
-  const accumulator = (name: string, value: Value): Value | undefined =>
-    accumulate ? b.input(accumulatorName(name), "float32", value.shape) : undefined;
-  const normBefore = accumulator(FINAL_NORM, norm);
-  const headBefore = accumulator("lm_head", head);
-
   const { loss, probabilities } = crossEntropy(b, logits, targets);
   b.output("loss", loss);
   // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
@@ -228,18 +269,24 @@ export function headGraph(
     targets,
     ops.sub(b, atTarget, b.float32(1)),
   );
-  const scaled = ops.mul(b, normed, scale);
-  b.output(
-    gradientName("lm_head"),
-    ops.gemm(b, dLogits, scaled, { transA: true, c: headBefore }),
-    { inPlaceOf: headBefore },
-  );
   const dNormed = ops.mul(b, ops.gemm(b, dLogits, head), scale);
-  const gradients = gradient(b, {
-    seeds: new Map([[normed, dNormed]]),
-    wrt: new Map([[rows, undefined], [norm, normBefore]]),
-  });
-  b.output(gradientName(FINAL_NORM), gradients.get(norm)!, { inPlaceOf: normBefore });
+  const wrt = new Map<Value, Value | undefined>([[rows, undefined]]);
+  if (!frozen) {
+    const accumulator = (name: string, value: Value): Value | undefined =>
+      accumulate ? b.input(accumulatorName(name), "float32", value.shape) : undefined;
+    wrt.set(norm, accumulator(FINAL_NORM, norm));
+    const headBefore = accumulator("lm_head", head);
+    const scaled = ops.mul(b, normed, scale);
+    b.output(
+      gradientName("lm_head"),
+      ops.gemm(b, dLogits, scaled, { transA: true, c: headBefore }),
+      { inPlaceOf: headBefore },
+    );
+  }
+  const gradients = gradient(b, { seeds: new Map([[normed, dNormed]]), wrt });
+  if (!frozen) {
+    b.output(gradientName(FINAL_NORM), gradients.get(norm)!, { inPlaceOf: wrt.get(norm) });
+  }
   b.output("dx", ops.scatterRows(b, dx, ids, gradients.get(rows)!), { inPlaceOf: dx });
   return b.build();
 }

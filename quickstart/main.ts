@@ -17,6 +17,7 @@ import { readGenerationConfig } from "../infer/generation_config.ts";
 import type { Message } from "../data/message.ts";
 import { createConsoleTracker } from "../track/console_tracker.ts";
 import type { ReportSample } from "../track/report.ts";
+import { createSamplesLog } from "../track/samples_log.ts";
 import { writeQuickstartData } from "./data.ts";
 import { writeQuickstartModel } from "./model.ts";
 import { systemPrompt, trainRecords } from "./records.ts";
@@ -68,6 +69,7 @@ await runCommand<QuickstartFlags>({
       maxLength: 512,
       packing: true,
       gradientCheckpointing: false,
+      reportTo: [],
       loggingSteps: 5,
       evalSteps: 20,
       saveSteps: 0,
@@ -79,6 +81,8 @@ await runCommand<QuickstartFlags>({
     await using run = await runTraining(args, { signal, say, trackers: [console] });
     if (run.end.reason === "aborted") return;
     const sample = await ask(run, { model, signal });
+    await using samples = createSamplesLog(`${outputDir}/samples.jsonl`);
+    await samples.samples(run.end.step, [sample]);
     const files = await writeRunReport(run, {
       args,
       title: "ortune quickstart",

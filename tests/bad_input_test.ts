@@ -386,7 +386,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
   "answers cut off whole": {
     flags: ["--max-length", "40"],
     message:
-      "Cannot train on ~/data/train.jsonl: lines 1, 11, 27 have no answer left within --max-length 40; raise it, or shorten or remove the rows",
+      "Cannot train on ~/data/train.jsonl: lines 1, 11, 27 have no answer left within --max-length 40; raise it, shorten or remove the rows, or leave them out with --drop-unlabelled",
   },
   "a bad row to evaluate on": {
     flags: ["--validation-file", "~/data/val.jsonl"],

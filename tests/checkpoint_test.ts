@@ -181,7 +181,14 @@ Deno.test("a checkpoint holds what parity asks for, and generation can start fro
     ...["--validation-file", `${folder.path}/data/val.jsonl`, "--logging-steps", "1"],
   ]);
   assert.deepEqual(result, { code: 0, stderr: "" });
-  assert.deepEqual(await names(output), [".lock", "checkpoint-2", "metrics.jsonl"]);
+  assert.deepEqual(await names(output), [
+    ".lock",
+    "checkpoint-2",
+    "metrics.jsonl",
+    "run.json",
+    "swanlog",
+    "tensorboard",
+  ]);
   const checkpoint = `${output}/checkpoint-2`;
   assert.deepEqual(await names(checkpoint), [
     "config.json",

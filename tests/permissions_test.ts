@@ -15,7 +15,7 @@ const tasks: Readonly<Record<string, string>> =
   JSON.parse(await Deno.readTextFile(repositoryPath("deno.json"))).tasks;
 
 /** The tasks that users run on their own files. */
-const USER_TASKS = ["train", "inference", "graph", "quickstart"] as const;
+const USER_TASKS = ["train", "train:lora", "inference", "graph", "quickstart"] as const;
 
 function task(name: string): Task {
   const words = tasks[name].split(" ");
@@ -38,6 +38,8 @@ function runAs(
 const GOOD: Readonly<Record<typeof USER_TASKS[number], string>> = {
   train: "--model models/tiny --train-file data/train.jsonl --max-length 512 --max-steps 1",
   inference: "--model models/tiny --question Hi --max-new-tokens 3",
+  "train:lora":
+    "--model models/tiny --train-file data/train.jsonl --output-dir output/lora --max-length 512 --max-steps 1",
   graph: "--model models/tiny --out output/graphs",
   quickstart: "--num-train-epochs 0.3",
 };
@@ -55,7 +57,7 @@ for (const name of USER_TASKS) {
     for (const flag of flags) {
       assert.match(
         flag,
-        /^--(no-prompt|allow-ffi|allow-env=[A-Z_,]+|allow-read=[a-z,]+|allow-write=output)$/,
+        /^--(no-prompt|allow-ffi|allow-env=[A-Z_,]+|allow-sys=systemMemoryInfo|allow-read=[a-z,]+|allow-write=output)$/,
       );
     }
     assert.ok(flags.includes("--no-prompt"));
@@ -135,9 +137,19 @@ for (const [name, flags, need] of OUTSIDE) {
   });
 }
 
-Deno.test("no task that users run may use the network or everything", () => {
+/** The only tasks that may connect: two fetch from the hubs, one serves this machine. */
+const HUBS = "huggingface.co,*.huggingface.co,*.hf.co,modelscope.cn,*.modelscope.cn";
+const NETWORK: Readonly<Record<string, string>> = {
+  data: HUBS,
+  fetch: HUBS,
+  dashboard: "127.0.0.1",
+};
+
+Deno.test("no task that users run may use everything, and only three may use a network", () => {
   for (const [name, command] of Object.entries(tasks)) {
     if (["test", "test:doc", "bench"].includes(name)) continue;
-    assert.doesNotMatch(command, /--allow-net|--allow-all|\s-A\b|--allow-import/, name);
+    assert.doesNotMatch(command, /--allow-all|\s-A\b|--allow-import|--allow-run/, name);
+    const net = [...command.matchAll(/--allow-net(\S*)/g)].map(([, hosts]) => hosts);
+    assert.deepEqual(net, name in NETWORK ? [`=${NETWORK[name]}`] : [], name);
   }
 });

@@ -8,7 +8,9 @@ import { Runtime } from "../ort/runtime.ts";
 import { listCheckpoints } from "../train/checkpoint.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/full_trainer.ts";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { train, type TrainOptions } from "../train/loop.ts";
+import { createLoraTrainer } from "../train/lora_trainer.ts";
 import type { RunFacts } from "../train/run_facts.ts";
 import { cosineSchedule } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
@@ -22,6 +24,8 @@ interface Shape {
   readonly accumulationSteps: number;
   readonly packing?: { readonly maxLength: number };
   readonly epochs: number;
+  /** Trains an adapter with dropout in place of all weights. */
+  readonly lora?: boolean;
 }
 
 /** Shapes of runs, each with the cuts that it is tried with. */
@@ -32,6 +36,18 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     cuts: ["save", "evaluation", "before evaluation", "batch", "last update", "graph"],
   },
   "four batches an update": {
+    accumulationSteps: 4,
+    epochs: 3,
+    cuts: ["save", "evaluation", "batch", "graph"],
+  },
+  "LoRA with dropout, one batch an update": {
+    lora: true,
+    accumulationSteps: 1,
+    epochs: 0.75,
+    cuts: ["save", "evaluation", "graph"],
+  },
+  "LoRA with dropout, four batches an update": {
+    lora: true,
     accumulationSteps: 4,
     epochs: 3,
     cuts: ["save", "evaluation", "batch", "graph"],
@@ -76,11 +92,14 @@ async function run(data: Data, options: RunOptions): Promise<EndEvent> {
   const { output, facts = { seed: 7 }, resume = false, signal, onEvent, ...shape } = options;
   const { model, ...examples } = data;
   using runtime = new Runtime({ threads: THREADS });
-  await using trainer = await createFullTrainer(model, {
-    runtime,
-    optimizer: { weightDecay: 0.1 },
-    signal,
-  });
+  await using trainer =
+    await (options.lora
+      ? createLoraTrainer(model, { runtime, seed: 7, lora: DEFAULT_LORA })
+      : createFullTrainer(model, {
+        runtime,
+        optimizer: { weightDecay: 0.1 },
+        signal,
+      }));
   let end: EndEvent | undefined;
   for await (
     const event of train(trainer, {

@@ -8,6 +8,7 @@
  */
 
 import type { TrainEvent } from "../train/events.ts";
+import type { Sample } from "./sample.ts";
 
 /**
  * Something that is told each event of a training run.
@@ -31,4 +32,6 @@ import type { TrainEvent } from "../train/events.ts";
 export interface Tracker extends AsyncDisposable {
   /** Takes one event; a promise it gives is fulfilled once the event is dealt with. */
   event(event: TrainEvent): void | Promise<void>;
+  /** Takes what the model says after an update; trackers that cannot show text lack it. */
+  samples?(step: number, samples: readonly Sample[]): void | Promise<void>;
 }

@@ -184,7 +184,8 @@ async function fileNames(directory: string): Promise<string[]> {
   return names.sort();
 }
 
-async function hashFile(path: string): Promise<{ bytes: number; sha256: string }> {
+/** Bytes and sha256 of a file, read in pieces. */
+export async function hashFile(path: string): Promise<{ bytes: number; sha256: string }> {
   using file = await Deno.open(path);
   return await hashOpenFile(file);
 }

@@ -14,7 +14,7 @@ import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 import { rotateCheckpoints, verifyCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { evaluate, type EvaluationResult } from "./evaluate.ts";
 import type { SaveEvent, TrainEvent } from "./events.ts";
-import { countUpdates } from "./plan_updates.ts";
+import { countUpdates, type StepRule } from "./plan_updates.ts";
 import { assertSameRun, type RunFacts } from "./run_facts.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Trainer, TrainStepResult } from "./trainer.ts";
@@ -55,6 +55,8 @@ export interface TrainOptions {
   readonly epochs?: number;
   /** Updates to make; wins over epochs where above 0. @default 0 */
   readonly maxSteps?: number;
+  /** How the updates of an epoch are counted. @default "ceil" */
+  readonly stepRule?: StepRule;
   /** Puts several examples in a row of at most maxLength tokens. */
   readonly packing?: { readonly maxLength: number };
   /**
@@ -168,6 +170,7 @@ class Run {
       epochs,
       maxSteps,
       packing: options.packing,
+      stepRule: options.stepRule,
       seed: options.seed ?? 42,
     });
     this.#schedule = options.schedule(this.#totalSteps);

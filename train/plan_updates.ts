@@ -14,10 +14,19 @@ export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shu
   readonly epochs: number;
   /** Wins over epochs where above 0. */
   readonly maxSteps: number;
+  /**
+   * Whether a short last window counts when updates are counted. `floor` is transformers up to
+   * 4.51: windows are the same, but the run stops that many updates earlier, within an epoch.
+   * @default "ceil"
+   */
+  readonly stepRule?: StepRule;
 }
 
+/** How the updates of an epoch are counted. */
+export type StepRule = "ceil" | "floor";
+
 /**
- * The updates of a whole run; the last window of an epoch may be short, and counts.
+ * The updates of a whole run; the last window of an epoch may be short, and counts by the rule.
  *
  * @example
  * ```ts
@@ -30,10 +39,10 @@ export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shu
  * ```
  */
 export function countUpdates(lengths: ArrayLike<number>, options: UpdatePlanOptions): number {
-  const { accumulationSteps, epochs, maxSteps, packing } = options;
+  const { accumulationSteps, epochs, maxSteps, packing, stepRule = "ceil" } = options;
   if (maxSteps > 0) return maxSteps;
   const updatesOf = (epoch: number): number =>
-    Math.ceil(countBatches(lengths, { ...options, epoch }) / accumulationSteps);
+    Math.max(1, Math[stepRule](countBatches(lengths, { ...options, epoch }) / accumulationSteps));
   // Without packing every epoch has as many; Hugging Face rounds this very product.
   if (!packing) return Math.ceil(epochs * updatesOf(0));
   let total = 0;

@@ -7,10 +7,10 @@
  */
 
 import type { Batch } from "../data/collator.ts";
+import type { NamedWeights } from "../engine/layered_weights.ts";
 import type { TokenLosses } from "../engine/training_engine.ts";
+import type { Graph } from "../graph/ir.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Tensor } from "../ort/tensor.ts";
-import type { TensorSource } from "../tensor/tensor_source.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 
 /** What one update came to. */
@@ -48,7 +48,9 @@ export interface Trainer extends AsyncDisposable {
   /** Cross-entropy of each supervised token, in evaluation mode. */
   evaluate(batch: Batch, signal?: AbortSignal): Promise<TokenLosses>;
   /** The tensors generation runs on; no copy. */
-  readonly weights: TensorSource & { tensor(name: string): Tensor };
+  readonly weights: NamedWeights;
+  /** The graph that generation runs on them. @default {decodeBlockGraph(config)} */
+  readonly decodeGraph?: Graph;
   /** Writes weights, config and optimizer state into an existing folder. */
   save(directory: string): Promise<readonly WrittenFile[]>;
   /** Takes weights and optimizer state from a checkpoint made at update `step`. */

@@ -1,0 +1,76 @@
+/**
+ * `deno task dashboard`: the curves and samples of runs, live, in a browser on this machine. In: a
+ * folder of runs. Out: a page on 127.0.0.1, or one HTML file.
+ *
+ * @module
+ */
+
+import { readRun } from "../track/dashboard_data.ts";
+import { createDashboardHandler } from "../track/dashboard_handler.ts";
+import { renderRunsPage } from "../track/dashboard_page.ts";
+import { findRuns } from "../track/find_runs.ts";
+import { runCommand } from "./run_command.ts";
+import { port } from "./port.ts";
+
+interface DashboardFlags {
+  readonly outputDir: string;
+  readonly port: number;
+  readonly report?: string;
+}
+
+/** Only this machine: the page asks for no password. */
+const HOSTNAME = "127.0.0.1";
+
+await runCommand<DashboardFlags>({
+  name: "deno task dashboard",
+  description: "Shows the runs below a folder in a browser, live, or writes them as one HTML file.",
+  flags: (command) =>
+    command
+      .option("--output-dir <dir>", "folder whose runs are shown", "output")
+      .option("--port <number>", "port on 127.0.0.1; 0 for any free one", port, 6006)
+      .option("--report <file>", "write an HTML file and end, such as output/compare.html"),
+  run: async ({ options, signal }) => {
+    if (options.report !== undefined) await writeReport(options.outputDir, options.report);
+    else await serve(options, signal);
+  },
+});
+
+async function writeReport(directory: string, file: string): Promise<void> {
+  const names = await findRuns(directory);
+  if (names.length === 0) {
+    throw new Error(
+      `Cannot write ${file}: no folder below ${directory} has a metrics.jsonl; ` +
+        "train first, or give another --output-dir",
+    );
+  }
+  const runs = await Promise.all(names.map((name) => readRun(`${directory}/${name}`, name)));
+  await Deno.writeTextFile(file, await renderRunsPage(runs));
+  console.log(`${file}: ${names.length} run${names.length === 1 ? "" : "s"}`);
+}
+
+async function serve(
+  { outputDir, port }: DashboardFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  let hosts: readonly string[] = [];
+  const handler = createDashboardHandler({ directory: outputDir, hosts: () => hosts });
+  const onListen = (address: Deno.NetAddr): void => {
+    hosts = [`${HOSTNAME}:${address.port}`, `localhost:${address.port}`];
+    console.log(`http://${HOSTNAME}:${address.port}/ shows the runs in ${outputDir}; Ctrl-C ends`);
+  };
+  const onError = (error: unknown): Response => {
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    return new Response("Cannot read the runs\n", { status: 500 });
+  };
+  let server: Deno.HttpServer;
+  try {
+    server = Deno.serve({ hostname: HOSTNAME, port, signal, onListen, onError }, handler);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
+    throw new Error(
+      `Cannot listen on ${HOSTNAME}:${port}: another program does; give another --port`,
+      { cause },
+    );
+  }
+  await server.finished;
+}

@@ -1,0 +1,93 @@
+/** What memory the machine has, and what a run will need of it. */
+
+import type { ModelConfig } from "../model/config.ts";
+import { blockParameters } from "../model/parameters.ts";
+import { formatBytes } from "../track/format.ts";
+import { estimateMemory, type MemoryEstimate } from "../train/memory_estimate.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+import type { TrainingData } from "./training_data.ts";
+
+// What ONNX Runtime and the compiled graphs add to the process once they are there.
+const RUNTIME_BYTES = 70 * 2 ** 20;
+
+/** What a run needs against what is free. */
+export interface MemoryCheck {
+  readonly needed: MemoryEstimate;
+  /** Of `needed`, what this process already has. */
+  readonly resident: number;
+  /** Memory that programs can still take; undefined where it may not be asked. */
+  readonly available?: number;
+  /** Whether it is known not to fit. */
+  readonly tooMuch: boolean;
+}
+
+/** Memory that programs can still take, if `--allow-sys=systemMemoryInfo` is given. */
+export function availableMemory(): number | undefined {
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+  return state === "granted" ? Deno.systemMemoryInfo().available : undefined;
+}
+
+/** Compares; the largest batch counts. */
+export function checkMemory(
+  args: TrainingArguments,
+  config: ModelConfig,
+  { train }: Pick<TrainingData, "train">,
+  available: number | undefined = availableMemory(),
+): MemoryCheck {
+  const longest = train.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
+  const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
+  const supervised = train.map((each) => each.supervised).sort((a, b) => b - a)
+    .slice(0, args.packing ? undefined : rows).reduce((sum, each) => sum + each, 0);
+  const length = args.packing
+    ? Math.min(args.maxLength, train.reduce((sum, { inputIds }) => sum + inputIds.length, 0))
+    : longest;
+  const resident = Deno.memoryUsage().rss;
+  const needed = estimateMemory(config, {
+    rows,
+    length,
+    supervised: Math.min(supervised, rows * length),
+    gradientCheckpointing: args.gradientCheckpointing,
+    trainable: args.lora && adapterElements(config, args.lora),
+    process: resident + RUNTIME_BYTES,
+  });
+  const tooMuch = available !== undefined && needed.total - resident > available;
+  return { needed, resident, available, tooMuch };
+}
+
+/** Numbers of an adapter: A [rank, in] and B [out, rank] of each layer it changes. */
+function adapterElements(
+  config: ModelConfig,
+  { rank, targetModules }: NonNullable<TrainingArguments["lora"]>,
+): number {
+  const adapted = blockParameters(config).filter(({ name, shape }) =>
+    shape.length === 2 && targetModules.some((module) => name.endsWith(`${module}.weight`))
+  );
+  return config.layers * adapted.reduce((sum, { shape: [o, i] }) => sum + rank * (o + i), 0);
+}
+
+/** One line of what is needed and what is free. */
+export function describeMemory({ needed, available }: MemoryCheck): string {
+  const { total, weights, gradients, moments, activations, workspace } = needed;
+  const parts = Object.entries({ weights, gradients, moments, activations, workspace })
+    .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(", ");
+  const free = available === undefined
+    ? "free: not known without --allow-sys=systemMemoryInfo"
+    : `free: ${formatBytes(available)}`;
+  return `memory: about ${formatBytes(total)} at the peak (${parts}); ${free}`;
+}
+
+/** What to do about a run that will not fit. */
+export function memoryWarning(
+  { needed, resident, available }: MemoryCheck,
+  args: TrainingArguments,
+): string {
+  const ways = [
+    ...args.gradientCheckpointing ? [] : ["leave out --no-gradient-checkpointing"],
+    ...args.perDeviceTrainBatchSize > 1 ? ["lower --per-device-train-batch-size"] : [],
+    "lower --max-length",
+    ...args.lora ? [] : ["train an adapter with deno task train:lora"],
+    "take a smaller model",
+  ];
+  return `warning: this run needs about ${formatBytes(needed.total - resident)} more memory and ` +
+    `${formatBytes(available ?? 0)} is free, so the system may end it; ${ways.join(", ")}`;
+}

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { parseConfig } from "../model/config.ts";
+import { QWEN3_0_6B } from "../tests/support/model_configs.ts";
+import { repositoryPath, runScript } from "../tests/support/run_script.ts";
+import { stubExample } from "../tests/support/trainer_stub.ts";
+import { availableMemory, checkMemory, describeMemory, memoryWarning } from "./memory.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+
+const GIB = 2 ** 30;
+const config = parseConfig(QWEN3_0_6B);
+const args = {
+  perDeviceTrainBatchSize: 2,
+  maxLength: 512,
+  gradientCheckpointing: false,
+} as TrainingArguments;
+const data = { train: [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1))) };
+
+Deno.test("checkMemory() asks for the largest batch, and warns where it does not fit", () => {
+  const tight = checkMemory(args, config, data, 8 * GIB);
+  assert.ok(tight.tooMuch);
+  assert.equal(
+    memoryWarning(tight, args).replace(/[\d.]+ GiB/g, "N GiB"),
+    "warning: this run needs about N GiB more memory and N GiB is free, so the system may end it; " +
+      "leave out --no-gradient-checkpointing, lower --per-device-train-batch-size, lower " +
+      "--max-length, train an adapter with deno task train:lora, take a smaller model",
+  );
+  assert.match(describeMemory(tight), /^memory: about 1[01]\.\d GiB .* free: 8\.00 GiB$/);
+  assert.ok(!checkMemory(args, config, data, 16 * GIB).tooMuch);
+  const one = { ...args, perDeviceTrainBatchSize: 1 };
+  const single = checkMemory(one, config, data, 8 * GIB);
+  assert.ok(single.needed.total < tight.needed.total);
+  assert.doesNotMatch(memoryWarning(single, one), /batch-size/);
+});
+
+Deno.test("checkMemory() warns of nothing where the system may not be asked", () => {
+  const unknown = { ...checkMemory(args, config, data, 1), available: undefined };
+  assert.match(describeMemory(unknown), /free: not known without --allow-sys=systemMemoryInfo$/);
+});
+
+Deno.test("checkMemory() needs far less for an adapter", () => {
+  const lora = { rank: 8, alpha: 32, dropout: 0, targetModules: ["q_proj"], rslora: false };
+  const full = checkMemory(args, config, data, 64 * GIB).needed;
+  const adapter = checkMemory({ ...args, lora }, config, data, 64 * GIB).needed;
+  assert.equal(adapter.gradients, 4 * 28 * 8 * (2048 + 1024));
+  assert.ok(adapter.total < full.total / 2);
+});
+
+Deno.test("availableMemory() is a number with the permission, and undefined without", async () => {
+  assert.ok(availableMemory()! > 0);
+  const source = `import { availableMemory } from "${repositoryPath("cli/memory.ts")}";
+    console.log(availableMemory());`;
+  assert.equal((await runScript(source, [])).stdout, "undefined");
+});

@@ -1,0 +1,104 @@
+/**
+ * `deno task merge`: adds an adapter to its base model. In: both folders. Out: a model folder that
+ * needs no adapter, and how far its logits are from those of base and adapter.
+ *
+ * @module
+ */
+
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { loadModel } from "../engine/load_model.ts";
+import { TrainingEngine, type TrainingEngineOptions } from "../engine/training_engine.ts";
+import { readBaseModel } from "../lora/adapter_config.ts";
+import { loadAdapter } from "../lora/load_adapter.ts";
+import { mergeAdapter } from "../lora/merge_adapter.ts";
+import type { ParameterStore } from "../engine/parameter_store.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import { writeSafetensorsSharded } from "../tensor/safetensors_writer.ts";
+import { savedConfig } from "../train/saved_config.ts";
+import { count } from "./flag_values.ts";
+import { companionFiles } from "./model_files.ts";
+import { openRuntime } from "./open_runtime.ts";
+import { runCommand } from "./run_command.ts";
+
+interface MergeFlags {
+  readonly model?: string;
+  readonly adapter: string;
+  readonly outputDir: string;
+  readonly threads?: number;
+}
+
+const PROBE = "医生，发烧了应该怎么办？ What helps against a fever?";
+
+await runCommand<MergeFlags>({
+  name: "deno task merge",
+  description: "Merges a LoRA adapter into its base model.",
+  flags: (command) =>
+    command
+      .requiredOption("--adapter <dir>", "adapter folder or checkpoint, in PEFT's layout")
+      .option("--model <dir>", "the base model (default: the one adapter_config.json names)")
+      .requiredOption("--output-dir <dir>", "a new folder for the merged model")
+      .option("--threads <n>", "processor threads (default: all cores)", count),
+  run: async ({ options, signal }) => {
+    const { adapter, outputDir, threads } = options;
+    const model = options.model ?? await readBaseModel(adapter);
+    await assertNew(outputDir);
+    const tokenizer = await loadTokenizer(model);
+    using runtime = openRuntime({ device: "cpu", threads });
+    const { config, weights: base } = await loadModel(runtime, model, { signal });
+    using _base = base;
+    using adapted = await loadAdapter(runtime, adapter, { config, base, signal });
+    const probe = (options?: TrainingEngineOptions): Promise<Float32Array> =>
+      probeLogits({ runtime, config, tokenizer, weights: base }, options);
+    const before = await probe({ adapter: { block: adapted.block, weights: adapted.trained } });
+    mergeAdapter(runtime, { config, base, adapted });
+    const after = await probe();
+    const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);
+
+    await Deno.mkdir(outputDir, { recursive: true });
+    for (const path of await companionFiles(model)) {
+      await Deno.copyFile(path, `${outputDir}/${path.slice(path.lastIndexOf("/") + 1)}`);
+    }
+    await writeSafetensorsSharded(outputDir, base, { signal });
+    // Last, so that a folder cut short does not open.
+    await Deno.writeTextFile(`${outputDir}/config.json`, savedConfig(config));
+    console.log(
+      `${outputDir}: merged; the largest logit difference from base and adapter is ` +
+        difference.toExponential(2),
+    );
+  },
+});
+
+/** Logits of every position of a short prompt, [tokens, vocab]. */
+async function probeLogits(
+  { runtime, config, tokenizer, weights }: {
+    readonly runtime: Runtime;
+    readonly config: ModelConfig;
+    readonly tokenizer: Tokenizer;
+    readonly weights: ParameterStore;
+  },
+  options?: TrainingEngineOptions,
+): Promise<Float32Array> {
+  const ids = tokenizer.encode(PROBE);
+  using engine = new TrainingEngine(runtime, config, weights, undefined, options);
+  const logits = await engine.logits({
+    rows: 1,
+    length: ids.length,
+    inputIds: BigInt64Array.from(ids, BigInt),
+    positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
+    segmentIds: new Int32Array(ids.length).fill(1),
+  }, Int32Array.from(ids.keys()));
+  return logits.slice();
+}
+
+async function assertNew(directory: string): Promise<void> {
+  try {
+    for await (const _ of Deno.readDir(directory)) {
+      throw new Error(
+        `Cannot merge into ${directory}: it is not empty; give a new --output-dir`,
+      );
+    }
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The checks of `--dry-run`. In: training flags. Out: lines on data, memory and time; no file is
+ * written and no run is touched.
+ */
+
+import { makeBatches } from "../data/batches.ts";
+import type { Batch } from "../data/collator.ts";
+import { inspectRecords, promptIsInference, taughtTerminator } from "../data/preflight.ts";
+import { formatTokenTable, tokenTable } from "../data/token_table.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { formatDuration } from "../track/format.ts";
+import type { Trainer } from "../train/trainer.ts";
+import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
+import { openRuntime } from "./open_runtime.ts";
+import { describePlan, planRun, type RunPlan } from "./run_plan.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+import { lines, type TrainingData } from "./training_data.ts";
+import { createTrainer, openInputs } from "./training_run.ts";
+
+/** How a dry run reports. */
+export interface DryRunOptions {
+  readonly signal: AbortSignal;
+  /** Prints a line. */
+  readonly say: (line: string) => void;
+  /** Whether lines may be dimmed. */
+  readonly color: boolean;
+}
+
+/** Checks everything that a run would stumble over, and times two updates of a throw-away trainer. */
+export async function dryRun(
+  args: TrainingArguments,
+  { signal, say, color }: DryRunOptions,
+): Promise<void> {
+  const { config, tokenizer, data, padId } = await openInputs(args);
+  for (const note of data.notes) say(`note: ${note}`);
+  for (const line of formatTokenTable(tokenTable(data.train[0], tokenizer), { color })) say(line);
+  for (const line of await describeData(args, { data, tokenizer })) say(line);
+  const plan = planRun(args, data.train);
+  say(describePlan(plan));
+  const memory = checkMemory(args, config, data);
+  say(describeMemory(memory));
+  if (memory.tooMuch) {
+    say(memoryWarning(memory, args));
+    say("time: not measured, since the run does not fit in memory");
+    return;
+  }
+  using runtime = openRuntime(args);
+  await using trainer = await createTrainer(args, { runtime, signal });
+  say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
+  say("dry run: nothing was written");
+}
+
+/** What the data teach, a line each. */
+export async function describeData(
+  { trainFile, system }: Pick<TrainingArguments, "trainFile" | "system">,
+  { data, tokenizer }: {
+    readonly data: Pick<TrainingData, "train" | "report">;
+    readonly tokenizer: Tokenizer;
+  },
+): Promise<string[]> {
+  const { first, controlTokens } = await inspectRecords(trainFile, {
+    tokenizer,
+    system: system || undefined,
+  });
+  const { report, train: [example] } = data;
+  const said: string[] = [];
+  const terminator = taughtTerminator(example, tokenizer);
+  said.push(
+    terminator === undefined
+      ? "terminator: the first example does not teach where a reply ends"
+      : `terminator: ${terminator} is taught`,
+  );
+  const { unterminated, rows } = report;
+  if (unterminated.length > 0) {
+    said.push(
+      `warning: ${unterminated.length} of ${rows} rows lose their terminator (${
+        lines(unterminated)
+      }), so the model may not learn to stop; raise --max-length`,
+    );
+  }
+  // Where line 1 was left out or its prompt cut, there is nothing to compare.
+  if (example.source?.line === 1 && example.supervised > 0) {
+    said.push(
+      promptIsInference(example, first, tokenizer)
+        ? `prompt: its ${example.promptLength} tokens are those that inference makes`
+        : "warning: inference makes another prompt of the first example than training did; check " +
+          "the chat template",
+    );
+  }
+  if (controlTokens.length > 0) {
+    const tokens = [...new Set(controlTokens.map(({ token }) => token))].join(", ");
+    said.push(
+      `warning: ${tokens} in the text of ${trainFile}, ${
+        lines([...new Set(controlTokens.map(({ line }) => line))])
+      }: read as control, not as text; remove them unless that is meant`,
+    );
+  }
+  return said;
+}
+
+/** Makes two updates, the first of which compiles, and scales the second to the run. */
+async function timeUpdates(
+  trainer: Trainer,
+  { args, data, padId, plan, signal }: {
+    readonly args: TrainingArguments;
+    readonly data: TrainingData;
+    readonly padId: number;
+    readonly plan: RunPlan;
+    readonly signal: AbortSignal;
+  },
+): Promise<string> {
+  const { perDeviceTrainBatchSize: batchSize, maxLength, seed } = args;
+  const packing = args.packing ? { maxLength } : undefined;
+  const options = { batchSize, packing, seed, epoch: 0, padId };
+  const windows: Batch[][] = [[]];
+  for (const batch of makeBatches(data.train, options)) {
+    if (windows.at(-1)!.length === args.gradientAccumulationSteps) {
+      if (windows.length === 2) break;
+      windows.push([]);
+    }
+    windows.at(-1)!.push(batch);
+  }
+  const seconds: number[] = [];
+  for (const window of [windows[0], windows[1] ?? windows[0]]) {
+    const began = performance.now();
+    await trainer.trainStep(window, { learningRate: args.learningRate, signal });
+    seconds.push((performance.now() - began) / 1000);
+  }
+  const timed = (windows[1] ?? windows[0]).reduce((sum, each) => sum + each.rows * each.length, 0);
+  const total = seconds[1] / timed * (plan.grid / plan.updatesPerEpoch) * plan.updates;
+  return `time: ${seconds[0].toFixed(2)} s the first update, ${
+    seconds[1].toFixed(2)
+  } s the second ` +
+    `(${Math.round(timed / seconds[1])} tokens/s); about ${formatDuration(total)} for ` +
+    `${plan.updates} updates, evaluation and checkpoints left out`;
+}

@@ -1,0 +1,224 @@
+/**
+ * run.json: what a run was made of, and what came of it.
+ *
+ * In: arguments and files. Out: a file in the output folder, written when training starts and again
+ * when it ends; `status` stays `started` where the run was killed or failed.
+ */
+
+import { hashFile } from "../train/checkpoint.ts";
+import type { EndEvent, EvaluateEvent } from "../train/events.ts";
+import { companionFiles } from "./model_files.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+import { VERSION } from "./version.ts";
+
+/** The manifest's name in the output folder. */
+export const RUN_MANIFEST = "run.json";
+// Swept with the staged checkpoints of an interrupted run.
+const STAGING = `.staging-${RUN_MANIFEST}`;
+// Some kilobytes in use; beyond this a file is not what its name says.
+const MAX_BYTES = 1024 * 1024;
+
+/** A file by its content. */
+export interface HashedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** What the file holds. */
+export interface RunManifest {
+  readonly format: 1;
+  /** As the run was started; null where not by a command. */
+  readonly command: string | null;
+  /** All arguments, defaults filled in. */
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /** Data, tokenizer and weights. */
+  readonly files: readonly HashedFile[];
+  /** The base model's config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly versions: Readonly<Record<string, string | number>>;
+  readonly status: "started" | EndEvent["reason"];
+  readonly started: string;
+  readonly ended: string | null;
+  /** The last checkpoint. */
+  readonly checkpoint: string | null;
+  readonly metrics: Readonly<Record<string, number | string>> | null;
+  /** The runs that this one goes on from, oldest first. */
+  readonly earlier: readonly Pick<
+    RunManifest,
+    "command" | "status" | "started" | "ended" | "checkpoint"
+  >[];
+}
+
+/** What a manifest is made of besides the arguments. */
+export interface StartManifestOptions {
+  readonly directory: string;
+  readonly command?: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** ONNX Runtime's version. */
+  readonly onnxRuntime: string;
+  /** Processor threads of the runtime. */
+  readonly threads: number;
+  /** Whether the run goes on from a checkpoint. */
+  readonly resumed: boolean;
+  /** @default the clock */
+  readonly now?: () => Date;
+}
+
+/** A manifest that waits for its run to end. */
+export interface StartedManifest {
+  /** Writes the manifest of the ended run. */
+  end(result: {
+    readonly end: EndEvent;
+    readonly evaluation?: EvaluateEvent;
+    readonly checkpoint?: string;
+  }): Promise<void>;
+}
+
+/** What the results depend on besides files, to the last bit. */
+export function currentVersions(onnxRuntime: string, threads: number): RunManifest["versions"] {
+  return {
+    ortune: VERSION,
+    deno: Deno.version.deno,
+    onnxruntime: onnxRuntime,
+    system: `${Deno.build.os}-${Deno.build.arch}`,
+    cpus: navigator.hardwareConcurrency,
+    threads,
+  };
+}
+
+/** Hashes the files and writes the manifest of a run that starts. */
+export async function startManifest(
+  args: TrainingArguments,
+  { directory, command, config, onnxRuntime, threads, resumed, now = () => new Date() }:
+    StartManifestOptions,
+): Promise<StartedManifest> {
+  const manifest: RunManifest = {
+    format: 1,
+    command: command ?? null,
+    arguments: { ...args },
+    files: await hashInputs(args),
+    config,
+    versions: currentVersions(onnxRuntime, threads),
+    status: "started",
+    started: now().toISOString(),
+    ended: null,
+    checkpoint: null,
+    metrics: null,
+    earlier: resumed ? await earlierRuns(directory) : [],
+  };
+  await write(directory, manifest);
+  return {
+    end: async ({ end, evaluation, checkpoint }) => {
+      const { step, epoch, tokens, seconds, trainLoss } = end;
+      const evaluated = evaluation
+        ? { evalLoss: evaluation.evalLoss, evalTokenLoss: evaluation.evalTokenLoss }
+        : {};
+      // JSON has no NaN.
+      const metrics = Object.fromEntries(
+        Object.entries({ step, epoch, tokens, seconds, trainLoss, ...evaluated })
+          .map(([name, value]) => [name, Number.isFinite(value) ? value : String(value)]),
+      );
+      await write(directory, {
+        ...manifest,
+        status: end.reason,
+        ended: now().toISOString(),
+        checkpoint: checkpoint ?? null,
+        metrics,
+      });
+    },
+  };
+}
+
+/** Data, and every file of the model folder that training reads or hands on. */
+async function hashInputs(
+  { trainFile, validationFile, model }: TrainingArguments,
+): Promise<HashedFile[]> {
+  const weights: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(model)) {
+    const known = /^model.*\.safetensors(\.index\.json)?$/.test(name) || name === "config.json";
+    if (known && isFile) weights.push(`${model}/${name}`);
+  }
+  const companions = await companionFiles(model);
+  const paths = [
+    trainFile,
+    ...validationFile ? [validationFile] : [],
+    ...[...weights, ...companions].sort(),
+  ];
+  const files: HashedFile[] = [];
+  for (const path of paths) files.push({ path, ...await hashFile(path) });
+  return files;
+}
+
+/** What an earlier run in the folder was; nothing where it left no manifest that can be read. */
+async function earlierRuns(directory: string): Promise<RunManifest["earlier"]> {
+  try {
+    const { earlier, command, status, started, ended, checkpoint } = await readManifest(
+      `${directory}/${RUN_MANIFEST}`,
+    );
+    return [...earlier, { command, status, started, ended, checkpoint }];
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    return [];
+  }
+}
+
+/** Whole or not at all: staged, synced, renamed. */
+async function write(directory: string, manifest: RunManifest): Promise<void> {
+  const [staging, path] = [`${directory}/${STAGING}`, `${directory}/${RUN_MANIFEST}`];
+  try {
+    {
+      using file = await Deno.open(staging, { write: true, create: true, truncate: true });
+      const bytes = new TextEncoder().encode(JSON.stringify(manifest, null, 2) + "\n");
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      await file.sync();
+    }
+    await Deno.rename(staging, path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    await Deno.remove(staging).catch(() => {});
+    throw new Error(
+      `Cannot write ${path}: ${(cause as Error).message}; free space or give another --output-dir`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Reads a manifest.
+ *
+ * @throws {Error} where the file is missing or is not a manifest
+ */
+export async function readManifest(path: string): Promise<RunManifest> {
+  const fail = (state: string, cause?: unknown): never => {
+    throw new Error(`Cannot read ${path}: ${state}; give the run.json of an output folder`, {
+      cause,
+    });
+  };
+  let value: unknown;
+  try {
+    const { size } = await Deno.stat(path);
+    if (size > MAX_BYTES) fail(`it has ${size} bytes, more than ${MAX_BYTES}`);
+    value = JSON.parse(await Deno.readTextFile(path));
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return fail("it is missing", cause);
+    if (cause instanceof SyntaxError) return fail("it is not valid JSON", cause);
+    throw cause;
+  }
+  if (!isRecord(value) || value.format !== 1) return fail("it is not a manifest of format 1");
+  const { arguments: args, files, versions, earlier } = value;
+  if (!isRecord(args)) return fail("it has no arguments");
+  if (!isRecord(versions)) return fail("it has no versions");
+  if (!Array.isArray(files) || !files.every(isHashedFile)) return fail("it has no hashes of files");
+  if (!Array.isArray(earlier)) return fail("it has no list of earlier runs");
+  return value as unknown as RunManifest;
+}
+
+function isHashedFile(value: unknown): value is HashedFile {
+  return isRecord(value) && typeof value.path === "string" && typeof value.sha256 === "string" &&
+    typeof value.bytes === "number";
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

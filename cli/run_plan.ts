@@ -1,0 +1,78 @@
+/** What a run will do, in numbers. In: training flags and examples. Out: updates, tokens, padding. */
+
+import { planBatches } from "../data/batches.ts";
+import type { Example } from "../data/example.ts";
+import { nextFit } from "../data/next_fit.ts";
+import { formatCount } from "../track/format.ts";
+import { countUpdates, type StepRule } from "../train/plan_updates.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+
+/** The run in numbers; the first epoch stands for all. */
+export interface RunPlan {
+  readonly updates: number;
+  readonly updatesPerEpoch: number;
+  readonly rows: number;
+  /** Tokens an epoch, padding left out. */
+  readonly tokens: number;
+  /** Tokens an epoch, padding included. */
+  readonly grid: number;
+}
+
+/** Counts without making a batch. */
+export function planRun(
+  args: Pick<
+    TrainingArguments,
+    | "perDeviceTrainBatchSize"
+    | "gradientAccumulationSteps"
+    | "numTrainEpochs"
+    | "maxSteps"
+    | "packing"
+    | "maxLength"
+    | "seed"
+    | "compat"
+  >,
+  examples: readonly Example[],
+): RunPlan {
+  const lengths = Int32Array.from(examples, ({ inputIds }) => inputIds.length);
+  const { maxLength, seed, perDeviceTrainBatchSize: batchSize } = args;
+  const packing = args.packing ? { maxLength } : undefined;
+  const plan = planBatches(lengths, { batchSize, packing, seed, epoch: 0 });
+  let grid = 0;
+  for (const indices of plan) {
+    const members = Array.from(indices, (index) => lengths[index]);
+    const starts = packing ? nextFit(members, maxLength) : members.map((_, i) => i);
+    const rows = starts.map((start, row) =>
+      members.slice(start, starts[row + 1]).reduce((sum, each) => sum + each, 0)
+    );
+    grid += rows.length * Math.max(...rows);
+  }
+  const stepRule = stepRuleOf(args);
+  const counted = {
+    batchSize,
+    accumulationSteps: args.gradientAccumulationSteps,
+    packing,
+    seed,
+    stepRule,
+  };
+  const { numTrainEpochs: epochs, maxSteps } = args;
+  return {
+    updates: countUpdates(lengths, { ...counted, epochs, maxSteps }),
+    updatesPerEpoch: Math.ceil(plan.length / args.gradientAccumulationSteps),
+    rows: examples.length,
+    tokens: lengths.reduce((sum, each) => sum + each, 0),
+    grid,
+  };
+}
+
+/** The seed's transformers counted updates rounding down. */
+export function stepRuleOf({ compat }: Pick<TrainingArguments, "compat">): StepRule {
+  return compat === "seed" ? "floor" : "ceil";
+}
+
+/** One line. */
+export function describePlan({ updates, updatesPerEpoch, rows, tokens, grid }: RunPlan): string {
+  const padding = (100 * (grid - tokens) / grid).toFixed(1);
+  return `plan: ${formatCount(updates)} updates, ${formatCount(updatesPerEpoch)} an epoch; ` +
+    `${formatCount(rows)} examples and ${formatCount(tokens)} tokens an epoch, and ${padding} % ` +
+    "padding";
+}

@@ -1,0 +1,44 @@
+/**
+ * Dropout masks from seeds. In: a rate and what names the mask (seed of the batch, layer, linear
+ * layer). Out: a byte an element, 1 where it is kept. Nothing else is remembered, so backward makes
+ * a mask again instead of keeping it, and a resumed run makes the same ones.
+ */
+
+const RANGE = 1 << 16;
+
+/**
+ * Fills the mask: each element is 0 with probability `rate`, to within 2⁻¹⁶.
+ *
+ * @param key what tells this mask from all others
+ */
+export function fillKeepMask(
+  mask: Uint8Array,
+  rate: number,
+  key: readonly (number | string)[],
+): void {
+  const dropped = Math.round(rate * RANGE);
+  // SplitMix32 (Steele, Lea and Flood 2014, with Murmur3's finalizer): one addition a draw, and
+  // streams of different keys start at unrelated places.
+  let state = hash(key.join());
+  for (let i = 0; i < mask.length; i += 2) {
+    state = (state + 0x9e3779b9) | 0;
+    const draw = mix(state);
+    mask[i] = (draw & 0xffff) >= dropped ? 1 : 0;
+    if (i + 1 < mask.length) mask[i + 1] = (draw >>> 16) >= dropped ? 1 : 0;
+  }
+}
+
+function mix(value: number): number {
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return value ^ (value >>> 16);
+}
+
+/** FNV-1a over the key's characters, mixed. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  }
+  return mix(value);
+}

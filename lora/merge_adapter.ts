@@ -1,0 +1,50 @@
+/**
+ * Merging an adapter into the weights it stands beside: W ← W + scale·B·A. In: a model's weights and
+ * an adapter. Out: the weights, changed in place.
+ *
+ * @module
+ */
+
+import { CompiledGraph } from "../engine/compiled_graph.ts";
+import type { ParameterStore } from "../engine/parameter_store.ts";
+import { GraphBuilder } from "../graph/builder.ts";
+import type { Graph } from "../graph/ir.ts";
+import * as ops from "../graph/ops.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { layerName } from "../model/parameters.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import { loraA, loraB } from "./block_adapter.ts";
+import type { AdaptedModel } from "./load_adapter.ts";
+import { adaptedLayers, loraScale } from "./lora_options.ts";
+
+/** w [out, in], a [rank, in], b [out, rank] → w + scale·b·a, in place of w. */
+export function mergeGraph(scale: number): Graph {
+  const g = new GraphBuilder("merge");
+  const w = g.input("w", "float32", ["out", "in"]);
+  const a = g.input("a", "float32", ["rank", "in"]);
+  const b = g.input("b", "float32", ["out", "rank"]);
+  const merged = ops.gemm(g, b, ops.mul(g, a, g.float32(scale)), { c: w });
+  g.output("merged", merged, { inPlaceOf: w });
+  return g.build();
+}
+
+/** Adds the adapter to the model's weights. */
+export function mergeAdapter(
+  runtime: Runtime,
+  { config, base, adapted }: {
+    readonly config: ModelConfig;
+    readonly base: ParameterStore;
+    readonly adapted: AdaptedModel;
+  },
+): void {
+  using graph = new CompiledGraph(runtime, mergeGraph(loraScale(adapted.lora)));
+  for (let layer = 0; layer < config.layers; layer++) {
+    for (const name of adaptedLayers(adapted.lora)) {
+      graph.run({
+        w: base.tensor(layerName(layer, `${name}.weight`)),
+        a: adapted.trained.tensor(layerName(layer, loraA(name))),
+        b: adapted.trained.tensor(layerName(layer, loraB(name))),
+      });
+    }
+  }
+}

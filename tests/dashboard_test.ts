@@ -1,0 +1,432 @@
+/** The dashboard: what its server answers and refuses, and that a page's curve grows. */
+
+import assert from "node:assert/strict";
+import { appendFile, mkdir, rename, symlink, truncate, writeFile } from "node:fs/promises";
+import { createDashboardHandler } from "../track/dashboard_handler.ts";
+import { renderRunsPage } from "../track/dashboard_page.ts";
+import { readNewLines } from "../track/read_new_lines.ts";
+import { repositoryPath, runDeno } from "./support/run_script.ts";
+import { tempFolder } from "./support/temp_folder.ts";
+
+const HOST = "127.0.0.1:6006";
+const HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>";
+
+type Handler = (request: Request) => Promise<Response>;
+
+function get(handler: Handler, path: string, init: RequestInit = {}): Promise<Response> {
+  return handler(new Request(`http://${HOST}${path}`, { headers: { host: HOST }, ...init }));
+}
+
+interface Part {
+  readonly cursor: string;
+  readonly reset: boolean;
+  readonly rows: readonly Record<string, unknown>[];
+}
+
+interface Update {
+  readonly figures: Part;
+  readonly samples: Part;
+}
+
+async function update(handler: Handler, name: string, from?: Update): Promise<Update> {
+  const query = new URLSearchParams({
+    name,
+    figures: from?.figures.cursor ?? "",
+    samples: from?.samples.cursor ?? "",
+  });
+  const response = await get(handler, `/api/run?${query}`);
+  assert.equal(response.status, 200);
+  return await response.json();
+}
+
+function line(step: number, more: Record<string, unknown> = {}): string {
+  return `${JSON.stringify({ step, epoch: step / 10, loss: 2 / step, ...more })}\n`;
+}
+
+function handlerOf(directory: string): Handler {
+  return createDashboardHandler({ directory, hosts: () => [HOST] });
+}
+
+Deno.test("the dashboard serves its page, script and style under a policy of its own", async () => {
+  await using folder = await tempFolder();
+  const handler = handlerOf(folder.path);
+  const types = { "/": "text/html", "/client.js": "text/javascript", "/style.css": "text/css" };
+  for (const [path, type] of Object.entries(types)) {
+    const response = await get(handler, path);
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("content-type"), `${type}; charset=utf-8`);
+    assert.match(response.headers.get("content-security-policy")!, /^default-src 'self';/);
+    assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+    assert.equal(response.headers.get("access-control-allow-origin"), null);
+    // Namespaces are names, not addresses that anything is loaded from.
+    const text = (await response.text()).replaceAll("http://www.w3.org/2000/svg", "");
+    assert.doesNotMatch(text, /https?:|@import|url\(/);
+  }
+});
+
+Deno.test("the dashboard refuses other hosts, methods, paths and runs", async () => {
+  await using folder = await tempFolder();
+  await mkdir(`${folder.path}/output`);
+  await folder.write("metrics.jsonl", line(1));
+  const handler = handlerOf(`${folder.path}/output`);
+  for (const host of ["evil.example", "127.0.0.1", "127.0.0.1:80", "evil.example:6006", ""]) {
+    assert.equal((await get(handler, "/api/runs", { headers: { host } })).status, 403, host);
+  }
+  for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "HEAD"]) {
+    const response = await get(handler, "/", { method });
+    assert.equal(response.status, 405);
+    assert.equal(response.headers.get("allow"), "GET");
+  }
+  for (
+    const path of [
+      "/x",
+      "/../metrics.jsonl",
+      "/api/run",
+      "/api/run?name=..",
+      "/api/run?name=../output/..",
+      "/api/run?name=.",
+      `/api/run?name=${encodeURIComponent(folder.path)}`,
+      "/api/run?name=%00",
+    ]
+  ) assert.equal((await get(handler, path)).status, 404, path);
+});
+
+Deno.test("the dashboard finds runs at any depth but not links, checkpoints and hidden folders", async () => {
+  await using folder = await tempFolder();
+  for (const name of ["b", "a/lora", "a/checkpoint-5", ".hidden", "none"]) {
+    await mkdir(`${folder.path}/${name}`, { recursive: true });
+    if (name !== "none") await folder.write(`${name}/metrics.jsonl`, line(1));
+  }
+  await symlink(`${folder.path}/b`, `${folder.path}/link`);
+  const handler = handlerOf(folder.path);
+  assert.deepEqual(await (await get(handler, "/api/runs")).json(), ["a/lora", "b"]);
+  await folder.write("metrics.jsonl", line(1));
+  assert.deepEqual(await (await get(handler, "/api/runs")).json(), [".", "a/lora", "b"]);
+  const missing = handlerOf(`${folder.path}/missing`);
+  assert.deepEqual(await (await get(missing, "/api/runs")).json(), []);
+});
+
+Deno.test("the dashboard sends only what a growing file got, whole lines at a time", async () => {
+  await using folder = await tempFolder();
+  await mkdir(`${folder.path}/run`);
+  const path = await folder.write("run/metrics.jsonl", line(1) + line(2));
+  const handler = handlerOf(folder.path);
+  const first = await update(handler, "run");
+  assert.deepEqual(first.figures.rows, [
+    { step: 1, epoch: 0.1, loss: 2 },
+    { step: 2, epoch: 0.2, loss: 1 },
+  ]);
+  const same = await update(handler, "run", first);
+  assert.deepEqual([same.figures.rows, same.figures.reset], [[], false]);
+  const third = line(3);
+  await appendFile(path, third.slice(0, 9));
+  const torn = await update(handler, "run", same);
+  assert.deepEqual(torn.figures.rows, []);
+  await appendFile(path, third.slice(9));
+  await folder.write(
+    "run/samples.jsonl",
+    `${JSON.stringify({ step: 3, question: HOSTILE, answer: "头痛" })}\n`,
+  );
+  const grown = await update(handler, "run", torn);
+  assert.deepEqual(grown.figures.rows.map(({ step }) => step), [3]);
+  assert.deepEqual(grown.samples.rows, [
+    { step: 3, question: HOSTILE, think: "", answer: "头痛" },
+  ]);
+});
+
+Deno.test("the dashboard starts anew when a run does, or resumes, or its file is cut", async () => {
+  await using folder = await tempFolder();
+  await mkdir(`${folder.path}/run`);
+  const path = await folder.write("run/metrics.jsonl", line(1) + line(2) + line(3));
+  const handler = handlerOf(folder.path);
+  const first = await update(handler, "run");
+
+  await rename(path, `${path}.previous`);
+  const gone = await readNewLines(path, first.figures.cursor);
+  assert.deepEqual([gone.reset, gone.lines, gone.cursor], [true, [], ""]);
+  // More bytes than before: only the file's identity tells.
+  await writeFile(path, line(1) + line(2) + line(3) + line(4));
+  const restarted = await update(handler, "run", first);
+  assert.equal(restarted.figures.reset, true);
+  assert.equal(restarted.figures.rows.length, 4);
+
+  await writeFile(`${path}.tmp`, line(1) + line(2) + line(3) + line(4) + line(5));
+  await rename(`${path}.tmp`, path);
+  const resumed = await update(handler, "run", restarted);
+  assert.deepEqual([resumed.figures.reset, resumed.figures.rows.length], [true, 5]);
+
+  await truncate(path, line(1).length);
+  const cut = await update(handler, "run", resumed);
+  assert.deepEqual([cut.figures.reset, cut.figures.rows.length], [true, 1]);
+});
+
+Deno.test("the dashboard passes over lines that are no figures, and cursors that are none", async () => {
+  await using folder = await tempFolder();
+  await mkdir(`${folder.path}/run`);
+  const bad = [
+    "",
+    "x",
+    "[]",
+    "null",
+    '{"step":-1}',
+    '{"step":"1"}',
+    '{"step":1e99}',
+    "{",
+    '{"a":1}',
+  ];
+  const nan = '{"step":2,"loss":"NaN","grad_norm":"Infinity","skipped_updates":1}';
+  await folder.write(
+    "run/metrics.jsonl",
+    `${[...bad, nan].join("\n")}\n${line(3, { x: HOSTILE })}`,
+  );
+  const handler = handlerOf(folder.path);
+  const { figures } = await update(handler, "run");
+  assert.deepEqual(figures.rows, [
+    { step: 2, loss: null, grad_norm: null, skipped_updates: 1 },
+    { step: 3, epoch: 0.3, loss: 2 / 3 },
+  ]);
+  for (const cursor of ["x", "-1", "1-1", `${figures.cursor}9`, "9".repeat(9999)]) {
+    const response = await get(handler, `/api/run?name=run&figures=${cursor}`);
+    assert.equal((await response.json() as Update).figures.rows.length, 2);
+  }
+});
+
+Deno.test("readNewLines() reads a large file in pieces, each once", async () => {
+  await using folder = await tempFolder();
+  const lines = Array.from({ length: 40_000 }, (_, index) => `line ${index} ${"头".repeat(20)}`);
+  const path = await folder.write("large", `${lines.join("\n")}\n`);
+  const read: string[] = [];
+  let looks = 0;
+  for (let cursor = "", more = true; more; looks++) {
+    const found = await readNewLines(path, cursor);
+    ({ cursor, more } = found);
+    read.push(...found.lines);
+  }
+  assert.deepEqual(read, lines);
+  assert.equal(looks, 3);
+});
+
+Deno.test("renderRunsPage() holds hostile names and samples as data", async () => {
+  const sample = { step: 1, question: HOSTILE, think: HOSTILE, answer: "<!--<script>" };
+  const runs = [{ name: HOSTILE, figures: [{ step: 1, loss: 1 }], samples: [sample] }];
+  const page = await renderRunsPage(runs);
+  assert.equal(page.match(/<script/g)?.length, 2);
+  assert.equal(page.match(/<\/script/g)?.length, 2);
+  assert.doesNotMatch(page, /<img/);
+  const [, data] = /id="data">([^<]*)<\/script>/.exec(page)!;
+  assert.deepEqual(JSON.parse(data), runs);
+  const policy = /content="(default-src[^"]*)"/.exec(page)![1].replaceAll("&#39;", "'");
+  assert.match(policy, /^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+';/);
+  for (const [, text] of page.matchAll(/<(?:style|script type="module")>([^]*?)<\/s/g)) {
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+    assert.ok(policy.includes(`'sha256-${new Uint8Array(digest).toBase64()}'`));
+  }
+});
+
+const script = repositoryPath("cli/dashboard.ts");
+
+function permissions(folder: string): string[] {
+  const config = `--config=${repositoryPath("deno.json")}`;
+  const paths = [`--allow-read=${folder}`, `--allow-write=${folder}`];
+  return ["run", "--quiet", "--no-prompt", "--no-check", "--cached-only", config, ...paths];
+}
+
+Deno.test("deno task dashboard --report writes all runs as one file, without the network", async () => {
+  await using folder = await tempFolder();
+  const args = [...permissions(folder.path), script, "--output-dir", folder.path];
+  const report = `${folder.path}/compare.html`;
+  const none = await runDeno([...args, "--report", report]);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /^error: Cannot write .*: no folder below .* has a metrics\.jsonl; /);
+  for (const name of ["full", "lora"]) {
+    await mkdir(`${folder.path}/${name}`);
+    await folder.write(`${name}/metrics.jsonl`, line(1));
+  }
+  const { code, stdout, stderr } = await runDeno([...args, "--report", report]);
+  assert.deepEqual([code, stdout, stderr], [0, `${report}: 2 runs`, ""]);
+  assert.match(await Deno.readTextFile(report), /"name":"full".*"name":"lora"/);
+});
+
+Deno.test("deno task dashboard listens on 127.0.0.1 alone, and says when a port is taken", async () => {
+  await using folder = await tempFolder();
+  await using child = startDashboard(folder.path);
+  const url = await child.url;
+  const response = await fetch(`${url}api/runs`);
+  assert.deepEqual(await response.json(), []);
+  const { port } = new URL(url);
+  const others = Deno.networkInterfaces().filter(({ family, address }) =>
+    family === "IPv4" && !address.startsWith("127.")
+  );
+  for (const { address } of others) {
+    await assert.rejects(Deno.connect({ hostname: address, port: Number(port) }));
+  }
+  const second = await runDeno([
+    ...permissions(folder.path),
+    "--allow-net=127.0.0.1",
+    script,
+    ...["--output-dir", folder.path, "--port", port],
+  ]);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /^error: Cannot listen on 127\.0\.0\.1:\d+: .*--port$/);
+});
+
+interface RunningDashboard extends AsyncDisposable {
+  readonly url: Promise<string>;
+}
+
+function startDashboard(folder: string): RunningDashboard {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...permissions(folder),
+      "--allow-net=127.0.0.1",
+      script,
+      ...["--output-dir", folder, "--port", "0"],
+    ],
+    stdout: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const findUrl = async (): Promise<string> => {
+    for (let text = "";;) {
+      const { value, done } = await reader.read();
+      assert.ok(!done, `the dashboard ended: ${text}`);
+      text += value;
+      const [url] = /http:\/\/\S+\//.exec(text) ?? [];
+      if (url !== undefined) return url;
+    }
+  };
+  return {
+    url: findUrl(),
+    async [Symbol.asyncDispose](): Promise<void> {
+      child.kill("SIGTERM");
+      await reader.cancel();
+      await child.status;
+    },
+  };
+}
+
+const CHROMIUM = await findChromium();
+
+async function findChromium(): Promise<string | undefined> {
+  for (const name of ["chromium", "chromium-browser", "google-chrome"]) {
+    try {
+      const { success } = await new Deno.Command(name, { args: ["--version"], stderr: "null" })
+        .output();
+      if (success) return name;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return undefined;
+}
+
+Deno.test({
+  name: "a page's curve grows while a run does, and hostile samples stay text (needs chromium)",
+  ignore: CHROMIUM === undefined,
+  async fn() {
+    await using folder = await tempFolder();
+    await using profile = await tempFolder();
+    await mkdir(`${folder.path}/run`);
+    const path = await folder.write("run/metrics.jsonl", line(1));
+    const sample = { step: 1, question: HOSTILE, think: HOSTILE, answer: HOSTILE };
+    await folder.write("run/samples.jsonl", `${JSON.stringify(sample)}\n`);
+    await using child = startDashboard(folder.path);
+    await using browser = await openPage(await child.url, profile.path);
+    const points = "Number(document.querySelector('svg').dataset.points)";
+    await browser.until(`${points} === 1`);
+    await appendFile(path, line(2) + line(3));
+    await browser.until(`${points} === 3`);
+    await appendFile(path, line(3, { loss: undefined, eval_loss: 1, eval_token_loss: 1 }));
+    await browser.until(`${points} === 4`);
+    assert.equal(await browser.evaluate("document.querySelector('.answer').textContent"), HOSTILE);
+    assert.equal(await browser.evaluate("document.querySelectorAll('main img').length"), 0);
+    await browser.evaluate(
+      `document.querySelector('svg').dispatchEvent(new PointerEvent('pointermove', {clientX: 5000}))`,
+    );
+    await browser.until("/run.*run \\(eval\\)1$/.test(document.querySelector('.tip').textContent)");
+    const labels =
+      "[...document.querySelectorAll('svg text')].map((each) => each.textContent).join()";
+    const linear = await browser.evaluate(labels);
+    await browser.evaluate("document.getElementById('log').click()");
+    await browser.until(`${labels} !== ${JSON.stringify(linear)}`);
+    // A run that starts anew.
+    await rename(path, `${path}.previous`);
+    await writeFile(path, line(1) + line(2));
+    await browser.until(`${points} === 2`);
+    // Hidden by its box in the legend.
+    await browser.evaluate("document.querySelector('td input').click()");
+    await browser.until(`${points} === 0`);
+  },
+});
+
+interface Page extends AsyncDisposable {
+  evaluate(expression: string): Promise<unknown>;
+  /** Waits until an expression is true. */
+  until(expression: string): Promise<void>;
+}
+
+/** Opens a page in a browser, spoken to by the DevTools protocol. */
+async function openPage(url: string, profile: string): Promise<Page> {
+  const child = new Deno.Command(CHROMIUM!, {
+    args: [
+      ...["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"],
+      ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+      ...["--remote-debugging-port=0", `--user-data-dir=${profile}/chromium`, url],
+    ],
+    stderr: "piped",
+    stdout: "null",
+  }).spawn();
+  const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  let port: string | undefined;
+  while (port === undefined) {
+    const { value, done } = await reader.read();
+    assert.ok(!done, `the browser ended: ${text}`);
+    text += value;
+    port = /DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)\//.exec(text)?.[1];
+  }
+  // What it still says is read, so that it is not stopped by a full pipe.
+  const drained = (async () => {
+    while (!(await reader.read()).done);
+  })();
+  const targets: readonly { readonly type: string; readonly webSocketDebuggerUrl: string }[] =
+    await (await fetch(`http://127.0.0.1:${port}/json`)).json();
+  const socket = new WebSocket(targets.find(({ type }) => type === "page")!.webSocketDebuggerUrl);
+  await new Promise((resolve) => socket.addEventListener("open", resolve, { once: true }));
+  let calls = 0;
+  const evaluate = async (expression: string): Promise<unknown> => {
+    const id = ++calls;
+    const params = { expression, returnByValue: true };
+    const answer = new Promise<{ result: { result: { value?: unknown } } }>((resolve) => {
+      const listen = ({ data }: MessageEvent<string>): void => {
+        const message = JSON.parse(data);
+        if (message.id !== id) return;
+        socket.removeEventListener("message", listen);
+        resolve(message);
+      };
+      socket.addEventListener("message", listen);
+    });
+    socket.send(JSON.stringify({ id, method: "Runtime.evaluate", params }));
+    return (await answer).result.result.value;
+  };
+  return {
+    evaluate,
+    async until(expression: string): Promise<void> {
+      const deadline = performance.now() + 20_000;
+      while (await evaluate(expression) !== true) {
+        assert.ok(performance.now() < deadline, `never true: ${expression}`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      const closed = new Promise((resolve) =>
+        socket.addEventListener("close", resolve, { once: true })
+      );
+      socket.close();
+      await closed;
+      child.kill("SIGTERM");
+      await child.status;
+      await drained;
+    },
+  };
+}

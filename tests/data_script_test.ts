@@ -1,0 +1,541 @@
+/** `deno task data` and `deno task fetch`, as a user runs them. */
+
+import assert from "node:assert/strict";
+import { createByteProgress } from "../cli/byte_progress.ts";
+import { createDataFacts } from "../cli/data_facts.ts";
+import { formatDataFacts, renderDataReport } from "../cli/data_report.ts";
+import { writeTogether } from "../cli/write_split.ts";
+import { byteTokenizerFiles } from "../data/byte_tokenizer.ts";
+import { readDatasetRows } from "../data/dataset_rows.ts";
+import { formatFloat, formatPythonJson, parsePythonJson } from "../data/python_json.ts";
+import { splitDataset } from "../data/split_dataset.ts";
+import { createTokenizer } from "../data/tokenizer.ts";
+import { startHub } from "./support/hub_stub.ts";
+import { denoArgs } from "./support/process.ts";
+import { repositoryPath } from "./support/run_script.ts";
+import { tempFolder } from "./support/temp_folder.ts";
+import type { TempFolder } from "./support/temp_folder.ts";
+
+const FIXTURE = repositoryPath("tests/fixtures/python_json");
+const encoder = new TextEncoder();
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command in a folder with the permissions of its task. */
+async function command(
+  script: string,
+  folder: TempFolder,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  net = "127.0.0.1",
+): Promise<Result> {
+  const variables = "HF_TOKEN,HF_ENDPOINT,MODELSCOPE_API_TOKEN,MODELSCOPE_ENDPOINT";
+  const isFetch = script === "cli/fetch.ts";
+  const sources = ["nasty", "rows", "bad", "one", "none"].map((name) => `${name}.jsonl`);
+  const permissions = [
+    `--allow-net=${net}`,
+    `--allow-env=${variables}`,
+    `--allow-read=${isFetch ? "models" : ["models", "data", ...sources].join(",")}`,
+    `--allow-write=${isFetch ? "models" : "data"}`,
+  ];
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: denoArgs(repositoryPath(script), { permissions, args }),
+    cwd: folder.path,
+    env: { NO_COLOR: "1", ...env },
+  }).output();
+  const decoder = new TextDecoder();
+  return {
+    code: output.code,
+    stdout: decoder.decode(output.stdout).trim(),
+    stderr: decoder.decode(output.stderr).trim(),
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
+}
+
+const ROWS = Array.from({ length: 20 }, (_, i) => ({
+  question: `q${i}`,
+  think: i % 4 === 0 ? null : `t${i}`,
+  answer: `a${i}`,
+}));
+const JSONL = ROWS.map((row) => JSON.stringify(row)).join("\n");
+
+Deno.test("deno task data writes, of nasty rows, what Python writes", async () => {
+  await using folder = await tempFolder();
+  await folder.write("nasty.jsonl", await Deno.readFile(`${FIXTURE}/nasty.jsonl`));
+  const args = ["--source", "nasty.jsonl", "--train_ratio=0.7"];
+  const { code, stdout, stderr } = await command("cli/data.ts", folder, args);
+  assert.equal(code, 0, stderr);
+  for (const name of ["train.jsonl", "val.jsonl"]) {
+    assert.deepEqual(
+      await Deno.readTextFile(`${folder.path}/data/${name}`),
+      await Deno.readTextFile(`${FIXTURE}/${name}`),
+    );
+  }
+  assert.match(stdout, /^data\/train\.jsonl {2}9 rows\ndata\/val\.jsonl {2}4 rows\n/);
+  assert.match(stdout, /nasty\.jsonl:4:answer: expected a string, got null/);
+  assert.match(stdout, /nasty\.jsonl:6: holds NaN or Infinity, which is not JSON/);
+});
+
+Deno.test("deno task data refuses to replace files unless told to", async () => {
+  await using folder = await tempFolder();
+  await folder.write("rows.jsonl", JSONL);
+  const args = ["--source", "rows.jsonl"];
+  assert.equal((await command("cli/data.ts", folder, args)).code, 0);
+  const before = await Deno.readTextFile(`${folder.path}/data/val.jsonl`);
+  const again = await command("cli/data.ts", folder, [...args, "--seed", "7"]);
+  assert.deepEqual([again.code, again.stderr], [
+    1,
+    "error: Cannot write data/train.jsonl: it exists already. Give --overwrite to replace it, or another --output-dir",
+  ]);
+  assert.equal(await Deno.readTextFile(`${folder.path}/data/val.jsonl`), before);
+  const over = await command("cli/data.ts", folder, [...args, "--seed", "7", "--overwrite"]);
+  assert.equal(over.code, 0, over.stderr);
+  assert.notEqual(await Deno.readTextFile(`${folder.path}/data/val.jsonl`), before);
+  const names = await Array.fromAsync(Deno.readDir(`${folder.path}/data`), ({ name }) => name);
+  assert.deepEqual(names.sort(), ["report.html", "train.jsonl", "val.jsonl"]);
+});
+
+for (
+  const [source, variable] of [
+    ["modelscope", "MODELSCOPE_ENDPOINT"],
+    ["huggingface", "HF_ENDPOINT"],
+  ]
+) {
+  Deno.test(`deno task data fetches from ${source}, and offline from the cache`, async () => {
+    await using hub = startHub({ "r1_data_example.jsonl": JSONL });
+    await using folder = await tempFolder();
+    const token = { MODELSCOPE_API_TOKEN: "ms-token", HF_TOKEN: "hf_token" };
+    const args = ["--source", source];
+    const first = await command("cli/data.ts", folder, args, {
+      [variable]: hub.endpoint,
+      ...token,
+    });
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stdout, /train\.jsonl {2}18 rows/);
+    assert.match(first.stderr, /100 %, .* 1\/1 files/);
+    const sent = source === "modelscope" ? "Bearer ms-token" : "Bearer hf_token";
+    for (const { headers } of hub.requests) assert.equal(headers.get("authorization"), sent);
+    hub.requests.length = 0;
+    const offline = [...args, "--offline", "--overwrite"];
+    const second = await command("cli/data.ts", folder, offline, { [variable]: hub.endpoint });
+    assert.equal(second.code, 0, second.stderr);
+    assert.equal(hub.requests.length, 0);
+  });
+}
+
+Deno.test("deno task fetch brings a model, prints its folder and plain lines of progress", async () => {
+  await using hub = startHub({ "config.json": "{}", "model.safetensors": new Uint8Array(5000) });
+  await using folder = await tempFolder();
+  const args = ["--model", "o/tiny", "--source", "huggingface"];
+  const fetched = await command("cli/fetch.ts", folder, args, { HF_ENDPOINT: hub.endpoint });
+  assert.deepEqual([fetched.code, fetched.stdout], [0, "models/o/tiny"], fetched.stderr);
+  assert.ok(!fetched.stderr.includes("\r"));
+  assert.equal((await Deno.stat(`${folder.path}/models/o/tiny/model.safetensors`)).size, 5000);
+  const offline = await command("cli/fetch.ts", folder, [...args, "--offline"]);
+  assert.deepEqual([offline.code, offline.stdout], [0, "models/o/tiny"]);
+});
+
+Deno.test("two processes that fetch one model at once leave it whole", async () => {
+  const weights = new Uint8Array(300_000).fill(7);
+  await using hub = startHub({ "config.json": "{}", "model.safetensors": weights });
+  await using folder = await tempFolder();
+  const args = ["--model", "o/tiny", "--source", "modelscope"];
+  const env = { MODELSCOPE_ENDPOINT: hub.endpoint };
+  const results = await Promise.all([1, 2].map(() => command("cli/fetch.ts", folder, args, env)));
+  assert.deepEqual(results.map(({ code }) => code), [0, 0]);
+  assert.deepEqual(
+    new Uint8Array(await Deno.readFile(`${folder.path}/models/o/tiny/model.safetensors`)),
+    weights,
+  );
+  assert.equal(hub.requests.filter(({ path }) => path.includes("FilePath=model")).length, 1);
+});
+
+Deno.test("a host that the task does not allow is named with the flag that would", async () => {
+  await using hub = startHub({ "config.json": "{}" });
+  await using folder = await tempFolder();
+  const args = ["--model", "o/tiny", "--source", "huggingface"];
+  const { host } = new URL(hub.endpoint);
+  const denied = await command("cli/fetch.ts", folder, args, { HF_ENDPOINT: hub.endpoint }, "a.b");
+  assert.deepEqual([denied.code, denied.stderr], [
+    1,
+    `error: Cannot fetch the file list of o/tiny from ${host}: the script may not connect to it. ` +
+    `Run it with --allow-net=${host}, or use ModelScope (--source modelscope)`,
+  ]);
+});
+
+/** Files that cannot be split: their bytes, and what is said. */
+const MALFORMED: readonly (readonly [string, string | Uint8Array, string])[] = [
+  ["an empty file", "", ": expected at least one row, got none; write one JSON object a line"],
+  [
+    "only blank lines",
+    "\n \r\n\t\n",
+    ": expected at least one row, got none; write one JSON object a line",
+  ],
+  [
+    "only a byte order mark",
+    "\ufeff",
+    ": expected at least one row, got none; write one JSON object a line",
+  ],
+  [
+    "an array a file",
+    "[\n{}\n]",
+    ":1: expected a whole JSON object on one line, got only its start; write one object a line",
+  ],
+  [
+    "an indented object",
+    "{\n}",
+    ":1: expected a whole JSON object on one line, got only its start; write one object a line",
+  ],
+  ["an array a line", "{}\n[1, 2]", ":2: expected a JSON object, got array of 2"],
+  ["a string", '"abc"', ':1: expected a JSON object, got string "abc"'],
+  ["a number", "{}\n\n4.50", ":3: expected a JSON object, got number 4.5"],
+  ["null", "null", ":1: expected a JSON object, got null"],
+  ["true", "true", ":1: expected a JSON object, got boolean true"],
+  ["NaN", "NaN", ":1: expected a JSON object, got number NaN"],
+  [
+    "no JSON",
+    "question,answer",
+    ':1: expected a JSON object, got invalid JSON: expected a value, got "q" at character 1',
+  ],
+  [
+    "a cut row",
+    '{"a": "b',
+    ":1: expected a JSON object, got invalid JSON: a string without its closing quote begins at character 7",
+  ],
+  [
+    "a cut object",
+    '{"a": 1',
+    ':1: expected a JSON object, got invalid JSON: expected ",", got the end at character 8',
+  ],
+  [
+    "two objects a line",
+    "{} {}",
+    ':1: expected a JSON object, got invalid JSON: expected the end, got "{" at character 4',
+  ],
+  [
+    "a comma too many",
+    '{"a": 1,}',
+    ':1: expected a JSON object, got invalid JSON: expected a string, got "}" at character 9',
+  ],
+  [
+    "single quotes",
+    "{'a': 1}",
+    ':1: expected a JSON object, got invalid JSON: expected a string, got "\'" at character 2',
+  ],
+  [
+    "no colon",
+    '{"a" 1}',
+    ':1: expected a JSON object, got invalid JSON: expected ":", got "1" at character 6',
+  ],
+  [
+    "no value",
+    '{"a": }',
+    ':1: expected a JSON object, got invalid JSON: expected a value, got "}" at character 7',
+  ],
+  [
+    "Python's None",
+    '{"a": None}',
+    ':1: expected a JSON object, got invalid JSON: expected a value, got "N" at character 7',
+  ],
+  [
+    "a leading zero",
+    '{"a": 01}',
+    ':1: expected a JSON object, got invalid JSON: expected ",", got "1" at character 8',
+  ],
+  [
+    "a plus sign",
+    '{"a": +1}',
+    ':1: expected a JSON object, got invalid JSON: expected a value, got "+" at character 7',
+  ],
+  [
+    "a bare point",
+    '{"a": 1.}',
+    ':1: expected a JSON object, got invalid JSON: expected ",", got "." at character 8',
+  ],
+  [
+    "a hex number",
+    '{"a": 0x1}',
+    ':1: expected a JSON object, got invalid JSON: expected ",", got "x" at character 8',
+  ],
+  [
+    "an integer without end",
+    `{"a": ${"9".repeat(4301)}}`,
+    ":1: expected a JSON object, got invalid JSON: an integer of more than 4300 digits begins at character 7",
+  ],
+  [
+    "an unknown escape",
+    '{"a": "\\x41"}',
+    ":1: expected a JSON object, got invalid JSON: an unknown escape stands at character 8",
+  ],
+  [
+    "a short escape",
+    '{"a": "\\u12"}',
+    ":1: expected a JSON object, got invalid JSON: an unknown escape stands at character 8",
+  ],
+  [
+    "a raw tab",
+    '{"a": "\t"}',
+    ":1: expected a JSON object, got invalid JSON: a control character stands unescaped in a string at character 8",
+  ],
+  [
+    "a lone surrogate",
+    '{"a": "\\ud800"}',
+    ":1: expected a JSON object, got invalid JSON: a string with a lone surrogate, which has no UTF-8, begins at character 7",
+  ],
+  [
+    "a key twice",
+    '{"a": 1, "a": 2}',
+    ':1: expected a JSON object, got invalid JSON: the key "a" stands for the second time at character 10',
+  ],
+  [
+    "nesting without end",
+    `{"a": ${"[".repeat(200)}`,
+    ":1: expected a JSON object, got invalid JSON: nesting deeper than 100 begins at character 106",
+  ],
+  [
+    "a comment",
+    '{"a": 1} // b',
+    ':1: expected a JSON object, got invalid JSON: expected the end, got "/" at character 10',
+  ],
+  [
+    "a byte order mark inside",
+    "{}\n\ufeff{}",
+    ':2: expected a JSON object, got invalid JSON: expected a value, got "\ufeff" at character 1',
+  ],
+  [
+    "UTF-16",
+    Uint8Array.of(0xff, 0xfe, 0x7b, 0),
+    ":1: expected UTF-8 text, got what looks like UTF-16; save the file as UTF-8",
+  ],
+  [
+    "Latin-1",
+    Uint8Array.of(0x7b, 0x22, 0xe9, 0x22),
+    ":1: expected UTF-8 text, got other bytes; save the file as UTF-8",
+  ],
+  [
+    "a cut character",
+    Uint8Array.of(0x7b, 0x7d, 0x0a, 0xe4, 0xbd),
+    ":2: expected UTF-8 text, got other bytes; save the file as UTF-8",
+  ],
+  [
+    "a line of 5 MiB",
+    new Uint8Array(5 * 1024 * 1024).fill(0x20),
+    ":1: expected a line of at most 4194304 bytes, got 5242880; write one JSON object a line",
+  ],
+];
+for (const [name, content, message] of MALFORMED) {
+  Deno.test(`readDatasetRows() refuses ${name}`, () => {
+    const bytes = typeof content === "string" ? encoder.encode(content) : content;
+    assert.throws(() => readDatasetRows(bytes, "rows.jsonl"), {
+      name: "JsonlError",
+      message: `rows.jsonl${message}`,
+    });
+  });
+}
+
+const FAILING: readonly (readonly [string, string[], number, string])[] = [
+  [
+    "no such file",
+    ["--source", "none.jsonl"],
+    1,
+    "error: none.jsonl: expected a JSON Lines file, got no such file; give --source modelscope, huggingface or a path",
+  ],
+  [
+    "a folder",
+    ["--source", "data"],
+    1,
+    "error: data: expected a JSON Lines file, got a directory; name a file in it",
+  ],
+  [
+    "a bad row",
+    ["--source", "bad.jsonl"],
+    1,
+    'error: bad.jsonl:2: expected a JSON object, got invalid JSON: expected a value, got "o" at character 1',
+  ],
+  [
+    "one row",
+    ["--source", "one.jsonl"],
+    1,
+    "error: Cannot split 1 row by 0.9: 0 would be for training and 1 for validation. Add rows or choose another ratio",
+  ],
+  [
+    "the ratio 1",
+    ["--source", "one.jsonl", "--train-ratio", "1"],
+    1,
+    "error: Cannot split 1 row: the ratio 1 is not between 0 and 1. Choose one such as 0.9",
+  ],
+  [
+    "the ratio 90",
+    ["--train-ratio", "90"],
+    2,
+    "error: option '--train-ratio <number>' argument '90' is invalid. It must be a number above 0 and at most 1.\n(deno task data --help lists the flags)",
+  ],
+];
+for (const [name, args, code, message] of FAILING) {
+  Deno.test(`deno task data given ${name} fails in one clear line and writes nothing`, async () => {
+    await using folder = await tempFolder();
+    await Deno.mkdir(`${folder.path}/data`);
+    await folder.write("bad.jsonl", "{}\noops");
+    await folder.write("one.jsonl", "{}");
+    const result = await command("cli/data.ts", folder, args);
+    assert.deepEqual([result.code, result.stderr], [code, message]);
+    assert.deepEqual(await Array.fromAsync(Deno.readDir(`${folder.path}/data`)), []);
+  });
+}
+
+Deno.test("formatFloat() writes floats as Python's repr", () => {
+  // [float(x) for x in …]; 20,000 random doubles also agreed with Python.
+  const expected: readonly (readonly [number, string])[] = [
+    [4, "4.0"],
+    [-0, "-0.0"],
+    [1e-5, "1e-05"],
+    [0.0001, "0.0001"],
+    [-0.00012345, "-0.00012345"],
+    [1e15, "1000000000000000.0"],
+    [1e16, "1e+16"],
+    [123456789012345680, "1.2345678901234568e+17"],
+    [1e22, "1e+22"],
+    [5e-324, "5e-324"],
+    [1.7976931348623157e308, "1.7976931348623157e+308"],
+    [-2.5, "-2.5"],
+    [1234.5678, "1234.5678"],
+    [Infinity, "Infinity"],
+    [-Infinity, "-Infinity"],
+    [NaN, "NaN"],
+  ];
+  for (const [value, text] of expected) assert.equal(formatFloat(value), text);
+});
+
+Deno.test("parsePythonJson() never gives anything but a value or a SyntaxError", () => {
+  const good = '{"a": [1, -2.5e3, "\\u00e9\\n", {"b": null}], "c": true, "d": NaN}';
+  for (let at = 0; at < good.length; at++) {
+    for (const by of ["", "{", "]", '"', "\\", "\0", "9", ",", "\ud800"]) {
+      const text = good.slice(0, at) + by + good.slice(at + 1);
+      try {
+        assert.equal(
+          formatPythonJson(parsePythonJson(formatPythonJson(parsePythonJson(text)))),
+          formatPythonJson(parsePythonJson(text)),
+        );
+      } catch (error) {
+        assert.ok(error instanceof SyntaxError, text);
+      }
+    }
+  }
+});
+
+Deno.test("splitDataset() gives the split of Qwen3-Medical-SFT's data.py", () => {
+  const { train, validation } = splitDataset(2407);
+  assert.deepEqual([train.length, validation.length], [2166, 241]);
+  assert.deepEqual(train.slice(0, 4), [765, 135, 1968, 1564]);
+  assert.deepEqual(validation.slice(0, 4), [1086, 1599, 8, 1552]);
+});
+
+Deno.test("writeTogether() leaves what was there when one file fails", async () => {
+  await using folder = await tempFolder();
+  const first = await folder.write("a", "old");
+  await Deno.mkdir(`${folder.path}/b`);
+  await folder.write("b/c", "x");
+  function* failing(): Generator<string> {
+    yield "half";
+    throw new Error("no more");
+  }
+  await assert.rejects(
+    writeTogether([{ path: first, parts: ["new"] }, {
+      path: `${folder.path}/d`,
+      parts: failing(),
+    }]),
+    /no more/,
+  );
+  await assert.rejects(
+    writeTogether([
+      { path: first, parts: ["new"] },
+      { path: `${folder.path}/none/d`, parts: ["new"] },
+    ]),
+    /Cannot write/,
+  );
+  assert.equal(await Deno.readTextFile(first), "old");
+  const names = await Array.fromAsync(Deno.readDir(folder.path), ({ name }) => name);
+  assert.deepEqual(names.sort(), ["a", "b"]);
+  assert.ok(await exists(`${folder.path}/b/c`));
+});
+
+Deno.test("the report counts lengths, cut rows, malformed fields and duplicates", async () => {
+  const lines = [
+    '{"question": "<b>one</b>", "think": "hm", "answer": "1"}',
+    '{"question": "two", "answer": "2"}',
+    '{"question": " ", "answer": "3"}',
+    '{"question": "four"}',
+    `{"question": "long", "think": "${"x".repeat(400)}", "answer": "5"}`,
+    '{"question": "two", "answer": "other"}',
+    '{"question": "two", "answer": "2"}',
+  ];
+  const rows = readDatasetRows(encoder.encode(lines.join("\n")), "<i>.jsonl");
+  const tokenizer = createTokenizer(byteTokenizerFiles());
+  const collected = createDataFacts({ file: "<i>.jsonl", tokenizer, maxLength: 300 });
+  for (let index = 0; index < rows.length; index++) {
+    const { value, line } = rows.row(index);
+    collected.add(value, line, index < 5 ? "train" : "val");
+  }
+  const facts = collected.facts();
+  assert.deepEqual(facts.rows, { train: 5, val: 2 });
+  assert.deepEqual([facts.cut, facts.unlabelled, facts.withoutThinking, facts.repeated], [
+    1,
+    0,
+    3,
+    1,
+  ]);
+  assert.deepEqual(facts.problems, [
+    "<i>.jsonl:3:question: expected some text, got only blank space",
+    "<i>.jsonl:4:answer: expected a string, got null",
+  ]);
+  assert.deepEqual(facts.duplicates, [
+    { train: 2, val: 6, same: "question" },
+    { train: 2, val: 7, same: "row" },
+  ]);
+  const text = formatDataFacts(facts).join("\n");
+  assert.match(text, /^think, characters +0 +0 +400 +400 +400 +80$/m);
+  assert.match(text, /1 row is longer than 300 tokens and would be cut/);
+  assert.match(text, /the row of line 7 \(validation\) is that of line 2 \(training\)/);
+  const source = { name: "<i>.jsonl", columns: rows.columns, seed: 42, trainRatio: 0.9 };
+  const page = await renderDataReport(facts, source);
+  assert.match(page, /&lt;i&gt;\.jsonl/);
+  assert.doesNotMatch(page, /<i>|<script|style="|https?:/);
+  assert.equal(page.match(/<svg/g)?.length, 7);
+  assert.equal(page, await renderDataReport(facts, source));
+});
+
+Deno.test("progress is a bar on a terminal and ten lines elsewhere", () => {
+  for (const isTty of [true, false]) {
+    let [text, time] = ["", 0];
+    const write = (part: string): void => void (text += part);
+    const progress = createByteProgress({ write, isTty, columns: () => 60, now: () => time });
+    for (let bytes = 0; bytes <= 1000; bytes++) {
+      time += 50;
+      const filesDone = bytes === 1000 ? 1 : 0;
+      progress.update({ file: "a.bin", bytes: bytes * 1024, size: 1_024_000, files: 1, filesDone });
+    }
+    progress.note("note");
+    progress.finish();
+    if (isTty) {
+      const lines = text.split("\r\x1b[K");
+      assert.ok(lines.length > 400 && lines.length < 600);
+      assert.match(lines.at(-2)!, /^█{24} 100 %, 1000 KiB of 1000 KiB/);
+      assert.ok(lines.every((line) => line.length < 60));
+    } else {
+      const lines = text.trimEnd().split("\n");
+      assert.equal(lines.length, 12);
+      assert.equal(
+        lines[5],
+        "50 %, 500 KiB of 1000 KiB, 0/1 files, 20.0 KiB/s, 0:00:25 left, a.bin",
+      );
+    }
+    assert.match(text, /note\n$/);
+  }
+});

@@ -1,0 +1,11 @@
+/** Training flags parsed in the process of the test. In: flags. Out: arguments, or commander's error. */
+
+import { Command } from "commander";
+import { addTrainingFlags, type TrainingArguments } from "../../cli/training_arguments.ts";
+
+/** Parses as deno task train does. */
+export function parse(...flags: string[]): TrainingArguments {
+  const command = new Command().exitOverride();
+  addTrainingFlags(command);
+  return command.parse(flags, { from: "user" }).opts();
+}

@@ -1,0 +1,126 @@
+/**
+ * What the dashboard shows of a run.
+ *
+ * In: a run's folder. Out: its figures and samples as rows of checked values; lines that are not
+ * such rows are left out, as a dashboard looks at files that others write.
+ */
+
+import { METRICS_FILE, SAMPLES_FILE } from "./find_runs.ts";
+import { type NewLines, readNewLines } from "./read_new_lines.ts";
+
+/** Figures of a step by name; `null` for those that are not finite. */
+export type FigureRow = Readonly<Record<string, number | null>>;
+
+/** What the model said. */
+export interface SampleRow {
+  readonly step: number;
+  readonly question: string;
+  readonly think: string;
+  readonly answer: string;
+}
+
+/** New rows of a file; see `NewLines`. */
+export interface NewRows<Row> extends Omit<NewLines, "lines"> {
+  readonly rows: readonly Row[];
+}
+
+/** New rows of a run's files. */
+export interface RunUpdate {
+  readonly figures: NewRows<FigureRow>;
+  readonly samples: NewRows<SampleRow>;
+}
+
+/** A whole run, as the page of a report holds it. */
+export interface RunData {
+  readonly name: string;
+  readonly figures: readonly FigureRow[];
+  readonly samples: readonly SampleRow[];
+}
+
+const FIGURES = [
+  "epoch",
+  "loss",
+  "grad_norm",
+  "learning_rate",
+  "tokens_per_second",
+  "eval_loss",
+  "eval_token_loss",
+  "skipped_updates",
+];
+
+/** Where the last look ended. */
+export interface Cursors {
+  readonly figures: string;
+  readonly samples: string;
+}
+
+/** What a run's files got since the last look. */
+export async function readUpdate(folder: string, cursors: Cursors): Promise<RunUpdate> {
+  const [figures, samples] = await Promise.all([
+    readNewLines(`${folder}/${METRICS_FILE}`, cursors.figures),
+    readNewLines(`${folder}/${SAMPLES_FILE}`, cursors.samples),
+  ]);
+  return { figures: toRows(figures, toFigures), samples: toRows(samples, toSample) };
+}
+
+/** All of a run. */
+export async function readRun(folder: string, name: string): Promise<RunData> {
+  const figures: FigureRow[] = [];
+  const samples: SampleRow[] = [];
+  let cursors: Cursors = { figures: "", samples: "" };
+  for (let more = true; more;) {
+    const update = await readUpdate(folder, cursors);
+    if (update.figures.reset) figures.length = 0;
+    if (update.samples.reset) samples.length = 0;
+    figures.push(...update.figures.rows);
+    samples.push(...update.samples.rows);
+    more = update.figures.more || update.samples.more;
+    cursors = { figures: update.figures.cursor, samples: update.samples.cursor };
+  }
+  return { name, figures, samples };
+}
+
+function toRows<Row>(
+  { lines, ...rest }: NewLines,
+  parse: (value: Record<string, unknown>) => Row | undefined,
+): NewRows<Row> {
+  const rows = lines.flatMap((line) => {
+    const value = toObject(line);
+    const row = value && parse(value);
+    return row === undefined ? [] : [row];
+  });
+  return { ...rest, rows };
+}
+
+function toObject(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isStep(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function toFigures(value: Record<string, unknown>): FigureRow | undefined {
+  if (!isStep(value.step)) return undefined;
+  const row: Record<string, number | null> = { step: value.step };
+  for (const name of FIGURES) {
+    const figure = value[name];
+    if (typeof figure === "number") row[name] = Number.isFinite(figure) ? figure : null;
+    else if (typeof figure === "string") row[name] = null;
+  }
+  return row;
+}
+
+function toSample(value: Record<string, unknown>): SampleRow | undefined {
+  const { step, question, think = "", answer } = value;
+  if (
+    !isStep(step) || typeof question !== "string" || typeof think !== "string" ||
+    typeof answer !== "string"
+  ) return undefined;
+  return { step, question, think, answer };
+}

@@ -1,0 +1,75 @@
+/**
+ * The page of the dashboard.
+ *
+ * In: runs, or nothing for a page that asks its server. Out: HTML. Nothing in it comes from
+ * elsewhere: script and style are files of this folder, within the report or from the server.
+ */
+
+import CLIENT from "./dashboard_client.js" with { type: "text" };
+import STYLE from "./dashboard.css" with { type: "text" };
+import type { RunData } from "./dashboard_data.ts";
+import { html, Markup } from "./html.ts";
+
+/** The page's script. */
+export const DASHBOARD_CLIENT: string = CLIENT;
+/** The page's style sheet. */
+export const DASHBOARD_STYLE: string = STYLE;
+
+/** The page that a dashboard's server serves beside `/client.js` and `/style.css`. */
+export function renderLivePage(): string {
+  return page(
+    html`
+      <link rel="stylesheet" href="/style.css">
+      <script type="module" src="/client.js"></script>
+    `,
+  );
+}
+
+/**
+ * The same comparison as one file that needs nothing else. Its content security policy allows its
+ * own script and style sheet, by their hashes, and no request at all.
+ */
+export async function renderRunsPage(runs: readonly RunData[]): Promise<string> {
+  const policy = [
+    "default-src 'none'",
+    `style-src 'sha256-${await sha256(STYLE)}'`,
+    `script-src 'sha256-${await sha256(CLIENT)}'`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+  // A data block is text to the parser but for its end tag: no "<" is left in it.
+  const data = JSON.stringify(runs).replaceAll("<", "\\u003c");
+  return page(
+    html`
+      <meta http-equiv="Content-Security-Policy" content="${policy}">
+      <style>${new Markup(STYLE)}</style>
+      <script type="application/json" id="data">${new Markup(data)}</script>
+      <script type="module">${new Markup(CLIENT)}</script>
+    `,
+  );
+}
+
+function page(head: Markup): string {
+  const { text } = html`
+    <!DOCTYPE html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark">
+        <meta name="referrer" content="no-referrer">
+        <title>ortune</title>
+        ${head}
+      </head>
+      <body>
+        <main id="dashboard"></main>
+      </body>
+    </html>
+  `;
+  return `${text.trim()}\n`;
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(digest).toBase64();
+}

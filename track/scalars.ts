@@ -1,0 +1,54 @@
+/**
+ * The figures of events, under the names that transformers' Trainer reports them.
+ *
+ * In: the events of a run. Out: for each, figures by key, such as `train/loss` and `eval/loss`.
+ * transformers' eval/steps_per_second is missing: an evaluation does not tell its batches.
+ */
+
+import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
+
+/** Figures of one step by key; some perhaps NaN or infinite. */
+export type Scalars = Readonly<Record<string, number>>;
+
+/** The figures of an event; none for events that only move a progress bar. */
+export function toScalars(event: TrainEvent): Scalars {
+  switch (event.type) {
+    case "log":
+      return {
+        "train/loss": event.loss,
+        "train/grad_norm": event.gradNorm,
+        "train/learning_rate": event.learningRate,
+        "train/epoch": event.epoch,
+        "train/global_step": event.step,
+        "train/tokens_per_second": event.tokensPerSecond,
+      };
+    case "evaluate":
+      return {
+        "eval/loss": event.evalLoss,
+        "eval/token_loss": event.evalTokenLoss,
+        "eval/runtime": event.seconds,
+        ...(event.seconds > 0 &&
+          { "eval/samples_per_second": event.examples / event.seconds }),
+        "train/epoch": event.epoch,
+        "train/global_step": event.step,
+      };
+    case "skip":
+      return { "train/skipped_updates": event.consecutive };
+    default:
+      return {};
+  }
+}
+
+/** What transformers sums up at the end of a run, without a prefix. */
+export function toSummary(end: EndEvent, start: StartEvent): Scalars {
+  const steps = end.step - start.resumedStep;
+  const examples = end.step > 0 ? start.examples * end.epoch * steps / end.step : 0;
+  return {
+    train_loss: end.trainLoss,
+    train_runtime: end.seconds,
+    ...(end.seconds > 0 && {
+      train_samples_per_second: examples / end.seconds,
+      train_steps_per_second: steps / end.seconds,
+    }),
+  };
+}

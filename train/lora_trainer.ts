@@ -1,0 +1,85 @@
+/**
+ * LoRA fine-tuning: small matrices beside frozen weights are trained. The base is held once, in
+ * float32, and has no gradients and no moments.
+ *
+ * In: a model folder and settings, or an adapter to go on from. Out: a `Trainer`.
+ *
+ * @module
+ */
+
+import { loadModel } from "../engine/load_model.ts";
+import type { ParameterStore } from "../engine/parameter_store.ts";
+import {
+  ADAPTER_CONFIG,
+  ADAPTER_WEIGHTS,
+  formatAdapterConfig,
+  readAdapterConfig,
+} from "../lora/adapter_config.ts";
+import { adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
+import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
+import { toPeft } from "../lora/peft_source.ts";
+import { writeSafetensors } from "../tensor/safetensors_writer.ts";
+import { TorchGenerator } from "../tensor/torch_random.ts";
+import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** How a LoRA trainer works. */
+export interface LoraTrainerOptions extends TrainerOptions {
+  /** @default rank 8, alpha 32, dropout 0.1, all linear layers */
+  readonly lora?: LoraOptions;
+  /** An adapter folder to start from, whose settings then count. @default a new adapter */
+  readonly initAdapter?: string;
+  /** Seed of the new adapter and of dropout. @default 42 */
+  readonly seed?: number;
+}
+
+/** Loads a model folder, frozen, and puts an adapter on it to be trained. */
+export async function createLoraTrainer(
+  directory: string,
+  options: LoraTrainerOptions,
+): Promise<Trainer> {
+  const { runtime, initAdapter, seed = 42, signal } = options;
+  const lora = initAdapter === undefined
+    ? options.lora ?? DEFAULT_LORA
+    : await readAdapterConfig(initAdapter);
+  const { config, weights: base } = await loadModel(runtime, directory, { signal });
+  const adapted = adaptModel(runtime, { config, base, lora });
+  const { trained } = adapted;
+  const load = (from: string) => readAdapterWeights(runtime, trained, from, { signal });
+  const trainer = new ModelTrainer({
+    method: "lora",
+    config,
+    trained,
+    weights: adapted.weights,
+    adapter: { block: adapted.block, weights: trained },
+    decodeGraph: adapted.decodeGraph,
+    seed,
+    owned: [adapted, base],
+    save: async (to) => {
+      const text = formatAdapterConfig(lora, { baseModel: directory });
+      await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
+      const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, toPeft(trained));
+      return [{ name: ADAPTER_WEIGHTS, ...file }];
+    },
+    load,
+  }, options);
+  try {
+    if (initAdapter === undefined) initialize(trained, seed);
+    else await load(initAdapter);
+    return trainer;
+  } catch (cause) {
+    await trainer[Symbol.asyncDispose]();
+    throw cause;
+  }
+}
+
+/** PEFT's init: A uniform within ±1/√in (He et al. 2015 with a = √5), B zero. */
+function initialize(trained: ParameterStore, seed: number): void {
+  const random = new TorchGenerator(seed);
+  for (const { name, shape } of trained.layout.specs) {
+    const values = trained.tensor(name).float32();
+    const bound = 1 / Math.sqrt(shape[1]);
+    if (name.endsWith(".lora_A.weight")) random.uniform(values, -bound, bound);
+    else values.fill(0);
+  }
+}
