@@ -9,10 +9,13 @@ import {
   verifyCheckpoint,
   writeCheckpoint,
 } from "../train/checkpoint.ts";
+import { Runtime } from "../ort/runtime.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
+import { createFullTrainer } from "../train/full_trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { canMount, runMounted } from "./support/mounts.ts";
 import { denoArgs, startDeno } from "./support/process.ts";
+import { fixturePath } from "./support/parity_fixture.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { draws } from "./support/random.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
@@ -280,4 +283,17 @@ Deno.test("a second trainer on an output folder is refused until the first is go
   holder.kill("SIGKILL");
   await holder.ended();
   assert.deepEqual(await trainCommand(flags), { code: 0, stderr: "" });
+});
+
+Deno.test("a saved model is to the byte the one that transformers opened with the same logits", async () => {
+  await using folder = await tempFolder();
+  const runtime = new Runtime({ threads: 2 });
+  await using trainer = await createFullTrainer(fixturePath("qwen3"), { runtime });
+  const written = await trainer.save(folder.path);
+  // tests/fixtures/parity/check_checkpoint.py opened this file; no arithmetic is in it, so its bytes
+  // are the same on every machine.
+  assert.equal(
+    written.find(({ name }) => name === "model.safetensors")?.sha256,
+    "1d269a100e77164f784688b955f647525efcd208505f904c3f046b5f58e76b2f",
+  );
 });
