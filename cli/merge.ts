@@ -5,6 +5,7 @@
  * @module
  */
 
+import { basename } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../engine/training_engine.ts";
@@ -57,7 +58,7 @@ await runCommand<MergeFlags>({
 
     await Deno.mkdir(outputDir, { recursive: true });
     for (const path of await companionFiles(model)) {
-      await Deno.copyFile(path, `${outputDir}/${path.slice(path.lastIndexOf("/") + 1)}`);
+      await Deno.copyFile(path, `${outputDir}/${basename(path)}`);
     }
     await writeSafetensorsSharded(outputDir, base, { signal });
     // Last, so that a folder cut short does not open.

@@ -83,7 +83,7 @@ export async function runTraining(
   if (memory.tooMuch) say(memoryWarning(memory, args));
   const runtime = resources.use(openRuntime(args));
   const trainer = resources.use(
-    await createTrainer(args, { runtime, signal }),
+    await createTrainer(args, { runtime, deferLoad: resumeFrom !== undefined, signal }),
   );
   // Only now, when nothing is left that a wrong flag or file can stop.
   for (const each of earlier) await removeCheckpoint(lock.directory, each);
@@ -191,10 +191,15 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
 /** The trainer that the arguments ask for, of all weights or of an adapter. */
 export function createTrainer(
   { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, lora }: TrainingArguments,
-  { runtime, signal }: { readonly runtime: Runtime; readonly signal: AbortSignal },
+  { runtime, deferLoad, signal }: {
+    readonly runtime: Runtime;
+    readonly deferLoad?: boolean;
+    readonly signal: AbortSignal;
+  },
 ): Promise<Trainer> {
   const options = {
     runtime,
+    deferLoad,
     optimizer: { weightDecay },
     maxGradNorm,
     gradientCheckpointing,

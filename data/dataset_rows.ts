@@ -11,6 +11,7 @@ import { quoteHead } from "./describe_value.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import { parsePythonJson, PythonNumber } from "./python_json.ts";
 import type { PythonJson } from "./python_json.ts";
+import { lineText } from "./line_text.ts";
 
 /** Longest line, as in readJsonl: what is longer could not be trained on. */
 const MAX_LINE_BYTES = 4 * 1024 * 1024;
@@ -92,19 +93,7 @@ function parseLine(
       `expected a line of at most ${MAX_LINE_BYTES} bytes, got ${bytes.length}; write one JSON object a line`,
     );
   }
-  let text: string;
-  try {
-    text = decoder.decode(bytes);
-  } catch (cause) {
-    const utf16 = where.line === 1 && (bytes[0] === 0xff || bytes[0] === 0xfe);
-    throw new JsonlError(
-      where,
-      `expected UTF-8 text, got ${
-        utf16 ? "what looks like UTF-16" : "other bytes"
-      }; save the file as UTF-8`,
-      { cause },
-    );
-  }
+  const text = lineText(decoder, bytes, where);
   if (BLANK.test(text)) return undefined;
   let value: PythonJson;
   try {

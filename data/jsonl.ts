@@ -14,6 +14,7 @@ import type { FileHandle } from "node:fs/promises";
 import { describeValue, quoteHead } from "./describe_value.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import type { RowLocation } from "./jsonl_error.ts";
+import { lineText } from "./line_text.ts";
 
 /**
  * Longest line accepted, 4 MiB: over a hundred times a 2048-token example, and short enough that a
@@ -78,19 +79,7 @@ function parseLine(
   bytes: Uint8Array,
   where: RowLocation,
 ): Record<string, unknown> | undefined {
-  let text: string;
-  try {
-    text = decoder.decode(bytes);
-  } catch (cause) {
-    const utf16 = where.line === 1 && (bytes[0] === 0xff || bytes[0] === 0xfe);
-    throw new JsonlError(
-      where,
-      `expected UTF-8 text, got ${
-        utf16 ? "what looks like UTF-16" : "other bytes"
-      }; save the file as UTF-8`,
-      { cause },
-    );
-  }
+  const text = lineText(decoder, bytes, where);
   if (BLANK_LINE.test(text)) return undefined;
   let value: unknown;
   try {

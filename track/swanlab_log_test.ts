@@ -12,33 +12,17 @@
  */
 
 import assert from "node:assert/strict";
+import { logEvent, startEvent } from "../tests/support/run_events.ts";
 import { createHash } from "node:crypto";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { readdir, readFile } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { tempFolder } from "../tests/support/temp_folder.ts";
-import type { EndEvent, EvaluateEvent, LogEvent, StartEvent } from "../train/events.ts";
+import type { EndEvent, EvaluateEvent, StartEvent } from "../train/events.ts";
 import { createSwanlabLog } from "./swanlab_log.ts";
 
-const start = (resumedStep: number): StartEvent => ({
-  type: "start",
-  method: "lora",
-  totalSteps: 10,
-  epochs: 2,
-  examples: 20,
-  evalExamples: 4,
-  trainableParameters: 100,
-  resumedStep,
-});
-const log = (step: number, loss = 1.5): LogEvent => ({
-  type: "log",
-  step,
-  epoch: step / 5,
-  loss,
-  gradNorm: 2,
-  learningRate: 0.5,
-  tokensPerSecond: 1000,
-});
+const start = (resumedStep: number): StartEvent => startEvent(resumedStep, "lora");
+const log = logEvent;
 const evaluate: EvaluateEvent = {
   type: "evaluate",
   step: 2,

@@ -16,29 +16,13 @@ import assert from "node:assert/strict";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { readdir, readFile } from "node:fs/promises";
 import { tempFolder } from "../tests/support/temp_folder.ts";
-import type { EndEvent, EvaluateEvent, LogEvent, SkipEvent, StartEvent } from "../train/events.ts";
+import type { EndEvent, EvaluateEvent, SkipEvent, StartEvent } from "../train/events.ts";
 import { maskedCrc32c } from "./crc32c.ts";
+import { logEvent, startEvent } from "../tests/support/run_events.ts";
 import { createTensorboardLog } from "./tensorboard_log.ts";
 
-const start = (resumedStep: number): StartEvent => ({
-  type: "start",
-  method: "full",
-  totalSteps: 10,
-  epochs: 2,
-  examples: 20,
-  evalExamples: 4,
-  trainableParameters: 100,
-  resumedStep,
-});
-const log = (step: number, loss = 1.5): LogEvent => ({
-  type: "log",
-  step,
-  epoch: step / 5,
-  loss,
-  gradNorm: 2,
-  learningRate: 0.5,
-  tokensPerSecond: 1000,
-});
+const start = (resumedStep: number): StartEvent => startEvent(resumedStep, "full");
+const log = logEvent;
 const evaluate: EvaluateEvent = {
   type: "evaluate",
   step: 2,

@@ -57,7 +57,7 @@ export async function createFullTrainer(
   directory: string,
   options: FullTrainerOptions,
 ): Promise<Trainer> {
-  const { runtime, onLoad, signal } = options;
+  const { runtime, onLoad, deferLoad = false, signal } = options;
   const config = await readConfig(directory);
   const weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
   const load = async (from: string): Promise<void> => {
@@ -78,7 +78,7 @@ export async function createFullTrainer(
     load,
   }, options);
   try {
-    await load(directory);
+    if (!deferLoad) await load(directory);
     return trainer;
   } catch (cause) {
     await trainer[Symbol.asyncDispose]();

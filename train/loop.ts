@@ -7,6 +7,7 @@
  * @module
  */
 
+import { basename } from "node:path";
 import { countBatches, makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
 import type { Example } from "../data/example.ts";
@@ -432,7 +433,7 @@ class Run {
       seed = 42,
     } = this.#options;
     for (const path of copyFiles) {
-      await Deno.copyFile(path, `${staging}/${path.slice(path.search(/[^/\\]*$/))}`);
+      await Deno.copyFile(path, `${staging}/${basename(path)}`);
     }
     const { step, epoch, batch } = this.#state;
     const writeJson = (name: string, value: unknown) =>

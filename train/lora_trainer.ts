@@ -38,7 +38,7 @@ export async function createLoraTrainer(
   directory: string,
   options: LoraTrainerOptions,
 ): Promise<Trainer> {
-  const { runtime, initAdapter, seed = 42, signal } = options;
+  const { runtime, initAdapter, seed = 42, deferLoad = false, signal } = options;
   const lora = initAdapter === undefined
     ? options.lora ?? DEFAULT_LORA
     : await readAdapterConfig(initAdapter);
@@ -64,6 +64,7 @@ export async function createLoraTrainer(
     load,
   }, options);
   try {
+    if (deferLoad) return trainer;
     if (initAdapter === undefined) initialize(trained, seed);
     else await load(initAdapter);
     return trainer;

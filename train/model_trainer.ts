@@ -30,6 +30,11 @@ export interface TrainerOptions {
   readonly headChunk?: number;
   /** Recomputes each block in backward: slower, with less memory. @default true */
   readonly gradientCheckpointing?: boolean;
+  /**
+   * Leaves the trained weights unset, where a checkpoint's are loaded by `resume` anyway.
+   * @default false
+   */
+  readonly deferLoad?: boolean;
   /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
 }
