@@ -146,8 +146,12 @@ export class ModelTrainer implements Trainer {
     return [...written, { name: OPTIMIZER_FILE, ...state }];
   }
 
+  load(directory: string): Promise<void> {
+    return this.#parts.load(directory);
+  }
+
   async resume(directory: string, step: number): Promise<void> {
-    await this.#parts.load(directory);
+    await this.load(directory);
     await using state = await openSafetensors(`${directory}/${OPTIMIZER_FILE}`);
     await this.#optimizer.load(state);
     this.#step = step;
