@@ -9,8 +9,9 @@ import type { ModelConfig } from "../model/config.ts";
 import { readConfig } from "../model/open_model.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Tracker } from "../track/tracker.ts";
-import { METRICS_FILE } from "../track/find_runs.ts";
+import { METRICS_FILE, SAMPLES_FILE } from "../track/find_runs.ts";
 import { createMetricsLog } from "../track/metrics_log.ts";
+import { createSamplesLog } from "../track/samples_log.ts";
 import { createSwanlabLog } from "../track/swanlab_log.ts";
 import { createTensorboardLog } from "../track/tensorboard_log.ts";
 import {
@@ -219,6 +220,7 @@ function fileTrackers(
   const config = { ...args };
   return [
     createMetricsLog(`${directory}/${METRICS_FILE}`),
+    createSamplesLog(`${directory}/${SAMPLES_FILE}`),
     ...args.reportTo.includes("tensorboard")
       ? [createTensorboardLog(`${directory}/tensorboard`, { config })]
       : [],
