@@ -401,7 +401,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a page's curves are read and hidden with keys alone (needs chromium)",
+  name:
+    "a page's curves are read and hidden with keys, and answers stand side by side (needs chromium)",
   ignore: CHROMIUM === undefined,
   async fn() {
     await using folder = await tempFolder();
@@ -410,6 +411,10 @@ Deno.test({
       await mkdir(`${folder.path}/${name}`);
       const lines = [10, 20, 30].map((step) => line(step, { loss: loss + step }));
       await folder.write(`${name}/metrics.jsonl`, lines.join(""));
+      const said = ["1+1?", "2+2?"].map((question) =>
+        `${JSON.stringify({ step: 30, question, think: `${name} adds`, answer: name })}\n`
+      );
+      await folder.write(`${name}/samples.jsonl`, said.join(""));
     }
     await using child = startDashboard(folder.path);
     await using browser = await openPage(await child.url, profile.path);
@@ -436,6 +441,23 @@ Deno.test({
     assert.equal(await browser.evaluate("document.querySelector('.tip').ariaLive"), "polite");
     await browser.evaluate(press("Escape"));
     assert.equal(await browser.evaluate("document.querySelector('.tip').hidden"), true);
+
+    // The answers of both runs below each question, their thinking apart.
+    const texts = (selector: string): Promise<unknown> =>
+      browser.evaluate(
+        `[...document.querySelectorAll('${selector}')].map((each) => each.textContent)`,
+      );
+    assert.deepEqual(await texts("h3"), ["1+1?", "2+2?"]);
+    assert.deepEqual(await texts("h3 + .samples > article > .answer"), [
+      "full",
+      "lora",
+      "full",
+      "lora",
+    ]);
+    assert.deepEqual(await texts("h3:first-of-type + .samples details > .think"), [
+      "full adds",
+      "lora adds",
+    ]);
 
     const points = "Number(document.querySelector('svg').dataset.points)";
     const all = "document.getElementById('all')";

@@ -273,10 +273,14 @@ class Progress {
         { text: `grad ${formatLoss(last.gradNorm)}`, rank: 5 },
         { text: formatRate(this.#tokens / this.#seconds), rank: 4 },
       ]),
-      ...(this.#memory === undefined ? [] : [{ text: formatBytes(this.#memory), rank: 8 }]),
       { text: `ETA ${formatDuration(this.#eta(total))}`, rank: 2 },
     ];
     const lengthOf = (): number => parts.map(({ text }) => text).join(" | ").length;
+    const memory = this.#memory === undefined ? "" : formatBytes(this.#memory);
+    // Memory hardly changes from line to line: it stands where the bar leaves room for it.
+    if (memory !== "" && lengthOf() + memory.length + BAR_MIN + 6 <= width) {
+      parts.splice(-1, 0, { text: memory, rank: 8 });
+    }
     while (parts.length > 1 && lengthOf() > width) {
       parts.splice(
         parts.findIndex(({ rank }) => rank === Math.max(...parts.map((p) => p.rank))),

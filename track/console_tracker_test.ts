@@ -207,6 +207,7 @@ Deno.test("createConsoleTracker() fits the bar to each width", async () => {
   for (let width = 0; width <= 200; width++) {
     const { tracker, terminal, writes } = fake({ width });
     await tracker.event(start);
+    await tracker.event(lasting[0]);
     terminal.now = 1000;
     await tracker.event(step(50));
     const line = screenOf(writes.join("")).at(-1) ?? "";
@@ -215,6 +216,8 @@ Deno.test("createConsoleTracker() fits the bar to each width", async () => {
     if (width >= 40) {
       assert.ok(line.includes("ETA") && line.includes("50/100"), `${width}: ${line}`);
     }
+    assert.ok(!line.includes("GiB") || line.includes("["), `${width}: ${line}`);
+    if (width >= 125) assert.ok(line.includes("9.60 GiB"), `${width}: ${line}`);
     if (width >= 110) assert.ok(line.includes("lr") && line.includes("["), `${width}: ${line}`);
   }
 });

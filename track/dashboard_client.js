@@ -621,7 +621,9 @@ function renderSamples() {
   shownSamples = key;
   const questions = new Map();
   for (const run of visible) {
-    for (const sample of run.samples.slice(-SHOWN_SAMPLES).reverse()) {
+    // Of the last step first; those of a step as they were asked.
+    const shown = run.samples.slice(-SHOWN_SAMPLES).sort((a, b) => b.step - a.step);
+    for (const sample of shown) {
       const answers = questions.get(sample.question) ?? [];
       questions.set(sample.question, [...answers, card(run, sample)]);
     }
