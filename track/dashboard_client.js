@@ -145,7 +145,7 @@ function smoothedLine(run, key) {
   return made;
 }
 
-/** Lowest, highest and lowest positive value of a figure; NaNs are none of them. */
+/** Lowest, highest and lowest positive value of a figure, and how many there are; NaNs left out. */
 function extent(run, key) {
   return cached(run, `${key} extent`, () => {
     const found = { low: Infinity, high: -Infinity, positive: Infinity, count: 0, above: 0 };
@@ -340,8 +340,7 @@ function curvesOf(definition) {
       const raw = points(run, curve.key);
       const smoothed = curve.smoothed && view.smoothing > 0 && raw.length > 2;
       const line = smoothed ? smoothedLine(run, curve.key) : raw;
-      const extents = extent(run, curve.key);
-      return { ...curve, run, raw, line, smoothed, extent: extents };
+      return { ...curve, run, raw, line, smoothed, bounds: extent(run, curve.key) };
     })
   ).filter(({ raw }) => raw.length > 0);
 }
@@ -354,7 +353,7 @@ function draw(made) {
   const log = made.log && view.log;
   const isDrawn = (value) => value !== null && (!log || value > 0);
   const curves = curvesOf(made);
-  const count = curves.reduce((sum, { extent }) => sum + (log ? extent.above : extent.count), 0);
+  const count = curves.reduce((sum, { bounds }) => sum + (log ? bounds.above : bounds.count), 0);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
   svg.replaceChildren();
@@ -367,8 +366,8 @@ function draw(made) {
     return;
   }
   const area = { left: bytes ? 68 : 54, right: width - 20, top: 12, bottom: height - 26 };
-  let low = Math.min(...curves.map(({ extent }) => log ? extent.positive : extent.low));
-  let high = Math.max(...curves.map(({ extent }) => extent.high));
+  let low = Math.min(...curves.map(({ bounds }) => log ? bounds.positive : bounds.low));
+  let high = Math.max(...curves.map(({ bounds }) => bounds.high));
   let first = Math.min(...curves.map(({ raw }) => raw[0][0]));
   let last = Math.max(...curves.map(({ raw }) => raw.at(-1)[0]));
   if (zero) low = Math.min(low, 0);
