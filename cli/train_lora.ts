@@ -18,6 +18,7 @@ interface LoraFlags extends TrainingArguments {
   readonly loraDropout: number;
   readonly targetModules: readonly string[];
   readonly useRslora?: boolean;
+  readonly useDora?: boolean;
   readonly initAdapter?: string;
 }
 
@@ -58,6 +59,7 @@ await runCommand<LoraFlags>({
         targetModules,
       )
       .option("--use-rslora", "scale by alpha ÷ √rank")
+      .option("--use-dora", "train magnitudes of rows too; slow unless --lora-dropout is 0")
       .option("--init-adapter <dir>", "start from this adapter, with its settings");
   },
   run: ({ options, signal }) => {
@@ -67,6 +69,7 @@ await runCommand<LoraFlags>({
       dropout: options.loraDropout,
       targetModules: options.targetModules,
       rslora: options.useRslora ?? false,
+      dora: options.useDora ?? false,
       initAdapter: options.initAdapter,
     };
     return trainCommand({ ...options, lora }, { task, title: `LoRA on ${options.model}`, signal });
