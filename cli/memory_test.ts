@@ -44,6 +44,11 @@ Deno.test("checkMemory() needs far less for an adapter", () => {
   const adapter = checkMemory({ ...args, lora }, config, data, 64 * GIB).needed;
   assert.equal(adapter.gradients, 4 * 28 * 8 * (2048 + 1024));
   assert.ok(adapter.total < full.total / 2);
+  const dora =
+    checkMemory({ ...args, lora: { ...lora, dora: true } }, config, data, 64 * GIB).needed;
+  assert.equal(dora.gradients, adapter.gradients + 4 * 28 * 2048);
+  // What its magnitudes' gradients read is kept too.
+  assert.ok(dora.activations > adapter.activations);
 });
 
 Deno.test("availableMemory() is a number with the permission, and undefined without", async () => {

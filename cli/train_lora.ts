@@ -59,7 +59,10 @@ await runCommand<LoraFlags>({
         targetModules,
       )
       .option("--use-rslora", "scale by alpha ÷ √rank")
-      .option("--use-dora", "train magnitudes of rows too; slow unless --lora-dropout is 0")
+      .option(
+        "--use-dora",
+        "DoRA: trains row magnitudes too; much slower unless --lora-dropout is 0",
+      )
       .option("--init-adapter <dir>", "start from this adapter, with its settings");
   },
   run: ({ options, signal }) => {

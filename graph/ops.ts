@@ -187,8 +187,6 @@ export type Reduction = (
 
 /** Sum over one dimension. */
 export const reduceSum: Reduction = reduction("ReduceSum");
-/** Sum of squares over one dimension. */
-export const reduceSumSquare: Reduction = reduction("ReduceSumSquare");
 /** Largest over one dimension. */
 export const reduceMax: Reduction = reduction("ReduceMax");
 
