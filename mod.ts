@@ -76,6 +76,7 @@ export { type ApiCall, type Argument, OrtApi } from "./ort/api.ts";
 // Models and datasets from Hugging Face and ModelScope
 export * from "./hub/hub_error.ts";
 export * from "./hub/hub_options.ts";
+export * from "./hub/push_files.ts";
 export * from "./hub/resolve_dataset_file.ts";
 export * from "./hub/resolve_model.ts";
 
