@@ -72,7 +72,7 @@ Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what 
   const args = "--model output/b/checkpoint-2 --repo me/adapter --private";
   const dry = await push(folder.path, `${args} --dry-run`, { hub });
   assert.equal(dry.code, 0, dry.stderr);
-  assert.match(dry.stdout, /library_name: peft[\s\S]*adapter_model\.safetensors  \d+ bytes/);
+  assert.match(dry.stdout, /library_name: peft[\s\S]*adapter_model\.safetensors +\d+ bytes/);
   assert.equal(hub.requests.length, 0);
   const sent = await push(folder.path, args, { hub, token: "hf_secret" });
   assert.equal(sent.code, 0, sent.stderr);
