@@ -10,6 +10,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { byteLevelParts, createByteLevelEncoder } from "./byte_level_bpe.ts";
 import { renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
 import type { Message } from "./message.ts";
@@ -139,7 +140,14 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const { tokenizerJson, tokenizerConfig } = files;
   const added = addedTokens(tokenizerJson, tokenizerConfig);
-  const core = createCore({ ...tokenizerJson, added_tokens: added }, tokenizerConfig);
+  const parts = byteLevelParts({ ...tokenizerJson, added_tokens: added }, tokenizerConfig);
+  const core = createCore({
+    ...tokenizerJson,
+    added_tokens: added,
+    // The library's own table of merges takes most of its load time, and would not be asked.
+    ...(parts && { model: { ...tokenizerJson.model as Record<string, unknown>, merges: [] } }),
+  }, tokenizerConfig);
+  const encodeBytes = parts && createByteLevelEncoder(parts, core.normalizer);
   const codec = tokenByteCodec(tokenizerJson.decoder);
   const addedIds = new Set(added.map(({ id }) => id));
   const specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
@@ -155,6 +163,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 
   return {
     encode(text: string): Int32Array {
+      if (encodeBytes !== undefined) return encodeBytes(text);
       const { ids, tokens } = core.encode(text, { add_special_tokens: false });
       const unknown = ids.findIndex((id) => id === undefined);
       if (unknown !== -1) {
