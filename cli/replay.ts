@@ -66,6 +66,7 @@ await runCommand<ReplayFlags>({
       say,
       trackers: [console],
       command,
+      progress: terminal,
     });
     const title = `Replay of ${options.manifest}`;
     const files = await writeRunReport(run, { args: trainingArgs, title, command });

@@ -26,10 +26,18 @@ export async function trainCommand(
   { task, title, signal }: TrainCommandOptions,
 ): Promise<void> {
   const say = (line: string) => terminal.write(`${line}\n`);
-  if (args.dryRun) return await dryRun(args, { signal, say, color: terminal.isTty });
+  if (args.dryRun) {
+    return await dryRun(args, { signal, say, color: terminal.isTty, progress: terminal });
+  }
   const command = shellCommand(task, Deno.args);
   await using console = createConsoleTracker(terminal);
-  await using run = await runTraining(args, { signal, say, trackers: [console], command });
+  await using run = await runTraining(args, {
+    signal,
+    say,
+    trackers: [console],
+    command,
+    progress: terminal,
+  });
   const files = await writeRunReport(run, { args, title, command });
   say(`curves and report: ${files.join(", ")}`);
 }
