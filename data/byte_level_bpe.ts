@@ -82,7 +82,8 @@ export function createByteLevelEncoder(
   const known = new RecentWords();
 
   const encodeWord = (word: string): readonly number[] => {
-    const found = known.get(word);
+    const kept = word.length <= LONGEST_KEPT;
+    const found = kept ? known.get(word) : undefined;
     if (found !== undefined) return found;
     const bytes = utf8.encode(word);
     const whole = ignoreMerges
@@ -90,7 +91,7 @@ export function createByteLevelEncoder(
       : undefined;
     const ids = whole === undefined ? table.merge(bytes, byteIds) : [whole];
     // The word may be a view of a whole text, which a cache would keep alive.
-    if (word.length <= LONGEST_KEPT) known.set(text8.decode(bytes), ids);
+    if (kept) known.set(text8.decode(bytes), ids);
     return ids;
   };
 
@@ -112,9 +113,9 @@ export function createByteLevelEncoder(
 }
 
 /** Words kept are at most this long: Chinese clauses are words to a tokenizer, and do not recur. */
-const LONGEST_KEPT = 24;
-/** Words in a generation; two of them take some 10 MB. */
-const GENERATION = 1 << 15;
+const LONGEST_KEPT = 16;
+/** Words in a generation; two of them take some 3 MB. */
+const GENERATION = 1 << 13;
 
 /** The ids of words that came lately: when a generation is full, the one before it is forgotten. */
 class RecentWords {
@@ -139,13 +140,16 @@ const NONE = -1;
 /** Positions in a word are below this: a line of JSON has at most 4 MiB. */
 const POSITIONS = 2 ** 24;
 
-/** The merges by the ids of their pairs, in a hash table of numbers. */
+/**
+ * The merges by the ids of their pairs, in a hash table of ranks. Most pairs that are asked for are
+ * no merge, and an empty slot says so: 4 bytes each, so that the table fits a processor's cache.
+ */
 class MergeTable {
-  /** Left id, right id, rank, and so on; a rank below 0 marks an empty slot. */
+  /** Ranks, by the hash of their pair. */
   readonly #slots: Int32Array;
   readonly #mask: number;
-  /** The id that a merge gives, by its rank. */
-  readonly #merged: Int32Array;
+  /** Ids of left part, right part and whole of each rank, `[3 · n]`. */
+  readonly #merges: Int32Array;
   // Scratch of merge(), grown to the longest word.
   #ids = new Int32Array(64);
   #next = new Int32Array(64);
@@ -156,34 +160,29 @@ class MergeTable {
     const count = merges.length / 3;
     const size = 2 ** Math.ceil(Math.log2(2 * count + 2));
     this.#mask = size - 1;
-    this.#slots = new Int32Array(3 * size).fill(NONE);
-    this.#merged = new Int32Array(count);
+    this.#slots = new Int32Array(size).fill(NONE);
+    this.#merges = merges;
     for (let rank = 0; rank < count; rank++) {
-      const left = merges[3 * rank];
-      const right = merges[3 * rank + 1];
-      const at = this.#slot(left, right);
-      this.#slots[at] = left;
-      this.#slots[at + 1] = right;
-      this.#slots[at + 2] = rank;
-      this.#merged[rank] = merges[3 * rank + 2];
+      this.#slots[this.#slot(merges[3 * rank], merges[3 * rank + 1])] = rank;
     }
   }
 
   /** Where a pair stands, or would. */
   #slot(left: number, right: number): number {
-    const slots = this.#slots;
+    const [slots, merges, mask] = [this.#slots, this.#merges, this.#mask];
     // Murmur3's last steps, so that the low bits depend on all of both ids.
     let hash = Math.imul(left, 0x9e3779b1) + right;
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
     hash ^= hash >>> 13;
-    for (let index = hash & this.#mask;; index = (index + 1) & this.#mask) {
-      const at = 3 * index;
-      if (slots[at + 2] < 0 || (slots[at] === left && slots[at + 1] === right)) return at;
+    for (let at = hash & mask;; at = (at + 1) & mask) {
+      const rank = slots[at];
+      if (rank < 0 || (merges[3 * rank] === left && merges[3 * rank + 1] === right)) return at;
     }
   }
 
+  /** The rank of a pair; below 0 where it is no merge. */
   #rank(left: number, right: number): number {
-    return this.#slots[this.#slot(left, right) + 2];
+    return this.#slots[this.#slot(left, right)];
   }
 
   /** Merges the pair of lowest rank, the leftmost of equals, until no pair is left. */
@@ -216,7 +215,7 @@ class MergeTable {
       // One of the two has merged with another since.
       if (ranks[at] !== rank) continue;
       const gone = next[at];
-      ids[at] = this.#merged[rank];
+      ids[at] = this.#merges[3 * rank + 2];
       next[at] = next[gone];
       ranks[gone] = NONE;
       if (next[at] < length) previous[next[at]] = at;

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { type TempFolder, tempFolder } from "../tests/support/temp_folder.ts";
+import { makeBatches } from "./batches.ts";
 import { byteTokenizerFiles } from "./byte_tokenizer.ts";
-import type { ExampleList } from "./example_list.ts";
+import { type ExampleList, toExampleList } from "./example_list.ts";
 import type { Example } from "./example.ts";
 import { prepareExamples, type PrepareExamplesOptions } from "./prepare_examples.ts";
 import { readExamples } from "./read_examples.ts";
@@ -31,9 +32,8 @@ const ROWS = [
   }),
 ].join("\n");
 
-const all = ({ length, at }: ExampleList, list: ExampleList): Example[] =>
-  Array.from({ length }, (_, index) => at.call(list, index));
-const examplesOf = (list: ExampleList): Example[] => all(list, list);
+const examplesOf = (list: ExampleList): Example[] =>
+  Array.from({ length: list.length }, (_, index) => list.at(index));
 
 async function dataFolder(): Promise<{ folder: TempFolder; path: string; directory: string }> {
   const folder = await tempFolder();
@@ -68,6 +68,26 @@ Deno.test("prepareExamples() gives readExamples()'s examples and report: from me
     });
   }
   assert.deepEqual(await readdir(directory), ["k.tokens"]);
+});
+
+Deno.test("makeBatches() makes the same batches of prepared examples and of an array", async () => {
+  const { folder, path, directory } = await dataFolder();
+  await using _folder = folder;
+  const { examples } = await readExamples(path, options);
+  using prepared = await prepareExamples(path, { ...options, store: { directory, key: key("k") } });
+  for (const packing of [undefined, { maxLength: 128 }]) {
+    const plan = { batchSize: 2, padId: 256, seed: 42, epoch: 1, packing };
+    const batches = [...makeBatches(prepared.examples, plan)];
+    assert.equal(batches.length, 2);
+    assert.deepEqual(batches, [...makeBatches(examples, plan)]);
+  }
+});
+
+Deno.test("toExampleList() refuses an index that an array does not have", () => {
+  assert.throws(() => toExampleList([]).at(0), {
+    name: "RangeError",
+    message: "Cannot read example 0: there are 0, counted from 0",
+  });
 });
 
 Deno.test("prepareExamples() reads no row where a file of the same key is there", async () => {
