@@ -5,6 +5,7 @@
 
 import { makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
+import type { ExampleList } from "../data/example_list.ts";
 import { inspectRecords, promptIsInference, taughtTerminator } from "../data/preflight.ts";
 import { formatTokenTable, tokenTable } from "../data/token_table.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
@@ -12,9 +13,10 @@ import { formatDuration } from "../track/format.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { openRuntime } from "./open_runtime.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
 import { describePlan, planRun, type RunPlan } from "./run_plan.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
-import { lines, type TrainingData } from "./training_data.ts";
+import { lines, readTrainingData, type TrainingData } from "./training_data.ts";
 import { createTrainer, openInputs } from "./training_run.ts";
 
 /** How a dry run reports. */
@@ -24,16 +26,21 @@ export interface DryRunOptions {
   readonly say: (line: string) => void;
   /** Whether lines may be dimmed. */
   readonly color: boolean;
+  /** Where to tell how far the data are prepared. @default nowhere */
+  readonly progress?: ProgressLineOptions;
 }
 
 /** Checks everything that a run would stumble over, and times two updates of a throw-away trainer. */
 export async function dryRun(
   args: TrainingArguments,
-  { signal, say, color }: DryRunOptions,
+  { signal, say, color, progress }: DryRunOptions,
 ): Promise<void> {
-  const { config, tokenizer, data, padId } = await openInputs(args);
+  const { config, tokenizer, padId } = await openInputs(args);
+  using data = await readTrainingData(args, tokenizer, { progress, signal });
   for (const note of data.notes) say(`note: ${note}`);
-  for (const line of formatTokenTable(tokenTable(data.train[0], tokenizer), { color })) say(line);
+  for (const line of formatTokenTable(tokenTable(data.train.at(0), tokenizer), { color })) {
+    say(line);
+  }
   for (const line of await describeData(args, { data, tokenizer })) say(line);
   const plan = planRun(args, data.train);
   say(describePlan(plan));
@@ -54,7 +61,7 @@ export async function dryRun(
 export async function describeData(
   { trainFile, system }: Pick<TrainingArguments, "trainFile" | "system">,
   { data, tokenizer }: {
-    readonly data: Pick<TrainingData, "train" | "report">;
+    readonly data: { readonly train: Pick<ExampleList, "at"> } & Pick<TrainingData, "report">;
     readonly tokenizer: Tokenizer;
   },
 ): Promise<string[]> {
@@ -62,7 +69,8 @@ export async function describeData(
     tokenizer,
     system: system || undefined,
   });
-  const { report, train: [example] } = data;
+  const { report, train } = data;
+  const example = train.at(0);
   const said: string[] = [];
   const terminator = taughtTerminator(example, tokenizer);
   said.push(

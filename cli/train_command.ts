@@ -31,10 +31,18 @@ export async function trainCommand(
   { task, title, flags = Deno.args, signal }: TrainCommandOptions,
 ): Promise<void> {
   const say = (line: string) => terminal.write(`${line}\n`);
-  if (args.dryRun) return await dryRun(args, { signal, say, color: terminal.isTty });
+  if (args.dryRun) {
+    return await dryRun(args, { signal, say, color: terminal.isTty, progress: terminal });
+  }
   const command = shellCommand(task, flags);
   await using console = createConsoleTracker(terminal);
-  await using run = await runTraining(args, { signal, say, trackers: [console], command });
+  await using run = await runTraining(args, {
+    signal,
+    say,
+    trackers: [console],
+    command,
+    progress: terminal,
+  });
   const { end, checkpoint, trackers } = run;
   if (end.best?.loaded) say(`went back to the weights of the best evaluation: ${checkpoint}`);
   const samples = signal.aborted ? [] : await predict(run, { args, output: errorOutput, signal });

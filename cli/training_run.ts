@@ -30,6 +30,7 @@ import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
 import { UsageError } from "./run_command.ts";
 import { runFacts } from "./run_facts.ts";
 import { type StartedManifest, startManifest } from "./run_manifest.ts";
@@ -46,6 +47,8 @@ export interface TrainingRunOptions {
   readonly trackers: readonly Tracker[];
   /** How the run was started, for its manifest. */
   readonly command?: string;
+  /** Where to tell how far the data are prepared. @default nowhere */
+  readonly progress?: ProgressLineOptions;
 }
 
 /** A finished or interrupted run; its trainer can still generate. */
@@ -65,7 +68,7 @@ export interface TrainingRun extends AsyncDisposable {
 /** Trains as the arguments say. */
 export async function runTraining(
   args: TrainingArguments,
-  { signal, say, trackers, command }: TrainingRunOptions,
+  { signal, say, trackers, command, progress }: TrainingRunOptions,
 ): Promise<TrainingRun> {
   if (args.resumeFromCheckpoint !== undefined && args.overwriteOutputDir) {
     throw new UsageError(
@@ -74,14 +77,16 @@ export async function runTraining(
     );
   }
   await using resources = new AsyncDisposableStack();
-  const { config, tokenizer, data, padId } = await openInputs(args);
-  for (const note of data.notes) say(`note: ${note}`);
-
+  const { config, tokenizer, padId } = await openInputs(args);
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);
   const resumeFrom = await resolveCheckpoint(args);
   if (resumeFrom !== undefined) await assertNewest(resumeFrom, lock);
   const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
+
+  const output = lock.directory;
+  const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
+  for (const note of data.notes) say(`note: ${note}`);
 
   const memory = checkMemory(args, config, data);
   if (memory.tooMuch) say(memoryWarning(memory, args));
@@ -131,7 +136,7 @@ export async function runTraining(
       directory: lock.directory,
       saveTotalLimit: args.saveTotalLimit,
       copyFiles: await companionFiles(args.model),
-      facts: await runFacts(args, data.train, hash),
+      facts: await runFacts(args, data.sha256, hash),
     },
     resumeFrom,
     signal,
@@ -177,11 +182,10 @@ export async function runTraining(
 export interface TrainingInputs {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
-  readonly data: TrainingData;
   readonly padId: number;
 }
 
-/** Reads model sizes, tokenizer and data, and checks that they go together. */
+/** Reads model sizes and tokenizer, and checks that they go together. */
 export async function openInputs(args: TrainingArguments): Promise<TrainingInputs> {
   const config = await readConfig(args.model);
   if (args.maxLength > config.maxPositions) {
@@ -198,8 +202,7 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
     );
   }
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
-  const data = await readTrainingData(args, tokenizer);
-  return { config, tokenizer, data, padId };
+  return { config, tokenizer, padId };
 }
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */
