@@ -25,6 +25,10 @@ export interface TrainCommandOptions {
   readonly signal: AbortSignal;
 }
 
+// Tokens of the first example that a run shows; a dry run shows more.
+const HEAD = 8;
+const TAIL = 8;
+
 /** Trains, or with `--dry-run` only looks at what training would be. */
 export async function trainCommand(
   args: TrainingArguments,
@@ -42,6 +46,7 @@ export async function trainCommand(
     trackers: [console],
     command,
     progress: terminal,
+    table: { head: HEAD, tail: TAIL, color: terminal.isTty },
   });
   const { end, checkpoint, trackers } = run;
   if (end.best?.loaded) say(`went back to the weights of the best evaluation: ${checkpoint}`);

@@ -4,6 +4,7 @@
  */
 
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import type { FormatTokenTableOptions } from "../data/token_table.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { readConfig } from "../model/open_model.ts";
 import type { Runtime } from "../ort/runtime.ts";
@@ -26,6 +27,7 @@ import { train } from "../train/loop.ts";
 import { lockOutput, type OutputLock } from "../train/output_lock.ts";
 import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
+import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
@@ -49,6 +51,8 @@ export interface TrainingRunOptions {
   readonly command?: string;
   /** Where to tell how far the data are prepared. @default nowhere */
   readonly progress?: ProgressLineOptions;
+  /** Shows the first example token by token, and what the data teach. @default neither */
+  readonly table?: FormatTokenTableOptions;
 }
 
 /** A finished or interrupted run; its trainer can still generate. */
@@ -68,7 +72,7 @@ export interface TrainingRun extends AsyncDisposable {
 /** Trains as the arguments say. */
 export async function runTraining(
   args: TrainingArguments,
-  { signal, say, trackers, command, progress }: TrainingRunOptions,
+  { signal, say, trackers, command, progress, table }: TrainingRunOptions,
 ): Promise<TrainingRun> {
   if (args.resumeFromCheckpoint !== undefined && args.overwriteOutputDir) {
     throw new UsageError(
@@ -153,6 +157,8 @@ export async function runTraining(
         threads: runtime.threads,
         resumed: resumeFrom !== undefined,
       });
+      const taught = table ? await describeData(args, { data, tokenizer, table }) : [];
+      for (const line of taught) say(line);
       say(describePlan(planRun(args, data.train)));
       say(describeMemory(memory));
     }
