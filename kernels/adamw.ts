@@ -128,6 +128,10 @@ __device__ inline float blockSum(float value) {
 extern "C" __global__ void __launch_bounds__(NORM_THREADS)
 sumOfSquares(const Gradient* __restrict__ gradients, float* __restrict__ partials, i64 count) {
   float sum = 0;
+  if (static_cast<i64>(blockIdx.x) * NORM_THREADS * 8 >= count) {
+    if (threadIdx.x == 0) partials[blockIdx.x] = 0;
+    return;
+  }
   i64 stride = static_cast<i64>(gridDim.x) * NORM_THREADS * 8;
   for (i64 at = (static_cast<i64>(blockIdx.x) * NORM_THREADS + threadIdx.x) * 8; at < count;
        at += stride) {

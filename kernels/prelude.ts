@@ -21,8 +21,10 @@ struct bf16 { u16 bits; };
 
 constexpr u32 WARP = 32;
 constexpr u32 ALL_LANES = 0xffffffffu;
+#ifndef INFINITY
+#define INFINITY __uint_as_float(0x7f800000u)
+#endif
 constexpr float LOG2_E = 1.4426950408889634f;
-constexpr float LN_2 = 0.6931471805599453f;
 
 #ifndef HOST_CUDA
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) u8 name[]

@@ -10,6 +10,7 @@
 // (here: float32, k ascending), fused multiply-add, speed.
 
 #define HOST_CUDA 1
+#pragma GCC optimize("no-strict-aliasing")
 #include <math.h>
 #include <setjmp.h>
 #include <stdint.h>

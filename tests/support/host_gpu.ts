@@ -6,8 +6,10 @@
  */
 
 import { CudaDriver } from "../../kernels/driver.ts";
+import type { ElementType } from "../../kernels/element.ts";
 import { Gpu } from "../../kernels/gpu.ts";
 import type { Compile } from "../../kernels/nvrtc.ts";
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
 import { repositoryPath } from "./run_script.ts";
 import { tempFolder } from "./temp_folder.ts";
 
@@ -166,5 +168,27 @@ export class DeviceArray<
   }
 }
 
-/** bfloat16 bits of float32 values, rounded to nearest even. */
-export { float32ToBfloat16 } from "../../tensor/half.ts";
+/** bfloat16 bits of numbers, rounded to nearest even. */
+export function toBfloat16(values: ArrayLike<number>): Uint16Array<ArrayBuffer> {
+  const bits = new Uint16Array(values.length);
+  float32ToBfloat16(Float32Array.from(values), bits);
+  return bits;
+}
+
+/** The numbers that bfloat16 bits stand for; other arrays as they are. */
+export function toNumbers<T extends ArrayLike<number>>(
+  data: T | Uint16Array,
+): T | Float32Array<ArrayBuffer> {
+  if (!(data instanceof Uint16Array)) return data;
+  const values = new Float32Array(data.length);
+  bfloat16ToFloat32(data, values);
+  return values;
+}
+
+/** Memory of one of the kernels' types with these numbers in it, rounded where it must be. */
+export function elements(
+  type: ElementType,
+  values: ArrayLike<number>,
+): DeviceArray<Float32Array | Uint16Array> {
+  return new DeviceArray(type === "float32" ? Float32Array.from(values) : toBfloat16(values));
+}
