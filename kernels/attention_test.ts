@@ -10,7 +10,8 @@ import {
 import { draws } from "../tests/support/random.ts";
 import { AttentionKernels, type HeadDim, segmentBounds } from "./attention.ts";
 
-const ignore = !hasCompilers;
+const host = hasCompilers ? await hostGpu() : undefined;
+const ignore = !host;
 const STREAM = 9n;
 
 interface Case {
@@ -83,8 +84,7 @@ for (const each of CASES) {
       `${JSON.stringify(rows)}, and its gradients are float64's`,
     ignore,
     async fn() {
-      await using host = await hostGpu();
-      const kernels = await AttentionKernels.load(host.gpu, headDim);
+      const kernels = await AttentionKernels.load(host!.gpu, headDim);
       const length = rows[0].reduce((sum, part) => sum + Math.abs(part), 0);
       const ids = rows.flatMap((row) => {
         const row0 = row.flatMap((part, i) => Array(Math.abs(part)).fill(part < 0 ? 0 : i + 1));
@@ -119,7 +119,7 @@ for (const each of CASES) {
       );
       const results: unknown[] = [];
       for (const order of [0, 7]) {
-        host.setOrder(order);
+        host!.setOrder(order);
         kernels.forward(STREAM, pointers, sizes);
         kernels.backward(STREAM, pointers, sizes);
         results.push([mixed, sums, dQ, dK, dV].map(({ data }) => data.slice()));
@@ -133,7 +133,9 @@ for (const each of CASES) {
           expected[name as "mixed" | "dQ" | "dK" | "dV"],
           { relativeToMax: 2 ** -7, label: name },
         );
-        if (Deno.env.get("ORTUNE_REPORT")) console.log(`attention ${headDim} ${name}: ${maxAbsolute}`);
+        if (Deno.env.get("ORTUNE_REPORT")) {
+          console.log(`attention ${headDim} ${name}: ${maxAbsolute}`);
+        }
       }
       for (const array of Object.values(arrays)) array.assertGuards();
     },
@@ -152,8 +154,7 @@ Deno.test({
   name: "attention refuses heads that do not divide and strides that loads do not fit",
   ignore,
   async fn() {
-    await using host = await hostGpu();
-    const kernels = await AttentionKernels.load(host.gpu, 64);
+    const kernels = await AttentionKernels.load(host!.gpu, 64);
     const pointers = { q: 0n, k: 0n, v: 0n, starts: 0n, mixed: 0n, sums: 0n };
     for (const wrong of [{ kvHeads: 2 }, { qStride: 196 }, { kvStride: 68 }]) {
       assert.throws(

@@ -10,7 +10,8 @@ import {
 import { draws } from "../tests/support/random.ts";
 import { CrossEntropyKernel } from "./cross_entropy.ts";
 
-const ignore = !hasCompilers;
+const host = hasCompilers ? await hostGpu() : undefined;
+const ignore = !host;
 const FACTOR = 0.125;
 
 /** Loss and gradient in float64. */
@@ -40,8 +41,7 @@ for (const type of ["float32", "bfloat16"] as const) {
       name: `cross-entropy of ${type} logits, ${vocabulary} of ${stride}, is float64's in place`,
       ignore,
       async fn() {
-        await using host = await hostGpu();
-        const kernel = await CrossEntropyKernel.load(host.gpu, type);
+        const kernel = await CrossEntropyKernel.load(host!.gpu, type);
         const draw = draws(1);
         const targets = [0, vocabulary - 1, -100, 17];
         const rows = targets.length;
@@ -65,7 +65,7 @@ for (const type of ["float32", "bfloat16"] as const) {
             losses: losses.address,
           };
           const sizes = { rows, vocabulary, stride, targets: wide ? "int64" : "int32" } as const;
-          host.setOrder(wide ? 9 : 1);
+          host!.setOrder(wide ? 9 : 1);
           const before = logits.data.slice();
           kernel.launch(5n, pointers, { ...sizes, gradient: false });
           assert.deepEqual(logits.data, before);
@@ -92,8 +92,7 @@ Deno.test({
   name: "cross-entropy refuses rows that overlap and logits that are not aligned",
   ignore,
   async fn() {
-    await using host = await hostGpu();
-    const kernel = await CrossEntropyKernel.load(host.gpu, "float32");
+    const kernel = await CrossEntropyKernel.load(host!.gpu, "float32");
     const pointers = { logits: 16n, targets: 16n, factor: 16n, losses: 16n };
     const sizes = { rows: 1, vocabulary: 8, targets: "int32" } as const;
     assert.throws(() => kernel.launch(0n, pointers, { ...sizes, stride: 7 }), /rows 7 apart/);

@@ -3,6 +3,8 @@
  *
  * In: where the driver and NVRTC are. Out: modules, compiled once a process (and once a machine,
  * with a cache folder).
+ *
+ * @module
  */
 
 import { cachedCompile } from "./cubin_cache.ts";
@@ -32,7 +34,7 @@ export interface GpuOptions {
  *
  * @example
  * ```ts
- * import { kernelsAvailable } from "@ortune/ortune/kernels";
+ * import { kernelsAvailable } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
  * const { available, reason } = kernelsAvailable({ driverLibrary: "/nowhere/libcuda.so.1" });
@@ -54,6 +56,17 @@ export function kernelsAvailable(
 /**
  * Opens driver and compiler.
  *
+ * @example
+ * ```ts
+ * import { openGpu } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.throws(
+ *   () => openGpu({ driverLibrary: "/nowhere/libcuda.so.1" }),
+ *   /Cannot open the CUDA driver: .*nowhere/,
+ * );
+ * ```
+ *
  * @throws {Error} where either is missing, with what was tried
  */
 export function openGpu(
@@ -74,7 +87,20 @@ export function openGpu(
   }
 }
 
-/** A device with a compiler for it. Dispose of it after everything that was loaded is idle. */
+/**
+ * A device with a compiler for it. Dispose of it after everything that was loaded is idle.
+ *
+ * @example
+ * ```ts
+ * import { kernelsAvailable, openGpu } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * if (kernelsAvailable().available) {
+ *   using gpu = openGpu();
+ *   assert.ok(gpu.multiprocessors > 0);
+ * }
+ * ```
+ */
 export class Gpu implements Disposable {
   readonly #driver: CudaDriver;
   readonly #compile: Compile;
@@ -94,12 +120,14 @@ export class Gpu implements Disposable {
     return this.#driver.multiprocessors;
   }
 
-  /** Compiles and loads a source; the same source is loaded once. */
+  /** Compiles and loads a source; the same source is loaded once, unless that failed. */
   load(source: KernelSource): Promise<CudaModule> {
     const known = this.#modules.get(source.code);
     if (known) return known;
     const loading = this.#load(source);
     this.#modules.set(source.code, loading);
+    // A failure is not kept: the caller hears of it, and may try again.
+    loading.catch(() => this.#modules.delete(source.code));
     return loading;
   }
 

@@ -18,7 +18,11 @@ const SYMBOLS = {
     result: "i32",
   },
   nvrtcDestroyProgram: { parameters: ["buffer"], result: "i32" },
-  nvrtcCompileProgram: { parameters: ["pointer", "i32", "buffer"], result: "i32", nonblocking: true },
+  nvrtcCompileProgram: {
+    parameters: ["pointer", "i32", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
   nvrtcGetProgramLogSize: { parameters: ["pointer", "buffer"], result: "i32" },
   nvrtcGetProgramLog: { parameters: ["pointer", "buffer"], result: "i32" },
   nvrtcGetCUBINSize: { parameters: ["pointer", "buffer"], result: "i32" },
@@ -56,7 +60,10 @@ export class Nvrtc implements Disposable {
     const opened = openLibrary("NVRTC", path ? [path] : LIBRARIES, SYMBOLS);
     this.#library = opened.library;
     const [major, minor] = [new Out(), new Out()];
-    this.#check(this.#library.symbols.nvrtcVersion(major.bytes, minor.bytes), "ask for its version");
+    this.#check(
+      this.#library.symbols.nvrtcVersion(major.bytes, minor.bytes),
+      "ask for its version",
+    );
     this.version = `${major.int}.${minor.int}`;
     this.#openBuiltins(opened.path);
   }
@@ -66,7 +73,10 @@ export class Nvrtc implements Disposable {
    *
    * @throws {Error} with the compiler's log where the source is wrong
    */
-  async compile({ name, code }: KernelSource, architecture: string): Promise<Uint8Array<ArrayBuffer>> {
+  async compile(
+    { name, code }: KernelSource,
+    architecture: string,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const native = this.#library.symbols;
     const program = new Out();
     this.#check(

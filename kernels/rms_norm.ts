@@ -176,7 +176,8 @@ export function rmsNormSource(
     name: `rms_norm_${types.map(([, type]) => type === "float32" ? "f" : "b").join("")}`,
     code: PRELUDE +
       types.map(([name, type]) => `typedef ${elementName(type as ElementType)} ${name};\n`)
-        .join("") + CODE,
+        .join("") +
+      CODE,
   };
 }
 

@@ -10,7 +10,8 @@ import {
 import { draws } from "../tests/support/random.ts";
 import { RMS_NORM_BLOCKS, RmsNormKernels } from "./rms_norm.ts";
 
-const ignore = !hasCompilers;
+const host = hasCompilers ? await hostGpu() : undefined;
+const ignore = !host;
 const EPSILON = 1e-6;
 const STREAM = 3n;
 
@@ -52,8 +53,7 @@ for (
       name: `RMSNorm of ${type} [${rows}, ${width}] and its gradients are float64's`,
       ignore,
       async fn() {
-        await using host = await hostGpu();
-        const kernels = await RmsNormKernels.load(host.gpu, {
+        const kernels = await RmsNormKernels.load(host!.gpu, {
           elements: type,
           weights: type,
           weightGradients: type,
@@ -80,10 +80,13 @@ for (
         );
         // Half a unit in the last place of bfloat16 is 2⁻⁸ of the value, on top of float32's.
         const relative = type === "bfloat16" ? 2 ** -8 + 1e-5 : 2e-6;
-        const close = (label: string, actual: DeviceArray<Float32Array | Uint16Array>, to: Float64Array) =>
-          assertClose(toNumbers(actual.data), to, { relative, relativeToMax: 1e-6, label });
+        const close = (
+          label: string,
+          actual: DeviceArray<Float32Array | Uint16Array>,
+          to: Float64Array,
+        ) => assertClose(toNumbers(actual.data), to, { relative, relativeToMax: 1e-6, label });
 
-        host.setOrder(rows);
+        host!.setOrder(rows);
         kernels.forward(STREAM, {
           x: x.address,
           weight: weight.address,
@@ -117,10 +120,14 @@ for (
           dWeight: dWeight.address,
         };
         const dx = blank(count);
-        kernels.backward(STREAM, { ...pointers, dx: dx.address }, { rows, width, accumulate: true });
+        kernels.backward(STREAM, { ...pointers, dx: dx.address }, {
+          rows,
+          width,
+          accumulate: true,
+        });
         close("dx", dx, expected.dx);
         close("dWeight, added", dWeight, expected.dWeight.map((each, i) => each + before[i]));
-        host.setOrder(1);
+        host!.setOrder(1);
         kernels.backward(STREAM, { ...pointers, dx: dy.address }, { rows, width });
         assert.deepEqual(dy.data, dx.data);
         close("dWeight", dWeight, expected.dWeight);
@@ -133,12 +140,12 @@ for (
 }
 
 Deno.test({
-  name: "RMSNorm's gradient leaves out what does not reach past the norm, and odd widths are refused",
+  name:
+    "RMSNorm's gradient leaves out what does not reach past the norm, and odd widths are refused",
   ignore,
   async fn() {
-    await using host = await hostGpu();
     const format = { elements: "float32", weights: "float32", weightGradients: "float32" } as const;
-    const kernels = await RmsNormKernels.load(host.gpu, format);
+    const kernels = await RmsNormKernels.load(host!.gpu, format);
     // A gradient along x itself changes no direction of it: dx is 0 but for epsilon's share.
     const x = elements("float32", [1, 2, 3, 4, 5, 6, 7, 8]);
     const weight = elements("float32", new Float32Array(8).fill(1));

@@ -10,21 +10,25 @@ import {
 import { draws } from "../tests/support/random.ts";
 import { RopeKernel } from "./rope.ts";
 
-const ignore = !hasCompilers;
+const host = hasCompilers ? await hostGpu() : undefined;
+const ignore = !host;
 
 for (const type of ["float32", "bfloat16"] as const) {
   for (const [tokens, heads, headDim, gap] of [[7, 3, 64, 0], [5, 2, 128, 48], [9, 1, 16, 8]]) {
     Deno.test({
-      name: `RoPE of ${type} [${tokens}, ${heads}, ${headDim}], gaps of ${gap}, turns and turns back`,
+      name:
+        `RoPE of ${type} [${tokens}, ${heads}, ${headDim}], gaps of ${gap}, turns and turns back`,
       ignore,
       async fn() {
-        await using host = await hostGpu();
-        const kernel = await RopeKernel.load(host.gpu, type);
+        const kernel = await RopeKernel.load(host!.gpu, type);
         const draw = draws(headDim);
         const [half, stride] = [headDim / 2, heads * headDim + gap];
         const table = (f: (x: number) => number): DeviceArray<Float32Array> =>
           new DeviceArray(
-            Float32Array.from({ length: 50 * half }, (_, i) => f(Math.floor(i / half) * (i % half))),
+            Float32Array.from(
+              { length: 50 * half },
+              (_, i) => f(Math.floor(i / half) * (i % half)),
+            ),
           );
         const [cos, sin] = [table(Math.cos), table(Math.sin)];
         const places = Array.from({ length: tokens }, (_, i) => (i * 17) % 50);
@@ -52,7 +56,13 @@ for (const type of ["float32", "bfloat16"] as const) {
             cos: cos.address,
             sin: sin.address,
           };
-          const sizes = { tokens, heads, headDim, stride, positions: wide ? "int64" : "int32" } as const;
+          const sizes = {
+            tokens,
+            heads,
+            headDim,
+            stride,
+            positions: wide ? "int64" : "int32",
+          } as const;
           kernel.launch(2n, pointers, sizes);
           const relative = type === "bfloat16" ? 2 ** -8 + 1e-6 : 0;
           const absolute = 3e-7;
@@ -72,8 +82,7 @@ Deno.test({
   name: "RoPE refuses heads that its loads do not fit",
   ignore,
   async fn() {
-    await using host = await hostGpu();
-    const kernel = await RopeKernel.load(host.gpu, "float32");
+    const kernel = await RopeKernel.load(host!.gpu, "float32");
     const pointers = { x: 16n, positions: 16n, cos: 16n, sin: 16n };
     const sizes = { tokens: 1, heads: 1, positions: "int32" } as const;
     assert.throws(() => kernel.launch(0n, pointers, { ...sizes, headDim: 24 }), /multiple of 16/);

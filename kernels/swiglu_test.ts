@@ -4,7 +4,8 @@ import { elements, hasCompilers, hostGpu, toNumbers } from "../tests/support/hos
 import { draws } from "../tests/support/random.ts";
 import { SwigluKernels } from "./swiglu.ts";
 
-const ignore = !hasCompilers;
+const host = hasCompilers ? await hostGpu() : undefined;
+const ignore = !host;
 const [ROWS, WIDTH] = [37, 72];
 
 for (const type of ["float32", "bfloat16"] as const) {
@@ -12,8 +13,7 @@ for (const type of ["float32", "bfloat16"] as const) {
     name: `SwiGLU of ${type} and its gradients are float64's, apart, fused and in place`,
     ignore,
     async fn() {
-      await using host = await hostGpu();
-      const kernels = await SwigluKernels.load(host.gpu, type);
+      const kernels = await SwigluKernels.load(host!.gpu, type);
       const draw = draws(1);
       const random = (length: number, scale: number): Float32Array =>
         Float32Array.from({ length }, () => scale * draw());
@@ -75,8 +75,7 @@ Deno.test({
   name: "SwiGLU refuses rows that its loads do not fit",
   ignore,
   async fn() {
-    await using host = await hostGpu();
-    const kernels = await SwigluKernels.load(host.gpu, "float32");
+    const kernels = await SwigluKernels.load(host!.gpu, "float32");
     const pointers = { gate: 16n, up: 16n, product: 16n };
     assert.throws(() => kernels.forward(0n, pointers, { rows: 1, width: 12 }), /multiples of 8/);
     assert.throws(

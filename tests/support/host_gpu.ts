@@ -11,7 +11,6 @@ import { Gpu } from "../../kernels/gpu.ts";
 import type { Compile } from "../../kernels/nvrtc.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
 import { repositoryPath } from "./run_script.ts";
-import { tempFolder } from "./temp_folder.ts";
 
 /** One launch as the stand-in saw it. */
 export interface LaunchRecord {
@@ -23,7 +22,7 @@ export interface LaunchRecord {
 }
 
 /** The stand-in and what it knows. */
-export interface HostGpu extends AsyncDisposable {
+export interface HostGpu extends Disposable {
   readonly gpu: Gpu;
   /** Path of the stand-in for libcuda. */
   readonly driverLibrary: string;
@@ -59,10 +58,13 @@ async function build(command: string, args: readonly string[]): Promise<void> {
   if (!success) throw new Error(`${command} failed:\n${new TextDecoder().decode(stderr)}`);
 }
 
-/** Builds the stand-in and opens it. */
+/**
+ * Builds the stand-in and opens it. Made once for a file of tests, outside of them: it lasts until
+ * the file ends, unless it is disposed of earlier.
+ */
 export async function hostGpu(): Promise<HostGpu> {
-  const folder = await tempFolder();
-  const driverLibrary = `${folder.path}/libcuda.so`;
+  const folder = await Deno.makeTempDir({ prefix: "ortune-" });
+  const driverLibrary = `${folder}/libcuda.so`;
   const source = repositoryPath("tests/support/stand_in_libcuda.c");
   await build("gcc", ["-O1", "-shared", "-fPIC", "-o", driverLibrary, source]);
   const library = Deno.dlopen(driverLibrary, {
@@ -76,7 +78,7 @@ export async function hostGpu(): Promise<HostGpu> {
     const kernels = code.matchAll(
       /extern "C" __global__ void (?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(/g,
     );
-    const path = `${folder.path}/${name}_${made++}`;
+    const path = `${folder}/${name}_${made++}`;
     await Deno.writeTextFile(
       `${path}.cpp`,
       [
@@ -101,6 +103,13 @@ export async function hostGpu(): Promise<HostGpu> {
     return new TextEncoder().encode(`${path}.so\0`);
   };
   const gpu = new Gpu(new CudaDriver({ library: driverLibrary }), compile);
+  const dispose = (): void => {
+    globalThis.removeEventListener("unload", dispose);
+    gpu[Symbol.dispose]();
+    library.close();
+    Deno.removeSync(folder, { recursive: true });
+  };
+  globalThis.addEventListener("unload", dispose);
   return {
     gpu,
     driverLibrary,
@@ -111,7 +120,9 @@ export async function hostGpu(): Promise<HostGpu> {
       return Array.from({ length: count }, (_, i) => {
         const view = new DataView(bytes.buffer, i * RECORD_BYTES, RECORD_BYTES);
         const word = (at: number): number => view.getUint32(8 + 4 * at, true);
-        const text = new TextDecoder().decode(new Uint8Array(bytes.buffer, i * RECORD_BYTES + 36, 64));
+        const text = new TextDecoder().decode(
+          new Uint8Array(bytes.buffer, i * RECORD_BYTES + 36, 64),
+        );
         return {
           name: text.slice(0, text.indexOf("\0")),
           stream: view.getBigUint64(0, true),
@@ -125,11 +136,7 @@ export async function hostGpu(): Promise<HostGpu> {
     setDevices: (count: number, capability: number): void =>
       library.symbols.standInDevices(count, capability),
     retained: (): number => library.symbols.standInRetained(),
-    async [Symbol.asyncDispose](): Promise<void> {
-      gpu[Symbol.dispose]();
-      library.close();
-      await folder[Symbol.asyncDispose]();
-    },
+    [Symbol.dispose]: dispose,
   };
 }
 
