@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { assertClose } from "../tensor/assert_close.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../tensor/half.ts";
-import { DeviceArray, hasCompilers, hostGpu } from "../tests/support/host_gpu.ts";
+import { assertKernel, DeviceArray, hasCompilers, hostGpu } from "../tests/support/host_gpu.ts";
 import { draws } from "../tests/support/random.ts";
 import {
   ADAMW_CONTROL,
@@ -185,13 +184,13 @@ Deno.test({
       optimizer.step(gradients, 1e-2);
       reference.step(gradients, 1e-2);
       // Measured 6e-8.
-      assertClose([optimizer.float("norm")], [reference.norm], { relative: 1e-6, label: "norm" });
+      assertKernel([optimizer.float("norm")], [reference.norm], { relative: 1e-6, label: "norm" });
     }
     assert.ok(reference.norm > 1, "the gradients are not clipped");
     // Measured 2.3e-7 on values up to 1.
-    assertClose(optimizer.values(), reference.p, { absolute: 1e-6, label: "parameters" });
-    assertClose(optimizer.m.data, reference.m, { relativeToMax: 1e-6, label: "m" });
-    assertClose(optimizer.v.data, reference.v, { relativeToMax: 1e-6, label: "v" });
+    assertKernel(optimizer.values(), reference.p, { absolute: 1e-6, label: "parameters" });
+    assertKernel(optimizer.m.data, reference.m, { relativeToMax: 1e-6, label: "m" });
+    assertKernel(optimizer.v.data, reference.v, { relativeToMax: 1e-6, label: "v" });
     assert.deepEqual([optimizer.word("step"), optimizer.word("skipped")], [5, 0]);
     optimizer.assertGuards();
   },
@@ -212,7 +211,7 @@ Deno.test({
       optimizer.step(gradients, 1e-3, 0);
       reference.step(gradients, 1e-3, Infinity);
     }
-    assertClose(optimizer.master!.data, reference.p, { absolute: 1e-6, label: "master" });
+    assertKernel(optimizer.master!.data, reference.p, { absolute: 1e-6, label: "master" });
     assert.deepEqual(optimizer.parameters.data, narrow(optimizer.master!.data));
     optimizer.assertGuards();
   },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { assertClose } from "../tensor/assert_close.ts";
 import {
+  assertKernel,
   DeviceArray,
   elements,
   hasCompilers,
@@ -125,17 +125,14 @@ for (const each of CASES) {
         results.push([mixed, sums, dQ, dK, dV].map(({ data }) => data.slice()));
       }
       assert.deepEqual(results[1], results[0]);
-      assertClose(sums.data, expected.sums, { absolute: 5e-6, label: "sums" });
+      assertKernel(sums.data, expected.sums, { absolute: 5e-6, label: "sums" });
       for (const [name, actual] of Object.entries({ mixed, dQ, dK, dV })) {
         // Weights and slopes are bfloat16 inside (2⁻⁹ of each on average); measured up to 0.0048.
-        const { maxAbsolute } = assertClose(
+        assertKernel(
           toNumbers(actual.data),
           expected[name as "mixed" | "dQ" | "dK" | "dV"],
           { relativeToMax: 2 ** -7, label: name },
         );
-        if (Deno.env.get("ORTUNE_REPORT")) {
-          console.log(`attention ${headDim} ${name}: ${maxAbsolute}`);
-        }
       }
       for (const array of Object.values(arrays)) array.assertGuards();
     },

@@ -32,7 +32,7 @@ constexpr float LOG2_E = 1.4426950408889634f;
 // To some 2 units in the last place, in two instructions each; exact ones take about ten.
 __device__ inline float fastRoot(float x) {
   float root;
-  asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(x));
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(x));
   return root;
 }
 __device__ inline float fastDivide(float x, float by) { return __fdividef(x, by); }

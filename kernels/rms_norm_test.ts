@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { assertClose } from "../tensor/assert_close.ts";
 import {
+  assertKernel,
   DeviceArray,
   elements,
   hasCompilers,
@@ -84,7 +84,7 @@ for (
           label: string,
           actual: DeviceArray<Float32Array | Uint16Array>,
           to: Float64Array,
-        ) => assertClose(toNumbers(actual.data), to, { relative, relativeToMax: 1e-6, label });
+        ) => assertKernel(toNumbers(actual.data), to, { relative, relativeToMax: 1e-6, label });
 
         host!.setOrder(rows);
         kernels.forward(STREAM, {
@@ -96,7 +96,7 @@ for (
         }, { rows, width, epsilon: EPSILON });
         assert.deepEqual(sum.data, added.data);
         close("y", y, expected.y);
-        assertClose(invStd.data, expected.invStd, { relative: 1e-6, label: "invStd" });
+        assertKernel(invStd.data, expected.invStd, { relative: 1e-6, label: "invStd" });
 
         const again = blank(count);
         kernels.forward(STREAM, {
@@ -164,7 +164,7 @@ Deno.test({
     };
     kernels.backward(STREAM, pointers, { rows: 1, width: 8 });
     // Measured 2.4e-7.
-    assertClose(dx.data, new Float32Array(8), { absolute: 1e-6, label: "dx" });
+    assertKernel(dx.data, new Float32Array(8), { absolute: 1e-6, label: "dx" });
     for (const width of [0, 12]) {
       assert.throws(() => kernels.backward(STREAM, pointers, { rows: 1, width }), /multiple of 8/);
     }

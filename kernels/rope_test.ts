@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { assertClose } from "../tensor/assert_close.ts";
 import {
+  assertKernel,
   DeviceArray,
   elements,
   hasCompilers,
@@ -66,11 +66,11 @@ for (const type of ["float32", "bfloat16"] as const) {
           kernel.launch(2n, pointers, sizes);
           const relative = type === "bfloat16" ? 2 ** -8 + 1e-6 : 0;
           const absolute = 3e-7;
-          assertClose(toNumbers(x.data), expected, { relative, absolute, label: "turned" });
+          assertKernel(toNumbers(x.data), expected, { relative, absolute, label: "turned" });
           kernel.launch(2n, pointers, { ...sizes, backward: true });
           // Twice rounded where it is bfloat16, each time by 2⁻⁸ of up to √2.
           const back = type === "bfloat16" ? 3 * 2 ** -8 : 5e-7;
-          assertClose(toNumbers(x.data), start, { absolute: back, label: "turned back" });
+          assertKernel(toNumbers(x.data), start, { absolute: back, label: "turned back" });
           x.assertGuards();
         }
       },

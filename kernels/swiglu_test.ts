@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { assertClose } from "../tensor/assert_close.ts";
-import { elements, hasCompilers, hostGpu, toNumbers } from "../tests/support/host_gpu.ts";
+import {
+  assertKernel,
+  elements,
+  hasCompilers,
+  hostGpu,
+  toNumbers,
+} from "../tests/support/host_gpu.ts";
 import { draws } from "../tests/support/random.ts";
 import { SwigluKernels } from "./swiglu.ts";
 
@@ -38,7 +43,7 @@ for (const type of ["float32", "bfloat16"] as const) {
       }
       const relative = type === "bfloat16" ? 2 ** -8 + 1e-5 : 1e-5;
       const close = (label: string, actual: ArrayLike<number>, to: ArrayLike<number>): void =>
-        void assertClose(actual, to, { relative, absolute: 1e-6, label });
+        assertKernel(actual, to, { relative, absolute: 1e-6, label });
       const sizes = { rows: ROWS, width: WIDTH, stride };
       const inputs = { gate: both.address, up: both.address + up };
       kernels.forward(1n, { ...inputs, product: product.address }, sizes);

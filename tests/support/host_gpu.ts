@@ -9,6 +9,7 @@ import { CudaDriver } from "../../kernels/driver.ts";
 import type { ElementType } from "../../kernels/element.ts";
 import { Gpu } from "../../kernels/gpu.ts";
 import type { Compile } from "../../kernels/nvrtc.ts";
+import { assertClose, type AssertCloseOptions } from "../../tensor/assert_close.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
 import { repositoryPath } from "./run_script.ts";
 
@@ -190,6 +191,23 @@ export function toNumbers<T extends ArrayLike<number>>(
   const values = new Float32Array(data.length);
   bfloat16ToFloat32(data, values);
   return values;
+}
+
+/** assertClose() for kernels: with ORTUNE_REPORT=1 it prints the errors. */
+export function assertKernel(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  options: AssertCloseOptions,
+): void {
+  const { maxAbsolute, maxRelative } = assertClose(actual, expected, options);
+  if (!Deno.env.get("ORTUNE_REPORT")) return;
+  const largest = Array.from(expected).reduce((max, each) => Math.max(max, Math.abs(each)), 0);
+  console.log(
+    `${options.label}: worst ${maxAbsolute.toExponential(1)} absolute, ` +
+      `${maxRelative.toExponential(1)} relative, ${
+        (maxAbsolute / largest).toExponential(1)
+      } of the largest`,
+  );
 }
 
 /** Memory of one of the kernels' types with these numbers in it, rounded where it must be. */
