@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../tensor/half.ts";
-import { assertKernel, DeviceArray, hasCompilers, hostGpu } from "../tests/support/host_gpu.ts";
+import { assertKernel, DeviceArray, testGpu } from "../tests/support/test_gpu.ts";
 import { draws } from "../tests/support/random.ts";
 import {
   ADAMW_CONTROL,
@@ -13,10 +13,10 @@ import {
 const CONSTANTS = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
 const COUNT = 2048 + 512;
 const DECAYING = 2048 - 8;
-const STREAM = 77n;
 
-const host = hasCompilers ? await hostGpu() : undefined;
+const host = await testGpu();
 const ignore = !host;
+const STREAM = host?.stream ?? 0n;
 
 /** The gradient of a step: sizes spread over four decades, as those of a model are. */
 function gradientsOf(step: number): Float32Array<ArrayBuffer> {
@@ -183,11 +183,11 @@ Deno.test({
       const gradients = gradientsOf(step);
       optimizer.step(gradients, 1e-2);
       reference.step(gradients, 1e-2);
-      // Measured 6e-8.
+      // Measured 3.4e-8.
       assertKernel([optimizer.float("norm")], [reference.norm], { relative: 1e-6, label: "norm" });
     }
     assert.ok(reference.norm > 1, "the gradients are not clipped");
-    // Measured 2.3e-7 on values up to 1.
+    // Measured 2.5e-7 on values up to 1.
     assertKernel(optimizer.values(), reference.p, { absolute: 1e-6, label: "parameters" });
     assertKernel(optimizer.m.data, reference.m, { relativeToMax: 1e-6, label: "m" });
     assertKernel(optimizer.v.data, reference.v, { relativeToMax: 1e-6, label: "v" });
@@ -274,12 +274,13 @@ Deno.test({
         optimizer.step(gradients, rate);
         reference.step(gradients, rate);
       }
-      const undecayed = (values: ArrayLike<number>): number =>
-        Array.from(values).slice(DECAYING).reduce((sum, p) => sum + 1 - p, 0);
-      moved.push(undecayed(optimizer.values()) / undecayed(reference.p));
+      const way = (values: ArrayLike<number>): number =>
+        Array.from(values).reduce((sum, p) => sum + 1 - p, 0);
+      moved.push(way(optimizer.values()) / way(reference.p));
     }
+    if (Deno.env.get("ORTUNE_REPORT")) console.log(`rounding kept ${moved} of the way`);
     assert.equal(moved[0], 0);
-    // Measured 0.999: 520 elements with a deviation of some 0.01 each of 0.024 moved.
+    // 2560 elements that each stray by half of the way: 0.01 of it together. Measured 0.993.
     assert.ok(Math.abs(moved[1] - 1) < 0.05, `${moved[1]} of the way`);
   },
 });
@@ -314,7 +315,6 @@ Deno.test({
   async fn() {
     const format = { ...PURE, moments: "int8", rounding: "stochastic" } as const;
     const kernels = await AdamWKernels.load(host!.gpu, format, CONSTANTS);
-    host!.records();
     const pointers = { parameters: 16n, gradients: 16n, m: 16n, v: 16n, control: 16n };
     assert.throws(
       () => kernels.update(0n, pointers, { count: 264, decaying: 0 }),
@@ -328,6 +328,5 @@ Deno.test({
       () => kernels.sumOfSquares(0n, { gradients: 0n, partials: 0n }, 4),
       /multiple of 8/,
     );
-    assert.deepEqual(host!.records(), []);
   },
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { DeviceArray, hasCompilers, hostGpu } from "../tests/support/host_gpu.ts";
+import { DeviceArray, hostGpu } from "../tests/support/test_gpu.ts";
 import { CudaDriver } from "./driver.ts";
 import { PRELUDE } from "./prelude.ts";
 
-const host = hasCompilers ? await hostGpu() : undefined;
+const host = await hostGpu();
 const ignore = !host;
 
 /** Writes down what it was given, one value of each type, from the last thread of the grid. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { hasCompilers, hostGpu } from "../tests/support/host_gpu.ts";
+import { hostGpu } from "../tests/support/test_gpu.ts";
 import { CudaDriver } from "./driver.ts";
 import { Gpu, kernelsAvailable } from "./gpu.ts";
 import { swigluSource } from "./swiglu.ts";
 
-const host = hasCompilers ? await hostGpu() : undefined;
+const host = await hostGpu();
 const ignore = !host;
 
 Deno.test("kernelsAvailable() tells that there is no driver", () => {

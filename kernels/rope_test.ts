@@ -3,15 +3,15 @@ import {
   assertKernel,
   DeviceArray,
   elements,
-  hasCompilers,
-  hostGpu,
+  testGpu,
   toNumbers,
-} from "../tests/support/host_gpu.ts";
+} from "../tests/support/test_gpu.ts";
 import { draws } from "../tests/support/random.ts";
 import { RopeKernel } from "./rope.ts";
 
-const host = hasCompilers ? await hostGpu() : undefined;
+const host = await testGpu();
 const ignore = !host;
+const STREAM = host?.stream ?? 0n;
 
 for (const type of ["float32", "bfloat16"] as const) {
   for (const [tokens, heads, headDim, gap] of [[7, 3, 64, 0], [5, 2, 128, 48], [9, 1, 16, 8]]) {
@@ -63,11 +63,11 @@ for (const type of ["float32", "bfloat16"] as const) {
             stride,
             positions: wide ? "int64" : "int32",
           } as const;
-          kernel.launch(2n, pointers, sizes);
+          kernel.launch(STREAM, pointers, sizes);
           const relative = type === "bfloat16" ? 2 ** -8 + 1e-6 : 0;
           const absolute = 3e-7;
           assertKernel(toNumbers(x.data), expected, { relative, absolute, label: "turned" });
-          kernel.launch(2n, pointers, { ...sizes, backward: true });
+          kernel.launch(STREAM, pointers, { ...sizes, backward: true });
           // Twice rounded where it is bfloat16, each time by 2⁻⁸ of up to √2.
           const back = type === "bfloat16" ? 3 * 2 ** -8 : 5e-7;
           assertKernel(toNumbers(x.data), start, { absolute: back, label: "turned back" });

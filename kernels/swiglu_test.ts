@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
-import {
-  assertKernel,
-  elements,
-  hasCompilers,
-  hostGpu,
-  toNumbers,
-} from "../tests/support/host_gpu.ts";
+import { assertKernel, elements, testGpu, toNumbers } from "../tests/support/test_gpu.ts";
 import { draws } from "../tests/support/random.ts";
 import { SwigluKernels } from "./swiglu.ts";
 
-const host = hasCompilers ? await hostGpu() : undefined;
+const host = await testGpu();
 const ignore = !host;
+const STREAM = host?.stream ?? 0n;
 const [ROWS, WIDTH] = [37, 72];
 
 for (const type of ["float32", "bfloat16"] as const) {
@@ -46,18 +41,18 @@ for (const type of ["float32", "bfloat16"] as const) {
         assertKernel(actual, to, { relative, absolute: 1e-6, label });
       const sizes = { rows: ROWS, width: WIDTH, stride };
       const inputs = { gate: both.address, up: both.address + up };
-      kernels.forward(1n, { ...inputs, product: product.address }, sizes);
+      kernels.forward(STREAM, { ...inputs, product: product.address }, sizes);
       close("product", toNumbers(product.data), expected.product);
 
       const [dGate, dUp] = [blank(), blank()];
-      kernels.backward(1n, {
+      kernels.backward(STREAM, {
         ...inputs,
         dProduct: dProduct.address,
         dGate: dGate.address,
         dUp: dUp.address,
       }, { ...sizes, gradientStride: WIDTH });
       const again = blank();
-      kernels.backward(1n, {
+      kernels.backward(STREAM, {
         ...inputs,
         dProduct: dProduct.address,
         dGate: both.address,

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { PRELUDE } from "../kernels/prelude.ts";
-import { DeviceArray, hasCompilers, hostGpu } from "./support/host_gpu.ts";
+import { DeviceArray, hostGpu } from "./support/test_gpu.ts";
 
-const host = hasCompilers ? await hostGpu() : undefined;
+const host = await hostGpu();
 const ignore = !host;
 
 const reversed = (barrier: string): string => `

@@ -84,13 +84,23 @@ int cuDevicePrimaryCtxRetain(void** result, int device) {
 }
 int cuDevicePrimaryCtxRelease_v2(int device) {
   (void)device;
-  retained--;
-  current = 0;
+  if (--retained == 0) current = 0;
   return OK;
 }
 int cuCtxSetCurrent(void* to) {
   if (to != &context) return INVALID_CONTEXT;
   current = to;
+  return OK;
+}
+int cuCtxSynchronize(void) { return current ? OK : INVALID_CONTEXT; }
+int cuMemHostAlloc(void** result, size_t size, unsigned flags) {
+  if (current != &context) return INVALID_CONTEXT;
+  // At least as aligned as cuMemAlloc's.
+  *result = flags ? 0 : aligned_alloc(256, (size + 255) / 256 * 256);
+  return *result ? OK : INVALID_VALUE;
+}
+int cuMemFreeHost(void* memory) {
+  free(memory);
   return OK;
 }
 int cuModuleLoadData(Module** result, const char* image) {
