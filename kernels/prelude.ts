@@ -86,7 +86,7 @@ __device__ inline void loadMatricesTransposed(u32 (&r)[4], const bf16* row) {
 
 // c[16, 8] += a[16, 16] b[16, 8], bf16 in, float32 out.
 __device__ inline void multiplyAdd(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  asm volatile(
+  asm(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
       "{%8,%9}, {%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
