@@ -114,6 +114,9 @@ export * from "./model/parameters.ts";
 export * from "./model/rope.ts";
 export * from "./model/training_graphs.ts";
 
+// Own CUDA kernels.
+export * from "./kernels/gpu.ts";
+
 // Running a model's graphs: weights, forward and backward passes.
 export * from "./engine/batch.ts";
 export * from "./engine/compiled_graph.ts";
