@@ -66,6 +66,11 @@ export async function ask(options: AskOptions): Promise<Answers> {
     const text = tokenizer.decode(ids);
     const faults = formFaults(text, reply.finishReason);
     answers.push({ question, text, tokens: ids.length, faults });
+    console.log(
+      `${answers.length}/${questions.length} ${ids.length} tokens, ${
+        faults.join(", ") || "has the form"
+      }`,
+    );
   }
   const seconds = (performance.now() - began) / 1000;
   const made = answers.reduce((sum, { tokens }) => sum + tokens, 0);
