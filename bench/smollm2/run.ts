@@ -51,8 +51,10 @@ const { examples } = await readExamples(validationFile, {
   maxLength: MAX_LENGTH,
   system: SYSTEM,
 });
-const rows = (await Deno.readTextFile(validationFile)).trim().split("\n");
-const questions: string[] = rows.map((row) => JSON.parse(row).question);
+const readRows = async (path: string): Promise<{ question: string }[]> =>
+  (await Deno.readTextFile(path)).trimEnd().split("\n").map((row) => JSON.parse(row));
+const records = (await readRows(trainFile)).length;
+const questions = (await readRows(validationFile)).map(({ question }) => question);
 const asking = { runtime, model, system: SYSTEM, questions, maxNewTokens: MAX_NEW_TOKENS };
 
 console.log(`asking ${questions.length} questions before training`);
@@ -73,7 +75,7 @@ const summary = {
   settings:
     `100 records, 4 an update, ${epochs} epochs; LoRA of rank 8, alpha 32, dropout 0.1 on ` +
     `all linear layers at ${LEARNING_RATES.train_lora}, full at ${LEARNING_RATES.train}, both ` +
-    "falling linearly; 16 records held out.",
+    `falling linearly; ${questions.length} records held out.`,
   baseLoss,
   base,
   lora,
