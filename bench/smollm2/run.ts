@@ -73,7 +73,7 @@ const summary = {
     } (${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB), ONNX Runtime ` +
     runtime.api.version,
   settings:
-    `100 records, 4 an update, ${epochs} epochs; LoRA of rank 8, alpha 32, dropout 0.1 on ` +
+    `${records} records, 4 an update, ${epochs} epochs; LoRA of rank 8, alpha 32, dropout 0.1 on ` +
     `all linear layers at ${LEARNING_RATES.train_lora}, full at ${LEARNING_RATES.train}, both ` +
     `falling linearly; ${questions.length} records held out.`,
   baseLoss,
