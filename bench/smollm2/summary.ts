@@ -89,7 +89,8 @@ ${
 
 ## Samples
 
-Greedy, at most 200 new tokens; \`⏎\` marks a reply cut there.
+What is learned is the form, not medicine: a model of this size makes up much of what it says, and some
+of it would be dangerous to follow. Greedy, at most 200 new tokens; \`⏎\` marks a reply cut there.
 
 ${
     base.answers.slice(0, shown).map(({ question }, i) =>
