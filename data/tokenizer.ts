@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
 import type { Message } from "./message.ts";
+import { withSplitPatterns } from "./pre_tokenizer.ts";
 import { tokenByteCodec } from "./token_bytes.ts";
 
 /** Options of {@linkcode Tokenizer.render}; the texts of bos and eos come from the tokenizer. */
@@ -274,9 +275,13 @@ function createCore(
     );
   }
   // tokenizer.json may leave these out; the library asks for the keys.
-  const optional = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+  const optional = { normalizer: null, post_processor: null, decoder: null };
+  const pre_tokenizer = withSplitPatterns(tokenizerJson.pre_tokenizer ?? null);
   try {
-    return new HuggingFaceTokenizer({ ...optional, ...tokenizerJson }, tokenizerConfig);
+    return new HuggingFaceTokenizer(
+      { ...optional, ...tokenizerJson, pre_tokenizer },
+      tokenizerConfig,
+    );
   } catch (cause) {
     throw new TypeError(
       `Cannot read the tokenizer: tokenizer.json is not one that @huggingface/tokenizers knows: ${
