@@ -114,6 +114,7 @@ async function trained(
       "logging-steps": 5,
       "eval-steps": 15,
       "save-steps": 0,
+      "prediction-samples": 0,
       threads,
       "no-gradient-checkpointing": true,
       "overwrite-output-dir": true,
