@@ -49,11 +49,7 @@ export function deviceName(device: Device): string {
   return device.kind === "cpu" ? "cpu" : `cuda:${device.index}`;
 }
 
-/** Throws where a device is asked for that this version cannot run on yet. */
-export function assertSupported(device: Device): void {
-  if (device.kind === "cpu") return;
-  throw new RangeError(
-    `Cannot use device ${deviceName(device)}: this version of ortune runs on the cpu only; ` +
-      "leave --device out or pass --device cpu",
-  );
+/** Whether two devices are the same place. */
+export function sameDevice(a: Device, b: Device): boolean {
+  return deviceName(a) === deviceName(b);
 }

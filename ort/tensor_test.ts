@@ -108,7 +108,7 @@ Deno.test("a disposed tensor cannot be bound", () => {
   );
 });
 
-Deno.test("a tensor on a device that cannot be used yet is refused", () => {
+Deno.test("a tensor on a device that the runtime was not opened for is refused", () => {
   assert.throws(
     () => Tensor.allocate(runtime, "float32", [1], { kind: "cuda", index: 0 }),
     /^RangeError: Cannot use device cuda:0: /,
