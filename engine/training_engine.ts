@@ -20,6 +20,7 @@ import {
   keptValues,
 } from "../model/training_graphs.ts";
 import { evaluateShape } from "../graph/dim.ts";
+import { byteWidth } from "../tensor/dtype.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
   blockParameters,
@@ -72,6 +73,14 @@ export interface TokenLosses {
   readonly losses: Float32Array;
 }
 
+/** Losses that are still where they were computed, perhaps under way. */
+export interface PendingLosses {
+  /** Index of each supervised token in the batch's grid. */
+  readonly tokens: Int32Array;
+  /** Their cross-entropy, float32 [tokens, 1], in memory reused by the next call. */
+  readonly losses: Tensor;
+}
+
 /** Options of {@linkcode TrainingEngine.forwardBackward}. */
 export interface ForwardBackwardOptions {
   /** Factor on the summed loss: one over the supervised tokens of the whole update. */
@@ -85,6 +94,13 @@ export interface ForwardBackwardOptions {
   readonly dropoutSeed?: number | string;
   /** Stops between two graphs; the gradients are incomplete then. */
   readonly signal?: AbortSignal;
+}
+
+/** The tokens of a batch that are to be predicted. */
+interface Supervised {
+  readonly tokens: Int32Array;
+  /** One row a token each. */
+  readonly values: Readonly<Record<"token_ids" | "targets" | "loss", Tensor>>;
 }
 
 /** A compiled graph with one binding a layer, the layer's weights bound once. */
@@ -135,6 +151,7 @@ export class TrainingEngine implements Disposable {
   readonly #scratch: Scratch;
   readonly #pacer = new Pacer();
   #tablePositions = 0;
+  #columns = 0;
 
   /**
    * Compiles nothing yet: each graph is made when it is first run.
@@ -246,7 +263,9 @@ export class TrainingEngine implements Disposable {
     return Object.fromEntries(masks.map(({ name, shape }) => {
       const mask = this.#scratch.tensor(name, "uint8", evaluateShape(shape, { rows, length }));
       // By the layer's name, since forward and backward may list their inputs in another order.
-      fillKeepMask(mask.bytes(), this.#adapter!.block.dropout, [seed, layer, name]);
+      const bytes = mask.device.kind === "cpu" ? mask.bytes() : new Uint8Array(mask.byteLength);
+      fillKeepMask(bytes, this.#adapter!.block.dropout, [seed, layer, name]);
+      if (mask.device.kind !== "cpu") mask.write(bytes);
       return [name, mask];
     }));
   }
@@ -259,13 +278,15 @@ export class TrainingEngine implements Disposable {
   #embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#scratch;
-    const columns = Int32Array.from({ length }, (_, i) => i);
+    const columns = scratch.tensor("columns", "int32", [length]);
+    if (this.#columns !== length) columns.write(Int32Array.from({ length }, (_, i) => i));
+    this.#columns = length;
     const mask = scratch.tensor("mask", "float32", [rows, 1, 1, length, length]);
     this.#graph("embed", () => embedGraph(this.config)).run({
       [EMBEDDING]: this.#weights.tensor(EMBEDDING),
       input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
       segment_ids: scratch.write("segment_ids", "int32", [rows, length], grid.segmentIds),
-      columns: scratch.write("columns", "int32", [length], columns),
+      columns,
       x: this.#hidden(0, grid),
       mask,
     }, { rows, length });
@@ -290,32 +311,51 @@ export class TrainingEngine implements Disposable {
     return tables;
   }
 
-  /** Supervised tokens, a chunk at a time: their indices and targets as tensors. */
+  /** Supervised tokens' indices and targets, and where their losses go: [tokens, 1] each. */
+  #supervised(batch: LabelledGrid): Supervised {
+    const tokens = supervisedTokens(batch);
+    const shape = [tokens.length, 1];
+    const ids = BigInt64Array.from(tokens, BigInt);
+    const targets = BigInt64Array.from(tokens, (token) => BigInt(batch.targets[token]));
+    return {
+      tokens,
+      values: {
+        token_ids: this.#scratch.write("token_ids", "int64", shape, ids),
+        targets: this.#scratch.write("targets", "int64", shape, targets),
+        loss: this.#scratch.tensor("loss", "float32", shape),
+      },
+    };
+  }
+
+  /** Supervised tokens, a chunk at a time; the tensors are the chunk's. */
   *#chunks(
     batch: LabelledGrid,
-    tokens: Int32Array,
+    { tokens, values }: Supervised,
   ): Generator<{ start: number; n: number; tensors: TensorMap }> {
     for (let start = 0; start < tokens.length; start += this.#headChunk) {
-      const chunk = tokens.subarray(start, start + this.#headChunk);
-      const n = chunk.length;
-      const ids = BigInt64Array.from(chunk, BigInt);
-      const targets = BigInt64Array.from(chunk, (token) => BigInt(batch.targets[token]));
+      const n = Math.min(this.#headChunk, tokens.length - start);
+      using owned = new DisposableStack();
+      const views = Object.entries(values).map(([name, tensor]) => [
+        name,
+        owned.use(tensor.view(start * byteWidth(tensor.dtype), [n, 1])),
+      ]);
       yield {
         start,
         n,
         tensors: {
           x: this.#hidden(this.config.layers, batch),
-          token_ids: this.#scratch.write("token_ids", "int64", [n, 1], ids),
-          targets: this.#scratch.write("targets", "int64", [n, 1], targets),
+          ...Object.fromEntries(views),
           [FINAL_NORM]: this.#weights.tensor(FINAL_NORM),
           lm_head: this.#weights.tensor(headName(this.config)),
-          loss: this.#scratch.tensor("loss", "float32", [n, 1]),
         },
       };
     }
   }
 
-  /** Logits of chosen tokens of the grid, [tokens, vocab], in memory reused by the next call. */
+  /**
+   * Logits of chosen tokens of the grid, [tokens, vocab], on the host, in memory that the next call
+   * may reuse.
+   */
   async logits(grid: TokenGrid, tokens: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
     await this.#forward(grid, { signal });
     const n = tokens.length;
@@ -332,21 +372,19 @@ export class TrainingEngine implements Disposable {
       lm_head: this.#weights.tensor(headName(this.config)),
       logits,
     }, { n, tokens: grid.rows * grid.length });
-    return logits.float32();
+    return logits.hostFloat32();
   }
 
   /** Cross-entropy of each supervised token, without gradients. */
   async evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
-    const tokens = supervisedTokens(batch);
-    const losses = new Float32Array(tokens.length);
     await this.#forward(batch, { signal });
+    const supervised = this.#supervised(batch);
     const graph = this.#graph("head_loss", () => headLossGraph(this.config));
-    for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
+    for (const { n, tensors } of this.#chunks(batch, supervised)) {
       await this.#pacer.turn(signal);
       graph.run(tensors, { n, tokens: batch.rows * batch.length });
-      losses.set(tensors.loss.float32(), start);
     }
-    return { tokens, losses };
+    return onHost({ tokens: supervised.tokens, losses: supervised.values.loss });
   }
 
   /**
@@ -356,16 +394,24 @@ export class TrainingEngine implements Disposable {
    */
   async forwardBackward(
     batch: LabelledGrid,
-    { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
+    options: ForwardBackwardOptions,
   ): Promise<TokenLosses> {
+    return onHost(await this.launch(batch, options));
+  }
+
+  /** The same, but on a device the work is only queued, and the losses stay there. */
+  async launch(
+    batch: LabelledGrid,
+    { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
+  ): Promise<PendingLosses> {
     const gradients = this.#gradients;
     if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
-    const tokens = supervisedTokens(batch);
-    const losses = new Float32Array(tokens.length);
-    if (tokens.length === 0) {
+    const supervised = this.#supervised(batch);
+    const pending = { tokens: supervised.tokens, losses: supervised.values.loss };
+    if (pending.tokens.length === 0) {
       // Nothing to add, but what the last update left must not be added to either.
-      if (first) gradients.flat.float32().fill(0);
-      return { tokens, losses };
+      if (first) gradients.flat.zero();
+      return pending;
     }
     const keep = this.#keep;
     const adapter = this.#adapter?.block;
@@ -374,9 +420,10 @@ export class TrainingEngine implements Disposable {
     const shape = [batch.rows * batch.length, this.config.hiddenSize];
     let dy = this.#scratch.tensor("gradient.0", "float32", shape);
     let dx = this.#scratch.tensor("gradient.1", "float32", shape);
-    dy.float32().fill(0);
+    dy.zero();
 
-    for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
+    const factor = this.#scratch.write("scale", "float32", [], Float32Array.of(scale));
+    for (const { start, n, tensors } of this.#chunks(batch, supervised)) {
       await this.#pacer.turn(signal);
       const fresh = first && start === 0;
       const frozen = adapter !== undefined;
@@ -387,11 +434,10 @@ export class TrainingEngine implements Disposable {
       graph.run({
         ...tensors,
         ...(frozen ? {} : this.#headGradients(gradients)),
-        scale: this.#scratch.write("scale", "float32", [], Float32Array.of(scale)),
+        scale: factor,
         dx_before: dy,
         dx: dy,
       }, { n, tokens: shape[0] });
-      losses.set(tensors.loss.float32(), start);
     }
 
     const { graph, bindings } = this.#layer(
@@ -419,7 +465,7 @@ export class TrainingEngine implements Disposable {
       [dy, dx] = [dx, dy];
     }
     if (!adapter) this.#embeddingBackward(batch, dy, first && !this.config.tiedEmbeddings);
-    return { tokens, losses };
+    return pending;
   }
 
   /** Where the head's graph writes the gradients of its weights, and reads those before. */
@@ -456,6 +502,13 @@ export class TrainingEngine implements Disposable {
     for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
   }
+}
+
+/** Losses read, and no longer where the next batch's go. */
+function onHost({ tokens, losses }: PendingLosses): TokenLosses {
+  const host = new Float32Array(tokens.length);
+  losses.read(host);
+  return { tokens, losses: host };
 }
 
 function supervisedTokens({ targets }: LabelledGrid): Int32Array {
