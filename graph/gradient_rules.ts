@@ -11,9 +11,11 @@ import { sameShape } from "./dim.ts";
 import type { Node, Value } from "./ir.ts";
 import {
   add,
+  cast,
   gemm,
   matmul,
   mul,
+  onesLike,
   reduceSum,
   reshape,
   rope,
@@ -61,13 +63,23 @@ const addRule: GradientRule = ({ b, node, dy, give }) => {
   }
 };
 
+/** y = x·z: dx = dy·z, summed over rows where x is a vector that was repeated for each of them. */
 const mulRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
     give(i, (partial) => {
-      expectFullShape(node, node.inputs[i]!);
-      return plus(b, partial, mul(b, dy, node.inputs[1 - i]!));
+      const input = node.inputs[i]!;
+      const product = mul(b, dy, node.inputs[1 - i]!);
+      const vector = dy.shape.length === 2 && sameShape(input.shape, dy.shape.slice(1));
+      if (vector) return plus(b, partial, reduceSum(b, product, 0, { keepDims: false }));
+      expectFullShape(node, input);
+      return plus(b, partial, product);
     });
   }
+};
+
+/** The gradient goes back in the type that the value came in. */
+const castRule: GradientRule = ({ b, node, dy, give }) => {
+  give(0, (partial) => plus(b, partial, cast(b, dy, node.inputs[0]!.dtype)));
 };
 
 /** y = x·Wᵀ + c: dx = dy·W, dW = dyᵀ·x, dc = dy (summed over rows for a bias). */
@@ -130,17 +142,23 @@ const rmsNormRule: GradientRule = ({ b, node, dy, give }) => {
   if (typeof width !== "number") {
     throw new Error(`Cannot differentiate RMSNorm of ${x.name}: its width ${width} is not fixed`);
   }
-  const normalized = mul(b, x, invStd);
-  const dyNormalized = mul(b, dy, normalized);
+  // In float32 whatever x is, as invStd is.
+  const normalized = mul(b, cast(b, x, "float32"), invStd);
+  const dy32 = cast(b, dy, "float32");
+  const dyNormalized = mul(b, dy32, normalized);
   give(1, (partial) => {
     const rows = reshape(b, dyNormalized, [productOfLeading(x), width]);
-    return plus(b, partial, reduceSum(b, rows, 0, { keepDims: false }));
+    const sum = reduceSum(b, rows, 0, { keepDims: false });
+    return plus(b, partial, cast(b, sum, weight.dtype));
   });
   give(0, (partial) => {
-    const sum = reduceSum(b, mul(b, dyNormalized, weight), -1);
+    const plain = x.dtype !== "float32" && weight === onesLike(b, weight);
+    const weighted = (value: Value): Value =>
+      plain ? value : mul(b, value, cast(b, weight, "float32"));
+    const sum = reduceSum(b, weighted(dyNormalized), -1);
     const mean = mul(b, sum, b.float32(1 / width));
-    const centred = sub(b, mul(b, dy, weight), mul(b, normalized, mean));
-    return plus(b, partial, mul(b, centred, invStd));
+    const centred = sub(b, weighted(dy32), mul(b, normalized, mean));
+    return plus(b, partial, cast(b, mul(b, centred, invStd), x.dtype));
   });
 };
 
@@ -152,7 +170,10 @@ function productOfLeading(x: Value): Value["shape"][number] {
 /** A rotation: its transpose is the rotation the other way, the same op with −sin. */
 const ropeRule: GradientRule = ({ b, node, dy, give }) => {
   const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
-  give(0, (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float32(-1)))));
+  give(
+    0,
+    (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float(sin.dtype, -1)))),
+  );
 };
 
 /** h = x·s with s = sigmoid(x): dh/dx = s + h − h·s. */
@@ -167,18 +188,23 @@ const siluRule: GradientRule = ({ b, node, dy, give }) => {
   });
 };
 
-/** p = softmax(x): dx = p·(dp − Σ dp·p). */
+/**
+ * p = softmax(x): dx = p·(dp − Σ dp·p). In float32 whatever x is: a sum rounded to bfloat16 would
+ * leave every element of a row off by the same amount, which adds up over the keys.
+ */
 const softmaxRule: GradientRule = ({ b, node, dy, give }) => {
   const p = node.outputs[0];
-  give(
-    0,
-    (partial) => plus(b, partial, mul(b, p, sub(b, dy, reduceSum(b, mul(b, dy, p), -1)))),
-  );
+  give(0, (partial) => {
+    const [p32, dy32] = [cast(b, p, "float32"), cast(b, dy, "float32")];
+    const dx = mul(b, p32, sub(b, dy32, reduceSum(b, mul(b, dy32, p32), -1)));
+    return plus(b, partial, cast(b, dx, p.dtype));
+  });
 };
 
 /** The rules by operation name. */
 export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
+  Cast: castRule,
   FusedMatMul: matmulRule,
   Gemm: gemmRule,
   Mul: mulRule,

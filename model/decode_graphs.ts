@@ -9,18 +9,21 @@
  */
 
 import { GraphBuilder } from "../graph/builder.ts";
-import type { Dim } from "../graph/dim.ts";
+import { type Dim, product } from "../graph/dim.ts";
 import type { Graph, Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
 import {
+  attendTo,
   type Attention,
   block,
   blockWeightInputs,
   type LinearLayer,
+  MASKED,
   rotaryInputs,
   TOKENS,
 } from "./block.ts";
 import type { ModelConfig } from "./config.ts";
+import type { Precision, PrecisionOptions } from "./precision.ts";
 
 // GroupQueryAttention refuses any other head size (group_query_attention_helper.h of ONNX Runtime).
 const HEAD_MULTIPLE = 8;
@@ -45,15 +48,26 @@ export const STEP_INPUTS: ReadonlySet<string> = new Set([
   "past_value",
   "last_index",
   "total_length",
+  "cache_rows",
+  "columns",
 ]);
 
 /** Options of {@linkcode decodeBlockGraph}. */
-export interface DecodeBlockOptions {
+export interface DecodeBlockOptions extends PrecisionOptions {
   /**
    * Makes the block's linear layers from its weights, where an adapter goes in.
    * @default the layer's own weights
    */
   readonly linear?: (b: GraphBuilder, weights: ReadonlyMap<string, Value>) => LinearLayer;
+  /**
+   * `fused`: ONNX Runtime's GroupQueryAttention, of float32 on the CPU and bfloat16 on CUDA.
+   * `plain`: operations that CUDA has in float32 too. It takes the caches as rows, `past_key` and
+   * `past_value` [rows·kvHeads·capacity, headDim]; `cache_rows`, int64 [rows·kvHeads·length, 1], the
+   * rows to write, (row·kvHeads + head)·capacity + position; and `columns`, int64 [capacity], which
+   * counts from 0. It scores the whole capacity.
+   * @default "fused"
+   */
+  readonly attention?: "fused" | "plain";
 }
 
 /**
@@ -81,40 +95,99 @@ export interface DecodeBlockOptions {
  */
 export function decodeBlockGraph(
   config: ModelConfig,
-  { linear }: DecodeBlockOptions = {},
+  { linear, attention = "fused", precision = "float32" }: DecodeBlockOptions = {},
 ): Graph {
   const b = new GraphBuilder("decode_block");
-  const x = b.input("x", "float32", [TOKENS, config.hiddenSize]);
-  const weights = blockWeightInputs(b, config);
-  const rotary = rotaryInputs(b, config);
-  const shape = ["rows", config.kvHeads, "capacity", cacheHeadDim(config)];
-  const pastKey = b.input("past_key", "float32", shape);
-  const pastValue = b.input("past_value", "float32", shape);
+  const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
+  const weights = blockWeightInputs(b, config, precision);
+  const rotary = rotaryInputs(b, config, precision);
+  const cached = attention === "fused"
+    ? fusedAttention(b, config, precision)
+    : plainAttention(b, config, { precision, positions: rotary.positions });
+  const options = { config, weights, rotary, linear: linear?.(b, weights) };
+  b.output("y", block(b, x, { ...options, attention: cached.attention }));
+  for (const { name, past, present } of cached.caches()) {
+    b.output(`present_${name}`, present, { inPlaceOf: past });
+  }
+  return b.build();
+}
+
+/** Attention that extends a cache. */
+interface CachedAttention {
+  readonly attention: Attention;
+  /** Both caches before and after, once the attention was built. */
+  readonly caches: () => readonly { name: string; past: Value; present: Value }[];
+}
+
+function fusedAttention(
+  b: GraphBuilder,
+  config: ModelConfig,
+  precision: Precision,
+): CachedAttention {
+  const { heads, kvHeads, headDim } = config;
+  const shape = ["rows", kvHeads, "capacity", cacheHeadDim(config)];
+  const pastKey = b.input("past_key", precision, shape);
+  const pastValue = b.input("past_value", precision, shape);
   const lastIndex = b.input("last_index", "int32", ["rows"]);
   const totalLength = b.input("total_length", "int32", []);
   let present: readonly Value[] = [];
-  const attention: Attention = (q, k, v) => {
-    const { heads, kvHeads, headDim } = config;
-    const [mixed, ...caches] = ops.groupQueryAttention(b, {
-      q: widenHeads(b, config, q, heads),
-      k: widenHeads(b, config, k, kvHeads),
-      v: widenHeads(b, config, v, kvHeads),
-      cacheK: pastKey,
-      cacheV: pastValue,
-      lastIndex,
-      totalLength,
-      heads,
-      kvHeads,
-      scale: headDim ** -0.5,
-    });
-    present = caches;
-    return narrowHeads(b, config, mixed);
+  return {
+    attention: (q, k, v) => {
+      const [mixed, ...caches] = ops.groupQueryAttention(b, {
+        q: widenHeads(b, config, q, heads),
+        k: widenHeads(b, config, k, kvHeads),
+        v: widenHeads(b, config, v, kvHeads),
+        cacheK: pastKey,
+        cacheV: pastValue,
+        lastIndex,
+        totalLength,
+        heads,
+        kvHeads,
+        scale: headDim ** -0.5,
+      });
+      present = caches;
+      return narrowHeads(b, config, mixed);
+    },
+    caches: () => [
+      { name: "key", past: pastKey, present: present[0] },
+      { name: "value", past: pastValue, present: present[1] },
+    ],
   };
-  const options = { config, weights, rotary, attention, linear: linear?.(b, weights) };
-  b.output("y", block(b, x, options));
-  b.output("present_key", present[0], { inPlaceOf: pastKey });
-  b.output("present_value", present[1], { inPlaceOf: pastValue });
-  return b.build();
+}
+
+function plainAttention(
+  b: GraphBuilder,
+  config: ModelConfig,
+  { precision, positions }: { readonly precision: Precision; readonly positions: Value },
+): CachedAttention {
+  const { kvHeads, headDim } = config;
+  const slots = b.input("cache_rows", "int64", [product("rows", kvHeads, "length"), 1]);
+  const columns = b.input("columns", "int64", ["capacity"]);
+  const cache = (name: string) => ({
+    name,
+    past: b.input(`past_${name}`, precision, [product("rows", kvHeads, "capacity"), headDim]),
+  });
+  const [key, value] = [cache("key"), cache("value")];
+  const written: { name: string; past: Value; present: Value }[] = [];
+  /** Writes x, [rows, length, kvHeads·headDim], and answers the whole cache by head. */
+  const extend = ({ name, past }: ReturnType<typeof cache>, x: Value): Value => {
+    const split = ops.reshape(b, x, ["rows", "length", kvHeads, headDim]);
+    const byHead = ops.transpose(b, split, [0, 2, 1, 3]);
+    const rows = ops.reshape(b, byHead, [product("rows", kvHeads, "length"), headDim]);
+    const present = ops.scatterRows(b, past, slots, rows);
+    written.push({ name, past, present });
+    return ops.reshape(b, present, ["rows", kvHeads, "capacity", headDim]);
+  };
+  return {
+    attention: (q, k, v) => {
+      const [keys, values] = [extend(key, k), extend(value, v)];
+      const seen = ops.lessOrEqual(b, columns, ops.unsqueeze(b, positions, 2));
+      const visible = ops.where(b, seen, b.float(precision, 0), b.float(precision, MASKED));
+      const mask = ops.reshape(b, visible, ["rows", 1, 1, "length", "capacity"]);
+      return attendTo(b, config, q, { k: () => keys, v: () => values, length: "capacity", mask });
+    },
+    caches: () => written,
+  };
 }
 
 /** [rows, length, heads·headDim] → [rows, length, heads·D], zeros at the end of each head. */

@@ -16,6 +16,7 @@ import {
   block,
   type BlockAdapter,
   blockWeightInputs,
+  MASKED,
   maskedAttention,
   plainLinear,
   rotaryInputs,
@@ -23,10 +24,7 @@ import {
 } from "./block.ts";
 import type { ModelConfig } from "./config.ts";
 import { EMBEDDING, FINAL_NORM } from "./parameters.ts";
-
-// Large enough that its exponential is zero in every dtype, small enough to survive an addition.
-// Not −80 or so: exponentials of that size are denormal, and denormals slow a Gemm a hundredfold.
-const MASKED = -1e9;
+import type { Precision, PrecisionOptions } from "./precision.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
 export function gradientName(name: string): string {
@@ -42,9 +40,12 @@ export function accumulatorName(name: string): string {
  * Token ids and segments to the first block's input and the attention mask. A token sees the
  * tokens of its own segment up to itself, so rows packed with several examples do not mix.
  */
-export function embedGraph(config: ModelConfig): Graph {
+export function embedGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
   const b = new GraphBuilder("embed");
-  const table = b.input(EMBEDDING, "float32", [config.vocabSize, config.hiddenSize]);
+  const table = b.input(EMBEDDING, precision, [config.vocabSize, config.hiddenSize]);
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const segments = b.input("segment_ids", "int32", ["rows", "length"]);
   const columns = b.input("columns", "int32", ["length"]);
@@ -54,15 +55,15 @@ export function embedGraph(config: ModelConfig): Graph {
   const visible = ops.where(
     b,
     ops.and(b, sameSegment, causal),
-    b.float32(0),
-    b.float32(MASKED),
+    b.float(precision, 0),
+    b.float(precision, MASKED),
   );
   b.output("mask", ops.reshape(b, visible, ["rows", 1, 1, "length", "length"]));
   return b.build();
 }
 
 /** What is trained of a block, and whether this is training. */
-export interface AdapterOptions {
+export interface AdapterOptions extends PrecisionOptions {
   /**
    * Trains these weights in place of the block's own.
    * @default the block's own weights are trained
@@ -73,12 +74,18 @@ export interface AdapterOptions {
    * @default false
    */
   readonly dropout?: boolean;
+  /**
+   * Whether the graph makes its dropout masks from random rows and columns of 32-bit numbers, see
+   * {@linkcode DROPOUT_ROWS}, in place of taking masks that the host made.
+   * @default false
+   */
+  readonly deviceDropout?: boolean;
 }
 
 function trainingBlock(
   b: GraphBuilder,
   config: ModelConfig,
-  { adapter, dropout = false }: AdapterOptions,
+  { adapter, dropout = false, deviceDropout = false, precision = "float32" }: AdapterOptions,
 ): {
   x: Value;
   y: Value;
@@ -86,14 +93,17 @@ function trainingBlock(
   trained: ReadonlyMap<string, Value>;
   costly: Value[];
 } {
-  const x = b.input("x", "float32", [TOKENS, config.hiddenSize]);
-  const weights = blockWeightInputs(b, config);
-  const rotary = rotaryInputs(b, config);
-  const mask = b.input("mask", "float32", ["rows", 1, 1, "length", "length"]);
+  const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
+  const weights = blockWeightInputs(b, config, precision);
+  const rotary = rotaryInputs(b, config, precision);
+  const mask = b.input("mask", precision, ["rows", 1, 1, "length", "length"]);
   const attention = maskedAttention(b, config, mask);
   const costly: Value[] = [];
   const onCostly = (value: Value) => void costly.push(value);
-  const adapted = adapter?.wrap(b, plainLinear(b, weights), { training: dropout });
+  const adapted = adapter?.wrap(b, plainLinear(b, weights), {
+    training: dropout,
+    deviceDropout,
+  });
   const linear = adapted?.linear;
   const y = block(b, x, { config, weights, rotary, attention, linear, onCostly });
   return { x, y, trained: adapted?.weights ?? weights, costly };
@@ -163,7 +173,7 @@ export function blockBackwardGraph(
     `block_backward${accumulate ? "" : "_first"}${keep ? "_kept" : ""}`,
   );
   const { x, y, trained, costly } = trainingBlock(b, config, adapter);
-  const dy = b.input("dy", "float32", y.shape);
+  const dy = b.input("dy", y.dtype, y.shape);
   const wrt = new Map<Value, Value | undefined>([[x, undefined]]);
   for (const [name, weight] of trained) {
     wrt.set(
@@ -181,40 +191,51 @@ export function blockBackwardGraph(
 }
 
 /** The head's common part: chosen rows of x → logits [n, vocab]. */
-function headLogits(b: GraphBuilder, config: ModelConfig): {
+function headLogits(b: GraphBuilder, config: ModelConfig, precision: Precision): {
   rows: Value;
   ids: Value;
   norm: Value;
   head: Value;
   normed: Value;
+  /** In float32. */
   logits: Value;
   x: Value;
 } {
   const { hiddenSize, vocabSize } = config;
-  const x = b.input("x", "float32", ["tokens", hiddenSize]);
+  const x = b.input("x", precision, ["tokens", hiddenSize]);
   const ids = b.input("token_ids", "int64", ["n", 1]);
-  const norm = b.input(FINAL_NORM, "float32", [hiddenSize]);
-  const head = b.input("lm_head", "float32", [vocabSize, hiddenSize]);
+  const norm = b.input(FINAL_NORM, precision, [hiddenSize]);
+  const head = b.input("lm_head", precision, [vocabSize, hiddenSize]);
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
   const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
-  return { rows, ids, norm, head, normed, logits: ops.linear(b, normed, head), x };
+  const logits = ops.cast(b, ops.linear(b, normed, head), "float32");
+  return { rows, ids, norm, head, normed, logits, x };
 }
 
-/** Chosen tokens of the last block's output → logits [n, vocab]. */
-export function headLogitsGraph(config: ModelConfig): Graph {
+/** Chosen tokens of the last block's output → logits [n, vocab], in float32. */
+export function headLogitsGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
   const b = new GraphBuilder("head_logits");
-  b.output("logits", headLogits(b, config).logits);
+  b.output("logits", headLogits(b, config, precision).logits);
   return b.build();
 }
 
 /**
- * Cross-entropy of each row, [n, 1]. The log of the sum of exponentials is read off the largest
- * logit and its probability, which is at least 1/vocab: no second softmax, and no underflow.
+ * Cross-entropy of each row, [n, 1], of float32 logits. The log of the sum of exponentials is read
+ * off the largest logit and its probability, which is at least 1/vocab: no second softmax, and no
+ * underflow. In bfloat16, which is for CUDA, it comes of LogSoftmax: the largest would need cuDNN.
  */
-function crossEntropy(b: GraphBuilder, logits: Value, targets: Value): {
+function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, precision: Precision): {
   loss: Value;
   probabilities: Value;
 } {
+  if (precision === "bfloat16") {
+    const logs = ops.logSoftmax(b, logits);
+    const loss = ops.mul(b, ops.gatherElements(b, logs, targets), b.float32(-1));
+    return { loss, probabilities: ops.exp(b, logs) };
+  }
   const probabilities = ops.softmax(b, logits);
   const logSumExp = ops.sub(
     b,
@@ -228,16 +249,19 @@ function crossEntropy(b: GraphBuilder, logits: Value, targets: Value): {
 }
 
 /** Chosen tokens and their targets → each one's cross-entropy, for evaluation. */
-export function headLossGraph(config: ModelConfig): Graph {
+export function headLossGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
   const b = new GraphBuilder("head_loss");
-  const { logits } = headLogits(b, config);
+  const { logits } = headLogits(b, config, precision);
   const targets = b.input("targets", "int64", ["n", 1]);
-  b.output("loss", crossEntropy(b, logits, targets).loss);
+  b.output("loss", crossEntropy(b, logits, targets, precision).loss);
   return b.build();
 }
 
 /** Whether the head's own weights are trained. */
-export interface HeadGraphOptions extends GradientGraphOptions {
+export interface HeadGraphOptions extends GradientGraphOptions, PrecisionOptions {
   /**
    * Leaves the final norm and the head as they are: only the gradient of x is computed.
    * @default false
@@ -252,31 +276,34 @@ export interface HeadGraphOptions extends GradientGraphOptions {
  */
 export function headGraph(
   config: ModelConfig,
-  { accumulate = true, frozen = false }: HeadGraphOptions = {},
+  { accumulate = true, frozen = false, precision = "float32" }: HeadGraphOptions = {},
 ): Graph {
   const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
-  const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config);
+  const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config, precision);
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
-  const dx = b.input("dx_before", "float32", x.shape);
-  const { loss, probabilities } = crossEntropy(b, logits, targets);
+  const dx = b.input("dx_before", x.dtype, x.shape);
+  const { loss, probabilities } = crossEntropy(b, logits, targets, precision);
   b.output("loss", loss);
   // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
   const atTarget = ops.gatherElements(b, probabilities, targets);
-  const dLogits = ops.scatterElements(
+  const lessOne = ops.sub(b, atTarget, b.float32(1));
+  const dLogits = ops.cast(
     b,
-    probabilities,
-    targets,
-    ops.sub(b, atTarget, b.float32(1)),
+    ops.scatterElements(b, probabilities, targets, lessOne),
+    precision,
   );
-  const dNormed = ops.mul(b, ops.gemm(b, dLogits, head), scale);
+  // The scale is a float32 in any precision: it is one over a count, and would be off by 2⁻⁹.
+  const scaledBy = (value: Value): Value =>
+    ops.cast(b, ops.mul(b, ops.cast(b, value, "float32"), scale), precision);
+  const dNormed = scaledBy(ops.gemm(b, dLogits, head));
   const wrt = new Map<Value, Value | undefined>([[rows, undefined]]);
   if (!frozen) {
     const accumulator = (name: string, value: Value): Value | undefined =>
-      accumulate ? b.input(accumulatorName(name), "float32", value.shape) : undefined;
+      accumulate ? b.input(accumulatorName(name), value.dtype, value.shape) : undefined;
     wrt.set(norm, accumulator(FINAL_NORM, norm));
     const headBefore = accumulator("lm_head", head);
-    const scaled = ops.mul(b, normed, scale);
+    const scaled = scaledBy(normed);
     b.output(
       gradientName("lm_head"),
       ops.gemm(b, dLogits, scaled, { transA: true, c: headBefore }),
