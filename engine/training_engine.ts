@@ -12,6 +12,7 @@ import {
   accumulatorName,
   blockBackwardGraph,
   blockForwardGraph,
+  embeddingBackwardGraph,
   embedGraph,
   gradientName,
   headGraph,
@@ -19,7 +20,7 @@ import {
   headLossGraph,
   keptValues,
 } from "../model/training_graphs.ts";
-import { evaluateShape } from "../graph/dim.ts";
+import { evaluateShape, type Shape } from "../graph/dim.ts";
 import { byteWidth } from "../tensor/dtype.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
@@ -29,19 +30,25 @@ import {
   headName,
   layerName,
 } from "../model/parameters.ts";
+import type { Precision, PrecisionOptions } from "../model/precision.ts";
 import { ropeTables } from "../model/rope.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
 import type { Tensor } from "../ort/tensor.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
-import { type BlockAdapter, DROPOUT_MASK } from "../model/block.ts";
+import { type BlockAdapter, DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/block.ts";
 import type { Graph } from "../graph/ir.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
-import { fillKeepMask } from "./dropout.ts";
+import { fillKeepMask, randomOdd } from "./dropout.ts";
+import { inPrecision, precisionOf } from "./precision.ts";
 import { Pacer } from "./pacer.ts";
 import type { NamedWeights } from "./layered_weights.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import { Scratch } from "./scratch.ts";
+
+// Tokens whose embedding gradients a device sums at once: the one-hot matrix has a row for each of
+// their ids and a column for each of them.
+const EMBEDDING_CHUNK = 2048;
 
 /** How a {@linkcode TrainingEngine} works. */
 export interface TrainingEngineOptions {
@@ -146,12 +153,18 @@ export class TrainingEngine implements Disposable {
   readonly #headChunk: number;
   readonly #keep: boolean;
   readonly #adapter: EngineAdapter | undefined;
+  /** What the weights are, and so what all graphs compute with. */
+  readonly #precision: Precision;
+  /** Whether tensors are out of the host's reach, so that graphs do what it does elsewhere. */
+  readonly #onDevice: boolean;
   readonly #graphs = new Map<string, CompiledGraph>();
   readonly #layers = new Map<string, LayerBindings>();
   readonly #scratch: Scratch;
   readonly #pacer = new Pacer();
   #tablePositions = 0;
   #columns = 0;
+  #dropoutKey = "";
+  readonly #sent = new Set<string>();
 
   /**
    * Compiles nothing yet: each graph is made when it is first run.
@@ -173,12 +186,19 @@ export class TrainingEngine implements Disposable {
     this.#keep = !gradientCheckpointing;
     this.#adapter = adapter;
     this.#scratch = new Scratch(runtime);
+    this.#precision = precisionOf(weights);
+    this.#onDevice = runtime.device.kind !== "cpu";
   }
 
   #graph(name: string, make: () => ReturnType<typeof embedGraph>): CompiledGraph {
     let graph = this.#graphs.get(name);
     if (!graph) this.#graphs.set(name, graph = new CompiledGraph(this.#runtime, make()));
     return graph;
+  }
+
+  /** What the graphs outside of the blocks are made for. */
+  get #computing(): PrecisionOptions {
+    return { precision: this.#precision };
   }
 
   #layer(name: string, make: () => ReturnType<typeof embedGraph>): LayerBindings {
@@ -225,7 +245,14 @@ export class TrainingEngine implements Disposable {
     const dropout = dropoutSeed !== undefined;
     const { graph, bindings } = this.#layer(
       `forward${keep ? "_keep" : ""}${dropout ? "_dropout" : ""}`,
-      () => blockForwardGraph(this.config, { keep, dropout, adapter: this.#adapter?.block }),
+      () =>
+        blockForwardGraph(this.config, {
+          keep,
+          dropout,
+          deviceDropout: this.#onDevice,
+          adapter: this.#adapter?.block,
+          precision: this.#precision,
+        }),
     );
     for (let layer = 0; layer < layers; layer++) {
       await this.#pacer.turn(signal);
@@ -245,34 +272,55 @@ export class TrainingEngine implements Disposable {
   #kept(graph: Graph, layer: number, { rows, length }: TokenGrid): TensorMap {
     const kept = keptValues(graph);
     return Object.fromEntries(
-      kept.map(({ name, shape }) => [
+      kept.map(({ name, dtype, shape }) => [
         name,
-        this.#scratch.tensor(`${layer}.${name}`, "float32", evaluateShape(shape, { rows, length })),
+        this.#scratch.tensor(`${layer}.${name}`, dtype, evaluateShape(shape, { rows, length })),
       ]),
     );
   }
 
-  /** The layer's dropout masks; backward asks for the same ones again. */
+  /** The layer's dropout masks, or what makes them; backward asks for the same ones again. */
   #dropoutMasks(
     graph: Graph,
     { layer, seed, grid }: { layer: number; seed?: number | string; grid: TokenGrid },
   ): TensorMap {
     if (seed === undefined) return {};
     const { rows, length } = grid;
-    const masks = graph.inputs.filter(({ name }) => name.endsWith(DROPOUT_MASK));
-    return Object.fromEntries(masks.map(({ name, shape }) => {
-      const mask = this.#scratch.tensor(name, "uint8", evaluateShape(shape, { rows, length }));
+    const sizes = (shape: Shape): number[] => evaluateShape(shape, { rows, length });
+    const made: Record<string, Tensor> = {};
+    for (const { name, shape } of graph.inputs) {
+      if (name === DROPOUT_ROWS) made[name] = this.#dropoutRows(sizes(shape), seed);
+      if (name.endsWith(DROPOUT_COLUMNS)) {
+        made[name] = this.#dropoutColumns(`${layer}.${name}`, sizes(shape));
+      }
+      if (!name.endsWith(DROPOUT_MASK)) continue;
+      made[name] = this.#scratch.tensor(name, "uint8", sizes(shape));
       // By the layer's name, since forward and backward may list their inputs in another order.
-      const bytes = mask.device.kind === "cpu" ? mask.bytes() : new Uint8Array(mask.byteLength);
-      fillKeepMask(bytes, this.#adapter!.block.dropout, [seed, layer, name]);
-      if (mask.device.kind !== "cpu") mask.write(bytes);
-      return [name, mask];
-    }));
+      fillKeepMask(made[name].bytes(), this.#adapter!.block.dropout, [seed, layer, name]);
+    }
+    return made;
+  }
+
+  /** Sent once a batch: all layers share them, forward and backward. */
+  #dropoutRows(shape: readonly number[], seed: number | string): Tensor {
+    const rows = this.#scratch.tensor(DROPOUT_ROWS, "int32", shape);
+    const key = `${seed}/${shape}`;
+    if (this.#dropoutKey !== key) rows.write(randomOdd(shape[0], [seed, DROPOUT_ROWS]));
+    this.#dropoutKey = key;
+    return rows;
+  }
+
+  /** Sent once a run. */
+  #dropoutColumns(name: string, shape: readonly number[]): Tensor {
+    const columns = this.#scratch.tensor(name, "int32", shape);
+    if (!this.#sent.has(name)) columns.write(randomOdd(shape[0], [name]));
+    this.#sent.add(name);
+    return columns;
   }
 
   #hidden(layer: number, { rows, length }: TokenGrid): Tensor {
     const shape = [rows * length, this.config.hiddenSize];
-    return this.#scratch.tensor(`hidden.${layer}`, "float32", shape);
+    return this.#scratch.tensor(`hidden.${layer}`, this.#precision, shape);
   }
 
   #embed(grid: TokenGrid): TensorMap {
@@ -281,8 +329,8 @@ export class TrainingEngine implements Disposable {
     const columns = scratch.tensor("columns", "int32", [length]);
     if (this.#columns !== length) columns.write(Int32Array.from({ length }, (_, i) => i));
     this.#columns = length;
-    const mask = scratch.tensor("mask", "float32", [rows, 1, 1, length, length]);
-    this.#graph("embed", () => embedGraph(this.config)).run({
+    const mask = scratch.tensor("mask", this.#precision, [rows, 1, 1, length, length]);
+    this.#graph("embed", () => embedGraph(this.config, this.#computing)).run({
       [EMBEDDING]: this.#weights.tensor(EMBEDDING),
       input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
       segment_ids: scratch.write("segment_ids", "int32", [rows, length], grid.segmentIds),
@@ -300,13 +348,13 @@ export class TrainingEngine implements Disposable {
     if (grow) this.#tablePositions = length;
     const shape = [this.#tablePositions, half];
     const tables = {
-      cos: this.#scratch.tensor("cos", "float32", shape),
-      sin: this.#scratch.tensor("sin", "float32", shape),
+      cos: this.#scratch.tensor("cos", this.#precision, shape),
+      sin: this.#scratch.tensor("sin", this.#precision, shape),
     };
     if (grow) {
       const { cos, sin } = ropeTables(this.config, length);
-      tables.cos.write(cos);
-      tables.sin.write(sin);
+      tables.cos.write(inPrecision(cos, this.#precision));
+      tables.sin.write(inPrecision(sin, this.#precision));
     }
     return tables;
   }
@@ -360,7 +408,7 @@ export class TrainingEngine implements Disposable {
     await this.#forward(grid, { signal });
     const n = tokens.length;
     const logits = this.#scratch.tensor("logits", "float32", [n, this.config.vocabSize]);
-    this.#graph("head_logits", () => headLogitsGraph(this.config)).run({
+    this.#graph("head_logits", () => headLogitsGraph(this.config, this.#computing)).run({
       x: this.#hidden(this.config.layers, grid),
       token_ids: this.#scratch.write(
         "token_ids",
@@ -379,7 +427,7 @@ export class TrainingEngine implements Disposable {
   async evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
     await this.#forward(batch, { signal });
     const supervised = this.#supervised(batch);
-    const graph = this.#graph("head_loss", () => headLossGraph(this.config));
+    const graph = this.#graph("head_loss", () => headLossGraph(this.config, this.#computing));
     for (const { n, tensors } of this.#chunks(batch, supervised)) {
       await this.#pacer.turn(signal);
       graph.run(tensors, { n, tokens: batch.rows * batch.length });
@@ -418,8 +466,8 @@ export class TrainingEngine implements Disposable {
     const seed = adapter && adapter.dropout > 0 ? dropoutSeed : undefined;
     const shared = await this.#forward(batch, { keep, dropoutSeed: seed, signal });
     const shape = [batch.rows * batch.length, this.config.hiddenSize];
-    let dy = this.#scratch.tensor("gradient.0", "float32", shape);
-    let dx = this.#scratch.tensor("gradient.1", "float32", shape);
+    let dy = this.#scratch.tensor("gradient.0", this.#precision, shape);
+    let dx = this.#scratch.tensor("gradient.1", this.#precision, shape);
     dy.zero();
 
     const factor = this.#scratch.write("scale", "float32", [], Float32Array.of(scale));
@@ -429,7 +477,7 @@ export class TrainingEngine implements Disposable {
       const frozen = adapter !== undefined;
       const graph = this.#graph(
         frozen ? "head_frozen" : fresh ? "head_first" : "head",
-        () => headGraph(this.config, { accumulate: !fresh, frozen }),
+        () => headGraph(this.config, { accumulate: !fresh, frozen, ...this.#computing }),
       );
       graph.run({
         ...tensors,
@@ -448,6 +496,8 @@ export class TrainingEngine implements Disposable {
           keep,
           adapter,
           dropout: seed !== undefined,
+          deviceDropout: this.#onDevice,
+          precision: this.#precision,
         }),
     );
     const { rows, length } = batch;
@@ -483,14 +533,43 @@ export class TrainingEngine implements Disposable {
   /** Adds each token's gradient to its row of the embedding's. */
   #embeddingBackward(batch: LabelledGrid, dx: Tensor, fresh: boolean): void {
     const { hiddenSize } = this.config;
-    const table = this.#gradients!.tensor(EMBEDDING).float32();
+    const gradient = this.#gradients!.tensor(EMBEDDING);
+    if (fresh) gradient.zero();
+    if (this.#onDevice) return this.#embeddingBackwardGraph(batch, dx, gradient);
+    const table = gradient.float32();
     const rows = dx.float32();
-    if (fresh) table.fill(0);
     for (let token = 0; token < batch.inputIds.length; token++) {
       if (batch.segmentIds[token] === 0) continue;
       const to = Number(batch.inputIds[token]) * hiddenSize;
       const from = token * hiddenSize;
       for (let i = 0; i < hiddenSize; i++) table[to + i] += rows[from + i];
+    }
+  }
+
+  /** The same on a device: a graph that sums the tokens of each id in a fixed order. */
+  #embeddingBackwardGraph(
+    { inputIds, segmentIds }: LabelledGrid,
+    dx: Tensor,
+    gradient: Tensor,
+  ): void {
+    const graph = this.#graph(
+      "embedding_backward",
+      () => embeddingBackwardGraph(this.config, this.#computing),
+    );
+    const { hiddenSize } = this.config;
+    const real = inputIds.map((id, token) => segmentIds[token] === 0 ? -1n : id);
+    for (let start = 0; start < real.length; start += EMBEDDING_CHUNK) {
+      const chunk = real.subarray(start, start + EMBEDDING_CHUNK);
+      const ids = BigInt64Array.from(new Set(chunk.filter((id) => id >= 0n)));
+      if (ids.length === 0) continue;
+      const bytes = start * hiddenSize * byteWidth(dx.dtype);
+      using part = dx.view(bytes, [chunk.length, hiddenSize]);
+      graph.run({
+        dx: part,
+        input_ids: this.#scratch.write("embedded_ids", "int64", [chunk.length], chunk),
+        unique_ids: this.#scratch.write("unique_ids", "int64", [ids.length, 1], ids),
+        [accumulatorName(EMBEDDING)]: gradient,
+      }, { tokens: chunk.length, unique: ids.length });
     }
   }
 

@@ -18,6 +18,7 @@ import {
 import { adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { toPeft } from "../lora/peft_source.ts";
+import { elementCount } from "../tensor/dtype.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../tensor/torch_random.ts";
 import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
@@ -78,9 +79,9 @@ export async function createLoraTrainer(
 function initialize(trained: ParameterStore, seed: number): void {
   const random = new TorchGenerator(seed);
   for (const { name, shape } of trained.layout.specs) {
-    const values = trained.tensor(name).float32();
+    const values = new Float32Array(elementCount(shape));
     const bound = 1 / Math.sqrt(shape[1]);
     if (name.endsWith(".lora_A.weight")) random.uniform(values, -bound, bound);
-    else values.fill(0);
+    trained.tensor(name).write(values);
   }
 }
