@@ -55,6 +55,7 @@ export * from "./graph/alias.ts";
 export * from "./graph/arena_estimate.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/dim.ts";
+export * from "./graph/emulate_bfloat16.ts";
 export * from "./graph/gradient.ts";
 export * from "./graph/gradient_rules.ts";
 export * from "./graph/ir.ts";
@@ -105,8 +106,10 @@ export * from "./data/tokenizer.ts";
 export * from "./model/block.ts";
 export * from "./model/config.ts";
 export * from "./model/decode_graphs.ts";
+export * from "./model/device_graphs.ts";
 export * from "./model/open_model.ts";
 export * from "./model/parameters.ts";
+export * from "./model/precision.ts";
 export * from "./model/rope.ts";
 export * from "./model/training_graphs.ts";
 

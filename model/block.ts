@@ -9,7 +9,7 @@ import type { GraphBuilder } from "../graph/builder.ts";
 import { type Dim, product } from "../graph/dim.ts";
 import type { Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../tensor/half.ts";
+import { roundToBfloat16 } from "../tensor/half.ts";
 import type { ModelConfig } from "./config.ts";
 import { blockParameters, type ParameterSpec } from "./parameters.ts";
 import type { Precision } from "./precision.ts";
@@ -205,7 +205,8 @@ export function attendTo(
   const group = heads / kvHeads;
   const stacked = product(group, "length");
   const scale = headDim ** -0.5;
-  const exact = q.dtype === "float32" || isBfloat16(scale);
+  // cuBLAS rounds a product's alpha to the type of its operands.
+  const exact = q.dtype === "float32" || roundToBfloat16(scale) === scale;
   const grouped = ops.transpose(
     b,
     ops.reshape(b, exact ? q : scaled(b, q, scale), ["rows", "length", kvHeads, group, headDim]),
@@ -223,14 +224,6 @@ export function attendTo(
     [0, 3, 1, 2, 4],
   );
   return ops.reshape(b, ungrouped, [TOKENS, heads * headDim]);
-}
-
-/** Whether bfloat16 holds the number: cuBLAS rounds a product's alpha to the operands' type. */
-function isBfloat16(value: number): boolean {
-  const [bits, back] = [new Uint16Array(1), new Float32Array(1)];
-  float32ToBfloat16(Float32Array.of(value), bits);
-  bfloat16ToFloat32(bits, back);
-  return back[0] === value;
 }
 
 /** x times a factor in float32, rounded once. */

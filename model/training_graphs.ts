@@ -317,3 +317,43 @@ export function headGraph(
   b.output("dx", ops.scatterRows(b, dx, ids, gradients.get(rows)!), { inPlaceOf: dx });
   return b.build();
 }
+
+/**
+ * The gradient of the embedding: each token's is added to its row, in place, and no other row is
+ * touched. Tokens of one id are summed by a product with their one-hot matrix, in a fixed order,
+ * where a scatter that adds is atomic (and on CUDA has no bfloat16).
+ *
+ * Takes `dx` [tokens, hidden], `input_ids` int64 [tokens] (−1 for padding), and `unique_ids`, int64
+ * [unique, 1], the ids among them, each once. The matrix takes unique · tokens elements, so give a
+ * large batch a few thousand tokens at a time.
+ *
+ * @example
+ * ```ts
+ * import { embeddingBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { aliases } = embeddingBackwardGraph(config, { precision: "bfloat16" });
+ * const table = "model.embed_tokens.weight";
+ * assert.equal(aliases.get(`grad.${table}`), `accumulated.${table}`);
+ * ```
+ */
+export function embeddingBackwardGraph(
+  { vocabSize, hiddenSize }: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("embedding_backward");
+  const before = b.input(accumulatorName(EMBEDDING), precision, [vocabSize, hiddenSize]);
+  const dx = b.input("dx", precision, ["tokens", hiddenSize]);
+  const ids = b.input("input_ids", "int64", ["tokens"]);
+  const unique = b.input("unique_ids", "int64", ["unique", 1]);
+  const oneHot = ops.cast(b, ops.equal(b, unique, ops.unsqueeze(b, ids, 0)), precision);
+  const rows = ops.reshape(b, ops.gather(b, before, unique), ["unique", hiddenSize]);
+  const sums = ops.gemm(b, oneHot, dx, { c: rows });
+  b.output(gradientName(EMBEDDING), ops.scatterRows(b, before, unique, sums), {
+    inPlaceOf: before,
+  });
+  return b.build();
+}

@@ -1,0 +1,74 @@
+/*
+ * Stand-ins for the CUDA libraries: enough for ONNX Runtime's CUDA provider to start and to create
+ * sessions on a machine without a GPU. Device memory is host memory, kernels do nothing. What runs on
+ * them computes nothing; what is placed on them is placed as on a real device.
+ *
+ * build_folder.ts compiles this once for each library, with every other symbol of it as a function
+ * that answers 0 (success).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef STANDIN_CUDART
+static int allocate(void **pointer, size_t bytes) {
+  *pointer = aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
+  return *pointer ? 0 : 2; /* cudaErrorMemoryAllocation */
+}
+int cudaMalloc(void **pointer, size_t bytes) { return allocate(pointer, bytes); }
+int cudaMallocHost(void **pointer, size_t bytes) { return allocate(pointer, bytes); }
+int cudaHostAlloc(void **pointer, size_t bytes, unsigned flags) { return allocate(pointer, bytes); }
+int cudaFree(void *pointer) { free(pointer); return 0; }
+int cudaFreeHost(void *pointer) { free(pointer); return 0; }
+int cudaMemcpy(void *to, const void *from, size_t bytes, int kind) { memmove(to, from, bytes); return 0; }
+int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, void *stream) { memmove(to, from, bytes); return 0; }
+int cudaMemset(void *to, int byte, size_t bytes) { memset(to, byte, bytes); return 0; }
+int cudaMemsetAsync(void *to, int byte, size_t bytes, void *stream) { memset(to, byte, bytes); return 0; }
+int cudaMemGetInfo(size_t *available, size_t *total) { *available = *total = (size_t)128 << 30; return 0; }
+int cudaGetDeviceCount(int *count) { *count = 1; return 0; }
+int cudaGetDevice(int *device) { *device = 0; return 0; }
+int cudaDriverGetVersion(int *version) { *version = 13000; return 0; }
+int cudaRuntimeGetVersion(int *version) { *version = 13000; return 0; }
+const char *cudaGetErrorString(int code) { return "stand-in"; }
+const char *cudaGetErrorName(int code) { return "stand-in"; }
+int cudaStreamIsCapturing(void *stream, int *status) { *status = 0; return 0; }
+static int handle(void **out) { *out = malloc(8); return 0; }
+int cudaStreamCreate(void **out) { return handle(out); }
+int cudaStreamCreateWithFlags(void **out, unsigned flags) { return handle(out); }
+int cudaEventCreate(void **out) { return handle(out); }
+int cudaEventCreateWithFlags(void **out, unsigned flags) { return handle(out); }
+void **__cudaRegisterFatBinary(void *binary) { static void *registered; return &registered; }
+/* Attributes by number (driver_types.h): compute capability 9.0, 132 multiprocessors, 227 KiB of
+ * shared memory a block. */
+int cudaDeviceGetAttribute(int *value, int attribute, int device) {
+  switch (attribute) {
+    case 75: *value = 9; break;
+    case 76: *value = 0; break;
+    case 16: *value = 132; break;
+    case 8: case 97: *value = 232448; break;
+    default: *value = 1;
+  }
+  return 0;
+}
+/* cudaDeviceProp of CUDA 13, by offset: name, memory, limits of blocks and grids, capability. What
+ * is not named is given a size that no check refuses. */
+int cudaGetDeviceProperties(char *properties, int device) {
+  memset(properties, 0, 800);
+  strcpy(properties, "CUDA stand-in");
+  *(size_t *)(properties + 288) = (size_t)128 << 30; /* totalGlobalMem */
+  *(size_t *)(properties + 296) = 49152;             /* sharedMemPerBlock */
+  *(int *)(properties + 304) = 65536;                /* regsPerBlock */
+  *(int *)(properties + 308) = 32;                   /* warpSize */
+  *(int *)(properties + 320) = 1024;                 /* maxThreadsPerBlock */
+  int limits[] = {1024, 1024, 64, 2147483647, 65535, 65535};
+  memcpy(properties + 324, limits, sizeof limits);   /* maxThreadsDim, maxGridSize */
+  *(int *)(properties + 360) = 9;                    /* major */
+  for (int at = 384; at < 720; at += 4) *(int *)(properties + at) = 2048;
+  return 0;
+}
+#endif
+#ifdef STANDIN_CUBLAS
+int cublasCreate_v2(void **out) { static int handle; *out = &handle; return 0; }
+#endif
+#ifdef STANDIN_CUBLASLT
+int cublasLtCreate(void **out) { static int handle; *out = &handle; return 0; }
+#endif
