@@ -54,6 +54,16 @@ export interface AdamWOptions {
  */
 export type AdamWKind = "float32" | "adamw" | "adamw-bf16" | "bfloat16-pure";
 
+/** The constants of {@linkcode adamWGraph}. */
+export interface AdamWGraphOptions extends Required<Pick<AdamWOptions, "beta1" | "beta2">> {
+  /**
+   * Makes an update without effect where one more input, `finite` bool [], is false. It then also
+   * takes β1 and β2 as inputs `keep_m` and `keep_v`, to be 1 of such an update, as `decay` is.
+   * @default false
+   */
+  readonly guarded?: boolean;
+}
+
 /**
  * The update of n elements: p, m, v in place, from their gradient g and the step's scalars.
  *
@@ -84,7 +94,7 @@ export type AdamWKind = "float32" | "adamw" | "adamw-bf16" | "bfloat16-pure";
  * @param kind what is kept in which type; the scalars are float32 in all
  */
 export function adamWGraph(
-  { beta1, beta2 }: Required<Pick<AdamWOptions, "beta1" | "beta2">>,
+  { beta1, beta2, guarded = false }: AdamWGraphOptions,
   decays: boolean,
   kind: AdamWKind = "float32",
 ): Graph {
@@ -101,14 +111,16 @@ export function adamWGraph(
   };
   const [p, g, m, v] = Object.values(stored).map((value) => ops.cast(b, value, "float32"));
   const scalar = (name: string) => b.input(name, "float32", []);
-  const clipped = ops.mul(b, g, scalar("clip"));
+  // NaN times 0 is NaN, so the gradients of an update that is not to be are replaced.
+  const seen = guarded ? ops.where(b, b.input("finite", "bool", []), g, b.float32(0)) : g;
+  const clipped = ops.mul(b, seen, scalar("clip"));
   const newM = ops.add(
     b,
-    ops.mul(b, m, b.float32(beta1)),
+    ops.mul(b, m, guarded ? scalar("keep_m") : b.float32(beta1)),
     ops.mul(b, clipped, b.float32(1 - beta1)),
   );
   const squared = ops.mul(b, ops.mul(b, clipped, clipped), b.float32(1 - beta2));
-  const newV = ops.add(b, ops.mul(b, v, b.float32(beta2)), squared);
+  const newV = ops.add(b, ops.mul(b, v, guarded ? scalar("keep_v") : b.float32(beta2)), squared);
   const denominator = ops.add(b, ops.sqrt(b, newV), scalar("epsilon"));
   const update = ops.div(b, ops.mul(b, newM, scalar("step_size")), denominator);
   const kept = decays ? ops.mul(b, p, scalar("decay")) : p;

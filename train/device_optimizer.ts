@@ -6,27 +6,21 @@
  */
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
+import { randomOdd } from "../engine/dropout.ts";
 import { Pacer } from "../engine/pacer.ts";
 import { LAYOUT_BLOCK, type ParameterStore } from "../engine/parameter_store.ts";
-import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/ir.ts";
-import * as ops from "../graph/ops.ts";
+import { castGraph } from "../model/device_graphs.ts";
+import type { Precision } from "../model/precision.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding } from "../ort/session.ts";
 import { Tensor } from "../ort/tensor.ts";
 import { byteWidth, type DType } from "../tensor/dtype.ts";
 import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
 import { chunksOf } from "./adamw.ts";
-import type { AdamWOptions } from "./adamw_graph.ts";
+import { adamWGraph, type AdamWKind, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
 import { AdamWMoments, loadStore } from "./adamw_moments.ts";
-import {
-  blockNormsGraph,
-  FACTORS,
-  guardedAdamWGraph,
-  lossSumGraph,
-  RESULT_WIDTH,
-  updateControlGraph,
-} from "./guarded_adamw_graph.ts";
+import { FACTORS, lossSumGraph, RESULT_WIDTH, updateControlGraph } from "./update_control_graph.ts";
 import type { TrainStepResult } from "./trainer.ts";
 
 // Elements updated by one run: enough to fill a GPU, and few enough that the graph's own
@@ -47,8 +41,8 @@ export interface DeviceOptimizerOptions extends AdamWOptions {
   readonly gradients: ParameterStore;
   /** A rounded copy of the parameters that the graphs run on, if it is not they themselves. */
   readonly copy?: ParameterStore;
-  /** Type of both moments. @default "float32" */
-  readonly moments?: DType;
+  /** What is kept in which type, and how it is rounded. */
+  readonly kind: AdamWKind;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. */
   readonly maxGradNorm: number;
 }
@@ -61,7 +55,7 @@ export class DeviceOptimizer implements Disposable {
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
   readonly #moments: AdamWMoments;
-  /** loss, rate, decay_rate and scale, in one piece, so that one copy brings a step's numbers. */
+  /** rate, decay_rate, scale and seed in one piece, so that one copy brings a step's numbers. */
   readonly #numbers: Tensor;
   readonly #loss: Tensor;
   readonly #scale: Tensor;
@@ -85,7 +79,7 @@ export class DeviceOptimizer implements Disposable {
       parameters,
       gradients,
       copy,
-      moments,
+      kind,
       maxGradNorm,
       beta1 = 0.9,
       beta2 = 0.999,
@@ -98,14 +92,17 @@ export class DeviceOptimizer implements Disposable {
     this.#parameters = parameters;
     this.#copy = copy;
     const { layout } = parameters;
-    this.#moments = this.#own(new AdamWMoments(runtime, layout, { dtype: moments }));
+    // The moments' type is the updated parameters' in every kind.
+    const state = parameters.flat.dtype;
+    this.#moments = this.#own(new AdamWMoments(runtime, layout, { dtype: state }));
     const floats = (...shape: number[]): Tensor =>
       this.#own(Tensor.allocate(runtime, "float32", shape));
-    this.#numbers = floats(3);
-    const number = (i: number): Tensor => this.#own(this.#numbers.view(i * FLOAT_BYTES, [1]));
-    this.#loss = floats(1);
+    this.#numbers = floats(4);
+    const number = (i: number, dtype?: DType): Tensor =>
+      this.#own(this.#numbers.view(i * FLOAT_BYTES, [], dtype));
+    this.#loss = floats();
     this.#scale = number(2);
-    this.#corrections = [floats(1), floats(1)];
+    this.#corrections = [floats(), floats()];
     this.#results = floats(MOST_PENDING, RESULT_STRIDE);
     this.#rows = Array.from(
       { length: MOST_PENDING },
@@ -117,7 +114,7 @@ export class DeviceOptimizer implements Disposable {
     this.#lossSum = [compile(lossSumGraph(true)), compile(lossSumGraph(false))];
     const blocks = layout.length / LAYOUT_BLOCK;
     const sums = floats(blocks, 1);
-    const norms = compile(blockNormsGraph(gradients.flat.dtype));
+    const norms = compile(sumOfSquaresGraph(asPrecision(gradients.flat.dtype)));
     this.#norms = chunksOf(layout, CHUNK).map(({ start, length }) => {
       const count = length / LAYOUT_BLOCK;
       const at = start * byteWidth(gradients.flat.dtype);
@@ -128,7 +125,7 @@ export class DeviceOptimizer implements Disposable {
 
     const factors = Object.fromEntries(FACTORS.map((name) => [
       name,
-      this.#own(Tensor.allocate(runtime, name === "finite" ? "bool" : "float32", [1])),
+      this.#own(Tensor.allocate(runtime, name === "finite" ? "bool" : "float32", [])),
     ]));
     const control = compile(updateControlGraph(this.options, maxGradNorm));
     const binding = this.#own(control.bind({
@@ -142,25 +139,32 @@ export class DeviceOptimizer implements Disposable {
     }));
     this.#control = { graph: control, binding };
 
-    const types = {
-      parameter: parameters.flat.dtype,
-      gradient: gradients.flat.dtype,
-      moment: moments,
-      copy: copy?.flat.dtype,
-    };
+    const constants = { beta1, beta2, guarded: true };
     const graphs = new Map([false, ...weightDecay === 0 ? [] : [true]].map(
-      (decays) => [decays, compile(guardedAdamWGraph(this.options, decays, types))],
+      (decays) => [decays, compile(adamWGraph(constants, decays, kind))],
     ));
+    const stochastic = kind === "adamw-bf16";
+    const draws = stochastic
+      ? this.#own(Tensor.from(runtime, "int32", [blocks, 1], randomOdd(blocks, ["blocks"])))
+      : undefined;
     this.#updates = chunksOf(layout, CHUNK).map(({ start, length, decays }) => {
-      const view = (store: ParameterStore): Tensor =>
-        this.#own(store.flat.view(start * byteWidth(store.flat.dtype), [length]));
+      const count = length / LAYOUT_BLOCK;
+      const shape = stochastic ? [count, LAYOUT_BLOCK] : [length];
+      const view = ({ flat }: ParameterStore): Tensor =>
+        this.#own(flat.view(start * byteWidth(flat.dtype), shape));
       return this.#own(
         graphs.get(decays && weightDecay !== 0)!.bind({
           p: view(parameters),
           g: view(gradients),
           m: view(this.#moments.exp_avg),
           v: view(this.#moments.exp_avg_sq),
-          ...(copy ? { w_new: view(copy) } : {}),
+          ...(copy ? { weight: view(copy) } : {}),
+          ...(draws
+            ? {
+              blocks: this.#own(draws.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1])),
+              seed: number(3, "int32"),
+            }
+            : {}),
           ...factors,
         }),
       );
@@ -178,14 +182,18 @@ export class DeviceOptimizer implements Disposable {
   }
 
   /** Sends what changes from update to update: a few bytes. Before the update's first batch. */
-  begin({ learningRate, scale }: {
+  begin({ learningRate, scale, seed }: {
     readonly learningRate: number;
     /** Factor on the sum of losses. */
     readonly scale: number;
+    /** Decides how this update is rounded, where it is at random. */
+    readonly seed: number | string;
   }): void {
     this.#factor = scale;
     const decay = 1 - learningRate * this.options.weightDecay;
-    this.#numbers.write(Float32Array.of(learningRate, decay, scale));
+    const numbers = Float32Array.of(learningRate, decay, scale, 0);
+    new Int32Array(numbers.buffer).set(randomOdd(1, [seed, "rounding"]), 3);
+    this.#numbers.write(numbers);
   }
 
   /** Adds a batch's losses [tokens, 1] to the update's, or starts it with them. */
@@ -245,13 +253,14 @@ export class DeviceOptimizer implements Disposable {
   refreshCopy(): void {
     const copy = this.#copy;
     if (!copy) return;
-    using graph = new CompiledGraph(this.#runtime, castGraph(this.#parameters.flat, copy.flat));
+    const { flat } = this.#parameters;
+    using graph = new CompiledGraph(this.#runtime, castGraph(flat.dtype, copy.flat.dtype));
     for (const { start, length } of chunksOf(copy.layout, CHUNK)) {
       const view = ({ flat }: ParameterStore): Tensor =>
         flat.view(start * byteWidth(flat.dtype), [length]);
       using x = view(this.#parameters);
       using y = view(copy);
-      graph.run({ x, y });
+      graph.run({ x, y }, { elements: length });
     }
   }
 
@@ -295,8 +304,7 @@ export class DeviceOptimizer implements Disposable {
   }
 }
 
-function castGraph(from: Tensor, to: Tensor): Graph {
-  const b = new GraphBuilder("round");
-  b.output("y", ops.cast(b, b.input("x", from.dtype, ["n"]), to.dtype));
-  return b.build();
+function asPrecision(dtype: DType): Precision {
+  if (dtype === "float32" || dtype === "bfloat16") return dtype;
+  throw new RangeError(`Cannot optimize from ${dtype} gradients: expected float32 or bfloat16`);
 }

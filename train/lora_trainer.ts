@@ -1,6 +1,6 @@
 /**
- * LoRA fine-tuning: small matrices beside frozen weights are trained. The base is held once, in
- * float32, and has no gradients and no moments.
+ * LoRA fine-tuning: small matrices beside frozen weights are trained, in float32 on a base of any
+ * precision. The base is held once, and has no gradients and no moments.
  *
  * In: a model folder and settings, or an adapter to go on from. Out: a `Trainer`.
  *
@@ -23,6 +23,7 @@ import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../tensor/torch_random.ts";
 import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
 import type { Trainer } from "./trainer.ts";
+import { computePrecision, resolvePrecision } from "./training_precision.ts";
 
 /** How a LoRA trainer works. */
 export interface LoraTrainerOptions extends TrainerOptions {
@@ -43,7 +44,10 @@ export async function createLoraTrainer(
   const lora = initAdapter === undefined
     ? options.lora ?? DEFAULT_LORA
     : await readAdapterConfig(initAdapter);
-  const { config, weights: base } = await loadModel(runtime, directory, { signal });
+  const { config, weights: base } = await loadModel(runtime, directory, {
+    precision: computePrecision(resolvePrecision(runtime.device, options.precision)),
+    signal,
+  });
   const adapted = adaptModel(runtime, { config, base, lora });
   const { trained } = adapted;
   const load = (from: string) => readAdapterWeights(runtime, trained, from, { signal });

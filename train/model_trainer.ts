@@ -13,8 +13,9 @@ import { elementCount } from "../tensor/dtype.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { writeSafetensors, type WrittenFile } from "../tensor/safetensors_writer.ts";
 import { AdamW } from "./adamw.ts";
-import type { AdamWOptions } from "./adamw_graph.ts";
+import type { AdamWKind, AdamWOptions } from "./adamw_graph.ts";
 import { DeviceOptimizer, MOST_PENDING } from "./device_optimizer.ts";
+import type { TrainingPrecision } from "./training_precision.ts";
 import type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "./trainer.ts";
 
 const OPTIMIZER_FILE = "optimizer.safetensors";
@@ -31,6 +32,8 @@ export interface TrainerOptions {
   readonly headChunk?: number;
   /** Recomputes each block in backward: slower, with less memory. @default true */
   readonly gradientCheckpointing?: boolean;
+  /** What the model runs in and the optimizer keeps. @default bf16 on CUDA, fp32 on the CPU */
+  readonly precision?: TrainingPrecision;
   /**
    * Leaves the trained weights unset, where a checkpoint's are loaded by `resume` anyway.
    * @default false
@@ -49,6 +52,8 @@ export interface TrainerParts {
   readonly trained: ParameterStore;
   /** A rounded copy of them that the graphs run on. @default none: the graphs run on `trained` */
   readonly rounded?: ParameterStore;
+  /** What the optimizer keeps of the trained weights. @default "float32" */
+  readonly kind?: AdamWKind;
   /** The weights that generation and gradients run on. */
   readonly weights: Trainer["weights"];
   /** The adapter that is trained, where the model's own weights are frozen. */
@@ -88,7 +93,9 @@ export class ModelTrainer implements Trainer {
     this.weights = weights;
     this.decodeGraph = decodeGraph;
     this.#parts = parts;
-    this.#gradients = new ParameterStore(runtime, trained.layout);
+    this.#gradients = new ParameterStore(runtime, trained.layout, {
+      dtype: (rounded ?? trained).flat.dtype,
+    });
     if (runtime.device.kind === "cpu") {
       this.#optimizer = new AdamW(runtime, trained, this.#gradients, optimizer);
     } else {
@@ -97,6 +104,7 @@ export class ModelTrainer implements Trainer {
         parameters: trained,
         gradients: this.#gradients,
         copy: rounded,
+        kind: parts.kind ?? "float32",
         maxGradNorm,
       });
       this.#optimizer = device;
@@ -170,7 +178,7 @@ export class ModelTrainer implements Trainer {
     { learningRate, signal, onBatch }: TrainStepOptions,
   ): Promise<void> {
     const scale = 1 / batches.reduce((sum, batch) => sum + batch.supervised, 0);
-    optimizer.begin({ learningRate, scale });
+    optimizer.begin({ learningRate, scale, seed: this.#dropoutSeed(0) });
     for (const [i, batch] of batches.entries()) {
       const first = i === 0;
       const dropoutSeed = this.#dropoutSeed(i);
@@ -203,8 +211,14 @@ export class ModelTrainer implements Trainer {
     return [...written, { name: OPTIMIZER_FILE, ...state }];
   }
 
-  async resume(directory: string, step: number): Promise<void> {
+  /** Takes the trained weights from a folder. */
+  async load(directory: string): Promise<void> {
     await this.#parts.load(directory);
+    if (this.#optimizer instanceof DeviceOptimizer) this.#optimizer.refreshCopy();
+  }
+
+  async resume(directory: string, step: number): Promise<void> {
+    await this.load(directory);
     await using state = await openSafetensors(`${directory}/${OPTIMIZER_FILE}`);
     await this.#optimizer.load(state);
     if (this.#optimizer instanceof DeviceOptimizer) this.#optimizer.resumeAt(step);

@@ -1,0 +1,49 @@
+/**
+ * What training computes with and keeps. In: a precision's name and a device. Out: the types of
+ * weights and optimizer state.
+ *
+ * @module
+ */
+
+import type { Precision } from "../model/precision.ts";
+import { type Device, deviceName } from "../ort/device.ts";
+import type { AdamWKind } from "./adamw_graph.ts";
+
+/**
+ * `fp32`: everything is float32. `bf16`: the model runs in bfloat16, and the optimizer keeps trained
+ * weights and moments in float32. `bf16-pure`: those are bfloat16 too, rounded to nearest, as torch
+ * trains a model that was loaded in bfloat16. An adapter is float32 in all three.
+ */
+export type TrainingPrecision = "fp32" | "bf16" | "bf16-pure";
+
+/** All names. */
+export const TRAINING_PRECISIONS: readonly TrainingPrecision[] = ["fp32", "bf16", "bf16-pure"];
+
+/**
+ * The precision asked for, or the device's own: bf16 on CUDA, fp32 on the CPU.
+ *
+ * @throws {RangeError} where the device has no kernels for it
+ */
+export function resolvePrecision(
+  device: Device,
+  asked: TrainingPrecision | undefined,
+): TrainingPrecision {
+  const precision = asked ?? (device.kind === "cpu" ? "fp32" : "bf16");
+  if (device.kind !== "cpu" || precision === "fp32") return precision;
+  throw new RangeError(
+    `Cannot train in ${precision} on ${
+      deviceName(device)
+    }: ONNX Runtime has no bfloat16 arithmetic ` +
+      "there; pass --precision fp32, or --device cuda",
+  );
+}
+
+/** The type that the model runs in. */
+export function computePrecision(precision: TrainingPrecision): Precision {
+  return precision === "fp32" ? "float32" : "bfloat16";
+}
+
+/** What AdamW keeps of all weights. */
+export function optimizerKind(precision: TrainingPrecision): AdamWKind {
+  return ({ fp32: "float32", bf16: "adamw", "bf16-pure": "bfloat16-pure" } as const)[precision];
+}
