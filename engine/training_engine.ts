@@ -19,6 +19,7 @@ import {
   headLogitsGraph,
   headLossGraph,
   keptValues,
+  type LossOptions,
 } from "../model/training_graphs.ts";
 import { evaluateShape, type Shape } from "../graph/dim.ts";
 import { byteWidth } from "../tensor/dtype.ts";
@@ -30,7 +31,7 @@ import {
   headName,
   layerName,
 } from "../model/parameters.ts";
-import type { Precision, PrecisionOptions } from "../model/precision.ts";
+import type { Precision } from "../model/precision.ts";
 import { ropeTables } from "../model/rope.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
@@ -197,8 +198,8 @@ export class TrainingEngine implements Disposable {
   }
 
   /** What the graphs outside of the blocks are made for. */
-  get #computing(): PrecisionOptions {
-    return { precision: this.#precision };
+  get #computing(): LossOptions {
+    return { precision: this.#precision, logSoftmax: this.#onDevice };
   }
 
   #layer(name: string, make: () => ReturnType<typeof embedGraph>): LayerBindings {

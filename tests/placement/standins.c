@@ -4,25 +4,43 @@
  * them computes nothing; what is placed on them is placed as on a real device.
  *
  * build_folder.ts compiles this once for each library, with every other symbol of it as a function
- * that answers 0 (success).
+ * that answers 0 (success). Where CUDA_STANDIN_LOG is set, calls that move memory, start kernels or
+ * wait are told on standard error, a line each: `cuda: NAME NUMBERS`.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void say(const char *name, long long first, long long second) {
+  static int on = -1;
+  if (on < 0) on = getenv("CUDA_STANDIN_LOG") != NULL;
+  if (on) fprintf(stderr, "cuda: %s %lld %lld\n", name, first, second);
+}
 
 #ifdef STANDIN_CUDART
 static int allocate(void **pointer, size_t bytes) {
   *pointer = aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
   return *pointer ? 0 : 2; /* cudaErrorMemoryAllocation */
 }
-int cudaMalloc(void **pointer, size_t bytes) { return allocate(pointer, bytes); }
+int cudaMalloc(void **pointer, size_t bytes) {
+  int code = allocate(pointer, bytes);
+  say("cudaMalloc", bytes, (long long)*pointer);
+  return code;
+}
 int cudaMallocHost(void **pointer, size_t bytes) { return allocate(pointer, bytes); }
 int cudaHostAlloc(void **pointer, size_t bytes, unsigned flags) { return allocate(pointer, bytes); }
-int cudaFree(void *pointer) { free(pointer); return 0; }
+int cudaFree(void *pointer) { say("cudaFree", 0, (long long)pointer); free(pointer); return 0; }
 int cudaFreeHost(void *pointer) { free(pointer); return 0; }
-int cudaMemcpy(void *to, const void *from, size_t bytes, int kind) { memmove(to, from, bytes); return 0; }
-int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, void *stream) { memmove(to, from, bytes); return 0; }
+int cudaMemcpy(void *to, const void *from, size_t bytes, int kind) { say("cudaMemcpy", bytes, kind); memmove(to, from, bytes); return 0; }
+int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, void *stream) { say("cudaMemcpyAsync", bytes, kind); memmove(to, from, bytes); return 0; }
 int cudaMemset(void *to, int byte, size_t bytes) { memset(to, byte, bytes); return 0; }
-int cudaMemsetAsync(void *to, int byte, size_t bytes, void *stream) { memset(to, byte, bytes); return 0; }
+int cudaMemsetAsync(void *to, int byte, size_t bytes, void *stream) { say("cudaMemsetAsync", bytes, byte); memset(to, byte, bytes); return 0; }
+int cudaStreamSynchronize(void *stream) { say("cudaStreamSynchronize", 0, (long long)stream); return 0; }
+int cudaDeviceSynchronize(void) { say("cudaDeviceSynchronize", 0, 0); return 0; }
+int cudaEventSynchronize(void *event) { say("cudaEventSynchronize", 0, 0); return 0; }
+int cudaLaunchKernel(const void *kernel, unsigned long long a, unsigned b, unsigned long long c, unsigned d, void **e, size_t f, void *stream) { say("cudaLaunchKernel", 0, (long long)stream); return 0; }
+int __cudaLaunchKernel(const void *kernel, unsigned long long a, unsigned b, unsigned long long c, unsigned d, void **e, size_t f, void *stream) { say("cudaLaunchKernel", 0, 0); return 0; }
+int cudaLaunchKernelExC(const void *config, const void *kernel, void **arguments) { say("cudaLaunchKernel", 0, 0); return 0; }
 int cudaMemGetInfo(size_t *available, size_t *total) { *available = *total = (size_t)128 << 30; return 0; }
 int cudaGetDeviceCount(int *count) { *count = 1; return 0; }
 int cudaGetDevice(int *device) { *device = 0; return 0; }
@@ -67,6 +85,10 @@ int cudaGetDeviceProperties(char *properties, int device) {
 }
 #endif
 #ifdef STANDIN_CUBLAS
+int cublasGemmEx(void) { say("cublasGemm", 0, 0); return 0; }
+int cublasSgemm_v2(void) { say("cublasGemm", 0, 0); return 0; }
+int cublasGemmStridedBatchedEx(void) { say("cublasGemm", 0, 0); return 0; }
+int cublasSgemmStridedBatched(void) { say("cublasGemm", 0, 0); return 0; }
 int cublasCreate_v2(void **out) { static int handle; *out = &handle; return 0; }
 #endif
 #ifdef STANDIN_CUBLASLT
