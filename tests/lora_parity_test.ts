@@ -23,10 +23,10 @@ import { createLoraTrainer } from "../train/lora_trainer.ts";
 import { expectedBatch, fixturePath } from "./support/parity_fixture.ts";
 import {
   argument,
-  assertRelativeL2,
   fixtureExamples,
   followSeries,
   type Series,
+  worstRelativeL2,
 } from "./support/series.ts";
 
 const LOGITS_ABSOLUTE = 1e-4; // measured 1.8e-5
@@ -93,18 +93,7 @@ for (const name of ["qwen3", "llama"]) {
     });
     const errors = await followSeries(trainer, examples, series);
     await using file = await openSafetensors(lora(`${name}/final_adapter.safetensors`));
-    const final = fromPeft(file);
-    let worst = 0;
-    for (const parameter of final.names()) {
-      worst = Math.max(
-        worst,
-        assertRelativeL2(
-          await readFloat32(trainer.weights, parameter),
-          await readFloat32(final, parameter),
-          { limit: FINAL_WEIGHTS, label: parameter },
-        ),
-      );
-    }
+    const worst = await worstRelativeL2(trainer.weights, fromPeft(file), FINAL_WEIGHTS);
     if (Deno.env.get("ORTUNE_REPORT")) console.log(name, errors, "weights", worst);
   });
 

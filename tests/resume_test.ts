@@ -9,7 +9,7 @@ import { listCheckpoints } from "../train/checkpoint.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/full_trainer.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { train, type TrainOptions } from "../train/loop.ts";
+import { type BestOptions, train, type TrainOptions } from "../train/loop.ts";
 import { createLoraTrainer } from "../train/lora_trainer.ts";
 import type { RunFacts } from "../train/run_facts.ts";
 import { cosineSchedule } from "../train/schedule.ts";
@@ -26,6 +26,7 @@ interface Shape {
   readonly epochs: number;
   /** Trains an adapter with dropout in place of all weights. */
   readonly lora?: boolean;
+  readonly best?: BestOptions;
 }
 
 /** Shapes of runs, each with the cuts that it is tried with. */
@@ -35,9 +36,10 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 0.75,
     cuts: ["save", "evaluation", "before evaluation", "batch", "last update", "graph"],
   },
-  "four batches an update": {
+  "four batches an update, with the best kept": {
     accumulationSteps: 4,
     epochs: 3,
+    best: { load: true },
     cuts: ["save", "evaluation", "batch", "graph"],
   },
   "LoRA with dropout, one batch an update": {

@@ -133,6 +133,7 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
         `eval loss ${formatLoss(event.evalLoss)}`,
         `per token ${formatLoss(event.evalTokenLoss)}`,
         `${formatCount(event.examples)} examples in ${formatDuration(event.seconds)}`,
+        ...event.best ? ["best so far"] : [],
       ].join(" | ");
     case "save":
       return [
@@ -152,6 +153,9 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
         `${event.reason} at step ${stepOf(event.step, totalSteps)}`,
         `train loss ${formatLoss(event.trainLoss)}`,
         formatDuration(event.seconds),
+        ...event.best
+          ? [`best ${event.best.metric} ${formatLoss(event.best.value)} at ${event.best.step}`]
+          : [],
       ].join(" | ");
     case "step":
     case "micro-step":

@@ -251,8 +251,9 @@ class RunFile {
   /** Ends the run and closes its file. */
   async finish(end: EndEvent | undefined): Promise<void> {
     try {
-      if (end?.reason === "completed") await this.#append({ type: "finish", state: "finished" });
-      else if (end?.reason === "aborted") {
+      if (end && end.reason !== "aborted") {
+        await this.#append({ type: "finish", state: "finished" });
+      } else if (end) {
         const error = `aborted at step ${end.step}; it can be resumed from its last checkpoint`;
         await this.#append({ type: "finish", state: "aborted", error });
       } else {

@@ -12,9 +12,15 @@ import { countBatches, makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
 import type { Example } from "../data/example.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
-import { rotateCheckpoints, verifyCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { type BestEvaluation, type BestMetric, findBest } from "./best_evaluation.ts";
+import {
+  listCheckpoints,
+  rotateCheckpoints,
+  verifyCheckpoint,
+  writeCheckpoint,
+} from "./checkpoint.ts";
 import { evaluate, type EvaluationResult } from "./evaluate.ts";
-import type { SaveEvent, TrainEvent } from "./events.ts";
+import type { EndEvent, SaveEvent, TrainEvent } from "./events.ts";
 import { countUpdates, type StepRule } from "./plan_updates.ts";
 import { assertSameRun, type RunFacts } from "./run_facts.ts";
 import type { Schedule } from "./schedule.ts";
@@ -77,12 +83,33 @@ export interface TrainOptions {
    * @default 0
    */
   readonly saveSteps?: number;
+  /**
+   * What is done about evaluations that are better or worse than others.
+   * @default the best one is written down and its checkpoint, if it has one, is not rotated away
+   */
+  readonly best?: BestOptions;
   /** Where checkpoints go; @default nowhere */
   readonly output?: CheckpointOptions;
   /** A checkpoint-N folder to go on from. */
   readonly resumeFrom?: string;
   /** Stops the run after the update under way, with a checkpoint. */
   readonly signal?: AbortSignal;
+}
+
+/** What is done about evaluations that are better or worse than others. */
+export interface BestOptions {
+  /** What evaluations are compared by; lower is better. @default "eval_loss" */
+  readonly metric?: BestMetric;
+  /**
+   * Saves a checkpoint of every evaluation that is the best so far, and goes back to the weights of
+   * the best one at the end of a run that was not aborted.
+   * @default false
+   */
+  readonly load?: boolean;
+  /** Ends the run after this many evaluations in a row that are no better. @default never */
+  readonly patience?: number;
+  /** By how much the metric must fall to count as better for `patience`. @default 0 */
+  readonly threshold?: number;
 }
 
 /** What goes into checkpoints besides the trainer's own files. */
@@ -148,6 +175,21 @@ interface Window {
   readonly next: { readonly epoch: number; readonly batch: number };
 }
 
+/** An update that was started. */
+interface Launched {
+  readonly window: Window;
+  readonly learningRate: number;
+  readonly began: number;
+  /** What it came to, where that was known at once. */
+  readonly result: TrainStepResult | undefined;
+}
+
+/** What the log tells of an update that was made. */
+interface Made {
+  readonly gradNorm: number;
+  readonly learningRate: number;
+}
+
 class Run {
   readonly #trainer: Trainer;
   readonly #options: TrainOptions;
@@ -157,6 +199,8 @@ class Run {
   #epochFraction = 0;
   #savedStep = -1;
   #evaluatedStep = -1;
+  /** Updates whose results are unread, oldest first; never any but on a device. */
+  readonly #pending: Launched[] = [];
 
   constructor(trainer: Trainer, options: TrainOptions) {
     const { examples, batchSize = 1, accumulationSteps = 1, epochs = 3, maxSteps = 0 } = options;
@@ -198,11 +242,13 @@ class Run {
     const tokensBefore = this.#state.tokensSeen;
     const reason = yield* this.#updates();
     yield* this.#save();
+    const best = await this.#chooseBest(reason);
     yield {
       type: "end",
       step: this.#state.step,
       epoch: this.#epochFraction,
       reason,
+      ...best ? { best } : {},
       tokens: this.#state.tokensSeen - tokensBefore,
       seconds: (performance.now() - began) / 1000,
       trainLoss: this.#state.lossSum / this.#state.step,
@@ -210,17 +256,21 @@ class Run {
   }
 
   /** All updates; a window is asked for before it is known whether the run has ended. */
-  async *#updates(): AsyncGenerator<TrainEvent, "completed" | "aborted", void> {
+  async *#updates(): AsyncGenerator<TrainEvent, EndEvent["reason"], void> {
     const { signal, loggingSteps = 10, saveSteps = 0 } = this.#options;
     const state = this.#state;
     let logged = { at: performance.now(), tokens: state.tokensSeen };
     // An earlier run may have been aborted between an update and its evaluation.
-    if (this.#evaluationDue() && (yield* this.#evaluate()) === "aborted") return "aborted";
+    if (this.#evaluationDue()) {
+      if ((yield* this.#evaluate()) === "aborted") return "aborted";
+      if (this.#bestToSave()) yield* this.#save();
+    }
+    if (this.#stale()) return "early-stopped";
     for (const window of this.#windows()) {
       if (state.step >= this.#totalSteps) break;
       const made = yield* this.#update(window);
       if (made === "aborted") return made;
-      if (made === "skipped") continue;
+      if (made === "skipped" || made === "pending") continue;
       if (state.step % loggingSteps === 0) {
         const now = performance.now();
         const tokensPerSecond = (state.tokensSeen - logged.tokens) / (now - logged.at) * 1000;
@@ -228,10 +278,44 @@ class Run {
         yield this.#log(made, tokensPerSecond);
       }
       if (this.#evaluationDue() && (yield* this.#evaluate()) === "aborted") return "aborted";
-      if (saveSteps > 0 && state.step % saveSteps === 0) yield* this.#save();
+      if (saveSteps > 0 && state.step % saveSteps === 0 || this.#bestToSave()) yield* this.#save();
       if (signal?.aborted) return "aborted";
+      if (this.#stale()) return "early-stopped";
     }
     return "completed";
+  }
+
+  #best(): BestEvaluation | undefined {
+    return findBest(this.#state.logHistory, this.#options.best);
+  }
+
+  /** Whether the update that was made last is the best so far, and is to be kept for that. */
+  #bestToSave(): boolean {
+    const { step } = this.#state;
+    return this.#options.best?.load === true && this.#evaluatedStep === step &&
+      this.#best()?.step === step;
+  }
+
+  /** Whether evaluations have not got better for too long. */
+  #stale(): boolean {
+    const { patience = Infinity } = this.#options.best ?? {};
+    return (this.#best()?.stale ?? 0) >= patience;
+  }
+
+  /** Names the best evaluation; goes back to its weights where that was asked for. */
+  async #chooseBest(reason: EndEvent["reason"]): Promise<EndEvent["best"]> {
+    const { best: { metric = "eval_loss", load = false } = {}, output } = this.#options;
+    const found = this.#best();
+    if (!found) return undefined;
+    const { step, value } = found;
+    const saved = output && (await listCheckpoints(output.directory))
+      .find((each) => each.step === step)?.directory;
+    const loaded = load && reason !== "aborted" && saved !== undefined;
+    if (loaded && step !== this.#state.step) {
+      await verifyCheckpoint(saved);
+      await this.#trainer.load(saved);
+    }
+    return { step, metric, value, directory: saved, loaded };
   }
 
   /** Whether the update that was made last is to be evaluated. */
@@ -242,26 +326,53 @@ class Run {
     return step >= this.#totalSteps || evalSteps > 0 && step % evalSteps === 0;
   }
 
-  /** One update, or none where it was aborted or its numbers are not finite. */
+  /** One update, or none where it was aborted or its numbers are not finite; perhaps unread. */
   async *#update(
     window: Window,
-  ): AsyncGenerator<
-    TrainEvent,
-    { gradNorm: number; learningRate: number } | "aborted" | "skipped",
-    void
-  > {
-    const { signal } = this.#options;
-    const state = this.#state;
+  ): AsyncGenerator<TrainEvent, Made | "aborted" | "skipped" | "pending", void> {
     const began = performance.now();
-    const learningRate = this.#schedule(state.step);
-    const { batches } = window;
-    let result: TrainStepResult;
+    const learningRate = this.#schedule(this.#state.step + this.#pending.length);
     try {
-      result = yield* this.#trainStep(batches, learningRate);
+      const result = yield* this.#trainStep(window.batches, learningRate);
+      this.#pending.push({ window, learningRate, began, result });
     } catch (cause) {
-      if (signal?.aborted) return "aborted";
-      throw cause;
+      if (!this.#options.signal?.aborted) throw cause;
+      yield* this.#settle();
+      return "aborted";
     }
+    return this.#readingDue() ? yield* this.#settle() : "pending";
+  }
+
+  /** Whether somebody wants to know what the updates came to: reading makes the host wait. */
+  #readingDue(): boolean {
+    const { deferred } = this.#trainer;
+    const { signal, loggingSteps = 10, evalSteps = 0, saveSteps = 0 } = this.#options;
+    const step = this.#state.step + this.#pending.length;
+    return !deferred || this.#pending.length >= deferred.most || signal?.aborted === true ||
+      step >= this.#totalSteps ||
+      [loggingSteps, evalSteps, saveSteps].some((every) => every > 0 && step % every === 0);
+  }
+
+  /** Tells what came of all updates that are unread; answers the last one's. */
+  async *#settle(): AsyncGenerator<TrainEvent, Made | "skipped" | "pending", void> {
+    const pending = this.#pending.splice(0);
+    const results = await this.#trainer.deferred?.results() ?? [];
+    let last: Made | "skipped" | "pending" = "pending";
+    const began = pending[0]?.began;
+    const seconds = (performance.now() - began) / 1000 / pending.length;
+    for (const [i, each] of pending.entries()) {
+      last = yield* this.#account(each, { result: each.result ?? results[i], seconds });
+    }
+    return last;
+  }
+
+  /** Puts an update into the state, or counts it as skipped. */
+  async *#account(
+    { window, learningRate }: Launched,
+    { result, seconds }: { readonly result: TrainStepResult; readonly seconds: number },
+  ): AsyncGenerator<TrainEvent, Made | "skipped", void> {
+    const state = this.#state;
+    const { batches } = window;
     [state.epoch, state.batch] = [window.next.epoch, window.next.batch];
     if (result.skipped) {
       const { loss, gradNorm } = result;
@@ -292,26 +403,30 @@ class Run {
       learningRate,
       tokens,
       supervisedTokens: batches.reduce((sum, batch) => sum + batch.supervised, 0),
-      seconds: (performance.now() - began) / 1000,
+      seconds,
     };
     return { gradNorm, learningRate };
   }
 
-  /** The trainer's step, telling of each batch while it is under way. */
+  /** The trainer's step, telling of each batch while it is under way; unread where it is deferred. */
   async *#trainStep(
     batches: readonly Batch[],
     learningRate: number,
-  ): AsyncGenerator<TrainEvent, TrainStepResult, void> {
+  ): AsyncGenerator<TrainEvent, TrainStepResult | undefined, void> {
     let done = 0;
     let wake = () => {};
-    const working = this.#trainer.trainStep(batches, {
+    const options = {
       learningRate,
       signal: this.#options.signal,
-      onBatch: (count) => {
+      onBatch: (count: number) => {
         done = count;
         wake();
       },
-    });
+    };
+    const { deferred } = this.#trainer;
+    const working = deferred
+      ? deferred.launch(batches, options).then(() => undefined)
+      : this.#trainer.trainStep(batches, options);
     const settled = working.then(() => true, () => true);
     try {
       for (let told = 0;;) {
@@ -320,7 +435,7 @@ class Run {
         told = done;
         yield {
           type: "micro-step",
-          step: this.#state.step + 1,
+          step: this.#state.step + this.#pending.length + 1,
           micro: done,
           microSteps: batches.length,
         };
@@ -401,7 +516,8 @@ class Run {
       step,
     });
     const seconds = (performance.now() - began) / 1000;
-    yield { type: "evaluate", step, epoch, ...result, seconds };
+    const best = this.#best()?.step === step ? { best: true } as const : {};
+    yield { type: "evaluate", step, epoch, ...result, seconds, ...best };
     return "evaluated";
   }
 
@@ -416,7 +532,10 @@ class Run {
       (staging) => this.#write(staging, output),
     );
     this.#savedStep = step;
-    if (output.saveTotalLimit) await rotateCheckpoints(output.directory, output.saveTotalLimit);
+    if (output.saveTotalLimit) {
+      const best = this.#best()?.step;
+      await rotateCheckpoints(output.directory, output.saveTotalLimit, { keep: best });
+    }
     yield { type: "save", step, directory, bytes, seconds: (performance.now() - began) / 1000 };
   }
 
@@ -453,6 +572,8 @@ class Run {
         evalSteps,
         saveSteps,
         parameters: this.#trainer.trainableParameters,
+        best: this.#best(),
+        bestSaved: this.#options.best?.load === true,
       }),
     );
     return await this.#trainer.save(staging);

@@ -211,7 +211,6 @@ export class ModelTrainer implements Trainer {
     return [...written, { name: OPTIMIZER_FILE, ...state }];
   }
 
-  /** Takes the trained weights from a folder. */
   async load(directory: string): Promise<void> {
     await this.#parts.load(directory);
     if (this.#optimizer instanceof DeviceOptimizer) this.#optimizer.refreshCopy();
