@@ -78,6 +78,8 @@ export interface LogEvent {
   readonly learningRate: number;
   /** Real tokens a second since the last log. */
   readonly tokensPerSecond: number;
+  /** Resident memory of the process, in bytes; logs of earlier versions lack it. */
+  readonly memoryBytes?: number;
 }
 
 /** An update was not made because its loss or gradient was not finite. */
@@ -108,6 +110,8 @@ export interface EvaluateEvent {
   readonly evalTokenLoss: number;
   /** Examples with at least one supervised token. */
   readonly examples: number;
+  /** Batches that the examples were in; logs of earlier versions lack them. */
+  readonly batches?: number;
   /** Tokens that had a target. */
   readonly supervisedTokens: number;
   /** Wall time of the evaluation. */

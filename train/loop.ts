@@ -486,7 +486,9 @@ class Run {
       loss: jsonNumber(loss),
       step,
     });
-    return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond };
+    // Told, but not kept in the checkpoint: memory and clock differ between runs of equal bytes.
+    const memoryBytes = Deno.memoryUsage().rss;
+    return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond, memoryBytes };
   }
 
   async *#evaluate(): AsyncGenerator<TrainEvent, "evaluated" | "aborted", void> {
