@@ -1,9 +1,12 @@
-/** What memory the machine has, and what a run will need of it. */
+/** What memory the machine or a device has, and what a run will need of it. */
 
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters } from "../model/parameters.ts";
 import { formatBytes } from "../track/format.ts";
 import { estimateMemory, type MemoryEstimate } from "../train/memory_estimate.ts";
+import type { DeviceMemory } from "../ort/cuda.ts";
+import { parseDevice } from "../ort/device.ts";
+import { resolvePrecision } from "../train/training_precision.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
 
@@ -27,13 +30,19 @@ export function availableMemory(): number | undefined {
   return state === "granted" ? Deno.systemMemoryInfo().available : undefined;
 }
 
-/** Compares; the largest batch counts. */
+/**
+ * Compares; the largest batch counts.
+ *
+ * @param available free memory where the run's tensors go; @default the host's
+ */
 export function checkMemory(
   args: TrainingArguments,
   config: ModelConfig,
   { train }: Pick<TrainingData, "train">,
   available: number | undefined = availableMemory(),
 ): MemoryCheck {
+  const device = parseDevice(args.device);
+  const onHost = device.kind === "cpu";
   const longest = train.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
   const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
   const supervised = train.map((each) => each.supervised).sort((a, b) => b - a)
@@ -41,14 +50,16 @@ export function checkMemory(
   const length = args.packing
     ? Math.min(args.maxLength, train.reduce((sum, { inputIds }) => sum + inputIds.length, 0))
     : longest;
-  const resident = Deno.memoryUsage().rss;
+  // Of a device it is known only what is free there by now.
+  const resident = onHost ? Deno.memoryUsage().rss : 0;
   const needed = estimateMemory(config, {
     rows,
     length,
     supervised: Math.min(supervised, rows * length),
     gradientCheckpointing: args.gradientCheckpointing,
     trainable: args.lora && adapterElements(config, args.lora),
-    process: resident + RUNTIME_BYTES,
+    precision: resolvePrecision(device, args.precision),
+    ...onHost ? { process: resident + RUNTIME_BYTES } : { onDevice: true },
   });
   const tooMuch = available !== undefined && needed.total - resident > available;
   return { needed, resident, available, tooMuch };
@@ -74,6 +85,13 @@ export function describeMemory({ needed, available }: MemoryCheck): string {
     ? "free: not known without --allow-sys=systemMemoryInfo"
     : `free: ${formatBytes(available)}`;
   return `memory: about ${formatBytes(total)} at the peak (${parts}); ${free}`;
+}
+
+/** One line of what a run took of a device's memory. */
+export function describeDeviceMemory(memory: DeviceMemory, device: string): string {
+  const { usedPeak, tensorsPeak, total } = memory;
+  return `memory of ${device}: ${formatBytes(usedPeak)} at the peak, of which tensors ` +
+    `${formatBytes(tensorsPeak)}, of ${formatBytes(total)}`;
 }
 
 /** What to do about a run that will not fit. */

@@ -12,6 +12,7 @@ const args = {
   perDeviceTrainBatchSize: 2,
   maxLength: 512,
   gradientCheckpointing: false,
+  device: "cpu",
 } as TrainingArguments;
 const data = { train: [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1))) };
 

@@ -27,7 +27,7 @@ import { lockOutput, type OutputLock } from "../train/output_lock.ts";
 import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { createFileHasher } from "./file_hasher.ts";
-import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
+import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { UsageError } from "./run_command.ts";
@@ -74,6 +74,8 @@ export async function runTraining(
     );
   }
   await using resources = new AsyncDisposableStack();
+  // A GPU that is not there is told of before anything is read.
+  const device = args.device === "cpu" ? undefined : resources.use(openRuntime(args));
   const { config, tokenizer, data, padId } = await openInputs(args);
   for (const note of data.notes) say(`note: ${note}`);
 
@@ -83,9 +85,9 @@ export async function runTraining(
   if (resumeFrom !== undefined) await assertNewest(resumeFrom, lock);
   const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
 
-  const memory = checkMemory(args, config, data);
+  const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
   if (memory.tooMuch) say(memoryWarning(memory, args));
-  const runtime = resources.use(openRuntime(args));
+  const runtime = device ?? resources.use(openRuntime(args));
   const trainer = resources.use(
     await createTrainer(args, { runtime, deferLoad: resumeFrom !== undefined, signal }),
   );
@@ -158,6 +160,7 @@ export async function runTraining(
     if (event.type === "end") end = event;
   }
   const checkpoint = end?.best?.loaded ? end.best.directory : saved?.directory ?? resumeFrom;
+  if (runtime.cuda) say(describeDeviceMemory(runtime.cuda.memory(), args.device));
   await manifest!.end({ end: end!, evaluation, checkpoint });
   const owned = resources.move();
   return {
@@ -204,7 +207,8 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */
 export function createTrainer(
-  { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, lora }: TrainingArguments,
+  { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, precision, lora }:
+    TrainingArguments,
   { runtime, deferLoad, signal }: {
     readonly runtime: Runtime;
     readonly deferLoad?: boolean;
@@ -217,6 +221,7 @@ export function createTrainer(
     optimizer: { weightDecay },
     maxGradNorm,
     gradientCheckpointing,
+    precision,
     signal,
   };
   return lora

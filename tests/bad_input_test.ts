@@ -171,11 +171,6 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "--device",
     "tpu",
   ),
-  "a device that is not there yet": flag(
-    "option '--device <name>' argument 'cuda:0' is invalid. Cannot use device cuda:0: this version of ortune runs on the cpu only; leave --device out or pass --device cpu",
-    "--device",
-    "cuda:0",
-  ),
   "to resume and to overwrite": {
     flags: ["--resume-from-checkpoint"],
     code: 2,

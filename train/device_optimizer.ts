@@ -20,12 +20,20 @@ import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
 import { chunksOf } from "./adamw.ts";
 import { adamWGraph, type AdamWKind, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
 import { AdamWMoments, loadStore } from "./adamw_moments.ts";
-import { FACTORS, lossSumGraph, RESULT_WIDTH, updateControlGraph } from "./update_control_graph.ts";
+import {
+  FACTORS,
+  isMade,
+  lossSumGraph,
+  RESULT_WIDTH,
+  updateControlGraph,
+} from "./update_control_graph.ts";
 import type { TrainStepResult } from "./trainer.ts";
 
-// Elements updated by one run: enough to fill a GPU, and few enough that the graph's own
-// intermediate values stay small beside the arrays.
-const CHUNK = 1 << 24;
+/**
+ * Elements updated by one run: enough to fill a GPU, and few enough that the graph's own
+ * intermediate values stay small beside the arrays.
+ */
+export const DEVICE_CHUNK = 1 << 24;
 /** Results that can wait to be read. */
 export const MOST_PENDING = 1024;
 
@@ -104,6 +112,7 @@ export class DeviceOptimizer implements Disposable {
     this.#scale = number(2);
     this.#corrections = [floats(), floats()];
     this.#results = floats(MOST_PENDING, RESULT_STRIDE);
+    this.#results.zero();
     this.#rows = Array.from(
       { length: MOST_PENDING },
       (_, row) => this.#own(this.#results.view(row * RESULT_STRIDE * FLOAT_BYTES, [RESULT_WIDTH])),
@@ -115,7 +124,7 @@ export class DeviceOptimizer implements Disposable {
     const blocks = layout.length / LAYOUT_BLOCK;
     const sums = floats(blocks, 1);
     const norms = compile(sumOfSquaresGraph(asPrecision(gradients.flat.dtype)));
-    this.#norms = chunksOf(layout, CHUNK).map(({ start, length }) => {
+    this.#norms = chunksOf(layout, DEVICE_CHUNK).map(({ start, length }) => {
       const count = length / LAYOUT_BLOCK;
       const at = start * byteWidth(gradients.flat.dtype);
       const g = this.#own(gradients.flat.view(at, [count, LAYOUT_BLOCK]));
@@ -147,7 +156,7 @@ export class DeviceOptimizer implements Disposable {
     const draws = stochastic
       ? this.#own(Tensor.from(runtime, "int32", [blocks, 1], randomOdd(blocks, ["blocks"])))
       : undefined;
-    this.#updates = chunksOf(layout, CHUNK).map(({ start, length, decays }) => {
+    this.#updates = chunksOf(layout, DEVICE_CHUNK).map(({ start, length, decays }) => {
       const count = length / LAYOUT_BLOCK;
       const shape = stochastic ? [count, LAYOUT_BLOCK] : [length];
       const view = ({ flat }: ParameterStore): Tensor =>
@@ -237,8 +246,8 @@ export class DeviceOptimizer implements Disposable {
     this.#results.read(rows);
     this.#pending = 0;
     return Array.from({ length: count }, (_, row) => {
-      const [loss, gradNorm, made] = rows.subarray(row * RESULT_STRIDE);
-      return { loss, gradNorm, skipped: made !== 1 };
+      const [loss, gradNorm] = rows.subarray(row * RESULT_STRIDE);
+      return { loss, gradNorm, skipped: !isMade(loss, gradNorm) };
     });
   }
 
@@ -255,7 +264,7 @@ export class DeviceOptimizer implements Disposable {
     if (!copy) return;
     const { flat } = this.#parameters;
     using graph = new CompiledGraph(this.#runtime, castGraph(flat.dtype, copy.flat.dtype));
-    for (const { start, length } of chunksOf(copy.layout, CHUNK)) {
+    for (const { start, length } of chunksOf(copy.layout, DEVICE_CHUNK)) {
       const view = ({ flat }: ParameterStore): Tensor =>
         flat.view(start * byteWidth(flat.dtype), [length]);
       using x = view(this.#parameters);

@@ -23,8 +23,13 @@ export const FACTORS = [
   "decay",
 ] as const;
 
-/** What an update reports: loss, norm, and 1 where it was made or 0 where it was skipped. */
-export const RESULT_WIDTH = 3;
+/** What an update reports: loss and norm. Whether it was made follows: {@linkcode isMade}. */
+export const RESULT_WIDTH = 2;
+
+/** Whether the graph let an update have effect: the sum of its loss and norm is a float32. */
+export function isMade(loss: number, gradNorm: number): boolean {
+  return Number.isFinite(Math.fround(loss + gradNorm));
+}
 
 /**
  * Adds losses [n, 1] to a running sum, times a scale: `sum + scale·Σ losses`, in place.
@@ -67,7 +72,7 @@ export function updateControlGraph(
     .map((name) => b.input(name, "float32", []));
   const [zero, one] = [b.float32(0), b.float32(1)];
   const norm = ops.sqrt(b, total(b, sums, "blocks"));
-  // Infinity − Infinity and NaN − NaN are NaN, which equals nothing.
+  // As isMade() has it: Infinity − Infinity and NaN − NaN are NaN, which equals nothing.
   const probe = ops.add(b, loss, norm);
   const finite = ops.equal(b, ops.sub(b, probe, probe), zero);
   const guarded = (made: Value, skipped: Value): Value => ops.where(b, finite, made, skipped);
@@ -96,7 +101,7 @@ export function updateControlGraph(
   b.output("decay", guarded(decay, one));
   b.output("correction1_new", next1, { inPlaceOf: c1 });
   b.output("correction2_new", next2, { inPlaceOf: c2 });
-  const shown = [loss, norm, made].map((x) => ops.unsqueeze(b, x, 0));
+  const shown = [loss, norm].map((x) => ops.unsqueeze(b, x, 0));
   const [result] = b.node("Concat", shown, [
     { dtype: "float32", shape: [RESULT_WIDTH] },
   ], { attributes: { axis: 0n } });
