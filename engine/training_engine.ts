@@ -63,6 +63,11 @@ export interface TrainingEngineOptions {
   readonly gradientCheckpointing?: boolean;
   /** Trains these weights in place of the model's own, which are frozen. */
   readonly adapter?: EngineAdapter;
+  /**
+   * Leaves everything to graphs, as where tensors are out of the host's reach.
+   * @default on a device
+   */
+  readonly graphsOnly?: boolean;
 }
 
 /** An adapter and its weights. */
@@ -156,8 +161,7 @@ export class TrainingEngine implements Disposable {
   readonly #adapter: EngineAdapter | undefined;
   /** What the weights are, and so what all graphs compute with. */
   readonly #precision: Precision;
-  /** Whether tensors are out of the host's reach, so that graphs do what it does elsewhere. */
-  readonly #onDevice: boolean;
+  readonly #graphsOnly: boolean;
   readonly #graphs = new Map<string, CompiledGraph>();
   readonly #layers = new Map<string, LayerBindings>();
   readonly #scratch: Scratch;
@@ -177,7 +181,12 @@ export class TrainingEngine implements Disposable {
     config: ModelConfig,
     weights: NamedWeights,
     gradients?: ParameterStore,
-    { headChunk = 256, gradientCheckpointing = true, adapter }: TrainingEngineOptions = {},
+    {
+      headChunk = 256,
+      gradientCheckpointing = true,
+      adapter,
+      graphsOnly = runtime.device.kind !== "cpu",
+    }: TrainingEngineOptions = {},
   ) {
     this.#runtime = runtime;
     this.config = config;
@@ -188,7 +197,7 @@ export class TrainingEngine implements Disposable {
     this.#adapter = adapter;
     this.#scratch = new Scratch(runtime);
     this.#precision = precisionOf(weights);
-    this.#onDevice = runtime.device.kind !== "cpu";
+    this.#graphsOnly = graphsOnly;
   }
 
   #graph(name: string, make: () => ReturnType<typeof embedGraph>): CompiledGraph {
@@ -199,7 +208,7 @@ export class TrainingEngine implements Disposable {
 
   /** What the graphs outside of the blocks are made for. */
   get #computing(): LossOptions {
-    return { precision: this.#precision, logSoftmax: this.#onDevice };
+    return { precision: this.#precision, logSoftmax: this.#graphsOnly };
   }
 
   #layer(name: string, make: () => ReturnType<typeof embedGraph>): LayerBindings {
@@ -250,7 +259,7 @@ export class TrainingEngine implements Disposable {
         blockForwardGraph(this.config, {
           keep,
           dropout,
-          deviceDropout: this.#onDevice,
+          deviceDropout: this.#graphsOnly,
           adapter: this.#adapter?.block,
           precision: this.#precision,
         }),
@@ -497,7 +506,7 @@ export class TrainingEngine implements Disposable {
           keep,
           adapter,
           dropout: seed !== undefined,
-          deviceDropout: this.#onDevice,
+          deviceDropout: this.#graphsOnly,
           precision: this.#precision,
         }),
     );
@@ -536,7 +545,7 @@ export class TrainingEngine implements Disposable {
     const { hiddenSize } = this.config;
     const gradient = this.#gradients!.tensor(EMBEDDING);
     if (fresh) gradient.zero();
-    if (this.#onDevice) return this.#embeddingBackwardGraph(batch, dx, gradient);
+    if (this.#graphsOnly) return this.#embeddingBackwardGraph(batch, dx, gradient);
     const table = gradient.float32();
     const rows = dx.float32();
     for (let token = 0; token < batch.inputIds.length; token++) {

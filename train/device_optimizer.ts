@@ -21,6 +21,7 @@ import { chunksOf } from "./adamw.ts";
 import { adamWGraph, type AdamWKind, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
 import { AdamWMoments, loadStore } from "./adamw_moments.ts";
 import {
+  correctionAfter,
   FACTORS,
   isMade,
   lossSumGraph,
@@ -251,10 +252,11 @@ export class DeviceOptimizer implements Disposable {
     });
   }
 
-  /** Sets the bias corrections to those after `step` updates. */
+  /** Sets the bias corrections to those after `step` updates, to the bit. */
   resumeAt(step: number): void {
-    [this.options.beta1, this.options.beta2].forEach((beta, i) =>
-      this.#corrections[i].write(Float32Array.of(1 - beta ** step))
+    const { beta1, beta2 } = this.options;
+    [beta1, beta2].forEach((beta, i) =>
+      this.#corrections[i].write(Float32Array.of(correctionAfter(step, beta)))
     );
   }
 

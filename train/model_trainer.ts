@@ -39,6 +39,12 @@ export interface TrainerOptions {
    * @default false
    */
   readonly deferLoad?: boolean;
+  /**
+   * Leaves everything to graphs and reads results when asked, as where tensors are out of the host's
+   * reach.
+   * @default on a device
+   */
+  readonly graphsOnly?: boolean;
   /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
 }
@@ -87,6 +93,7 @@ export class ModelTrainer implements Trainer {
   /** Allocates gradients and optimizer state beside the given weights. */
   constructor(parts: TrainerParts, options: TrainerOptions) {
     const { runtime, maxGradNorm = 1, headChunk, gradientCheckpointing, optimizer } = options;
+    const { graphsOnly = runtime.device.kind !== "cpu" } = options;
     const { method, config, trained, rounded, weights, adapter, decodeGraph } = parts;
     this.method = method;
     this.config = config;
@@ -96,7 +103,7 @@ export class ModelTrainer implements Trainer {
     this.#gradients = new ParameterStore(runtime, trained.layout, {
       dtype: (rounded ?? trained).flat.dtype,
     });
-    if (runtime.device.kind === "cpu") {
+    if (!graphsOnly) {
       this.#optimizer = new AdamW(runtime, trained, this.#gradients, optimizer);
     } else {
       const device = new DeviceOptimizer(runtime, {
@@ -119,6 +126,7 @@ export class ModelTrainer implements Trainer {
       headChunk,
       gradientCheckpointing,
       adapter,
+      graphsOnly,
     });
     this.#maxGradNorm = maxGradNorm;
   }

@@ -108,3 +108,13 @@ export function updateControlGraph(
   b.output("result", result);
   return b.build();
 }
+
+/** The bias correction that the graph has after a number of updates: its very roundings. */
+export function correctionAfter(updates: number, beta: number): number {
+  const { fround } = Math;
+  let correction = 0;
+  for (let i = 0; i < updates; i++) {
+    correction = fround(correction + fround(fround(1 - correction) * fround(1 - beta)));
+  }
+  return correction;
+}
