@@ -7,7 +7,7 @@ import { draws } from "../tests/support/random.ts";
 import { AdamW } from "./adamw.ts";
 import { DeviceOptimizer, MOST_PENDING } from "./device_optimizer.ts";
 
-// Measured worst against the host's optimizer over 40 updates: 2.4e-7 of the largest weight.
+// Measured worst against the host's optimizer over 40 updates: 3.0e-7, at weights up to 1.1.
 const RELATIVE = 1e-6;
 const SCALE = 0.25;
 
