@@ -67,6 +67,7 @@ export * from "./graph/onnx_writer.ts";
 export * as ops from "./graph/ops.ts";
 
 // ONNX Runtime: the library, tensors on a device and sessions.
+export { Cuda, type DeviceMemory } from "./ort/cuda.ts";
 export * from "./ort/device.ts";
 export * from "./ort/library.ts";
 export * from "./ort/runtime.ts";
@@ -151,6 +152,7 @@ export * from "./train/saved_config.ts";
 export * from "./train/schedule.ts";
 export * from "./train/trainer.ts";
 export * from "./train/trainer_state.ts";
+export * from "./train/training_precision.ts";
 
 // Generation: decoding, sampling and chats.
 export * from "./infer/chat.ts";

@@ -104,7 +104,13 @@ export class Cuda implements Disposable {
     this.index = index;
     this.#library = openLibraries(index);
     const count = new Int32Array(1);
-    this.#call("cudaGetDeviceCount", "count CUDA devices", count);
+    const found = this.#raw("cudaGetDeviceCount", count);
+    if (found !== 0) {
+      throw new Error(
+        `Cannot use device cuda:${index}: CUDA finds no GPU: ${this.#explain(found)}; see what ` +
+          "`nvidia-smi` says: the driver must be as new as the CUDA libraries, or pass --device cpu",
+      );
+    }
     if (index >= count[0]) {
       throw new RangeError(
         `Cannot use device cuda:${index}: this machine has ${count[0]} CUDA device` +

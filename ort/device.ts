@@ -2,7 +2,7 @@
  * Where a tensor lives and a graph runs: `cpu` or `cuda:0`.
  *
  * In: a device as it is written on a command line. Out: a `Device`. Every value and every session
- * carries one, so that a device is an addition and never a rewrite.
+ * carries one.
  *
  * @module
  */
@@ -49,7 +49,17 @@ export function deviceName(device: Device): string {
   return device.kind === "cpu" ? "cpu" : `cuda:${device.index}`;
 }
 
-/** Whether two devices are the same place. */
+/**
+ * Whether two devices are the same place.
+ *
+ * @example
+ * ```ts
+ * import { parseDevice, sameDevice } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.ok(sameDevice(parseDevice("cuda"), parseDevice("cuda:0")));
+ * ```
+ */
 export function sameDevice(a: Device, b: Device): boolean {
   return deviceName(a) === deviceName(b);
 }

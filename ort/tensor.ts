@@ -26,6 +26,11 @@ import type { Runtime } from "./runtime.ts";
  * using row = matrix.view(8, [2]);
  * row.float32()[0] = 30;
  * assert.deepEqual([...matrix.float32()], [1, 2, 30, 4]);
+ * // On any device: copies to and from the host.
+ * matrix.write(Float32Array.of(5, 6), 0);
+ * const values = new Float32Array(4);
+ * matrix.read(values);
+ * assert.deepEqual([...values], [5, 6, 30, 4]);
  * ```
  */
 export class Tensor implements Disposable {

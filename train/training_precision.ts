@@ -22,6 +22,16 @@ export const TRAINING_PRECISIONS: readonly TrainingPrecision[] = ["fp32", "bf16"
 /**
  * The precision asked for, or the device's own: bf16 on CUDA, fp32 on the CPU.
  *
+ * @example
+ * ```ts
+ * import { cpu, parseDevice, resolvePrecision } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(resolvePrecision(parseDevice("cuda"), undefined), "bf16");
+ * assert.equal(resolvePrecision(cpu, undefined), "fp32");
+ * assert.throws(() => resolvePrecision(cpu, "bf16"), RangeError);
+ * ```
+ *
  * @throws {RangeError} where the device has no kernels for it
  */
 export function resolvePrecision(
