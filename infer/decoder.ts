@@ -188,7 +188,7 @@ export class Decoder implements Disposable {
     length: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { hiddenSize, layers } = this.config;
+    const { layers } = this.config;
     if (length !== this.#boundLength) this.#bind(length);
     const total = this.#position + length;
     const tokens = Array.from({ length }, (_, i) => ids[start + i]);
