@@ -222,16 +222,26 @@ export function headLogitsGraph(
   return b.build();
 }
 
+/** How cross-entropy is computed. */
+export interface CrossEntropyOptions extends PrecisionOptions {
+  /**
+   * Takes the loss from LogSoftmax and the probabilities from its exponential, in place of one softmax
+   * and two maxima: on CUDA a maximum needs cuDNN.
+   * @default whether precision is bfloat16, which is for CUDA
+   */
+  readonly logSoftmax?: boolean;
+}
+
 /**
- * Cross-entropy of each row, [n, 1], of float32 logits. The log of the sum of exponentials is read
- * off the largest logit and its probability, which is at least 1/vocab: no second softmax, and no
- * underflow. In bfloat16, which is for CUDA, it comes of LogSoftmax: the largest would need cuDNN.
+ * Cross-entropy of each row, [n, 1], of float32 logits. Without LogSoftmax the log of the sum of
+ * exponentials is read off the largest logit and its probability, which is at least 1/vocab: no
+ * second softmax, and no underflow.
  */
-function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, precision: Precision): {
+function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax: boolean): {
   loss: Value;
   probabilities: Value;
 } {
-  if (precision === "bfloat16") {
+  if (logSoftmax) {
     const logs = ops.logSoftmax(b, logits);
     const loss = ops.mul(b, ops.gatherElements(b, logs, targets), b.float32(-1));
     return { loss, probabilities: ops.exp(b, logs) };
@@ -251,17 +261,17 @@ function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, precision:
 /** Chosen tokens and their targets → each one's cross-entropy, for evaluation. */
 export function headLossGraph(
   config: ModelConfig,
-  { precision = "float32" }: PrecisionOptions = {},
+  { precision = "float32", logSoftmax = precision === "bfloat16" }: CrossEntropyOptions = {},
 ): Graph {
   const b = new GraphBuilder("head_loss");
   const { logits } = headLogits(b, config, precision);
   const targets = b.input("targets", "int64", ["n", 1]);
-  b.output("loss", crossEntropy(b, logits, targets, precision).loss);
+  b.output("loss", crossEntropy(b, logits, targets, logSoftmax).loss);
   return b.build();
 }
 
 /** Whether the head's own weights are trained. */
-export interface HeadGraphOptions extends GradientGraphOptions, PrecisionOptions {
+export interface HeadGraphOptions extends GradientGraphOptions, CrossEntropyOptions {
   /**
    * Leaves the final norm and the head as they are: only the gradient of x is computed.
    * @default false
@@ -276,14 +286,19 @@ export interface HeadGraphOptions extends GradientGraphOptions, PrecisionOptions
  */
 export function headGraph(
   config: ModelConfig,
-  { accumulate = true, frozen = false, precision = "float32" }: HeadGraphOptions = {},
+  {
+    accumulate = true,
+    frozen = false,
+    precision = "float32",
+    logSoftmax = precision === "bfloat16",
+  }: HeadGraphOptions = {},
 ): Graph {
   const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
   const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config, precision);
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
   const dx = b.input("dx_before", x.dtype, x.shape);
-  const { loss, probabilities } = crossEntropy(b, logits, targets, precision);
+  const { loss, probabilities } = crossEntropy(b, logits, targets, logSoftmax);
   b.output("loss", loss);
   // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
   const atTarget = ops.gatherElements(b, probabilities, targets);

@@ -66,11 +66,11 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
   yield ["embedding backward", embeddingBackwardGraph(config, { precision })];
   for (const accumulate of BOTH) {
     for (const frozen of BOTH) {
-      const options = { precision, accumulate, frozen };
+      const options = { precision, accumulate, frozen, logSoftmax: true };
       yield [title("head", { accumulate, frozen }), headGraph(config, options)];
     }
   }
-  yield ["head loss", headLossGraph(config, { precision })];
+  yield ["head loss", headLossGraph(config, { precision, logSoftmax: true })];
   yield ["head logits", headLogitsGraph(config, { precision })];
   const adapters = {
     full: undefined,
