@@ -101,7 +101,7 @@ export class GraphTraining implements Disposable {
     const state = kind === "float32" || kind === "adamw" ? "float32" : "bfloat16";
     const master = kind === "adamw" ? allocate("float32") : this.#weights;
     if (kind === "adamw") {
-      this.#run("master", castGraph("bfloat16", "float32"), { x: this.#weights, y: master }, {
+      this.#run("master", () => castGraph("bfloat16", "float32"), { x: this.#weights, y: master }, {
         elements: length,
       });
     }
@@ -124,13 +124,13 @@ export class GraphTraining implements Disposable {
 
   #run(
     name: string,
-    graph: Graph,
+    make: () => Graph,
     tensors: Readonly<Record<string, Tensor>>,
     symbols: Symbols,
   ): void {
     let compiled = this.#graphs.get(name);
     if (!compiled) {
-      compiled = this.#owned.use(new CompiledGraph(this.#runtime, emulateBfloat16(graph)));
+      compiled = this.#owned.use(new CompiledGraph(this.#runtime, emulateBfloat16(make())));
       this.#graphs.set(name, compiled);
     }
     compiled.run(tensors, symbols);
@@ -176,7 +176,7 @@ export class GraphTraining implements Disposable {
     const shared = { mask, position_ids, cos, sin };
 
     const states = Array.from({ length: config.layers + 1 }, hidden);
-    this.#run("embed", embedGraph(config, { precision }), {
+    this.#run("embed", () => embedGraph(config, { precision }), {
       [EMBEDDING]: weight(EMBEDDING),
       input_ids: given("int64", [rows, length], batch.inputIds),
       segment_ids: given("int32", [rows, length], batch.segmentIds),
@@ -191,17 +191,17 @@ export class GraphTraining implements Disposable {
     for (let layer = 0; layer < config.layers; layer++) {
       const [x, y] = [states[layer], states[layer + 1]];
       const tensors = { ...shared, ...layerWeights(layer), x, y };
-      this.#run("forward", blockForwardGraph(config, { precision }), tensors, symbols);
+      this.#run("forward", () => blockForwardGraph(config, { precision }), tensors, symbols);
     }
 
     const accumulate = !first;
     let [dy, dx] = [hidden(), hidden()];
-    this.#run("zeros", zerosGraph(precision), { zeros: dy }, {
+    this.#run("zeros", () => zerosGraph(precision), { zeros: dy }, {
       rows: tokens,
       columns: config.hiddenSize,
     });
     const loss = make("float32", [n, 1]);
-    this.#run(`head ${first}`, headGraph(config, { precision, accumulate }), {
+    this.#run(`head ${first}`, () => headGraph(config, { precision, accumulate }), {
       x: states[config.layers],
       token_ids: given("int64", [n, 1], BigInt64Array.from(chosen, BigInt)),
       targets: given(
@@ -227,13 +227,13 @@ export class GraphTraining implements Disposable {
         ...gradients,
       );
       const options = { precision, accumulate };
-      this.#run(`backward ${first}`, blockBackwardGraph(config, options), tensors, symbols);
+      this.#run(`backward ${first}`, () => blockBackwardGraph(config, options), tensors, symbols);
       [dy, dx] = [dx, dy];
     }
     if (!config.tiedEmbeddings && first) gradient(EMBEDDING).bytes().fill(0);
     const ids = batch.inputIds.map((id, i) => batch.segmentIds[i] > 0 ? id : -1n);
     const unique = BigInt64Array.from(new Set(ids.filter((id) => id >= 0n)));
-    this.#run("embedding", embeddingBackwardGraph(config, { precision }), {
+    this.#run("embedding", () => embeddingBackwardGraph(config, { precision }), {
       ...both(EMBEDDING, EMBEDDING),
       dx: dy,
       input_ids: given("int64", [tokens], ids),
@@ -250,7 +250,7 @@ export class GraphTraining implements Disposable {
     const blocks = length / LAYOUT_BLOCK;
     const sums = scope.use(Tensor.allocate(this.#runtime, "float32", [blocks, 1]));
     const g = scope.use(this.#gradients.view(0, [blocks, LAYOUT_BLOCK]));
-    this.#run("sums", sumOfSquaresGraph(this.#precision), { g, sums }, { blocks });
+    this.#run("sums", () => sumOfSquaresGraph(this.#precision), { g, sums }, { blocks });
     const norm = Math.sqrt(sums.float32().reduce((total, each) => total + each, 0));
     const correction = Math.sqrt(1 - BETA2 ** step);
     const graph = adamWGraph({ beta1: BETA1, beta2: BETA2 }, false, this.#kind);
@@ -275,7 +275,7 @@ export class GraphTraining implements Disposable {
         tensors[name] = scope.use(tensors[name].view(0, sizes));
       }
     }
-    this.#run("update", graph, tensors, { n: length, blocks });
+    this.#run("update", () => graph, tensors, { n: length, blocks });
     return norm;
   }
 
