@@ -240,11 +240,18 @@ export interface CrossEntropyOptions extends PrecisionOptions {
 function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax: boolean): {
   loss: Value;
   probabilities: Value;
+  /** Makes the targets' own probabilities, [n, 1]. */
+  atTarget: () => Value;
 } {
   if (logSoftmax) {
     const logs = ops.logSoftmax(b, logits);
-    const loss = ops.mul(b, ops.gatherElements(b, logs, targets), b.float32(-1));
-    return { loss, probabilities: ops.exp(b, logs) };
+    const chosen = ops.gatherElements(b, logs, targets);
+    return {
+      loss: ops.mul(b, chosen, b.float32(-1)),
+      probabilities: ops.exp(b, logs),
+      // From the logarithms, so that these can be freed before the gradient is allocated.
+      atTarget: () => ops.exp(b, chosen),
+    };
   }
   const probabilities = ops.softmax(b, logits);
   const logSumExp = ops.sub(
@@ -255,6 +262,7 @@ function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax
   return {
     loss: ops.sub(b, logSumExp, ops.gatherElements(b, logits, targets)),
     probabilities,
+    atTarget: () => ops.gatherElements(b, probabilities, targets),
   };
 }
 
@@ -298,11 +306,10 @@ export function headGraph(
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
   const dx = b.input("dx_before", x.dtype, x.shape);
-  const { loss, probabilities } = crossEntropy(b, logits, targets, logSoftmax);
+  const { loss, probabilities, atTarget } = crossEntropy(b, logits, targets, logSoftmax);
   b.output("loss", loss);
   // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
-  const atTarget = ops.gatherElements(b, probabilities, targets);
-  const lessOne = ops.sub(b, atTarget, b.float32(1));
+  const lessOne = ops.sub(b, atTarget(), b.float32(1));
   const dLogits = ops.cast(
     b,
     ops.scatterElements(b, probabilities, targets, lessOne),
