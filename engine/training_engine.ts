@@ -12,6 +12,7 @@ import {
   accumulatorName,
   blockBackwardGraph,
   blockForwardGraph,
+  type CrossEntropyOptions,
   embeddingBackwardGraph,
   embedGraph,
   gradientName,
@@ -19,7 +20,6 @@ import {
   headLogitsGraph,
   headLossGraph,
   keptValues,
-  type LossOptions,
 } from "../model/training_graphs.ts";
 import { evaluateShape, type Shape } from "../graph/dim.ts";
 import { byteWidth } from "../tensor/dtype.ts";
@@ -207,7 +207,7 @@ export class TrainingEngine implements Disposable {
   }
 
   /** What the graphs outside of the blocks are made for. */
-  get #computing(): LossOptions {
+  get #computing(): CrossEntropyOptions {
     return { precision: this.#precision, logSoftmax: this.#graphsOnly };
   }
 

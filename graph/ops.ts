@@ -278,6 +278,22 @@ export function expand(b: GraphBuilder, x: Value, shape: Shape): Value {
   return b.node("Expand", [x, b.shape(shape)], [{ dtype: x.dtype, shape }])[0];
 }
 
+/** Two tensors end to end along a dimension, which then has the size `joined`. */
+export function concat(
+  b: GraphBuilder,
+  left: Value,
+  right: Value,
+  { axis, joined }: { readonly axis: number; readonly joined: Dim },
+): Value {
+  left.shape.forEach((dim, i) => {
+    if (i !== axis) expectEqual("Concat", dim, right.shape[i], left, right);
+  });
+  const shape = left.shape.map((dim, i) => i === axis ? joined : dim);
+  return b.node("Concat", [left, right], [{ dtype: left.dtype, shape }], {
+    attributes: { axis: BigInt(axis) },
+  })[0];
+}
+
 /** The same numbers in another dtype; no node where it is the same. */
 export function cast(b: GraphBuilder, x: Value, dtype: DType): Value {
   if (x.dtype === dtype) return x;

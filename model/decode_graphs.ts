@@ -23,6 +23,7 @@ import {
   TOKENS,
 } from "./block.ts";
 import type { ModelConfig } from "./config.ts";
+import { EMBEDDING } from "./parameters.ts";
 import type { Precision, PrecisionOptions } from "./precision.ts";
 
 // GroupQueryAttention refuses any other head size (group_query_attention_helper.h of ONNX Runtime).
@@ -196,6 +197,12 @@ function widenHeads(b: GraphBuilder, config: ModelConfig, x: Value, heads: numbe
   const width = cacheHeadDim(config);
   if (width === headDim) return x;
   const byHead: Dim[] = ["rows", "length", heads];
+  if (x.dtype !== "float32") { // CUDA pads no bfloat16
+    const zeros = ops.expand(b, b.float(x.dtype, 0), [...byHead, width - headDim]);
+    const split = ops.reshape(b, x, [...byHead, headDim]);
+    const joined = ops.concat(b, split, zeros, { axis: 3, joined: width });
+    return ops.reshape(b, joined, ["rows", "length", heads * width]);
+  }
   const [padded] = b.node(
     "Pad",
     [ops.reshape(b, x, [...byHead, headDim]), b.int64([0, 0, 0, 0, 0, 0, 0, width - headDim])],
@@ -215,4 +222,59 @@ function narrowHeads(b: GraphBuilder, config: ModelConfig, x: Value): Value {
     [{ dtype: x.dtype, shape: [TOKENS, heads, headDim] }],
   );
   return ops.reshape(b, narrow, [TOKENS, heads * headDim]);
+}
+
+/**
+ * The rows of the embedding that generation starts from: input_ids int64 [rows, length] → x
+ * [length·rows, hidden].
+ *
+ * @example
+ * ```ts
+ * import { decodeEmbedGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { outputs } = decodeEmbedGraph(config, { precision: "bfloat16" });
+ * assert.deepEqual(outputs[0].shape, ["length*rows", 16]);
+ * ```
+ */
+export function decodeEmbedGraph(
+  { vocabSize, hiddenSize }: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("decode_embed");
+  const table = b.input(EMBEDDING, precision, [vocabSize, hiddenSize]);
+  const ids = b.input("input_ids", "int64", ["rows", "length"]);
+  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, hiddenSize]));
+  return b.build();
+}
+
+/**
+ * A cache with more room: past [rows, kvHeads, capacity, D] → grown [rows, kvHeads, grown, D], zeros
+ * at the end of each head. `grown` is `capacity` + `added`. The caches of plain attention are the
+ * same memory as rows.
+ *
+ * @example
+ * ```ts
+ * import { growCacheGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * assert.deepEqual(growCacheGraph(config).outputs[0].shape, ["rows", 2, "grown", 8]);
+ * ```
+ */
+export function growCacheGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("grow_cache");
+  const width = cacheHeadDim(config);
+  const past = b.input("past", precision, ["rows", config.kvHeads, "capacity", width]);
+  const zeros = ops.expand(b, b.float(precision, 0), ["rows", config.kvHeads, "added", width]);
+  b.output("grown", ops.concat(b, past, zeros, { axis: 2, joined: "grown" }));
+  return b.build();
 }

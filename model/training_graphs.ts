@@ -222,19 +222,36 @@ export function headLogitsGraph(
   return b.build();
 }
 
+/** How cross-entropy is computed. */
+export interface CrossEntropyOptions extends PrecisionOptions {
+  /**
+   * Takes the loss from LogSoftmax and the probabilities from its exponential, in place of one softmax
+   * and two maxima: on CUDA a maximum needs cuDNN.
+   * @default whether precision is bfloat16, which is for CUDA
+   */
+  readonly logSoftmax?: boolean;
+}
+
 /**
- * Cross-entropy of each row, [n, 1], of float32 logits. The log of the sum of exponentials is read
- * off the largest logit and its probability, which is at least 1/vocab: no second softmax, and no
- * underflow. On CUDA it comes of LogSoftmax: the largest would need cuDNN.
+ * Cross-entropy of each row, [n, 1], of float32 logits. Without LogSoftmax the log of the sum of
+ * exponentials is read off the largest logit and its probability, which is at least 1/vocab: no
+ * second softmax, and no underflow.
  */
 function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax: boolean): {
   loss: Value;
   probabilities: Value;
+  /** Makes the targets' own probabilities, [n, 1]. */
+  atTarget: () => Value;
 } {
   if (logSoftmax) {
     const logs = ops.logSoftmax(b, logits);
-    const loss = ops.mul(b, ops.gatherElements(b, logs, targets), b.float32(-1));
-    return { loss, probabilities: ops.exp(b, logs) };
+    const chosen = ops.gatherElements(b, logs, targets);
+    return {
+      loss: ops.mul(b, chosen, b.float32(-1)),
+      probabilities: ops.exp(b, logs),
+      // From the logarithms, so that these can be freed before the gradient is allocated.
+      atTarget: () => ops.exp(b, chosen),
+    };
   }
   const probabilities = ops.softmax(b, logits);
   const logSumExp = ops.sub(
@@ -245,22 +262,14 @@ function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax
   return {
     loss: ops.sub(b, logSumExp, ops.gatherElements(b, logits, targets)),
     probabilities,
+    atTarget: () => ops.gatherElements(b, probabilities, targets),
   };
-}
-
-/** What a loss is computed with. */
-export interface LossOptions extends PrecisionOptions {
-  /**
-   * Whether cross-entropy is taken from LogSoftmax, in place of the largest logit.
-   * @default in bfloat16, which is for CUDA
-   */
-  readonly logSoftmax?: boolean;
 }
 
 /** Chosen tokens and their targets → each one's cross-entropy, for evaluation. */
 export function headLossGraph(
   config: ModelConfig,
-  { precision = "float32", logSoftmax = precision === "bfloat16" }: LossOptions = {},
+  { precision = "float32", logSoftmax = precision === "bfloat16" }: CrossEntropyOptions = {},
 ): Graph {
   const b = new GraphBuilder("head_loss");
   const { logits } = headLogits(b, config, precision);
@@ -270,7 +279,7 @@ export function headLossGraph(
 }
 
 /** Whether the head's own weights are trained. */
-export interface HeadGraphOptions extends GradientGraphOptions, LossOptions {
+export interface HeadGraphOptions extends GradientGraphOptions, CrossEntropyOptions {
   /**
    * Leaves the final norm and the head as they are: only the gradient of x is computed.
    * @default false
@@ -297,11 +306,10 @@ export function headGraph(
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
   const dx = b.input("dx_before", x.dtype, x.shape);
-  const { loss, probabilities } = crossEntropy(b, logits, targets, logSoftmax);
+  const { loss, probabilities, atTarget } = crossEntropy(b, logits, targets, logSoftmax);
   b.output("loss", loss);
   // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
-  const atTarget = ops.gatherElements(b, probabilities, targets);
-  const lessOne = ops.sub(b, atTarget, b.float32(1));
+  const lessOne = ops.sub(b, atTarget(), b.float32(1));
   const dLogits = ops.cast(
     b,
     ops.scatterElements(b, probabilities, targets, lessOne),

@@ -135,14 +135,14 @@ export function adamWGraph(
   return b.build();
 }
 
-// A step of this share of a bfloat16 away from zero ends nearest to the next one, wherever between
-// two powers of two it starts: 0.7 to 1.4 steps.
-const NEXT = 1 + 0.7 * 2 ** -7;
+// A bfloat16 that grows or shrinks by this share ends nearest to the next one, wherever between two
+// powers of two it starts: 0.7 to 1.4 steps. Below a power of two steps are half as long as above.
+const STEP = 0.7 * 2 ** -7;
 
 /**
  * Rounds float32 [blocks, 256] to one of the two bfloat16 beside it, the nearer the likelier, each
  * call with draws of its own: x + u·(distance of the two), u uniform within ±½, rounded to nearest.
- * There is no reinterpreting of bits in ONNX, so the distance is found by going to the next number.
+ * Opset 21 cannot reinterpret bits, so the distance is found by going to the next number.
  *
  * A draw is block·seed·column modulo 2³², all odd: a multiplicative hash (Dietzfelbinger et al. 1997,
  * https://doi.org/10.1006/jagm.1997.0873), the columns being constants of the graph.
@@ -158,7 +158,9 @@ function stochasticRounding(b: GraphBuilder): (x: Value) => Value {
     const draws = wide(ops.mul(b, seeds, b.int32(columns)));
     const uniform = ops.mul(b, draws, b.float32(2 ** -32));
     const nearest = wide(narrow(x));
-    const next = wide(narrow(ops.mul(b, nearest, b.float32(NEXT))));
+    const outward = ops.greater(b, ops.mul(b, ops.sub(b, x, nearest), nearest), b.float32(0));
+    const factor = ops.where(b, outward, b.float32(1 + STEP), b.float32(1 - STEP));
+    const next = wide(narrow(ops.mul(b, nearest, factor)));
     return narrow(ops.add(b, x, ops.mul(b, uniform, ops.sub(b, next, nearest))));
   };
 }

@@ -9,16 +9,17 @@
  * @module
  */
 
-import { LAYOUT_BLOCK, layoutParameters } from "../engine/parameter_store.ts";
+import { layoutParameters } from "../engine/parameter_store.ts";
 import { ArenaEstimate } from "../graph/arena_estimate.ts";
 import { evaluateShape } from "../graph/dim.ts";
+import type { Value } from "../graph/ir.ts";
+import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
+import type { Precision } from "../model/precision.ts";
 import { blockBackwardGraph, blockForwardGraph, headGraph } from "../model/training_graphs.ts";
 import { byteWidth, elementCount } from "../tensor/dtype.ts";
-import { adamWGraph, type AdamWKind, sumOfSquaresGraph } from "./adamw_graph.ts";
-import { DEVICE_CHUNK } from "./device_optimizer.ts";
-import { computePrecision, optimizerKind, type TrainingPrecision } from "./training_precision.ts";
+import type { AdamWKind } from "./adamw_graph.ts";
 
 const FLOAT_BYTES = 4;
 const MIB = 2 ** 20;
@@ -26,8 +27,21 @@ const MIB = 2 ** 20;
 const HEAD_CHUNK = 256;
 // Deno, the libraries and the compiled graphs.
 const PROCESS_BYTES = 140 * MIB;
-// CUDA's context and cuBLAS, before any tensor.
-const CONTEXT_BYTES = 500 * MIB;
+// What CUDA takes of a device's memory for itself and its libraries: published, not measured here.
+const CUDA_BYTES = 500e6;
+
+/** Optimizers that memory can be planned for; of `adamw-8bit` there is no graph. */
+export type PlannedOptimizer = AdamWKind | "adamw-8bit";
+
+/** Bytes a trained number that the optimizer keeps: moments, and a master copy where there is one. */
+const STATE_BYTES: Readonly<Record<PlannedOptimizer, number>> = {
+  float32: 8,
+  adamw: 12,
+  "adamw-bf16": 4,
+  "bfloat16-pure": 4,
+  // Two bytes, and a float32 scale for each 256 of them.
+  "adamw-8bit": 2 + 2 * 4 / 256,
+};
 
 /** The largest batch of a run, and how the engine works. */
 export interface MemoryEstimateOptions {
@@ -43,38 +57,50 @@ export interface MemoryEstimateOptions {
   readonly gradientCheckpointing?: boolean;
   /** Numbers that the optimizer changes, where they are an adapter's. @default all weights */
   readonly trainable?: number;
-  /** What the model runs in and the optimizer keeps. @default "fp32" */
-  readonly precision?: TrainingPrecision;
-  /** Whether the memory is a GPU's. @default false */
-  readonly onDevice?: boolean;
-  /**
-   * Bytes that the process has besides.
-   * @default 140 MiB: Deno, ONNX Runtime, graphs; on a GPU 500 MiB: CUDA's context and libraries
-   */
+  /** Bytes that the process has besides. @default 140 MiB: Deno, ONNX Runtime, graphs */
   readonly process?: number;
+  /** The type of weights, activations and, but for an adapter's, gradients. @default "float32" */
+  readonly precision?: Precision;
+  /** What the optimizer keeps. @default `float32`, or in bfloat16 `adamw`, with a master */
+  readonly optimizer?: PlannedOptimizer;
+  /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
+  readonly device?: "cpu" | "cuda";
+  /** An adapter whose graphs run, and whose weights are trained, in float32. @default none */
+  readonly adapter?: BlockAdapter;
+  /**
+   * Whether a fused kernel computes attention and its gradient, so that scores, which grow with the
+   * square of the length, take no memory; nor does the mask.
+   * @default false
+   */
+  readonly fusedAttention?: boolean;
 }
 
 /** Bytes by what holds them. */
 export interface MemoryEstimate {
-  /** The weights; where the model runs on a rounded copy, both. */
+  /** The weights, with an adapter's. */
   readonly weights: number;
   /** Their gradients. */
   readonly gradients: number;
-  /** AdamW's two moments. */
+  /** AdamW's two moments, and float32 master weights where it keeps any. */
   readonly moments: number;
   /** Inputs of all blocks, and what is kept besides without gradient checkpointing. */
   readonly activations: number;
   /** Intermediate values of the graphs, which share one arena. */
   readonly workspace: number;
-  /** Deno, ONNX Runtime, graphs. */
+  /** Deno, ONNX Runtime, graphs; on a CUDA device its context. */
   readonly process: number;
   /** All of it. */
   readonly total: number;
 }
 
 /**
- * Estimates the peak memory of training. Of an adapter the workspace is that of full
- * fine-tuning, which is more.
+ * Estimates the peak memory of training. Of an adapter that is given by its count alone, the workspace
+ * is that of full fine-tuning, which in float32 is more.
+ *
+ * For a CUDA device it is a plan, not a measurement: that the arena is shared by all graphs and that
+ * weights, gradients and state are allocated apart, as on the CPU; that the optimizer works in chunks
+ * whose temporaries fit the arena; and that a large batch's embedding gradient is taken a few thousand
+ * tokens at a time.
  *
  * @example
  * ```ts
@@ -98,22 +124,27 @@ export function estimateMemory(
     headChunk = HEAD_CHUNK,
     gradientCheckpointing = true,
     trainable,
-    precision: asked = "fp32",
-    onDevice = false,
-    process = onDevice ? CONTEXT_BYTES : PROCESS_BYTES,
+    precision = "float32",
+    optimizer = precision === "float32" ? "float32" : "adamw",
+    device = "cpu",
+    process = device === "cpu" ? PROCESS_BYTES : CUDA_BYTES,
+    adapter,
+    fusedAttention = false,
   }: MemoryEstimateOptions,
 ): MemoryEstimate {
-  const precision = computePrecision(asked);
   const width = byteWidth(precision);
-  const { length: elements } = layoutParameters(modelParameters(config));
-  // An adapter is float32 on a base of any precision.
-  const kind = trainable === undefined ? optimizerKind(asked) : "float32";
-  const updated = trainable ?? elements;
-  const { parameter, gradient, moments } = bytesPerElement(kind, trainable !== undefined);
+  const base = layoutParameters(modelParameters(config)).length;
+  const adapted = adapter
+    ? config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape))
+    : trainable;
+  const trained = adapted ?? base;
+  // An adapter is float32 over any base.
+  const state = STATE_BYTES[adapted === undefined ? optimizer : "float32"];
   const tokens = rows * length;
   const keep = !gradientCheckpointing;
   const symbols = { rows, length, tokens, positions: length, n: Math.min(headChunk, supervised) };
-  const forward = blockForwardGraph(config, { keep, precision });
+  const options = { precision, keep, adapter };
+  const forward = blockForwardGraph(config, options);
   // Outputs besides y: what a layer's forward keeps for its backward.
   const kept = sum(
     forward.outputs.filter(({ name }) => name !== "y"),
@@ -121,23 +152,21 @@ export function estimateMemory(
   );
   // Each block's input, the last output, two gradients of them; the mask.
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
-  const mask = rows * length * length;
+  const mask = fusedAttention ? 0 : rows * length * length;
   const arena = new ArenaEstimate();
-  const head = { precision, logSoftmax: onDevice };
+  const head = { precision, frozen: adapter !== undefined, logSoftmax: device === "cuda" };
   for (
-    const graph of [forward, headGraph(config, { ...head, accumulate: false })]
-      .concat(headGraph(config, head), blockBackwardGraph(config, { keep, precision }))
-  ) arena.run(graph, symbols);
-  if (onDevice) {
-    const n = Math.min(DEVICE_CHUNK, updated);
-    const blocks = Math.ceil(n / LAYOUT_BLOCK);
-    arena.run(sumOfSquaresGraph(gradient === 2 ? "bfloat16" : "float32"), { blocks });
-    arena.run(adamWGraph({ beta1: 0.9, beta2: 0.999, guarded: true }, true, kind), { n, blocks });
-  }
+    const graph of [
+      forward,
+      headGraph(config, { ...head, accumulate: false }),
+      headGraph(config, head),
+      blockBackwardGraph(config, options),
+    ]
+  ) arena.run(graph, symbols, fusedAttention ? isScores : undefined);
   const parts = {
-    weights: width * elements + parameter * updated,
-    gradients: gradient * updated,
-    moments: moments * updated,
+    weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
+    gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
+    moments: state * trained,
     activations: width * (hidden + mask) + config.layers * kept,
     workspace: arena.bytes,
     process,
@@ -145,17 +174,10 @@ export function estimateMemory(
   return { ...parts, total: sum(Object.values(parts), (bytes) => bytes) };
 }
 
-/** Bytes of what an update keeps for each element, besides what the model runs on. */
-function bytesPerElement(
-  kind: AdamWKind,
-  adapter: boolean,
-): { parameter: number; gradient: number; moments: number } {
-  const state = kind === "float32" || kind === "adamw" ? FLOAT_BYTES : byteWidth("bfloat16");
-  return {
-    parameter: adapter || kind === "adamw" ? FLOAT_BYTES : 0,
-    gradient: kind === "float32" ? FLOAT_BYTES : byteWidth("bfloat16"),
-    moments: 2 * state,
-  };
+/** Whether a value has a number for each pair of tokens of a row. */
+function isScores({ shape }: Value): boolean {
+  return shape.flatMap((dim) => String(dim).split("*")).filter((symbol) => symbol === "length")
+    .length === 2;
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

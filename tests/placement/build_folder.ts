@@ -6,15 +6,22 @@
  * usage: deno run --allow-all tests/placement/build_folder.ts DIR
  */
 
+/** Files of an npm package, and their names in the folder. */
+interface NpmFiles {
+  readonly name: string;
+  readonly version: string;
+  readonly files: Readonly<Record<string, string>>;
+}
+
 // The pair must be of one release: another core refuses the provider.
-const CORE = {
+const CORE: NpmFiles = {
   name: "onnxruntime-node",
   version: "1.29.0",
   files: { "package/bin/napi-v6/linux/x64/libonnxruntime.so.1": "libonnxruntime.so" },
 };
 // The official CUDA 13 build of that release, as a package for Unity carries it.
 const LIBRARIES = "package/Plugins/Linux/x64";
-const PROVIDER = {
+const PROVIDER: NpmFiles = {
   name: "com.github.asus4.onnxruntime.linux-x64-gpu",
   version: "0.4.9",
   files: Object.fromEntries(
@@ -34,7 +41,7 @@ async function run(command: string, args: readonly string[], cwd?: string): Prom
 }
 
 /** Puts files of an npm package into the folder. */
-async function unpack(folder: string, { name, version, files }: typeof CORE): Promise<void> {
+async function unpack(folder: string, { name, version, files }: NpmFiles): Promise<void> {
   const temporary = await Deno.makeTempDir();
   try {
     const packed = await run("npm", ["pack", "--silent", `${name}@${version}`], temporary);

@@ -5,7 +5,7 @@ import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { plainLinear } from "../../model/block.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
-import { decodeBlockGraph } from "../../model/decode_graphs.ts";
+import { decodeBlockGraph, decodeEmbedGraph, growCacheGraph } from "../../model/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
@@ -25,6 +25,7 @@ const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "Qwen3-1.7B": QWEN3_1_7B,
   "Qwen2.5-0.5B": QWEN2_5_0_5B,
   "Llama-3.2-1B": LLAMA3_2_1B,
+  "Qwen3 with heads of 20": { ...QWEN3_0_6B, head_dim: 20 },
   "Llama with attention_bias": { ...LLAMA3_2_1B, attention_bias: true },
 };
 const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
@@ -63,14 +64,16 @@ export function* everyGraph(): Generator<NamedGraph> {
 
 function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[string, Graph]> {
   yield ["embed", embedGraph(config, { precision })];
+  yield ["decode embed", decodeEmbedGraph(config, { precision })];
+  yield ["grow cache", growCacheGraph(config, { precision })];
   yield ["embedding backward", embeddingBackwardGraph(config, { precision })];
   for (const accumulate of BOTH) {
     for (const frozen of BOTH) {
-      const options = { precision, accumulate, frozen };
+      const options = { precision, accumulate, frozen, logSoftmax: true };
       yield [title("head", { accumulate, frozen }), headGraph(config, options)];
     }
   }
-  yield ["head loss", headLossGraph(config, { precision })];
+  yield ["head loss", headLossGraph(config, { precision, logSoftmax: true })];
   yield ["head logits", headLogitsGraph(config, { precision })];
   const adapters = {
     full: undefined,
