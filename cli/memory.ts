@@ -6,7 +6,7 @@ import { formatBytes } from "../track/format.ts";
 import { estimateMemory, type MemoryEstimate } from "../train/memory_estimate.ts";
 import type { DeviceMemory } from "../ort/cuda.ts";
 import { parseDevice } from "../ort/device.ts";
-import { resolvePrecision } from "../train/training_precision.ts";
+import { computePrecision, optimizerKind, resolvePrecision } from "../train/training_precision.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
 
@@ -50,6 +50,7 @@ export function checkMemory(
   const length = args.packing
     ? Math.min(args.maxLength, train.reduce((sum, { inputIds }) => sum + inputIds.length, 0))
     : longest;
+  const precision = resolvePrecision(device, args.precision);
   // Of a device it is known only what is free there by now.
   const resident = onHost ? Deno.memoryUsage().rss : 0;
   const needed = estimateMemory(config, {
@@ -58,8 +59,9 @@ export function checkMemory(
     supervised: Math.min(supervised, rows * length),
     gradientCheckpointing: args.gradientCheckpointing,
     trainable: args.lora && adapterElements(config, args.lora),
-    precision: resolvePrecision(device, args.precision),
-    ...onHost ? { process: resident + RUNTIME_BYTES } : { onDevice: true },
+    precision: computePrecision(precision),
+    optimizer: optimizerKind(precision),
+    ...onHost ? { process: resident + RUNTIME_BYTES } : { device: "cuda" },
   });
   const tooMuch = available !== undefined && needed.total - resident > available;
   return { needed, resident, available, tooMuch };

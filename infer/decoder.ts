@@ -11,11 +11,9 @@ import { CompiledGraph } from "../engine/compiled_graph.ts";
 import { Pacer } from "../engine/pacer.ts";
 import { decodeOptions, inPrecision, precisionOf } from "../engine/precision.ts";
 import { Scratch } from "../engine/scratch.ts";
-import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/ir.ts";
-import * as ops from "../graph/ops.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { decodeBlockGraph, STEP_INPUTS } from "../model/decode_graphs.ts";
+import { decodeBlockGraph, decodeEmbedGraph, STEP_INPUTS } from "../model/decode_graphs.ts";
 import { EMBEDDING, FINAL_NORM, headName, layerName } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
 import { ropeTables } from "../model/rope.ts";
@@ -121,7 +119,7 @@ export class Decoder implements Disposable {
     this.#head = new CompiledGraph(runtime, headLogitsGraph(config, { precision }));
     this.#embedding = runtime.device.kind === "cpu"
       ? undefined
-      : new CompiledGraph(runtime, tokenRowsGraph(config, precision));
+      : new CompiledGraph(runtime, decodeEmbedGraph(config, { precision }));
     const names = graph.inputs.map(({ name }) => name).filter((name) =>
       !STEP_INPUTS.has(name) && !graph.shapeInputs.has(name)
     );
@@ -215,8 +213,9 @@ export class Decoder implements Disposable {
     const embedding = this.#weights.tensor(EMBEDDING);
     if (this.#embedding) {
       const ids = BigInt64Array.from(tokens, BigInt);
-      const input_ids = this.#scratch.write("input_ids", "int64", [ids.length], ids);
-      this.#embedding.run({ table: embedding, input_ids, x }, { length: ids.length });
+      const input_ids = this.#scratch.write("input_ids", "int64", [1, ids.length], ids);
+      const bound = { [EMBEDDING]: embedding, input_ids, x };
+      this.#embedding.run(bound, { rows: 1, length: ids.length });
       return;
     }
     // Rows copied one by one: a Gather over the table would want it as a graph's input each time.
@@ -318,12 +317,4 @@ export class Decoder implements Disposable {
     this.#host[Symbol.dispose]();
     this.#cache[Symbol.dispose]();
   }
-}
-
-/** Token ids [length] → their rows of the table [length, hidden]. */
-function tokenRowsGraph({ vocabSize, hiddenSize }: ModelConfig, precision: Precision): Graph {
-  const b = new GraphBuilder("token_rows");
-  const table = b.input("table", precision, [vocabSize, hiddenSize]);
-  b.output("x", ops.gather(b, table, b.input("input_ids", "int64", ["length"])));
-  return b.build();
 }

@@ -12,7 +12,11 @@ import { Runtime } from "../ort/runtime.ts";
 import type { DeviceMemory } from "../ort/cuda.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { estimateMemory } from "../train/memory_estimate.ts";
-import type { TrainingPrecision } from "../train/training_precision.ts";
+import {
+  computePrecision,
+  optimizerKind,
+  type TrainingPrecision,
+} from "../train/training_precision.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { STEPS_BATCH } from "./support/steps_batch.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
@@ -184,8 +188,9 @@ for (const { method, precision } of RUNS) {
         rows: STEPS_BATCH.rows,
         length: STEPS_BATCH.length,
         supervised: STEPS_BATCH.supervised,
-        precision,
-        onDevice: true,
+        precision: computePrecision(precision),
+        optimizer: optimizerKind(precision),
+        device: "cuda",
         trainable: method === "lora" ? layoutParameters(lora).length : undefined,
       });
       const planned = plan.weights + plan.gradients + plan.moments + plan.activations;
