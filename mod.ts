@@ -135,6 +135,7 @@ export * from "./lora/peft_source.ts";
 // Training: optimizer, schedules, checkpoints and the loop.
 export * from "./train/adamw.ts";
 export * from "./train/adamw_graph.ts";
+export * from "./train/best_evaluation.ts";
 export * from "./train/checkpoint.ts";
 export * from "./train/evaluate.ts";
 export * from "./train/events.ts";

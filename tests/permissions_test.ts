@@ -2,38 +2,11 @@
 
 import assert from "node:assert/strict";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
-import { repositoryPath, runDeno, type ScriptOutput } from "./support/run_script.ts";
+import { runAs, task, tasks } from "./support/run_task.ts";
 import { tempFolder } from "./support/temp_folder.ts";
-
-interface Task {
-  /** What comes between `deno run` and the script. */
-  readonly flags: readonly string[];
-  readonly script: string;
-}
-
-const tasks: Readonly<Record<string, string>> =
-  JSON.parse(await Deno.readTextFile(repositoryPath("deno.json"))).tasks;
 
 /** The tasks that users run on their own files. */
 const USER_TASKS = ["train", "train:lora", "inference", "graph", "quickstart"] as const;
-
-function task(name: string): Task {
-  const words = tasks[name].split(" ");
-  assert.deepEqual(words.slice(0, 2), ["deno", "run"]);
-  return { flags: words.slice(2, -1), script: words.at(-1)! };
-}
-
-/** Runs a script in a folder under a task's own flags. */
-function runAs(
-  { flags, script }: Task,
-  cwd: string,
-  args: readonly string[] = [],
-): Promise<ScriptOutput> {
-  const config = repositoryPath("deno.json");
-  const fixed = ["--quiet", "--no-check", "--cached-only", `--config=${config}`];
-  const module = script.startsWith("/") ? script : repositoryPath(script);
-  return runDeno(["run", ...fixed, ...flags, module, ...args], cwd);
-}
 
 const GOOD: Readonly<Record<typeof USER_TASKS[number], string>> = {
   train: "--model models/tiny --train-file data/train.jsonl --max-length 512 --max-steps 1",
@@ -115,7 +88,7 @@ const OUTSIDE: readonly (readonly [typeof USER_TASKS[number], string, string])[]
     "--resume-from-checkpoint ~/output/checkpoint-1",
     'read access to "~/output/checkpoint-1/manifest.json"',
   ],
-  ["inference", "--model ~/models/tiny", 'read access to "~/models/tiny/tokenizer.json"'],
+  ["inference", "--model ~/models/tiny", 'read access to "~/models/tiny"'],
   ["graph", "--model ~/models/tiny", 'read access to "~/models/tiny/config.json"'],
   ["graph", "--out ~/graphs", 'write access to "~/graphs"'],
   ["quickstart", "--output-dir ~/output", 'write access to "~/output/model"'],
