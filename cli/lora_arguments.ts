@@ -22,6 +22,7 @@ export interface LoraFlags {
   readonly loraDropout: number;
   readonly targetModules: readonly string[];
   readonly useRslora?: boolean;
+  readonly useDora?: boolean;
   readonly initAdapter?: string;
 }
 
@@ -41,6 +42,10 @@ export function addLoraFlags(command: Command): void {
       targetModules,
     )
     .option("--use-rslora", "scale by alpha ÷ √rank")
+    .option(
+      "--use-dora",
+      "DoRA: trains row magnitudes too; much slower unless --lora-dropout is 0",
+    )
     .option("--init-adapter <dir>", "start from this adapter, with its settings");
 }
 
@@ -52,6 +57,7 @@ export function loraArguments(flags: LoraFlags): LoraArguments {
     dropout: flags.loraDropout,
     targetModules: flags.targetModules,
     rslora: flags.useRslora ?? false,
+    dora: flags.useDora ?? false,
     initAdapter: flags.initAdapter,
   };
 }
@@ -64,6 +70,7 @@ export function loraFlags(lora: LoraArguments): LoraFlags {
     loraDropout: lora.dropout,
     targetModules: lora.targetModules,
     useRslora: lora.rslora,
+    useDora: lora.dora,
     initAdapter: lora.initAdapter,
   };
 }

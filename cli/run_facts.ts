@@ -46,7 +46,7 @@ export async function runFacts(
 /** An adapter is worth nothing on another base, and its settings shape its weights. */
 async function loraFacts(
   model: string,
-  { rank, alpha, dropout, targetModules, rslora, initAdapter }: NonNullable<
+  { rank, alpha, dropout, targetModules, rslora, dora, initAdapter }: NonNullable<
     TrainingArguments["lora"]
   >,
   hash: FileHasher,
@@ -59,6 +59,7 @@ async function loraFacts(
     lora_dropout: dropout,
     target_modules: targetModules.toSorted().join(),
     use_rslora: rslora,
+    use_dora: dora,
     init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,
   };
 }

@@ -12,6 +12,7 @@ import type { Node, Value } from "./ir.ts";
 import {
   add,
   cast,
+  div,
   gemm,
   matmul,
   mul,
@@ -46,8 +47,13 @@ function plus(b: GraphBuilder, partial: Value | undefined, value: Value): Value 
   return partial ? add(b, partial, value) : value;
 }
 
-function expectFullShape(node: Node, input: Value): void {
-  if (sameShape(input.shape, node.outputs[0].shape)) return;
+/** The gradient of an input that was read as it is, or of a vector that was read in every row. */
+function overRows(b: GraphBuilder, node: Node, input: Value, dy: Value): Value {
+  const { shape } = node.outputs[0];
+  if (sameShape(input.shape, shape)) return dy;
+  if (shape.length === 2 && sameShape(input.shape, [shape[1]])) {
+    return reduceSum(b, dy, 0, { keepDims: false });
+  }
   throw new Error(
     `Cannot differentiate ${node.op} (${node.outputs[0].name}): no gradient rule for its ` +
       `broadcast input ${input.name} [${input.shape}]`,
@@ -56,10 +62,7 @@ function expectFullShape(node: Node, input: Value): void {
 
 const addRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
-    give(i, (partial) => {
-      expectFullShape(node, node.inputs[i]!);
-      return plus(b, partial, dy);
-    });
+    give(i, (partial) => plus(b, partial, overRows(b, node, node.inputs[i]!, dy)));
   }
 };
 
@@ -67,12 +70,8 @@ const addRule: GradientRule = ({ b, node, dy, give }) => {
 const mulRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
     give(i, (partial) => {
-      const input = node.inputs[i]!;
       const product = mul(b, dy, node.inputs[1 - i]!);
-      const vector = dy.shape.length === 2 && sameShape(input.shape, dy.shape.slice(1));
-      if (vector) return plus(b, partial, reduceSum(b, product, 0, { keepDims: false }));
-      expectFullShape(node, input);
-      return plus(b, partial, product);
+      return plus(b, partial, overRows(b, node, node.inputs[i]!, product));
     });
   }
 };
@@ -80,6 +79,16 @@ const mulRule: GradientRule = ({ b, node, dy, give }) => {
 /** The gradient goes back in the type that the value came in. */
 const castRule: GradientRule = ({ b, node, dy, give }) => {
   give(0, (partial) => plus(b, partial, cast(b, dy, node.inputs[0]!.dtype)));
+};
+
+/** y = x ÷ z: dx = dy ÷ z, dz = −dy·y ÷ z. */
+const divRule: GradientRule = ({ b, node, dy, give }) => {
+  const [x, z] = node.inputs as [Value, Value];
+  give(0, (partial) => plus(b, partial, overRows(b, node, x, div(b, dy, z))));
+  give(1, (partial) => {
+    const slope = div(b, mul(b, node.outputs[0], b.float32(-1)), z);
+    return plus(b, partial, overRows(b, node, z, mul(b, dy, slope)));
+  });
 };
 
 /** y = x·Wᵀ + c: dx = dy·W, dW = dyᵀ·x, dc = dy (summed over rows for a bias). */
@@ -205,6 +214,7 @@ const softmaxRule: GradientRule = ({ b, node, dy, give }) => {
 export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
   Cast: castRule,
+  Div: divRule,
   FusedMatMul: matmulRule,
   Gemm: gemmRule,
   Mul: mulRule,

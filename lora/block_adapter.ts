@@ -1,5 +1,6 @@
 /**
- * LoRA in the block graph: y = base(x) + scale·B·A·dropout(x). In: settings. Out: a `BlockAdapter`.
+ * LoRA in the block graph: y = base(x) + scale·B·A·dropout(x), or DoRA's scaled rows of it. In:
+ * settings. Out: a `BlockAdapter`.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import {
   DROPOUT_MASK,
   DROPOUT_ROWS,
   type LinearLayer,
+  plainLinear,
 } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";
@@ -28,15 +30,37 @@ export function loraB(layer: string): string {
   return `${layer}.lora_B.weight`;
 }
 
-function adapterParameters(config: ModelConfig, lora: LoraOptions): ParameterSpec[] {
+/** The name of a layer's magnitudes m, [out]: DoRA's. */
+export function loraMagnitude(layer: string): string {
+  return `${layer}.lora_magnitude_vector`;
+}
+
+/** The name of the norms of the rows of W + scale·B·A, [out]: DoRA's, not saved. */
+export function loraNorm(layer: string): string {
+  return `${layer}.lora_weight_norm`;
+}
+
+/** The weights that are trained of a block, and the norms that DoRA's graph takes as constants. */
+function adapterSpecs(
+  config: ModelConfig,
+  lora: LoraOptions,
+): { readonly parameters: ParameterSpec[]; readonly derived: ParameterSpec[] } {
   const shapes = new Map(blockParameters(config).map(({ name, shape }) => [name, shape]));
-  return adaptedLayers(lora).flatMap((layer) => {
-    const [outputs, inputs] = shapes.get(`${layer}.weight`)!;
-    return [
-      { name: loraA(layer), shape: [lora.rank, inputs], decays: true },
-      { name: loraB(layer), shape: [outputs, lora.rank], decays: true },
-    ];
-  });
+  const layers = adaptedLayers(lora).map((name) => ({
+    name,
+    shape: shapes.get(`${name}.weight`)!,
+  }));
+  const { rank, dora } = lora;
+  return {
+    parameters: layers.flatMap(({ name, shape: [outputs, inputs] }) => [
+      { name: loraA(name), shape: [rank, inputs], decays: true },
+      { name: loraB(name), shape: [outputs, rank], decays: true },
+      ...dora ? [{ name: loraMagnitude(name), shape: [outputs], decays: true }] : [],
+    ]),
+    derived: (dora ? layers : []).map(({ name, shape: [outputs] }) => (
+      { name: loraNorm(name), shape: [outputs], decays: false }
+    )),
+  };
 }
 
 /**
@@ -56,37 +80,68 @@ function adapterParameters(config: ModelConfig, lora: LoraOptions): ParameterSpe
  * ```
  */
 export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): BlockAdapter {
-  const parameters = adapterParameters(config, lora);
+  const { parameters, derived } = adapterSpecs(config, lora);
   return {
     parameters,
+    derived,
     dropout: lora.dropout,
     wrap: (
       b: GraphBuilder,
-      base: LinearLayer,
-      { training, deviceDropout = false }: {
+      own: ReadonlyMap<string, Value>,
+      { training, deviceDropout = false, onCostly = () => {} }: {
         readonly training: boolean;
         readonly deviceDropout?: boolean;
+        readonly onCostly?: (value: Value) => void;
       },
     ) => {
-      const weights = new Map(
-        parameters.map(({ name, shape }) => [name, b.input(name, "float32", shape)]),
-      );
-      const masked = training && lora.dropout > 0;
-      const scale = b.float32(loraScale(lora) / (masked ? 1 - lora.dropout : 1));
+      const declare = (specs: readonly ParameterSpec[]): Map<string, Value> =>
+        new Map(specs.map(({ name, shape }) => [name, b.input(name, "float32", shape)]));
+      const weights = declare(parameters);
+      const norms = declare(derived);
+      const base = plainLinear(b, own);
+      const kept = training && lora.dropout > 0 ? 1 - lora.dropout : 1;
+      const maskOf = deviceDropout ? deviceMask(b, lora.dropout) : hostMask(b);
+      // The adapter is float32 over any base, as in PEFT: x is cast up and the result cast back.
       const wide = memoizedFloat32(b);
-      const keep = deviceDropout ? deviceMask(b, lora.dropout) : hostMask(b);
-      const linear: LinearLayer = (name, x, addend) => {
+      const plain: LinearLayer = (name, x, addend) => {
         const y = base(name, x, addend);
         const a = weights.get(loraA(name));
         if (!a) return y;
-        // The adapter is float32 over any base, as in PEFT: x is cast up and the result cast back.
         const input = wide(x);
-        const kept = masked ? ops.mul(b, input, keep(name, x)) : input;
-        const hidden = ops.mul(b, ops.linear(b, kept, a), scale);
-        const adapted = ops.linear(b, hidden, weights.get(loraB(name))!, wide(y));
-        return ops.cast(b, adapted, y.dtype);
+        const dropped = kept < 1 ? ops.mul(b, input, maskOf(name, x)) : input;
+        const hidden = ops.mul(b, ops.linear(b, dropped, a), b.float32(loraScale(lora) / kept));
+        const sum = ops.linear(b, hidden, weights.get(loraB(name))!, wide(y));
+        return ops.cast(b, sum, y.dtype);
       };
-      return { linear, weights };
+      const withoutBias = plainLinear(
+        b,
+        new Map([...own].filter(([name]) => !name.endsWith(".bias"))),
+      );
+      // PEFT's: y = bias + W·(x − d(x)) + (m ÷ ‖V‖)·V·d(x), V = W + scale·B·A, d the dropout.
+      const dora: LinearLayer = (name, x, addend) => {
+        const a = weights.get(loraA(name));
+        if (!a) return base(name, x, addend);
+        // The layer's own products stay in its type.
+        const narrow = (value: Value): Value => ops.cast(b, value, x.dtype);
+        const mask = kept < 1 ? ops.mul(b, maskOf(name, x), b.float32(1 / kept)) : undefined;
+        const input = wide(x);
+        const dropped = mask ? ops.mul(b, input, mask) : input;
+        const hidden = ops.mul(b, ops.linear(b, dropped, a), b.float32(loraScale(lora)));
+        const unscaled = wide(withoutBias(name, mask ? narrow(dropped) : x));
+        const turned = ops.linear(b, hidden, weights.get(loraB(name))!, unscaled);
+        onCostly(turned); // the gradient of m reads it
+        const magnitude = weights.get(loraMagnitude(name))!;
+        const gain = ops.div(b, magnitude, norms.get(loraNorm(name))!);
+        const y = ops.mul(b, turned, gain);
+        const rest = addend ? ops.add(b, y, wide(addend)) : y;
+        if (mask) {
+          const lost = ops.mul(b, input, ops.sub(b, b.float32(1), mask));
+          return base(name, narrow(lost), narrow(rest));
+        }
+        const bias = own.get(`${name}.bias`);
+        return narrow(bias ? ops.add(b, rest, wide(bias)) : rest);
+      };
+      return { linear: lora.dora ? dora : plain, weights };
     },
   };
 }
@@ -125,9 +180,11 @@ function memoizedFloat32(b: GraphBuilder): (x: Value) => Value {
   };
 }
 
-/** The adapter's weights in all layers, with the layer's name in front. */
-export function loraParameters(config: ModelConfig, lora: LoraOptions): ParameterSpec[] {
-  const block = adapterParameters(config, lora);
+/** A block's weights in all layers, with the layer's name in front. */
+export function inEveryLayer(
+  config: ModelConfig,
+  block: readonly ParameterSpec[],
+): ParameterSpec[] {
   return Array.from(
     { length: config.layers },
     (_, layer) => block.map((spec) => ({ ...spec, name: layerName(layer, spec.name) })),

@@ -18,7 +18,6 @@ import {
   blockWeightInputs,
   MASKED,
   maskedAttention,
-  plainLinear,
   rotaryInputs,
   TOKENS,
 } from "./block.ts";
@@ -100,10 +99,7 @@ function trainingBlock(
   const attention = maskedAttention(b, config, mask);
   const costly: Value[] = [];
   const onCostly = (value: Value) => void costly.push(value);
-  const adapted = adapter?.wrap(b, plainLinear(b, weights), {
-    training: dropout,
-    deviceDropout,
-  });
+  const adapted = adapter?.wrap(b, weights, { training: dropout, deviceDropout, onCostly });
   const linear = adapted?.linear;
   const y = block(b, x, { config, weights, rotary, attention, linear, onCostly });
   return { x, y, trained: adapted?.weights ?? weights, costly };

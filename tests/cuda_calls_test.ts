@@ -5,9 +5,8 @@
  */
 
 import assert from "node:assert/strict";
-import { layoutParameters } from "../engine/parameter_store.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { loraParameters } from "../lora/block_adapter.ts";
+import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { Runtime } from "../ort/runtime.ts";
 import type { DeviceMemory } from "../ort/cuda.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
@@ -183,7 +182,7 @@ for (const { method, precision } of RUNS) {
     fn: async () => {
       await using model = await modelFolder();
       const { parts, memory } = await runSteps(model.path, { method, precision });
-      const lora = loraParameters(config, DEFAULT_LORA);
+      const adapter = method === "lora" ? createLoraAdapter(config, DEFAULT_LORA) : undefined;
       const plan = estimateMemory(config, {
         rows: STEPS_BATCH.rows,
         length: STEPS_BATCH.length,
@@ -191,13 +190,13 @@ for (const { method, precision } of RUNS) {
         precision: computePrecision(precision),
         optimizer: optimizerKind(precision),
         device: "cuda",
-        trainable: method === "lora" ? layoutParameters(lora).length : undefined,
+        adapter,
       });
       const planned = plan.weights + plan.gradients + plan.moments + plan.activations;
       // What no plan counts: room for unread results, ids, tables, sums of blocks, scalars, and an
       // adapter's dropout columns.
       const small = 16 * 1024 + 8 * 1024 +
-        (method === "lora" ? config.layers * lora.length * config.intermediateSize * INT32 : 0);
+        config.layers * (adapter?.parameters.length ?? 0) * config.intermediateSize * INT32;
       assert.ok(memory.tensorsPeak >= planned, `${memory.tensorsPeak} below ${planned}`);
       assert.ok(memory.tensorsPeak <= planned + small, `${memory.tensorsPeak} above ${planned}`);
       // All else that was allocated is arenas, and constants of graphs.

@@ -36,6 +36,8 @@ const BAR_MAX = 40;
 const CLEAR_TO_END = "\x1b[K";
 const DIM = "\x1b[2m";
 const RESET = "\x1b[0m";
+// Seconds to go that are worth a line of their own.
+const WORTH_TELLING_S = 60;
 /** Controls that a text of several lines needs. */
 const KEPT_IN_TEXT = "\n\t";
 
@@ -113,7 +115,7 @@ export function createConsoleTracker(
         settle();
       }
       progress.take(event);
-      const text = describe(event, progress.totalSteps);
+      const text = describe(event, progress.totalSteps) ?? progress.estimate(event);
       if (text !== undefined) keep(text);
       draw(text !== undefined);
     },
@@ -257,6 +259,17 @@ class Progress {
     } else if (event.type === "end") {
       this.#ended = true;
     }
+  }
+
+  /** What the second update says of all others, where they take a while: the first one compiles. */
+  estimate(event: TrainEvent): string | undefined {
+    if (event.type !== "step" || this.#start === undefined) return undefined;
+    const { totalSteps, resumedStep } = this.#start;
+    const seconds = event.seconds * (totalSteps - event.step);
+    if (event.step !== resumedStep + 2 || seconds < WORTH_TELLING_S) return undefined;
+    return `an update takes ${event.seconds.toFixed(1)} s: about ${
+      formatDuration(seconds)
+    } to go, evaluation and checkpoints left out`;
   }
 
   /**

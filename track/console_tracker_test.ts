@@ -95,6 +95,26 @@ function screenOf(text: string): string[] {
   });
 }
 
+for (const isTty of [true, false]) {
+  Deno.test(`the second update of a long run tells the time to go, ${isTty ? "" : "not "}on a terminal`, async () => {
+    let text = "";
+    await using tracker = createConsoleTracker({ write: (part) => text += part, isTty });
+    await tracker.event({ ...start, resumedStep: 5, totalSteps: 107 });
+    for (const number of [6, 7, 8]) await tracker.event(step(number));
+    assert.deepEqual(text.match(/an update.*/g), [
+      "an update takes 2.0 s: about 0:03:20 to go, evaluation and checkpoints left out",
+    ]);
+  });
+}
+
+Deno.test("a run of less than a minute tells no time to go", async () => {
+  let text = "";
+  await using tracker = createConsoleTracker({ write: (part) => text += part, isTty: false });
+  await tracker.event({ ...start, totalSteps: 31 });
+  for (const number of [1, 2, 3]) await tracker.event(step(number));
+  assert.doesNotMatch(text, /an update/);
+});
+
 Deno.test("createConsoleTracker() writes plain lines where no person watches", async () => {
   const { tracker, writes } = fake({ isTty: false });
   for (const event of [start, step(1), ...lasting, end]) await tracker.event(event);
@@ -182,7 +202,8 @@ Deno.test("createConsoleTracker() redraws at most ten times a second", async () 
     terminal.now += 10;
     await tracker.event(step(number));
   }
-  assert.equal(writes.length - before, 10);
+  const redraws = writes.slice(before).filter((text) => !text.includes("\n"));
+  assert.equal(redraws.length, 10);
 });
 
 Deno.test("createConsoleTracker() moves the bar within an update", async () => {

@@ -55,8 +55,8 @@ export interface MemoryEstimateOptions {
   readonly headChunk?: number;
   /** As the engine's. @default true */
   readonly gradientCheckpointing?: boolean;
-  /** Numbers that the optimizer changes, where they are an adapter's. @default all weights */
-  readonly trainable?: number;
+  /** The adapter that is trained, in float32. @default none: all weights are */
+  readonly adapter?: BlockAdapter;
   /** Bytes that the process has besides. @default 140 MiB: Deno, ONNX Runtime, graphs */
   readonly process?: number;
   /** The type of weights, activations and, but for an adapter's, gradients. @default "float32" */
@@ -65,8 +65,6 @@ export interface MemoryEstimateOptions {
   readonly optimizer?: PlannedOptimizer;
   /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
   readonly device?: "cpu" | "cuda";
-  /** An adapter whose graphs run, and whose weights are trained, in float32. @default none */
-  readonly adapter?: BlockAdapter;
   /**
    * Whether a fused kernel computes attention and its gradient, so that scores, which grow with the
    * square of the length, take no memory; nor does the mask.
@@ -94,8 +92,7 @@ export interface MemoryEstimate {
 }
 
 /**
- * Estimates the peak memory of training. Of an adapter that is given by its count alone, the workspace
- * is that of full fine-tuning, which in float32 is more.
+ * Estimates the peak memory of training.
  *
  * For a CUDA device it is a plan, not a measurement: that the arena is shared by all graphs and that
  * weights, gradients and state are allocated apart, as on the CPU; that the optimizer works in chunks
@@ -123,7 +120,6 @@ export function estimateMemory(
     supervised = rows * length,
     headChunk = HEAD_CHUNK,
     gradientCheckpointing = true,
-    trainable,
     precision = "float32",
     optimizer = precision === "float32" ? "float32" : "adamw",
     device = "cpu",
@@ -134,16 +130,16 @@ export function estimateMemory(
 ): MemoryEstimate {
   const width = byteWidth(precision);
   const base = layoutParameters(modelParameters(config)).length;
-  const adapted = adapter
-    ? config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape))
-    : trainable;
+  const adapted = adapter &&
+    config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
   const trained = adapted ?? base;
   // An adapter is float32 over any base.
   const state = STATE_BYTES[adapted === undefined ? optimizer : "float32"];
   const tokens = rows * length;
   const keep = !gradientCheckpointing;
   const symbols = { rows, length, tokens, positions: length, n: Math.min(headChunk, supervised) };
-  const options = { precision, keep, adapter };
+  const dropout = adapter !== undefined && adapter.dropout > 0;
+  const options = { precision, keep, adapter, dropout, deviceDropout: device === "cuda" };
   const forward = blockForwardGraph(config, options);
   // Outputs besides y: what a layer's forward keeps for its backward.
   const kept = sum(

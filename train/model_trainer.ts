@@ -72,6 +72,8 @@ export interface TrainerParts {
   readonly owned: readonly Disposable[];
   /** Writes config and trained weights into a folder. */
   readonly save: (directory: string) => Promise<readonly WrittenFile[]>;
+  /** Called when an update has changed the trained weights. @default does nothing */
+  readonly updated?: () => Promise<void>;
   /** Takes the trained weights from a folder. */
   readonly load: (directory: string) => Promise<void>;
 }
@@ -175,6 +177,7 @@ export class ModelTrainer implements Trainer {
     // torch.nn.utils.clip_grad_norm_: the 1e-6 is part of it.
     const clip = this.#maxGradNorm > 0 ? Math.min(1, this.#maxGradNorm / (gradNorm + 1e-6)) : 1;
     await optimizer.update({ learningRate, clip, step: this.#step + 1 });
+    await this.#parts.updated?.();
     this.#step++;
     return { loss, gradNorm, skipped: false };
   }
@@ -195,6 +198,7 @@ export class ModelTrainer implements Trainer {
       onBatch?.(i + 1);
     }
     await optimizer.update();
+    await this.#parts.updated?.();
     this.#step++;
   }
 

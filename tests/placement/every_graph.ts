@@ -3,7 +3,6 @@
 import type { Graph } from "../../graph/ir.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
-import { plainLinear } from "../../model/block.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { decodeBlockGraph, decodeEmbedGraph, growCacheGraph } from "../../model/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
@@ -100,8 +99,7 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
     // GroupQueryAttention is 16-bit only on CUDA.
     for (const attention of precision === "float32" ? ["plain"] as const : ["fused"] as const) {
       const linear: Parameters<typeof decodeBlockGraph>[1] = adapter && {
-        linear: (b, weights) =>
-          adapter.wrap(b, plainLinear(b, weights), { training: false }).linear,
+        linear: (b, weights) => adapter.wrap(b, weights, { training: false }).linear,
       };
       const graph = decodeBlockGraph(config, { precision, attention, ...linear });
       yield [`${method}, decode with ${attention} attention`, graph];
