@@ -51,8 +51,7 @@ export function checkMemory(
     ? Math.min(args.maxLength, train.reduce((sum, { inputIds }) => sum + inputIds.length, 0))
     : longest;
   const precision = resolvePrecision(device, args.precision);
-  // Of a device it is known only what is free there by now.
-  const resident = onHost ? Deno.memoryUsage().rss : 0;
+  const rss = Deno.memoryUsage().rss;
   const needed = estimateMemory(config, {
     rows,
     length,
@@ -60,9 +59,11 @@ export function checkMemory(
     gradientCheckpointing: args.gradientCheckpointing,
     adapter: args.lora && createLoraAdapter(config, args.lora),
     precision: computePrecision(precision),
-    optimizer: optimizerKind(precision),
-    ...onHost ? { process: resident + RUNTIME_BYTES } : { device: "cuda" },
+    optimizer: optimizerKind(precision, args.optim === "adamw_bf16"),
+    ...onHost ? { process: rss + RUNTIME_BYTES } : { device: "cuda" },
   });
+  // What is free on a device was asked when CUDA's context was there.
+  const resident = onHost ? rss : needed.process;
   const tooMuch = available !== undefined && needed.total - resident > available;
   return { needed, resident, available, tooMuch };
 }

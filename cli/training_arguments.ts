@@ -195,8 +195,11 @@ export function addTrainingFlags(command: Command): void {
       ).choices(["seed"]),
     )
     .addOption(
-      new Option("--optim <name>", "optimizer; all three names mean the same AdamW")
-        .choices(["adamw", "adamw_torch", "adamw_torch_fused"]).default("adamw_torch"),
+      new Option(
+        "--optim <name>",
+        "adamw_bf16: AdamW that keeps bfloat16 weights and moments, rounded stochastically; the " +
+          "others all mean AdamW",
+      ).choices(["adamw", "adamw_torch", "adamw_torch_fused", "adamw_bf16"]).default("adamw_torch"),
     )
     .option(
       "--resume-from-checkpoint [dir]",

@@ -207,7 +207,7 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */
 export function createTrainer(
-  { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, precision, lora }:
+  { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, precision, optim, lora }:
     TrainingArguments,
   { runtime, deferLoad, signal }: {
     readonly runtime: Runtime;
@@ -222,6 +222,7 @@ export function createTrainer(
     maxGradNorm,
     gradientCheckpointing,
     precision,
+    stochasticRounding: optim === "adamw_bf16",
     signal,
   };
   return lora

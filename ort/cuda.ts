@@ -158,12 +158,7 @@ export class Cuda implements Disposable {
     const size = Math.max(1, bytes);
     const code = this.#raw("cudaMalloc", out.bytes, size);
     if (code === OUT_OF_MEMORY) {
-      const { free, total } = this.#memoryInfo();
-      throw new Error(
-        `Cannot allocate ${mebibytes(bytes)} on cuda:${this.index}: ${mebibytes(free)} of ` +
-          `${mebibytes(total)} is free, and ortune's tensors hold ${mebibytes(this.#tensors)}; ` +
-          "train shorter rows or fewer of them at once, an adapter, or a smaller model",
-      );
+      throw this.#shortage(`allocate ${mebibytes(bytes)}`);
     }
     if (code !== 0) {
       throw new Error(
@@ -175,6 +170,23 @@ export class Cuda implements Disposable {
     this.#tensors += size;
     this.#tensorsPeak = Math.max(this.#tensorsPeak, this.#tensors);
     return out.address;
+  }
+
+  /** The error of a graph that found no memory for what it computes; undefined of any other error. */
+  explainShortage(cause: Error, what: string): Error | undefined {
+    // bfc_arena.cc of ONNX Runtime, and CUDA's own words.
+    if (!/Failed to allocate memory|out of memory|BFCArena/i.test(cause.message)) return undefined;
+    return this.#shortage(what, cause);
+  }
+
+  #shortage(what: string, cause?: Error): Error {
+    const { free, total } = this.#memoryInfo();
+    return new Error(
+      `Cannot ${what} on cuda:${this.index}: out of memory: ${mebibytes(free)} of ` +
+        `${mebibytes(total)} is free, and ortune's tensors hold ${mebibytes(this.#tensors)}; ` +
+        "train shorter rows or fewer of them at once, an adapter, or a smaller model",
+      { cause },
+    );
   }
 
   /** Frees memory of {@linkcode Cuda.allocate}; CUDA waits for what still uses it. */

@@ -183,7 +183,12 @@ export class Binding implements Disposable {
   run(): void {
     const { runtime, pointer, name, runOptions } = this.#session;
     this.#assertAlive();
-    runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, runOptions, this.#pointer);
+    try {
+      runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, runOptions, this.#pointer);
+    } catch (cause) {
+      const told = runtime.cuda?.explainShortage(cause as Error, `run graph ${name}`);
+      throw told ?? cause;
+    }
   }
 
   #assertAlive(): void {

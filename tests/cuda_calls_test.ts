@@ -11,11 +11,6 @@ import { Runtime } from "../ort/runtime.ts";
 import type { DeviceMemory } from "../ort/cuda.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { estimateMemory } from "../train/memory_estimate.ts";
-import {
-  computePrecision,
-  optimizerKind,
-  type TrainingPrecision,
-} from "../train/training_precision.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { STEPS_BATCH } from "./support/steps_batch.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
@@ -34,6 +29,8 @@ const config = tinyConfig();
 const INT64 = 8;
 const INT32 = 4;
 const FLOAT = 4;
+
+type Method = "full" | "lora" | "dora";
 
 /** A call that the stand-ins logged. */
 interface Call {
@@ -62,7 +59,7 @@ function kindOf({ name, detail }: Call): string {
 
 async function runSteps(
   model: string,
-  { method, precision }: { method: "full" | "lora"; precision: TrainingPrecision },
+  { method, precision }: { method: Method; precision: string },
 ): Promise<Log> {
   const script = repositoryPath("tests/support/cuda_steps.ts");
   const config = `--config=${repositoryPath("deno.json")}`;
@@ -95,7 +92,7 @@ const waits = (calls: readonly Call[]): string[] =>
   );
 
 /** Bytes that go in for one batch, in the order of the calls. */
-function batchBytes(method: "full" | "lora"): number[] {
+function batchBytes(method: Method): number[] {
   const { rows, length, supervised, inputIds } = STEPS_BATCH;
   const tokens = rows * length;
   const real = inputIds.filter((_, i) => STEPS_BATCH.segmentIds[i] > 0);
@@ -103,7 +100,7 @@ function batchBytes(method: "full" | "lora"): number[] {
     tokens * INT64, // ids
     tokens * INT32, // segments
     tokens * INT64, // positions
-    ...method === "lora" ? [tokens * INT32] : [], // rows of the dropout masks
+    ...method === "full" ? [] : [tokens * INT32], // rows of the dropout masks
     supervised * INT64, // which tokens are to be predicted
     supervised * INT64, // by which ids
     FLOAT, // the scale of their losses
@@ -127,9 +124,18 @@ const RUNS = [
   { method: "full", precision: "fp32" },
   { method: "full", precision: "bf16" },
   { method: "full", precision: "bf16-pure" },
+  { method: "full", precision: "bf16-stochastic" },
   { method: "lora", precision: "fp32" },
   { method: "lora", precision: "bf16" },
+  { method: "dora", precision: "bf16" },
 ] as const;
+
+const KEPT = {
+  fp32: "float32",
+  bf16: "adamw",
+  "bf16-pure": "bfloat16-pure",
+  "bf16-stochastic": "adamw-bf16",
+} as const;
 
 async function modelFolder(): Promise<TempFolder> {
   const folder = await tempFolder();
@@ -182,13 +188,15 @@ for (const { method, precision } of RUNS) {
     fn: async () => {
       await using model = await modelFolder();
       const { parts, memory } = await runSteps(model.path, { method, precision });
-      const adapter = method === "lora" ? createLoraAdapter(config, DEFAULT_LORA) : undefined;
+      const adapter = method === "full"
+        ? undefined
+        : createLoraAdapter(config, { ...DEFAULT_LORA, dora: method === "dora" });
       const plan = estimateMemory(config, {
         rows: STEPS_BATCH.rows,
         length: STEPS_BATCH.length,
         supervised: STEPS_BATCH.supervised,
-        precision: computePrecision(precision),
-        optimizer: optimizerKind(precision),
+        precision: precision === "fp32" ? "float32" : "bfloat16",
+        optimizer: KEPT[precision],
         device: "cuda",
         adapter,
       });

@@ -1,11 +1,12 @@
 /**
- * What is said where a part of CUDA is missing: one line that names it and says how to get it, and
- * exit code 1. Where `tests/placement/build_folder.ts` made a folder, named by ORTUNE_PLACEMENT, each
+ * What is said where a part of CUDA is missing, or a GPU is too small: one line that names it and says
+ * what to do, and exit code 1. Where `tests/placement/build_folder.ts` made a folder, named by ORTUNE_PLACEMENT, each
  * part of it is taken away in turn; without one only the driver's absence is seen.
  */
 
 import assert from "node:assert/strict";
 import { denoArgs } from "./support/process.ts";
+import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 
@@ -115,5 +116,43 @@ Deno.test({
     const { code, stderr } = await train({ LD_LIBRARY_PATH: folder! });
     assert.match(stderr, PROVIDER);
     assert.equal(code, 1);
+  },
+});
+
+Deno.test({
+  name: "a GPU too small for the weights, or for a graph's values, is told with what is free",
+  ignore: !folder,
+  fn: async () => {
+    await using work = await quickstartFolder();
+    const run = async (bytes: number) => {
+      const args = [
+        ...["--model", "models/tiny", "--train-file", "data/train.jsonl", "--max-length", "512"],
+        ...["--max-steps", "2", "--device", "cuda:0", "--report-to", "none"],
+      ];
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: denoArgs(repositoryPath("cli/train.ts"), { args }),
+        cwd: work.path,
+        env: {
+          NO_COLOR: "1",
+          CUDA_STANDIN_MEMORY: `${bytes}`,
+          LD_LIBRARY_PATH: folder!,
+          ORTUNE_ORT_LIB: `${folder}/libonnxruntime.so`,
+        },
+        stdout: "null",
+      }).output();
+      assert.equal(code, 1);
+      return new TextDecoder().decode(stderr);
+    };
+    const way = "; train shorter rows or fewer of them at once, an adapter, or a smaller model";
+    assert.match(
+      await run(12e6),
+      /\nerror: Cannot allocate 3\.9 MiB on cuda:0: out of memory: 3\.\d MiB of 11\.4 MiB is free, and ortune's tensors hold 7\.8 MiB; /,
+    );
+    const inGraph = await run(17e6);
+    assert.match(
+      inGraph,
+      /^error: Cannot run graph block_forward on cuda:0: out of memory: 0\.\d MiB of 16\.2 MiB is free/m,
+    );
+    assert.ok(inGraph.trimEnd().endsWith(way), inGraph);
   },
 });

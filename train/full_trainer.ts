@@ -66,8 +66,9 @@ export async function createFullTrainer(
   const store = (dtype: Precision): ParameterStore =>
     owned.use(new ParameterStore(runtime, layoutParameters(modelParameters(config)), { dtype }));
   const weights = store(computePrecision(precision));
+  const kind = optimizerKind(precision, options.stochasticRounding);
   // What the optimizer updates; the model runs on a rounded copy of it.
-  const master = precision === "bf16" ? store("float32") : undefined;
+  const master = kind === "adamw" ? store("float32") : undefined;
   const trained = master ?? weights;
   const load = async (from: string): Promise<void> => {
     await using model = await openModel(from);
@@ -79,7 +80,7 @@ export async function createFullTrainer(
     config,
     trained,
     rounded: master && weights,
-    kind: optimizerKind(precision),
+    kind,
     weights,
     owned: master ? [weights, master] : [weights],
     save: async (to) => {

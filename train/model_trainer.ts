@@ -35,6 +35,12 @@ export interface TrainerOptions {
   /** What the model runs in and the optimizer keeps. @default bf16 on CUDA, fp32 on the CPU */
   readonly precision?: TrainingPrecision;
   /**
+   * Keeps all weights and moments in bfloat16, rounded stochastically: 8 bytes a parameter, where bf16
+   * takes 16. It has no effect on an adapter.
+   * @default false
+   */
+  readonly stochasticRounding?: boolean;
+  /**
    * Leaves the trained weights unset, where a checkpoint's are loaded by `resume` anyway.
    * @default false
    */

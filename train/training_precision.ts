@@ -53,7 +53,21 @@ export function computePrecision(precision: TrainingPrecision): Precision {
   return precision === "fp32" ? "float32" : "bfloat16";
 }
 
-/** What AdamW keeps of all weights. */
-export function optimizerKind(precision: TrainingPrecision): AdamWKind {
+/**
+ * What AdamW keeps of all weights.
+ *
+ * @param stochasticRounding keeps bfloat16 alone, in place of what the precision says
+ * @throws {RangeError} where it is asked for in float32
+ */
+export function optimizerKind(
+  precision: TrainingPrecision,
+  stochasticRounding = false,
+): AdamWKind {
+  if (stochasticRounding) {
+    if (precision !== "fp32") return "adamw-bf16";
+    throw new RangeError(
+      "Cannot round stochastically in fp32: there is nothing to round; pass --precision bf16",
+    );
+  }
   return ({ fp32: "float32", bf16: "adamw", "bf16-pure": "bfloat16-pure" } as const)[precision];
 }

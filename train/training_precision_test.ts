@@ -35,3 +35,11 @@ Deno.test("only bf16 keeps a float32 copy of the weights that the model does not
     ["bfloat16", "bfloat16-pure"],
   ]);
 });
+
+Deno.test("stochastic rounding keeps bfloat16 alone, and is nothing in float32", () => {
+  assert.equal(optimizerKind("bf16", true), "adamw-bf16");
+  assert.throws(
+    () => optimizerKind("fp32", true),
+    /^RangeError: Cannot round stochastically in fp32/,
+  );
+});

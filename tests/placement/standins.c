@@ -5,7 +5,8 @@
  *
  * build_folder.ts compiles this once for each library, with every other symbol of it as a function
  * that answers 0 (success). Where CUDA_STANDIN_LOG is set, calls that move memory, start kernels or
- * wait are told on standard error, a line each: `cuda: NAME NUMBERS`.
+ * wait are told on standard error, a line each: `cuda: NAME NUMBERS`. CUDA_STANDIN_MEMORY is how many
+ * bytes the device has; allocations beyond it fail.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,15 @@ static int allocate(void **pointer, size_t bytes) {
   *pointer = aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
   return *pointer ? 0 : 2; /* cudaErrorMemoryAllocation */
 }
+static size_t memory(void) {
+  const char *bytes = getenv("CUDA_STANDIN_MEMORY");
+  return bytes ? (size_t)atoll(bytes) : (size_t)128 << 30;
+}
+static size_t held; /* what is freed stays counted: no test asks for more */
 int cudaMalloc(void **pointer, size_t bytes) {
+  if (held + bytes > memory()) return 2; /* cudaErrorMemoryAllocation */
   int code = allocate(pointer, bytes);
+  held += bytes;
   say("cudaMalloc", bytes, (long long)*pointer);
   return code;
 }
@@ -41,7 +49,7 @@ int cudaEventSynchronize(void *event) { say("cudaEventSynchronize", 0, 0); retur
 int cudaLaunchKernel(const void *kernel, unsigned long long a, unsigned b, unsigned long long c, unsigned d, void **e, size_t f, void *stream) { say("cudaLaunchKernel", 0, (long long)stream); return 0; }
 int __cudaLaunchKernel(const void *kernel, unsigned long long a, unsigned b, unsigned long long c, unsigned d, void **e, size_t f, void *stream) { say("cudaLaunchKernel", 0, 0); return 0; }
 int cudaLaunchKernelExC(const void *config, const void *kernel, void **arguments) { say("cudaLaunchKernel", 0, 0); return 0; }
-int cudaMemGetInfo(size_t *available, size_t *total) { *available = *total = (size_t)128 << 30; return 0; }
+int cudaMemGetInfo(size_t *available, size_t *total) { *total = memory(); *available = *total - held; return 0; }
 int cudaGetDeviceCount(int *count) { *count = 1; return 0; }
 int cudaGetDevice(int *device) { *device = 0; return 0; }
 int cudaDriverGetVersion(int *version) { *version = 13000; return 0; }

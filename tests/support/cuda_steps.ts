@@ -7,6 +7,7 @@
  */
 
 import { Decoder } from "../../infer/decoder.ts";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { parseDevice } from "../../ort/device.ts";
 import { Runtime } from "../../ort/runtime.ts";
 import { createFullTrainer } from "../../train/full_trainer.ts";
@@ -27,10 +28,18 @@ const runtime = new Runtime({
   libraryPath: `${folder}/libonnxruntime.so`,
   device: parseDevice("cuda:0"),
 });
-const options = { runtime, precision: precision as TrainingPrecision };
-const trainer = method === "lora"
-  ? await createLoraTrainer(model, options)
-  : await createFullTrainer(model, options);
+const stochasticRounding = precision === "bf16-stochastic";
+const options = {
+  runtime,
+  precision: (stochasticRounding ? "bf16" : precision) as TrainingPrecision,
+  stochasticRounding,
+};
+const trainer = method === "full"
+  ? await createFullTrainer(model, options)
+  : await createLoraTrainer(model, {
+    ...options,
+    lora: { ...DEFAULT_LORA, dora: method === "dora" },
+  });
 for (let step = 1; step <= 4; step++) {
   mark(`update ${step}`);
   await trainer.deferred!.launch([STEPS_BATCH, STEPS_BATCH], { learningRate: 1e-3 });
