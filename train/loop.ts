@@ -487,7 +487,7 @@ class Run {
       step,
     });
     // Told, but not kept in the checkpoint: memory and clock differ between runs of equal bytes.
-    const memoryBytes = Deno.memoryUsage().rss;
+    const memoryBytes = this.#trainer.deferred?.memoryBytes?.() ?? Deno.memoryUsage().rss;
     return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond, memoryBytes };
   }
 

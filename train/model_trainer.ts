@@ -102,6 +102,7 @@ export class ModelTrainer implements Trainer {
   constructor(parts: TrainerParts, options: TrainerOptions) {
     const { runtime, maxGradNorm = 1, headChunk, gradientCheckpointing, optimizer } = options;
     const { graphsOnly = runtime.device.kind !== "cpu" } = options;
+    const { cuda } = runtime;
     const { method, config, trained, rounded, weights, adapter, decodeGraph } = parts;
     this.method = method;
     this.config = config;
@@ -128,6 +129,7 @@ export class ModelTrainer implements Trainer {
         launch: (batches, options) => this.#launch(device, batches, options),
         // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
         results: async () => this.#results(device),
+        ...cuda ? { memoryBytes: () => cuda.memory().usedPeak } : {},
       };
     }
     this.#engine = new TrainingEngine(runtime, config, weights, this.#gradients, {

@@ -44,6 +44,8 @@ export interface DeferredSteps {
   launch(batches: readonly Batch[], options: TrainStepOptions): Promise<void>;
   /** What the updates launched since the last call came to, in order; waits for them. */
   results(): Promise<readonly TrainStepResult[]>;
+  /** The most that was taken of the device's memory, where it has its own. */
+  memoryBytes?(): number;
 }
 
 /** Trains a model, one update at a time. */
