@@ -78,7 +78,16 @@ interface Staging {
   used: number;
 }
 
-/** An opened CUDA device. Most callers want `Tensor`, which works on every device. */
+/** Devices that are open, and by how many runtimes. */
+const opened = new Map<number, { readonly cuda: Cuda; users: number }>();
+
+/**
+ * An opened CUDA device. Most callers want `Tensor`, which works on every device.
+ *
+ * All runtimes of a process share it, since their sessions share ONNX Runtime's arena: memory that one
+ * session has given back may be used by the next one before the GPU is done with it, which is right
+ * only on one and the same stream.
+ */
 export class Cuda implements Disposable {
   /** Number of the device, as in `cuda:0`. */
   readonly index: number;
@@ -96,11 +105,18 @@ export class Cuda implements Disposable {
   #disposed = false;
 
   /**
-   * Opens the driver and CUDA's runtime library, and makes a stream.
+   * Opens the driver and CUDA's runtime library and makes a stream, or gives what is open already.
    *
    * @throws {Error} one line that names what is missing and how to get it
    */
-  constructor(index: number) {
+  static open(index: number): Cuda {
+    const open = opened.get(index) ?? { cuda: new Cuda(index), users: 0 };
+    open.users++;
+    opened.set(index, open);
+    return open.cuda;
+  }
+
+  private constructor(index: number) {
     this.index = index;
     this.#library = openLibraries(index);
     const count = new Int32Array(1);
@@ -290,9 +306,14 @@ export class Cuda implements Disposable {
     };
   }
 
-  /** Frees all memory and the stream; tensors and sessions on the device must be gone by then. */
+  /**
+   * Frees all memory and the stream, if no other runtime uses them; tensors and sessions on the device
+   * must be gone by then.
+   */
   [Symbol.dispose](): void {
-    if (this.#disposed) return;
+    const open = opened.get(this.index);
+    if (this.#disposed || !open || --open.users > 0) return;
+    opened.delete(this.index);
     this.synchronize();
     this.#disposed = true;
     for (const address of this.#sizes.keys()) this.#raw("cudaFree", address);

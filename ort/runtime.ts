@@ -92,7 +92,7 @@ export class Runtime implements Disposable {
     this.threads = threads;
     this.device = device;
     // Before anything of ONNX Runtime's is made, since this is what may fail.
-    this.cuda = device.kind === "cuda" ? new Cuda(device.index) : undefined;
+    this.cuda = device.kind === "cuda" ? Cuda.open(device.index) : undefined;
     const threading = api.create("CreateThreadingOptions", "set up the thread pool");
     api.call("SetGlobalIntraOpNumThreads", "set the thread count", threading, threads);
     api.call("SetGlobalDenormalAsZero", "flush denormals", threading);

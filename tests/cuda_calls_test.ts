@@ -222,3 +222,47 @@ for (const { method, precision } of RUNS) {
     },
   });
 }
+
+Deno.test({
+  name: "all runtimes of a process share a device's stream and memory, until the last one is gone",
+  ignore: !folder,
+  fn: async () => {
+    const script = `
+      import { Runtime } from "${repositoryPath("ort/runtime.ts")}";
+      import { Tensor } from "${repositoryPath("ort/tensor.ts")}";
+      const options = {
+        threads: 1,
+        libraryPath: ${JSON.stringify(`${folder}/libonnxruntime.so`)},
+        device: { kind: "cuda", index: 0 },
+      };
+      const [first, second] = [new Runtime(options), new Runtime(options)];
+      const stream = ({ cuda }) => Deno.UnsafePointer.value(cuda.stream);
+      const tensor = Tensor.from(second, "float32", [2], Float32Array.of(3, 4));
+      first[Symbol.dispose]();
+      first[Symbol.dispose]();
+      console.log(stream(first) === stream(second), ...tensor.hostFloat32());
+      console.log(second.cuda.memory().tensors);
+      tensor[Symbol.dispose]();
+      second[Symbol.dispose]();
+      const third = new Runtime(options);
+      console.log(third.cuda !== second.cuda, third.cuda.memory().tensors);
+      try {
+        Tensor.from(third, "float32", [1], Float32Array.of(1)).float32();
+      } catch (error) {
+        console.log(String(error));
+      }
+    `;
+    await using work = await tempFolder();
+    const path = await work.write("script.ts", script);
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", "-A", `--config=${repositoryPath("deno.json")}`, path],
+      env: { LD_LIBRARY_PATH: folder!, NO_COLOR: "1" },
+    }).output();
+    assert.equal(
+      new TextDecoder().decode(stdout),
+      "true 3 4\n8\ntrue 0\nTypeError: Cannot view a tensor on cuda:0 as host memory: copy with " +
+        "read() and write()\n",
+      new TextDecoder().decode(stderr),
+    );
+  },
+});

@@ -98,6 +98,8 @@ export interface MemoryEstimate {
  * weights, gradients and state are allocated apart, as on the CPU; that the optimizer works in chunks
  * whose temporaries fit the arena; and that a large batch's embedding gradient is taken a few thousand
  * tokens at a time.
+ * Counted without a GPU, allocation by allocation (tests/cuda_calls_test.ts has the means), Qwen3-1.7B
+ * at 2048 tokens takes 2 % more in bf16-pure and 5 % more with an adapter, Qwen3-0.6B at 1024 0.2 % more.
  *
  * @example
  * ```ts
