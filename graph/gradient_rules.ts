@@ -86,7 +86,7 @@ const divRule: GradientRule = ({ b, node, dy, give }) => {
   const [x, z] = node.inputs as [Value, Value];
   give(0, (partial) => plus(b, partial, overRows(b, node, x, div(b, dy, z))));
   give(1, (partial) => {
-    const slope = div(b, mul(b, node.outputs[0], b.float32(-1)), z);
+    const slope = div(b, mul(b, node.outputs[0], b.float(z.dtype, -1)), z);
     return plus(b, partial, overRows(b, node, z, mul(b, dy, slope)));
   });
 };
