@@ -45,7 +45,7 @@ import type { DType } from "../tensor/dtype.ts";
  *
  * using runtime = new Runtime({ threads: 1 });
  * using graph = new CompiledGraph(runtime, zerosGraph("float32"));
- * using zeros = Tensor.from(runtime, "float32", [2], Float32Array.of(3, 4));
+ * using zeros = Tensor.from(runtime, "float32", [1, 2], Float32Array.of(3, 4));
  * graph.run({ zeros }, { rows: 1, columns: 2 });
  * assert.deepEqual([...zeros.float32()], [0, 0]);
  * ```
