@@ -194,10 +194,16 @@ export class GraphBuilder {
     return value;
   }
 
-  /** An int64 value holding a target shape: a constant if at most one size is symbolic. */
-  shape(shape: Shape): Value {
+  /**
+   * An int64 value holding a target shape: a constant if at most one size is symbolic.
+   *
+   * @param inferred whether its reader finds out one size, written −1, from what it reshapes
+   */
+  shape(shape: Shape, { inferred = true }: { readonly inferred?: boolean } = {}): Value {
     const symbolic = shape.filter((dim) => typeof dim === "string").length;
-    if (symbolic <= 1) return this.int64(shape.map((dim) => typeof dim === "string" ? -1 : dim));
+    if (symbolic <= (inferred ? 1 : 0)) {
+      return this.int64(shape.map((dim) => typeof dim === "string" ? -1 : dim));
+    }
     const name = `shape:${shape.join(",")}`;
     const known = this.#inputs.find((input) => input.name === name);
     if (known) return known;

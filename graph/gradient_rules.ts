@@ -22,6 +22,7 @@ import {
   rope,
   sigmoid,
   sub,
+  sumRows,
   transpose,
 } from "./ops.ts";
 
@@ -52,7 +53,7 @@ function overRows(b: GraphBuilder, node: Node, input: Value, dy: Value): Value {
   const { shape } = node.outputs[0];
   if (sameShape(input.shape, shape)) return dy;
   if (shape.length === 2 && sameShape(input.shape, [shape[1]])) {
-    return reduceSum(b, dy, 0, { keepDims: false });
+    return sumRows(b, dy);
   }
   throw new Error(
     `Cannot differentiate ${node.op} (${node.outputs[0].name}): no gradient rule for its ` +
@@ -86,7 +87,7 @@ const divRule: GradientRule = ({ b, node, dy, give }) => {
   const [x, z] = node.inputs as [Value, Value];
   give(0, (partial) => plus(b, partial, overRows(b, node, x, div(b, dy, z))));
   give(1, (partial) => {
-    const slope = div(b, mul(b, node.outputs[0], b.float32(-1)), z);
+    const slope = div(b, mul(b, node.outputs[0], b.float(z.dtype, -1)), z);
     return plus(b, partial, overRows(b, node, z, mul(b, dy, slope)));
   });
 };
@@ -102,8 +103,7 @@ const gemmRule: GradientRule = ({ b, node, dy, give }) => {
   if (!c) return;
   give(
     2,
-    (partial) =>
-      plus(b, partial, c.shape.length === 1 ? reduceSum(b, dy, 0, { keepDims: false }) : dy),
+    (partial) => plus(b, partial, c.shape.length === 1 ? sumRows(b, dy) : dy),
   );
 };
 
@@ -157,7 +157,7 @@ const rmsNormRule: GradientRule = ({ b, node, dy, give }) => {
   const dyNormalized = mul(b, dy32, normalized);
   give(1, (partial) => {
     const rows = reshape(b, dyNormalized, [productOfLeading(x), width]);
-    const sum = reduceSum(b, rows, 0, { keepDims: false });
+    const sum = sumRows(b, rows);
     return plus(b, partial, cast(b, sum, weight.dtype));
   });
   give(0, (partial) => {

@@ -212,6 +212,18 @@ export type Reduction = (
   options?: { keepDims?: boolean },
 ) => Value;
 
+/**
+ * The sum of all rows: x [N, M] → [M]. Of bfloat16 it is a product with ones, which adds in float32 and
+ * in a fixed order: CUDA's ReduceSum over rows adds blocks of them atomically, rounding at each.
+ */
+export function sumRows(b: GraphBuilder, x: Value): Value {
+  if (x.dtype === "float32") return reduceSum(b, x, 0, { keepDims: false });
+  expectRank("sumRows", x, 2);
+  const [rows, columns] = x.shape;
+  const ones = expand(b, b.float(x.dtype, 1), [1, rows]);
+  return reshape(b, gemm(b, ones, x), [columns]);
+}
+
 /** Sum over one dimension. */
 export const reduceSum: Reduction = reduction("ReduceSum");
 /** Largest over one dimension. */
@@ -275,7 +287,8 @@ export function where(b: GraphBuilder, condition: Value, yes: Value, no: Value):
 
 /** A single element repeated to a shape. */
 export function expand(b: GraphBuilder, x: Value, shape: Shape): Value {
-  return b.node("Expand", [x, b.shape(shape)], [{ dtype: x.dtype, shape }])[0];
+  const sizes = b.shape(shape, { inferred: false });
+  return b.node("Expand", [x, sizes], [{ dtype: x.dtype, shape }])[0];
 }
 
 /** Two tensors end to end along a dimension, which then has the size `joined`. */

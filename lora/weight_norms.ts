@@ -24,9 +24,9 @@ import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
 
 /**
  * w [out, in], a [rank, in], b [out, rank] → ‖w + scale·b·a‖ of each row, [out], without the sum:
- * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row.
+ * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row. In float32, whatever precision w is in.
  */
-function normGraph(scale: number, precision: Precision): Graph {
+export function weightNormGraph(scale: number, precision: Precision = "float32"): Graph {
   const g = new GraphBuilder("weight_norms");
   const w = ops.cast(g, g.input("w", precision, ["out", "in"]), "float32");
   const a = g.input("a", "float32", ["rank", "in"]);
@@ -60,7 +60,7 @@ export class WeightNorms implements Disposable {
   ) {
     const { derived } = createLoraAdapter(config, lora);
     this.store = new ParameterStore(runtime, layoutParameters(inEveryLayer(config, derived)));
-    this.#graph = new CompiledGraph(runtime, normGraph(loraScale(lora), precisionOf(base)));
+    this.#graph = new CompiledGraph(runtime, weightNormGraph(loraScale(lora), precisionOf(base)));
     for (let layer = 0; layer < config.layers; layer++) {
       for (const name of adaptedLayers(lora)) {
         this.#bindings.push(this.#graph.bind({

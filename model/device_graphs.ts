@@ -15,6 +15,7 @@
  * | `embeddingBackwardGraph` | dx p [tokens, hidden], input_ids int64 [tokens] (−1: padding), unique_ids int64 [unique, 1], accumulated p | grad p over accumulated |
  * | `zerosGraph` | only its shape | zeros [rows, columns] |
  * | `castGraph` | x [elements] | y [elements], another type |
+ * | `weightNormGraph` | DoRA's: w p [out, in], a and b float32 | norm float32 [out] |
  * | `sumOfSquaresGraph` | g p [blocks, 256] | sums float32 [blocks, 1] |
  * | `adamWGraph` | see its kinds | in place |
  * | `decodeEmbedGraph` | table p, input_ids int64 [rows, length] | x p |
@@ -44,7 +45,7 @@ import type { DType } from "../tensor/dtype.ts";
  *
  * using runtime = new Runtime({ threads: 1 });
  * using graph = new CompiledGraph(runtime, zerosGraph("float32"));
- * using zeros = Tensor.from(runtime, "float32", [2], Float32Array.of(3, 4));
+ * using zeros = Tensor.from(runtime, "float32", [1, 2], Float32Array.of(3, 4));
  * graph.run({ zeros }, { rows: 1, columns: 2 });
  * assert.deepEqual([...zeros.float32()], [0, 0]);
  * ```

@@ -306,10 +306,11 @@ export function headGraph(
   b.output("loss", loss);
   // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
   const lessOne = ops.sub(b, atTarget(), b.float32(1));
-  const dLogits = ops.cast(
+  const dLogits = ops.scatterElements(
     b,
-    ops.scatterElements(b, probabilities, targets, lessOne),
-    precision,
+    ops.cast(b, probabilities, precision),
+    targets,
+    ops.cast(b, lessOne, precision),
   );
   // The scale is a float32 in any precision: it is one over a count, and would be off by 2⁻⁹.
   const scaledBy = (value: Value): Value =>

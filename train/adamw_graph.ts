@@ -135,33 +135,34 @@ export function adamWGraph(
   return b.build();
 }
 
-// A bfloat16 that grows or shrinks by this share ends nearest to the next one, wherever between two
-// powers of two it starts: 0.7 to 1.4 steps. Below a power of two steps are half as long as above.
-const STEP = 0.7 * 2 ** -7;
+// A little below x, rounded: a bfloat16 between the same two powers of two as x, where x itself might
+// be rounded up to the upper one.
+const BELOW = 1 - 2 ** -9;
+// A bfloat16 that grows by this share ends nearest to the next one, wherever between two powers of
+// two it starts: 0.7 to 1.4 steps.
+const NEXT = 1 + 0.7 * 2 ** -7;
 
 /**
- * Rounds float32 [blocks, 256] to one of the two bfloat16 beside it, the nearer the likelier, each
- * call with draws of its own: x + u·(distance of the two), u uniform within ±½, rounded to nearest.
- * Opset 21 cannot reinterpret bits, so the distance is found by going to the next number.
+ * Rounds float32 [blocks, 256] to one of the two bfloat16 beside it, the nearer the likelier:
+ * x + u·(distance of the two), u uniform within ±½, rounded to nearest. Opset 21 cannot reinterpret
+ * bits, so the distance is found by going from one number to the next.
  *
- * A draw is block·seed·column modulo 2³², all odd: a multiplicative hash (Dietzfelbinger et al. 1997,
- * https://doi.org/10.1006/jagm.1997.0873), the columns being constants of the graph.
+ * u is block·seed·column modulo 2³², all odd: a multiplicative hash (Dietzfelbinger et al. 1997,
+ * https://doi.org/10.1006/jagm.1997.0873), the columns being constants of the graph. What is rounded
+ * of one parameter shares it; each rounding alone is fair.
  */
 function stochasticRounding(b: GraphBuilder): (x: Value) => Value {
   const random = MersenneTwister.fromSeed(256);
+  const columns = Array.from({ length: LAYOUT_BLOCK }, () => random.nextUint32() | 1);
   const blocks = b.input("blocks", "int32", ["blocks", 1]);
   const seeds = ops.mul(b, blocks, b.input("seed", "int32", []));
   const narrow = (x: Value): Value => ops.cast(b, x, "bfloat16");
   const wide = (x: Value): Value => ops.cast(b, x, "float32");
+  const uniform = ops.mul(b, wide(ops.mul(b, seeds, b.int32(columns))), b.float32(2 ** -32));
   return (x) => {
-    const columns = Array.from({ length: LAYOUT_BLOCK }, () => random.nextUint32() | 1);
-    const draws = wide(ops.mul(b, seeds, b.int32(columns)));
-    const uniform = ops.mul(b, draws, b.float32(2 ** -32));
-    const nearest = wide(narrow(x));
-    const outward = ops.greater(b, ops.mul(b, ops.sub(b, x, nearest), nearest), b.float32(0));
-    const factor = ops.where(b, outward, b.float32(1 + STEP), b.float32(1 - STEP));
-    const next = wide(narrow(ops.mul(b, nearest, factor)));
-    return narrow(ops.add(b, x, ops.mul(b, uniform, ops.sub(b, next, nearest))));
+    const below = wide(narrow(ops.mul(b, x, b.float32(BELOW))));
+    const next = wide(narrow(ops.mul(b, below, b.float32(NEXT))));
+    return narrow(ops.add(b, x, ops.mul(b, uniform, ops.sub(b, next, below))));
   };
 }
 

@@ -3,6 +3,7 @@
 import type { Graph } from "../../graph/ir.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { weightNormGraph } from "../../lora/weight_norms.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { decodeBlockGraph, decodeEmbedGraph, growCacheGraph } from "../../model/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
@@ -27,6 +28,12 @@ const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "Qwen3 with heads of 20": { ...QWEN3_0_6B, head_dim: 20 },
   "Llama with attention_bias": { ...LLAMA3_2_1B, attention_bias: true },
 };
+const SMALL = { hidden_size: 32, intermediate_size: 48, vocab_size: 64, head_dim: 16 };
+const SMALL_FAMILIES: typeof FAMILIES = {
+  "small Qwen3": { ...QWEN3_0_6B, ...SMALL },
+  "small Qwen2": { ...QWEN2_5_0_5B, ...SMALL, num_attention_heads: 4, hidden_size: 64 },
+  "small Llama": { ...LLAMA3_2_1B, ...SMALL, attention_bias: true },
+};
 const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
 const BOTH = [false, true];
 
@@ -34,29 +41,40 @@ const BOTH = [false, true];
 export interface NamedGraph {
   readonly title: string;
   readonly graph: Graph;
+  /** Whether its tensors are small enough to run it. */
+  readonly small: boolean;
 }
 
 /** All graphs of training and generation. */
 export function* everyGraph(): Generator<NamedGraph> {
-  for (const [family, json] of Object.entries(FAMILIES)) {
-    const config = parseConfig(json);
-    for (const precision of PRECISIONS) {
-      for (const [title, graph] of modelGraphs(config, precision)) {
-        yield { title: `${family}, ${precision}: ${title}`, graph };
+  for (const families of [FAMILIES, SMALL_FAMILIES]) {
+    const small = families === SMALL_FAMILIES;
+    for (const [family, json] of Object.entries(families)) {
+      const config = parseConfig(json);
+      for (const precision of PRECISIONS) {
+        for (const [title, graph] of modelGraphs(config, precision)) {
+          yield { title: `${family}, ${precision}: ${title}`, graph, small };
+        }
       }
     }
   }
+  for (const [title, graph] of commonGraphs()) yield { title, graph, small: true };
+}
+
+/** The graphs that no model's sizes are in. */
+function* commonGraphs(): Generator<[string, Graph]> {
   for (const precision of PRECISIONS) {
-    yield { title: `${precision}: sum of squares`, graph: sumOfSquaresGraph(precision) };
-    yield { title: `${precision}: zeros`, graph: zerosGraph(precision) };
+    yield [`${precision}: sum of squares`, sumOfSquaresGraph(precision)];
+    yield [`${precision}: weight norms`, weightNormGraph(4, precision)];
+    yield [`${precision}: zeros`, zerosGraph(precision)];
   }
-  yield { title: "cast up", graph: castGraph("bfloat16", "float32") };
-  yield { title: "cast down", graph: castGraph("float32", "bfloat16") };
+  yield ["cast up", castGraph("bfloat16", "float32")];
+  yield ["cast down", castGraph("float32", "bfloat16")];
   const kinds: AdamWKind[] = ["float32", "adamw", "adamw-bf16", "bfloat16-pure"];
   for (const kind of kinds) {
     for (const decays of BOTH) {
       const graph = adamWGraph({ beta1: 0.9, beta2: 0.999 }, decays, kind);
-      yield { title: `optimizer ${kind}${decays ? ", decay" : ""}`, graph };
+      yield [`optimizer ${kind}${decays ? ", decay" : ""}`, graph];
     }
   }
 }
@@ -78,6 +96,8 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
     full: undefined,
     lora: createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0 }),
     "lora with dropout": createLoraAdapter(config, DEFAULT_LORA),
+    dora: createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0, dora: true }),
+    "dora with dropout": createLoraAdapter(config, { ...DEFAULT_LORA, dora: true }),
   };
   for (const [method, adapter] of Object.entries(adapters)) {
     for (const keep of BOTH) {
