@@ -78,6 +78,7 @@ export { type ApiCall, type Argument, OrtApi } from "./ort/api.ts";
 // Models and datasets from Hugging Face and ModelScope
 export * from "./hub/hub_error.ts";
 export * from "./hub/hub_options.ts";
+export * from "./hub/push_files.ts";
 export * from "./hub/resolve_dataset_file.ts";
 export * from "./hub/resolve_model.ts";
 
@@ -87,15 +88,18 @@ export * from "./data/byte_tokenizer.ts";
 export * from "./data/chat_template.ts";
 export * from "./data/collator.ts";
 export * from "./data/example.ts";
+export * from "./data/example_list.ts";
 export * from "./data/join_example.ts";
 export * from "./data/jsonl.ts";
 export * from "./data/jsonl_error.ts";
 export * from "./data/message.ts";
+export * from "./data/prepare_examples.ts";
 export * from "./data/read_examples.ts";
 export * from "./data/record.ts";
 export * from "./data/seed_example.ts";
 export * from "./data/streaming_decoder.ts";
 export * from "./data/thinking.ts";
+export type { RowsProgress } from "./data/encode_rows.ts";
 export * from "./data/dataset_rows.ts";
 export * from "./data/preflight.ts";
 export * from "./data/python_json.ts";
@@ -113,6 +117,9 @@ export * from "./model/parameters.ts";
 export * from "./model/precision.ts";
 export * from "./model/rope.ts";
 export * from "./model/training_graphs.ts";
+
+// Own CUDA kernels.
+export * from "./kernels/gpu.ts";
 
 // Running a model's graphs: weights, forward and backward passes.
 export * from "./engine/batch.ts";

@@ -102,8 +102,7 @@ await runCommand<DataFlags>({
 async function locate(options: DataFlags, signal: AbortSignal): Promise<string> {
   const { source, datasetName, datasetFile, revision, outputDir, offline } = options;
   if (source !== "modelscope" && source !== "huggingface") return source;
-  const { write, isTty, columns = () => 80 } = terminal;
-  const progress = createByteProgress({ write, isTty, columns, now: () => performance.now() });
+  const progress = createByteProgress(terminal);
   try {
     return await resolveDatasetFile(datasetName, datasetFile, {
       source,

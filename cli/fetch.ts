@@ -35,8 +35,7 @@ await runCommand<FetchFlags>({
       .option("--output-dir <dir>", "folder that holds models", "models")
       .option("--offline", "make no request, only look whether it is there", false),
   run: async ({ options: { model, source, revision, outputDir, offline }, signal }) => {
-    const { write, isTty, columns = () => 80 } = terminal;
-    const progress = createByteProgress({ write, isTty, columns, now: () => performance.now() });
+    const progress = createByteProgress(terminal);
     try {
       const folder = await resolveModel(model, {
         source,

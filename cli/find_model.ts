@@ -5,6 +5,7 @@
 
 import { basename } from "node:path";
 import { listCheckpoints } from "../train/checkpoint.ts";
+import { isFile, isFolder } from "./path_kind.ts";
 import { readManifest, RUN_MANIFEST } from "./run_manifest.ts";
 
 /** Where `deno task fetch` puts models. */
@@ -48,26 +49,4 @@ async function chosenCheckpoint(directory: string): Promise<string | undefined> 
   if (!await isFile(path)) return undefined;
   const { checkpoint } = await readManifest(path);
   return checkpoint === null ? undefined : basename(checkpoint);
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return (await stat(path))?.isDirectory ?? false;
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path))?.isFile ?? false;
-}
-
-/** What is there, as far as it may be looked at. */
-async function stat(path: string): Promise<Deno.FileInfo | undefined> {
-  const { state } = await Deno.permissions.query({ name: "read", path });
-  if (state !== "granted") return undefined;
-  try {
-    return await Deno.stat(path);
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw cause;
-  }
 }

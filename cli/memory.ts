@@ -43,12 +43,12 @@ export function checkMemory(
 ): MemoryCheck {
   const device = parseDevice(args.device);
   const onHost = device.kind === "cpu";
-  const longest = train.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
+  const longest = train.lengths.reduce((most, each) => Math.max(most, each), 0);
   const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
-  const supervised = train.map((each) => each.supervised).sort((a, b) => b - a)
-    .slice(0, args.packing ? undefined : rows).reduce((sum, each) => sum + each, 0);
+  const supervised = train.supervised.toSorted().subarray(args.packing ? 0 : -rows)
+    .reduce((sum, each) => sum + each, 0);
   const length = args.packing
-    ? Math.min(args.maxLength, train.reduce((sum, { inputIds }) => sum + inputIds.length, 0))
+    ? Math.min(args.maxLength, train.lengths.reduce((sum, each) => sum + each, 0))
     : longest;
   const precision = resolvePrecision(device, args.precision);
   const rss = Deno.memoryUsage().rss;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { toExampleList } from "../data/example_list.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { parseConfig } from "../model/config.ts";
 import { QWEN3_0_6B } from "../tests/support/model_configs.ts";
@@ -15,7 +16,8 @@ const args = {
   gradientCheckpointing: false,
   device: "cpu",
 } as TrainingArguments;
-const data = { train: [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1))) };
+const examples = [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1)));
+const data = { train: toExampleList(examples) };
 
 Deno.test("checkMemory() asks for the largest batch, and warns where it does not fit", () => {
   const tight = checkMemory(args, config, data, 8 * GIB);

@@ -5,16 +5,15 @@
 
 import { makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
-import { inspectRecords, promptIsInference, taughtTerminator } from "../data/preflight.ts";
-import { formatTokenTable, tokenTable } from "../data/token_table.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
 import { formatDuration } from "../track/format.ts";
 import type { Trainer } from "../train/trainer.ts";
+import { describeData } from "./describe_data.ts";
 import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { openRuntime } from "./open_runtime.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
 import { describePlan, planRun, type RunPlan } from "./run_plan.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
-import { lines, type TrainingData } from "./training_data.ts";
+import { readTrainingData, type TrainingData } from "./training_data.ts";
 import { createTrainer, openInputs } from "./training_run.ts";
 
 /** How a dry run reports. */
@@ -24,19 +23,21 @@ export interface DryRunOptions {
   readonly say: (line: string) => void;
   /** Whether lines may be dimmed. */
   readonly color: boolean;
+  /** Where to tell how far the data are prepared. @default nowhere */
+  readonly progress?: ProgressLineOptions;
 }
 
 /** Checks everything that a run would stumble over, and times two updates of a throw-away trainer. */
 export async function dryRun(
   args: TrainingArguments,
-  { signal, say, color }: DryRunOptions,
+  { signal, say, color, progress }: DryRunOptions,
 ): Promise<void> {
   // A GPU that is not there is told of before anything is read.
   using device = args.device === "cpu" ? undefined : openRuntime(args);
-  const { config, tokenizer, data, padId } = await openInputs(args);
+  const { config, tokenizer, padId } = await openInputs(args);
+  using data = await readTrainingData(args, tokenizer, { progress, signal });
   for (const note of data.notes) say(`note: ${note}`);
-  for (const line of formatTokenTable(tokenTable(data.train[0], tokenizer), { color })) say(line);
-  for (const line of await describeData(args, { data, tokenizer })) say(line);
+  for (const line of await describeData(args, { data, tokenizer, table: { color } })) say(line);
   const plan = planRun(args, data.train);
   say(describePlan(plan));
   const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
@@ -51,54 +52,6 @@ export async function dryRun(
   await using trainer = await createTrainer(args, { runtime, signal });
   say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
   say("dry run: nothing was written");
-}
-
-/** What the data teach, a line each. */
-export async function describeData(
-  { trainFile, system }: Pick<TrainingArguments, "trainFile" | "system">,
-  { data, tokenizer }: {
-    readonly data: Pick<TrainingData, "train" | "report">;
-    readonly tokenizer: Tokenizer;
-  },
-): Promise<string[]> {
-  const { first, controlTokens } = await inspectRecords(trainFile, {
-    tokenizer,
-    system: system || undefined,
-  });
-  const { report, train: [example] } = data;
-  const said: string[] = [];
-  const terminator = taughtTerminator(example, tokenizer);
-  said.push(
-    terminator === undefined
-      ? "terminator: the first example does not teach where a reply ends"
-      : `terminator: ${terminator} is taught`,
-  );
-  const { unterminated, rows } = report;
-  if (unterminated.length > 0) {
-    said.push(
-      `warning: ${unterminated.length} of ${rows} rows lose their terminator (${
-        lines(unterminated)
-      }), so the model may not learn to stop; raise --max-length`,
-    );
-  }
-  // Where line 1 was left out or its prompt cut, there is nothing to compare.
-  if (example.source?.line === 1 && example.supervised > 0) {
-    said.push(
-      promptIsInference(example, first, tokenizer)
-        ? `prompt: its ${example.promptLength} tokens are those that inference makes`
-        : "warning: inference makes another prompt of the first example than training did; check " +
-          "the chat template",
-    );
-  }
-  if (controlTokens.length > 0) {
-    const tokens = [...new Set(controlTokens.map(({ token }) => token))].join(", ");
-    said.push(
-      `warning: ${tokens} in the text of ${trainFile}, ${
-        lines([...new Set(controlTokens.map(({ line }) => line))])
-      }: read as control, not as text; remove them unless that is meant`,
-    );
-  }
-  return said;
 }
 
 /** Makes two updates, the first of which compiles, and scales the second to the run. */

@@ -1,6 +1,5 @@
 /** What a resumed run must share with the one it goes on from, hashed where it is long. */
 
-import type { Example } from "../data/example.ts";
 import { parseDevice } from "../ort/device.ts";
 import { sha256 } from "../train/checkpoint.ts";
 import type { RunFacts } from "../train/run_facts.ts";
@@ -8,10 +7,15 @@ import { resolvePrecision } from "../train/training_precision.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
-/** Arguments and hashes that shape the result of a run; paths and reporting do not. */
+/**
+ * Arguments and hashes that shape the result of a run; paths and reporting do not.
+ *
+ * @param dataSha256 of the training examples' ids and labels, which carry the data, the template and
+ *   the cut in one
+ */
 export async function runFacts(
   args: TrainingArguments,
-  examples: readonly Example[],
+  dataSha256: string,
   hash: FileHasher,
 ): Promise<RunFacts> {
   const precision = resolvePrecision(parseDevice(args.device), args.precision);
@@ -20,10 +24,7 @@ export async function runFacts(
     ...args.lora ? await loraFacts(args.model, args.lora, hash) : { method: "full" },
     config_sha256: await file("config.json"),
     tokenizer_sha256: await file("tokenizer.json"),
-    // Ids and labels carry the data, the template and the cut in one.
-    train_data_sha256: sha256(
-      ...examples.flatMap(({ inputIds, labels }) => [bytesOf(inputIds), bytesOf(labels)]),
-    ),
+    train_data_sha256: dataSha256,
     seed: args.seed,
     num_train_epochs: args.numTrainEpochs,
     max_steps: args.maxSteps,
@@ -75,8 +76,4 @@ async function hashSafetensors(directory: string, hash: FileHasher): Promise<str
     names.sort().map(async (name) => `${name} ${(await hash(`${directory}/${name}`)).sha256}`),
   );
   return sha256(hashes.join("\n"));
-}
-
-function bytesOf(array: Int32Array): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }

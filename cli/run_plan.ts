@@ -1,7 +1,7 @@
 /** What a run will do, in numbers. In: training flags and examples. Out: updates, tokens, padding. */
 
-import { planBatches } from "../data/batches.ts";
-import type { Example } from "../data/example.ts";
+import { planEpoch } from "../data/epoch_plan.ts";
+import type { ExampleList } from "../data/example_list.ts";
 import { nextFit } from "../data/next_fit.ts";
 import { formatCount } from "../track/format.ts";
 import { countUpdates, type StepRule } from "../train/plan_updates.ts";
@@ -31,14 +31,13 @@ export function planRun(
     | "seed"
     | "compat"
   >,
-  examples: readonly Example[],
+  { lengths }: Pick<ExampleList, "lengths">,
 ): RunPlan {
-  const lengths = Int32Array.from(examples, ({ inputIds }) => inputIds.length);
   const { maxLength, seed, perDeviceTrainBatchSize: batchSize } = args;
   const packing = args.packing ? { maxLength } : undefined;
-  const plan = planBatches(lengths, { batchSize, packing, seed, epoch: 0 });
+  const plan = planEpoch(lengths, { batchSize, packing, seed, epoch: 0 });
   let grid = 0;
-  for (const indices of plan) {
+  for (const indices of plan.batches()) {
     const members = Array.from(indices, (index) => lengths[index]);
     const starts = packing ? nextFit(members, maxLength) : members.map((_, i) => i);
     const rows = starts.map((start, row) =>
@@ -57,8 +56,8 @@ export function planRun(
   const { numTrainEpochs: epochs, maxSteps } = args;
   return {
     updates: countUpdates(lengths, { ...counted, epochs, maxSteps }),
-    updatesPerEpoch: Math.ceil(plan.length / args.gradientAccumulationSteps),
-    rows: examples.length,
+    updatesPerEpoch: Math.ceil(plan.count / args.gradientAccumulationSteps),
+    rows: lengths.length,
     tokens: lengths.reduce((sum, each) => sum + each, 0),
     grid,
   };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { toExampleList } from "../data/example_list.ts";
 import { stubExample } from "../tests/support/trainer_stub.ts";
 import { describePlan, planRun } from "./run_plan.ts";
 
@@ -11,10 +12,10 @@ const flags = {
   seed: 42,
 };
 // Two to six tokens.
-const examples = [1, 2, 3, 4, 5].map((n) => stubExample(n, new Array(n).fill(1)));
+const examples = toExampleList([1, 2, 3, 4, 5].map((n) => stubExample(n, new Array(n).fill(1))));
 
 Deno.test("planRun() counts updates, tokens and padding without packing", () => {
-  const same = [1, 2, 3, 4, 5].map((n) => stubExample(n, [1]));
+  const same = toExampleList([1, 2, 3, 4, 5].map((n) => stubExample(n, [1])));
   const plan = planRun(flags, same);
   assert.deepEqual(plan, { updates: 6, updatesPerEpoch: 2, rows: 5, tokens: 10, grid: 10 });
   assert.ok(planRun(flags, examples).grid > 20);

@@ -25,16 +25,29 @@ export interface TrainCommandOptions {
   readonly signal: AbortSignal;
 }
 
+// Tokens of the first example that a run shows; a dry run shows more.
+const HEAD = 8;
+const TAIL = 8;
+
 /** Trains, or with `--dry-run` only looks at what training would be. */
 export async function trainCommand(
   args: TrainingArguments,
   { task, title, flags = Deno.args, signal }: TrainCommandOptions,
 ): Promise<void> {
   const say = (line: string) => terminal.write(`${line}\n`);
-  if (args.dryRun) return await dryRun(args, { signal, say, color: terminal.isTty });
+  if (args.dryRun) {
+    return await dryRun(args, { signal, say, color: terminal.isTty, progress: terminal });
+  }
   const command = shellCommand(task, flags);
   await using console = createConsoleTracker(terminal);
-  await using run = await runTraining(args, { signal, say, trackers: [console], command });
+  await using run = await runTraining(args, {
+    signal,
+    say,
+    trackers: [console],
+    command,
+    progress: terminal,
+    table: { head: HEAD, tail: TAIL, color: terminal.isTty },
+  });
   const { end, checkpoint, trackers } = run;
   if (end.best?.loaded) say(`went back to the weights of the best evaluation: ${checkpoint}`);
   const samples = signal.aborted ? [] : await predict(run, { args, output: errorOutput, signal });

@@ -1,45 +1,96 @@
 /**
  * The examples of a run, checked before anything slow starts. In: training flags and a tokenizer.
- * Out: training and evaluation examples, and what was cut, in words.
+ * Out: training and evaluation examples, read from token files while they are trained on, and what
+ * was cut, in words.
  */
 
-import type { Example } from "../data/example.ts";
-import { readExamples, type ReadExamplesReport } from "../data/read_examples.ts";
+import { type ExampleList, toExampleList } from "../data/example_list.ts";
+import { readJsonl } from "../data/jsonl.ts";
+import { type PreparedExamples, prepareExamples } from "../data/prepare_examples.ts";
+import type { ReadExamplesReport } from "../data/read_examples.ts";
 import type { TrainingRecord } from "../data/record.ts";
 import { toSeedExample } from "../data/seed_example.ts";
+import { removeOtherTokenFiles } from "../data/token_file.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { createPrepareProgress } from "./prepare_progress.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
+import { tokenKey } from "./token_key.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
-/** Examples and remarks on them. */
-export interface TrainingData {
-  readonly train: readonly Example[];
-  readonly validation: readonly Example[];
+/** The folder of token files in an output folder. */
+const TOKENS = "tokens";
+
+/** Examples and remarks on them; dispose of it to close their files. */
+export interface TrainingData extends Disposable {
+  readonly train: ExampleList;
+  readonly validation: ExampleList;
   readonly report: ReadExamplesReport;
+  /** The sha256 of the training examples' ids and labels. */
+  readonly sha256: string;
   /** What a user should know of the data, a line each. */
   readonly notes: readonly string[];
+}
+
+/** How data are read. */
+export interface ReadTrainingDataOptions {
+  /**
+   * An output folder to keep tokens in, which only this process uses.
+   * @default none: tokens are kept in memory
+   */
+  readonly output?: string;
+  /** Where to tell how far it is. @default nowhere */
+  readonly progress?: ProgressLineOptions;
+  /** Stops between two rows. */
+  readonly signal?: AbortSignal;
 }
 
 /** Reads both files. */
 export async function readTrainingData(
   args: Pick<
     TrainingArguments,
-    "trainFile" | "validationFile" | "maxLength" | "system" | "dropUnlabelled" | "compat"
+    "model" | "trainFile" | "validationFile" | "maxLength" | "system" | "dropUnlabelled" | "compat"
   >,
   tokenizer: Tokenizer,
+  { output, progress, signal }: ReadTrainingDataOptions = {},
 ): Promise<TrainingData> {
+  using resources = new DisposableStack();
   const notes: string[] = args.compat === "seed"
     ? [
       "--compat seed: replies end with the padding token instead of the template's end of turn, " +
       "thinking has the seed's spacing, and updates are counted rounding down, as its transformers did",
     ]
     : [];
-  const read = async (path: string) => {
+  const store = (path: string) =>
+    output === undefined ? undefined : {
+      directory: `${output}/${TOKENS}`,
+      key: () => tokenKey(path, args, tokenizer),
+    };
+  const read = async (path: string): Promise<PreparedExamples> => {
     const { maxLength, system } = args;
-    const options = { tokenizer, maxLength, system: system || undefined };
+    await assertRows(path);
+    const { size } = await Deno.stat(path);
+    const shown = progress && createPrepareProgress({ file: path, size }, progress);
     const encode = args.compat === "seed"
       ? (record: TrainingRecord) => [toSeedExample(record, { tokenizer, maxLength, system })]
       : undefined;
-    const { examples, report } = await readExamples(path, { ...options, encode });
+    let prepared: PreparedExamples;
+    try {
+      prepared = resources.use(
+        await prepareExamples(path, {
+          tokenizer,
+          maxLength,
+          system: system || undefined,
+          encode,
+          store: store(path),
+          signal,
+          onProgress: shown?.update,
+        }),
+      );
+      shown?.done(prepared.report);
+    } finally {
+      shown?.finish();
+    }
+    const { examples, report } = prepared;
     const { unlabelled } = report;
     if (unlabelled.length > 0) {
       const state = `${lines(unlabelled)} ${
@@ -64,11 +115,28 @@ export async function readTrainingData(
           `${maxLength} and lose their end: ${lines(report.truncated)}`,
       );
     }
-    return { examples, report };
+    return prepared;
   };
-  const { examples: train, report } = await read(args.trainFile);
-  const validation = args.validationFile ? (await read(args.validationFile)).examples : [];
-  return { train, validation, report, notes };
+  const train = await read(args.trainFile);
+  const validation = args.validationFile ? await read(args.validationFile) : undefined;
+  if (output !== undefined) {
+    const used = [train, validation].flatMap((each) => each?.file ?? []);
+    await removeOtherTokenFiles(`${output}/${TOKENS}`, new Set(used));
+  }
+  const owned = resources.move();
+  return {
+    train: train.examples,
+    validation: validation?.examples ?? toExampleList([]),
+    report: train.report,
+    sha256: train.sha256,
+    notes,
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+/** Refuses a file that cannot be read or has no rows, in the words of its reader. */
+async function assertRows(path: string): Promise<void> {
+  for await (const _row of readJsonl(path, (row) => row)) return;
 }
 
 const SHOWN = 10;

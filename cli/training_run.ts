@@ -4,6 +4,7 @@
  */
 
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import type { FormatTokenTableOptions } from "../data/token_table.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { readConfig } from "../model/open_model.ts";
 import type { Runtime } from "../ort/runtime.ts";
@@ -26,10 +27,12 @@ import { train } from "../train/loop.ts";
 import { lockOutput, type OutputLock } from "../train/output_lock.ts";
 import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
+import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
 import { UsageError } from "./run_command.ts";
 import { runFacts } from "./run_facts.ts";
 import { type StartedManifest, startManifest } from "./run_manifest.ts";
@@ -46,6 +49,10 @@ export interface TrainingRunOptions {
   readonly trackers: readonly Tracker[];
   /** How the run was started, for its manifest. */
   readonly command?: string;
+  /** Where to tell how far the data are prepared. @default nowhere */
+  readonly progress?: ProgressLineOptions;
+  /** Shows the first example token by token, and what the data teach. @default neither */
+  readonly table?: FormatTokenTableOptions;
 }
 
 /** A finished or interrupted run; its trainer can still generate. */
@@ -65,7 +72,7 @@ export interface TrainingRun extends AsyncDisposable {
 /** Trains as the arguments say. */
 export async function runTraining(
   args: TrainingArguments,
-  { signal, say, trackers, command }: TrainingRunOptions,
+  { signal, say, trackers, command, progress, table }: TrainingRunOptions,
 ): Promise<TrainingRun> {
   if (args.resumeFromCheckpoint !== undefined && args.overwriteOutputDir) {
     throw new UsageError(
@@ -76,14 +83,16 @@ export async function runTraining(
   await using resources = new AsyncDisposableStack();
   // A GPU that is not there is told of before anything is read.
   const device = args.device === "cpu" ? undefined : resources.use(openRuntime(args));
-  const { config, tokenizer, data, padId } = await openInputs(args);
-  for (const note of data.notes) say(`note: ${note}`);
-
+  const { config, tokenizer, padId } = await openInputs(args);
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);
   const resumeFrom = await resolveCheckpoint(args);
   if (resumeFrom !== undefined) await assertNewest(resumeFrom, lock);
   const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
+
+  const output = lock.directory;
+  const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
+  for (const note of data.notes) say(`note: ${note}`);
 
   const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
   if (memory.tooMuch) say(memoryWarning(memory, args));
@@ -133,7 +142,7 @@ export async function runTraining(
       directory: lock.directory,
       saveTotalLimit: args.saveTotalLimit,
       copyFiles: await companionFiles(args.model),
-      facts: await runFacts(args, data.train, hash),
+      facts: await runFacts(args, data.sha256, hash),
     },
     resumeFrom,
     signal,
@@ -150,6 +159,8 @@ export async function runTraining(
         threads: runtime.threads,
         resumed: resumeFrom !== undefined,
       });
+      const taught = table ? await describeData(args, { data, tokenizer, table }) : [];
+      for (const line of taught) say(line);
       say(describePlan(planRun(args, data.train)));
       say(describeMemory(memory));
     }
@@ -180,11 +191,10 @@ export async function runTraining(
 export interface TrainingInputs {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
-  readonly data: TrainingData;
   readonly padId: number;
 }
 
-/** Reads model sizes, tokenizer and data, and checks that they go together. */
+/** Reads model sizes and tokenizer, and checks that they go together. */
 export async function openInputs(args: TrainingArguments): Promise<TrainingInputs> {
   const config = await readConfig(args.model);
   if (args.maxLength > config.maxPositions) {
@@ -201,8 +211,7 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
     );
   }
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
-  const data = await readTrainingData(args, tokenizer);
-  return { config, tokenizer, data, padId };
+  return { config, tokenizer, padId };
 }
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */

@@ -7,11 +7,13 @@
  * @module
  */
 
-import { torchRandperm } from "../tensor/torch_random.ts";
 import { collate, packExamples } from "./collator.ts";
 import type { Batch } from "./collator.ts";
+import { planEpoch } from "./epoch_plan.ts";
 import type { Example } from "./example.ts";
-import { nextFit } from "./next_fit.ts";
+import { type ExampleList, toExampleList } from "./example_list.ts";
+
+export { epochOrder } from "./epoch_plan.ts";
 
 /** Options of {@linkcode epochOrder}. */
 export interface EpochOrderOptions {
@@ -51,24 +53,8 @@ export interface MakeBatchesOptions extends BatchPlanOptions {
 }
 
 /**
- * The order of an epoch: `torch.randperm(n)` seeded with seed + epoch, `[n]`.
- *
- * @example
- * ```ts
- * import { epochOrder } from "@ortune/ortune";
- * import assert from "node:assert/strict";
- *
- * const order = epochOrder(37, { seed: 42, epoch: 0 });
- * assert.deepEqual([...order.subarray(0, 6)], [12, 24, 13, 15, 28, 0]);
- * ```
- */
-export function epochOrder(n: number, options: EpochOrderOptions): Int32Array {
-  const { seed, epoch } = options;
-  return torchRandperm(n, seed + epoch);
-}
-
-/**
- * The batches of one epoch, made as they are asked for. It may be iterated more than once.
+ * The batches of one epoch, made as they are asked for. It may be iterated more than once. Of
+ * examples in a list, those of one batch are read at a time.
  *
  * @throws {RangeError} if `batchSize` or `skip` is no count, or packing meets an example longer
  *   than a row.
@@ -92,18 +78,19 @@ export function epochOrder(n: number, options: EpochOrderOptions): Int32Array {
  * ```
  */
 export function makeBatches(
-  examples: readonly Example[],
+  examples: readonly Example[] | ExampleList,
   options: MakeBatchesOptions,
 ): Iterable<Batch> {
   const { padId, multipleOf, packing, skip = 0 } = options;
   if (!Number.isInteger(skip) || skip < 0) {
     throw new RangeError(`Cannot make batches: skip is ${skip}, not a count of batches`);
   }
-  const plan = planBatches(examples.map(({ inputIds }) => inputIds.length), options).slice(skip);
+  const list = toExampleList(examples);
+  const plan = planEpoch(list.lengths, options);
   return {
     *[Symbol.iterator](): Iterator<Batch> {
-      for (const indices of plan) {
-        const members = Array.from(indices, (index) => examples[index]);
+      for (const indices of plan.batches(skip)) {
+        const members = Array.from(indices, (index) => list.at(index));
         yield packing === undefined
           ? collate(members, { padId, multipleOf })
           : packExamples(members, { padId, multipleOf, maxLength: packing.maxLength });
@@ -126,7 +113,7 @@ export function makeBatches(
  * ```
  */
 export function countBatches(lengths: ArrayLike<number>, options: BatchPlanOptions): number {
-  return planBatches(lengths, options).length;
+  return planEpoch(lengths, options).count;
 }
 
 /**
@@ -145,20 +132,5 @@ export function countBatches(lengths: ArrayLike<number>, options: BatchPlanOptio
  * ```
  */
 export function planBatches(lengths: ArrayLike<number>, options: BatchPlanOptions): Int32Array[] {
-  const { batchSize, packing, seed, epoch, shuffle = true } = options;
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new RangeError(`Cannot make batches: batchSize is ${batchSize}, not a positive integer`);
-  }
-  const n = lengths.length;
-  const order = shuffle
-    ? epochOrder(n, { seed, epoch })
-    : Int32Array.from({ length: n }, (_, index) => index);
-  const starts = packing === undefined
-    ? order.map((_, index) => index)
-    : nextFit(lengths, packing.maxLength, order);
-  const plan: Int32Array[] = [];
-  for (let row = 0; row < starts.length; row += batchSize) {
-    plan.push(order.subarray(starts[row], starts[row + batchSize] ?? n));
-  }
-  return plan;
+  return [...planEpoch(lengths, options).batches()];
 }

@@ -26,6 +26,12 @@ const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const BLANK_LINE = /^[ \t\r]*$/;
 
+/** Options of {@linkcode readJsonl}. */
+export interface ReadJsonlOptions {
+  /** Is told how many bytes of the file are read, after each piece of it. */
+  readonly onRead?: (bytes: number) => void;
+}
+
 /**
  * Reads a JSON Lines file row by row.
  *
@@ -56,10 +62,11 @@ const BLANK_LINE = /^[ \t\r]*$/;
 export async function* readJsonl<T>(
   path: string,
   parse: (value: Record<string, unknown>, where: RowLocation) => T,
+  { onRead }: ReadJsonlOptions = {},
 ): AsyncIterableIterator<T> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   let rows = 0;
-  for await (const { bytes, where } of readLines(path)) {
+  for await (const { bytes, where } of readLines(path, onRead)) {
     const value = parseLine(decoder, bytes, where);
     if (value === undefined) continue;
     rows++;
@@ -106,13 +113,17 @@ interface Line {
   readonly where: RowLocation;
 }
 
-async function* readLines(path: string): AsyncGenerator<Line, void, undefined> {
+async function* readLines(
+  path: string,
+  onRead?: (bytes: number) => void,
+): AsyncGenerator<Line, void, undefined> {
   const handle = await openFile(path);
   try {
     const chunk = new Uint8Array(CHUNK_BYTES);
     let carried: Uint8Array[] = [];
     let carriedLength = 0;
     let line = 1;
+    let total = 0;
     const take = (tail: Uint8Array): Line => {
       const where = { file: path, line };
       if (carriedLength + tail.length > MAX_LINE_BYTES) {
@@ -141,6 +152,7 @@ async function* readLines(path: string): AsyncGenerator<Line, void, undefined> {
       carried.push(chunk.slice(start, bytesRead));
       carriedLength += bytesRead - start;
       if (carriedLength > MAX_LINE_BYTES) take(new Uint8Array(0));
+      onRead?.(total += bytesRead);
     }
     if (carriedLength > 0) yield take(new Uint8Array(0));
   } finally {

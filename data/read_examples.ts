@@ -7,12 +7,8 @@
  * @module
  */
 
-import { toExamples } from "./example.ts";
+import { encodeRows } from "./encode_rows.ts";
 import type { Example, ToExamplesOptions } from "./example.ts";
-import { JsonlError } from "./jsonl_error.ts";
-import type { RowLocation } from "./jsonl_error.ts";
-import { readJsonl } from "./jsonl.ts";
-import { parseRecord, toMessages } from "./record.ts";
 import type { TrainingRecord } from "./record.ts";
 
 /** Options of {@linkcode readExamples}. */
@@ -55,7 +51,8 @@ export interface ReadExamplesResult {
 }
 
 /**
- * Reads and tokenizes a JSON Lines file of training records.
+ * Reads and tokenizes a JSON Lines file of training records, into memory: see
+ * {@linkcode prepareExamples} for files with more rows than that.
  *
  * Needs `--allow-read` for the path.
  *
@@ -85,52 +82,7 @@ export async function readExamples(
   path: string,
   options: ReadExamplesOptions,
 ): Promise<ReadExamplesResult> {
-  const {
-    system,
-    limit = Infinity,
-    encode = (record) => toExamples(toMessages(record, { system }), options),
-  } = options;
-  if (!(limit >= 1)) throw new RangeError(`Cannot read ${path}: limit is ${limit}, less than 1`);
   const examples: Example[] = [];
-  const truncated = new Set<number>();
-  const unterminated = new Set<number>();
-  const unlabelled = new Set<number>();
-  let rows = 0;
-  for await (const made of readJsonl(path, (value, where) => encodeRow(value, where, encode))) {
-    for (const example of made) {
-      const { line } = example.source;
-      if (example.truncatedTokens > 0) truncated.add(line);
-      if (!example.terminated) unterminated.add(line);
-      if (example.supervised > 0) examples.push(example);
-      else unlabelled.add(line);
-    }
-    if (++rows >= limit) break;
-  }
-  return {
-    examples,
-    report: {
-      rows,
-      examples: examples.length,
-      truncated: [...truncated],
-      unterminated: [...unterminated],
-      unlabelled: [...unlabelled],
-      tokens: examples.reduce((sum, { inputIds }) => sum + inputIds.length, 0),
-      supervisedTokens: examples.reduce((sum, { supervised }) => sum + supervised, 0),
-    },
-  };
-}
-
-type LocatedExample = Example & { readonly source: RowLocation };
-
-function encodeRow(
-  value: Record<string, unknown>,
-  where: RowLocation,
-  encode: (record: TrainingRecord) => readonly Example[],
-): LocatedExample[] {
-  const record = parseRecord(value, where);
-  try {
-    return encode(record).map((example) => ({ ...example, source: where }));
-  } catch (cause) {
-    throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });
-  }
+  const report = await encodeRows(path, options, (example) => examples.push(example));
+  return { examples, report };
 }

@@ -7,6 +7,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   tensor: [],
   graph: ["tensor"],
   ort: ["tensor"],
+  kernels: ["tensor"],
   data: ["tensor"],
   hub: ["tensor"],
   model: ["graph", "tensor"],

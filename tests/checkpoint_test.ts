@@ -191,6 +191,7 @@ Deno.test("a checkpoint holds what parity asks for, and generation can start fro
     "run.json",
     "swanlog",
     "tensorboard",
+    "tokens",
   ]);
   const checkpoint = `${output}/checkpoint-2`;
   assert.deepEqual(await names(checkpoint), [

@@ -77,6 +77,32 @@ Deno.test("Ctrl-C before the first log line ends with 130 and a checkpoint, with
   assert.equal((await listCheckpoints(`${folder.path}/output`)).length, 1);
 });
 
+Deno.test("Ctrl-C while data are prepared ends with 130 and leaves no half of a token file", async () => {
+  await using folder = await quickstartFolder();
+  const rows = Array.from(
+    { length: 100_000 },
+    (_, n) =>
+      JSON.stringify({
+        question: `${n}?`,
+        think: "想".repeat(60),
+        answer: `It is ${n}. `.repeat(9),
+      }),
+  );
+  const file = await folder.write("data/large.jsonl", rows.join("\n"));
+  await using child = startDeno(script, {
+    args: [...flags(folder.path, "output"), "--train-file", file],
+  });
+  await child.waitFor(/preparing .*large\.jsonl: \d+ %, [\d,]+ rows, .* left\n/);
+  const [staged, ...others] = await fileNames(`${folder.path}/output/tokens`);
+  assert.match(staged, /^\.staging-\w{64}\.tokens$/);
+  assert.deepEqual(others, []);
+  child.kill("SIGINT");
+  const { code, text } = await child.ended();
+  assert.equal(code, 130, text);
+  assert.doesNotMatch(text, /error|prepared/);
+  assert.deepEqual(await fileNames(`${folder.path}/output/tokens`), []);
+});
+
 Deno.test("a second Ctrl-C ends a command at once", async () => {
   await using folder = await tempFolder();
   const slow = await folder.write(
@@ -139,3 +165,7 @@ Deno.test("timers fire while an update is made", async () => {
   assert.ok(largest < GAP, `timers stood still for ${largest} ms`);
   assert.ok(turns > 3, `only ${turns} turns in ${total} ms`);
 });
+
+async function fileNames(directory: string): Promise<string[]> {
+  return await Array.fromAsync(Deno.readDir(directory), ({ name }) => name);
+}

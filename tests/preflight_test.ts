@@ -25,8 +25,9 @@ Deno.test("--dry-run shows tokens, data, memory and time, and writes nothing", a
   const before = await folderHashes(folder.path);
   const said = await dryRunLines(folder.path);
   assert.deepEqual(await folderHashes(folder.path), before);
-  assert.match(said[0], /^position +id +supervised +text$/);
-  const table = said.slice(1, said.findIndex((line) => line.startsWith("terminator")));
+  assert.match(said[0], /^note: replies follow the model's own chat template/);
+  assert.match(said[1], /^position +id +supervised +text$/);
+  const table = said.slice(2, said.findIndex((line) => line.startsWith("terminator")));
   assert.equal(table.length, 61);
   assert.match(table[40], /… +\d+ tokens left out, \d+ of them supervised$/);
   assert.match(table.at(-1)!, /yes +<\|im_end\|>$/);

@@ -8,6 +8,7 @@
 
 import { makeBatches } from "../data/batches.ts";
 import type { Example } from "../data/example.ts";
+import type { ExampleList } from "../data/example_list.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** What an evaluation came to. */
@@ -37,7 +38,7 @@ export interface EvaluateOptions {
 /** Evaluates all examples, in their order. */
 export async function evaluate(
   trainer: Trainer,
-  examples: readonly Example[],
+  examples: readonly Example[] | ExampleList,
   { batchSize, padId, signal }: EvaluateOptions,
 ): Promise<EvaluationResult> {
   let meanSum = 0;

@@ -11,6 +11,7 @@ import { basename } from "node:path";
 import { countBatches, makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
 import type { Example } from "../data/example.ts";
+import { type ExampleList, toExampleList } from "../data/example_list.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 import { type BestEvaluation, type BestMetric, findBest } from "./best_evaluation.ts";
 import {
@@ -39,12 +40,12 @@ const MAX_SKIPPED = 3;
 /** What to train on, and when to log, evaluate and save. */
 export interface TrainOptions {
   /** What to train on; the order of each epoch comes from `seed`. */
-  readonly examples: readonly Example[];
+  readonly examples: readonly Example[] | ExampleList;
   /**
    * What to evaluate on.
    * @default none: no evaluation
    */
-  readonly evalExamples?: readonly Example[];
+  readonly evalExamples?: readonly Example[] | ExampleList;
   /** Id of the padding token. */
   readonly padId: number;
   /** The learning rate by update, made for the run's number of updates. */
@@ -222,7 +223,7 @@ class Run {
   }
 
   #lengths(): Int32Array {
-    return Int32Array.from(this.#options.examples, (example) => example.inputIds.length);
+    return toExampleList(this.#options.examples).lengths;
   }
 
   async *events(): AsyncGenerator<TrainEvent, void, void> {

@@ -1,0 +1,342 @@
+/**
+ * Times ortune's own CUDA kernels at a model's shapes, beside the time that their bytes would take.
+ *
+ * In: a GPU, NVRTC. Out: a table of milliseconds. `deno run -A bench/kernels.ts` (ORTUNE_NVRTC_LIB
+ * names libnvrtc where the loader does not find it). Nothing else may run on the GPU meanwhile.
+ */
+
+import { ADAMW_CONTROL_BYTES, AdamWKernels, NORM_PARTIALS } from "../kernels/adamw.ts";
+import { AttentionKernels, type HeadDim, segmentBounds } from "../kernels/attention.ts";
+import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
+import { EmbeddingKernel, tokensById } from "../kernels/embedding.ts";
+import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import { Out } from "../kernels/open_library.ts";
+import { RMS_NORM_BLOCKS, RmsNormKernels } from "../kernels/rms_norm.ts";
+import { RopeKernel } from "../kernels/rope.ts";
+import { SwigluKernels } from "../kernels/swiglu.ts";
+
+/** What is timed. */
+export interface KernelBenchSizes {
+  readonly parameters: number;
+  readonly tokens: number;
+  /** Tokens a segment. */
+  readonly segment: number;
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly vocabulary: number;
+  /** Rows of logits at a time. */
+  readonly rows: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: HeadDim;
+  /** Launches timed together. */
+  readonly repeats: number;
+}
+
+/** Qwen3-1.7B. */
+export const QWEN3_1_7B: KernelBenchSizes = {
+  parameters: 1_720_574_976,
+  tokens: 8192,
+  segment: 1024,
+  hidden: 2048,
+  intermediate: 6144,
+  vocabulary: 151936,
+  rows: 4096,
+  heads: 16,
+  kvHeads: 8,
+  headDim: 128,
+  repeats: 20,
+};
+
+/** One kernel's time, and the bytes or FLOP it stands for. */
+export interface KernelTime {
+  readonly name: string;
+  readonly milliseconds: number;
+  /** Bytes that must be read and written. */
+  readonly bytes?: number;
+  /** FLOP of products. */
+  readonly flop?: number;
+}
+
+const SYMBOLS = {
+  cuMemAlloc_v2: { parameters: ["buffer", "usize"], result: "i32" },
+  cuMemFree_v2: { parameters: ["u64"], result: "i32" },
+  cuMemcpyHtoD_v2: { parameters: ["u64", "buffer", "usize"], result: "i32" },
+  cuMemsetD16_v2: { parameters: ["u64", "u16", "usize"], result: "i32" },
+  cuEventCreate: { parameters: ["buffer", "u32"], result: "i32" },
+  cuEventRecord: { parameters: ["pointer", "pointer"], result: "i32" },
+  cuEventSynchronize: { parameters: ["pointer"], result: "i32" },
+  cuEventElapsedTime: { parameters: ["buffer", "pointer", "pointer"], result: "i32" },
+  cuEventDestroy_v2: { parameters: ["pointer"], result: "i32" },
+} as const;
+
+// Sixteen bits that are 1/64 as bfloat16 and, twice, about as much as float32.
+const FILL = 0x3c80;
+const STREAM = 0n;
+
+function check(status: number): void {
+  if (status !== 0) throw new Error(`Cannot go on with the bench: CUDA error ${status}`);
+}
+
+/** Times each kernel in turn; memory is freed between them. */
+export async function benchKernels(
+  gpu: Gpu,
+  driverLibrary: string,
+  sizes: KernelBenchSizes,
+): Promise<KernelTime[]> {
+  const library = Deno.dlopen(driverLibrary, SYMBOLS);
+  const cuda = library.symbols;
+  let held: bigint[] = [];
+  const allocate = (bytes: number): bigint => {
+    const pointer = new Out();
+    check(cuda.cuMemAlloc_v2(pointer.bytes, BigInt(bytes)));
+    held.push(pointer.bytes[0]);
+    check(cuda.cuMemsetD16_v2(pointer.bytes[0], FILL, BigInt(Math.floor(bytes / 2))));
+    return pointer.bytes[0];
+  };
+  const upload = (data: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): bigint => {
+    const pointer = allocate(data.byteLength);
+    check(cuda.cuMemcpyHtoD_v2(pointer, data, BigInt(data.byteLength)));
+    return pointer;
+  };
+  const event = (): Deno.PointerValue => {
+    const made = new Out();
+    check(cuda.cuEventCreate(made.bytes, 0));
+    return made.pointer;
+  };
+  // Loading makes the device's context this thread's, which allocations need.
+  await RopeKernel.load(gpu, "bfloat16");
+  const times: KernelTime[] = [];
+  const time = (
+    name: string,
+    work: { readonly bytes?: number; readonly flop?: number },
+    launch: () => void,
+  ): void => {
+    launch();
+    const [start, end] = [event(), event()];
+    check(cuda.cuEventRecord(start, null));
+    for (let i = 0; i < sizes.repeats; i++) launch();
+    check(cuda.cuEventRecord(end, null));
+    check(cuda.cuEventSynchronize(end));
+    const elapsed = new Float32Array(1);
+    check(cuda.cuEventElapsedTime(elapsed, start, end));
+    for (const each of [start, end]) cuda.cuEventDestroy_v2(each);
+    times.push({ name, milliseconds: elapsed[0] / sizes.repeats, ...work });
+  };
+  const free = (): void => {
+    for (const pointer of held) cuda.cuMemFree_v2(pointer);
+    held = [];
+  };
+  try {
+    for (const part of [adamW, crossEntropy, elementwise, attention]) {
+      await part({ gpu, sizes, allocate, upload, time });
+      free();
+    }
+    return times;
+  } finally {
+    free();
+    library.close();
+  }
+}
+
+interface Bench {
+  readonly gpu: Gpu;
+  readonly sizes: KernelBenchSizes;
+  readonly allocate: (bytes: number) => bigint;
+  readonly upload: (data: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>) => bigint;
+  readonly time: (
+    name: string,
+    work: { readonly bytes?: number; readonly flop?: number },
+    launch: () => void,
+  ) => void;
+}
+
+async function adamW({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {
+  const count = sizes.parameters;
+  const constants = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 };
+  const control = upload(
+    Float32Array.from({ length: ADAMW_CONTROL_BYTES / 4 }, (_, i) => [1e-5, 1, 1][i] ?? 0),
+  );
+  const partials = allocate(4 * NORM_PARTIALS);
+  const [parameters, gradients] = [allocate(2 * count), allocate(2 * count)];
+  const [master, m, v] = [allocate(4 * count), allocate(4 * count), allocate(4 * count)];
+  const [mScales, vScales] = [allocate(count / 64), allocate(count / 64)];
+  let normed = false;
+  for (
+    const [kind, moments, rounding, bytes] of [
+      ["master", "float32", "nearest", 28],
+      ["master", "bfloat16", "stochastic", 20],
+      ["bfloat16", "bfloat16", "stochastic", 14],
+      ["bfloat16", "int8", "stochastic", 10 + 4 * 4 / 256],
+    ] as const
+  ) {
+    const kernels = await AdamWKernels.load(
+      gpu,
+      { parameters: kind, gradients: "bfloat16", moments, rounding },
+      constants,
+    );
+    const norm = (): void => {
+      kernels.sumOfSquares(STREAM, { gradients, partials }, count);
+      kernels.decide(STREAM, { partials, control }, NORM_PARTIALS);
+    };
+    if (!normed) time("gradient norm", { bytes: 2 * count }, norm);
+    else norm();
+    normed = true;
+    const pointers = { parameters, gradients, master, m, v, mScales, vScales, control };
+    time(
+      `AdamW, ${kind} with ${moments} moments`,
+      { bytes: bytes * count },
+      () => kernels.update(STREAM, pointers, { count, decaying: count }),
+    );
+  }
+}
+
+async function crossEntropy({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {
+  const { rows, vocabulary } = sizes;
+  const kernel = await CrossEntropyKernel.load(gpu, "bfloat16");
+  const pointers = {
+    logits: allocate(2 * rows * vocabulary),
+    targets: upload(Int32Array.from({ length: rows }, (_, i) => i * 31 % vocabulary)),
+    factor: upload(Float32Array.of(1 / rows)),
+    losses: allocate(4 * rows),
+  };
+  time(
+    "cross-entropy, read twice and written",
+    { bytes: 6 * rows * vocabulary },
+    () => kernel.launch(STREAM, pointers, { rows, vocabulary, targets: "int32" }),
+  );
+}
+
+async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {
+  const { tokens, hidden, intermediate, heads, kvHeads, headDim } = sizes;
+  const format = { elements: "bfloat16", weights: "bfloat16", weightGradients: "float32" } as const;
+  const norms = await RmsNormKernels.load(gpu, format);
+  const [x, dy, past, dx] = Array.from({ length: 4 }, () => allocate(2 * tokens * hidden));
+  const [weight, dWeight] = [allocate(2 * hidden), allocate(4 * hidden)];
+  const invStd = allocate(4 * tokens);
+  const partials = allocate(4 * RMS_NORM_BLOCKS * hidden);
+  const size = { rows: tokens, width: hidden };
+  const pass = 2 * tokens * hidden;
+  time("RMSNorm with residual", { bytes: 4 * pass }, () =>
+    norms.forward(STREAM, {
+      x,
+      weight,
+      y: dx,
+      invStd,
+      residual: { from: dy, sum: past },
+    }, { ...size, epsilon: 1e-6 }));
+  time(
+    "RMSNorm backward with residual",
+    { bytes: 4 * pass },
+    () => norms.backward(STREAM, { x, dy, weight, invStd, past, dx, partials, dWeight }, size),
+  );
+
+  const rope = await RopeKernel.load(gpu, "bfloat16");
+  const qk = (heads + kvHeads) * headDim;
+  const turned = {
+    x: allocate(2 * tokens * qk),
+    positions: upload(Int32Array.from({ length: tokens }, (_, i) => i % sizes.segment)),
+    cos: allocate(2 * sizes.segment * headDim),
+    sin: allocate(2 * sizes.segment * headDim),
+  };
+  time("RoPE of q and k", { bytes: 4 * tokens * qk }, () =>
+    rope.launch(STREAM, turned, {
+      tokens,
+      heads: heads + kvHeads,
+      headDim,
+      positions: "int32",
+    }));
+
+  const swiglu = await SwigluKernels.load(gpu, "bfloat16");
+  const both = allocate(4 * tokens * intermediate);
+  const product = allocate(2 * tokens * intermediate);
+  const parts = { gate: both, up: both + BigInt(2 * intermediate) };
+  const halves = { rows: tokens, width: intermediate, stride: 2 * intermediate };
+  const operand = 2 * tokens * intermediate;
+  time(
+    "SwiGLU",
+    { bytes: 3 * operand },
+    () => swiglu.forward(STREAM, { ...parts, product }, halves),
+  );
+  time("SwiGLU backward, with the product", { bytes: 6 * operand }, () =>
+    swiglu.backward(STREAM, {
+      ...parts,
+      dProduct: product,
+      dGate: parts.gate,
+      dUp: parts.up,
+      product,
+    }, halves));
+
+  const embedding = await EmbeddingKernel.load(gpu, "bfloat16", "float32");
+  const vocabulary = Math.min(sizes.vocabulary, 50_000);
+  const inputIds = BigInt64Array.from(
+    { length: tokens },
+    (_, i) => BigInt(Math.floor((i * 7919 % tokens / tokens) ** 3 * vocabulary)),
+  );
+  const groups = tokensById(inputIds, new Int32Array(tokens).fill(1));
+  const table = {
+    dx,
+    dTable: allocate(4 * vocabulary * hidden),
+    ids: upload(groups.ids),
+    offsets: upload(groups.offsets),
+    tokens: upload(groups.tokens),
+  };
+  time(
+    "embedding's gradient",
+    { bytes: pass + 8 * groups.ids.length * hidden },
+    () => embedding.launch(STREAM, table, { distinct: groups.ids.length, width: hidden }),
+  );
+}
+
+async function attention({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {
+  const { tokens, heads, kvHeads, headDim } = sizes;
+  const kernels = await AttentionKernels.load(gpu, headDim);
+  const wide = (): bigint => allocate(2 * tokens * heads * headDim);
+  const narrow = (): bigint => allocate(2 * tokens * kvHeads * headDim);
+  const pointers = {
+    q: wide(),
+    k: narrow(),
+    v: narrow(),
+    mixed: wide(),
+    dMixed: wide(),
+    dQ: wide(),
+    dK: narrow(),
+    dV: narrow(),
+    sums: allocate(4 * tokens * heads),
+    dots: allocate(4 * tokens * heads),
+  };
+  for (const segment of [sizes.segment, tokens]) {
+    const { starts, ends } = segmentBounds(
+      Int32Array.from({ length: tokens }, (_, i) => 1 + Math.floor(i / segment)),
+      tokens,
+    );
+    const bounds = { starts: upload(starts), ends: upload(ends) };
+    // Half of the scores are looked at; two products forwards, seven backwards.
+    const flop = 2 * tokens * segment / 2 * heads * headDim;
+    time(
+      `attention, segments of ${segment}`,
+      { flop: 2 * flop },
+      () => kernels.forward(STREAM, { ...pointers, ...bounds }, sizes),
+    );
+    time(
+      `attention backward, segments of ${segment}`,
+      { flop: 7 * flop },
+      () => kernels.backward(STREAM, { ...pointers, ...bounds }, sizes),
+    );
+  }
+}
+
+/** A table for the terminal. */
+export function showTimes(times: readonly KernelTime[]): string {
+  return times.map(({ name, milliseconds, bytes, flop }) => {
+    const rate = bytes !== undefined
+      ? `${(bytes / milliseconds / 1e9).toFixed(2)} TB/s`
+      : `${(flop! / milliseconds / 1e9).toFixed(0)} TFLOP/s`;
+    return `${name.padEnd(48)} ${milliseconds.toFixed(4).padStart(9)} ms  ${rate.padStart(13)}`;
+  }).join("\n");
+}
+
+if (import.meta.main) {
+  using gpu = openGpu({ nvrtcLibrary: Deno.env.get("ORTUNE_NVRTC_LIB") });
+  console.log(showTimes(await benchKernels(gpu, "libcuda.so.1", QWEN3_1_7B)));
+}

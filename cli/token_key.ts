@@ -1,0 +1,37 @@
+/**
+ * What decides the tokens of a file of rows, in one hash. In: the file, training flags and a
+ * tokenizer. Out: a sha256: the same tokens for the same key, whatever the run.
+ */
+
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { hashFile, sha256 } from "../train/checkpoint.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+import { VERSION } from "./version.ts";
+
+/** Of rows that are left out or refused the file of tokens says as much either way. */
+export type TokenKeyArguments = Pick<
+  TrainingArguments,
+  "model" | "maxLength" | "system" | "compat"
+>;
+
+/** Hashes contents, not paths. */
+export async function tokenKey(
+  path: string,
+  { model, maxLength, system, compat }: TokenKeyArguments,
+  { chatTemplate }: Pick<Tokenizer, "chatTemplate">,
+): Promise<string> {
+  const hash = async (file: string) => (await hashFile(file)).sha256;
+  return sha256(JSON.stringify({
+    // A new version may encode otherwise.
+    ortune: VERSION,
+    data: await hash(path),
+    tokenizer: await hash(`${model}/tokenizer.json`),
+    config: await hash(`${model}/tokenizer_config.json`),
+    template: chatTemplate ?? null,
+    // Such a template prints the date.
+    day: chatTemplate?.includes("strftime_now") ? new Date().toDateString() : null,
+    maxLength,
+    system,
+    compat: compat ?? null,
+  }));
+}

@@ -1,0 +1,563 @@
+/**
+ * Causal attention over packed rows, forwards and backwards, without the matrix of scores.
+ *
+ * In: q [tokens, heads, headDim], k and v [tokens, kvHeads, headDim] in bfloat16, and where each
+ * token's segment begins and ends. Out: the mixed values and each row's log-sum-exp; backwards dQ,
+ * dK and dV. A token sees its own segment up to itself. Several rows of a grid are one row here:
+ * segments keep them apart, and whole tiles outside a segment are never looked at.
+ *
+ * A block of four warps holds 64 rows of one operand and streams tiles of the others through shared
+ * memory, copying one while it computes with the last; a warp owns 16 rows, so softmax needs no
+ * barrier, and the accumulators of one tensor-core product are the operand of the next without
+ * leaving registers. Sums in float32. Backwards is two kernels, one that walks the queries of a
+ * tile of keys and one that walks the keys of a tile of queries: seven products instead of five,
+ * but every sum has one owner, so no atomics, no float32 copy of dQ, and the same bits every run.
+ *
+ * Calculated: with 16 rows a warp, each 16×16 piece that is loaded from shared memory (4 cycles of
+ * 128 bytes) serves two products of 4096 FLOP, so shared memory bounds an H200 to some
+ * 132 × 1.75 GHz × 2048 FLOP = 470 TFLOP/s, below what mma.sync gives there (about 600); expect
+ * some 300 with softmax and masks. Qwen3-1.7B (28 layers, 16 heads of 128), per token: at 1k
+ * context 0.12 GFLOP forwards and 0.41 backwards, 1.8 µs against 13.5 µs for all else; at 8k 0.94
+ * and 3.3, 14 µs.
+ *
+ * Dao 2023, https://arxiv.org/abs/2307.08691.
+ */
+
+import type { CudaKernel } from "./driver.ts";
+import type { Gpu } from "./gpu.ts";
+import type { KernelSource } from "./nvrtc.ts";
+import { PRELUDE } from "./prelude.ts";
+
+/** Head sizes that there are kernels for. */
+export type HeadDim = 64 | 128;
+
+/** Sizes of a call. */
+export interface AttentionSizes {
+  readonly tokens: number;
+  readonly heads: number;
+  /** Divides heads: that many neighbouring query heads share a key head. */
+  readonly kvHeads: number;
+  /** Elements from token to token. @default heads · headDim */
+  readonly qStride?: number;
+  /** Of k and of v. @default kvHeads · headDim */
+  readonly kvStride?: number;
+  /** What scores are multiplied by. @default headDim ** -0.5 */
+  readonly scale?: number;
+}
+
+const TILE = 64;
+const THREADS = 128;
+
+const CODE = String.raw`
+constexpr i32 THREADS = 128, TILE = 64, EIGHTS = D / 8;
+// 16 bytes more than a row, so that the eight rows of a matrix lie in different banks.
+constexpr i32 PITCH = D + 8;
+constexpr i32 OWN = TILE * PITCH;
+
+// Rows first to first + ROWS of [tokens, D]; zeros past the end.
+template <int ROWS>
+__device__ inline void fetch(bf16* tile, const bf16* from, i64 stride, i32 first, i32 tokens) {
+  for (i32 i = threadIdx.x; i < ROWS * EIGHTS; i += THREADS) {
+    i32 row = i / EIGHTS, column = i % EIGHTS * 8;
+    bool inside = first + row < tokens;
+    copyAsync16(tile + row * PITCH + column, from + (inside ? (first + row) * stride : 0) + column,
+                inside);
+  }
+}
+
+// The left operand of a product, 16 rows of D: read as it is needed, or held in registers.
+struct SharedRows {
+  const bf16* rows;
+  __device__ inline void at(int k, u32 (&a)[4]) const {
+    u32 lane = threadIdx.x % WARP, matrix = lane / 8;
+    loadMatrices(a, rows + (matrix % 2 * 8 + lane % 8) * PITCH + 16 * k + matrix / 2 * 8);
+  }
+};
+
+struct HeldRows {
+  u32 held[D / 16][4];
+  __device__ inline void hold(const bf16* rows) {
+#pragma unroll
+    for (int k = 0; k < D / 16; k++) SharedRows{rows}.at(k, held[k]);
+  }
+  __device__ inline void at(int k, u32 (&a)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; i++) a[i] = held[k][i];
+  }
+};
+
+// c[16, 8 N] = a[16, D] b[8 N, D]^T
+template <int N, class Rows>
+__device__ inline void compare(float (&c)[N][4], const Rows& a, const bf16* b) {
+  u32 lane = threadIdx.x % WARP, matrix = lane / 8;
+  const bf16* from = b + (matrix / 2 * 8 + lane % 8) * PITCH + matrix % 2 * 8;
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) c[n][i] = 0;
+  }
+#pragma unroll
+  for (int k = 0; k < D / 16; k++) {
+    u32 left[4];
+    a.at(k, left);
+#pragma unroll
+    for (int n = 0; n < N; n += 2) {
+      u32 right[4];
+      loadMatrices(right, from + 8 * n * PITCH + 16 * k);
+      multiplyAdd(c[n], left, right[0], right[1]);
+      multiplyAdd(c[n + 1], left, right[2], right[3]);
+    }
+  }
+}
+
+// c[16, D] += a[16, 8 N] b[8 N, D]; a as another product left it, rounded to bfloat16.
+template <int N>
+__device__ inline void mix(float (&c)[EIGHTS][4], const float (&a)[N][4], const bf16* b) {
+  u32 lane = threadIdx.x % WARP, matrix = lane / 8;
+  const bf16* from = b + (matrix % 2 * 8 + lane % 8) * PITCH + matrix / 2 * 8;
+#pragma unroll
+  for (int k = 0; k < N / 2; k++) {
+    u32 left[4] = {packBf16(a[2 * k][0], a[2 * k][1]), packBf16(a[2 * k][2], a[2 * k][3]),
+                   packBf16(a[2 * k + 1][0], a[2 * k + 1][1]),
+                   packBf16(a[2 * k + 1][2], a[2 * k + 1][3])};
+#pragma unroll
+    for (int n = 0; n < EIGHTS; n += 2) {
+      u32 right[4];
+      loadMatricesTransposed(right, from + 16 * k * PITCH + 8 * n);
+      multiplyAdd(c[n], left, right[0], right[1]);
+      multiplyAdd(c[n + 1], left, right[2], right[3]);
+    }
+  }
+}
+
+// A warp's rows times a factor each, through its own rows of shared memory, in 16-byte stores.
+__device__ inline void store(const float (&c)[EIGHTS][4], float upper, float lower, bf16* rows,
+                             bf16* to, i64 stride, i32 first, i32 tokens) {
+  u32 lane = threadIdx.x % WARP;
+  __syncwarp();
+#pragma unroll
+  for (int n = 0; n < EIGHTS; n++) {
+    bf16* at = rows + lane / 4 * PITCH + 8 * n + 2 * (lane % 4);
+    *reinterpret_cast<u32*>(at) = packBf16(c[n][0] * upper, c[n][1] * upper);
+    *reinterpret_cast<u32*>(at + 8 * PITCH) = packBf16(c[n][2] * lower, c[n][3] * lower);
+  }
+  __syncwarp();
+  for (i32 i = lane; i < 16 * EIGHTS; i += WARP) {
+    i32 row = i / EIGHTS, column = i % EIGHTS * 8;
+    if (first + row < tokens) {
+      *reinterpret_cast<uint4*>(to + (first + row) * stride + column) =
+          *reinterpret_cast<uint4*>(rows + row * PITCH + column);
+    }
+  }
+}
+
+__device__ inline void clear(float (&c)[EIGHTS][4]) {
+#pragma unroll
+  for (int n = 0; n < EIGHTS; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) c[n][i] = 0;
+  }
+}
+
+__device__ inline i32 smaller(i32 a, i32 b) { return a < b ? a : b; }
+
+// sums holds log2 of each row's sum of e^score, [heads, tokens].
+extern "C" __global__ void __launch_bounds__(THREADS)
+attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v,
+                 const i32* __restrict__ starts, bf16* __restrict__ mixed, float* __restrict__ sums,
+                 i32 tokens, i32 heads, i32 group, i64 qStride, i64 kvStride, float scale) {
+  DYNAMIC_SHARED(memory);
+  constexpr i32 STEP = 64, N = STEP / 8;
+  bf16* own = reinterpret_cast<bf16*>(memory);
+  bf16* streamed = own + OWN;
+  u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+  i32 head = blockIdx.y;
+  // The last tiles have most keys to look at: they begin first.
+  i32 first = (gridDim.x - 1 - blockIdx.x) * TILE;
+  i32 from = starts[first], until = smaller(first + TILE, tokens);
+  q += static_cast<i64>(head) * D;
+  k += static_cast<i64>(head / group) * D;
+  v += static_cast<i64>(head / group) * D;
+  auto next = [&](i32 key) {
+    bf16* tile = streamed + (key - from) / STEP % 2 * (2 * STEP * PITCH);
+    if (key < until) {
+      fetch<STEP>(tile, k, kvStride, key, tokens);
+      fetch<STEP>(tile + STEP * PITCH, v, kvStride, key, tokens);
+    }
+    commitCopies();
+  };
+  fetch<TILE>(own, q, qStride, first, tokens);
+  next(from);
+  i32 rows[2], begins[2];
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    rows[i] = first + 16 * warp + lane / 4 + 8 * i;
+    begins[i] = rows[i] < tokens ? starts[rows[i]] : tokens;
+  }
+  i32 lastBegin = starts[until - 1];
+  float max[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, factor = scale * LOG2_E;
+  float result[EIGHTS][4];
+  clear(result);
+  HeldRows queries;
+  for (i32 key = from; key < until; key += STEP) {
+    next(key + STEP);
+    waitCopies<1>();
+    __syncthreads();
+    const bf16* keys = streamed + (key - from) / STEP % 2 * (2 * STEP * PITCH);
+    if (key == from) queries.hold(own + 16 * warp * PITCH);
+    float scores[N][4];
+    compare<N>(scores, queries, keys);
+    // Tiles below the diagonal and inside every row's segment need no mask.
+    bool masked = key + STEP - 1 > first || key < lastBegin;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      float top = max[i];
+#pragma unroll
+      for (int n = 0; n < N; n++) {
+#pragma unroll
+        for (int j = 2 * i; j < 2 * i + 2; j++) {
+          i32 at = key + 8 * n + 2 * (lane % 4) + j % 2;
+          if (masked && (at > rows[i] || at < begins[i])) scores[n][j] = -INFINITY;
+          top = fmaxf(top, scores[n][j]);
+        }
+      }
+      top = groupMax(top, 4);
+      // Nothing seen yet: any finite number serves.
+      float base = top == -INFINITY ? 0 : top * factor;
+      float keep = fastPower2(max[i] * factor - base), total = 0;
+      max[i] = top;
+#pragma unroll
+      for (int n = 0; n < N; n++) {
+#pragma unroll
+        for (int j = 2 * i; j < 2 * i + 2; j++) {
+          scores[n][j] = fastPower2(scores[n][j] * factor - base);
+          total += scores[n][j];
+        }
+      }
+      sum[i] = sum[i] * keep + total;
+#pragma unroll
+      for (int n = 0; n < EIGHTS; n++) {
+        result[n][2 * i] *= keep;
+        result[n][2 * i + 1] *= keep;
+      }
+    }
+    mix<N>(result, scores, keys + STEP * PITCH);
+    __syncthreads();
+  }
+  waitCopies<0>();
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    sum[i] = groupSum(sum[i], 4);
+    if (lane % 4 == 0 && rows[i] < tokens) {
+      sums[static_cast<i64>(head) * tokens + rows[i]] = max[i] * factor + log2f(sum[i]);
+    }
+  }
+  store(result, fastDivide(1, sum[0]), fastDivide(1, sum[1]), own + 16 * warp * PITCH,
+        mixed + static_cast<i64>(head) * D, static_cast<i64>(heads) * D, first + 16 * warp, tokens);
+}
+
+// dots [heads, tokens]: the product of each mixed row with its gradient.
+extern "C" __global__ void __launch_bounds__(THREADS)
+attentionDots(const bf16* __restrict__ mixed, const bf16* __restrict__ dMixed,
+              float* __restrict__ dots, i32 tokens, i32 heads) {
+  i64 row = static_cast<i64>(blockIdx.x) * (THREADS / EIGHTS) + threadIdx.x / EIGHTS;
+  bool inside = row < static_cast<i64>(tokens) * heads;
+  i64 at = inside ? row * D + threadIdx.x % EIGHTS * 8 : 0;
+  float a[8], b[8], dot = 0;
+  load8(mixed + at, a);
+  load8(dMixed + at, b);
+#pragma unroll
+  for (int i = 0; i < 8; i++) dot += a[i] * b[i];
+  dot = groupSum(dot, EIGHTS);
+  if (inside && threadIdx.x % EIGHTS == 0) dots[row % heads * tokens + row / heads] = dot;
+}
+
+// Rows of the streamed tiles backwards: as many as registers hold two products of.
+constexpr i32 BACK = D == 64 ? 64 : 32, BACK_N = BACK / 8;
+
+// dQ: 64 queries a block, walking their keys.
+extern "C" __global__ void __launch_bounds__(THREADS)
+attentionBackwardQueries(const bf16* __restrict__ q, const bf16* __restrict__ k,
+                         const bf16* __restrict__ v, const bf16* __restrict__ dMixed,
+                         const i32* __restrict__ starts, const float* __restrict__ sums,
+                         const float* __restrict__ dots, bf16* __restrict__ dQ, i32 tokens,
+                         i32 heads, i32 group, i64 qStride, i64 kvStride, float scale) {
+  DYNAMIC_SHARED(memory);
+  bf16* own = reinterpret_cast<bf16*>(memory);
+  bf16* streamed = own + 2 * OWN;
+  u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+  i32 head = blockIdx.y, first = (gridDim.x - 1 - blockIdx.x) * TILE;
+  i32 from = starts[first], until = smaller(first + TILE, tokens);
+  k += static_cast<i64>(head / group) * D;
+  v += static_cast<i64>(head / group) * D;
+  auto next = [&](i32 key) {
+    bf16* tile = streamed + (key - from) / BACK % 2 * (2 * BACK * PITCH);
+    if (key < until) {
+      fetch<BACK>(tile, k, kvStride, key, tokens);
+      fetch<BACK>(tile + BACK * PITCH, v, kvStride, key, tokens);
+    }
+    commitCopies();
+  };
+  fetch<TILE>(own, q + static_cast<i64>(head) * D, qStride, first, tokens);
+  fetch<TILE>(own + OWN, dMixed + static_cast<i64>(head) * D, static_cast<i64>(heads) * D, first,
+              tokens);
+  next(from);
+  i32 rows[2], begins[2];
+  float rowSums[2], rowDots[2], factor = scale * LOG2_E;
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    rows[i] = first + 16 * warp + lane / 4 + 8 * i;
+    bool inside = rows[i] < tokens;
+    begins[i] = inside ? starts[rows[i]] : tokens;
+    rowSums[i] = inside ? sums[static_cast<i64>(head) * tokens + rows[i]] : 0;
+    rowDots[i] = inside ? dots[static_cast<i64>(head) * tokens + rows[i]] : 0;
+  }
+  float result[EIGHTS][4];
+  clear(result);
+  SharedRows queries{own + 16 * warp * PITCH}, gradients{own + OWN + 16 * warp * PITCH};
+  for (i32 key = from; key < until; key += BACK) {
+    next(key + BACK);
+    waitCopies<1>();
+    __syncthreads();
+    const bf16* keys = streamed + (key - from) / BACK % 2 * (2 * BACK * PITCH);
+    float scores[BACK_N][4], slopes[BACK_N][4];
+    compare<BACK_N>(scores, queries, keys);
+    compare<BACK_N>(slopes, gradients, keys + BACK * PITCH);
+#pragma unroll
+    for (int n = 0; n < BACK_N; n++) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        i32 i = j / 2, at = key + 8 * n + 2 * (lane % 4) + j % 2;
+        bool seen = at <= rows[i] && at >= begins[i];
+        float p = seen ? fastPower2(scores[n][j] * factor - rowSums[i]) : 0;
+        slopes[n][j] = p * (slopes[n][j] - rowDots[i]);
+      }
+    }
+    mix<BACK_N>(result, slopes, keys);
+    __syncthreads();
+  }
+  waitCopies<0>();
+  store(result, scale, scale, own + 16 * warp * PITCH, dQ + static_cast<i64>(head) * D,
+        static_cast<i64>(heads) * D, first + 16 * warp, tokens);
+}
+
+// dK and dV: 64 keys a block, walking the queries that see them, of every head of the group.
+// Scores are held transposed, keys by queries.
+extern "C" __global__ void __launch_bounds__(THREADS)
+attentionBackwardKeys(const bf16* __restrict__ q, const bf16* __restrict__ k,
+                      const bf16* __restrict__ v, const bf16* __restrict__ dMixed,
+                      const i32* __restrict__ starts, const i32* __restrict__ ends,
+                      const float* __restrict__ sums, const float* __restrict__ dots,
+                      bf16* __restrict__ dK, bf16* __restrict__ dV, i32 tokens, i32 heads,
+                      i32 group, i64 qStride, i64 kvStride, float scale) {
+  DYNAMIC_SHARED(memory);
+  bf16* own = reinterpret_cast<bf16*>(memory);
+  bf16* streamed = own + 2 * OWN;
+  u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+  i32 kvHead = blockIdx.y, kvHeads = heads / group, first = blockIdx.x * TILE;
+  i32 last = smaller(first + TILE, tokens) - 1;
+  // No query before the first key sees any of them.
+  i32 tiles = (ends[last] - first + BACK - 1) / BACK, turns = tiles * group;
+  i64 dense = static_cast<i64>(heads) * D;
+  auto next = [&](i32 turn) {
+    bf16* tile = streamed + turn % 2 * (2 * BACK * PITCH);
+    if (turn < turns) {
+      i64 head = kvHead * group + turn / tiles;
+      i32 query = first + turn % tiles * BACK;
+      fetch<BACK>(tile, q + head * D, qStride, query, tokens);
+      fetch<BACK>(tile + BACK * PITCH, dMixed + head * D, dense, query, tokens);
+    }
+    commitCopies();
+  };
+  fetch<TILE>(own, k + static_cast<i64>(kvHead) * D, kvStride, first, tokens);
+  fetch<TILE>(own + OWN, v + static_cast<i64>(kvHead) * D, kvStride, first, tokens);
+  next(0);
+  i32 rows[2] = {static_cast<i32>(first + 16 * warp + lane / 4),
+                 static_cast<i32>(first + 16 * warp + lane / 4 + 8)};
+  float factor = scale * LOG2_E;
+  float ofKeys[EIGHTS][4], ofValues[EIGHTS][4];
+  clear(ofKeys);
+  clear(ofValues);
+  SharedRows keys{own + 16 * warp * PITCH}, values{own + OWN + 16 * warp * PITCH};
+  for (i32 turn = 0; turn < turns; turn++) {
+    next(turn + 1);
+    waitCopies<1>();
+    __syncthreads();
+    const bf16* queries = streamed + turn % 2 * (2 * BACK * PITCH);
+    const bf16* gradients = queries + BACK * PITCH;
+    i64 row = static_cast<i64>(kvHead * group + turn / tiles) * tokens;
+    i32 query = first + turn % tiles * BACK + 2 * (lane % 4);
+    float weights[BACK_N][4], slopes[BACK_N][4];
+    compare<BACK_N>(weights, keys, queries);
+    compare<BACK_N>(slopes, values, gradients);
+#pragma unroll
+    for (int n = 0; n < BACK_N; n++) {
+#pragma unroll
+      for (int j = 0; j < 2; j++) {
+        i32 at = query + 8 * n + j;
+        bool inside = at < tokens;
+        i32 begin = inside ? starts[at] : tokens;
+        float sum = inside ? sums[row + at] : 0, dot = inside ? dots[row + at] : 0;
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          bool seen = rows[i] <= at && rows[i] >= begin;
+          float& weight = weights[n][2 * i + j];
+          float& slope = slopes[n][2 * i + j];
+          weight = seen ? fastPower2(weight * factor - sum) : 0;
+          slope = weight * (slope - dot);
+        }
+      }
+    }
+    mix<BACK_N>(ofValues, weights, gradients);
+    mix<BACK_N>(ofKeys, slopes, queries);
+    __syncthreads();
+  }
+  waitCopies<0>();
+  i64 to = static_cast<i64>(kvHead) * D, stride = static_cast<i64>(kvHeads) * D;
+  bf16* rowsOfWarp = own + 16 * warp * PITCH;
+  store(ofKeys, scale, scale, rowsOfWarp, dK + to, stride, first + 16 * warp, tokens);
+  store(ofValues, 1, 1, rowsOfWarp + OWN, dV + to, stride, first + 16 * warp, tokens);
+}
+`;
+
+/** The source for heads of one size. */
+export function attentionSource(headDim: HeadDim): KernelSource {
+  return {
+    name: `attention_${headDim}`,
+    code: `${PRELUDE}constexpr i32 D = ${headDim};\n${CODE}`,
+  };
+}
+
+/**
+ * Where each token's segment begins, and where it ends (exclusive): what attention reads.
+ *
+ * @param segmentIds [rows · length] of a grid; 0 is padding, of which each token is its own segment
+ * @param length tokens a row: no segment reaches over the end of one
+ */
+export function segmentBounds(
+  segmentIds: Int32Array,
+  length: number,
+): { readonly starts: Int32Array<ArrayBuffer>; readonly ends: Int32Array<ArrayBuffer> } {
+  const tokens = segmentIds.length;
+  const [starts, ends] = [new Int32Array(tokens), new Int32Array(tokens)];
+  const begins = (at: number): boolean =>
+    at % length === 0 || segmentIds[at] === 0 || segmentIds[at] !== segmentIds[at - 1];
+  for (let at = 0; at < tokens; at++) starts[at] = begins(at) ? at : starts[at - 1];
+  for (let at = tokens - 1; at >= 0; at--) {
+    ends[at] = at === tokens - 1 || begins(at + 1) ? at + 1 : ends[at + 1];
+  }
+  return { starts, ends };
+}
+
+/** Attention forwards and backwards for heads of one size. */
+export class AttentionKernels {
+  readonly #headDim: HeadDim;
+  readonly #kernels: Readonly<Record<"forward" | "dots" | "queries" | "keys", CudaKernel>>;
+
+  private constructor(
+    headDim: HeadDim,
+    kernels: Readonly<Record<"forward" | "dots" | "queries" | "keys", CudaKernel>>,
+  ) {
+    this.#headDim = headDim;
+    this.#kernels = kernels;
+  }
+
+  /** Compiles and loads the kernels for heads of that size. */
+  static async load(gpu: Gpu, headDim: HeadDim): Promise<AttentionKernels> {
+    const module = await gpu.load(attentionSource(headDim));
+    const pointers = (count: number): "pointer"[] => Array(count).fill("pointer");
+    const sizes = ["i32", "i32", "i32", "i64", "i64", "f32"] as const;
+    return new AttentionKernels(headDim, {
+      forward: module.kernel("attentionForward", [...pointers(6), ...sizes]),
+      dots: module.kernel("attentionDots", [...pointers(3), "i32", "i32"]),
+      queries: module.kernel("attentionBackwardQueries", [...pointers(8), ...sizes]),
+      keys: module.kernel("attentionBackwardKeys", [...pointers(10), ...sizes]),
+    });
+  }
+
+  /** mixed [tokens, heads, headDim] and what backwards needs of each row. */
+  forward(
+    stream: bigint,
+    pointers: {
+      readonly q: bigint;
+      readonly k: bigint;
+      readonly v: bigint;
+      /** int32 [tokens], of {@linkcode segmentBounds}. */
+      readonly starts: bigint;
+      readonly mixed: bigint;
+      /** float32 [heads, tokens]: log2 of the sum of e^score. */
+      readonly sums: bigint;
+    },
+    sizes: AttentionSizes,
+  ): void {
+    const { q, k, v, starts, mixed, sums } = pointers;
+    this.#kernels.forward.launch(
+      this.#grid(stream, sizes, sizes.heads, 64, 1),
+      [q, k, v, starts, mixed, sums, ...this.#values(sizes)],
+    );
+  }
+
+  /** dQ [tokens, heads, headDim], dK and dV [tokens, kvHeads, headDim]. */
+  backward(
+    stream: bigint,
+    pointers: {
+      readonly q: bigint;
+      readonly k: bigint;
+      readonly v: bigint;
+      readonly starts: bigint;
+      readonly ends: bigint;
+      readonly mixed: bigint;
+      readonly sums: bigint;
+      /** [tokens, heads, headDim] */
+      readonly dMixed: bigint;
+      /** float32 [heads, tokens], for the time of the call. */
+      readonly dots: bigint;
+      readonly dQ: bigint;
+      readonly dK: bigint;
+      readonly dV: bigint;
+    },
+    sizes: AttentionSizes,
+  ): void {
+    const { q, k, v, starts, ends, mixed, sums, dMixed, dots, dQ, dK, dV } = pointers;
+    const { tokens, heads, kvHeads } = sizes;
+    const values = this.#values(sizes);
+    const step = this.#headDim === 64 ? 64 : 32;
+    const blocks = Math.ceil(tokens * heads * this.#headDim / 8 / THREADS);
+    this.#kernels.dots.launch(
+      { stream, grid: [blocks], block: THREADS },
+      [mixed, dMixed, dots, tokens, heads],
+    );
+    this.#kernels.queries.launch(
+      this.#grid(stream, sizes, heads, step, 2),
+      [q, k, v, dMixed, starts, sums, dots, dQ, ...values],
+    );
+    this.#kernels.keys.launch(
+      this.#grid(stream, sizes, kvHeads, step, 2),
+      [q, k, v, dMixed, starts, ends, sums, dots, dK, dV, ...values],
+    );
+  }
+
+  #grid(
+    stream: bigint,
+    { tokens }: AttentionSizes,
+    heads: number,
+    step: number,
+    ownTiles: number,
+  ): { stream: bigint; grid: [number, number]; block: number; sharedBytes: number } {
+    // Two streamed tiles, twice: one to compute with, one under way.
+    const sharedBytes = (ownTiles * TILE + 4 * step) * (this.#headDim + 8) * 2;
+    return { stream, grid: [Math.ceil(tokens / TILE), heads], block: THREADS, sharedBytes };
+  }
+
+  #values(sizes: AttentionSizes): number[] {
+    const { tokens, heads, kvHeads, scale = this.#headDim ** -0.5 } = sizes;
+    const { qStride = heads * this.#headDim, kvStride = kvHeads * this.#headDim } = sizes;
+    if (heads % kvHeads !== 0 || qStride % 8 !== 0 || kvStride % 8 !== 0) {
+      throw new RangeError(
+        `Cannot attend with ${heads} heads over ${kvHeads} key heads, ${qStride} and ${kvStride} ` +
+          "elements apart: key heads must divide heads, and strides be multiples of 8",
+      );
+    }
+    return [tokens, heads, heads / kvHeads, qStride, kvStride, scale];
+  }
+}
