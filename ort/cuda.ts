@@ -53,8 +53,8 @@ type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
 /** What the CUDA libraries are and where they come from, for errors. */
 export const CUDA_LIBRARIES =
   "the CUDA 13 libraries (or 12, whichever the provider was built for) from NVIDIA's toolkit, or " +
-  "`pip install nvidia-cuda-runtime nvidia-cublas nvidia-curand`, with their lib folders in " +
-  "LD_LIBRARY_PATH";
+  "`pip install nvidia-cuda-runtime nvidia-cublas nvidia-curand` (for CUDA 12 the names end in " +
+  "-cu12), with their lib folders in LD_LIBRARY_PATH";
 
 /** Memory of a device, in bytes. */
 export interface DeviceMemory {

@@ -45,7 +45,7 @@ async function train(
 }
 
 const LIBRARIES =
-  /install the CUDA 13 libraries \(or 12, whichever the provider was built for\) from NVIDIA's toolkit, or `pip install nvidia-cuda-runtime nvidia-cublas nvidia-curand`, with their lib folders in LD_LIBRARY_PATH/;
+  /install the CUDA 13 libraries \(or 12, whichever the provider was built for\) from NVIDIA's toolkit, or `pip install nvidia-cuda-runtime nvidia-cublas nvidia-curand` \(for CUDA 12 the names end in -cu12\), with their lib folders in LD_LIBRARY_PATH/;
 const PROVIDER =
   /install ONNX Runtime's CUDA provider with `deno install --allow-scripts=npm:onnxruntime-node`, or set ORTUNE_ORT_LIB to a libonnxruntime with the provider of its own release beside it$/;
 const DRIVER =
