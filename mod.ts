@@ -55,6 +55,7 @@ export * from "./graph/alias.ts";
 export * from "./graph/arena_estimate.ts";
 export * from "./graph/builder.ts";
 export * from "./graph/dim.ts";
+export * from "./graph/emulate_bfloat16.ts";
 export * from "./graph/gradient.ts";
 export * from "./graph/gradient_rules.ts";
 export * from "./graph/ir.ts";
@@ -66,6 +67,7 @@ export * from "./graph/onnx_writer.ts";
 export * as ops from "./graph/ops.ts";
 
 // ONNX Runtime: the library, tensors on a device and sessions.
+export { Cuda, type DeviceMemory } from "./ort/cuda.ts";
 export * from "./ort/device.ts";
 export * from "./ort/library.ts";
 export * from "./ort/runtime.ts";
@@ -109,8 +111,10 @@ export * from "./data/tokenizer.ts";
 export * from "./model/block.ts";
 export * from "./model/config.ts";
 export * from "./model/decode_graphs.ts";
+export * from "./model/device_graphs.ts";
 export * from "./model/open_model.ts";
 export * from "./model/parameters.ts";
+export * from "./model/precision.ts";
 export * from "./model/rope.ts";
 export * from "./model/training_graphs.ts";
 
@@ -155,6 +159,7 @@ export * from "./train/saved_config.ts";
 export * from "./train/schedule.ts";
 export * from "./train/trainer.ts";
 export * from "./train/trainer_state.ts";
+export * from "./train/training_precision.ts";
 
 // Generation: decoding, sampling and chats.
 export * from "./infer/chat.ts";

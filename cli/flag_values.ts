@@ -1,7 +1,7 @@
 /** Parsers of flag values. In: the text of a flag. Out: a checked value, or commander's error. */
 
 import { InvalidArgumentError } from "commander";
-import { assertSupported, parseDevice } from "../ort/device.ts";
+import { parseDevice } from "../ort/device.ts";
 
 type Parse = (text: string) => number;
 
@@ -43,10 +43,13 @@ export const probability: Parse = number(
   (value) => value > 0 && value <= 1,
 );
 
-/** The name of a device that graphs can run on. */
+/** What `--device` may be, for help. */
+export const DEVICE_HELP = "cpu, cuda or cuda:N: where the model runs";
+
+/** The name of a device; whether this machine has it is seen when it is opened. */
 export function device(text: string): string {
   try {
-    assertSupported(parseDevice(text));
+    parseDevice(text);
     return text;
   } catch (cause) {
     throw new InvalidArgumentError((cause as Error).message);

@@ -10,11 +10,24 @@ import { createGenerator, type GenerateOptions } from "../infer/generator.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
 import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
-import { count, countOrZero, device, positive, probability, seed } from "./flag_values.ts";
+import {
+  count,
+  countOrZero,
+  device,
+  DEVICE_HELP,
+  positive,
+  probability,
+  seed,
+} from "./flag_values.ts";
+import {
+  computePrecision,
+  resolvePrecision,
+  type TrainingPrecision,
+} from "../train/training_precision.ts";
 import { findModel, findTrained } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { type Output, reply, standardOutput } from "./reply.ts";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
 import { DEFAULT_SYSTEM } from "./training_arguments.ts";
 
@@ -39,6 +52,7 @@ export interface InferenceFlags {
   readonly greedy?: boolean;
   readonly seed?: number;
   readonly device: string;
+  readonly precision?: TrainingPrecision;
   readonly threads?: number;
 }
 
@@ -90,7 +104,11 @@ function addFlags(command: Command): void {
     .option("--top-k <n>", "0 for no limit (default: the model's)", countOrZero)
     .option("--greedy", "always the likeliest token")
     .option("--seed <n>", "makes sampling repeatable", seed)
-    .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
+    .option("--device <name>", DEVICE_HELP, device, "cpu")
+    .addOption(
+      new Option("--precision <name>", "what it computes in (default: bf16 on cuda, fp32 on cpu)")
+        .choices(["fp32", "bf16"]),
+    )
     .option("--threads <n>", "processor threads (default: all cores)", count);
 }
 
@@ -108,7 +126,10 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   const tokenizer = await loadTokenizer(model);
   using resources = new DisposableStack();
   const runtime = resources.use(openRuntime(options));
-  const { config, weights: base } = await loadModel(runtime, model, { signal });
+  const { config, weights: base } = await loadModel(runtime, model, {
+    precision: computePrecision(resolvePrecision(runtime.device, options.precision)),
+    signal,
+  });
   resources.use(base);
   const adapted = adapter === undefined
     ? undefined

@@ -1,9 +1,12 @@
-/** What memory the machine has, and what a run will need of it. */
+/** What memory the machine or a device has, and what a run will need of it. */
 
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { formatBytes } from "../track/format.ts";
 import { estimateMemory, type MemoryEstimate } from "../train/memory_estimate.ts";
+import type { DeviceMemory } from "../ort/cuda.ts";
+import { parseDevice } from "../ort/device.ts";
+import { computePrecision, optimizerKind, resolvePrecision } from "../train/training_precision.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
 
@@ -27,13 +30,19 @@ export function availableMemory(): number | undefined {
   return state === "granted" ? Deno.systemMemoryInfo().available : undefined;
 }
 
-/** Compares; the largest batch counts. */
+/**
+ * Compares; the largest batch counts.
+ *
+ * @param available free memory where the run's tensors go; @default the host's
+ */
 export function checkMemory(
   args: TrainingArguments,
   config: ModelConfig,
   { train }: Pick<TrainingData, "train">,
   available: number | undefined = availableMemory(),
 ): MemoryCheck {
+  const device = parseDevice(args.device);
+  const onHost = device.kind === "cpu";
   const longest = train.lengths.reduce((most, each) => Math.max(most, each), 0);
   const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
   const supervised = train.supervised.toSorted().subarray(args.packing ? 0 : -rows)
@@ -41,15 +50,20 @@ export function checkMemory(
   const length = args.packing
     ? Math.min(args.maxLength, train.lengths.reduce((sum, each) => sum + each, 0))
     : longest;
-  const resident = Deno.memoryUsage().rss;
+  const precision = resolvePrecision(device, args.precision);
+  const rss = Deno.memoryUsage().rss;
   const needed = estimateMemory(config, {
     rows,
     length,
     supervised: Math.min(supervised, rows * length),
     gradientCheckpointing: args.gradientCheckpointing,
     adapter: args.lora && createLoraAdapter(config, args.lora),
-    process: resident + RUNTIME_BYTES,
+    precision: computePrecision(precision),
+    optimizer: optimizerKind(precision, args.optim === "adamw_bf16"),
+    ...onHost ? { process: rss + RUNTIME_BYTES } : { device: "cuda" },
   });
+  // What is free on a device was asked when CUDA's context was there.
+  const resident = onHost ? rss : needed.process;
   const tooMuch = available !== undefined && needed.total - resident > available;
   return { needed, resident, available, tooMuch };
 }
@@ -63,6 +77,13 @@ export function describeMemory({ needed, available }: MemoryCheck): string {
     ? "free: not known without --allow-sys=systemMemoryInfo"
     : `free: ${formatBytes(available)}`;
   return `memory: about ${formatBytes(total)} at the peak (${parts}); ${free}`;
+}
+
+/** One line of what a run took of a device's memory. */
+export function describeDeviceMemory(memory: DeviceMemory, device: string): string {
+  const { usedPeak, tensorsPeak, total } = memory;
+  return `memory of ${device}: ${formatBytes(usedPeak)} at the peak, of which tensors ` +
+    `${formatBytes(tensorsPeak)}, of ${formatBytes(total)}`;
 }
 
 /** What to do about a run that will not fit. */

@@ -14,6 +14,7 @@ const args = {
   perDeviceTrainBatchSize: 2,
   maxLength: 512,
   gradientCheckpointing: false,
+  device: "cpu",
 } as TrainingArguments;
 const examples = [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1)));
 const data = { train: toExampleList(examples) };

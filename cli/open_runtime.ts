@@ -1,6 +1,6 @@
 /** Opens ONNX Runtime as the flags and the environment say. */
 
-import { assertSupported, parseDevice } from "../ort/device.ts";
+import { parseDevice } from "../ort/device.ts";
 import { Runtime } from "../ort/runtime.ts";
 
 /** Flags that choose where graphs run. */
@@ -9,8 +9,8 @@ export interface RuntimeFlags {
   readonly threads?: number;
 }
 
-/** Checks the device, then opens the library that ORTUNE_ORT_LIB or npm names. */
+/** Opens the library that ORTUNE_ORT_LIB or npm names, and the device. */
 export function openRuntime({ device, threads }: RuntimeFlags): Runtime {
-  assertSupported(parseDevice(device));
-  return new Runtime({ threads, libraryPath: Deno.env.get("ORTUNE_ORT_LIB") || undefined });
+  const libraryPath = Deno.env.get("ORTUNE_ORT_LIB") || undefined;
+  return new Runtime({ threads, libraryPath, device: parseDevice(device) });
 }

@@ -32,20 +32,23 @@ export async function dryRun(
   args: TrainingArguments,
   { signal, say, color, progress }: DryRunOptions,
 ): Promise<void> {
+  // A GPU that is not there is told of before anything is read.
+  using device = args.device === "cpu" ? undefined : openRuntime(args);
   const { config, tokenizer, padId } = await openInputs(args);
   using data = await readTrainingData(args, tokenizer, { progress, signal });
   for (const note of data.notes) say(`note: ${note}`);
   for (const line of await describeData(args, { data, tokenizer, table: { color } })) say(line);
   const plan = planRun(args, data.train);
   say(describePlan(plan));
-  const memory = checkMemory(args, config, data);
+  const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
   say(describeMemory(memory));
   if (memory.tooMuch) {
     say(memoryWarning(memory, args));
     say("time: not measured, since the run does not fit in memory");
     return;
   }
-  using runtime = openRuntime(args);
+  using host = device ? undefined : openRuntime(args);
+  const runtime = (device ?? host)!;
   await using trainer = await createTrainer(args, { runtime, signal });
   say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
   say("dry run: nothing was written");

@@ -1,7 +1,9 @@
 /** What a resumed run must share with the one it goes on from, hashed where it is long. */
 
+import { parseDevice } from "../ort/device.ts";
 import { sha256 } from "../train/checkpoint.ts";
 import type { RunFacts } from "../train/run_facts.ts";
+import { resolvePrecision } from "../train/training_precision.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
@@ -16,6 +18,7 @@ export async function runFacts(
   dataSha256: string,
   hash: FileHasher,
 ): Promise<RunFacts> {
+  const precision = resolvePrecision(parseDevice(args.device), args.precision);
   const file = async (name: string) => sha256(await Deno.readFile(`${args.model}/${name}`));
   return {
     ...args.lora ? await loraFacts(args.model, args.lora, hash) : { method: "full" },
@@ -36,6 +39,9 @@ export async function runFacts(
     weight_decay: args.weightDecay,
     max_grad_norm: args.maxGradNorm,
     logging_steps: args.loggingSteps,
+    // Left out in float32, so that checkpoints from before there was a choice can be resumed.
+    ...precision === "fp32" ? {} : { precision },
+    ...args.optim === "adamw_bf16" ? { optim: args.optim } : {},
   };
 }
 

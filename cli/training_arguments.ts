@@ -6,7 +6,16 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { BestMetric } from "../train/best_evaluation.ts";
 import { schedules } from "../train/schedule.ts";
-import { count, countOrZero, device, positive, positiveOrZero, seed } from "./flag_values.ts";
+import { TRAINING_PRECISIONS, type TrainingPrecision } from "../train/training_precision.ts";
+import {
+  count,
+  countOrZero,
+  device,
+  DEVICE_HELP,
+  positive,
+  positiveOrZero,
+  seed,
+} from "./flag_values.ts";
 import type { LoraArguments } from "./lora_arguments.ts";
 
 /** The system prompt of Qwen3-Medical-SFT. */
@@ -53,6 +62,7 @@ export interface TrainingArguments {
   readonly optim: string;
   readonly resumeFromCheckpoint?: string | true;
   readonly device: string;
+  readonly precision?: TrainingPrecision;
   readonly threads?: number;
   readonly dryRun?: boolean;
   /** Trains an adapter in place of all weights. */
@@ -185,14 +195,24 @@ export function addTrainingFlags(command: Command): void {
       ).choices(["seed"]),
     )
     .addOption(
-      new Option("--optim <name>", "optimizer; all three names mean the same AdamW")
-        .choices(["adamw", "adamw_torch", "adamw_torch_fused"]).default("adamw_torch"),
+      new Option(
+        "--optim <name>",
+        "adamw_bf16: AdamW that keeps bfloat16 weights and moments, rounded stochastically; the " +
+          "others all mean AdamW",
+      ).choices(["adamw", "adamw_torch", "adamw_torch_fused", "adamw_bf16"]).default("adamw_torch"),
     )
     .option(
       "--resume-from-checkpoint [dir]",
       "go on from a checkpoint; without a folder, the newest",
     )
-    .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
+    .option("--device <name>", DEVICE_HELP, device, "cpu")
+    .addOption(
+      new Option(
+        "--precision <name>",
+        "bf16: computes in bfloat16, keeps float32; bf16-pure: keeps bfloat16 too " +
+          "(default: bf16 on cuda, fp32 on cpu)",
+      ).choices(TRAINING_PRECISIONS),
+    )
     .option("--threads <n>", "processor threads (default: all cores)", count)
     .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");
 }

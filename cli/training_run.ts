@@ -29,7 +29,7 @@ import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
-import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
+import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
@@ -81,6 +81,8 @@ export async function runTraining(
     );
   }
   await using resources = new AsyncDisposableStack();
+  // A GPU that is not there is told of before anything is read.
+  const device = args.device === "cpu" ? undefined : resources.use(openRuntime(args));
   const { config, tokenizer, padId } = await openInputs(args);
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);
@@ -92,9 +94,9 @@ export async function runTraining(
   const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
   for (const note of data.notes) say(`note: ${note}`);
 
-  const memory = checkMemory(args, config, data);
+  const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
   if (memory.tooMuch) say(memoryWarning(memory, args));
-  const runtime = resources.use(openRuntime(args));
+  const runtime = device ?? resources.use(openRuntime(args));
   const trainer = resources.use(
     await createTrainer(args, { runtime, deferLoad: resumeFrom !== undefined, signal }),
   );
@@ -169,6 +171,7 @@ export async function runTraining(
     if (event.type === "end") end = event;
   }
   const checkpoint = end?.best?.loaded ? end.best.directory : saved?.directory ?? resumeFrom;
+  if (runtime.cuda) say(describeDeviceMemory(runtime.cuda.memory(), args.device));
   await manifest!.end({ end: end!, evaluation, checkpoint });
   const owned = resources.move();
   return {
@@ -213,7 +216,8 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */
 export function createTrainer(
-  { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, lora }: TrainingArguments,
+  { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, precision, optim, lora }:
+    TrainingArguments,
   { runtime, deferLoad, signal }: {
     readonly runtime: Runtime;
     readonly deferLoad?: boolean;
@@ -226,6 +230,8 @@ export function createTrainer(
     optimizer: { weightDecay },
     maxGradNorm,
     gradientCheckpointing,
+    precision,
+    stochasticRounding: optim === "adamw_bf16",
     signal,
   };
   return lora

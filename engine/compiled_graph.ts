@@ -45,7 +45,7 @@ export class CompiledGraph implements Disposable {
    *
    * @throws {Error} where ONNX Runtime refuses it, with its message
    */
-  constructor(runtime: Runtime, graph: Graph, device: Device = cpu) {
+  constructor(runtime: Runtime, graph: Graph, device: Device = runtime.device) {
     this.graph = graph;
     this.#runtime = runtime;
     this.#session = new Session(runtime, writeOnnx(graph), { name: graph.name, device });
@@ -73,7 +73,7 @@ export class CompiledGraph implements Disposable {
     if (!symbols) return;
     for (const [name, shape] of this.graph.shapeInputs) {
       const sizes = BigInt64Array.from(evaluateShape(shape, symbols), BigInt);
-      using tensor = Tensor.from(this.#runtime, "int64", [sizes.length], sizes);
+      using tensor = Tensor.from(this.#runtime, "int64", [sizes.length], sizes, cpu);
       binding.input(name, tensor);
     }
   }

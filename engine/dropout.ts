@@ -1,6 +1,7 @@
 /**
  * Dropout masks from seeds. In: a rate and what names the mask (seed of the batch, layer, linear
- * layer). Out: a byte an element, 1 where it is kept. Nothing else is remembered, so backward makes
+ * layer). Out: a byte an element, 1 where it is kept, or the numbers that a device makes its masks
+ * of. Nothing else is remembered, so backward makes
  * a mask again instead of keeping it, and a resumed run makes the same ones.
  */
 
@@ -26,6 +27,22 @@ export function fillKeepMask(
     mask[i] = (draw & 0xffff) >= dropped ? 1 : 0;
     if (i + 1 < mask.length) mask[i + 1] = (draw >>> 16) >= dropped ? 1 : 0;
   }
+}
+
+/**
+ * Odd 32-bit numbers at random, for graphs that make their masks from products of them.
+ *
+ * @param key what tells these numbers from all others
+ */
+export function randomOdd(
+  count: number,
+  key: readonly (number | string)[],
+): Int32Array<ArrayBuffer> {
+  let state = hash(key.join());
+  return Int32Array.from({ length: count }, () => {
+    state = (state + 0x9e3779b9) | 0;
+    return mix(state) | 1;
+  });
 }
 
 function mix(value: number): number {

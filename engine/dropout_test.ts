@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fillKeepMask } from "./dropout.ts";
+import { fillKeepMask, randomOdd } from "./dropout.ts";
 
 Deno.test("fillKeepMask() drops at the rate asked for, in every part of the mask", () => {
   const mask = new Uint8Array(1 << 20);
@@ -34,4 +34,14 @@ Deno.test("fillKeepMask() fills masks of odd length, and keeps all at rate 0", (
   const mask = new Uint8Array(7);
   fillKeepMask(mask, 0, ["x"]);
   assert.deepEqual([...mask], [1, 1, 1, 1, 1, 1, 1]);
+});
+
+Deno.test("randomOdd() draws odd numbers, the same for a key and others for another", () => {
+  const [draws, again, other] = ["a", "a", "b"].map((key) => randomOdd(10_000, [key, 3]));
+  assert.deepEqual(draws, again);
+  assert.ok(draws.every((draw) => draw % 2 !== 0));
+  assert.equal(new Set(draws).size, draws.length);
+  assert.ok(draws.filter((draw, i) => draw === other[i]).length === 0);
+  // Of both signs alike, to within four standard deviations.
+  assert.ok(Math.abs(draws.filter((draw) => draw < 0).length - 5000) < 200);
 });

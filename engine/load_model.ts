@@ -1,7 +1,7 @@
 /**
  * A model folder's weights, for generation.
  *
- * In: a path in Hugging Face's layout. Out: its config and a `ParameterStore` of float32 tensors.
+ * In: a path in Hugging Face's layout. Out: its config and a `ParameterStore` on the runtime's device.
  *
  * @module
  */
@@ -9,20 +9,30 @@
 import type { ModelConfig } from "../model/config.ts";
 import { openModel } from "../model/open_model.ts";
 import { modelParameters } from "../model/parameters.ts";
+import type { Precision } from "../model/precision.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { loadWeights } from "./load_weights.ts";
 import { layoutParameters, ParameterStore } from "./parameter_store.ts";
+import { devicePrecision } from "./precision.ts";
 
 /** A loaded model; dispose of the weights. */
 export interface LoadedModel {
   /** The folder's config.json. */
   readonly config: ModelConfig;
-  /** All weights in float32, under their Hugging Face names. */
+  /** All weights in one precision, under their Hugging Face names. */
   readonly weights: ParameterStore;
 }
 
+/** How a model is loaded. */
+export interface LoadModelOptions {
+  /** What its weights become. @default float32 on the CPU, bfloat16 on CUDA */
+  readonly precision?: Precision;
+  /** Stops the load between two chunks. */
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Loads a model folder in float32.
+ * Loads a model folder.
  *
  * @example
  * ```ts
@@ -53,13 +63,15 @@ export interface LoadedModel {
 export async function loadModel(
   runtime: Runtime,
   directory: string,
-  options: { readonly signal?: AbortSignal } = {},
+  { precision = devicePrecision(runtime.device), signal }: LoadModelOptions = {},
 ): Promise<LoadedModel> {
   await using model = await openModel(directory);
   const { config } = model;
-  const weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+  const weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)), {
+    dtype: precision,
+  });
   try {
-    await loadWeights(runtime, weights, model.weights, { from: directory, ...options });
+    await loadWeights(runtime, weights, model.weights, { from: directory, signal });
     return { config, weights };
   } catch (cause) {
     weights[Symbol.dispose]();

@@ -1,8 +1,9 @@
 /**
  * Fills a parameter store from a tensor source.
  *
- * In: float32, bfloat16 or float16 tensors under their Hugging Face names. Out: float32 in place,
- * widened by ONNX Runtime's Cast, chunk by chunk, so that nothing but the float32 weights is held.
+ * In: float32, bfloat16 or float16 tensors under their Hugging Face names. Out: the store's dtype in
+ * place, converted by ONNX Runtime's Cast where it runs, chunk by chunk, so that nothing but the
+ * store is held.
  *
  * @module
  */
@@ -11,22 +12,24 @@ import { GraphBuilder } from "../graph/builder.ts";
 import * as ops from "../graph/ops.ts";
 import { LM_HEAD } from "../model/parameters.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import { Tensor } from "../ort/tensor.ts";
+import type { Tensor } from "../ort/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
 import { quoteNames } from "../tensor/tensor_errors.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import type { ParameterStore } from "./parameter_store.ts";
+import { Scratch } from "./scratch.ts";
 
-// Elements widened at a time: half of this and all of this as float32 stay in a core's cache.
+// Elements converted at a time: half of this and all of this as float32 stay in a core's cache.
 const CHUNK = 1 << 18;
-const FLOAT_BYTES = 4;
+// A device has its own memory to convert in, and would rather have large copies.
+const DEVICE_CHUNK = 1 << 22;
 
 /** Where a load is. */
 export interface LoadOptions {
   /** What the weights come from, for errors; @default "the checkpoint" */
   readonly from?: string;
-  /** Called with the bytes of float32 weights filled so far. */
+  /** Called with the bytes of the store filled so far. */
   readonly onProgress?: (bytes: number) => void;
   /** Stops the load between two chunks; weights read so far stay. */
   readonly signal?: AbortSignal;
@@ -62,25 +65,24 @@ export async function loadWeights(
   { from = "the checkpoint", onProgress, signal }: LoadOptions = {},
 ): Promise<void> {
   assertFits(store, source, from);
-  using widen = new Widening(runtime);
+  using conversion = new Conversion(runtime, store.flat);
+  const chunk = store.flat.device.kind === "cpu" ? CHUNK : DEVICE_CHUNK;
+  const width = byteWidth(store.flat.dtype);
   let filled = 0;
   for (const { name } of store.layout.specs) {
     const target = store.tensor(name);
     const { dtype } = source.info(name);
     const elements = elementCount(target.shape);
-    for (let start = 0; start < elements; start += CHUNK) {
+    for (let start = 0; start < elements; start += chunk) {
       signal?.throwIfAborted();
-      const count = Math.min(CHUNK, elements - start);
-      if (dtype === "float32") {
-        const bytes = target.bytes().subarray(start * FLOAT_BYTES, (start + count) * FLOAT_BYTES);
-        await source.read(name, bytes, start * FLOAT_BYTES);
-      } else {
-        using into = target.view(start * FLOAT_BYTES, [count]);
-        const bytes = widen.input(dtype, count);
-        await source.read(name, bytes, start * byteWidth(dtype));
-        widen.run(dtype, count, into);
-      }
-      filled += count * FLOAT_BYTES;
+      const count = Math.min(chunk, elements - start);
+      using into = target.view(start * width, [count]);
+      await conversion.run(
+        dtype,
+        into,
+        (bytes) => source.read(name, bytes, start * byteWidth(dtype)),
+      );
+      filled += count * width;
       onProgress?.(filled);
     }
   }
@@ -114,43 +116,52 @@ function assertFits(store: ParameterStore, source: TensorSource, from: string): 
   );
 }
 
-/** A Cast graph a dtype, with a staging buffer that file bytes are read into. */
-class Widening implements Disposable {
+/** A Cast graph a dtype, with staging buffers that file bytes are read into. */
+class Conversion implements Disposable {
   readonly #runtime: Runtime;
-  readonly #casts = new Map<DType, { graph: CompiledGraph; staging: Tensor }>();
+  readonly #dtype: DType;
+  readonly #onHost: boolean;
+  readonly #staging: Scratch;
+  readonly #casts = new Map<DType, CompiledGraph>();
+  #host = new Uint8Array(0);
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, { dtype, device }: Tensor) {
     this.#runtime = runtime;
+    this.#dtype = dtype;
+    this.#onHost = device.kind === "cpu";
+    this.#staging = new Scratch(runtime, device);
   }
 
-  #cast(dtype: DType): { graph: CompiledGraph; staging: Tensor } {
+  /** Fills `into` with elements of a dtype that `read` gives. */
+  async run(
+    dtype: DType,
+    into: Tensor,
+    read: (bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
+    const same = dtype === this.#dtype;
+    const x = same ? into : this.#staging.tensor(dtype, dtype, into.shape);
+    if (this.#onHost) await read(x.bytes());
+    else {
+      if (this.#host.byteLength < x.byteLength) this.#host = new Uint8Array(x.byteLength);
+      const bytes = this.#host.subarray(0, x.byteLength);
+      await read(bytes);
+      x.write(bytes);
+    }
+    if (!same) this.#cast(dtype).run({ x, y: into }, { n: into.shape[0] });
+  }
+
+  #cast(dtype: DType): CompiledGraph {
     let cast = this.#casts.get(dtype);
     if (!cast) {
-      const b = new GraphBuilder(`widen_${dtype}`);
-      b.output("y", ops.cast(b, b.input("x", dtype, ["n"]), "float32"));
-      cast = {
-        graph: new CompiledGraph(this.#runtime, b.build()),
-        staging: Tensor.allocate(this.#runtime, dtype, [CHUNK]),
-      };
-      this.#casts.set(dtype, cast);
+      const b = new GraphBuilder(`convert_${dtype}`);
+      b.output("y", ops.cast(b, b.input("x", dtype, ["n"]), this.#dtype));
+      this.#casts.set(dtype, cast = new CompiledGraph(this.#runtime, b.build()));
     }
     return cast;
   }
 
-  input(dtype: DType, count: number): Uint8Array {
-    return this.#cast(dtype).staging.bytes().subarray(0, count * byteWidth(dtype));
-  }
-
-  run(dtype: DType, count: number, y: Tensor): void {
-    const { graph, staging } = this.#cast(dtype);
-    using x = staging.view(0, [count]);
-    graph.run({ x, y });
-  }
-
   [Symbol.dispose](): void {
-    for (const { graph, staging } of this.#casts.values()) {
-      graph[Symbol.dispose]();
-      staging[Symbol.dispose]();
-    }
+    for (const cast of this.#casts.values()) cast[Symbol.dispose]();
+    this.#staging[Symbol.dispose]();
   }
 }

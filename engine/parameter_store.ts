@@ -1,6 +1,6 @@
 /**
- * Float32 tensors of a model in one flat allocation: parameters, and in the same layout their
- * gradients and moments.
+ * Tensors of a model in one flat allocation: parameters, and in the same layout their gradients and
+ * moments.
  *
  * In: specs. Out: a tensor a name, a flat view that optimizers chunk, and a `TensorSource` for
  * writers.
@@ -9,9 +9,9 @@
  */
 
 import type { Runtime } from "../ort/runtime.ts";
-import { cpu, type Device } from "../ort/device.ts";
+import type { Device } from "../ort/device.ts";
 import { Tensor } from "../ort/tensor.ts";
-import { elementCount } from "../tensor/dtype.ts";
+import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
 import { checkTensorRange, missingTensorError } from "../tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
 import type { ParameterSpec } from "../model/parameters.ts";
@@ -20,9 +20,8 @@ import type { ParameterSpec } from "../model/parameters.ts";
 const ALIGNMENT = 16;
 /** Both runs of a layout, decaying and not, are whole blocks of this many elements. */
 export const LAYOUT_BLOCK = 256;
-const FLOAT_BYTES = 4;
 
-/** Where each tensor lies in a flat float32 allocation. */
+/** Where each tensor lies in a flat allocation. */
 export interface ParameterLayout {
   /** Every tensor, in the order of the checkpoint. */
   readonly specs: readonly ParameterSpec[];
@@ -66,6 +65,14 @@ export function layoutParameters(specs: readonly ParameterSpec[]): ParameterLayo
   return { specs, offsets, decaying, length };
 }
 
+/** How a {@linkcode ParameterStore} is allocated. */
+export interface ParameterStoreOptions {
+  /** Type of the elements. @default "float32" */
+  readonly dtype?: DType;
+  /** Where the memory lies. @default the runtime's device */
+  readonly device?: Device;
+}
+
 /**
  * One flat allocation and the tensors in it.
  *
@@ -90,16 +97,25 @@ export class ParameterStore implements TensorSource, Disposable {
   readonly #tensors = new Map<string, Tensor>();
 
   /** Allocates the store. The tensors hold whatever was in memory; the gaps between them are 0. */
-  constructor(runtime: Runtime, layout: ParameterLayout, device: Device = cpu) {
+  constructor(
+    runtime: Runtime,
+    layout: ParameterLayout,
+    { dtype = "float32", device = runtime.device }: ParameterStoreOptions = {},
+  ) {
     this.layout = layout;
-    this.flat = Tensor.allocate(runtime, "float32", [layout.length], device);
-    const elements = this.flat.float32();
+    this.flat = Tensor.allocate(runtime, dtype, [layout.length], device);
+    const width = byteWidth(dtype);
+    const shapes = new Map(layout.specs.map(({ name, shape }) => [name, shape]));
     const starts = [...layout.offsets.values(), layout.length];
     [...layout.offsets].forEach(([name, offset], i) => {
-      const { shape } = layout.specs.find((spec) => spec.name === name)!;
+      const shape = shapes.get(name)!;
       // The gaps take part in flat arithmetic, so they must not hold what was in memory before.
-      elements.fill(0, offset + elementCount(shape), starts[i + 1]);
-      this.#tensors.set(name, this.flat.view(offset * FLOAT_BYTES, shape));
+      const end = offset + elementCount(shape);
+      if (end < starts[i + 1]) {
+        using gap = this.flat.view(end * width, [starts[i + 1] - end]);
+        gap.zero();
+      }
+      this.#tensors.set(name, this.flat.view(offset * width, shape));
     });
   }
 
@@ -123,7 +139,7 @@ export class ParameterStore implements TensorSource, Disposable {
   async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
     const tensor = this.tensor(name);
     checkTensorRange(name, tensor.byteLength, into, offset);
-    into.set(tensor.bytes().subarray(offset, offset + into.byteLength));
+    tensor.read(into, offset);
   }
 
   /** Releases all memory; no tensor or view of it may be used afterwards. */

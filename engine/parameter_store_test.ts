@@ -83,3 +83,15 @@ Deno.test("a store refuses unknown names and reads past a tensor's end", async (
   await assert.rejects(store.read("nothing", new Uint8Array(4)), RangeError);
   await assert.rejects(store.read("norm", new Uint8Array(8), 16), RangeError);
 });
+
+Deno.test("a store of bfloat16 has the layout of one of float32, in half the bytes", () => {
+  const layout = layoutParameters(specs);
+  using wide = new ParameterStore(runtime, layout);
+  using narrow = new ParameterStore(runtime, layout, { dtype: "bfloat16" });
+  assert.equal(narrow.flat.byteLength, wide.flat.byteLength / 2);
+  assert.deepEqual(narrow.info("matrix"), { dtype: "bfloat16", shape: [3, 7] });
+  narrow.flat.bytes().fill(1);
+  for (const name of narrow.names()) narrow.tensor(name).zero();
+  const gaps = layout.length - specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  assert.equal(narrow.flat.bytes().filter((byte) => byte === 1).length, 2 * gaps);
+});

@@ -5,6 +5,7 @@
  * In: a name and a shape. Out: a tensor over the start of that name's buffer.
  */
 
+import type { Device } from "../ort/device.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
@@ -25,11 +26,13 @@ import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
  */
 export class Scratch implements Disposable {
   readonly #runtime: Runtime;
+  readonly #device: Device;
   readonly #buffers = new Map<string, { buffer: Tensor; view?: Tensor }>();
 
   /** No buffer is allocated until it is asked for. */
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, device: Device = runtime.device) {
     this.#runtime = runtime;
+    this.#device = device;
   }
 
   /** A tensor of this shape in the buffer; the previous tensor of that name becomes invalid. */
@@ -42,7 +45,7 @@ export class Scratch implements Disposable {
     entry?.view?.[Symbol.dispose]();
     if (!entry || entry.buffer.byteLength < bytes) {
       entry?.buffer[Symbol.dispose]();
-      entry = { buffer: Tensor.allocate(this.#runtime, "uint8", [bytes]) };
+      entry = { buffer: Tensor.allocate(this.#runtime, "uint8", [bytes], this.#device) };
       this.#buffers.set(name, entry);
     }
     return entry.view = entry.buffer.view(0, shape, dtype);

@@ -12,6 +12,8 @@ import {
   accumulatorName,
   blockBackwardGraph,
   blockForwardGraph,
+  type CrossEntropyOptions,
+  embeddingBackwardGraph,
   embedGraph,
   gradientName,
   headGraph,
@@ -19,7 +21,8 @@ import {
   headLossGraph,
   keptValues,
 } from "../model/training_graphs.ts";
-import { evaluateShape } from "../graph/dim.ts";
+import { evaluateShape, type Shape } from "../graph/dim.ts";
+import { byteWidth } from "../tensor/dtype.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
   blockParameters,
@@ -28,19 +31,25 @@ import {
   headName,
   layerName,
 } from "../model/parameters.ts";
+import type { Precision } from "../model/precision.ts";
 import { ropeTables } from "../model/rope.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
 import type { Tensor } from "../ort/tensor.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
-import { type BlockAdapter, DROPOUT_MASK } from "../model/block.ts";
+import { type BlockAdapter, DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/block.ts";
 import type { Graph } from "../graph/ir.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
-import { fillKeepMask } from "./dropout.ts";
+import { fillKeepMask, randomOdd } from "./dropout.ts";
+import { inPrecision, precisionOf } from "./precision.ts";
 import { Pacer } from "./pacer.ts";
 import type { NamedWeights } from "./layered_weights.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import { Scratch } from "./scratch.ts";
+
+// Tokens whose embedding gradients a device sums at once: the one-hot matrix has a row for each of
+// their ids and a column for each of them.
+const EMBEDDING_CHUNK = 2048;
 
 /** How a {@linkcode TrainingEngine} works. */
 export interface TrainingEngineOptions {
@@ -54,6 +63,11 @@ export interface TrainingEngineOptions {
   readonly gradientCheckpointing?: boolean;
   /** Trains these weights in place of the model's own, which are frozen. */
   readonly adapter?: EngineAdapter;
+  /**
+   * Leaves everything to graphs, as where tensors are out of the host's reach.
+   * @default on a device
+   */
+  readonly graphsOnly?: boolean;
 }
 
 /** An adapter and its weights. */
@@ -72,6 +86,14 @@ export interface TokenLosses {
   readonly losses: Float32Array;
 }
 
+/** Losses that are still where they were computed, perhaps under way. */
+export interface PendingLosses {
+  /** Index of each supervised token in the batch's grid. */
+  readonly tokens: Int32Array;
+  /** Their cross-entropy, float32 [tokens, 1], in memory reused by the next call. */
+  readonly losses: Tensor;
+}
+
 /** Options of {@linkcode TrainingEngine.forwardBackward}. */
 export interface ForwardBackwardOptions {
   /** Factor on the summed loss: one over the supervised tokens of the whole update. */
@@ -85,6 +107,13 @@ export interface ForwardBackwardOptions {
   readonly dropoutSeed?: number | string;
   /** Stops between two graphs; the gradients are incomplete then. */
   readonly signal?: AbortSignal;
+}
+
+/** The tokens of a batch that are to be predicted. */
+interface Supervised {
+  readonly tokens: Int32Array;
+  /** One row a token each. */
+  readonly values: Readonly<Record<"token_ids" | "targets" | "loss", Tensor>>;
 }
 
 /** A compiled graph with one binding a layer, the layer's weights bound once. */
@@ -130,11 +159,17 @@ export class TrainingEngine implements Disposable {
   readonly #headChunk: number;
   readonly #keep: boolean;
   readonly #adapter: EngineAdapter | undefined;
+  /** What the weights are, and so what all graphs compute with. */
+  readonly #precision: Precision;
+  readonly #graphsOnly: boolean;
   readonly #graphs = new Map<string, CompiledGraph>();
   readonly #layers = new Map<string, LayerBindings>();
   readonly #scratch: Scratch;
   readonly #pacer = new Pacer();
   #tablePositions = 0;
+  #columns = 0;
+  #dropoutKey = "";
+  readonly #sent = new Set<string>();
 
   /**
    * Compiles nothing yet: each graph is made when it is first run.
@@ -146,7 +181,12 @@ export class TrainingEngine implements Disposable {
     config: ModelConfig,
     weights: NamedWeights,
     gradients?: ParameterStore,
-    { headChunk = 256, gradientCheckpointing = true, adapter }: TrainingEngineOptions = {},
+    {
+      headChunk = 256,
+      gradientCheckpointing = true,
+      adapter,
+      graphsOnly = runtime.device.kind !== "cpu",
+    }: TrainingEngineOptions = {},
   ) {
     this.#runtime = runtime;
     this.config = config;
@@ -156,12 +196,19 @@ export class TrainingEngine implements Disposable {
     this.#keep = !gradientCheckpointing;
     this.#adapter = adapter;
     this.#scratch = new Scratch(runtime);
+    this.#precision = precisionOf(weights);
+    this.#graphsOnly = graphsOnly;
   }
 
   #graph(name: string, make: () => ReturnType<typeof embedGraph>): CompiledGraph {
     let graph = this.#graphs.get(name);
     if (!graph) this.#graphs.set(name, graph = new CompiledGraph(this.#runtime, make()));
     return graph;
+  }
+
+  /** What the graphs outside of the blocks are made for. */
+  get #computing(): CrossEntropyOptions {
+    return { precision: this.#precision, logSoftmax: this.#graphsOnly };
   }
 
   #layer(name: string, make: () => ReturnType<typeof embedGraph>): LayerBindings {
@@ -208,7 +255,14 @@ export class TrainingEngine implements Disposable {
     const dropout = dropoutSeed !== undefined;
     const { graph, bindings } = this.#layer(
       `forward${keep ? "_keep" : ""}${dropout ? "_dropout" : ""}`,
-      () => blockForwardGraph(this.config, { keep, dropout, adapter: this.#adapter?.block }),
+      () =>
+        blockForwardGraph(this.config, {
+          keep,
+          dropout,
+          deviceDropout: this.#graphsOnly,
+          adapter: this.#adapter?.block,
+          precision: this.#precision,
+        }),
     );
     for (let layer = 0; layer < layers; layer++) {
       await this.#pacer.turn(signal);
@@ -228,44 +282,69 @@ export class TrainingEngine implements Disposable {
   #kept(graph: Graph, layer: number, { rows, length }: TokenGrid): TensorMap {
     const kept = keptValues(graph);
     return Object.fromEntries(
-      kept.map(({ name, shape }) => [
+      kept.map(({ name, dtype, shape }) => [
         name,
-        this.#scratch.tensor(`${layer}.${name}`, "float32", evaluateShape(shape, { rows, length })),
+        this.#scratch.tensor(`${layer}.${name}`, dtype, evaluateShape(shape, { rows, length })),
       ]),
     );
   }
 
-  /** The layer's dropout masks; backward asks for the same ones again. */
+  /** The layer's dropout masks, or what makes them; backward asks for the same ones again. */
   #dropoutMasks(
     graph: Graph,
     { layer, seed, grid }: { layer: number; seed?: number | string; grid: TokenGrid },
   ): TensorMap {
     if (seed === undefined) return {};
     const { rows, length } = grid;
-    const masks = graph.inputs.filter(({ name }) => name.endsWith(DROPOUT_MASK));
-    return Object.fromEntries(masks.map(({ name, shape }) => {
-      const mask = this.#scratch.tensor(name, "uint8", evaluateShape(shape, { rows, length }));
+    const sizes = (shape: Shape): number[] => evaluateShape(shape, { rows, length });
+    const made: Record<string, Tensor> = {};
+    for (const { name, shape } of graph.inputs) {
+      if (name === DROPOUT_ROWS) made[name] = this.#dropoutRows(sizes(shape), seed);
+      if (name.endsWith(DROPOUT_COLUMNS)) {
+        made[name] = this.#dropoutColumns(`${layer}.${name}`, sizes(shape));
+      }
+      if (!name.endsWith(DROPOUT_MASK)) continue;
+      made[name] = this.#scratch.tensor(name, "uint8", sizes(shape));
       // By the layer's name, since forward and backward may list their inputs in another order.
-      fillKeepMask(mask.bytes(), this.#adapter!.block.dropout, [seed, layer, name]);
-      return [name, mask];
-    }));
+      fillKeepMask(made[name].bytes(), this.#adapter!.block.dropout, [seed, layer, name]);
+    }
+    return made;
+  }
+
+  /** Sent once a batch: all layers share them, forward and backward. */
+  #dropoutRows(shape: readonly number[], seed: number | string): Tensor {
+    const rows = this.#scratch.tensor(DROPOUT_ROWS, "int32", shape);
+    const key = `${seed}/${shape}`;
+    if (this.#dropoutKey !== key) rows.write(randomOdd(shape[0], [seed, DROPOUT_ROWS]));
+    this.#dropoutKey = key;
+    return rows;
+  }
+
+  /** Sent once a run. */
+  #dropoutColumns(name: string, shape: readonly number[]): Tensor {
+    const columns = this.#scratch.tensor(name, "int32", shape);
+    if (!this.#sent.has(name)) columns.write(randomOdd(shape[0], [name]));
+    this.#sent.add(name);
+    return columns;
   }
 
   #hidden(layer: number, { rows, length }: TokenGrid): Tensor {
     const shape = [rows * length, this.config.hiddenSize];
-    return this.#scratch.tensor(`hidden.${layer}`, "float32", shape);
+    return this.#scratch.tensor(`hidden.${layer}`, this.#precision, shape);
   }
 
   #embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#scratch;
-    const columns = Int32Array.from({ length }, (_, i) => i);
-    const mask = scratch.tensor("mask", "float32", [rows, 1, 1, length, length]);
-    this.#graph("embed", () => embedGraph(this.config)).run({
+    const columns = scratch.tensor("columns", "int32", [length]);
+    if (this.#columns !== length) columns.write(Int32Array.from({ length }, (_, i) => i));
+    this.#columns = length;
+    const mask = scratch.tensor("mask", this.#precision, [rows, 1, 1, length, length]);
+    this.#graph("embed", () => embedGraph(this.config, this.#computing)).run({
       [EMBEDDING]: this.#weights.tensor(EMBEDDING),
       input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
       segment_ids: scratch.write("segment_ids", "int32", [rows, length], grid.segmentIds),
-      columns: scratch.write("columns", "int32", [length], columns),
+      columns,
       x: this.#hidden(0, grid),
       mask,
     }, { rows, length });
@@ -279,48 +358,67 @@ export class TrainingEngine implements Disposable {
     if (grow) this.#tablePositions = length;
     const shape = [this.#tablePositions, half];
     const tables = {
-      cos: this.#scratch.tensor("cos", "float32", shape),
-      sin: this.#scratch.tensor("sin", "float32", shape),
+      cos: this.#scratch.tensor("cos", this.#precision, shape),
+      sin: this.#scratch.tensor("sin", this.#precision, shape),
     };
     if (grow) {
       const { cos, sin } = ropeTables(this.config, length);
-      tables.cos.write(cos);
-      tables.sin.write(sin);
+      tables.cos.write(inPrecision(cos, this.#precision));
+      tables.sin.write(inPrecision(sin, this.#precision));
     }
     return tables;
   }
 
-  /** Supervised tokens, a chunk at a time: their indices and targets as tensors. */
+  /** Supervised tokens' indices and targets, and where their losses go: [tokens, 1] each. */
+  #supervised(batch: LabelledGrid): Supervised {
+    const tokens = supervisedTokens(batch);
+    const shape = [tokens.length, 1];
+    const ids = BigInt64Array.from(tokens, BigInt);
+    const targets = BigInt64Array.from(tokens, (token) => BigInt(batch.targets[token]));
+    return {
+      tokens,
+      values: {
+        token_ids: this.#scratch.write("token_ids", "int64", shape, ids),
+        targets: this.#scratch.write("targets", "int64", shape, targets),
+        loss: this.#scratch.tensor("loss", "float32", shape),
+      },
+    };
+  }
+
+  /** Supervised tokens, a chunk at a time; the tensors are the chunk's. */
   *#chunks(
     batch: LabelledGrid,
-    tokens: Int32Array,
+    { tokens, values }: Supervised,
   ): Generator<{ start: number; n: number; tensors: TensorMap }> {
     for (let start = 0; start < tokens.length; start += this.#headChunk) {
-      const chunk = tokens.subarray(start, start + this.#headChunk);
-      const n = chunk.length;
-      const ids = BigInt64Array.from(chunk, BigInt);
-      const targets = BigInt64Array.from(chunk, (token) => BigInt(batch.targets[token]));
+      const n = Math.min(this.#headChunk, tokens.length - start);
+      using owned = new DisposableStack();
+      const views = Object.entries(values).map(([name, tensor]) => [
+        name,
+        owned.use(tensor.view(start * byteWidth(tensor.dtype), [n, 1])),
+      ]);
       yield {
         start,
         n,
         tensors: {
           x: this.#hidden(this.config.layers, batch),
-          token_ids: this.#scratch.write("token_ids", "int64", [n, 1], ids),
-          targets: this.#scratch.write("targets", "int64", [n, 1], targets),
+          ...Object.fromEntries(views),
           [FINAL_NORM]: this.#weights.tensor(FINAL_NORM),
           lm_head: this.#weights.tensor(headName(this.config)),
-          loss: this.#scratch.tensor("loss", "float32", [n, 1]),
         },
       };
     }
   }
 
-  /** Logits of chosen tokens of the grid, [tokens, vocab], in memory reused by the next call. */
+  /**
+   * Logits of chosen tokens of the grid, [tokens, vocab], on the host, in memory that the next call
+   * may reuse.
+   */
   async logits(grid: TokenGrid, tokens: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
     await this.#forward(grid, { signal });
     const n = tokens.length;
     const logits = this.#scratch.tensor("logits", "float32", [n, this.config.vocabSize]);
-    this.#graph("head_logits", () => headLogitsGraph(this.config)).run({
+    this.#graph("head_logits", () => headLogitsGraph(this.config, this.#computing)).run({
       x: this.#hidden(this.config.layers, grid),
       token_ids: this.#scratch.write(
         "token_ids",
@@ -332,21 +430,19 @@ export class TrainingEngine implements Disposable {
       lm_head: this.#weights.tensor(headName(this.config)),
       logits,
     }, { n, tokens: grid.rows * grid.length });
-    return logits.float32();
+    return logits.hostFloat32();
   }
 
   /** Cross-entropy of each supervised token, without gradients. */
   async evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
-    const tokens = supervisedTokens(batch);
-    const losses = new Float32Array(tokens.length);
     await this.#forward(batch, { signal });
-    const graph = this.#graph("head_loss", () => headLossGraph(this.config));
-    for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
+    const supervised = this.#supervised(batch);
+    const graph = this.#graph("head_loss", () => headLossGraph(this.config, this.#computing));
+    for (const { n, tensors } of this.#chunks(batch, supervised)) {
       await this.#pacer.turn(signal);
       graph.run(tensors, { n, tokens: batch.rows * batch.length });
-      losses.set(tensors.loss.float32(), start);
     }
-    return { tokens, losses };
+    return onHost({ tokens: supervised.tokens, losses: supervised.values.loss });
   }
 
   /**
@@ -356,42 +452,50 @@ export class TrainingEngine implements Disposable {
    */
   async forwardBackward(
     batch: LabelledGrid,
-    { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
+    options: ForwardBackwardOptions,
   ): Promise<TokenLosses> {
+    return onHost(await this.launch(batch, options));
+  }
+
+  /** The same, but on a device the work is only queued, and the losses stay there. */
+  async launch(
+    batch: LabelledGrid,
+    { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
+  ): Promise<PendingLosses> {
     const gradients = this.#gradients;
     if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
-    const tokens = supervisedTokens(batch);
-    const losses = new Float32Array(tokens.length);
-    if (tokens.length === 0) {
+    const supervised = this.#supervised(batch);
+    const pending = { tokens: supervised.tokens, losses: supervised.values.loss };
+    if (pending.tokens.length === 0) {
       // Nothing to add, but what the last update left must not be added to either.
-      if (first) gradients.flat.float32().fill(0);
-      return { tokens, losses };
+      if (first) gradients.flat.zero();
+      return pending;
     }
     const keep = this.#keep;
     const adapter = this.#adapter?.block;
     const seed = adapter && adapter.dropout > 0 ? dropoutSeed : undefined;
     const shared = await this.#forward(batch, { keep, dropoutSeed: seed, signal });
     const shape = [batch.rows * batch.length, this.config.hiddenSize];
-    let dy = this.#scratch.tensor("gradient.0", "float32", shape);
-    let dx = this.#scratch.tensor("gradient.1", "float32", shape);
-    dy.float32().fill(0);
+    let dy = this.#scratch.tensor("gradient.0", this.#precision, shape);
+    let dx = this.#scratch.tensor("gradient.1", this.#precision, shape);
+    dy.zero();
 
-    for (const { start, n, tensors } of this.#chunks(batch, tokens)) {
+    const factor = this.#scratch.write("scale", "float32", [], Float32Array.of(scale));
+    for (const { start, n, tensors } of this.#chunks(batch, supervised)) {
       await this.#pacer.turn(signal);
       const fresh = first && start === 0;
       const frozen = adapter !== undefined;
       const graph = this.#graph(
         frozen ? "head_frozen" : fresh ? "head_first" : "head",
-        () => headGraph(this.config, { accumulate: !fresh, frozen }),
+        () => headGraph(this.config, { accumulate: !fresh, frozen, ...this.#computing }),
       );
       graph.run({
         ...tensors,
         ...(frozen ? {} : this.#headGradients(gradients)),
-        scale: this.#scratch.write("scale", "float32", [], Float32Array.of(scale)),
+        scale: factor,
         dx_before: dy,
         dx: dy,
       }, { n, tokens: shape[0] });
-      losses.set(tensors.loss.float32(), start);
     }
 
     const { graph, bindings } = this.#layer(
@@ -402,6 +506,8 @@ export class TrainingEngine implements Disposable {
           keep,
           adapter,
           dropout: seed !== undefined,
+          deviceDropout: this.#graphsOnly,
+          precision: this.#precision,
         }),
     );
     const { rows, length } = batch;
@@ -419,7 +525,7 @@ export class TrainingEngine implements Disposable {
       [dy, dx] = [dx, dy];
     }
     if (!adapter) this.#embeddingBackward(batch, dy, first && !this.config.tiedEmbeddings);
-    return { tokens, losses };
+    return pending;
   }
 
   /** Where the head's graph writes the gradients of its weights, and reads those before. */
@@ -437,14 +543,43 @@ export class TrainingEngine implements Disposable {
   /** Adds each token's gradient to its row of the embedding's. */
   #embeddingBackward(batch: LabelledGrid, dx: Tensor, fresh: boolean): void {
     const { hiddenSize } = this.config;
-    const table = this.#gradients!.tensor(EMBEDDING).float32();
+    const gradient = this.#gradients!.tensor(EMBEDDING);
+    if (fresh) gradient.zero();
+    if (this.#graphsOnly) return this.#embeddingBackwardGraph(batch, dx, gradient);
+    const table = gradient.float32();
     const rows = dx.float32();
-    if (fresh) table.fill(0);
     for (let token = 0; token < batch.inputIds.length; token++) {
       if (batch.segmentIds[token] === 0) continue;
       const to = Number(batch.inputIds[token]) * hiddenSize;
       const from = token * hiddenSize;
       for (let i = 0; i < hiddenSize; i++) table[to + i] += rows[from + i];
+    }
+  }
+
+  /** The same on a device: a graph that sums the tokens of each id in a fixed order. */
+  #embeddingBackwardGraph(
+    { inputIds, segmentIds }: LabelledGrid,
+    dx: Tensor,
+    gradient: Tensor,
+  ): void {
+    const graph = this.#graph(
+      "embedding_backward",
+      () => embeddingBackwardGraph(this.config, this.#computing),
+    );
+    const { hiddenSize } = this.config;
+    const real = inputIds.map((id, token) => segmentIds[token] === 0 ? -1n : id);
+    for (let start = 0; start < real.length; start += EMBEDDING_CHUNK) {
+      const chunk = real.subarray(start, start + EMBEDDING_CHUNK);
+      const ids = BigInt64Array.from(new Set(chunk.filter((id) => id >= 0n)));
+      if (ids.length === 0) continue;
+      const bytes = start * hiddenSize * byteWidth(dx.dtype);
+      using part = dx.view(bytes, [chunk.length, hiddenSize]);
+      graph.run({
+        dx: part,
+        input_ids: this.#scratch.write("embedded_ids", "int64", [chunk.length], chunk),
+        unique_ids: this.#scratch.write("unique_ids", "int64", [ids.length, 1], ids),
+        [accumulatorName(EMBEDDING)]: gradient,
+      }, { tokens: chunk.length, unique: ids.length });
     }
   }
 
@@ -456,6 +591,13 @@ export class TrainingEngine implements Disposable {
     for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
   }
+}
+
+/** Losses read, and no longer where the next batch's go. */
+function onHost({ tokens, losses }: PendingLosses): TokenLosses {
+  const host = new Float32Array(tokens.length);
+  losses.read(host);
+  return { tokens, losses: host };
 }
 
 function supervisedTokens({ targets }: LabelledGrid): Int32Array {

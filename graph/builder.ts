@@ -8,6 +8,7 @@
  */
 
 import { byteWidth, type DType } from "../tensor/dtype.ts";
+import { float32ToBfloat16 } from "../tensor/half.ts";
 import { assertAliases } from "./alias.ts";
 import { product, sameShape, type Shape } from "./dim.ts";
 import type { Attribute, Constant, Graph, Node, Value } from "./ir.ts";
@@ -147,12 +148,41 @@ export class GraphBuilder {
     return this.#constant("float32", typeof data === "number" ? [] : [values.length], values);
   }
 
+  /**
+   * A constant of shape [] (a scalar) or [n] in the dtype of what it is computed with; bfloat16 is
+   * rounded to nearest. Equal ones are one.
+   *
+   * @throws {RangeError} on a dtype that is neither float32 nor bfloat16
+   */
+  float(dtype: DType, data: number | readonly number[]): Value {
+    if (dtype === "float32") return this.float32(data);
+    if (dtype !== "bfloat16") {
+      throw new RangeError(
+        `Cannot make a ${dtype} constant in graph ${this.name}: use float32 or bfloat16`,
+      );
+    }
+    const values = Float32Array.from(typeof data === "number" ? [data] : data);
+    const bits = new Uint16Array(values.length);
+    float32ToBfloat16(values, bits);
+    return this.#constant(dtype, typeof data === "number" ? [] : [values.length], bits);
+  }
+
+  /** An int32 constant of shape [] (a scalar) or [n]. Equal ones are one. */
+  int32(data: number | readonly number[]): Value {
+    const values = Int32Array.from(typeof data === "number" ? [data] : data);
+    return this.#constant("int32", typeof data === "number" ? [] : [values.length], values);
+  }
+
   /** An int64 constant of shape [n]. Equal ones are one. */
   int64(data: readonly (number | bigint)[]): Value {
     return this.#constant("int64", [data.length], BigInt64Array.from(data, BigInt));
   }
 
-  #constant(dtype: DType, shape: Shape, data: Float32Array | BigInt64Array): Value {
+  #constant(
+    dtype: DType,
+    shape: Shape,
+    data: Float32Array | Uint16Array | Int32Array | BigInt64Array,
+  ): Value {
     const key = `${dtype}[${shape}]=${data.join()}`;
     const known = this.#sharedConstants.get(key);
     if (known) return known;
@@ -164,10 +194,16 @@ export class GraphBuilder {
     return value;
   }
 
-  /** An int64 value holding a target shape: a constant if at most one size is symbolic. */
-  shape(shape: Shape): Value {
+  /**
+   * An int64 value holding a target shape: a constant if at most one size is symbolic.
+   *
+   * @param inferred whether its reader finds out one size, written −1, from what it reshapes
+   */
+  shape(shape: Shape, { inferred = true }: { readonly inferred?: boolean } = {}): Value {
     const symbolic = shape.filter((dim) => typeof dim === "string").length;
-    if (symbolic <= 1) return this.int64(shape.map((dim) => typeof dim === "string" ? -1 : dim));
+    if (symbolic <= (inferred ? 1 : 0)) {
+      return this.int64(shape.map((dim) => typeof dim === "string" ? -1 : dim));
+    }
     const name = `shape:${shape.join(",")}`;
     const known = this.#inputs.find((input) => input.name === name);
     if (known) return known;

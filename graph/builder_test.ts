@@ -62,6 +62,22 @@ Deno.test("a shape with at most one symbol is a constant, any other a shared sha
   assert.deepEqual(names(graph.inputs), ["x", "shape:rows,length,2,3"]);
 });
 
+Deno.test("a constant is rounded to the type of what it is computed with", () => {
+  const b = new GraphBuilder("g");
+  const x = b.input("x", "bfloat16", [2]);
+  assert.equal(b.float("bfloat16", 2), b.float("bfloat16", 2));
+  assert.equal(b.float("float32", 2), b.float32(2));
+  b.output("y", ops.mul(b, x, b.float("bfloat16", [1 + 2 ** -9, -2])));
+  b.output("z", ops.mul(b, b.input("i", "int32", [2]), b.int32(-1)));
+  const [rounded, negative] = b.build().constants;
+  assert.deepEqual([...new Uint16Array(rounded.data.buffer)], [0x3f80, 0xc000]);
+  assert.deepEqual([...new Int32Array(negative.data.buffer)], [-1]);
+  assert.throws(() => b.float("int32", 2), {
+    name: "RangeError",
+    message: "Cannot make a int32 constant in graph g: use float32 or bfloat16",
+  });
+});
+
 Deno.test("output() renames a computed value for its readers too, and copies only an input", () => {
   const b = new GraphBuilder("g");
   const x = b.input("x", "float32", [2]);

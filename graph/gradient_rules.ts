@@ -11,15 +11,18 @@ import { sameShape } from "./dim.ts";
 import type { Node, Value } from "./ir.ts";
 import {
   add,
+  cast,
   div,
   gemm,
   matmul,
   mul,
+  onesLike,
   reduceSum,
   reshape,
   rope,
   sigmoid,
   sub,
+  sumRows,
   transpose,
 } from "./ops.ts";
 
@@ -50,7 +53,7 @@ function overRows(b: GraphBuilder, node: Node, input: Value, dy: Value): Value {
   const { shape } = node.outputs[0];
   if (sameShape(input.shape, shape)) return dy;
   if (shape.length === 2 && sameShape(input.shape, [shape[1]])) {
-    return reduceSum(b, dy, 0, { keepDims: false });
+    return sumRows(b, dy);
   }
   throw new Error(
     `Cannot differentiate ${node.op} (${node.outputs[0].name}): no gradient rule for its ` +
@@ -64,6 +67,7 @@ const addRule: GradientRule = ({ b, node, dy, give }) => {
   }
 };
 
+/** y = x·z: dx = dy·z, summed over rows where x is a vector that was repeated for each of them. */
 const mulRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
     give(i, (partial) => {
@@ -73,12 +77,17 @@ const mulRule: GradientRule = ({ b, node, dy, give }) => {
   }
 };
 
+/** The gradient goes back in the type that the value came in. */
+const castRule: GradientRule = ({ b, node, dy, give }) => {
+  give(0, (partial) => plus(b, partial, cast(b, dy, node.inputs[0]!.dtype)));
+};
+
 /** y = x ÷ z: dx = dy ÷ z, dz = −dy·y ÷ z. */
 const divRule: GradientRule = ({ b, node, dy, give }) => {
   const [x, z] = node.inputs as [Value, Value];
   give(0, (partial) => plus(b, partial, overRows(b, node, x, div(b, dy, z))));
   give(1, (partial) => {
-    const slope = div(b, mul(b, node.outputs[0], b.float32(-1)), z);
+    const slope = div(b, mul(b, node.outputs[0], b.float(z.dtype, -1)), z);
     return plus(b, partial, overRows(b, node, z, mul(b, dy, slope)));
   });
 };
@@ -94,8 +103,7 @@ const gemmRule: GradientRule = ({ b, node, dy, give }) => {
   if (!c) return;
   give(
     2,
-    (partial) =>
-      plus(b, partial, c.shape.length === 1 ? reduceSum(b, dy, 0, { keepDims: false }) : dy),
+    (partial) => plus(b, partial, c.shape.length === 1 ? sumRows(b, dy) : dy),
   );
 };
 
@@ -143,17 +151,23 @@ const rmsNormRule: GradientRule = ({ b, node, dy, give }) => {
   if (typeof width !== "number") {
     throw new Error(`Cannot differentiate RMSNorm of ${x.name}: its width ${width} is not fixed`);
   }
-  const normalized = mul(b, x, invStd);
-  const dyNormalized = mul(b, dy, normalized);
+  // In float32 whatever x is, as invStd is.
+  const normalized = mul(b, cast(b, x, "float32"), invStd);
+  const dy32 = cast(b, dy, "float32");
+  const dyNormalized = mul(b, dy32, normalized);
   give(1, (partial) => {
     const rows = reshape(b, dyNormalized, [productOfLeading(x), width]);
-    return plus(b, partial, reduceSum(b, rows, 0, { keepDims: false }));
+    const sum = sumRows(b, rows);
+    return plus(b, partial, cast(b, sum, weight.dtype));
   });
   give(0, (partial) => {
-    const sum = reduceSum(b, mul(b, dyNormalized, weight), -1);
+    const plain = x.dtype !== "float32" && weight === onesLike(b, weight);
+    const weighted = (value: Value): Value =>
+      plain ? value : mul(b, value, cast(b, weight, "float32"));
+    const sum = reduceSum(b, weighted(dyNormalized), -1);
     const mean = mul(b, sum, b.float32(1 / width));
-    const centred = sub(b, mul(b, dy, weight), mul(b, normalized, mean));
-    return plus(b, partial, mul(b, centred, invStd));
+    const centred = sub(b, weighted(dy32), mul(b, normalized, mean));
+    return plus(b, partial, cast(b, mul(b, centred, invStd), x.dtype));
   });
 };
 
@@ -165,7 +179,10 @@ function productOfLeading(x: Value): Value["shape"][number] {
 /** A rotation: its transpose is the rotation the other way, the same op with −sin. */
 const ropeRule: GradientRule = ({ b, node, dy, give }) => {
   const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
-  give(0, (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float32(-1)))));
+  give(
+    0,
+    (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float(sin.dtype, -1)))),
+  );
 };
 
 /** h = x·s with s = sigmoid(x): dh/dx = s + h − h·s. */
@@ -180,18 +197,23 @@ const siluRule: GradientRule = ({ b, node, dy, give }) => {
   });
 };
 
-/** p = softmax(x): dx = p·(dp − Σ dp·p). */
+/**
+ * p = softmax(x): dx = p·(dp − Σ dp·p). In float32 whatever x is: a sum rounded to bfloat16 would
+ * leave every element of a row off by the same amount, which adds up over the keys.
+ */
 const softmaxRule: GradientRule = ({ b, node, dy, give }) => {
   const p = node.outputs[0];
-  give(
-    0,
-    (partial) => plus(b, partial, mul(b, p, sub(b, dy, reduceSum(b, mul(b, dy, p), -1)))),
-  );
+  give(0, (partial) => {
+    const [p32, dy32] = [cast(b, p, "float32"), cast(b, dy, "float32")];
+    const dx = mul(b, p32, sub(b, dy32, reduceSum(b, mul(b, dy32, p32), -1)));
+    return plus(b, partial, cast(b, dx, p.dtype));
+  });
 };
 
 /** The rules by operation name. */
 export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
+  Cast: castRule,
   Div: divRule,
   FusedMatMul: matmulRule,
   Gemm: gemmRule,

@@ -106,6 +106,8 @@ function unary(op: string): (b: GraphBuilder, x: Value) => Value {
 
 /** √x. */
 export const sqrt: (b: GraphBuilder, x: Value) => Value = unary("Sqrt");
+/** eˣ. */
+export const exp: (b: GraphBuilder, x: Value) => Value = unary("Exp");
 /** The natural logarithm. */
 export const log: (b: GraphBuilder, x: Value) => Value = unary("Log");
 /** 1 ÷ (1 + e⁻ˣ). */
@@ -113,20 +115,28 @@ export const sigmoid: (b: GraphBuilder, x: Value) => Value = unary("Sigmoid");
 /** The same value under a new name. */
 export const identity: (b: GraphBuilder, x: Value) => Value = unary("Identity");
 
-/** SiLU, x·sigmoid(x), which is QuickGelu with alpha 1. */
+/**
+ * SiLU, x·sigmoid(x), which is QuickGelu with alpha 1. Of bfloat16 it is computed in float32 and
+ * rounded once: the CUDA kernel for bfloat16 rounds 1 − 1/(1 + eˣ) at each step, which leaves nothing
+ * of it below x = −5.
+ */
 export function silu(b: GraphBuilder, x: Value): Value {
+  if (x.dtype !== "float32") return cast(b, silu(b, cast(b, x, "float32")), x.dtype);
   return b.node("QuickGelu", [x], [{ dtype: x.dtype, shape: x.shape }], {
     domain: MICROSOFT,
     attributes: { alpha: 1 },
   })[0];
 }
 
-/** Softmax over the last dimension. */
-export function softmax(b: GraphBuilder, x: Value): Value {
-  return b.node("Softmax", [x], [{ dtype: x.dtype, shape: x.shape }], {
-    attributes: { axis: -1n },
-  })[0];
+function overLast(op: string): (b: GraphBuilder, x: Value) => Value {
+  return (b, x) =>
+    b.node(op, [x], [{ dtype: x.dtype, shape: x.shape }], { attributes: { axis: -1n } })[0];
 }
+
+/** Softmax over the last dimension. The CUDA kernel of bfloat16 computes in float32 inside. */
+export const softmax: (b: GraphBuilder, x: Value) => Value = overLast("Softmax");
+/** The logarithm of softmax over the last dimension, for float32. */
+export const logSoftmax: (b: GraphBuilder, x: Value) => Value = overLast("LogSoftmax");
 
 /** The same elements in another shape. */
 export function reshape(b: GraphBuilder, x: Value, shape: Shape): Value {
@@ -147,8 +157,25 @@ export function transpose(b: GraphBuilder, x: Value, perm: readonly number[]): V
 /**
  * RMSNorm over the last dimension: x · invStd · weight. Also answers invStd, [..., 1], which its
  * gradient needs. Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
+ *
+ * Of bfloat16, x · invStd is computed in float32 and rounded before it is multiplied by the weight,
+ * as Hugging Face's models do: normalization by a weight of ones (one kernel), then a product.
  */
 export function rmsNorm(b: GraphBuilder, x: Value, weight: Value, epsilon: number): [Value, Value] {
+  if (x.dtype === "float32") return normalize(b, x, weight, epsilon);
+  const [normalized, invStd] = normalize(b, x, onesLike(b, weight), epsilon);
+  return [mul(b, normalized, weight), invStd];
+}
+
+/** A constant of ones in the shape of a vector of fixed length. */
+export function onesLike(b: GraphBuilder, { name, dtype, shape: [width] }: Value): Value {
+  if (typeof width !== "number") {
+    throw new RangeError(`Cannot make ones like ${name}: its width ${width} is not fixed`);
+  }
+  return b.float(dtype, new Array<number>(width).fill(1));
+}
+
+function normalize(b: GraphBuilder, x: Value, weight: Value, epsilon: number): [Value, Value] {
   const [y, invStd] = b.node("SimplifiedLayerNormalization", [x, weight], [
     { dtype: x.dtype, shape: x.shape },
     { dtype: "float32", shape: [...x.shape.slice(0, -1), 1] },
@@ -184,6 +211,18 @@ export type Reduction = (
   axis: number,
   options?: { keepDims?: boolean },
 ) => Value;
+
+/**
+ * The sum of all rows: x [N, M] → [M]. Of bfloat16 it is a product with ones, which adds in float32 and
+ * in a fixed order: CUDA's ReduceSum over rows adds blocks of them atomically, rounding at each.
+ */
+export function sumRows(b: GraphBuilder, x: Value): Value {
+  if (x.dtype === "float32") return reduceSum(b, x, 0, { keepDims: false });
+  expectRank("sumRows", x, 2);
+  const [rows, columns] = x.shape;
+  const ones = expand(b, b.float(x.dtype, 1), [1, rows]);
+  return reshape(b, gemm(b, ones, x), [columns]);
+}
 
 /** Sum over one dimension. */
 export const reduceSum: Reduction = reduction("ReduceSum");
@@ -230,6 +269,8 @@ function logical(op: string): (b: GraphBuilder, left: Value, right: Value) => Va
 
 /** left = right, element by element. */
 export const equal: (b: GraphBuilder, left: Value, right: Value) => Value = logical("Equal");
+/** left > right, element by element. */
+export const greater: (b: GraphBuilder, left: Value, right: Value) => Value = logical("Greater");
 /** left ≤ right, element by element. */
 export const lessOrEqual: (b: GraphBuilder, left: Value, right: Value) => Value = logical(
   "LessOrEqual",
@@ -244,8 +285,31 @@ export function where(b: GraphBuilder, condition: Value, yes: Value, no: Value):
   ])[0];
 }
 
-/** The same numbers in another dtype. */
+/** A single element repeated to a shape. */
+export function expand(b: GraphBuilder, x: Value, shape: Shape): Value {
+  const sizes = b.shape(shape, { inferred: false });
+  return b.node("Expand", [x, sizes], [{ dtype: x.dtype, shape }])[0];
+}
+
+/** Two tensors end to end along a dimension, which then has the size `joined`. */
+export function concat(
+  b: GraphBuilder,
+  left: Value,
+  right: Value,
+  { axis, joined }: { readonly axis: number; readonly joined: Dim },
+): Value {
+  left.shape.forEach((dim, i) => {
+    if (i !== axis) expectEqual("Concat", dim, right.shape[i], left, right);
+  });
+  const shape = left.shape.map((dim, i) => i === axis ? joined : dim);
+  return b.node("Concat", [left, right], [{ dtype: left.dtype, shape }], {
+    attributes: { axis: BigInt(axis) },
+  })[0];
+}
+
+/** The same numbers in another dtype; no node where it is the same. */
 export function cast(b: GraphBuilder, x: Value, dtype: DType): Value {
+  if (x.dtype === dtype) return x;
   return b.node("Cast", [x], [{ dtype, shape: x.shape }], {
     attributes: { to: BigInt(onnxDataType(dtype)) },
   })[0];

@@ -25,6 +25,11 @@ Deno.test("operations infer the shapes of their results", () => {
     [ops.gatherElements(b, x, ids), ["n", 1]],
     [ops.scatterRows(b, x, ids, x), ["length*rows", 6]],
     [ops.unsqueeze(b, x, 1), ["length*rows", 1, 6]],
+    [ops.expand(b, b.float32(1), ["rows", "length"]), ["rows", "length"]],
+    [ops.concat(b, x, x, { axis: 1, joined: 12 }), ["length*rows", 12]],
+    [ops.sumRows(b, x), [6]],
+    [ops.sumRows(b, ops.cast(b, x, "bfloat16")), [6]],
+    [ops.onesLike(b, bias), [4]],
     [ops.where(b, ops.equal(b, x, b.float32(0)), b.float32(1), x), ["length*rows", 6]],
   ];
   for (const [value, shape] of cases) assert.deepEqual(value.shape, shape, value.name);
@@ -37,7 +42,28 @@ Deno.test("operations on booleans and casts answer the right dtype", () => {
   const b = new GraphBuilder("g");
   const [x] = inputs(b, [3]);
   assert.equal(ops.lessOrEqual(b, x, b.float32(0)).dtype, "bool");
+  assert.equal(ops.greater(b, x, b.float32(0)).dtype, "bool");
   assert.equal(ops.cast(b, x, "bfloat16").dtype, "bfloat16");
+  assert.equal(ops.cast(b, x, "float32"), x);
+});
+
+Deno.test("in bfloat16 SiLU is float32 inside, and RMSNorm rounds before its weight", () => {
+  const names = (apply: (b: GraphBuilder, x: Value, w: Value) => Value): string[] => {
+    const b = new GraphBuilder("g");
+    b.output("y", apply(b, b.input("x", "bfloat16", ["n", 4]), b.input("w", "bfloat16", [4])));
+    const { nodes, outputs } = b.build();
+    assert.equal(outputs[0].dtype, "bfloat16");
+    return nodes.map(({ op, outputs }) => `${op} ${outputs[0].dtype}`);
+  };
+  assert.deepEqual(names(ops.silu), ["Cast float32", "QuickGelu float32", "Cast bfloat16"]);
+  assert.deepEqual(names((b, x, w) => ops.rmsNorm(b, x, w, 1e-6)[0]), [
+    "SimplifiedLayerNormalization bfloat16",
+    "Mul bfloat16",
+  ]);
+  // One symbol, and no −1: Expand cannot find out a size.
+  const b = new GraphBuilder("g");
+  b.output("y", ops.sumRows(b, b.input("x", "bfloat16", ["n", 4])));
+  assert.deepEqual([...b.build().shapeInputs.values()], [[1, "n"]]);
 });
 
 Deno.test("operations refuse shapes that do not fit, naming both values", () => {
@@ -77,6 +103,11 @@ Deno.test("operations refuse shapes that do not fit, naming both values", () => 
       /^Cannot apply RotaryEmbedding to a: expected 3 dimensions, got \[n,8\]$/,
       [["n", 8], [4, 2], [4, 2]],
       (b, [x, cos, sin]) => ops.rope(b, x, x, cos, sin),
+    ],
+    [
+      /^Cannot apply Concat to a \[2,3\] and b \[4,3\]: 2 against 4$/,
+      [[2, 3], [4, 3]],
+      (b, [x, y]) => ops.concat(b, x, y, { axis: 1, joined: 6 }),
     ],
     [/Cannot broadcast shapes \[2\] and \[3\]/, [[2], [3]], (b, [x, y]) => ops.add(b, x, y)],
   ];

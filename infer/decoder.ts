@@ -9,13 +9,16 @@
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
 import { Pacer } from "../engine/pacer.ts";
+import { decodeOptions, inPrecision, precisionOf } from "../engine/precision.ts";
 import { Scratch } from "../engine/scratch.ts";
 import type { Graph } from "../graph/ir.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { decodeBlockGraph, STEP_INPUTS } from "../model/decode_graphs.ts";
+import { decodeBlockGraph, decodeEmbedGraph, STEP_INPUTS } from "../model/decode_graphs.ts";
 import { EMBEDDING, FINAL_NORM, headName, layerName } from "../model/parameters.ts";
+import type { Precision } from "../model/precision.ts";
 import { ropeTables } from "../model/rope.ts";
 import { headLogitsGraph } from "../model/training_graphs.ts";
+import { cpu } from "../ort/device.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
 import type { Tensor } from "../ort/tensor.ts";
@@ -23,7 +26,7 @@ import { KvCache } from "./kv_cache.ts";
 
 /** Where a decoder finds weights by their Hugging Face names, such as a `ParameterStore`. */
 export interface DecoderWeights {
-  /** The float32 tensor of that name; it must outlive the decoder, its contents may change. */
+  /** The tensor of that name; it must outlive the decoder, its contents may change. */
   tensor(name: string): Tensor;
 }
 
@@ -38,7 +41,7 @@ export interface DecoderOptions {
   /**
    * The graph of a block. Each input that is no part of a step is a weight of the layer and comes
    * from {@linkcode DecoderWeights} under its full name, an adapter's matrices too.
-   * @default {decodeBlockGraph(config)}
+   * @default {decodeBlockGraph(config), with the attention that the device has}
    */
   readonly graph?: Graph;
 }
@@ -80,6 +83,13 @@ export class Decoder implements Disposable {
   readonly #headBinding: Binding;
   readonly #cache: KvCache;
   readonly #scratch: Scratch;
+  /** What graphs read on the host, on every device. */
+  readonly #host: Scratch;
+  readonly #precision: Precision;
+  /** Looks tokens up where the host cannot reach the table. */
+  readonly #embedding: CompiledGraph | undefined;
+  /** Whether the block's graph is told by row where to write into the cache. */
+  readonly #plain: boolean;
   readonly #pacer = new Pacer();
   #position = 0;
   #boundLength = 0;
@@ -90,7 +100,8 @@ export class Decoder implements Disposable {
     runtime: Runtime,
     config: ModelConfig,
     weights: DecoderWeights,
-    { chunk = 256, graph = decodeBlockGraph(config) }: DecoderOptions = {},
+    { chunk = 256, graph = decodeBlockGraph(config, decodeOptions(runtime, weights)) }:
+      DecoderOptions = {},
   ) {
     if (!Number.isSafeInteger(chunk) || chunk < 1) {
       throw new RangeError(`Cannot decode in chunks of ${chunk} tokens: expected 1 or more`);
@@ -98,10 +109,17 @@ export class Decoder implements Disposable {
     this.config = config;
     this.#weights = weights;
     this.#chunk = chunk;
-    this.#cache = new KvCache(runtime, config);
+    const precision = precisionOf(weights);
+    this.#precision = precision;
+    this.#plain = graph.inputs.some(({ name }) => name === "cache_rows");
+    this.#cache = new KvCache(runtime, config, { dtype: precision, asRows: this.#plain });
     this.#scratch = new Scratch(runtime);
+    this.#host = new Scratch(runtime, cpu);
     this.#block = new CompiledGraph(runtime, graph);
-    this.#head = new CompiledGraph(runtime, headLogitsGraph(config));
+    this.#head = new CompiledGraph(runtime, headLogitsGraph(config, { precision }));
+    this.#embedding = runtime.device.kind === "cpu"
+      ? undefined
+      : new CompiledGraph(runtime, decodeEmbedGraph(config, { precision }));
     const names = graph.inputs.map(({ name }) => name).filter((name) =>
       !STEP_INPUTS.has(name) && !graph.shapeInputs.has(name)
     );
@@ -153,7 +171,7 @@ export class Decoder implements Disposable {
       await this.#run(ids, start, Math.min(this.#chunk, ids.length - start), signal);
     }
     this.#headBinding.run();
-    return this.#scratch.tensor("logits", "float32", [1, vocabSize]).float32();
+    return this.#scratch.tensor("logits", "float32", [1, vocabSize]).hostFloat32();
   }
 
   /** The same for one token. */
@@ -168,20 +186,18 @@ export class Decoder implements Disposable {
     length: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { hiddenSize, layers } = this.config;
+    const { layers } = this.config;
     if (length !== this.#boundLength) this.#bind(length);
     const total = this.#position + length;
-    const hidden = this.#hidden(0, length).float32();
-    // Rows copied one by one: a Gather over the table would want it as a graph's input each time.
-    const table = this.#weights.tensor(EMBEDDING).float32();
-    const positions = this.#scratch.tensor("positions", "int64", [1, length]).int64();
-    for (let i = 0; i < length; i++) {
-      const row = ids[start + i] * hiddenSize;
-      hidden.set(table.subarray(row, row + hiddenSize), i * hiddenSize);
-      positions[i] = BigInt(this.#position + i);
+    const tokens = Array.from({ length }, (_, i) => ids[start + i]);
+    this.#embed(tokens);
+    const positions = BigInt64Array.from(tokens, (_, i) => BigInt(this.#position + i));
+    this.#scratch.write("positions", "int64", [1, length], positions);
+    if (this.#plain) this.#writeCacheRows(length);
+    else {
+      this.#scratch.write("last_index", "int32", [1], Int32Array.of(total - 1));
+      this.#host.write("total_length", "int32", [], Int32Array.of(total));
     }
-    this.#scratch.tensor("last_index", "int32", [1]).int32()[0] = total - 1;
-    this.#scratch.tensor("total_length", "int32", []).int32()[0] = total;
     for (let layer = 0; layer < layers; layer++) {
       await this.#pacer.turn(signal);
       this.#assertAlive();
@@ -191,9 +207,42 @@ export class Decoder implements Disposable {
     this.#position = total;
   }
 
+  /** Puts the tokens' rows of the embedding where the first block reads. */
+  #embed(tokens: readonly number[]): void {
+    const x = this.#hidden(0, tokens.length);
+    const embedding = this.#weights.tensor(EMBEDDING);
+    if (this.#embedding) {
+      const ids = BigInt64Array.from(tokens, BigInt);
+      const input_ids = this.#scratch.write("input_ids", "int64", [1, ids.length], ids);
+      const bound = { [EMBEDDING]: embedding, input_ids, x };
+      this.#embedding.run(bound, { rows: 1, length: ids.length });
+      return;
+    }
+    // Rows copied one by one: a Gather over the table would want it as a graph's input each time.
+    const { hiddenSize } = this.config;
+    const table = embedding.float32();
+    const hidden = x.float32();
+    tokens.forEach((id, i) => {
+      const row = id * hiddenSize;
+      hidden.set(table.subarray(row, row + hiddenSize), i * hiddenSize);
+    });
+  }
+
+  /** Rows of the cache that the next tokens' keys and values go to. */
+  #writeCacheRows(length: number): void {
+    const { kvHeads } = this.config;
+    const { capacity } = this.#cache;
+    const rows = BigInt64Array.from(
+      { length: kvHeads * length },
+      (_, i) => BigInt(Math.floor(i / length) * capacity + this.#position + i % length),
+    );
+    this.#scratch.write("cache_rows", "int64", [rows.length, 1], rows);
+  }
+
   #hidden(layer: number, length: number): Tensor {
     // A block must not write where it reads, so that two buffers take turns.
-    return this.#scratch.tensor(`hidden.${layer % 2}`, "float32", [length, this.config.hiddenSize]);
+    const shape = [length, this.config.hiddenSize];
+    return this.#scratch.tensor(`hidden.${layer % 2}`, this.#precision, shape);
   }
 
   #reserve(positions: number): void {
@@ -202,21 +251,35 @@ export class Decoder implements Disposable {
     const { capacity } = this.#cache;
     const { cos, sin } = ropeTables(this.config, capacity);
     const shape = [capacity, this.config.headDim / 2];
-    this.#scratch.write("cos", "float32", shape, cos);
-    this.#scratch.write("sin", "float32", shape, sin);
+    const precision = this.#precision;
+    this.#scratch.write("cos", precision, shape, inPrecision(cos, precision));
+    this.#scratch.write("sin", precision, shape, inPrecision(sin, precision));
+    if (this.#plain) {
+      const columns = BigInt64Array.from({ length: capacity }, (_, i) => BigInt(i));
+      this.#scratch.write("columns", "int64", [capacity], columns);
+    }
   }
 
   /** Binds everything whose shape depends on the chunk's length or the cache's capacity. */
   #bind(length: number): void {
-    const { layers, vocabSize, headDim } = this.config;
+    const { layers, vocabSize, headDim, kvHeads } = this.config;
     const scratch = this.#scratch;
-    const table = [this.#cache.capacity, headDim / 2];
+    const { capacity } = this.#cache;
+    const table = [capacity, headDim / 2];
+    const attention: TensorMap = this.#plain
+      ? {
+        cache_rows: scratch.tensor("cache_rows", "int64", [kvHeads * length, 1]),
+        columns: scratch.tensor("columns", "int64", [capacity]),
+      }
+      : {
+        last_index: scratch.tensor("last_index", "int32", [1]),
+        total_length: this.#host.tensor("total_length", "int32", []),
+      };
     const shared: TensorMap = {
-      cos: scratch.tensor("cos", "float32", table),
-      sin: scratch.tensor("sin", "float32", table),
+      cos: scratch.tensor("cos", this.#precision, table),
+      sin: scratch.tensor("sin", this.#precision, table),
       position_ids: scratch.tensor("positions", "int64", [1, length]),
-      last_index: scratch.tensor("last_index", "int32", [1]),
-      total_length: scratch.tensor("total_length", "int32", []),
+      ...attention,
     };
     this.#boundLength = 0;
     for (let layer = 0; layer < layers; layer++) {
@@ -227,7 +290,7 @@ export class Decoder implements Disposable {
         y: this.#hidden(layer + 1, length),
         past_key: key,
         past_value: value,
-      }, { rows: 1, length });
+      }, { rows: 1, length, capacity });
     }
     this.#head.bindMore(this.#headBinding, {
       x: this.#hidden(layers, length),
@@ -249,7 +312,9 @@ export class Decoder implements Disposable {
     this.#headBinding[Symbol.dispose]();
     this.#block[Symbol.dispose]();
     this.#head[Symbol.dispose]();
+    this.#embedding?.[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
+    this.#host[Symbol.dispose]();
     this.#cache[Symbol.dispose]();
   }
 }

@@ -9,29 +9,46 @@ import { cacheHeadDim } from "../model/decode_graphs.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
+import { byteWidth, type DType } from "../tensor/dtype.ts";
 
 /** Capacity is a multiple of this, so that short replies do not grow the cache again and again. */
 const STEP = 256;
 
 /** One layer's part of the cache. */
 export interface LayerCache {
-  /** [1, kvHeads, capacity, D] */
+  /** [1, kvHeads, capacity, D], or as rows */
   readonly key: Tensor;
-  /** [1, kvHeads, capacity, D] */
+  /** The same of the values. */
   readonly value: Tensor;
+}
+
+/** How the decode graph takes the cache. */
+export interface KvCacheOptions {
+  /** Type of keys and values. @default "float32" */
+  readonly dtype?: DType;
+  /** As rows [kvHeads·capacity, headDim], for plain attention. @default false */
+  readonly asRows?: boolean;
 }
 
 /** The cache of one sequence. */
 export class KvCache implements Disposable {
   readonly #runtime: Runtime;
   readonly #config: ModelConfig;
+  readonly #dtype: DType;
+  readonly #asRows: boolean;
   #capacity = 0;
   #layers: LayerCache[] = [];
 
   /** Holds no memory until {@linkcode KvCache.reserve}. */
-  constructor(runtime: Runtime, config: ModelConfig) {
+  constructor(
+    runtime: Runtime,
+    config: ModelConfig,
+    { dtype = "float32", asRows = false }: KvCacheOptions = {},
+  ) {
     this.#runtime = runtime;
     this.#config = config;
+    this.#dtype = dtype;
+    this.#asRows = asRows;
   }
 
   /** Positions there is memory for. */
@@ -62,11 +79,13 @@ export class KvCache implements Disposable {
     if (positions <= this.#capacity) return false;
     const wanted = Math.ceil(Math.max(positions, 2 * this.#capacity) / STEP) * STEP;
     const capacity = Math.min(wanted, maxPositions);
-    const { kvHeads } = this.#config;
-    const shape = [1, kvHeads, capacity, cacheHeadDim(this.#config)];
+    const { kvHeads, headDim } = this.#config;
+    const shape = this.#asRows
+      ? [kvHeads * capacity, headDim]
+      : [1, kvHeads, capacity, cacheHeadDim(this.#config)];
     // All or nothing: what cannot be allocated leaves the cache as it was.
     using grown = new DisposableStack();
-    const allocate = () => grown.use(Tensor.allocate(this.#runtime, "float32", shape));
+    const allocate = () => grown.use(Tensor.allocate(this.#runtime, this.#dtype, shape));
     const layersGrown = Array.from(
       { length: layers },
       () => ({ key: allocate(), value: allocate() }),
@@ -85,13 +104,13 @@ export class KvCache implements Disposable {
 
   /** The first `used` positions of the old tensor, and zeros after them. */
   #copy(old: Tensor | undefined, grown: Tensor, used: number): void {
-    const [, kvHeads, capacity, width] = grown.shape;
-    const to = grown.float32().fill(0);
-    if (!old) return;
-    const from = old.float32();
+    grown.zero();
+    if (!old || used === 0) return;
+    const { kvHeads } = this.#config;
+    const bytes = used * grown.shape.at(-1)! * byteWidth(grown.dtype);
     for (let head = 0; head < kvHeads; head++) {
-      const start = head * this.#capacity * width;
-      to.set(from.subarray(start, start + used * width), head * capacity * width);
+      const from = head * old.byteLength / kvHeads;
+      grown.copyFrom(old, { from, to: head * grown.byteLength / kvHeads, bytes });
     }
   }
 

@@ -8,7 +8,14 @@
 import type { GraphBuilder } from "../graph/builder.ts";
 import type { Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
-import { type BlockAdapter, DROPOUT_MASK, type LinearLayer, plainLinear } from "../model/block.ts";
+import {
+  type BlockAdapter,
+  DROPOUT_COLUMNS,
+  DROPOUT_MASK,
+  DROPOUT_ROWS,
+  type LinearLayer,
+  plainLinear,
+} from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";
 import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
@@ -81,8 +88,9 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
     wrap: (
       b: GraphBuilder,
       own: ReadonlyMap<string, Value>,
-      { training, onCostly = () => {} }: {
+      { training, deviceDropout = false, onCostly = () => {} }: {
         readonly training: boolean;
+        readonly deviceDropout?: boolean;
         readonly onCostly?: (value: Value) => void;
       },
     ) => {
@@ -92,13 +100,18 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
       const norms = declare(derived);
       const base = plainLinear(b, own);
       const kept = training && lora.dropout > 0 ? 1 - lora.dropout : 1;
+      const maskOf = deviceDropout ? deviceMask(b, lora.dropout) : hostMask(b);
+      // The adapter is float32 over any base, as in PEFT: x is cast up and the result cast back.
+      const wide = memoizedFloat32(b);
       const plain: LinearLayer = (name, x, addend) => {
         const y = base(name, x, addend);
         const a = weights.get(loraA(name));
         if (!a) return y;
-        const dropped = kept < 1 ? ops.mul(b, x, maskOf(b, name, x)) : x;
+        const input = wide(x);
+        const dropped = kept < 1 ? ops.mul(b, input, maskOf(name, x)) : input;
         const hidden = ops.mul(b, ops.linear(b, dropped, a), b.float32(loraScale(lora) / kept));
-        return ops.linear(b, hidden, weights.get(loraB(name))!, y);
+        const sum = ops.linear(b, hidden, weights.get(loraB(name))!, wide(y));
+        return ops.cast(b, sum, y.dtype);
       };
       const withoutBias = plainLinear(
         b,
@@ -108,27 +121,63 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
       const dora: LinearLayer = (name, x, addend) => {
         const a = weights.get(loraA(name));
         if (!a) return base(name, x, addend);
-        const mask = kept < 1 ? ops.mul(b, maskOf(b, name, x), b.float32(1 / kept)) : undefined;
-        const dropped = mask ? ops.mul(b, x, mask) : x;
+        // The layer's own products stay in its type.
+        const narrow = (value: Value): Value => ops.cast(b, value, x.dtype);
+        const mask = kept < 1 ? ops.mul(b, maskOf(name, x), b.float32(1 / kept)) : undefined;
+        const input = wide(x);
+        const dropped = mask ? ops.mul(b, input, mask) : input;
         const hidden = ops.mul(b, ops.linear(b, dropped, a), b.float32(loraScale(lora)));
-        const unscaled = withoutBias(name, dropped);
+        const unscaled = wide(withoutBias(name, mask ? narrow(dropped) : x));
         const turned = ops.linear(b, hidden, weights.get(loraB(name))!, unscaled);
         onCostly(turned); // the gradient of m reads it
         const magnitude = weights.get(loraMagnitude(name))!;
         const gain = ops.div(b, magnitude, norms.get(loraNorm(name))!);
         const y = ops.mul(b, turned, gain);
-        const rest = addend ? ops.add(b, y, addend) : y;
-        if (mask) return base(name, ops.mul(b, x, ops.sub(b, b.float32(1), mask)), rest);
+        const rest = addend ? ops.add(b, y, wide(addend)) : y;
+        if (mask) {
+          const lost = ops.mul(b, input, ops.sub(b, b.float32(1), mask));
+          return base(name, narrow(lost), narrow(rest));
+        }
         const bias = own.get(`${name}.bias`);
-        return bias ? ops.add(b, rest, bias) : rest;
+        return narrow(bias ? ops.add(b, rest, wide(bias)) : rest);
       };
       return { linear: lora.dora ? dora : plain, weights };
     },
   };
 }
 
-function maskOf(b: GraphBuilder, layer: string, x: Value): Value {
-  return ops.cast(b, b.input(`${layer}${DROPOUT_MASK}`, "uint8", x.shape), "float32");
+/** Makes a layer's dropout mask, in float32. */
+type KeepMask = (layer: string, x: Value) => Value;
+
+function hostMask(b: GraphBuilder): KeepMask {
+  return (layer, x) => ops.cast(b, b.input(`${layer}${DROPOUT_MASK}`, "uint8", x.shape), "float32");
+}
+
+/**
+ * Whether row·column, modulo 2³², is among the share of 32-bit numbers that is kept: a multiplicative
+ * hash (Dietzfelbinger et al. 1997, https://doi.org/10.1006/jagm.1997.0873), random in any two
+ * elements where rows and columns are random odd numbers. One integer product an element: CUDA has
+ * no shift or exclusive or in ONNX Runtime, and a mask from the host is a byte an element to upload.
+ */
+function deviceMask(b: GraphBuilder, rate: number): KeepMask {
+  const dropped = Math.round(rate * 2 ** 32) - 2 ** 31;
+  let rows: Value | undefined;
+  return (layer, x) => {
+    rows ??= b.input(DROPOUT_ROWS, "int32", [x.shape[0], 1]);
+    const columns = b.input(`${layer}${DROPOUT_COLUMNS}`, "int32", [x.shape[1]]);
+    const draws = ops.mul(b, rows, columns);
+    return ops.cast(b, ops.greater(b, draws, b.int32(dropped - 1)), "float32");
+  };
+}
+
+/** Casts to float32, each value once: q, k and v read one input. */
+function memoizedFloat32(b: GraphBuilder): (x: Value) => Value {
+  const known = new Map<Value, Value>();
+  return (x) => {
+    let wide = known.get(x);
+    if (!wide) known.set(x, wide = ops.cast(b, x, "float32"));
+    return wide;
+  };
 }
 
 /** A block's weights in all layers, with the layer's name in front. */

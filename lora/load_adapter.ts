@@ -8,6 +8,7 @@
 import { layeredWeights, type NamedWeights } from "../engine/layered_weights.ts";
 import { loadWeights } from "../engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { decodeOptions } from "../engine/precision.ts";
 import type { Graph } from "../graph/ir.ts";
 import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -55,6 +56,7 @@ export function adaptModel(
     trained,
     weights: layeredWeights([trained, ...norms ? [norms.store] : [], base]),
     decodeGraph: decodeBlockGraph(config, {
+      ...decodeOptions(runtime, base),
       linear: (b, weights) => block.wrap(b, weights, { training: false }).linear,
     }),
     refresh: () => norms?.update() ?? Promise.resolve(),

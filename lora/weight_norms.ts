@@ -10,11 +10,13 @@
 import { CompiledGraph } from "../engine/compiled_graph.ts";
 import { Pacer } from "../engine/pacer.ts";
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { precisionOf } from "../engine/precision.ts";
 import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
+import type { Precision } from "../model/precision.ts";
 import type { Binding } from "../ort/session.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { createLoraAdapter, inEveryLayer, loraA, loraB, loraNorm } from "./block_adapter.ts";
@@ -22,11 +24,11 @@ import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
 
 /**
  * w [out, in], a [rank, in], b [out, rank] → ‖w + scale·b·a‖ of each row, [out], without the sum:
- * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row.
+ * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row. In float32, whatever precision w is in.
  */
-function normGraph(scale: number): Graph {
+export function weightNormGraph(scale: number, precision: Precision = "float32"): Graph {
   const g = new GraphBuilder("weight_norms");
-  const w = g.input("w", "float32", ["out", "in"]);
+  const w = ops.cast(g, g.input("w", precision, ["out", "in"]), "float32");
   const a = g.input("a", "float32", ["rank", "in"]);
   const b = g.input("b", "float32", ["out", "rank"]);
   const scaled = ops.mul(g, a, g.float32(scale));
@@ -58,7 +60,7 @@ export class WeightNorms implements Disposable {
   ) {
     const { derived } = createLoraAdapter(config, lora);
     this.store = new ParameterStore(runtime, layoutParameters(inEveryLayer(config, derived)));
-    this.#graph = new CompiledGraph(runtime, normGraph(loraScale(lora)));
+    this.#graph = new CompiledGraph(runtime, weightNormGraph(loraScale(lora), precisionOf(base)));
     for (let layer = 0; layer < config.layers; layer++) {
       for (const name of adaptedLayers(lora)) {
         this.#bindings.push(this.#graph.bind({

@@ -6,11 +6,20 @@
  */
 
 import type { GraphBuilder } from "../graph/builder.ts";
-import { product } from "../graph/dim.ts";
+import { type Dim, product } from "../graph/dim.ts";
 import type { Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
+import { roundToBfloat16 } from "../tensor/half.ts";
 import type { ModelConfig } from "./config.ts";
 import { blockParameters, type ParameterSpec } from "./parameters.ts";
+import type { Precision } from "./precision.ts";
+
+/**
+ * Added to the score of a key that is not to be seen. Large enough that its exponential is zero in
+ * every dtype, small enough to survive an addition. Not −80 or so: exponentials of that size are
+ * denormal, and denormals slow a Gemm a hundredfold.
+ */
+export const MASKED = -1e9;
 
 /** Tokens of a grid of rows by length, laid out flat. */
 export const TOKENS: string = product("rows", "length") as string;
@@ -38,17 +47,27 @@ export interface BlockAdapter {
    * @param own the layer's own weights
    * @param training whether dropout is applied, by masks that the graph takes as inputs named
    *   `<layer>` + {@linkcode DROPOUT_MASK}
+   * @param deviceDropout whether the graph makes these masks itself, from {@linkcode DROPOUT_ROWS}
+   *   and inputs named `<layer>` + {@linkcode DROPOUT_COLUMNS}
    * @param onCostly as {@linkcode BlockOptions}, for what is not a linear layer's result
    */
   wrap(
     b: GraphBuilder,
     own: ReadonlyMap<string, Value>,
-    options: { readonly training: boolean; readonly onCostly?: (value: Value) => void },
+    options: {
+      readonly training: boolean;
+      readonly deviceDropout?: boolean;
+      readonly onCostly?: (value: Value) => void;
+    },
   ): { readonly linear: LinearLayer; readonly weights: ReadonlyMap<string, Value> };
 }
 
 /** How the name of a dropout mask ends: uint8 [length·rows, in], 1 where an input is kept. */
 export const DROPOUT_MASK = ".dropout_mask";
+/** Input of graphs that make dropout masks: int32 [length·rows, 1], random odd, new each batch. */
+export const DROPOUT_ROWS = "dropout_rows";
+/** How the name of a layer's random columns ends: int32 [in], random odd, the same every batch. */
+export const DROPOUT_COLUMNS = ".dropout_columns";
 
 /** Mixes q, k and v, [rows, length, heads·D] each, into [length·rows, heads·D]. */
 export type Attention = (q: Value, k: Value, v: Value) => Value;
@@ -86,19 +105,27 @@ export interface BlockOptions {
 }
 
 /** Declares the layer's weights as graph inputs. */
-export function blockWeightInputs(b: GraphBuilder, config: ModelConfig): Map<string, Value> {
+export function blockWeightInputs(
+  b: GraphBuilder,
+  config: ModelConfig,
+  precision: Precision = "float32",
+): Map<string, Value> {
   return new Map(
-    blockParameters(config).map(({ name, shape }) => [name, b.input(name, "float32", shape)]),
+    blockParameters(config).map(({ name, shape }) => [name, b.input(name, precision, shape)]),
   );
 }
 
 /** Declares the rotary inputs. */
-export function rotaryInputs(b: GraphBuilder, config: ModelConfig): Rotary {
+export function rotaryInputs(
+  b: GraphBuilder,
+  config: ModelConfig,
+  precision: Precision = "float32",
+): Rotary {
   const table = ["positions", config.headDim / 2] as const;
   return {
     positions: b.input("position_ids", "int64", ["rows", "length"]),
-    cos: b.input("cos", "float32", table),
-    sin: b.input("sin", "float32", table),
+    cos: b.input("cos", precision, table),
+    sin: b.input("sin", precision, table),
   };
 }
 
@@ -154,28 +181,60 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
  * sum over the group in their gradients comes out of the matrix product.
  */
 export function maskedAttention(b: GraphBuilder, config: ModelConfig, mask: Value): Attention {
-  const { heads, kvHeads, headDim } = config;
-  const group = heads / kvHeads;
-  const stacked = product(group, "length");
+  const { kvHeads, headDim } = config;
   const byHead = (x: Value): Value =>
     ops.transpose(b, ops.reshape(b, x, ["rows", "length", kvHeads, headDim]), [0, 2, 1, 3]);
   return (q, k, v) => {
-    const grouped = ops.transpose(
-      b,
-      ops.reshape(b, q, ["rows", "length", kvHeads, group, headDim]),
-      [0, 2, 3, 1, 4],
-    );
-    const queries = ops.reshape(b, grouped, ["rows", kvHeads, stacked, headDim]);
-    const scores = ops.matmul(b, queries, byHead(k), { transB: true, alpha: headDim ** -0.5 });
-    const byGroup = ops.reshape(b, scores, ["rows", kvHeads, group, "length", "length"]);
-    const weights = ops.softmax(b, ops.add(b, byGroup, mask));
-    const stackedWeights = ops.reshape(b, weights, ["rows", kvHeads, stacked, "length"]);
-    const mixed = ops.matmul(b, stackedWeights, byHead(v));
-    const ungrouped = ops.transpose(
-      b,
-      ops.reshape(b, mixed, ["rows", kvHeads, group, "length", headDim]),
-      [0, 3, 1, 2, 4],
-    );
-    return ops.reshape(b, ungrouped, [TOKENS, heads * headDim]);
+    const keys = { k: () => byHead(k), v: () => byHead(v), length: "length", mask };
+    return attendTo(b, config, q, keys);
   };
+}
+
+/** What queries are held against. */
+export interface AttentionKeys {
+  /** Makes the keys, [rows, kvHeads, length, headDim], where the product reads them. */
+  readonly k: () => Value;
+  /** The same of the values. */
+  readonly v: () => Value;
+  /** How many keys there are. */
+  readonly length: Dim;
+  /** Added to the scores: [rows, 1, 1, queries, length]. */
+  readonly mask: Value;
+}
+
+/** Queries [rows, length, heads·headDim] against keys → [length·rows, heads·headDim]. */
+export function attendTo(
+  b: GraphBuilder,
+  config: ModelConfig,
+  q: Value,
+  { k, v, length, mask }: AttentionKeys,
+): Value {
+  const { heads, kvHeads, headDim } = config;
+  const group = heads / kvHeads;
+  const stacked = product(group, "length");
+  const scale = headDim ** -0.5;
+  // cuBLAS rounds a product's alpha to the type of its operands.
+  const exact = q.dtype === "float32" || roundToBfloat16(scale) === scale;
+  const grouped = ops.transpose(
+    b,
+    ops.reshape(b, exact ? q : scaled(b, q, scale), ["rows", "length", kvHeads, group, headDim]),
+    [0, 2, 3, 1, 4],
+  );
+  const queries = ops.reshape(b, grouped, ["rows", kvHeads, stacked, headDim]);
+  const scores = ops.matmul(b, queries, k(), { transB: true, alpha: exact ? scale : 1 });
+  const byGroup = ops.reshape(b, scores, ["rows", kvHeads, group, "length", length]);
+  const weights = ops.softmax(b, ops.add(b, byGroup, mask));
+  const stackedWeights = ops.reshape(b, weights, ["rows", kvHeads, stacked, length]);
+  const mixed = ops.matmul(b, stackedWeights, v());
+  const ungrouped = ops.transpose(
+    b,
+    ops.reshape(b, mixed, ["rows", kvHeads, group, "length", headDim]),
+    [0, 3, 1, 2, 4],
+  );
+  return ops.reshape(b, ungrouped, [TOKENS, heads * headDim]);
+}
+
+/** x times a factor in float32, rounded once. */
+function scaled(b: GraphBuilder, x: Value, factor: number): Value {
+  return ops.cast(b, ops.mul(b, ops.cast(b, x, "float32"), b.float32(factor)), x.dtype);
 }

@@ -16,16 +16,14 @@ import {
   block,
   type BlockAdapter,
   blockWeightInputs,
+  MASKED,
   maskedAttention,
   rotaryInputs,
   TOKENS,
 } from "./block.ts";
 import type { ModelConfig } from "./config.ts";
 import { EMBEDDING, FINAL_NORM } from "./parameters.ts";
-
-// Large enough that its exponential is zero in every dtype, small enough to survive an addition.
-// Not −80 or so: exponentials of that size are denormal, and denormals slow a Gemm a hundredfold.
-const MASKED = -1e9;
+import type { Precision, PrecisionOptions } from "./precision.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
 export function gradientName(name: string): string {
@@ -41,9 +39,12 @@ export function accumulatorName(name: string): string {
  * Token ids and segments to the first block's input and the attention mask. A token sees the
  * tokens of its own segment up to itself, so rows packed with several examples do not mix.
  */
-export function embedGraph(config: ModelConfig): Graph {
+export function embedGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
   const b = new GraphBuilder("embed");
-  const table = b.input(EMBEDDING, "float32", [config.vocabSize, config.hiddenSize]);
+  const table = b.input(EMBEDDING, precision, [config.vocabSize, config.hiddenSize]);
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const segments = b.input("segment_ids", "int32", ["rows", "length"]);
   const columns = b.input("columns", "int32", ["length"]);
@@ -53,15 +54,15 @@ export function embedGraph(config: ModelConfig): Graph {
   const visible = ops.where(
     b,
     ops.and(b, sameSegment, causal),
-    b.float32(0),
-    b.float32(MASKED),
+    b.float(precision, 0),
+    b.float(precision, MASKED),
   );
   b.output("mask", ops.reshape(b, visible, ["rows", 1, 1, "length", "length"]));
   return b.build();
 }
 
 /** What is trained of a block, and whether this is training. */
-export interface AdapterOptions {
+export interface AdapterOptions extends PrecisionOptions {
   /**
    * Trains these weights in place of the block's own.
    * @default the block's own weights are trained
@@ -72,12 +73,18 @@ export interface AdapterOptions {
    * @default false
    */
   readonly dropout?: boolean;
+  /**
+   * Whether the graph makes its dropout masks from random rows and columns of 32-bit numbers, see
+   * {@linkcode DROPOUT_ROWS}, in place of taking masks that the host made.
+   * @default false
+   */
+  readonly deviceDropout?: boolean;
 }
 
 function trainingBlock(
   b: GraphBuilder,
   config: ModelConfig,
-  { adapter, dropout = false }: AdapterOptions,
+  { adapter, dropout = false, deviceDropout = false, precision = "float32" }: AdapterOptions,
 ): {
   x: Value;
   y: Value;
@@ -85,14 +92,14 @@ function trainingBlock(
   trained: ReadonlyMap<string, Value>;
   costly: Value[];
 } {
-  const x = b.input("x", "float32", [TOKENS, config.hiddenSize]);
-  const weights = blockWeightInputs(b, config);
-  const rotary = rotaryInputs(b, config);
-  const mask = b.input("mask", "float32", ["rows", 1, 1, "length", "length"]);
+  const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
+  const weights = blockWeightInputs(b, config, precision);
+  const rotary = rotaryInputs(b, config, precision);
+  const mask = b.input("mask", precision, ["rows", 1, 1, "length", "length"]);
   const attention = maskedAttention(b, config, mask);
   const costly: Value[] = [];
   const onCostly = (value: Value) => void costly.push(value);
-  const adapted = adapter?.wrap(b, weights, { training: dropout, onCostly });
+  const adapted = adapter?.wrap(b, weights, { training: dropout, deviceDropout, onCostly });
   const linear = adapted?.linear;
   const y = block(b, x, { config, weights, rotary, attention, linear, onCostly });
   return { x, y, trained: adapted?.weights ?? weights, costly };
@@ -162,7 +169,7 @@ export function blockBackwardGraph(
     `block_backward${accumulate ? "" : "_first"}${keep ? "_kept" : ""}`,
   );
   const { x, y, trained, costly } = trainingBlock(b, config, adapter);
-  const dy = b.input("dy", "float32", y.shape);
+  const dy = b.input("dy", y.dtype, y.shape);
   const wrt = new Map<Value, Value | undefined>([[x, undefined]]);
   for (const [name, weight] of trained) {
     wrt.set(
@@ -180,40 +187,68 @@ export function blockBackwardGraph(
 }
 
 /** The head's common part: chosen rows of x → logits [n, vocab]. */
-function headLogits(b: GraphBuilder, config: ModelConfig): {
+function headLogits(b: GraphBuilder, config: ModelConfig, precision: Precision): {
   rows: Value;
   ids: Value;
   norm: Value;
   head: Value;
   normed: Value;
+  /** In float32. */
   logits: Value;
   x: Value;
 } {
   const { hiddenSize, vocabSize } = config;
-  const x = b.input("x", "float32", ["tokens", hiddenSize]);
+  const x = b.input("x", precision, ["tokens", hiddenSize]);
   const ids = b.input("token_ids", "int64", ["n", 1]);
-  const norm = b.input(FINAL_NORM, "float32", [hiddenSize]);
-  const head = b.input("lm_head", "float32", [vocabSize, hiddenSize]);
+  const norm = b.input(FINAL_NORM, precision, [hiddenSize]);
+  const head = b.input("lm_head", precision, [vocabSize, hiddenSize]);
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
   const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
-  return { rows, ids, norm, head, normed, logits: ops.linear(b, normed, head), x };
+  const logits = ops.cast(b, ops.linear(b, normed, head), "float32");
+  return { rows, ids, norm, head, normed, logits, x };
 }
 
-/** Chosen tokens of the last block's output → logits [n, vocab]. */
-export function headLogitsGraph(config: ModelConfig): Graph {
+/** Chosen tokens of the last block's output → logits [n, vocab], in float32. */
+export function headLogitsGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
   const b = new GraphBuilder("head_logits");
-  b.output("logits", headLogits(b, config).logits);
+  b.output("logits", headLogits(b, config, precision).logits);
   return b.build();
 }
 
+/** How cross-entropy is computed. */
+export interface CrossEntropyOptions extends PrecisionOptions {
+  /**
+   * Takes the loss from LogSoftmax and the probabilities from its exponential, in place of one softmax
+   * and two maxima: on CUDA a maximum needs cuDNN.
+   * @default whether precision is bfloat16, which is for CUDA
+   */
+  readonly logSoftmax?: boolean;
+}
+
 /**
- * Cross-entropy of each row, [n, 1]. The log of the sum of exponentials is read off the largest
- * logit and its probability, which is at least 1/vocab: no second softmax, and no underflow.
+ * Cross-entropy of each row, [n, 1], of float32 logits. Without LogSoftmax the log of the sum of
+ * exponentials is read off the largest logit and its probability, which is at least 1/vocab: no
+ * second softmax, and no underflow.
  */
-function crossEntropy(b: GraphBuilder, logits: Value, targets: Value): {
+function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax: boolean): {
   loss: Value;
   probabilities: Value;
+  /** Makes the targets' own probabilities, [n, 1]. */
+  atTarget: () => Value;
 } {
+  if (logSoftmax) {
+    const logs = ops.logSoftmax(b, logits);
+    const chosen = ops.gatherElements(b, logs, targets);
+    return {
+      loss: ops.mul(b, chosen, b.float32(-1)),
+      probabilities: ops.exp(b, logs),
+      // From the logarithms, so that these can be freed before the gradient is allocated.
+      atTarget: () => ops.exp(b, chosen),
+    };
+  }
   const probabilities = ops.softmax(b, logits);
   const logSumExp = ops.sub(
     b,
@@ -223,20 +258,24 @@ function crossEntropy(b: GraphBuilder, logits: Value, targets: Value): {
   return {
     loss: ops.sub(b, logSumExp, ops.gatherElements(b, logits, targets)),
     probabilities,
+    atTarget: () => ops.gatherElements(b, probabilities, targets),
   };
 }
 
 /** Chosen tokens and their targets → each one's cross-entropy, for evaluation. */
-export function headLossGraph(config: ModelConfig): Graph {
+export function headLossGraph(
+  config: ModelConfig,
+  { precision = "float32", logSoftmax = precision === "bfloat16" }: CrossEntropyOptions = {},
+): Graph {
   const b = new GraphBuilder("head_loss");
-  const { logits } = headLogits(b, config);
+  const { logits } = headLogits(b, config, precision);
   const targets = b.input("targets", "int64", ["n", 1]);
-  b.output("loss", crossEntropy(b, logits, targets).loss);
+  b.output("loss", crossEntropy(b, logits, targets, logSoftmax).loss);
   return b.build();
 }
 
 /** Whether the head's own weights are trained. */
-export interface HeadGraphOptions extends GradientGraphOptions {
+export interface HeadGraphOptions extends GradientGraphOptions, CrossEntropyOptions {
   /**
    * Leaves the final norm and the head as they are: only the gradient of x is computed.
    * @default false
@@ -251,31 +290,39 @@ export interface HeadGraphOptions extends GradientGraphOptions {
  */
 export function headGraph(
   config: ModelConfig,
-  { accumulate = true, frozen = false }: HeadGraphOptions = {},
+  {
+    accumulate = true,
+    frozen = false,
+    precision = "float32",
+    logSoftmax = precision === "bfloat16",
+  }: HeadGraphOptions = {},
 ): Graph {
   const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
-  const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config);
+  const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config, precision);
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
-  const dx = b.input("dx_before", "float32", x.shape);
-  const { loss, probabilities } = crossEntropy(b, logits, targets);
+  const dx = b.input("dx_before", x.dtype, x.shape);
+  const { loss, probabilities, atTarget } = crossEntropy(b, logits, targets, logSoftmax);
   b.output("loss", loss);
   // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
-  const atTarget = ops.gatherElements(b, probabilities, targets);
+  const lessOne = ops.sub(b, atTarget(), b.float32(1));
   const dLogits = ops.scatterElements(
     b,
-    probabilities,
+    ops.cast(b, probabilities, precision),
     targets,
-    ops.sub(b, atTarget, b.float32(1)),
+    ops.cast(b, lessOne, precision),
   );
-  const dNormed = ops.mul(b, ops.gemm(b, dLogits, head), scale);
+  // The scale is a float32 in any precision: it is one over a count, and would be off by 2⁻⁹.
+  const scaledBy = (value: Value): Value =>
+    ops.cast(b, ops.mul(b, ops.cast(b, value, "float32"), scale), precision);
+  const dNormed = scaledBy(ops.gemm(b, dLogits, head));
   const wrt = new Map<Value, Value | undefined>([[rows, undefined]]);
   if (!frozen) {
     const accumulator = (name: string, value: Value): Value | undefined =>
-      accumulate ? b.input(accumulatorName(name), "float32", value.shape) : undefined;
+      accumulate ? b.input(accumulatorName(name), value.dtype, value.shape) : undefined;
     wrt.set(norm, accumulator(FINAL_NORM, norm));
     const headBefore = accumulator("lm_head", head);
-    const scaled = ops.mul(b, normed, scale);
+    const scaled = scaledBy(normed);
     b.output(
       gradientName("lm_head"),
       ops.gemm(b, dLogits, scaled, { transA: true, c: headBefore }),
@@ -287,5 +334,45 @@ export function headGraph(
     b.output(gradientName(FINAL_NORM), gradients.get(norm)!, { inPlaceOf: wrt.get(norm) });
   }
   b.output("dx", ops.scatterRows(b, dx, ids, gradients.get(rows)!), { inPlaceOf: dx });
+  return b.build();
+}
+
+/**
+ * The gradient of the embedding: each token's is added to its row, in place, and no other row is
+ * touched. Tokens of one id are summed by a product with their one-hot matrix, in a fixed order,
+ * where a scatter that adds is atomic (and on CUDA has no bfloat16).
+ *
+ * Takes `dx` [tokens, hidden], `input_ids` int64 [tokens] (−1 for padding), and `unique_ids`, int64
+ * [unique, 1], the ids among them, each once. The matrix takes unique · tokens elements, so give a
+ * large batch a few thousand tokens at a time.
+ *
+ * @example
+ * ```ts
+ * import { embeddingBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { aliases } = embeddingBackwardGraph(config, { precision: "bfloat16" });
+ * const table = "model.embed_tokens.weight";
+ * assert.equal(aliases.get(`grad.${table}`), `accumulated.${table}`);
+ * ```
+ */
+export function embeddingBackwardGraph(
+  { vocabSize, hiddenSize }: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("embedding_backward");
+  const before = b.input(accumulatorName(EMBEDDING), precision, [vocabSize, hiddenSize]);
+  const dx = b.input("dx", precision, ["tokens", hiddenSize]);
+  const ids = b.input("input_ids", "int64", ["tokens"]);
+  const unique = b.input("unique_ids", "int64", ["unique", 1]);
+  const oneHot = ops.cast(b, ops.equal(b, unique, ops.unsqueeze(b, ids, 0)), precision);
+  const rows = ops.reshape(b, ops.gather(b, before, unique), ["unique", hiddenSize]);
+  const sums = ops.gemm(b, oneHot, dx, { c: rows });
+  b.output(gradientName(EMBEDDING), ops.scatterRows(b, before, unique, sums), {
+    inPlaceOf: before,
+  });
   return b.build();
 }

@@ -59,7 +59,16 @@ export type ApiCall =
   | "SetGlobalSpinControl"
   | "SetGlobalDenormalAsZero"
   | "ReleaseArenaCfg"
-  | "CreateArenaCfgV2";
+  | "CreateArenaCfgV2"
+  | "CreateMemoryInfo"
+  | "CreateRunOptions"
+  | "ReleaseRunOptions"
+  | "AddRunConfigEntry"
+  | "SessionOptionsAppendExecutionProvider_CUDA_V2"
+  | "CreateCUDAProviderOptions"
+  | "UpdateCUDAProviderOptions"
+  | "ReleaseCUDAProviderOptions"
+  | "CreateAndRegisterAllocatorV2";
 
 const status = (slot: number, ...parameters: Deno.NativeType[]): Signature => ({
   slot,
@@ -116,6 +125,24 @@ const SIGNATURES: Readonly<Record<ApiCall, Signature>> = {
   SetGlobalDenormalAsZero: status(155, "pointer"),
   ReleaseArenaCfg: release(157),
   CreateArenaCfgV2: status(164, "buffer", "buffer", "usize", "buffer"),
+  CreateMemoryInfo: status(68, "buffer", "i32", "i32", "i32", "buffer"),
+  CreateRunOptions: status(39, "buffer"),
+  ReleaseRunOptions: release(97),
+  AddRunConfigEntry: status(165, "pointer", "buffer", "buffer"),
+  SessionOptionsAppendExecutionProvider_CUDA_V2: status(204, "pointer", "pointer"),
+  CreateCUDAProviderOptions: status(205, "buffer"),
+  UpdateCUDAProviderOptions: status(206, "pointer", "buffer", "buffer", "usize"),
+  ReleaseCUDAProviderOptions: release(208),
+  CreateAndRegisterAllocatorV2: status(
+    259,
+    "pointer",
+    "buffer",
+    "pointer",
+    "pointer",
+    "buffer",
+    "buffer",
+    "usize",
+  ),
 };
 
 const encoder = new TextEncoder();
@@ -133,6 +160,22 @@ export class OutParameter {
   }
   get pointer(): Deno.PointerValue {
     return Deno.UnsafePointer.create(this.bytes[0]);
+  }
+}
+
+/** Strings for a C function that takes `const char* const*`; they live as long as this does. */
+export class StringArray {
+  /** The pointers. */
+  readonly bytes: BigUint64Array<ArrayBuffer>;
+  readonly #strings: readonly Uint8Array<ArrayBuffer>[];
+
+  /** Copies the strings, each with a NUL at its end. */
+  constructor(strings: readonly string[]) {
+    this.#strings = strings.map(cString);
+    this.bytes = BigUint64Array.from(
+      this.#strings,
+      (each) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(each)),
+    );
   }
 }
 

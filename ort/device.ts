@@ -2,7 +2,7 @@
  * Where a tensor lives and a graph runs: `cpu` or `cuda:0`.
  *
  * In: a device as it is written on a command line. Out: a `Device`. Every value and every session
- * carries one, so that a device is an addition and never a rewrite.
+ * carries one.
  *
  * @module
  */
@@ -49,11 +49,17 @@ export function deviceName(device: Device): string {
   return device.kind === "cpu" ? "cpu" : `cuda:${device.index}`;
 }
 
-/** Throws where a device is asked for that this version cannot run on yet. */
-export function assertSupported(device: Device): void {
-  if (device.kind === "cpu") return;
-  throw new RangeError(
-    `Cannot use device ${deviceName(device)}: this version of ortune runs on the cpu only; ` +
-      "leave --device out or pass --device cpu",
-  );
+/**
+ * Whether two devices are the same place.
+ *
+ * @example
+ * ```ts
+ * import { parseDevice, sameDevice } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.ok(sameDevice(parseDevice("cuda"), parseDevice("cuda:0")));
+ * ```
+ */
+export function sameDevice(a: Device, b: Device): boolean {
+  return deviceName(a) === deviceName(b);
 }

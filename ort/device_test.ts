@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertSupported, cpu, deviceName, parseDevice } from "./device.ts";
+import { cpu, deviceName, parseDevice, sameDevice } from "./device.ts";
 
 Deno.test("parseDevice() reads what deviceName() writes", () => {
   for (const name of ["cpu", "cuda:0", "cuda:12"]) {
@@ -17,11 +17,11 @@ Deno.test("parseDevice() refuses any other word", () => {
   }
 });
 
-Deno.test("assertSupported() says which device to use instead", () => {
-  assertSupported(cpu);
-  assert.throws(() => assertSupported({ kind: "cuda", index: 1 }), {
-    name: "RangeError",
-    message: "Cannot use device cuda:1: this version of ortune runs on the cpu only; leave " +
-      "--device out or pass --device cpu",
-  });
+Deno.test("sameDevice() tells the processor and each GPU apart", () => {
+  const devices = ["cpu", "cuda:0", "cuda:1"].map(parseDevice);
+  for (const a of devices) {
+    for (const b of devices) assert.equal(sameDevice(a, b), a === b);
+  }
+  assert.ok(sameDevice(cpu, parseDevice("cpu")));
+  assert.ok(sameDevice(parseDevice("cuda"), parseDevice("cuda:0")));
 });

@@ -1,13 +1,16 @@
 /**
- * One ONNX Runtime environment: its thread pool, its shared arena, its memory infos.
+ * One ONNX Runtime environment: its thread pool, its shared arenas, its memory infos.
  *
- * In: a number of threads and perhaps a library path. Out: a `Runtime` that makes tensors and
- * sessions.
+ * In: a number of threads, a device, and perhaps a library path. Out: a `Runtime` that makes
+ * tensors and sessions.
  *
  * @module
  */
 
-import { cString, openApi, type OrtApi } from "./api.ts";
+import { cString, openApi, type OrtApi, StringArray } from "./api.ts";
+import { Cuda } from "./cuda.ts";
+import { appendCudaProvider, cudaRunOptions, describeCudaMemory } from "./cuda_provider.ts";
+import { cpu, type Device, deviceName } from "./device.ts";
 import { findLibrary } from "./library.ts";
 
 // OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.
@@ -23,6 +26,18 @@ export interface RuntimeOptions {
   readonly threads?: number;
   /** The library to open instead of npm's (scripts pass ORTUNE_ORT_LIB). */
   readonly libraryPath?: string;
+  /** Where tensors lie and graphs run unless they are told otherwise. @default the CPU */
+  readonly device?: Device;
+}
+
+/** What one place for tensors and graphs needs of ONNX Runtime. */
+export interface Place {
+  /** OrtMemoryInfo of memory there that the caller owns. */
+  readonly memory: Deno.PointerObject;
+  /** OrtSessionOptions that every session there is made with. */
+  readonly sessionOptions: Deno.PointerObject;
+  /** OrtRunOptions that every run there is made with; null for the defaults. */
+  readonly runOptions: Deno.PointerValue;
 }
 
 /**
@@ -49,12 +64,13 @@ export class Runtime implements Disposable {
   readonly threads: number;
   /** The OrtEnv, one a process. */
   readonly env: Deno.PointerObject;
-  /** Describes arena-less host memory that the caller owns. */
-  readonly cpuMemory: Deno.PointerObject;
   /** ONNX Runtime's own allocator for long-lived host tensors. */
   readonly cpuAllocator: Deno.PointerObject;
-  /** OrtSessionOptions that every session is made with. */
-  readonly sessionOptions: Deno.PointerObject;
+  /** Where tensors lie and graphs run unless they are told otherwise. */
+  readonly device: Device;
+  /** The opened GPU, where `device` is one. */
+  readonly cuda: Cuda | undefined;
+  readonly #places = new Map<Device["kind"], Place>();
   #disposed = false;
 
   /**
@@ -62,16 +78,21 @@ export class Runtime implements Disposable {
    *
    * Needs `--allow-ffi` without a path.
    *
-   * @throws {RangeError} where `threads` is not a whole number from 1
-   * @throws {Error} where the library or a permission is missing, or the library is too old
+   * @throws {RangeError} where `threads` is not a whole number from 1, or there is no such device
+   * @throws {Error} where a library or a permission is missing, or a library is too old
    */
-  constructor({ threads = navigator.hardwareConcurrency, libraryPath }: RuntimeOptions = {}) {
+  constructor(
+    { threads = navigator.hardwareConcurrency, libraryPath, device = cpu }: RuntimeOptions = {},
+  ) {
     if (!Number.isSafeInteger(threads) || threads < 1) {
       throw new RangeError(`Cannot open ONNX Runtime with ${threads} threads: expected 1 or more`);
     }
     const api = openApi(findLibrary(libraryPath));
     this.api = api;
     this.threads = threads;
+    this.device = device;
+    // Before anything of ONNX Runtime's is made, since this is what may fail.
+    this.cuda = device.kind === "cuda" ? Cuda.open(device.index) : undefined;
     const threading = api.create("CreateThreadingOptions", "set up the thread pool");
     api.call("SetGlobalIntraOpNumThreads", "set the thread count", threading, threads);
     api.call("SetGlobalDenormalAsZero", "flush denormals", threading);
@@ -83,34 +104,64 @@ export class Runtime implements Disposable {
       threading,
     );
     api.raw("ReleaseThreadingOptions", threading);
-    this.cpuMemory = api.create(
+    this.cpuAllocator = api.create("GetAllocatorWithDefaultOptions", "get the allocator");
+    const memory = api.create(
       "CreateCpuMemoryInfo",
       "describe host memory",
       ARENA_ALLOCATOR,
       MEMORY_DEFAULT,
     );
-    this.cpuAllocator = api.create("GetAllocatorWithDefaultOptions", "get the allocator");
-    this.#shareArena();
-    this.sessionOptions = this.#makeSessionOptions();
+    this.#shareArena(memory);
+    const sessionOptions = this.#makeSessionOptions();
+    this.#places.set("cpu", { memory, sessionOptions, runOptions: null });
+    if (this.cuda) this.#openCuda(this.cuda);
+  }
+
+  /** What sessions and tensors on a device are made with. */
+  place(device: Device): Place {
+    const place = this.#places.get(device.kind);
+    if (place && (device.kind === "cpu" || device.index === this.cuda!.index)) return place;
+    throw new RangeError(
+      `Cannot use device ${deviceName(device)}: this runtime was opened for ` +
+        `${deviceName(this.device)}; make one with new Runtime({ device })`,
+    );
   }
 
   /** One arena for all sessions, grown by just what is asked for: each keeps no peak of its own. */
-  #shareArena(): void {
-    const keys = ["arena_extend_strategy"].map(cString);
-    const pointers = BigUint64Array.from(
-      keys,
-      (key) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(key)),
-    );
+  #shareArena(memory: Deno.PointerObject, provider?: Cuda): void {
+    const keys = new StringArray(["arena_extend_strategy"]);
     const values = BigUint64Array.of(EXTEND_SAME_AS_REQUESTED);
     const what = "share an arena";
-    const config = this.api.create("CreateArenaCfgV2", what, pointers, values, keys.length);
+    const config = this.api.create("CreateArenaCfgV2", what, keys.bytes, values, values.length);
     try {
-      this.api.call("CreateAndRegisterAllocator", what, this.env, this.cpuMemory, config);
+      if (provider) {
+        const none = new BigUint64Array(1);
+        const name = cString("CUDAExecutionProvider");
+        const args = [this.env, name, memory, config, none, none, 0];
+        this.api.call("CreateAndRegisterAllocatorV2", what, ...args);
+      } else {
+        this.api.call("CreateAndRegisterAllocator", what, this.env, memory, config);
+      }
     } catch (cause) {
       // A second runtime in the process finds the arena of the first in place.
       if (!/already/.test((cause as Error).message)) throw cause;
+    } finally {
+      this.api.raw("ReleaseArenaCfg", config);
     }
-    this.api.raw("ReleaseArenaCfg", config);
+  }
+
+  #openCuda(cuda: Cuda): void {
+    const sessionOptions = this.#makeSessionOptions();
+    try {
+      appendCudaProvider(this.api, sessionOptions, cuda);
+    } catch (cause) {
+      this.api.raw("ReleaseSessionOptions", sessionOptions);
+      this[Symbol.dispose]();
+      throw cause;
+    }
+    const memory = describeCudaMemory(this.api, cuda.index);
+    this.#shareArena(memory, cuda);
+    this.#places.set("cuda", { memory, sessionOptions, runOptions: cudaRunOptions(this.api) });
   }
 
   #makeSessionOptions(): Deno.PointerObject {
@@ -144,8 +195,12 @@ export class Runtime implements Disposable {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.api.raw("ReleaseSessionOptions", this.sessionOptions);
-    this.api.raw("ReleaseMemoryInfo", this.cpuMemory);
+    for (const { memory, sessionOptions, runOptions } of this.#places.values()) {
+      this.api.raw("ReleaseSessionOptions", sessionOptions);
+      this.api.raw("ReleaseMemoryInfo", memory);
+      if (runOptions) this.api.raw("ReleaseRunOptions", runOptions);
+    }
     this.api.raw("ReleaseEnv", this.env);
+    this.cuda?.[Symbol.dispose]();
   }
 }

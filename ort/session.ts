@@ -7,7 +7,7 @@
  */
 
 import { cString, OutParameter, takeString } from "./api.ts";
-import { assertSupported, cpu, type Device } from "./device.ts";
+import type { Device } from "./device.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -15,7 +15,7 @@ import type { Tensor } from "./tensor.ts";
 export interface SessionOptions {
   /** A name for errors; @default "graph" */
   readonly name?: string;
-  /** Where the graph runs; @default the CPU */
+  /** Where the graph runs; @default the runtime's device */
   readonly device?: Device;
 }
 
@@ -54,20 +54,23 @@ export class Session implements Disposable {
   readonly outputs: readonly string[];
   /** What it was made with. */
   readonly runtime: Runtime;
+  /** OrtRunOptions of its runs. */
+  readonly runOptions: Deno.PointerValue;
   readonly #pointer: Deno.PointerObject;
   #alive = true;
 
   /** Compiles a model given as ONNX bytes, or read from the file at a path. */
   constructor(runtime: Runtime, model: Uint8Array<ArrayBuffer> | string, {
     name = typeof model === "string" ? model : "graph",
-    device = cpu,
+    device = runtime.device,
   }: SessionOptions = {}) {
-    assertSupported(device);
     this.runtime = runtime;
     this.name = name;
     this.device = device;
     const what = `compile graph ${name}`;
-    const { api, env, sessionOptions } = runtime;
+    const { api, env } = runtime;
+    const { sessionOptions, runOptions } = runtime.place(device);
+    this.runOptions = runOptions;
     this.#pointer = typeof model === "string"
       ? api.create("CreateSession", what, env, pathString(model), sessionOptions)
       : api.create("CreateSessionFromArray", what, env, model, model.length, sessionOptions);
@@ -173,11 +176,19 @@ export class Binding implements Disposable {
     );
   }
 
-  /** Runs the graph on what is bound. Blocks this thread until it is done. */
+  /**
+   * Runs the graph on what is bound. On the CPU this thread blocks until it is done; on a device the
+   * work is queued, and {@linkcode Tensor.read} waits for it.
+   */
   run(): void {
-    const { runtime, pointer, name } = this.#session;
+    const { runtime, pointer, name, runOptions } = this.#session;
     this.#assertAlive();
-    runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, null, this.#pointer);
+    try {
+      runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, runOptions, this.#pointer);
+    } catch (cause) {
+      const told = runtime.cuda?.explainShortage(cause as Error, `run graph ${name}`);
+      throw told ?? cause;
+    }
   }
 
   #assertAlive(): void {

@@ -149,7 +149,7 @@ Deno.test("disposing twice is harmless, and what was disposed of cannot be used"
   });
 });
 
-Deno.test("a session on a device that cannot be used yet is refused", () => {
+Deno.test("a session on a device that the runtime was not opened for is refused", () => {
   const device = { kind: "cuda", index: 0 } as const;
   assert.throws(() => new Session(runtime, affineModel(), { device }), /Cannot use device cuda:0/);
 });

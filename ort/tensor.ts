@@ -1,8 +1,8 @@
 /**
  * A tensor that owns memory on a device, as an OrtValue.
  *
- * In: dtype and shape. Out: memory that graphs are bound to and, on the CPU, a typed array over the
- * same bytes.
+ * In: dtype and shape. Out: memory that graphs are bound to, copies to and from the host and, on the
+ * CPU, a typed array over the same bytes.
  *
  * @module
  */
@@ -10,7 +10,7 @@
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
 import { onnxDataType } from "../tensor/onnx_dtype.ts";
 import { OutParameter } from "./api.ts";
-import { assertSupported, cpu, type Device } from "./device.ts";
+import { type Device, deviceName, sameDevice } from "./device.ts";
 import type { Runtime } from "./runtime.ts";
 
 /**
@@ -26,6 +26,11 @@ import type { Runtime } from "./runtime.ts";
  * using row = matrix.view(8, [2]);
  * row.float32()[0] = 30;
  * assert.deepEqual([...matrix.float32()], [1, 2, 30, 4]);
+ * // On any device: copies to and from the host.
+ * matrix.write(Float32Array.of(5, 6), 0);
+ * const values = new Float32Array(4);
+ * matrix.read(values);
+ * assert.deepEqual([...values], [5, 6, 30, 4]);
  * ```
  */
 export class Tensor implements Disposable {
@@ -40,13 +45,20 @@ export class Tensor implements Disposable {
   readonly #pointer: Deno.PointerObject;
   readonly #runtime: Runtime;
   readonly #address: bigint;
+  /** Whether the memory is freed with the tensor: a device's, where this is no view. */
+  readonly #owns: boolean;
   #alive = true;
 
   private constructor(
     runtime: Runtime,
     pointer: Deno.PointerObject,
     address: bigint,
-    { dtype, shape, device }: { dtype: DType; shape: readonly number[]; device: Device },
+    { dtype, shape, device, owns = false }: {
+      dtype: DType;
+      shape: readonly number[];
+      device: Device;
+      owns?: boolean;
+    },
   ) {
     this.#runtime = runtime;
     this.#pointer = pointer;
@@ -54,6 +66,7 @@ export class Tensor implements Disposable {
     this.dtype = dtype;
     this.shape = shape;
     this.device = device;
+    this.#owns = owns;
     this.byteLength = elementCount(shape) * byteWidth(dtype);
   }
 
@@ -63,15 +76,32 @@ export class Tensor implements Disposable {
     return this.#pointer;
   }
 
-  /** Allocates a tensor; its contents are undefined until written. */
+  /** Where the memory begins, for native code; on a device it is the device's own address. */
+  get address(): bigint {
+    this.#assertAlive();
+    return this.#address;
+  }
+
+  /**
+   * Allocates a tensor; its contents are undefined until written.
+   *
+   * @throws {RangeError} on a device that the runtime was not opened for
+   * @throws {Error} where there is not enough memory
+   */
   static allocate(
     runtime: Runtime,
     dtype: DType,
     shape: readonly number[],
-    device: Device = cpu,
+    device: Device = runtime.device,
   ): Tensor {
-    assertSupported(device);
     const what = `allocate a ${dtype} tensor of shape [${shape}]`;
+    const { memory } = runtime.place(device);
+    if (device.kind === "cuda") {
+      const cuda = runtime.cuda!;
+      const address = cuda.allocate(elementCount(shape) * byteWidth(dtype));
+      const value = wrap(runtime, what, { memory, address, dtype, shape });
+      return new Tensor(runtime, value, address, { dtype, shape, device, owns: true });
+    }
     const value = runtime.api.create(
       "CreateTensorAsOrtValue",
       what,
@@ -85,14 +115,15 @@ export class Tensor implements Disposable {
     return new Tensor(runtime, value, data.address, { dtype, shape, device });
   }
 
-  /** Allocates a CPU tensor and copies `data` into it. */
+  /** Allocates a tensor and copies host data into it. */
   static from(
     runtime: Runtime,
     dtype: DType,
     shape: readonly number[],
     data: ArrayBufferView,
+    device: Device = runtime.device,
   ): Tensor {
-    const tensor = Tensor.allocate(runtime, dtype, shape);
+    const tensor = Tensor.allocate(runtime, dtype, shape, device);
     tensor.write(data);
     return tensor;
   }
@@ -110,55 +141,137 @@ export class Tensor implements Disposable {
       );
     }
     const address = this.#address + BigInt(offset);
-    const value = this.#runtime.api.create(
-      "CreateTensorWithDataAsOrtValue",
-      `view a ${dtype} tensor of shape [${shape}]`,
-      this.#runtime.cpuMemory,
-      Deno.UnsafePointer.create(address),
-      length,
-      BigInt64Array.from(shape, BigInt),
-      shape.length,
-      onnxDataType(dtype),
-    );
+    const { memory } = this.#runtime.place(this.device);
+    const what = `view a ${dtype} tensor of shape [${shape}]`;
+    const value = wrap(this.#runtime, what, { memory, address, dtype, shape });
     return new Tensor(this.#runtime, value, address, { dtype, shape, device: this.device });
   }
 
-  /** The tensor's own bytes; they dangle once it is disposed of. */
+  /** The tensor's own bytes; they dangle once it is disposed of. CPU only. */
   bytes(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#buffer());
   }
 
-  /** The tensor's own float32 elements; they dangle once it is disposed of. */
+  /** The tensor's own float32 elements; they dangle once it is disposed of. CPU only. */
   float32(): Float32Array<ArrayBuffer> {
     this.#assertType("float32");
     return new Float32Array(this.#buffer());
   }
 
-  /** The tensor's own int64 elements; they dangle once it is disposed of. */
+  /** The tensor's own int64 elements; they dangle once it is disposed of. CPU only. */
   int64(): BigInt64Array<ArrayBuffer> {
     this.#assertType("int64");
     return new BigInt64Array(this.#buffer());
   }
 
-  /** The tensor's own int32 elements; they dangle once it is disposed of. */
+  /** The tensor's own int32 elements; they dangle once it is disposed of. CPU only. */
   int32(): Int32Array<ArrayBuffer> {
     this.#assertType("int32");
     return new Int32Array(this.#buffer());
   }
 
-  /** Copies host data of the same byte length in. */
-  write(data: ArrayBufferView): void {
-    if (data.byteLength !== this.byteLength) {
+  /**
+   * Copies host data in, which may be changed as soon as this returns. Without an offset it must
+   * have the tensor's byte length.
+   *
+   * @param offset first byte to write to
+   */
+  write(data: ArrayBufferView, offset?: number): void {
+    this.#assertAlive();
+    const start = offset ?? 0;
+    if (
+      offset === undefined
+        ? data.byteLength !== this.byteLength
+        : start < 0 || start + data.byteLength > this.byteLength
+    ) {
       throw new RangeError(
         `Cannot write ${data.byteLength} bytes into a ${this.dtype} tensor of shape ` +
-          `[${this.shape}]: it holds ${this.byteLength}`,
+          `[${this.shape}]${start ? ` from byte ${start} on` : ""}: it holds ${this.byteLength}`,
       );
     }
-    this.bytes().set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    if (this.device.kind === "cuda") {
+      this.#runtime.cuda!.upload(this.#address + BigInt(start), bytes);
+    } else this.bytes().set(bytes, start);
+  }
+
+  /**
+   * Copies bytes out to the host, and waits for the work that makes them.
+   *
+   * @param into how many bytes, and where they go
+   * @param offset first byte to read
+   */
+  read(into: ArrayBufferView, offset = 0): void {
+    this.#assertAlive();
+    const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+    if (offset < 0 || offset + bytes.byteLength > this.byteLength) {
+      throw new RangeError(
+        `Cannot read bytes ${offset} to ${offset + bytes.byteLength} of a tensor of ` +
+          `${this.byteLength} bytes`,
+      );
+    }
+    if (this.device.kind === "cuda") {
+      this.#runtime.cuda!.download(this.#address + BigInt(offset), bytes);
+    } else bytes.set(this.bytes().subarray(offset, offset + bytes.byteLength));
+  }
+
+  /**
+   * The float32 elements on the host: on the CPU the tensor's own, which a later run may change, of
+   * a device a copy.
+   */
+  hostFloat32(): Float32Array<ArrayBuffer> {
+    if (this.device.kind === "cpu") return this.float32();
+    this.#assertType("float32");
+    const copy = new Float32Array(elementCount(this.shape));
+    this.read(copy);
+    return copy;
+  }
+
+  /**
+   * Copies bytes of a tensor on the same device; the two ranges must not overlap.
+   *
+   * @param bytes how many; @default all of the source
+   */
+  copyFrom(
+    source: Tensor,
+    { from = 0, to = 0, bytes = source.byteLength - from }: {
+      readonly from?: number;
+      readonly to?: number;
+      readonly bytes?: number;
+    } = {},
+  ): void {
+    this.#assertAlive();
+    source.#assertAlive();
+    const outside = Math.min(from, to, bytes) < 0 || from + bytes > source.byteLength ||
+      to + bytes > this.byteLength;
+    if (outside || !sameDevice(this.device, source.device)) {
+      throw new RangeError(
+        `Cannot copy ${bytes} bytes from byte ${from} of ${source.byteLength} on ` +
+          `${deviceName(source.device)} to byte ${to} of ${this.byteLength} on ` +
+          deviceName(this.device),
+      );
+    }
+    if (this.device.kind === "cuda") {
+      const target = this.#address + BigInt(to);
+      this.#runtime.cuda!.copy(target, source.#address + BigInt(from), bytes);
+    } else this.bytes().set(source.bytes().subarray(from, from + bytes), to);
+  }
+
+  /** Sets every byte to 0. */
+  zero(): void {
+    this.#assertAlive();
+    if (this.device.kind === "cuda") this.#runtime.cuda!.zero(this.#address, this.byteLength);
+    else this.bytes().fill(0);
   }
 
   #buffer(): ArrayBuffer {
     this.#assertAlive();
+    if (this.device.kind !== "cpu") {
+      throw new TypeError(
+        `Cannot view a tensor on ${deviceName(this.device)} as host memory: copy with read() and ` +
+          "write()",
+      );
+    }
     if (this.byteLength === 0) return new ArrayBuffer(0);
     const pointer = Deno.UnsafePointer.create(this.#address)!;
     return Deno.UnsafePointerView.getArrayBuffer(pointer, this.byteLength);
@@ -178,5 +291,29 @@ export class Tensor implements Disposable {
     if (!this.#alive) return;
     this.#alive = false;
     this.#runtime.api.raw("ReleaseValue", this.#pointer);
+    if (this.#owns) this.#runtime.cuda!.free(this.#address);
   }
+}
+
+/** An OrtValue over memory that stays the caller's. */
+function wrap(
+  { api }: Runtime,
+  what: string,
+  { memory, address, dtype, shape }: {
+    readonly memory: Deno.PointerObject;
+    readonly address: bigint;
+    readonly dtype: DType;
+    readonly shape: readonly number[];
+  },
+): Deno.PointerObject {
+  return api.create(
+    "CreateTensorWithDataAsOrtValue",
+    what,
+    memory,
+    Deno.UnsafePointer.create(address),
+    elementCount(shape) * byteWidth(dtype),
+    BigInt64Array.from(shape, BigInt),
+    shape.length,
+    onnxDataType(dtype),
+  );
 }

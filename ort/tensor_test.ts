@@ -40,6 +40,56 @@ Deno.test("views share memory with their tensor and with each other", () => {
   assert.equal(inner.float32()[0], 8);
 });
 
+Deno.test("parts of a tensor are written, read, copied and zeroed", () => {
+  using tensor = Tensor.from(runtime, "float32", [4], Float32Array.of(0, 1, 2, 3));
+  tensor.write(Float32Array.of(7, 8), 4);
+  const part = new Float32Array(3);
+  tensor.read(part, 4);
+  assert.deepEqual([...part], [7, 8, 3]);
+  using other = Tensor.from(runtime, "float32", [2], Float32Array.of(-1, -2));
+  other.copyFrom(tensor, { from: 8, bytes: 4, to: 4 });
+  assert.deepEqual([...other.float32()], [-1, 8]);
+  tensor.copyFrom(other);
+  assert.deepEqual([...tensor.hostFloat32()], [-1, 8, 8, 3]);
+  using middle = tensor.view(4, [2]);
+  middle.zero();
+  assert.deepEqual([...tensor.float32()], [-1, 0, 0, 3]);
+  assert.equal(Deno.UnsafePointer.value(Deno.UnsafePointer.of(tensor.bytes())), tensor.address);
+});
+
+Deno.test("reads, writes and copies outside of a tensor are refused and change nothing", () => {
+  using tensor = Tensor.from(runtime, "float32", [2], Float32Array.of(1, 2));
+  using other = Tensor.from(runtime, "float32", [3], new Float32Array(3));
+  const refused: [() => void, string][] = [
+    [
+      () => tensor.write(new Float32Array(2), 4),
+      "Cannot write 8 bytes into a float32 tensor of shape [2] from byte 4 on: it holds 8",
+    ],
+    [() => tensor.write(new Float32Array(1), -4), "Cannot write 4 bytes into a float32 tensor"],
+    [() => tensor.read(new Float32Array(2), 4), "Cannot read bytes 4 to 12 of a tensor of 8 bytes"],
+    [
+      () => tensor.read(new Float32Array(1), -4),
+      "Cannot read bytes -4 to 0 of a tensor of 8 bytes",
+    ],
+    [
+      () => tensor.copyFrom(other),
+      "Cannot copy 12 bytes from byte 0 of 12 on cpu to byte 0 of 8 on cpu",
+    ],
+    [
+      () => tensor.copyFrom(other, { from: 8, bytes: 8 }),
+      "Cannot copy 8 bytes from byte 8 of 12 on cpu to byte 0 of 8 on cpu",
+    ],
+  ];
+  for (const [attempt, message] of refused) {
+    assert.throws(attempt, (error: Error) => {
+      assert.equal(error.name, "RangeError");
+      assert.ok(error.message.startsWith(message), error.message);
+      return true;
+    });
+  }
+  assert.deepEqual([...tensor.float32()], [1, 2]);
+});
+
 Deno.test("a view outside of the tensor is refused", () => {
   using tensor = Tensor.allocate(runtime, "float32", [6]);
   using whole = tensor.view(0, [6]);
@@ -85,6 +135,10 @@ Deno.test("every use of a disposed tensor throws, and disposing twice is harmles
     () => tensor.float32(),
     () => tensor.write(new Float32Array(2)),
     () => tensor.view(0, [1]),
+    () => tensor.read(new Float32Array(2)),
+    () => tensor.zero(),
+    () => tensor.copyFrom(tensor),
+    () => tensor.address,
     () => tensor.pointer,
   ];
   for (const use of uses) {
@@ -108,7 +162,7 @@ Deno.test("a disposed tensor cannot be bound", () => {
   );
 });
 
-Deno.test("a tensor on a device that cannot be used yet is refused", () => {
+Deno.test("a tensor on a device that the runtime was not opened for is refused", () => {
   assert.throws(
     () => Tensor.allocate(runtime, "float32", [1], { kind: "cuda", index: 0 }),
     /^RangeError: Cannot use device cuda:0: /,

@@ -64,6 +64,25 @@ export function float32ToBfloat16(src: Float32Array, dst: Uint16Array): void {
 }
 
 /**
+ * The bfloat16 next to a number, ties to even.
+ *
+ * @example
+ * ```ts
+ * import { roundToBfloat16 } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(roundToBfloat16(2 ** -3), 2 ** -3);
+ * assert.equal(roundToBfloat16(128 ** -0.5), 0.08837890625); // off by 10⁻⁴ of it
+ * ```
+ */
+export function roundToBfloat16(value: number): number {
+  const [bits, back] = [new Uint16Array(1), new Float32Array(1)];
+  float32ToBfloat16(Float32Array.of(value), bits);
+  bfloat16ToFloat32(bits, back);
+  return back[0];
+}
+
+/**
  * Widens float16 bits to float32; every value is exact.
  *
  * @example

@@ -156,7 +156,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "polynomial",
   ),
   "an optimizer that is not there": flag(
-    "option '--optim <name>' argument 'sgd' is invalid. Allowed choices are adamw, adamw_torch, adamw_torch_fused.",
+    "option '--optim <name>' argument 'sgd' is invalid. Allowed choices are adamw, adamw_torch, adamw_torch_fused, adamw_bf16.",
     "--optim",
     "sgd",
   ),
@@ -170,11 +170,6 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "option '--device <name>' argument 'tpu' is invalid. Cannot use device \"tpu\": expected cpu, cuda or cuda:N",
     "--device",
     "tpu",
-  ),
-  "a device that is not there yet": flag(
-    "option '--device <name>' argument 'cuda:0' is invalid. Cannot use device cuda:0: this version of ortune runs on the cpu only; leave --device out or pass --device cpu",
-    "--device",
-    "cuda:0",
   ),
   "to resume and to overwrite": {
     flags: ["--resume-from-checkpoint"],

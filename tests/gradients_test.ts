@@ -377,7 +377,9 @@ Deno.test("the head's losses and gradients, chunk after chunk, leave excluded ro
     SCALE * chunks.flatMap((chunk) => crossEntropies(given, chunk)).reduce((a, b) => a + b, 0);
 
   // The tied embedding's gradient starts with what another batch left there.
-  for (const accumulate of [false, true]) {
+  for (
+    const [accumulate, logSoftmax] of [[false, false], [true, false], [false, true], [true, true]]
+  ) {
     const start: DenseMap = {
       [accumulatorName("lm_head")]: dense(inputs.lm_head.shape, () => accumulate ? draw() : 0),
       [accumulatorName(FINAL_NORM)]: dense([hiddenSize], () => accumulate ? draw() : 0),
@@ -388,7 +390,7 @@ Deno.test("the head's losses and gradients, chunk after chunk, leave excluded ro
       got: { ...start, dx_before: untouched },
     };
     chunks.forEach((chunk, i) => {
-      const graph = headGraph(config, { accumulate: accumulate || i > 0 });
+      const graph = headGraph(config, { accumulate: accumulate || i > 0, logSoftmax });
       const given = {
         ...inputs,
         token_ids: column(chunk.tokens),
@@ -405,7 +407,8 @@ Deno.test("the head's losses and gradients, chunk after chunk, leave excluded ro
       const expected = crossEntropies(inputs, chunk);
       close("head, loss", "loss in float64", exact.loss.data, expected, FLOAT64);
       close("head, loss in float32", "loss", got.loss.data, expected, FLOAT32);
-      const evaluated = runGraph(runtime, headLossGraph(config), given, symbols(chunk)).loss;
+      const evaluated =
+        runGraph(runtime, headLossGraph(config, { logSoftmax }), given, symbols(chunk)).loss;
       assertClose(evaluated.data, got.loss.data, { label: "evaluation's loss" });
       state.exact = next(exact);
       state.got = next(got);

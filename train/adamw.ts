@@ -1,5 +1,6 @@
 /**
- * AdamW over a parameter store: two moments in the same layout, updated chunk by chunk in place.
+ * AdamW over a parameter store in host memory: two moments in the same layout, updated chunk by
+ * chunk in place.
  *
  * In: parameters and gradients, [layout.length] each. Out: parameters updated in place. A chunk of
  * all four arrays fits a core's cache, which is what makes an elementwise graph fast.
@@ -9,12 +10,17 @@
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
 import { Pacer } from "../engine/pacer.ts";
-import { LAYOUT_BLOCK, type ParameterLayout, ParameterStore } from "../engine/parameter_store.ts";
+import {
+  LAYOUT_BLOCK,
+  type ParameterLayout,
+  type ParameterStore,
+} from "../engine/parameter_store.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding } from "../ort/session.ts";
 import { Tensor } from "../ort/tensor.ts";
-import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
+import type { TensorSource } from "../tensor/tensor_source.ts";
 import { adamWGraph, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
+import { AdamWMoments } from "./adamw_moments.ts";
 
 const CHUNK = 1 << 19;
 const FLOAT_BYTES = 4;
@@ -28,12 +34,6 @@ export interface AdamWUpdate {
   readonly clip: number;
   /** 1-based number of the update, for the bias corrections. */
   readonly step: number;
-}
-
-/** The two moments, under torch's names. */
-interface Moments {
-  readonly exp_avg: ParameterStore;
-  readonly exp_avg_sq: ParameterStore;
 }
 
 /**
@@ -62,7 +62,7 @@ interface Moments {
 export class AdamW implements Disposable {
   /** The constants, defaults filled in. */
   readonly options: Required<AdamWOptions>;
-  readonly #moments: Moments;
+  readonly #moments: AdamWMoments;
   readonly #scalars: Readonly<Record<typeof SCALARS[number], Tensor>>;
   readonly #updates: Binding[] = [];
   readonly #sums: Binding[] = [];
@@ -79,9 +79,7 @@ export class AdamW implements Disposable {
   ) {
     this.options = { beta1, beta2, epsilon, weightDecay };
     const { layout } = parameters;
-    const moment = () => this.#own(new ParameterStore(runtime, layout));
-    this.#moments = { exp_avg: moment(), exp_avg_sq: moment() };
-    for (const store of Object.values(this.#moments)) store.flat.bytes().fill(0);
+    this.#moments = this.#own(new AdamWMoments(runtime, layout));
     this.#scalars = Object.fromEntries(
       SCALARS.map((name) => [name, this.#own(Tensor.allocate(runtime, "float32", []))]),
     ) as Record<typeof SCALARS[number], Tensor>;
@@ -94,7 +92,7 @@ export class AdamW implements Disposable {
     this.#blockSums = this.#own(
       Tensor.allocate(runtime, "float32", [layout.length / LAYOUT_BLOCK]),
     );
-    for (const { start, length, decays } of chunksOf(layout)) {
+    for (const { start, length, decays } of chunksOf(layout, CHUNK)) {
       const view = (store: ParameterStore) =>
         this.#own(store.flat.view(start * FLOAT_BYTES, [length]));
       const [p, g, m, v] = [
@@ -147,42 +145,12 @@ export class AdamW implements Disposable {
 
   /** Both moments under `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`. */
   state(): TensorSource {
-    const find = (name: string): [ParameterStore, string] => {
-      const dot = name.lastIndexOf(".");
-      const store = this.#moments[name.slice(dot + 1) as keyof Moments];
-      if (!store) throw new RangeError(`Cannot find optimizer state ${name}`);
-      return [store, name.slice(0, dot)];
-    };
-    return {
-      names: (): readonly string[] =>
-        this.#moments.exp_avg.names().flatMap((name) => [`${name}.exp_avg`, `${name}.exp_avg_sq`]),
-      info: (name: string): TensorInfo => {
-        const [store, parameter] = find(name);
-        return store.info(parameter);
-      },
-      // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
-      read: async (name: string, into: Uint8Array, offset?: number): Promise<void> => {
-        const [store, parameter] = find(name);
-        return store.read(parameter, into, offset);
-      },
-    };
+    return this.#moments.state();
   }
 
   /** Takes the moments from a source that {@linkcode AdamW.state} was written to. */
   async load(source: TensorSource): Promise<void> {
-    for (const [moment, store] of Object.entries(this.#moments)) {
-      for (const name of store.names()) {
-        const info = source.info(`${name}.${moment}`);
-        const tensor = store.tensor(name);
-        if (info.dtype !== "float32" || info.shape.join() !== tensor.shape.join()) {
-          throw new Error(
-            `Cannot load optimizer state ${name}.${moment}: it is ${info.dtype} [${info.shape}], ` +
-              `expected float32 [${tensor.shape}]`,
-          );
-        }
-        await source.read(`${name}.${moment}`, tensor.bytes());
-      }
-    }
+    await this.#moments.load(source);
   }
 
   /** Releases graphs and moments; parameters and gradients stay their owner's. */
@@ -191,14 +159,22 @@ export class AdamW implements Disposable {
   }
 }
 
+/** Part of a layout whose elements are treated alike. */
+export interface Chunk {
+  /** First element. */
+  readonly start: number;
+  /** Elements. */
+  readonly length: number;
+  /** Whether weight decay applies to them. */
+  readonly decays: boolean;
+}
+
 /** Equal chunks of the elements that decay and of those that do not. */
-function chunksOf(
-  { decaying, length }: ParameterLayout,
-): { start: number; length: number; decays: boolean }[] {
+export function chunksOf({ decaying, length }: ParameterLayout, size: number): readonly Chunk[] {
   const chunks = [];
   for (const [from, to, decays] of [[0, decaying, true], [decaying, length, false]] as const) {
-    for (let start = from; start < to; start += CHUNK) {
-      chunks.push({ start, length: Math.min(CHUNK, to - start), decays });
+    for (let start = from; start < to; start += size) {
+      chunks.push({ start, length: Math.min(size, to - start), decays });
     }
   }
   return chunks;

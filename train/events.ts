@@ -78,7 +78,10 @@ export interface LogEvent {
   readonly learningRate: number;
   /** Real tokens a second since the last log. */
   readonly tokensPerSecond: number;
-  /** Resident memory of the process, in bytes; logs of earlier versions lack it. */
+  /**
+   * Resident memory of the process, or the most that was taken of the device it trains on, in bytes;
+   * logs of earlier versions lack it.
+   */
   readonly memoryBytes?: number;
 }
 

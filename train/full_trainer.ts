@@ -1,5 +1,5 @@
 /**
- * Full fine-tuning: every parameter is trained, in float32, with AdamW.
+ * Full fine-tuning: every parameter is trained with AdamW.
  *
  * In: a model folder. Out: a `Trainer`.
  *
@@ -10,10 +10,12 @@ import { loadWeights } from "../engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
 import { openModel, readConfig } from "../model/open_model.ts";
 import { modelParameters } from "../model/parameters.ts";
+import type { Precision } from "../model/precision.ts";
 import { writeSafetensorsSharded } from "../tensor/safetensors_writer.ts";
 import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
 import { savedConfig } from "./saved_config.ts";
 import type { Trainer } from "./trainer.ts";
+import { computePrecision, optimizerKind, resolvePrecision } from "./training_precision.ts";
 
 /** How a full trainer works. */
 export interface FullTrainerOptions extends TrainerOptions {
@@ -58,27 +60,38 @@ export async function createFullTrainer(
   options: FullTrainerOptions,
 ): Promise<Trainer> {
   const { runtime, onLoad, deferLoad = false, signal } = options;
+  const precision = resolvePrecision(runtime.device, options.precision);
   const config = await readConfig(directory);
-  const weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+  using owned = new DisposableStack();
+  const store = (dtype: Precision): ParameterStore =>
+    owned.use(new ParameterStore(runtime, layoutParameters(modelParameters(config)), { dtype }));
+  const weights = store(computePrecision(precision));
+  const kind = optimizerKind(precision, options.stochasticRounding);
+  // What the optimizer updates; the model runs on a rounded copy of it.
+  const master = kind === "adamw" ? store("float32") : undefined;
+  const trained = master ?? weights;
   const load = async (from: string): Promise<void> => {
     await using model = await openModel(from);
-    const onProgress = onLoad && ((bytes: number) => onLoad(bytes, weights.flat.byteLength));
-    await loadWeights(runtime, weights, model.weights, { from, onProgress, signal });
+    const onProgress = onLoad && ((bytes: number) => onLoad(bytes, trained.flat.byteLength));
+    await loadWeights(runtime, trained, model.weights, { from, onProgress, signal });
   };
   const trainer = new ModelTrainer({
     method: "full",
     config,
-    trained: weights,
+    trained,
+    rounded: master && weights,
+    kind,
     weights,
-    owned: [weights],
+    owned: master ? [weights, master] : [weights],
     save: async (to) => {
       await Deno.writeTextFile(`${to}/config.json`, savedConfig(config));
       return await writeSafetensorsSharded(to, weights);
     },
     load,
   }, options);
+  owned.move();
   try {
-    if (!deferLoad) await load(directory);
+    if (!deferLoad) await trainer.load(directory);
     return trainer;
   } catch (cause) {
     await trainer[Symbol.asyncDispose]();

@@ -176,6 +176,21 @@ interface Window {
   readonly next: { readonly epoch: number; readonly batch: number };
 }
 
+/** An update that was started. */
+interface Launched {
+  readonly window: Window;
+  readonly learningRate: number;
+  readonly began: number;
+  /** What it came to, where that was known at once. */
+  readonly result: TrainStepResult | undefined;
+}
+
+/** What the log tells of an update that was made. */
+interface Made {
+  readonly gradNorm: number;
+  readonly learningRate: number;
+}
+
 class Run {
   readonly #trainer: Trainer;
   readonly #options: TrainOptions;
@@ -185,6 +200,8 @@ class Run {
   #epochFraction = 0;
   #savedStep = -1;
   #evaluatedStep = -1;
+  /** Updates whose results are unread, oldest first; never any but on a device. */
+  readonly #pending: Launched[] = [];
 
   constructor(trainer: Trainer, options: TrainOptions) {
     const { examples, batchSize = 1, accumulationSteps = 1, epochs = 3, maxSteps = 0 } = options;
@@ -254,7 +271,7 @@ class Run {
       if (state.step >= this.#totalSteps) break;
       const made = yield* this.#update(window);
       if (made === "aborted") return made;
-      if (made === "skipped") continue;
+      if (made === "skipped" || made === "pending") continue;
       if (state.step % loggingSteps === 0) {
         const now = performance.now();
         const tokensPerSecond = (state.tokensSeen - logged.tokens) / (now - logged.at) * 1000;
@@ -310,26 +327,53 @@ class Run {
     return step >= this.#totalSteps || evalSteps > 0 && step % evalSteps === 0;
   }
 
-  /** One update, or none where it was aborted or its numbers are not finite. */
+  /** One update, or none where it was aborted or its numbers are not finite; perhaps unread. */
   async *#update(
     window: Window,
-  ): AsyncGenerator<
-    TrainEvent,
-    { gradNorm: number; learningRate: number } | "aborted" | "skipped",
-    void
-  > {
-    const { signal } = this.#options;
-    const state = this.#state;
+  ): AsyncGenerator<TrainEvent, Made | "aborted" | "skipped" | "pending", void> {
     const began = performance.now();
-    const learningRate = this.#schedule(state.step);
-    const { batches } = window;
-    let result: TrainStepResult;
+    const learningRate = this.#schedule(this.#state.step + this.#pending.length);
     try {
-      result = yield* this.#trainStep(batches, learningRate);
+      const result = yield* this.#trainStep(window.batches, learningRate);
+      this.#pending.push({ window, learningRate, began, result });
     } catch (cause) {
-      if (signal?.aborted) return "aborted";
-      throw cause;
+      if (!this.#options.signal?.aborted) throw cause;
+      yield* this.#settle();
+      return "aborted";
     }
+    return this.#readingDue() ? yield* this.#settle() : "pending";
+  }
+
+  /** Whether somebody wants to know what the updates came to: reading makes the host wait. */
+  #readingDue(): boolean {
+    const { deferred } = this.#trainer;
+    const { signal, loggingSteps = 10, evalSteps = 0, saveSteps = 0 } = this.#options;
+    const step = this.#state.step + this.#pending.length;
+    return !deferred || this.#pending.length >= deferred.most || signal?.aborted === true ||
+      step >= this.#totalSteps ||
+      [loggingSteps, evalSteps, saveSteps].some((every) => every > 0 && step % every === 0);
+  }
+
+  /** Tells what came of all updates that are unread; answers the last one's. */
+  async *#settle(): AsyncGenerator<TrainEvent, Made | "skipped" | "pending", void> {
+    const pending = this.#pending.splice(0);
+    const results = await this.#trainer.deferred?.results() ?? [];
+    let last: Made | "skipped" | "pending" = "pending";
+    const began = pending[0]?.began;
+    const seconds = (performance.now() - began) / 1000 / pending.length;
+    for (const [i, each] of pending.entries()) {
+      last = yield* this.#account(each, { result: each.result ?? results[i], seconds });
+    }
+    return last;
+  }
+
+  /** Puts an update into the state, or counts it as skipped. */
+  async *#account(
+    { window, learningRate }: Launched,
+    { result, seconds }: { readonly result: TrainStepResult; readonly seconds: number },
+  ): AsyncGenerator<TrainEvent, Made | "skipped", void> {
+    const state = this.#state;
+    const { batches } = window;
     [state.epoch, state.batch] = [window.next.epoch, window.next.batch];
     if (result.skipped) {
       const { loss, gradNorm } = result;
@@ -360,26 +404,30 @@ class Run {
       learningRate,
       tokens,
       supervisedTokens: batches.reduce((sum, batch) => sum + batch.supervised, 0),
-      seconds: (performance.now() - began) / 1000,
+      seconds,
     };
     return { gradNorm, learningRate };
   }
 
-  /** The trainer's step, telling of each batch while it is under way. */
+  /** The trainer's step, telling of each batch while it is under way; unread where it is deferred. */
   async *#trainStep(
     batches: readonly Batch[],
     learningRate: number,
-  ): AsyncGenerator<TrainEvent, TrainStepResult, void> {
+  ): AsyncGenerator<TrainEvent, TrainStepResult | undefined, void> {
     let done = 0;
     let wake = () => {};
-    const working = this.#trainer.trainStep(batches, {
+    const options = {
       learningRate,
       signal: this.#options.signal,
-      onBatch: (count) => {
+      onBatch: (count: number) => {
         done = count;
         wake();
       },
-    });
+    };
+    const { deferred } = this.#trainer;
+    const working = deferred
+      ? deferred.launch(batches, options).then(() => undefined)
+      : this.#trainer.trainStep(batches, options);
     const settled = working.then(() => true, () => true);
     try {
       for (let told = 0;;) {
@@ -388,7 +436,7 @@ class Run {
         told = done;
         yield {
           type: "micro-step",
-          step: this.#state.step + 1,
+          step: this.#state.step + this.#pending.length + 1,
           micro: done,
           microSteps: batches.length,
         };
@@ -440,7 +488,7 @@ class Run {
       step,
     });
     // Told, but not kept in the checkpoint: memory and clock differ between runs of equal bytes.
-    const memoryBytes = Deno.memoryUsage().rss;
+    const memoryBytes = this.#trainer.deferred?.memoryBytes?.() ?? Deno.memoryUsage().rss;
     return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond, memoryBytes };
   }
 

@@ -1,6 +1,6 @@
 /**
- * LoRA fine-tuning: small matrices beside frozen weights are trained. The base is held once, in
- * float32, and has no gradients and no moments.
+ * LoRA fine-tuning: small matrices beside frozen weights are trained, in float32 on a base of any
+ * precision. The base is held once, and has no gradients and no moments.
  *
  * In: a model folder and settings, or an adapter to go on from. Out: a `Trainer`.
  *
@@ -18,10 +18,12 @@ import { loraA, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { toPeft } from "../lora/peft_source.ts";
+import { elementCount } from "../tensor/dtype.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../tensor/torch_random.ts";
 import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
 import type { Trainer } from "./trainer.ts";
+import { computePrecision, resolvePrecision } from "./training_precision.ts";
 
 /** How a LoRA trainer works. */
 export interface LoraTrainerOptions extends TrainerOptions {
@@ -42,7 +44,10 @@ export async function createLoraTrainer(
   const lora = initAdapter === undefined
     ? options.lora ?? DEFAULT_LORA
     : await readAdapterConfig(initAdapter);
-  const { config, weights: base } = await loadModel(runtime, directory, { signal });
+  const { config, weights: base } = await loadModel(runtime, directory, {
+    precision: computePrecision(resolvePrecision(runtime.device, options.precision)),
+    signal,
+  });
   const adapted = adaptModel(runtime, { config, base, lora });
   const { trained } = adapted;
   const load = (from: string) => readAdapterWeights(runtime, adapted, from, { signal });
@@ -82,15 +87,15 @@ async function initialize(
 ): Promise<void> {
   const random = new TorchGenerator(seed);
   for (const { name, shape } of trained.layout.specs) {
-    const values = trained.tensor(name).float32();
+    const values = new Float32Array(elementCount(shape));
     const bound = 1 / Math.sqrt(shape[1]);
     if (name.endsWith(loraA(""))) random.uniform(values, -bound, bound);
-    else values.fill(0);
+    trained.tensor(name).write(values);
   }
   await refresh();
   for (const name of trained.names()) {
     if (!name.endsWith(loraMagnitude(""))) continue;
     const layer = name.slice(0, -loraMagnitude("").length);
-    trained.tensor(name).float32().set(weights.tensor(loraNorm(layer)).float32());
+    trained.tensor(name).copyFrom(weights.tensor(loraNorm(layer)));
   }
 }

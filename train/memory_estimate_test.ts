@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../model/config.ts";
-import { QWEN3_0_6B } from "../tests/support/model_configs.ts";
+import { createLoraAdapter } from "../lora/block_adapter.ts";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { QWEN3_0_6B, QWEN3_1_7B } from "../tests/support/model_configs.ts";
 import { estimateMemory, type MemoryEstimate } from "./memory_estimate.ts";
 
 const MIB = 2 ** 20;
@@ -42,4 +44,48 @@ Deno.test("estimateMemory() adds up, and grows with length and rows, less with c
   assert.ok(estimateMemory(config, { rows: 2, length: 128 }).total > total);
   const kept = estimateMemory(config, { rows: 1, length: 128, gradientCheckpointing: false });
   assert.ok(kept.activations > 10 * small.activations);
+});
+
+/**
+ * Gigabytes that Qwen3-1.7B takes at least, without CUDA's own: block checkpointing, logits of 512
+ * tokens at a time, attention without scores in memory.
+ */
+const FLOORS = [
+  { optimizer: "adamw-bf16", at2048: 14.9, at8192: 16.4 },
+  { optimizer: "bfloat16-pure", at2048: 14.9, at8192: 16.4 },
+  { optimizer: "adamw", at2048: 28.7, at8192: 30.2 },
+  { optimizer: "adamw-8bit", at2048: 11.5, at8192: 13.0 },
+  { optimizer: "lora", at2048: 4.7, at8192: 6.2 },
+] as const;
+
+Deno.test("in bfloat16 Qwen3-1.7B takes at most 1.1 times its least memory, by plan", () => {
+  const large = parseConfig(QWEN3_1_7B);
+  const adapter = createLoraAdapter(large, { ...DEFAULT_LORA, dropout: 0 });
+  for (const { optimizer, at2048, at8192 } of FLOORS) {
+    const how = optimizer === "lora" ? { adapter } : { optimizer };
+    for (const [rows, floor] of [[1, at2048], [4, at8192]]) {
+      const plan = estimateMemory(large, {
+        rows,
+        length: 2048,
+        headChunk: 512,
+        precision: "bfloat16",
+        device: "cuda",
+        fusedAttention: true,
+        ...how,
+      });
+      const ratio = (plan.total - plan.process) / 1e9 / floor;
+      if (Deno.env.get("ORTUNE_REPORT")) console.log(optimizer, rows * 2048, plan, ratio);
+      assert.ok(ratio > 0.9 && ratio <= 1.1, `${optimizer}, ${rows} rows: ${ratio} of ${floor} GB`);
+    }
+  }
+});
+
+Deno.test("stock attention holds its scores, several of each pair of tokens", () => {
+  const batch = { rows: 1, length: 2048, precision: "bfloat16" } as const;
+  const [stock, fused] = [false, true].map((fusedAttention) =>
+    estimateMemory(config, { ...batch, fusedAttention })
+  );
+  const scores = config.heads * 2048 ** 2;
+  assert.ok(stock.workspace - fused.workspace > 4 * scores);
+  assert.equal(stock.activations - fused.activations, 2 * 2048 ** 2);
 });

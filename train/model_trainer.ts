@@ -13,8 +13,10 @@ import { elementCount } from "../tensor/dtype.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { writeSafetensors, type WrittenFile } from "../tensor/safetensors_writer.ts";
 import { AdamW } from "./adamw.ts";
-import type { AdamWOptions } from "./adamw_graph.ts";
-import type { Trainer, TrainStepOptions, TrainStepResult } from "./trainer.ts";
+import type { AdamWKind, AdamWOptions } from "./adamw_graph.ts";
+import { DeviceOptimizer, MOST_PENDING } from "./device_optimizer.ts";
+import type { TrainingPrecision } from "./training_precision.ts";
+import type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "./trainer.ts";
 
 const OPTIMIZER_FILE = "optimizer.safetensors";
 
@@ -30,11 +32,25 @@ export interface TrainerOptions {
   readonly headChunk?: number;
   /** Recomputes each block in backward: slower, with less memory. @default true */
   readonly gradientCheckpointing?: boolean;
+  /** What the model runs in and the optimizer keeps. @default bf16 on CUDA, fp32 on the CPU */
+  readonly precision?: TrainingPrecision;
+  /**
+   * Keeps all weights and moments in bfloat16, rounded stochastically: 8 bytes a parameter, where bf16
+   * takes 16. It has no effect on an adapter.
+   * @default false
+   */
+  readonly stochasticRounding?: boolean;
   /**
    * Leaves the trained weights unset, where a checkpoint's are loaded by `resume` anyway.
    * @default false
    */
   readonly deferLoad?: boolean;
+  /**
+   * Leaves everything to graphs and reads results when asked, as where tensors are out of the host's
+   * reach.
+   * @default on a device
+   */
+  readonly graphsOnly?: boolean;
   /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
 }
@@ -44,8 +60,12 @@ export interface TrainerParts {
   /** The kind, for events and checkpoints. */
   readonly method: Trainer["method"];
   readonly config: ModelConfig;
-  /** The weights that change. */
+  /** The weights that the optimizer updates. */
   readonly trained: ParameterStore;
+  /** A rounded copy of them that the graphs run on. @default none: the graphs run on `trained` */
+  readonly rounded?: ParameterStore;
+  /** What the optimizer keeps of the trained weights. @default "float32" */
+  readonly kind?: AdamWKind;
   /** The weights that generation and gradients run on. */
   readonly weights: Trainer["weights"];
   /** The adapter that is trained, where the model's own weights are frozen. */
@@ -70,9 +90,10 @@ export class ModelTrainer implements Trainer {
   readonly config: ModelConfig;
   readonly weights: Trainer["weights"];
   readonly decodeGraph: Graph | undefined;
+  readonly deferred: DeferredSteps | undefined;
   readonly #parts: TrainerParts;
   readonly #gradients: ParameterStore;
-  readonly #optimizer: AdamW;
+  readonly #optimizer: AdamW | DeviceOptimizer;
   readonly #engine: TrainingEngine;
   readonly #maxGradNorm: number;
   #step = 0;
@@ -80,18 +101,42 @@ export class ModelTrainer implements Trainer {
   /** Allocates gradients and optimizer state beside the given weights. */
   constructor(parts: TrainerParts, options: TrainerOptions) {
     const { runtime, maxGradNorm = 1, headChunk, gradientCheckpointing, optimizer } = options;
-    const { method, config, trained, weights, adapter, decodeGraph } = parts;
+    const { graphsOnly = runtime.device.kind !== "cpu" } = options;
+    const { cuda } = runtime;
+    const { method, config, trained, rounded, weights, adapter, decodeGraph } = parts;
     this.method = method;
     this.config = config;
     this.weights = weights;
     this.decodeGraph = decodeGraph;
     this.#parts = parts;
-    this.#gradients = new ParameterStore(runtime, trained.layout);
-    this.#optimizer = new AdamW(runtime, trained, this.#gradients, optimizer);
+    this.#gradients = new ParameterStore(runtime, trained.layout, {
+      dtype: (rounded ?? trained).flat.dtype,
+    });
+    if (!graphsOnly) {
+      this.#optimizer = new AdamW(runtime, trained, this.#gradients, optimizer);
+    } else {
+      const device = new DeviceOptimizer(runtime, {
+        ...optimizer,
+        parameters: trained,
+        gradients: this.#gradients,
+        copy: rounded,
+        kind: parts.kind ?? "float32",
+        maxGradNorm,
+      });
+      this.#optimizer = device;
+      this.deferred = {
+        most: MOST_PENDING,
+        launch: (batches, options) => this.#launch(device, batches, options),
+        // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
+        results: async () => this.#results(device),
+        ...cuda ? { memoryBytes: () => cuda.memory().usedPeak } : {},
+      };
+    }
     this.#engine = new TrainingEngine(runtime, config, weights, this.#gradients, {
       headChunk,
       gradientCheckpointing,
       adapter,
+      graphsOnly,
     });
     this.#maxGradNorm = maxGradNorm;
   }
@@ -106,6 +151,17 @@ export class ModelTrainer implements Trainer {
   }
 
   async trainStep(
+    batches: readonly Batch[],
+    options: TrainStepOptions,
+  ): Promise<TrainStepResult> {
+    const optimizer = this.#optimizer;
+    if (optimizer instanceof AdamW) return await this.#stepOnHost(optimizer, batches, options);
+    await this.#launch(optimizer, batches, options);
+    return this.#results(optimizer).at(-1)!;
+  }
+
+  async #stepOnHost(
+    optimizer: AdamW,
     batches: readonly Batch[],
     { learningRate, signal, onBatch }: TrainStepOptions,
   ): Promise<TrainStepResult> {
@@ -122,16 +178,42 @@ export class ModelTrainer implements Trainer {
       onBatch?.(i + 1);
     }
     const loss = total / supervised;
-    const gradNorm = await this.#optimizer.gradientNorm();
+    const gradNorm = await optimizer.gradientNorm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       return { loss, gradNorm, skipped: true };
     }
     // torch.nn.utils.clip_grad_norm_: the 1e-6 is part of it.
     const clip = this.#maxGradNorm > 0 ? Math.min(1, this.#maxGradNorm / (gradNorm + 1e-6)) : 1;
-    await this.#optimizer.update({ learningRate, clip, step: this.#step + 1 });
+    await optimizer.update({ learningRate, clip, step: this.#step + 1 });
     await this.#parts.updated?.();
     this.#step++;
     return { loss, gradNorm, skipped: false };
+  }
+
+  /** The same, queued on the device. */
+  async #launch(
+    optimizer: DeviceOptimizer,
+    batches: readonly Batch[],
+    { learningRate, signal, onBatch }: TrainStepOptions,
+  ): Promise<void> {
+    const scale = 1 / batches.reduce((sum, batch) => sum + batch.supervised, 0);
+    optimizer.begin({ learningRate, scale, seed: this.#dropoutSeed(0) });
+    for (const [i, batch] of batches.entries()) {
+      const first = i === 0;
+      const dropoutSeed = this.#dropoutSeed(i);
+      const { losses } = await this.#engine.launch(batch, { scale, first, dropoutSeed, signal });
+      optimizer.addLosses(losses, first);
+      onBatch?.(i + 1);
+    }
+    await optimizer.update();
+    await this.#parts.updated?.();
+    this.#step++;
+  }
+
+  #results(optimizer: DeviceOptimizer): readonly TrainStepResult[] {
+    const results = optimizer.results();
+    this.#step -= results.filter(({ skipped }) => skipped).length;
+    return results;
   }
 
   /** A seed of its own for every batch of the run, the same again when it is resumed. */
@@ -149,14 +231,16 @@ export class ModelTrainer implements Trainer {
     return [...written, { name: OPTIMIZER_FILE, ...state }];
   }
 
-  load(directory: string): Promise<void> {
-    return this.#parts.load(directory);
+  async load(directory: string): Promise<void> {
+    await this.#parts.load(directory);
+    if (this.#optimizer instanceof DeviceOptimizer) this.#optimizer.refreshCopy();
   }
 
   async resume(directory: string, step: number): Promise<void> {
     await this.load(directory);
     await using state = await openSafetensors(`${directory}/${OPTIMIZER_FILE}`);
     await this.#optimizer.load(state);
+    if (this.#optimizer instanceof DeviceOptimizer) this.#optimizer.resumeAt(step);
     this.#step = step;
   }
 

@@ -33,6 +33,21 @@ export interface TrainStepOptions {
   readonly onBatch?: (done: number) => void;
 }
 
+/** Updates whose numbers are read later than they are made. */
+export interface DeferredSteps {
+  /** The most updates whose results may be unread. */
+  readonly most: number;
+  /**
+   * Queues an update on the device, without waiting for it. One whose loss or gradient is not finite
+   * changes nothing, and its result says so.
+   */
+  launch(batches: readonly Batch[], options: TrainStepOptions): Promise<void>;
+  /** What the updates launched since the last call came to, in order; waits for them. */
+  results(): Promise<readonly TrainStepResult[]>;
+  /** The most that was taken of the device's memory, where it has its own. */
+  memoryBytes?(): number;
+}
+
 /** Trains a model, one update at a time. */
 export interface Trainer extends AsyncDisposable {
   /** What is trained: all weights, or an adapter's. */
@@ -45,6 +60,12 @@ export interface Trainer extends AsyncDisposable {
   readonly trainableParameters: number;
   /** One update from all given batches together: gradients, clipping, optimizer. */
   trainStep(batches: readonly Batch[], options: TrainStepOptions): Promise<TrainStepResult>;
+  /**
+   * Updates without a wait after each, where they run on a device: reading a number there makes the
+   * host wait for all work that was queued. {@linkcode Trainer.step} counts an unread update as made.
+   * @default none: trainStep's numbers are there at once
+   */
+  readonly deferred?: DeferredSteps;
   /** Cross-entropy of each supervised token, in evaluation mode. */
   evaluate(batch: Batch, signal?: AbortSignal): Promise<TokenLosses>;
   /** The tensors generation runs on; no copy. */

@@ -221,6 +221,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   And: elementwise((a, b) => a && b),
   Cast: elementwise((a) => a),
   Div: elementwise((a, b) => a / b),
+  Exp: elementwise(Math.exp),
   Equal: elementwise((a, b) => Number(a === b)),
   FusedMatMul: fusedMatMul,
   Gather: gather,
@@ -229,6 +230,8 @@ export const operations: Readonly<Record<string, Operation>> = {
   Identity: elementwise((a) => a),
   LessOrEqual: elementwise((a, b) => Number(a <= b)),
   Log: elementwise(Math.log),
+  LogSoftmax: (node, x) =>
+    softmax(node, x).map(({ shape, data }) => ({ shape, data: data.map(Math.log) })),
   Mul: elementwise((a, b) => a * b),
   QuickGelu: elementwise((a) => a / (1 + Math.exp(-a))),
   ReduceMax: reduction(Math.max, -Infinity),

@@ -113,6 +113,18 @@ export const ruleCases: readonly RuleCase[] = [
     build: (b, { x, factor }) => ops.mul(b, factor, x),
   },
   {
+    op: "Mul",
+    name: "rows times a vector",
+    inputs: { x: [TOKENS, 4], w: [4] },
+    build: (b, { x, w }) => ops.mul(b, x, w),
+  },
+  {
+    op: "Cast",
+    name: "a value in another type and back",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => ops.cast(b, ops.cast(b, x, "float64"), "float32"),
+  },
+  {
     op: "QuickGelu",
     name: "SiLU",
     inputs: { x: [TOKENS, 4] },

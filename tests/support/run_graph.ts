@@ -5,6 +5,7 @@ import { evaluateShape, type Symbols } from "../../graph/dim.ts";
 import type { Graph, Value } from "../../graph/ir.ts";
 import type { Runtime } from "../../ort/runtime.ts";
 import { Tensor } from "../../ort/tensor.ts";
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
 import type { Dense, DenseMap } from "./reference_interpreter.ts";
 
 function encode({ name, dtype }: Value, { data }: Dense): ArrayBufferView {
@@ -12,6 +13,11 @@ function encode({ name, dtype }: Value, { data }: Dense): ArrayBufferView {
   if (dtype === "int64") return BigInt64Array.from(data, BigInt);
   if (dtype === "int32") return Int32Array.from(data);
   if (dtype === "bool" || dtype === "uint8") return Uint8Array.from(data);
+  if (dtype === "bfloat16") {
+    const bits = new Uint16Array(data.length);
+    float32ToBfloat16(Float32Array.from(data), bits);
+    return bits;
+  }
   throw new RangeError(`Cannot encode ${name}: no test needs ${dtype}`);
 }
 
@@ -19,6 +25,11 @@ function decode(tensor: Tensor): Dense {
   const { dtype, shape } = tensor;
   if (dtype === "int64") return { shape, data: Float64Array.from(tensor.int64(), Number) };
   if (dtype === "bool") return { shape, data: Float64Array.from(tensor.bytes()) };
+  if (dtype === "bfloat16") {
+    const numbers = new Float32Array(tensor.byteLength / 2);
+    bfloat16ToFloat32(new Uint16Array(tensor.bytes().buffer), numbers);
+    return { shape, data: Float64Array.from(numbers) };
+  }
   return { shape, data: Float64Array.from(dtype === "int32" ? tensor.int32() : tensor.float32()) };
 }
 

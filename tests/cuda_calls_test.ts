@@ -1,0 +1,268 @@
+/**
+ * What training and generation ask of CUDA, call by call: whole updates on "cuda:0" under stand-in
+ * libraries, in a process of its own. Needs no GPU, but the CUDA provider: a folder that
+ * `tests/placement/build_folder.ts` makes once, named by ORTUNE_PLACEMENT.
+ */
+
+import assert from "node:assert/strict";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { createLoraAdapter } from "../lora/block_adapter.ts";
+import { Runtime } from "../ort/runtime.ts";
+import type { DeviceMemory } from "../ort/cuda.ts";
+import { writeSafetensors } from "../tensor/safetensors_writer.ts";
+import { estimateMemory } from "../train/memory_estimate.ts";
+import { repositoryPath } from "./support/run_script.ts";
+import { STEPS_BATCH } from "./support/steps_batch.ts";
+import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
+import { randomWeights, tinyConfig } from "./support/tiny_model.ts";
+
+const folder = Deno.env.get("ORTUNE_PLACEMENT");
+if (!folder) {
+  console.warn(
+    "CUDA calls test skipped: no CUDA provider. Make a folder of it once, which needs gcc, npm and " +
+      "the network: deno run --allow-all tests/placement/build_folder.ts DIR; then run " +
+      "ORTUNE_PLACEMENT=DIR deno test --allow-all tests/cuda_calls_test.ts",
+  );
+}
+
+const config = tinyConfig();
+const INT64 = 8;
+const INT32 = 4;
+const FLOAT = 4;
+
+type Method = "full" | "lora" | "dora";
+
+/** A call that the stand-ins logged. */
+interface Call {
+  readonly name: string;
+  readonly bytes: number;
+  /** The address of memory, or which way a copy goes. */
+  readonly detail: string;
+}
+
+/** What a run on the stand-ins logged, part by part, and the memory it took. */
+interface Log {
+  readonly parts: ReadonlyMap<string, readonly Call[]>;
+  readonly memory: DeviceMemory;
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  "1": "host to device",
+  "2": "device to host",
+  "3": "on the device",
+};
+
+/** The name of a call in the table, with the way of a copy. */
+function kindOf({ name, detail }: Call): string {
+  return name.startsWith("cudaMemcpy") ? `${name}, ${KINDS[detail]}` : name;
+}
+
+async function runSteps(
+  model: string,
+  { method, precision }: { method: Method; precision: string },
+): Promise<Log> {
+  const script = repositoryPath("tests/support/cuda_steps.ts");
+  const config = `--config=${repositoryPath("deno.json")}`;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--allow-all", config, script, folder!, model, method, precision],
+    env: { LD_LIBRARY_PATH: folder!, CUDA_STANDIN_LOG: "1", NO_COLOR: "1" },
+  }).output();
+  const text = new TextDecoder().decode(stderr);
+  assert.equal(code, 0, text.slice(-2000));
+  const parts = new Map<string, Call[]>();
+  let part: Call[] = [];
+  for (const line of text.split("\n")) {
+    const [kind, rest = ""] = line.split(": ");
+    if (kind === "part") parts.set(rest, part = []);
+    if (kind !== "cuda") continue;
+    const [name, bytes, detail] = rest.split(" ");
+    part.push({ name, bytes: Number(bytes), detail });
+  }
+  return { parts, memory: JSON.parse(new TextDecoder().decode(stdout)) as DeviceMemory };
+}
+
+function copies(calls: readonly Call[], way: string): number[] {
+  return calls.filter((call) => call.name.startsWith("cudaMemcpy") && KINDS[call.detail] === way)
+    .map(({ bytes }) => bytes);
+}
+
+const waits = (calls: readonly Call[]): string[] =>
+  calls.map(({ name }) => name).filter((name) =>
+    /Synchronize$/.test(name) || name === "cudaMemcpy"
+  );
+
+/** Bytes that go in for one batch, in the order of the calls. */
+function batchBytes(method: Method): number[] {
+  const { rows, length, supervised, inputIds } = STEPS_BATCH;
+  const tokens = rows * length;
+  const real = inputIds.filter((_, i) => STEPS_BATCH.segmentIds[i] > 0);
+  return [
+    tokens * INT64, // ids
+    tokens * INT32, // segments
+    tokens * INT64, // positions
+    ...method === "full" ? [] : [tokens * INT32], // rows of the dropout masks
+    supervised * INT64, // which tokens are to be predicted
+    supervised * INT64, // by which ids
+    FLOAT, // the scale of their losses
+    // Ids again with padding marked, and each of them once.
+    ...method === "full" ? [tokens * INT64, new Set(real).size * INT64] : [],
+  ].sort((a, b) => a - b);
+}
+
+function table(log: Log): string {
+  const columns = ["update 3", "results", "evaluate", "token 2"];
+  const names = new Set(columns.flatMap((part) => log.parts.get(part)!.map(kindOf)));
+  return [...names].sort().map((name) => {
+    const counts = columns.map((part) =>
+      log.parts.get(part)!.filter((call) => kindOf(call) === name)
+    );
+    return `${name.padEnd(36)} ${counts.map((calls) => `${calls.length}`.padStart(9)).join(" ")}`;
+  }).join("\n").replace(/^/, `${" ".repeat(36)} ${columns.map((c) => c.padStart(9)).join(" ")}\n`);
+}
+
+const RUNS = [
+  { method: "full", precision: "fp32" },
+  { method: "full", precision: "bf16" },
+  { method: "full", precision: "bf16-pure" },
+  { method: "full", precision: "bf16-stochastic" },
+  { method: "lora", precision: "fp32" },
+  { method: "lora", precision: "bf16" },
+  { method: "dora", precision: "bf16" },
+] as const;
+
+const KEPT = {
+  fp32: "float32",
+  bf16: "adamw",
+  "bf16-pure": "bfloat16-pure",
+  "bf16-stochastic": "adamw-bf16",
+} as const;
+
+async function modelFolder(): Promise<TempFolder> {
+  const folder = await tempFolder();
+  using runtime = new Runtime({ threads: 1 });
+  using weights = randomWeights(runtime, config);
+  await folder.write("config.json", JSON.stringify(config.raw));
+  await writeSafetensors(`${folder.path}/model.safetensors`, weights);
+  return folder;
+}
+
+for (const { method, precision } of RUNS) {
+  Deno.test({
+    name:
+      `${method} training in ${precision} sends ids, reads losses when asked, and never waits else`,
+    ignore: !folder,
+    fn: async () => {
+      await using model = await modelFolder();
+      const log = await runSteps(model.path, { method, precision });
+      console.log(`calls of ${method} training in ${precision}:\n${table(log)}`);
+      for (const update of ["update 2", "update 3", "update 4"]) {
+        const calls = log.parts.get(update)!;
+        assert.ok(calls.some(({ name }) => name === "cudaLaunchKernel"), "nothing ran");
+        const batch = batchBytes(method);
+        // An update's rate, decay, scale and seed; then both batches.
+        const sent = [4 * FLOAT, ...batch, ...batch].sort((a, b) => a - b);
+        assert.deepEqual(copies(calls, "host to device").sort((a, b) => a - b), sent);
+        assert.deepEqual(copies(calls, "device to host"), []);
+        assert.deepEqual(waits(calls), []);
+        assert.ok(calls.every(({ name }) => name !== "cudaMalloc" && name !== "cudaFree"));
+      }
+      const results = log.parts.get("results")!;
+      // Loss and norm of each update, on a row of four floats.
+      assert.deepEqual(copies(results, "device to host"), [4 * 4 * FLOAT]);
+      assert.deepEqual(waits(results), ["cudaStreamSynchronize"]);
+      assert.equal(results.length, 2);
+
+      const evaluated = copies(log.parts.get("evaluate")!, "device to host");
+      assert.deepEqual(evaluated, [STEPS_BATCH.supervised * FLOAT]);
+      for (const token of ["token 2", "token 3"]) {
+        const calls = log.parts.get(token)!;
+        assert.deepEqual(copies(calls, "device to host"), [config.vocabSize * FLOAT]);
+        assert.deepEqual(waits(calls), ["cudaStreamSynchronize"]);
+      }
+    },
+  });
+
+  Deno.test({
+    name: `${method} training in ${precision} holds what the memory plan says`,
+    ignore: !folder,
+    fn: async () => {
+      await using model = await modelFolder();
+      const { parts, memory } = await runSteps(model.path, { method, precision });
+      const adapter = method === "full"
+        ? undefined
+        : createLoraAdapter(config, { ...DEFAULT_LORA, dora: method === "dora" });
+      const plan = estimateMemory(config, {
+        rows: STEPS_BATCH.rows,
+        length: STEPS_BATCH.length,
+        supervised: STEPS_BATCH.supervised,
+        precision: precision === "fp32" ? "float32" : "bfloat16",
+        optimizer: KEPT[precision],
+        device: "cuda",
+        adapter,
+      });
+      const planned = plan.weights + plan.gradients + plan.moments + plan.activations;
+      // What no plan counts: room for unread results, ids, tables, sums of blocks, scalars, and an
+      // adapter's dropout columns.
+      const small = 16 * 1024 + 8 * 1024 +
+        config.layers * (adapter?.parameters.length ?? 0) * config.intermediateSize * INT32;
+      assert.ok(memory.tensorsPeak >= planned, `${memory.tensorsPeak} below ${planned}`);
+      assert.ok(memory.tensorsPeak <= planned + small, `${memory.tensorsPeak} above ${planned}`);
+      // All else that was allocated is arenas, and constants of graphs.
+      const before = [...parts].slice(0, [...parts.keys()].indexOf("memory"));
+      let held = 0;
+      const sizes = new Map<string, number>();
+      for (const { name, bytes, detail } of before.flatMap(([, calls]) => calls)) {
+        if (name === "cudaMalloc") sizes.set(detail, bytes);
+        if (name === "cudaMalloc") held += bytes;
+        if (name === "cudaFree") held -= sizes.get(detail) ?? 0;
+      }
+      const arenas = held - memory.tensors;
+      console.log(`${method} ${precision}: tensors ${memory.tensors}, arenas ${arenas} bytes`);
+      assert.ok(arenas >= 0 && arenas < 4 * 2 ** 20, `arenas hold ${arenas}`);
+    },
+  });
+}
+
+Deno.test({
+  name: "all runtimes of a process share a device's stream and memory, until the last one is gone",
+  ignore: !folder,
+  fn: async () => {
+    const script = `
+      import { Runtime } from "${repositoryPath("ort/runtime.ts")}";
+      import { Tensor } from "${repositoryPath("ort/tensor.ts")}";
+      const options = {
+        threads: 1,
+        libraryPath: ${JSON.stringify(`${folder}/libonnxruntime.so`)},
+        device: { kind: "cuda", index: 0 },
+      };
+      const [first, second] = [new Runtime(options), new Runtime(options)];
+      const stream = ({ cuda }) => Deno.UnsafePointer.value(cuda.stream);
+      const tensor = Tensor.from(second, "float32", [2], Float32Array.of(3, 4));
+      first[Symbol.dispose]();
+      first[Symbol.dispose]();
+      console.log(stream(first) === stream(second), ...tensor.hostFloat32());
+      console.log(second.cuda.memory().tensors);
+      tensor[Symbol.dispose]();
+      second[Symbol.dispose]();
+      const third = new Runtime(options);
+      console.log(third.cuda !== second.cuda, third.cuda.memory().tensors);
+      try {
+        Tensor.from(third, "float32", [1], Float32Array.of(1)).float32();
+      } catch (error) {
+        console.log(String(error));
+      }
+    `;
+    await using work = await tempFolder();
+    const path = await work.write("script.ts", script);
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", "-A", `--config=${repositoryPath("deno.json")}`, path],
+      env: { LD_LIBRARY_PATH: folder!, NO_COLOR: "1" },
+    }).output();
+    assert.equal(
+      new TextDecoder().decode(stdout),
+      "true 3 4\n8\ntrue 0\nTypeError: Cannot view a tensor on cuda:0 as host memory: copy with " +
+        "read() and write()\n",
+      new TextDecoder().decode(stderr),
+    );
+  },
+});

@@ -1,0 +1,254 @@
+/**
+ * What runs on a device, run on the host: everything in graphs, results read when asked. It comes to
+ * what the host's own way comes to, and is as good to resume.
+ */
+
+import assert from "node:assert/strict";
+import { readExamples } from "../data/read_examples.ts";
+import { loadTokenizer } from "../data/tokenizer.ts";
+import { Decoder } from "../infer/decoder.ts";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { decodeBlockGraph } from "../model/decode_graphs.ts";
+import { Runtime } from "../ort/runtime.ts";
+import { assertClose } from "../tensor/assert_close.ts";
+import { readFloat32 } from "../tensor/tensor_source.ts";
+import type { StepEvent, TrainEvent } from "../train/events.ts";
+import { createFullTrainer } from "../train/full_trainer.ts";
+import { train, type TrainOptions } from "../train/loop.ts";
+import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { linearSchedule } from "../train/schedule.ts";
+import type { Trainer, TrainStepResult } from "../train/trainer.ts";
+import { folderHashes } from "./support/folder_hashes.ts";
+import { loadFixtureModel } from "./support/parity_fixture.ts";
+import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
+import { tempFolder } from "./support/temp_folder.ts";
+import { stubExample, trainerStub } from "./support/trainer_stub.ts";
+
+// Measured worst over ten updates: losses 1.2e-7 of themselves, norms 7.0e-7; weights 3.7e-4 of the
+// largest, where AdamW's first updates make a step of the full size of a gradient near zero.
+const LOSS_RELATIVE = 1e-5;
+const NORM_RELATIVE = 1e-4;
+const WEIGHTS_RELATIVE = 1e-3;
+
+const runtime = new Runtime({ threads: THREADS });
+
+interface Kind {
+  readonly lora?: typeof DEFAULT_LORA;
+  readonly gradientCheckpointing: boolean;
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  "all weights": { gradientCheckpointing: true },
+  "all weights, keeping activations": { gradientCheckpointing: false },
+  "an adapter": { lora: { ...DEFAULT_LORA, dropout: 0 }, gradientCheckpointing: true },
+  "an adapter with magnitudes": {
+    lora: { ...DEFAULT_LORA, dropout: 0, dora: true },
+    gradientCheckpointing: true,
+  },
+};
+
+function makeTrainer(model: string, { lora, gradientCheckpointing }: Kind, graphsOnly: boolean) {
+  const options = { runtime, gradientCheckpointing, graphsOnly, optimizer: { weightDecay: 0.01 } };
+  return lora ? createLoraTrainer(model, { ...options, lora }) : createFullTrainer(model, options);
+}
+
+async function options(folder: string): Promise<TrainOptions> {
+  const tokenizer = await loadTokenizer(`${folder}/models/tiny`);
+  const { examples } = await readExamples(`${folder}/data/train.jsonl`, {
+    tokenizer,
+    maxLength: 256,
+  });
+  return {
+    examples,
+    padId: 0,
+    schedule: (totalSteps) => linearSchedule({ peak: 1e-3, totalSteps }),
+    batchSize: 2,
+    accumulationSteps: 2,
+    maxSteps: 10,
+    loggingSteps: 4,
+  };
+}
+
+async function steps(trainer: Trainer, how: TrainOptions): Promise<StepEvent[]> {
+  const events = await Array.fromAsync(train(trainer, how));
+  return events.filter((event): event is StepEvent => event.type === "step");
+}
+
+for (const [what, kind] of Object.entries(KINDS)) {
+  Deno.test(`training ${what} in graphs alone is training as on the host`, async () => {
+    await using folder = await quickstartFolder();
+    const model = `${folder.path}/models/tiny`;
+    const how = await options(folder.path);
+    await using host = await makeTrainer(model, kind, false);
+    await using graphs = await makeTrainer(model, kind, true);
+    assert.equal(host.deferred, undefined);
+    assert.ok(graphs.deferred);
+    const [expected, actual] = [await steps(host, how), await steps(graphs, how)];
+    assert.equal(actual.length, 10);
+    const compare = (key: "loss" | "gradNorm", relative: number) =>
+      assertClose(actual.map((each) => each[key]), expected.map((each) => each[key]), {
+        relative,
+        label: key,
+      }).maxRelative;
+    const worst = {
+      loss: compare("loss", LOSS_RELATIVE),
+      norm: compare("gradNorm", NORM_RELATIVE),
+      weights: 0,
+    };
+    for (const name of host.weights.names()) {
+      const [a, b] = await Promise.all(
+        [graphs, host].map((each) => readFloat32(each.weights, name)),
+      );
+      const { maxAbsolute } = assertClose(a, b, { relativeToMax: WEIGHTS_RELATIVE, label: name });
+      const largest = b.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+      if (largest > 0) worst.weights = Math.max(worst.weights, maxAbsolute / largest);
+    }
+    if (Deno.env.get("ORTUNE_REPORT")) console.log(what, worst);
+  });
+}
+
+const RESUMED: Readonly<Record<string, Kind>> = {
+  "all weights": KINDS["all weights"],
+  "an adapter with dropout": { lora: DEFAULT_LORA, gradientCheckpointing: true },
+};
+
+for (const [what, kind] of Object.entries(RESUMED)) {
+  Deno.test(`a run of ${what} in graphs alone ends in the same bytes when it is resumed`, async () => {
+    await using folder = await quickstartFolder();
+    const model = `${folder.path}/models/tiny`;
+    const base = { ...await options(folder.path), saveSteps: 3 };
+    const run = async (directory: string, resumeFrom?: string) => {
+      await using trainer = await makeTrainer(model, kind, true);
+      await steps(trainer, { ...base, resumeFrom, output: { directory, facts: {} } });
+    };
+    const [whole, cut] = [`${folder.path}/whole`, `${folder.path}/cut`];
+    await run(whole);
+    await run(cut, `${whole}/checkpoint-6`);
+    const hashes = (directory: string) => folderHashes(`${directory}/checkpoint-10`);
+    assert.deepEqual(await hashes(cut), await hashes(whole));
+  });
+}
+
+/** A stub whose updates are read later; counts the reads, and answers what it is told to. */
+function deferredStub(result: (attempt: number) => Partial<TrainStepResult>) {
+  const stub = trainerStub({ result });
+  const unread: TrainStepResult[] = [];
+  const reads: number[] = [];
+  const trainer: Trainer = Object.assign(Object.create(stub), {
+    deferred: {
+      most: 6,
+      async launch(...args: Parameters<Trainer["trainStep"]>): Promise<void> {
+        args[1].signal?.throwIfAborted();
+        unread.push(await stub.trainStep(...args));
+      },
+      results(): Promise<readonly TrainStepResult[]> {
+        reads.push(unread.length);
+        return Promise.resolve(unread.splice(0));
+      },
+    },
+  });
+  return { trainer, reads, stub };
+}
+
+const stubOptions: TrainOptions = {
+  examples: Array.from({ length: 40 }, (_, i) => stubExample(i)),
+  padId: 0,
+  schedule: () => (step) => step,
+  epochs: 1,
+  maxSteps: 16,
+};
+
+Deno.test("results are read at logs, evaluations, saves and the end, and else when they get many", async () => {
+  await using folder = await tempFolder();
+  const { trainer, reads } = deferredStub(() => ({}));
+  const events = await Array.fromAsync(train(trainer, {
+    ...stubOptions,
+    loggingSteps: 4,
+    evalSteps: 7,
+    saveSteps: 15,
+    evalExamples: [stubExample(1)],
+    output: { directory: folder.path, facts: {} },
+  }));
+  assert.deepEqual(reads, [4, 3, 1, 4, 2, 1, 1]);
+  const told = events.filter(({ type }) => type !== "micro-step")
+    .map((event) => "step" in event ? `${event.type} ${event.step}` : event.type);
+  const until = (from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, i) => `step ${from + i}`);
+  assert.deepEqual(told, [
+    ...["start", ...until(1, 4), "log 4", ...until(5, 7), "evaluate 7", "step 8", "log 8"],
+    ...[...until(9, 12), "log 12", "step 13", "step 14", "evaluate 14", "step 15", "save 15"],
+    ...["step 16", "log 16", "evaluate 16", "save 16", "end 16"],
+  ]);
+  const rare = deferredStub(() => ({}));
+  await Array.fromAsync(train(rare.trainer, { ...stubOptions, loggingSteps: 100 }));
+  assert.deepEqual(rare.reads, [6, 6, 4]);
+});
+
+Deno.test("an update that turns out to be skipped is made up for", async () => {
+  const { trainer, stub } = deferredStub((attempt) =>
+    attempt === 2 ? { loss: NaN, skipped: true } : { loss: attempt }
+  );
+  const events = await Array.fromAsync(
+    train(trainer, { ...stubOptions, loggingSteps: 4, maxSteps: 6 }),
+  );
+  const losses = events.filter(({ type }) => type === "step" || type === "skip")
+    .map((event) => (event as StepEvent).loss);
+  assert.deepEqual(losses, [0, 1, NaN, 3, 4, 5, 6]);
+  // The rate after a skip that nobody knew of yet is one update ahead, until it is read.
+  assert.deepEqual(stub.learningRates, [0, 1, 2, 3, 3, 4, 5]);
+  assert.equal((events.at(-1) as { step: number }).step, 6);
+});
+
+Deno.test("three skipped updates in a row end the run when they are read", async () => {
+  const { trainer } = deferredStub((attempt) => attempt > 0 ? { loss: NaN, skipped: true } : {});
+  const seen: TrainEvent[] = [];
+  await assert.rejects(async () => {
+    for await (const event of train(trainer, { ...stubOptions, loggingSteps: 5 })) seen.push(event);
+  }, /^Error: Cannot go on training at update 2: .* not finite 3 times in a row/);
+  assert.equal(seen.filter(({ type }) => type === "skip").length, 3);
+});
+
+Deno.test("an aborted run reads what was made before, and saves it", async () => {
+  await using folder = await tempFolder();
+  const abort = new AbortController();
+  const { trainer } = deferredStub((attempt) => {
+    if (attempt === 2) abort.abort();
+    return {};
+  });
+  const events = await Array.fromAsync(train(trainer, {
+    ...stubOptions,
+    loggingSteps: 10,
+    signal: abort.signal,
+    output: { directory: folder.path, facts: {} },
+  }));
+  const told = events.filter(({ type }) => type !== "micro-step").map(({ type }) => type);
+  assert.deepEqual(told, ["start", "step", "step", "step", "save", "end"]);
+});
+
+// Measured worst: 6.3e-6.
+const LOGITS_ABSOLUTE = 1e-4;
+
+for (const name of ["qwen3", "qwen2", "llama"]) {
+  Deno.test(`${name}: decoding with plain attention gives the logits of the fused one`, async () => {
+    const { config, weights, expected } = await loadFixtureModel(runtime, name);
+    await expected[Symbol.asyncDispose]();
+    using _weights = weights;
+    const graph = decodeBlockGraph(config, { attention: "plain" });
+    using plain = new Decoder(runtime, config, weights, { graph, chunk: 100 });
+    using fused = new Decoder(runtime, config, weights, { chunk: 100 });
+    const ids = Array.from({ length: 250 }, (_, i) => (i * 37 + 11) % config.vocabSize);
+    let worst = 0;
+    const compare = async (next: readonly number[]) => {
+      const logits = await plain.prefill(next);
+      const { maxAbsolute } = assertClose(logits, await fused.prefill(next), {
+        absolute: LOGITS_ABSOLUTE,
+        label: `after ${plain.position}`,
+      });
+      worst = Math.max(worst, maxAbsolute);
+    };
+    await compare(ids);
+    // Beyond the capacity of 256, so that the cache is copied.
+    for (let i = 0; i < 10; i++) await compare([(i * 53 + 5) % config.vocabSize]);
+    if (Deno.env.get("ORTUNE_REPORT")) console.log(name, worst);
+  });
+}

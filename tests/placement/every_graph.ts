@@ -1,0 +1,133 @@
+/** Every graph that a run on CUDA creates, of several families, precisions and variants. */
+
+import type { Graph } from "../../graph/ir.ts";
+import { createLoraAdapter } from "../../lora/block_adapter.ts";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { weightNormGraph } from "../../lora/weight_norms.ts";
+import { type ModelConfig, parseConfig } from "../../model/config.ts";
+import { decodeBlockGraph, decodeEmbedGraph, growCacheGraph } from "../../model/decode_graphs.ts";
+import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
+import type { Precision } from "../../model/precision.ts";
+import {
+  blockBackwardGraph,
+  blockForwardGraph,
+  embeddingBackwardGraph,
+  embedGraph,
+  headGraph,
+  headLogitsGraph,
+  headLossGraph,
+} from "../../model/training_graphs.ts";
+import { adamWGraph, type AdamWKind, sumOfSquaresGraph } from "../../train/adamw_graph.ts";
+import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
+
+const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "Qwen3-0.6B": QWEN3_0_6B,
+  "Qwen3-1.7B": QWEN3_1_7B,
+  "Qwen2.5-0.5B": QWEN2_5_0_5B,
+  "Llama-3.2-1B": LLAMA3_2_1B,
+  "Qwen3 with heads of 20": { ...QWEN3_0_6B, head_dim: 20 },
+  "Llama with attention_bias": { ...LLAMA3_2_1B, attention_bias: true },
+};
+const SMALL = { hidden_size: 32, intermediate_size: 48, vocab_size: 64, head_dim: 16 };
+const SMALL_FAMILIES: typeof FAMILIES = {
+  "small Qwen3": { ...QWEN3_0_6B, ...SMALL },
+  "small Qwen2": { ...QWEN2_5_0_5B, ...SMALL, num_attention_heads: 4, hidden_size: 64 },
+  "small Llama": { ...LLAMA3_2_1B, ...SMALL, attention_bias: true },
+};
+const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
+const BOTH = [false, true];
+
+/** A graph and how it came about. */
+export interface NamedGraph {
+  readonly title: string;
+  readonly graph: Graph;
+  /** Whether its tensors are small enough to run it. */
+  readonly small: boolean;
+}
+
+/** All graphs of training and generation. */
+export function* everyGraph(): Generator<NamedGraph> {
+  for (const families of [FAMILIES, SMALL_FAMILIES]) {
+    const small = families === SMALL_FAMILIES;
+    for (const [family, json] of Object.entries(families)) {
+      const config = parseConfig(json);
+      for (const precision of PRECISIONS) {
+        for (const [title, graph] of modelGraphs(config, precision)) {
+          yield { title: `${family}, ${precision}: ${title}`, graph, small };
+        }
+      }
+    }
+  }
+  for (const [title, graph] of commonGraphs()) yield { title, graph, small: true };
+}
+
+/** The graphs that no model's sizes are in. */
+function* commonGraphs(): Generator<[string, Graph]> {
+  for (const precision of PRECISIONS) {
+    yield [`${precision}: sum of squares`, sumOfSquaresGraph(precision)];
+    yield [`${precision}: weight norms`, weightNormGraph(4, precision)];
+    yield [`${precision}: zeros`, zerosGraph(precision)];
+  }
+  yield ["cast up", castGraph("bfloat16", "float32")];
+  yield ["cast down", castGraph("float32", "bfloat16")];
+  const kinds: AdamWKind[] = ["float32", "adamw", "adamw-bf16", "bfloat16-pure"];
+  for (const kind of kinds) {
+    for (const decays of BOTH) {
+      const graph = adamWGraph({ beta1: 0.9, beta2: 0.999 }, decays, kind);
+      yield [`optimizer ${kind}${decays ? ", decay" : ""}`, graph];
+    }
+  }
+}
+
+function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[string, Graph]> {
+  yield ["embed", embedGraph(config, { precision })];
+  yield ["decode embed", decodeEmbedGraph(config, { precision })];
+  yield ["grow cache", growCacheGraph(config, { precision })];
+  yield ["embedding backward", embeddingBackwardGraph(config, { precision })];
+  for (const accumulate of BOTH) {
+    for (const frozen of BOTH) {
+      const options = { precision, accumulate, frozen, logSoftmax: true };
+      yield [title("head", { accumulate, frozen }), headGraph(config, options)];
+    }
+  }
+  yield ["head loss", headLossGraph(config, { precision, logSoftmax: true })];
+  yield ["head logits", headLogitsGraph(config, { precision })];
+  const adapters = {
+    full: undefined,
+    lora: createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0 }),
+    "lora with dropout": createLoraAdapter(config, DEFAULT_LORA),
+    dora: createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0, dora: true }),
+    "dora with dropout": createLoraAdapter(config, { ...DEFAULT_LORA, dora: true }),
+  };
+  for (const [method, adapter] of Object.entries(adapters)) {
+    for (const keep of BOTH) {
+      const variants = adapter?.dropout
+        ? [{ dropout: true, deviceDropout: false }, { dropout: true, deviceDropout: true }]
+        : [{}];
+      for (const variant of variants) {
+        const options = { precision, adapter, keep, ...variant };
+        const flags = { keep, ...variant };
+        yield [title(`${method}, forward`, flags), blockForwardGraph(config, options)];
+        for (const accumulate of BOTH) {
+          yield [
+            title(`${method}, backward`, { ...flags, accumulate }),
+            blockBackwardGraph(config, { ...options, accumulate }),
+          ];
+        }
+      }
+    }
+    // GroupQueryAttention is 16-bit only on CUDA.
+    for (const attention of precision === "float32" ? ["plain"] as const : ["fused"] as const) {
+      const linear: Parameters<typeof decodeBlockGraph>[1] = adapter && {
+        linear: (b, weights) => adapter.wrap(b, weights, { training: false }).linear,
+      };
+      const graph = decodeBlockGraph(config, { precision, attention, ...linear });
+      yield [`${method}, decode with ${attention} attention`, graph];
+    }
+  }
+}
+
+function title(name: string, flags: Readonly<Record<string, boolean>>): string {
+  const set = Object.entries(flags).filter(([, on]) => on).map(([flag]) => flag);
+  return [name, ...set].join(", ");
+}

@@ -1,0 +1,64 @@
+/**
+ * Training steps and a reply on cuda:0, for a test that reads what the stand-in CUDA libraries log:
+ * marks on standard error tell the parts apart. In: a model folder, a method and a precision. Out: the
+ * device's memory as JSON on standard output.
+ *
+ * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION
+ */
+
+import { Decoder } from "../../infer/decoder.ts";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { parseDevice } from "../../ort/device.ts";
+import { Runtime } from "../../ort/runtime.ts";
+import { createFullTrainer } from "../../train/full_trainer.ts";
+import { createLoraTrainer } from "../../train/lora_trainer.ts";
+import type { TrainingPrecision } from "../../train/training_precision.ts";
+import { STEPS_BATCH } from "./steps_batch.ts";
+
+const [folder, model, method, precision] = Deno.args;
+
+/** Starts a part of the log. */
+function mark(part: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`part: ${part}\n`));
+}
+
+mark("open");
+const runtime = new Runtime({
+  threads: 1,
+  libraryPath: `${folder}/libonnxruntime.so`,
+  device: parseDevice("cuda:0"),
+});
+const stochasticRounding = precision === "bf16-stochastic";
+const options = {
+  runtime,
+  precision: (stochasticRounding ? "bf16" : precision) as TrainingPrecision,
+  stochasticRounding,
+};
+const trainer = method === "full"
+  ? await createFullTrainer(model, options)
+  : await createLoraTrainer(model, {
+    ...options,
+    lora: { ...DEFAULT_LORA, dora: method === "dora" },
+  });
+for (let step = 1; step <= 4; step++) {
+  mark(`update ${step}`);
+  await trainer.deferred!.launch([STEPS_BATCH, STEPS_BATCH], { learningRate: 1e-3 });
+}
+mark("results");
+const results = await trainer.deferred!.results();
+if (results.length !== 4) throw new Error(`Cannot go on: ${results.length} results of 4 updates`);
+mark("memory");
+const memory = runtime.cuda!.memory();
+mark("evaluate");
+await trainer.evaluate(STEPS_BATCH);
+mark("reply");
+const { config, weights, decodeGraph: graph } = trainer;
+using decoder = new Decoder(runtime, config, weights, { graph });
+await decoder.prefill([1, 2, 3]);
+for (let made = 1; made <= 3; made++) {
+  mark(`token ${made}`);
+  await decoder.decode(made);
+}
+mark("end");
+console.log(JSON.stringify(memory));
+await trainer[Symbol.asyncDispose]();
