@@ -53,7 +53,7 @@ const EMBEDDING_CHUNK = 2048;
 
 /** How a {@linkcode TrainingEngine} works. */
 export interface TrainingEngineOptions {
-  /** Supervised tokens whose logits are held at once. @default 256 */
+  /** Supervised tokens whose logits are held at once. @default {headChunkOf(adapter)} */
   readonly headChunk?: number;
   /**
    * Whether backward recomputes each block from its input. Without it a step takes about an eighth
@@ -114,6 +114,24 @@ interface Supervised {
   readonly tokens: Int32Array;
   /** One row a token each. */
   readonly values: Readonly<Record<"token_ids" | "targets" | "loss", Tensor>>;
+}
+
+/**
+ * Supervised tokens whose logits are held at once: more are hardly faster. With an adapter the logits
+ * are what takes most memory after the weights, so fewer are held.
+ *
+ * @example
+ * ```ts
+ * import { headChunkOf } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.ok(headChunkOf(true) < headChunkOf(false));
+ * ```
+ *
+ * @param adapted whether an adapter is trained
+ */
+export function headChunkOf(adapted: boolean): number {
+  return adapted ? 128 : 256;
 }
 
 /** A compiled graph with one binding a layer, the layer's weights bound once. */
@@ -182,9 +200,9 @@ export class TrainingEngine implements Disposable {
     weights: NamedWeights,
     gradients?: ParameterStore,
     {
-      headChunk = 256,
       gradientCheckpointing = true,
       adapter,
+      headChunk = headChunkOf(adapter !== undefined),
       graphsOnly = runtime.device.kind !== "cpu",
     }: TrainingEngineOptions = {},
   ) {

@@ -10,6 +10,7 @@
  */
 
 import { layoutParameters } from "../engine/parameter_store.ts";
+import { headChunkOf } from "../engine/training_engine.ts";
 import { ArenaEstimate } from "../graph/arena_estimate.ts";
 import { evaluateShape } from "../graph/dim.ts";
 import type { Value } from "../graph/ir.ts";
@@ -23,8 +24,6 @@ import type { AdamWKind } from "./adamw_graph.ts";
 
 const FLOAT_BYTES = 4;
 const MIB = 2 ** 20;
-// A chunk of supervised tokens, as the engine has it by default.
-const HEAD_CHUNK = 256;
 // Deno, the libraries and the compiled graphs.
 const PROCESS_BYTES = 140 * MIB;
 // What CUDA takes of a device's memory for itself and its libraries: published, not measured here.
@@ -51,7 +50,7 @@ export interface MemoryEstimateOptions {
   readonly length: number;
   /** Supervised tokens of the batch. @default rows × length */
   readonly supervised?: number;
-  /** As the engine's. @default 256 */
+  /** As the engine's. @default 256, 128 with an adapter */
   readonly headChunk?: number;
   /** As the engine's. @default true */
   readonly gradientCheckpointing?: boolean;
@@ -120,13 +119,13 @@ export function estimateMemory(
     rows,
     length,
     supervised = rows * length,
-    headChunk = HEAD_CHUNK,
     gradientCheckpointing = true,
     precision = "float32",
     optimizer = precision === "float32" ? "float32" : "adamw",
     device = "cpu",
     process = device === "cpu" ? PROCESS_BYTES : CUDA_BYTES,
     adapter,
+    headChunk = headChunkOf(adapter !== undefined),
     fusedAttention = false,
   }: MemoryEstimateOptions,
 ): MemoryEstimate {

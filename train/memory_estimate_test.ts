@@ -20,6 +20,13 @@ Deno.test("estimateMemory() is within 1 % of the peaks measured at Qwen3-0.6B, T
   assertNear(estimateMemory(config, { ...batch, gradientCheckpointing: false }), 10518, 0.01);
 });
 
+Deno.test("estimateMemory() is within 3 % of the peaks measured of LoRA on all its layers, T = 512", () => {
+  const adapter = createLoraAdapter(config, DEFAULT_LORA);
+  const batch = { rows: 1, length: 512, adapter };
+  assertNear(estimateMemory(config, batch), 2817, 0.03);
+  assertNear(estimateMemory(config, { ...batch, headChunk: 256 }), 3049, 0.03);
+});
+
 Deno.test("estimateMemory() is within 5 % of the peaks measured on two layers of it", () => {
   // Peak RSS of bench/step.ts's step with these sizes, two updates of two batches each.
   const measured = [

@@ -28,7 +28,7 @@ export interface TrainerOptions {
   readonly optimizer?: AdamWOptions;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. @default 1 */
   readonly maxGradNorm?: number;
-  /** Supervised tokens whose logits are held at once. @default 256 */
+  /** Supervised tokens whose logits are held at once. @default 256, 128 with an adapter */
   readonly headChunk?: number;
   /** Recomputes each block in backward: slower, with less memory. @default true */
   readonly gradientCheckpointing?: boolean;
