@@ -149,6 +149,7 @@ export * from "./train/trainer.ts";
 export * from "./train/trainer_state.ts";
 
 // Generation: decoding, sampling and chats.
+export * from "./infer/batch_generator.ts";
 export * from "./infer/chat.ts";
 export * from "./infer/decoder.ts";
 export * from "./infer/generation_config.ts";
