@@ -15,6 +15,7 @@ import { count, countOrZero, device, positive } from "./flag_values.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
+import { DEFAULT_SYSTEM } from "./training_arguments.ts";
 
 /** Parsed flags of the server. */
 export interface ServeFlags {
@@ -26,6 +27,7 @@ export interface ServeFlags {
   readonly apiKey?: string;
   readonly modelName?: string;
   readonly adapterName?: string;
+  readonly system: string;
   readonly maxNewTokens: number;
   readonly maxBatchSize: number;
   readonly maxQueue: number;
@@ -55,6 +57,7 @@ export const serve: CommandDefinition<ServeFlags> = {
       .option("--api-key <key>", "token that requests must bear (better: ORTUNE_API_KEY)")
       .option("--model-name <name>", "what requests call the model (default: its folder)")
       .option("--adapter-name <name>", "what requests call the adapter (default: its folder)")
+      .option("--system <text>", "system prompt that the page starts with", DEFAULT_SYSTEM)
       .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
       .option("--max-batch-size <n>", "most replies made at once", count, 16)
       .option("--max-queue <n>", "most replies that wait; more get status 429", countOrZero, 8)
@@ -112,6 +115,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     metrics,
     isOwnHost: (each) => isOwnHost(each),
     apiKey,
+    system: options.system,
     load: () => batch.load,
     onError: report,
   });

@@ -20,7 +20,8 @@ const RENDER_EVERY = 60;
 const BOTH = "*";
 const DEFAULTS = {
   model: "",
-  system: "",
+  // Null is the server's own.
+  system: null,
   thinking: true,
   temperature: "",
   topP: "",
@@ -34,6 +35,7 @@ const settings = { ...DEFAULTS, language: "", ...load(localStorage, SETTINGS_KEY
 let chats = load(localStorage, CHATS_KEY, []).filter(isChat);
 let current;
 let models = [];
+let serverSystem = "";
 /** What ends the replies under way. */
 const running = new Set();
 let words;
@@ -185,7 +187,8 @@ async function* read(stream) {
 }
 
 function requestBody(chat, turn, model) {
-  const messages = settings.system.trim() ? [{ role: "system", content: settings.system }] : [];
+  const system = settings.system ?? serverSystem;
+  const messages = system.trim() ? [{ role: "system", content: system }] : [];
   for (const each of chat.turns) {
     messages.push({ role: "user", content: each.question });
     if (each === turn) break;
@@ -490,15 +493,17 @@ function showWords() {
   };
 }
 
-const FIELDS = ["system", "temperature", "topP", "topK", "maxTokens", "seed"];
+const FIELDS = ["temperature", "topP", "topK", "maxTokens", "seed"];
 
 function showSettings() {
+  $("system").value = settings.system ?? serverSystem;
   for (const id of FIELDS) $(id).value = settings[id];
   $("thinking").checked = settings.thinking;
 }
 
 function readSettings() {
   for (const id of FIELDS) if ($(id).validity.valid) settings[id] = $(id).value;
+  settings.system = $("system").value === serverSystem ? null : $("system").value;
   settings.thinking = $("thinking").checked;
   save();
 }
@@ -519,6 +524,7 @@ async function findModels() {
     const response = await ask("/v1/models");
     if (response.status === 401) return askKey();
     models = (await response.json()).data;
+    serverSystem = (await (await ask("/settings.json")).json()).system;
     $("health").textContent = words.connected;
     $("health").classList.remove("lost");
     showModels();
@@ -579,7 +585,8 @@ $("reset").addEventListener("click", () => {
   Object.assign(settings, { ...DEFAULTS, model: settings.model });
   showSettings();
 });
-$("key-save").addEventListener("click", () => {
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
   sessionStorage.setItem(API_KEY, $("key").value.trim());
   $("key").value = "";
   $("key-dialog").close();

@@ -22,6 +22,8 @@ export interface HandlerOptions extends AccessOptions {
   readonly metrics: Metrics;
   /** How busy the models are. */
   readonly load: () => BatchLoad;
+  /** The system prompt that the page starts with. @default {""} */
+  readonly system?: string;
   /** Limits of a request's body. */
   readonly body?: BodyLimits;
   /** Told of errors that are the server's own. */
@@ -93,7 +95,8 @@ const ROUTES: readonly Route[] = [
   { name: "page", path: /^\/[\w.-]*$/, method: "GET", open: true, answer: page },
 ];
 
-function page(_: Request, { pathname }: Context): Response {
+function page(_: Request, { pathname, system = "" }: Context): Response {
+  if (pathname === "/settings.json") return json({ system });
   const file = PAGE_FILES.get(pathname);
   if (!file) throw new ApiError(404, "Cannot find that", { code: "not_found" });
   const response = text(file.body, file.type);
@@ -181,10 +184,16 @@ function failure(error: ApiError): Response {
 }
 
 function json(value: unknown, status = 200): Response {
-  const headers = { ...HEADERS, "content-type": "application/json" };
-  return new Response(JSON.stringify(value), { status, headers });
+  return whole(JSON.stringify(value), "application/json", status);
 }
 
 function text(body: string, type: string): Response {
-  return new Response(body, { headers: { ...HEADERS, "content-type": `${type}; charset=utf-8` } });
+  return whole(body, `${type}; charset=utf-8`);
+}
+
+/** A body of known length: it has arrived even where the connection goes on. */
+function whole(body: string, type: string, status = 200): Response {
+  const bytes = new TextEncoder().encode(body);
+  const headers = { ...HEADERS, "content-type": type, "content-length": `${bytes.length}` };
+  return new Response(bytes, { status, headers });
 }

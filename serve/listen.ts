@@ -112,11 +112,23 @@ async function answer(
   if (unread) headers.connection = "close";
   outgoing.writeHead(response.status, headers);
   await send(response, outgoing, { gone: gone.signal, readerDeadline });
-  if (!unread) return;
   // Read on for a while: closing at once would take the answer away from who is still sending.
-  incoming.resume();
-  const timer = setTimeout(() => incoming.socket.destroy(), LINGER);
-  incoming.once("close", () => clearTimeout(timer));
+  if (unread && !gone.signal.aborted) await ended(incoming, gone.signal);
+  outgoing.end();
+}
+
+/** Waits until a request is over, or long enough. */
+async function ended(incoming: IncomingMessage, gone: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, LINGER);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    incoming.once("end", done);
+    gone.addEventListener("abort", done, { once: true });
+    incoming.resume();
+  });
 }
 
 /** Undefined where the request line or the headers are none that a web request can have. */
@@ -173,7 +185,6 @@ async function send(response: Response, outgoing: ServerResponse, { gone, reader
   } finally {
     gone.removeEventListener("abort", cancel);
   }
-  if (!gone.aborted) outgoing.end();
 }
 
 /** Waits until what was written is on its way; a reader that stands still is left. */
