@@ -153,15 +153,21 @@ async function listening(
   handler: (request: Request) => Promise<Response>,
   { host, port }: ServeFlags,
 ): Promise<Listening> {
+  // Node's server would tell of it where nothing can catch it.
+  const { state } = await Deno.permissions.query({
+    name: "net",
+    host: `${bracketed(host)}:${port}`,
+  });
+  if (state !== "granted") {
+    throw new Error(
+      `Cannot listen on ${host}: the task may use 127.0.0.1 only; run deno run ` +
+        `--allow-net=${bracketed(host)}:${port} and the task's other flags in deno.json with ` +
+        "cli/serve.ts",
+    );
+  }
   try {
     return await listen(handler, { hostname: host, port, onError: report });
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable) {
-      throw new Error(
-        `Cannot listen on ${host}: the task may use 127.0.0.1 only; run deno run ` +
-          `--allow-net=${host}:${port} and the task's other flags in deno.json with cli/serve.ts`,
-      );
-    }
     const { code } = cause as { readonly code?: string };
     if (code !== "EADDRINUSE") throw cause;
     throw new Error(

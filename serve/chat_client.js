@@ -593,6 +593,15 @@ $("key-form").addEventListener("submit", (event) => {
   findModels();
 });
 addEventListener("pagehide", save);
+// Another tab's chats are this one's, too: who saves last would else write over them.
+addEventListener("storage", ({ key }) => {
+  if (key !== CHATS_KEY || running.size > 0) return;
+  chats = load(localStorage, CHATS_KEY, []).filter(isChat);
+  const same = chats.find(({ created }) => created === current.created);
+  if (same) current = same;
+  else chats.unshift(current);
+  showChat();
+});
 
 showWords();
 openChat(chats[0]);

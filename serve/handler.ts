@@ -64,8 +64,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       }
     } catch (cause) {
       const error = toApiError(cause);
-      // Whose sender is gone has not failed.
-      if (error.status === 500 && !request.signal.aborted) onError(cause);
+      if (error.status === 500) onError(cause);
       response = failure(error);
     }
     const labels = { route, status: String(response.status) };

@@ -63,7 +63,8 @@ async function collect(request: Request, { maxBytes, deadline, tooLarge }: {
   } catch (cause) {
     // Not awaited: a source that is stuck would hold the answer up.
     reader.cancel().catch(() => {});
-    throw cause;
+    if (cause instanceof ApiError) throw cause;
+    throw new ApiError(400, "The body ended before it was whole", { cause });
   } finally {
     clearTimeout(timer);
   }
