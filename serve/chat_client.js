@@ -352,7 +352,8 @@ function replyView(chat, turn, reply) {
     think.classList.toggle("live", state === "thinking");
     const time = seconds(reply.thinkMs ?? 0);
     summary.textContent = state === "thinking" ? words.thinkingNow(time) : words.thought(time);
-    if (!touched) think.open = state === "thinking";
+    const silent = state === "done" && reply.answer === "";
+    if (!touched) think.open = state === "thinking" || silent;
     if (shown.think !== reply.think) {
       thought.textContent = reply.think;
       thought.scrollTop = thought.scrollHeight;
@@ -365,6 +366,7 @@ function replyView(chat, turn, reply) {
     const speed = (1000 * reply.tokens / reply.ms).toFixed(1);
     note.textContent = [
       ...(state === "stopped" ? [words.stopped] : []),
+      ...(silent ? [words.silent] : []),
       ...(state === "cut" ? [words.cut] : []),
       ...(reply.tokens > 0 && !working ? [words.stats(reply.tokens, speed)] : []),
     ].join(" · ");
