@@ -1,5 +1,6 @@
 /** The command behind `deno task serve`. In: flags. Out: a server, until Ctrl-C. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { loadTokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { BatchGenerator, type BatchLane } from "../infer/batch_generator.ts";
@@ -38,6 +39,8 @@ export interface ServeFlags {
 }
 
 const MIB = 2 ** 20;
+/** Milliseconds for the last events of replies that are over. */
+const LAST_WORDS = 1000;
 
 /** The server's flags and what it does. */
 export const serve: CommandDefinition<ServeFlags> = {
@@ -192,13 +195,13 @@ async function stop(server: Listening, service: ChatService, grace: number): Pro
     console.error(`${chats} under way: up to ${grace} s for them; Ctrl-C again ends at once`);
   }
   const closed = server.close();
-  const late = setTimeout(() => {
-    service.abort();
-    // Their last event goes out; who does not read it is left.
-    setTimeout(() => server.destroy(), 500);
-  }, grace * 1000);
+  const deadline = performance.now() + grace * 1000;
+  while (service.running > 0 && performance.now() < deadline) await sleep(20);
+  service.abort();
+  // What was said last goes out; who does not read it, or never asked anything, is left.
+  const left = setTimeout(() => server.destroy(), LAST_WORDS);
   await closed;
-  clearTimeout(late);
+  clearTimeout(left);
 }
 
 function report(cause: unknown): void {

@@ -6,9 +6,9 @@
  * DOMPurify with a short list of tags.
  */
 
-import DOMPurify from "/dompurify.js";
-import { Marked } from "/marked.js";
-import { WORDS } from "/words.js";
+import DOMPurify from "dompurify";
+import { Marked } from "marked";
+import { WORDS } from "./chat_words.js";
 
 const CHATS_KEY = "ortune.chats";
 const SETTINGS_KEY = "ortune.settings";

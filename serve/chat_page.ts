@@ -23,22 +23,22 @@ const script = (body: string): PageFile => ({ type: "text/javascript", body });
 /** The files by their paths. */
 export const PAGE_FILES: ReadonlyMap<string, PageFile> = new Map([
   ["/", { type: "text/html", body: PAGE }],
-  ["/client.js", script(CLIENT)],
-  ["/words.js", script(WORDS)],
+  ["/chat_client.js", script(CLIENT)],
+  ["/chat_words.js", script(WORDS)],
   // Their source maps are not served, so that no request is made for them.
   ["/marked.js", script(withoutSourceMap(MARKED))],
   ["/dompurify.js", script(withoutSourceMap(DOMPURIFY))],
-  ["/style.css", { type: "text/css", body: STYLE }],
+  ["/chat_style.css", { type: "text/css", body: STYLE }],
   ["/favicon.svg", { type: "image/svg+xml", body: favicon() }],
 ]);
 
 /**
- * What the page may do: run its own scripts and ask its own server. Markup from text is made by
+ * What the page may do: run its own scripts, found by its own import map, and ask its own server. Markup from text is made by
  * DOMPurify alone, which the browser sees to where it knows trusted types.
  */
 export const PAGE_POLICY: string = [
   "default-src 'none'",
-  "script-src 'self'",
+  `script-src 'self' 'sha256-${await importMapHash()}'`,
   "style-src 'self'",
   "img-src 'self'",
   "connect-src 'self'",
@@ -48,6 +48,12 @@ export const PAGE_POLICY: string = [
   "require-trusted-types-for 'script'",
   "trusted-types dompurify",
 ].join("; ");
+
+async function importMapHash(): Promise<string> {
+  const [, map] = /<script type="importmap">([^<]*)<\/script>/.exec(PAGE)!;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(map));
+  return new Uint8Array(digest).toBase64();
+}
 
 function withoutSourceMap(source: unknown): string {
   return String(source).replace(/^\/\/# sourceMappingURL=.*$/m, "");

@@ -172,7 +172,12 @@ function streamed(completion: Completion, { onError }: Context): Response {
     },
   });
   return new Response(stream, {
-    headers: { ...HEADERS, "content-type": "text/event-stream; charset=utf-8" },
+    headers: {
+      ...HEADERS,
+      "content-type": "text/event-stream; charset=utf-8",
+      // Proxies such as nginx would hold events back.
+      "x-accel-buffering": "no",
+    },
   });
 }
 

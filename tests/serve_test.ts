@@ -593,6 +593,40 @@ Deno.test("chats of a real model together have the greedy replies of each alone;
   await closed;
 });
 
+Deno.test("the page's files come under a policy that lets in nothing else", async () => {
+  await using server = await scriptedServer(says("x"));
+  const types: Record<string, string> = {
+    "/": "text/html",
+    "/chat_client.js": "text/javascript",
+    "/chat_words.js": "text/javascript",
+    "/marked.js": "text/javascript",
+    "/dompurify.js": "text/javascript",
+    "/chat_style.css": "text/css",
+    "/favicon.svg": "image/svg+xml",
+  };
+  for (const [path, type] of Object.entries(types)) {
+    const response = await fetch(`${server.url}${path}`);
+    const { headers } = response;
+    assert.equal(response.status, 200, path);
+    assert.equal(headers.get("content-type"), `${type}; charset=utf-8`);
+    assert.equal(headers.get("x-content-type-options"), "nosniff");
+    const policy = headers.get("content-security-policy")!;
+    assert.match(
+      policy,
+      /^default-src 'none'; script-src 'self' 'sha256-[\w+/]{43}='; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types dompurify$/,
+    );
+    const text = await response.text();
+    assert.doesNotMatch(text, /sourceMappingURL/);
+    if (path.startsWith("/marked") || path.startsWith("/dompurify")) continue;
+    assert.doesNotMatch(
+      text.replaceAll("http://www.w3.org/2000/svg", ""),
+      /https?:\/\/|@import|url\(|innerHTML|eval\(/,
+    );
+  }
+  const settings = await (await fetch(`${server.url}/settings.json`)).json();
+  assert.deepEqual(settings, { system: "" });
+});
+
 // ---- the command ----
 
 const script = repositoryPath("cli/serve.ts");
