@@ -22,6 +22,8 @@ export interface ListenOptions {
   readonly onError: (cause: unknown) => void;
   /** Milliseconds for a request's headers. @default {10000} */
   readonly headersDeadline?: number;
+  /** Milliseconds that a connection without a request is kept. @default {5000} */
+  readonly keepAlive?: number;
   /** Milliseconds that a reader may stand still. @default {30000} */
   readonly readerDeadline?: number;
   /** Most connections at once. @default {512} */
@@ -39,8 +41,6 @@ export interface Listening {
 
 /** Headers of clients and browsers have a few hundred bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Milliseconds that a connection without a request is kept. */
-const KEEP_ALIVE = 5_000;
 /** Milliseconds in which a client that is still sending may read why it was refused. */
 const LINGER = 1_000;
 
@@ -54,13 +54,18 @@ export async function listen(
   options: ListenOptions,
 ): Promise<Listening> {
   const { hostname, port, onError } = options;
-  const { headersDeadline = 10_000, readerDeadline = 30_000, maxConnections = 512 } = options;
+  const {
+    headersDeadline = 10_000,
+    keepAlive = 5_000,
+    readerDeadline = 30_000,
+    maxConnections = 512,
+  } = options;
   const server: Server = createServer({
     headersTimeout: headersDeadline,
     // The body has a deadline of its own, and long replies have none.
     requestTimeout: 0,
     connectionsCheckingInterval: Math.min(1_000, headersDeadline),
-    keepAliveTimeout: KEEP_ALIVE,
+    keepAliveTimeout: keepAlive,
     maxHeaderSize: MAX_HEADER_BYTES,
   }, (incoming, outgoing) => {
     answer(handler, incoming, outgoing, readerDeadline).catch((cause) => {

@@ -318,6 +318,31 @@ Deno.test("who sends headers or a body too slowly is cut off with 408", async ()
   assert.equal((await fetch(`${server.url}/health`)).status, 200);
 });
 
+Deno.test("connections that say nothing are closed, before a request and after one", async () => {
+  await using server = await scriptedServer(says("x"), {
+    listen: { headersDeadline: 300, keepAlive: 300, maxConnections: 4 },
+  });
+  const request = `GET /health HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\n\r\n`;
+  const began = performance.now();
+  const [silent, idle, half] = await Promise.all([
+    raw(server.port, ""),
+    raw(server.port, request),
+    raw(server.port, request + request.slice(0, 20)),
+  ]);
+  assert.match(silent, /^HTTP\/1\.1 408 /);
+  assert.match(idle, /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/);
+  assert.match(half, /^HTTP\/1\.1 200 /);
+  assert.ok(performance.now() - began < 8000);
+  // No more connections than allowed, and room again once they are gone.
+  const many = await Promise.all(Array.from({ length: 8 }, async () => {
+    const answer = await raw(server.port, request);
+    return answer.startsWith("HTTP/1.1 200");
+  }));
+  const answered = many.filter((each) => each).length;
+  assert.ok(answered >= 4 && answered < 8, `${answered} of 8 connections were answered`);
+  assert.equal((await fetch(`${server.url}/health`)).status, 200);
+});
+
 Deno.test("requests that no HTTP client sends are refused", async () => {
   await using server = await scriptedServer(says("x"), { listen: { headersDeadline: 500 } });
   const host = `Host: 127.0.0.1:${server.port}\r\n`;
