@@ -193,6 +193,17 @@ Deno.test("a reply ends at a stop string or at the limit of tokens, and says whi
   }
 });
 
+Deno.test("nothing more is made after a stop string", async () => {
+  await using server = await scriptedServer(endless);
+  for (const stream of [false, true]) {
+    const signal = AbortSignal.timeout(10_000);
+    const response = await ask(server.url, { stream, stop: "d word" }, { signal });
+    assert.match(await response.text(), /"finish_reason":"stop"/);
+  }
+  assert.equal(server.left, 2);
+  assert.ok(server.made < 100, `${server.made} tokens`);
+});
+
 Deno.test("models are listed, and found by names with slashes", async () => {
   await using server = await scriptedServer(says("x"), { models: ["base", "lora/checkpoint-4"] });
   const list = await (await fetch(`${server.url}/v1/models`)).json();
