@@ -76,6 +76,7 @@ export { type ApiCall, type Argument, OrtApi } from "./ort/api.ts";
 // Models and datasets from Hugging Face and ModelScope
 export * from "./hub/hub_error.ts";
 export * from "./hub/hub_options.ts";
+export * from "./hub/push_files.ts";
 export * from "./hub/resolve_dataset_file.ts";
 export * from "./hub/resolve_model.ts";
 
@@ -132,6 +133,7 @@ export * from "./lora/peft_source.ts";
 // Training: optimizer, schedules, checkpoints and the loop.
 export * from "./train/adamw.ts";
 export * from "./train/adamw_graph.ts";
+export * from "./train/best_evaluation.ts";
 export * from "./train/checkpoint.ts";
 export * from "./train/evaluate.ts";
 export * from "./train/events.ts";

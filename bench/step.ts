@@ -43,7 +43,7 @@ const gradients = new ParameterStore(runtime, trained.layout);
 const gradientCheckpointing = !Deno.args.includes("--no-gradient-checkpointing");
 using engine = new TrainingEngine(runtime, QWEN3_06B, weights, gradients, {
   gradientCheckpointing,
-  adapter: adapted && { block: adapted.block, weights: adapted.trained },
+  adapter: adapted && { block: adapted.block, weights: adapted.weights },
 });
 using adamw = new AdamW(runtime, trained, gradients);
 

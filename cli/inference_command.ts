@@ -8,20 +8,29 @@ import { loadTokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { createGenerator, type GenerateOptions } from "../infer/generator.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
-import { readBaseModel } from "../lora/adapter_config.ts";
+import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import { count, countOrZero, device, positive, probability, seed } from "./flag_values.ts";
+import { findModel, findTrained } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { type Output, reply, standardOutput } from "./reply.ts";
 import type { Command } from "commander";
-import type { CommandContext, CommandDefinition } from "./run_command.ts";
+import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
 import { DEFAULT_SYSTEM } from "./training_arguments.ts";
+
+const MODEL_CONFIG = "config.json";
+
+/** The question of Qwen3-Medical-SFT's inference.py. */
+const DEFAULT_QUESTION =
+  "医生，我最近被诊断为糖尿病，听说碳水化合物的选择很重要，我应该选择什么样的碳水化合物呢？";
 
 /** Parsed flags of inference. */
 export interface InferenceFlags {
   readonly model?: string;
   readonly adapter?: string;
   readonly question?: string;
+  readonly file?: string;
+  readonly chat?: boolean;
   readonly system: string;
   readonly maxNewTokens: number;
   readonly temperature?: number;
@@ -36,9 +45,14 @@ export interface InferenceFlags {
 /** Inference on a model alone: the adapter is asked for by `inference:lora`. */
 export const inference: CommandDefinition<InferenceFlags> = {
   name: "deno task inference",
-  description: "Asks a model a question; without --question it chats.",
+  description: "Asks a model a question, or chats.",
   flags: (command) => {
-    command.requiredOption("--model <dir>", "model folder or checkpoint, in Hugging Face's layout");
+    command.option(
+      "--model <dir>",
+      "model folder or checkpoint in Hugging Face's layout, the output folder of a run, or a model's " +
+        "id below models/",
+      "output/Qwen3-1.7B",
+    );
     addFlags(command);
   },
   run,
@@ -47,10 +61,14 @@ export const inference: CommandDefinition<InferenceFlags> = {
 /** Inference on a model with an adapter on it, which is not merged. */
 export const inferenceLora: CommandDefinition<InferenceFlags> = {
   name: "deno task inference:lora",
-  description: "Asks a model with a LoRA adapter a question; without --question it chats.",
+  description: "Asks a model with a LoRA adapter a question, or chats.",
   flags: (command) => {
     command
-      .requiredOption("--adapter <dir>", "adapter folder or checkpoint, in PEFT's layout")
+      .option(
+        "--adapter <dir>",
+        "adapter folder or checkpoint in PEFT's layout, or the output folder of a run",
+        "output/Qwen3-1.7B-lora",
+      )
       .option("--model <dir>", "the base model (default: the one adapter_config.json names)");
     addFlags(command);
   },
@@ -59,7 +77,12 @@ export const inferenceLora: CommandDefinition<InferenceFlags> = {
 
 function addFlags(command: Command): void {
   command
-    .option("--question <text>", "what to ask; left out, questions are read line by line")
+    .option("--question <text>", `what to ask (default: ${DEFAULT_QUESTION})`)
+    .option(
+      "--file <path>",
+      "ask each line of a file, apart from the others; - reads standard input",
+    )
+    .option("--chat", "go on asking, line by line, in one conversation")
     .option("--system <text>", "system prompt; empty for none", DEFAULT_SYSTEM)
     .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
     .option("--temperature <x>", "(default: the model's generation_config.json)", positive)
@@ -72,8 +95,16 @@ function addFlags(command: Command): void {
 }
 
 async function run({ options, signal }: CommandContext<InferenceFlags>): Promise<void> {
-  const { adapter } = options;
-  const model = options.model ?? await readBaseModel(adapter!);
+  const ways = [options.question !== undefined, options.file !== undefined, options.chat];
+  if (ways.filter(Boolean).length > 1) {
+    throw new UsageError("Cannot ask in more than one way: give --question, --file or --chat");
+  }
+  const adapter = options.adapter && await findTrained(options.adapter, ADAPTER_CONFIG);
+  const model = adapter === undefined
+    ? await findTrained(await findModel(options.model!), MODEL_CONFIG)
+    : await findModel(options.model ?? await readBaseModel(adapter));
+  if (model !== options.model) console.error(`model: ${model}`);
+  if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
   const tokenizer = await loadTokenizer(model);
   using resources = new DisposableStack();
   const runtime = resources.use(openRuntime(options));
@@ -93,7 +124,7 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     }),
   );
   const output = standardOutput(Boolean(Deno.env.get("NO_COLOR")));
-  const { system, question, maxNewTokens, temperature, topP, topK, greedy } = options;
+  const { system, maxNewTokens, temperature, topP, topK, greedy } = options;
   const how: GenerateOptions = {
     maxNewTokens,
     ...(temperature !== undefined ? { temperature } : {}),
@@ -103,18 +134,19 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     ...(options.seed !== undefined ? { seed: options.seed } : {}),
     signal,
   };
-  const messages: Message[] = system ? [{ role: "system", content: system }] : [];
-  const questions = question === undefined ? askedLines(output, signal) : [question];
-  for await (const content of questions) {
-    messages.push({ role: "user", content });
-    const said = await reply({ generator, tokenizer }, { messages, output, ...how });
+  const opening: readonly Message[] = system ? [{ role: "system", content: system }] : [];
+  let messages = opening;
+  for await (const content of asked(options, { output, signal })) {
+    if (!options.chat) messages = opening;
+    if (options.file !== undefined) await output.write(`\n${content}\n\n`);
+    const turn: readonly Message[] = [...messages, { role: "user", content }];
+    const said = await reply({ generator, tokenizer }, { messages: turn, output, ...how });
     await output.write("\n");
     if (signal.aborted) return;
-    messages.push({
-      role: "assistant",
-      content: said.answer,
-      reasoning_content: said.think,
-    });
+    messages = [
+      ...turn,
+      { role: "assistant", content: said.answer, reasoning_content: said.think },
+    ];
     console.error(
       `${said.newTokens} tokens, ${(said.newTokens / said.seconds).toFixed(1)} tokens/s` +
         (said.finishReason === "length" ? `, cut at --max-new-tokens ${maxNewTokens}` : ""),
@@ -122,21 +154,50 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   }
 }
 
+/** The questions, in the way that the flags ask for. */
+async function* asked(
+  { question = DEFAULT_QUESTION, file, chat }: InferenceFlags,
+  { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
+): AsyncGenerator<string> {
+  if (chat) yield* typedLines(output, signal);
+  else if (file === "-") yield* filledLines(Deno.stdin.readable, signal);
+  else if (file !== undefined) {
+    const { readable } = await openQuestions(file);
+    yield* filledLines(readable, signal);
+  } else yield question;
+}
+
+async function openQuestions(path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Error(`Cannot read questions: there is no file ${path}`, { cause });
+  }
+}
+
 /** Lines of standard input that are not empty, with a prompt where someone types them. */
-async function* askedLines(output: Output, signal: AbortSignal): AsyncGenerator<string> {
+async function* typedLines(output: Output, signal: AbortSignal): AsyncGenerator<string> {
   const typed = Deno.stdin.isTerminal();
   const prompt = () => typed ? output.write("\n> ") : Promise.resolve();
   if (typed) await output.write("Ask away; Ctrl-D ends.\n");
   await prompt();
+  for await (const line of filledLines(Deno.stdin.readable, signal)) {
+    yield line;
+    await prompt();
+  }
+}
+
+/** Lines that are not empty. */
+async function* filledLines(
+  bytes: ReadableStream<Uint8Array<ArrayBuffer>>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
   let rest = "";
-  const text = Deno.stdin.readable.pipeThrough(new TextDecoderStream(), { signal });
-  for await (const chunk of text) {
+  for await (const chunk of bytes.pipeThrough(new TextDecoderStream(), { signal })) {
     const lines = (rest + chunk).split(/\r?\n/);
     rest = lines.pop()!;
-    for (const line of lines) {
-      if (line.trim() !== "") yield line.trim();
-      await prompt();
-    }
+    for (const line of lines) if (line.trim() !== "") yield line.trim();
   }
   if (rest.trim() !== "") yield rest.trim();
 }

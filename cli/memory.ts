@@ -1,7 +1,7 @@
 /** What memory the machine has, and what a run will need of it. */
 
+import { createLoraAdapter } from "../lora/block_adapter.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { blockParameters } from "../model/parameters.ts";
 import { formatBytes } from "../track/format.ts";
 import { estimateMemory, type MemoryEstimate } from "../train/memory_estimate.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -47,22 +47,11 @@ export function checkMemory(
     length,
     supervised: Math.min(supervised, rows * length),
     gradientCheckpointing: args.gradientCheckpointing,
-    trainable: args.lora && adapterElements(config, args.lora),
+    adapter: args.lora && createLoraAdapter(config, args.lora),
     process: resident + RUNTIME_BYTES,
   });
   const tooMuch = available !== undefined && needed.total - resident > available;
   return { needed, resident, available, tooMuch };
-}
-
-/** Numbers of an adapter: A [rank, in] and B [out, rank] of each layer it changes. */
-function adapterElements(
-  config: ModelConfig,
-  { rank, targetModules }: NonNullable<TrainingArguments["lora"]>,
-): number {
-  const adapted = blockParameters(config).filter(({ name, shape }) =>
-    shape.length === 2 && targetModules.some((module) => name.endsWith(`${module}.weight`))
-  );
-  return config.layers * adapted.reduce((sum, { shape: [o, i] }) => sum + rank * (o + i), 0);
 }
 
 /** One line of what is needed and what is free. */

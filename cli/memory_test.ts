@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { parseConfig } from "../model/config.ts";
 import { QWEN3_0_6B } from "../tests/support/model_configs.ts";
 import { repositoryPath, runScript } from "../tests/support/run_script.ts";
@@ -38,11 +39,16 @@ Deno.test("checkMemory() warns of nothing where the system may not be asked", ()
 });
 
 Deno.test("checkMemory() needs far less for an adapter", () => {
-  const lora = { rank: 8, alpha: 32, dropout: 0, targetModules: ["q_proj"], rslora: false };
+  const lora = { ...DEFAULT_LORA, targetModules: ["q_proj"] };
   const full = checkMemory(args, config, data, 64 * GIB).needed;
   const adapter = checkMemory({ ...args, lora }, config, data, 64 * GIB).needed;
   assert.equal(adapter.gradients, 4 * 28 * 8 * (2048 + 1024));
   assert.ok(adapter.total < full.total / 2);
+  const dora =
+    checkMemory({ ...args, lora: { ...lora, dora: true } }, config, data, 64 * GIB).needed;
+  assert.equal(dora.gradients, adapter.gradients + 4 * 28 * 2048);
+  // What its magnitudes' gradients read is kept too.
+  assert.ok(dora.activations > adapter.activations);
 });
 
 Deno.test("availableMemory() is a number with the permission, and undefined without", async () => {

@@ -51,7 +51,7 @@ await runCommand<MergeFlags>({
     using adapted = await loadAdapter(runtime, adapter, { config, base, signal });
     const probe = (options?: TrainingEngineOptions): Promise<Float32Array> =>
       probeLogits({ runtime, config, tokenizer, weights: base }, options);
-    const before = await probe({ adapter: { block: adapted.block, weights: adapted.trained } });
+    const before = await probe({ adapter: { block: adapted.block, weights: adapted.weights } });
     mergeAdapter(runtime, { config, base, adapted });
     const after = await probe();
     const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);

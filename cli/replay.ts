@@ -6,16 +6,16 @@
  */
 
 import { Command } from "commander";
-import { createConsoleTracker } from "../track/console_tracker.ts";
+import { addLoraFlags, loraArguments, type LoraFlags } from "./lora_arguments.ts";
 import { openRuntime } from "./open_runtime.ts";
-import { changedFiles, changedVersions, replayFlags } from "./replay_arguments.ts";
+import { changedFiles, changedVersions, replayFlags, trainsAdapter } from "./replay_arguments.ts";
+import { resolveTraining } from "./resolve_training.ts";
 import { runCommand } from "./run_command.ts";
 import { currentVersions, readManifest } from "./run_manifest.ts";
-import { writeRunReport } from "./run_report.ts";
 import { shellCommand } from "./shell_command.ts";
 import { terminal } from "./terminal.ts";
-import { addTrainingFlags, type TrainingArguments } from "./training_arguments.ts";
-import { runTraining } from "./training_run.ts";
+import { trainCommand } from "./train_command.ts";
+import { addTrainingFlags, type TrainingFlags } from "./training_arguments.ts";
 
 interface ReplayFlags {
   readonly manifest: string;
@@ -50,7 +50,10 @@ await runCommand<ReplayFlags>({
     }
     const training = new Command().exitOverride().configureOutput({ writeErr: () => {} });
     addTrainingFlags(training);
-    const trainingArgs: TrainingArguments = training.parse(flags, { from: "user" }).opts();
+    addLoraFlags(training);
+    const parsed: TrainingFlags & LoraFlags = training.parse(flags, { from: "user" }).opts();
+    const lora = trainsAdapter(manifest) ? loraArguments(parsed) : undefined;
+    const trainingArgs = await resolveTraining(parsed, lora);
     {
       using runtime = openRuntime(trainingArgs);
       const now = currentVersions(runtime.api.version, runtime.threads);
@@ -58,17 +61,9 @@ await runCommand<ReplayFlags>({
       for (const line of [...changes, ...versions]) say(`note: ${line}`);
       if (versions.length > 0) say("note: so the last bits of the results may differ");
     }
-    const command = shellCommand("deno task train", flags);
-    say(command);
-    await using console = createConsoleTracker(terminal);
-    await using run = await runTraining(trainingArgs, {
-      signal,
-      say,
-      trackers: [console],
-      command,
-    });
+    const task = lora ? "deno task train:lora" : "deno task train";
+    say(shellCommand(task, flags));
     const title = `Replay of ${options.manifest}`;
-    const files = await writeRunReport(run, { args: trainingArgs, title, command });
-    say(`curves and report: ${files.join(", ")}`);
+    await trainCommand(trainingArgs, { task, title, flags, signal });
   },
 }, args);

@@ -4,6 +4,7 @@
  */
 
 import { hashFile } from "../train/checkpoint.ts";
+import { type LoraArguments, loraFlags } from "./lora_arguments.ts";
 import type { HashedFile, RunManifest } from "./run_manifest.ts";
 
 /** Arguments that say how a run began, not what it is. */
@@ -11,24 +12,26 @@ const NOT_REPLAYED: ReadonlySet<string> = new Set([
   ...["resumeFromCheckpoint", "overwriteOutputDir", "dryRun", "lora"],
 ]);
 
+/** Whether the run trained an adapter. */
+export function trainsAdapter({ arguments: args }: Pick<RunManifest, "arguments">): boolean {
+  return args.lora !== undefined;
+}
+
 /**
- * Flags of deno task train, so that what a file says is checked as what a user types.
+ * Flags of deno task train or train:lora, so that what a file says is checked as what a user types.
  *
- * @throws {Error} where the run was not started by deno task train
+ * @throws {Error} where an argument is of a kind that no flag has
  */
 export function replayFlags(
   { arguments: args }: Pick<RunManifest, "arguments">,
   outputDir?: string,
 ): string[] {
-  if (args.lora !== undefined) {
-    throw new Error(
-      "Cannot replay this run: it trained an adapter; start it again by the command in run.json",
-    );
-  }
   const flags: string[] = [];
-  const all: Readonly<Record<string, unknown>> = outputDir === undefined
-    ? args
-    : { ...args, outputDir };
+  const all: Readonly<Record<string, unknown>> = {
+    ...args,
+    ...args.lora === undefined ? {} : loraFlags(args.lora as LoraArguments),
+    ...outputDir === undefined ? {} : { outputDir },
+  };
   for (const [name, value] of Object.entries(all)) {
     if (NOT_REPLAYED.has(name) || value === null || value === undefined) continue;
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

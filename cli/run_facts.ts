@@ -1,18 +1,20 @@
 /** What a resumed run must share with the one it goes on from, hashed where it is long. */
 
 import type { Example } from "../data/example.ts";
-import { hashFile, sha256 } from "../train/checkpoint.ts";
+import { sha256 } from "../train/checkpoint.ts";
 import type { RunFacts } from "../train/run_facts.ts";
+import type { FileHasher } from "./file_hasher.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 /** Arguments and hashes that shape the result of a run; paths and reporting do not. */
 export async function runFacts(
   args: TrainingArguments,
   examples: readonly Example[],
+  hash: FileHasher,
 ): Promise<RunFacts> {
   const file = async (name: string) => sha256(await Deno.readFile(`${args.model}/${name}`));
   return {
-    ...args.lora ? await loraFacts(args.model, args.lora) : { method: "full" },
+    ...args.lora ? await loraFacts(args.model, args.lora, hash) : { method: "full" },
     config_sha256: await file("config.json"),
     tokenizer_sha256: await file("tokenizer.json"),
     // Ids and labels carry the data, the template and the cut in one.
@@ -39,30 +41,32 @@ export async function runFacts(
 /** An adapter is worth nothing on another base, and its settings shape its weights. */
 async function loraFacts(
   model: string,
-  { rank, alpha, dropout, targetModules, rslora, initAdapter }: NonNullable<
+  { rank, alpha, dropout, targetModules, rslora, dora, initAdapter }: NonNullable<
     TrainingArguments["lora"]
   >,
+  hash: FileHasher,
 ): Promise<RunFacts> {
   return {
     method: "lora",
-    base_sha256: await hashSafetensors(model),
+    base_sha256: await hashSafetensors(model, hash),
     lora_rank: rank,
     lora_alpha: alpha,
     lora_dropout: dropout,
     target_modules: targetModules.toSorted().join(),
     use_rslora: rslora,
-    init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter) : null,
+    use_dora: dora,
+    init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,
   };
 }
 
 /** One hash over the hashes of a folder's safetensors files. */
-async function hashSafetensors(directory: string): Promise<string> {
+async function hashSafetensors(directory: string, hash: FileHasher): Promise<string> {
   const names: string[] = [];
   for await (const { name } of Deno.readDir(directory)) {
     if (name.endsWith(".safetensors") && name !== "optimizer.safetensors") names.push(name);
   }
   const hashes = await Promise.all(
-    names.sort().map(async (name) => `${name} ${(await hashFile(`${directory}/${name}`)).sha256}`),
+    names.sort().map(async (name) => `${name} ${(await hash(`${directory}/${name}`)).sha256}`),
   );
   return sha256(hashes.join("\n"));
 }

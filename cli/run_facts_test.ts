@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Command } from "commander";
 import { stubExample } from "../tests/support/trainer_stub.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
+import { createFileHasher } from "./file_hasher.ts";
 import { runFacts } from "./run_facts.ts";
 import { addTrainingFlags, type TrainingArguments } from "./training_arguments.ts";
 
@@ -17,7 +18,8 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
   await folder.write("tokenizer.json", "{}");
   const base = ["--model", folder.path, "--train-file", "a.jsonl"];
   const examples = [stubExample(1), stubExample(2)];
-  const facts = (...flags: string[]) => runFacts(parse(...base, ...flags), examples);
+  const facts = (...flags: string[]) =>
+    runFacts(parse(...base, ...flags), examples, createFileHasher());
   const same = await facts();
   assert.deepEqual(
     await facts(
@@ -46,7 +48,7 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
     const differing = Object.keys(same).filter((key) => same[key] !== other[key]);
     assert.deepEqual(differing, [name]);
   }
-  const other = await runFacts(parse(...base), examples.toReversed());
+  const other = await runFacts(parse(...base), examples.toReversed(), createFileHasher());
   assert.notEqual(other.train_data_sha256, same.train_data_sha256);
   await folder.write("config.json", "{ }");
   assert.notEqual((await facts()).config_sha256, same.config_sha256);

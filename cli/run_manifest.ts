@@ -5,8 +5,9 @@
  * when it ends; `status` stays `started` where the run was killed or failed.
  */
 
-import { hashFile } from "../train/checkpoint.ts";
-import type { EndEvent, EvaluateEvent } from "../train/events.ts";
+import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../train/events.ts";
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
+import type { FileHasher } from "./file_hasher.ts";
 import { companionFiles } from "./model_files.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "./version.ts";
@@ -40,8 +41,10 @@ export interface RunManifest {
   readonly status: "started" | EndEvent["reason"];
   readonly started: string;
   readonly ended: string | null;
-  /** The last checkpoint. */
+  /** The checkpoint to use: the last one, or the best where that was asked for. */
   readonly checkpoint: string | null;
+  /** The best evaluation, where there was one. */
+  readonly best?: Pick<BestCheckpoint, "step" | "metric" | "value">;
   readonly metrics: Readonly<Record<string, number | string>> | null;
   /** The runs that this one goes on from, oldest first. */
   readonly earlier: readonly Pick<
@@ -54,6 +57,7 @@ export interface RunManifest {
 export interface StartManifestOptions {
   readonly directory: string;
   readonly command?: string;
+  readonly hash: FileHasher;
   readonly config: Readonly<Record<string, unknown>>;
   /** ONNX Runtime's version. */
   readonly onnxRuntime: string;
@@ -90,14 +94,14 @@ export function currentVersions(onnxRuntime: string, threads: number): RunManife
 /** Hashes the files and writes the manifest of a run that starts. */
 export async function startManifest(
   args: TrainingArguments,
-  { directory, command, config, onnxRuntime, threads, resumed, now = () => new Date() }:
+  { directory, command, hash, config, onnxRuntime, threads, resumed, now = () => new Date() }:
     StartManifestOptions,
 ): Promise<StartedManifest> {
   const manifest: RunManifest = {
     format: 1,
     command: command ?? null,
     arguments: { ...args },
-    files: await hashInputs(args),
+    files: await hashInputs(args, hash),
     config,
     versions: currentVersions(onnxRuntime, threads),
     status: "started",
@@ -110,7 +114,7 @@ export async function startManifest(
   await write(directory, manifest);
   return {
     end: async ({ end, evaluation, checkpoint }) => {
-      const { step, epoch, tokens, seconds, trainLoss } = end;
+      const { step, epoch, tokens, seconds, trainLoss, best } = end;
       const evaluated = evaluation
         ? { evalLoss: evaluation.evalLoss, evalTokenLoss: evaluation.evalTokenLoss }
         : {};
@@ -124,6 +128,7 @@ export async function startManifest(
         status: end.reason,
         ended: now().toISOString(),
         checkpoint: checkpoint ?? null,
+        ...best ? { best: { step: best.step, metric: best.metric, value: best.value } } : {},
         metrics,
       });
     },
@@ -132,7 +137,8 @@ export async function startManifest(
 
 /** Data, and every file of the model folder that training reads or hands on. */
 async function hashInputs(
-  { trainFile, validationFile, model }: TrainingArguments,
+  { trainFile, validationFile, model, lora }: TrainingArguments,
+  hash: FileHasher,
 ): Promise<HashedFile[]> {
   const weights: string[] = [];
   for await (const { name, isFile } of Deno.readDir(model)) {
@@ -144,9 +150,12 @@ async function hashInputs(
     trainFile,
     ...validationFile ? [validationFile] : [],
     ...[...weights, ...companions].sort(),
+    ...lora?.initAdapter
+      ? [ADAPTER_CONFIG, ADAPTER_WEIGHTS].map((name) => `${lora.initAdapter}/${name}`)
+      : [],
   ];
   const files: HashedFile[] = [];
-  for (const path of paths) files.push({ path, ...await hashFile(path) });
+  for (const path of paths) files.push({ path, ...await hash(path) });
   return files;
 }
 

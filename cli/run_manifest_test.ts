@@ -1,4 +1,9 @@
 import assert from "node:assert/strict";
+import { Command } from "commander";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { createFileHasher } from "./file_hasher.ts";
+import { addLoraFlags, loraArguments } from "./lora_arguments.ts";
+import { addTrainingFlags } from "./training_arguments.ts";
 import { parse } from "../tests/support/parse_training_flags.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 import { changedFiles, changedVersions, replayFlags } from "./replay_arguments.ts";
@@ -27,6 +32,7 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
   let clock = 0;
   const options = {
     directory,
+    hash: createFileHasher(),
     command: "deno task train",
     config: { model_type: "qwen3" },
     onnxRuntime: "1.30.0",
@@ -84,10 +90,12 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
   assert.deepEqual(parse(...replayFlags({ arguments: begun })), args);
   const elsewhere = parse(...replayFlags({ arguments: { ...args } }, "there"));
   assert.deepEqual(elsewhere, { ...args, outputDir: "there" });
-  assert.throws(() => replayFlags({ arguments: { ...args, lora: {} } }), {
-    message:
-      "Cannot replay this run: it trained an adapter; start it again by the command in run.json",
-  });
+  const lora = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
+  const command = new Command().exitOverride();
+  addTrainingFlags(command);
+  addLoraFlags(command);
+  const adapted = replayFlags({ arguments: { ...args, lora } });
+  assert.deepEqual(loraArguments(command.parse(adapted, { from: "user" }).opts()), lora);
   for (const reportTo of ["none", "swanlab", "tensorboard,swanlab"]) {
     const reported = parse(...flags, "--report-to", reportTo);
     assert.deepEqual(parse(...replayFlags({ arguments: { ...reported } })), reported);

@@ -33,7 +33,8 @@ export async function writeRunReport(
       model: args.model,
       method: trainer.method,
       device: args.device,
-      parameters: trainer.trainableParameters,
+      // Of an adapter's base the trainer tells no count.
+      parameters: trainer.method === "full" ? trainer.trainableParameters : undefined,
       trainableParameters: trainer.trainableParameters,
       trainRows: data.report.rows,
       evalRows: data.validation.length,

@@ -5,14 +5,16 @@ import { loadTokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { BatchGenerator, type BatchLane } from "../infer/batch_generator.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
-import { readBaseModel } from "../lora/adapter_config.ts";
+import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
+import { parseDevice } from "../ort/device.ts";
 import { bracketed, isLoopback, ownHosts } from "../serve/access.ts";
 import { ChatService, type ServedModel } from "../serve/chat_service.ts";
 import { createHandler } from "../serve/handler.ts";
 import { listen, type Listening } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
 import { count, countOrZero, device, positive } from "./flag_values.ts";
+import { findModel, findTrained } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
@@ -38,6 +40,7 @@ export interface ServeFlags {
   readonly threads?: number;
 }
 
+const MODEL_CONFIG = "config.json";
 const MIB = 2 ** 20;
 /** Milliseconds for the last events of replies that are over. */
 const LAST_WORDS = 1000;
@@ -48,8 +51,12 @@ export const serve: CommandDefinition<ServeFlags> = {
   description: "Answers chats over HTTP as the OpenAI API does, and on a page to chat with.",
   flags: (command) =>
     command
-      .option("--model <dir>", "model folder or checkpoint (default: the adapter's base)")
-      .option("--adapter <dir>", "adapter folder or checkpoint, served beside the model")
+      .option(
+        "--model <dir>",
+        "model folder, checkpoint, output folder of a run, or a model's id below models/ (default: " +
+          "the adapter's base)",
+      )
+      .option("--adapter <dir>", "adapter's folder, checkpoint or run, served beside the model")
       .option("--host <address>", "address to listen on", "127.0.0.1")
       .option("--port <number>", "port; 0 for any free one", port, 8000)
       .option(
@@ -72,17 +79,23 @@ export const serve: CommandDefinition<ServeFlags> = {
 };
 
 async function run({ options, signal }: CommandContext<ServeFlags>): Promise<void> {
-  const { adapter, host } = options;
+  const { host } = options;
   const apiKey = options.apiKey ?? (Deno.env.get("ORTUNE_API_KEY") || undefined);
   if (!isLoopback(host) && apiKey === undefined) {
     throw new UsageError(
       `Cannot listen on ${host} for everyone: set ORTUNE_API_KEY or --api-key, or listen on 127.0.0.1`,
     );
   }
-  if (options.model === undefined && adapter === undefined) {
+  if (options.model === undefined && options.adapter === undefined) {
     throw new UsageError("Cannot serve nothing: give --model, or --adapter for one on its base");
   }
-  const model = options.model ?? await readBaseModel(adapter!);
+  if (parseDevice(options.device).kind !== "cpu") {
+    throw new UsageError(`Cannot serve on ${options.device}: batches run on the cpu only so far`);
+  }
+  const adapter = options.adapter && await findTrained(options.adapter, ADAPTER_CONFIG);
+  const model = options.model === undefined
+    ? await findModel(await readBaseModel(adapter!))
+    : await findTrained(await findModel(options.model), MODEL_CONFIG);
   const tokenizer = await loadTokenizer(model);
   await using resources = new AsyncDisposableStack();
   const runtime = resources.use(openRuntime(options));
@@ -106,7 +119,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   );
   const metrics = new Metrics();
   const service = new ChatService({
-    models: named(batch, { ...options, model }),
+    models: named(batch, { ...options, model, adapter }),
     tokenizer,
     window: batch.window,
     maxNewTokens: options.maxNewTokens,

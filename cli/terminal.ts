@@ -13,4 +13,5 @@ export const terminal: ConsoleTrackerOptions = {
   },
   isTty: Deno.stderr.isTerminal(),
   columns: (): number => Deno.consoleSize().columns,
+  noColor: Deno.noColor,
 };

@@ -4,16 +4,19 @@
  * @module
  */
 
+import { resolveTraining } from "./resolve_training.ts";
 import { runCommand } from "./run_command.ts";
 import { trainCommand } from "./train_command.ts";
-import { addTrainingFlags, type TrainingArguments } from "./training_arguments.ts";
+import { addTrainingFlags, type TrainingFlags } from "./training_arguments.ts";
 
 const task = "deno task train";
 
-await runCommand<TrainingArguments>({
+await runCommand<TrainingFlags>({
   name: task,
   description: "Fine-tunes all weights of a model on think/answer chat records.",
   flags: addTrainingFlags,
-  run: ({ options, signal }) =>
-    trainCommand(options, { task, title: `Fine-tuning ${options.model}`, signal }),
+  run: async ({ options, signal }) => {
+    const args = await resolveTraining(options);
+    await trainCommand(args, { task, title: `Fine-tuning ${args.model}`, signal });
+  },
 });

@@ -1,10 +1,13 @@
 /**
- * What `deno task train` and `deno task train:lora` share: a dry run, or a run with its progress in
- * the terminal and its report. In: training arguments. Out: all that a run leaves in its folder.
+ * What `deno task train`, `deno task train:lora` and `deno task replay` share: a dry run, or a run
+ * with its progress in the terminal, its samples and its report. In: training arguments. Out: all
+ * that a run leaves in its folder.
  */
 
 import { createConsoleTracker } from "../track/console_tracker.ts";
 import { dryRun } from "./preflight.ts";
+import { predict } from "./predictions.ts";
+import type { Output } from "./reply.ts";
 import { writeRunReport } from "./run_report.ts";
 import { shellCommand } from "./shell_command.ts";
 import { terminal } from "./terminal.ts";
@@ -17,19 +20,36 @@ export interface TrainCommandOptions {
   readonly task: string;
   /** Title of the report. */
   readonly title: string;
+  /** Flags that start the same run. @default the process's arguments */
+  readonly flags?: readonly string[];
   readonly signal: AbortSignal;
 }
 
 /** Trains, or with `--dry-run` only looks at what training would be. */
 export async function trainCommand(
   args: TrainingArguments,
-  { task, title, signal }: TrainCommandOptions,
+  { task, title, flags = Deno.args, signal }: TrainCommandOptions,
 ): Promise<void> {
   const say = (line: string) => terminal.write(`${line}\n`);
   if (args.dryRun) return await dryRun(args, { signal, say, color: terminal.isTty });
-  const command = shellCommand(task, Deno.args);
+  const command = shellCommand(task, flags);
   await using console = createConsoleTracker(terminal);
   await using run = await runTraining(args, { signal, say, trackers: [console], command });
-  const files = await writeRunReport(run, { args, title, command });
+  const { end, checkpoint, trackers } = run;
+  if (end.best?.loaded) say(`went back to the weights of the best evaluation: ${checkpoint}`);
+  const samples = signal.aborted ? [] : await predict(run, { args, output: errorOutput, signal });
+  if (samples.length > 0) {
+    for (const tracker of trackers) await tracker.samples?.(end.step, samples);
+  }
+  const files = await writeRunReport(run, { args, title, command, samples });
   say(`curves and report: ${files.join(", ")}`);
+  const ask = args.lora ? "inference:lora --adapter" : "inference --model";
+  say(`ask it yourself: deno task ${ask} ${checkpoint}`);
 }
+
+/** Samples go where progress goes. */
+const errorOutput: Output = {
+  // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
+  write: async (text) => terminal.write(text),
+  isTty: terminal.isTty,
+};

@@ -4,14 +4,18 @@
  */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { LoraOptions } from "../lora/lora_options.ts";
+import type { BestMetric } from "../train/best_evaluation.ts";
 import { schedules } from "../train/schedule.ts";
 import { count, countOrZero, device, positive, positiveOrZero, seed } from "./flag_values.ts";
+import type { LoraArguments } from "./lora_arguments.ts";
 
 /** The system prompt of Qwen3-Medical-SFT. */
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
 
-/** Parsed flags of training. */
+/** The model that Qwen3-Medical-SFT trains. */
+export const DEFAULT_MODEL = "Qwen/Qwen3-1.7B";
+
+/** All that a training run is made of. */
 export interface TrainingArguments {
   readonly model: string;
   readonly trainFile: string;
@@ -38,6 +42,12 @@ export interface TrainingArguments {
   readonly evalSteps: number;
   readonly saveSteps: number;
   readonly saveTotalLimit?: number;
+  readonly metricForBestModel: BestMetric;
+  readonly loadBestModelAtEnd?: boolean;
+  readonly earlyStoppingPatience?: number;
+  readonly earlyStoppingThreshold: number;
+  readonly predictionSamples: number;
+  readonly predictionMaxNewTokens: number;
   readonly seed: number;
   readonly compat?: "seed";
   readonly optim: string;
@@ -46,8 +56,13 @@ export interface TrainingArguments {
   readonly threads?: number;
   readonly dryRun?: boolean;
   /** Trains an adapter in place of all weights. */
-  readonly lora?: LoraOptions & { readonly initAdapter?: string };
+  readonly lora?: LoraArguments;
 }
+
+/** Parsed flags: what is left open has a default that depends on the rest. */
+export type TrainingFlags =
+  & Omit<TrainingArguments, "trainFile" | "outputDir" | "lora">
+  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir">>;
 
 const REPORTS = ["tensorboard", "swanlab"];
 
@@ -61,10 +76,23 @@ function reportTo(text: string): readonly string[] {
 /** Adds the flags. */
 export function addTrainingFlags(command: Command): void {
   command
-    .requiredOption("--model <dir>", "folder of the base model, in Hugging Face's layout")
-    .requiredOption("--train-file <path>", "JSONL of {question, think, answer} or {messages}")
-    .option("--validation-file <path>", "JSONL to evaluate on")
-    .option("--output-dir <dir>", "where checkpoints, curves and the report go", "output")
+    .option(
+      "--model <dir>",
+      "folder of the base model in Hugging Face's layout, or its id below models/",
+      DEFAULT_MODEL,
+    )
+    .option(
+      "--train-file <path>",
+      "JSONL of {question, think, answer} or {messages} (default: data/train.jsonl)",
+    )
+    .option(
+      "--validation-file <path>",
+      "JSONL to evaluate on (default: with --train-file none, else data/val.jsonl)",
+    )
+    .option(
+      "--output-dir <dir>",
+      "where checkpoints, curves and the report go (default: output/<the model's name>)",
+    )
     .option("--overwrite-output-dir", "delete checkpoints of an earlier run there")
     .option(
       "--system <text>",
@@ -123,7 +151,33 @@ export function addTrainingFlags(command: Command): void {
       400,
     )
     .option("--save-total-limit <n>", "checkpoints to keep (default: all)", count)
-    .option("--seed <n>", "seed of the data order", seed, 42)
+    .addOption(
+      new Option("--metric-for-best-model <name>", "what the best evaluation is chosen by")
+        .choices(["eval_loss", "eval_token_loss"]).default("eval_loss"),
+    )
+    .option(
+      "--load-best-model-at-end",
+      "save every best evaluation so far, and end with the best one's weights",
+    )
+    .option(
+      "--early-stopping-patience <n>",
+      "end after this many evaluations in a row that are no better (default: never)",
+      count,
+    )
+    .option(
+      "--early-stopping-threshold <x>",
+      "by how much the metric must fall to count as better",
+      positiveOrZero,
+      0,
+    )
+    .option(
+      "--prediction-samples <n>",
+      "validation questions that are answered and logged after training",
+      countOrZero,
+      3,
+    )
+    .option("--prediction-max-new-tokens <n>", "most tokens of such an answer", count, 2048)
+    .option("--seed <n>", "seed of the data order, and of sampling", seed, 42)
     .addOption(
       new Option(
         "--compat <name>",

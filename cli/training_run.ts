@@ -3,14 +3,14 @@
  * loss.svg and report.html in the output folder, and the trainer, still open.
  */
 
-import { runFacts } from "./run_facts.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { readConfig } from "../model/open_model.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Tracker } from "../track/tracker.ts";
-import { METRICS_FILE } from "../track/find_runs.ts";
+import { METRICS_FILE, SAMPLES_FILE } from "../track/find_runs.ts";
 import { createMetricsLog } from "../track/metrics_log.ts";
+import { createSamplesLog } from "../track/samples_log.ts";
 import { createSwanlabLog } from "../track/swanlab_log.ts";
 import { createTensorboardLog } from "../track/tensorboard_log.ts";
 import {
@@ -26,10 +26,12 @@ import { train } from "../train/loop.ts";
 import { lockOutput, type OutputLock } from "../train/output_lock.ts";
 import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
+import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { UsageError } from "./run_command.ts";
+import { runFacts } from "./run_facts.ts";
 import { type StartedManifest, startManifest } from "./run_manifest.ts";
 import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -54,8 +56,10 @@ export interface TrainingRun extends AsyncDisposable {
   readonly data: TrainingData;
   readonly start: StartEvent;
   readonly end: EndEvent;
-  /** The folder of the last checkpoint. */
+  /** The folder of the checkpoint that the trainer holds: the last one, or the best. */
   readonly checkpoint: string;
+  /** The trackers that write into the output folder, to be told what comes after training. */
+  readonly trackers: readonly Tracker[];
 }
 
 /** Trains as the arguments say. */
@@ -88,6 +92,8 @@ export async function runTraining(
   // Only now, when nothing is left that a wrong flag or file can stop.
   for (const each of earlier) await removeCheckpoint(lock.directory, each);
   const files = fileTrackers(args, lock, runtime).map((tracker) => resources.use(tracker));
+  // A base model's gigabytes are hashed for the checkpoints and for the manifest.
+  const hash = createFileHasher();
 
   let start: StartEvent | undefined;
   let end: EndEvent | undefined;
@@ -115,11 +121,17 @@ export async function runTraining(
     loggingSteps: args.loggingSteps,
     evalSteps: args.evalSteps,
     saveSteps: args.saveSteps,
+    best: {
+      metric: args.metricForBestModel,
+      load: args.loadBestModelAtEnd,
+      patience: args.earlyStoppingPatience,
+      threshold: args.earlyStoppingThreshold,
+    },
     output: {
       directory: lock.directory,
       saveTotalLimit: args.saveTotalLimit,
       copyFiles: await companionFiles(args.model),
-      facts: await runFacts(args, data.train),
+      facts: await runFacts(args, data.train, hash),
     },
     resumeFrom,
     signal,
@@ -130,6 +142,7 @@ export async function runTraining(
       manifest = await startManifest(args, {
         directory: lock.directory,
         command,
+        hash,
         config: config.raw,
         onnxRuntime: runtime.api.version,
         threads: runtime.threads,
@@ -144,7 +157,7 @@ export async function runTraining(
     if (event.type === "evaluate") evaluation = event;
     if (event.type === "end") end = event;
   }
-  const checkpoint = saved?.directory ?? resumeFrom;
+  const checkpoint = end?.best?.loaded ? end.best.directory : saved?.directory ?? resumeFrom;
   await manifest!.end({ end: end!, evaluation, checkpoint });
   const owned = resources.move();
   return {
@@ -155,6 +168,7 @@ export async function runTraining(
     start: start!,
     end: end!,
     checkpoint: checkpoint!,
+    trackers: files,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -219,6 +233,7 @@ function fileTrackers(
   const config = { ...args };
   return [
     createMetricsLog(`${directory}/${METRICS_FILE}`),
+    createSamplesLog(`${directory}/${SAMPLES_FILE}`),
     ...args.reportTo.includes("tensorboard")
       ? [createTensorboardLog(`${directory}/tensorboard`, { config })]
       : [],

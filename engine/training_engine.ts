@@ -60,8 +60,8 @@ export interface TrainingEngineOptions {
 export interface EngineAdapter {
   /** What it makes of a block. */
   readonly block: BlockAdapter;
-  /** Its weights, under their names with the layer's in front. */
-  readonly weights: ParameterStore;
+  /** Its weights and what is derived of them, under their names with the layer's in front. */
+  readonly weights: NamedWeights;
 }
 
 /** Cross-entropy of the supervised tokens of a batch. */
@@ -182,7 +182,7 @@ export class TrainingEngine implements Disposable {
     const own = blockParameters(this.config);
     for (const { name } of own) tensors[name] = this.#weights.tensor(layerName(layer, name));
     const adapter = this.#adapter;
-    for (const { name } of adapter?.block.parameters ?? []) {
+    for (const { name } of adapter ? [...adapter.block.parameters, ...adapter.block.derived] : []) {
       tensors[name] = adapter!.weights.tensor(layerName(layer, name));
     }
     if (!this.#gradients) return tensors;

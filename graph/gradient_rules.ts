@@ -11,6 +11,7 @@ import { sameShape } from "./dim.ts";
 import type { Node, Value } from "./ir.ts";
 import {
   add,
+  div,
   gemm,
   matmul,
   mul,
@@ -44,8 +45,13 @@ function plus(b: GraphBuilder, partial: Value | undefined, value: Value): Value 
   return partial ? add(b, partial, value) : value;
 }
 
-function expectFullShape(node: Node, input: Value): void {
-  if (sameShape(input.shape, node.outputs[0].shape)) return;
+/** The gradient of an input that was read as it is, or of a vector that was read in every row. */
+function overRows(b: GraphBuilder, node: Node, input: Value, dy: Value): Value {
+  const { shape } = node.outputs[0];
+  if (sameShape(input.shape, shape)) return dy;
+  if (shape.length === 2 && sameShape(input.shape, [shape[1]])) {
+    return reduceSum(b, dy, 0, { keepDims: false });
+  }
   throw new Error(
     `Cannot differentiate ${node.op} (${node.outputs[0].name}): no gradient rule for its ` +
       `broadcast input ${input.name} [${input.shape}]`,
@@ -54,20 +60,27 @@ function expectFullShape(node: Node, input: Value): void {
 
 const addRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
-    give(i, (partial) => {
-      expectFullShape(node, node.inputs[i]!);
-      return plus(b, partial, dy);
-    });
+    give(i, (partial) => plus(b, partial, overRows(b, node, node.inputs[i]!, dy)));
   }
 };
 
 const mulRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
     give(i, (partial) => {
-      expectFullShape(node, node.inputs[i]!);
-      return plus(b, partial, mul(b, dy, node.inputs[1 - i]!));
+      const product = mul(b, dy, node.inputs[1 - i]!);
+      return plus(b, partial, overRows(b, node, node.inputs[i]!, product));
     });
   }
+};
+
+/** y = x ÷ z: dx = dy ÷ z, dz = −dy·y ÷ z. */
+const divRule: GradientRule = ({ b, node, dy, give }) => {
+  const [x, z] = node.inputs as [Value, Value];
+  give(0, (partial) => plus(b, partial, overRows(b, node, x, div(b, dy, z))));
+  give(1, (partial) => {
+    const slope = div(b, mul(b, node.outputs[0], b.float32(-1)), z);
+    return plus(b, partial, overRows(b, node, z, mul(b, dy, slope)));
+  });
 };
 
 /** y = x·Wᵀ + c: dx = dy·W, dW = dyᵀ·x, dc = dy (summed over rows for a bias). */
@@ -179,6 +192,7 @@ const softmaxRule: GradientRule = ({ b, node, dy, give }) => {
 /** The rules by operation name. */
 export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
+  Div: divRule,
   FusedMatMul: matmulRule,
   Gemm: gemmRule,
   Mul: mulRule,

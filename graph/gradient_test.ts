@@ -41,9 +41,9 @@ type Refusal = [RegExp, (b: GraphBuilder, x: Value, w: Value) => [Value, Value]]
 
 const refusals: readonly Refusal[] = [
   [
-    /^Cannot differentiate Add \(Add_0\): no gradient rule for its broadcast input bias \[4\]$/,
+    /^Cannot differentiate Add \(Add_0\): no gradient rule for its broadcast input bias \[1,4\]$/,
     (b, x) => {
-      const bias = b.input("bias", "float32", [4]);
+      const bias = b.input("bias", "float32", [1, 4]);
       return [ops.add(b, x, bias), bias];
     },
   ],

@@ -16,13 +16,13 @@ const REVISION = /^\w[\w./-]{0,199}$/;
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i;
 
 /** Checks an id of the form `owner/name`. */
-export function checkRepositoryId(id: string): string {
+export function checkRepositoryId(id: string, action = "fetch"): string {
   const parts = id.split("/");
   if (parts.length === 2 && parts.every((part) => ID_PART.test(part) && !part.includes(".."))) {
     return id;
   }
   throw new TypeError(
-    `Cannot fetch ${quote(id)}: it is not of the form owner/name, such as Qwen/Qwen3-0.6B`,
+    `Cannot ${action} ${quote(id)}: it is not of the form owner/name, such as Qwen/Qwen3-0.6B`,
   );
 }
 

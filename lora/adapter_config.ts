@@ -21,12 +21,11 @@ const FIXED: Readonly<Record<string, unknown>> = {
   modules_to_save: null,
   peft_type: "LORA",
   rank_pattern: {},
-  use_dora: false,
 };
 
 /** The text of adapter_config.json: PEFT's portable core, keys sorted. */
 export function formatAdapterConfig(
-  { rank, alpha, dropout, targetModules, rslora }: LoraOptions,
+  { rank, alpha, dropout, targetModules, rslora, dora }: LoraOptions,
   { baseModel }: { readonly baseModel: string },
 ): string {
   const fields: Record<string, unknown> = {
@@ -40,6 +39,7 @@ export function formatAdapterConfig(
     revision: null,
     target_modules: targetModules.toSorted(),
     task_type: "CAUSAL_LM",
+    use_dora: dora,
     use_rslora: rslora,
   };
   const sorted = Object.fromEntries(Object.keys(fields).sort().map((key) => [key, fields[key]]));
@@ -70,6 +70,11 @@ export function parseAdapterConfig(json: unknown, path: string = ADAPTER_CONFIG)
     if (typeof value === "number" && holds(value)) return value;
     throw new RangeError(`Cannot read ${path}: ${field} must be ${what}, got ${show(value)}`);
   };
+  const flag = (field: string): boolean => {
+    const value = raw[field] ?? false;
+    if (typeof value === "boolean") return value;
+    throw new RangeError(`Cannot read ${path}: ${field} must be true or false, got ${show(value)}`);
+  };
   const targets = raw.target_modules;
   if (!Array.isArray(targets) || !targets.every((each) => typeof each === "string")) {
     throw new RangeError(
@@ -87,7 +92,8 @@ export function parseAdapterConfig(json: unknown, path: string = ADAPTER_CONFIG)
       ? 0
       : number("lora_dropout", (value) => value >= 0 && value < 1, "from 0 to below 1"),
     targetModules: targets,
-    rslora: raw.use_rslora === true,
+    rslora: flag("use_rslora"),
+    dora: flag("use_dora"),
   };
   adaptedLayers(options);
   return options;

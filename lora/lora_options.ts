@@ -1,7 +1,7 @@
 /**
  * What a LoRA adapter is: rank, scale, dropout, and which linear layers have one. Hu et al. 2021,
  * https://arxiv.org/abs/2106.09685; rank-stabilized scale: Kalajdzievski 2023,
- * https://arxiv.org/abs/2312.03732.
+ * https://arxiv.org/abs/2312.03732; DoRA: Liu et al. 2024, https://arxiv.org/abs/2402.09353.
  *
  * @module
  */
@@ -29,6 +29,8 @@ export interface LoraOptions {
   readonly targetModules: readonly string[];
   /** Rank-stabilized scale. */
   readonly rslora: boolean;
+  /** Trains each row's magnitude apart from its direction, as DoRA does. */
+  readonly dora: boolean;
 }
 
 /** Qwen3-Medical-SFT's settings. */
@@ -38,6 +40,7 @@ export const DEFAULT_LORA: LoraOptions = {
   dropout: 0.1,
   targetModules: LINEAR_LAYERS.map((name) => name.slice(name.indexOf(".") + 1)),
   rslora: false,
+  dora: false,
 };
 
 /**

@@ -1,5 +1,6 @@
 /**
- * Merging an adapter into the weights it stands beside: W ← W + scale·B·A. In: a model's weights and
+ * Merging an adapter into the weights it stands beside: W ← W + scale·B·A, with DoRA its
+ * rows scaled to their magnitudes. In: a model's weights and
  * an adapter. Out: the weights, changed in place.
  *
  * @module
@@ -8,23 +9,30 @@
 import { CompiledGraph } from "../engine/compiled_graph.ts";
 import type { ParameterStore } from "../engine/parameter_store.ts";
 import { GraphBuilder } from "../graph/builder.ts";
-import type { Graph } from "../graph/ir.ts";
+import type { Graph, Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import { loraA, loraB } from "./block_adapter.ts";
+import type { Tensor } from "../ort/tensor.ts";
+import { loraA, loraB, loraMagnitude, loraNorm } from "./block_adapter.ts";
 import type { AdaptedModel } from "./load_adapter.ts";
-import { adaptedLayers, loraScale } from "./lora_options.ts";
+import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
 
-/** w [out, in], a [rank, in], b [out, rank] → w + scale·b·a, in place of w. */
-export function mergeGraph(scale: number): Graph {
+/**
+ * w [out, in], a [rank, in], b [out, rank] → w + scale·b·a, in place of w; with DoRA each row times
+ * m [out] ÷ norm [out].
+ */
+export function mergeGraph(lora: LoraOptions): Graph {
   const g = new GraphBuilder("merge");
   const w = g.input("w", "float32", ["out", "in"]);
   const a = g.input("a", "float32", ["rank", "in"]);
   const b = g.input("b", "float32", ["out", "rank"]);
-  const merged = ops.gemm(g, b, ops.mul(g, a, g.float32(scale)), { c: w });
-  g.output("merged", merged, { inPlaceOf: w });
+  const merged = ops.gemm(g, b, ops.mul(g, a, g.float32(loraScale(lora))), { c: w });
+  const gain = (): Value =>
+    ops.div(g, g.input("m", "float32", ["out"]), g.input("norm", "float32", ["out"]));
+  const scaled = lora.dora ? ops.mul(g, merged, ops.unsqueeze(g, gain(), 1)) : merged;
+  g.output("merged", scaled, { inPlaceOf: w });
   return g.build();
 }
 
@@ -37,13 +45,16 @@ export function mergeAdapter(
     readonly adapted: AdaptedModel;
   },
 ): void {
-  using graph = new CompiledGraph(runtime, mergeGraph(loraScale(adapted.lora)));
+  using graph = new CompiledGraph(runtime, mergeGraph(adapted.lora));
   for (let layer = 0; layer < config.layers; layer++) {
     for (const name of adaptedLayers(adapted.lora)) {
+      const tensor = (of: (layer: string) => string): Tensor =>
+        adapted.weights.tensor(layerName(layer, of(name)));
       graph.run({
         w: base.tensor(layerName(layer, `${name}.weight`)),
-        a: adapted.trained.tensor(layerName(layer, loraA(name))),
-        b: adapted.trained.tensor(layerName(layer, loraB(name))),
+        a: tensor(loraA),
+        b: tensor(loraB),
+        ...adapted.lora.dora ? { m: tensor(loraMagnitude), norm: tensor(loraNorm) } : {},
       });
     }
   }

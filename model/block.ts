@@ -28,18 +28,22 @@ export type LinearLayer = (name: string, x: Value, addend?: Value) => Value;
 export interface BlockAdapter {
   /** The trained weights of a layer, under their names inside the layer. */
   readonly parameters: readonly ParameterSpec[];
+  /** What the graph takes besides, computed from all weights between two updates; a constant to it. */
+  readonly derived: readonly ParameterSpec[];
   /** The share of inputs that dropout zeroes in training, 0 for none. */
   readonly dropout: number;
   /**
    * Declares the trained weights as inputs of the graph and wraps its linear layers.
    *
+   * @param own the layer's own weights
    * @param training whether dropout is applied, by masks that the graph takes as inputs named
    *   `<layer>` + {@linkcode DROPOUT_MASK}
+   * @param onCostly as {@linkcode BlockOptions}, for what is not a linear layer's result
    */
   wrap(
     b: GraphBuilder,
-    base: LinearLayer,
-    options: { readonly training: boolean },
+    own: ReadonlyMap<string, Value>,
+    options: { readonly training: boolean; readonly onCostly?: (value: Value) => void },
   ): { readonly linear: LinearLayer; readonly weights: ReadonlyMap<string, Value> };
 }
 

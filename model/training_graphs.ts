@@ -17,7 +17,6 @@ import {
   type BlockAdapter,
   blockWeightInputs,
   maskedAttention,
-  plainLinear,
   rotaryInputs,
   TOKENS,
 } from "./block.ts";
@@ -93,7 +92,7 @@ function trainingBlock(
   const attention = maskedAttention(b, config, mask);
   const costly: Value[] = [];
   const onCostly = (value: Value) => void costly.push(value);
-  const adapted = adapter?.wrap(b, plainLinear(b, weights), { training: dropout });
+  const adapted = adapter?.wrap(b, weights, { training: dropout, onCostly });
   const linear = adapted?.linear;
   const y = block(b, x, { config, weights, rotary, attention, linear, onCostly });
   return { x, y, trained: adapted?.weights ?? weights, costly };

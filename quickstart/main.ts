@@ -17,7 +17,6 @@ import { readGenerationConfig } from "../infer/generation_config.ts";
 import type { Message } from "../data/message.ts";
 import { createConsoleTracker } from "../track/console_tracker.ts";
 import type { ReportSample } from "../track/report.ts";
-import { createSamplesLog } from "../track/samples_log.ts";
 import { writeQuickstartData } from "./data.ts";
 import { writeQuickstartModel } from "./model.ts";
 import { systemPrompt, trainRecords } from "./records.ts";
@@ -74,6 +73,10 @@ await runCommand<QuickstartFlags>({
       evalSteps: 20,
       saveSteps: 0,
       saveTotalLimit: 2,
+      metricForBestModel: "eval_loss",
+      earlyStoppingThreshold: 0,
+      predictionSamples: 0,
+      predictionMaxNewTokens: MAX_NEW_TOKENS,
       optim: "adamw_torch",
       device: "cpu",
     };
@@ -81,8 +84,7 @@ await runCommand<QuickstartFlags>({
     await using run = await runTraining(args, { signal, say, trackers: [console] });
     if (run.end.reason === "aborted") return;
     const sample = await ask(run, { model, signal });
-    await using samples = createSamplesLog(`${outputDir}/samples.jsonl`);
-    await samples.samples(run.end.step, [sample]);
+    for (const tracker of run.trackers) await tracker.samples?.(run.end.step, [sample]);
     const files = await writeRunReport(run, {
       args,
       title: "ortune quickstart",

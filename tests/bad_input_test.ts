@@ -497,20 +497,24 @@ Deno.test(`deno task train itself refuses ${SPAWNED.length} bad inputs the same 
 });
 
 for (const script of ["train", "inference", "graph"]) {
-  Deno.test(`deno task ${script} names the flag that it must have, and explains itself`, async () => {
+  Deno.test(`deno task ${script} explains itself`, async () => {
     const module = repositoryPath(`cli/${script}.ts`);
     const permissions = ["--allow-env=ORTUNE_ORT_LIB,NO_COLOR"];
-    assert.deepEqual(await runDeno(denoArgs(module, { permissions })), {
-      code: 2,
-      stdout: "",
-      stderr: "error: required option '--model <dir>' not specified\n" +
-        `(deno task ${script} --help lists the flags)`,
-    });
     const help = await runDeno(denoArgs(module, { permissions, args: ["--help"] }));
     assert.deepEqual([help.code, help.stderr], [0, ""]);
     assert.match(help.stdout, new RegExp(`^Usage: deno task ${script} `));
   });
 }
+
+Deno.test("deno task graph names the flag that it must have", async () => {
+  const permissions = ["--allow-env=ORTUNE_ORT_LIB,NO_COLOR"];
+  assert.deepEqual(await runDeno(denoArgs(repositoryPath("cli/graph.ts"), { permissions })), {
+    code: 2,
+    stdout: "",
+    stderr: "error: required option '--model <dir>' not specified\n" +
+      "(deno task graph --help lists the flags)",
+  });
+});
 
 Deno.test("an output folder that another trainer holds is refused", async () => {
   await using folder = await quickstartFolder();

@@ -178,13 +178,13 @@ Deno.test("the dashboard passes over lines that are no figures, and cursors that
   const nan = '{"step":2,"loss":"NaN","grad_norm":"Infinity","skipped_updates":1}';
   await folder.write(
     "run/metrics.jsonl",
-    `${[...bad, nan].join("\n")}\n${line(3, { x: HOSTILE })}`,
+    `${[...bad, nan].join("\n")}\n${line(3, { x: HOSTILE, memory_bytes: 4 })}`,
   );
   const handler = handlerOf(folder.path);
   const { figures } = await update(handler, "run");
   assert.deepEqual(figures.rows, [
     { step: 2, loss: null, grad_norm: null, skipped_updates: 1 },
-    { step: 3, epoch: 0.3, loss: 2 / 3 },
+    { step: 3, epoch: 0.3, loss: 2 / 3, memory_bytes: 4 },
   ]);
   for (const cursor of ["x", "-1", "1-1", `${figures.cursor}9`, "9".repeat(9999)]) {
     const response = await get(handler, `/api/run?name=run&figures=${cursor}`);
@@ -342,6 +342,121 @@ Deno.test({
     // Hidden by its box in the legend.
     await browser.evaluate("document.querySelector('td input').click()");
     await browser.until(`${points} === 0`);
+  },
+});
+
+/** The vertical places of a path's points, within the page. */
+const HEIGHTS = (path: string): string =>
+  `document.querySelector(${JSON.stringify(path)}).getAttribute('d').match(/[ML][^ML]+/g)` +
+  ".map((point) => Number(point.split(' ')[1]))";
+
+Deno.test({
+  name:
+    "a page draws runs of 10,000 log lines in few points, without losing a peak (needs chromium)",
+  ignore: CHROMIUM === undefined,
+  async fn() {
+    await using folder = await tempFolder();
+    await using profile = await tempFolder();
+    for (const name of ["full", "lora"]) {
+      await mkdir(`${folder.path}/${name}`);
+      const lines = Array.from({ length: 10_000 }, (_, index) =>
+        line(index + 1, {
+          loss: index === 7776 ? 9 : index === 5554 ? -5 : 1 + (index % 7) / 10,
+          memory_bytes: (name === "full" ? 9.6 : 3) * 2 ** 30,
+        }));
+      await folder.write(`${name}/metrics.jsonl`, lines.join(""));
+    }
+    await using child = startDashboard(folder.path);
+    await using browser = await openPage(await child.url, profile.path);
+    await browser.until("Number(document.querySelector('svg').dataset.points) === 20000");
+    for (const path of [".curve.raw.run-0", ".curve.raw.run-1"]) {
+      const heights = await browser.evaluate(HEIGHTS(path)) as number[];
+      assert.ok(heights.length > 500 && heights.length < 4000, `${heights.length} points`);
+      const sorted = heights.toSorted((a, b) => a - b);
+      // Loss 9 is near the top, -5 at the bottom, and the others lie between 1 and 1.6.
+      assert.ok(sorted[0] < 30 && sorted[1] > 150, `${sorted.slice(0, 3)}`);
+      assert.ok(sorted.at(-1)! > 290 && sorted.at(-2)! < 220, `${sorted.slice(-3)}`);
+    }
+    const labels = "[...document.querySelectorAll('svg')[4].querySelectorAll('text')]" +
+      ".map((each) => each.textContent).join()";
+    assert.match(String(await browser.evaluate(labels)), /0 GiB,2 GiB,4 GiB,6 GiB,8 GiB,/);
+    const cells = "[...document.querySelectorAll('tbody td:last-child')].map((each) => " +
+      "each.textContent).join()";
+    assert.equal(await browser.evaluate(cells), "9.6 GiB,3 GiB");
+  },
+});
+
+Deno.test({
+  name:
+    "a page's curves are read and hidden with keys, and answers stand side by side (needs chromium)",
+  ignore: CHROMIUM === undefined,
+  async fn() {
+    await using folder = await tempFolder();
+    await using profile = await tempFolder();
+    for (const [name, loss] of [["full", 2], ["lora", 3]] as const) {
+      await mkdir(`${folder.path}/${name}`);
+      const lines = [10, 20, 30].map((step) => line(step, { loss: loss + step }));
+      await folder.write(`${name}/metrics.jsonl`, lines.join(""));
+      const said = ["1+1?", "2+2?"].map((question) =>
+        `${JSON.stringify({ step: 30, question, think: `${name} adds`, answer: name })}\n`
+      );
+      await folder.write(`${name}/samples.jsonl`, said.join(""));
+    }
+    await using child = startDashboard(folder.path);
+    await using browser = await openPage(await child.url, profile.path);
+    await browser.until("Number(document.querySelector('svg').dataset.points) === 6");
+    await browser.evaluate("document.querySelector('svg').focus()");
+    assert.equal(await browser.evaluate("document.activeElement.tagName"), "svg");
+    const tip = "document.querySelector('.tip').textContent";
+    const press = (key: string): string =>
+      `document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: '${key}' }))`;
+    for (
+      const [key, shown] of [
+        ["ArrowRight", "Step 10 · Lossfull12lora13"],
+        ["ArrowRight", "Step 20 · Lossfull22lora23"],
+        ["ArrowLeft", "Step 10 · Lossfull12lora13"],
+        ["ArrowLeft", "Step 10 · Lossfull12lora13"],
+        ["End", "Step 30 · Lossfull32lora33"],
+        ["ArrowRight", "Step 30 · Lossfull32lora33"],
+        ["Home", "Step 10 · Lossfull12lora13"],
+      ]
+    ) {
+      await browser.evaluate(press(key));
+      assert.equal(await browser.evaluate(tip), shown, key);
+    }
+    assert.equal(await browser.evaluate("document.querySelector('.tip').ariaLive"), "polite");
+    await browser.evaluate(press("Escape"));
+    assert.equal(await browser.evaluate("document.querySelector('.tip').hidden"), true);
+
+    // The answers of both runs below each question, their thinking apart.
+    const texts = (selector: string): Promise<unknown> =>
+      browser.evaluate(
+        `[...document.querySelectorAll('${selector}')].map((each) => each.textContent)`,
+      );
+    assert.deepEqual(await texts("h3"), ["1+1?", "2+2?"]);
+    assert.deepEqual(await texts("h3 + .samples > article > .answer"), [
+      "full",
+      "lora",
+      "full",
+      "lora",
+    ]);
+    assert.deepEqual(await texts("h3:first-of-type + .samples details > .think"), [
+      "full adds",
+      "lora adds",
+    ]);
+
+    const points = "Number(document.querySelector('svg').dataset.points)";
+    const all = "document.getElementById('all')";
+    await browser.evaluate("document.querySelector('td input').click()");
+    assert.equal(await browser.evaluate(points), 3);
+    assert.equal(await browser.evaluate(`${all}.indeterminate`), true);
+    await browser.evaluate(`${all}.click()`);
+    assert.deepEqual(
+      [await browser.evaluate(points), await browser.evaluate(`${all}.checked`)],
+      [6, true],
+    );
+    await browser.evaluate(`${all}.click()`);
+    assert.equal(await browser.evaluate(points), 0);
   },
 });
 

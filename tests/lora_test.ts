@@ -32,70 +32,74 @@ async function quickstartBatches(path: string) {
   return [...makeBatches(examples, options)];
 }
 
-Deno.test("training an adapter changes A and B and no byte of the base", async () => {
-  await using folder = await quickstartFolder();
-  const model = `${folder.path}/models/tiny`;
-  const batches = await quickstartBatches(folder.path);
-  await using trainer = await createLoraTrainer(model, { runtime, lora: DEFAULT_LORA });
-  await using base = await openSafetensors(`${model}/model.safetensors`);
-  const adapterNames = trainer.weights.names().filter((name) => name.includes("lora_"));
-  assert.equal(adapterNames.length, 4 * 7 * 2);
-  const before = await Promise.all(adapterNames.map((name) => readAll(trainer.weights, name)));
-  for (let step = 0; step < 2; step++) {
-    const { skipped } = await trainer.trainStep(batches, { learningRate: 1e-3 });
-    assert.equal(skipped, false);
-  }
-  for (const name of base.names()) {
-    assert.deepEqual(await readAll(trainer.weights, name), await readAll(base, name), name);
-  }
-  for (const [i, name] of adapterNames.entries()) {
-    assert.notDeepEqual(await readAll(trainer.weights, name), before[i], name);
-  }
-  assert.ok(!adapterNames.includes(EMBEDDING));
-});
+const KINDS = { LoRA: DEFAULT_LORA, DoRA: { ...DEFAULT_LORA, dora: true } };
 
-Deno.test("dropout draws anew for every seed, the same for the same, and none in evaluation", async () => {
-  await using folder = await quickstartFolder();
-  const [batch] = await quickstartBatches(folder.path);
-  const { config, weights: base } = await loadModel(runtime, `${folder.path}/models/tiny`);
-  await using trainer = await createLoraTrainer(`${folder.path}/models/tiny`, {
-    runtime,
-    lora: { ...DEFAULT_LORA, dropout: 0.5 },
-  });
-  // With B at zero dropout changes nothing: one update first.
-  await trainer.trainStep([batch], { learningRate: 1e-2 });
-  await Deno.mkdir(`${folder.path}/adapter`);
-  await trainer.save(`${folder.path}/adapter`);
-  using adapted = await loadAdapter(runtime, `${folder.path}/adapter`, { config, base });
-  const adapter = { block: adapted.block, weights: adapted.trained };
-  const losses: number[][] = [];
-  const gradientBytes: Uint8Array[] = [];
-  for (const keep of [true, false]) {
-    using gradients = new ParameterStore(runtime, adapted.trained.layout);
-    using engine = new TrainingEngine(runtime, config, base, gradients, {
-      adapter,
-      gradientCheckpointing: keep,
-    });
-    for (const dropoutSeed of [1, 2, 1]) {
-      const { losses: each } = await engine.forwardBackward(batch, {
-        scale: 1,
-        first: true,
-        dropoutSeed,
-      });
-      losses.push([...each]);
-      gradientBytes.push(gradients.flat.bytes().slice());
+for (const [kind, lora] of Object.entries(KINDS)) {
+  Deno.test(`training with ${kind} changes every adapter tensor and no byte of the base`, async () => {
+    await using folder = await quickstartFolder();
+    const model = `${folder.path}/models/tiny`;
+    const batches = await quickstartBatches(folder.path);
+    await using trainer = await createLoraTrainer(model, { runtime, lora });
+    await using base = await openSafetensors(`${model}/model.safetensors`);
+    const adapterNames = trainer.weights.names().filter((name) => name.includes("lora_"));
+    assert.equal(adapterNames.length, 4 * 7 * (kind === "DoRA" ? 4 : 2));
+    const before = await Promise.all(adapterNames.map((name) => readAll(trainer.weights, name)));
+    for (let step = 0; step < 2; step++) {
+      const { skipped } = await trainer.trainStep(batches, { learningRate: 1e-3 });
+      assert.equal(skipped, false);
     }
-    const evaluated = (await engine.evaluate(batch)).losses;
-    assert.notDeepEqual([...evaluated], losses[0]);
-    assert.deepEqual((await engine.evaluate(batch)).losses, evaluated);
-  }
-  const [one, two, again, ...kept] = losses;
-  assert.notDeepEqual(two, one);
-  assert.deepEqual(again, one);
-  assert.deepEqual(kept, [one, two, one]);
-  assert.deepEqual(gradientBytes.slice(3), gradientBytes.slice(0, 3));
-  base[Symbol.dispose]();
-});
+    for (const name of base.names()) {
+      assert.deepEqual(await readAll(trainer.weights, name), await readAll(base, name), name);
+    }
+    for (const [i, name] of adapterNames.entries()) {
+      assert.notDeepEqual(await readAll(trainer.weights, name), before[i], name);
+    }
+    assert.ok(!adapterNames.includes(EMBEDDING));
+  });
+
+  Deno.test(`${kind}: dropout draws anew for every seed, the same for the same, and none in evaluation`, async () => {
+    await using folder = await quickstartFolder();
+    const [batch] = await quickstartBatches(folder.path);
+    const { config, weights: base } = await loadModel(runtime, `${folder.path}/models/tiny`);
+    await using trainer = await createLoraTrainer(`${folder.path}/models/tiny`, {
+      runtime,
+      lora: { ...lora, dropout: 0.5 },
+    });
+    // With B at zero dropout changes nothing: one update first.
+    await trainer.trainStep([batch], { learningRate: 1e-2 });
+    await Deno.mkdir(`${folder.path}/adapter`);
+    await trainer.save(`${folder.path}/adapter`);
+    using adapted = await loadAdapter(runtime, `${folder.path}/adapter`, { config, base });
+    const adapter = { block: adapted.block, weights: adapted.weights };
+    const losses: number[][] = [];
+    const gradientBytes: Uint8Array[] = [];
+    for (const keep of [true, false]) {
+      using gradients = new ParameterStore(runtime, adapted.trained.layout);
+      using engine = new TrainingEngine(runtime, config, base, gradients, {
+        adapter,
+        gradientCheckpointing: keep,
+      });
+      for (const dropoutSeed of [1, 2, 1]) {
+        const { losses: each } = await engine.forwardBackward(batch, {
+          scale: 1,
+          first: true,
+          dropoutSeed,
+        });
+        losses.push([...each]);
+        gradientBytes.push(gradients.flat.bytes().slice());
+      }
+      const evaluated = (await engine.evaluate(batch)).losses;
+      assert.notDeepEqual([...evaluated], losses[0]);
+      assert.deepEqual((await engine.evaluate(batch)).losses, evaluated);
+    }
+    const [one, two, again, ...kept] = losses;
+    assert.notDeepEqual(two, one);
+    assert.deepEqual(again, one);
+    assert.deepEqual(kept, [one, two, one]);
+    assert.deepEqual(gradientBytes.slice(3), gradientBytes.slice(0, 3));
+    base[Symbol.dispose]();
+  });
+}
 
 Deno.test("an adapter that does not fit is refused with all its faults", async () => {
   const { config, weights: base } = await loadModel(runtime, fixturePath("qwen3"));
@@ -111,7 +115,7 @@ Deno.test("an adapter that does not fit is refused with all its faults", async (
     [{ lora_dropout: 1 }, /lora_dropout must be from 0 to below 1, got 1/],
     [{ target_modules: "all-linear" }, /target_modules must be a list of names, got "all-linear"/],
     [{ target_modules: ["q_proj", "lm_head"] }, /Cannot adapt lm_head: the linear layers are q_/],
-    [{ use_dora: true }, /use_dora is true, ortune supports only false/],
+    [{ use_dora: "yes" }, /use_dora must be true or false, got "yes"/],
     [{ peft_type: "IA3" }, /peft_type is "IA3", ortune supports only "LORA"/],
     [{ rank_pattern: { q_proj: 4 } }, /rank_pattern is \{"q_proj":4\}, ortune supports only \{\}/],
     [{ modules_to_save: ["lm_head"] }, /modules_to_save is \["lm_head"\], ortune supports only/],
@@ -127,5 +131,7 @@ Deno.test("an adapter that does not fit is refused with all its faults", async (
     assert.ok(error.message.split("\n").length > 10, error.message);
     return true;
   });
+  await folder.write(ADAPTER_CONFIG, JSON.stringify({ ...json, use_dora: true }));
+  await assert.rejects(load(), /missing: .*q_proj\.lora_magnitude_vector/);
   base[Symbol.dispose]();
 });

@@ -8,8 +8,8 @@ import { Runtime } from "../ort/runtime.ts";
 import { listCheckpoints } from "../train/checkpoint.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/full_trainer.ts";
-import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { train, type TrainOptions } from "../train/loop.ts";
+import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
+import { type BestOptions, train, type TrainOptions } from "../train/loop.ts";
 import { createLoraTrainer } from "../train/lora_trainer.ts";
 import type { RunFacts } from "../train/run_facts.ts";
 import { cosineSchedule } from "../train/schedule.ts";
@@ -24,8 +24,9 @@ interface Shape {
   readonly accumulationSteps: number;
   readonly packing?: { readonly maxLength: number };
   readonly epochs: number;
-  /** Trains an adapter with dropout in place of all weights. */
-  readonly lora?: boolean;
+  /** Trains an adapter in place of all weights. */
+  readonly lora?: LoraOptions;
+  readonly best?: BestOptions;
 }
 
 /** Shapes of runs, each with the cuts that it is tried with. */
@@ -35,22 +36,29 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 0.75,
     cuts: ["save", "evaluation", "before evaluation", "batch", "last update", "graph"],
   },
-  "four batches an update": {
+  "four batches an update, with the best kept": {
     accumulationSteps: 4,
     epochs: 3,
+    best: { load: true },
     cuts: ["save", "evaluation", "batch", "graph"],
   },
   "LoRA with dropout, one batch an update": {
-    lora: true,
+    lora: DEFAULT_LORA,
     accumulationSteps: 1,
     epochs: 0.75,
     cuts: ["save", "evaluation", "graph"],
   },
   "LoRA with dropout, four batches an update": {
-    lora: true,
+    lora: DEFAULT_LORA,
     accumulationSteps: 4,
     epochs: 3,
     cuts: ["save", "evaluation", "batch", "graph"],
+  },
+  "DoRA with dropout, four batches an update": {
+    lora: { ...DEFAULT_LORA, dora: true },
+    accumulationSteps: 4,
+    epochs: 3,
+    cuts: ["save", "batch", "graph"],
   },
   "one packed row an update": {
     accumulationSteps: 1,
@@ -94,7 +102,7 @@ async function run(data: Data, options: RunOptions): Promise<EndEvent> {
   using runtime = new Runtime({ threads: THREADS });
   await using trainer =
     await (options.lora
-      ? createLoraTrainer(model, { runtime, seed: 7, lora: DEFAULT_LORA })
+      ? createLoraTrainer(model, { runtime, seed: 7, lora: options.lora })
       : createFullTrainer(model, {
         runtime,
         optimizer: { weightDecay: 0.1 },

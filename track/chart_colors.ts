@@ -22,6 +22,7 @@ export const CHART_COLORS = {
   evaluation: { light: "#d4480b", dark: "#ffa36b" },
   learningRate: { light: "#6f42c1", dark: "#bd9cf5" },
   gradNorm: { light: "#0b7285", dark: "#62d0e0" },
+  memory: { light: "#b3246e", dark: "#ff8fc4" },
   speed: { light: "#2b7a3d", dark: "#7fdd92" },
 } as const satisfies Record<string, ChartColor>;
 

@@ -22,6 +22,7 @@ import {
   formatLoss,
   formatRate,
 } from "./format.ts";
+import { formatSample, type Sample } from "./sample.ts";
 import type { Tracker } from "./tracker.ts";
 
 /** At most 10 redraws a second: more are not seen, and cost time over a slow ssh line. */
@@ -33,6 +34,12 @@ const RATE_MEMORY = 0.95;
 const BAR_MIN = 10;
 const BAR_MAX = 40;
 const CLEAR_TO_END = "\x1b[K";
+const DIM = "\x1b[2m";
+const RESET = "\x1b[0m";
+// Seconds to go that are worth a line of their own.
+const WORTH_TELLING_S = 60;
+/** Controls that a text of several lines needs. */
+const KEPT_IN_TEXT = "\n\t";
 
 /** What {@linkcode createConsoleTracker} writes with. */
 export interface ConsoleTrackerOptions {
@@ -44,10 +51,16 @@ export interface ConsoleTrackerOptions {
   readonly columns?: () => number;
   /** Milliseconds on a clock that never goes back. @default performance.now */
   readonly clock?: () => number;
+  /**
+   * Whether NO_COLOR is set, https://no-color.org: then thinking is told by its tags alone.
+   * @default {false}
+   */
+  readonly noColor?: boolean;
 }
 
 /**
- * Makes a tracker that shows the run as text. Needs no permissions.
+ * Makes a tracker that shows the run as text, samples too: their thinking dim on a terminal,
+ * between tags elsewhere. Needs no permissions.
  *
  * @example
  * ```ts
@@ -58,25 +71,36 @@ export interface ConsoleTrackerOptions {
  * await using tracker = createConsoleTracker({ write: (part) => text += part, isTty: false });
  * await tracker.event({
  *   type: "log", step: 5, epoch: 0.5, loss: 1.25, gradNorm: 2, learningRate: 1e-4,
- *   tokensPerSecond: 1200,
+ *   tokensPerSecond: 1200, memoryBytes: 9.6 * 2 ** 30,
  * });
- * assert.equal(text, "step 5 | epoch 0.50 | loss 1.2500 | lr 1.00e-4 | grad 2.0000 | 1,200 tok/s\n");
+ * assert.equal(
+ *   text,
+ *   "step 5 | epoch 0.50 | loss 1.2500 | lr 1.00e-4 | grad 2.0000 | 1,200 tok/s | 9.60 GiB\n",
+ * );
  * ```
  */
-export function createConsoleTracker(options: ConsoleTrackerOptions): Tracker {
-  const { write, isTty, columns = () => 80, clock = () => performance.now() } = options;
+export function createConsoleTracker(
+  options: ConsoleTrackerOptions,
+): Tracker & Required<Pick<Tracker, "samples">> {
+  const { write, isTty, columns = () => 80, clock = () => performance.now(), noColor = false } =
+    options;
   const progress = new Progress(clock);
   let live = false;
   let drawnAt = -Infinity;
 
   const draw = (force: boolean): void => {
-    if (!isTty || !progress.started) return;
+    if (!isTty || !progress.underWay) return;
     const now = clock();
     if (!force && now - drawnAt < REDRAW_MS) return;
     drawnAt = now;
     live = true;
     // The last column stays free: some terminals wrap as soon as it is written.
     write(`\r${progress.line(columns() - 1)}${CLEAR_TO_END}`);
+  };
+  /** Writes text that stays, in the place of the live line. */
+  const keep = (text: string): void => {
+    write(live ? `\r${CLEAR_TO_END}${text}\n` : `${text}\n`);
+    live = false;
   };
   /** Ends the live line, leaving it on the screen. */
   const settle = (): void => {
@@ -86,17 +110,24 @@ export function createConsoleTracker(options: ConsoleTrackerOptions): Tracker {
 
   return {
     event(event: TrainEvent): void {
-      progress.take(event);
       if (event.type === "end") {
         draw(true);
         settle();
       }
-      const text = describe(event, progress.totalSteps);
-      if (text !== undefined) {
-        write(live ? `\r${CLEAR_TO_END}${text}\n` : `${text}\n`);
-        live = false;
-      }
-      if (event.type !== "end") draw(text !== undefined);
+      progress.take(event);
+      const text = describe(event, progress.totalSteps) ?? progress.estimate(event);
+      if (text !== undefined) keep(text);
+      draw(text !== undefined);
+    },
+    samples(step: number, samples: readonly Sample[]): void {
+      if (samples.length === 0) return;
+      const head = `step ${stepOf(step, progress.totalSteps)} | sample`;
+      keep(
+        samples.map((sample, index) =>
+          `${head} ${index + 1}/${samples.length}\n\n${describeSample(sample, isTty && !noColor)}\n`
+        ).join(""),
+      );
+      draw(true);
     },
     [Symbol.asyncDispose](): Promise<void> {
       settle();
@@ -125,6 +156,7 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
         `lr ${formatLearningRate(event.learningRate)}`,
         `grad ${formatLoss(event.gradNorm)}`,
         formatRate(event.tokensPerSecond),
+        ...(event.memoryBytes === undefined ? [] : [formatBytes(event.memoryBytes)]),
       ].join(" | ");
     case "evaluate":
       return [
@@ -133,6 +165,7 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
         `eval loss ${formatLoss(event.evalLoss)}`,
         `per token ${formatLoss(event.evalTokenLoss)}`,
         `${formatCount(event.examples)} examples in ${formatDuration(event.seconds)}`,
+        ...event.best ? ["best so far"] : [],
       ].join(" | ");
     case "save":
       return [
@@ -152,6 +185,9 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
         `${event.reason} at step ${stepOf(event.step, totalSteps)}`,
         `train loss ${formatLoss(event.trainLoss)}`,
         formatDuration(event.seconds),
+        ...event.best
+          ? [`best ${event.best.metric} ${formatLoss(event.best.value)} at ${event.best.step}`]
+          : [],
       ].join(" | ");
     case "step":
     case "micro-step":
@@ -159,14 +195,22 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
   }
 }
 
+/** A sample as {@linkcode formatSample} has it, or with its thinking dim in place of tags. */
+function describeSample(sample: Sample, styled: boolean): string {
+  const question = stripControls(sample.question, KEPT_IN_TEXT);
+  const think = sample.think && stripControls(sample.think, KEPT_IN_TEXT);
+  const answer = stripControls(sample.answer, KEPT_IN_TEXT);
+  if (!styled || !think) return formatSample({ question, think: think || undefined, answer });
+  return formatSample({ question, answer: `\n${DIM}${think}${RESET}\n\n${answer}` });
+}
+
 function stepOf(step: number, totalSteps: number | undefined): string {
   return totalSteps === undefined ? String(step) : `${step}/${totalSteps}`;
 }
 
-/** A folder's name may hold anything; a terminal must not obey it. */
-function stripControls(text: string): string {
-  // deno-lint-ignore no-control-regex -- they are what is looked for: C0, DEL and C1
-  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, "\ufffd");
+/** A folder's name and a model's text may hold anything; a terminal must not obey it. */
+function stripControls(text: string, kept: string = ""): string {
+  return text.replace(/\p{Cc}/gu, (control) => kept.includes(control) ? control : "\ufffd");
 }
 
 /** How far the run is, and its live line. */
@@ -178,6 +222,8 @@ class Progress {
   #done = 0;
   #step = 0;
   #last: StepEvent | undefined;
+  #memory: number | undefined;
+  #ended = false;
   #tokens = 0;
   #seconds = 0;
 
@@ -185,8 +231,8 @@ class Progress {
     this.#clock = clock;
   }
 
-  get started(): boolean {
-    return this.#start !== undefined;
+  get underWay(): boolean {
+    return this.#start !== undefined && !this.#ended;
   }
 
   get totalSteps(): number | undefined {
@@ -196,6 +242,7 @@ class Progress {
   take(event: TrainEvent): void {
     if (event.type === "start") {
       this.#start = event;
+      this.#ended = false;
       this.#startedAt = this.#clock();
       this.#done = this.#step = event.resumedStep;
     } else if (event.type === "micro-step") {
@@ -207,7 +254,22 @@ class Progress {
       this.#seconds = this.#seconds * RATE_MEMORY + event.seconds;
     } else if (event.type === "skip") {
       this.#done = this.#step = event.step;
+    } else if (event.type === "log") {
+      this.#memory = event.memoryBytes;
+    } else if (event.type === "end") {
+      this.#ended = true;
     }
+  }
+
+  /** What the second update says of all others, where they take a while: the first one compiles. */
+  estimate(event: TrainEvent): string | undefined {
+    if (event.type !== "step" || this.#start === undefined) return undefined;
+    const { totalSteps, resumedStep } = this.#start;
+    const seconds = event.seconds * (totalSteps - event.step);
+    if (event.step !== resumedStep + 2 || seconds < WORTH_TELLING_S) return undefined;
+    return `an update takes ${event.seconds.toFixed(1)} s: about ${
+      formatDuration(seconds)
+    } to go, evaluation and checkpoints left out`;
   }
 
   /**
@@ -231,6 +293,11 @@ class Progress {
       { text: `ETA ${formatDuration(this.#eta(total))}`, rank: 2 },
     ];
     const lengthOf = (): number => parts.map(({ text }) => text).join(" | ").length;
+    const memory = this.#memory === undefined ? "" : formatBytes(this.#memory);
+    // Memory hardly changes from line to line: it stands where the bar leaves room for it.
+    if (memory !== "" && lengthOf() + memory.length + BAR_MIN + 6 <= width) {
+      parts.splice(-1, 0, { text: memory, rank: 8 });
+    }
     while (parts.length > 1 && lengthOf() > width) {
       parts.splice(
         parts.findIndex(({ rank }) => rank === Math.max(...parts.map((p) => p.rank))),

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { StepEvent, TrainEvent } from "../train/events.ts";
 import { createConsoleTracker } from "./console_tracker.ts";
-import type { Tracker } from "./tracker.ts";
 
 const start: TrainEvent = {
   type: "start",
@@ -33,6 +32,7 @@ const lasting: TrainEvent[] = [
     gradNorm: 1.25,
     learningRate: 1e-4,
     tokensPerSecond: 1234,
+    memoryBytes: 9.6 * 2 ** 30,
   },
   {
     type: "evaluate",
@@ -59,13 +59,18 @@ const end: TrainEvent = {
 
 /** A tracker on a fake terminal of `width` columns and a clock that the test turns. */
 function fake(
-  { isTty = true, width = 120 } = {},
-): { tracker: Tracker; terminal: { now: number; width: number }; writes: string[] } {
+  { isTty = true, width = 120, noColor = false } = {},
+): {
+  tracker: ReturnType<typeof createConsoleTracker>;
+  terminal: { now: number; width: number };
+  writes: string[];
+} {
   const writes: string[] = [];
   const terminal = { now: 0, width };
   const tracker = createConsoleTracker({
     write: (text) => writes.push(text),
     isTty,
+    noColor,
     columns: () => terminal.width,
     clock: () => terminal.now,
   });
@@ -90,6 +95,26 @@ function screenOf(text: string): string[] {
   });
 }
 
+for (const isTty of [true, false]) {
+  Deno.test(`the second update of a long run tells the time to go, ${isTty ? "" : "not "}on a terminal`, async () => {
+    let text = "";
+    await using tracker = createConsoleTracker({ write: (part) => text += part, isTty });
+    await tracker.event({ ...start, resumedStep: 5, totalSteps: 107 });
+    for (const number of [6, 7, 8]) await tracker.event(step(number));
+    assert.deepEqual(text.match(/an update.*/g), [
+      "an update takes 2.0 s: about 0:03:20 to go, evaluation and checkpoints left out",
+    ]);
+  });
+}
+
+Deno.test("a run of less than a minute tells no time to go", async () => {
+  let text = "";
+  await using tracker = createConsoleTracker({ write: (part) => text += part, isTty: false });
+  await tracker.event({ ...start, totalSteps: 31 });
+  for (const number of [1, 2, 3]) await tracker.event(step(number));
+  assert.doesNotMatch(text, /an update/);
+});
+
 Deno.test("createConsoleTracker() writes plain lines where no person watches", async () => {
   const { tracker, writes } = fake({ isTty: false });
   for (const event of [start, step(1), ...lasting, end]) await tracker.event(event);
@@ -98,7 +123,7 @@ Deno.test("createConsoleTracker() writes plain lines where no person watches", a
     writes.join(""),
     [
       "full fine-tuning: 100 steps, 2 epochs, 800 examples, 20 for evaluation, 596M trainable parameters",
-      "step 5/100 | epoch 0.10 | loss 2.5000 | lr 1.00e-4 | grad 1.2500 | 1,234 tok/s",
+      "step 5/100 | epoch 0.10 | loss 2.5000 | lr 1.00e-4 | grad 1.2500 | 1,234 tok/s | 9.60 GiB",
       "step 5/100 | epoch 0.10 | eval loss 2.2500 | per token 2.0000 | 20 examples in 0:00:03",
       "step 5/100 | saved out/5 | 2.00 KiB in 0:00:01",
       "step 6/100 | update skipped: loss NaN | grad inf | 1 in a row",
@@ -119,7 +144,7 @@ Deno.test("createConsoleTracker() lets no control characters of a folder through
 });
 
 Deno.test("createConsoleTracker() keeps lines above the bar on a terminal", async () => {
-  const { tracker, terminal, writes } = fake();
+  const { tracker, terminal, writes } = fake({ width: 132 });
   await tracker.event(start);
   for (const event of [step(4), step(5), ...lasting]) {
     terminal.now += 2000;
@@ -131,8 +156,42 @@ Deno.test("createConsoleTracker() keeps lines above the bar on a terminal", asyn
   assert.match(screen[4], /update skipped/);
   assert.match(
     screen[5],
-    /^ {2}6% \[=+>-+\] \| 6\/100 \| epoch 0\.10 \| loss 1\.5000 \| lr 1\.00e-4 \| grad 0\.7500 \| 1,000 tok\/s \| ETA 0:03:08$/,
+    /^ {2}6% \[=+>-+\] \| 6\/100 \| epoch 0\.10 \| loss 1\.5000 \| lr 1\.00e-4 \| grad 0\.7500 \| 1,000 tok\/s \| 9\.60 GiB \| ETA 0:03:08$/,
   );
+});
+
+const said = { question: "头痛？", think: "Rest\nfirst.", answer: "Lie\tdown." };
+
+Deno.test("createConsoleTracker() prints samples with their thinking between tags where no person watches", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  await tracker.event(start);
+  await tracker.samples(5, [said, { question: "1+1?", answer: "2\x1b[2J\r" }]);
+  await tracker.samples(6, []);
+  assert.deepEqual(writes.slice(1), [
+    "step 5/100 | sample 1/2\n\nQuestion: 头痛？\n\nLLM:<think>\nRest\nfirst.\n</think>\n\nLie\tdown.\n" +
+    "step 5/100 | sample 2/2\n\nQuestion: 1+1?\n\nLLM:2\ufffd[2J\ufffd\n\n",
+  ]);
+});
+
+Deno.test("createConsoleTracker() dims thinking on a terminal, above the bar", async () => {
+  const { tracker, writes } = fake();
+  await tracker.event(start);
+  await tracker.samples(5, [{ ...said, think: "Rest\x1b[0m" }]);
+  assert.equal(
+    writes[2],
+    "\r\x1b[Kstep 5/100 | sample 1/1\n\nQuestion: 头痛？\n\nLLM:\n" +
+      "\x1b[2mRest\ufffd[0m\x1b[0m\n\nLie\tdown.\n\n",
+  );
+  assert.match(writes[3], /^\r {2}0% /);
+  // After the end there is no bar to draw again.
+  await tracker.event(end);
+  const before = writes.length;
+  await tracker.samples(100, [said]);
+  assert.deepEqual(writes.length - before, 1);
+
+  const plain = fake({ noColor: true });
+  await plain.tracker.samples(5, [said]);
+  assert.match(plain.writes[0], /LLM:<think>\nRest\nfirst\.\n<\/think>\n\nLie/);
 });
 
 Deno.test("createConsoleTracker() redraws at most ten times a second", async () => {
@@ -143,7 +202,8 @@ Deno.test("createConsoleTracker() redraws at most ten times a second", async () 
     terminal.now += 10;
     await tracker.event(step(number));
   }
-  assert.equal(writes.length - before, 10);
+  const redraws = writes.slice(before).filter((text) => !text.includes("\n"));
+  assert.equal(redraws.length, 10);
 });
 
 Deno.test("createConsoleTracker() moves the bar within an update", async () => {
@@ -168,6 +228,7 @@ Deno.test("createConsoleTracker() fits the bar to each width", async () => {
   for (let width = 0; width <= 200; width++) {
     const { tracker, terminal, writes } = fake({ width });
     await tracker.event(start);
+    await tracker.event(lasting[0]);
     terminal.now = 1000;
     await tracker.event(step(50));
     const line = screenOf(writes.join("")).at(-1) ?? "";
@@ -176,6 +237,8 @@ Deno.test("createConsoleTracker() fits the bar to each width", async () => {
     if (width >= 40) {
       assert.ok(line.includes("ETA") && line.includes("50/100"), `${width}: ${line}`);
     }
+    assert.ok(!line.includes("GiB") || line.includes("["), `${width}: ${line}`);
+    if (width >= 125) assert.ok(line.includes("9.60 GiB"), `${width}: ${line}`);
     if (width >= 110) assert.ok(line.includes("lr") && line.includes("["), `${width}: ${line}`);
   }
 });

@@ -24,6 +24,10 @@ const WORDS = {
     lossHint: "solid: training, dashed: evaluation; mean per supervised token",
     rate: "Learning rate",
     gradient: "Gradient norm",
+    memory: "Memory",
+    memoryHint: "resident, of the process",
+    all: "all runs",
+    read: (title) => `${title}: arrow keys read its values`,
     samples: "Samples",
     thinking: (count) => `Thinking (${count} characters)`,
     empty: "No runs yet: a run appears here with its first figures.",
@@ -47,6 +51,10 @@ const WORDS = {
     lossHint: "实线：训练，虚线：验证；按监督词元平均",
     rate: "学习率",
     gradient: "梯度范数",
+    memory: "内存",
+    memoryHint: "进程常驻内存",
+    all: "全部运行",
+    read: (title) => `${title}：用方向键读取数值`,
     samples: "样例",
     thinking: (count) => `思考（${count} 字）`,
     empty: "还没有运行：有了第一批数据后会显示在这里。",
@@ -61,8 +69,9 @@ const POLL_MS = 1000;
 /** Samples shown a run: those of its last steps. */
 const SHOWN_SAMPLES = 6;
 
-/** Runs by name: { name, color, hidden, figures, samples, cursors }. */
+/** Runs by name: { name, color, hidden, figures, samples, cursors, version, cache }. */
 const runs = new Map();
+/** `hover`: the step that is read, and the chart that its values are shown in. */
 const view = { smoothing: 0.6, log: false, hover: undefined };
 
 // ---- elements ----
@@ -95,50 +104,117 @@ function format(value) {
   return String(Number(value.toPrecision(4)));
 }
 
-/** Points of a figure: [step, value] by rising step; a later row of a step replaces the earlier. */
-function points(run, key) {
-  const found = new Map();
-  for (const row of run.figures) {
-    // A skipped update's figures are not part of a curve.
-    if (row[key] === undefined || row.skipped_updates !== undefined) continue;
-    found.set(row.step, row[key]);
-  }
-  return [...found].sort((a, b) => a[0] - b[0]);
+function formatBytes(value) {
+  if (value === undefined || value === null) return format(value);
+  const { size, unit } = byteUnit(value);
+  return `${Number((value / size).toPrecision(3))} ${unit}`;
 }
 
-/** The exponential mean, without its bias to the first values, as TensorBoard smooths. */
-function smooth(series, weight) {
-  let mean = 0;
-  let count = 0;
-  return series.map(([step, value]) => {
-    if (value === null) return [step, value];
-    mean = mean * weight + value * (1 - weight);
-    count++;
-    return [step, mean / (1 - weight ** count)];
+/** The binary unit that a number of bytes is read in. */
+function byteUnit(bytes) {
+  const power = Math.max(0, Math.min(4, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
+  return { size: 1024 ** power, unit: ["B", "KiB", "MiB", "GiB", "TiB"][power] };
+}
+
+/** What is made of a run's figures is made once, until there are others. */
+function cached(run, key, make) {
+  let entry = run.cache.get(key);
+  if (entry === undefined) run.cache.set(key, entry = make());
+  return entry;
+}
+
+/** Points of a figure: [step, value] by rising step; a later row of a step replaces the earlier. */
+function points(run, key) {
+  return cached(run, key, () => {
+    const found = new Map();
+    for (const row of run.figures) {
+      // A skipped update's figures are not part of a curve.
+      if (row[key] === undefined || row.skipped_updates !== undefined) continue;
+      found.set(row.step, row[key]);
+    }
+    return [...found].sort((a, b) => a[0] - b[0]);
   });
 }
 
-/** At most four points a pixel column: its first, lowest, highest and last. */
+/** The smoothed points; of the weights that a slider passes, only the last is kept. */
+function smoothedLine(run, key) {
+  const { weight, line } = run.cache.get(`${key} smooth`) ?? {};
+  if (weight === view.smoothing) return line;
+  const made = smooth(points(run, key), view.smoothing);
+  run.cache.set(`${key} smooth`, { weight: view.smoothing, line: made });
+  return made;
+}
+
+/** Lowest, highest and lowest positive value of a figure, and how many there are; NaNs left out. */
+function extent(run, key) {
+  return cached(run, `${key} extent`, () => {
+    const found = { low: Infinity, high: -Infinity, positive: Infinity, count: 0, above: 0 };
+    for (const [, value] of points(run, key)) {
+      if (value === null) continue;
+      found.count++;
+      found.low = Math.min(found.low, value);
+      found.high = Math.max(found.high, value);
+      if (value <= 0) continue;
+      found.above++;
+      found.positive = Math.min(found.positive, value);
+    }
+    return found;
+  });
+}
+
+/** Where the last point up to a step is in a series; -1 for none. */
+function indexAt(series, step) {
+  let [low, high] = [0, series.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (series[middle][0] <= step) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/**
+ * The exponential mean, without its bias to the first values, as TensorBoard smooths; in a series of
+ * many points the weight is that of a hundredth of it, as else a long run would stay a band of noise.
+ */
+function smooth(series, weight) {
+  const each = weight ** Math.min(1, 100 / series.length);
+  let mean = 0;
+  let bias = 1;
+  return series.map(([step, value]) => {
+    if (value === null) return [step, value];
+    mean = mean * each + value * (1 - each);
+    bias *= each;
+    return [step, mean / (1 - bias)];
+  });
+}
+
+/**
+ * At most four points a pixel column: its first, lowest, highest and last, so that no peak is lost;
+ * of a column without a value, its gap.
+ */
 function thin(series, columns) {
   if (series.length <= columns * 4) return series;
-  const [first, last] = [series[0][0], series.at(-1)[0]];
+  const first = series[0][0];
+  const width = (series.at(-1)[0] - first) / columns || 1;
   const kept = [];
-  let column = [];
-  let at = 0;
-  const flush = () => {
-    const finite = column.filter(([, value]) => value !== null);
-    if (finite.length === 0) return;
-    const low = finite.reduce((a, b) => b[1] < a[1] ? b : a);
-    const high = finite.reduce((a, b) => b[1] > a[1] ? b : a);
-    const four = new Set([finite[0], low, high, finite.at(-1)]);
-    kept.push(...column.filter((point) => four.has(point)));
-  };
-  for (const point of series) {
-    const here = Math.floor((point[0] - first) / (last - first || 1) * columns);
-    if (here !== at) flush(), column = [], at = here;
-    column.push(point);
+  for (let from = 0, to = 0; from < series.length; from = to) {
+    const column = Math.floor((series[from][0] - first) / width);
+    let [start, low, high, end] = [-1, -1, -1, -1];
+    for (to = from; to < series.length; to++) {
+      const [step, value] = series[to];
+      if (Math.floor((step - first) / width) !== column) break;
+      if (value === null) continue;
+      if (start < 0) start = low = high = to;
+      if (value < series[low][1]) low = to;
+      if (value > series[high][1]) high = to;
+      end = to;
+    }
+    if (start < 0) kept.push(series[from]);
+    else {for (const at of new Set([start, ...[low, high].sort((a, b) => a - b), end])) {
+        kept.push(series[at]);
+      }}
   }
-  flush();
   return kept;
 }
 
@@ -178,24 +254,83 @@ const CHARTS = [
   { title: words.rate, zero: true, curves: [{ key: "learning_rate" }] },
   { title: words.gradient, log: true, curves: [{ key: "grad_norm", smoothed: true }] },
   { title: words.speed, zero: true, curves: [{ key: "tokens_per_second", smoothed: true }] },
+  {
+    title: words.memory,
+    hint: words.memoryHint,
+    zero: true,
+    bytes: true,
+    curves: [{ key: "memory_bytes" }],
+  },
 ];
 
 function chart(definition) {
-  const svg = shape("svg", { role: "img", "aria-label": definition.title });
+  const svg = shape("svg", {
+    role: "img",
+    "aria-label": words.read(definition.title),
+    tabindex: 0,
+  });
   const tip = element("div", { classes: "tip", hidden: true });
   const caption = element("figcaption", { text: definition.title });
   if (definition.hint) caption.append(element("span", { text: definition.hint }));
   const figure = element("figure", { classes: definition.wide ? "wide" : "" }, caption, svg, tip);
-  const made = { ...definition, svg, tip, figure };
+  const made = { ...definition, svg, tip, figure, drawn: undefined };
   svg.addEventListener("pointermove", (event) => {
-    view.hover = { chart: made, x: event.clientX - svg.getBoundingClientRect().left };
-    draw(made);
+    // A reader hears values asked for with keys, not each that a pointer passes.
+    tip.ariaLive = "off";
+    if (made.drawn === undefined) return;
+    const { area, first, last } = made.drawn;
+    const x = event.clientX - svg.getBoundingClientRect().left;
+    hover(made, first + (x - area.left) / (area.right - area.left) * (last - first));
   });
-  svg.addEventListener("pointerleave", () => {
-    view.hover = undefined;
-    draw(made);
+  svg.addEventListener("pointerleave", () => hover(undefined));
+  svg.addEventListener("blur", () => hover(undefined));
+  svg.addEventListener("keydown", (event) => {
+    if (made.drawn === undefined) return;
+    const { first, last, curves } = made.drawn;
+    const at = view.hover?.chart === made ? view.hover.step : undefined;
+    const far = (last - first) / 20;
+    const wanted = {
+      ArrowLeft: () => at === undefined ? last : neighbour(curves, at, -1),
+      ArrowRight: () => at === undefined ? first : neighbour(curves, at, 1),
+      PageDown: () => (at ?? last) - far,
+      PageUp: () => (at ?? first) + far,
+      Home: () => first,
+      End: () => last,
+    }[event.key];
+    if (event.key === "Escape") hover(undefined);
+    if (wanted === undefined) return;
+    event.preventDefault();
+    tip.ariaLive = "polite";
+    hover(made, wanted());
   });
   return made;
+}
+
+/** Reads the step nearest to `wanted`, with a line through it in all charts. */
+function hover(made, wanted) {
+  const step = made && nearest(made.drawn.curves, wanted);
+  if (view.hover?.chart === made && view.hover?.step === step) return;
+  view.hover = made && { chart: made, step };
+  charts.forEach(drawHover);
+}
+
+/** The step of any curve that is nearest to `wanted`. */
+function nearest(curves, wanted) {
+  const near = curves.flatMap(({ raw }) => {
+    const at = indexAt(raw, wanted);
+    return raw.slice(Math.max(0, at), at + 2).map(([step]) => step);
+  });
+  return near.reduce((a, b) => Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a);
+}
+
+/** The next step of any curve, after or before `step`; itself at the end. */
+function neighbour(curves, step, direction) {
+  const near = curves.flatMap(({ raw }) => {
+    const at = direction > 0 ? indexAt(raw, step) + 1 : indexAt(raw, step - 0.5);
+    return raw[at] === undefined ? [] : [raw[at][0]];
+  });
+  if (near.length === 0) return step;
+  return direction > 0 ? Math.min(...near) : Math.max(...near);
 }
 
 /** The curves of a chart's visible runs, as they are and smoothed. */
@@ -204,38 +339,37 @@ function curvesOf(definition) {
     definition.curves.map((curve) => {
       const raw = points(run, curve.key);
       const smoothed = curve.smoothed && view.smoothing > 0 && raw.length > 2;
-      return { ...curve, run, raw, line: smoothed ? smooth(raw, view.smoothing) : raw, smoothed };
+      const line = smoothed ? smoothedLine(run, curve.key) : raw;
+      return { ...curve, run, raw, line, smoothed, bounds: extent(run, curve.key) };
     })
   ).filter(({ raw }) => raw.length > 0);
 }
 
 function draw(made) {
-  const { svg, tip, wide, zero, title } = made;
+  const { svg, tip, wide, zero, bytes } = made;
   const width = svg.clientWidth || svg.parentElement.clientWidth - 30;
   if (width < 60) return;
   const height = wide ? 340 : 220;
   const log = made.log && view.log;
   const isDrawn = (value) => value !== null && (!log || value > 0);
   const curves = curvesOf(made);
-  const all = curves.flatMap(({ raw }) => raw).filter(([, value]) => isDrawn(value));
+  const count = curves.reduce((sum, { bounds }) => sum + (log ? bounds.above : bounds.count), 0);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
   svg.replaceChildren();
-  svg.dataset.points = String(all.length);
-  if (all.length === 0) {
+  svg.dataset.points = String(count);
+  made.drawn = undefined;
+  if (count === 0) {
     const place = { x: width / 2, y: height / 2, "text-anchor": "middle" };
     svg.append(shape("text", place, words.none));
     tip.hidden = true;
     return;
   }
-  const area = { left: 54, right: width - 20, top: 12, bottom: height - 26 };
-  let [low, high, first, last] = [Infinity, -Infinity, Infinity, -Infinity];
-  for (const [step, value] of all) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-    first = Math.min(first, step);
-    last = Math.max(last, step);
-  }
+  const area = { left: bytes ? 68 : 54, right: width - 20, top: 12, bottom: height - 26 };
+  let low = Math.min(...curves.map(({ bounds }) => log ? bounds.positive : bounds.low));
+  let high = Math.max(...curves.map(({ bounds }) => bounds.high));
+  let first = Math.min(...curves.map(({ raw }) => raw[0][0]));
+  let last = Math.max(...curves.map(({ raw }) => raw.at(-1)[0]));
   if (zero) low = Math.min(low, 0);
   if (first < last / 2 || first === last) first = 0;
   if (last === first) last = first + 1;
@@ -249,17 +383,22 @@ function draw(made) {
     log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
   const y = (value) => area.bottom - part(value) * (area.bottom - area.top);
 
-  for (const tick of log ? logTicks(low, high) : ticks(low, high, 5)) {
-    const at = y(tick).toFixed(1);
+  const { size, unit } = bytes ? byteUnit(high) : { size: 1 };
+  const values = log ? logTicks(low, high) : ticks(low / size, high / size, wide ? 8 : 5);
+  for (const tick of values) {
+    const at = y(tick * size).toFixed(1);
+    const label = unit === undefined ? format(tick) : `${format(tick)} ${unit}`;
     svg.append(
       shape("line", { class: "grid", x1: area.left, x2: area.right, y1: at, y2: at }),
-      shape("text", { x: area.left - 8, y: Number(at) + 4, "text-anchor": "end" }, format(tick)),
+      shape("text", { x: area.left - 8, y: Number(at) + 4, "text-anchor": "end" }, label),
     );
   }
   const room = Math.max(2, Math.floor(width / 110));
   for (const tick of ticks(first, last, room).filter(Number.isInteger)) {
-    const place = { x: x(tick).toFixed(1), y: height - 8, "text-anchor": "middle" };
-    svg.append(shape("text", place, tick.toLocaleString("en")));
+    const label = tick.toLocaleString("en");
+    // A label as long as it may be, some 7 pixels a character, stays within the chart.
+    const at = Math.min(x(tick), width - label.length * 3.5 - 2);
+    svg.append(shape("text", { x: at.toFixed(1), y: height - 8, "text-anchor": "middle" }, label));
   }
   svg.append(
     shape("line", {
@@ -271,48 +410,69 @@ function draw(made) {
     }),
   );
 
+  // Lines are two pixels wide: finer columns would not be seen.
+  const columns = Math.ceil((area.right - area.left) / 2);
   const path = (series) => {
-    let d = "";
+    const parts = [];
     let pen = "M";
-    for (const [step, value] of thin(series, area.right - area.left)) {
+    for (const [step, value] of series) {
       if (!isDrawn(value)) {
         pen = "M";
         continue;
       }
-      d += `${pen}${x(step).toFixed(1)} ${y(value).toFixed(1)}`;
+      parts.push(`${pen}${x(step).toFixed(1)} ${y(value).toFixed(1)}`);
       pen = "L";
     }
-    return d;
+    return parts.join("");
   };
-  for (const { run, raw, line, smoothed, evaluation } of curves) {
+  for (const { run, key, raw, line, smoothed, evaluation } of curves) {
     const color = `run-${run.color}`;
-    if (smoothed) svg.append(shape("path", { class: `curve raw ${color}`, d: path(raw) }));
+    const thinned = cached(run, `${key} thin ${columns}`, () => thin(raw, columns));
+    if (smoothed) svg.append(shape("path", { class: `curve raw ${color}`, d: path(thinned) }));
     const kind = evaluation ? "curve eval" : "curve";
-    svg.append(shape("path", { class: `${kind} ${color}`, d: path(line) }));
+    const d = path(smoothed ? thin(line, columns) : thinned);
+    svg.append(shape("path", { class: `${kind} ${color}`, d }));
     if (!evaluation && raw.length > 1) continue;
     for (const [step, value] of raw.length > 60 ? raw.slice(-1) : raw) {
       if (!isDrawn(value)) continue;
       svg.append(shape("circle", { class: `point ${color}`, cx: x(step), cy: y(value), r: 3.5 }));
     }
   }
+  const cursor = shape("g", {});
+  svg.append(cursor);
+  made.drawn = { area, width, first, last, x, y, isDrawn, curves, cursor };
+  drawHover(made);
+}
 
-  tip.hidden = view.hover?.chart !== made;
-  if (tip.hidden) return;
-  const wanted = first + (view.hover.x - area.left) / (area.right - area.left) * (last - first);
-  const steps = new Set(curves.flatMap(({ raw }) => raw.map(([step]) => step)));
-  const step = [...steps].reduce((a, b) => Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a);
+/** The line through the step that is read and, in the chart it is read in, the values there. */
+function drawHover(made) {
+  const { tip, drawn, title, bytes } = made;
+  const step = view.hover?.step;
+  tip.hidden = drawn === undefined || view.hover?.chart !== made;
+  if (drawn === undefined) return;
+  const { area, width, first, last, x, y, isDrawn, curves, cursor } = drawn;
+  cursor.replaceChildren();
+  if (step === undefined || step < first || step > last) return;
   const at = x(step);
-  svg.append(shape("line", { class: "cursor", x1: at, x2: at, y1: area.top, y2: area.bottom }));
-  tip.replaceChildren(element("div", { text: `${words.step} ${step} · ${title}` }));
+  cursor.append(shape("line", { class: "cursor", x1: at, x2: at, y1: area.top, y2: area.bottom }));
+  if (tip.hidden) return;
+  tip.replaceChildren(
+    element("div", { text: `${words.step} ${step.toLocaleString("en")} · ${title}` }),
+  );
   for (const { run, raw, evaluation } of curves) {
-    const point = raw.findLast(([each]) => each <= step);
-    if (point === undefined) continue;
+    const [, value] = raw[indexAt(raw, step)] ?? [];
+    if (value === undefined) continue;
+    if (isDrawn(value)) {
+      const place = { cx: at, cy: y(value), r: 3 };
+      const there = raw[indexAt(raw, step)][0] === step;
+      if (there) cursor.append(shape("circle", { class: `dot run-${run.color}`, ...place }));
+    }
     tip.append(element(
       "div",
       {},
-      element("span", { classes: `swatch run-${run.color}` }),
+      element("span", { classes: `swatch run-${run.color}${evaluation ? " dashed" : ""}` }),
       element("span", { classes: "name", text: evaluation ? `${run.name} (eval)` : run.name }),
-      element("b", { text: format(point[1]) }),
+      element("b", { text: (bytes ? formatBytes : format)(value) }),
     ));
   }
   const left = at > width / 2 ? Math.max(0, at - tip.offsetWidth) : at + 26;
@@ -324,14 +484,19 @@ function draw(made) {
 const charts = CHARTS.map(chart);
 const status = element("span", { classes: "status" });
 const table = element("tbody");
-const cards = element("div", { classes: "samples" });
+const questionsPart = element("div");
 const samplesPart = element(
   "section",
   { hidden: true },
   element("h2", { text: words.samples }),
-  cards,
+  questionsPart,
 );
 const empty = element("p", { classes: "empty", text: words.empty });
+const allRuns = element("input", { type: "checkbox", id: "all", ariaLabel: words.all });
+allRuns.addEventListener("change", () => {
+  for (const run of runs.values()) run.hidden = !allRuns.checked;
+  render();
+});
 const runsPart = element(
   "div",
   { classes: "runs", hidden: true },
@@ -344,7 +509,8 @@ const runsPart = element(
       element(
         "tr",
         {},
-        ...["run", "step", "epoch", "train", "evaluation", "best", "speed"].map((key) =>
+        element("th", { scope: "col" }, element("label", {}, allRuns, words.run)),
+        ...["step", "epoch", "train", "evaluation", "best", "speed", "memory"].map((key) =>
           element("th", { scope: "col", text: words[key] })
         ),
       ),
@@ -361,14 +527,30 @@ const smoothing = element("input", {
   step: "0.01",
   value: String(view.smoothing),
 });
+const smoothingValue = element("output", { text: view.smoothing.toFixed(2) });
 logScale.addEventListener("change", () => {
   view.log = logScale.checked;
   charts.forEach(draw);
 });
 smoothing.addEventListener("input", () => {
   view.smoothing = Number(smoothing.value);
-  charts.forEach(draw);
+  smoothingValue.textContent = view.smoothing.toFixed(2);
+  drawSoon(charts.filter(({ curves }) => curves.some(({ smoothed }) => smoothed)));
 });
+
+/** Charts to draw before the browser shows its next frame, each once. */
+const waiting = new Set();
+
+function drawSoon(which) {
+  if (waiting.size === 0) {
+    requestAnimationFrame(() => {
+      const now = [...waiting];
+      waiting.clear();
+      now.forEach(draw);
+    });
+  }
+  for (const each of which) waiting.add(each);
+}
 
 function row(run) {
   const visible = element("input", { type: "checkbox", checked: !run.hidden });
@@ -384,10 +566,9 @@ function row(run) {
     element("span", { classes: "name", text: run.name }),
   );
   const last = (key) => points(run, key).at(-1)?.[1];
-  const evaluations = points(run, "eval_token_loss").filter(([, value]) => value !== null);
-  const best = evaluations.length > 0
-    ? evaluations.reduce((a, b) => b[1] < a[1] ? b : a)
-    : undefined;
+  const { low } = extent(run, "eval_token_loss");
+  const best = points(run, "eval_token_loss").find(([, value]) => value === low);
+  const memory = extent(run, "memory_bytes").high;
   const cells = [
     run.figures.at(-1)?.step.toLocaleString("en"),
     last("epoch")?.toFixed(2),
@@ -395,6 +576,7 @@ function row(run) {
     format(last("eval_token_loss")),
     best && `${format(best[1])} @ ${best[0]}`,
     format(last("tokens_per_second")),
+    memory > 0 ? formatBytes(memory) : "",
   ];
   return element(
     "tr",
@@ -404,19 +586,15 @@ function row(run) {
   );
 }
 
-function card(run, { step, question, think, answer }) {
+/** What a run's model said to a question that stands above. */
+function card(run, { step, think, answer }) {
   const heading = element(
-    "h3",
+    "h4",
     {},
     element("span", { classes: `swatch run-${run.color}` }),
     element("span", { classes: "name", text: `${run.name} · ${words.step} ${step}` }),
   );
-  const made = element(
-    "article",
-    {},
-    heading,
-    element("div", { classes: "text question", dir: "auto", text: question }),
-  );
+  const made = element("article", {}, heading);
   if (think !== "") {
     made.append(element(
       "details",
@@ -431,18 +609,31 @@ function card(run, { step, question, think, answer }) {
 
 let shownSamples = "";
 
-/** Cards are made anew only when there are others: one that a reader has opened stays open. */
+/**
+ * The answers to a question stand side by side. They are made anew only when there are others: a
+ * card that a reader has opened stays open.
+ */
 function renderSamples() {
   const visible = [...runs.values()].filter((run) => !run.hidden);
   const key = JSON.stringify(visible.map((run) => [run.name, run.version, run.samples.length]));
   if (key === shownSamples) return;
   shownSamples = key;
-  cards.replaceChildren(
-    ...visible.flatMap((run) =>
-      run.samples.slice(-SHOWN_SAMPLES).reverse().map((sample) => card(run, sample))
-    ),
+  const questions = new Map();
+  for (const run of visible) {
+    // Of the last step first; those of a step as they were asked.
+    const shown = run.samples.slice(-SHOWN_SAMPLES).sort((a, b) => b.step - a.step);
+    for (const sample of shown) {
+      const answers = questions.get(sample.question) ?? [];
+      questions.set(sample.question, [...answers, card(run, sample)]);
+    }
+  }
+  questionsPart.replaceChildren(
+    ...[...questions].flatMap(([question, answers]) => [
+      element("h3", { classes: "text question", dir: "auto", text: question }),
+      element("div", { classes: "samples" }, ...answers),
+    ]),
   );
-  samplesPart.hidden = cards.childElementCount === 0;
+  samplesPart.hidden = questions.size === 0;
 }
 
 function render() {
@@ -452,6 +643,9 @@ function render() {
   const focused = [...table.rows].findIndex((each) => each.contains(document.activeElement));
   table.replaceChildren(...[...runs.values()].map(row));
   if (focused >= 0) table.rows[focused]?.querySelector("input").focus();
+  const hidden = [...runs.values()].filter((run) => run.hidden).length;
+  allRuns.checked = hidden === 0;
+  allRuns.indeterminate = hidden > 0 && hidden < runs.size;
   charts.forEach(draw);
   renderSamples();
 }
@@ -461,7 +655,8 @@ let colors = 0;
 function addRun(name) {
   const cursors = { figures: "", samples: "" };
   const color = colors++ % COLORS;
-  const run = { name, color, hidden: false, figures: [], samples: [], cursors, version: 0 };
+  const rows = { figures: [], samples: [] };
+  const run = { name, color, hidden: false, ...rows, cursors, version: 0, cache: new Map() };
   runs.set(name, run);
   return run;
 }
@@ -476,14 +671,14 @@ document.getElementById("dashboard").append(
     element("h1", { text: words.title }),
     status,
     element("label", {}, logScale, words.log),
-    element("label", {}, words.smoothing, smoothing),
+    element("label", {}, words.smoothing, smoothing, smoothingValue),
   ),
   runsPart,
   empty,
   grid,
   samplesPart,
 );
-new ResizeObserver(() => charts.forEach(draw)).observe(grid);
+new ResizeObserver(() => drawSoon(charts)).observe(grid);
 
 // ---- data ----
 
@@ -506,7 +701,8 @@ async function update(run) {
         run[key] = [];
         run.version++;
       }
-      run[key].push(...rows);
+      for (const row of rows) run[key].push(row);
+      if (reset || rows.length > 0) run.cache.clear();
       run.cursors[key] = cursor;
       changed ||= reset || rows.length > 0;
       more ||= found[key].more;

@@ -43,6 +43,7 @@ const FIGURES = [
   "grad_norm",
   "learning_rate",
   "tokens_per_second",
+  "memory_bytes",
   "eval_loss",
   "eval_token_loss",
   "skipped_updates",

@@ -10,13 +10,12 @@
  * @module
  */
 
-import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import type { TrainEvent } from "../train/events.ts";
+import { evaluationSpeed, withPrefix } from "./scalars.ts";
+import { keepUntil, setAside } from "./step_lines.ts";
 import type { Tracker } from "./tracker.ts";
-
-/** A million lines of 200 bytes fit; a file beyond is hardly ours, and would not fit one string. */
-const MAX_RESUMED_BYTES = 256 * 1024 * 1024;
 
 /**
  * Makes a tracker that appends each figure to a file as soon as it is known.
@@ -100,6 +99,7 @@ function toLine(event: TrainEvent): Line | undefined {
         grad_norm: event.gradNorm,
         learning_rate: event.learningRate,
         tokens_per_second: event.tokensPerSecond,
+        ...(event.memoryBytes !== undefined && { memory_bytes: event.memoryBytes }),
       });
     case "evaluate":
       return toJson({
@@ -107,8 +107,9 @@ function toLine(event: TrainEvent): Line | undefined {
         epoch: event.epoch,
         eval_loss: event.evalLoss,
         eval_token_loss: event.evalTokenLoss,
-        eval_runtime: event.seconds,
+        ...withPrefix("eval_", evaluationSpeed(event)),
         eval_samples: event.examples,
+        ...(event.batches !== undefined && { eval_batches: event.batches }),
         eval_supervised_tokens: event.supervisedTokens,
       });
     case "skip":
@@ -130,49 +131,4 @@ function toJson(values: Record<string, number>): Line {
       Number.isFinite(value) ? value : String(value),
     ]),
   );
-}
-
-async function setAside(path: string): Promise<void> {
-  const size = await sizeOf(path);
-  if (size !== undefined && size > 0) await rename(path, `${path}.previous`);
-}
-
-/** Rewrites the file with the lines of steps up to `step`, whole or not at all. */
-async function keepUntil(path: string, step: number): Promise<void> {
-  const size = await sizeOf(path);
-  if (size === undefined) return;
-  if (size > MAX_RESUMED_BYTES) {
-    throw new RangeError(
-      `Cannot resume ${path}: ${size} bytes exceed ${MAX_RESUMED_BYTES}; move the file away`,
-    );
-  }
-  const lines = (await readFile(path, "utf8")).split("\n");
-  const kept = lines.filter((line) => {
-    const at = stepOf(line);
-    return at !== undefined && at <= step;
-  });
-  const temporary = `${path}.tmp`;
-  await writeFile(temporary, kept.map((line) => `${line}\n`).join(""));
-  await rename(temporary, path);
-}
-
-/** The step of a line; `undefined` for one that is blank, cut short or not ours. */
-function stepOf(line: string): number | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    if (typeof value !== "object" || value === null || !("step" in value)) return undefined;
-    return typeof value.step === "number" ? value.step : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Bytes of a file; `undefined` if there is none. */
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
-  }
 }

@@ -24,6 +24,7 @@ const log = (step: number): LogEvent => ({
   gradNorm: 2,
   learningRate: 1e-4,
   tokensPerSecond: 1000,
+  memoryBytes: 2 ** 30,
 });
 const evaluate: EvaluateEvent = {
   type: "evaluate",
@@ -32,6 +33,7 @@ const evaluate: EvaluateEvent = {
   evalLoss: 1.25,
   evalTokenLoss: 1.125,
   examples: 3,
+  batches: 2,
   supervisedTokens: 99,
   seconds: 0.5,
 };
@@ -51,8 +53,8 @@ Deno.test("createMetricsLog() writes transformers' names, and NaN as text", () =
     await using metrics = createMetricsLog(path);
     for (const event of [start(0), log(1), evaluate, skip]) await metrics.event(event);
     assert.deepEqual((await readFile(path, "utf8")).split("\n"), [
-      '{"step":1,"epoch":0.1,"loss":1.5,"grad_norm":2,"learning_rate":0.0001,"tokens_per_second":1000}',
-      '{"step":2,"epoch":0.2,"eval_loss":1.25,"eval_token_loss":1.125,"eval_runtime":0.5,"eval_samples":3,"eval_supervised_tokens":99}',
+      '{"step":1,"epoch":0.1,"loss":1.5,"grad_norm":2,"learning_rate":0.0001,"tokens_per_second":1000,"memory_bytes":1073741824}',
+      '{"step":2,"epoch":0.2,"eval_loss":1.25,"eval_token_loss":1.125,"eval_runtime":0.5,"eval_samples_per_second":6,"eval_steps_per_second":4,"eval_samples":3,"eval_batches":2,"eval_supervised_tokens":99}',
       '{"step":3,"loss":"NaN","grad_norm":"Infinity","skipped_updates":2}',
       "",
     ]);
@@ -136,6 +138,22 @@ Deno.test("readMetricsLog() gives back what was written, NaN included", () =>
     }
     await writeFile(path, '{"step":4,"ep', { flag: "a" });
     assert.deepEqual(await readMetricsLog(path), [log(1), evaluate, skip]);
+  }));
+
+Deno.test("readMetricsLog() reads logs from before memory and batches were in them", () =>
+  withFile(async (path) => {
+    const { memoryBytes: _, ...oldLog } = log(1);
+    const { batches: __, ...oldEvaluate } = { ...evaluate, seconds: 0 };
+    {
+      await using metrics = createMetricsLog(path);
+      for (const event of [oldLog, oldEvaluate]) await metrics.event(event);
+    }
+    assert.deepEqual((await readFile(path, "utf8")).split("\n"), [
+      '{"step":1,"epoch":0.1,"loss":1.5,"grad_norm":2,"learning_rate":0.0001,"tokens_per_second":1000}',
+      '{"step":2,"epoch":0.2,"eval_loss":1.25,"eval_token_loss":1.125,"eval_runtime":0,"eval_samples":3,"eval_supervised_tokens":99}',
+      "",
+    ]);
+    assert.deepEqual(await readMetricsLog(path), [oldLog, oldEvaluate]);
   }));
 
 Deno.test("readMetricsLog() names the line that it cannot read", () =>

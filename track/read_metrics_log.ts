@@ -81,6 +81,8 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
       evalLoss: figure("eval_loss"),
       evalTokenLoss: figure("eval_token_loss"),
       examples: figure("eval_samples"),
+      // What earlier versions did not write is left out.
+      ...(fields.has("eval_batches") && { batches: figure("eval_batches") }),
       supervisedTokens: figure("eval_supervised_tokens"),
       seconds: figure("eval_runtime"),
     };
@@ -98,5 +100,6 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
     gradNorm,
     learningRate: figure("learning_rate"),
     tokensPerSecond: figure("tokens_per_second"),
+    ...(fields.has("memory_bytes") && { memoryBytes: figure("memory_bytes") }),
   };
 }

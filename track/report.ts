@@ -17,6 +17,7 @@ import {
   formatLoss,
   formatRate,
 } from "./format.ts";
+import { byteUnit } from "./byte_unit.ts";
 import { html, Markup } from "./html.ts";
 import type { HtmlValue } from "./html.ts";
 import { renderLineChart } from "./line_chart.ts";
@@ -97,7 +98,7 @@ export interface ReportData {
 type Evaluation = Omit<EvaluateEvent, "type">;
 
 const WIDE = { width: 1000, height: 400 };
-const NARROW = { width: 340, height: 240 };
+const NARROW = { width: 480, height: 240 };
 
 /**
  * Makes the report of a run, for light and dark screens and for print. The same input gives the
@@ -214,6 +215,7 @@ function summaryRows({ summary: run, logs, evaluations }: ReportData): [string, 
     ["Time", show(run.seconds, formatDuration)],
     ["Speed", show(run.tokensPerSecond, formatRate)],
     ["Peak memory", show(run.peakMemory, formatBytes)],
+    ["Most memory logged", show(mostMemory(logs), formatBytes)],
     ["Mean training loss", show(run.trainLoss, formatLoss)],
     ["Last training loss", show(log?.loss, formatLoss)],
     ["Last evaluation loss", show(evaluation?.evalLoss, formatLoss)],
@@ -229,6 +231,14 @@ function summaryRows({ summary: run, logs, evaluations }: ReportData): [string, 
     ["Command", run.command && html`<pre><code>${run.command}</code></pre>`],
   ];
   return rows.filter(([, value]) => value !== undefined && value !== "");
+}
+
+/** The most that the process had at a log line: a peak between two is not seen. */
+function mostMemory(logs: ReportData["logs"]): number | undefined {
+  return logs.reduce<number | undefined>(
+    (most, { memoryBytes }) => memoryBytes === undefined ? most : Math.max(most ?? 0, memoryBytes),
+    undefined,
+  );
 }
 
 /** The evaluation of the lowest loss, the earliest of equals. */
@@ -379,6 +389,21 @@ async function renderCharts({ logs, evaluations }: ReportData): Promise<Markup[]
       fromZero: true,
     },
   ];
+  const most = mostMemory(logs);
+  if (most !== undefined) {
+    const { name, size } = byteUnit(most);
+    others.push({
+      id: "memory",
+      title: "Memory",
+      series: [{
+        name: "memory",
+        color: "memory",
+        points: points(({ memoryBytes = NaN }) => memoryBytes / size),
+      }],
+      format: (value) => `${Number(value.toPrecision(3))} ${name}`,
+      fromZero: true,
+    });
+  }
   for (const options of others) {
     figures.push(figure(await renderLineChart({ ...NARROW, ...options })));
   }

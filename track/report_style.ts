@@ -44,7 +44,7 @@ tr:first-child th, tr:first-child td { border-top: 0; }
 code, pre { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { margin: 2px 0; padding: 8px 12px; background: var(--code); border-radius: 6px;
   white-space: pre-wrap; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(310px, 100%), 1fr));
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr));
   gap: 16px; }
 .chart { margin: 0; padding: 8px; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; overflow-x: auto; }

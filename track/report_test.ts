@@ -10,6 +10,7 @@ const log = {
   gradNorm: 2,
   learningRate: 1e-4,
   tokensPerSecond: 1000,
+  memoryBytes: 3 * 2 ** 29,
 };
 const evaluation = {
   step: 10,
@@ -151,20 +152,30 @@ Deno.test("renderReport() gives each chart its own ids", async () => {
   const page = await renderReport(withText("x"));
   const ids = [...page.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id);
   assert.equal(new Set(ids).size, ids.length);
-  assert.equal(page.match(/<svg /g)?.length, 4);
+  assert.equal(page.match(/<svg /g)?.length, 5);
 });
 
 Deno.test("renderReport() shows the figures of the run", async () => {
   const page = await renderReport({
     title: "Run",
     summary: { parameters: 596_049_920, trainableParameters: 5_046_272, seconds: 3725 },
-    logs: [log],
+    logs: [log, { ...log, step: 10, memoryBytes: 2 ** 30 }],
     evaluations: [{ ...evaluation, evalLoss: NaN }, evaluation, { ...evaluation, step: 20 }],
   });
   for (const text of ["596M", "5.05M (0.847 %)", "1:02:05", "1.2500 at step 10", "2.0000"]) {
     assert.ok(page.includes(text), text);
   }
+  for (const text of ['<td dir="auto">1.50 GiB</td>', ">0.3 GiB</text>", ">1.5 GiB</text>"]) {
+    assert.ok(page.includes(text), text);
+  }
   assert.equal(page.match(/<tr class="best">/g)?.length, 1);
+});
+
+Deno.test("renderReport() shows no memory of a run that logged none", async () => {
+  const { memoryBytes: _, ...old } = log;
+  const page = await renderReport({ title: "Run", summary: {}, logs: [old], evaluations: [] });
+  assert.doesNotMatch(page, /memory/i);
+  assert.equal(page.match(/<svg /g)?.length, 4);
 });
 
 Deno.test("renderReport() leaves out what it was not given", async () => {

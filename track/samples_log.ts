@@ -7,15 +7,16 @@
  * @module
  */
 
-import { appendFile, rename } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import type { TrainEvent } from "../train/events.ts";
 import { createInOrder } from "./in_order.ts";
 import type { Sample } from "./sample.ts";
+import { keepUntil, setAside } from "./step_lines.ts";
 import type { Tracker } from "./tracker.ts";
 
 /**
  * Makes a tracker that appends samples to a file. A run that starts anew moves a file of an earlier
- * run to `<path>.previous`; one that resumes adds to it.
+ * run to `<path>.previous`; one that resumes keeps the samples up to the step it resumes after.
  *
  * Needs `--allow-read` and `--allow-write` for the file's folder.
  *
@@ -45,12 +46,8 @@ export function createSamplesLog(path: string): Tracker & Required<Pick<Tracker,
   return {
     event: (event: TrainEvent): Promise<void> =>
       inOrder(async () => {
-        if (event.type !== "start" || event.resumedStep > 0) return;
-        try {
-          await rename(path, `${path}.previous`);
-        } catch (error) {
-          if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-        }
+        if (event.type !== "start") return;
+        await (event.resumedStep > 0 ? keepUntil(path, event.resumedStep) : setAside(path));
       }),
     samples: (step: number, samples: readonly Sample[]): Promise<void> =>
       inOrder(async () => {

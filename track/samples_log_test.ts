@@ -15,18 +15,20 @@ const start = (resumedStep: number): StartEvent => ({
   resumedStep,
 });
 
-Deno.test("createSamplesLog() adds on resume, and sets an earlier run's file aside", async () => {
+Deno.test("createSamplesLog() keeps earlier samples on resume, and sets an earlier run's file aside", async () => {
   await using folder = await tempFolder();
   const path = `${folder.path}/samples.jsonl`;
-  for (const [resumedStep, question] of [[0, "a"], [4, "b"], [0, "c"]] as const) {
+  const line = (step: number, question: string): string =>
+    `{"step":${step},"question":"${question}","answer":"\\n"}\n`;
+  for (const [resumedStep, step, question] of [[0, 4, "a"], [4, 6, "b"], [5, 7, "c"]] as const) {
     await using log = createSamplesLog(path);
     await log.event(start(resumedStep));
-    await log.samples(5, [{ question, answer: "\n" }]);
+    await log.samples(step, [{ question, answer: "\n" }]);
   }
-  assert.deepEqual((await readdir(folder.path)).sort(), [
-    "samples.jsonl",
-    "samples.jsonl.previous",
-  ]);
-  assert.equal(await readFile(path, "utf8"), '{"step":5,"question":"c","answer":"\\n"}\n');
-  assert.equal((await readFile(`${path}.previous`, "utf8")).split("\n").length, 3);
+  assert.equal(await readFile(path, "utf8"), line(4, "a") + line(7, "c"));
+  await using log = createSamplesLog(path);
+  await log.event(start(0));
+  assert.deepEqual(await readdir(folder.path), ["samples.jsonl.previous"]);
+  await log.samples(5, [{ question: "d", answer: "\n" }]);
+  assert.equal(await readFile(path, "utf8"), line(5, "d"));
 });

@@ -2,10 +2,10 @@
  * The figures of events, under the names that transformers' Trainer reports them.
  *
  * In: the events of a run. Out: for each, figures by key, such as `train/loss` and `eval/loss`.
- * transformers' eval/steps_per_second is missing: an evaluation does not tell its batches.
+ * Memory is in GiB, as those who log it beside transformers' figures do: bytes are no axis to read.
  */
 
-import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
+import type { EndEvent, EvaluateEvent, StartEvent, TrainEvent } from "../train/events.ts";
 
 /** Figures of one step by key; some perhaps NaN or infinite. */
 export type Scalars = Readonly<Record<string, number>>;
@@ -21,14 +21,13 @@ export function toScalars(event: TrainEvent): Scalars {
         "train/epoch": event.epoch,
         "train/global_step": event.step,
         "train/tokens_per_second": event.tokensPerSecond,
+        ...(event.memoryBytes !== undefined && { "train/memory_gib": event.memoryBytes / 2 ** 30 }),
       };
     case "evaluate":
       return {
         "eval/loss": event.evalLoss,
         "eval/token_loss": event.evalTokenLoss,
-        "eval/runtime": event.seconds,
-        ...(event.seconds > 0 &&
-          { "eval/samples_per_second": event.examples / event.seconds }),
+        ...withPrefix("eval/", evaluationSpeed(event)),
         "train/epoch": event.epoch,
         "train/global_step": event.step,
       };
@@ -37,6 +36,28 @@ export function toScalars(event: TrainEvent): Scalars {
     default:
       return {};
   }
+}
+
+/** How fast an evaluation was, under transformers' names without their prefix. */
+export function evaluationSpeed({ seconds, examples, batches }: EvaluationSpeed): Scalars {
+  return {
+    runtime: seconds,
+    // No clock sees an evaluation that took no time: it has no rate.
+    ...(seconds > 0 && {
+      samples_per_second: examples / seconds,
+      ...(batches !== undefined && { steps_per_second: batches / seconds }),
+    }),
+  };
+}
+
+/** What the speed of an evaluation comes from. */
+type EvaluationSpeed = Pick<EvaluateEvent, "seconds" | "examples" | "batches">;
+
+/** The same figures under longer keys. */
+export function withPrefix(prefix: string, scalars: Scalars): Scalars {
+  return Object.fromEntries(
+    Object.entries(scalars).map(([key, value]) => [`${prefix}${key}`, value]),
+  );
 }
 
 /** What transformers sums up at the end of a run, without a prefix. */

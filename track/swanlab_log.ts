@@ -14,7 +14,7 @@ import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createConsoleTracker } from "./console_tracker.ts";
 import { createInOrder } from "./in_order.ts";
 import { formatSample, type Sample, SAMPLES_KEY } from "./sample.ts";
-import { type Scalars, toScalars, toSummary } from "./scalars.ts";
+import { type Scalars, toScalars, toSummary, withPrefix } from "./scalars.ts";
 import { frameRecord, readFrames, SWANLAB_HEADER } from "./swanlab_frames.ts";
 import {
   encodeRecord,
@@ -125,7 +125,7 @@ export function createSwanlabLog(
     lines = [];
     await console.event(event);
     const scalars = event.type === "end" && start !== undefined
-      ? toSingleValues(toSummary(event, start))
+      ? withPrefix("single_value/", toSummary(event, start))
       : toScalars(event);
     if (event.type !== "start" && lines.length === 0) return;
     const run = await begin();
@@ -146,12 +146,6 @@ export function createSwanlabLog(
         await finish();
       }),
   };
-}
-
-function toSingleValues(summary: Scalars): Scalars {
-  return Object.fromEntries(
-    Object.entries(summary).map(([key, value]) => [`single_value/${key}`, value]),
-  );
 }
 
 interface RunFileOptions extends SwanlabLogOptions {
@@ -251,8 +245,9 @@ class RunFile {
   /** Ends the run and closes its file. */
   async finish(end: EndEvent | undefined): Promise<void> {
     try {
-      if (end?.reason === "completed") await this.#append({ type: "finish", state: "finished" });
-      else if (end?.reason === "aborted") {
+      if (end && end.reason !== "aborted") {
+        await this.#append({ type: "finish", state: "finished" });
+      } else if (end) {
         const error = `aborted at step ${end.step}; it can be resumed from its last checkpoint`;
         await this.#append({ type: "finish", state: "aborted", error });
       } else {

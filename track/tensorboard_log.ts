@@ -27,7 +27,7 @@ import {
   textField,
 } from "./protobuf.ts";
 import { formatSample, type Sample, SAMPLES_KEY } from "./sample.ts";
-import { type Scalars, toScalars, toSummary } from "./scalars.ts";
+import { type Scalars, toScalars, toSummary, withPrefix } from "./scalars.ts";
 import type { Tracker } from "./tracker.ts";
 
 /** Says which program's rules an event file follows. */
@@ -126,12 +126,14 @@ export function createTensorboardLog(
         const text = JSON.stringify(config, undefined, 2);
         // Four spaces make it code in TensorBoard's Markdown.
         const block = text.replace(/^/gm, "    ");
-        await append((writer) => textSummary(writer, "args", [block]), event.resumedStep);
+        // transformers' tag; the suffix is torch's.
+        const tag = "args/text_summary";
+        await append((writer) => textSummary(writer, tag, [block]), event.resumedStep);
       }
       return;
     }
     const scalars = event.type === "end" && start !== undefined
-      ? withPrefix(toSummary(event, start))
+      ? withPrefix("train/", toSummary(event, start))
       : toScalars(event);
     if (Object.keys(scalars).length === 0) return;
     if (handle === undefined) await begin(0);
@@ -155,12 +157,6 @@ export function createTensorboardLog(
         handle = undefined;
       }),
   };
-}
-
-function withPrefix(summary: Scalars): Scalars {
-  return Object.fromEntries(
-    Object.entries(summary).map(([key, value]) => [`train/${key}`, value]),
-  );
 }
 
 /** Opens a file that did not exist: two runs never share one. */
@@ -205,10 +201,10 @@ function scalarSummary(writer: BinaryWriter, scalars: Scalars): void {
 }
 
 /** A list of texts, as the text plugin of TensorBoard wants it. */
-function textSummary(writer: BinaryWriter, key: string, texts: readonly string[]): void {
+function textSummary(writer: BinaryWriter, tag: string, texts: readonly string[]): void {
   messageField(writer, 5, (summary) => {
     messageField(summary, 1, (entry) => {
-      textField(entry, 1, `${key}/text_summary`);
+      textField(entry, 1, tag);
       messageField(entry, 8, (tensor) => {
         integerField(tensor, 1, DT_STRING);
         messageField(tensor, 2, (shape) => {

@@ -30,6 +30,7 @@ const evaluate: EvaluateEvent = {
   evalLoss: 1.25,
   evalTokenLoss: 1.125,
   examples: 4,
+  batches: 2,
   supervisedTokens: 99,
   seconds: 0.5,
 };
@@ -154,6 +155,7 @@ Deno.test("createTensorboardLog() uses transformers' keys", async () => {
         "train/epoch": Math.fround(0.2),
         "train/global_step": 1,
         "train/tokens_per_second": 1000,
+        "train/memory_gib": 1.5,
       },
       texts: {},
     },
@@ -164,6 +166,7 @@ Deno.test("createTensorboardLog() uses transformers' keys", async () => {
         "eval/token_loss": 1.125,
         "eval/runtime": 0.5,
         "eval/samples_per_second": 8,
+        "eval/steps_per_second": 4,
         "train/epoch": 0.25,
         "train/global_step": 2,
       },
@@ -196,7 +199,7 @@ Deno.test("createTensorboardLog() lists samples as texts", async () => {
     step: 4,
     scalars: {},
     texts: {
-      "Prediction/text_summary": [
+      Prediction: [
         "Question: 头痛？\n\nLLM:<think>\n想\n</think>\n\n休息\ufffd",
         "Question: b\n\nLLM:c",
       ],

@@ -32,6 +32,6 @@ import type { Sample } from "./sample.ts";
 export interface Tracker extends AsyncDisposable {
   /** Takes one event; a promise it gives is fulfilled once the event is dealt with. */
   event(event: TrainEvent): void | Promise<void>;
-  /** Takes what the model says after an update; trackers that cannot show text lack it. */
+  /** Takes what the model says after an update; trackers that show no text lack it. */
   samples?(step: number, samples: readonly Sample[]): void | Promise<void>;
 }

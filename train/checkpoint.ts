@@ -151,12 +151,23 @@ export async function verifyCheckpoint(directory: string): Promise<void> {
   );
 }
 
-/** Deletes the oldest checkpoints beyond `limit`, once the newest is known to be good. */
-export async function rotateCheckpoints(output: string, limit: number): Promise<void> {
+/**
+ * Deletes the oldest checkpoints beyond `limit`, once the newest is known to be good. Neither the
+ * newest is deleted nor the one of update `keep`, so of those two both stay under a limit of 1.
+ */
+export async function rotateCheckpoints(
+  output: string,
+  limit: number,
+  { keep }: { readonly keep?: number } = {},
+): Promise<void> {
   const checkpoints = await listCheckpoints(output);
-  const doomed = checkpoints.slice(0, -limit);
+  const newest = checkpoints.at(-1);
+  if (!newest) return;
+  const spare = checkpoints.filter((each) => each !== newest && each.step !== keep);
+  const kept = checkpoints.length - spare.length;
+  const doomed = spare.slice(0, Math.max(0, checkpoints.length - Math.max(limit, kept)));
   if (doomed.length === 0) return;
-  await verifyCheckpoint(checkpoints.at(-1)!.directory);
+  await verifyCheckpoint(newest.directory);
   for (const each of doomed) await removeCheckpoint(output, each);
 }
 

@@ -18,6 +18,8 @@ export interface EvaluationResult {
   readonly evalTokenLoss: number;
   /** Examples with at least one supervised token. */
   readonly examples: number;
+  /** Batches that the examples were in. */
+  readonly batches: number;
   /** Tokens that had a target. */
   readonly supervisedTokens: number;
 }
@@ -42,10 +44,12 @@ export async function evaluate(
   let sum = 0;
   let supervisedTokens = 0;
   let counted = 0;
+  let batches = 0;
   for (
     const batch of makeBatches(examples, { batchSize, padId, shuffle: false, seed: 0, epoch: 0 })
   ) {
     const { tokens, losses } = await trainer.evaluate(batch, signal);
+    batches++;
     const sums = new Float64Array(batch.examples);
     const counts = new Int32Array(batch.examples);
     tokens.forEach((token, i) => {
@@ -65,6 +69,7 @@ export async function evaluate(
     evalLoss: meanSum / counted,
     evalTokenLoss: sum / supervisedTokens,
     examples: counted,
+    batches,
     supervisedTokens,
   };
 }

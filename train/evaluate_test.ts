@@ -14,6 +14,7 @@ Deno.test("evaluate() averages over examples and over tokens, whatever the batch
       evalLoss: 14.5 / 3,
       evalTokenLoss: 28 / 6,
       examples: 3,
+      batches: Math.ceil(3 / batchSize),
       supervisedTokens: 6,
     });
   }
@@ -22,7 +23,13 @@ Deno.test("evaluate() averages over examples and over tokens, whatever the batch
 Deno.test("evaluate() leaves out examples that supervise nothing", async () => {
   const silent = { ...stubExample(53, [9]), labels: Int32Array.of(-100, -100) };
   const result = await evaluate(trainer, [silent, examples[0]], { batchSize: 2, padId: 0 });
-  assert.deepEqual(result, { evalLoss: 1.5, evalTokenLoss: 1.5, examples: 1, supervisedTokens: 2 });
+  assert.deepEqual(result, {
+    evalLoss: 1.5,
+    evalTokenLoss: 1.5,
+    examples: 1,
+    batches: 1,
+    supervisedTokens: 2,
+  });
 });
 
 Deno.test("evaluate() passes the signal on", async () => {

@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { BestMetric } from "./best_evaluation.ts";
+
 /** The loop is about to make its first update. */
 export interface StartEvent {
   /** Tells the kinds of {@linkcode TrainEvent} apart. */
@@ -76,6 +78,8 @@ export interface LogEvent {
   readonly learningRate: number;
   /** Real tokens a second since the last log. */
   readonly tokensPerSecond: number;
+  /** Resident memory of the process, in bytes; logs of earlier versions lack it. */
+  readonly memoryBytes?: number;
 }
 
 /** An update was not made because its loss or gradient was not finite. */
@@ -106,10 +110,14 @@ export interface EvaluateEvent {
   readonly evalTokenLoss: number;
   /** Examples with at least one supervised token. */
   readonly examples: number;
+  /** Batches that the examples were in; logs of earlier versions lack them. */
+  readonly batches?: number;
   /** Tokens that had a target. */
   readonly supervisedTokens: number;
   /** Wall time of the evaluation. */
   readonly seconds: number;
+  /** Set where the metric that the best is chosen by is the lowest so far. */
+  readonly best?: true;
 }
 
 /** A checkpoint was written. */
@@ -134,14 +142,33 @@ export interface EndEvent {
   readonly step: number;
   /** Epochs done, fractional. */
   readonly epoch: number;
-  /** Whether the run made all its updates or its signal stopped it. */
-  readonly reason: "completed" | "aborted";
+  /**
+   * Whether the run made all its updates, its evaluations did not get better any more, or its signal
+   * stopped it.
+   */
+  readonly reason: "completed" | "early-stopped" | "aborted";
+  /** The best evaluation, where there was one. */
+  readonly best?: BestCheckpoint;
   /** Real tokens trained on in this run, an earlier run's left out. */
   readonly tokens: number;
   /** Wall time of this run. */
   readonly seconds: number;
   /** Mean training loss of the whole run. */
   readonly trainLoss: number;
+}
+
+/** The evaluation with the lowest metric. */
+export interface BestCheckpoint {
+  /** The update that was evaluated. */
+  readonly step: number;
+  /** What was compared. */
+  readonly metric: BestMetric;
+  /** Its lowest value. */
+  readonly value: number;
+  /** The checkpoint of that update, where there is one. */
+  readonly directory?: string;
+  /** Whether the trainer went back to that checkpoint's weights. */
+  readonly loaded: boolean;
 }
 
 /** Anything the loop tells. */

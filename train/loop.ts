@@ -12,9 +12,15 @@ import { countBatches, makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
 import type { Example } from "../data/example.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
-import { rotateCheckpoints, verifyCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { type BestEvaluation, type BestMetric, findBest } from "./best_evaluation.ts";
+import {
+  listCheckpoints,
+  rotateCheckpoints,
+  verifyCheckpoint,
+  writeCheckpoint,
+} from "./checkpoint.ts";
 import { evaluate, type EvaluationResult } from "./evaluate.ts";
-import type { SaveEvent, TrainEvent } from "./events.ts";
+import type { EndEvent, SaveEvent, TrainEvent } from "./events.ts";
 import { countUpdates, type StepRule } from "./plan_updates.ts";
 import { assertSameRun, type RunFacts } from "./run_facts.ts";
 import type { Schedule } from "./schedule.ts";
@@ -77,12 +83,33 @@ export interface TrainOptions {
    * @default 0
    */
   readonly saveSteps?: number;
+  /**
+   * What is done about evaluations that are better or worse than others.
+   * @default the best one is written down and its checkpoint, if it has one, is not rotated away
+   */
+  readonly best?: BestOptions;
   /** Where checkpoints go; @default nowhere */
   readonly output?: CheckpointOptions;
   /** A checkpoint-N folder to go on from. */
   readonly resumeFrom?: string;
   /** Stops the run after the update under way, with a checkpoint. */
   readonly signal?: AbortSignal;
+}
+
+/** What is done about evaluations that are better or worse than others. */
+export interface BestOptions {
+  /** What evaluations are compared by; lower is better. @default "eval_loss" */
+  readonly metric?: BestMetric;
+  /**
+   * Saves a checkpoint of every evaluation that is the best so far, and goes back to the weights of
+   * the best one at the end of a run that was not aborted.
+   * @default false
+   */
+  readonly load?: boolean;
+  /** Ends the run after this many evaluations in a row that are no better. @default never */
+  readonly patience?: number;
+  /** By how much the metric must fall to count as better for `patience`. @default 0 */
+  readonly threshold?: number;
 }
 
 /** What goes into checkpoints besides the trainer's own files. */
@@ -198,11 +225,13 @@ class Run {
     const tokensBefore = this.#state.tokensSeen;
     const reason = yield* this.#updates();
     yield* this.#save();
+    const best = await this.#chooseBest(reason);
     yield {
       type: "end",
       step: this.#state.step,
       epoch: this.#epochFraction,
       reason,
+      ...best ? { best } : {},
       tokens: this.#state.tokensSeen - tokensBefore,
       seconds: (performance.now() - began) / 1000,
       trainLoss: this.#state.lossSum / this.#state.step,
@@ -210,12 +239,16 @@ class Run {
   }
 
   /** All updates; a window is asked for before it is known whether the run has ended. */
-  async *#updates(): AsyncGenerator<TrainEvent, "completed" | "aborted", void> {
+  async *#updates(): AsyncGenerator<TrainEvent, EndEvent["reason"], void> {
     const { signal, loggingSteps = 10, saveSteps = 0 } = this.#options;
     const state = this.#state;
     let logged = { at: performance.now(), tokens: state.tokensSeen };
     // An earlier run may have been aborted between an update and its evaluation.
-    if (this.#evaluationDue() && (yield* this.#evaluate()) === "aborted") return "aborted";
+    if (this.#evaluationDue()) {
+      if ((yield* this.#evaluate()) === "aborted") return "aborted";
+      if (this.#bestToSave()) yield* this.#save();
+    }
+    if (this.#stale()) return "early-stopped";
     for (const window of this.#windows()) {
       if (state.step >= this.#totalSteps) break;
       const made = yield* this.#update(window);
@@ -228,10 +261,44 @@ class Run {
         yield this.#log(made, tokensPerSecond);
       }
       if (this.#evaluationDue() && (yield* this.#evaluate()) === "aborted") return "aborted";
-      if (saveSteps > 0 && state.step % saveSteps === 0) yield* this.#save();
+      if (saveSteps > 0 && state.step % saveSteps === 0 || this.#bestToSave()) yield* this.#save();
       if (signal?.aborted) return "aborted";
+      if (this.#stale()) return "early-stopped";
     }
     return "completed";
+  }
+
+  #best(): BestEvaluation | undefined {
+    return findBest(this.#state.logHistory, this.#options.best);
+  }
+
+  /** Whether the update that was made last is the best so far, and is to be kept for that. */
+  #bestToSave(): boolean {
+    const { step } = this.#state;
+    return this.#options.best?.load === true && this.#evaluatedStep === step &&
+      this.#best()?.step === step;
+  }
+
+  /** Whether evaluations have not got better for too long. */
+  #stale(): boolean {
+    const { patience = Infinity } = this.#options.best ?? {};
+    return (this.#best()?.stale ?? 0) >= patience;
+  }
+
+  /** Names the best evaluation; goes back to its weights where that was asked for. */
+  async #chooseBest(reason: EndEvent["reason"]): Promise<EndEvent["best"]> {
+    const { best: { metric = "eval_loss", load = false } = {}, output } = this.#options;
+    const found = this.#best();
+    if (!found) return undefined;
+    const { step, value } = found;
+    const saved = output && (await listCheckpoints(output.directory))
+      .find((each) => each.step === step)?.directory;
+    const loaded = load && reason !== "aborted" && saved !== undefined;
+    if (loaded && step !== this.#state.step) {
+      await verifyCheckpoint(saved);
+      await this.#trainer.load(saved);
+    }
+    return { step, metric, value, directory: saved, loaded };
   }
 
   /** Whether the update that was made last is to be evaluated. */
@@ -371,7 +438,9 @@ class Run {
       loss: jsonNumber(loss),
       step,
     });
-    return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond };
+    // Told, but not kept in the checkpoint: memory and clock differ between runs of equal bytes.
+    const memoryBytes = Deno.memoryUsage().rss;
+    return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond, memoryBytes };
   }
 
   async *#evaluate(): AsyncGenerator<TrainEvent, "evaluated" | "aborted", void> {
@@ -401,7 +470,8 @@ class Run {
       step,
     });
     const seconds = (performance.now() - began) / 1000;
-    yield { type: "evaluate", step, epoch, ...result, seconds };
+    const best = this.#best()?.step === step ? { best: true } as const : {};
+    yield { type: "evaluate", step, epoch, ...result, seconds, ...best };
     return "evaluated";
   }
 
@@ -416,7 +486,10 @@ class Run {
       (staging) => this.#write(staging, output),
     );
     this.#savedStep = step;
-    if (output.saveTotalLimit) await rotateCheckpoints(output.directory, output.saveTotalLimit);
+    if (output.saveTotalLimit) {
+      const best = this.#best()?.step;
+      await rotateCheckpoints(output.directory, output.saveTotalLimit, { keep: best });
+    }
     yield { type: "save", step, directory, bytes, seconds: (performance.now() - began) / 1000 };
   }
 
@@ -453,6 +526,8 @@ class Run {
         evalSteps,
         saveSteps,
         parameters: this.#trainer.trainableParameters,
+        best: this.#best(),
+        bestSaved: this.#options.best?.load === true,
       }),
     );
     return await this.#trainer.save(staging);

@@ -8,14 +8,14 @@
  */
 
 import { loadModel } from "../engine/load_model.ts";
-import type { ParameterStore } from "../engine/parameter_store.ts";
 import {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,
   formatAdapterConfig,
   readAdapterConfig,
 } from "../lora/adapter_config.ts";
-import { adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
+import { loraA, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
+import { type AdaptedModel, adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { toPeft } from "../lora/peft_source.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
@@ -45,13 +45,13 @@ export async function createLoraTrainer(
   const { config, weights: base } = await loadModel(runtime, directory, { signal });
   const adapted = adaptModel(runtime, { config, base, lora });
   const { trained } = adapted;
-  const load = (from: string) => readAdapterWeights(runtime, trained, from, { signal });
+  const load = (from: string) => readAdapterWeights(runtime, adapted, from, { signal });
   const trainer = new ModelTrainer({
     method: "lora",
     config,
     trained,
     weights: adapted.weights,
-    adapter: { block: adapted.block, weights: trained },
+    adapter: { block: adapted.block, weights: adapted.weights },
     decodeGraph: adapted.decodeGraph,
     seed,
     owned: [adapted, base],
@@ -61,11 +61,12 @@ export async function createLoraTrainer(
       const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, toPeft(trained));
       return [{ name: ADAPTER_WEIGHTS, ...file }];
     },
+    updated: () => adapted.refresh(),
     load,
   }, options);
   try {
     if (deferLoad) return trainer;
-    if (initAdapter === undefined) initialize(trained, seed);
+    if (initAdapter === undefined) await initialize(adapted, seed);
     else await load(initAdapter);
     return trainer;
   } catch (cause) {
@@ -74,13 +75,22 @@ export async function createLoraTrainer(
   }
 }
 
-/** PEFT's init: A uniform within ±1/√in (He et al. 2015 with a = √5), B zero. */
-function initialize(trained: ParameterStore, seed: number): void {
+/** PEFT's init: A uniform within ±1/√in (He et al. 2015 with a = √5), B zero, magnitudes ‖W‖. */
+async function initialize(
+  { trained, weights, refresh }: AdaptedModel,
+  seed: number,
+): Promise<void> {
   const random = new TorchGenerator(seed);
   for (const { name, shape } of trained.layout.specs) {
     const values = trained.tensor(name).float32();
     const bound = 1 / Math.sqrt(shape[1]);
-    if (name.endsWith(".lora_A.weight")) random.uniform(values, -bound, bound);
+    if (name.endsWith(loraA(""))) random.uniform(values, -bound, bound);
     else values.fill(0);
+  }
+  await refresh();
+  for (const name of trained.names()) {
+    if (!name.endsWith(loraMagnitude(""))) continue;
+    const layer = name.slice(0, -loraMagnitude("").length);
+    trained.tensor(name).float32().set(weights.tensor(loraNorm(layer)).float32());
   }
 }

@@ -12,6 +12,7 @@
 import { layoutParameters } from "../engine/parameter_store.ts";
 import { ArenaEstimate } from "../graph/arena_estimate.ts";
 import { evaluateShape } from "../graph/dim.ts";
+import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { blockBackwardGraph, blockForwardGraph, headGraph } from "../model/training_graphs.ts";
@@ -36,8 +37,8 @@ export interface MemoryEstimateOptions {
   readonly headChunk?: number;
   /** As the engine's. @default true */
   readonly gradientCheckpointing?: boolean;
-  /** Numbers that the optimizer changes, where they are an adapter's. @default all weights */
-  readonly trainable?: number;
+  /** The adapter that is trained. @default none: all weights are */
+  readonly adapter?: BlockAdapter;
   /** Bytes that the process has besides. @default 140 MiB: Deno, ONNX Runtime, graphs */
   readonly process?: number;
 }
@@ -61,8 +62,7 @@ export interface MemoryEstimate {
 }
 
 /**
- * Estimates the peak memory of training on the CPU. Of an adapter the workspace is that of full
- * fine-tuning, which is more.
+ * Estimates the peak memory of training on the CPU.
  *
  * @example
  * ```ts
@@ -85,16 +85,20 @@ export function estimateMemory(
     supervised = rows * length,
     headChunk = HEAD_CHUNK,
     gradientCheckpointing = true,
-    trainable,
+    adapter,
     process = PROCESS_BYTES,
   }: MemoryEstimateOptions,
 ): MemoryEstimate {
   const weights = FLOAT_BYTES * layoutParameters(modelParameters(config)).length;
-  const gradients = trainable === undefined ? weights : FLOAT_BYTES * trainable;
+  const gradients = adapter
+    ? FLOAT_BYTES * config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape))
+    : weights;
   const tokens = rows * length;
   const keep = !gradientCheckpointing;
   const symbols = { rows, length, tokens, positions: length, n: Math.min(headChunk, supervised) };
-  const forward = blockForwardGraph(config, { keep });
+  const blocks = { keep, adapter, dropout: adapter !== undefined && adapter.dropout > 0 };
+  const head = { frozen: adapter !== undefined };
+  const forward = blockForwardGraph(config, blocks);
   // Outputs besides y: what a layer's forward keeps for its backward.
   const kept = sum(
     forward.outputs.filter(({ name }) => name !== "y"),
@@ -105,11 +109,11 @@ export function estimateMemory(
   const mask = rows * length * length;
   const arena = new ArenaEstimate();
   for (
-    const graph of [forward, headGraph(config, { accumulate: false }), headGraph(config)]
-      .concat(blockBackwardGraph(config, { keep }))
+    const graph of [forward, headGraph(config, { ...head, accumulate: false })]
+      .concat(headGraph(config, head), blockBackwardGraph(config, blocks))
   ) arena.run(graph, symbols);
   const parts = {
-    weights: trainable === undefined ? weights : weights + gradients,
+    weights: adapter ? weights + gradients : weights,
     gradients,
     moments: 2 * gradients,
     activations: FLOAT_BYTES * (hidden + mask) + config.layers * kept,

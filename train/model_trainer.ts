@@ -58,6 +58,8 @@ export interface TrainerParts {
   readonly owned: readonly Disposable[];
   /** Writes config and trained weights into a folder. */
   readonly save: (directory: string) => Promise<readonly WrittenFile[]>;
+  /** Called when an update has changed the trained weights. @default does nothing */
+  readonly updated?: () => Promise<void>;
   /** Takes the trained weights from a folder. */
   readonly load: (directory: string) => Promise<void>;
 }
@@ -127,6 +129,7 @@ export class ModelTrainer implements Trainer {
     // torch.nn.utils.clip_grad_norm_: the 1e-6 is part of it.
     const clip = this.#maxGradNorm > 0 ? Math.min(1, this.#maxGradNorm / (gradNorm + 1e-6)) : 1;
     await this.#optimizer.update({ learningRate, clip, step: this.#step + 1 });
+    await this.#parts.updated?.();
     this.#step++;
     return { loss, gradNorm, skipped: false };
   }
@@ -146,8 +149,12 @@ export class ModelTrainer implements Trainer {
     return [...written, { name: OPTIMIZER_FILE, ...state }];
   }
 
+  load(directory: string): Promise<void> {
+    return this.#parts.load(directory);
+  }
+
   async resume(directory: string, step: number): Promise<void> {
-    await this.#parts.load(directory);
+    await this.load(directory);
     await using state = await openSafetensors(`${directory}/${OPTIMIZER_FILE}`);
     await this.#optimizer.load(state);
     this.#step = step;

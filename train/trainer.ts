@@ -53,6 +53,8 @@ export interface Trainer extends AsyncDisposable {
   readonly decodeGraph?: Graph;
   /** Writes weights, config and optimizer state into an existing folder. */
   save(directory: string): Promise<readonly WrittenFile[]>;
+  /** Takes the weights of a checkpoint, and leaves the optimizer as it is: training is over. */
+  load(directory: string): Promise<void>;
   /** Takes weights and optimizer state from a checkpoint made at update `step`. */
   resume(directory: string, step: number): Promise<void>;
 }

@@ -5,6 +5,8 @@
  * checkpoints can be compared byte by byte.
  */
 
+import type { BestEvaluation } from "./best_evaluation.ts";
+
 /** A row of log_history. */
 export type LogRow =
   | {
@@ -73,16 +75,24 @@ export interface TrainerStateFacts {
   readonly saveSteps: number;
   /** Trainable parameters, for total_flos. */
   readonly parameters: number;
+  /** The best evaluation so far. */
+  readonly best?: Pick<BestEvaluation, "step" | "value">;
+  /** Whether every best evaluation is saved, due or not. */
+  readonly bestSaved?: boolean;
 }
 
 /** The file's text: keys sorted, two spaces. */
 export function formatTrainerState(state: LoopState, facts: TrainerStateFacts): string {
   const { step, epoch, batch, tokensSeen, sinceLog, lossSum, skippedInRow, logHistory } = state;
+  const { best, bestSaved = false, saveSteps } = facts;
+  const saved = (at: number) =>
+    bestSaved || at === step || at === facts.totalSteps || saveSteps > 0 && at % saveSteps === 0;
   return JSON.stringify(
     {
-      best_global_step: null,
-      best_metric: null,
-      best_model_checkpoint: null,
+      best_global_step: best?.step ?? null,
+      best_metric: best?.value ?? null,
+      // Without its folder, so that a run may be moved.
+      best_model_checkpoint: best && saved(best.step) ? `checkpoint-${best.step}` : null,
       epoch: facts.epochFraction,
       eval_steps: facts.evalSteps,
       global_step: step,

@@ -70,15 +70,33 @@ export const ruleCases: readonly RuleCase[] = [
   },
   {
     op: "Add",
+    name: "a sum with a vector in every row",
+    inputs: { x: [TOKENS, 4], z: [4] },
+    build: (b, { x, z }) => ops.add(b, x, z),
+  },
+  {
+    op: "Add",
     name: "a sum with a broadcast mask that needs no gradient",
     inputs: { x: ["rows", 2, "length", "length"] },
     fixed: { mask: ["rows", 1, "length", "length"] },
     build: (b, { x, mask }) => ops.add(b, x, mask),
   },
   {
+    op: "Div",
+    name: "a quotient whose divisor is not near zero",
+    inputs: { x: [TOKENS, 4], z: [TOKENS, 4] },
+    build: (b, { x, z }) => ops.div(b, x, ops.add(b, ops.mul(b, z, z), b.float32(1))),
+  },
+  {
     op: "Mul",
     name: "a product",
     inputs: { x: [TOKENS, 4], z: [TOKENS, 4] },
+    build: (b, { x, z }) => ops.mul(b, x, z),
+  },
+  {
+    op: "Mul",
+    name: "a product with a vector in every row",
+    inputs: { x: [TOKENS, 4], z: [4] },
     build: (b, { x, z }) => ops.mul(b, x, z),
   },
   {

@@ -26,5 +26,6 @@ export function logEvent(step: number, loss = 1.5): LogEvent {
     gradNorm: 2,
     learningRate: 0.5,
     tokensPerSecond: 1000,
+    memoryBytes: 3 * 2 ** 29,
   };
 }

@@ -11,7 +11,7 @@ function encode({ name, dtype }: Value, { data }: Dense): ArrayBufferView {
   if (dtype === "float32") return Float32Array.from(data);
   if (dtype === "int64") return BigInt64Array.from(data, BigInt);
   if (dtype === "int32") return Int32Array.from(data);
-  if (dtype === "bool") return Uint8Array.from(data);
+  if (dtype === "bool" || dtype === "uint8") return Uint8Array.from(data);
   throw new RangeError(`Cannot encode ${name}: no test needs ${dtype}`);
 }
 

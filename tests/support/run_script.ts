@@ -37,10 +37,17 @@ export async function runScript(
   }
 }
 
-/** Runs Deno itself. */
-export async function runDeno(args: string[], cwd?: string): Promise<ScriptOutput> {
-  const output = await new Deno.Command(Deno.execPath(), { args, cwd, env: { NO_COLOR: "1" } })
-    .output();
+/** Runs Deno itself, perhaps with variables of the environment. */
+export async function runDeno(
+  args: string[],
+  cwd?: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ScriptOutput> {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd,
+    env: { NO_COLOR: "1", ...env },
+  }).output();
   const decoder = new TextDecoder();
   return {
     code: output.code,

@@ -5,6 +5,7 @@ import type { Example } from "../../data/example.ts";
 import { readExamples } from "../../data/read_examples.ts";
 import type { Tokenizer } from "../../data/tokenizer.ts";
 import { assertClose } from "../../tensor/assert_close.ts";
+import { readFloat32, type TensorSource } from "../../tensor/tensor_source.ts";
 import { train } from "../../train/loop.ts";
 import type { StepRule } from "../../train/plan_updates.ts";
 import { schedules } from "../../train/schedule.ts";
@@ -112,6 +113,24 @@ export async function followSeries(
       { relative: LOSS, label: "eval_loss" },
     ).maxRelative,
   };
+}
+
+/** Largest relative L2 distance of a tensor from what it should be; throws beyond the limit. */
+export async function worstRelativeL2(
+  actual: TensorSource,
+  expected: TensorSource,
+  limit: number,
+): Promise<number> {
+  let worst = 0;
+  for (const label of expected.names()) {
+    const error = assertRelativeL2(
+      await readFloat32(actual, label),
+      await readFloat32(expected, label),
+      { limit, label },
+    );
+    worst = Math.max(worst, error);
+  }
+  return worst;
 }
 
 /** Relative L2 distance of two arrays; throws beyond the limit. */

@@ -1,7 +1,8 @@
 /** The train command in the process of the test. In: flags. Out: exit code and standard error. */
 
+import { resolveTraining } from "../../cli/resolve_training.ts";
 import { executeCommand } from "../../cli/run_command.ts";
-import { addTrainingFlags, type TrainingArguments } from "../../cli/training_arguments.ts";
+import { addTrainingFlags, type TrainingFlags } from "../../cli/training_arguments.ts";
 import { runTraining } from "../../cli/training_run.ts";
 import { THREADS } from "./quickstart_folder.ts";
 
@@ -26,12 +27,13 @@ export function trainFlags(folder: string): string[] {
 /** Runs all that `deno task train` runs, but for its progress bar and report. */
 export async function trainCommand(args: readonly string[]): Promise<CommandResult> {
   let stderr = "";
-  const code = await executeCommand<TrainingArguments>({
+  const code = await executeCommand<TrainingFlags>({
     name: "deno task train",
     description: "",
     flags: addTrainingFlags,
     run: async ({ options, signal }) => {
-      await using _run = await runTraining(options, { signal, say: () => {}, trackers: [] });
+      const args = await resolveTraining(options);
+      await using _run = await runTraining(args, { signal, say: () => {}, trackers: [] });
     },
   }, { args, printError: (text) => stderr += text });
   return { code, stderr: stderr.trimEnd() };

@@ -9,6 +9,8 @@ import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
 export interface TrainerStub extends Trainer {
   /** The learning rate of each update that was tried. */
   readonly learningRates: readonly number[];
+  /** The folders that weights were loaded from at the end. */
+  readonly loaded: readonly string[];
   /** First token of each example that was trained on, a list an update. */
   readonly seen: readonly (readonly number[])[];
 }
@@ -17,8 +19,8 @@ export interface TrainerStub extends Trainer {
 export interface TrainerStubOptions {
   /** The result of the n-th try, from 0; @default loss 1, norm 1 */
   readonly result?: (attempt: number) => Partial<TrainStepResult>;
-  /** The loss of each supervised token, by its target; @default 1 */
-  readonly tokenLoss?: (target: number) => number;
+  /** The loss of each supervised token, by its target and the updates made; @default 1 */
+  readonly tokenLoss?: (target: number, step: number) => number;
 }
 
 /** Makes a stub. */
@@ -26,6 +28,7 @@ export function trainerStub(
   { result = () => ({}), tokenLoss = () => 1 }: TrainerStubOptions = {},
 ): TrainerStub {
   const learningRates: number[] = [];
+  const loaded: string[] = [];
   const seen: number[][] = [];
   let step = 0;
   const none = (): never => {
@@ -39,6 +42,7 @@ export function trainerStub(
     },
     trainableParameters: 10,
     learningRates,
+    loaded,
     seen,
     trainStep(batches, { learningRate, onBatch }): Promise<TrainStepResult> {
       const made = { loss: 1, gradNorm: 1, skipped: false, ...result(learningRates.length) };
@@ -50,7 +54,7 @@ export function trainerStub(
     },
     evaluate({ targets }) {
       const tokens = Int32Array.from(targets.keys()).filter((token) => targets[token] >= 0);
-      const losses = Float32Array.from(tokens, (token) => tokenLoss(targets[token]));
+      const losses = Float32Array.from(tokens, (token) => tokenLoss(targets[token], step));
       return Promise.resolve({ tokens, losses });
     },
     weights: { names: () => [], info: none, read: none, tensor: none },
@@ -59,6 +63,10 @@ export function trainerStub(
         await Deno.writeTextFile(`${directory}/${name}`, `after ${step} updates`);
       }
       return [];
+    },
+    load(directory) {
+      loaded.push(directory);
+      return Promise.resolve();
     },
     resume(_directory, at) {
       step = at;

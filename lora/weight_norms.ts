@@ -1,0 +1,87 @@
+/**
+ * The norms of the rows of W + scale·B·A that DoRA divides by. In: a model's weights and an adapter's.
+ * Out: a store of norms, computed anew when asked to.
+ *
+ * They change only with an update, and DoRA's gradient takes them as constants (Liu et al. 2024,
+ * section 4.3), so they are inputs of the block graph: computed once an update and not in every
+ * pass, and generation reads no weight a second time.
+ */
+
+import { CompiledGraph } from "../engine/compiled_graph.ts";
+import { Pacer } from "../engine/pacer.ts";
+import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { GraphBuilder } from "../graph/builder.ts";
+import type { Graph } from "../graph/ir.ts";
+import * as ops from "../graph/ops.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { layerName } from "../model/parameters.ts";
+import type { Binding } from "../ort/session.ts";
+import type { Runtime } from "../ort/runtime.ts";
+import { createLoraAdapter, inEveryLayer, loraA, loraB, loraNorm } from "./block_adapter.ts";
+import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
+
+/**
+ * w [out, in], a [rank, in], b [out, rank] → ‖w + scale·b·a‖ of each row, [out], without the sum:
+ * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row.
+ */
+function normGraph(scale: number): Graph {
+  const g = new GraphBuilder("weight_norms");
+  const w = g.input("w", "float32", ["out", "in"]);
+  const a = g.input("a", "float32", ["rank", "in"]);
+  const b = g.input("b", "float32", ["out", "rank"]);
+  const scaled = ops.mul(g, a, g.float32(scale));
+  const along = ops.linear(g, w, ops.mul(g, scaled, g.float32(2)));
+  const both = ops.linear(g, b, ops.linear(g, scaled, scaled), along);
+  // Twice as fast as ReduceSumSquare, and the products lie in the arena that the passes have anyway.
+  const squares = ops.reduceSum(g, ops.mul(g, w, w), 1, { keepDims: false });
+  const change = ops.reduceSum(g, ops.mul(g, b, both), 1, { keepDims: false });
+  g.output("norm", ops.sqrt(g, ops.add(g, squares, change)));
+  return g.build();
+}
+
+/** The norms of all layers that a DoRA adapter changes. */
+export class WeightNorms implements Disposable {
+  /** [out] a layer, under {@linkcode loraNorm}'s name; whatever was in memory before an update. */
+  readonly store: ParameterStore;
+  readonly #graph: CompiledGraph;
+  readonly #bindings: Binding[] = [];
+  readonly #pacer = new Pacer();
+
+  constructor(
+    runtime: Runtime,
+    { config, base, lora, trained }: {
+      readonly config: ModelConfig;
+      readonly base: ParameterStore;
+      readonly lora: LoraOptions;
+      readonly trained: ParameterStore;
+    },
+  ) {
+    const { derived } = createLoraAdapter(config, lora);
+    this.store = new ParameterStore(runtime, layoutParameters(inEveryLayer(config, derived)));
+    this.#graph = new CompiledGraph(runtime, normGraph(loraScale(lora)));
+    for (let layer = 0; layer < config.layers; layer++) {
+      for (const name of adaptedLayers(lora)) {
+        this.#bindings.push(this.#graph.bind({
+          w: base.tensor(layerName(layer, `${name}.weight`)),
+          a: trained.tensor(layerName(layer, loraA(name))),
+          b: trained.tensor(layerName(layer, loraB(name))),
+          norm: this.store.tensor(layerName(layer, loraNorm(name))),
+        }));
+      }
+    }
+  }
+
+  /** Computes all norms. Not to be interrupted, as an update is not. */
+  async update(): Promise<void> {
+    for (const binding of this.#bindings) {
+      await this.#pacer.turn();
+      binding.run();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const binding of this.#bindings) binding[Symbol.dispose]();
+    this.#graph[Symbol.dispose]();
+    this.store[Symbol.dispose]();
+  }
+}

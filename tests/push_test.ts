@@ -1,0 +1,149 @@
+/** A trained model or adapter reaches a hub whole, in one commit, and its token nobody else. */
+
+import assert from "node:assert/strict";
+import { pushFiles } from "../hub/push_files.ts";
+import { quickstartFolder } from "./support/quickstart_folder.ts";
+import { repositoryPath, runDeno, type ScriptOutput } from "./support/run_script.ts";
+import { runTask, task } from "./support/run_task.ts";
+import { startUploadHub, type UploadStub } from "./support/upload_stub.ts";
+
+const TRAIN = "--model models/tiny --max-length 512 --max-steps 2 --prediction-max-new-tokens 4";
+
+/** deno task push with its own permissions, and the stand-in besides. */
+function push(
+  cwd: string,
+  args: string,
+  { hub, token }: { readonly hub?: UploadStub; readonly token?: string } = {},
+): Promise<ScriptOutput> {
+  const { flags, script } = task("push");
+  const allowed = flags.map((flag) => flag.startsWith("--allow-net=") ? `${flag},127.0.0.1` : flag);
+  const config = `--config=${repositoryPath("deno.json")}`;
+  const fixed = ["run", "--quiet", "--no-check", "--cached-only", config];
+  return runDeno(
+    [...fixed, ...allowed, repositoryPath(script), ...args.split(" ")],
+    cwd,
+    { HF_TOKEN: token ?? "", HF_ENDPOINT: hub?.endpoint ?? "" },
+  );
+}
+
+Deno.test("deno task push sends a run's checkpoint with its card, and no optimizer state", async () => {
+  await using folder = await quickstartFolder();
+  assert.equal((await runTask("train", folder.path, `${TRAIN} --output-dir output/a`)).code, 0);
+  await using hub = startUploadHub();
+  const said = await push(folder.path, "--model output/a --repo me/medical", {
+    hub,
+    token: "hf_secret",
+  });
+  assert.deepEqual([said.code, said.stdout.trim()], [0, `${hub.endpoint}/me/medical`], said.stderr);
+  assert.deepEqual([...hub.committed.keys()].sort(), [
+    "README.md",
+    "config.json",
+    "generation_config.json",
+    "loss.svg",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ]);
+  const own = (name: string) => Deno.readFile(`${folder.path}/output/a/checkpoint-2/${name}`);
+  assert.deepEqual(hub.committed.get("model.safetensors"), await own("model.safetensors"));
+  for (const { host, authorization } of hub.requests) {
+    assert.equal(authorization, host === "hub" ? "Bearer hf_secret" : null);
+  }
+
+  const card = new TextDecoder().decode(hub.committed.get("README.md"));
+  const { files } = JSON.parse(await Deno.readTextFile(`${folder.path}/output/a/run.json`));
+  assert.match(card, /^---\nlibrary_name: transformers\n/);
+  assert.match(card, /!\[Loss\]\(loss\.svg\)/);
+  assert.ok(card.includes(files[0].sha256), "the hash of the data");
+  assert.match(card, /\| learningRate \| 0\.0001 \|/);
+  assert.match(card, /\| evalLoss \| [\d.]+ \|/);
+  assert.match(card, /deno task train --model models\/tiny/);
+  const questions = await Deno.readTextFile(`${folder.path}/data/val.jsonl`);
+  assert.ok(card.includes(JSON.parse(questions.split("\n")[0]).question));
+});
+
+Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what it would send", async () => {
+  await using folder = await quickstartFolder();
+  assert.equal(
+    (await runTask("train:lora", folder.path, `${TRAIN} --output-dir output/b`)).code,
+    0,
+  );
+  await using hub = startUploadHub();
+  const args = "--model output/b/checkpoint-2 --repo me/adapter --private";
+  const dry = await push(folder.path, `${args} --dry-run`, { hub });
+  assert.equal(dry.code, 0, dry.stderr);
+  assert.match(dry.stdout, /library_name: peft[\s\S]*adapter_model\.safetensors +\d+ bytes/);
+  assert.equal(hub.requests.length, 0);
+  const sent = await push(folder.path, args, { hub, token: "hf_secret" });
+  assert.equal(sent.code, 0, sent.stderr);
+  assert.ok(
+    hub.committed.has("adapter_config.json") && hub.committed.has("adapter_model.safetensors"),
+  );
+  assert.ok(![...hub.committed.keys()].some((name) => name.includes("optimizer")));
+  const created = new TextDecoder().decode(hub.requests[0].body);
+  assert.equal(JSON.parse(created).visibility, "private");
+});
+
+Deno.test("deno task push says what is missing: a token, weights", async () => {
+  await using folder = await quickstartFolder();
+  await Deno.mkdir(`${folder.path}/output/none`, { recursive: true });
+  const none = await push(folder.path, "--model output/none --repo me/x");
+  assert.deepEqual([none.code, none.stderr], [
+    1,
+    "error: Cannot push output/none: it holds neither config.json with model.safetensors nor " +
+    "adapter_config.json with adapter_model.safetensors; give a checkpoint or the output folder of " +
+    "a run",
+  ]);
+  assert.equal((await runTask("train", folder.path, `${TRAIN} --output-dir output/a`)).code, 0);
+  const silent = await push(folder.path, "--model output/a --repo me/x");
+  assert.match(silent.stderr, /^error: Cannot push: HF_TOKEN is not set; make a token/);
+});
+
+const README = new Blob(["# hi"]);
+const FILES = [{ path: "README.md", content: README, bytes: README.size }];
+
+for (
+  const [status, at, way] of [
+    [401, "/create", "HF_TOKEN is not valid"],
+    [403, "/create", "HF_TOKEN may not write there"],
+    [404, "/preupload/", "there is no such owner or branch"],
+    [429, "/preupload/", "the hub asks to wait"],
+    [500, "/commit/", "the hub has a fault"],
+  ] as const
+) {
+  Deno.test(`pushFiles() explains an answer of ${status} and commits nothing`, async () => {
+    await using hub = startUploadHub((path) =>
+      path.includes(at) ? Response.json({ error: "no" }, { status }) : undefined
+    );
+    const { host } = new URL(hub.endpoint);
+    const options = { token: "hf_x", title: "t", endpoint: hub.endpoint };
+    await assert.rejects(pushFiles("me/x", FILES, options), (error: Error) => {
+      assert.ok(
+        error.message.startsWith(`Cannot push to me/x: ${host} answered ${status}: ${way}`),
+        error.message,
+      );
+      return true;
+    });
+    assert.equal(hub.committed.size, 0);
+  });
+}
+
+Deno.test("pushFiles() goes on where the repository is there already", async () => {
+  await using hub = startUploadHub((path) =>
+    path.endsWith("/create") ? Response.json({ error: "exists" }, { status: 409 }) : undefined
+  );
+  await pushFiles("me/x", FILES, { token: "hf_x", title: "t", endpoint: hub.endpoint });
+  assert.deepEqual([...hub.committed.keys()], ["README.md"]);
+});
+
+Deno.test("pushFiles() tells of a hub that cannot be reached, and refuses what is no id", async () => {
+  const options = { token: "hf_x", title: "t", endpoint: "http://127.0.0.1:9" };
+  await assert.rejects(
+    pushFiles("me/x", FILES, options),
+    /^HubError: Cannot push to me\/x: 127\.0\.0\.1:9 could not be reached/,
+  );
+  await assert.rejects(
+    pushFiles("me", FILES, options),
+    /Cannot push to "me": it is not of the form/,
+  );
+});

@@ -1,0 +1,65 @@
+/**
+ * Which evaluation was the best, and how long ago.
+ *
+ * In: rows of log_history. Out: the step and value of the lowest metric. Nothing else is remembered,
+ * so a resumed run knows as much as one that was never cut.
+ *
+ * @module
+ */
+
+import type { LogRow } from "./trainer_state.ts";
+
+/** A metric that evaluations are compared by; lower is better. */
+export type BestMetric = "eval_loss" | "eval_token_loss";
+
+/** Options of {@linkcode findBest}. */
+export interface FindBestOptions {
+  /** @default "eval_loss" */
+  readonly metric?: BestMetric;
+  /**
+   * By how much the metric must fall to count as getting better, for `stale` alone.
+   * @default 0
+   */
+  readonly threshold?: number;
+}
+
+/** The best evaluation so far. */
+export interface BestEvaluation {
+  /** The update that was evaluated. */
+  readonly step: number;
+  /** Its metric. */
+  readonly value: number;
+  /** Evaluations in a row, up to the last one, that did not get better than the best before. */
+  readonly stale: number;
+}
+
+/**
+ * The best evaluation of a history; undefined where none has a finite metric.
+ *
+ * @example
+ * ```ts
+ * import { findBest } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const rows = [3, 1, 2, 4].map((loss, i) => (
+ *   { epoch: i, step: 100 * (i + 1), eval_loss: loss, eval_token_loss: loss }
+ * ));
+ * assert.deepEqual(findBest(rows), { step: 200, value: 1, stale: 2 });
+ * ```
+ */
+export function findBest(
+  history: readonly LogRow[],
+  { metric = "eval_loss", threshold = 0 }: FindBestOptions = {},
+): BestEvaluation | undefined {
+  let best: { step: number; value: number } | undefined;
+  let stale = 0;
+  for (const row of history) {
+    if (!("eval_loss" in row)) continue;
+    const value = row[metric];
+    const fall = typeof value === "number" ? (best?.value ?? Infinity) - value : NaN;
+    // As transformers' EarlyStoppingCallback counts.
+    stale = fall > threshold ? 0 : stale + 1;
+    if (fall > 0) best = { step: row.step, value: value as number };
+  }
+  return best && { ...best, stale };
+}
