@@ -138,8 +138,16 @@ function markdown(text) {
   return fragment;
 }
 
+// Browsers lend the clipboard to this machine's pages and to secure ones only.
+const canCopy = navigator.clipboard !== undefined;
+
 function copyButton(text) {
-  const button = element("button", { classes: "small", type: "button", text: words.copy });
+  const button = element("button", {
+    classes: "small",
+    type: "button",
+    text: words.copy,
+    hidden: !canCopy,
+  });
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(text());
     button.textContent = words.copied;
@@ -362,7 +370,7 @@ function replyView(chat, turn, reply) {
     problem.hidden = state !== "failed";
     problem.textContent = state === "failed" ? reply.error : "";
     tools.hidden = working;
-    copy.hidden = reply.answer === "";
+    copy.hidden = !canCopy || reply.answer === "";
     const speed = (1000 * reply.tokens / reply.ms).toFixed(1);
     note.textContent = [
       ...(state === "stopped" ? [words.stopped] : []),
