@@ -168,15 +168,17 @@ async function slowloris(): Promise<void> {
   const began = performance.now();
   const meanwhile = await oneRequest(7);
   const answered = performance.now() - began;
-  const during = await resident();
+  let during = await resident();
+  const watch = setInterval(async () => during = Math.max(during, await resident()), 100);
   await Promise.all(closed);
+  clearInterval(watch);
   console.log(
     `${SLOW_SOCKETS} slow clients: ${
       [...statuses].map(([answer, count]) => `${count} ${answer}`).join(", ")
     } after ${
       ((performance.now() - began) / 1000).toFixed(1)
     } s; another chat meanwhile ${meanwhile} in ` +
-      `${(answered / 1000).toFixed(2)} s; resident ${signed(during - before)}`,
+      `${(answered / 1000).toFixed(2)} s; resident ${signed(during - before)} at most`,
   );
 }
 
@@ -209,6 +211,8 @@ async function largeBody(): Promise<void> {
     } catch (error) {
       status = (error as Error).message;
     }
+    // What comes after the answer counts, too.
+    await new Promise((resolve) => setTimeout(resolve, 3000));
     clearInterval(watch);
     console.log(`a body of 300 MiB, ${kind}: ${status}; resident ${signed(peak - before)} at most`);
   }
@@ -232,13 +236,15 @@ async function stalledReader(): Promise<void> {
     ));
     return connection;
   }));
+  let after = before;
+  const watch = setInterval(async () => after = Math.max(after, await resident()), 100);
   await new Promise((resolve) => setTimeout(resolve, 5000));
-  const after = await resident();
+  clearInterval(watch);
   const meanwhile = await oneRequest(7);
   for (const connection of connections) connection.close();
   console.log(
     `3 readers of 8 streams each that read nothing: resident ${signed(after - before)} ` +
-      `after 5 s; another chat meanwhile ${meanwhile}`,
+      `at most in 5 s; another chat meanwhile ${meanwhile}`,
   );
 }
 

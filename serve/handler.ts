@@ -64,7 +64,8 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       }
     } catch (cause) {
       const error = toApiError(cause);
-      if (error.status === 500) onError(cause);
+      // Whose reader is gone has not failed.
+      if (error.status === 500 && !request.signal.aborted) onError(cause);
       response = failure(error);
     }
     const labels = { route, status: String(response.status) };

@@ -43,6 +43,8 @@ export interface Listening {
 const MAX_HEADER_BYTES = 16 * 1024;
 /** Milliseconds in which a client that is still sending may read why it was refused. */
 const LINGER = 1_000;
+/** Bytes that are read of a refused body, for clients that read no answer before all is sent. */
+const MAX_DRAINED = 4 * 1024 * 1024;
 
 /**
  * Listens and answers.
@@ -122,7 +124,7 @@ async function answer(
   outgoing.end();
 }
 
-/** Waits until a request is over, or long enough. */
+/** Reads on until a request is over, or far and long enough. */
 async function ended(incoming: IncomingMessage, gone: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, LINGER);
@@ -132,6 +134,12 @@ async function ended(incoming: IncomingMessage, gone: AbortSignal): Promise<void
     };
     incoming.once("end", done);
     gone.addEventListener("abort", done, { once: true });
+    let read = 0;
+    incoming.on("data", (chunk: Uint8Array) => {
+      read += chunk.byteLength;
+      // The rest stays with its sender: what is read is garbage, and hundreds of MiB of it are felt.
+      if (read > MAX_DRAINED) incoming.pause();
+    });
     incoming.resume();
   });
 }

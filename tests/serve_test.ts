@@ -449,6 +449,7 @@ Deno.test("a reply ends within a token of its reader's leaving, streamed or not"
     assert.equal(server.made, made);
     await until(() => server.service.running === 0, "no request under way");
   }
+  assert.deepEqual(server.errors, []);
 });
 
 Deno.test("for a reader that stands still no more is made than is on its way", async () => {
