@@ -162,6 +162,7 @@ export * from "./train/trainer_state.ts";
 export * from "./train/training_precision.ts";
 
 // Generation: decoding, sampling and chats.
+export * from "./infer/batch_generator.ts";
 export * from "./infer/chat.ts";
 export * from "./infer/decoder.ts";
 export * from "./infer/generation_config.ts";

@@ -22,6 +22,7 @@ import { cpu } from "../ort/device.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
 import type { Tensor } from "../ort/tensor.ts";
+import { assertPrompt } from "./assert_prompt.ts";
 import { KvCache } from "./kv_cache.ts";
 
 /** Where a decoder finds weights by their Hugging Face names, such as a `ParameterStore`. */
@@ -158,14 +159,7 @@ export class Decoder implements Disposable {
   async prefill(ids: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array> {
     this.#assertAlive();
     const { vocabSize } = this.config;
-    if (ids.length === 0) throw new RangeError("Cannot decode: the prompt has no tokens");
-    for (let i = 0; i < ids.length; i++) {
-      if (Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < vocabSize) continue;
-      throw new RangeError(
-        `Cannot decode token ${i} of ${ids.length}: id ${ids[i]} is not in the vocabulary of ` +
-          `${vocabSize}; use the tokenizer of this model`,
-      );
-    }
+    assertPrompt(ids, vocabSize);
     this.#reserve(this.#position + ids.length);
     for (let start = 0; start < ids.length; start += this.#chunk) {
       await this.#run(ids, start, Math.min(this.#chunk, ids.length - start), signal);

@@ -9,10 +9,10 @@
 
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import { MersenneTwister } from "../tensor/mersenne_twister.ts";
 import { Decoder, type DecoderOptions, type DecoderWeights } from "./decoder.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
-import { createSampler, type Sampler, type SamplingOptions } from "./sampling.ts";
+import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import type { SamplingOptions } from "./sampling.ts";
 
 /**
  * Why a reply ended: the model ended it, the limit of tokens or the model's last position was
@@ -102,12 +102,7 @@ export function createGenerator(options: GeneratorOptions): Generator {
 
   async function* tokens(
     promptIds: ArrayLike<number>,
-    { limit, ends, sample, signal }: {
-      readonly limit: number;
-      readonly ends: ReadonlySet<number>;
-      readonly sample: Sampler;
-      readonly signal?: AbortSignal;
-    },
+    { limit, ends, sample, signal }: GenerationPlan & { readonly signal?: AbortSignal },
   ): AsyncGenerator<number, FinishReason> {
     if (running) {
       throw new Error(
@@ -138,52 +133,16 @@ export function createGenerator(options: GeneratorOptions): Generator {
 
   return {
     generate(promptIds: ArrayLike<number>, options: GenerateOptions = {}): Generation {
-      const { maxNewTokens = 2048, signal, eosTokenIds = generation.eosTokenIds } = options;
-      if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1) {
-        throw new RangeError(
-          `Cannot generate ${maxNewTokens} tokens: expected a whole number from 1`,
-        );
-      }
-      const room = config.maxPositions - promptIds.length;
-      if (room < 1) {
-        throw new RangeError(
-          `Cannot generate: the prompt has ${promptIds.length} tokens and the model ` +
-            `${config.maxPositions} positions; shorten the prompt`,
-        );
-      }
-      return withReason(tokens(promptIds, {
-        limit: Math.min(maxNewTokens, room),
-        ends: new Set(eosTokenIds),
-        sample: createSampler({
-          ...withDefaults(options, generation.sampling),
-          random: uniform(options.seed),
-        }),
-        signal,
-      }));
+      const { signal } = options;
+      const plan = planGeneration(options, {
+        promptLength: promptIds.length,
+        positions: config.maxPositions,
+        generation,
+      });
+      return withReason(tokens(promptIds, { ...plan, signal }));
     },
     [Symbol.dispose]: () => decoder[Symbol.dispose](),
   };
-}
-
-/** An option that is not given, or `undefined`, is the default's. */
-function withDefaults(options: SamplingOptions, defaults: SamplingOptions): SamplingOptions {
-  const drawn = [options.temperature, options.topK, options.topP].some((each) =>
-    each !== undefined
-  );
-  return {
-    temperature: options.temperature ?? defaults.temperature,
-    topK: options.topK ?? defaults.topK,
-    topP: options.topP ?? defaults.topP,
-    repetitionPenalty: options.repetitionPenalty ?? defaults.repetitionPenalty,
-    // Who asks for a temperature wants draws, whatever the model's default.
-    greedy: options.greedy ?? (!drawn && defaults.greedy),
-  };
-}
-
-function uniform(seed: number | undefined): () => number {
-  if (seed === undefined) return Math.random;
-  const random = MersenneTwister.fromSeed(seed);
-  return () => random.nextFloat53();
 }
 
 /** Keeps what an async generator returns, which `for await` would lose. */

@@ -15,8 +15,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   lora: ["engine", "model", "graph", "ort", "tensor"],
   train: ["lora", "engine", "model", "data", "graph", "ort", "tensor"],
   infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor"],
+  serve: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor"],
   track: ["tensor"],
   cli: [
+    "serve",
     "track",
     "infer",
     "train",

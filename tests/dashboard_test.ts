@@ -5,6 +5,7 @@ import { appendFile, mkdir, rename, symlink, truncate, writeFile } from "node:fs
 import { createDashboardHandler } from "../track/dashboard_handler.ts";
 import { renderRunsPage } from "../track/dashboard_page.ts";
 import { readNewLines } from "../track/read_new_lines.ts";
+import { CHROMIUM } from "./support/chromium.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 
@@ -303,21 +304,6 @@ function startDashboard(folder: string): RunningDashboard {
       await child.status;
     },
   };
-}
-
-const CHROMIUM = await findChromium();
-
-async function findChromium(): Promise<string | undefined> {
-  for (const name of ["chromium", "chromium-browser", "google-chrome"]) {
-    try {
-      const { success } = await new Deno.Command(name, { args: ["--version"], stderr: "null" })
-        .output();
-      if (success) return name;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  return undefined;
 }
 
 Deno.test({

@@ -1,7 +1,9 @@
 /** Every task runs with exactly the permissions that it declares, and can do nothing else. */
 
 import assert from "node:assert/strict";
+import { startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
+import { repositoryPath } from "./support/run_script.ts";
 import { runAs, task, tasks } from "./support/run_task.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 
@@ -74,6 +76,84 @@ for (const name of USER_TASKS) {
   });
 }
 
+Deno.test("deno task serve may listen on this machine, write nothing, and connect nowhere else", async () => {
+  const { flags } = task("serve");
+  assert.deepEqual(flags, [
+    "--no-prompt",
+    "--allow-net=127.0.0.1",
+    "--allow-ffi",
+    "--allow-env=ORTUNE_ORT_LIB,ORTUNE_API_KEY",
+    "--allow-read=models,output",
+  ]);
+  await using folder = await quickstartFolder();
+  await using outside = await tempFolder();
+  const script = await outside.write(
+    "probe.ts",
+    `const tries = {
+      listen: () => Deno.listen({ hostname: "127.0.0.1", port: 0 }).close(),
+      "listen for all": () => Deno.listen({ hostname: "0.0.0.0", port: 0 }),
+      connect: () => Deno.connect({ hostname: "192.0.2.1", port: 80 }),
+      fetch: () => fetch("https://huggingface.co"),
+      data: () => Deno.readTextFile("data/train.jsonl"),
+      write: () => Deno.writeTextFile("output/new.txt", ""),
+      environment: () => Deno.env.get("HF_TOKEN"),
+      run: () => new Deno.Command("ls").output(),
+    };
+    for (const [name, attempt] of Object.entries(tries)) {
+      try {
+        await attempt();
+        console.log(name, "is allowed");
+      } catch (error) {
+        console.log(name, error.name);
+      }
+    }`,
+  );
+  const { stdout, stderr } = await runAs({ flags, script }, folder.path);
+  assert.deepEqual(stdout.split("\n"), [
+    "listen is allowed",
+    "listen for all NotCapable",
+    "connect NotCapable",
+    "fetch NotCapable",
+    "data NotCapable",
+    "write NotCapable",
+    "environment NotCapable",
+    "run NotCapable",
+  ], stderr);
+});
+
+Deno.test("deno task serve answers with its own permissions, and says what others need", async () => {
+  await using folder = await quickstartFolder();
+  const { flags, script } = task("serve");
+  const args = ["--model", "models/tiny", "--port", "0"];
+  await using child = startDeno(repositoryPath(script), {
+    permissions: flags,
+    args,
+    cwd: folder.path,
+  });
+  await child.waitFor(/Ctrl-C ends/);
+  const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(child.text)!;
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      model: "tiny",
+      messages: [{ role: "user", content: "Hi" }],
+      max_tokens: 3,
+    }),
+  });
+  assert.equal(response.status, 200, await response.clone().text());
+  assert.equal((await response.json()).usage.completion_tokens, 3);
+  child.kill("SIGINT");
+  assert.equal((await child.ended()).code, 130);
+  const open = ["--host", "0.0.0.0", "--api-key", "k"];
+  const { code, stderr } = await runAs(task("serve"), folder.path, [...args, ...open]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^error: Cannot listen on 0\.0\.0\.0: the task may use 127\.0\.0\.1 only; run deno run --allow-net=0\.0\.0\.0:0 /,
+  );
+});
+
 const HINT = "The tasks in deno.json allow the folders models, data and output; for others run " +
   "the script with deno run and --allow-read/--allow-write for them";
 
@@ -110,16 +190,17 @@ for (const [name, flags, need] of OUTSIDE) {
   });
 }
 
-/** The only tasks that may connect: two fetch from the hubs, one pushes, one serves this machine. */
+/** The only tasks that may connect: two fetch from the hubs, one pushes, two serve this machine. */
 const HUBS = "huggingface.co,*.huggingface.co,*.hf.co,modelscope.cn,*.modelscope.cn";
 const NETWORK: Readonly<Record<string, string>> = {
   data: HUBS,
   fetch: HUBS,
   push: "huggingface.co,*.huggingface.co,*.hf.co,*.amazonaws.com",
   dashboard: "127.0.0.1",
+  serve: "127.0.0.1",
 };
 
-Deno.test("no task that users run may use everything, and only four may use a network", () => {
+Deno.test("no task that users run may use everything, and only five may use a network", () => {
   for (const [name, command] of Object.entries(tasks)) {
     if (/^(test|bench)(:|$)/.test(name)) continue;
     assert.doesNotMatch(command, /--allow-all|\s-A\b|--allow-import|--allow-run/, name);

@@ -4,6 +4,8 @@ import { repositoryPath } from "./run_script.ts";
 
 /** A process that runs. */
 export interface RunningProcess extends AsyncDisposable {
+  /** Standard output and error so far. */
+  readonly text: string;
   /** Resolves once standard output and error together match; rejects where the process ends first. */
   waitFor(pattern: RegExp): Promise<void>;
   kill(signal: Deno.Signal): void;
@@ -65,6 +67,9 @@ export function startDeno(module: string, options: StartOptions = {}): RunningPr
     },
   );
   return {
+    get text(): string {
+      return text;
+    },
     async waitFor(pattern: RegExp): Promise<void> {
       while (!pattern.test(text)) {
         if (over) throw new Error(`The process ended before it printed ${pattern}:\n${text}`);

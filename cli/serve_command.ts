@@ -1,0 +1,222 @@
+/** The command behind `deno task serve`. In: flags. Out: a server, until Ctrl-C. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { loadTokenizer } from "../data/tokenizer.ts";
+import { loadModel } from "../engine/load_model.ts";
+import { BatchGenerator, type BatchLane } from "../infer/batch_generator.ts";
+import { readGenerationConfig } from "../infer/generation_config.ts";
+import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
+import { loadAdapter } from "../lora/load_adapter.ts";
+import { parseDevice } from "../ort/device.ts";
+import { bracketed, isLoopback, ownHosts } from "../serve/access.ts";
+import { ChatService, type ServedModel } from "../serve/chat_service.ts";
+import { createHandler } from "../serve/handler.ts";
+import { listen, type Listening } from "../serve/listen.ts";
+import { Metrics } from "../serve/metrics.ts";
+import { count, countOrZero, device, positive } from "./flag_values.ts";
+import { findModel, findTrained } from "./find_model.ts";
+import { openRuntime } from "./open_runtime.ts";
+import { port } from "./port.ts";
+import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
+import { DEFAULT_SYSTEM } from "./training_arguments.ts";
+
+/** Parsed flags of the server. */
+export interface ServeFlags {
+  readonly model?: string;
+  readonly adapter?: string;
+  readonly host: string;
+  readonly port: number;
+  readonly allowHost: readonly string[];
+  readonly apiKey?: string;
+  readonly modelName?: string;
+  readonly adapterName?: string;
+  readonly system: string;
+  readonly maxNewTokens: number;
+  readonly maxBatchSize: number;
+  readonly maxQueue: number;
+  readonly kvCacheMib: number;
+  readonly grace: number;
+  readonly device: string;
+  readonly threads?: number;
+}
+
+const MODEL_CONFIG = "config.json";
+const MIB = 2 ** 20;
+/** Milliseconds for the last events of replies that are over. */
+const LAST_WORDS = 1000;
+
+/** The server's flags and what it does. */
+export const serve: CommandDefinition<ServeFlags> = {
+  name: "deno task serve",
+  description: "Answers chats over HTTP as the OpenAI API does, and on a page to chat with.",
+  flags: (command) =>
+    command
+      .option(
+        "--model <dir>",
+        "model folder, checkpoint, output folder of a run, or a model's id below models/ (default: " +
+          "the adapter's base)",
+      )
+      .option("--adapter <dir>", "adapter's folder, checkpoint or run, served beside the model")
+      .option("--host <address>", "address to listen on", "127.0.0.1")
+      .option("--port <number>", "port; 0 for any free one", port, 8000)
+      .option(
+        "--allow-host <names...>",
+        "further Host headers to answer, such as chat.lan:8000",
+        [],
+      )
+      .option("--api-key <key>", "token that requests must bear (better: ORTUNE_API_KEY)")
+      .option("--model-name <name>", "what requests call the model (default: its folder)")
+      .option("--adapter-name <name>", "what requests call the adapter (default: its folder)")
+      .option("--system <text>", "system prompt that the page starts with", DEFAULT_SYSTEM)
+      .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
+      .option("--max-batch-size <n>", "most replies made at once", count, 16)
+      .option("--max-queue <n>", "most replies that wait; more get status 429", countOrZero, 8)
+      .option("--kv-cache-mib <n>", "most memory for keys and values, in MiB", count, 1024)
+      .option("--grace <seconds>", "time for replies under way after Ctrl-C", positive, 10)
+      .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
+      .option("--threads <n>", "processor threads (default: all cores)", count),
+  run,
+};
+
+async function run({ options, signal }: CommandContext<ServeFlags>): Promise<void> {
+  const { host } = options;
+  const apiKey = options.apiKey ?? (Deno.env.get("ORTUNE_API_KEY") || undefined);
+  if (!isLoopback(host) && apiKey === undefined) {
+    throw new UsageError(
+      `Cannot listen on ${host} for everyone: set ORTUNE_API_KEY or --api-key, or listen on 127.0.0.1`,
+    );
+  }
+  if (options.model === undefined && options.adapter === undefined) {
+    throw new UsageError("Cannot serve nothing: give --model, or --adapter for one on its base");
+  }
+  if (parseDevice(options.device).kind !== "cpu") {
+    throw new UsageError(`Cannot serve on ${options.device}: batches run on the cpu only so far`);
+  }
+  const adapter = options.adapter && await findTrained(options.adapter, ADAPTER_CONFIG);
+  const model = options.model === undefined
+    ? await findModel(await readBaseModel(adapter!))
+    : await findTrained(await findModel(options.model), MODEL_CONFIG);
+  const tokenizer = await loadTokenizer(model);
+  await using resources = new AsyncDisposableStack();
+  const runtime = resources.use(openRuntime(options));
+  const { config, weights: base } = await loadModel(runtime, model, { signal });
+  resources.use(base);
+  const lanes: BatchLane[] = [{ weights: base }];
+  if (adapter !== undefined) {
+    const adapted = resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
+    lanes.push({ weights: adapted.weights, graph: adapted.decodeGraph });
+  }
+  const batch = resources.use(
+    new BatchGenerator({
+      runtime,
+      config,
+      lanes,
+      generation: await readGenerationConfig(model, { config, tokenizer }),
+      maxRows: options.maxBatchSize,
+      maxWaiting: options.maxQueue,
+      cacheBytes: options.kvCacheMib * MIB,
+    }),
+  );
+  const metrics = new Metrics();
+  const service = new ChatService({
+    models: named(batch, { ...options, model, adapter }),
+    tokenizer,
+    window: batch.window,
+    maxNewTokens: options.maxNewTokens,
+    metrics,
+  });
+  let isOwnHost = (_: string): boolean => false;
+  const handler = createHandler({
+    service,
+    metrics,
+    isOwnHost: (each) => isOwnHost(each),
+    apiKey,
+    system: options.system,
+    load: () => batch.load,
+    onError: report,
+  });
+  const server = await listening(handler, options);
+  isOwnHost = ownHosts({ hostname: host, port: server.port, allowed: options.allowHost });
+  const url = `http://${bracketed(host)}:${server.port}`;
+  console.log(
+    `${url}/ is the page, ${url}/v1 the API of ` +
+      `${service.models.map(({ id }) => id).join(" and ")}; Ctrl-C ends`,
+  );
+  await aborted(signal);
+  await stop(server, service, options.grace);
+}
+
+/** Names of the models, and what makes their replies. */
+function named(
+  batch: BatchGenerator,
+  flags: ServeFlags & { readonly model: string },
+): ServedModel[] {
+  const id = flags.modelName ?? folderName(flags.model);
+  const base: ServedModel = { id, generator: batch.generator(0) };
+  if (flags.adapter === undefined) return [base];
+  const own = flags.adapterName ?? folderName(flags.adapter);
+  const adapterId = own === id ? `${own}-adapter` : own;
+  return [base, { id: adapterId, parent: id, generator: batch.generator(1) }];
+}
+
+/** `Qwen3-0.6B` of a path to it; of a checkpoint its run's folder too, as `lora/checkpoint-400`. */
+function folderName(path: string): string {
+  const parts = path.split(/[/\\]+/).filter((part) => part !== "" && part !== ".");
+  return parts.slice(/^checkpoint-\d+$/.test(parts.at(-1) ?? "") ? -2 : -1).join("/") || "model";
+}
+
+async function listening(
+  handler: (request: Request) => Promise<Response>,
+  { host, port }: ServeFlags,
+): Promise<Listening> {
+  // Node's server would tell of it where nothing can catch it.
+  const { state } = await Deno.permissions.query({
+    name: "net",
+    host: `${bracketed(host)}:${port}`,
+  });
+  if (state !== "granted") {
+    throw new Error(
+      `Cannot listen on ${host}: the task may use 127.0.0.1 only; run deno run ` +
+        `--allow-net=${bracketed(host)}:${port} and the task's other flags in deno.json with ` +
+        "cli/serve.ts",
+    );
+  }
+  try {
+    return await listen(handler, { hostname: host, port, onError: report });
+  } catch (cause) {
+    const { code } = cause as { readonly code?: string };
+    if (code !== "EADDRINUSE") throw cause;
+    throw new Error(
+      `Cannot listen on ${host}:${port}: another program does; give another --port`,
+      { cause },
+    );
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Lets replies under way end, for a while; takes no new ones. */
+async function stop(server: Listening, service: ChatService, grace: number): Promise<void> {
+  service.close();
+  if (service.running > 0) {
+    const chats = `${service.running} chat${service.running === 1 ? "" : "s"}`;
+    console.error(`${chats} under way: up to ${grace} s for them; Ctrl-C again ends at once`);
+  }
+  const closed = server.close();
+  const deadline = performance.now() + grace * 1000;
+  while (service.running > 0 && performance.now() < deadline) await sleep(20);
+  service.abort();
+  // What was said last goes out; who does not read it, or never asked anything, is left.
+  const left = setTimeout(() => server.destroy(), LAST_WORDS);
+  await closed;
+  clearTimeout(left);
+}
+
+function report(cause: unknown): void {
+  console.error(`error: ${cause instanceof Error ? cause.message : cause}`);
+}
