@@ -1,13 +1,15 @@
 /**
  * The graphs of a training step at Qwen3-0.6B's shapes, T = 512, each against its own matrix
- * products alone; AdamW a parameter. Prints JSON.
+ * products alone; LoRA's backward against full fine-tuning's; AdamW a parameter. Prints JSON.
  */
 
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { createLoraAdapter } from "../lora/block_adapter.ts";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { blockBackwardGraph, blockForwardGraph, headGraph } from "../model/training_graphs.ts";
 import { Runtime } from "../ort/runtime.ts";
 import { AdamW } from "../train/adamw.ts";
-import { compareWithProducts, fillRandom, median, QWEN3_06B } from "./measure.ts";
+import { compareWithProducts, fillRandom, inTurns, median, QWEN3_06B } from "./measure.ts";
 
 const LENGTH = 512;
 const HEAD_CHUNK = 256;
@@ -22,6 +24,13 @@ const config = QWEN3_06B;
 const forward = compareWithProducts(runtime, blockForwardGraph(config), symbols, ROUNDS);
 const backward = compareWithProducts(runtime, blockBackwardGraph(config), symbols, ROUNDS);
 const head = compareWithProducts(runtime, headGraph(config), symbols, HEAD_ROUNDS);
+
+const adapter = createLoraAdapter(config, DEFAULT_LORA);
+const backwards = inTurns(runtime, {
+  full: blockBackwardGraph(config),
+  lora: blockBackwardGraph(config, { adapter }),
+  lora_dropout: blockBackwardGraph(config, { adapter, dropout: true }),
+}, { symbols, rounds: ROUNDS });
 
 const layout = layoutParameters([
   { name: "w", shape: [OPTIMIZER_ELEMENTS / 1024, 1024], decays: true },
@@ -51,6 +60,8 @@ console.log(JSON.stringify({
   head_ms_per_256_tokens: head.graph,
   head_products_ms: head.products,
   head_ratio: head.graph / head.products,
+  lora_backward_ratio: backwards.lora / backwards.full,
+  lora_dropout_backward_ratio: backwards.lora_dropout / backwards.full,
   adamw_ns_per_parameter: nanoseconds(updates),
   gradient_norm_ns_per_parameter: nanoseconds(norms),
 }));

@@ -67,7 +67,7 @@ export class Subject implements Disposable {
       } else if (dtype === "int64") {
         const ids = tensor.int64();
         for (let i = 0; i < ids.length; i++) ids[i] = BigInt(i);
-      } else tensor.bytes().fill(0);
+      } else tensor.bytes().fill(dtype === "uint8" ? 1 : 0); // dropout masks keep all
     }
     for (const { name, dtype, shape } of graph.outputs) {
       if (graph.aliases.has(name)) continue;
@@ -148,6 +148,29 @@ export function compareWithProducts(
   const total = products.reduce((sum, { count, times }) => sum + count * median(times), 0);
   for (const { subject } of products) subject[Symbol.dispose]();
   return { graph: median(times), products: total };
+}
+
+/** Median milliseconds of several graphs, measured in turns. */
+export function inTurns<Name extends string>(
+  runtime: Runtime,
+  graphs: Readonly<Record<Name, Graph>>,
+  { symbols, rounds }: { readonly symbols: Symbols; readonly rounds: number },
+): Record<Name, number> {
+  using stack = new DisposableStack();
+  const subjects = Object.entries<Graph>(graphs).map(([name, graph]) => ({
+    name,
+    subject: stack.use(new Subject(runtime, graph, symbols)),
+    times: [] as number[],
+  }));
+  for (let round = 0; round <= rounds; round++) {
+    for (const { subject, times } of subjects) {
+      const time = milliseconds(() => subject.run());
+      if (round > 0) times.push(time);
+    }
+  }
+  return Object.fromEntries(
+    subjects.map(({ name, times }) => [name, median(times)]),
+  ) as Record<Name, number>;
 }
 
 /** Peak resident memory of this process in MiB; NaN where the system does not tell. */
