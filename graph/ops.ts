@@ -258,7 +258,7 @@ export function cast(b: GraphBuilder, x: Value, dtype: DType): Value {
  */
 export function groupQueryAttention(
   b: GraphBuilder,
-  { q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, scale }: {
+  { q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, scale, rotary, present }: {
     readonly q: Value;
     readonly k: Value;
     readonly v: Value;
@@ -271,16 +271,80 @@ export function groupQueryAttention(
     readonly heads: number;
     readonly kvHeads: number;
     readonly scale: number;
+    /** Tables [positions, D/2]: queries and keys are turned here. @default they come turned */
+    readonly rotary?: { readonly cos: Value; readonly sin: Value };
+    /** Shape of the caches given out. @default that of the caches taken */
+    readonly present?: Shape;
   },
 ): [Value, Value, Value] {
   const [y, presentK, presentV] = b.node(
     "GroupQueryAttention",
-    [q, k, v, cacheK, cacheV, lastIndex, totalLength],
-    [q, cacheK, cacheV].map(({ dtype, shape }) => ({ dtype, shape })),
+    [q, k, v, cacheK, cacheV, lastIndex, totalLength, ...rotary ? [rotary.cos, rotary.sin] : []],
+    [
+      { dtype: q.dtype, shape: q.shape },
+      ...[cacheK, cacheV].map(({ dtype, shape }) => ({ dtype, shape: present ?? shape })),
+    ],
     {
       domain: MICROSOFT,
-      attributes: { num_heads: BigInt(heads), kv_num_heads: BigInt(kvHeads), scale },
+      attributes: {
+        num_heads: BigInt(heads),
+        kv_num_heads: BigInt(kvHeads),
+        scale,
+        ...rotary ? { do_rotary: 1n } : {},
+      },
     },
   );
   return [y, presentK, presentV];
+}
+
+/** Weights [M, K] in blocks of 4-bit numbers: two to a byte, low half first, 8 standing for 0. */
+export interface Nibbles {
+  /** uint8 [M, K/block, block/2] */
+  readonly nibbles: Value;
+  /** [M, K/block] */
+  readonly scales: Value;
+  /** Numbers that share a scale: 16, 32, 64 … */
+  readonly block: number;
+}
+
+/**
+ * A linear layer with 4-bit weights: x [N, K] → [N, M].
+ *
+ * @param accuracyLevel 4 lets the kernel round x to 8 bits too, 0 does not
+ */
+export function matMulNBits(
+  b: GraphBuilder,
+  x: Value,
+  { nibbles, scales, block }: Nibbles,
+  { accuracyLevel }: { readonly accuracyLevel: 0 | 4 },
+): Value {
+  expectRank("MatMulNBits", x, 2);
+  const [rows, inner] = x.shape;
+  const columns = scales.shape[0];
+  expectEqual("MatMulNBits", inner, product(scales.shape[1], block), x, scales);
+  return b.node("MatMulNBits", [x, nibbles, scales], [{ dtype: x.dtype, shape: [rows, columns] }], {
+    domain: MICROSOFT,
+    attributes: {
+      K: BigInt(inner),
+      N: BigInt(columns),
+      bits: 4n,
+      block_size: BigInt(block),
+      accuracy_level: BigInt(accuracyLevel),
+    },
+  })[0];
+}
+
+/** Rows of a 4-bit table, its nibbles as [V, H/2]: ids of any shape → [...ids, H]. */
+export function gatherNibbles(
+  b: GraphBuilder,
+  { nibbles, scales, block }: Nibbles,
+  ids: Value,
+): Value {
+  expectRank("GatherBlockQuantized", nibbles, 2);
+  return b.node("GatherBlockQuantized", [nibbles, ids, scales], [
+    { dtype: scales.dtype, shape: [...ids.shape, product(2, nibbles.shape[1])] },
+  ], {
+    domain: MICROSOFT,
+    attributes: { bits: 4n, block_size: BigInt(block), gather_axis: 0n, quantize_axis: 1n },
+  })[0];
 }

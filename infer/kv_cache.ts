@@ -1,14 +1,15 @@
 /**
  * Keys and values of the tokens so far, a pair of tensors a layer.
  *
- * In: a config. Out: tensors [1, kvHeads, capacity, D] that the decode graph writes in place, grown
- * by doubling.
+ * In: a config and a dtype. Out: tensors [1, kvHeads, capacity, D] that the decode graph writes in
+ * place, grown by doubling.
  */
 
 import { cacheHeadDim } from "../model/decode_graphs.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
+import { byteWidth } from "../tensor/dtype.ts";
 
 /** Capacity is a multiple of this, so that short replies do not grow the cache again and again. */
 const STEP = 256;
@@ -25,13 +26,19 @@ export interface LayerCache {
 export class KvCache implements Disposable {
   readonly #runtime: Runtime;
   readonly #config: ModelConfig;
+  readonly #dtype: "float32" | "float16";
   #capacity = 0;
   #layers: LayerCache[] = [];
 
   /** Holds no memory until {@linkcode KvCache.reserve}. */
-  constructor(runtime: Runtime, config: ModelConfig) {
+  constructor(
+    runtime: Runtime,
+    config: ModelConfig,
+    dtype: "float32" | "float16" = "float32",
+  ) {
     this.#runtime = runtime;
     this.#config = config;
+    this.#dtype = dtype;
   }
 
   /** Positions there is memory for. */
@@ -66,7 +73,7 @@ export class KvCache implements Disposable {
     const shape = [1, kvHeads, capacity, cacheHeadDim(this.#config)];
     // All or nothing: what cannot be allocated leaves the cache as it was.
     using grown = new DisposableStack();
-    const allocate = () => grown.use(Tensor.allocate(this.#runtime, "float32", shape));
+    const allocate = () => grown.use(Tensor.allocate(this.#runtime, this.#dtype, shape));
     const layersGrown = Array.from(
       { length: layers },
       () => ({ key: allocate(), value: allocate() }),
@@ -85,10 +92,11 @@ export class KvCache implements Disposable {
 
   /** The first `used` positions of the old tensor, and zeros after them. */
   #copy(old: Tensor | undefined, grown: Tensor, used: number): void {
-    const [, kvHeads, capacity, width] = grown.shape;
-    const to = grown.float32().fill(0);
+    const [, kvHeads, capacity, elements] = grown.shape;
+    const width = elements * byteWidth(this.#dtype);
+    const to = grown.bytes().fill(0);
     if (!old) return;
-    const from = old.float32();
+    const from = old.bytes();
     for (let head = 0; head < kvHeads; head++) {
       const start = head * this.#capacity * width;
       to.set(from.subarray(start, start + used * width), head * capacity * width);
