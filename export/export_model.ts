@@ -22,7 +22,7 @@ import {
 import { type ExternalLayoutOptions, layOutExternal } from "./external_layout.ts";
 import { EXPORT_FORMATS, type ExportDtype, modelFile } from "./format.ts";
 import { layeredSource } from "./layered_source.ts";
-import { modelGraph, type ModelGraphOptions, ROTARY_COS, ROTARY_SIN } from "./model_graph.ts";
+import { modelGraph, ROTARY_COS, ROTARY_SIN } from "./model_graph.ts";
 import { writeExternalFile } from "./write_external.ts";
 
 /** An adapter that stays apart from its base. */
@@ -34,8 +34,7 @@ export interface KeptAdapter {
 }
 
 /** What {@linkcode exportModel} exports, and how. */
-export interface ExportModelOptions
-  extends ExternalLayoutOptions, Pick<ModelGraphOptions, "accuracyLevel"> {
+export interface ExportModelOptions extends ExternalLayoutOptions {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   /** Its weights, read a few rows at a time. */
@@ -105,10 +104,10 @@ export async function exportModel(
   directory: string,
   options: ExportModelOptions,
 ): Promise<ExportedModel> {
-  const { config, weights: base, dtype, adapter, accuracyLevel, onBytes, signal } = options;
+  const { config, weights: base, dtype, adapter, onBytes, signal } = options;
   const specs = adapter ? loraParameters(config, adapter.lora) : [];
   const format = EXPORT_FORMATS[dtype];
-  const { graph, weights } = modelGraph(config, { format, accuracyLevel, adapter: specs });
+  const { graph, weights } = modelGraph(config, { format, adapter: specs });
   const name = modelFile(dtype);
   const layout = layOutExternal(name, weights, options);
   const total = layout.files.reduce((sum, { bytes }) => sum + bytes, 0);

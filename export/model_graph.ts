@@ -27,8 +27,8 @@ import { BLOCK, type ExportFormat } from "./format.ts";
 
 /** A run of bytes of a weight, under the names that the graph has for it. */
 export interface WeightPart {
-  /** What is written of the weight: its numbers, or its 4-bit numbers, or their scales. */
-  readonly kind: "float" | "nibbles" | "scales";
+  /** What is written of the weight: its numbers, or small whole numbers, or their scales. */
+  readonly kind: "float" | "blocks" | "scales";
   /** Of one byte length, and mostly one; a tied table is two values over the same bytes. */
   readonly values: readonly Value[];
 }
@@ -37,6 +37,8 @@ export interface WeightPart {
 export interface GraphWeight {
   /** Its name in the source: Hugging Face's, or {@linkcode ROTARY_COS} and its like. */
   readonly source: string;
+  /** Bits of the small whole numbers, where it has any. */
+  readonly bits?: 4 | 8;
   /** In the order in which they are written. */
   readonly parts: readonly WeightPart[];
   /** Whether it is the adapter's. */
@@ -55,11 +57,6 @@ export interface ModelGraph {
 export interface ModelGraphOptions {
   /** What the graph computes with. */
   readonly format: ExportFormat;
-  /**
-   * Whether MatMulNBits may round activations to 8 bits (4) or not (0).
-   * @default {4}
-   */
-  readonly accuracyLevel?: 0 | 4;
   /**
    * The weights of an adapter, A and B of each adapted layer with the layer's name in front, that
    * stay apart from the base: y = base(x) + B·A·x. The scale belongs into B.
@@ -101,10 +98,11 @@ const HEAD_MULTIPLE = 16;
  */
 export function modelGraph(
   config: ModelConfig,
-  { format, accuracyLevel = 4, adapter = [] }: ModelGraphOptions,
+  { format, adapter = [] }: ModelGraphOptions,
 ): ModelGraph {
   assertExportable(config, format);
   const { hiddenSize, heads, kvHeads, headDim, vocabSize } = config;
+  const { accuracyLevel } = format;
   const b = new GraphBuilder("model");
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const mask = b.input("attention_mask", "int64", ["rows", "total_sequence_length"]);
@@ -174,7 +172,8 @@ export function modelGraph(
     declare.float(FINAL_NORM, [hiddenSize]),
     config.rmsNormEps,
   );
-  const head = embedding.matrix ?? declare.matrix(headName(config), [vocabSize, hiddenSize]);
+  const head = embedding.matrix ??
+    declare.matrix(headName(config), [vocabSize, hiddenSize], format.bits?.table);
   const flat = multiply(b, normed, head, { accuracyLevel });
   const [target] = b.node("Concat", [sizes(b, rows, 0, 2), b.int64([vocabSize])], [
     { dtype: "int64", shape: [3] },
@@ -197,7 +196,7 @@ export function modelGraph(
 }
 
 /** A weight [M, K] that x [N, K] is multiplied with. */
-type Matrix = { readonly plain: Value } | { readonly packed: ops.Nibbles };
+type Matrix = { readonly plain: Value } | { readonly packed: ops.BlockWeights };
 
 interface MultiplyOptions {
   readonly accuracyLevel: 0 | 4;
@@ -242,9 +241,13 @@ class WeightInputs {
   }
 
   /** A linear layer's weight [M, K]. */
-  matrix(source: string, shape: readonly number[]): Matrix {
-    if (!this.#format.quantized) return { plain: this.float(source, shape) };
-    return this.#packed(source, shape, { asTable: false, asMatrix: true }).matrix!;
+  matrix(
+    source: string,
+    shape: readonly number[],
+    bits: 4 | 8 | undefined = this.#format.bits?.blocks,
+  ): Matrix {
+    if (bits === undefined) return { plain: this.float(source, shape) };
+    return this.#packed(source, shape, { bits, asTable: false, asMatrix: true }).matrix!;
   }
 
   /** An embedding [V, H], which is the head's matrix too where they are tied. */
@@ -254,9 +257,14 @@ class WeightInputs {
     tied: boolean,
   ): { rows: (ids: Value) => Value; matrix: Matrix | undefined } {
     const b = this.#b;
-    if (this.#format.quantized) {
-      const { table, matrix } = this.#packed(source, shape, { asTable: true, asMatrix: tied });
-      return { rows: (ids: Value): Value => ops.gatherNibbles(b, table!, ids), matrix };
+    const bits = this.#format.bits?.table;
+    if (bits !== undefined) {
+      const { table, matrix } = this.#packed(source, shape, {
+        bits,
+        asTable: true,
+        asMatrix: tied,
+      });
+      return { rows: (ids: Value): Value => ops.gatherNBits(b, table!, ids), matrix };
     }
     const plain = this.float(source, shape);
     return {
@@ -265,28 +273,35 @@ class WeightInputs {
     };
   }
 
-  /** One set of bytes; the lookup and the product want the nibbles in different shapes. */
+  /** One set of bytes; the lookup and the product want them in different shapes. */
   #packed(
     source: string,
     [rows, columns]: readonly number[],
-    { asTable, asMatrix }: { readonly asTable: boolean; readonly asMatrix: boolean },
-  ): { table?: ops.Nibbles; matrix?: Matrix } {
+    { bits, asTable, asMatrix }: {
+      readonly bits: 4 | 8;
+      readonly asTable: boolean;
+      readonly asMatrix: boolean;
+    },
+  ): { table?: ops.BlockWeights; matrix?: Matrix } {
     const b = this.#b;
     const blocks = columns / BLOCK;
     const scales = b.input(`${source}_scales`, this.#format.float, [rows, blocks]);
-    const table = asTable ? b.input(`${source}_rows`, "uint8", [rows, columns / 2]) : undefined;
+    const table = asTable
+      ? b.input(`${source}_rows`, "uint8", [rows, columns * bits / 8])
+      : undefined;
     const matrix = asMatrix
-      ? b.input(`${source}_q4`, "uint8", [rows, blocks, BLOCK / 2])
+      ? b.input(`${source}_blocks`, "uint8", [rows, blocks, BLOCK * bits / 8])
       : undefined;
     const values = [table, matrix].filter((value) => value !== undefined);
     this.weights.push({
       source,
-      parts: [{ kind: "nibbles", values }, { kind: "scales", values: [scales] }],
+      bits,
+      parts: [{ kind: "blocks", values }, { kind: "scales", values: [scales] }],
       adapter: false,
     });
     return {
-      table: table && { nibbles: table, scales, block: BLOCK },
-      matrix: matrix && { packed: { nibbles: matrix, scales, block: BLOCK } },
+      table: table && { data: table, scales, block: BLOCK, bits },
+      matrix: matrix && { packed: { data: matrix, scales, block: BLOCK, bits } },
     };
   }
 }
@@ -374,7 +389,7 @@ function assertExportable(config: ModelConfig, format: ExportFormat): void {
         `multiples of ${HEAD_MULTIPLE}; export it with --format hf`,
     );
   }
-  if (!format.quantized) return;
+  if (!format.bits) return;
   const odd = new Set(
     modelParameters(config).filter(({ shape }) => shape.length === 2 && shape[1] % BLOCK !== 0)
       .map(({ shape }) => shape[1]),

@@ -13,7 +13,7 @@ import { float32ToFloat16 } from "../tensor/half.ts";
 import { readFloat32, type TensorSource } from "../tensor/tensor_source.ts";
 import type { ExternalFile } from "./external_layout.ts";
 import type { GraphWeight } from "./model_graph.ts";
-import { quantizeBlocks } from "./quantize_block.ts";
+import { quantizeBlocks } from "./quantize_blocks.ts";
 
 // Numbers converted at a time, in whole rows: some MB.
 const CHUNK = 1 << 20;
@@ -83,15 +83,15 @@ async function* chunks(source: TensorSource, name: string): AsyncGenerator<Float
 /** The bytes of a part, and of the part that comes after it where both are made at once. */
 function convert(
   numbers: Float32Array,
-  { source, parts }: GraphWeight,
+  { source, parts, bits }: GraphWeight,
   part: number,
 ): [head: Uint8Array, tail?: Uint8Array] {
   const { kind, values: [{ dtype }] } = parts[part];
-  if (kind === "float") return [toFloat(numbers, dtype, source)];
+  if (kind === "float" || bits === undefined) return [toFloat(numbers, dtype, source)];
   const scaleDtype = parts[part + 1].values[0].dtype as "float32" | "float16";
   try {
-    const { nibbles, scales } = quantizeBlocks(numbers, { scaleDtype });
-    return [nibbles, toFloat(scales, scaleDtype, source)];
+    const { data, scales } = quantizeBlocks(numbers, { bits, scaleDtype });
+    return [data, toFloat(scales, scaleDtype, source)];
   } catch (cause) {
     throw new RangeError(`Cannot export ${source}: ${(cause as Error).message}`, { cause });
   }

@@ -297,54 +297,61 @@ export function groupQueryAttention(
   return [y, presentK, presentV];
 }
 
-/** Weights [M, K] in blocks of 4-bit numbers: two to a byte, low half first, 8 standing for 0. */
-export interface Nibbles {
-  /** uint8 [M, K/block, block/2] */
-  readonly nibbles: Value;
+/** Weights [M, K] as small whole numbers in blocks that share a scale; the middle one stands for 0. */
+export interface BlockWeights {
+  /** uint8 [M, K/block, block·bits/8], two 4-bit numbers to a byte with the first in the low half. */
+  readonly data: Value;
   /** [M, K/block] */
   readonly scales: Value;
   /** Numbers that share a scale: 16, 32, 64 … */
   readonly block: number;
+  /** Bits of a number. */
+  readonly bits: 4 | 8;
 }
 
 /**
- * A linear layer with 4-bit weights: x [N, K] → [N, M].
+ * A linear layer with weights of few bits: x [N, K] → [N, M].
  *
  * @param accuracyLevel 4 lets the kernel round x to 8 bits too, 0 does not
  */
 export function matMulNBits(
   b: GraphBuilder,
   x: Value,
-  { nibbles, scales, block }: Nibbles,
+  { data, scales, block, bits }: BlockWeights,
   { accuracyLevel }: { readonly accuracyLevel: 0 | 4 },
 ): Value {
   expectRank("MatMulNBits", x, 2);
   const [rows, inner] = x.shape;
-  const columns = scales.shape[0];
-  expectEqual("MatMulNBits", inner, product(scales.shape[1], block), x, scales);
-  return b.node("MatMulNBits", [x, nibbles, scales], [{ dtype: x.dtype, shape: [rows, columns] }], {
+  const [columns, blocks] = scales.shape;
+  expectEqual("MatMulNBits", inner, product(blocks, block), x, scales);
+  return b.node("MatMulNBits", [x, data, scales], [{ dtype: x.dtype, shape: [rows, columns] }], {
     domain: MICROSOFT,
     attributes: {
       K: BigInt(inner),
       N: BigInt(columns),
-      bits: 4n,
+      bits: BigInt(bits),
       block_size: BigInt(block),
       accuracy_level: BigInt(accuracyLevel),
     },
   })[0];
 }
 
-/** Rows of a 4-bit table, its nibbles as [V, H/2]: ids of any shape → [...ids, H]. */
-export function gatherNibbles(
+/** Rows of such weights, their data as [M, K·bits/8]: ids of any shape → [...ids, K]. */
+export function gatherNBits(
   b: GraphBuilder,
-  { nibbles, scales, block }: Nibbles,
+  { data, scales, block, bits }: BlockWeights,
   ids: Value,
 ): Value {
-  expectRank("GatherBlockQuantized", nibbles, 2);
-  return b.node("GatherBlockQuantized", [nibbles, ids, scales], [
-    { dtype: scales.dtype, shape: [...ids.shape, product(2, nibbles.shape[1])] },
+  expectRank("GatherBlockQuantized", data, 2);
+  return b.node("GatherBlockQuantized", [data, ids, scales], [
+    { dtype: scales.dtype, shape: [...ids.shape, product(scales.shape[1], block)] },
   ], {
     domain: MICROSOFT,
-    attributes: { bits: 4n, block_size: BigInt(block), gather_axis: 0n, quantize_axis: 1n },
+    attributes: {
+      bits: BigInt(bits),
+      block_size: BigInt(block),
+      gather_axis: 0n,
+      quantize_axis: 1n,
+    },
   })[0];
 }
