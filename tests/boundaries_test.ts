@@ -14,8 +14,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   lora: ["engine", "model", "graph", "ort", "tensor"],
   train: ["lora", "engine", "model", "data", "graph", "ort", "tensor"],
   infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor"],
+  export: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor"],
   track: ["tensor"],
   cli: [
+    "export",
     "track",
     "infer",
     "train",

@@ -6,11 +6,12 @@ import { runAs, task, tasks } from "./support/run_task.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 
 /** The tasks that users run on their own files. */
-const USER_TASKS = ["train", "train:lora", "inference", "graph", "quickstart"] as const;
+const USER_TASKS = ["train", "train:lora", "inference", "export", "graph", "quickstart"] as const;
 
 const GOOD: Readonly<Record<typeof USER_TASKS[number], string>> = {
   train: "--model models/tiny --train-file data/train.jsonl --max-length 512 --max-steps 1",
   inference: "--model models/tiny --question Hi --max-new-tokens 3",
+  export: "--model models/tiny --output-dir output/export --parity-tokens 2",
   "train:lora":
     "--model models/tiny --train-file data/train.jsonl --output-dir output/lora --max-length 512 --max-steps 1",
   graph: "--model models/tiny --out output/graphs",
@@ -110,17 +111,18 @@ for (const [name, flags, need] of OUTSIDE) {
   });
 }
 
-/** The only tasks that may connect: two fetch from the hubs, one serves this machine. */
+/** The only tasks that may connect: two fetch from the hubs, two serve this machine. */
 const HUBS = "huggingface.co,*.huggingface.co,*.hf.co,modelscope.cn,*.modelscope.cn";
 const NETWORK: Readonly<Record<string, string>> = {
   data: HUBS,
   fetch: HUBS,
   dashboard: "127.0.0.1",
+  "example:browser": "127.0.0.1",
 };
 
-Deno.test("no task that users run may use everything, and only three may use a network", () => {
+Deno.test("no task that users run may use everything, and only four may use a network", () => {
   for (const [name, command] of Object.entries(tasks)) {
-    if (["test", "test:doc", "bench"].includes(name)) continue;
+    if (["test", "test:clients", "test:doc", "bench"].includes(name)) continue;
     assert.doesNotMatch(command, /--allow-all|\s-A\b|--allow-import|--allow-run/, name);
     const net = [...command.matchAll(/--allow-net(\S*)/g)].map(([, hosts]) => hosts);
     assert.deepEqual(net, name in NETWORK ? [`=${NETWORK[name]}`] : [], name);
