@@ -66,10 +66,11 @@ async function load() {
 
 /** What was said so far, thinking and answer apart. */
 function split(text) {
-  const [before, after] = text.split("</think>");
-  const think = before.split("<think>")[1];
-  if (think === undefined && after === undefined) return { think: "", answer: before.trim() };
-  return { think: (think ?? before).trim(), answer: (after ?? "").trim() };
+  const end = text.indexOf("</think>");
+  const start = text.indexOf("<think>");
+  if (start < 0 && end < 0) return { think: "", answer: text.trim() };
+  const think = text.slice(start < 0 ? 0 : start + "<think>".length, end < 0 ? undefined : end);
+  return { think: think.trim(), answer: end < 0 ? "" : text.slice(end + "</think>".length).trim() };
 }
 
 function element(name, className, text = "") {

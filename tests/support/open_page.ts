@@ -14,6 +14,11 @@ export interface Page extends AsyncDisposable {
   until(expression: string, seconds?: number): Promise<void>;
 }
 
+/** What the browser answers to an expression. */
+interface Answer {
+  readonly result?: { readonly result: { readonly value?: unknown } };
+}
+
 /** Opens a page in a browser, spoken to by the DevTools protocol. */
 export async function openPage(url: string, profile: string): Promise<Page> {
   const child = new Deno.Command(CHROMIUM!, {
@@ -46,7 +51,7 @@ export async function openPage(url: string, profile: string): Promise<Page> {
   const evaluate = async (expression: string): Promise<unknown> => {
     const id = ++calls;
     const params = { expression, returnByValue: true };
-    const answer = new Promise<{ result: { result: { value?: unknown } } }>((resolve) => {
+    const answer = new Promise<Answer>((resolve) => {
       const listen = ({ data }: MessageEvent<string>): void => {
         const message = JSON.parse(data);
         if (message.id !== id) return;
@@ -56,7 +61,8 @@ export async function openPage(url: string, profile: string): Promise<Page> {
       socket.addEventListener("message", listen);
     });
     socket.send(JSON.stringify({ id, method: "Runtime.evaluate", params }));
-    return (await answer).result.result.value;
+    // No result: the page went over to another document meanwhile.
+    return (await answer).result?.result.value;
   };
   return {
     evaluate,
