@@ -8,7 +8,7 @@
  */
 
 import { GraphBuilder } from "../graph/builder.ts";
-import type { Dim } from "../graph/dim.ts";
+import { type Dim, product } from "../graph/dim.ts";
 import type { Constant, Graph, Node, Value } from "../graph/ir.ts";
 import * as ops from "../graph/ops.ts";
 import { loraA, loraB } from "../lora/block_adapter.ts";
@@ -122,7 +122,7 @@ export function modelGraph(
   const totalLength = ops.reshape(b, ops.cast(b, sizes(b, mask, 1, 2), "int32"), []);
   const present: (readonly [name: string, value: Value])[] = [];
 
-  let x = ops.reshape(b, embedding.rows(ids), [TOKENS, hiddenSize]);
+  let x = embedding.rows(ops.reshape(b, ids, [TOKENS]));
   const adapters = new Map<string, Value>();
   for (let layer = 0; layer < config.layers; layer++) {
     const cache = (part: string): Value =>
@@ -250,7 +250,10 @@ class WeightInputs {
     return this.#packed(source, shape, { bits, asTable: false, asMatrix: true }).matrix!;
   }
 
-  /** An embedding [V, H], which is the head's matrix too where they are tied. */
+  /**
+   * An embedding [V, H], which is the head's matrix too where they are tied. Its rows are looked up
+   * by ids [N] → [N, H].
+   */
   table(
     source: string,
     shape: readonly number[],
@@ -264,7 +267,7 @@ class WeightInputs {
         asTable: true,
         asMatrix: tied,
       });
-      return { rows: (ids: Value): Value => ops.gatherNBits(b, table!, ids), matrix };
+      return { rows: (ids: Value): Value => gatherBytes(b, table!, ids), matrix };
     }
     const plain = this.float(source, shape);
     return {
@@ -304,6 +307,23 @@ class WeightInputs {
       matrix: matrix && { packed: { data: matrix, scales, block: BLOCK, bits } },
     };
   }
+}
+
+/**
+ * Rows of a table of bytes [V, H]: ids [N] → [N, H]. In plain operators, since ONNX Runtime for the
+ * web has no GatherBlockQuantized on the processor (1.31); a few rows a run cost nothing.
+ */
+function gatherBytes(
+  b: GraphBuilder,
+  { data, scales, block, bits }: ops.BlockWeights,
+  ids: Value,
+): Value {
+  const [, blocks] = scales.shape;
+  const bytes = ops.cast(b, ops.gather(b, data, ids), "float32");
+  const centred = ops.cast(b, ops.sub(b, bytes, b.float32(2 ** (bits - 1))), scales.dtype);
+  const inBlocks = ops.reshape(b, centred, [TOKENS, blocks, block]);
+  const scaled = ops.mul(b, inBlocks, ops.unsqueeze(b, ops.gather(b, scales, ids), 2));
+  return ops.reshape(b, scaled, [TOKENS, product(blocks, block)]);
 }
 
 /** Sizes `from` to `to` of a value as int64 [to − from]. */

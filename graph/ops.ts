@@ -335,23 +335,3 @@ export function matMulNBits(
     },
   })[0];
 }
-
-/** Rows of such weights, their data as [M, K·bits/8]: ids of any shape → [...ids, K]. */
-export function gatherNBits(
-  b: GraphBuilder,
-  { data, scales, block, bits }: BlockWeights,
-  ids: Value,
-): Value {
-  expectRank("GatherBlockQuantized", data, 2);
-  return b.node("GatherBlockQuantized", [data, ids, scales], [
-    { dtype: scales.dtype, shape: [...ids.shape, product(scales.shape[1], block)] },
-  ], {
-    domain: MICROSOFT,
-    attributes: {
-      bits: BigInt(bits),
-      block_size: BigInt(block),
-      gather_axis: 0n,
-      quantize_axis: 1n,
-    },
-  })[0];
-}
