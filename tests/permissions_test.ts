@@ -90,6 +90,8 @@ const OUTSIDE: readonly (readonly [typeof USER_TASKS[number], string, string])[]
     'read access to "~/output/checkpoint-1/manifest.json"',
   ],
   ["inference", "--model ~/models/tiny", 'read access to "~/models/tiny"'],
+  ["export", "--model ~/models/tiny", 'read access to "~/models/tiny"'],
+  ["export", "--output-dir ~/output", 'write access to "~/output"'],
   ["graph", "--model ~/models/tiny", 'read access to "~/models/tiny/config.json"'],
   ["graph", "--out ~/graphs", 'write access to "~/graphs"'],
   ["quickstart", "--output-dir ~/output", 'write access to "~/output/model"'],
