@@ -78,7 +78,7 @@ const HEAD_MULTIPLE = 16;
  * Builds the graph. Inputs are `input_ids`, `attention_mask`, `num_logits_to_keep` (0 for all) and
  * `past_key_values.N.key/value`; outputs `logits` and `present.N.key/value`.
  *
- * Rows of a batch must be padded on the right, or not at all.
+ * Rows of a batch must be of one length: what pads a row on the left is taken for part of it.
  *
  * @example
  * ```ts
@@ -102,7 +102,6 @@ export function modelGraph(
 ): ModelGraph {
   assertExportable(config, format);
   const { hiddenSize, heads, kvHeads, headDim, vocabSize } = config;
-  const { accuracyLevel } = format;
   const b = new GraphBuilder("model");
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const mask = b.input("attention_mask", "int64", ["rows", "total_sequence_length"]);
@@ -123,7 +122,6 @@ export function modelGraph(
   const present: (readonly [name: string, value: Value])[] = [];
 
   let x = embedding.rows(ops.reshape(b, ids, [TOKENS]));
-  const adapters = new Map<string, Value>();
   for (let layer = 0; layer < config.layers; layer++) {
     const cache = (part: string): Value =>
       b.input(`past_key_values.${layer}.${part}`, format.float, [
@@ -142,26 +140,7 @@ export function modelGraph(
       present.push([`present.${layer}.key`, key], [`present.${layer}.value`, value]);
       return ops.reshape(b, mixed, [TOKENS, heads * headDim]);
     };
-    const weights = new Map<string, Value>();
-    const matrices = new Map<string, Matrix>();
-    for (const { name, shape } of blockParameters(config)) {
-      const full = layerName(layer, name);
-      if (shape.length === 2) matrices.set(name, declare.matrix(full, shape));
-      else weights.set(name, declare.float(full, shape));
-    }
-    const linear: LinearLayer = (name, x, addend) => {
-      const bias = weights.get(`${name}.bias`);
-      const y = multiply(b, x, matrices.get(`${name}.weight`)!, { accuracyLevel, addend, bias });
-      const [a, up] = [loraA, loraB].map((part) => {
-        const full = layerName(layer, part(name));
-        const spec = adapter.find((each) => each.name === full);
-        if (!spec) return undefined;
-        const value = b.input(full, format.float, spec.shape);
-        adapters.set(full, value);
-        return value;
-      });
-      return a && up ? ops.linear(b, ops.linear(b, x, a), up, y) : y;
-    };
+    const { weights, linear } = declare.layer(config, layer, adapter);
     x = block(b, x, { config, weights, attention, linear });
   }
 
@@ -174,7 +153,7 @@ export function modelGraph(
   );
   const head = embedding.matrix ??
     declare.matrix(headName(config), [vocabSize, hiddenSize], format.bits?.table);
-  const flat = multiply(b, normed, head, { accuracyLevel });
+  const flat = multiply(b, normed, head, { accuracyLevel: format.accuracyLevel });
   const [target] = b.node("Concat", [sizes(b, rows, 0, 2), b.int64([vocabSize])], [
     { dtype: "int64", shape: [3] },
   ], { attributes: { axis: 0n } });
@@ -184,14 +163,9 @@ export function modelGraph(
   b.output("logits", logits);
   for (const [name, value] of present) b.output(name, value);
 
-  const adapted: GraphWeight[] = adapter.map(({ name }) => ({
-    source: name,
-    parts: [{ kind: "float", values: [adapters.get(name)!] }],
-    adapter: true,
-  }));
   return {
     graph: forClients(b.build(), ids),
-    weights: [...declare.weights, ...adapted],
+    weights: declare.weights.toSorted((a, b) => Number(a.adapter) - Number(b.adapter)),
   };
 }
 
@@ -234,10 +208,38 @@ class WeightInputs {
   }
 
   /** A weight in the format's float type. */
-  float(source: string, shape: readonly number[]): Value {
+  float(source: string, shape: readonly number[], { adapter = false } = {}): Value {
     const value = this.#b.input(source, this.#format.float, shape);
-    this.weights.push({ source, parts: [{ kind: "float", values: [value] }], adapter: false });
+    this.weights.push({ source, parts: [{ kind: "float", values: [value] }], adapter });
     return value;
+  }
+
+  /** A block's norms and biases, and its linear layers with an adapter's parts where it has them. */
+  layer(
+    config: ModelConfig,
+    layer: number,
+    adapter: readonly ParameterSpec[],
+  ): { readonly weights: ReadonlyMap<string, Value>; readonly linear: LinearLayer } {
+    const b = this.#b;
+    const { accuracyLevel } = this.#format;
+    const weights = new Map<string, Value>();
+    const matrices = new Map<string, Matrix>();
+    for (const { name, shape } of blockParameters(config)) {
+      const full = layerName(layer, name);
+      if (shape.length === 2) matrices.set(name, this.matrix(full, shape));
+      else weights.set(name, this.float(full, shape));
+    }
+    const adapted = (part: string): Value | undefined => {
+      const spec = adapter.find(({ name }) => name === layerName(layer, part));
+      return spec && this.float(spec.name, spec.shape, { adapter: true });
+    };
+    const linear: LinearLayer = (name, x, addend) => {
+      const bias = weights.get(`${name}.bias`);
+      const y = multiply(b, x, matrices.get(`${name}.weight`)!, { accuracyLevel, addend, bias });
+      const [down, up] = [adapted(loraA(name)), adapted(loraB(name))];
+      return down && up ? ops.linear(b, ops.linear(b, x, down), up, y) : y;
+    };
+    return { weights, linear };
   }
 
   /** A linear layer's weight [M, K]. */
