@@ -17,6 +17,10 @@ import { Binding, Session } from "../ort/session.ts";
 import { float16ToFloat32 } from "../tensor/half.ts";
 import { EXPORT_FORMATS, type ExportDtype, modelFile } from "./format.ts";
 
+/** The inputs that an export has. */
+const INPUT =
+  /^(?:input_ids|attention_mask|num_logits_to_keep|past_key_values\.\d+\.(?:key|value))$/;
+
 /** Options of {@linkcode ExportedDecoder}. */
 export interface ExportedDecoderOptions {
   /** Sizes of the model, from config.json. */
@@ -49,7 +53,7 @@ export class ExportedDecoder implements TokenDecoder {
   /**
    * Opens `<directory>/onnx/model*.onnx` with the weights beside it.
    *
-   * @throws {Error} where ONNX Runtime refuses the file, with its message
+   * @throws {Error} where ONNX Runtime refuses the file, with its message, or another program made it
    */
   constructor(
     runtime: Runtime,
@@ -59,7 +63,18 @@ export class ExportedDecoder implements TokenDecoder {
     this.#config = config;
     this.#float = EXPORT_FORMATS[dtype].float;
     this.#chunk = chunk;
-    this.#session = new Session(runtime, `${directory}/onnx/${modelFile(dtype)}`);
+    const path = `${directory}/onnx/${modelFile(dtype)}`;
+    this.#session = new Session(runtime, path);
+    const foreign = this.#session.inputs.filter((name) => !INPUT.test(name));
+    if (foreign.length > 0) {
+      this.#session[Symbol.dispose]();
+      throw new Error(
+        `Cannot run ${path}: it wants ${
+          foreign.join(", ")
+        }, which no export of ortune does; export ` +
+          "the model with deno task export",
+      );
+    }
     this.#binding = new Binding(this.#session);
     this.#cache = new KvCache(runtime, config, this.#float);
     this.#scratch = new Scratch(runtime);

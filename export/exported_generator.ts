@@ -17,8 +17,11 @@ import { type ExportDtype, modelFile } from "./format.ts";
 /** Of the models of a folder the first of these is taken: the fewest bytes a token on a CPU. */
 const PREFERRED: readonly ExportDtype[] = ["q4", "fp32", "fp16", "q4f16"];
 
+// A folder with these is a checkpoint, whatever others put beside it: SmolLM2's has a folder onnx too.
+const CHECKPOINT: readonly string[] = ["model.safetensors", "model.safetensors.index.json"];
+
 /**
- * Which model of an export's folder to run; undefined where the folder is none.
+ * Which model of an export's folder to run; undefined where the folder is none, or a checkpoint.
  *
  * @param wanted @default the one that is fastest on a CPU
  */
@@ -26,17 +29,23 @@ export async function findExported(
   directory: string,
   wanted: readonly ExportDtype[] = PREFERRED,
 ): Promise<ExportDtype | undefined> {
+  for (const name of CHECKPOINT) if (await exists(`${directory}/${name}`)) return undefined;
   for (const dtype of wanted) {
-    try {
-      await Deno.stat(`${directory}/onnx/${modelFile(dtype)}`);
-      return dtype;
-    } catch (cause) {
-      const absent = cause instanceof Deno.errors.NotFound ||
-        cause instanceof Deno.errors.NotADirectory;
-      if (!absent) throw cause;
-    }
+    if (await exists(`${directory}/onnx/${modelFile(dtype)}`)) return dtype;
   }
   return undefined;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (cause) {
+    const absent = cause instanceof Deno.errors.NotFound ||
+      cause instanceof Deno.errors.NotADirectory;
+    if (absent) return false;
+    throw cause;
+  }
 }
 
 /** What {@linkcode exportedGenerator} opens. */

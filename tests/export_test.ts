@@ -9,6 +9,9 @@ import type { ExportDtype } from "../export/format.ts";
 import { compareParity, parityReference, type ParityReport } from "../export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../export/parity_models.ts";
 import { quantizeBlocks } from "../export/quantize_blocks.ts";
+import { GraphBuilder } from "../graph/builder.ts";
+import { writeOnnx } from "../graph/onnx_writer.ts";
+import * as ops from "../graph/ops.ts";
 import { adaptModel } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { mergedSource } from "../lora/merged_source.ts";
@@ -271,6 +274,20 @@ Deno.test("exportModel() refuses what a format cannot hold", async () => {
   assert.deepEqual(left, [], "a file that was not finished stayed");
 });
 
+Deno.test("an exported decoder refuses what another program exported", async () => {
+  await using folder = await tempFolder();
+  const b = new GraphBuilder("foreign");
+  const ids = b.input("input_ids", "int64", ["n"]);
+  b.output("logits", ops.add(b, ids, b.input("position_ids", "int64", ["n"])));
+  await Deno.mkdir(`${folder.path}/onnx`);
+  await Deno.writeFile(`${folder.path}/onnx/model.onnx`, writeOnnx(b.build()));
+  const options = { config: tinyConfig({ ...SIZES }), dtype: "fp32" } as const;
+  assert.throws(
+    () => new ExportedDecoder(runtime, folder.path, options),
+    /model\.onnx: it wants position_ids, which no export of ortune does/,
+  );
+});
+
 Deno.test("the client's config counts each model's files and names float16 caches", () => {
   const config = tinyConfig({ ...SIZES, num_key_value_heads: undefined });
   const file = (path: string) => ({ path, bytes: 1, sha256: "" });
@@ -318,6 +335,13 @@ Deno.test("deno task export writes a folder that deno task inference runs, and a
     runTask("inference", folder.path, `${more} --question Hi --greedy --max-new-tokens 5`);
   const q4 = await ask("--model output/export");
   assert.match(q4.stderr, /^exported: q4\n/);
+  // A checkpoint that came with a folder onnx stays a checkpoint.
+  const shipped = `${folder.path}/models/tiny/onnx`;
+  await Deno.mkdir(shipped);
+  await Deno.copyFile(
+    `${folder.path}/output/export/onnx/model_q4.onnx`,
+    `${shipped}/model_q4.onnx`,
+  );
   await Deno.remove(`${folder.path}/output/export/onnx/model_q4.onnx`);
   const fp32 = await ask("--model output/export");
   assert.match(fp32.stderr, /^exported: fp32\n/);
