@@ -138,6 +138,7 @@ export * from "./lora/block_adapter.ts";
 export * from "./lora/load_adapter.ts";
 export * from "./lora/lora_options.ts";
 export * from "./lora/merge_adapter.ts";
+export * from "./lora/merged_source.ts";
 export * from "./lora/peft_source.ts";
 
 // Training: optimizer, schedules, checkpoints and the loop.
@@ -184,3 +185,15 @@ export * from "./track/samples_log.ts";
 export * from "./track/swanlab_log.ts";
 export * from "./track/tensorboard_log.ts";
 export * from "./track/tracker.ts";
+
+// Exports for other runtimes, and how far they are from their checkpoint
+export * from "./export/client_files.ts";
+export * from "./export/export_model.ts";
+export * from "./export/exported_decoder.ts";
+export * from "./export/exported_generator.ts";
+export * from "./export/external_layout.ts";
+export * from "./export/format.ts";
+export * from "./export/model_graph.ts";
+export * from "./export/parity.ts";
+export * from "./export/parity_models.ts";
+export * from "./export/quantize_blocks.ts";

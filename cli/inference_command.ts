@@ -4,12 +4,14 @@
  */
 
 import type { Message } from "../data/message.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
-import { createGenerator, type GenerateOptions } from "../infer/generator.ts";
+import { exportedGenerator, findExported } from "../export/exported_generator.ts";
+import { createGenerator, type GenerateOptions, type Generator } from "../infer/generator.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
 import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
+import type { Runtime } from "../ort/runtime.ts";
 import {
   count,
   countOrZero,
@@ -64,7 +66,7 @@ export const inference: CommandDefinition<InferenceFlags> = {
     command.option(
       "--model <dir>",
       "model folder or checkpoint in Hugging Face's layout, the output folder of a run, or a model's " +
-        "id below models/",
+        "id below models/; a folder of deno task export runs as exported, 4-bit weights where it has them",
       "output/Qwen3-1.7B",
     );
     addFlags(command);
@@ -126,24 +128,24 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   const tokenizer = await loadTokenizer(model);
   using resources = new DisposableStack();
   const runtime = resources.use(openRuntime(options));
-  const { config, weights: base } = await loadModel(runtime, model, {
-    precision: computePrecision(resolvePrecision(runtime.device, options.precision)),
-    signal,
-  });
-  resources.use(base);
-  const adapted = adapter === undefined
-    ? undefined
-    : resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
-  const generation = await readGenerationConfig(model, { config, tokenizer });
-  const generator = resources.use(
-    createGenerator({
-      runtime,
-      config,
-      weights: adapted?.weights ?? base,
-      graph: adapted?.decodeGraph,
-      generation,
-    }),
-  );
+  const exported = adapter === undefined ? await findExported(model) : undefined;
+  if (exported) console.error(`exported: ${exported}`);
+  if (exported && runtime.device.kind !== "cpu") {
+    throw new UsageError(
+      `Cannot run the export ${model} on ${options.device}: exports run on the cpu; give the ` +
+        "checkpoint that it was made from",
+    );
+  }
+  const generator = exported
+    ? await exportedGenerator(runtime, model, { dtype: exported, tokenizer })
+    : await checkpointGenerator(runtime, model, {
+      ...options,
+      adapter,
+      tokenizer,
+      resources,
+      signal,
+    });
+  resources.use(generator);
   const output = standardOutput(Boolean(Deno.env.get("NO_COLOR")));
   const { system, maxNewTokens, temperature, topP, topK, greedy } = options;
   const how: GenerateOptions = {
@@ -173,6 +175,36 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
         (said.finishReason === "length" ? `, cut at --max-new-tokens ${maxNewTokens}` : ""),
     );
   }
+}
+
+/** A generator over the model's own weights, and the adapter's where there is one. */
+async function checkpointGenerator(
+  runtime: Runtime,
+  model: string,
+  { adapter, precision, tokenizer, resources, signal }: {
+    readonly adapter?: string;
+    readonly precision?: TrainingPrecision;
+    readonly tokenizer: Tokenizer;
+    readonly resources: DisposableStack;
+    readonly signal: AbortSignal;
+  },
+): Promise<Generator> {
+  const { config, weights: base } = await loadModel(runtime, model, {
+    precision: computePrecision(resolvePrecision(runtime.device, precision)),
+    signal,
+  });
+  resources.use(base);
+  const adapted = adapter === undefined
+    ? undefined
+    : resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
+  const generation = await readGenerationConfig(model, { config, tokenizer });
+  return createGenerator({
+    runtime,
+    config,
+    weights: adapted?.weights ?? base,
+    graph: adapted?.decodeGraph,
+    generation,
+  });
 }
 
 /** The questions, in the way that the flags ask for. */

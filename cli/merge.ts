@@ -5,7 +5,6 @@
  * @module
  */
 
-import { basename } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../engine/training_engine.ts";
@@ -15,10 +14,8 @@ import { mergeAdapter } from "../lora/merge_adapter.ts";
 import type { ParameterStore } from "../engine/parameter_store.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import { writeSafetensorsSharded } from "../tensor/safetensors_writer.ts";
-import { savedConfig } from "../train/saved_config.ts";
 import { count } from "./flag_values.ts";
-import { companionFiles } from "./model_files.ts";
+import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { runCommand } from "./run_command.ts";
 
@@ -43,7 +40,7 @@ await runCommand<MergeFlags>({
   run: async ({ options, signal }) => {
     const { adapter, outputDir, threads } = options;
     const model = options.model ?? await readBaseModel(adapter);
-    await assertNew(outputDir);
+    await makeNewFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     using runtime = openRuntime({ device: "cpu", threads });
     const { config, weights: base } = await loadModel(runtime, model, { signal });
@@ -56,13 +53,7 @@ await runCommand<MergeFlags>({
     const after = await probe();
     const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);
 
-    await Deno.mkdir(outputDir, { recursive: true });
-    for (const path of await companionFiles(model)) {
-      await Deno.copyFile(path, `${outputDir}/${basename(path)}`);
-    }
-    await writeSafetensorsSharded(outputDir, base, { signal });
-    // Last, so that a folder cut short does not open.
-    await Deno.writeTextFile(`${outputDir}/config.json`, savedConfig(config));
+    await writeModelFolder(outputDir, { model, config, weights: base, signal });
     console.log(
       `${outputDir}: merged; the largest logit difference from base and adapter is ` +
         difference.toExponential(2),
@@ -90,16 +81,4 @@ async function probeLogits(
     segmentIds: new Int32Array(ids.length).fill(1),
   }, Int32Array.from(ids.keys()));
   return logits.slice();
-}
-
-async function assertNew(directory: string): Promise<void> {
-  try {
-    for await (const _ of Deno.readDir(directory)) {
-      throw new Error(
-        `Cannot merge into ${directory}: it is not empty; give a new --output-dir`,
-      );
-    }
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-  }
 }

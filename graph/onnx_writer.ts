@@ -55,6 +55,45 @@ function writeNode(writer: BinaryWriter, node: Node): void {
   if (node.domain) text(writer, 7, node.domain);
 }
 
+/** Where the elements of a tensor lie: a part of a file beside the .onnx file. */
+export interface ExternalData {
+  /** The file's name. */
+  readonly location: string;
+  /** Its first byte in the file. */
+  readonly offset: number;
+  /** Bytes of all elements. */
+  readonly length: number;
+}
+
+/** Options of {@linkcode writeOnnx}. */
+export interface WriteOnnxOptions {
+  /**
+   * Inputs by name that become weights of the model, with their elements in files of their own.
+   * @default {none}
+   */
+  readonly external?: ReadonlyMap<string, ExternalData>;
+}
+
+/** DataLocation EXTERNAL. */
+const EXTERNAL = 1;
+
+/** The common part of a TensorProto: all but its elements. */
+function writeTensorHead(writer: BinaryWriter, { name, dtype, shape }: Value): void {
+  for (const dim of shape) integer(writer, 1, dim as number);
+  integer(writer, 2, onnxDataType(dtype));
+  text(writer, 8, name);
+}
+
+function writeExternalData(writer: BinaryWriter, data: ExternalData): void {
+  for (const key of ["location", "offset", "length"] as const) {
+    message(writer, 13, (writer) => {
+      text(writer, 1, key);
+      text(writer, 2, String(data[key]));
+    });
+  }
+  integer(writer, 14, EXTERNAL);
+}
+
 function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): void {
   text(writer, 1, name);
   message(writer, 2, (writer) =>
@@ -88,7 +127,10 @@ function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): vo
  * assert.deepEqual([session.inputs, session.outputs], [["x"], ["y"]]);
  * ```
  */
-export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer> {
+export function writeOnnx(
+  graph: Graph,
+  { external = new Map() }: WriteOnnxOptions = {},
+): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   integer(writer, 1, IR_VERSION);
   text(writer, 2, "ortune");
@@ -97,13 +139,21 @@ export function writeOnnx(graph: Graph): Uint8Array<ArrayBuffer> {
     text(writer, 2, graph.name);
     for (const { value, data } of graph.constants) {
       message(writer, 5, (writer) => {
-        for (const dim of value.shape) integer(writer, 1, dim as number);
-        integer(writer, 2, onnxDataType(value.dtype));
-        text(writer, 8, value.name);
+        writeTensorHead(writer, value);
         writer.tag(9, WireType.LengthDelimited).bytes(data);
       });
     }
-    for (const input of graph.inputs) message(writer, 11, (w) => writeValueInfo(w, input));
+    for (const input of graph.inputs) {
+      const data = external.get(input.name);
+      if (!data) continue;
+      message(writer, 5, (writer) => {
+        writeTensorHead(writer, input);
+        writeExternalData(writer, data);
+      });
+    }
+    for (const input of graph.inputs) {
+      if (!external.has(input.name)) message(writer, 11, (w) => writeValueInfo(w, input));
+    }
     for (const output of graph.outputs) message(writer, 12, (w) => writeValueInfo(w, output));
   });
   for (const [domain, version] of [["", OPSET], ["com.microsoft", 1]] as const) {

@@ -127,3 +127,26 @@ Deno.test("writeOnnx() writes the model that the graph describes, field by field
   assert.deepEqual([...new BigInt64Array(data[0])], [-1n, 7n]);
   assert.deepEqual([...new Float32Array(data[1])], [-2.5]);
 });
+
+Deno.test("writeOnnx() makes external inputs weights that lie in another file", () => {
+  const b = new GraphBuilder("external");
+  const x = b.input("x", "float32", ["n", 4]);
+  const w = b.input("w", "float32", [8, 4]);
+  b.output("y", ops.linear(b, x, w));
+  const place = { location: "model.onnx_data", offset: 4096, length: 128 };
+  const graph = message(
+    one(fields(writeOnnx(b.build(), { external: new Map([["w", place]]) })), 7),
+  );
+  assert.deepEqual(all(graph, 11).map((each) => text(one(message(each), 1))), ["x"]);
+  const tensor = message(one(graph, 5));
+  assert.deepEqual(all(tensor, 1), [8n, 4n]);
+  assert.equal(text(one(tensor, 8)), "w");
+  assert.equal(one(tensor, 9), undefined);
+  assert.equal(one(tensor, 14), 1n);
+  const entries = all(tensor, 13).map((entry) => [1, 2].map((at) => text(one(message(entry), at))));
+  assert.deepEqual(Object.fromEntries(entries), {
+    location: "model.onnx_data",
+    offset: "4096",
+    length: "128",
+  });
+});

@@ -162,7 +162,7 @@ export function transpose(b: GraphBuilder, x: Value, perm: readonly number[]): V
  * as Hugging Face's models do: normalization by a weight of ones (one kernel), then a product.
  */
 export function rmsNorm(b: GraphBuilder, x: Value, weight: Value, epsilon: number): [Value, Value] {
-  if (x.dtype === "float32") return normalize(b, x, weight, epsilon);
+  if (x.dtype !== "bfloat16") return normalize(b, x, weight, epsilon);
   const [normalized, invStd] = normalize(b, x, onesLike(b, weight), epsilon);
   return [mul(b, normalized, weight), invStd];
 }
@@ -322,7 +322,7 @@ export function cast(b: GraphBuilder, x: Value, dtype: DType): Value {
  */
 export function groupQueryAttention(
   b: GraphBuilder,
-  { q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, scale }: {
+  { q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, scale, rotary, present }: {
     readonly q: Value;
     readonly k: Value;
     readonly v: Value;
@@ -335,16 +335,67 @@ export function groupQueryAttention(
     readonly heads: number;
     readonly kvHeads: number;
     readonly scale: number;
+    /** Tables [positions, D/2]: queries and keys are turned here. @default they come turned */
+    readonly rotary?: { readonly cos: Value; readonly sin: Value };
+    /** Shape of the caches given out. @default that of the caches taken */
+    readonly present?: Shape;
   },
 ): [Value, Value, Value] {
   const [y, presentK, presentV] = b.node(
     "GroupQueryAttention",
-    [q, k, v, cacheK, cacheV, lastIndex, totalLength],
-    [q, cacheK, cacheV].map(({ dtype, shape }) => ({ dtype, shape })),
+    [q, k, v, cacheK, cacheV, lastIndex, totalLength, ...rotary ? [rotary.cos, rotary.sin] : []],
+    [
+      { dtype: q.dtype, shape: q.shape },
+      ...[cacheK, cacheV].map(({ dtype, shape }) => ({ dtype, shape: present ?? shape })),
+    ],
     {
       domain: MICROSOFT,
-      attributes: { num_heads: BigInt(heads), kv_num_heads: BigInt(kvHeads), scale },
+      attributes: {
+        num_heads: BigInt(heads),
+        kv_num_heads: BigInt(kvHeads),
+        scale,
+        ...rotary ? { do_rotary: 1n } : {},
+      },
     },
   );
   return [y, presentK, presentV];
+}
+
+/** Weights [M, K] as small whole numbers in blocks that share a scale; the middle one stands for 0. */
+export interface BlockWeights {
+  /** uint8 [M, K/block, block·bits/8], two 4-bit numbers to a byte with the first in the low half. */
+  readonly data: Value;
+  /** [M, K/block] */
+  readonly scales: Value;
+  /** Numbers that share a scale: 16, 32, 64 … */
+  readonly block: number;
+  /** Bits of a number. */
+  readonly bits: 4 | 8;
+}
+
+/**
+ * A linear layer with weights of few bits: x [N, K] → [N, M].
+ *
+ * @param accuracyLevel 4 lets the kernel round x to 8 bits too, 0 does not
+ */
+export function matMulNBits(
+  b: GraphBuilder,
+  x: Value,
+  { data, scales, block, bits }: BlockWeights,
+  { accuracyLevel }: { readonly accuracyLevel: 0 | 4 },
+): Value {
+  expectRank("MatMulNBits", x, 2);
+  const [rows, inner] = x.shape;
+  const [columns, blocks] = scales.shape;
+  expectEqual("MatMulNBits", inner, product(blocks, block), x, scales);
+  return b.node("MatMulNBits", [x, data, scales], [{ dtype: x.dtype, shape: [rows, columns] }], {
+    domain: MICROSOFT,
+    attributes: {
+      K: BigInt(inner),
+      N: BigInt(columns),
+      bits: BigInt(bits),
+      block_size: BigInt(block),
+      accuracy_level: BigInt(accuracyLevel),
+    },
+  })[0];
 }

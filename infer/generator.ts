@@ -55,6 +55,16 @@ export interface Generator extends Disposable {
   generate(promptIds: ArrayLike<number>, options?: GenerateOptions): Generation;
 }
 
+/** A model that takes tokens one after another, such as {@linkcode Decoder}. */
+export interface TokenDecoder extends Disposable {
+  /** Adds tokens to the sequence; answers the logits after the last one, [vocab]. */
+  prefill(ids: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array>;
+  /** The same for one token. */
+  decode(id: number, signal?: AbortSignal): Promise<Float32Array>;
+  /** Forgets the sequence. */
+  reset(): void;
+}
+
 /** What {@linkcode createGenerator} makes a generator of. */
 export interface GeneratorOptions extends DecoderOptions {
   /** Where the decoder's graphs run. */
@@ -97,7 +107,22 @@ export interface GeneratorOptions extends DecoderOptions {
  */
 export function createGenerator(options: GeneratorOptions): Generator {
   const { runtime, config, weights, generation = parseGenerationConfig({}, options) } = options;
-  const decoder = new Decoder(runtime, config, weights, options);
+  return decoderGenerator(new Decoder(runtime, config, weights, options), { config, generation });
+}
+
+/** What {@linkcode decoderGenerator} knows of the model. */
+export interface DecoderGeneratorOptions {
+  /** Sizes of the model. */
+  readonly config: ModelConfig;
+  /** Defaults of sampling and of where replies end. */
+  readonly generation: GenerationConfig;
+}
+
+/** Makes a generator of a decoder, which it disposes of. */
+export function decoderGenerator(
+  decoder: TokenDecoder,
+  { config, generation }: DecoderGeneratorOptions,
+): Generator {
   let running = false;
 
   async function* tokens(

@@ -1,8 +1,8 @@
 /**
  * Keys and values of the tokens so far, a pair of tensors a layer.
  *
- * In: a config. Out: tensors [1, kvHeads, capacity, D] that the decode graph writes in place, grown
- * by doubling.
+ * In: a config and a dtype. Out: tensors [1, kvHeads, capacity, D] that the decode graph writes in
+ * place, grown by doubling.
  */
 
 import { cacheHeadDim } from "../model/decode_graphs.ts";

@@ -88,8 +88,11 @@ export interface BlockOptions {
   readonly config: ModelConfig;
   /** The layer's weights by their names inside the layer. */
   readonly weights: ReadonlyMap<string, Value>;
-  /** Positions and tables for queries and keys. */
-  readonly rotary: Rotary;
+  /**
+   * Positions and tables that turn queries and keys.
+   * @default the attention turns them
+   */
+  readonly rotary?: Rotary;
   /** How queries, keys and values are mixed. */
   readonly attention: Attention;
   /**
@@ -159,7 +162,8 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
       y = norm(y, `self_attn.${name}_norm.weight`);
     }
     y = ops.reshape(b, y, ["rows", "length", width]);
-    return name === "v" ? y : ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
+    if (name === "v" || !rotary) return y;
+    return ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
   };
 
   const normed = norm(x, "input_layernorm.weight");

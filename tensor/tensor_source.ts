@@ -133,8 +133,16 @@ export async function readAll(
 /** Elements converted at a time, so that a large tensor is not held twice. */
 const chunkElements = 1 << 20;
 
+/** Part of a tensor, in elements. */
+export interface ElementRange {
+  /** The first element. @default {0} */
+  readonly start?: number;
+  /** How many. @default {all from start on} */
+  readonly count?: number;
+}
+
 /**
- * One tensor of floats as float32, row-major: bfloat16 and float16 are widened, float64 is rounded.
+ * One tensor of floats as float32, row-major, or a run of its elements: bfloat16 and float16 are widened, float64 is rounded.
  * Throws a RangeError for integers and bools.
  *
  * @example
@@ -150,6 +158,7 @@ const chunkElements = 1 << 20;
 export async function readFloat32(
   source: TensorSource,
   name: string,
+  { start: first = 0, count }: ElementRange = {},
 ): Promise<Float32Array<ArrayBuffer>> {
   const info = source.info(name);
   const { dtype } = info;
@@ -159,16 +168,16 @@ export async function readFloat32(
         "Read its bytes with readAll",
     );
   }
-  const floats = new Float32Array(elementCount(info.shape));
+  const floats = new Float32Array(count ?? elementCount(info.shape) - first);
+  const width = byteWidth(dtype);
   if (dtype === "float32") {
-    await source.read(name, new Uint8Array(floats.buffer));
+    await source.read(name, new Uint8Array(floats.buffer), first * width);
     return floats;
   }
-  const width = byteWidth(dtype);
   const chunk = new Uint8Array(Math.min(floats.length, chunkElements) * width);
   for (let start = 0; start < floats.length; start += chunkElements) {
     const dst = floats.subarray(start, start + chunkElements);
-    await source.read(name, chunk.subarray(0, dst.length * width), start * width);
+    await source.read(name, chunk.subarray(0, dst.length * width), (first + start) * width);
     if (dtype === "float64") dst.set(new Float64Array(chunk.buffer, 0, dst.length));
     else {
       const src = new Uint16Array(chunk.buffer, 0, dst.length);

@@ -104,3 +104,23 @@ Deno.test("readFloat32() joins the chunks of a large tensor", async () => {
   assert.equal(bits.length, count);
   assert.ok(bits.every((word, i) => word === data[i] << 16));
 });
+
+Deno.test("readFloat32() reads a run of elements of any float type", async () => {
+  const numbers = [1, -2, 0.5, 4];
+  const bits = Uint16Array.from(
+    numbers,
+    (x) => new Uint32Array(Float32Array.of(x).buffer)[0] >> 16,
+  );
+  for (
+    const source of [
+      one("float32", Float32Array.from(numbers), 4),
+      one("float64", Float64Array.from(numbers), 4),
+      one("float16", Float16Array.from(numbers), 4),
+      one("bfloat16", bits, 4),
+    ]
+  ) {
+    assert.deepEqual([...await readFloat32(source, "a", { start: 1, count: 2 })], [-2, 0.5]);
+    assert.deepEqual([...await readFloat32(source, "a", { start: 3 })], [4]);
+    await assert.rejects(readFloat32(source, "a", { start: 3, count: 2 }), RangeError);
+  }
+});

@@ -16,9 +16,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   train: ["lora", "engine", "model", "data", "graph", "ort", "tensor"],
   infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor"],
   serve: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor"],
+  export: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor"],
   track: ["tensor"],
   cli: [
     "serve",
+    "export",
     "track",
     "infer",
     "train",

@@ -45,7 +45,7 @@ for (const name of ["README.md", "README.zh.md"]) {
     const folders = (config.publish.include as string[])
       .filter((each) => /^[a-z]+\/?(\*\*)?$/.test(each))
       .map((each) => each.replace(/\/.*$/, ""))
-      .filter((each) => !["cli", "quickstart", "docs", "examples"].includes(each));
+      .filter((each) => !["cli", "quickstart"].includes(each));
     assert.ok(folders.length > 8, folders.join());
     for (const folder of folders) {
       assert.ok((await Deno.stat(repositoryPath(folder))).isDirectory);

@@ -4,7 +4,7 @@ import { repositoryPath } from "./run_script.ts";
 
 /** A process that runs. */
 export interface RunningProcess extends AsyncDisposable {
-  /** Standard output and error so far. */
+  /** What it has printed so far, standard output and error together. */
   readonly text: string;
   /** Resolves once standard output and error together match; rejects where the process ends first. */
   waitFor(pattern: RegExp): Promise<void>;
@@ -19,14 +19,16 @@ export interface StartOptions {
   readonly permissions?: readonly string[];
   readonly args?: readonly string[];
   readonly cwd?: string;
+  /** @default this repository's */
+  readonly config?: string;
 }
 
-/** Deno's arguments for a module of the repository, which runs with this repository's imports. */
+/** Deno's arguments for a module of the repository. */
 export function denoArgs(
   module: string,
-  { permissions = ["--allow-all"], args = [] }: StartOptions = {},
+  { permissions = ["--allow-all"], args = [], config = repositoryPath("deno.json") }: StartOptions =
+    {},
 ): string[] {
-  const config = repositoryPath("deno.json");
   return [
     "run",
     "--quiet",

@@ -1,0 +1,49 @@
+/** Writes a model folder in Hugging Face's layout. In: weights. Out: the folder's files. */
+
+import { basename } from "node:path";
+import type { ModelConfig } from "../model/config.ts";
+import { writeSafetensorsSharded, type WrittenFile } from "../tensor/safetensors_writer.ts";
+import type { TensorSource } from "../tensor/tensor_source.ts";
+import { savedConfig } from "../train/saved_config.ts";
+import { companionFiles } from "./model_files.ts";
+
+/** What a folder is made of. */
+export interface ModelFolderOptions {
+  /** The folder whose tokenizer and settings go along. */
+  readonly model: string;
+  /** Its config.json. */
+  readonly config: ModelConfig;
+  /** All weights in float32. */
+  readonly weights: TensorSource;
+  readonly onBytes?: (written: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Makes a folder for something that is written as a whole.
+ *
+ * @param action what is to be done, for the error
+ * @throws {Error} where the folder holds anything already
+ */
+export async function makeNewFolder(directory: string, action: string): Promise<void> {
+  await Deno.mkdir(directory, { recursive: true });
+  for await (const _ of Deno.readDir(directory)) {
+    throw new Error(
+      `Cannot ${action} into ${directory}: it is not empty; give a new --output-dir`,
+    );
+  }
+}
+
+/** Writes the folder's files into a folder that is there. */
+export async function writeModelFolder(
+  directory: string,
+  { model, config, weights, onBytes, signal }: ModelFolderOptions,
+): Promise<WrittenFile[]> {
+  for (const path of await companionFiles(model)) {
+    await Deno.copyFile(path, `${directory}/${basename(path)}`);
+  }
+  const files = await writeSafetensorsSharded(directory, weights, { onBytes, signal });
+  // Last, so that a folder cut short does not open.
+  await Deno.writeTextFile(`${directory}/config.json`, savedConfig(config));
+  return files;
+}

@@ -1,0 +1,82 @@
+/**
+ * What transformers.js reads beside the model: config.json, tokenizer and generation settings.
+ *
+ * In: the model's folder and what was exported. Out: the files, in the export's folder.
+ *
+ * @module
+ */
+
+import { readJson } from "../model/read_json.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { EXPORT_FORMATS } from "./format.ts";
+import type { ExportedModel } from "./export_model.ts";
+
+/** Options of {@linkcode exportClientFiles}. */
+export interface ClientFilesOptions {
+  /** The folder of the model, with tokenizer.json and tokenizer_config.json. */
+  readonly model: string;
+  /** Its config.json. */
+  readonly config: ModelConfig;
+  /** All models of the export's folder. */
+  readonly exported: readonly ExportedModel[];
+}
+
+/**
+ * Writes the files, config.json last: a folder cut short does not open.
+ *
+ * @throws {Error} where the model's folder has no tokenizer
+ */
+export async function exportClientFiles(
+  directory: string,
+  { model, config, exported }: ClientFilesOptions,
+): Promise<void> {
+  await Deno.copyFile(`${model}/tokenizer.json`, `${directory}/tokenizer.json`);
+  await writeJson(`${directory}/tokenizer_config.json`, await tokenizerConfig(model));
+  const generation = await readJson(`${model}/generation_config.json`, "copy it again");
+  if (generation !== undefined) await writeJson(`${directory}/generation_config.json`, generation);
+  await writeJson(`${directory}/config.json`, clientConfig(config, exported));
+}
+
+/** config.json with the number of each model's files of weights, which a browser cannot list. */
+export function clientConfig(
+  { raw, kvHeads, headDim }: ModelConfig,
+  exported: readonly ExportedModel[],
+): Record<string, unknown> {
+  const nameOf = (path: string): string => path.slice(path.indexOf("/") + 1);
+  return {
+    ...raw,
+    // transformers.js before 4.1 makes the empty cache from these, later ones from the model.
+    num_key_value_heads: kvHeads,
+    head_dim: headDim,
+    "transformers.js_config": {
+      use_external_data_format: Object.fromEntries(
+        exported.map(({ files }) => [nameOf(files.at(-1)!.path), files.length - 1]),
+      ),
+      kv_cache_dtype: Object.fromEntries(
+        exported.filter(({ dtype }) => EXPORT_FORMATS[dtype].float === "float16").map((
+          { dtype },
+        ) => [dtype, "float16"]),
+      ),
+    },
+  };
+}
+
+/** tokenizer_config.json with the chat template inside: transformers.js knows no .jinja file. */
+async function tokenizerConfig(model: string): Promise<unknown> {
+  const path = `${model}/tokenizer_config.json`;
+  const config = await readJson(path, "copy it again from the base model");
+  if (typeof config !== "object" || config === null) {
+    throw new Error(`Cannot export ${model}: there is no object in ${path}; copy it again`);
+  }
+  try {
+    const template = await Deno.readTextFile(`${model}/chat_template.jinja`);
+    return { ...config, chat_template: template };
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return config;
+    throw cause;
+  }
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await Deno.writeTextFile(path, JSON.stringify(value, null, 2) + "\n");
+}

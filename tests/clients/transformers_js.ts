@@ -1,0 +1,214 @@
+/**
+ * Exports against the client that they are made for: transformers.js in Deno and in a browser gives
+ * the tokens that ortune gives. `deno task test:clients`; apart from the other tests, since the
+ * client and its ONNX Runtime for the web take some 200 MB that no task of ortune needs.
+ */
+
+import assert from "node:assert/strict";
+import { loadTokenizer, type Tokenizer } from "../../data/tokenizer.ts";
+import { loadModel } from "../../engine/load_model.ts";
+import { ExportedDecoder } from "../../export/exported_decoder.ts";
+import type { ExportDtype } from "../../export/format.ts";
+import type { ParityReport } from "../../export/parity.ts";
+import { chat } from "../../infer/chat.ts";
+import { readGenerationConfig } from "../../infer/generation_config.ts";
+import { createGenerator, decoderGenerator, type Generator } from "../../infer/generator.ts";
+import { loadAdapter } from "../../lora/load_adapter.ts";
+import { Runtime } from "../../ort/runtime.ts";
+import { CHROMIUM } from "../support/chromium.ts";
+import { openPage } from "../support/open_page.ts";
+import { startDeno } from "../support/process.ts";
+import { quickstartFolder } from "../support/quickstart_folder.ts";
+import { repositoryPath, runDeno } from "../support/run_script.ts";
+import { runTask, task } from "../support/run_task.ts";
+import { tempFolder } from "../support/temp_folder.ts";
+
+const CLIENT_CONFIG = repositoryPath("examples/browser/deno.json");
+const NEW_TOKENS = 48;
+const QUESTIONS = ["医生，我最近总是头痛，怎么办？", "What helps against a fever?"];
+// Measured: 6e-6.
+const LOGITS_FP32 = 1e-3;
+
+const runtime = new Runtime({ threads: 2 });
+const folder = await trainedFolder();
+const output = `${folder.path}/output`;
+
+/** A folder with a model that was fine-tuned, an adapter on it, and exports of both. */
+async function trainedFolder() {
+  const folder = await quickstartFolder();
+  const run = async (name: string, args: string) => {
+    const { code, stderr } = await runTask(name, folder.path, args);
+    assert.equal(code, 0, stderr);
+  };
+  await run("quickstart", "--num-train-epochs 12 --output-dir output/quickstart");
+  await run(
+    "train:lora",
+    "--model models/tiny --train-file data/train.jsonl --output-dir output/lora " +
+      "--max-length 512 --max-steps 10 --learning-rate 0.01 --report-to none",
+  );
+  await run("export", "--model output/quickstart --output-dir output/tuned --dtype fp32,fp16,q4");
+  const lora = "--adapter output/lora --model models/tiny";
+  await run("export", `${lora} --output-dir output/merged --dtype fp32`);
+  await run("export", `${lora} --output-dir output/kept --dtype fp32,q4 --keep-adapter`);
+  await run("export", `${lora} --output-dir output/hf --format hf`);
+  return folder;
+}
+
+async function parity(name: string): Promise<Record<string, { parity: ParityReport }>> {
+  return JSON.parse(await Deno.readTextFile(`${output}/${name}/parity.json`)).exports;
+}
+
+/** ortune's own tokens after a question, without an end. */
+async function ownTokens(
+  generator: Generator,
+  prompt: Int32Array,
+): Promise<{ prompt: number[]; ids: number[] }> {
+  const reply = generator.generate(prompt, {
+    maxNewTokens: NEW_TOKENS,
+    greedy: true,
+    eosTokenIds: [],
+  });
+  return { prompt: [...prompt], ids: await Array.fromAsync(reply) };
+}
+
+function promptOf(tokenizer: Tokenizer, content: string): Int32Array {
+  const messages = [{ role: "user", content }] as const;
+  return tokenizer.encode(tokenizer.render(messages, { addGenerationPrompt: true }));
+}
+
+/** The model folder that a run's output or a folder stands for. */
+async function checkpointOf(name: string): Promise<string> {
+  const manifest = JSON.parse(await Deno.readTextFile(`${output}/${name}/run.json`));
+  return `${folder.path}/${manifest.checkpoint}`;
+}
+
+Deno.test("exports in fp32 are their checkpoints", async () => {
+  for (const name of ["tuned", "merged", "kept"]) {
+    const { fp32: { parity: report } } = await parity(name);
+    assert.ok(report.maxAbsolute <= LOGITS_FP32, `${name}: ${report.maxAbsolute}`);
+    assert.equal(report.positions.same, report.positions.all);
+    assert.ok(report.greedy.same.every((tokens) => tokens === report.greedy.tokens), name);
+  }
+  const { hf: { parity: report } } = await parity("hf");
+  assert.ok(report.maxAbsolute <= LOGITS_FP32, `hf: ${report.maxAbsolute}`);
+});
+
+Deno.test("transformers.js in Deno gives ortune's tokens", async () => {
+  const asked: readonly { readonly model: string; readonly dtype: ExportDtype }[] = [
+    { model: "tuned", dtype: "fp32" },
+    { model: "tuned", dtype: "fp16" },
+    { model: "tuned", dtype: "q4" },
+    { model: "merged", dtype: "fp32" },
+    { model: "kept", dtype: "fp32" },
+    { model: "kept", dtype: "q4" },
+  ];
+  const { code, stdout, stderr } = await runDeno([
+    "run",
+    "--quiet",
+    "--allow-all",
+    `--config=${CLIENT_CONFIG}`,
+    repositoryPath("tests/clients/greedy_client.ts"),
+    output,
+    JSON.stringify({ models: asked, questions: QUESTIONS, newTokens: NEW_TOKENS }),
+  ]);
+  assert.equal(code, 0, stderr);
+  const replies: { prompt: number[]; ids: number[] }[] = JSON.parse(stdout);
+
+  for (const [i, { model, dtype }] of asked.entries()) {
+    using resources = new DisposableStack();
+    const directory = model === "tuned"
+      ? await checkpointOf("quickstart")
+      : `${folder.path}/models/tiny`;
+    const tokenizer = await loadTokenizer(directory);
+    const { config, weights } = await loadModel(runtime, directory);
+    resources.use(weights);
+    const generation = await readGenerationConfig(directory, { config, tokenizer });
+    let generator: Generator;
+    if (dtype === "fp32") {
+      // The checkpoint itself, block by block.
+      const adapted = model === "tuned" ? undefined : resources.use(
+        await loadAdapter(runtime, await checkpointOf("lora"), { config, base: weights }),
+      );
+      generator = createGenerator({
+        ...{ runtime, config, generation, weights: adapted?.weights ?? weights },
+        graph: adapted?.decodeGraph,
+      });
+    } else {
+      const decoder = new ExportedDecoder(runtime, `${output}/${model}`, { config, dtype });
+      generator = decoderGenerator(decoder, { config, generation });
+    }
+    resources.use(generator);
+    for (const [j, question] of QUESTIONS.entries()) {
+      const wanted = await ownTokens(generator, promptOf(tokenizer, question));
+      assert.deepEqual(replies[i * QUESTIONS.length + j], wanted, `${model}, ${dtype}`);
+    }
+  }
+});
+
+Deno.test({
+  name: "the example page answers in a browser with ortune's tokens, without the network",
+  ignore: CHROMIUM === undefined,
+  fn: async () => {
+    const { flags, script } = task("example:browser");
+    await using profile = await tempFolder();
+    for (const dtype of ["fp32", "q4"] as const) {
+      await using child = startDeno(repositoryPath(script), {
+        permissions: flags.filter((flag) => !flag.startsWith("--config")).map((flag) =>
+          flag.replace("=examples/browser", `=${repositoryPath("examples/browser")}`)
+        ),
+        config: CLIENT_CONFIG,
+        args: ["--model", "output/tuned", "--port", "0"],
+        cwd: folder.path,
+      });
+      await child.waitFor(/http:\/\/127\.0\.0\.1:\d+\//);
+      const [url] = /http:\/\/127\.0\.0\.1:\d+\//.exec(child.text)!;
+      const parameters = `?device=wasm&dtype=${dtype}`;
+      await using page = await openPage(`${url}${parameters}`, `${profile.path}/${dtype}`);
+      const state = (wanted: string) => `document.body.dataset.state === "${wanted}"`;
+      await page.until(`${state("ready")} || ${state("failed")}`, 120);
+      const status = 'document.getElementById("status").textContent';
+      assert.equal(await page.evaluate(status), `${dtype} on wasm`);
+      await page.evaluate(
+        `document.getElementById("question").value = ${JSON.stringify(QUESTIONS[0])};
+         document.getElementById("ask").click()`,
+      );
+      await page.until('document.querySelector(".reply")?.dataset.tokens !== undefined', 120);
+
+      const directory = await checkpointOf("quickstart");
+      const tokenizer = await loadTokenizer(directory);
+      const { config, weights } = await loadModel(runtime, directory);
+      using _weights = weights;
+      const generation = await readGenerationConfig(directory, { config, tokenizer });
+      const tokens = String(
+        await page.evaluate('document.querySelector(".reply").dataset.tokens'),
+      ).split(" ").map(Number);
+      if (dtype === "q4") {
+        // Kernels that round activations to 8 bits are not the same on every processor.
+        assert.ok(tokens.length > 1 && tokens.every((id) => id >= 0 && id < config.vocabSize));
+        continue;
+      }
+      using generator = createGenerator({ runtime, config, weights, generation });
+      const messages = [{ role: "user", content: QUESTIONS[0] }] as const;
+      const said = { think: "", answer: "" };
+      for await (const { kind, text } of chat(generator, tokenizer, { messages, greedy: true })) {
+        said[kind] += text;
+      }
+      const text = (name: string): Promise<unknown> =>
+        page.evaluate(`document.querySelector(".reply .${name}").textContent`);
+      assert.deepEqual({ think: await text("think"), answer: await text("answer") }, said);
+      const ids = await Array.fromAsync(
+        generator.generate(promptOf(tokenizer, QUESTIONS[0]), { greedy: true }),
+      );
+      // The page is told the token that ends the reply, too.
+      assert.deepEqual(tokens.slice(0, ids.length), ids);
+      assert.ok(generation.eosTokenIds.includes(tokens[ids.length]));
+      const elsewhere = await page.evaluate(
+        `performance.getEntriesByType("resource").map((each) => each.name)
+          .filter((name) => !name.startsWith(location.origin) && !name.startsWith("blob:")).length`,
+      );
+      assert.equal(elsewhere, 0);
+    }
+  },
+});
+
+globalThis.addEventListener("unload", () => Deno.removeSync(folder.path, { recursive: true }));
