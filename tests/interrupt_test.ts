@@ -17,7 +17,7 @@ import { trainCommand, trainFlags } from "./support/train_command.ts";
 
 /** Milliseconds within which a signal must have led to a checkpoint; 60 to 115 are measured. */
 const ANSWER = 2000;
-/** Milliseconds that the event loop may stand still; 45 to 75 are measured. */
+/** Milliseconds that the event loop may stand still beyond one graph's run; 0 to 1 are measured. */
 const GAP = 200;
 
 const STEPS = 30;
