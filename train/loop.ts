@@ -8,8 +8,9 @@
  */
 
 import { basename } from "node:path";
-import { countBatches, makeBatches } from "../data/batches.ts";
+import { makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
+import { planEpoch } from "../data/epoch_plan.ts";
 import type { Example } from "../data/example.ts";
 import { type ExampleList, toExampleList } from "../data/example_list.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
@@ -57,8 +58,13 @@ export interface TrainOptions {
    * @default batchSize
    */
   readonly evalBatchSize?: number;
-  /** Batches an update. @default 1 */
+  /** Batches an update; of no effect with `tokensPerStep`. @default 1 */
   readonly accumulationSteps?: number;
+  /**
+   * Packed rows an update, in place of `accumulationSteps`: as many as bring it to this number of
+   * tokens, padding not counted, in batches of `batchSize` rows. It needs `packing`.
+   */
+  readonly tokensPerStep?: number;
   /** May be fractional. @default 3 */
   readonly epochs?: number;
   /** Updates to make; wins over epochs where above 0. @default 0 */
@@ -216,6 +222,7 @@ class Run {
       epochs,
       maxSteps,
       packing: options.packing,
+      tokensPerStep: options.tokensPerStep,
       stepRule: options.stepRule,
       seed: options.seed ?? 42,
     });
@@ -449,18 +456,22 @@ class Run {
 
   /** Windows of batches from where the data stand, epoch after epoch without end. */
   *#windows(): Generator<Window, void, void> {
-    const { examples, padId, batchSize = 1, accumulationSteps = 1, packing, seed = 42 } =
-      this.#options;
+    const { examples, padId, batchSize = 1, accumulationSteps = 1, seed = 42 } = this.#options;
+    const { packing, tokensPerStep } = this.#options;
     const lengths = this.#lengths();
     for (let { epoch, batch: skip } = this.#state;; epoch++, skip = 0) {
-      const plan = { batchSize, packing, seed, epoch };
-      const count = countBatches(lengths, plan);
+      const plan = { batchSize, packing, tokensPerStep, seed, epoch };
+      const planned = planEpoch(lengths, plan);
+      const { count } = planned;
+      const ends = planned.updateEnds(accumulationSteps);
+      let update = ends.findIndex((end) => end > skip);
       let window: Batch[] = [];
       let batch = skip;
       for (const each of makeBatches(examples, { ...plan, padId, skip })) {
         window.push(each);
         batch++;
-        if (window.length < accumulationSteps && batch < count) continue;
+        if (batch < ends[update]) continue;
+        update++;
         yield {
           batches: window,
           epochFraction: epoch + batch / count,
