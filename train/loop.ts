@@ -38,6 +38,10 @@ import {
 // Skipped updates in a row after which something is wrong that skipping will not mend.
 const MAX_SKIPPED = 3;
 
+// Tokens of a packed row of the evaluation, or as many as its longest example has. Short examples
+// gain much from sharing a row, while attention's cost grows with its square.
+const EVALUATION_ROW = 512;
+
 /** What to train on, and when to log, evaluate and save. */
 export interface TrainOptions {
   /** What to train on; the order of each epoch comes from `seed`. */
@@ -507,12 +511,14 @@ class Run {
     const { evalExamples = [], batchSize = 1, evalBatchSize = batchSize, padId, signal } =
       this.#options;
     const { step, logHistory } = this.#state;
+    const longest = toExampleList(evalExamples).lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();
     let result: EvaluationResult;
     try {
       result = await evaluate(this.#trainer, evalExamples, {
         batchSize: evalBatchSize,
         padId,
+        packing: { maxLength: Math.max(EVALUATION_ROW, longest) },
         signal,
       });
     } catch (cause) {
