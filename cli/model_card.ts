@@ -31,6 +31,7 @@ const SHOWN = [
   "maxSteps",
   "perDeviceTrainBatchSize",
   "gradientAccumulationSteps",
+  "tokensPerStep",
   "packing",
   "maxLength",
   "warmupSteps",

@@ -5,6 +5,7 @@
 
 import { makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
+import { planEpoch } from "../data/epoch_plan.ts";
 import { formatDuration } from "../track/format.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { describeData } from "./describe_data.ts";
@@ -65,16 +66,18 @@ async function timeUpdates(
     readonly signal: AbortSignal;
   },
 ): Promise<string> {
-  const { perDeviceTrainBatchSize: batchSize, maxLength, seed } = args;
+  const { perDeviceTrainBatchSize: batchSize, maxLength, seed, tokensPerStep } = args;
   const packing = args.packing ? { maxLength } : undefined;
-  const options = { batchSize, packing, seed, epoch: 0, padId };
+  const options = { batchSize, packing, tokensPerStep, seed, epoch: 0, padId };
+  const [first, second = first] = planEpoch(data.train.lengths, options)
+    .updateEnds(args.gradientAccumulationSteps);
   const windows: Batch[][] = [[]];
+  let made = 0;
   for (const batch of makeBatches(data.train, options)) {
-    if (windows.at(-1)!.length === args.gradientAccumulationSteps) {
-      if (windows.length === 2) break;
-      windows.push([]);
-    }
+    if (made === second) break;
+    if (made === first) windows.push([]);
     windows.at(-1)!.push(batch);
+    made++;
   }
   const seconds: number[] = [];
   for (const window of [windows[0], windows[1] ?? windows[0]]) {

@@ -34,6 +34,8 @@ export function replayFlags(
   };
   for (const [name, value] of Object.entries(all)) {
     if (NOT_REPLAYED.has(name) || value === null || value === undefined) continue;
+    // Not to be given beside what takes its place, not even with its default.
+    if (name === "gradientAccumulationSteps" && typeof args.tokensPerStep === "number") continue;
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (value === true) {
       // On unless turned off.

@@ -32,6 +32,8 @@ export async function runFacts(
     per_device_train_batch_size: args.perDeviceTrainBatchSize,
     gradient_accumulation_steps: args.gradientAccumulationSteps,
     packing: args.packing ?? false,
+    // Left out where it is not asked for, so that earlier checkpoints can be resumed.
+    ...args.tokensPerStep === undefined ? {} : { tokens_per_step: args.tokensPerStep },
     max_length: args.maxLength,
     learning_rate: args.learningRate,
     lr_scheduler_type: args.lrSchedulerType,

@@ -103,6 +103,18 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
   assert.throws(() => replayFlags({ arguments: { model: {} } }), /model is neither text, number/);
 });
 
+Deno.test("--tokens-per-step packs, replays, and excludes accumulation", () => {
+  const args = parse("--train-file", "t.jsonl", "--tokens-per-step", "8192");
+  assert.deepEqual([args.tokensPerStep, args.packing], [8192, true]);
+  assert.deepEqual(parse(...replayFlags({ arguments: { ...args } })), args);
+  const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+  addTrainingFlags(command);
+  for (const other of ["--gradient-accumulation-steps=4", "--compat=seed"]) {
+    const flags = ["--tokens-per-step=8192", other];
+    assert.throws(() => command.parse(flags, { from: "user" }), /cannot be used with option/);
+  }
+});
+
 Deno.test("readManifest() refuses what is not a manifest", async () => {
   await using folder = await tempFolder();
   const path = `${folder.path}/run.json`;

@@ -27,15 +27,16 @@ export function planRun(
     | "numTrainEpochs"
     | "maxSteps"
     | "packing"
+    | "tokensPerStep"
     | "maxLength"
     | "seed"
     | "compat"
   >,
   { lengths }: Pick<ExampleList, "lengths">,
 ): RunPlan {
-  const { maxLength, seed, perDeviceTrainBatchSize: batchSize } = args;
+  const { maxLength, seed, perDeviceTrainBatchSize: batchSize, tokensPerStep } = args;
   const packing = args.packing ? { maxLength } : undefined;
-  const plan = planEpoch(lengths, { batchSize, packing, seed, epoch: 0 });
+  const plan = planEpoch(lengths, { batchSize, packing, tokensPerStep, seed, epoch: 0 });
   let grid = 0;
   for (const indices of plan.batches()) {
     const members = Array.from(indices, (index) => lengths[index]);
@@ -50,13 +51,14 @@ export function planRun(
     batchSize,
     accumulationSteps: args.gradientAccumulationSteps,
     packing,
+    tokensPerStep,
     seed,
     stepRule,
   };
   const { numTrainEpochs: epochs, maxSteps } = args;
   return {
     updates: countUpdates(lengths, { ...counted, epochs, maxSteps }),
-    updatesPerEpoch: Math.ceil(plan.count / args.gradientAccumulationSteps),
+    updatesPerEpoch: plan.updateEnds(args.gradientAccumulationSteps).length,
     rows: lengths.length,
     tokens: lengths.reduce((sum, each) => sum + each, 0),
     grid,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { planBatches } from "../data/batches.ts";
 import { toExampleList } from "../data/example_list.ts";
 import { stubExample } from "../tests/support/trainer_stub.ts";
 import { describePlan, planRun } from "./run_plan.ts";
@@ -30,4 +31,18 @@ Deno.test("planRun() lays packed rows out, and lets --max-steps win", () => {
   // A batch of one row has no padding.
   assert.deepEqual([packed.updates, packed.tokens, packed.grid], [7, 20, 20]);
   assert.match(describePlan(packed), /0\.0 % padding$/);
+});
+
+Deno.test("planRun() counts updates of a number of tokens", () => {
+  const packed = { ...flags, packing: true };
+  const { length: rows } = planBatches(examples.lengths, {
+    batchSize: 1,
+    packing: { maxLength: flags.maxLength },
+    seed: flags.seed,
+    epoch: 0,
+  });
+  // Every row has a token, and all of them have 20.
+  assert.equal(planRun({ ...packed, tokensPerStep: 1 }, examples).updatesPerEpoch, rows);
+  const { updates, updatesPerEpoch } = planRun({ ...packed, tokensPerStep: 20 }, examples);
+  assert.deepEqual([updates, updatesPerEpoch], [3, 1]);
 });

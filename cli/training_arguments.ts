@@ -37,6 +37,7 @@ export interface TrainingArguments {
   readonly perDeviceTrainBatchSize: number;
   readonly perDeviceEvalBatchSize?: number;
   readonly gradientAccumulationSteps: number;
+  readonly tokensPerStep?: number;
   readonly learningRate: number;
   readonly lrSchedulerType: string;
   readonly warmupSteps: number;
@@ -118,6 +119,14 @@ export function addTrainingFlags(command: Command): void {
       count,
     )
     .option("--gradient-accumulation-steps <n>", "batches an update", count, 4)
+    .addOption(
+      new Option(
+        "--tokens-per-step <n>",
+        "in place of accumulation: packed rows an update until they have this many tokens; " +
+          "--per-device-train-batch-size of them in one run",
+      ).argParser(count).implies({ packing: true })
+        .conflicts(["gradientAccumulationSteps", "compat"]),
+    )
     .option("--learning-rate <rate>", "peak learning rate", positive, 1e-4)
     .addOption(
       new Option("--lr-scheduler-type <name>", "how the learning rate changes")

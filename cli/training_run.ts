@@ -124,6 +124,7 @@ export async function runTraining(
     batchSize: args.perDeviceTrainBatchSize,
     evalBatchSize: args.perDeviceEvalBatchSize,
     accumulationSteps: args.gradientAccumulationSteps,
+    tokensPerStep: args.tokensPerStep,
     epochs: args.numTrainEpochs,
     maxSteps: args.maxSteps,
     stepRule: stepRuleOf(args),

@@ -30,6 +30,12 @@ export interface BatchPlanOptions extends EpochOrderOptions {
   /** Puts several examples in a row of at most `maxLength` tokens; one example a row without. */
   readonly packing?: { readonly maxLength: number };
   /**
+   * Cuts the epoch into updates of packed rows: an update ends with the row that brings it to this many
+   * tokens, padding not counted, and no batch reaches into the next update. It needs `packing`.
+   * @default updates are a number of batches
+   */
+  readonly tokensPerStep?: number;
+  /**
    * Whether to shuffle; evaluation does not.
    * @default {true}
    */

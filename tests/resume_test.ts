@@ -22,6 +22,8 @@ import { stubExample, trainerStub } from "./support/trainer_stub.ts";
 /** Batches of an update, or packed rows. */
 interface Shape {
   readonly accumulationSteps: number;
+  readonly batchSize?: number;
+  readonly tokensPerStep?: number;
   readonly packing?: { readonly maxLength: number };
   readonly epochs: number;
   /** Trains an adapter in place of all weights. */
@@ -64,6 +66,14 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     accumulationSteps: 1,
     packing: { maxLength: 384 },
     epochs: 2,
+    cuts: ["save", "batch", "last update"],
+  },
+  "packed rows up to 600 tokens an update, two in one run": {
+    accumulationSteps: 1,
+    batchSize: 2,
+    tokensPerStep: 600,
+    packing: { maxLength: 384 },
+    epochs: 4,
     cuts: ["save", "batch", "last update"],
   },
 };

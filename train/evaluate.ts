@@ -31,6 +31,8 @@ export interface EvaluateOptions {
   readonly batchSize: number;
   /** Id of the padding token. */
   readonly padId: number;
+  /** Puts several examples in a row of at most maxLength tokens; each is averaged as if alone. */
+  readonly packing?: { readonly maxLength: number };
   /** Stops between two graphs; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -39,16 +41,15 @@ export interface EvaluateOptions {
 export async function evaluate(
   trainer: Trainer,
   examples: readonly Example[] | ExampleList,
-  { batchSize, padId, signal }: EvaluateOptions,
+  { batchSize, padId, packing, signal }: EvaluateOptions,
 ): Promise<EvaluationResult> {
   let meanSum = 0;
   let sum = 0;
   let supervisedTokens = 0;
   let counted = 0;
   let batches = 0;
-  for (
-    const batch of makeBatches(examples, { batchSize, padId, shuffle: false, seed: 0, epoch: 0 })
-  ) {
+  const options = { batchSize, padId, packing, shuffle: false, seed: 0, epoch: 0 };
+  for (const batch of makeBatches(examples, options)) {
     const { tokens, losses } = await trainer.evaluate(batch, signal);
     batches++;
     const sums = new Float64Array(batch.examples);

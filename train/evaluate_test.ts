@@ -20,6 +20,14 @@ Deno.test("evaluate() averages over examples and over tokens, whatever the batch
   }
 });
 
+Deno.test("evaluate() averages packed examples as if each were alone in a row", async () => {
+  const plain = await evaluate(trainer, examples, { batchSize: 1, padId: 0 });
+  for (const [maxLength, batches] of [[4, 3], [6, 2], [9, 1], [64, 1]]) {
+    const options = { batchSize: 1, padId: 0, packing: { maxLength } };
+    assert.deepEqual(await evaluate(trainer, examples, options), { ...plain, batches });
+  }
+});
+
 Deno.test("evaluate() leaves out examples that supervise nothing", async () => {
   const silent = { ...stubExample(53, [9]), labels: Int32Array.of(-100, -100) };
   const result = await evaluate(trainer, [silent, examples[0]], { batchSize: 2, padId: 0 });

@@ -8,8 +8,9 @@
  */
 
 import { basename } from "node:path";
-import { countBatches, makeBatches } from "../data/batches.ts";
+import { makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
+import { planEpoch } from "../data/epoch_plan.ts";
 import type { Example } from "../data/example.ts";
 import { type ExampleList, toExampleList } from "../data/example_list.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
@@ -37,6 +38,10 @@ import {
 // Skipped updates in a row after which something is wrong that skipping will not mend.
 const MAX_SKIPPED = 3;
 
+// Tokens of a packed row of the evaluation, or as many as its longest example has. Short examples
+// gain much from sharing a row, while attention's cost grows with its square.
+const EVALUATION_ROW = 512;
+
 /** What to train on, and when to log, evaluate and save. */
 export interface TrainOptions {
   /** What to train on; the order of each epoch comes from `seed`. */
@@ -57,8 +62,13 @@ export interface TrainOptions {
    * @default batchSize
    */
   readonly evalBatchSize?: number;
-  /** Batches an update. @default 1 */
+  /** Batches an update; of no effect with `tokensPerStep`. @default 1 */
   readonly accumulationSteps?: number;
+  /**
+   * Packed rows an update, in place of `accumulationSteps`: as many as bring it to this number of
+   * tokens, padding not counted, in batches of `batchSize` rows. It needs `packing`.
+   */
+  readonly tokensPerStep?: number;
   /** May be fractional. @default 3 */
   readonly epochs?: number;
   /** Updates to make; wins over epochs where above 0. @default 0 */
@@ -216,6 +226,7 @@ class Run {
       epochs,
       maxSteps,
       packing: options.packing,
+      tokensPerStep: options.tokensPerStep,
       stepRule: options.stepRule,
       seed: options.seed ?? 42,
     });
@@ -449,18 +460,22 @@ class Run {
 
   /** Windows of batches from where the data stand, epoch after epoch without end. */
   *#windows(): Generator<Window, void, void> {
-    const { examples, padId, batchSize = 1, accumulationSteps = 1, packing, seed = 42 } =
-      this.#options;
+    const { examples, padId, batchSize = 1, accumulationSteps = 1, seed = 42 } = this.#options;
+    const { packing, tokensPerStep } = this.#options;
     const lengths = this.#lengths();
     for (let { epoch, batch: skip } = this.#state;; epoch++, skip = 0) {
-      const plan = { batchSize, packing, seed, epoch };
-      const count = countBatches(lengths, plan);
+      const plan = { batchSize, packing, tokensPerStep, seed, epoch };
+      const planned = planEpoch(lengths, plan);
+      const { count } = planned;
+      const ends = planned.updateEnds(accumulationSteps);
+      let update = ends.findIndex((end) => end > skip);
       let window: Batch[] = [];
       let batch = skip;
       for (const each of makeBatches(examples, { ...plan, padId, skip })) {
         window.push(each);
         batch++;
-        if (window.length < accumulationSteps && batch < count) continue;
+        if (batch < ends[update]) continue;
+        update++;
         yield {
           batches: window,
           epochFraction: epoch + batch / count,
@@ -496,12 +511,14 @@ class Run {
     const { evalExamples = [], batchSize = 1, evalBatchSize = batchSize, padId, signal } =
       this.#options;
     const { step, logHistory } = this.#state;
+    const longest = toExampleList(evalExamples).lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();
     let result: EvaluationResult;
     try {
       result = await evaluate(this.#trainer, evalExamples, {
         batchSize: evalBatchSize,
         padId,
+        packing: { maxLength: Math.max(EVALUATION_ROW, longest) },
         signal,
       });
     } catch (cause) {

@@ -4,11 +4,12 @@
  * In: example lengths [n] and batch options. Out: a number of updates.
  */
 
-import { type BatchPlanOptions, countBatches } from "../data/batches.ts";
+import type { BatchPlanOptions } from "../data/batches.ts";
+import { planEpoch } from "../data/epoch_plan.ts";
 
 /** What decides the number of updates. */
 export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shuffle"> {
-  /** Batches an update. */
+  /** Batches an update; of no effect with `tokensPerStep`. */
   readonly accumulationSteps: number;
   /** May be fractional. */
   readonly epochs: number;
@@ -16,7 +17,8 @@ export interface UpdatePlanOptions extends Omit<BatchPlanOptions, "epoch" | "shu
   readonly maxSteps: number;
   /**
    * Whether a short last window counts when updates are counted. `floor` is transformers up to
-   * 4.51: windows are the same, but the run stops that many updates earlier, within an epoch.
+   * 4.51: windows are the same, but the run stops that many updates earlier, within an epoch. With
+   * `tokensPerStep` it counts in any case.
    * @default "ceil"
    */
   readonly stepRule?: StepRule;
@@ -41,8 +43,16 @@ export type StepRule = "ceil" | "floor";
 export function countUpdates(lengths: ArrayLike<number>, options: UpdatePlanOptions): number {
   const { accumulationSteps, epochs, maxSteps, packing, stepRule = "ceil" } = options;
   if (maxSteps > 0) return maxSteps;
-  const updatesOf = (epoch: number): number =>
-    Math.max(1, Math[stepRule](countBatches(lengths, { ...options, epoch }) / accumulationSteps));
+  const updatesOf = (epoch: number): number => {
+    const plan = planEpoch(lengths, { ...options, epoch });
+    const whole = options.tokensPerStep === undefined && stepRule === "floor";
+    return Math.max(
+      1,
+      whole
+        ? Math.floor(plan.count / accumulationSteps)
+        : plan.updateEnds(accumulationSteps).length,
+    );
+  };
   // Without packing every epoch has as many; Hugging Face rounds this very product.
   if (!packing) return Math.ceil(epochs * updatesOf(0));
   let total = 0;
