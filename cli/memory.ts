@@ -59,7 +59,10 @@ export function checkMemory(
     gradientCheckpointing: args.gradientCheckpointing,
     adapter: args.lora && createLoraAdapter(config, args.lora),
     precision: computePrecision(precision),
-    optimizer: optimizerKind(precision, args.optim === "adamw_bf16"),
+    optimizer: optimizerKind(precision, {
+      stochasticRounding: args.optim === "adamw_bf16",
+      eightBitMoments: args.optim === "adamw_8bit" && !args.lora,
+    }),
     ...onHost ? { process: rss + RUNTIME_BYTES } : { device: "cuda" },
   });
   // What is free on a device was asked when CUDA's context was there.

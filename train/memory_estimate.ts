@@ -20,7 +20,7 @@ import { modelParameters } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
 import { blockBackwardGraph, blockForwardGraph, headGraph } from "../model/training_graphs.ts";
 import { byteWidth, elementCount } from "../tensor/dtype.ts";
-import type { AdamWKind } from "./adamw_graph.ts";
+import type { OptimizerKind } from "./adamw_graph.ts";
 
 const FLOAT_BYTES = 4;
 const MIB = 2 ** 20;
@@ -29,11 +29,8 @@ const PROCESS_BYTES = 140 * MIB;
 // What CUDA takes of a device's memory for itself and its libraries: published, not measured here.
 const CUDA_BYTES = 500e6;
 
-/** Optimizers that memory can be planned for; of `adamw-8bit` there is no graph. */
-export type PlannedOptimizer = AdamWKind | "adamw-8bit";
-
 /** Bytes a trained number that the optimizer keeps: moments, and a master copy where there is one. */
-const STATE_BYTES: Readonly<Record<PlannedOptimizer, number>> = {
+const STATE_BYTES: Readonly<Record<OptimizerKind, number>> = {
   float32: 8,
   adamw: 12,
   "adamw-bf16": 4,
@@ -61,7 +58,7 @@ export interface MemoryEstimateOptions {
   /** The type of weights, activations and, but for an adapter's, gradients. @default "float32" */
   readonly precision?: Precision;
   /** What the optimizer keeps. @default `float32`, or in bfloat16 `adamw`, with a master */
-  readonly optimizer?: PlannedOptimizer;
+  readonly optimizer?: OptimizerKind;
   /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
   readonly device?: "cpu" | "cuda";
   /**
