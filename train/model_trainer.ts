@@ -153,6 +153,7 @@ export class ModelTrainer implements Trainer {
       gradientCheckpointing,
       adapter,
       graphsOnly,
+      crossEntropy: graphsOnly ? parts.kernels?.crossEntropy : undefined,
     });
     this.#maxGradNorm = maxGradNorm;
   }

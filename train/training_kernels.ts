@@ -5,7 +5,7 @@
  * kernels of one kind of training.
  */
 
-import { AdamWKernels } from "../kernels/adamw.ts";
+import type { AdamWKernels } from "../kernels/adamw.ts";
 import { CrossEntropyKernel, crossEntropySource } from "../kernels/cross_entropy.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import type { Precision } from "../model/precision.ts";
