@@ -45,7 +45,10 @@ export async function dryRun(
   for (const line of await describeData(args, { data, tokenizer, table: { color } })) say(line);
   const plan = planRun(args, data.train);
   say(describePlan(plan));
-  const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
+  const memory = checkMemory(args, config, data, {
+    available: device?.cuda?.memory().leastFree,
+    kernels: gpu !== undefined,
+  });
   say(describeMemory(memory));
   if (memory.tooMuch) {
     say(memoryWarning(memory, args));

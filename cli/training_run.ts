@@ -99,7 +99,10 @@ export async function runTraining(
   const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
   for (const note of data.notes) say(`note: ${note}`);
 
-  const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
+  const memory = checkMemory(args, config, data, {
+    available: device?.cuda?.memory().leastFree,
+    kernels: gpu !== undefined,
+  });
   if (memory.tooMuch) say(memoryWarning(memory, args));
   const runtime = device ?? resources.use(openRuntime(args));
   const trainer = resources.use(

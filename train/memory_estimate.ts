@@ -18,7 +18,13 @@ import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
-import { blockBackwardGraph, blockForwardGraph, headGraph } from "../model/training_graphs.ts";
+import {
+  blockBackwardGraph,
+  blockForwardGraph,
+  headBackwardGraph,
+  headGraph,
+  headProductGraph,
+} from "../model/training_graphs.ts";
 import { byteWidth, elementCount } from "../tensor/dtype.ts";
 import type { OptimizerKind } from "./adamw_graph.ts";
 
@@ -67,6 +73,11 @@ export interface MemoryEstimateOptions {
    * @default false
    */
   readonly fusedAttention?: boolean;
+  /**
+   * Whether own kernels take the loss and make the update: logits are held once, in the weights' type.
+   * @default false
+   */
+  readonly kernels?: boolean;
 }
 
 /** Bytes by what holds them. */
@@ -77,7 +88,10 @@ export interface MemoryEstimate {
   readonly gradients: number;
   /** AdamW's two moments, and float32 master weights where it keeps any. */
   readonly moments: number;
-  /** Inputs of all blocks, and what is kept besides without gradient checkpointing. */
+  /**
+   * Inputs of all blocks, what is kept besides without gradient checkpointing, and a chunk's logits
+   * where a kernel takes their loss.
+   */
   readonly activations: number;
   /** Intermediate values of the graphs, which share one arena. */
   readonly workspace: number;
@@ -124,6 +138,7 @@ export function estimateMemory(
     adapter,
     headChunk = headChunkOf(adapter !== undefined),
     fusedAttention = false,
+    kernels = false,
   }: MemoryEstimateOptions,
 ): MemoryEstimate {
   const width = byteWidth(precision);
@@ -149,11 +164,14 @@ export function estimateMemory(
   const mask = fusedAttention ? 0 : rows * length * length;
   const arena = new ArenaEstimate();
   const head = { precision, frozen: adapter !== undefined, logSoftmax: device === "cuda" };
+  const headBackward = kernels ? headBackwardGraph : headGraph;
+  const logits = kernels ? symbols.n * config.vocabSize : 0;
   for (
     const graph of [
       forward,
-      headGraph(config, { ...head, accumulate: false }),
-      headGraph(config, head),
+      ...kernels ? [headProductGraph(config, { precision })] : [],
+      headBackward(config, { ...head, accumulate: false }),
+      headBackward(config, head),
       blockBackwardGraph(config, options),
     ]
   ) arena.run(graph, symbols, fusedAttention ? isScores : undefined);
@@ -161,7 +179,7 @@ export function estimateMemory(
     weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
     moments: state * trained,
-    activations: width * (hidden + mask) + config.layers * kept,
+    activations: width * (hidden + mask + logits) + config.layers * kept,
     workspace: arena.bytes,
     process,
   };

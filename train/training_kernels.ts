@@ -34,7 +34,8 @@ export async function findGpu(device: Device, precision: Precision): Promise<Fou
     return { gpu };
   } catch (error) {
     gpu?.[Symbol.dispose]();
-    return { reason: error instanceof Error ? error.message : String(error) };
+    // A compiler's log follows on lines of its own.
+    return { reason: (error instanceof Error ? error.message : String(error)).split("\n")[0] };
   }
 }
 
