@@ -30,16 +30,20 @@ export function availableMemory(): number | undefined {
   return state === "granted" ? Deno.systemMemoryInfo().available : undefined;
 }
 
-/**
- * Compares; the largest batch counts.
- *
- * @param available free memory where the run's tensors go; @default the host's
- */
+/** What is there for a run. */
+export interface MemoryCheckOptions {
+  /** Free memory where the run's tensors go. @default the host's */
+  readonly available?: number;
+  /** Whether own kernels are used. @default false */
+  readonly kernels?: boolean;
+}
+
+/** Compares; the largest batch counts. */
 export function checkMemory(
   args: TrainingArguments,
   config: ModelConfig,
   { train }: Pick<TrainingData, "train">,
-  available: number | undefined = availableMemory(),
+  { available = availableMemory(), kernels }: MemoryCheckOptions = {},
 ): MemoryCheck {
   const device = parseDevice(args.device);
   const onHost = device.kind === "cpu";
@@ -59,7 +63,11 @@ export function checkMemory(
     gradientCheckpointing: args.gradientCheckpointing,
     adapter: args.lora && createLoraAdapter(config, args.lora),
     precision: computePrecision(precision),
-    optimizer: optimizerKind(precision, args.optim === "adamw_bf16"),
+    optimizer: optimizerKind(precision, {
+      stochasticRounding: args.optim === "adamw_bf16",
+      eightBitMoments: args.optim === "adamw_8bit" && !args.lora,
+    }),
+    kernels,
     ...onHost ? { process: rss + RUNTIME_BYTES } : { device: "cuda" },
   });
   // What is free on a device was asked when CUDA's context was there.

@@ -20,7 +20,7 @@ const examples = [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1))
 const data = { train: toExampleList(examples) };
 
 Deno.test("checkMemory() asks for the largest batch, and warns where it does not fit", () => {
-  const tight = checkMemory(args, config, data, 8 * GIB);
+  const tight = checkMemory(args, config, data, { available: 8 * GIB });
   assert.ok(tight.tooMuch);
   assert.equal(
     memoryWarning(tight, args).replace(/[\d.]+ GiB/g, "N GiB"),
@@ -29,26 +29,27 @@ Deno.test("checkMemory() asks for the largest batch, and warns where it does not
       "--max-length, train an adapter with deno task train:lora, take a smaller model",
   );
   assert.match(describeMemory(tight), /^memory: about 1[01]\.\d GiB .* free: 8\.00 GiB$/);
-  assert.ok(!checkMemory(args, config, data, 16 * GIB).tooMuch);
+  assert.ok(!checkMemory(args, config, data, { available: 16 * GIB }).tooMuch);
   const one = { ...args, perDeviceTrainBatchSize: 1 };
-  const single = checkMemory(one, config, data, 8 * GIB);
+  const single = checkMemory(one, config, data, { available: 8 * GIB });
   assert.ok(single.needed.total < tight.needed.total);
   assert.doesNotMatch(memoryWarning(single, one), /batch-size/);
 });
 
 Deno.test("checkMemory() warns of nothing where the system may not be asked", () => {
-  const unknown = { ...checkMemory(args, config, data, 1), available: undefined };
+  const unknown = { ...checkMemory(args, config, data, { available: 1 }), available: undefined };
   assert.match(describeMemory(unknown), /free: not known without --allow-sys=systemMemoryInfo$/);
 });
 
 Deno.test("checkMemory() needs far less for an adapter", () => {
   const lora = { ...DEFAULT_LORA, targetModules: ["q_proj"] };
-  const full = checkMemory(args, config, data, 64 * GIB).needed;
-  const adapter = checkMemory({ ...args, lora }, config, data, 64 * GIB).needed;
+  const full = checkMemory(args, config, data, { available: 64 * GIB }).needed;
+  const adapter = checkMemory({ ...args, lora }, config, data, { available: 64 * GIB }).needed;
   assert.equal(adapter.gradients, 4 * 28 * 8 * (2048 + 1024));
   assert.ok(adapter.total < full.total / 2);
   const dora =
-    checkMemory({ ...args, lora: { ...lora, dora: true } }, config, data, 64 * GIB).needed;
+    checkMemory({ ...args, lora: { ...lora, dora: true } }, config, data, { available: 64 * GIB })
+      .needed;
   assert.equal(dora.gradients, adapter.gradients + 4 * 28 * 2048);
   // What its magnitudes' gradients read is kept too.
   assert.ok(dora.activations > adapter.activations);

@@ -6,10 +6,12 @@
 import { makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
 import { planEpoch } from "../data/epoch_plan.ts";
+import { cpu } from "../ort/device.ts";
 import { formatDuration } from "../track/format.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { describeData } from "./describe_data.ts";
 import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
+import { openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { describePlan, planRun, type RunPlan } from "./run_plan.ts";
@@ -35,13 +37,19 @@ export async function dryRun(
 ): Promise<void> {
   // A GPU that is not there is told of before anything is read.
   using device = args.device === "cpu" ? undefined : openRuntime(args);
+  const { gpu, line } = await openKernels(args, device ?? { device: cpu });
+  using _gpu = gpu;
+  if (line) say(line);
   const { config, tokenizer, padId } = await openInputs(args);
   using data = await readTrainingData(args, tokenizer, { progress, signal });
   for (const note of data.notes) say(`note: ${note}`);
   for (const line of await describeData(args, { data, tokenizer, table: { color } })) say(line);
   const plan = planRun(args, data.train);
   say(describePlan(plan));
-  const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
+  const memory = checkMemory(args, config, data, {
+    available: device?.cuda?.memory().leastFree,
+    kernels: gpu !== undefined,
+  });
   say(describeMemory(memory));
   if (memory.tooMuch) {
     say(memoryWarning(memory, args));
@@ -50,7 +58,7 @@ export async function dryRun(
   }
   using host = device ? undefined : openRuntime(args);
   const runtime = (device ?? host)!;
-  await using trainer = await createTrainer(args, { runtime, signal });
+  await using trainer = await createTrainer(args, { runtime, gpu, signal });
   say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
   say("dry run: nothing was written");
 }

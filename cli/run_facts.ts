@@ -43,7 +43,7 @@ export async function runFacts(
     logging_steps: args.loggingSteps,
     // Left out in float32, so that checkpoints from before there was a choice can be resumed.
     ...precision === "fp32" ? {} : { precision },
-    ...args.optim === "adamw_bf16" ? { optim: args.optim } : {},
+    ...["adamw_bf16", "adamw_8bit"].includes(args.optim) ? { optim: args.optim } : {},
   };
 }
 

@@ -64,6 +64,7 @@ export interface TrainingArguments {
   readonly resumeFromCheckpoint?: string | true;
   readonly device: string;
   readonly precision?: TrainingPrecision;
+  readonly kernels: "auto" | "off";
   readonly threads?: number;
   readonly dryRun?: boolean;
   /** Trains an adapter in place of all weights. */
@@ -206,9 +207,12 @@ export function addTrainingFlags(command: Command): void {
     .addOption(
       new Option(
         "--optim <name>",
-        "adamw_bf16: AdamW that keeps bfloat16 weights and moments, rounded stochastically; the " +
-          "others all mean AdamW",
-      ).choices(["adamw", "adamw_torch", "adamw_torch_fused", "adamw_bf16"]).default("adamw_torch"),
+        "adamw_bf16: AdamW that keeps bfloat16 weights and moments, rounded stochastically; " +
+          "adamw_8bit: the same with moments in 8 bits (cuda with own kernels); the others all " +
+          "mean AdamW",
+      ).choices(["adamw", "adamw_torch", "adamw_torch_fused", "adamw_bf16", "adamw_8bit"]).default(
+        "adamw_torch",
+      ),
     )
     .option(
       "--resume-from-checkpoint [dir]",
@@ -221,6 +225,12 @@ export function addTrainingFlags(command: Command): void {
         "bf16: computes in bfloat16, keeps float32; bf16-pure: keeps bfloat16 too " +
           "(default: bf16 on cuda, fp32 on cpu)",
       ).choices(TRAINING_PRECISIONS),
+    )
+    .addOption(
+      new Option(
+        "--kernels <name>",
+        "auto: ortune's own CUDA kernels where NVRTC is found; off: ONNX Runtime's alone",
+      ).choices(["auto", "off"]).default("auto"),
     )
     .option("--threads <n>", "processor threads (default: all cores)", count)
     .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");

@@ -7,6 +7,7 @@ import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import type { FormatTokenTableOptions } from "../data/token_table.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { readConfig } from "../model/open_model.ts";
+import { cpu } from "../ort/device.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Tracker } from "../track/tracker.ts";
 import { METRICS_FILE, SAMPLES_FILE } from "../track/find_runs.ts";
@@ -31,6 +32,7 @@ import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
+import { type OpenedKernels, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { UsageError } from "./run_command.ts";
@@ -83,6 +85,9 @@ export async function runTraining(
   await using resources = new AsyncDisposableStack();
   // A GPU that is not there is told of before anything is read.
   const device = args.device === "cpu" ? undefined : resources.use(openRuntime(args));
+  const { gpu, line } = await openKernels(args, device ?? { device: cpu });
+  if (gpu) resources.use(gpu);
+  if (line) say(line);
   const { config, tokenizer, padId } = await openInputs(args);
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);
@@ -94,11 +99,14 @@ export async function runTraining(
   const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
   for (const note of data.notes) say(`note: ${note}`);
 
-  const memory = checkMemory(args, config, data, device?.cuda?.memory().leastFree);
+  const memory = checkMemory(args, config, data, {
+    available: device?.cuda?.memory().leastFree,
+    kernels: gpu !== undefined,
+  });
   if (memory.tooMuch) say(memoryWarning(memory, args));
   const runtime = device ?? resources.use(openRuntime(args));
   const trainer = resources.use(
-    await createTrainer(args, { runtime, deferLoad: resumeFrom !== undefined, signal }),
+    await createTrainer(args, { runtime, gpu, deferLoad: resumeFrom !== undefined, signal }),
   );
   // Only now, when nothing is left that a wrong flag or file can stop.
   for (const each of earlier) await removeCheckpoint(lock.directory, each);
@@ -219,8 +227,9 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
 export function createTrainer(
   { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, precision, optim, lora }:
     TrainingArguments,
-  { runtime, deferLoad, signal }: {
+  { runtime, gpu, deferLoad, signal }: {
     readonly runtime: Runtime;
+    readonly gpu?: OpenedKernels["gpu"];
     readonly deferLoad?: boolean;
     readonly signal: AbortSignal;
   },
@@ -233,6 +242,8 @@ export function createTrainer(
     gradientCheckpointing,
     precision,
     stochasticRounding: optim === "adamw_bf16",
+    eightBitMoments: optim === "adamw_8bit",
+    gpu,
     signal,
   };
   return lora

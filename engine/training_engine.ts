@@ -16,9 +16,11 @@ import {
   embeddingBackwardGraph,
   embedGraph,
   gradientName,
+  headBackwardGraph,
   headGraph,
   headLogitsGraph,
   headLossGraph,
+  headProductGraph,
   keptValues,
 } from "../model/training_graphs.ts";
 import { evaluateShape, type Shape } from "../graph/dim.ts";
@@ -33,8 +35,10 @@ import {
 } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
 import { ropeTables } from "../model/rope.ts";
+import type { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
+import { streamOf } from "../ort/stream_of.ts";
 import type { Tensor } from "../ort/tensor.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
 import { type BlockAdapter, DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/block.ts";
@@ -68,6 +72,12 @@ export interface TrainingEngineOptions {
    * @default on a device
    */
   readonly graphsOnly?: boolean;
+  /**
+   * A kernel for logits of the weights' type, which takes the loss and writes the gradient over the
+   * logits.
+   * @default none: graphs do that
+   */
+  readonly crossEntropy?: CrossEntropyKernel;
 }
 
 /** An adapter and its weights. */
@@ -180,6 +190,7 @@ export class TrainingEngine implements Disposable {
   /** What the weights are, and so what all graphs compute with. */
   readonly #precision: Precision;
   readonly #graphsOnly: boolean;
+  readonly #crossEntropy: CrossEntropyKernel | undefined;
   readonly #graphs = new Map<string, CompiledGraph>();
   readonly #layers = new Map<string, LayerBindings>();
   readonly #scratch: Scratch;
@@ -204,6 +215,7 @@ export class TrainingEngine implements Disposable {
       adapter,
       headChunk = headChunkOf(adapter !== undefined),
       graphsOnly = runtime.device.kind !== "cpu",
+      crossEntropy,
     }: TrainingEngineOptions = {},
   ) {
     this.#runtime = runtime;
@@ -216,6 +228,7 @@ export class TrainingEngine implements Disposable {
     this.#scratch = new Scratch(runtime);
     this.#precision = precisionOf(weights);
     this.#graphsOnly = graphsOnly;
+    this.#crossEntropy = crossEntropy;
   }
 
   #graph(name: string, make: () => ReturnType<typeof embedGraph>): CompiledGraph {
@@ -393,6 +406,7 @@ export class TrainingEngine implements Disposable {
     const shape = [tokens.length, 1];
     const ids = BigInt64Array.from(tokens, BigInt);
     const targets = BigInt64Array.from(tokens, (token) => BigInt(batch.targets[token]));
+    if (this.#crossEntropy) this.#assertTargets(batch, tokens);
     return {
       tokens,
       values: {
@@ -401,6 +415,17 @@ export class TrainingEngine implements Disposable {
         loss: this.#scratch.tensor("loss", "float32", shape),
       },
     };
+  }
+
+  /** Graphs refuse other targets themselves; a kernel would read what is not the logits'. */
+  #assertTargets({ targets }: LabelledGrid, tokens: Int32Array): void {
+    const { vocabSize } = this.config;
+    const wrong = tokens.find((token) => targets[token] >= vocabSize);
+    if (wrong === undefined) return;
+    throw new RangeError(
+      `Cannot take the loss of token ${wrong}: its target ${targets[wrong]} is not below ` +
+        `vocab_size ${vocabSize}`,
+    );
   }
 
   /** Supervised tokens, a chunk at a time; the tensors are the chunk's. */
@@ -455,10 +480,14 @@ export class TrainingEngine implements Disposable {
   async evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
     await this.#forward(batch, { signal });
     const supervised = this.#supervised(batch);
-    const graph = this.#graph("head_loss", () => headLossGraph(this.config, this.#computing));
+    const tokens = batch.rows * batch.length;
     for (const { n, tensors } of this.#chunks(batch, supervised)) {
       await this.#pacer.turn(signal);
-      graph.run(tensors, { n, tokens: batch.rows * batch.length });
+      if (this.#crossEntropy) this.#lossInKernel(this.#crossEntropy, { n, tokens, tensors });
+      else {
+        this.#graph("head_loss", () => headLossGraph(this.config, this.#computing))
+          .run(tensors, { n, tokens });
+      }
     }
     return onHost({ tokens: supervised.tokens, losses: supervised.values.loss });
   }
@@ -503,17 +532,23 @@ export class TrainingEngine implements Disposable {
       await this.#pacer.turn(signal);
       const fresh = first && start === 0;
       const frozen = adapter !== undefined;
+      const kernel = this.#crossEntropy;
+      const tokens = shape[0];
+      const made: TensorMap = kernel
+        ? { d_logits: this.#lossInKernel(kernel, { n, tokens, tensors, factor }) }
+        : { scale: factor };
+      const make = kernel ? headBackwardGraph : headGraph;
       const graph = this.#graph(
         frozen ? "head_frozen" : fresh ? "head_first" : "head",
-        () => headGraph(this.config, { accumulate: !fresh, frozen, ...this.#computing }),
+        () => make(this.config, { accumulate: !fresh, frozen, ...this.#computing }),
       );
       graph.run({
         ...tensors,
+        ...made,
         ...(frozen ? {} : this.#headGradients(gradients)),
-        scale: factor,
         dx_before: dy,
         dx: dy,
-      }, { n, tokens: shape[0] });
+      }, { n, tokens });
     }
 
     const { graph, bindings } = this.#layer(
@@ -544,6 +579,33 @@ export class TrainingEngine implements Disposable {
     }
     if (!adapter) this.#embeddingBackward(batch, dy, first && !this.config.tiedEmbeddings);
     return pending;
+  }
+
+  /**
+   * Logits of a chunk, and over them, where there is a factor, that times the gradient of their
+   * cross-entropy.
+   */
+  #lossInKernel(
+    kernel: CrossEntropyKernel,
+    { n, tokens, tensors, factor }: {
+      readonly n: number;
+      readonly tokens: number;
+      readonly tensors: TensorMap;
+      readonly factor?: Tensor;
+    },
+  ): Tensor {
+    const { vocabSize: vocabulary } = this.config;
+    const logits = this.#scratch.tensor("head_logits", this.#precision, [n, vocabulary]);
+    this.#graph("head_product", () => headProductGraph(this.config, this.#computing))
+      .run({ ...tensors, logits }, { n, tokens });
+    kernel.launch(streamOf(this.#runtime), {
+      logits: logits.address,
+      targets: tensors.targets.address,
+      // Not read without a gradient.
+      factor: factor?.address ?? 0n,
+      losses: tensors.loss.address,
+    }, { rows: n, vocabulary, targets: "int64", gradient: factor !== undefined });
+    return logits;
   }
 
   /** Where the head's graph writes the gradients of its weights, and reads those before. */

@@ -60,7 +60,7 @@ export const ADAMW_CONTROL = {
   seed: 3,
   /** uint32: updates made so far, this one included; a step with a bad gradient makes none. */
   step: 4,
-  /** uint32: steps left out because the norm was infinite or no number. */
+  /** uint32: steps left out because norm or loss was infinite or no number. */
   skipped: 5,
   /** float32: the norm of the scaled gradients, before clipping. */
   norm: 6,
@@ -173,8 +173,9 @@ __device__ inline u32 mix(u32 x) {
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-decide(const float* __restrict__ partials, Control* control, i32 count, double beta1, double beta2,
-       double epsilon, double weightDecay) {
+decide(const float* __restrict__ partials, const float* __restrict__ loss, Control* control,
+       float* __restrict__ result, i32 count, double beta1, double beta2, double epsilon,
+       double weightDecay) {
   __shared__ double sums[256];
   double sum = 0;
   for (i32 i = threadIdx.x; i < count; i += 256) sum += partials[i];
@@ -184,7 +185,12 @@ decide(const float* __restrict__ partials, Control* control, i32 count, double b
   for (int i = 1; i < 256; i++) sum += sums[i];
   float scale = control->gradientScale;
   float norm = static_cast<float>(sqrt(sum)) * fabsf(scale);
-  bool finite = norm <= 3.402823466e38f;  // false for infinities and NaN
+  float lost = loss ? *loss : 0;
+  bool finite = fabsf(lost + norm) <= 3.402823466e38f;  // false for infinities and NaN
+  if (result) {
+    result[0] = lost;
+    result[1] = norm;
+  }
   control->norm = norm;
   control->finite = finite;
   if (!finite) {
@@ -395,7 +401,11 @@ export class AdamWKernels {
     const module = await gpu.load(adamWSource(format));
     return new AdamWKernels(constants, format, {
       sumOfSquares: module.kernel("sumOfSquares", ["pointer", "pointer", "i64"]),
-      decide: module.kernel("decide", ["pointer", "pointer", "i32", "f64", "f64", "f64", "f64"]),
+      decide: module.kernel("decide", [
+        ...Array(4).fill("pointer" as const),
+        "i32",
+        ...Array(4).fill("f64" as const),
+      ]),
       update: module.kernel("update", [
         ...Array(8).fill("pointer" as const),
         "i64",
@@ -426,13 +436,22 @@ export class AdamWKernels {
    */
   decide(
     stream: bigint,
-    { partials, control }: { readonly partials: bigint; readonly control: bigint },
+    { partials, control, loss = 0n, result = 0n }: {
+      readonly partials: bigint;
+      readonly control: bigint;
+      /** float32: no update is made where its sum with the norm is not finite either. */
+      readonly loss?: bigint;
+      /** float32 [2], where loss and norm are told. */
+      readonly result?: bigint;
+    },
     count: number,
   ): void {
     const { beta1, beta2, epsilon, weightDecay } = this.#constants;
     this.#kernels.decide.launch({ stream, grid: [1], block: 256 }, [
       partials,
+      loss,
       control,
+      result,
       count,
       beta1,
       beta2,

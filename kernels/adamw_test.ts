@@ -239,6 +239,38 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a loss that is not finite leaves a step out, and what a step came to is told",
+  ignore,
+  async fn() {
+    const kernels = await AdamWKernels.load(host!.gpu, FLOAT32, CONSTANTS);
+    const partials = new DeviceArray(Float32Array.of(4, 5));
+    const told = [2, NaN, Infinity, -3e38, 0.5].map((value) => {
+      const control = new DeviceArray(new Float32Array(ADAMW_CONTROL_BYTES / 4));
+      control.data[ADAMW_CONTROL.gradientScale] = 1;
+      const loss = new DeviceArray(Float32Array.of(value));
+      const result = new DeviceArray(new Float32Array(2));
+      kernels.decide(STREAM, {
+        partials: partials.address,
+        control: control.address,
+        loss: loss.address,
+        result: result.address,
+      }, 2);
+      for (const each of [control, result]) each.assertGuards();
+      const words = new Uint32Array(new Float32Array(control.data).buffer);
+      const { finite, step, skipped } = ADAMW_CONTROL;
+      return [...result.data, words[finite], words[step], words[skipped]];
+    });
+    assert.deepEqual(told, [
+      [2, 3, 1, 1, 0],
+      [NaN, 3, 0, 0, 1],
+      [Infinity, 3, 0, 0, 1],
+      [Math.fround(-3e38), 3, 1, 1, 0],
+      [0.5, 3, 1, 1, 0],
+    ]);
+  },
+});
+
+Deno.test({
   name:
     "the result does not depend on the order threads run in, and seeds change it only by chance",
   ignore,

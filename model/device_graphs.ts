@@ -10,6 +10,8 @@
  * | `blockForwardGraph` | x p, the layer's weights p, position_ids int64, cos and sin p [positions, headDim/2], mask p; an adapter's weights float32 | y p, with `keep` kept.N p (float32 within an adapter) |
  * | … with dropout | `<layer>.dropout_mask` uint8 [tokens, in], or with `deviceDropout` dropout_rows int32 [tokens, 1] and `<layer>.dropout_columns` int32 [in] | |
  * | `headGraph` | x p, token_ids and targets int64 [n, 1], norm and lm_head p, scale float32 [], dx_before p, accumulated.* p | loss float32 [n, 1], dx p over dx_before, grad.* p over accumulated.* |
+ * | `headProductGraph`, for own kernels | x p, token_ids, norm and lm_head p | logits p [n, vocab] |
+ * | `headBackwardGraph`, for own kernels | the same, d_logits p over the logits, dx_before p, accumulated.* p | dx p over dx_before, grad.* p over accumulated.* |
  * | `headLossGraph`, `headLogitsGraph` | the same without gradients | loss float32 [n, 1]; logits float32 [n, vocab] |
  * | `blockBackwardGraph` | forward's and dy p, kept.* or none, accumulated.* | dx p (not dy's memory), grad.* over accumulated.*; an adapter's float32 |
  * | `embeddingBackwardGraph` | dx p [tokens, hidden], input_ids int64 [tokens] (−1: padding), unique_ids int64 [unique, 1], accumulated p | grad p over accumulated |

@@ -186,15 +186,13 @@ export function blockBackwardGraph(
   return b.build();
 }
 
-/** The head's common part: chosen rows of x → logits [n, vocab]. */
-function headLogits(b: GraphBuilder, config: ModelConfig, precision: Precision): {
+/** The head's common part: chosen rows of x, normed [n, hidden]. */
+function headRows(b: GraphBuilder, config: ModelConfig, precision: Precision): {
   rows: Value;
   ids: Value;
   norm: Value;
   head: Value;
   normed: Value;
-  /** In float32. */
-  logits: Value;
   x: Value;
 } {
   const { hiddenSize, vocabSize } = config;
@@ -204,8 +202,17 @@ function headLogits(b: GraphBuilder, config: ModelConfig, precision: Precision):
   const head = b.input("lm_head", precision, [vocabSize, hiddenSize]);
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
   const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
-  const logits = ops.cast(b, ops.linear(b, normed, head), "float32");
-  return { rows, ids, norm, head, normed, logits, x };
+  return { rows, ids, norm, head, normed, x };
+}
+
+/** The same and its logits [n, vocab], in float32. */
+function headLogits(
+  b: GraphBuilder,
+  config: ModelConfig,
+  precision: Precision,
+): ReturnType<typeof headRows> & { logits: Value } {
+  const made = headRows(b, config, precision);
+  return { ...made, logits: ops.cast(b, ops.linear(b, made.normed, made.head), "float32") };
 }
 
 /** Chosen tokens of the last block's output → logits [n, vocab], in float32. */
@@ -215,6 +222,31 @@ export function headLogitsGraph(
 ): Graph {
   const b = new GraphBuilder("head_logits");
   b.output("logits", headLogits(b, config, precision).logits);
+  return b.build();
+}
+
+/**
+ * The same in the precision that they are computed in, for a kernel that takes their cross-entropy.
+ *
+ * @example
+ * ```ts
+ * import { headProductGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const [logits] = headProductGraph(config, { precision: "bfloat16" }).outputs;
+ * assert.deepEqual([logits.dtype, logits.shape], ["bfloat16", ["n", 261]]);
+ * ```
+ */
+export function headProductGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("head_product");
+  const { normed, head } = headRows(b, config, precision);
+  b.output("logits", ops.linear(b, normed, head));
   return b.build();
 }
 
@@ -298,7 +330,8 @@ export function headGraph(
   }: HeadGraphOptions = {},
 ): Graph {
   const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
-  const { rows, ids, norm, head, normed, logits, x } = headLogits(b, config, precision);
+  const { logits, ...parts } = headLogits(b, config, precision);
+  const { head, normed, x } = parts;
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
   const dx = b.input("dx_before", x.dtype, x.shape);
@@ -316,25 +349,79 @@ export function headGraph(
   const scaledBy = (value: Value): Value =>
     ops.cast(b, ops.mul(b, ops.cast(b, value, "float32"), scale), precision);
   const dNormed = scaledBy(ops.gemm(b, dLogits, head));
+  headGradients(b, { ...parts, dx }, {
+    accumulate,
+    frozen,
+    dNormed,
+    dHead: (before) => ops.gemm(b, dLogits, scaledBy(normed), { transA: true, c: before }),
+  });
+  return b.build();
+}
+
+/**
+ * The gradient of `scale · Σ loss` by the logits, `d_logits` [n, vocab], as a kernel makes it → what
+ * {@linkcode headGraph} gives out but for the loss. Chosen rows are normed once more, which is little
+ * beside the products.
+ *
+ * @example
+ * ```ts
+ * import { headBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { outputs } = headBackwardGraph(config, { frozen: true });
+ * assert.deepEqual(outputs.map(({ name }) => name), ["dx"]);
+ * ```
+ */
+export function headBackwardGraph(
+  config: ModelConfig,
+  { accumulate = true, frozen = false, precision = "float32" }: Omit<
+    HeadGraphOptions,
+    "logSoftmax"
+  > = {},
+): Graph {
+  const suffix = frozen ? "_frozen" : accumulate ? "" : "_first";
+  const b = new GraphBuilder(`head_backward${suffix}`);
+  const parts = headRows(b, config, precision);
+  const { head, normed, x } = parts;
+  const dLogits = b.input("d_logits", precision, ["n", config.vocabSize]);
+  const dx = b.input("dx_before", x.dtype, x.shape);
+  headGradients(b, { ...parts, dx }, {
+    accumulate,
+    frozen,
+    dNormed: ops.gemm(b, dLogits, head),
+    dHead: (before) => ops.gemm(b, dLogits, normed, { transA: true, c: before }),
+  });
+  return b.build();
+}
+
+/** From the gradient of the normed rows on: of the head, the norm and x. */
+function headGradients(
+  b: GraphBuilder,
+  { rows, ids, norm, head, normed, dx }: Omit<ReturnType<typeof headRows>, "x"> & { dx: Value },
+  { accumulate, frozen, dNormed, dHead }: {
+    accumulate: boolean;
+    frozen: boolean;
+    dNormed: Value;
+    /** Makes the head's gradient, added to what was before. */
+    dHead: (before: Value | undefined) => Value;
+  },
+): void {
   const wrt = new Map<Value, Value | undefined>([[rows, undefined]]);
   if (!frozen) {
     const accumulator = (name: string, value: Value): Value | undefined =>
       accumulate ? b.input(accumulatorName(name), value.dtype, value.shape) : undefined;
     wrt.set(norm, accumulator(FINAL_NORM, norm));
     const headBefore = accumulator("lm_head", head);
-    const scaled = scaledBy(normed);
-    b.output(
-      gradientName("lm_head"),
-      ops.gemm(b, dLogits, scaled, { transA: true, c: headBefore }),
-      { inPlaceOf: headBefore },
-    );
+    b.output(gradientName("lm_head"), dHead(headBefore), { inPlaceOf: headBefore });
   }
   const gradients = gradient(b, { seeds: new Map([[normed, dNormed]]), wrt });
   if (!frozen) {
     b.output(gradientName(FINAL_NORM), gradients.get(norm)!, { inPlaceOf: wrt.get(norm) });
   }
   b.output("dx", ops.scatterRows(b, dx, ids, gradients.get(rows)!), { inPlaceOf: dx });
-  return b.build();
 }
 
 /**

@@ -79,6 +79,7 @@ await runCommand<QuickstartFlags>({
       predictionMaxNewTokens: MAX_NEW_TOKENS,
       optim: "adamw_torch",
       device: "cpu",
+      kernels: "auto",
     };
     await using console = createConsoleTracker(terminal);
     await using run = await runTraining(args, { signal, say, trackers: [console] });

@@ -156,7 +156,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "polynomial",
   ),
   "an optimizer that is not there": flag(
-    "option '--optim <name>' argument 'sgd' is invalid. Allowed choices are adamw, adamw_torch, adamw_torch_fused, adamw_bf16.",
+    "option '--optim <name>' argument 'sgd' is invalid. Allowed choices are adamw, adamw_torch, adamw_torch_fused, adamw_bf16, adamw_8bit.",
     "--optim",
     "sgd",
   ),

@@ -59,12 +59,15 @@ function kindOf({ name, detail }: Call): string {
 
 async function runSteps(
   model: string,
-  { method, precision }: { method: Method; precision: string },
+  { method, precision, kernels }: { method: Method; precision: string; kernels?: boolean },
 ): Promise<Log> {
   const script = repositoryPath("tests/support/cuda_steps.ts");
   const config = `--config=${repositoryPath("deno.json")}`;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--allow-all", config, script, folder!, model, method, precision],
+    args: [
+      ...["run", "--no-check", "--allow-all", config, script, folder!, model, method, precision],
+      ...kernels ? ["kernels"] : [],
+    ],
     env: { LD_LIBRARY_PATH: folder!, CUDA_STANDIN_LOG: "1", NO_COLOR: "1" },
   }).output();
   const text = new TextDecoder().decode(stderr);
@@ -74,7 +77,7 @@ async function runSteps(
   for (const line of text.split("\n")) {
     const [kind, rest = ""] = line.split(": ");
     if (kind === "part") parts.set(rest, part = []);
-    if (kind !== "cuda") continue;
+    if (kind !== "cuda" && kind !== "own") continue;
     const [name, bytes, detail] = rest.split(" ");
     part.push({ name, bytes: Number(bytes), detail });
   }
@@ -120,7 +123,15 @@ function table(log: Log): string {
   }).join("\n").replace(/^/, `${" ".repeat(36)} ${columns.map((c) => c.padStart(9)).join(" ")}\n`);
 }
 
-const RUNS = [
+const KEPT = {
+  fp32: "float32",
+  bf16: "adamw",
+  "bf16-pure": "bfloat16-pure",
+  "bf16-stochastic": "adamw-bf16",
+  "bf16-8bit": "adamw-8bit",
+} as const;
+
+const RUNS: readonly { method: Method; precision: keyof typeof KEPT; kernels?: boolean }[] = [
   { method: "full", precision: "fp32" },
   { method: "full", precision: "bf16" },
   { method: "full", precision: "bf16-pure" },
@@ -128,14 +139,11 @@ const RUNS = [
   { method: "lora", precision: "fp32" },
   { method: "lora", precision: "bf16" },
   { method: "dora", precision: "bf16" },
-] as const;
-
-const KEPT = {
-  fp32: "float32",
-  bf16: "adamw",
-  "bf16-pure": "bfloat16-pure",
-  "bf16-stochastic": "adamw-bf16",
-} as const;
+  { method: "full", precision: "fp32", kernels: true },
+  { method: "full", precision: "bf16", kernels: true },
+  { method: "full", precision: "bf16-8bit", kernels: true },
+  { method: "lora", precision: "bf16", kernels: true },
+];
 
 async function modelFolder(): Promise<TempFolder> {
   const folder = await tempFolder();
@@ -146,24 +154,31 @@ async function modelFolder(): Promise<TempFolder> {
   return folder;
 }
 
-for (const { method, precision } of RUNS) {
+for (const { method, precision, kernels } of RUNS) {
+  const what = `${method} training in ${precision}${kernels ? " with own kernels" : ""}`;
   Deno.test({
-    name:
-      `${method} training in ${precision} sends ids, reads losses when asked, and never waits else`,
+    name: `${what} sends ids, reads losses when asked, and never waits else`,
     ignore: !folder,
     fn: async () => {
       await using model = await modelFolder();
-      const log = await runSteps(model.path, { method, precision });
-      console.log(`calls of ${method} training in ${precision}:\n${table(log)}`);
+      const log = await runSteps(model.path, { method, precision, kernels });
+      console.log(`calls of ${what}:\n${table(log)}`);
       for (const update of ["update 2", "update 3", "update 4"]) {
         const calls = log.parts.get(update)!;
         assert.ok(calls.some(({ name }) => name === "cudaLaunchKernel"), "nothing ran");
         const batch = batchBytes(method);
-        // An update's rate, decay, scale and seed; then both batches.
-        const sent = [4 * FLOAT, ...batch, ...batch].sort((a, b) => a - b);
+        // An update's rate, decay (of kernels two constants), scale and seed; then both batches.
+        const sent = [(kernels ? 5 : 4) * FLOAT, ...batch, ...batch].sort((a, b) => a - b);
         assert.deepEqual(copies(calls, "host to device").sort((a, b) => a - b), sent);
         assert.deepEqual(copies(calls, "device to host"), []);
         assert.deepEqual(waits(calls), []);
+        // Of each batch one chunk of the head; then three launches for the whole update.
+        const launches = ["crossEntropy", "crossEntropy", "sumOfSquares", "decide", "update"];
+        assert.deepEqual(
+          calls.filter(({ detail }) => detail === "ours").map(({ name }) => name),
+          kernels ? launches : [],
+        );
+        assert.ok(calls.every(({ detail }) => detail !== "another"));
         assert.ok(calls.every(({ name }) => name !== "cudaMalloc" && name !== "cudaFree"));
       }
       const results = log.parts.get("results")!;
@@ -183,11 +198,11 @@ for (const { method, precision } of RUNS) {
   });
 
   Deno.test({
-    name: `${method} training in ${precision} holds what the memory plan says`,
+    name: `${what} holds what the memory plan says`,
     ignore: !folder,
     fn: async () => {
       await using model = await modelFolder();
-      const { parts, memory } = await runSteps(model.path, { method, precision });
+      const { parts, memory } = await runSteps(model.path, { method, precision, kernels });
       const adapter = method === "full"
         ? undefined
         : createLoraAdapter(config, { ...DEFAULT_LORA, dora: method === "dora" });
@@ -199,6 +214,7 @@ for (const { method, precision } of RUNS) {
         optimizer: KEPT[precision],
         device: "cuda",
         adapter,
+        kernels,
       });
       const planned = plan.weights + plan.gradients + plan.moments + plan.activations;
       // What no plan counts: room for unread results, ids, tables, sums of blocks, scalars, and an
@@ -217,7 +233,7 @@ for (const { method, precision } of RUNS) {
         if (name === "cudaFree") held -= sizes.get(detail) ?? 0;
       }
       const arenas = held - memory.tensors;
-      console.log(`${method} ${precision}: tensors ${memory.tensors}, arenas ${arenas} bytes`);
+      console.log(`${what}: tensors ${memory.tensors}, arenas ${arenas} bytes`);
       assert.ok(arenas >= 0 && arenas < 4 * 2 ** 20, `arenas hold ${arenas}`);
     },
   });

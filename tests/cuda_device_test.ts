@@ -9,6 +9,7 @@ import { readExamples } from "../data/read_examples.ts";
 import { loadTokenizer } from "../data/tokenizer.ts";
 import { createGenerator } from "../infer/generator.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { type Device, parseDevice } from "../ort/device.ts";
 import { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
@@ -38,18 +39,19 @@ const LOSS_RELATIVE: Readonly<Record<TrainingPrecision, number>> = {
   "bf16-pure": 3e-2,
 };
 
-type Make = (runtime: Runtime, model: string, precision: TrainingPrecision) => Promise<Trainer>;
+interface How {
+  readonly runtime: Runtime;
+  readonly precision: TrainingPrecision;
+  readonly gpu?: Gpu;
+}
+
+type Make = (model: string, how: How) => Promise<Trainer>;
 
 const METHODS: Readonly<Record<string, Make>> = {
-  full: (runtime, model, precision) => createFullTrainer(model, { runtime, precision }),
-  lora: (runtime, model, precision) =>
-    createLoraTrainer(model, { runtime, precision, lora: { ...DEFAULT_LORA, dropout: 0 } }),
-  dora: (runtime, model, precision) =>
-    createLoraTrainer(model, {
-      runtime,
-      precision,
-      lora: { ...DEFAULT_LORA, dropout: 0, dora: true },
-    }),
+  full: createFullTrainer,
+  lora: (model, how) => createLoraTrainer(model, { ...how, lora: { ...DEFAULT_LORA, dropout: 0 } }),
+  dora: (model, how) =>
+    createLoraTrainer(model, { ...how, lora: { ...DEFAULT_LORA, dropout: 0, dora: true } }),
 };
 
 /** Ten updates and a greedy reply. */
@@ -58,6 +60,7 @@ async function run(
   folder: string,
   make: Make,
   precision: TrainingPrecision,
+  kernels = false,
 ): Promise<{ steps: StepEvent[]; reply: number[] }> {
   using runtime = new Runtime({ threads: THREADS, libraryPath, device });
   const model = `${folder}/models/tiny`;
@@ -66,7 +69,10 @@ async function run(
     tokenizer,
     maxLength: 256,
   });
-  await using trainer = await make(runtime, model, precision);
+  using gpu = kernels && device.kind === "cuda"
+    ? openGpu({ device: device.index, nvrtcLibrary: Deno.env.get("ORTUNE_NVRTC_LIB") })
+    : undefined;
+  await using trainer = await make(model, { runtime, precision, gpu });
   const events = await Array.fromAsync(train(trainer, {
     examples,
     padId: 0,
@@ -103,14 +109,24 @@ Deno.test({
 });
 
 for (const [method, make] of Object.entries(METHODS)) {
-  for (const precision of ["fp32", "bf16", "bf16-pure"] as const) {
+  for (
+    const [precision, kernels] of [
+      ["fp32", false],
+      ["bf16", false],
+      ["bf16-pure", false],
+      ["fp32", true],
+      ["bf16", true],
+      ["bf16-pure", true],
+    ] as const
+  ) {
+    const what = `${method} training in ${precision}${kernels ? " with own kernels" : ""}`;
     Deno.test({
-      name: `${method} training in ${precision} on a GPU has the host's losses and norms`,
+      name: `${what} on a GPU has the host's losses and norms`,
       ignore: !name,
       fn: async () => {
         await using folder = await quickstartFolder();
         const host = await run({ kind: "cpu" }, folder.path, make, "fp32");
-        const device = await run(parseDevice(name!), folder.path, make, precision);
+        const device = await run(parseDevice(name!), folder.path, make, precision, kernels);
         const compare = (key: "loss" | "gradNorm", relative: number) =>
           assertClose(device.steps.map((each) => each[key]), host.steps.map((each) => each[key]), {
             relative,
@@ -118,7 +134,7 @@ for (const [method, make] of Object.entries(METHODS)) {
           }).maxRelative;
         const loss = compare("loss", LOSS_RELATIVE[precision]);
         const norm = compare("gradNorm", 5 * LOSS_RELATIVE[precision]);
-        console.log(`${method} ${precision}: losses within ${loss}, norms within ${norm}`);
+        console.log(`${what}: losses within ${loss}, norms within ${norm}`);
         if (precision === "fp32") assert.deepEqual(device.reply, host.reply);
       },
     });

@@ -1,6 +1,6 @@
 /**
- * What runs on a device, run on the host: everything in graphs, results read when asked. It comes to
- * what the host's own way comes to, and is as good to resume.
+ * What runs on a device, run on the host: everything in graphs, or in graphs and own kernels, results
+ * read when asked. It comes to what the host's own way comes to, and is as good to resume.
  */
 
 import assert from "node:assert/strict";
@@ -22,6 +22,7 @@ import { folderHashes } from "./support/folder_hashes.ts";
 import { loadFixtureModel } from "./support/parity_fixture.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 import { tempFolder } from "./support/temp_folder.ts";
+import { hostGpu } from "./support/test_gpu.ts";
 import { stubExample, trainerStub } from "./support/trainer_stub.ts";
 
 // Measured worst over ten updates: losses 1.2e-7 of themselves, norms 7.0e-7; weights 3.7e-4 of the
@@ -47,8 +48,25 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
 };
 
-function makeTrainer(model: string, { lora, gradientCheckpointing }: Kind, graphsOnly: boolean) {
-  const options = { runtime, gradientCheckpointing, graphsOnly, optimizer: { weightDecay: 0.01 } };
+const gpu = await hostGpu();
+if (!gpu) console.warn("training in own kernels not tested: it needs Linux, gcc and g++");
+
+/** Ways of training: the host's own, and two of a device. */
+type Way = "host" | "graphs alone" | "graphs and own kernels";
+const WAYS: readonly Way[] = ["graphs alone", "graphs and own kernels"];
+/** Kernels take seconds on a processor, so of them each method is tried once. */
+const waysOf = (what: string): readonly Way[] =>
+  ["all weights", "an adapter"].includes(what) ? WAYS : ["graphs alone"];
+const ignored = (way: Way): boolean => way === "graphs and own kernels" && !gpu;
+
+function makeTrainer(model: string, { lora, gradientCheckpointing }: Kind, way: Way) {
+  const options = {
+    runtime,
+    gradientCheckpointing,
+    graphsOnly: way !== "host",
+    gpu: way === "graphs and own kernels" ? gpu!.gpu : undefined,
+    optimizer: { weightDecay: 0.01 },
+  };
   return lora ? createLoraTrainer(model, { ...options, lora }) : createFullTrainer(model, options);
 }
 
@@ -75,36 +93,45 @@ async function steps(trainer: Trainer, how: TrainOptions): Promise<StepEvent[]> 
 }
 
 for (const [what, kind] of Object.entries(KINDS)) {
-  Deno.test(`training ${what} in graphs alone is training as on the host`, async () => {
-    await using folder = await quickstartFolder();
-    const model = `${folder.path}/models/tiny`;
-    const how = await options(folder.path);
-    await using host = await makeTrainer(model, kind, false);
-    await using graphs = await makeTrainer(model, kind, true);
-    assert.equal(host.deferred, undefined);
-    assert.ok(graphs.deferred);
-    const [expected, actual] = [await steps(host, how), await steps(graphs, how)];
-    assert.equal(actual.length, 10);
-    const compare = (key: "loss" | "gradNorm", relative: number) =>
-      assertClose(actual.map((each) => each[key]), expected.map((each) => each[key]), {
-        relative,
-        label: key,
-      }).maxRelative;
-    const worst = {
-      loss: compare("loss", LOSS_RELATIVE),
-      norm: compare("gradNorm", NORM_RELATIVE),
-      weights: 0,
-    };
-    for (const name of host.weights.names()) {
-      const [a, b] = await Promise.all(
-        [graphs, host].map((each) => readFloat32(each.weights, name)),
-      );
-      const { maxAbsolute } = assertClose(a, b, { relativeToMax: WEIGHTS_RELATIVE, label: name });
-      const largest = b.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
-      if (largest > 0) worst.weights = Math.max(worst.weights, maxAbsolute / largest);
-    }
-    if (Deno.env.get("ORTUNE_REPORT")) console.log(what, worst);
-  });
+  for (const way of waysOf(what)) {
+    Deno.test({
+      name: `training ${what} in ${way} is training as on the host`,
+      ignore: ignored(way),
+      async fn() {
+        await using folder = await quickstartFolder();
+        const model = `${folder.path}/models/tiny`;
+        const how = await options(folder.path);
+        await using host = await makeTrainer(model, kind, "host");
+        await using graphs = await makeTrainer(model, kind, way);
+        assert.equal(host.deferred, undefined);
+        assert.ok(graphs.deferred);
+        const [expected, actual] = [await steps(host, how), await steps(graphs, how)];
+        assert.equal(actual.length, 10);
+        const compare = (key: "loss" | "gradNorm", relative: number) =>
+          assertClose(actual.map((each) => each[key]), expected.map((each) => each[key]), {
+            relative,
+            label: key,
+          }).maxRelative;
+        const worst = {
+          loss: compare("loss", LOSS_RELATIVE),
+          norm: compare("gradNorm", NORM_RELATIVE),
+          weights: 0,
+        };
+        for (const name of host.weights.names()) {
+          const [a, b] = await Promise.all(
+            [graphs, host].map((each) => readFloat32(each.weights, name)),
+          );
+          const { maxAbsolute } = assertClose(a, b, {
+            relativeToMax: WEIGHTS_RELATIVE,
+            label: name,
+          });
+          const largest = b.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+          if (largest > 0) worst.weights = Math.max(worst.weights, maxAbsolute / largest);
+        }
+        if (Deno.env.get("ORTUNE_REPORT")) console.log(what, way, worst);
+      },
+    });
+  }
 }
 
 const RESUMED: Readonly<Record<string, Kind>> = {
@@ -113,20 +140,26 @@ const RESUMED: Readonly<Record<string, Kind>> = {
 };
 
 for (const [what, kind] of Object.entries(RESUMED)) {
-  Deno.test(`a run of ${what} in graphs alone ends in the same bytes when it is resumed`, async () => {
-    await using folder = await quickstartFolder();
-    const model = `${folder.path}/models/tiny`;
-    const base = { ...await options(folder.path), saveSteps: 3 };
-    const run = async (directory: string, resumeFrom?: string) => {
-      await using trainer = await makeTrainer(model, kind, true);
-      await steps(trainer, { ...base, resumeFrom, output: { directory, facts: {} } });
-    };
-    const [whole, cut] = [`${folder.path}/whole`, `${folder.path}/cut`];
-    await run(whole);
-    await run(cut, `${whole}/checkpoint-6`);
-    const hashes = (directory: string) => folderHashes(`${directory}/checkpoint-10`);
-    assert.deepEqual(await hashes(cut), await hashes(whole));
-  });
+  for (const way of waysOf(what)) {
+    Deno.test({
+      name: `a run of ${what} in ${way} ends in the same bytes when it is resumed`,
+      ignore: ignored(way),
+      async fn() {
+        await using folder = await quickstartFolder();
+        const model = `${folder.path}/models/tiny`;
+        const base = { ...await options(folder.path), saveSteps: 3 };
+        const run = async (directory: string, resumeFrom?: string) => {
+          await using trainer = await makeTrainer(model, kind, way);
+          await steps(trainer, { ...base, resumeFrom, output: { directory, facts: {} } });
+        };
+        const [whole, cut] = [`${folder.path}/whole`, `${folder.path}/cut`];
+        await run(whole);
+        await run(cut, `${whole}/checkpoint-6`);
+        const hashes = (directory: string) => folderHashes(`${directory}/checkpoint-10`);
+        assert.deepEqual(await hashes(cut), await hashes(whole));
+      },
+    });
+  }
 }
 
 /** A stub whose updates are read later; counts the reads, and answers what it is told to. */

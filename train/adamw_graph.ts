@@ -54,6 +54,13 @@ export interface AdamWOptions {
  */
 export type AdamWKind = "float32" | "adamw" | "adamw-bf16" | "bfloat16-pure";
 
+/**
+ * The same and `adamw-8bit`, of which there is a kernel and no graph: bfloat16 weights rounded
+ * stochastically, and moments in 8 bits with a float32 scale for each 256 of them, 6 bytes a parameter
+ * with the model's own.
+ */
+export type OptimizerKind = AdamWKind | "adamw-8bit";
+
 /** The constants of {@linkcode adamWGraph}. */
 export interface AdamWGraphOptions extends Required<Pick<AdamWOptions, "beta1" | "beta2">> {
   /**

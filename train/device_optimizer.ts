@@ -7,34 +7,22 @@
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
 import { randomOdd } from "../engine/dropout.ts";
-import { Pacer } from "../engine/pacer.ts";
-import { LAYOUT_BLOCK, type ParameterStore } from "../engine/parameter_store.ts";
-import type { Graph } from "../graph/ir.ts";
+import type { ParameterStore } from "../engine/parameter_store.ts";
+import type { AdamWKernels } from "../kernels/adamw.ts";
 import { castGraph } from "../model/device_graphs.ts";
-import type { Precision } from "../model/precision.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import type { Binding } from "../ort/session.ts";
 import { Tensor } from "../ort/tensor.ts";
-import { byteWidth, type DType } from "../tensor/dtype.ts";
+import { byteWidth } from "../tensor/dtype.ts";
 import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
 import { chunksOf } from "./adamw.ts";
-import { adamWGraph, type AdamWKind, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
+import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
 import { AdamWMoments, loadStore } from "./adamw_moments.ts";
-import {
-  correctionAfter,
-  FACTORS,
-  isMade,
-  lossSumGraph,
-  RESULT_WIDTH,
-  updateControlGraph,
-} from "./update_control_graph.ts";
+import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
+import { DEVICE_CHUNK, GraphUpdate } from "./graph_update.ts";
+import { KernelUpdate } from "./kernel_update.ts";
+import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
 import type { TrainStepResult } from "./trainer.ts";
 
-/**
- * Elements updated by one run: enough to fill a GPU, and few enough that the graph's own
- * intermediate values stay small beside the arrays.
- */
-export const DEVICE_CHUNK = 1 << 24;
 /** Results that can wait to be read. */
 export const MOST_PENDING = 1024;
 
@@ -51,9 +39,15 @@ export interface DeviceOptimizerOptions extends AdamWOptions {
   /** A rounded copy of the parameters that the graphs run on, if it is not they themselves. */
   readonly copy?: ParameterStore;
   /** What is kept in which type, and how it is rounded. */
-  readonly kind: AdamWKind;
+  readonly kind: OptimizerKind;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. */
   readonly maxGradNorm: number;
+  /**
+   * Own kernels for this kind and these constants. A run may be resumed the other way: what is kept
+   * is the same.
+   * @default none: graphs of ONNX Runtime's operators, of which 8-bit moments have none
+   */
+  readonly kernels?: AdamWKernels;
 }
 
 /** The optimizer's state on a device and its compiled update. */
@@ -64,24 +58,21 @@ export class DeviceOptimizer implements Disposable {
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
   readonly #moments: AdamWMoments;
-  /** rate, decay_rate, scale and seed in one piece, so that one copy brings a step's numbers. */
-  readonly #numbers: Tensor;
   readonly #loss: Tensor;
-  readonly #scale: Tensor;
-  readonly #corrections: readonly Tensor[];
   readonly #results: Tensor;
   readonly #rows: readonly Tensor[];
   readonly #lossSum: readonly [first: CompiledGraph, more: CompiledGraph];
-  readonly #norms: readonly Binding[];
-  readonly #control: { readonly graph: CompiledGraph; readonly binding: Binding };
-  readonly #updates: readonly Binding[];
-  readonly #pacer = new Pacer();
+  readonly #update: DeviceUpdate;
   readonly #owned: Disposable[] = [];
   #pending = 0;
   /** What {@linkcode DeviceOptimizer.begin} was given as scale. */
   #factor = 1;
 
-  /** Allocates both moments as zeros and compiles the update. */
+  /**
+   * Allocates both moments as zeros and compiles the update.
+   *
+   * @throws {Error} where 8-bit moments are asked for without kernels
+   */
   constructor(
     runtime: Runtime,
     {
@@ -94,91 +85,45 @@ export class DeviceOptimizer implements Disposable {
       beta2 = 0.999,
       epsilon = 1e-8,
       weightDecay = 0,
+      kernels,
     }: DeviceOptimizerOptions,
   ) {
+    const makeUpdate = updateMaker(kind, kernels);
     this.options = { beta1, beta2, epsilon, weightDecay };
     this.#runtime = runtime;
     this.#parameters = parameters;
     this.#copy = copy;
     const { layout } = parameters;
-    // The moments' type is the updated parameters' in every kind.
-    const state = parameters.flat.dtype;
-    this.#moments = this.#own(new AdamWMoments(runtime, layout, { dtype: state }));
-    const floats = (...shape: number[]): Tensor =>
-      this.#own(Tensor.allocate(runtime, "float32", shape));
-    this.#numbers = floats(4);
-    const number = (i: number, dtype?: DType): Tensor =>
-      this.#own(this.#numbers.view(i * FLOAT_BYTES, [], dtype));
-    this.#loss = floats();
-    this.#scale = number(2);
-    this.#corrections = [floats(), floats()];
-    this.#results = floats(MOST_PENDING, RESULT_STRIDE);
+    this.#moments = this.#own(
+      new AdamWMoments(runtime, layout, {
+        // But for 8-bit moments, their type is the updated parameters'.
+        dtype: kind === "adamw-8bit" ? "uint8" : parameters.flat.dtype,
+        scaled: kind === "adamw-8bit",
+      }),
+    );
+    this.#loss = this.#own(Tensor.allocate(runtime, "float32", []));
+    this.#results = this.#own(
+      Tensor.allocate(runtime, "float32", [MOST_PENDING, RESULT_STRIDE]),
+    );
     this.#results.zero();
     this.#rows = Array.from(
       { length: MOST_PENDING },
       (_, row) => this.#own(this.#results.view(row * RESULT_STRIDE * FLOAT_BYTES, [RESULT_WIDTH])),
     );
-    this.resumeAt(0);
-
-    const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
-    this.#lossSum = [compile(lossSumGraph(true)), compile(lossSumGraph(false))];
-    const blocks = layout.length / LAYOUT_BLOCK;
-    const sums = floats(blocks, 1);
-    const norms = compile(sumOfSquaresGraph(asPrecision(gradients.flat.dtype)));
-    this.#norms = chunksOf(layout, DEVICE_CHUNK).map(({ start, length }) => {
-      const count = length / LAYOUT_BLOCK;
-      const at = start * byteWidth(gradients.flat.dtype);
-      const g = this.#own(gradients.flat.view(at, [count, LAYOUT_BLOCK]));
-      const into = this.#own(sums.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1]));
-      return this.#own(norms.bind({ g, sums: into }));
-    });
-
-    const factors = Object.fromEntries(FACTORS.map((name) => [
-      name,
-      this.#own(Tensor.allocate(runtime, name === "finite" ? "bool" : "float32", [])),
-    ]));
-    const control = compile(updateControlGraph(this.options, maxGradNorm));
-    const binding = this.#own(control.bind({
-      sums,
+    this.#lossSum = [
+      this.#own(new CompiledGraph(runtime, lossSumGraph(true))),
+      this.#own(new CompiledGraph(runtime, lossSumGraph(false))),
+    ];
+    this.#update = this.#own(makeUpdate({
+      runtime,
+      parameters,
+      gradients,
+      copy,
+      moments: this.#moments,
       loss: this.#loss,
-      rate: number(0),
-      decay_rate: number(1),
-      correction1: this.#corrections[0],
-      correction2: this.#corrections[1],
-      ...factors,
+      constants: this.options,
+      maxGradNorm,
     }));
-    this.#control = { graph: control, binding };
-
-    const constants = { beta1, beta2, guarded: true };
-    const graphs = new Map([false, ...weightDecay === 0 ? [] : [true]].map(
-      (decays) => [decays, compile(adamWGraph(constants, decays, kind))],
-    ));
-    const stochastic = kind === "adamw-bf16";
-    const draws = stochastic
-      ? this.#own(Tensor.from(runtime, "int32", [blocks, 1], randomOdd(blocks, ["blocks"])))
-      : undefined;
-    this.#updates = chunksOf(layout, DEVICE_CHUNK).map(({ start, length, decays }) => {
-      const count = length / LAYOUT_BLOCK;
-      const shape = stochastic ? [count, LAYOUT_BLOCK] : [length];
-      const view = ({ flat }: ParameterStore): Tensor =>
-        this.#own(flat.view(start * byteWidth(flat.dtype), shape));
-      return this.#own(
-        graphs.get(decays && weightDecay !== 0)!.bind({
-          p: view(parameters),
-          g: view(gradients),
-          m: view(this.#moments.exp_avg),
-          v: view(this.#moments.exp_avg_sq),
-          ...(copy ? { weight: view(copy) } : {}),
-          ...(draws
-            ? {
-              blocks: this.#own(draws.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1])),
-              seed: number(3, "int32"),
-            }
-            : {}),
-          ...factors,
-        }),
-      );
-    });
   }
 
   #own<T extends Disposable>(resource: T): T {
@@ -200,10 +145,8 @@ export class DeviceOptimizer implements Disposable {
     readonly seed: number | string;
   }): void {
     this.#factor = scale;
-    const decay = 1 - learningRate * this.options.weightDecay;
-    const numbers = Float32Array.of(learningRate, decay, scale, 0);
-    new Int32Array(numbers.buffer).set(randomOdd(1, [seed, "rounding"]), 3);
-    this.#numbers.write(numbers);
+    const [odd] = randomOdd(1, [seed, "rounding"]);
+    this.#update.send({ learningRate, scale, seed: odd });
   }
 
   /** Adds a batch's losses [tokens, 1] to the update's, or starts it with them. */
@@ -215,7 +158,8 @@ export class DeviceOptimizer implements Disposable {
       return;
     }
     const graph = this.#lossSum[first ? 0 : 1];
-    graph.run({ losses, scale: this.#scale, [first ? "sum_new" : "sum"]: this.#loss }, { n });
+    const { scale } = this.#update;
+    graph.run({ losses, scale, [first ? "sum_new" : "sum"]: this.#loss }, { n });
   }
 
   /**
@@ -228,15 +172,7 @@ export class DeviceOptimizer implements Disposable {
     if (this.#pending === MOST_PENDING) {
       throw new Error(`Cannot queue another update: ${MOST_PENDING} results are unread; read them`);
     }
-    for (const binding of this.#norms) binding.run();
-    const { graph, binding } = this.#control;
-    graph.bindMore(binding, { result: this.#rows[this.#pending] });
-    binding.run();
-    this.#pending++;
-    for (const update of this.#updates) {
-      await this.#pacer.turn();
-      update.run();
-    }
+    await this.#update.run(this.#rows[this.#pending++]);
   }
 
   /** What the updates since the last call came to, in order; waits for them. */
@@ -254,10 +190,7 @@ export class DeviceOptimizer implements Disposable {
 
   /** Sets the bias corrections to those after `step` updates, to the bit. */
   resumeAt(step: number): void {
-    const { beta1, beta2 } = this.options;
-    [beta1, beta2].forEach((beta, i) =>
-      this.#corrections[i].write(Float32Array.of(correctionAfter(step, beta)))
-    );
+    this.#update.resumeAt(step);
   }
 
   /** Rounds the parameters into their copy, after they were filled from elsewhere. */
@@ -315,7 +248,15 @@ export class DeviceOptimizer implements Disposable {
   }
 }
 
-function asPrecision(dtype: DType): Precision {
-  if (dtype === "float32" || dtype === "bfloat16") return dtype;
-  throw new RangeError(`Cannot optimize from ${dtype} gradients: expected float32 or bfloat16`);
+/** The way an update is made; a kind that cannot be is refused before anything is allocated. */
+function updateMaker(
+  kind: OptimizerKind,
+  kernels: AdamWKernels | undefined,
+): (options: DeviceUpdateOptions) => DeviceUpdate {
+  if (kernels) return (options) => new KernelUpdate(kernels, options);
+  if (kind !== "adamw-8bit") return (options) => new GraphUpdate(kind, options);
+  throw new Error(
+    "Cannot keep 8-bit moments without ortune's CUDA kernels, which need an NVIDIA GPU, its driver " +
+      "and NVRTC; take another optimizer, such as adamw_bf16",
+  );
 }

@@ -15,6 +15,7 @@ import { writeSafetensorsSharded } from "../tensor/safetensors_writer.ts";
 import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
 import { savedConfig } from "./saved_config.ts";
 import type { Trainer } from "./trainer.ts";
+import { loadTrainingKernels } from "./training_kernels.ts";
 import { computePrecision, optimizerKind, resolvePrecision } from "./training_precision.ts";
 
 /** How a full trainer works. */
@@ -62,11 +63,17 @@ export async function createFullTrainer(
   const { runtime, onLoad, deferLoad = false, signal } = options;
   const precision = resolvePrecision(runtime.device, options.precision);
   const config = await readConfig(directory);
+  const kind = optimizerKind(precision, options);
+  const { gpu, optimizer } = options;
+  const kernels = gpu && await loadTrainingKernels(gpu, {
+    kind,
+    precision: computePrecision(precision),
+    optimizer,
+  });
   using owned = new DisposableStack();
   const store = (dtype: Precision): ParameterStore =>
     owned.use(new ParameterStore(runtime, layoutParameters(modelParameters(config)), { dtype }));
   const weights = store(computePrecision(precision));
-  const kind = optimizerKind(precision, options.stochasticRounding);
   // What the optimizer updates; the model runs on a rounded copy of it.
   const master = kind === "adamw" ? store("float32") : undefined;
   const trained = master ?? weights;
@@ -81,6 +88,7 @@ export async function createFullTrainer(
     trained,
     rounded: master && weights,
     kind,
+    kernels,
     weights,
     owned: master ? [weights, master] : [weights],
     save: async (to) => {

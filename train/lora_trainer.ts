@@ -23,6 +23,7 @@ import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../tensor/torch_random.ts";
 import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
 import type { Trainer } from "./trainer.ts";
+import { loadTrainingKernels } from "./training_kernels.ts";
 import { computePrecision, resolvePrecision } from "./training_precision.ts";
 
 /** How a LoRA trainer works. */
@@ -44,8 +45,11 @@ export async function createLoraTrainer(
   const lora = initAdapter === undefined
     ? options.lora ?? DEFAULT_LORA
     : await readAdapterConfig(initAdapter);
+  const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
+  const { gpu, optimizer } = options;
+  const kernels = gpu && await loadTrainingKernels(gpu, { kind: "float32", precision, optimizer });
   const { config, weights: base } = await loadModel(runtime, directory, {
-    precision: computePrecision(resolvePrecision(runtime.device, options.precision)),
+    precision,
     signal,
   });
   const adapted = adaptModel(runtime, { config, base, lora });
@@ -55,6 +59,7 @@ export async function createLoraTrainer(
     method: "lora",
     config,
     trained,
+    kernels,
     weights: adapted.weights,
     adapter: { block: adapted.block, weights: adapted.weights },
     decodeGraph: adapted.decodeGraph,

@@ -18,9 +18,15 @@ import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
-import { blockBackwardGraph, blockForwardGraph, headGraph } from "../model/training_graphs.ts";
+import {
+  blockBackwardGraph,
+  blockForwardGraph,
+  headBackwardGraph,
+  headGraph,
+  headProductGraph,
+} from "../model/training_graphs.ts";
 import { byteWidth, elementCount } from "../tensor/dtype.ts";
-import type { AdamWKind } from "./adamw_graph.ts";
+import type { OptimizerKind } from "./adamw_graph.ts";
 
 const FLOAT_BYTES = 4;
 const MIB = 2 ** 20;
@@ -29,11 +35,8 @@ const PROCESS_BYTES = 140 * MIB;
 // What CUDA takes of a device's memory for itself and its libraries: published, not measured here.
 const CUDA_BYTES = 500e6;
 
-/** Optimizers that memory can be planned for; of `adamw-8bit` there is no graph. */
-export type PlannedOptimizer = AdamWKind | "adamw-8bit";
-
 /** Bytes a trained number that the optimizer keeps: moments, and a master copy where there is one. */
-const STATE_BYTES: Readonly<Record<PlannedOptimizer, number>> = {
+const STATE_BYTES: Readonly<Record<OptimizerKind, number>> = {
   float32: 8,
   adamw: 12,
   "adamw-bf16": 4,
@@ -61,7 +64,7 @@ export interface MemoryEstimateOptions {
   /** The type of weights, activations and, but for an adapter's, gradients. @default "float32" */
   readonly precision?: Precision;
   /** What the optimizer keeps. @default `float32`, or in bfloat16 `adamw`, with a master */
-  readonly optimizer?: PlannedOptimizer;
+  readonly optimizer?: OptimizerKind;
   /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
   readonly device?: "cpu" | "cuda";
   /**
@@ -70,6 +73,11 @@ export interface MemoryEstimateOptions {
    * @default false
    */
   readonly fusedAttention?: boolean;
+  /**
+   * Whether own kernels take the loss and make the update: logits are held once, in the weights' type.
+   * @default false
+   */
+  readonly kernels?: boolean;
 }
 
 /** Bytes by what holds them. */
@@ -80,7 +88,10 @@ export interface MemoryEstimate {
   readonly gradients: number;
   /** AdamW's two moments, and float32 master weights where it keeps any. */
   readonly moments: number;
-  /** Inputs of all blocks, and what is kept besides without gradient checkpointing. */
+  /**
+   * Inputs of all blocks, what is kept besides without gradient checkpointing, and a chunk's logits
+   * where a kernel takes their loss.
+   */
   readonly activations: number;
   /** Intermediate values of the graphs, which share one arena. */
   readonly workspace: number;
@@ -127,6 +138,7 @@ export function estimateMemory(
     adapter,
     headChunk = headChunkOf(adapter !== undefined),
     fusedAttention = false,
+    kernels = false,
   }: MemoryEstimateOptions,
 ): MemoryEstimate {
   const width = byteWidth(precision);
@@ -152,11 +164,14 @@ export function estimateMemory(
   const mask = fusedAttention ? 0 : rows * length * length;
   const arena = new ArenaEstimate();
   const head = { precision, frozen: adapter !== undefined, logSoftmax: device === "cuda" };
+  const headBackward = kernels ? headBackwardGraph : headGraph;
+  const logits = kernels ? symbols.n * config.vocabSize : 0;
   for (
     const graph of [
       forward,
-      headGraph(config, { ...head, accumulate: false }),
-      headGraph(config, head),
+      ...kernels ? [headProductGraph(config, { precision })] : [],
+      headBackward(config, { ...head, accumulate: false }),
+      headBackward(config, head),
       blockBackwardGraph(config, options),
     ]
   ) arena.run(graph, symbols, fusedAttention ? isScores : undefined);
@@ -164,7 +179,7 @@ export function estimateMemory(
     weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
     moments: state * trained,
-    activations: width * (hidden + mask) + config.layers * kept,
+    activations: width * (hidden + mask + logits) + config.layers * kept,
     workspace: arena.bytes,
     process,
   };

@@ -87,6 +87,17 @@ Deno.test("in bfloat16 Qwen3-1.7B takes at most 1.1 times its least memory, by p
   }
 });
 
+Deno.test("with own kernels the head holds its logits once, and nothing of their size besides", () => {
+  const batch = { rows: 1, length: 512, precision: "bfloat16", device: "cuda" } as const;
+  const [stock, own] = [false, true].map((kernels) =>
+    estimateMemory(config, { ...batch, kernels, fusedAttention: true })
+  );
+  const logits = 256 * config.vocabSize * 2;
+  assert.equal(own.activations - stock.activations, logits);
+  // Float32 logits, their logarithms and probabilities, and both types of the gradient.
+  assert.ok(stock.workspace - own.workspace > 3 * logits);
+});
+
 Deno.test("stock attention holds its scores, several of each pair of tokens", () => {
   const batch = { rows: 1, length: 2048, precision: "bfloat16" } as const;
   const [stock, fused] = [false, true].map((fusedAttention) =>

@@ -7,14 +7,16 @@ import type { Batch } from "../data/collator.ts";
 import { ParameterStore } from "../engine/parameter_store.ts";
 import { type EngineAdapter, type TokenLosses, TrainingEngine } from "../engine/training_engine.ts";
 import type { Graph } from "../graph/ir.ts";
+import type { Gpu } from "../kernels/gpu.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { writeSafetensors, type WrittenFile } from "../tensor/safetensors_writer.ts";
 import { AdamW } from "./adamw.ts";
-import type { AdamWKind, AdamWOptions } from "./adamw_graph.ts";
+import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
 import { DeviceOptimizer, MOST_PENDING } from "./device_optimizer.ts";
+import type { TrainingKernels } from "./training_kernels.ts";
 import type { TrainingPrecision } from "./training_precision.ts";
 import type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "./trainer.ts";
 
@@ -41,6 +43,17 @@ export interface TrainerOptions {
    */
   readonly stochasticRounding?: boolean;
   /**
+   * The same with moments in 8 bits: 6 bytes a parameter. Needs a `gpu`; it has no effect on an adapter.
+   * @default false
+   */
+  readonly eightBitMoments?: boolean;
+  /**
+   * The runtime's device, opened for ortune's own kernels, which then take the place of graphs in the
+   * optimizer and the loss. It stays the caller's, who disposes of it after the trainer.
+   * @default none: graphs of ONNX Runtime's operators alone
+   */
+  readonly gpu?: Gpu;
+  /**
    * Leaves the trained weights unset, where a checkpoint's are loaded by `resume` anyway.
    * @default false
    */
@@ -65,7 +78,9 @@ export interface TrainerParts {
   /** A rounded copy of them that the graphs run on. @default none: the graphs run on `trained` */
   readonly rounded?: ParameterStore;
   /** What the optimizer keeps of the trained weights. @default "float32" */
-  readonly kind?: AdamWKind;
+  readonly kind?: OptimizerKind;
+  /** Own kernels of that kind, used where everything is left to the device. @default none */
+  readonly kernels?: TrainingKernels;
   /** The weights that generation and gradients run on. */
   readonly weights: Trainer["weights"];
   /** The adapter that is trained, where the model's own weights are frozen. */
@@ -122,6 +137,7 @@ export class ModelTrainer implements Trainer {
         copy: rounded,
         kind: parts.kind ?? "float32",
         maxGradNorm,
+        kernels: parts.kernels?.optimizer,
       });
       this.#optimizer = device;
       this.deferred = {
@@ -137,6 +153,7 @@ export class ModelTrainer implements Trainer {
       gradientCheckpointing,
       adapter,
       graphsOnly,
+      crossEntropy: graphsOnly ? parts.kernels?.crossEntropy : undefined,
     });
     this.#maxGradNorm = maxGradNorm;
   }

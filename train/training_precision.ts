@@ -7,7 +7,7 @@
 
 import type { Precision } from "../model/precision.ts";
 import { type Device, deviceName } from "../ort/device.ts";
-import type { AdamWKind } from "./adamw_graph.ts";
+import type { OptimizerKind } from "./adamw_graph.ts";
 
 /**
  * `fp32`: everything is float32. `bf16`: the model runs in bfloat16, and the optimizer keeps trained
@@ -56,13 +56,24 @@ export function computePrecision(precision: TrainingPrecision): Precision {
 /**
  * What AdamW keeps of all weights.
  *
- * @param stochasticRounding keeps bfloat16 alone, in place of what the precision says
- * @throws {RangeError} where it is asked for in float32
+ * @param options what to keep in place of what the precision says: bfloat16 alone, or that and 8-bit
+ *   moments
+ * @throws {RangeError} where one is asked for in float32
  */
 export function optimizerKind(
   precision: TrainingPrecision,
-  stochasticRounding = false,
-): AdamWKind {
+  { stochasticRounding = false, eightBitMoments = false }: {
+    readonly stochasticRounding?: boolean;
+    readonly eightBitMoments?: boolean;
+  } = {},
+): OptimizerKind {
+  if (eightBitMoments) {
+    if (precision !== "fp32") return "adamw-8bit";
+    throw new RangeError(
+      "Cannot keep 8-bit moments in fp32: their weights are bfloat16; pass --device cuda and " +
+        "--precision bf16",
+    );
+  }
   if (stochasticRounding) {
     if (precision !== "fp32") return "adamw-bf16";
     throw new RangeError(

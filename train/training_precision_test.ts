@@ -37,9 +37,18 @@ Deno.test("only bf16 keeps a float32 copy of the weights that the model does not
 });
 
 Deno.test("stochastic rounding keeps bfloat16 alone, and is nothing in float32", () => {
-  assert.equal(optimizerKind("bf16", true), "adamw-bf16");
+  assert.equal(optimizerKind("bf16", { stochasticRounding: true }), "adamw-bf16");
   assert.throws(
-    () => optimizerKind("fp32", true),
+    () => optimizerKind("fp32", { stochasticRounding: true }),
     /^RangeError: Cannot round stochastically in fp32/,
+  );
+});
+
+Deno.test("8-bit moments belong to bfloat16 weights", () => {
+  assert.equal(optimizerKind("bf16", { eightBitMoments: true }), "adamw-8bit");
+  assert.equal(optimizerKind("bf16-pure", { eightBitMoments: true }), "adamw-8bit");
+  assert.throws(
+    () => optimizerKind("fp32", { eightBitMoments: true }),
+    /^RangeError: Cannot keep 8-bit moments in fp32: .*--device cuda/,
   );
 });

@@ -13,9 +13,11 @@ import {
   blockForwardGraph,
   embeddingBackwardGraph,
   embedGraph,
+  headBackwardGraph,
   headGraph,
   headLogitsGraph,
   headLossGraph,
+  headProductGraph,
 } from "../../model/training_graphs.ts";
 import { adamWGraph, type AdamWKind, sumOfSquaresGraph } from "../../train/adamw_graph.ts";
 import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
@@ -88,9 +90,12 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
     for (const frozen of BOTH) {
       const options = { precision, accumulate, frozen, logSoftmax: true };
       yield [title("head", { accumulate, frozen }), headGraph(config, options)];
+      const backward = headBackwardGraph(config, options);
+      yield [title("head backward", { accumulate, frozen }), backward];
     }
   }
   yield ["head loss", headLossGraph(config, { precision, logSoftmax: true })];
+  yield ["head product", headProductGraph(config, { precision })];
   yield ["head logits", headLogitsGraph(config, { precision })];
   const adapters = {
     full: undefined,

@@ -1,9 +1,10 @@
 /**
  * Training steps and a reply on cuda:0, for a test that reads what the stand-in CUDA libraries log:
  * marks on standard error tell the parts apart. In: a model folder, a method and a precision. Out: the
- * device's memory as JSON on standard output.
+ * device's memory as JSON on standard output. With `kernels` own kernels run too, and for real, since
+ * the stand-ins' device memory is the host's.
  *
- * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION
+ * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels]
  */
 
 import { Decoder } from "../../infer/decoder.ts";
@@ -14,8 +15,9 @@ import { createFullTrainer } from "../../train/full_trainer.ts";
 import { createLoraTrainer } from "../../train/lora_trainer.ts";
 import type { TrainingPrecision } from "../../train/training_precision.ts";
 import { STEPS_BATCH } from "./steps_batch.ts";
+import { hostGpu } from "./test_gpu.ts";
 
-const [folder, model, method, precision] = Deno.args;
+const [folder, model, method, precision, kernels] = Deno.args;
 
 /** Starts a part of the log. */
 function mark(part: string): void {
@@ -28,11 +30,16 @@ const runtime = new Runtime({
   libraryPath: `${folder}/libonnxruntime.so`,
   device: parseDevice("cuda:0"),
 });
+const host = kernels ? await hostGpu() : undefined;
+if (kernels && !host) throw new Error("Cannot run own kernels: gcc and g++ are missing");
 const stochasticRounding = precision === "bf16-stochastic";
+const eightBitMoments = precision === "bf16-8bit";
 const options = {
   runtime,
-  precision: (stochasticRounding ? "bf16" : precision) as TrainingPrecision,
+  precision: (stochasticRounding || eightBitMoments ? "bf16" : precision) as TrainingPrecision,
   stochasticRounding,
+  eightBitMoments,
+  gpu: host?.gpu,
 };
 const trainer = method === "full"
   ? await createFullTrainer(model, options)
@@ -42,7 +49,13 @@ const trainer = method === "full"
   });
 for (let step = 1; step <= 4; step++) {
   mark(`update ${step}`);
+  host?.records();
   await trainer.deferred!.launch([STEPS_BATCH, STEPS_BATCH], { learningRate: 1e-3 });
+  const stream = Deno.UnsafePointer.value(runtime.cuda!.stream);
+  for (const record of host?.records() ?? []) {
+    const where = record.stream === stream ? "ours" : "another";
+    Deno.stderr.writeSync(new TextEncoder().encode(`own: ${record.name} 0 ${where}\n`));
+  }
 }
 mark("results");
 const results = await trainer.deferred!.results();

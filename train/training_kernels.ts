@@ -1,0 +1,56 @@
+/**
+ * ortune's own CUDA kernels, as training uses them.
+ *
+ * In: a device. Out: a GPU to load kernels on, or the reason why there is none; and of a GPU the
+ * kernels of one kind of training.
+ */
+
+import type { AdamWKernels } from "../kernels/adamw.ts";
+import { CrossEntropyKernel, crossEntropySource } from "../kernels/cross_entropy.ts";
+import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import type { Precision } from "../model/precision.ts";
+import type { Device } from "../ort/device.ts";
+import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
+import { loadAdamWKernels } from "./kernel_update.ts";
+
+/** What a trainer launches in place of graphs. */
+export interface TrainingKernels {
+  readonly optimizer: AdamWKernels;
+  readonly crossEntropy: CrossEntropyKernel;
+}
+
+/** A GPU with a compiler that works, or why there is none. */
+export type FoundGpu =
+  | { readonly gpu: Gpu; readonly reason?: undefined }
+  | { readonly gpu?: undefined; readonly reason: string };
+
+/** Opens driver and compiler, and tries them on a kernel that training needs anyway. */
+export async function findGpu(device: Device, precision: Precision): Promise<FoundGpu> {
+  if (device.kind === "cpu") return { reason: "they run on NVIDIA GPUs only" };
+  let gpu: Gpu | undefined;
+  try {
+    gpu = openGpu({ device: device.index });
+    await gpu.load(crossEntropySource(precision));
+    return { gpu };
+  } catch (error) {
+    gpu?.[Symbol.dispose]();
+    // A compiler's log follows on lines of its own.
+    return { reason: (error instanceof Error ? error.message : String(error)).split("\n")[0] };
+  }
+}
+
+/** Compiles and loads the kernels. */
+export async function loadTrainingKernels(
+  gpu: Gpu,
+  { kind, precision, optimizer }: {
+    readonly kind: OptimizerKind;
+    /** What the model runs in. */
+    readonly precision: Precision;
+    readonly optimizer?: AdamWOptions;
+  },
+): Promise<TrainingKernels> {
+  return {
+    optimizer: await loadAdamWKernels(gpu, kind, optimizer),
+    crossEntropy: await CrossEntropyKernel.load(gpu, precision),
+  };
+}
