@@ -8,7 +8,7 @@
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../engine/training_engine.ts";
-import { readBaseModel } from "../lora/adapter_config.ts";
+import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import { mergeAdapter } from "../lora/merge_adapter.ts";
 import type { ParameterStore } from "../engine/parameter_store.ts";
@@ -16,6 +16,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { count } from "./flag_values.ts";
 import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
+import { findModel, findTrained } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { runCommand } from "./run_command.ts";
 
@@ -33,13 +34,17 @@ await runCommand<MergeFlags>({
   description: "Merges a LoRA adapter into its base model.",
   flags: (command) =>
     command
-      .requiredOption("--adapter <dir>", "adapter folder or checkpoint, in PEFT's layout")
+      .requiredOption(
+        "--adapter <dir>",
+        "adapter folder or checkpoint in PEFT's layout, or the output folder of a run",
+      )
       .option("--model <dir>", "the base model (default: the one adapter_config.json names)")
       .requiredOption("--output-dir <dir>", "a new folder for the merged model")
       .option("--threads <n>", "processor threads (default: all cores)", count),
   run: async ({ options, signal }) => {
-    const { adapter, outputDir, threads } = options;
-    const model = options.model ?? await readBaseModel(adapter);
+    const { outputDir, threads } = options;
+    const adapter = await findTrained(options.adapter, ADAPTER_CONFIG);
+    const model = await findModel(options.model ?? await readBaseModel(adapter));
     await makeNewFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     using runtime = openRuntime({ device: "cpu", threads });
