@@ -250,31 +250,3 @@ export function decodeEmbedGraph(
   b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, hiddenSize]));
   return b.build();
 }
-
-/**
- * A cache with more room: past [rows, kvHeads, capacity, D] → grown [rows, kvHeads, grown, D], zeros
- * at the end of each head. `grown` is `capacity` + `added`. The caches of plain attention are the
- * same memory as rows.
- *
- * @example
- * ```ts
- * import { growCacheGraph, parseConfig } from "@ortune/ortune";
- * import assert from "node:assert/strict";
- *
- * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
- *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
- * });
- * assert.deepEqual(growCacheGraph(config).outputs[0].shape, ["rows", 2, "grown", 8]);
- * ```
- */
-export function growCacheGraph(
-  config: ModelConfig,
-  { precision = "float32" }: PrecisionOptions = {},
-): Graph {
-  const b = new GraphBuilder("grow_cache");
-  const width = cacheHeadDim(config);
-  const past = b.input("past", precision, ["rows", config.kvHeads, "capacity", width]);
-  const zeros = ops.expand(b, b.float(precision, 0), ["rows", config.kvHeads, "added", width]);
-  b.output("grown", ops.concat(b, past, zeros, { axis: 2, joined: "grown" }));
-  return b.build();
-}

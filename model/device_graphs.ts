@@ -21,7 +21,6 @@
  * | `sumOfSquaresGraph` | g p [blocks, 256] | sums float32 [blocks, 1] |
  * | `adamWGraph` | see its kinds | in place |
  * | `decodeEmbedGraph` | table p, input_ids int64 [rows, length] | x p |
- * | `growCacheGraph` | past p [rows, kvHeads, capacity, D] | grown p [rows, kvHeads, capacity + added, D] |
  * | `decodeBlockGraph` | `fused` bfloat16, `plain` either: see there | y p, present_key and present_value over past_* |
  *
  * Inputs named `shape:…` (`Graph.shapeInputs`) are int64 on the HOST, on every device; so is

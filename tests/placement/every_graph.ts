@@ -5,7 +5,7 @@ import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
-import { decodeBlockGraph, decodeEmbedGraph, growCacheGraph } from "../../model/decode_graphs.ts";
+import { decodeBlockGraph, decodeEmbedGraph } from "../../model/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
@@ -84,7 +84,6 @@ function* commonGraphs(): Generator<[string, Graph]> {
 function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[string, Graph]> {
   yield ["embed", embedGraph(config, { precision })];
   yield ["decode embed", decodeEmbedGraph(config, { precision })];
-  yield ["grow cache", growCacheGraph(config, { precision })];
   yield ["embedding backward", embeddingBackwardGraph(config, { precision })];
   for (const accumulate of BOTH) {
     for (const frozen of BOTH) {
