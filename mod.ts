@@ -59,7 +59,10 @@ export * from "./graph/emulate_bfloat16.ts";
 export * from "./graph/gradient.ts";
 export * from "./graph/gradient_rules.ts";
 export * from "./graph/ir.ts";
+export * from "./graph/kernel_ops.ts";
+export * from "./graph/memory_plan.ts";
 export * from "./graph/onnx_writer.ts";
+export * from "./graph/stages.ts";
 /**
  * The operations of graphs, such as `ops.linear(b, x, weight)`: the builder first, values after it,
  * each with its shape rule.
@@ -109,6 +112,7 @@ export * from "./data/tokenizer.ts";
 
 // Models: configs, parameters and the graphs of their blocks.
 export * from "./model/block.ts";
+export * from "./model/block_kernels.ts";
 export * from "./model/config.ts";
 export * from "./model/decode_graphs.ts";
 export * from "./model/device_graphs.ts";

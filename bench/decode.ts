@@ -11,43 +11,18 @@
  *   on any graph of such Gemms.
  */
 
-import { CompiledGraph } from "../engine/compiled_graph.ts";
-import { GraphBuilder } from "../graph/builder.ts";
-import * as ops from "../graph/ops.ts";
 import { Decoder } from "../infer/decoder.ts";
 import { createSampler } from "../infer/sampling.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { Runtime } from "../ort/runtime.ts";
-import { Tensor } from "../ort/tensor.ts";
 import { elementCount } from "../tensor/dtype.ts";
-import { median, QWEN3_06B } from "./measure.ts";
+import { median, QWEN3_06B, randomWeights, readers } from "./measure.ts";
 
 const CONTEXT = 512;
 const TOKENS = 32;
 
 const runtime = new Runtime({ threads: Number(Deno.args[0] ?? 2) });
 const config = QWEN3_06B;
-
-/** All weights, no two tensors alike, at the speed of a copy: windows onto one stream of numbers. */
-function randomWeights(): ParameterStore {
-  const noise = new Float32Array(2 ** 22 + 4096);
-  let state = 1;
-  for (let i = 0; i < noise.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    noise[i] = (state * 2 ** -32 - 0.5) * 0.06;
-  }
-  const store = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
-  store.names().forEach((name, seed) => {
-    const elements = store.tensor(name).float32();
-    const piece = noise.subarray(seed, seed + 2 ** 22);
-    for (let at = 0; at < elements.length; at += piece.length) {
-      elements.set(piece.subarray(0, Math.min(piece.length, elements.length - at)), at);
-    }
-    if (store.info(name).shape.length === 1) elements.fill(1);
-  });
-  return store;
-}
 
 /** Milliseconds of one call. */
 async function time(run: () => unknown): Promise<number> {
@@ -56,35 +31,12 @@ async function time(run: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
-/** Graphs that read all weights as one matrix [rows, 1024], a run each. */
-function readers(weights: ParameterStore): Record<"sum" | "gemv", () => void> {
-  const width = 1024;
-  const rows = Math.floor(weights.layout.length / width);
-  const w = weights.flat.view(0, [rows, width]);
-  const x = Tensor.from(runtime, "float32", [1, width], new Float32Array(width).fill(1));
-  const y = Tensor.allocate(runtime, "float32", [rows]);
-  const sum = new GraphBuilder("sum");
-  const summed = ops.reduceSum(sum, sum.input("w", "float32", [rows, width]), 1, {
-    keepDims: false,
-  });
-  sum.output("y", summed);
-  const gemv = new GraphBuilder("gemv");
-  const row = gemv.input("x", "float32", [1, width]);
-  gemv.output("y", ops.linear(gemv, row, gemv.input("w", "float32", [rows, width])));
-  const compiled = [sum, gemv].map((builder) => new CompiledGraph(runtime, builder.build()));
-  const yRow = y.view(0, [1, rows]);
-  return {
-    sum: () => compiled[0].run({ w, y }),
-    gemv: () => compiled[1].run({ w, x, y: yRow }),
-  };
-}
-
-const weights = randomWeights();
+const weights = randomWeights(runtime, config);
 const bytesPerToken = modelParameters(config).reduce(
   (bytes, { shape }) => bytes + 4 * elementCount(shape),
   0,
 );
-const read = readers(weights);
+const read = readers(runtime, weights);
 using decoder = new Decoder(runtime, config, weights);
 const prompt = Int32Array.from({ length: CONTEXT }, (_, i) => (i * 7919) % config.vocabSize);
 await decoder.prefill(prompt.subarray(0, 64));

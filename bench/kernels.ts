@@ -228,7 +228,16 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
   time(
     "RMSNorm backward with residual",
     { bytes: 4 * pass },
-    () => norms.backward(STREAM, { x, dy, weight, invStd, past, dx, partials, dWeight }, size),
+    () =>
+      norms.backward(STREAM, {
+        x,
+        dy,
+        weight,
+        invStd,
+        past,
+        dx,
+        weightGradient: { partials, dWeight },
+      }, size),
   );
 
   const rope = await RopeKernel.load(gpu, "bfloat16");

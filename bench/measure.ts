@@ -1,9 +1,13 @@
 /** Timing and filling for benchmarks. */
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
+import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { GraphBuilder } from "../graph/builder.ts";
 import { evaluateShape, type Symbols } from "../graph/dim.ts";
-import type { Graph, Node } from "../graph/ir.ts";
-import { parseConfig } from "../model/config.ts";
+import type { Graph, Node, Value } from "../graph/ir.ts";
+import * as ops from "../graph/ops.ts";
+import { type ModelConfig, parseConfig } from "../model/config.ts";
+import { modelParameters } from "../model/parameters.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
 
@@ -44,6 +48,61 @@ export function fillRandom(values: Float32Array, scale: number): void {
   for (let filled = head.length; filled < values.length; filled *= 2) {
     values.copyWithin(filled, 0, Math.min(filled, values.length - filled));
   }
+}
+
+/** All weights, no two tensors alike, at the speed of a copy: windows onto one stream of numbers. */
+export function randomWeights(runtime: Runtime, config: ModelConfig): ParameterStore {
+  const noise = new Float32Array(2 ** 22 + 4096);
+  let state = 1;
+  for (let i = 0; i < noise.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    noise[i] = (state * 2 ** -32 - 0.5) * 0.06;
+  }
+  const store = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+  store.names().forEach((name, seed) => {
+    const elements = store.tensor(name).float32();
+    const piece = noise.subarray(seed, seed + 2 ** 22);
+    for (let at = 0; at < elements.length; at += piece.length) {
+      elements.set(piece.subarray(0, Math.min(piece.length, elements.length - at)), at);
+    }
+    if (store.info(name).shape.length === 1) elements.fill(1);
+  });
+  return store;
+}
+
+/**
+ * Graphs that read all weights as one matrix, a run each: row sums, and a row times the matrix, held as
+ * [out, in] and as [in, out].
+ */
+export function readers(
+  runtime: Runtime,
+  weights: ParameterStore,
+): Record<"sum" | "gemv" | "gemvInOut", () => void> {
+  const width = 1024;
+  const rows = Math.floor(weights.layout.length / width);
+  const x = Tensor.from(runtime, "float32", [1, width], new Float32Array(width).fill(1));
+  const y = Tensor.allocate(runtime, "float32", [1, rows]);
+  const reader = (
+    name: string,
+    shape: readonly [number, number],
+    make: (b: GraphBuilder, w: Value, x: Value) => Value,
+  ): () => void => {
+    const b = new GraphBuilder(name);
+    const w = b.input("w", "float32", shape);
+    b.output("y", make(b, w, b.input("x", "float32", [1, width])));
+    const graph = new CompiledGraph(runtime, b.build());
+    const tensors = { w: weights.flat.view(0, shape), x, y };
+    return () => graph.run(tensors);
+  };
+  return {
+    sum: reader(
+      "sum",
+      [rows, width],
+      (b, w) => ops.reshape(b, ops.reduceSum(b, w, 1), [1, rows]),
+    ),
+    gemv: reader("gemv", [rows, width], (b, w, x) => ops.linear(b, x, w)),
+    gemvInOut: reader("gemv_in_out", [width, rows], (b, w, x) => ops.gemm(b, x, w)),
+  };
 }
 
 /** A graph with tensors of its own, ready to be run again and again. */

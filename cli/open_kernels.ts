@@ -29,7 +29,13 @@ export async function openKernels(
   const { gpu, reason }: FoundGpu = kernels === "off"
     ? { reason: "--kernels off" }
     : await findGpu(device, computePrecision(resolvePrecision(device, precision)));
-  if (gpu) return { gpu, line: "kernels: ortune's own for AdamW and cross-entropy" };
+  if (gpu) {
+    return {
+      gpu,
+      line: "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm and " +
+        "SwiGLU where the model's sizes allow",
+    };
+  }
   if (optim === "adamw_8bit" && !lora) {
     throw new Error(
       `Cannot train with --optim adamw_8bit: it needs ortune's own CUDA kernels (${reason}); ` +

@@ -7,6 +7,7 @@
  */
 
 import { evaluateShape, type Symbols } from "../graph/dim.ts";
+import { emulateBfloat16 } from "../graph/emulate_bfloat16.ts";
 import type { Graph } from "../graph/ir.ts";
 import { writeOnnx } from "../graph/onnx_writer.ts";
 import { cpu, type Device } from "../ort/device.ts";
@@ -15,7 +16,7 @@ import { Binding, Session, type TensorMap } from "../ort/session.ts";
 import { Tensor } from "../ort/tensor.ts";
 
 /**
- * A compiled graph.
+ * A compiled graph. In bfloat16 the CPU runs it emulated, slowly: what a GPU would compute.
  *
  * @example
  * ```ts
@@ -48,7 +49,9 @@ export class CompiledGraph implements Disposable {
   constructor(runtime: Runtime, graph: Graph, device: Device = runtime.device) {
     this.graph = graph;
     this.#runtime = runtime;
-    this.#session = new Session(runtime, writeOnnx(graph), { name: graph.name, device });
+    // The CPU has no arithmetic in bfloat16.
+    const runnable = device.kind === "cpu" ? emulateBfloat16(graph) : graph;
+    this.#session = new Session(runtime, writeOnnx(runnable), { name: graph.name, device });
   }
 
   /**

@@ -38,17 +38,27 @@ export class Scratch implements Disposable {
   /** A tensor of this shape in the buffer; the previous tensor of that name becomes invalid. */
   tensor(name: string, dtype: DType, shape: readonly number[]): Tensor {
     const bytes = Math.max(1, elementCount(shape)) * byteWidth(dtype);
-    let entry = this.#buffers.get(name);
+    const entry = this.#buffers.get(name);
     if (entry?.view && entry.view.dtype === dtype && entry.view.shape.join() === shape.join()) {
       return entry.view;
     }
     entry?.view?.[Symbol.dispose]();
+    const buffer = this.atLeast(name, bytes);
+    const view = buffer.view(0, shape, dtype);
+    this.#buffers.set(name, { buffer, view });
+    return view;
+  }
+
+  /** The buffer of that name, of at least this many bytes, for views of the caller's own. */
+  atLeast(name: string, bytes: number): Tensor {
+    let entry = this.#buffers.get(name);
     if (!entry || entry.buffer.byteLength < bytes) {
+      entry?.view?.[Symbol.dispose]();
       entry?.buffer[Symbol.dispose]();
       entry = { buffer: Tensor.allocate(this.#runtime, "uint8", [bytes], this.#device) };
       this.#buffers.set(name, entry);
     }
-    return entry.view = entry.buffer.view(0, shape, dtype);
+    return entry.buffer;
   }
 
   /** The same, filled from host data. */

@@ -22,6 +22,8 @@ import {
   headLossGraph,
   headProductGraph,
   keptValues,
+  SEGMENT_ENDS,
+  SEGMENT_STARTS,
 } from "../model/training_graphs.ts";
 import { evaluateShape, type Shape } from "../graph/dim.ts";
 import { byteWidth } from "../tensor/dtype.ts";
@@ -35,9 +37,10 @@ import {
 } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
 import { ropeTables } from "../model/rope.ts";
+import { segmentBounds } from "../kernels/attention.ts";
 import type { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import type { Binding, TensorMap } from "../ort/session.ts";
+import type { TensorMap } from "../ort/session.ts";
 import { streamOf } from "../ort/stream_of.ts";
 import type { Tensor } from "../ort/tensor.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
@@ -50,6 +53,8 @@ import { Pacer } from "./pacer.ts";
 import type { NamedWeights } from "./layered_weights.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import { Scratch } from "./scratch.ts";
+import type { BlockKernels } from "./kernel_nodes.ts";
+import { type LaunchNode, type StagedBinding, StagedGraph } from "./staged_graph.ts";
 
 // Tokens whose embedding gradients a device sums at once: the one-hot matrix has a row for each of
 // their ids and a column for each of them.
@@ -73,11 +78,18 @@ export interface TrainingEngineOptions {
    */
   readonly graphsOnly?: boolean;
   /**
-   * A kernel for logits of the weights' type, which takes the loss and writes the gradient over the
-   * logits.
-   * @default none: graphs do that
+   * Kernels of ortune's own, in place of operators.
+   * @default none: graphs do everything
    */
-  readonly crossEntropy?: CrossEntropyKernel;
+  readonly kernels?: EngineKernels;
+}
+
+/** Kernels that an engine launches, loaded for its model and precision. */
+export interface EngineKernels {
+  /** Takes the loss of logits of the weights' type and writes the gradient over them. */
+  readonly crossEntropy: CrossEntropyKernel;
+  /** Parts of the blocks. @default none */
+  readonly blocks?: BlockKernels;
 }
 
 /** An adapter and its weights. */
@@ -146,8 +158,8 @@ export function headChunkOf(adapted: boolean): number {
 
 /** A compiled graph with one binding a layer, the layer's weights bound once. */
 interface LayerBindings {
-  readonly graph: CompiledGraph;
-  readonly bindings: readonly Binding[];
+  readonly graph: StagedGraph;
+  readonly bindings: readonly StagedBinding[];
 }
 
 /**
@@ -190,7 +202,8 @@ export class TrainingEngine implements Disposable {
   /** What the weights are, and so what all graphs compute with. */
   readonly #precision: Precision;
   readonly #graphsOnly: boolean;
-  readonly #crossEntropy: CrossEntropyKernel | undefined;
+  readonly #kernels: EngineKernels | undefined;
+  readonly #launch: LaunchNode;
   readonly #graphs = new Map<string, CompiledGraph>();
   readonly #layers = new Map<string, LayerBindings>();
   readonly #scratch: Scratch;
@@ -215,7 +228,7 @@ export class TrainingEngine implements Disposable {
       adapter,
       headChunk = headChunkOf(adapter !== undefined),
       graphsOnly = runtime.device.kind !== "cpu",
-      crossEntropy,
+      kernels,
     }: TrainingEngineOptions = {},
   ) {
     this.#runtime = runtime;
@@ -228,7 +241,8 @@ export class TrainingEngine implements Disposable {
     this.#scratch = new Scratch(runtime);
     this.#precision = precisionOf(weights);
     this.#graphsOnly = graphsOnly;
-    this.#crossEntropy = crossEntropy;
+    this.#kernels = kernels;
+    this.#launch = kernels?.blocks?.launcher(streamOf(runtime)) ?? noKernel;
   }
 
   #graph(name: string, make: () => ReturnType<typeof embedGraph>): CompiledGraph {
@@ -245,7 +259,10 @@ export class TrainingEngine implements Disposable {
   #layer(name: string, make: () => ReturnType<typeof embedGraph>): LayerBindings {
     let layer = this.#layers.get(name);
     if (!layer) {
-      const graph = this.#graph(name, make);
+      const graph = new StagedGraph(this.#runtime, make(), {
+        launch: this.#launch,
+        scratch: this.#scratch,
+      });
       const bindings = Array.from(
         { length: this.config.layers },
         (_, index) => graph.bind(this.#layerTensors(index)),
@@ -293,6 +310,7 @@ export class TrainingEngine implements Disposable {
           deviceDropout: this.#graphsOnly,
           adapter: this.#adapter?.block,
           precision: this.#precision,
+          kernels: this.#kernels?.blocks?.parts,
         }),
     );
     for (let layer = 0; layer < layers; layer++) {
@@ -367,20 +385,41 @@ export class TrainingEngine implements Disposable {
   #embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#scratch;
+    const segments = this.#kernels?.blocks?.parts.has("attention")
+      ? this.#segmentBounds(grid)
+      : this.#maskInputs(grid);
+    const mask = "mask" in segments;
+    this.#graph("embed", () => embedGraph(this.config, { ...this.#computing, mask })).run({
+      [EMBEDDING]: this.#weights.tensor(EMBEDDING),
+      input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
+      x: this.#hidden(0, grid),
+      ...segments,
+    }, { rows, length });
+    const positions = scratch.write("positions", "int64", [rows, length], grid.positionIds);
+    return { ...segments, position_ids: positions, ...this.#ropeTables(length) };
+  }
+
+  /** The mask, and what it is made from. */
+  #maskInputs({ rows, length, segmentIds }: TokenGrid): TensorMap {
+    const scratch = this.#scratch;
     const columns = scratch.tensor("columns", "int32", [length]);
     if (this.#columns !== length) columns.write(Int32Array.from({ length }, (_, i) => i));
     this.#columns = length;
-    const mask = scratch.tensor("mask", this.#precision, [rows, 1, 1, length, length]);
-    this.#graph("embed", () => embedGraph(this.config, this.#computing)).run({
-      [EMBEDDING]: this.#weights.tensor(EMBEDDING),
-      input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
-      segment_ids: scratch.write("segment_ids", "int32", [rows, length], grid.segmentIds),
+    return {
+      segment_ids: scratch.write("segment_ids", "int32", [rows, length], segmentIds),
       columns,
-      x: this.#hidden(0, grid),
-      mask,
-    }, { rows, length });
-    const positions = scratch.write("positions", "int64", [rows, length], grid.positionIds);
-    return { mask, position_ids: positions, ...this.#ropeTables(length) };
+      mask: scratch.tensor("mask", this.#precision, [rows, 1, 1, length, length]),
+    };
+  }
+
+  /** What attention in a kernel takes in place of a mask. */
+  #segmentBounds({ rows, length, segmentIds }: TokenGrid): TensorMap {
+    const { starts, ends } = segmentBounds(segmentIds, length);
+    const shape = [rows * length];
+    return {
+      [SEGMENT_STARTS]: this.#scratch.write(SEGMENT_STARTS, "int32", shape, starts),
+      [SEGMENT_ENDS]: this.#scratch.write(SEGMENT_ENDS, "int32", shape, ends),
+    };
   }
 
   #ropeTables(length: number): TensorMap {
@@ -406,7 +445,7 @@ export class TrainingEngine implements Disposable {
     const shape = [tokens.length, 1];
     const ids = BigInt64Array.from(tokens, BigInt);
     const targets = BigInt64Array.from(tokens, (token) => BigInt(batch.targets[token]));
-    if (this.#crossEntropy) this.#assertTargets(batch, tokens);
+    if (this.#kernels) this.#assertTargets(batch, tokens);
     return {
       tokens,
       values: {
@@ -483,7 +522,8 @@ export class TrainingEngine implements Disposable {
     const tokens = batch.rows * batch.length;
     for (const { n, tensors } of this.#chunks(batch, supervised)) {
       await this.#pacer.turn(signal);
-      if (this.#crossEntropy) this.#lossInKernel(this.#crossEntropy, { n, tokens, tensors });
+      const kernel = this.#kernels?.crossEntropy;
+      if (kernel) this.#lossInKernel(kernel, { n, tokens, tensors });
       else {
         this.#graph("head_loss", () => headLossGraph(this.config, this.#computing))
           .run(tensors, { n, tokens });
@@ -532,7 +572,7 @@ export class TrainingEngine implements Disposable {
       await this.#pacer.turn(signal);
       const fresh = first && start === 0;
       const frozen = adapter !== undefined;
-      const kernel = this.#crossEntropy;
+      const kernel = this.#kernels?.crossEntropy;
       const tokens = shape[0];
       const made: TensorMap = kernel
         ? { d_logits: this.#lossInKernel(kernel, { n, tokens, tensors, factor }) }
@@ -561,6 +601,7 @@ export class TrainingEngine implements Disposable {
           dropout: seed !== undefined,
           deviceDropout: this.#graphsOnly,
           precision: this.#precision,
+          kernels: this.#kernels?.blocks?.parts,
         }),
     );
     const { rows, length } = batch;
@@ -665,13 +706,19 @@ export class TrainingEngine implements Disposable {
 
   /** Releases graphs and activations; weights and gradients stay their owner's. */
   [Symbol.dispose](): void {
-    for (const { bindings } of this.#layers.values()) {
+    for (const { graph, bindings } of this.#layers.values()) {
       for (const binding of bindings) binding[Symbol.dispose]();
+      graph[Symbol.dispose]();
     }
     for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
   }
 }
+
+/** Graphs that are built without kernels have none to launch. */
+const noKernel: LaunchNode = ({ op }) => {
+  throw new Error(`Cannot launch ${op}: the engine was made without kernels`);
+};
 
 /** Losses read, and no longer where the next batch's go. */
 function onHost({ tokens, losses }: PendingLosses): TokenLosses {

@@ -24,6 +24,8 @@ function survivesOverwrite(writer: Node, memory: ReadonlySet<Value>): boolean {
     // Copies its data to the output first (nothing to do when they are one memory), then writes.
     if (writer.op === "ScatterND" || writer.op === "ScatterElements") return position === 0;
     if (writer.op === "SimplifiedLayerNormalization") return position === 0;
+    // Each column's old gradient is read by the thread that then writes the new one.
+    if (writer.op === "RMSNormGradient") return position === 5;
     // Extends the past in place where past and present are one memory.
     if (writer.op === "GroupQueryAttention") return position === 3 || position === 4;
     return writer.op === "Gemm" && position === 2;

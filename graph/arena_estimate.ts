@@ -58,12 +58,10 @@ export class ArenaEstimate {
   /**
    * Allocates and frees what one run of a graph does.
    *
-   * @param without says which values take no memory, such as those that a fused kernel never writes
    * @throws {ReferenceError} on a symbol without a value
    */
-  run(graph: Graph, symbols: Symbols, without: (value: Value) => boolean = () => false): void {
+  run(graph: Graph, symbols: Symbols): void {
     const bound = new Set<Value>([
-      ...graph.nodes.flatMap(({ outputs }) => outputs.filter(without)),
       ...graph.inputs,
       ...graph.outputs,
       ...graph.constants.map(({ value }) => value),

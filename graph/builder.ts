@@ -13,6 +13,29 @@ import { assertAliases } from "./alias.ts";
 import { product, sameShape, type Shape } from "./dim.ts";
 import type { Attribute, Constant, Graph, Node, Value } from "./ir.ts";
 
+/** What a gradient works with: of a node's rule, or of a value's own. */
+export interface GradientContext {
+  /** Gradient of the value. */
+  readonly dy: Value;
+  /** Whether input number `i` needs a gradient. */
+  needs(i: number): boolean;
+  /** What other readers of input number `i` have given so far. */
+  partial(i: number): Value | undefined;
+  /**
+   * Gives input number `i` its gradient, if it needs one. `make` gets what other readers have
+   * given so far and answers the new total.
+   */
+  give(i: number, make: (partial: Value | undefined) => Value): void;
+}
+
+/** A value's own gradient, taken in place of the rules of the nodes that compute it. */
+export interface OwnGradient {
+  /** What the value is a function of. */
+  readonly inputs: readonly Value[];
+  /** Gives the inputs their gradients. */
+  readonly rule: (context: GradientContext) => void;
+}
+
 /**
  * Collects the nodes of one graph.
  *
@@ -42,6 +65,7 @@ export class GraphBuilder {
   readonly #names = new Set<string>();
   readonly #sharedConstants = new Map<string, Value>();
   readonly #renamed = new Map<Value, Value>();
+  readonly #ownGradients = new Map<Value, OwnGradient>();
 
   /** An empty graph of that name. */
   constructor(name: string) {
@@ -121,6 +145,16 @@ export class GraphBuilder {
    */
   cut(value: Value, name: string): void {
     this.#renamed.set(value, this.input(name, value.dtype, value.shape));
+  }
+
+  /** Gives a computed value a gradient of its own, whatever computes it. */
+  differentiate(value: Value, own: OwnGradient): void {
+    this.#ownGradients.set(value, own);
+  }
+
+  /** The value's own gradient, if it has one. */
+  ownGradient(value: Value): OwnGradient | undefined {
+    return this.#ownGradients.get(value);
   }
 
   /** Adds a node; most callers want the typed functions of `ops.ts`. */

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { GraphBuilder } from "./builder.ts";
+import type { GradientContext, GraphBuilder } from "./builder.ts";
 import { sameShape } from "./dim.ts";
 import { gradientRules } from "./gradient_rules.ts";
 import type { Value } from "./ir.ts";
@@ -92,21 +92,30 @@ export function gradient(
     if (other && reached.has(other)) fail(`no gradient rule for the second output of ${node.op}`);
     const dy = gradients.get(node.outputs[0]);
     if (!dy) continue;
+    const own = b.ownGradient(node.outputs[0]);
+    const inputs = own ? own.inputs.map((input) => b.current(input)) : node.inputs;
+    const needs = (i: number): boolean => inputs[i] !== undefined && needed.has(inputs[i]);
+    const partial = (i: number): Value | undefined => inputs[i] && gradients.get(inputs[i]);
+    const context: GradientContext = {
+      dy,
+      needs,
+      partial,
+      give: (i, make) => {
+        const input = inputs[i];
+        if (!input || !needs(i)) return;
+        gradients.set(input, make(gradients.get(input)));
+        reached.add(input);
+      },
+    };
+    if (own) {
+      own.rule(context);
+      continue;
+    }
     const rule = gradientRules[node.op];
     if (!rule) {
       return fail(`no gradient rule for ${node.op} (${node.outputs[0].name})`);
     }
-    rule({
-      b,
-      node,
-      dy,
-      give: (i, make) => {
-        const input = node.inputs[i];
-        if (!input || !needed.has(input)) return;
-        gradients.set(input, make(gradients.get(input)));
-        reached.add(input);
-      },
-    });
+    rule({ b, node, ...context });
   }
   const missing = [...wanted.keys()].filter((value) => !reached.has(value));
   if (missing.length > 0) {

@@ -6,7 +6,7 @@
  * Gemm takes it as its C and no Add is needed.
  */
 
-import type { GraphBuilder } from "./builder.ts";
+import type { GradientContext, GraphBuilder } from "./builder.ts";
 import { sameShape } from "./dim.ts";
 import type { Node, Value } from "./ir.ts";
 import {
@@ -25,28 +25,18 @@ import {
   sumRows,
   transpose,
 } from "./ops.ts";
+import { plus } from "./plus.ts";
 
 /** What a rule works with. */
-export interface RuleContext {
+export interface RuleContext extends GradientContext {
   /** Where the rule adds its nodes. */
   readonly b: GraphBuilder;
-  /** The node to differentiate. */
+  /** The node to differentiate: {@linkcode GradientContext.dy} is of its first output. */
   readonly node: Node;
-  /** Gradient of the node's first output. */
-  readonly dy: Value;
-  /**
-   * Gives input number `i` its gradient, if it needs one. `make` gets what other readers have
-   * given so far and answers the new total.
-   */
-  give(i: number, make: (partial: Value | undefined) => Value): void;
 }
 
 /** Gives a node's inputs their gradients. */
 export type GradientRule = (context: RuleContext) => void;
-
-function plus(b: GraphBuilder, partial: Value | undefined, value: Value): Value {
-  return partial ? add(b, partial, value) : value;
-}
 
 /** The gradient of an input that was read as it is, or of a vector that was read in every row. */
 function overRows(b: GraphBuilder, node: Node, input: Value, dy: Value): Value {

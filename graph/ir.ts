@@ -26,8 +26,11 @@ export type Attribute = bigint | number | string | readonly bigint[];
 export interface Node {
   /** ONNX operator, such as `Gemm`. */
   readonly op: string;
-  /** Operator set: ONNX's own, or ONNX Runtime's contrib operators. */
-  readonly domain: "" | "com.microsoft";
+  /**
+   * Operator set: ONNX's own, ONNX Runtime's contrib operators, or ortune's own kernels, which no
+   * session runs (`splitStages` puts them between two).
+   */
+  readonly domain: "" | "com.microsoft" | typeof KERNEL_DOMAIN;
   /** In the operator's order. */
   readonly inputs: readonly (Value | undefined)[];
   /** In the operator's order; the first is the main one. */
@@ -64,6 +67,9 @@ export interface Graph {
    */
   readonly shapeInputs: ReadonlyMap<string, Shape>;
 }
+
+/** The domain of operations that are launched as kernels of ortune's own. */
+export const KERNEL_DOMAIN = "ortune";
 
 /** The opset and IR versions that graphs are written for. */
 export const OPSET = 21;

@@ -9,7 +9,15 @@
 
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { onnxDataType } from "../tensor/onnx_dtype.ts";
-import { type Attribute, type Graph, IR_VERSION, type Node, OPSET, type Value } from "./ir.ts";
+import {
+  type Attribute,
+  type Graph,
+  IR_VERSION,
+  KERNEL_DOMAIN,
+  type Node,
+  OPSET,
+  type Value,
+} from "./ir.ts";
 
 type Write = (writer: BinaryWriter) => void;
 
@@ -45,6 +53,14 @@ function writeAttribute(writer: BinaryWriter, name: string, value: Attribute): v
 }
 
 function writeNode(writer: BinaryWriter, node: Node): void {
+  if (node.domain === KERNEL_DOMAIN) {
+    throw new Error(
+      `Cannot write ${node.op} (${
+        node.outputs[0].name
+      }) as ONNX: it is a kernel of ortune's own; ` +
+        "split the graph into stages",
+    );
+  }
   for (const input of node.inputs) text(writer, 1, input?.name ?? "");
   for (const output of node.outputs) text(writer, 2, output.name);
   text(writer, 3, node.outputs[0].name);

@@ -103,7 +103,8 @@ rmsNormBackward(const Element* x, const Element* dy, const Weight* __restrict__ 
   i32 eights = width / 8, turns = (eights + group - 1) / group, padded = 8 * turns * group;
   // A lane's own columns lie a group apart, so that a warp's accesses spread over the banks.
   float* own = sums + stripe * padded + lane;
-  for (i32 i = 0; i < 8 * turns; i++) own[i * group] = 0;
+  // Without partials, of a weight that is not trained, there is no shared memory either.
+  for (i32 i = 0; partials && i < 8 * turns; i++) own[i * group] = 0;
   for (i64 base = static_cast<i64>(blockIdx.x) * stripes; base < rows;
        base += static_cast<i64>(gridDim.x) * stripes) {
     i64 row = base + stripe;
@@ -132,11 +133,12 @@ rmsNormBackward(const Element* x, const Element* dy, const Weight* __restrict__ 
       for (int i = 0; i < 8; i++) {
         float normed = values[i] * inverse;
         result[i] += inverse * (gradients[i] * weights[i] - normed * mean);
-        own[(8 * turn + i) * group] += gradients[i] * normed;
+        if (partials) own[(8 * turn + i) * group] += gradients[i] * normed;
       }
       store8(result, dx + start + c);
     }
   }
+  if (!partials) return;
   __syncthreads();
   for (i32 c = threadIdx.x; c < width; c += blockDim.x) {
     i32 at = (c / 8 / group * 8 + c % 8) * group + c / 8 % group;
@@ -242,7 +244,7 @@ export class RmsNormKernels {
     ]);
   }
 
-  /** dx, and dWeight written or added to. */
+  /** dx, and dWeight written or added to, unless the weight is not trained. */
   backward(
     stream: bigint,
     pointers: {
@@ -255,10 +257,12 @@ export class RmsNormKernels {
       readonly past?: bigint;
       /** May be dy, x or past. */
       readonly dx: bigint;
-      /** float32 [{@linkcode RMS_NORM_BLOCKS}, width], for the time of the call. */
-      readonly partials: bigint;
-      /** [width] */
-      readonly dWeight: bigint;
+      readonly weightGradient?: {
+        /** float32 [{@linkcode RMS_NORM_BLOCKS}, width], for the time of the call. */
+        readonly partials: bigint;
+        /** [width] */
+        readonly dWeight: bigint;
+      };
     },
     { rows, width, accumulate = false }: RmsNormSizes & {
       /** Adds to dWeight. @default false */
@@ -270,8 +274,10 @@ export class RmsNormKernels {
     const padded = 8 * group * Math.ceil(width / 8 / group);
     // Fewer warps where a block's sums would not fit.
     let block = THREADS;
-    while (block > 32 && 4 * padded * block / group > MAX_SHARED) block /= 2;
-    const sharedBytes = 4 * padded * block / group;
+    const { weightGradient } = pointers;
+    const sharedBy = (threads: number): number => weightGradient ? 4 * padded * threads / group : 0;
+    while (block > 32 && sharedBy(block) > MAX_SHARED) block /= 2;
+    const sharedBytes = sharedBy(block);
     if (sharedBytes > MAX_SHARED) {
       throw new RangeError(`Cannot take RMSNorm's gradient: rows of ${width} exceed 24576`);
     }
@@ -283,14 +289,15 @@ export class RmsNormKernels {
       pointers.invStd,
       pointers.past ?? 0n,
       pointers.dx,
-      pointers.partials,
+      weightGradient?.partials ?? 0n,
       rows,
       width,
       group,
     ]);
+    if (!weightGradient) return;
     this.#weight.launch({ stream, grid: [Math.ceil(width / 32)], block: THREADS }, [
-      pointers.partials,
-      pointers.dWeight,
+      weightGradient.partials,
+      weightGradient.dWeight,
       blocks,
       width,
       accumulate ? 1 : 0,

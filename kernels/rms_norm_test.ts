@@ -115,8 +115,7 @@ for (
           weight: weight.address,
           invStd: invStd.address,
           past: past.address,
-          partials: partials.address,
-          dWeight: dWeight.address,
+          weightGradient: { partials: partials.address, dWeight: dWeight.address },
         };
         const dx = blank(count);
         kernels.backward(STREAM, { ...pointers, dx: dx.address }, {
@@ -127,9 +126,15 @@ for (
         close("dx", dx, expected.dx);
         close("dWeight, added", dWeight, expected.dWeight.map((each, i) => each + before[i]));
         host!.setOrder(1);
+        const original = dy.data.slice();
         kernels.backward(STREAM, { ...pointers, dx: dy.address }, { rows, width });
         assert.deepEqual(dy.data, dx.data);
         close("dWeight", dWeight, expected.dWeight);
+        const { weightGradient: _, ...frozen } = pointers;
+        const alone = blank(count);
+        dy.data.set(original as never);
+        kernels.backward(STREAM, { ...frozen, dx: alone.address }, { rows, width });
+        assert.deepEqual(alone.data, dx.data);
         for (const each of [x, residual, sum, y, dx, dy, past, invStd, dWeight, partials]) {
           each.assertGuards();
         }
@@ -158,8 +163,7 @@ Deno.test({
       weight: weight.address,
       invStd: invStd.address,
       dx: dx.address,
-      partials: partials.address,
-      dWeight: dWeight.address,
+      weightGradient: { partials: partials.address, dWeight: dWeight.address },
     };
     kernels.backward(STREAM, pointers, { rows: 1, width: 8 });
     // Measured 9.4e-8.

@@ -8,8 +8,10 @@
 import type { GraphBuilder } from "../graph/builder.ts";
 import { type Dim, product } from "../graph/dim.ts";
 import type { Value } from "../graph/ir.ts";
+import { rmsNormWithKernel, segmentAttention, swiglu } from "../graph/kernel_ops.ts";
 import * as ops from "../graph/ops.ts";
 import { roundToBfloat16 } from "../tensor/half.ts";
+import type { BlockKernel } from "./block_kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { blockParameters, type ParameterSpec } from "./parameters.ts";
 import type { Precision } from "./precision.ts";
@@ -101,6 +103,11 @@ export interface BlockOptions {
    */
   readonly linear?: LinearLayer;
   /**
+   * Which parts are built for ortune's own kernels.
+   * @default none
+   */
+  readonly kernels?: ReadonlySet<BlockKernel>;
+  /**
    * Told of each value that backward needs and that costs a matrix product of two big operands to
    * compute again. Attention weights are not among them: they grow with the square of the length.
    */
@@ -145,7 +152,7 @@ export function plainLinear(b: GraphBuilder, weights: ReadonlyMap<string, Value>
 
 /** Builds the block's forward nodes. */
 export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
-  const { config, weights, rotary, attention, onCostly = () => {} } = options;
+  const { config, weights, rotary, attention, kernels = new Set(), onCostly = () => {} } = options;
   const layer = options.linear ?? plainLinear(b, weights);
   const costly = (value: Value): Value => {
     onCostly(value);
@@ -153,7 +160,9 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
   };
   const linear: LinearLayer = (name, x, addend) => costly(layer(name, x, addend));
   const norm = (x: Value, name: string): Value =>
-    ops.rmsNorm(b, x, weights.get(name)!, config.rmsNormEps)[0];
+    kernels.has("rmsNorm")
+      ? rmsNormWithKernel(b, x, weights.get(name)!, config.rmsNormEps)
+      : ops.rmsNorm(b, x, weights.get(name)!, config.rmsNormEps)[0];
   const heads = (name: string, x: Value, count: number): Value => {
     const width = count * config.headDim;
     let y = linear(`self_attn.${name}_proj`, x);
@@ -174,9 +183,10 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
   ));
   const attended = linear("self_attn.o_proj", mixed, x);
   const mlpInput = norm(attended, "post_attention_layernorm.weight");
-  const gate = ops.silu(b, linear("mlp.gate_proj", mlpInput));
+  const gate = linear("mlp.gate_proj", mlpInput);
   const up = linear("mlp.up_proj", mlpInput);
-  return layer("mlp.down_proj", ops.mul(b, gate, up), attended);
+  const gated = kernels.has("swiglu") ? swiglu(b, gate, up) : ops.mul(b, ops.silu(b, gate), up);
+  return layer("mlp.down_proj", gated, attended);
 }
 
 /**
@@ -191,6 +201,27 @@ export function maskedAttention(b: GraphBuilder, config: ModelConfig, mask: Valu
   return (q, k, v) => {
     const keys = { k: () => byHead(k), v: () => byHead(v), length: "length", mask };
     return attendTo(b, config, q, keys);
+  };
+}
+
+/** The bounds of each token's segment, counted over the whole grid: int32 [length·rows] each. */
+export interface SegmentInputs {
+  readonly starts: Value;
+  /** Exclusive. */
+  readonly ends: Value;
+}
+
+/** Attention in a kernel of ortune's own: no scores in memory, and nothing outside of a segment read. */
+export function kernelAttention(
+  b: GraphBuilder,
+  { heads, kvHeads }: ModelConfig,
+  bounds: SegmentInputs,
+  onCostly: (value: Value) => void,
+): Attention {
+  return (q, k, v) => {
+    const { mixed, sums } = segmentAttention(b, { q, k, v, ...bounds, heads, kvHeads });
+    onCostly(sums);
+    return mixed;
   };
 }
 

@@ -16,11 +16,13 @@ import {
   block,
   type BlockAdapter,
   blockWeightInputs,
+  kernelAttention,
   MASKED,
   maskedAttention,
   rotaryInputs,
   TOKENS,
 } from "./block.ts";
+import type { BlockKernel } from "./block_kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { EMBEDDING, FINAL_NORM } from "./parameters.ts";
 import type { Precision, PrecisionOptions } from "./precision.ts";
@@ -41,14 +43,18 @@ export function accumulatorName(name: string): string {
  */
 export function embedGraph(
   config: ModelConfig,
-  { precision = "float32" }: PrecisionOptions = {},
+  { precision = "float32", mask = true }: PrecisionOptions & {
+    /** Whether attention wants a mask. @default true */
+    readonly mask?: boolean;
+  } = {},
 ): Graph {
   const b = new GraphBuilder("embed");
   const table = b.input(EMBEDDING, precision, [config.vocabSize, config.hiddenSize]);
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
+  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, config.hiddenSize]));
+  if (!mask) return b.build();
   const segments = b.input("segment_ids", "int32", ["rows", "length"]);
   const columns = b.input("columns", "int32", ["length"]);
-  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, config.hiddenSize]));
   const sameSegment = ops.equal(b, ops.unsqueeze(b, segments, 2), ops.unsqueeze(b, segments, 1));
   const causal = ops.lessOrEqual(b, ops.unsqueeze(b, columns, 0), ops.unsqueeze(b, columns, 1));
   const visible = ops.where(
@@ -79,12 +85,31 @@ export interface AdapterOptions extends PrecisionOptions {
    * @default false
    */
   readonly deviceDropout?: boolean;
+  /**
+   * Parts that ortune's own kernels run, of {@linkcode blockKernelsFor}: the graph is then for
+   * `splitStages`. With `attention` it takes `segment_starts` and `segment_ends` in place of a mask.
+   * @default none
+   */
+  readonly kernels?: ReadonlySet<BlockKernel>;
 }
+
+const NO_KERNELS: ReadonlySet<BlockKernel> = new Set();
+
+/** Inputs of a block's graph that say where each token's segment begins and ends. */
+export const SEGMENT_STARTS = "segment_starts";
+/** The other one. */
+export const SEGMENT_ENDS = "segment_ends";
 
 function trainingBlock(
   b: GraphBuilder,
   config: ModelConfig,
-  { adapter, dropout = false, deviceDropout = false, precision = "float32" }: AdapterOptions,
+  {
+    adapter,
+    dropout = false,
+    deviceDropout = false,
+    precision = "float32",
+    kernels = NO_KERNELS,
+  }: AdapterOptions,
 ): {
   x: Value;
   y: Value;
@@ -95,13 +120,17 @@ function trainingBlock(
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
   const weights = blockWeightInputs(b, config, precision);
   const rotary = rotaryInputs(b, config, precision);
-  const mask = b.input("mask", precision, ["rows", 1, 1, "length", "length"]);
-  const attention = maskedAttention(b, config, mask);
   const costly: Value[] = [];
   const onCostly = (value: Value) => void costly.push(value);
+  const attention = kernels.has("attention")
+    ? kernelAttention(b, config, {
+      starts: b.input(SEGMENT_STARTS, "int32", [TOKENS]),
+      ends: b.input(SEGMENT_ENDS, "int32", [TOKENS]),
+    }, onCostly)
+    : maskedAttention(b, config, b.input("mask", precision, ["rows", 1, 1, "length", "length"]));
   const adapted = adapter?.wrap(b, weights, { training: dropout, deviceDropout, onCostly });
   const linear = adapted?.linear;
-  const y = block(b, x, { config, weights, rotary, attention, linear, onCostly });
+  const y = block(b, x, { config, weights, rotary, attention, linear, kernels, onCostly });
   return { x, y, trained: adapted?.weights ?? weights, costly };
 }
 

@@ -10,6 +10,7 @@ import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { Runtime } from "../ort/runtime.ts";
 import type { DeviceMemory } from "../ort/cuda.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { estimateMemory } from "../train/memory_estimate.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { STEPS_BATCH } from "./support/steps_batch.ts";
@@ -25,7 +26,8 @@ if (!folder) {
   );
 }
 
-const config = tinyConfig();
+/** Heads of a size that the attention kernel has, and of one that it has not. */
+const configs = { fused: tinyConfig({ head_dim: 64 }), plain: tinyConfig() };
 const INT64 = 8;
 const INT32 = 4;
 const FLOAT = 4;
@@ -95,13 +97,14 @@ const waits = (calls: readonly Call[]): string[] =>
   );
 
 /** Bytes that go in for one batch, in the order of the calls. */
-function batchBytes(method: Method): number[] {
+function batchBytes(method: Method, fused: boolean): number[] {
   const { rows, length, supervised, inputIds } = STEPS_BATCH;
   const tokens = rows * length;
   const real = inputIds.filter((_, i) => STEPS_BATCH.segmentIds[i] > 0);
   return [
     tokens * INT64, // ids
-    tokens * INT32, // segments
+    // Segments, or where each token's begins and ends.
+    ...Array<number>(fused ? 2 : 1).fill(tokens * INT32),
     tokens * INT64, // positions
     ...method === "full" ? [] : [tokens * INT32], // rows of the dropout masks
     supervised * INT64, // which tokens are to be predicted
@@ -110,6 +113,37 @@ function batchBytes(method: Method): number[] {
     // Ids again with padding marked, and each of them once.
     ...method === "full" ? [tokens * INT64, new Set(real).size * INT64] : [],
   ].sort((a, b) => a - b);
+}
+
+/** How often each kernel is launched for an update of two batches of one chunk each. */
+function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): Counts {
+  const passes = 2 * config.layers;
+  const norms = 4 * passes;
+  const counts: Counts = {
+    crossEntropy: 2,
+    swigluForward: 2 * passes, // there, and again on the way back
+    swigluBackward: passes,
+    rmsNormBackward: norms,
+    sumOfSquares: 1,
+    decide: 1,
+    update: 1,
+  };
+  if (method === "full") counts.rmsNormWeight = norms;
+  if (fused) {
+    counts.attentionForward = 2 * passes;
+    for (const part of ["Dots", "BackwardQueries", "BackwardKeys"]) {
+      counts[`attention${part}`] = passes;
+    }
+  }
+  return counts;
+}
+
+type Counts = Record<string, number>;
+
+function countNames(calls: readonly Call[]): Counts {
+  const counts: Counts = {};
+  for (const { name } of calls) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
 }
 
 function table(log: Log): string {
@@ -131,7 +165,15 @@ const KEPT = {
   "bf16-8bit": "adamw-8bit",
 } as const;
 
-const RUNS: readonly { method: Method; precision: keyof typeof KEPT; kernels?: boolean }[] = [
+interface Kind {
+  readonly method: Method;
+  readonly precision: keyof typeof KEPT;
+  readonly kernels?: boolean;
+  /** Whether attention runs in a kernel, too. */
+  readonly fused?: boolean;
+}
+
+const RUNS: readonly Kind[] = [
   { method: "full", precision: "fp32" },
   { method: "full", precision: "bf16" },
   { method: "full", precision: "bf16-pure" },
@@ -143,9 +185,11 @@ const RUNS: readonly { method: Method; precision: keyof typeof KEPT; kernels?: b
   { method: "full", precision: "bf16", kernels: true },
   { method: "full", precision: "bf16-8bit", kernels: true },
   { method: "lora", precision: "bf16", kernels: true },
+  { method: "full", precision: "bf16", kernels: true, fused: true },
+  { method: "lora", precision: "bf16", kernels: true, fused: true },
 ];
 
-async function modelFolder(): Promise<TempFolder> {
+async function modelFolder(config: ModelConfig): Promise<TempFolder> {
   const folder = await tempFolder();
   using runtime = new Runtime({ threads: 1 });
   using weights = randomWeights(runtime, config);
@@ -154,29 +198,30 @@ async function modelFolder(): Promise<TempFolder> {
   return folder;
 }
 
-for (const { method, precision, kernels } of RUNS) {
-  const what = `${method} training in ${precision}${kernels ? " with own kernels" : ""}`;
+for (const { method, precision, kernels = false, fused = false } of RUNS) {
+  const config = configs[fused ? "fused" : "plain"];
+  const what = `${method} training in ${precision}${kernels ? " with own kernels" : ""}${
+    fused ? ", attention among them" : ""
+  }`;
   Deno.test({
     name: `${what} sends ids, reads losses when asked, and never waits else`,
     ignore: !folder,
     fn: async () => {
-      await using model = await modelFolder();
+      await using model = await modelFolder(config);
       const log = await runSteps(model.path, { method, precision, kernels });
       console.log(`calls of ${what}:\n${table(log)}`);
       for (const update of ["update 2", "update 3", "update 4"]) {
         const calls = log.parts.get(update)!;
         assert.ok(calls.some(({ name }) => name === "cudaLaunchKernel"), "nothing ran");
-        const batch = batchBytes(method);
+        const batch = batchBytes(method, fused);
         // An update's rate, decay (of kernels two constants), scale and seed; then both batches.
         const sent = [(kernels ? 5 : 4) * FLOAT, ...batch, ...batch].sort((a, b) => a - b);
         assert.deepEqual(copies(calls, "host to device").sort((a, b) => a - b), sent);
         assert.deepEqual(copies(calls, "device to host"), []);
         assert.deepEqual(waits(calls), []);
-        // Of each batch one chunk of the head; then three launches for the whole update.
-        const launches = ["crossEntropy", "crossEntropy", "sumOfSquares", "decide", "update"];
         assert.deepEqual(
-          calls.filter(({ detail }) => detail === "ours").map(({ name }) => name),
-          kernels ? launches : [],
+          countNames(calls.filter(({ detail }) => detail === "ours")),
+          kernels ? expectedLaunches(config, method, fused) : {},
         );
         assert.ok(calls.every(({ detail }) => detail !== "another"));
         assert.ok(calls.every(({ name }) => name !== "cudaMalloc" && name !== "cudaFree"));
@@ -201,7 +246,7 @@ for (const { method, precision, kernels } of RUNS) {
     name: `${what} holds what the memory plan says`,
     ignore: !folder,
     fn: async () => {
-      await using model = await modelFolder();
+      await using model = await modelFolder(config);
       const { parts, memory } = await runSteps(model.path, { method, precision, kernels });
       const adapter = method === "full"
         ? undefined
@@ -219,8 +264,9 @@ for (const { method, precision, kernels } of RUNS) {
       const planned = plan.weights + plan.gradients + plan.moments + plan.activations;
       // What no plan counts: room for unread results, ids, tables, sums of blocks, scalars, and an
       // adapter's dropout columns.
+      const widest = Math.max(config.intermediateSize, config.heads * config.headDim);
       const small = 16 * 1024 + 8 * 1024 +
-        config.layers * (adapter?.parameters.length ?? 0) * config.intermediateSize * INT32;
+        config.layers * (adapter?.parameters.length ?? 0) * widest * INT32;
       assert.ok(memory.tensorsPeak >= planned, `${memory.tensorsPeak} below ${planned}`);
       assert.ok(memory.tensorsPeak <= planned + small, `${memory.tensorsPeak} above ${planned}`);
       // All else that was allocated is arenas, and constants of graphs.

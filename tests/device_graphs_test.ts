@@ -1,7 +1,6 @@
 /** Graphs that a device has in place of what the CPU's engine does in TypeScript. */
 
 import assert from "node:assert/strict";
-import { emulateBfloat16 } from "../graph/emulate_bfloat16.ts";
 import type { Graph } from "../graph/ir.ts";
 import { createLoraAdapter, loraA, loraB } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
@@ -31,7 +30,7 @@ const config = tinyConfig();
 
 Deno.test("zeros and casts are what they say", () => {
   const shape = { rows: 2, columns: 3 };
-  const { zeros } = runGraph(runtime, emulateBfloat16(zerosGraph("bfloat16")), {}, shape);
+  const { zeros } = runGraph(runtime, zerosGraph("bfloat16"), {}, shape);
   assert.deepEqual(zeros, dense([2, 3], () => 0));
   const x = dense([3], (i) => 1 + i * 2 ** -8);
   const { y } = runGraph(runtime, castGraph("float32", "bfloat16"), { x }, { elements: 3 });
@@ -57,7 +56,7 @@ for (const precision of ["float32", "bfloat16"] as const) {
         wanted[id * hiddenSize + i] += dx.data[token * hiddenSize + i];
       }
     });
-    const graph = emulateBfloat16(embeddingBackwardGraph(config, { precision }));
+    const graph = embeddingBackwardGraph(config, { precision });
     const { [gradientName(EMBEDDING)]: got } = runGraph(runtime, graph, {
       [accumulatorName(EMBEDDING)]: before,
       dx,
@@ -81,7 +80,7 @@ for (const precision of ["float32", "bfloat16"] as const) {
 Deno.test("decode embed takes rows", () => {
   const { vocabSize, hiddenSize } = config;
   const table = dense([vocabSize, hiddenSize], (i) => Math.floor(i / hiddenSize));
-  const embed = emulateBfloat16(decodeEmbedGraph(config, { precision: "bfloat16" }));
+  const embed = decodeEmbedGraph(config, { precision: "bfloat16" });
   const input_ids = dense([1, 3], (i) => [5, 0, 60][i]);
   const inputs = { [EMBEDDING]: table, input_ids };
   const { x } = runGraph(runtime, embed, inputs, { rows: 1, length: 3 });
@@ -147,7 +146,7 @@ Deno.test("bfloat16 decoding, fused and plain, is float32's to bfloat16's accura
   const chunks = [5, 1, 1];
   const exact = decode(decodeBlockGraph(config), chunks, false);
   for (const attention of ["fused", "plain"] as const) {
-    const graph = emulateBfloat16(decodeBlockGraph(config, { attention, precision: "bfloat16" }));
+    const graph = decodeBlockGraph(config, { attention, precision: "bfloat16" });
     const got = decode(graph, chunks, attention === "plain");
     const norm = (values: readonly number[]) => Math.hypot(...values);
     const error = norm(got.map((value, i) => value - exact[i])) / norm(exact);
@@ -275,7 +274,7 @@ for (const dora of [false, true]) {
           graph,
           (name, [size]) => name === DROPOUT_ROWS ? rows : columnsOf(name, size),
         );
-        return runGraph(runtime, emulateBfloat16(graph), inputs, symbols);
+        return runGraph(runtime, graph, inputs, symbols);
       });
       for (const [name, { data }] of Object.entries(exact)) {
         const norm = (values: Float64Array) => Math.hypot(...values);
@@ -294,7 +293,7 @@ for (const family of ["qwen3", "qwen2", "llama"]) {
   Deno.test(`${family} in bfloat16: every gradient is float32's to its accuracy`, () => {
     const [exact, rounded] = (["float32", "bfloat16"] as const).map((precision) => {
       const graph = blockBackwardGraph(own, { precision });
-      return runGraph(runtime, emulateBfloat16(graph), blockInputs(graph), symbols);
+      return runGraph(runtime, graph, blockInputs(graph), symbols);
     });
     for (const [name, { data }] of Object.entries(exact)) {
       const norm = (values: Float64Array) => Math.hypot(...values);
@@ -306,8 +305,7 @@ for (const family of ["qwen3", "qwen2", "llama"]) {
 
   Deno.test(`${family} in bfloat16: what forward kept gives the very gradients of recomputing it`, () => {
     const [precision, keep] = ["bfloat16", true] as const;
-    const run = (graph: Graph, inputs: DenseMap) =>
-      runGraph(runtime, emulateBfloat16(graph), inputs, symbols);
+    const run = (graph: Graph, inputs: DenseMap) => runGraph(runtime, graph, inputs, symbols);
     const recompute = blockBackwardGraph(own, { precision });
     const inputs = blockInputs(recompute);
     const { y: _, ...kept } = run(blockForwardGraph(own, { precision, keep }), inputs);

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { CompiledGraph } from "../engine/compiled_graph.ts";
-import { emulateBfloat16 } from "../graph/emulate_bfloat16.ts";
 import { Runtime } from "../ort/runtime.ts";
 import { Tensor } from "../ort/tensor.ts";
 import { assertClose } from "../tensor/assert_close.ts";
 import { roundToBfloat16 } from "../tensor/half.ts";
 import { MersenneTwister } from "../tensor/mersenne_twister.ts";
-import { numbersOf, writeNumbers } from "../tests/support/graph_training.ts";
+import { numbersOf, writeNumbers } from "../tests/support/numbers.ts";
 import { draws } from "../tests/support/random.ts";
 import { adamWGraph, type AdamWKind, sumOfSquaresGraph } from "./adamw_graph.ts";
 
@@ -18,7 +17,7 @@ const N = 256 * BLOCKS;
 /** An optimizer's tensors and a way to update them, emulated where they are bfloat16. */
 function optimizer(kind: AdamWKind, owned: DisposableStack) {
   const graph = adamWGraph(betas, true, kind);
-  const compiled = owned.use(new CompiledGraph(runtime, emulateBfloat16(graph)));
+  const compiled = owned.use(new CompiledGraph(runtime, graph));
   const shape = kind === "adamw-bf16" ? [BLOCKS, 256] : [N];
   const tensors: Record<string, Tensor> = {};
   const random = MersenneTwister.fromSeed(3);
@@ -141,7 +140,7 @@ Deno.test("the sum of squares of bfloat16 gradients is float32's", () => {
   const draw = draws(5);
   const values = Float32Array.from({ length: 512 }, () => roundToBfloat16(draw(-40, 40)));
   const sums = (["float32", "bfloat16"] as const).map((dtype) => {
-    const graph = emulateBfloat16(sumOfSquaresGraph(dtype));
+    const graph = sumOfSquaresGraph(dtype);
     const compiled = owned.use(new CompiledGraph(runtime, graph));
     const g = owned.use(Tensor.allocate(runtime, dtype, [2, 256]));
     writeNumbers(g, values);

@@ -66,6 +66,7 @@ export async function createFullTrainer(
   const kind = optimizerKind(precision, options);
   const { gpu, optimizer } = options;
   const kernels = gpu && await loadTrainingKernels(gpu, {
+    config,
     kind,
     precision: computePrecision(precision),
     optimizer,

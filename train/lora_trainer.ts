@@ -18,6 +18,7 @@ import { loraA, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { toPeft } from "../lora/peft_source.ts";
+import { readConfig } from "../model/open_model.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../tensor/torch_random.ts";
@@ -47,7 +48,12 @@ export async function createLoraTrainer(
     : await readAdapterConfig(initAdapter);
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const { gpu, optimizer } = options;
-  const kernels = gpu && await loadTrainingKernels(gpu, { kind: "float32", precision, optimizer });
+  const kernels = gpu && await loadTrainingKernels(gpu, {
+    config: await readConfig(directory),
+    kind: "float32",
+    precision,
+    optimizer,
+  });
   const { config, weights: base } = await loadModel(runtime, directory, {
     precision,
     signal,

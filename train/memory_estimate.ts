@@ -10,11 +10,14 @@
  */
 
 import { layoutParameters } from "../engine/parameter_store.ts";
+import { planCrossing } from "../engine/staged_graph.ts";
 import { headChunkOf } from "../engine/training_engine.ts";
 import { ArenaEstimate } from "../graph/arena_estimate.ts";
 import { evaluateShape } from "../graph/dim.ts";
-import type { Value } from "../graph/ir.ts";
+import type { Graph } from "../graph/ir.ts";
+import { splitStages, type Stages } from "../graph/stages.ts";
 import type { BlockAdapter } from "../model/block.ts";
+import { blockKernelsFor } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
@@ -68,13 +71,8 @@ export interface MemoryEstimateOptions {
   /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
   readonly device?: "cpu" | "cuda";
   /**
-   * Whether a fused kernel computes attention and its gradient, so that scores, which grow with the
-   * square of the length, take no memory; nor does the mask.
-   * @default false
-   */
-  readonly fusedAttention?: boolean;
-  /**
-   * Whether own kernels take the loss and make the update: logits are held once, in the weights' type.
+   * Whether own kernels run what they can: logits are held once, in the weights' type, and where they
+   * compute attention neither scores, which grow with the square of the length, nor a mask.
    * @default false
    */
   readonly kernels?: boolean;
@@ -89,8 +87,8 @@ export interface MemoryEstimate {
   /** AdamW's two moments, and float32 master weights where it keeps any. */
   readonly moments: number;
   /**
-   * Inputs of all blocks, what is kept besides without gradient checkpointing, and a chunk's logits
-   * where a kernel takes their loss.
+   * Inputs of all blocks, what is kept besides without gradient checkpointing, and with own kernels
+   * what graphs leave for them: a chunk's logits, and intermediate values of a block.
    */
   readonly activations: number;
   /** Intermediate values of the graphs, which share one arena. */
@@ -137,7 +135,6 @@ export function estimateMemory(
     process = device === "cpu" ? PROCESS_BYTES : CUDA_BYTES,
     adapter,
     headChunk = headChunkOf(adapter !== undefined),
-    fusedAttention = false,
     kernels = false,
   }: MemoryEstimateOptions,
 ): MemoryEstimate {
@@ -152,8 +149,16 @@ export function estimateMemory(
   const keep = !gradientCheckpointing;
   const symbols = { rows, length, tokens, positions: length, n: Math.min(headChunk, supervised) };
   const dropout = adapter !== undefined && adapter.dropout > 0;
-  const options = { precision, keep, adapter, dropout, deviceDropout: device === "cuda" };
-  const forward = blockForwardGraph(config, options);
+  const parts = kernels ? blockKernelsFor(config, precision) : undefined;
+  const blocks = {
+    precision,
+    keep,
+    adapter,
+    dropout,
+    kernels: parts,
+    deviceDropout: device === "cuda",
+  };
+  const forward = blockForwardGraph(config, blocks);
   // Outputs besides y: what a layer's forward keeps for its backward.
   const kept = sum(
     forward.outputs.filter(({ name }) => name !== "y"),
@@ -161,35 +166,33 @@ export function estimateMemory(
   );
   // Each block's input, the last output, two gradients of them; the mask.
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
-  const mask = fusedAttention ? 0 : rows * length * length;
+  const mask = parts?.has("attention") ? 0 : rows * length * length;
   const arena = new ArenaEstimate();
   const head = { precision, frozen: adapter !== undefined, logSoftmax: device === "cuda" };
   const headBackward = kernels ? headBackwardGraph : headGraph;
   const logits = kernels ? symbols.n * config.vocabSize : 0;
+  const [there, back] = [forward, blockBackwardGraph(config, blocks)].map(splitStages);
+  const graphsOf = ({ steps }: Stages): Graph[] =>
+    steps.map(({ graph }) => graph).filter((graph) => graph !== undefined);
   for (
     const graph of [
-      forward,
+      ...graphsOf(there),
       ...kernels ? [headProductGraph(config, { precision })] : [],
       headBackward(config, { ...head, accumulate: false }),
       headBackward(config, head),
-      blockBackwardGraph(config, options),
+      ...graphsOf(back),
     ]
-  ) arena.run(graph, symbols, fusedAttention ? isScores : undefined);
-  const parts = {
+  ) arena.run(graph, symbols);
+  const crossing = [there, back].map((each) => planCrossing(each.crossing, symbols).bytes);
+  const made = {
     weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
     moments: state * trained,
-    activations: width * (hidden + mask + logits) + config.layers * kept,
+    activations: width * (hidden + mask + logits) + config.layers * kept + Math.max(...crossing),
     workspace: arena.bytes,
     process,
   };
-  return { ...parts, total: sum(Object.values(parts), (bytes) => bytes) };
-}
-
-/** Whether a value has a number for each pair of tokens of a row. */
-function isScores({ shape }: Value): boolean {
-  return shape.flatMap((dim) => String(dim).split("*")).filter((symbol) => symbol === "length")
-    .length === 2;
+  return { ...made, total: sum(Object.values(made), (bytes) => bytes) };
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

@@ -77,7 +77,7 @@ Deno.test("in bfloat16 Qwen3-1.7B takes at most 1.1 times its least memory, by p
         headChunk: 512,
         precision: "bfloat16",
         device: "cuda",
-        fusedAttention: true,
+        kernels: true,
         ...how,
       });
       const ratio = (plan.total - plan.process) / 1e9 / floor;
@@ -90,20 +90,21 @@ Deno.test("in bfloat16 Qwen3-1.7B takes at most 1.1 times its least memory, by p
 Deno.test("with own kernels the head holds its logits once, and nothing of their size besides", () => {
   const batch = { rows: 1, length: 512, precision: "bfloat16", device: "cuda" } as const;
   const [stock, own] = [false, true].map((kernels) =>
-    estimateMemory(config, { ...batch, kernels, fusedAttention: true })
+    estimateMemory(config, { ...batch, kernels })
   );
   const logits = 256 * config.vocabSize * 2;
-  assert.equal(own.activations - stock.activations, logits);
   // Float32 logits, their logarithms and probabilities, and both types of the gradient.
   assert.ok(stock.workspace - own.workspace > 3 * logits);
+  assert.ok(stock.total - own.total > 2 * logits);
 });
 
 Deno.test("stock attention holds its scores, several of each pair of tokens", () => {
-  const batch = { rows: 1, length: 2048, precision: "bfloat16" } as const;
-  const [stock, fused] = [false, true].map((fusedAttention) =>
-    estimateMemory(config, { ...batch, fusedAttention })
-  );
-  const scores = config.heads * 2048 ** 2;
-  assert.ok(stock.workspace - fused.workspace > 4 * scores);
-  assert.equal(stock.activations - fused.activations, 2 * 2048 ** 2);
+  const [short, long] = [1024, 2048].map((length) => {
+    const batch = { rows: 2048 / length, length, precision: "bfloat16", device: "cuda" } as const;
+    return [false, true].map((kernels) => estimateMemory(config, { ...batch, kernels }));
+  });
+  // As many tokens in rows twice as long: twice the pairs.
+  const pairs = config.heads * (2048 ** 2 - 2 * 1024 ** 2);
+  assert.ok(long[0].workspace - short[0].workspace > 4 * pairs);
+  assert.equal(long[1].total, short[1].total);
 });

@@ -153,7 +153,7 @@ export class ModelTrainer implements Trainer {
       gradientCheckpointing,
       adapter,
       graphsOnly,
-      crossEntropy: graphsOnly ? parts.kernels?.crossEntropy : undefined,
+      kernels: graphsOnly ? parts.kernels?.engine : undefined,
     });
     this.#maxGradNorm = maxGradNorm;
   }

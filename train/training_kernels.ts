@@ -5,9 +5,12 @@
  * kernels of one kind of training.
  */
 
+import { loadBlockKernels } from "../engine/kernel_nodes.ts";
+import type { EngineKernels } from "../engine/training_engine.ts";
 import type { AdamWKernels } from "../kernels/adamw.ts";
 import { CrossEntropyKernel, crossEntropySource } from "../kernels/cross_entropy.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import type { ModelConfig } from "../model/config.ts";
 import type { Precision } from "../model/precision.ts";
 import type { Device } from "../ort/device.ts";
 import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
@@ -16,7 +19,7 @@ import { loadAdamWKernels } from "./kernel_update.ts";
 /** What a trainer launches in place of graphs. */
 export interface TrainingKernels {
   readonly optimizer: AdamWKernels;
-  readonly crossEntropy: CrossEntropyKernel;
+  readonly engine: EngineKernels;
 }
 
 /** A GPU with a compiler that works, or why there is none. */
@@ -42,7 +45,8 @@ export async function findGpu(device: Device, precision: Precision): Promise<Fou
 /** Compiles and loads the kernels. */
 export async function loadTrainingKernels(
   gpu: Gpu,
-  { kind, precision, optimizer }: {
+  { config, kind, precision, optimizer }: {
+    readonly config: ModelConfig;
     readonly kind: OptimizerKind;
     /** What the model runs in. */
     readonly precision: Precision;
@@ -51,6 +55,9 @@ export async function loadTrainingKernels(
 ): Promise<TrainingKernels> {
   return {
     optimizer: await loadAdamWKernels(gpu, kind, optimizer),
-    crossEntropy: await CrossEntropyKernel.load(gpu, precision),
+    engine: {
+      crossEntropy: await CrossEntropyKernel.load(gpu, precision),
+      blocks: await loadBlockKernels(gpu, config, precision),
+    },
   };
 }

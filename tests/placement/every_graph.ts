@@ -1,9 +1,11 @@
 /** Every graph that a run on CUDA creates, of several families, precisions and variants. */
 
 import type { Graph } from "../../graph/ir.ts";
+import { splitStages } from "../../graph/stages.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
+import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { decodeBlockGraph, decodeEmbedGraph } from "../../model/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
@@ -83,6 +85,7 @@ function* commonGraphs(): Generator<[string, Graph]> {
 
 function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[string, Graph]> {
   yield ["embed", embedGraph(config, { precision })];
+  yield ["embed without a mask", embedGraph(config, { precision, mask: false })];
   yield ["decode embed", decodeEmbedGraph(config, { precision })];
   yield ["embedding backward", embeddingBackwardGraph(config, { precision })];
   for (const accumulate of BOTH) {
@@ -109,14 +112,16 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
         ? [{ dropout: true, deviceDropout: false }, { dropout: true, deviceDropout: true }]
         : [{}];
       for (const variant of variants) {
-        const options = { precision, adapter, keep, ...variant };
-        const flags = { keep, ...variant };
-        yield [title(`${method}, forward`, flags), blockForwardGraph(config, options)];
-        for (const accumulate of BOTH) {
-          yield [
-            title(`${method}, backward`, { ...flags, accumulate }),
-            blockBackwardGraph(config, { ...options, accumulate }),
-          ];
+        for (const kernels of [undefined, blockKernelsFor(config, precision)]) {
+          const options = { precision, adapter, keep, kernels, ...variant };
+          const flags = { keep, ...variant, "own kernels": kernels !== undefined };
+          yield* stages(title(`${method}, forward`, flags), blockForwardGraph(config, options));
+          for (const accumulate of BOTH) {
+            yield* stages(
+              title(`${method}, backward`, { ...flags, accumulate }),
+              blockBackwardGraph(config, { ...options, accumulate }),
+            );
+          }
         }
       }
     }
@@ -128,6 +133,13 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
       const graph = decodeBlockGraph(config, { precision, attention, ...linear });
       yield [`${method}, decode with ${attention} attention`, graph];
     }
+  }
+}
+
+/** What sessions run of a graph. */
+function* stages(title: string, graph: Graph): Generator<[string, Graph]> {
+  for (const [i, stage] of splitStages(graph).steps.entries()) {
+    if (stage.graph) yield [`${title}, step ${i}`, stage.graph];
   }
 }
 

@@ -8,7 +8,6 @@ import type { LabelledGrid } from "../../engine/batch.ts";
 import { CompiledGraph } from "../../engine/compiled_graph.ts";
 import { LAYOUT_BLOCK, layoutParameters } from "../../engine/parameter_store.ts";
 import { evaluateShape, type Symbols } from "../../graph/dim.ts";
-import { emulateBfloat16 } from "../../graph/emulate_bfloat16.ts";
 import type { Graph } from "../../graph/ir.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
@@ -34,8 +33,8 @@ import {
 import type { Runtime } from "../../ort/runtime.ts";
 import { Tensor } from "../../ort/tensor.ts";
 import type { DType } from "../../tensor/dtype.ts";
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
 import { MersenneTwister } from "../../tensor/mersenne_twister.ts";
+import { numbersOf, writeNumbers } from "./numbers.ts";
 import { adamWGraph, type AdamWKind, sumOfSquaresGraph } from "../../train/adamw_graph.ts";
 
 const [BETA1, BETA2, EPSILON] = [0.9, 0.999, 1e-8];
@@ -46,23 +45,6 @@ export interface GraphTrainingOptions {
   /** Initial weights by their Hugging Face names. */
   readonly weights: ReadonlyMap<string, Float32Array>;
   readonly kind: AdamWKind;
-}
-
-/** Numbers of a tensor of either floating type. */
-export function numbersOf(tensor: Tensor): Float32Array {
-  if (tensor.dtype === "float32") return tensor.float32().slice();
-  const bytes = tensor.bytes();
-  const numbers = new Float32Array(bytes.length / 2);
-  bfloat16ToFloat32(new Uint16Array(bytes.buffer, bytes.byteOffset, numbers.length), numbers);
-  return numbers;
-}
-
-/** Writes numbers into a tensor of either floating type. */
-export function writeNumbers(tensor: Tensor, numbers: Float32Array): void {
-  if (tensor.dtype === "float32") return tensor.write(numbers);
-  const bits = new Uint16Array(numbers.length);
-  float32ToBfloat16(numbers, bits);
-  tensor.write(bits);
 }
 
 /** A model in training. */
@@ -130,7 +112,7 @@ export class GraphTraining implements Disposable {
   ): void {
     let compiled = this.#graphs.get(name);
     if (!compiled) {
-      compiled = this.#owned.use(new CompiledGraph(this.#runtime, emulateBfloat16(make())));
+      compiled = this.#owned.use(new CompiledGraph(this.#runtime, make()));
       this.#graphs.set(name, compiled);
     }
     compiled.run(tensors, symbols);

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { evaluateShape, type Symbols } from "../../graph/dim.ts";
 import type { Constant, Graph, Node, Value } from "../../graph/ir.ts";
+import { kernelOperations } from "./reference_kernels.ts";
 
 /** A dense tensor, row-major. */
 export interface Dense {
@@ -250,6 +251,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   ],
   Unsqueeze: unsqueeze,
   Where: elementwise((condition, yes, no) => condition ? yes : no),
+  ...kernelOperations,
 };
 
 function constantValue({ value, data }: Constant): Dense {

@@ -1,0 +1,70 @@
+/**
+ * Places for values that are needed for a while, in one piece of memory.
+ *
+ * In: sizes, and from which step to which each is needed. Out: offsets, such that what is needed at the
+ * same time does not overlap, and the bytes of it all.
+ *
+ * The largest come first, each at the lowest offset that is free for its time: Pisarchyk and Lee 2020,
+ * https://arxiv.org/abs/2001.03288, which comes within a few per cent of the bound.
+ *
+ * @module
+ */
+
+/** Every place begins at a multiple of this, as cudaMalloc's do. */
+const GRAIN = 256;
+
+/** Something that is needed for a while. */
+export interface PlannedItem {
+  readonly bytes: number;
+  /** The first step that needs it. */
+  readonly from: number;
+  /** The last one. */
+  readonly to: number;
+}
+
+/** Where everything lies. */
+export interface MemoryPlan {
+  /** The first byte of each item, in their order. */
+  readonly offsets: readonly number[];
+  /** What all need together. */
+  readonly bytes: number;
+}
+
+/**
+ * Gives each item a place.
+ *
+ * @example
+ * ```ts
+ * import { planMemory } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const { offsets, bytes } = planMemory([
+ *   { bytes: 1000, from: 0, to: 1 },
+ *   { bytes: 500, from: 1, to: 2 },
+ *   { bytes: 900, from: 2, to: 3 },
+ * ]);
+ * assert.deepEqual(offsets, [0, 1024, 0]); // the third lies where the first was
+ * assert.equal(bytes, 1536);
+ * ```
+ */
+export function planMemory(items: readonly PlannedItem[]): MemoryPlan {
+  const placed: (PlannedItem & { readonly start: number; readonly end: number })[] = [];
+  const offsets = new Array<number>(items.length).fill(0);
+  const order = items.map((item, i) => ({ item, i })).sort((a, b) =>
+    b.item.bytes - a.item.bytes || a.i - b.i
+  );
+  for (const { item, i } of order) {
+    const size = Math.max(1, Math.ceil(item.bytes / GRAIN)) * GRAIN;
+    const rivals = placed
+      .filter(({ from, to }) => from <= item.to && item.from <= to)
+      .sort((a, b) => a.start - b.start);
+    let start = 0;
+    for (const rival of rivals) {
+      if (rival.start - start >= size) break;
+      start = Math.max(start, rival.end);
+    }
+    offsets[i] = start;
+    placed.push({ ...item, start, end: start + size });
+  }
+  return { offsets, bytes: placed.reduce((most, { end }) => Math.max(most, end), 0) };
+}

@@ -1,0 +1,182 @@
+/**
+ * Blocks built for ortune's own kernels against blocks of operators, whose gradients
+ * `gradients_test.ts` proves: in float64 both are the same function. The kernels themselves are tested
+ * in `kernels/`.
+ */
+
+import assert from "node:assert/strict";
+import { evaluateShape, type Symbols } from "../graph/dim.ts";
+import type { Graph, Node } from "../graph/ir.ts";
+import { splitStages } from "../graph/stages.ts";
+import { segmentBounds } from "../kernels/attention.ts";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { createLoraAdapter } from "../lora/block_adapter.ts";
+import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
+import { MASKED } from "../model/block.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { ropeTables } from "../model/rope.ts";
+import {
+  type AdapterOptions,
+  blockBackwardGraph,
+  blockForwardGraph,
+  type KeepOptions,
+} from "../model/training_graphs.ts";
+import { assertClose } from "../tensor/assert_close.ts";
+import { draws } from "./support/random.ts";
+import { type Dense, dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
+import { tinyConfig } from "./support/tiny_model.ts";
+
+// Of the largest of a tensor. Measured: 2e-15 forward; backward 2.6e-8, which is RMSNorm's 1/12 rounded
+// to float32 in the operators' way.
+const FORWARD = 1e-12;
+const BACKWARD = 2e-7;
+
+const ALL: ReadonlySet<BlockKernel> = new Set(["attention", "rmsNorm", "swiglu"]);
+
+const CONFIGS: Readonly<Record<string, ModelConfig>> = {
+  "qwen3, 2 queries a key": tinyConfig({ hidden_size: 12 }),
+  "qwen2, with biases": tinyConfig({ model_type: "qwen2", num_key_value_heads: 4 }),
+  "llama, 4 queries a key": tinyConfig({ model_type: "llama", num_key_value_heads: 1 }),
+};
+
+/** Two rows of seven tokens: several examples and padding. */
+const SEGMENTS = Int32Array.of(1, 1, 2, 2, 2, 3, 0, 4, 4, 4, 4, 5, 5, 5);
+const POSITIONS = [0, 1, 0, 1, 2, 0, 0, 0, 1, 2, 3, 0, 1, 2];
+const GRID: Symbols = { rows: 2, length: 7, positions: 7 };
+const TOKENS = SEGMENTS.length;
+
+/** Random inputs for both ways of building a graph, by name. */
+function makeInputs(config: ModelConfig): (graph: Graph) => DenseMap {
+  const { rows, length } = GRID;
+  const draw = draws(5);
+  const { starts, ends } = segmentBounds(SEGMENTS, length);
+  const { cos, sin } = ropeTables(config, length);
+  const known: Record<string, Dense> = {
+    position_ids: dense([rows, length], (i) => POSITIONS[i]),
+    cos: dense([length, config.headDim / 2], (i) => cos[i]),
+    sin: dense([length, config.headDim / 2], (i) => sin[i]),
+    segment_starts: dense([TOKENS], (i) => starts[i]),
+    segment_ends: dense([TOKENS], (i) => ends[i]),
+    mask: dense([rows, 1, 1, length, length], (i) => {
+      const query = Math.floor(i / length);
+      const key = Math.floor(query / length) * length + i % length;
+      // Padding sees itself alone in a kernel.
+      return key <= query && key >= starts[query] ? 0 : MASKED;
+    }),
+  };
+  return (graph) => {
+    for (const { name, shape } of graph.inputs) {
+      if (graph.shapeInputs.has(name)) continue;
+      known[name] ??= dense(
+        evaluateShape(shape, GRID),
+        () => name.endsWith("norm.weight") ? draw(0.5, 1.5) : draw(-0.4, 0.4),
+      );
+    }
+    return known;
+  };
+}
+
+function compare(
+  label: string,
+  inputs: (graph: Graph) => DenseMap,
+  [ours, operators]: readonly [Graph, Graph],
+  relativeToMax: number,
+): DenseMap {
+  const expected = interpret(operators, inputs(operators), GRID);
+  const actual = interpret(ours, inputs(ours), GRID);
+  for (const [name, { data }] of Object.entries(expected)) {
+    if (name.startsWith("kept.")) continue;
+    const largest = data.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    assert.ok(largest > 1e-3, `${name} is all but zero`);
+    const { maxAbsolute } = assertClose(actual[name].data, data, {
+      relativeToMax,
+      label: `${label}: ${name}`,
+    });
+    if (Deno.env.get("ORTUNE_REPORT")) console.log(label, name, maxAbsolute / largest);
+  }
+  return actual;
+}
+
+/** Runs a kernel of a stage on the memory it reads, in the shapes that it has in the whole graph. */
+function runKernel({ nodes }: Graph, kernel: Node, values: DenseMap): DenseMap {
+  const node = nodes.find(({ outputs }) => outputs[0] === kernel.outputs[0])!;
+  const inputs: Record<string, Dense> = {};
+  node.inputs.forEach((input, i) => {
+    if (!input) return;
+    const { data } = values[kernel.inputs[i]!.name];
+    inputs[input.name] = { shape: evaluateShape(input.shape, GRID), data };
+  });
+  const given = [...new Set(node.inputs.filter((input) => input !== undefined))];
+  return interpret(
+    {
+      ...{ name: node.op, inputs: given, outputs: node.outputs, nodes: [node], constants: [] },
+      ...{ aliases: new Map(), shapeInputs: new Map() },
+    },
+    inputs,
+    GRID,
+  );
+}
+
+for (const [family, config] of Object.entries(CONFIGS)) {
+  for (const adapted of [false, true]) {
+    for (const keep of [false, true]) {
+      const what = `${family}${adapted ? ", an adapter" : ""}${
+        keep ? ", keeping activations" : ""
+      }`;
+      Deno.test(`a block in own kernels is the block in operators: ${what}`, () => {
+        const adapter = adapted
+          ? createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0 })
+          : undefined;
+        const inputs = makeInputs(config);
+        const both = (
+          make: (config: ModelConfig, options: AdapterOptions & KeepOptions) => Graph,
+          keep: boolean,
+        ) =>
+          [ALL, undefined].map((kernels) => make(config, { adapter, keep, kernels })) as [
+            Graph,
+            Graph,
+          ];
+        const forward = compare("forward", inputs, both(blockForwardGraph, keep), FORWARD);
+        const [backward, operators] = both(blockBackwardGraph, keep);
+        const ops = new Set(backward.nodes.map(({ op }) => op));
+        // What was kept is not computed again.
+        assert.equal(ops.has("SegmentAttention"), !keep);
+        for (const op of ["SegmentAttentionGradient", "RMSNormGradient", "SwiGLUGradient"]) {
+          assert.ok(ops.has(op), `no ${op}`);
+        }
+        assert.ok(!ops.has("Softmax"));
+        const kept = interpret(
+          blockForwardGraph(config, { adapter, keep }),
+          inputs(operators),
+          GRID,
+        );
+        const given = (graph: Graph): DenseMap => ({
+          ...inputs(graph),
+          ...keep ? graph === backward ? forward : kept : {},
+        });
+        compare("backward", given, [backward, operators], BACKWARD);
+        // The stages compute what the whole graph computes.
+        const whole = interpret(backward, given(backward), GRID);
+        const values: Record<string, Dense> = { ...given(backward) };
+        for (const { graph, kernel } of splitStages(backward).steps) {
+          if (graph) Object.assign(values, interpret(graph, values, GRID));
+          else Object.assign(values, runKernel(backward, kernel, values));
+        }
+        for (const [name, { data }] of Object.entries(whole)) {
+          assert.deepEqual(values[name].data, data, name);
+        }
+      });
+    }
+  }
+}
+
+Deno.test("kernels are for sizes that they can read", () => {
+  const parts = (
+    change: Record<string, unknown>,
+    precision: "bfloat16" | "float32" = "bfloat16",
+  ) => [...blockKernelsFor(tinyConfig(change), precision)];
+  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "swiglu"]);
+  assert.deepEqual(parts({ hidden_size: 20, intermediate_size: 28 }), []);
+});
