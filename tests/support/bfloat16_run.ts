@@ -6,9 +6,12 @@
 import { makeBatches } from "../../data/batches.ts";
 import type { Batch } from "../../data/collator.ts";
 import { readExamples } from "../../data/read_examples.ts";
+import { layoutParameters, ParameterStore } from "../../engine/parameter_store.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { createTokenizer } from "../../data/tokenizer.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
+import type { Precision } from "../../model/precision.ts";
 import type { Runtime } from "../../ort/runtime.ts";
 import { quickstartConfig } from "../../quickstart/model.ts";
 import { systemPrompt, trainRecords } from "../../quickstart/records.ts";
@@ -16,8 +19,10 @@ import { quickstartTokenizerConfig, quickstartTokenizerJson } from "../../quicks
 import { elementCount } from "../../tensor/dtype.ts";
 import { roundToBfloat16 } from "../../tensor/half.ts";
 import { TorchGenerator } from "../../tensor/torch_random.ts";
-import type { AdamWKind } from "../../train/adamw_graph.ts";
-import { GraphTraining } from "./graph_training.ts";
+import type { OptimizerKind } from "../../train/adamw_graph.ts";
+import { ModelTrainer } from "../../train/model_trainer.ts";
+import { loadTrainingKernels } from "../../train/training_kernels.ts";
+import { writeNumbers } from "./numbers.ts";
 import { tempFolder } from "./temp_folder.ts";
 
 const PEAK = 3e-3;
@@ -44,9 +49,11 @@ export interface RunPlan {
   readonly learningRates: readonly number[];
 }
 
-/** Makes the run. */
-export async function planRun(): Promise<RunPlan> {
-  const config = parseConfig(runConfigJson);
+/** Makes the run, perhaps of another model. */
+export async function planRun(
+  json: Readonly<Record<string, unknown>> = runConfigJson,
+): Promise<RunPlan> {
+  const config = parseConfig(json);
   const random = new TorchGenerator(1);
   const weights = new Map(
     modelParameters(config).map(({ name, shape }) => {
@@ -81,19 +88,44 @@ export async function planRun(): Promise<RunPlan> {
   return { config, weights, windows, learningRates };
 }
 
-/** The run's loss at each update. */
-export function runCurve(
+/** The numbers in tensors of a precision. */
+export function storeOf(
   runtime: Runtime,
-  { config, weights, windows, learningRates }: RunPlan,
-  kind: AdamWKind,
-): number[] {
-  using training = new GraphTraining(runtime, { config, weights, kind });
-  return windows.map((window, i) => {
-    const supervised = window.reduce((sum, batch) => sum + batch.supervised, 0);
-    const losses = window.map((batch, at) =>
-      training.forwardBackward(batch, 1 / supervised, at === 0).reduce((sum, x) => sum + x, 0)
-    );
-    training.update(learningRates[i], MAX_NORM);
-    return losses.reduce((sum, x) => sum + x, 0) / supervised;
-  });
+  { config, weights }: Pick<RunPlan, "config" | "weights">,
+  dtype: Precision,
+): ParameterStore {
+  const store = new ParameterStore(runtime, layoutParameters(modelParameters(config)), { dtype });
+  for (const [name, numbers] of weights) writeNumbers(store.tensor(name), numbers);
+  return store;
+}
+
+/** The run's loss at each update, as a device makes it, in graphs alone or with a GPU's kernels. */
+export async function runCurve(
+  runtime: Runtime,
+  plan: RunPlan,
+  kind: OptimizerKind,
+  gpu?: Gpu,
+): Promise<number[]> {
+  const { config } = plan;
+  const precision = kind === "float32" ? "float32" : "bfloat16";
+  const weights = storeOf(runtime, plan, precision);
+  const master = kind === "adamw" ? storeOf(runtime, plan, "float32") : undefined;
+  await using trainer = new ModelTrainer({
+    method: "full",
+    config,
+    kind,
+    weights,
+    trained: master ?? weights,
+    rounded: master && weights,
+    kernels: gpu && await loadTrainingKernels(gpu, { config, kind, precision }),
+    owned: master ? [weights, master] : [weights],
+    save: () => Promise.resolve([]),
+    load: () => Promise.resolve(),
+  }, { runtime, graphsOnly: true, maxGradNorm: MAX_NORM });
+  const losses: number[] = [];
+  for (const [i, window] of plan.windows.entries()) {
+    const { loss } = await trainer.trainStep(window, { learningRate: plan.learningRates[i] });
+    losses.push(loss);
+  }
+  return losses;
 }
