@@ -62,7 +62,7 @@ const EMBEDDING_CHUNK = 2048;
 
 /** How a {@linkcode TrainingEngine} works. */
 export interface TrainingEngineOptions {
-  /** Supervised tokens whose logits are held at once. @default {headChunkOf(adapter)} */
+  /** Supervised tokens whose logits are held at once. @default as {@linkcode headChunkOf} says */
   readonly headChunk?: number;
   /**
    * Whether backward recomputes each block from its input. Without it a step takes about an eighth
@@ -139,20 +139,29 @@ interface Supervised {
 }
 
 /**
- * Supervised tokens whose logits are held at once: more are hardly faster. With an adapter the logits
- * are what takes most memory after the weights, so fewer are held.
+ * Supervised tokens whose logits are held at once. In graphs more are hardly faster, and with an adapter
+ * the logits are what takes most memory after the weights, so fewer are held. A kernel holds them once,
+ * in the weights' type; and a GPU has time to read the head's weights only for many tokens: of 256 it
+ * computes no longer than it reads.
  *
  * @example
  * ```ts
  * import { headChunkOf } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * assert.ok(headChunkOf(true) < headChunkOf(false));
+ * assert.ok(headChunkOf({ adapted: true }) < headChunkOf({ adapted: false }));
+ * assert.ok(headChunkOf({ adapted: false }) < headChunkOf({ adapted: false, kernels: true }));
  * ```
- *
- * @param adapted whether an adapter is trained
  */
-export function headChunkOf(adapted: boolean): number {
+export function headChunkOf(
+  { adapted, kernels = false }: {
+    /** Whether an adapter is trained. */
+    readonly adapted: boolean;
+    /** Whether a kernel takes the loss. @default false */
+    readonly kernels?: boolean;
+  },
+): number {
+  if (kernels) return adapted ? 1024 : 2048;
   return adapted ? 128 : 256;
 }
 
@@ -226,9 +235,9 @@ export class TrainingEngine implements Disposable {
     {
       gradientCheckpointing = true,
       adapter,
-      headChunk = headChunkOf(adapter !== undefined),
-      graphsOnly = runtime.device.kind !== "cpu",
       kernels,
+      headChunk = headChunkOf({ adapted: adapter !== undefined, kernels: kernels !== undefined }),
+      graphsOnly = runtime.device.kind !== "cpu",
     }: TrainingEngineOptions = {},
   ) {
     this.#runtime = runtime;

@@ -189,6 +189,11 @@ export class CudaKernel {
   readonly #pointers: BigUint64Array<ArrayBuffer>;
   #sharedBytes = SHARED_BY_DEFAULT;
 
+  /** The kernel's own name. */
+  get name(): string {
+    return this.#kernel.name;
+  }
+
   /** Made by {@linkcode CudaModule.kernel}. */
   constructor(
     library: Native,

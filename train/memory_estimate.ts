@@ -134,8 +134,8 @@ export function estimateMemory(
     device = "cpu",
     process = device === "cpu" ? PROCESS_BYTES : CUDA_BYTES,
     adapter,
-    headChunk = headChunkOf(adapter !== undefined),
     kernels = false,
+    headChunk = headChunkOf({ adapted: adapter !== undefined, kernels }),
   }: MemoryEstimateOptions,
 ): MemoryEstimate {
   const width = byteWidth(precision);

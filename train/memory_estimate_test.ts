@@ -74,7 +74,6 @@ Deno.test("in bfloat16 Qwen3-1.7B takes at most 1.1 times its least memory, by p
       const plan = estimateMemory(large, {
         rows,
         length: 2048,
-        headChunk: 512,
         precision: "bfloat16",
         device: "cuda",
         kernels: true,
@@ -90,7 +89,7 @@ Deno.test("in bfloat16 Qwen3-1.7B takes at most 1.1 times its least memory, by p
 Deno.test("with own kernels the head holds its logits once, and nothing of their size besides", () => {
   const batch = { rows: 1, length: 512, precision: "bfloat16", device: "cuda" } as const;
   const [stock, own] = [false, true].map((kernels) =>
-    estimateMemory(config, { ...batch, kernels })
+    estimateMemory(config, { ...batch, kernels, headChunk: 256 })
   );
   const logits = 256 * config.vocabSize * 2;
   // Float32 logits, their logarithms and probabilities, and both types of the gradient.

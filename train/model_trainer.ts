@@ -30,7 +30,7 @@ export interface TrainerOptions {
   readonly optimizer?: AdamWOptions;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. @default 1 */
   readonly maxGradNorm?: number;
-  /** Supervised tokens whose logits are held at once. @default 256, 128 with an adapter */
+  /** Supervised tokens whose logits are held at once. @default as `headChunkOf` says */
   readonly headChunk?: number;
   /** Recomputes each block in backward: slower, with less memory. @default true */
   readonly gradientCheckpointing?: boolean;

@@ -395,6 +395,7 @@ async function main(): Promise<void> {
           learningRate: LEARNING_RATE,
           totalSteps: TOTAL_STEPS,
           gradientCheckpointing: true,
+          kernels: !cpu,
           ...method === "lora" ? { adapter } : {},
           ...cpu ? { threads: 2 } : {},
         }),
@@ -460,6 +461,7 @@ function ortuneEntries(method: "full" | "lora", cpu: boolean, side: OrtuneSide):
       entry("no dropout", { adapter: `${side.adapter}-still` }),
       entry("as the seed", {}, false),
       entry("nothing recomputed", { gradientCheckpointing: false }, false),
+      ...cpu ? [] : [entry("as the seed, ONNX Runtime alone", { kernels: false }, false)],
     ];
   }
   if (cpu) {
@@ -472,6 +474,12 @@ function ortuneEntries(method: "full" | "lora", cpu: boolean, side: OrtuneSide):
     entry("bf16", { precision: "bf16" }),
     entry("bf16-pure", { precision: "bf16-pure" }),
     entry("adamw_bf16", { precision: "bf16", stochasticRounding: true }),
+    entry("adamw_bf16, nothing recomputed", {
+      precision: "bf16",
+      stochasticRounding: true,
+      gradientCheckpointing: false,
+    }),
+    entry("bf16, ONNX Runtime alone", { precision: "bf16", kernels: false }),
   ];
 }
 

@@ -8,13 +8,19 @@ import type { Example } from "../../data/example.ts";
 import { CompiledGraph } from "../../engine/compiled_graph.ts";
 import { openRuntime } from "../../cli/open_runtime.ts";
 import { CudaKernel } from "../../kernels/driver.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { Binding } from "../../ort/session.ts";
 import type { Runtime } from "../../ort/runtime.ts";
 import { createFullTrainer } from "../../train/full_trainer.ts";
 import { createLoraTrainer } from "../../train/lora_trainer.ts";
 import { linearSchedule } from "../../train/schedule.ts";
 import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
-import type { TrainingPrecision } from "../../train/training_precision.ts";
+import { findGpu } from "../../train/training_kernels.ts";
+import {
+  computePrecision,
+  resolvePrecision,
+  type TrainingPrecision,
+} from "../../train/training_precision.ts";
 import { type Command, REPLY, type Reply } from "./contender.ts";
 import type { Row, Workload } from "./workload.ts";
 
@@ -29,6 +35,8 @@ export interface OrtuneSide {
   readonly precision?: TrainingPrecision;
   readonly stochasticRounding?: boolean;
   readonly gradientCheckpointing: boolean;
+  /** Whether ortune's own kernels run what they can. */
+  readonly kernels: boolean;
   /** Packed rows in one run. */
   readonly microRows: number;
   readonly learningRate: number;
@@ -62,7 +70,7 @@ class Profile {
       timed(names.get(this) ?? current ?? "unnamed graph", () => runBinding.call(this));
     };
     CudaKernel.prototype.launch = function (options, values) {
-      timed("own kernels", () => launch.call(this, options, values));
+      timed(`kernel ${this.name}`, () => launch.call(this, options, values));
     };
   }
 
@@ -91,7 +99,8 @@ export async function runOrtune(side: OrtuneSide): Promise<void> {
   using runtime = openRuntime(side);
   profile.watch(runtime);
   const { precision, stochasticRounding, gradientCheckpointing } = side;
-  const options = { runtime, precision, stochasticRounding, gradientCheckpointing };
+  using gpu = side.kernels ? await openGpuFor(runtime, precision) : undefined;
+  const options = { runtime, precision, stochasticRounding, gradientCheckpointing, gpu };
   await using trainer = side.adapter === undefined
     ? await createFullTrainer(side.model, options)
     : await createLoraTrainer(side.model, { ...options, initAdapter: side.adapter });
@@ -120,6 +129,19 @@ export async function runOrtune(side: OrtuneSide): Promise<void> {
     };
     tell(reply);
   }
+}
+
+/** The GPU for own kernels; without it this would be another contender than it says. */
+async function openGpuFor(
+  { device }: Runtime,
+  precision: TrainingPrecision | undefined,
+): Promise<Gpu> {
+  const { gpu, reason } = await findGpu(
+    device,
+    computePrecision(resolvePrecision(device, precision)),
+  );
+  if (!gpu) throw new Error(`Cannot run ortune's own kernels: ${reason}`);
+  return gpu;
 }
 
 /** Whole updates, from rows to the optimizer's end; on a device results are read when they must be. */
