@@ -2,7 +2,8 @@
  * The training loop.
  *
  * In: a trainer, examples, and options with TrainingArguments' meaning. Out: an async iterator of
- * events; checkpoints in the output folder. At one update the order is log, evaluate, save.
+ * events; checkpoints in the output folder. At one update the order is log, evaluate, save. On a device
+ * a checkpoint is written while later updates are made, and told of when it is there.
  *
  * @module
  */
@@ -144,7 +145,7 @@ export interface BestOptions {
  * ```
  *
  * @throws {Error} after three updates in a row whose loss or gradient was not finite, and where a
- *   checkpoint does not belong to this run
+ *   checkpoint does not belong to this run or cannot be saved; the last also when it is left early
  */
 export async function* train(
   trainer: Trainer,
@@ -226,7 +227,20 @@ class Run {
     return toExampleList(this.#options.examples).lengths;
   }
 
+  /** All of the run; when it ends, however it does, no save is under way. */
   async *events(): AsyncGenerator<TrainEvent, void, void> {
+    try {
+      yield* this.#run();
+    } catch (cause) {
+      // That a save failed as well matters less than what ended the run.
+      await this.#checkpoints.finish().catch(() => {});
+      throw cause;
+    } finally {
+      await this.#checkpoints.finish();
+    }
+  }
+
+  async *#run(): AsyncGenerator<TrainEvent, void, void> {
     const { examples, evalExamples = [], resumeFrom, epochs = 3 } = this.#options;
     const began = performance.now();
     if (resumeFrom !== undefined) await this.#resume(resumeFrom);
@@ -270,6 +284,7 @@ class Run {
     for (const window of this.#windows()) {
       if (state.step >= this.#totalSteps) break;
       const made = yield* this.#update(window);
+      yield* this.#checkpoints.told();
       if (made === "aborted") return made;
       if (made === "skipped" || made === "pending") continue;
       if (state.step % loggingSteps === 0) {
@@ -525,8 +540,13 @@ class Run {
   }
 
   #save(): AsyncGenerator<SaveEvent, void, void> {
-    const best = this.#best();
-    return this.#checkpoints.save({ state: this.#state, epochFraction: this.#epochFraction, best });
+    const state = this.#state;
+    const goesOn = state.step < this.#totalSteps && !this.#options.signal?.aborted &&
+      !this.#stale();
+    return this.#checkpoints.save(
+      { state, epochFraction: this.#epochFraction, best: this.#best() },
+      { goesOn },
+    );
   }
 
   async #resume(directory: string): Promise<void> {
