@@ -38,6 +38,7 @@
 export * from "./tensor/assert_close.ts";
 export * from "./tensor/dtype.ts";
 export * from "./tensor/half.ts";
+export * from "./tensor/host_copy.ts";
 export * from "./tensor/mersenne_twister.ts";
 export * from "./tensor/onnx_dtype.ts";
 export * from "./tensor/python_random.ts";

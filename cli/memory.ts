@@ -13,6 +13,15 @@ import type { TrainingData } from "./training_data.ts";
 // What ONNX Runtime and the compiled graphs add to the process once they are there.
 const RUNTIME_BYTES = 70 * 2 ** 20;
 
+/** The copy in the host's memory that checkpoints of a device are written from. */
+export interface SaveCopy {
+  readonly bytes: number;
+  /** Memory that programs can still take; undefined where it may not be asked. */
+  readonly available?: number;
+  /** Whether it is not known to be too large. */
+  readonly fits: boolean;
+}
+
 /** What a run needs against what is free. */
 export interface MemoryCheck {
   readonly needed: MemoryEstimate;
@@ -22,6 +31,8 @@ export interface MemoryCheck {
   readonly available?: number;
   /** Whether it is known not to fit. */
   readonly tooMuch: boolean;
+  /** What a run on a device that saves before its end copies to the host. */
+  readonly copy?: SaveCopy;
 }
 
 /** Memory that programs can still take, if `--allow-sys=systemMemoryInfo` is given. */
@@ -34,6 +45,8 @@ export function availableMemory(): number | undefined {
 export interface MemoryCheckOptions {
   /** Free memory where the run's tensors go. @default the host's */
   readonly available?: number;
+  /** Free memory of the host. @default asked for, if that is allowed */
+  readonly hostAvailable?: number;
   /** Whether own kernels are used. @default false */
   readonly kernels?: boolean;
 }
@@ -43,7 +56,8 @@ export function checkMemory(
   args: TrainingArguments,
   config: ModelConfig,
   { train }: Pick<TrainingData, "train">,
-  { available = availableMemory(), kernels }: MemoryCheckOptions = {},
+  { hostAvailable = availableMemory(), available = hostAvailable, kernels }: MemoryCheckOptions =
+    {},
 ): MemoryCheck {
   const device = parseDevice(args.device);
   const onHost = device.kind === "cpu";
@@ -73,18 +87,42 @@ export function checkMemory(
   // What is free on a device was asked when CUDA's context was there.
   const resident = onHost ? rss : needed.process;
   const tooMuch = available !== undefined && needed.total - resident > available;
-  return { needed, resident, available, tooMuch };
+  const copied = !onHost && (args.saveSteps > 0 || args.loadBestModelAtEnd);
+  const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
+  return { needed, resident, available, tooMuch, copy };
 }
 
-/** One line of what is needed and what is free. */
-export function describeMemory({ needed, available }: MemoryCheck): string {
+function saveCopy(
+  { lora }: TrainingArguments,
+  { weights, gradients, moments }: MemoryEstimate,
+  available: number | undefined,
+): SaveCopy {
+  // An adapter's weights are as large as their gradients; its base is not saved.
+  const bytes = (lora ? gradients : weights) + moments;
+  return { bytes, available, fits: available === undefined || bytes <= available };
+}
+
+/** What is needed and what is free: a line, and one for a copy on the host. */
+export function describeMemory({ needed, available, copy }: MemoryCheck): string {
   const { total, weights, gradients, moments, activations, workspace } = needed;
   const parts = Object.entries({ weights, gradients, moments, activations, workspace })
     .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(", ");
-  const free = available === undefined
+  return `memory: about ${formatBytes(total)} at the peak (${parts}); ${describeFree(available)}` +
+    (copy ? `\n${describeCopy(copy)}` : "");
+}
+
+function describeFree(available: number | undefined): string {
+  return available === undefined
     ? "free: not known without --allow-sys=systemMemoryInfo"
     : `free: ${formatBytes(available)}`;
-  return `memory: about ${formatBytes(total)} at the peak (${parts}); ${free}`;
+}
+
+function describeCopy({ bytes, available, fits }: SaveCopy): string {
+  return `memory of the host: ${
+    formatBytes(bytes)
+  } for the copy that checkpoints are written from; ` +
+    describeFree(available) +
+    (fits ? "" : ", too little: training waits while a checkpoint is written");
 }
 
 /** One line of what a run took of a device's memory. */

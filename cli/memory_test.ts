@@ -41,6 +41,28 @@ Deno.test("checkMemory() warns of nothing where the system may not be asked", ()
   assert.match(describeMemory(unknown), /free: not known without --allow-sys=systemMemoryInfo$/);
 });
 
+Deno.test("checkMemory() counts the copy that a device's checkpoints are written from", () => {
+  const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16", saveSteps: 9 };
+  const check = (args: TrainingArguments, hostAvailable?: number) =>
+    checkMemory(args, config, data, { available: 80 * GIB, hostAvailable });
+  const roomy = check(cuda, 16 * GIB);
+  const { weights, gradients, moments } = roomy.needed;
+  assert.deepEqual(roomy.copy, { bytes: weights + moments, available: 16 * GIB, fits: true });
+  assert.match(
+    describeMemory(roomy),
+    /free: 80\.0 GiB\nmemory of the host: 7\.77 GiB for the copy that .* from; free: 16\.0 GiB$/,
+  );
+  assert.match(
+    describeMemory(check(cuda, 4 * GIB)),
+    /free: 4\.00 GiB, too little: training waits while a checkpoint is written$/,
+  );
+  const lora = check({ ...cuda, lora: DEFAULT_LORA });
+  assert.ok(lora.copy!.bytes < gradients / 10);
+  // One checkpoint, when training is over, needs no copy; nor do those of the host.
+  assert.equal(check({ ...cuda, saveSteps: 0 }).copy, undefined);
+  assert.equal(check({ ...cuda, device: "cpu", precision: "fp32" }).copy, undefined);
+});
+
 Deno.test("checkMemory() needs far less for an adapter", () => {
   const lora = { ...DEFAULT_LORA, targetModules: ["q_proj"] };
   const full = checkMemory(args, config, data, { available: 64 * GIB }).needed;

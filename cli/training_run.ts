@@ -152,6 +152,7 @@ export async function runTraining(
       saveTotalLimit: args.saveTotalLimit,
       copyFiles: await companionFiles(args.model),
       facts: await runFacts(args, data.sha256, hash),
+      whileTraining: memory.copy?.fits,
     },
     resumeFrom,
     signal,

@@ -9,8 +9,10 @@ import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { Runtime } from "../ort/runtime.ts";
 import type { DeviceMemory } from "../ort/cuda.ts";
+import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { tensorBytes } from "../tensor/tensor_source.ts";
 import { estimateMemory } from "../train/memory_estimate.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { STEPS_BATCH } from "./support/steps_batch.ts";
@@ -198,13 +200,24 @@ async function modelFolder(config: ModelConfig): Promise<TempFolder> {
   return folder;
 }
 
+/** Bytes of each tensor in the files of a checkpoint. */
+async function savedBytes(directory: string): Promise<number[]> {
+  const bytes: number[] = [];
+  for await (const { name } of Deno.readDir(directory)) {
+    if (!name.endsWith(".safetensors")) continue;
+    await using file = await openSafetensors(`${directory}/${name}`);
+    bytes.push(...file.names().map((each) => tensorBytes(file.info(each))));
+  }
+  return bytes;
+}
+
 for (const { method, precision, kernels = false, fused = false } of RUNS) {
   const config = configs[fused ? "fused" : "plain"];
   const what = `${method} training in ${precision}${kernels ? " with own kernels" : ""}${
     fused ? ", attention among them" : ""
   }`;
   Deno.test({
-    name: `${what} sends ids, reads losses when asked, and never waits else`,
+    name: `${what} sends ids, reads losses and a copy to save when asked, and never waits else`,
     ignore: !folder,
     fn: async () => {
       await using model = await modelFolder(config);
@@ -234,6 +247,11 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
 
       const evaluated = copies(log.parts.get("evaluate")!, "device to host");
       assert.deepEqual(evaluated, [STEPS_BATCH.supervised * FLOAT]);
+      const copied = copies(log.parts.get("snapshot")!, "device to host");
+      const sum = (bytes: readonly number[]) => bytes.reduce((a, b) => a + b, 0);
+      assert.equal(sum(copied), sum(await savedBytes(`${model.path}/saved`)));
+      assert.deepEqual(log.parts.get("write"), []);
+
       for (const token of ["token 2", "token 3"]) {
         const calls = log.parts.get(token)!;
         assert.deepEqual(copies(calls, "device to host"), [config.vocabSize * FLOAT]);

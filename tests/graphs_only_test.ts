@@ -17,13 +17,14 @@ import { createFullTrainer } from "../train/full_trainer.ts";
 import { train, type TrainOptions } from "../train/loop.ts";
 import { createLoraTrainer } from "../train/lora_trainer.ts";
 import { linearSchedule } from "../train/schedule.ts";
-import type { Trainer, TrainStepResult } from "../train/trainer.ts";
+import type { Trainer } from "../train/trainer.ts";
+import { deferredStub } from "./support/deferred_stub.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { loadFixtureModel } from "./support/parity_fixture.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import { hostGpu } from "./support/test_gpu.ts";
-import { stubExample, trainerStub } from "./support/trainer_stub.ts";
+import { stubExample } from "./support/trainer_stub.ts";
 
 // Measured worst over ten updates: losses 1.2e-7 of themselves, norms 7.0e-7; weights 3.7e-4 of the
 // largest, where AdamW's first updates make a step of the full size of a gradient near zero.
@@ -162,25 +163,50 @@ for (const [what, kind] of Object.entries(RESUMED)) {
   }
 }
 
-/** A stub whose updates are read later; counts the reads, and answers what it is told to. */
-function deferredStub(result: (attempt: number) => Partial<TrainStepResult>) {
-  const stub = trainerStub({ result });
-  const unread: TrainStepResult[] = [];
-  const reads: number[] = [];
-  const trainer: Trainer = Object.assign(Object.create(stub), {
+for (const [what, kind] of Object.entries(RESUMED)) {
+  Deno.test(`checkpoints of ${what} that are written while training goes on have the same bytes`, async () => {
+    await using folder = await quickstartFolder();
+    const base = { ...await options(folder.path), saveSteps: 3 };
+    const run = async (directory: string, whileTraining: boolean) => {
+      await using trainer = await makeTrainer(`${folder.path}/models/tiny`, kind, "graphs alone");
+      const launched = writeLate(trainer);
+      await steps(trainer, { ...base, output: { directory, facts: {}, whileTraining } });
+      return launched;
+    };
+    const [waited, beside] = [`${folder.path}/waited`, `${folder.path}/beside`];
+    assert.deepEqual(await run(waited, false), []);
+    // The last update's is written when all is over.
+    assert.deepEqual(await run(beside, true), [4, 7, 10]);
+    assert.deepEqual(await folderHashes(beside), await folderHashes(waited));
+  });
+}
+
+/** Lets each copy be written after one more update; answers, as it grows, how many were made then. */
+function writeLate(trainer: Trainer): readonly number[] {
+  const deferred = trainer.deferred!;
+  const seen: number[] = [];
+  let next = Promise.withResolvers<void>();
+  Object.assign(trainer, {
     deferred: {
-      most: 6,
-      async launch(...args: Parameters<Trainer["trainStep"]>): Promise<void> {
-        args[1].signal?.throwIfAborted();
-        unread.push(await stub.trainStep(...args));
+      ...deferred,
+      async launch(...args: Parameters<typeof deferred.launch>): Promise<void> {
+        await deferred.launch(...args);
+        next.resolve();
       },
-      results(): Promise<readonly TrainStepResult[]> {
-        reads.push(unread.length);
-        return Promise.resolve(unread.splice(0));
+      async snapshot(): Promise<Pick<Trainer, "save">> {
+        const copy = await deferred.snapshot!();
+        next = Promise.withResolvers();
+        return {
+          async save(directory) {
+            await next.promise;
+            seen.push(trainer.step);
+            return await copy.save(directory);
+          },
+        };
       },
     },
   });
-  return { trainer, reads, stub };
+  return seen;
 }
 
 const stubOptions: TrainOptions = {
@@ -193,7 +219,7 @@ const stubOptions: TrainOptions = {
 
 Deno.test("results are read at logs, evaluations, saves and the end, and else when they get many", async () => {
   await using folder = await tempFolder();
-  const { trainer, reads } = deferredStub(() => ({}));
+  const { trainer, reads } = deferredStub();
   const events = await Array.fromAsync(train(trainer, {
     ...stubOptions,
     loggingSteps: 4,
@@ -212,15 +238,15 @@ Deno.test("results are read at logs, evaluations, saves and the end, and else wh
     ...[...until(9, 12), "log 12", "step 13", "step 14", "evaluate 14", "step 15", "save 15"],
     ...["step 16", "log 16", "evaluate 16", "save 16", "end 16"],
   ]);
-  const rare = deferredStub(() => ({}));
+  const rare = deferredStub();
   await Array.fromAsync(train(rare.trainer, { ...stubOptions, loggingSteps: 100 }));
   assert.deepEqual(rare.reads, [6, 6, 4]);
 });
 
 Deno.test("an update that turns out to be skipped is made up for", async () => {
-  const { trainer, stub } = deferredStub((attempt) =>
-    attempt === 2 ? { loss: NaN, skipped: true } : { loss: attempt }
-  );
+  const { trainer, stub } = deferredStub({
+    result: (attempt) => attempt === 2 ? { loss: NaN, skipped: true } : { loss: attempt },
+  });
   const events = await Array.fromAsync(
     train(trainer, { ...stubOptions, loggingSteps: 4, maxSteps: 6 }),
   );
@@ -233,7 +259,9 @@ Deno.test("an update that turns out to be skipped is made up for", async () => {
 });
 
 Deno.test("three skipped updates in a row end the run when they are read", async () => {
-  const { trainer } = deferredStub((attempt) => attempt > 0 ? { loss: NaN, skipped: true } : {});
+  const { trainer } = deferredStub({
+    result: (attempt) => attempt > 0 ? { loss: NaN, skipped: true } : {},
+  });
   const seen: TrainEvent[] = [];
   await assert.rejects(async () => {
     for await (const event of train(trainer, { ...stubOptions, loggingSteps: 5 })) seen.push(event);
@@ -244,9 +272,11 @@ Deno.test("three skipped updates in a row end the run when they are read", async
 Deno.test("an aborted run reads what was made before, and saves it", async () => {
   await using folder = await tempFolder();
   const abort = new AbortController();
-  const { trainer } = deferredStub((attempt) => {
-    if (attempt === 2) abort.abort();
-    return {};
+  const { trainer } = deferredStub({
+    result: (attempt) => {
+      if (attempt === 2) abort.abort();
+      return {};
+    },
   });
   const events = await Array.fromAsync(train(trainer, {
     ...stubOptions,

@@ -167,12 +167,15 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
         `${formatCount(event.examples)} examples in ${formatDuration(event.seconds)}`,
         ...event.best ? ["best so far"] : [],
       ].join(" | ");
-    case "save":
+    case "save": {
+      const [all, waited] = [event.seconds, event.waitedSeconds].map(formatDuration);
       return [
         `step ${stepOf(event.step, totalSteps)}`,
         `saved ${stripControls(event.directory)}`,
-        `${formatBytes(event.bytes)} in ${formatDuration(event.seconds)}`,
+        `${formatBytes(event.bytes)} in ${all}`,
+        ...waited === all ? [] : [`training waited ${waited}`],
       ].join(" | ");
+    }
     case "skip":
       return [
         `step ${stepOf(event.step, totalSteps)}`,

@@ -44,7 +44,7 @@ const lasting: TrainEvent[] = [
     supervisedTokens: 900,
     seconds: 3,
   },
-  { type: "save", step: 5, directory: "out/5", bytes: 2048, seconds: 1 },
+  { type: "save", step: 5, directory: "out/5", bytes: 2048, seconds: 1, waitedSeconds: 1 },
   { type: "skip", step: 6, loss: NaN, gradNorm: Infinity, consecutive: 1 },
 ];
 const end: TrainEvent = {
@@ -136,11 +136,23 @@ Deno.test("createConsoleTracker() writes plain lines where no person watches", a
 Deno.test("createConsoleTracker() lets no control characters of a folder through", async () => {
   const { tracker, writes } = fake({ isTty: false });
   const directory = "a\x1b[31mb\r\nc\x9b";
-  await tracker.event({ type: "save", step: 5, directory, bytes: 1, seconds: 0 });
+  const seconds = { seconds: 0, waitedSeconds: 0 };
+  await tracker.event({ type: "save", step: 5, directory, bytes: 1, ...seconds });
   assert.equal(
     writes.join(""),
     "step 5 | saved a\ufffd[31mb\ufffd\ufffdc\ufffd | 1 B in 0:00:00\n",
   );
+});
+
+Deno.test("createConsoleTracker() tells how long training waited for a save, if not all the time", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  const save = { type: "save", step: 5, directory: "out/5", bytes: 2048, seconds: 75 } as const;
+  await tracker.event({ ...save, waitedSeconds: 3 });
+  await tracker.event({ ...save, waitedSeconds: 74.9 });
+  assert.deepEqual(writes.join("").trimEnd().split("\n"), [
+    "step 5 | saved out/5 | 2.00 KiB in 0:01:15 | training waited 0:00:03",
+    "step 5 | saved out/5 | 2.00 KiB in 0:01:15",
+  ]);
 });
 
 Deno.test("createConsoleTracker() keeps lines above the bar on a terminal", async () => {

@@ -133,8 +133,13 @@ export interface SaveEvent {
   readonly directory: string;
   /** Size of all its files but the manifest. */
   readonly bytes: number;
-  /** Wall time of the save. */
+  /** Wall time of the save, until the checkpoint was on the disk. */
   readonly seconds: number;
+  /**
+   * Of it, what training stood still: all, or on a device the time of a copy to the host's memory and
+   * of what had to wait for the rest.
+   */
+  readonly waitedSeconds: number;
 }
 
 /** The loop has ended; an aborted one can be resumed from its last checkpoint. */

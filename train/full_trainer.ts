@@ -92,9 +92,9 @@ export async function createFullTrainer(
     kernels,
     weights,
     owned: master ? [weights, master] : [weights],
-    save: async (to) => {
+    save: async (to, saved) => {
       await Deno.writeTextFile(`${to}/config.json`, savedConfig(config));
-      return await writeSafetensorsSharded(to, weights);
+      return await writeSafetensorsSharded(to, saved);
     },
     load,
   }, options);

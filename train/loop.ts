@@ -2,38 +2,27 @@
  * The training loop.
  *
  * In: a trainer, examples, and options with TrainingArguments' meaning. Out: an async iterator of
- * events; checkpoints in the output folder. At one update the order is log, evaluate, save.
+ * events; checkpoints in the output folder. At one update the order is log, evaluate, save. On a device
+ * a checkpoint is written while later updates are made, and told of when it is there.
  *
  * @module
  */
 
-import { basename } from "node:path";
 import { makeBatches } from "../data/batches.ts";
 import type { Batch } from "../data/collator.ts";
 import { planEpoch } from "../data/epoch_plan.ts";
 import type { Example } from "../data/example.ts";
 import { type ExampleList, toExampleList } from "../data/example_list.ts";
-import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 import { type BestEvaluation, type BestMetric, findBest } from "./best_evaluation.ts";
-import {
-  listCheckpoints,
-  rotateCheckpoints,
-  verifyCheckpoint,
-  writeCheckpoint,
-} from "./checkpoint.ts";
 import { evaluate, type EvaluationResult } from "./evaluate.ts";
 import type { EndEvent, SaveEvent, TrainEvent } from "./events.ts";
 import { countUpdates, type StepRule } from "./plan_updates.ts";
-import { assertSameRun, type RunFacts } from "./run_facts.ts";
+import { type CheckpointOptions, RunCheckpoints } from "./run_checkpoints.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Trainer, TrainStepResult } from "./trainer.ts";
-import {
-  formatTrainerState,
-  initialState,
-  jsonNumber,
-  type LoopState,
-  parseTrainerState,
-} from "./trainer_state.ts";
+import { initialState, jsonNumber, type LoopState } from "./trainer_state.ts";
+
+export type { CheckpointOptions };
 
 // Skipped updates in a row after which something is wrong that skipping will not mend.
 const MAX_SKIPPED = 3;
@@ -123,18 +112,6 @@ export interface BestOptions {
   readonly threshold?: number;
 }
 
-/** What goes into checkpoints besides the trainer's own files. */
-export interface CheckpointOptions {
-  /** The output folder, to hold one `checkpoint-<step>` a save. */
-  readonly directory: string;
-  /** Checkpoints kept. @default all */
-  readonly saveTotalLimit?: number;
-  /** Files copied into each checkpoint, such as the tokenizer's. */
-  readonly copyFiles?: readonly string[];
-  /** What must be the same when the run is resumed; written as training_args.json. */
-  readonly facts: RunFacts;
-}
-
 /**
  * Trains, telling what happens.
  *
@@ -168,7 +145,7 @@ export interface CheckpointOptions {
  * ```
  *
  * @throws {Error} after three updates in a row whose loss or gradient was not finite, and where a
- *   checkpoint does not belong to this run
+ *   checkpoint does not belong to this run or cannot be saved; the last also when it is left early
  */
 export async function* train(
   trainer: Trainer,
@@ -206,15 +183,16 @@ class Run {
   readonly #options: TrainOptions;
   readonly #totalSteps: number;
   readonly #schedule: Schedule;
+  readonly #checkpoints: RunCheckpoints;
   #state: LoopState = initialState();
   #epochFraction = 0;
-  #savedStep = -1;
   #evaluatedStep = -1;
   /** Updates whose results are unread, oldest first; never any but on a device. */
   readonly #pending: Launched[] = [];
 
   constructor(trainer: Trainer, options: TrainOptions) {
     const { examples, batchSize = 1, accumulationSteps = 1, epochs = 3, maxSteps = 0 } = options;
+    const { loggingSteps = 10, evalSteps = 0, saveSteps = 0, seed = 42 } = options;
     if (examples.length === 0) {
       throw new RangeError("Cannot train: there are no examples");
     }
@@ -228,16 +206,41 @@ class Run {
       packing: options.packing,
       tokensPerStep: options.tokensPerStep,
       stepRule: options.stepRule,
-      seed: options.seed ?? 42,
+      seed,
     });
     this.#schedule = options.schedule(this.#totalSteps);
+    this.#checkpoints = new RunCheckpoints(trainer, {
+      output: options.output,
+      totalSteps: this.#totalSteps,
+      epochs,
+      batchSize,
+      loggingSteps,
+      evalSteps,
+      saveSteps,
+      bestSaved: options.best?.load,
+      seed,
+      schedule: this.#schedule,
+    });
   }
 
   #lengths(): Int32Array {
     return toExampleList(this.#options.examples).lengths;
   }
 
+  /** All of the run; when it ends, however it does, no save is under way. */
   async *events(): AsyncGenerator<TrainEvent, void, void> {
+    try {
+      yield* this.#run();
+    } catch (cause) {
+      // That a save failed as well matters less than what ended the run.
+      await this.#checkpoints.finish().catch(() => {});
+      throw cause;
+    } finally {
+      await this.#checkpoints.finish();
+    }
+  }
+
+  async *#run(): AsyncGenerator<TrainEvent, void, void> {
     const { examples, evalExamples = [], resumeFrom, epochs = 3 } = this.#options;
     const began = performance.now();
     if (resumeFrom !== undefined) await this.#resume(resumeFrom);
@@ -281,6 +284,7 @@ class Run {
     for (const window of this.#windows()) {
       if (state.step >= this.#totalSteps) break;
       const made = yield* this.#update(window);
+      yield* this.#checkpoints.told();
       if (made === "aborted") return made;
       if (made === "skipped" || made === "pending") continue;
       if (state.step % loggingSteps === 0) {
@@ -316,17 +320,13 @@ class Run {
 
   /** Names the best evaluation; goes back to its weights where that was asked for. */
   async #chooseBest(reason: EndEvent["reason"]): Promise<EndEvent["best"]> {
-    const { best: { metric = "eval_loss", load = false } = {}, output } = this.#options;
+    const { metric = "eval_loss", load = false } = this.#options.best ?? {};
     const found = this.#best();
     if (!found) return undefined;
     const { step, value } = found;
-    const saved = output && (await listCheckpoints(output.directory))
-      .find((each) => each.step === step)?.directory;
+    const saved = await this.#checkpoints.find(step);
     const loaded = load && reason !== "aborted" && saved !== undefined;
-    if (loaded && step !== this.#state.step) {
-      await verifyCheckpoint(saved);
-      await this.#trainer.load(saved);
-    }
+    if (loaded && step !== this.#state.step) await this.#checkpoints.goBack(saved);
     return { step, metric, value, directory: saved, loaded };
   }
 
@@ -526,8 +526,6 @@ class Run {
       return "aborted";
     }
     this.#evaluatedStep = step;
-    // A checkpoint of this update that was made before lacks the row that follows.
-    this.#savedStep = -1;
     const epoch = this.#epochFraction;
     logHistory.push({
       epoch,
@@ -541,81 +539,24 @@ class Run {
     return "evaluated";
   }
 
-  async *#save(): AsyncGenerator<SaveEvent, void, void> {
-    const { output } = this.#options;
-    const { step } = this.#state;
-    if (!output || this.#savedStep === step) return;
-    const began = performance.now();
-    const { directory, bytes } = await writeCheckpoint(
-      output.directory,
-      step,
-      (staging) => this.#write(staging, output),
+  #save(): AsyncGenerator<SaveEvent, void, void> {
+    const state = this.#state;
+    const goesOn = state.step < this.#totalSteps && !this.#options.signal?.aborted &&
+      !this.#stale();
+    return this.#checkpoints.save(
+      { state, epochFraction: this.#epochFraction, best: this.#best() },
+      { goesOn },
     );
-    this.#savedStep = step;
-    if (output.saveTotalLimit) {
-      const best = this.#best()?.step;
-      await rotateCheckpoints(output.directory, output.saveTotalLimit, { keep: best });
-    }
-    yield { type: "save", step, directory, bytes, seconds: (performance.now() - began) / 1000 };
-  }
-
-  async #write(
-    staging: string,
-    { copyFiles = [], facts }: CheckpointOptions,
-  ): Promise<readonly WrittenFile[]> {
-    const {
-      batchSize = 1,
-      epochs = 3,
-      loggingSteps = 10,
-      evalSteps = 0,
-      saveSteps = 0,
-      seed = 42,
-    } = this.#options;
-    for (const path of copyFiles) {
-      await Deno.copyFile(path, `${staging}/${basename(path)}`);
-    }
-    const { step, epoch, batch } = this.#state;
-    const writeJson = (name: string, value: unknown) =>
-      Deno.writeTextFile(`${staging}/${name}`, JSON.stringify(value, null, 2) + "\n");
-    await writeJson("training_args.json", facts);
-    await writeJson("scheduler.json", { last_epoch: step, next_lr: this.#schedule(step) });
-    // The order of an epoch comes from seed + epoch alone, so its position is the whole stream.
-    await writeJson("rng_state.json", { seed, epoch, batch });
-    await Deno.writeTextFile(
-      `${staging}/trainer_state.json`,
-      formatTrainerState(this.#state, {
-        totalSteps: this.#totalSteps,
-        epochs,
-        epochFraction: this.#epochFraction,
-        batchSize,
-        loggingSteps,
-        evalSteps,
-        saveSteps,
-        parameters: this.#trainer.trainableParameters,
-        best: this.#best(),
-        bestSaved: this.#options.best?.load === true,
-      }),
-    );
-    return await this.#trainer.save(staging);
   }
 
   async #resume(directory: string): Promise<void> {
-    await verifyCheckpoint(directory);
-    const read = (name: string) => Deno.readTextFile(`${directory}/${name}`);
-    const { output } = this.#options;
-    if (output) {
-      assertSameRun(JSON.parse(await read("training_args.json")), output.facts, directory);
-    }
-    const path = `${directory}/trainer_state.json`;
-    const text = await read("trainer_state.json");
-    this.#state = parseTrainerState(text, path);
-    const { step, logHistory } = this.#state;
-    this.#epochFraction = JSON.parse(text).epoch;
-    this.#savedStep = step;
+    const { state, epochFraction } = await this.#checkpoints.resume(directory);
+    this.#state = state;
+    this.#epochFraction = epochFraction;
+    const { step, logHistory } = state;
     // A checkpoint follows the evaluation of its update, so that one is not made again.
     if (logHistory.some((row) => row.step === step && "eval_loss" in row)) {
       this.#evaluatedStep = step;
     }
-    await this.#trainer.resume(directory, step);
   }
 }

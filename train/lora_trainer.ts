@@ -71,10 +71,10 @@ export async function createLoraTrainer(
     decodeGraph: adapted.decodeGraph,
     seed,
     owned: [adapted, base],
-    save: async (to) => {
+    save: async (to, saved) => {
       const text = formatAdapterConfig(lora, { baseModel: directory });
       await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
-      const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, toPeft(trained));
+      const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, toPeft(saved));
       return [{ name: ADAPTER_WEIGHTS, ...file }];
     },
     updated: () => adapted.refresh(),

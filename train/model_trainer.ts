@@ -11,8 +11,10 @@ import type { Gpu } from "../kernels/gpu.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { elementCount } from "../tensor/dtype.ts";
+import { type HostCopy, hostCopy } from "../tensor/host_copy.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { writeSafetensors, type WrittenFile } from "../tensor/safetensors_writer.ts";
+import type { TensorSource } from "../tensor/tensor_source.ts";
 import { AdamW } from "./adamw.ts";
 import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
 import { DeviceOptimizer, MOST_PENDING } from "./device_optimizer.ts";
@@ -91,12 +93,18 @@ export interface TrainerParts {
   readonly seed?: number;
   /** Released with the trainer. */
   readonly owned: readonly Disposable[];
-  /** Writes config and trained weights into a folder. */
-  readonly save: (directory: string) => Promise<readonly WrittenFile[]>;
+  /** Writes config and the given weights, those of `rounded` or `trained`, into a folder. */
+  readonly save: (directory: string, weights: TensorSource) => Promise<readonly WrittenFile[]>;
   /** Called when an update has changed the trained weights. @default does nothing */
   readonly updated?: () => Promise<void>;
   /** Takes the trained weights from a folder. */
   readonly load: (directory: string) => Promise<void>;
+}
+
+/** What a trainer writes into a checkpoint. */
+interface Saved<Source extends TensorSource = TensorSource> {
+  readonly weights: Source;
+  readonly optimizer: Source;
 }
 
 /** A trainer of any kind. */
@@ -112,6 +120,8 @@ export class ModelTrainer implements Trainer {
   readonly #engine: TrainingEngine;
   readonly #maxGradNorm: number;
   #step = 0;
+  /** Kept from one snapshot to the next. */
+  #copies: Saved<HostCopy> | undefined;
 
   /** Allocates gradients and optimizer state beside the given weights. */
   constructor(parts: TrainerParts, options: TrainerOptions) {
@@ -145,6 +155,7 @@ export class ModelTrainer implements Trainer {
         launch: (batches, options) => this.#launch(device, batches, options),
         // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
         results: async () => this.#results(device),
+        snapshot: () => this.#snapshot(),
         ...cuda ? { memoryBytes: () => cuda.memory().usedPeak } : {},
       };
     }
@@ -242,9 +253,33 @@ export class ModelTrainer implements Trainer {
     return this.#engine.evaluate(batch, signal);
   }
 
-  async save(directory: string): Promise<readonly WrittenFile[]> {
-    const written = await this.#parts.save(directory);
-    const state = await writeSafetensors(`${directory}/${OPTIMIZER_FILE}`, this.#optimizer.state());
+  get #saved(): Saved {
+    const { rounded, trained } = this.#parts;
+    return { weights: rounded ?? trained, optimizer: this.#optimizer.state() };
+  }
+
+  save(directory: string): Promise<readonly WrittenFile[]> {
+    return this.#write(directory, this.#saved);
+  }
+
+  /** Reading makes the host wait for all that was launched, so both copies are of one update. */
+  async #snapshot(): Promise<Pick<Trainer, "save">> {
+    const { weights, optimizer } = this.#saved;
+    const copies = this.#copies ??= {
+      weights: hostCopy(weights),
+      optimizer: hostCopy(optimizer),
+    };
+    await copies.weights.fill();
+    await copies.optimizer.fill();
+    return { save: (directory) => this.#write(directory, copies) };
+  }
+
+  async #write(
+    directory: string,
+    { weights, optimizer }: Saved,
+  ): Promise<readonly WrittenFile[]> {
+    const written = await this.#parts.save(directory, weights);
+    const state = await writeSafetensors(`${directory}/${OPTIMIZER_FILE}`, optimizer);
     return [...written, { name: OPTIMIZER_FILE, ...state }];
   }
 

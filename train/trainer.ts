@@ -44,6 +44,12 @@ export interface DeferredSteps {
   launch(batches: readonly Batch[], options: TrainStepOptions): Promise<void>;
   /** What the updates launched since the last call came to, in order; waits for them. */
   results(): Promise<readonly TrainStepResult[]>;
+  /**
+   * Copies all that {@linkcode Trainer.save} writes to the host's memory, as it is after the updates
+   * launched so far, to be written while more are made. A copy takes the place of the one before.
+   * @default none: no update is made while files are written
+   */
+  snapshot?(): Promise<Pick<Trainer, "save">>;
   /** The most that was taken of the device's memory, where it has its own. */
   memoryBytes?(): number;
 }

@@ -1,8 +1,8 @@
 /**
  * Training steps and a reply on cuda:0, for a test that reads what the stand-in CUDA libraries log:
  * marks on standard error tell the parts apart. In: a model folder, a method and a precision. Out: the
- * device's memory as JSON on standard output. With `kernels` own kernels run too, and for real, since
- * the stand-ins' device memory is the host's.
+ * device's memory as JSON on standard output, and what a checkpoint holds in the model folder's `saved`.
+ * With `kernels` own kernels run too, and for real, since the stand-ins' device memory is the host's.
  *
  * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels]
  */
@@ -64,6 +64,11 @@ mark("memory");
 const memory = runtime.cuda!.memory();
 mark("evaluate");
 await trainer.evaluate(STEPS_BATCH);
+mark("snapshot");
+const copy = await trainer.deferred!.snapshot!();
+mark("write");
+await Deno.mkdir(`${model}/saved`);
+await copy.save(`${model}/saved`);
 mark("reply");
 const { config, weights, decodeGraph: graph } = trainer;
 using decoder = new Decoder(runtime, config, weights, { graph });

@@ -3,6 +3,7 @@
 import type { Example } from "../../data/example.ts";
 import { parseConfig } from "../../model/config.ts";
 import { quickstartConfig } from "../../quickstart/model.ts";
+import type { WrittenFile } from "../../tensor/safetensors_writer.ts";
 import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
 
 /** What a stub answers, and what it was asked. */
@@ -58,12 +59,7 @@ export function trainerStub(
       return Promise.resolve({ tokens, losses });
     },
     weights: { names: () => [], info: none, read: none, tensor: none },
-    async save(directory) {
-      for (const name of ["model.safetensors", "optimizer.safetensors"]) {
-        await Deno.writeTextFile(`${directory}/${name}`, `after ${step} updates`);
-      }
-      return [];
-    },
+    save: (directory) => saveStub(directory, step),
     load(directory) {
       loaded.push(directory);
       return Promise.resolve();
@@ -74,6 +70,14 @@ export function trainerStub(
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+/** Writes what a stub writes after so many updates. */
+export async function saveStub(directory: string, step: number): Promise<readonly WrittenFile[]> {
+  for (const name of ["model.safetensors", "optimizer.safetensors"]) {
+    await Deno.writeTextFile(`${directory}/${name}`, `after ${step} updates`);
+  }
+  return [];
 }
 
 /** An example whose tokens are `first`, then the targets. */
