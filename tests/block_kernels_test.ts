@@ -121,10 +121,7 @@ function distance(actual: Float32Array, expected: Float32Array): number {
 
 for (const adapted of [false, true]) {
   for (const gradientCheckpointing of [true, false]) {
-    const how = {
-      adapted,
-      gradientCheckpointing,
-    };
+    const how = { adapted, gradientCheckpointing };
     const what = `${adapted ? "an adapter" : "all weights"}, ${
       gradientCheckpointing ? "recomputing" : "keeping"
     } activations`;
@@ -162,9 +159,11 @@ for (const adapted of [false, true]) {
           ]
         ) assert.ok(launched.has(name), `${name} was not launched`);
         assert.equal(launched.has("rmsNormWeight"), !adapted);
-        const ratios = [...exact.gradients].map(([name, values]) => {
-          const [ours, theirs] = [kernels, graphs].map(({ gradients }) =>
-            distance(gradients.get(name)!, values)
+        const numbers = ({ losses, gradients }: Passed) =>
+          new Map([["losses", Float32Array.from(losses)], ...gradients]);
+        const ratios = [...numbers(exact)].map(([name, values]) => {
+          const [ours, theirs] = [kernels, graphs].map((each) =>
+            distance(numbers(each).get(name)!, values)
           );
           return { name, ours, theirs };
         });
@@ -172,7 +171,6 @@ for (const adapted of [false, true]) {
         if (Deno.env.get("ORTUNE_REPORT")) console.log(what, worst);
         // Measured: at most 1.18 times as far.
         assert.ok(worst.ours < 1.5 * worst.theirs, JSON.stringify(worst));
-        assertClose(kernels.losses, exact.losses, { relativeToMax: 0.01, label: "losses" });
       },
     });
   }
