@@ -8,10 +8,9 @@
 import { ADAMW_CONTROL_BYTES, AdamWKernels, NORM_PARTIALS } from "../kernels/adamw.ts";
 import { AttentionKernels, type HeadDim, segmentBounds } from "../kernels/attention.ts";
 import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
-import { EmbeddingKernel, tokensById } from "../kernels/embedding.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { Out } from "../kernels/open_library.ts";
-import { RMS_NORM_BLOCKS, RmsNormKernels } from "../kernels/rms_norm.ts";
+import { RMS_NORM_BLOCKS, RmsNormGradientKernel } from "../kernels/rms_norm.ts";
 import { RopeKernel } from "../kernels/rope.ts";
 import { SwigluKernels } from "../kernels/swiglu.ts";
 
@@ -210,26 +209,18 @@ async function crossEntropy({ gpu, sizes, allocate, upload, time }: Bench): Prom
 async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {
   const { tokens, hidden, intermediate, heads, kvHeads, headDim } = sizes;
   const format = { elements: "bfloat16", weights: "bfloat16", weightGradients: "float32" } as const;
-  const norms = await RmsNormKernels.load(gpu, format);
+  const norms = await RmsNormGradientKernel.load(gpu, format);
   const [x, dy, past, dx] = Array.from({ length: 4 }, () => allocate(2 * tokens * hidden));
   const [weight, dWeight] = [allocate(2 * hidden), allocate(4 * hidden)];
   const invStd = allocate(4 * tokens);
   const partials = allocate(4 * RMS_NORM_BLOCKS * hidden);
   const size = { rows: tokens, width: hidden };
   const pass = 2 * tokens * hidden;
-  time("RMSNorm with residual", { bytes: 4 * pass }, () =>
-    norms.forward(STREAM, {
-      x,
-      weight,
-      y: dx,
-      invStd,
-      residual: { from: dy, sum: past },
-    }, { ...size, epsilon: 1e-6 }));
   time(
     "RMSNorm backward with residual",
     { bytes: 4 * pass },
     () =>
-      norms.backward(STREAM, {
+      norms.launch(STREAM, {
         x,
         dy,
         weight,
@@ -243,10 +234,11 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
   const rope = await RopeKernel.load(gpu, "bfloat16");
   const qk = (heads + kvHeads) * headDim;
   const turned = {
-    x: allocate(2 * tokens * qk),
+    from: allocate(2 * tokens * qk),
+    to: allocate(2 * tokens * qk),
     positions: upload(Int32Array.from({ length: tokens }, (_, i) => i % sizes.segment)),
-    cos: allocate(2 * sizes.segment * headDim),
-    sin: allocate(2 * sizes.segment * headDim),
+    cos: allocate(sizes.segment * headDim),
+    sin: allocate(sizes.segment * headDim),
   };
   time("RoPE of q and k", { bytes: 4 * tokens * qk }, () =>
     rope.launch(STREAM, turned, {
@@ -275,26 +267,6 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
       dUp: parts.up,
       product,
     }, halves));
-
-  const embedding = await EmbeddingKernel.load(gpu, "bfloat16", "float32");
-  const vocabulary = Math.min(sizes.vocabulary, 50_000);
-  const inputIds = BigInt64Array.from(
-    { length: tokens },
-    (_, i) => BigInt(Math.floor((i * 7919 % tokens / tokens) ** 3 * vocabulary)),
-  );
-  const groups = tokensById(inputIds, new Int32Array(tokens).fill(1));
-  const table = {
-    dx,
-    dTable: allocate(4 * vocabulary * hidden),
-    ids: upload(groups.ids),
-    offsets: upload(groups.offsets),
-    tokens: upload(groups.tokens),
-  };
-  time(
-    "embedding's gradient",
-    { bytes: pass + 8 * groups.ids.length * hidden },
-    () => embedding.launch(STREAM, table, { distinct: groups.ids.length, width: hidden }),
-  );
 }
 
 async function attention({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {

@@ -32,8 +32,8 @@ export async function openKernels(
   if (gpu) {
     return {
       gpu,
-      line: "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm and " +
-        "SwiGLU where the model's sizes allow",
+      line: "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm, RoPE " +
+        "and SwiGLU where the model's sizes allow",
     };
   }
   if (optim === "adamw_8bit" && !lora) {

@@ -8,7 +8,8 @@
 import type { Node } from "../graph/ir.ts";
 import { AttentionKernels, type HeadDim } from "../kernels/attention.ts";
 import type { Gpu } from "../kernels/gpu.ts";
-import { RmsNormKernels } from "../kernels/rms_norm.ts";
+import { RmsNormGradientKernel } from "../kernels/rms_norm.ts";
+import { RopeKernel } from "../kernels/rope.ts";
 import { SwigluKernels } from "../kernels/swiglu.ts";
 import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -39,9 +40,12 @@ export async function loadBlockKernels(
     const kernels = await AttentionKernels.load(gpu, config.headDim as HeadDim);
     Object.assign(launches, attentionLaunches(kernels));
   }
+  if (parts.has("rope")) {
+    launches.RotaryEmbeddingGradient = ropeLaunch(await RopeKernel.load(gpu, precision));
+  }
   if (parts.has("rmsNorm")) {
     launches.RMSNormGradient = rmsNormLaunch(
-      await RmsNormKernels.load(gpu, {
+      await RmsNormGradientKernel.load(gpu, {
         elements: precision,
         weights: precision,
         weightGradients: precision,
@@ -84,6 +88,21 @@ function attentionLaunches(kernels: AttentionKernels): Record<string, Launch> {
   };
 }
 
+function ropeLaunch(kernel: RopeKernel): Launch {
+  return (stream, { attributes }, inputs, [turned]) => {
+    const [from, positions, cos, sin] = addresses(inputs);
+    const headDim = Number(attributes.head_dim);
+    const tokens = elementCount(inputs[1]!.shape);
+    kernel.launch(stream, { from, to: turned.address, positions, cos, sin }, {
+      tokens,
+      heads: elementCount(turned.shape) / tokens / headDim,
+      headDim,
+      positions: "int64",
+      backward: true,
+    });
+  };
+}
+
 function swigluLaunches(kernels: SwigluKernels): Record<string, Launch> {
   const sizes = ({ shape: [rows, width] }: Tensor) => ({ rows, width });
   return {
@@ -99,7 +118,7 @@ function swigluLaunches(kernels: SwigluKernels): Record<string, Launch> {
   };
 }
 
-function rmsNormLaunch(kernels: RmsNormKernels): Launch {
+function rmsNormLaunch(kernel: RmsNormGradientKernel): Launch {
   return (stream, node, inputs, outputs) => {
     const [x, dy, weight, invStd] = addresses(inputs.slice(0, 4));
     const [past, before] = inputs.slice(4);
@@ -111,7 +130,7 @@ function rmsNormLaunch(kernels: RmsNormKernels): Launch {
       );
     }
     const width = inputs[2]!.shape[0];
-    kernels.backward(stream, {
+    kernel.launch(stream, {
       x,
       dy,
       weight,

@@ -12,7 +12,7 @@ import type { DType } from "../tensor/dtype.ts";
 import type { GraphBuilder } from "./builder.ts";
 import { product, sameShape, type Shape } from "./dim.ts";
 import { type Attribute, KERNEL_DOMAIN, type Value } from "./ir.ts";
-import { rmsNorm } from "./ops.ts";
+import { rmsNorm, rope } from "./ops.ts";
 import { plus } from "./plus.ts";
 
 /** Rows of partial sums that a weight's gradient is made of, on every device. */
@@ -104,6 +104,51 @@ export function rmsNormWithKernel(
       );
       give(0, () => dx);
       give(1, () => dWeight);
+    },
+  });
+  return y;
+}
+
+/**
+ * Rotary position embedding as `rope` of `ops.ts` computes it, with a gradient that turns back in one
+ * pass.
+ *
+ * @example
+ * ```ts
+ * import { gradient, GraphBuilder, ropeWithKernel } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("rope_backward");
+ * const x = b.input("x", "bfloat16", ["rows", "length", 128]);
+ * const positions = b.input("positions", "int64", ["rows", "length"]);
+ * const [cos, sin] = ["cos", "sin"].map((name) => b.input(name, "bfloat16", ["positions", 32]));
+ * const y = ropeWithKernel(b, x, { positions, cos, sin });
+ * const dy = b.input("dy", "bfloat16", y.shape);
+ * b.output("dx", gradient(b, { seeds: new Map([[y, dy]]), wrt: new Map([[x, undefined]]) }).get(x)!);
+ * assert.deepEqual(b.build().nodes.map(({ op }) => op), ["RotaryEmbeddingGradient"]);
+ * ```
+ */
+export function ropeWithKernel(
+  b: GraphBuilder,
+  x: Value,
+  { positions, cos, sin }: {
+    /** int64 [rows, length] */
+    readonly positions: Value;
+    /** [positions, D/2] */
+    readonly cos: Value;
+    /** [positions, D/2] */
+    readonly sin: Value;
+  },
+): Value {
+  const y = rope(b, x, positions, cos, sin);
+  const head_dim = BigInt(2 * Number(cos.shape[1]));
+  b.differentiate(y, {
+    inputs: [x],
+    rule: ({ dy, give }) => {
+      const [dx] = kernel(b, "RotaryEmbeddingGradient", [dy, positions, cos, sin], [x], {
+        head_dim,
+      });
+      give(0, (partial) => plus(b, partial, dx));
     },
   });
   return y;

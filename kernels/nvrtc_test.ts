@@ -4,7 +4,6 @@ import { adamWSource } from "./adamw.ts";
 import { attentionSource } from "./attention.ts";
 import { crossEntropySource } from "./cross_entropy.ts";
 import { cachedCompile } from "./cubin_cache.ts";
-import { embeddingSource } from "./embedding.ts";
 import { type KernelSource, Nvrtc } from "./nvrtc.ts";
 import { rmsNormSource } from "./rms_norm.ts";
 import { ropeSource } from "./rope.ts";
@@ -50,7 +49,6 @@ function sources(): KernelSource[] {
     ...adamW,
     ...norms,
     ...types.flatMap((type) => [crossEntropySource(type), ropeSource(type), swigluSource(type)]),
-    ...types.flatMap((type) => types.map((gradients) => embeddingSource(type, gradients))),
     attentionSource(64),
     attentionSource(128),
   ];
@@ -58,7 +56,7 @@ function sources(): KernelSource[] {
 
 Deno.test("every variant of a kernel has a name and a source of its own", () => {
   const all = sources();
-  assert.equal(all.length, 56);
+  assert.equal(all.length, 52);
   assert.equal(new Set(all.map(({ name }) => name)).size, all.length);
   assert.equal(new Set(all.map(({ code }) => code)).size, all.length);
 });

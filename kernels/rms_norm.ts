@@ -1,17 +1,17 @@
 /**
- * RMSNorm with the residual sum before it, and its gradients.
+ * RMSNorm's gradients.
  *
- * In: x [rows, width] (+ residual), weight [width]. Out: y = x · invStd · weight, the sum, invStd
- * [rows]; backwards dx (+ the gradient that reaches x past the norm) and dWeight.
+ * In: x [rows, width], weight [width], invStd [rows], the gradient of x · invStd · weight, and perhaps one
+ * that reaches x past the norm. Out: dx with the latter added, dWeight.
  *
  * A row belongs to a group of up to 32 neighbouring lanes, so there is no barrier; each lane reads
  * its 16 bytes twice, the second time from L1 (a block of 8 rows of 2048 in bfloat16 is 32 KB).
  * dWeight is summed in two stages in a fixed order: each block keeps float32 sums of its rows in
  * shared memory (64 KB at width 2048: the 256 blocks lie two on a multiprocessor, 16 warps with
  * several loads in flight each), then a second kernel adds the blocks. 256 blocks on every device,
- * so that all sum in one order. Calculated for 8192 tokens of width 2048 in bfloat16 at 4.3 TB/s:
- * forward with residual 4 × 33.6 MB = 31 µs; backward with the residual's gradient
- * 4 × 33.6 MB + 2 × 2.1 MB of partial sums = 32 µs.
+ * so that all sum in one order. Calculated for 8192 tokens of width 2048 in bfloat16 at 4.3 TB/s, with what
+ * passes by: 4 × 33.6 MB + 2 × 2.1 MB of partial sums = 32 µs. ONNX Runtime's operators take a dozen
+ * passes in float32.
  *
  * Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
  */
@@ -27,7 +27,7 @@ export const RMS_NORM_BLOCKS = 256;
 
 /** What is stored how. */
 export interface RmsNormFormat {
-  /** x, y, residual and their gradients. */
+  /** x and gradients of values. */
   readonly elements: ElementType;
   readonly weights: ElementType;
   /** dWeight. */
@@ -47,49 +47,6 @@ const MAX_SHARED = 96 << 10;
 
 const CODE = String.raw`
 constexpr u32 THREADS = 256;
-
-// sum = x + residual where there is one; y = sum / rms(sum) * weight.
-extern "C" __global__ void __launch_bounds__(THREADS)
-rmsNormForward(const Element* x, const Element* residual, const Weight* __restrict__ weight,
-               Element* sum, Element* y, float* __restrict__ invStd, i64 rows, i32 width,
-               u32 group, float epsilon) {
-  u32 lane = threadIdx.x % group;
-  i64 row = static_cast<i64>(blockIdx.x) * (THREADS / group) + threadIdx.x / group;
-  bool inside = row < rows;
-  i64 start = inside ? row * width : 0;
-  float squares = 0;
-  for (i32 c = 8 * lane; c < width; c += 8 * group) {
-    float values[8];
-    load8(x + start + c, values);
-    if (residual) {
-      float more[8];
-      load8(residual + start + c, more);
-#pragma unroll
-      for (int i = 0; i < 8; i++) {
-        // Rounded as it is stored, since that is what backward will see.
-        Element stored;
-        fromFloat(values[i] + more[i], stored);
-        values[i] = toFloat(stored);
-      }
-      if (inside) store8(values, sum + start + c);
-    }
-#pragma unroll
-    for (int i = 0; i < 8; i++) squares += values[i] * values[i];
-  }
-  squares = groupSum(squares, group);
-  float inverse = rsqrtf(squares / width + epsilon);
-  if (!inside) return;
-  if (lane == 0) invStd[row] = inverse;
-  const Element* from = residual ? sum : x;
-  for (i32 c = 8 * lane; c < width; c += 8 * group) {
-    float values[8], weights[8];
-    load8(from + start + c, values);
-    load8(weight + c, weights);
-#pragma unroll
-    for (int i = 0; i < 8; i++) values[i] *= inverse * weights[i];
-    store8(values, y + start + c);
-  }
-}
 
 // dx = (g - xhat * mean(g * xhat)) / rms + past, with xhat = x / rms and g = dy * weight.
 // dx may lie over dy, x or past.
@@ -169,7 +126,7 @@ rmsNormWeight(const float* __restrict__ partials, WeightGradient* __restrict__ d
 }
 `;
 
-/** The source, with kernels `rmsNormForward`, `rmsNormBackward` and `rmsNormWeight`. */
+/** The source, with kernels `rmsNormBackward` and `rmsNormWeight`. */
 export function rmsNormSource(
   { elements, weights, weightGradients }: RmsNormFormat,
 ): KernelSource {
@@ -190,65 +147,31 @@ function lanesOf(width: number): number {
   return lanes;
 }
 
-/** RMSNorm forwards and backwards. */
-export class RmsNormKernels {
-  readonly #forward: CudaKernel;
+/** RMSNorm backwards. */
+export class RmsNormGradientKernel {
   readonly #backward: CudaKernel;
   readonly #weight: CudaKernel;
 
-  private constructor(forward: CudaKernel, backward: CudaKernel, weight: CudaKernel) {
-    this.#forward = forward;
+  private constructor(backward: CudaKernel, weight: CudaKernel) {
     this.#backward = backward;
     this.#weight = weight;
   }
 
   /** Compiles and loads the kernels for a format. */
-  static async load(gpu: Gpu, format: RmsNormFormat): Promise<RmsNormKernels> {
+  static async load(gpu: Gpu, format: RmsNormFormat): Promise<RmsNormGradientKernel> {
     const module = await gpu.load(rmsNormSource(format));
     const pointers = (count: number): "pointer"[] => Array(count).fill("pointer");
-    return new RmsNormKernels(
-      module.kernel("rmsNormForward", [...pointers(6), "i64", "i32", "u32", "f32"]),
+    return new RmsNormGradientKernel(
       module.kernel("rmsNormBackward", [...pointers(7), "i64", "i32", "u32"]),
       module.kernel("rmsNormWeight", [...pointers(2), "i32", "i32", "i32"]),
     );
   }
 
-  /** y = norm(x + residual) · weight. */
-  forward(
-    stream: bigint,
-    pointers: {
-      readonly x: bigint;
-      readonly weight: bigint;
-      readonly y: bigint;
-      /** float32 [rows] */
-      readonly invStd: bigint;
-      /** What is added to x first; the sum then goes where `sum` says, which may be x. */
-      readonly residual?: { readonly from: bigint; readonly sum: bigint };
-    },
-    { rows, width, epsilon }: RmsNormSizes & { readonly epsilon: number },
-  ): void {
-    assertWidth(width);
-    const group = lanesOf(width);
-    const grid = [Math.ceil(rows * group / THREADS)] as const;
-    this.#forward.launch({ stream, grid, block: THREADS }, [
-      pointers.x,
-      pointers.residual?.from ?? 0n,
-      pointers.weight,
-      pointers.residual?.sum ?? 0n,
-      pointers.y,
-      pointers.invStd,
-      rows,
-      width,
-      group,
-      epsilon,
-    ]);
-  }
-
   /** dx, and dWeight written or added to, unless the weight is not trained. */
-  backward(
+  launch(
     stream: bigint,
     pointers: {
-      /** What was normed: x, or the sum. */
+      /** What was normed. */
       readonly x: bigint;
       readonly dy: bigint;
       readonly weight: bigint;

@@ -1,11 +1,10 @@
 /**
- * Rotary position embedding by half rotation, in place, and its gradient, which is the rotation
- * back.
+ * Rotary position embedding by half rotation, and its gradient, which is the rotation back.
  *
- * In: x [tokens, heads, headDim], positions [tokens], cos and sin [positions, headDim / 2]. Out: x.
+ * In: x [tokens, heads, headDim], positions [tokens], cos and sin [positions, headDim / 2]. Out: x
+ * turned, perhaps where it was.
  *
- * A block a token; a thread turns eight pairs: two 16-byte loads, two stores; the tables are float32
- * and come from L2. Calculated for 8192 tokens of Qwen3-1.7B (16 query and 8 key heads of 128) in
+ * A block a token; a thread turns eight pairs: two 16-byte loads, two stores; the tables come from L2. Calculated for 8192 tokens of Qwen3-1.7B (16 query and 8 key heads of 128) in
  * bfloat16: 2 × 50 MB at 4.3 TB/s = 23 µs.
  *
  * Su et al. 2021, https://arxiv.org/abs/2104.09864.
@@ -19,8 +18,8 @@ import { PRELUDE } from "./prelude.ts";
 
 const CODE = String.raw`
 extern "C" __global__ void __launch_bounds__(256)
-rope(Element* __restrict__ x, const void* __restrict__ positions, const float* __restrict__ cos,
-     const float* __restrict__ sin, i32 heads, i32 headDim, i64 stride, i32 widePositions,
+rope(const Element* from, Element* to, const void* __restrict__ positions,
+     const Element* __restrict__ cos, const Element* __restrict__ sin, i32 heads, i32 headDim, i64 stride, i32 widePositions,
      float direction) {
   i32 half = headDim / 2, eights = half / 8;
   i64 token = blockIdx.x;
@@ -28,10 +27,10 @@ rope(Element* __restrict__ x, const void* __restrict__ positions, const float* _
                                : static_cast<const i32*>(positions)[token];
   for (i32 at = threadIdx.x; at < heads * eights; at += 256) {
     i32 head = at / eights, pair = at % eights * 8;
-    Element* low = x + token * stride + head * headDim + pair;
+    i64 low = token * stride + head * headDim + pair;
     float a[8], b[8], c[8], s[8];
-    load8(low, a);
-    load8(low + half, b);
+    load8(from + low, a);
+    load8(from + low + half, b);
     load8(cos + position * half + pair, c);
     load8(sin + position * half + pair, s);
 #pragma unroll
@@ -40,8 +39,8 @@ rope(Element* __restrict__ x, const void* __restrict__ positions, const float* _
       a[i] = first * c[i] - b[i] * turn;
       b[i] = b[i] * c[i] + first * turn;
     }
-    store8(a, low);
-    store8(b, low + half);
+    store8(a, to + low);
+    store8(b, to + low + half);
   }
 }
 `;
@@ -62,11 +61,11 @@ export class RopeKernel {
     this.#kernel = kernel;
   }
 
-  /** Compiles and loads the kernel for x of that type. */
+  /** Compiles and loads the kernel for x and tables of that type. */
   static async load(gpu: Gpu, elements: ElementType): Promise<RopeKernel> {
     const module = await gpu.load(ropeSource(elements));
     return new RopeKernel(module.kernel("rope", [
-      ...Array(4).fill("pointer" as const),
+      ...Array(5).fill("pointer" as const),
       "i32",
       "i32",
       "i64",
@@ -76,19 +75,22 @@ export class RopeKernel {
   }
 
   /**
-   * Turns x in place.
+   * Turns x.
    *
    * @throws {RangeError} where headDim is no multiple of 16 or the stride none of 8
    */
   launch(
     stream: bigint,
     pointers: {
-      readonly x: bigint;
+      /** x */
+      readonly from: bigint;
+      /** Where it goes, which may be x. */
+      readonly to: bigint;
       /** [tokens], each below the tables' length. */
       readonly positions: bigint;
-      /** float32 [positions, headDim / 2] */
+      /** [positions, headDim / 2] */
       readonly cos: bigint;
-      /** float32 [positions, headDim / 2] */
+      /** [positions, headDim / 2] */
       readonly sin: bigint;
     },
     { tokens, heads, headDim, stride = heads * headDim, positions, backward = false }: {
@@ -109,7 +111,8 @@ export class RopeKernel {
       );
     }
     this.#kernel.launch({ stream, grid: [tokens], block: 256 }, [
-      pointers.x,
+      pointers.from,
+      pointers.to,
       pointers.positions,
       pointers.cos,
       pointers.sin,

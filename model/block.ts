@@ -8,7 +8,12 @@
 import type { GraphBuilder } from "../graph/builder.ts";
 import { type Dim, product } from "../graph/dim.ts";
 import type { Value } from "../graph/ir.ts";
-import { rmsNormWithKernel, segmentAttention, swiglu } from "../graph/kernel_ops.ts";
+import {
+  rmsNormWithKernel,
+  ropeWithKernel,
+  segmentAttention,
+  swiglu,
+} from "../graph/kernel_ops.ts";
 import * as ops from "../graph/ops.ts";
 import { roundToBfloat16 } from "../tensor/half.ts";
 import type { BlockKernel } from "./block_kernels.ts";
@@ -172,7 +177,9 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
     }
     y = ops.reshape(b, y, ["rows", "length", width]);
     if (name === "v" || !rotary) return y;
-    return ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
+    return kernels.has("rope")
+      ? ropeWithKernel(b, y, rotary)
+      : ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
   };
 
   const normed = norm(x, "input_layernorm.weight");

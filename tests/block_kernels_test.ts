@@ -154,6 +154,7 @@ for (const adapted of [false, true]) {
             "attentionBackwardQueries",
             "attentionBackwardKeys",
             "rmsNormBackward",
+            "rope",
             "swigluForward",
             "swigluBackward",
           ]

@@ -132,6 +132,7 @@ function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): 
   };
   if (method === "full") counts.rmsNormWeight = norms;
   if (fused) {
+    counts.rope = 2 * passes;
     counts.attentionForward = 2 * passes;
     for (const part of ["Dots", "BackwardQueries", "BackwardKeys"]) {
       counts[`attention${part}`] = passes;

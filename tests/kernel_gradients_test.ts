@@ -31,7 +31,7 @@ import { tinyConfig } from "./support/tiny_model.ts";
 const FORWARD = 1e-12;
 const BACKWARD = 2e-7;
 
-const ALL: ReadonlySet<BlockKernel> = new Set(["attention", "rmsNorm", "swiglu"]);
+const ALL: ReadonlySet<BlockKernel> = new Set(["attention", "rmsNorm", "rope", "swiglu"]);
 
 const CONFIGS: Readonly<Record<string, ModelConfig>> = {
   "qwen3, 2 queries a key": tinyConfig({ hidden_size: 12 }),
@@ -141,7 +141,14 @@ for (const [family, config] of Object.entries(CONFIGS)) {
         const ops = new Set(backward.nodes.map(({ op }) => op));
         // What was kept is not computed again.
         assert.equal(ops.has("SegmentAttention"), !keep);
-        for (const op of ["SegmentAttentionGradient", "RMSNormGradient", "SwiGLUGradient"]) {
+        for (
+          const op of [
+            "SegmentAttentionGradient",
+            "RMSNormGradient",
+            "RotaryEmbeddingGradient",
+            "SwiGLUGradient",
+          ]
+        ) {
           assert.ok(ops.has(op), `no ${op}`);
         }
         assert.ok(!ops.has("Softmax"));
@@ -175,8 +182,8 @@ Deno.test("kernels are for sizes that they can read", () => {
     change: Record<string, unknown>,
     precision: "bfloat16" | "float32" = "bfloat16",
   ) => [...blockKernelsFor(tinyConfig(change), precision)];
-  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "swiglu"]);
-  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "swiglu"]);
-  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "rope", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "rope", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "rope", "swiglu"]);
   assert.deepEqual(parts({ hidden_size: 20, intermediate_size: 28 }), []);
 });

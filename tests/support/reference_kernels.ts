@@ -50,6 +50,20 @@ const rmsNormGradient: Operation = (node, x, dy, weight, invStd, past, before) =
   return [...results, like(weight, dWeight), { shape, data: new Float64Array(shape[0] * width) }];
 };
 
+/** The rotation back: each head's halves (a, b) at a position become (a·cos + b·sin, b·cos − a·sin). */
+const ropeGradient: Operation = (node, dy, positions, cos, sin) => {
+  const half = Number(node.attributes.head_dim) / 2;
+  const width = dy.shape.at(-1)!;
+  const dx = dy.data.map((value, index) => {
+    const token = Math.floor(index / width);
+    const within = index % (2 * half);
+    const at = positions.data[token] * half + within % half;
+    const partner = within < half ? dy.data[index + half] : -dy.data[index - half];
+    return value * cos.data[at] + partner * sin.data[at];
+  });
+  return [like(dy, dx)];
+};
+
 /** Sizes, and where a head's vector of a token begins. */
 function layout({ attributes }: Node, q: Dense, k: Dense) {
   const heads = Number(attributes.heads);
@@ -124,6 +138,7 @@ const segmentAttentionGradient: Operation = (node, q, k, v, starts, _, mixed, su
 /** The operations by name. */
 export const kernelOperations: Readonly<Record<string, Operation>> = {
   RMSNormGradient: rmsNormGradient,
+  RotaryEmbeddingGradient: ropeGradient,
   SegmentAttention: segmentAttention,
   SegmentAttentionGradient: segmentAttentionGradient,
   SwiGLU: swiglu,
