@@ -32,7 +32,8 @@ export async function openKernels(
   if (gpu) {
     return {
       gpu,
-      line: "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm, RoPE " +
+      line:
+        "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm, RoPE " +
         "and SwiGLU where the model's sizes allow",
     };
   }

@@ -7,6 +7,7 @@
 
 import type { Node } from "../graph/ir.ts";
 import { AttentionKernels, type HeadDim } from "../kernels/attention.ts";
+import { DropoutKernel } from "../kernels/dropout.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { RmsNormGradientKernel } from "../kernels/rms_norm.ts";
 import { RopeKernel } from "../kernels/rope.ts";
@@ -42,6 +43,9 @@ export async function loadBlockKernels(
   }
   if (parts.has("rope")) {
     launches.RotaryEmbeddingGradient = ropeLaunch(await RopeKernel.load(gpu, precision));
+  }
+  if (parts.has("dropout")) {
+    launches.HashedDropout = dropoutLaunch(await DropoutKernel.load(gpu, precision));
   }
   if (parts.has("rmsNorm")) {
     launches.RMSNormGradient = rmsNormLaunch(
@@ -85,6 +89,15 @@ function attentionLaunches(kernels: AttentionKernels): Record<string, Launch> {
       const pointers = { q, k, v, starts, ends, mixed, sums, dMixed, dots, dQ, dK, dV };
       kernels.backward(stream, pointers, sizes(node, inputs[3]!));
     },
+  };
+}
+
+function dropoutLaunch(kernel: DropoutKernel): Launch {
+  return (stream, { attributes }, inputs, [y]) => {
+    const [x, rows, columns] = addresses(inputs);
+    const [, width] = y.shape;
+    const sizes = { rows: y.shape[0], width, above: Number(attributes.above) };
+    kernel.launch(stream, { x, rows, columns, y: y.address }, sizes);
   };
 }
 

@@ -154,6 +154,45 @@ export function ropeWithKernel(
   return y;
 }
 
+/**
+ * x [N, M] where the product of its row's and its column's number, modulo 2³² and taken as signed, is above
+ * a threshold, else 0; nothing is scaled. The gradient is dropped alike.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, hashedDropout } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("dropout");
+ * const x = b.input("x", "bfloat16", ["tokens", 16]);
+ * const rows = b.input("rows", "int32", ["tokens", 1]);
+ * const columns = b.input("columns", "int32", [16]);
+ * b.output("y", hashedDropout(b, x, { rows, columns, above: -(2 ** 31) + 2 ** 29 }));
+ * assert.equal(b.build().nodes[0].op, "HashedDropout");
+ * ```
+ */
+export function hashedDropout(
+  b: GraphBuilder,
+  x: Value,
+  { rows, columns, above }: {
+    /** int32 [N, 1], odd */
+    readonly rows: Value;
+    /** int32 [M], odd */
+    readonly columns: Value;
+    /** What is kept is above it. */
+    readonly above: number;
+  },
+): Value {
+  const drop = (value: Value): Value =>
+    kernel(b, "HashedDropout", [value, rows, columns], [x], { above: BigInt(above) })[0];
+  const y = drop(x);
+  b.differentiate(y, {
+    inputs: [x],
+    rule: ({ dy, give }) => give(0, (partial) => plus(b, partial, drop(dy))),
+  });
+  return y;
+}
+
 /** What {@linkcode segmentAttention} works on. */
 export interface SegmentAttentionInputs {
   /** [rows, length, heads·D] */

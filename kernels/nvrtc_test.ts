@@ -6,6 +6,7 @@ import { crossEntropySource } from "./cross_entropy.ts";
 import { cachedCompile } from "./cubin_cache.ts";
 import { type KernelSource, Nvrtc } from "./nvrtc.ts";
 import { rmsNormSource } from "./rms_norm.ts";
+import { dropoutSource } from "./dropout.ts";
 import { ropeSource } from "./rope.ts";
 import { swigluSource } from "./swiglu.ts";
 
@@ -48,7 +49,12 @@ function sources(): KernelSource[] {
   return [
     ...adamW,
     ...norms,
-    ...types.flatMap((type) => [crossEntropySource(type), ropeSource(type), swigluSource(type)]),
+    ...types.flatMap((type) => [
+      crossEntropySource(type),
+      dropoutSource(type),
+      ropeSource(type),
+      swigluSource(type),
+    ]),
     attentionSource(64),
     attentionSource(128),
   ];
@@ -56,7 +62,7 @@ function sources(): KernelSource[] {
 
 Deno.test("every variant of a kernel has a name and a source of its own", () => {
   const all = sources();
-  assert.equal(all.length, 52);
+  assert.equal(all.length, 54);
   assert.equal(new Set(all.map(({ name }) => name)).size, all.length);
   assert.equal(new Set(all.map(({ code }) => code)).size, all.length);
 });

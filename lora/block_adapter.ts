@@ -7,6 +7,7 @@
 
 import type { GraphBuilder } from "../graph/builder.ts";
 import type { Value } from "../graph/ir.ts";
+import { hashedDropout } from "../graph/kernel_ops.ts";
 import * as ops from "../graph/ops.ts";
 import {
   type BlockAdapter,
@@ -16,6 +17,7 @@ import {
   type LinearLayer,
   plainLinear,
 } from "../model/block.ts";
+import type { BlockKernel } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";
 import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
@@ -88,9 +90,10 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
     wrap: (
       b: GraphBuilder,
       own: ReadonlyMap<string, Value>,
-      { training, deviceDropout = false, onCostly = () => {} }: {
+      { training, deviceDropout = false, kernels, onCostly = () => {} }: {
         readonly training: boolean;
         readonly deviceDropout?: boolean;
+        readonly kernels?: ReadonlySet<BlockKernel>;
         readonly onCostly?: (value: Value) => void;
       },
     ) => {
@@ -100,31 +103,40 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
       const norms = declare(derived);
       const base = plainLinear(b, own);
       const kept = training && lora.dropout > 0 ? 1 - lora.dropout : 1;
-      const maskOf = deviceDropout ? deviceMask(b, lora.dropout) : hostMask(b);
-      // The adapter is float32 over any base, as in PEFT: x is cast up and the result cast back.
-      const wide = memoizedFloat32(b);
+      const hash = deviceDropout ? new DropoutHash(b, lora.dropout) : undefined;
+      const maskOf = hash ? (name: string, x: Value) => hash.mask(name, x) : hostMask(b);
+      const drop = (name: string, x: Value): Value => {
+        if (kept === 1) return x;
+        if (hash && kernels?.has("dropout")) return hash.drop(name, x);
+        return ops.mul(b, x, maskOf(name, x));
+      };
+      const scale = b.float32(loraScale(lora) / kept);
+      // The adapter's weights are float32; over a bfloat16 base its products are in bfloat16, as the base's.
       const plain: LinearLayer = (name, x, addend) => {
         const y = base(name, x, addend);
-        const a = weights.get(loraA(name));
-        if (!a) return y;
-        const input = wide(x);
-        const dropped = kept < 1 ? ops.mul(b, input, maskOf(name, x)) : input;
-        const hidden = ops.mul(b, ops.linear(b, dropped, a), b.float32(loraScale(lora) / kept));
-        const sum = ops.linear(b, hidden, weights.get(loraB(name))!, wide(y));
-        return ops.cast(b, sum, y.dtype);
+        const [a, up] = [loraA(name), loraB(name)].map((each) => weights.get(each));
+        if (!a || !up) return y;
+        const dropped = drop(name, x);
+        if (x.dtype === "float32") {
+          return ops.linear(b, ops.mul(b, ops.linear(b, dropped, a), scale), up, y);
+        }
+        // A scale such as 4/0.9 rounded to bfloat16 would be off for all alike; of A each number is rounded.
+        const down = ops.cast(b, ops.mul(b, a, scale), x.dtype);
+        return ops.linear(b, ops.linear(b, dropped, down), ops.cast(b, up, x.dtype), y);
       };
+      const wide = memoizedFloat32(b);
       const withoutBias = plainLinear(
         b,
         new Map([...own].filter(([name]) => !name.endsWith(".bias"))),
       );
-      // PEFT's: y = bias + W·(x − d(x)) + (m ÷ ‖V‖)·V·d(x), V = W + scale·B·A, d the dropout.
+      // In float32 over any base. PEFT's: y = bias + W·(x − d(x)) + (m ÷ ‖V‖)·V·d(x), V = W + scale·B·A, d the dropout.
       const dora: LinearLayer = (name, x, addend) => {
         const a = weights.get(loraA(name));
         if (!a) return base(name, x, addend);
         // The layer's own products stay in its type.
         const narrow = (value: Value): Value => ops.cast(b, value, x.dtype);
-        const mask = kept < 1 ? ops.mul(b, maskOf(name, x), b.float32(1 / kept)) : undefined;
         const input = wide(x);
+        const mask = kept < 1 ? ops.mul(b, maskOf(name, input), b.float32(1 / kept)) : undefined;
         const dropped = mask ? ops.mul(b, input, mask) : input;
         const hidden = ops.mul(b, ops.linear(b, dropped, a), b.float32(loraScale(lora)));
         const unscaled = wide(withoutBias(name, mask ? narrow(dropped) : x));
@@ -146,11 +158,11 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
   };
 }
 
-/** Makes a layer's dropout mask, in float32. */
+/** Makes a layer's dropout mask in the type of what it is for. */
 type KeepMask = (layer: string, x: Value) => Value;
 
 function hostMask(b: GraphBuilder): KeepMask {
-  return (layer, x) => ops.cast(b, b.input(`${layer}${DROPOUT_MASK}`, "uint8", x.shape), "float32");
+  return (layer, x) => ops.cast(b, b.input(`${layer}${DROPOUT_MASK}`, "uint8", x.shape), x.dtype);
 }
 
 /**
@@ -159,15 +171,35 @@ function hostMask(b: GraphBuilder): KeepMask {
  * elements where rows and columns are random odd numbers. One integer product an element: CUDA has
  * no shift or exclusive or in ONNX Runtime, and a mask from the host is a byte an element to upload.
  */
-function deviceMask(b: GraphBuilder, rate: number): KeepMask {
-  const dropped = Math.round(rate * 2 ** 32) - 2 ** 31;
-  let rows: Value | undefined;
-  return (layer, x) => {
-    rows ??= b.input(DROPOUT_ROWS, "int32", [x.shape[0], 1]);
-    const columns = b.input(`${layer}${DROPOUT_COLUMNS}`, "int32", [x.shape[1]]);
-    const draws = ops.mul(b, rows, columns);
-    return ops.cast(b, ops.greater(b, draws, b.int32(dropped - 1)), "float32");
-  };
+class DropoutHash {
+  readonly #b: GraphBuilder;
+  /** The largest product that is dropped. */
+  readonly #above: number;
+  #rows: Value | undefined;
+
+  constructor(b: GraphBuilder, rate: number) {
+    this.#b = b;
+    this.#above = Math.round(rate * 2 ** 32) - 2 ** 31 - 1;
+  }
+
+  #factors(layer: string, { shape: [tokens, inputs] }: Value): { rows: Value; columns: Value } {
+    this.#rows ??= this.#b.input(DROPOUT_ROWS, "int32", [tokens, 1]);
+    const columns = this.#b.input(`${layer}${DROPOUT_COLUMNS}`, "int32", [inputs]);
+    return { rows: this.#rows, columns };
+  }
+
+  /** 1 where x is kept, else 0. */
+  mask(layer: string, x: Value): Value {
+    const b = this.#b;
+    const { rows, columns } = this.#factors(layer, x);
+    const kept = ops.greater(b, ops.mul(b, rows, columns), b.int32(this.#above));
+    return ops.cast(b, kept, x.dtype);
+  }
+
+  /** x where it is kept, else 0, in a kernel of ortune's own. */
+  drop(layer: string, x: Value): Value {
+    return hashedDropout(this.#b, x, { ...this.#factors(layer, x), above: this.#above });
+  }
 }
 
 /** Casts to float32, each value once: q, k and v read one input. */

@@ -56,6 +56,7 @@ export interface BlockAdapter {
    *   `<layer>` + {@linkcode DROPOUT_MASK}
    * @param deviceDropout whether the graph makes these masks itself, from {@linkcode DROPOUT_ROWS}
    *   and inputs named `<layer>` + {@linkcode DROPOUT_COLUMNS}
+   * @param kernels as {@linkcode BlockOptions}
    * @param onCostly as {@linkcode BlockOptions}, for what is not a linear layer's result
    */
   wrap(
@@ -64,6 +65,7 @@ export interface BlockAdapter {
     options: {
       readonly training: boolean;
       readonly deviceDropout?: boolean;
+      readonly kernels?: ReadonlySet<BlockKernel>;
       readonly onCostly?: (value: Value) => void;
     },
   ): { readonly linear: LinearLayer; readonly weights: ReadonlyMap<string, Value> };

@@ -10,7 +10,7 @@ import type { ModelConfig } from "./config.ts";
 import type { Precision } from "./precision.ts";
 
 /** A part of a block that there is a kernel for. */
-export type BlockKernel = "attention" | "rmsNorm" | "rope" | "swiglu";
+export type BlockKernel = "attention" | "dropout" | "rmsNorm" | "rope" | "swiglu";
 
 /** Head sizes of the attention kernel. */
 const HEAD_DIMS: ReadonlySet<number> = new Set([64, 128]);
@@ -30,12 +30,13 @@ const LANE = 8;
  *   num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128,
  *   vocab_size: 151936, eos_token_id: 151645,
  * });
- * assert.deepEqual([...blockKernelsFor(config, "bfloat16")], ["attention", "rmsNorm", "rope", "swiglu"]);
- * assert.deepEqual([...blockKernelsFor(config, "float32")], ["rmsNorm", "rope", "swiglu"]);
+ * const all = [...blockKernelsFor(config, "bfloat16")];
+ * assert.deepEqual(all, ["attention", "rmsNorm", "rope", "swiglu", "dropout"]);
+ * assert.ok(!blockKernelsFor(config, "float32").has("attention"));
  * ```
  */
 export function blockKernelsFor(
-  { hiddenSize, intermediateSize, headDim, qkNorm }: ModelConfig,
+  { hiddenSize, intermediateSize, heads, headDim, qkNorm }: ModelConfig,
   precision: Precision,
 ): ReadonlySet<BlockKernel> {
   const kernels = new Set<BlockKernel>();
@@ -43,5 +44,7 @@ export function blockKernelsFor(
   if (hiddenSize % LANE === 0 && (!qkNorm || headDim % LANE === 0)) kernels.add("rmsNorm");
   if (headDim % (2 * LANE) === 0) kernels.add("rope");
   if (intermediateSize % LANE === 0) kernels.add("swiglu");
+  const widths = [hiddenSize, heads * headDim, intermediateSize];
+  if (widths.every((width) => width % LANE === 0)) kernels.add("dropout");
   return kernels;
 }

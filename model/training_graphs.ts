@@ -128,7 +128,12 @@ function trainingBlock(
       ends: b.input(SEGMENT_ENDS, "int32", [TOKENS]),
     }, onCostly)
     : maskedAttention(b, config, b.input("mask", precision, ["rows", 1, 1, "length", "length"]));
-  const adapted = adapter?.wrap(b, weights, { training: dropout, deviceDropout, onCostly });
+  const adapted = adapter?.wrap(b, weights, {
+    training: dropout,
+    deviceDropout,
+    kernels,
+    onCostly,
+  });
   const linear = adapted?.linear;
   const y = block(b, x, { config, weights, rotary, attention, linear, kernels, onCostly });
   return { x, y, trained: adapted?.weights ?? weights, costly };

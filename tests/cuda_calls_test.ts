@@ -131,6 +131,8 @@ function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): 
     update: 1,
   };
   if (method === "full") counts.rmsNormWeight = norms;
+  // Of each of seven linear layers' input there, again on the way back, and of its gradient.
+  else counts.hashedDropout = 3 * 7 * passes;
   if (fused) {
     counts.rope = 2 * passes;
     counts.attentionForward = 2 * passes;

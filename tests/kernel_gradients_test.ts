@@ -31,7 +31,13 @@ import { tinyConfig } from "./support/tiny_model.ts";
 const FORWARD = 1e-12;
 const BACKWARD = 2e-7;
 
-const ALL: ReadonlySet<BlockKernel> = new Set(["attention", "rmsNorm", "rope", "swiglu"]);
+const ALL: ReadonlySet<BlockKernel> = new Set([
+  "attention",
+  "dropout",
+  "rmsNorm",
+  "rope",
+  "swiglu",
+]);
 
 const CONFIGS: Readonly<Record<string, ModelConfig>> = {
   "qwen3, 2 queries a key": tinyConfig({ hidden_size: 12 }),
@@ -65,12 +71,12 @@ function makeInputs(config: ModelConfig): (graph: Graph) => DenseMap {
     }),
   };
   return (graph) => {
-    for (const { name, shape } of graph.inputs) {
+    for (const { name, dtype, shape } of graph.inputs) {
       if (graph.shapeInputs.has(name)) continue;
-      known[name] ??= dense(
-        evaluateShape(shape, GRID),
-        () => name.endsWith("norm.weight") ? draw(0.5, 1.5) : draw(-0.4, 0.4),
-      );
+      known[name] ??= dense(evaluateShape(shape, GRID), () => {
+        if (dtype === "int32") return Math.floor(draw(-1, 1) * 2 ** 31) | 1; // dropout's
+        return name.endsWith("norm.weight") ? draw(0.5, 1.5) : draw(-0.4, 0.4);
+      });
     }
     return known;
   };
@@ -125,14 +131,15 @@ for (const [family, config] of Object.entries(CONFIGS)) {
       }`;
       Deno.test(`a block in own kernels is the block in operators: ${what}`, () => {
         const adapter = adapted
-          ? createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0 })
+          ? createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0.3 })
           : undefined;
+        const options = { adapter, dropout: adapted, deviceDropout: true };
         const inputs = makeInputs(config);
         const both = (
           make: (config: ModelConfig, options: AdapterOptions & KeepOptions) => Graph,
           keep: boolean,
         ) =>
-          [ALL, undefined].map((kernels) => make(config, { adapter, keep, kernels })) as [
+          [ALL, undefined].map((kernels) => make(config, { ...options, keep, kernels })) as [
             Graph,
             Graph,
           ];
@@ -153,7 +160,7 @@ for (const [family, config] of Object.entries(CONFIGS)) {
         }
         assert.ok(!ops.has("Softmax"));
         const kept = interpret(
-          blockForwardGraph(config, { adapter, keep }),
+          blockForwardGraph(config, { ...options, keep }),
           inputs(operators),
           GRID,
         );
@@ -182,8 +189,8 @@ Deno.test("kernels are for sizes that they can read", () => {
     change: Record<string, unknown>,
     precision: "bfloat16" | "float32" = "bfloat16",
   ) => [...blockKernelsFor(tinyConfig(change), precision)];
-  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "rope", "swiglu"]);
-  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "rope", "swiglu"]);
-  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "rope", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "rope", "swiglu", "dropout"]);
+  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "rope", "swiglu", "dropout"]);
+  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "rope", "swiglu", "dropout"]);
   assert.deepEqual(parts({ hidden_size: 20, intermediate_size: 28 }), []);
 });

@@ -228,12 +228,15 @@ export const operations: Readonly<Record<string, Operation>> = {
   Gather: gather,
   GatherElements: gatherElements,
   Gemm: gemm,
+  Greater: elementwise((a, b) => Number(a > b)),
   Identity: elementwise((a) => a),
   LessOrEqual: elementwise((a, b) => Number(a <= b)),
   Log: elementwise(Math.log),
   LogSoftmax: (node, x) =>
     softmax(node, x).map(({ shape, data }) => ({ shape, data: data.map(Math.log) })),
-  Mul: elementwise((a, b) => a * b),
+  // Integers wrap around.
+  Mul: (node, ...inputs) =>
+    elementwise(node.outputs[0].dtype === "int32" ? Math.imul : (a, b) => a * b)(node, ...inputs),
   QuickGelu: elementwise((a) => a / (1 + Math.exp(-a))),
   ReduceMax: reduction(Math.max, -Infinity),
   ReduceSum: reduction((total, value) => total + value, 0),
@@ -257,7 +260,7 @@ export const operations: Readonly<Record<string, Operation>> = {
 function constantValue({ value, data }: Constant): Dense {
   const numbers = value.dtype === "int64"
     ? Array.from(new BigInt64Array(data.buffer), Number)
-    : new Float32Array(data.buffer);
+    : new (value.dtype === "int32" ? Int32Array : Float32Array)(data.buffer);
   return { shape: value.shape as number[], data: Float64Array.from(numbers) };
 }
 

@@ -64,6 +64,17 @@ const ropeGradient: Operation = (node, dy, positions, cos, sin) => {
   return [like(dy, dx)];
 };
 
+const hashedDropout: Operation = ({ attributes }, x, rows, columns) => [
+  like(
+    x,
+    x.data.map((value, i) => {
+      const width = columns.data.length;
+      const product = Math.imul(rows.data[Math.floor(i / width)], columns.data[i % width]);
+      return product > Number(attributes.above) ? value : 0;
+    }),
+  ),
+];
+
 /** Sizes, and where a head's vector of a token begins. */
 function layout({ attributes }: Node, q: Dense, k: Dense) {
   const heads = Number(attributes.heads);
@@ -137,6 +148,7 @@ const segmentAttentionGradient: Operation = (node, q, k, v, starts, _, mixed, su
 
 /** The operations by name. */
 export const kernelOperations: Readonly<Record<string, Operation>> = {
+  HashedDropout: hashedDropout,
   RMSNormGradient: rmsNormGradient,
   RotaryEmbeddingGradient: ropeGradient,
   SegmentAttention: segmentAttention,
