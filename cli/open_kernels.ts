@@ -33,8 +33,8 @@ export async function openKernels(
     return {
       gpu,
       line:
-        "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm, RoPE " +
-        "and SwiGLU where the model's sizes allow",
+        "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm, RoPE, " +
+        "SwiGLU and dropout where the model's sizes allow",
     };
   }
   if (optim === "adamw_8bit" && !lora) {
