@@ -9,7 +9,7 @@
 
 import { evaluateShape, type Symbols } from "../graph/dim.ts";
 import type { Graph, Node, Value } from "../graph/ir.ts";
-import { planMemory } from "../graph/memory_plan.ts";
+import { type MemoryPlan, planMemory } from "../graph/memory_plan.ts";
 import { bytesOf, type Crossing, splitStages } from "../graph/stages.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Binding, TensorMap } from "../ort/session.ts";
@@ -52,6 +52,7 @@ export class StagedGraph implements Disposable {
   readonly #options: StagedGraphOptions;
   readonly #steps: readonly Step[];
   readonly #crossing: readonly Crossing[];
+  #plan: (MemoryPlan & { readonly sizes: string }) | undefined;
   #current: (CrossingTensors & { readonly owned: DisposableStack }) | undefined;
 
   /**
@@ -102,7 +103,11 @@ export class StagedGraph implements Disposable {
     const { scratch } = this.#options;
     const sizes = JSON.stringify(symbols);
     if (this.#crossing.length === 0) return { key: sizes, tensors: {} };
-    const { offsets, bytes } = planCrossing(this.#crossing, symbols);
+    // All layers of a batch ask for the same.
+    if (this.#plan?.sizes !== sizes) {
+      this.#plan = { sizes, ...planCrossing(this.#crossing, symbols) };
+    }
+    const { offsets, bytes } = this.#plan;
     const buffer = scratch.atLeast(NAME, bytes);
     const key = `${buffer.address} ${sizes}`;
     if (this.#current?.key === key) return this.#current;
@@ -126,10 +131,7 @@ export class StagedGraph implements Disposable {
 }
 
 /** Where everything that crosses stages lies, for runs of these sizes. */
-export function planCrossing(
-  crossing: readonly Crossing[],
-  symbols: Symbols,
-): ReturnType<typeof planMemory> {
+export function planCrossing(crossing: readonly Crossing[], symbols: Symbols): MemoryPlan {
   return planMemory(
     crossing.map(({ value, from, to }) => ({ bytes: bytesOf(value, symbols), from, to })),
   );
