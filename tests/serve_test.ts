@@ -17,6 +17,7 @@ import { startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
 import { type Script, scriptedServer } from "./support/scripted_server.ts";
+import { tempFolder } from "./support/temp_folder.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -705,7 +706,7 @@ Deno.test("deno task serve answers on 127.0.0.1 alone, and lets a reply end afte
 Deno.test("deno task serve asks for a key before it lets others in, and for a model", async () => {
   const run = (...args: string[]) =>
     runDeno([
-      ...["run", "--no-prompt", "--allow-env=ORTUNE_API_KEY", "--no-check"],
+      ...["run", "--no-prompt", "--allow-read", "--allow-env=ORTUNE_API_KEY", "--no-check"],
       ...[`--config=${repositoryPath("deno.json")}`, script, ...args],
     ]);
   const open = await run("--model", "models/x", "--host", "0.0.0.0");
@@ -714,4 +715,12 @@ Deno.test("deno task serve asks for a key before it lets others in, and for a mo
   const nothing = await run();
   assert.equal(nothing.code, 2);
   assert.match(nothing.stderr, /give --model, or --adapter/);
+  await using folder = await tempFolder();
+  await Deno.mkdir(`${folder.path}/onnx`);
+  await folder.write("onnx/model_q4.onnx", "");
+  const config = repositoryPath("tests/fixtures/parity/qwen3/config.json");
+  await folder.write("config.json", await Deno.readTextFile(config));
+  const exported = await run("--model", folder.path);
+  assert.equal(exported.code, 2);
+  assert.match(exported.stderr, /^error: Cannot serve the export .*: give the checkpoint/);
 });
