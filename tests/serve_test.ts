@@ -273,6 +273,25 @@ Deno.test("refusals have OpenAI's shape and the right status", async () => {
   assert.deepEqual(server.errors, []);
 });
 
+Deno.test("HEAD is GET without a body", async () => {
+  await using server = await scriptedServer(says("x"));
+  for (const path of ["/", "/health", "/v1/models", "/metrics"]) {
+    const got = await fetch(`${server.url}${path}`);
+    const length = (await got.bytes()).length;
+    const head = await raw(
+      server.port,
+      `HEAD ${path} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nConnection: close\r\n\r\n`,
+    );
+    const [lines, body] = head.split("\r\n\r\n");
+    assert.match(lines, /^HTTP\/1\.1 200 /);
+    assert.equal(body, "");
+    // The metrics have counted this request meanwhile.
+    if (path !== "/metrics") {
+      assert.match(lines, new RegExp(`content-length: ${length}(\r|$)`, "i"));
+    }
+  }
+});
+
 Deno.test("a body that goes on for ever is refused, with a length or without", async () => {
   await using server = await scriptedServer(says("x"), { body: { maxBytes: 100_000 } });
   let sent = 0;
@@ -394,6 +413,7 @@ Deno.test("another Host, another site's page and a wrong key get nothing", async
   const authorization = "Bearer s3cret";
   const own = `http://127.0.0.1:${server.port}`;
   const models = "/v1/models";
+  const link = { "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate" };
   const cases: readonly (readonly [string, Record<string, string>, number])[] = [
     [models, { authorization }, 200],
     [models, { authorization: "bearer  s3cret" }, 200],
@@ -401,6 +421,8 @@ Deno.test("another Host, another site's page and a wrong key get nothing", async
     [models, { authorization: "Bearer s3cre" }, 401],
     [models, { authorization: "Basic s3cret" }, 401],
     ["/metrics", {}, 401],
+    ["/settings.json", {}, 401],
+    ["/settings.json", { authorization }, 200],
     ["/health", {}, 200],
     ["/", {}, 200],
     [models, { authorization, Host: `localhost:${server.port}` }, 200],
@@ -414,6 +436,10 @@ Deno.test("another Host, another site's page and a wrong key get nothing", async
     [models, { authorization, Origin: "null" }, 403],
     [models, { authorization, "Sec-Fetch-Site": "cross-site" }, 403],
     ["/", { "Sec-Fetch-Site": "same-site" }, 403],
+    // A frame is no link that is followed, and neither is a form that is sent.
+    ["/", { ...link, "Sec-Fetch-Dest": "document" }, 200],
+    ["/", { ...link, "Sec-Fetch-Dest": "iframe" }, 403],
+    ["/", { ...link, "Sec-Fetch-Dest": "document", Origin: "http://evil.example" }, 403],
   ];
   for (const [path, headers, status] of cases) {
     assert.equal(await get(path, headers), status, `${path} ${JSON.stringify(headers)}`);
