@@ -15,6 +15,7 @@ import { listen, type Listening } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
 import { count, countOrZero, device, positive } from "./flag_values.ts";
 import { findFolders } from "./find_model.ts";
+import { folderName } from "./folder_name.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
@@ -158,12 +159,6 @@ function named(
   const own = flags.adapterName ?? folderName(flags.adapter);
   const adapterId = own === id ? `${own}-adapter` : own;
   return [base, { id: adapterId, parent: id, generator: batch.generator(1) }];
-}
-
-/** `Qwen3-0.6B` of a path to it; of a checkpoint its run's folder too, as `lora/checkpoint-400`. */
-function folderName(path: string): string {
-  const parts = path.split(/[/\\]+/).filter((part) => part !== "" && part !== ".");
-  return parts.slice(/^checkpoint-\d+$/.test(parts.at(-1) ?? "") ? -2 : -1).join("/") || "model";
 }
 
 async function listening(

@@ -73,6 +73,10 @@ Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what 
   const dry = await push(folder.path, `${args} --dry-run`, { hub });
   assert.equal(dry.code, 0, dry.stderr);
   assert.match(dry.stdout, /library_name: peft[\s\S]*adapter_model\.safetensors +\d+ bytes/);
+  // A base that is on no hub has a name, and no address to load it from.
+  assert.match(dry.stdout, /^A LoRA adapter for tiny, made with /m);
+  assert.match(dry.stdout, /^base = AutoModelForCausalLM\.from_pretrained\("BASE"\)$/m);
+  assert.doesNotMatch(dry.stdout, /^base_model:/m);
   assert.equal(hub.requests.length, 0);
   const sent = await push(folder.path, args, { hub, token: "hf_secret" });
   assert.equal(sent.code, 0, sent.stderr);
