@@ -96,7 +96,8 @@ const parser = new Marked({
   gfm: true,
   breaks: true,
   // Tags are shown, not made; and no picture is fetched from anywhere.
-  renderer: { html: asText, image: asText },
+  // A box to tick would be one to operate.
+  renderer: { html: asText, image: asText, checkbox: ({ checked }) => checked ? "☑ " : "☐ " },
 });
 
 function escapeHtml(text) {

@@ -420,7 +420,8 @@ test("it speaks Chinese and English, to eyes, keyboards and screen readers", asy
 
 test("on a phone nothing is cut or wrapped, and the list of chats closes again", async () => {
   await using opened = await open(async function* () {
-    yield "好";
+    yield "| drug | dose |\n|---|---|\n| " + "long".repeat(20) + " | 1 mg |\n\n";
+    yield "- [x] done\n\n```\n" + "code ".repeat(30) + "\n```\n";
   }, { locale: "zh-CN", models: ["a-long-name-of-a-base-model", "and-of-its-adapter"] });
   const { page, complaints } = opened;
   await page.setViewportSize({ width: 390, height: 844 });
@@ -432,6 +433,11 @@ test("on a phone nothing is cut or wrapped, and the list of chats closes again",
     const { height } = (await page.locator(`#${id}`).boundingBox())!;
     assert.ok(height < 48, `${id} is ${height} pixels high`);
   }
+  const box = async (selector: string) => (await page.locator(selector).first().boundingBox())!;
+  assert.ok((await box("th")).height < 48, "the table's heading is on one line");
+  const [button, code] = [await box(".code button"), await box(".code code")];
+  assert.ok(button.y + button.height <= code.y, "the code is beneath its button");
+  assert.equal((await page.locator(".answer li").first().textContent())!.trim(), "☑ done");
   const list = page.locator("#sidebar");
   const closings = [
     () => page.keyboard.press("Escape"),
