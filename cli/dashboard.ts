@@ -11,15 +11,13 @@ import { renderRunsPage } from "../track/dashboard_page.ts";
 import { findRuns } from "../track/find_runs.ts";
 import { runCommand } from "./run_command.ts";
 import { port } from "./port.ts";
+import { HOSTNAME, servePage } from "./serve_page.ts";
 
 interface DashboardFlags {
   readonly outputDir: string;
   readonly port: number;
   readonly report?: string;
 }
-
-/** Only this machine: the page asks for no password. */
-const HOSTNAME = "127.0.0.1";
 
 await runCommand<DashboardFlags>({
   name: "deno task dashboard",
@@ -54,23 +52,13 @@ async function serve(
 ): Promise<void> {
   let hosts: readonly string[] = [];
   const handler = createDashboardHandler({ directory: outputDir, hosts: () => hosts });
-  const onListen = (address: Deno.NetAddr): void => {
-    hosts = [`${HOSTNAME}:${address.port}`, `localhost:${address.port}`];
-    console.log(`http://${HOSTNAME}:${address.port}/ shows the runs in ${outputDir}; Ctrl-C ends`);
-  };
-  const onError = (error: unknown): Response => {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    return new Response("Cannot read the runs\n", { status: 500 });
-  };
-  let server: Deno.HttpServer;
-  try {
-    server = Deno.serve({ hostname: HOSTNAME, port, signal, onListen, onError }, handler);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
-    throw new Error(
-      `Cannot listen on ${HOSTNAME}:${port}: another program does; give another --port`,
-      { cause },
-    );
-  }
-  await server.finished;
+  await servePage(handler, {
+    port,
+    signal,
+    onListen: (port) => {
+      hosts = [`${HOSTNAME}:${port}`, `localhost:${port}`];
+      console.log(`http://${HOSTNAME}:${port}/ shows the runs in ${outputDir}; Ctrl-C ends`);
+    },
+    failed: "Cannot read the runs",
+  });
 }

@@ -16,12 +16,7 @@ import {
   type ParityReport,
 } from "../export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../export/parity_models.ts";
-import {
-  ADAPTER_CONFIG,
-  ADAPTER_WEIGHTS,
-  readAdapterConfig,
-  readBaseModel,
-} from "../lora/adapter_config.ts";
+import { ADAPTER_WEIGHTS, readAdapterConfig } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import type { LoraOptions } from "../lora/lora_options.ts";
 import { mergedSource } from "../lora/merged_source.ts";
@@ -31,16 +26,17 @@ import type { Runtime } from "../ort/runtime.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
 import { formatBytes, formatDuration } from "../track/format.ts";
-import { findModel, findTrained } from "./find_model.ts";
+import { findFolders } from "./find_model.ts";
 import { count } from "./flag_values.ts";
 import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
+import { openFile } from "./open_file.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { parityQuestions } from "./parity_questions.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
 
-const MODEL_CONFIG = "config.json";
 /** The file of the parity report, in the export's folder. */
 const PARITY_REPORT = "parity.json";
+const DEFAULT_DTYPES: readonly ExportDtype[] = ["q4"];
 
 /** Parsed flags of the export. */
 export interface ExportFlags {
@@ -49,7 +45,7 @@ export interface ExportFlags {
   readonly keepAdapter?: boolean;
   readonly outputDir: string;
   readonly format: "onnx" | "hf";
-  readonly dtype: readonly ExportDtype[];
+  readonly dtype?: readonly ExportDtype[];
   readonly parity: boolean;
   readonly parityFile?: string;
   readonly parityTokens: number;
@@ -80,9 +76,9 @@ export const exportCommand: CommandDefinition<ExportFlags> = {
       )
       .option(
         "--dtype <names>",
-        `${Object.keys(EXPORT_FORMATS).join(", ")}, or several with a comma between`,
+        `of onnx: ${Object.keys(EXPORT_FORMATS).join(", ")}, or several with a comma between ` +
+          `(default: ${DEFAULT_DTYPES.join()})`,
         dtypes,
-        ["q4"],
       )
       .option("--parity-file <path>", "a text to compare perplexity on (default: a short one)")
       .option("--parity-tokens <n>", "greedy tokens to compare after each prompt", count, 32)
@@ -110,15 +106,18 @@ interface Subject {
 }
 
 async function run({ options, signal }: CommandContext<ExportFlags>): Promise<void> {
-  const { outputDir, format, keepAdapter = false } = options;
+  const { outputDir, format, dtype: formats = DEFAULT_DTYPES, keepAdapter = false } = options;
   assertFlags(options);
   await using resources = new AsyncDisposableStack();
   const subject = await openSubject(options, resources);
   const { directory, model: { config }, adapter } = subject;
+  const text = options.parityFile === undefined
+    ? undefined
+    : await new Response((await openFile(options.parityFile, "the parity text")).readable).text();
   await makeNewFolder(outputDir, "export");
   const runtime = resources.use(openRuntime({ device: "cpu", threads: options.threads }));
   const comparison = options.parity
-    ? await askCheckpoint(runtime, subject, { options, signal })
+    ? await askCheckpoint(runtime, subject, { text, greedyTokens: options.parityTokens, signal })
     : undefined;
   const reports: Record<string, unknown> = {};
   const compare = async (name: string, open: () => Disposable & ParityModel): Promise<void> => {
@@ -161,7 +160,7 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   } else {
     await Deno.mkdir(`${outputDir}/onnx`);
     const exported: ExportedModel[] = [];
-    for (const dtype of options.dtype) {
+    for (const dtype of formats) {
       const began = performance.now();
       const kept = keepAdapter ? adapter : undefined;
       const model = await exportModel(outputDir, {
@@ -169,6 +168,15 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
       });
       exported.push(model);
       note(dtype, model.files, began);
+      if (kept) {
+        // The last file of weights, before the model.
+        console.log(
+          `${dtype}: the adapter is ${
+            model.files.at(-2)!.path
+          }; another one's, exported from the ` +
+            "same base with the same rank and modules, may take its place",
+        );
+      }
       await compare(
         dtype,
         () => exportParityModel(new ExportedDecoder(runtime, outputDir, { config, dtype }), config),
@@ -201,7 +209,7 @@ interface Written {
 }
 
 function assertFlags(options: ExportFlags): void {
-  const { model, adapter, keepAdapter, format } = options;
+  const { model, adapter, keepAdapter, format, dtype } = options;
   if (model === undefined && adapter === undefined) {
     throw new UsageError("Cannot export nothing: give --model, --adapter or both");
   }
@@ -214,16 +222,18 @@ function assertFlags(options: ExportFlags): void {
         "out --keep-adapter, or use --format onnx",
     );
   }
+  if (dtype !== undefined && format === "hf") {
+    throw new UsageError(
+      `Cannot write a model folder in ${dtype.join()}: --format hf is float32; leave out --dtype`,
+    );
+  }
 }
 
 async function openSubject(
   options: ExportFlags,
   resources: AsyncDisposableStack,
 ): Promise<Subject> {
-  const adapter = options.adapter && await findTrained(options.adapter, ADAPTER_CONFIG);
-  const directory = adapter === undefined
-    ? await findTrained(await findModel(options.model!), MODEL_CONFIG)
-    : await findModel(options.model ?? await readBaseModel(adapter));
+  const { model: directory, adapter } = await findFolders(options);
   const model = resources.use(await openModel(directory));
   if (adapter === undefined) return { directory, model };
   const lora = await readAdapterConfig(adapter);
@@ -235,10 +245,12 @@ async function openSubject(
 async function askCheckpoint(
   runtime: Runtime,
   { directory, adapter }: Subject,
-  { options, signal }: Pick<CommandContext<ExportFlags>, "options" | "signal">,
+  { text, greedyTokens, signal }: {
+    readonly text: string | undefined;
+    readonly greedyTokens: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<{ questions: ParityQuestions; reference: ParityReference }> {
-  const { parityFile, parityTokens: greedyTokens } = options;
-  const text = parityFile === undefined ? undefined : await Deno.readTextFile(parityFile);
   const tokenizer = await loadTokenizer(directory);
   using resources = new DisposableStack();
   const { config, weights } = await loadModel(runtime, directory, { signal });

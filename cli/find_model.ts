@@ -4,10 +4,14 @@
  */
 
 import { basename } from "node:path";
+import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
+import { readConfig } from "../model/open_model.ts";
 import { listCheckpoints } from "../train/checkpoint.ts";
 import { isFile, isFolder } from "./path_kind.ts";
 import { readManifest, RUN_MANIFEST } from "./run_manifest.ts";
 
+/** The file that tells a model's folder. */
+export const MODEL_CONFIG = "config.json";
 /** Where `deno task fetch` puts models. */
 const MODELS = "models";
 // An owner and a name, as hubs have them; not a folder of the house.
@@ -41,6 +45,34 @@ export async function findTrained(directory: string, holds: string): Promise<str
   const chosen = await chosenCheckpoint(directory);
   return (checkpoints.find((each) => basename(each.directory) === chosen) ?? checkpoints.at(-1))
     ?.directory ?? directory;
+}
+
+/** Where a model lies, and the adapter on it where one is asked for. */
+export interface ModelFolders {
+  readonly model: string;
+  readonly adapter?: string;
+}
+
+/**
+ * The folders of a model, of an adapter on its base, or of both.
+ *
+ * @param named as the flags name them, at least one; the base of an adapter is the one that it names
+ * @throws {Error} where there is no model in the folder
+ */
+export async function findFolders(named: Partial<ModelFolders>): Promise<ModelFolders> {
+  const adapter = named.adapter && await findTrained(named.adapter, ADAPTER_CONFIG);
+  const model = named.model === undefined
+    ? await findModel(await readBaseModel(adapter!))
+    : await findTrained(await findModel(named.model), MODEL_CONFIG);
+  if (await isFile(`${model}/${ADAPTER_CONFIG}`) && !await isFile(`${model}/${MODEL_CONFIG}`)) {
+    throw new Error(
+      `Cannot open model ${model}: it holds an adapter; give it with --adapter (to ask it, use deno ` +
+        "task inference:lora)",
+    );
+  }
+  // What is no model is said first: what else its folder lacks matters less.
+  await readConfig(model);
+  return { model, adapter };
 }
 
 /** The name of the checkpoint that the run's manifest ends with, if it has ended. */

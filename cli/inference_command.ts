@@ -9,7 +9,6 @@ import { loadModel } from "../engine/load_model.ts";
 import { exportedGenerator, findExported } from "../export/exported_generator.ts";
 import { createGenerator, type GenerateOptions, type Generator } from "../infer/generator.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
-import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import {
@@ -26,14 +25,13 @@ import {
   resolvePrecision,
   type TrainingPrecision,
 } from "../train/training_precision.ts";
-import { findModel, findTrained } from "./find_model.ts";
+import { findFolders } from "./find_model.ts";
+import { openFile } from "./open_file.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { type Output, reply, standardOutput } from "./reply.ts";
 import { type Command, Option } from "commander";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
 import { DEFAULT_SYSTEM } from "./training_arguments.ts";
-
-const MODEL_CONFIG = "config.json";
 
 /** The question of Qwen3-Medical-SFT's inference.py. */
 const DEFAULT_QUESTION =
@@ -119,10 +117,7 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   if (ways.filter(Boolean).length > 1) {
     throw new UsageError("Cannot ask in more than one way: give --question, --file or --chat");
   }
-  const adapter = options.adapter && await findTrained(options.adapter, ADAPTER_CONFIG);
-  const model = adapter === undefined
-    ? await findTrained(await findModel(options.model!), MODEL_CONFIG)
-    : await findModel(options.model ?? await readBaseModel(adapter));
+  const { model, adapter } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);
   if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
   const tokenizer = await loadTokenizer(model);
@@ -159,7 +154,9 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   };
   const opening: readonly Message[] = system ? [{ role: "system", content: system }] : [];
   let messages = opening;
+  let questions = 0;
   for await (const content of asked(options, { output, signal })) {
+    questions++;
     if (!options.chat) messages = opening;
     if (options.file !== undefined) await output.write(`\n${content}\n\n`);
     const turn: readonly Message[] = [...messages, { role: "user", content }];
@@ -174,6 +171,10 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
       `${said.newTokens} tokens, ${(said.newTokens / said.seconds).toFixed(1)} tokens/s` +
         (said.finishReason === "length" ? `, cut at --max-new-tokens ${maxNewTokens}` : ""),
     );
+  }
+  if (options.file !== undefined && questions === 0 && !signal.aborted) {
+    const source = options.file === "-" ? "standard input" : options.file;
+    throw new Error(`Cannot ask: ${source} has no question; write one a line`);
   }
 }
 
@@ -215,18 +216,9 @@ async function* asked(
   if (chat) yield* typedLines(output, signal);
   else if (file === "-") yield* filledLines(Deno.stdin.readable, signal);
   else if (file !== undefined) {
-    const { readable } = await openQuestions(file);
+    const { readable } = await openFile(file, "questions");
     yield* filledLines(readable, signal);
   } else yield question;
-}
-
-async function openQuestions(path: string): Promise<Deno.FsFile> {
-  try {
-    return await Deno.open(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new Error(`Cannot read questions: there is no file ${path}`, { cause });
-  }
 }
 
 /** Lines of standard input that are not empty, with a prompt where someone types them. */

@@ -8,7 +8,6 @@
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../engine/training_engine.ts";
-import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import { mergeAdapter } from "../lora/merge_adapter.ts";
 import type { ParameterStore } from "../engine/parameter_store.ts";
@@ -16,7 +15,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { count } from "./flag_values.ts";
 import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
-import { findModel, findTrained } from "./find_model.ts";
+import { findFolders } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { runCommand } from "./run_command.ts";
 
@@ -43,14 +42,13 @@ await runCommand<MergeFlags>({
       .option("--threads <n>", "processor threads (default: all cores)", count),
   run: async ({ options, signal }) => {
     const { outputDir, threads } = options;
-    const adapter = await findTrained(options.adapter, ADAPTER_CONFIG);
-    const model = await findModel(options.model ?? await readBaseModel(adapter));
+    const { model, adapter } = await findFolders(options);
     await makeNewFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     using runtime = openRuntime({ device: "cpu", threads });
     const { config, weights: base } = await loadModel(runtime, model, { signal });
     using _base = base;
-    using adapted = await loadAdapter(runtime, adapter, { config, base, signal });
+    using adapted = await loadAdapter(runtime, adapter!, { config, base, signal });
     const probe = (options?: TrainingEngineOptions): Promise<Float32Array> =>
       probeLogits({ runtime, config, tokenizer, weights: base }, options);
     const before = await probe({ adapter: { block: adapted.block, weights: adapted.weights } });

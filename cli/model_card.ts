@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import type { SampleRow } from "../track/dashboard_data.ts";
 import { formatSample } from "../track/sample.ts";
+import { folderName } from "./folder_name.ts";
 import type { RunManifest } from "./run_manifest.ts";
 import { VERSION } from "./version.ts";
 
@@ -45,13 +46,13 @@ const SHOWN = [
 /** Writes the card. */
 export function modelCard(options: ModelCardOptions): string {
   const { repo, adapter, manifest, samples = [], curve = false } = options;
-  const base = manifest && baseModel(manifest);
+  const base = manifest && hubModel(manifest);
+  const baseName = base ??
+    (manifest ? folderName(String(manifest.arguments.model)) : "its base model");
   return [
     frontMatter({ adapter, base }),
     `# ${basename(repo)}\n\n` +
-    `${adapter ? "A LoRA adapter for" : "A fine-tuning of"} ${
-      base ?? "its base model"
-    }, made with ` +
+    `${adapter ? "A LoRA adapter for" : "A fine-tuning of"} ${baseName}, made with ` +
     `[ortune](https://jsr.io/@ortune/ortune) ${VERSION} on stock ONNX Runtime.`,
     ...curve ? ["![Loss](loss.svg)"] : [],
     ...manifest ? [training(manifest)] : [],
@@ -60,9 +61,9 @@ export function modelCard(options: ModelCardOptions): string {
   ].join("\n\n") + "\n";
 }
 
-/** `Qwen/Qwen3-0.6B` of `models/Qwen/Qwen3-0.6B`; another folder by its name alone. */
-function baseModel({ arguments: { model } }: RunManifest): string {
-  return /^models\/([^/]+\/[^/]+)$/.exec(String(model))?.[1] ?? basename(String(model));
+/** `Qwen/Qwen3-0.6B` of `models/Qwen/Qwen3-0.6B`; another folder is on no hub. */
+function hubModel({ arguments: { model } }: RunManifest): string | undefined {
+  return /^models\/([^/]+\/[^/]+)$/.exec(String(model))?.[1];
 }
 
 function frontMatter(
@@ -73,7 +74,7 @@ function frontMatter(
     "---",
     `library_name: ${adapter ? "peft" : "transformers"}`,
     "pipeline_tag: text-generation",
-    ...base?.includes("/") ? [`base_model: ${JSON.stringify(base)}`] : [],
+    ...base ? [`base_model: ${JSON.stringify(base)}`] : [],
     "tags:",
     "- ortune",
     "- onnxruntime",

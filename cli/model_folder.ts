@@ -23,10 +23,19 @@ export interface ModelFolderOptions {
  * Makes a folder for something that is written as a whole.
  *
  * @param action what is to be done, for the error
- * @throws {Error} where the folder holds anything already
+ * @throws {Error} where the folder holds anything already, or cannot be made
  */
 export async function makeNewFolder(directory: string, action: string): Promise<void> {
-  await Deno.mkdir(directory, { recursive: true });
+  try {
+    await Deno.mkdir(directory, { recursive: true });
+  } catch (cause) {
+    const why = cause instanceof Deno.errors.AlreadyExists
+      ? "it is a file"
+      : (cause as Error).message;
+    throw new Error(`Cannot ${action} into ${directory}: ${why}; give a new --output-dir`, {
+      cause,
+    });
+  }
   for await (const _ of Deno.readDir(directory)) {
     throw new Error(
       `Cannot ${action} into ${directory}: it is not empty; give a new --output-dir`,

@@ -9,15 +9,16 @@ import { basename, dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Command } from "commander";
 import { type PushedFile, pushFiles } from "../hub/push_files.ts";
+import { checkRepositoryId } from "../hub/repository_path.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
 import { readRun } from "../track/dashboard_data.ts";
 import { createByteProgress } from "./byte_progress.ts";
-import { findTrained } from "./find_model.ts";
+import { findTrained, MODEL_CONFIG } from "./find_model.ts";
 import { hubEnvironment } from "./hub_environment.ts";
 import { modelCard } from "./model_card.ts";
 import { companionFiles } from "./model_files.ts";
 import { runCommand } from "./run_command.ts";
-import { isFile } from "./path_kind.ts";
+import { isFile, isFolder } from "./path_kind.ts";
 import { readManifest, RUN_MANIFEST, type RunManifest } from "./run_manifest.ts";
 import { terminal } from "./terminal.ts";
 
@@ -33,7 +34,6 @@ interface PushFlags {
 const CARD = "README.md";
 const CURVE = "loss.svg";
 const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
-const MODEL_CONFIG = "config.json";
 
 await runCommand<PushFlags>({
   name: "deno task push",
@@ -47,7 +47,8 @@ await runCommand<PushFlags>({
       .option("--message <text>", "title of the commit", "Push from ortune")
       .option("--dry-run", "print the model card and the files; send nothing"),
   run: async ({ options, signal }) => {
-    const { repo, revision, message: title } = options;
+    const { revision, message: title } = options;
+    const repo = checkRepositoryId(options.repo, "push to");
     const adapter = await findTrained(options.model, ADAPTER_CONFIG);
     const isAdapter = await isFile(`${adapter}/${ADAPTER_CONFIG}`);
     const folder = isAdapter ? adapter : await findTrained(options.model, MODEL_CONFIG);
@@ -100,7 +101,9 @@ await runCommand<PushFlags>({
 /** Weights, configs and tokenizer: what a reader of the model needs. */
 async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile[]> {
   const names: string[] = [];
-  for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) names.push(name);
+  if (await isFolder(folder)) {
+    for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) names.push(name);
+  }
   const wanted = adapter ? [ADAPTER_CONFIG, ADAPTER_WEIGHTS] : [MODEL_CONFIG];
   const own = names.filter((name) => wanted.includes(name) || !adapter && WEIGHTS.test(name))
     .sort();

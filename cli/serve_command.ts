@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadTokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
+import { findExported } from "../export/exported_generator.ts";
 import { BatchGenerator, type BatchLane } from "../infer/batch_generator.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
-import { ADAPTER_CONFIG, readBaseModel } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import { parseDevice } from "../ort/device.ts";
 import { bracketed, isLoopback, ownHosts } from "../serve/access.ts";
@@ -14,7 +14,8 @@ import { createHandler } from "../serve/handler.ts";
 import { listen, type Listening } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
 import { count, countOrZero, device, positive } from "./flag_values.ts";
-import { findModel, findTrained } from "./find_model.ts";
+import { findFolders } from "./find_model.ts";
+import { folderName } from "./folder_name.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
@@ -40,7 +41,6 @@ export interface ServeFlags {
   readonly threads?: number;
 }
 
-const MODEL_CONFIG = "config.json";
 const MIB = 2 ** 20;
 /** Milliseconds for the last events of replies that are over. */
 const LAST_WORDS = 1000;
@@ -92,10 +92,12 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   if (parseDevice(options.device).kind !== "cpu") {
     throw new UsageError(`Cannot serve on ${options.device}: batches run on the cpu only so far`);
   }
-  const adapter = options.adapter && await findTrained(options.adapter, ADAPTER_CONFIG);
-  const model = options.model === undefined
-    ? await findModel(await readBaseModel(adapter!))
-    : await findTrained(await findModel(options.model), MODEL_CONFIG);
+  const { model, adapter } = await findFolders(options);
+  if (await findExported(model)) {
+    throw new UsageError(
+      `Cannot serve the export ${model}: give the checkpoint that it was made from`,
+    );
+  }
   const tokenizer = await loadTokenizer(model);
   await using resources = new AsyncDisposableStack();
   const runtime = resources.use(openRuntime(options));
@@ -157,12 +159,6 @@ function named(
   const own = flags.adapterName ?? folderName(flags.adapter);
   const adapterId = own === id ? `${own}-adapter` : own;
   return [base, { id: adapterId, parent: id, generator: batch.generator(1) }];
-}
-
-/** `Qwen3-0.6B` of a path to it; of a checkpoint its run's folder too, as `lora/checkpoint-400`. */
-function folderName(path: string): string {
-  const parts = path.split(/[/\\]+/).filter((part) => part !== "" && part !== ".");
-  return parts.slice(/^checkpoint-\d+$/.test(parts.at(-1) ?? "") ? -2 : -1).join("/") || "model";
 }
 
 async function listening(

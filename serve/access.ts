@@ -38,7 +38,10 @@ export function assertOwnSite(
   const own = origin === null || origin === `http://${host}` || origin === `https://${host}`;
   // Browsers say where a request comes from even where they send no Origin.
   const site = headers.get("sec-fetch-site") ?? "none";
-  if (!own || !["none", "same-origin"].includes(site)) {
+  // Who follows a link to the page leaves the other site: it sees nothing of the answer.
+  const followed = headers.get("sec-fetch-mode") === "navigate" &&
+    headers.get("sec-fetch-dest") === "document";
+  if (!own || !(followed || ["none", "same-origin"].includes(site))) {
     throw new ApiError(403, "Cannot answer: the request comes from another site's page", {
       code: "origin_not_allowed",
     });

@@ -96,7 +96,8 @@ const parser = new Marked({
   gfm: true,
   breaks: true,
   // Tags are shown, not made; and no picture is fetched from anywhere.
-  renderer: { html: asText, image: asText },
+  // A box to tick would be one to operate.
+  renderer: { html: asText, image: asText, checkbox: ({ checked }) => checked ? "☑ " : "☐ " },
 });
 
 function escapeHtml(text) {
@@ -318,7 +319,7 @@ function replyView(chat, turn, reply) {
   const retry = element("button", { classes: "small retry", type: "button", text: words.retry });
   const copy = copyButton(() => reply.answer);
   const tools = element("div", { classes: "tools", hidden: true }, copy, retry, note);
-  const name = element("h3", { text: reply.model });
+  const name = element("h2", { text: reply.model });
   const root = element(
     "article",
     { classes: "reply", "aria-label": reply.model },
@@ -415,7 +416,7 @@ function showChat() {
       "div",
       { classes: "welcome" },
       element("img", { src: "/favicon.svg", alt: "", width: 56, height: 56 }),
-      element("h1", { text: words.welcome }),
+      element("h2", { text: words.welcome }),
       element("p", { text: words.welcomeHint }),
     ));
   }
@@ -453,14 +454,21 @@ function openChat(chat) {
   // An empty chat that is left was never one.
   chats = chats.filter((each) => each === chat || each.turns.length > 0);
   current = chat;
-  document.body.classList.remove("menu");
-  $("menu").setAttribute("aria-expanded", "false");
+  showMenu(false);
   showChat();
   $("question").focus();
 }
 
+/** On narrow screens the list of chats comes and goes. */
+function showMenu(open) {
+  document.body.classList.toggle("menu", open);
+  $("menu").setAttribute("aria-expanded", String(open));
+}
+
+const menuIsOpen = () => document.body.classList.contains("menu");
+
 function send(question) {
-  if (question.trim() === "" || running.size > 0 || models.length === 0) return;
+  if (question.trim() === "") return;
   const names = settings.model === BOTH ? models.map(({ id }) => id) : [settings.model];
   const replies = names.map((model) => ({ model, think: "", answer: "", state: "waiting" }));
   const turn = { question, replies };
@@ -545,6 +553,7 @@ async function findModels() {
 }
 
 function askKey() {
+  $("key-problem").hidden = sessionStorage.getItem(API_KEY) === null;
   if (!$("key-dialog").open) $("key-dialog").showModal();
 }
 
@@ -560,6 +569,8 @@ $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const question = $("question").value;
   if (running.size > 0) return;
+  // The question stays until there is a model to ask.
+  if (models.length === 0) return void findModels();
   send(question);
   $("question").value = "";
   fit();
@@ -573,13 +584,17 @@ $("question").addEventListener("keydown", (event) => {
   $("composer").requestSubmit();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop();
+  if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  if (menuIsOpen()) {
+    showMenu(false);
+    $("menu").focus();
+  } else stop();
 });
 $("stop").addEventListener("click", stop);
 $("new").addEventListener("click", () => openChat());
-$("menu").addEventListener("click", () => {
-  const open = document.body.classList.toggle("menu");
-  $("menu").setAttribute("aria-expanded", String(open));
+$("menu").addEventListener("click", () => showMenu(!menuIsOpen()));
+$("stage").addEventListener("click", ({ target }) => {
+  if (target !== $("menu")) showMenu(false);
 });
 $("model").addEventListener("change", () => {
   settings.model = $("model").value;

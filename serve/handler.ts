@@ -54,9 +54,10 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       const found = ROUTES.find(({ path }) => path.test(pathname));
       if (!found) throw new ApiError(404, "Cannot find that", { code: "not_found" });
       route = found.name;
-      if (request.method !== found.method) {
-        const refused = failure(new ApiError(405, `The method must be ${found.method}`));
-        refused.headers.set("allow", found.method);
+      if (!found.methods.includes(request.method)) {
+        const allowed = found.methods.join(" or ");
+        const refused = failure(new ApiError(405, `The method must be ${allowed}`));
+        refused.headers.set("allow", found.methods.join(", "));
         response = refused;
       } else {
         if (!found.open) await assertToken(request.headers, options.apiKey);
@@ -82,22 +83,29 @@ interface Context extends HandlerOptions {
 interface Route {
   readonly name: string;
   readonly path: RegExp;
-  readonly method: "GET" | "POST";
+  readonly methods: readonly string[];
   /** Whether it needs no token: it tells and does nothing. */
   readonly open?: boolean;
   readonly answer: (request: Request, context: Context) => Response | Promise<Response>;
 }
 
+/** HEAD is for whoever looks after servers: the same answer, of which no body is sent. */
+const READ = ["GET", "HEAD"];
 const ROUTES: readonly Route[] = [
-  { name: "chat", path: /^\/v1\/chat\/completions$/, method: "POST", answer: completions },
-  { name: "models", path: /^\/v1\/models(\/.+)?$/, method: "GET", answer: models },
-  { name: "health", path: /^\/health$/, method: "GET", open: true, answer: health },
-  { name: "metrics", path: /^\/metrics$/, method: "GET", answer: metricsText },
-  { name: "page", path: /^\/[\w.-]*$/, method: "GET", open: true, answer: page },
+  { name: "chat", path: /^\/v1\/chat\/completions$/, methods: ["POST"], answer: completions },
+  { name: "models", path: /^\/v1\/models(\/.+)?$/, methods: READ, answer: models },
+  { name: "health", path: /^\/health$/, methods: READ, open: true, answer: health },
+  { name: "metrics", path: /^\/metrics$/, methods: READ, answer: metricsText },
+  { name: "settings", path: /^\/settings\.json$/, methods: READ, answer: settings },
+  { name: "page", path: /^\/[\w.-]*$/, methods: READ, open: true, answer: page },
 ];
 
-function page(_: Request, { pathname, system = "" }: Context): Response {
-  if (pathname === "/settings.json") return json({ system });
+/** What the page starts with. */
+function settings(_: Request, { system = "" }: Context): Response {
+  return json({ system });
+}
+
+function page(_: Request, { pathname }: Context): Response {
   const file = PAGE_FILES.get(pathname);
   if (!file) throw new ApiError(404, "Cannot find that", { code: "not_found" });
   const response = text(file.body, file.type);

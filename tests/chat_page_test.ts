@@ -380,7 +380,7 @@ test("it speaks Chinese and English, to eyes, keyboards and screen readers", asy
   }, { locale: "zh-CN" });
   const { page, complaints } = opened;
   assert.equal(await page.getAttribute("html", "lang"), "zh-CN");
-  assert.equal(await page.textContent(".welcome h1"), "想了解什么？");
+  assert.equal(await page.textContent(".welcome h2"), "想了解什么？");
   // Everything that can be operated has a name, and everything filled in a label.
   const nameless = await page.evaluate(() => {
     // deno-lint-ignore no-explicit-any -- the browser's
@@ -418,6 +418,44 @@ test("it speaks Chinese and English, to eyes, keyboards and screen readers", asy
   assert.deepEqual(complaints, []);
 });
 
+test("on a phone nothing is cut or wrapped, and the list of chats closes again", async () => {
+  await using opened = await open(async function* () {
+    yield "| drug | dose |\n|---|---|\n| " + "long".repeat(20) + " | 1 mg |\n\n";
+    yield "- [x] done\n\n```\n" + "code ".repeat(30) + "\n```\n";
+  }, { locale: "zh-CN", models: ["a-long-name-of-a-base-model", "and-of-its-adapter"] });
+  const { page, complaints } = opened;
+  await page.setViewportSize({ width: 390, height: 844 });
+  await ask(page, "一");
+  await answered(page);
+  assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 390);
+  // One line each.
+  for (const id of ["menu", "model", "settings"]) {
+    const { height } = (await page.locator(`#${id}`).boundingBox())!;
+    assert.ok(height < 48, `${id} is ${height} pixels high`);
+  }
+  const box = async (selector: string) => (await page.locator(selector).first().boundingBox())!;
+  assert.ok((await box("th")).height < 48, "the table's heading is on one line");
+  const [button, code] = [await box(".code button"), await box(".code code")];
+  assert.ok(button.y + button.height <= code.y, "the code is beneath its button");
+  assert.equal((await page.locator(".answer li").first().textContent())!.trim(), "☑ done");
+  const list = page.locator("#sidebar");
+  const closings = [
+    () => page.keyboard.press("Escape"),
+    () => page.click("#menu"),
+    () => page.mouse.click(380, 400),
+    () => page.click(".chat"),
+  ];
+  for (const close of closings) {
+    await page.click("#menu");
+    assert.equal(await list.isVisible(), true);
+    assert.equal(await page.getAttribute("#menu", "aria-expanded"), "true");
+    await close();
+    assert.equal(await list.isVisible(), false);
+    assert.equal(await page.getAttribute("#menu", "aria-expanded"), "false");
+  }
+  assert.deepEqual(complaints, []);
+});
+
 test("it asks for the server's key, and says what went wrong", async () => {
   await using opened = await open(async function* () {
     yield "half ";
@@ -425,6 +463,16 @@ test("it asks for the server's key, and says what went wrong", async () => {
   }, { apiKey: "s3cret" });
   const { page } = opened;
   await page.waitForSelector("#key-dialog[open]");
+  assert.equal(await page.isVisible("#key-problem"), false);
+  // Put off, it comes back with the question, which stays.
+  await page.keyboard.press("Escape");
+  await page.fill("#question", "Hi");
+  await page.press("#question", "Enter");
+  await page.waitForSelector("#key-dialog[open]");
+  assert.equal(await page.inputValue("#question"), "Hi");
+  await page.fill("#key", "wrong");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#key-problem:not([hidden])");
   await page.fill("#key", "s3cret");
   await page.keyboard.press("Enter");
   await ask(page, "Hi");

@@ -22,7 +22,7 @@ import { assertClose } from "../tensor/assert_close.ts";
 import { readFloat32 } from "../tensor/tensor_source.ts";
 import { draws } from "./support/random.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
-import { runTask } from "./support/run_task.ts";
+import { runAs, runTask, task } from "./support/run_task.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
 import { randomWeights, tinyConfig } from "./support/tiny_model.ts";
 
@@ -400,10 +400,37 @@ Deno.test("deno task export --format hf writes the checkpoint again, and flags t
       ["--output-dir output/a", /give --model, --adapter or both/],
       ["--model models/tiny --keep-adapter --output-dir output/a", /give --adapter/],
       ["--model models/tiny --dtype int8 --output-dir output/a", /fp32, fp16, q4, q4f16/],
+      [
+        "--model models/tiny --format hf --dtype fp16 --output-dir output/a",
+        /^error: Cannot write a model folder in fp16: --format hf is float32; leave out --dtype$/,
+      ],
     ] as const
   ) {
     const result = await runTask("export", folder.path, flags);
     assert.equal(result.code, 2);
     assert.match(result.stderr, message);
   }
+});
+
+Deno.test("deno task export tells files and folders that are not what they should be", async () => {
+  await using folder = await quickstartFolder();
+  for (
+    const [flags, message] of [
+      [
+        "--output-dir data/train.jsonl",
+        /into data\/train\.jsonl: it is a file; give a new --output/,
+      ],
+      ["--output-dir data/train.jsonl/a", /: Not a directory .*; give a new --output-dir$/],
+      ["--output-dir output/a --parity-file data", /read the parity text: data is a folder/],
+    ] as const
+  ) {
+    const { flags: own, script } = task("export");
+    const may = own.map((flag) => flag.replace("--allow-write=", "--allow-write=data,"));
+    const result = await runAs({ flags: may, script }, folder.path, [
+      ...["--model", "models/tiny", ...flags.split(" ")],
+    ]);
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, message);
+  }
+  await assert.rejects(Deno.stat(`${folder.path}/output/a`), Deno.errors.NotFound);
 });

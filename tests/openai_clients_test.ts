@@ -17,6 +17,10 @@ function start(apiKey?: string): Promise<ScriptedServer> {
       yield "some ";
       throw new Error("broken");
     }
+    while (prompt.includes("endless")) {
+      yield "on ";
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     yield REPLY;
   }, { models: ["base", "lora"], apiKey });
 }
@@ -40,6 +44,47 @@ Deno.test("openai: a completion, its thinking and its usage", async () => {
     .usage!;
   assert.equal(total_tokens, prompt_tokens + completion_tokens);
   assert.ok(completion_tokens_details!.reasoning_tokens! > 0);
+});
+
+/** Waits until the server has made nothing more for a while, having been left once. */
+async function assertLeft(server: ScriptedServer): Promise<void> {
+  const deadline = performance.now() + 5000;
+  while (server.left < 1 || server.service.running > 0) {
+    assert.ok(performance.now() < deadline, "the reply goes on");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+Deno.test("openai: a reply ends at a stop text and at the limit of tokens", async () => {
+  await using server = await start();
+  const ask = async (how: Pick<OpenAI.ChatCompletionCreateParams, "stop" | "max_tokens">) => {
+    const { choices: [{ message, finish_reason }] } = await openai(server).chat.completions.create({
+      ...{ model: "base", messages: [...messages], stream: false },
+      ...how,
+    });
+    return [message.content, finish_reason];
+  };
+  assert.deepEqual(await ask({ stop: ["头疼", "none"] }), ["Lie **down**, ", "stop"]);
+  assert.equal((await ask({ max_tokens: 3 }))[1], "length");
+});
+
+Deno.test("openai: a reply that is aborted ends at the server, whole or streamed", async () => {
+  for (const stream of [false, true]) {
+    await using server = await start();
+    const controller = new AbortController();
+    const asked = openai(server).chat.completions.create({
+      model: "base",
+      messages: [{ role: "user", content: "endless" }],
+      stream,
+    }, { signal: controller.signal });
+    const read = (async () => {
+      const answer = await asked;
+      if (Symbol.asyncIterator in answer) { for await (const _ of answer) controller.abort(); }
+    })();
+    setTimeout(() => controller.abort(), 200);
+    await read.catch((error) => assert.ok(error instanceof OpenAI.APIUserAbortError));
+    await assertLeft(server);
+  }
 });
 
 Deno.test("openai: a stream by chunks, and by .stream() whole", async () => {
@@ -75,7 +120,7 @@ Deno.test("openai: a stream by chunks, and by .stream() whole", async () => {
   assert.equal((await stream.totalUsage()).completion_tokens, completion.usage!.completion_tokens);
 });
 
-Deno.test("openai: models, errors of its own classes, and an abort", async () => {
+Deno.test("openai: models, errors of its own classes, and a stream that is left", async () => {
   await using server = await start("key");
   const client = openai(server, "key");
   const ids = [];
@@ -133,4 +178,25 @@ Deno.test("AI SDK: text, reasoning and usage, whole and streamed", async () => {
   const usage = await streamed.usage;
   assert.ok(usage.inputTokens! > 0 && usage.outputTokens! > 0);
   assert.equal(usage.totalTokens, usage.inputTokens! + usage.outputTokens!);
+});
+
+Deno.test("AI SDK: a stop text, an error and an abort", async () => {
+  await using server = await start();
+  const provider = createOpenAICompatible({ name: "ortune", baseURL: `${server.url}/v1` });
+  const model = provider("base");
+  const cut = await generateText({ model, prompt: "Hi", stopSequences: ["头疼"] });
+  assert.deepEqual([cut.text, cut.finishReason], ["Lie **down**, ", "stop"]);
+  await assert.rejects(generateText({ model: provider("gpt"), prompt: "Hi", maxRetries: 0 }), {
+    name: "AI_APICallError",
+    statusCode: 404,
+    message: 'The model "gpt" does not exist; there is: base, lora',
+  });
+  const controller = new AbortController();
+  const { textStream } = streamText({
+    model,
+    prompt: "endless",
+    abortSignal: controller.signal,
+  });
+  for await (const _ of textStream) controller.abort();
+  await assertLeft(server);
 });

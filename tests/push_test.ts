@@ -73,6 +73,10 @@ Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what 
   const dry = await push(folder.path, `${args} --dry-run`, { hub });
   assert.equal(dry.code, 0, dry.stderr);
   assert.match(dry.stdout, /library_name: peft[\s\S]*adapter_model\.safetensors +\d+ bytes/);
+  // A base that is on no hub has a name, and no address to load it from.
+  assert.match(dry.stdout, /^A LoRA adapter for tiny, made with /m);
+  assert.match(dry.stdout, /^base = AutoModelForCausalLM\.from_pretrained\("BASE"\)$/m);
+  assert.doesNotMatch(dry.stdout, /^base_model:/m);
   assert.equal(hub.requests.length, 0);
   const sent = await push(folder.path, args, { hub, token: "hf_secret" });
   assert.equal(sent.code, 0, sent.stderr);
@@ -87,12 +91,20 @@ Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what 
 Deno.test("deno task push says what is missing: a token, weights", async () => {
   await using folder = await quickstartFolder();
   await Deno.mkdir(`${folder.path}/output/none`, { recursive: true });
-  const none = await push(folder.path, "--model output/none --repo me/x");
-  assert.deepEqual([none.code, none.stderr], [
+  // A folder that is empty, and one that is not there.
+  for (const model of ["output/none", "output/nowhere"]) {
+    const none = await push(folder.path, `--model ${model} --repo me/x --dry-run`);
+    assert.deepEqual([none.code, none.stderr], [
+      1,
+      `error: Cannot push ${model}: it holds neither config.json with model.safetensors nor ` +
+      "adapter_config.json with adapter_model.safetensors; give a checkpoint or the output folder " +
+      "of a run",
+    ]);
+  }
+  const nobody = await push(folder.path, "--model output/none --repo medical --dry-run");
+  assert.deepEqual([nobody.code, nobody.stderr], [
     1,
-    "error: Cannot push output/none: it holds neither config.json with model.safetensors nor " +
-    "adapter_config.json with adapter_model.safetensors; give a checkpoint or the output folder of " +
-    "a run",
+    'error: Cannot push to "medical": it is not of the form owner/name, such as Qwen/Qwen3-0.6B',
   ]);
   assert.equal((await runTask("train", folder.path, `${TRAIN} --output-dir output/a`)).code, 0);
   const silent = await push(folder.path, "--model output/a --repo me/x");

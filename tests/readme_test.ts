@@ -35,6 +35,13 @@ for (const name of ["README.md", "README.zh.md"]) {
     assert.deepEqual(untold, []);
   });
 
+  Deno.test(`${name} serves beyond this machine with the task's permissions but the network's`, () => {
+    const command = /deno run (--allow-net=0\.0\.0\.0[^`]*?)cli\/serve\.ts/.exec(text)![1];
+    const permissions = (words: string): string[] =>
+      [...words.matchAll(/--allow-(?!net)\S+/g)].map(([flag]) => flag);
+    assert.deepEqual(permissions(command), permissions(tasks.serve));
+  });
+
   Deno.test(`${name} links to files that there are`, async () => {
     const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path]) => path);
     assert.ok(links.length > 3);

@@ -148,4 +148,16 @@ Deno.test("deno task inference --file asks each line apart from the others", asy
     1,
     "error: Cannot read questions: there is no file data/none.txt",
   ]);
+  const wholeFolder = await runTask("inference", folder.path, `${how} --file data`);
+  assert.deepEqual([wholeFolder.code, wholeFolder.stderr], [
+    1,
+    "error: Cannot read questions: data is a folder; give a file",
+  ]);
+  await folder.write("data/empty.txt", "\n \n");
+  const empty = await runTask("inference", folder.path, `${how} --file data/empty.txt`);
+  assert.deepEqual([empty.code, empty.stdout, empty.stderr], [
+    1,
+    "",
+    "error: Cannot ask: data/empty.txt has no question; write one a line",
+  ]);
 });

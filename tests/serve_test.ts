@@ -17,6 +17,7 @@ import { startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
 import { type Script, scriptedServer } from "./support/scripted_server.ts";
+import { tempFolder } from "./support/temp_folder.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -272,6 +273,25 @@ Deno.test("refusals have OpenAI's shape and the right status", async () => {
   assert.deepEqual(server.errors, []);
 });
 
+Deno.test("HEAD is GET without a body", async () => {
+  await using server = await scriptedServer(says("x"));
+  for (const path of ["/", "/health", "/v1/models", "/metrics"]) {
+    const got = await fetch(`${server.url}${path}`);
+    const length = (await got.bytes()).length;
+    const head = await raw(
+      server.port,
+      `HEAD ${path} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nConnection: close\r\n\r\n`,
+    );
+    const [lines, body] = head.split("\r\n\r\n");
+    assert.match(lines, /^HTTP\/1\.1 200 /);
+    assert.equal(body, "");
+    // The metrics have counted this request meanwhile.
+    if (path !== "/metrics") {
+      assert.match(lines, new RegExp(`content-length: ${length}(\r|$)`, "i"));
+    }
+  }
+});
+
 Deno.test("a body that goes on for ever is refused, with a length or without", async () => {
   await using server = await scriptedServer(says("x"), { body: { maxBytes: 100_000 } });
   let sent = 0;
@@ -393,6 +413,7 @@ Deno.test("another Host, another site's page and a wrong key get nothing", async
   const authorization = "Bearer s3cret";
   const own = `http://127.0.0.1:${server.port}`;
   const models = "/v1/models";
+  const link = { "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate" };
   const cases: readonly (readonly [string, Record<string, string>, number])[] = [
     [models, { authorization }, 200],
     [models, { authorization: "bearer  s3cret" }, 200],
@@ -400,6 +421,8 @@ Deno.test("another Host, another site's page and a wrong key get nothing", async
     [models, { authorization: "Bearer s3cre" }, 401],
     [models, { authorization: "Basic s3cret" }, 401],
     ["/metrics", {}, 401],
+    ["/settings.json", {}, 401],
+    ["/settings.json", { authorization }, 200],
     ["/health", {}, 200],
     ["/", {}, 200],
     [models, { authorization, Host: `localhost:${server.port}` }, 200],
@@ -413,6 +436,10 @@ Deno.test("another Host, another site's page and a wrong key get nothing", async
     [models, { authorization, Origin: "null" }, 403],
     [models, { authorization, "Sec-Fetch-Site": "cross-site" }, 403],
     ["/", { "Sec-Fetch-Site": "same-site" }, 403],
+    // A frame is no link that is followed, and neither is a form that is sent.
+    ["/", { ...link, "Sec-Fetch-Dest": "document" }, 200],
+    ["/", { ...link, "Sec-Fetch-Dest": "iframe" }, 403],
+    ["/", { ...link, "Sec-Fetch-Dest": "document", Origin: "http://evil.example" }, 403],
   ];
   for (const [path, headers, status] of cases) {
     assert.equal(await get(path, headers), status, `${path} ${JSON.stringify(headers)}`);
@@ -705,7 +732,7 @@ Deno.test("deno task serve answers on 127.0.0.1 alone, and lets a reply end afte
 Deno.test("deno task serve asks for a key before it lets others in, and for a model", async () => {
   const run = (...args: string[]) =>
     runDeno([
-      ...["run", "--no-prompt", "--allow-env=ORTUNE_API_KEY", "--no-check"],
+      ...["run", "--no-prompt", "--allow-read", "--allow-env=ORTUNE_API_KEY", "--no-check"],
       ...[`--config=${repositoryPath("deno.json")}`, script, ...args],
     ]);
   const open = await run("--model", "models/x", "--host", "0.0.0.0");
@@ -714,4 +741,12 @@ Deno.test("deno task serve asks for a key before it lets others in, and for a mo
   const nothing = await run();
   assert.equal(nothing.code, 2);
   assert.match(nothing.stderr, /give --model, or --adapter/);
+  await using folder = await tempFolder();
+  await Deno.mkdir(`${folder.path}/onnx`);
+  await folder.write("onnx/model_q4.onnx", "");
+  const config = repositoryPath("tests/fixtures/parity/qwen3/config.json");
+  await folder.write("config.json", await Deno.readTextFile(config));
+  const exported = await run("--model", folder.path);
+  assert.equal(exported.code, 2);
+  assert.match(exported.stderr, /^error: Cannot serve the export .*: give the checkpoint/);
 });

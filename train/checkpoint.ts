@@ -34,7 +34,8 @@ export async function listCheckpoints(output: string): Promise<CheckpointFolder[
       if (match) found.push({ step: Number(match[1]), directory: `${output}/${entry.name}` });
     }
   } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    const none = [Deno.errors.NotFound, Deno.errors.NotADirectory];
+    if (!none.some((kind) => cause instanceof kind)) throw cause;
   }
   return found.sort((a, b) => a.step - b.step);
 }

@@ -7,14 +7,14 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { port } from "../../cli/port.ts";
+import { type CommandContext, runCommand } from "../../cli/run_command.ts";
+import { HOSTNAME, servePage } from "../../cli/serve_page.ts";
 
-const { values } = parseArgs({
-  options: {
-    model: { type: "string", default: "output/export" },
-    port: { type: "string", default: "8080" },
-  },
-});
+interface ExampleFlags {
+  readonly model: string;
+  readonly port: number;
+}
 
 // Never called: it makes the two packages part of this program, so that Deno fetches them.
 export const packages = (): Promise<unknown>[] => [
@@ -46,7 +46,8 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const HEADERS: Readonly<Record<string, string>> = {
   // The page may load from here and from nowhere else; ONNX Runtime starts its threads from a blob.
-  "content-security-policy": "default-src 'self'; script-src 'self' blob: 'wasm-unsafe-eval'; " +
+  "content-security-policy":
+    "default-src 'self'; img-src data:; script-src 'self' blob: 'wasm-unsafe-eval'; " +
     "connect-src 'self' blob:; worker-src 'self' blob:",
   // Threads share memory only in a page that is apart from all others.
   "cross-origin-opener-policy": "same-origin",
@@ -62,7 +63,7 @@ const PAGE: Readonly<Record<string, string>> = {
   "/style.css": "style.css",
 };
 
-async function body(path: string): Promise<BodyInit | undefined> {
+async function body(path: string, directory: string): Promise<BodyInit | undefined> {
   if (Object.hasOwn(PACKAGED, path)) {
     const [name, file] = PACKAGED[path];
     // The package's own module lies in the same folder. An import may read Deno's cache of packages,
@@ -74,28 +75,64 @@ async function body(path: string): Promise<BodyInit | undefined> {
   const model = MODEL_FILE.exec(path);
   if (!page && !model) return undefined;
   try {
-    return (await Deno.open(page ?? `${values.model}/${model![1]}`)).readable;
+    return (await Deno.open(page ?? `${directory}/${model![1]}`)).readable;
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) return undefined;
     throw cause;
   }
 }
 
-const hostname = "127.0.0.1";
-const server = Deno.serve({
-  hostname,
-  port: Number(values.port),
-  onListen: ({ port }) => console.log(`${values.model} at http://${hostname}:${port}/`),
-}, async (request) => {
-  const { pathname, host } = new URL(request.url);
-  // A page of another name must not reach this one through a name that resolves to this machine.
-  if (host !== `${hostname}:${server.addr.port}`) return new Response(null, { status: 403 });
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
+async function serve(
+  { options: { model, port }, signal }: CommandContext<ExampleFlags>,
+): Promise<void> {
+  await assertExport(model);
+  let own = "";
+  const handler = async (request: Request): Promise<Response> => {
+    const { pathname, host } = new URL(request.url);
+    // A page of another name must not reach this one through a name that resolves to this machine.
+    if (host !== own) return new Response(null, { status: 403 });
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
+    }
+    const content = await body(pathname, model);
+    if (content === undefined) return new Response(null, { status: 404 });
+    const file = Object.hasOwn(PAGE, pathname) ? PAGE[pathname] : pathname;
+    const type = TYPES[file.slice(file.lastIndexOf(".") + 1)] ?? "application/octet-stream";
+    return new Response(content, { headers: { ...HEADERS, "content-type": type } });
+  };
+  await servePage(handler, {
+    port,
+    signal,
+    onListen: (port) => {
+      own = `${HOSTNAME}:${port}`;
+      console.log(`http://${own}/ runs ${model}; Ctrl-C ends`);
+    },
+    failed: "Cannot read the file",
+  });
+}
+
+/** Looks for what transformers.js loads a model by. */
+async function assertExport(model: string): Promise<void> {
+  let config = "";
+  try {
+    config = await Deno.readTextFile(`${model}/config.json`);
+  } catch (cause) {
+    const none = [Deno.errors.NotFound, Deno.errors.NotADirectory];
+    if (!none.some((kind) => cause instanceof kind)) throw cause;
   }
-  const content = await body(pathname);
-  if (content === undefined) return new Response(null, { status: 404 });
-  const file = Object.hasOwn(PAGE, pathname) ? PAGE[pathname] : pathname;
-  const type = TYPES[file.slice(file.lastIndexOf(".") + 1)] ?? "application/octet-stream";
-  return new Response(content, { headers: { ...HEADERS, "content-type": type } });
+  if (config.includes('"transformers.js_config"')) return;
+  throw new Error(
+    `Cannot serve ${model}: it is no export for transformers.js; make one with deno task export ` +
+      "--model DIR --output-dir output/export",
+  );
+}
+
+await runCommand<ExampleFlags>({
+  name: "deno task example:browser",
+  description: "Serves a page that runs an export in the browser, on this machine alone.",
+  flags: (command) =>
+    command
+      .option("--model <dir>", "folder that deno task export wrote", "output/export")
+      .option("--port <number>", "port on 127.0.0.1; 0 for any free one", port, 8080),
+  run: serve,
 });

@@ -37,8 +37,9 @@ const output = `${folder.path}/output`;
 async function trainedFolder() {
   const folder = await quickstartFolder();
   const run = async (name: string, args: string) => {
-    const { code, stderr } = await runTask(name, folder.path, args);
+    const { code, stdout, stderr } = await runTask(name, folder.path, args);
     assert.equal(code, 0, stderr);
+    return stdout;
   };
   await run("quickstart", "--num-train-epochs 12 --output-dir output/quickstart");
   await run(
@@ -49,7 +50,8 @@ async function trainedFolder() {
   await run("export", "--model output/quickstart --output-dir output/tuned --dtype fp32,fp16,q4");
   const lora = "--adapter output/lora --model models/tiny";
   await run("export", `${lora} --output-dir output/merged --dtype fp32`);
-  await run("export", `${lora} --output-dir output/kept --dtype fp32,q4 --keep-adapter`);
+  const kept = `${lora} --output-dir output/kept --dtype fp32,q4 --keep-adapter`;
+  assert.match(await run("export", kept), /q4: the adapter is onnx\/model_q4\.onnx_data_1; /);
   await run("export", `${lora} --output-dir output/hf --format hf`);
   return folder;
 }
@@ -209,6 +211,37 @@ Deno.test({
       assert.equal(elsewhere, 0);
     }
   },
+});
+
+Deno.test("deno task example:browser explains itself, and refuses what is no export", async () => {
+  const { script } = task("example:browser");
+  const example = (...args: string[]) =>
+    runDeno(
+      [
+        ...["run", "--quiet", "--no-prompt", "--cached-only", "--allow-read=output"],
+        ...["--allow-net=127.0.0.1", `--config=${CLIENT_CONFIG}`, repositoryPath(script), ...args],
+      ],
+      folder.path,
+    );
+  const help = await example("--help");
+  assert.deepEqual([help.code, help.stderr], [0, ""]);
+  assert.match(help.stdout, /^Usage: deno task example:browser /);
+  assert.equal((await example("--port", "x")).code, 2);
+  for (const model of ["output/none", "output/hf"]) {
+    assert.deepEqual(await example("--model", model), {
+      code: 1,
+      stdout: "",
+      stderr: `error: Cannot serve ${model}: it is no export for transformers.js; make one with ` +
+        "deno task export --model DIR --output-dir output/export",
+    });
+  }
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr as Deno.NetAddr;
+  const second = await example("--model", "output/tuned", "--port", `${port}`);
+  assert.deepEqual([second.code, second.stderr], [
+    1,
+    `error: Cannot listen on 127.0.0.1:${port}: another program does; give another --port`,
+  ]);
 });
 
 globalThis.addEventListener("unload", () => Deno.removeSync(folder.path, { recursive: true }));
