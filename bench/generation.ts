@@ -47,7 +47,7 @@ const directory = `${root}/model`;
 const prompt = Array.from({ length: CONTEXT }, (_, i) => (i * 7919) % config.vocabSize);
 const here = (path: string): string => new URL(path, import.meta.url).pathname;
 
-const greedy = createSampler({ temperature: 0 });
+const greedy = createSampler({ greedy: true });
 
 interface Times {
   /** Of the whole prompt. */

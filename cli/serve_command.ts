@@ -24,13 +24,13 @@ import { DEFAULT_SYSTEM } from "./training_arguments.ts";
 /** Parsed flags of the server. */
 export interface ServeFlags {
   readonly model?: string;
-  readonly adapter?: string;
+  readonly adapter: readonly string[];
   readonly host: string;
   readonly port: number;
   readonly allowHost: readonly string[];
   readonly apiKey?: string;
   readonly modelName?: string;
-  readonly adapterName?: string;
+  readonly adapterName: readonly string[];
   readonly system: string;
   readonly maxNewTokens: number;
   readonly maxBatchSize: number;
@@ -56,7 +56,11 @@ export const serve: CommandDefinition<ServeFlags> = {
         "model folder, checkpoint, output folder of a run, or a model's id below models/ (default: " +
           "the adapter's base)",
       )
-      .option("--adapter <dir>", "adapter's folder, checkpoint or run, served beside the model")
+      .option(
+        "--adapter <dirs...>",
+        "folders, checkpoints or runs of adapters, all served beside the model",
+        [],
+      )
       .option("--host <address>", "address to listen on", "127.0.0.1")
       .option("--port <number>", "port; 0 for any free one", port, 8000)
       .option(
@@ -66,7 +70,11 @@ export const serve: CommandDefinition<ServeFlags> = {
       )
       .option("--api-key <key>", "token that requests must bear (better: ORTUNE_API_KEY)")
       .option("--model-name <name>", "what requests call the model (default: its folder)")
-      .option("--adapter-name <name>", "what requests call the adapter (default: its folder)")
+      .option(
+        "--adapter-name <names...>",
+        "what requests call the adapters, in their order (default: their folders)",
+        [],
+      )
       .option("--system <text>", "system prompt that the page starts with", DEFAULT_SYSTEM)
       .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
       .option("--max-batch-size <n>", "most replies made at once", count, 16)
@@ -86,13 +94,22 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
       `Cannot listen on ${host} for everyone: set ORTUNE_API_KEY or --api-key, or listen on 127.0.0.1`,
     );
   }
-  if (options.model === undefined && options.adapter === undefined) {
+  if (options.model === undefined && options.adapter.length === 0) {
     throw new UsageError("Cannot serve nothing: give --model, or --adapter for one on its base");
+  }
+  if (options.adapterName.length > options.adapter.length) {
+    throw new UsageError(
+      `Cannot name ${options.adapterName.length} adapters: there are ${options.adapter.length}`,
+    );
   }
   if (parseDevice(options.device).kind !== "cpu") {
     throw new UsageError(`Cannot serve on ${options.device}: batches run on the cpu only so far`);
   }
-  const { model, adapter } = await findFolders(options);
+  // All adapters are on one base: the model, or what the first one names.
+  const { model } = await findFolders({ model: options.model, adapter: options.adapter[0] });
+  const adapters = await Promise.all(
+    options.adapter.map(async (adapter) => (await findFolders({ model, adapter })).adapter!),
+  );
   if (await findExported(model)) {
     throw new UsageError(
       `Cannot serve the export ${model}: give the checkpoint that it was made from`,
@@ -104,7 +121,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   const { config, weights: base } = await loadModel(runtime, model, { signal });
   resources.use(base);
   const lanes: BatchLane[] = [{ weights: base }];
-  if (adapter !== undefined) {
+  for (const adapter of adapters) {
     const adapted = resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
     lanes.push({ weights: adapted.weights, graph: adapted.decodeGraph });
   }
@@ -121,7 +138,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   );
   const metrics = new Metrics();
   const service = new ChatService({
-    models: named(batch, { ...options, model, adapter }),
+    models: named(batch, options, { model, adapters }),
     tokenizer,
     window: batch.window,
     maxNewTokens: options.maxNewTokens,
@@ -148,17 +165,22 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   await stop(server, service, options.grace);
 }
 
-/** Names of the models, and what makes their replies. */
+/** Names of the models, no two alike, and what makes their replies. */
 function named(
   batch: BatchGenerator,
-  flags: ServeFlags & { readonly model: string },
+  { modelName, adapterName }: ServeFlags,
+  { model, adapters }: { readonly model: string; readonly adapters: readonly string[] },
 ): ServedModel[] {
-  const id = flags.modelName ?? folderName(flags.model);
-  const base: ServedModel = { id, generator: batch.generator(0) };
-  if (flags.adapter === undefined) return [base];
-  const own = flags.adapterName ?? folderName(flags.adapter);
-  const adapterId = own === id ? `${own}-adapter` : own;
-  return [base, { id: adapterId, parent: id, generator: batch.generator(1) }];
+  const id = modelName ?? folderName(model);
+  const models: ServedModel[] = [{ id, generator: batch.generator(0) }];
+  for (const [i, adapter] of adapters.entries()) {
+    const own = adapterName[i] ?? folderName(adapter);
+    const taken = (name: string): boolean => models.some((each) => each.id === name);
+    let free = own;
+    for (let n = 1; taken(free); n++) free = `${own}-adapter${n > 1 ? `-${n}` : ""}`;
+    models.push({ id: free, parent: id, generator: batch.generator(i + 1) });
+  }
+  return models;
 }
 
 async function listening(

@@ -27,6 +27,7 @@ export type ApiCall =
   | "CreateSession"
   | "CreateSessionFromArray"
   | "CreateSessionOptions"
+  | "CloneSessionOptions"
   | "DisableMemPattern"
   | "SetSessionGraphOptimizationLevel"
   | "SessionGetInputCount"
@@ -83,6 +84,7 @@ const SIGNATURES: Readonly<Record<ApiCall, Signature>> = {
   CreateSession: status(7, "pointer", "buffer", "pointer", "buffer"),
   CreateSessionFromArray: status(8, "pointer", "buffer", "usize", "pointer", "buffer"),
   CreateSessionOptions: status(10, "buffer"),
+  CloneSessionOptions: status(12, "pointer", "buffer"),
   DisableMemPattern: status(17, "pointer"),
   SetSessionGraphOptimizationLevel: status(23, "pointer", "i32"),
   SessionGetInputCount: status(30, "pointer", "buffer"),

@@ -17,6 +17,12 @@ export interface SessionOptions {
   readonly name?: string;
   /** Where the graph runs; @default the runtime's device */
   readonly device?: Device;
+  /**
+   * Whether weights inside the model are copied into an order that products of many rows like. Without
+   * it a file's weights are read where the system mapped them.
+   * @default true
+   */
+  readonly prepacking?: boolean;
 }
 
 /**
@@ -63,6 +69,7 @@ export class Session implements Disposable {
   constructor(runtime: Runtime, model: Uint8Array<ArrayBuffer> | string, {
     name = typeof model === "string" ? model : "graph",
     device = runtime.device,
+    prepacking = true,
   }: SessionOptions = {}) {
     this.runtime = runtime;
     this.name = name;
@@ -71,9 +78,14 @@ export class Session implements Disposable {
     const { api, env } = runtime;
     const { sessionOptions, runOptions } = runtime.place(device);
     this.runOptions = runOptions;
-    this.#pointer = typeof model === "string"
-      ? api.create("CreateSession", what, env, pathString(model), sessionOptions)
-      : api.create("CreateSessionFromArray", what, env, model, model.length, sessionOptions);
+    const options = prepacking ? sessionOptions : withoutPrepacking(runtime, sessionOptions);
+    try {
+      this.#pointer = typeof model === "string"
+        ? api.create("CreateSession", what, env, pathString(model), options)
+        : api.create("CreateSessionFromArray", what, env, model, model.length, options);
+    } finally {
+      if (options !== sessionOptions) api.raw("ReleaseSessionOptions", options);
+    }
     this.inputs = this.#names("Input");
     this.outputs = this.#names("Output");
   }
@@ -133,6 +145,17 @@ export class Session implements Disposable {
     this.#alive = false;
     this.runtime.api.raw("ReleaseSession", this.#pointer);
   }
+}
+
+function withoutPrepacking(
+  { api }: Runtime,
+  sessionOptions: Deno.PointerValue,
+): Deno.PointerObject {
+  const what = "set session options";
+  const options = api.create("CloneSessionOptions", what, sessionOptions);
+  const [key, value] = ["session.disable_prepacking", "1"].map(cString);
+  api.call("AddSessionConfigEntry", what, options, key, value);
+  return options;
 }
 
 /** Tensors by the name of a graph's input or output. */

@@ -529,7 +529,7 @@ function readSettings() {
 function showModels() {
   const option = (value, text) => element("option", { value, text });
   const options = models.map(({ id }) => option(id, id));
-  if (models.length > 1) options.push(option(BOTH, words.both(models[0].id, models[1].id)));
+  if (models.length > 1) options.push(option(BOTH, words.both(models.map(({ id }) => id))));
   $("model").replaceChildren(...options);
   if (!options.some(({ value }) => value === settings.model)) {
     settings.model = options.at(-1)?.value ?? "";

@@ -308,6 +308,32 @@ test("base and adapter answer side by side, each from its own words", async () =
   assert.equal(await page.locator(".turn:last-child article").count(), 1);
 });
 
+test("a base and two adapters answer in three columns, and one above the other on a phone", async () => {
+  await using opened = await open(async function* (_, { model }) {
+    yield `I am ${model}.`;
+  }, { models: ["base", "first", "second"] });
+  const { page } = opened;
+  assert.match(
+    await page.locator("#model option:checked").innerText(),
+    /^base \| first \| second,/,
+  );
+  await ask(page, "Who?");
+  await until(page, "document.querySelectorAll('.answer p').length === 3");
+  assert.deepEqual(await texts(page, ".answer"), ["I am base.", "I am first.", "I am second."]);
+  const places = () =>
+    page.locator(".reply").evaluateAll((all) =>
+      all.map((each) => {
+        const { x, y } = each.getBoundingClientRect();
+        return [Math.round(x), Math.round(y)];
+      })
+    );
+  const wide = await places();
+  assert.equal(new Set(wide.map(([, y]) => y)).size, 1);
+  await page.setViewportSize({ width: 390, height: 800 });
+  const narrow = await places();
+  assert.equal(new Set(narrow.map(([x]) => x)).size, 1);
+});
+
 test("settings reach the server, and chats and settings outlive the page", async () => {
   const asked: {
     prompt: string;

@@ -13,6 +13,7 @@ import { eventStream } from "../serve/event_stream.ts";
 import { createHandler } from "../serve/handler.ts";
 import { listen } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
+import { createLoraTrainer } from "../train/lora_trainer.ts";
 import { startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
@@ -727,6 +728,40 @@ Deno.test("deno task serve answers on 127.0.0.1 alone, and lets a reply end afte
   assert.match(text, /"finish_reason":"(stop|length)"/);
   assert.match(text, /data: \[DONE\]\n\n$/);
   assert.equal((await child.ended()).code, 130);
+});
+
+Deno.test("deno task serve has a model for each adapter, named by its folder or by a flag", async () => {
+  await using folder = await quickstartFolder();
+  const model = `${folder.path}/models/tiny`;
+  using runtime = new Runtime({ threads: 2 });
+  const adapters = await Promise.all([1, 2, 3].map(async (seed) => {
+    const adapter = `${folder.path}/runs-${seed}/lora`;
+    await Deno.mkdir(adapter, { recursive: true });
+    await using trainer = await createLoraTrainer(model, { runtime, seed });
+    await trainer.save(adapter);
+    return adapter;
+  }));
+  const args = ["--port", "0", "--model", model, "--adapter", ...adapters];
+  await using child = startDeno(script, { args: [...args, "--adapter-name", "first"] });
+  await child.waitFor(/Ctrl-C ends/);
+  const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(child.text)!;
+  const { data } = await (await fetch(`${url}/v1/models`)).json();
+  assert.deepEqual(
+    data.map(({ id, parent }: { id: string; parent?: string }) => [id, parent ?? null]),
+    [["tiny", null], ["first", "tiny"], ["lora", "tiny"], ["lora-adapter", "tiny"]],
+  );
+  // New adapters are zero, so all say the same.
+  const replies = await Promise.all(data.map(async ({ id }: { id: string }) => {
+    const reply = await ask(url, { model: id, temperature: 0, max_tokens: 8 });
+    return (await reply.json()).choices[0].message;
+  }));
+  for (const reply of replies) assert.deepEqual(reply, replies[0]);
+  const many = await runDeno([
+    ...["run", "--allow-all", "--no-check", `--config=${repositoryPath("deno.json")}`, script],
+    ...["--adapter", adapters[0], "--adapter-name", "a", "b"],
+  ]);
+  assert.equal(many.code, 2);
+  assert.match(many.stderr, /^error: Cannot name 2 adapters: there are 1/);
 });
 
 Deno.test("deno task serve asks for a key before it lets others in, and for a model", async () => {
