@@ -3,14 +3,15 @@
  * written in place; the same files in transformers.js, which makes a new cache each token; Hugging
  * Face's generate(); and what a batch of four gains. Prints JSON.
  *
- * `deno run --allow-all bench/generation.ts [--layers 28] [--threads 2] [--python PATH]`: Qwen3-0.6B's
- * shapes with random weights, which need 4 GB of disk and 12 GB of memory. Hugging Face's part needs a
- * Python that has torch and transformers; transformers.js comes from examples/browser/deno.json.
+ * `ORT_GQA_DISABLE_FLASH_ATTENTION=1 deno run --allow-all bench/generation.ts [--layers 28]
+ * [--threads 2] [--python PATH]`, with the environment of `deno task inference`. Qwen3-0.6B's shapes
+ * with random weights, which need 4 GB of disk and 12 GB of memory. Hugging Face's part needs a Python
+ * that has torch and transformers; transformers.js comes from examples/browser/deno.json.
  *
  * A token reads every weight of the blocks and of the head once, the keys and values of its context,
- * and little else, so fp32 can be no faster than the memory's read rate over those bytes. That is measured between the tokens, since it
- * drifts on shared machines, over the same weights by row sums and by two one-row products, whichever
- * is fastest.
+ * and little else, so fp32 can be no faster than the memory's read rate over those bytes. That is
+ * measured between the tokens, since it drifts on shared machines, over the same weights by row sums and
+ * by two one-row products, whichever is fastest.
  */
 
 import { parseArgs } from "node:util";

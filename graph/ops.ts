@@ -341,9 +341,20 @@ export function groupQueryAttention(
     readonly present?: Shape;
   },
 ): [Value, Value, Value] {
+  // In float32 the CPU's product of one row is up to a third faster where it need not scale its result.
+  const plain = q.dtype === "float32";
   const [y, presentK, presentV] = b.node(
     "GroupQueryAttention",
-    [q, k, v, cacheK, cacheV, lastIndex, totalLength, ...rotary ? [rotary.cos, rotary.sin] : []],
+    [
+      plain ? mul(b, q, b.float32(scale)) : q,
+      k,
+      v,
+      cacheK,
+      cacheV,
+      lastIndex,
+      totalLength,
+      ...rotary ? [rotary.cos, rotary.sin] : [],
+    ],
     [
       { dtype: q.dtype, shape: q.shape },
       ...[cacheK, cacheV].map(({ dtype, shape }) => ({ dtype, shape: present ?? shape })),
@@ -353,7 +364,7 @@ export function groupQueryAttention(
       attributes: {
         num_heads: BigInt(heads),
         kv_num_heads: BigInt(kvHeads),
-        scale,
+        scale: plain ? 1 : scale,
         ...rotary ? { do_rotary: 1n } : {},
       },
     },

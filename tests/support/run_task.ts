@@ -14,7 +14,7 @@ export const tasks: Readonly<Record<string, string>> =
 
 /** Takes a task's command apart. */
 export function task(name: string): Task {
-  const words = tasks[name].split(" ");
+  const words = tasks[name].replace(/^(\w+=\S+ )+/, "").split(" "); // without its environment
   if (words[0] !== "deno" || words[1] !== "run") throw new Error(`${name} is no script`);
   return { flags: words.slice(2, -1), script: words.at(-1)! };
 }
