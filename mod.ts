@@ -119,6 +119,7 @@ export * from "./model/decode_graphs.ts";
 export * from "./model/device_graphs.ts";
 export * from "./model/open_model.ts";
 export * from "./model/parameters.ts";
+export * from "./model/stacked_parameters.ts";
 export * from "./model/precision.ts";
 export * from "./model/rope.ts";
 export * from "./model/training_graphs.ts";

@@ -7,11 +7,12 @@
 
 import { ADAMW_CONTROL_BYTES, AdamWKernels, NORM_PARTIALS } from "../kernels/adamw.ts";
 import { AttentionKernels, type HeadDim, segmentBounds } from "../kernels/attention.ts";
+import { PARTIAL_BLOCKS } from "../kernels/column_sums.ts";
 import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { Out } from "../kernels/open_library.ts";
-import { RMS_NORM_BLOCKS, RmsNormGradientKernel } from "../kernels/rms_norm.ts";
-import { RopeKernel } from "../kernels/rope.ts";
+import { HeadsKernels } from "../kernels/heads.ts";
+import { RmsNormGradientKernel } from "../kernels/rms_norm.ts";
 import { SwigluKernels } from "../kernels/swiglu.ts";
 
 /** What is timed. */
@@ -57,6 +58,9 @@ export interface KernelTime {
   readonly flop?: number;
 }
 
+/** What is sent to a device. */
+type Uploaded = Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+
 const SYMBOLS = {
   cuMemAlloc_v2: { parameters: ["buffer", "usize"], result: "i32" },
   cuMemFree_v2: { parameters: ["u64"], result: "i32" },
@@ -93,7 +97,7 @@ export async function benchKernels(
     check(cuda.cuMemsetD16_v2(pointer.bytes[0], FILL, BigInt(Math.floor(bytes / 2))));
     return pointer.bytes[0];
   };
-  const upload = (data: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): bigint => {
+  const upload = (data: Uploaded): bigint => {
     const pointer = allocate(data.byteLength);
     check(cuda.cuMemcpyHtoD_v2(pointer, data, BigInt(data.byteLength)));
     return pointer;
@@ -104,7 +108,7 @@ export async function benchKernels(
     return made.pointer;
   };
   // Loading makes the device's context this thread's, which allocations need.
-  await RopeKernel.load(gpu, "bfloat16");
+  await SwigluKernels.load(gpu, "bfloat16");
   const times: KernelTime[] = [];
   const time = (
     name: string,
@@ -142,7 +146,7 @@ interface Bench {
   readonly gpu: Gpu;
   readonly sizes: KernelBenchSizes;
   readonly allocate: (bytes: number) => bigint;
-  readonly upload: (data: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>) => bigint;
+  readonly upload: (data: Uploaded) => bigint;
   readonly time: (
     name: string,
     work: { readonly bytes?: number; readonly flop?: number },
@@ -213,7 +217,7 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
   const [x, dy, past, dx] = Array.from({ length: 4 }, () => allocate(2 * tokens * hidden));
   const [weight, dWeight] = [allocate(2 * hidden), allocate(4 * hidden)];
   const invStd = allocate(4 * tokens);
-  const partials = allocate(4 * RMS_NORM_BLOCKS * hidden);
+  const partials = allocate(4 * PARTIAL_BLOCKS * hidden);
   const size = { rows: tokens, width: hidden };
   const pass = 2 * tokens * hidden;
   time(
@@ -231,22 +235,54 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
       }, size),
   );
 
-  const rope = await RopeKernel.load(gpu, "bfloat16");
-  const qk = (heads + kvHeads) * headDim;
-  const turned = {
-    from: allocate(2 * tokens * qk),
-    to: allocate(2 * tokens * qk),
-    positions: upload(Int32Array.from({ length: tokens }, (_, i) => i % sizes.segment)),
+  const turning = await HeadsKernels.load(gpu, headDim, "bfloat16");
+  const every = (heads + 2 * kvHeads) * headDim;
+  const stack = { q: allocate(2 * tokens * every) };
+  const gradients = { q: allocate(2 * tokens * every) };
+  const [q, k, v] = [heads, kvHeads, kvHeads].map((n) => allocate(2 * tokens * n * headDim));
+  const tables = {
+    positions: upload(BigInt64Array.from({ length: tokens }, (_, i) => BigInt(i % sizes.segment))),
     cos: allocate(sizes.segment * headDim),
     sin: allocate(sizes.segment * headDim),
   };
-  time("RoPE of q and k", { bytes: 4 * tokens * qk }, () =>
-    rope.launch(STREAM, turned, {
-      tokens,
-      heads: heads + kvHeads,
-      headDim,
-      positions: "int32",
-    }));
+  const headNorms = {
+    qWeight: allocate(2 * headDim),
+    kWeight: allocate(2 * headDim),
+    invStd: allocate(4 * tokens * (heads + kvHeads)),
+    epsilon: 1e-6,
+  };
+  const weightGradients = {
+    partials: allocate(4 * PARTIAL_BLOCKS * 2 * headDim),
+    qWeight: allocate(2 * headDim),
+    kWeight: allocate(2 * headDim),
+    accumulate: true,
+  };
+  const ofHeads = { tokens, heads, kvHeads, stacked: true };
+  time(
+    "heads of a stacked projection, normed and turned",
+    { bytes: 4 * tokens * every },
+    () =>
+      turning.forward(STREAM, { from: stack, to: { q, k, v }, tables, norms: headNorms }, ofHeads),
+  );
+  const read = (heads + kvHeads) * headDim;
+  time(
+    "the same backward",
+    { bytes: 2 * tokens * (2 * every + read) },
+    () =>
+      turning.backward(STREAM, {
+        from: stack,
+        gradients: { q, k, v },
+        to: gradients,
+        tables,
+        norms: headNorms,
+        weightGradients: {
+          partials: allocate(4 * PARTIAL_BLOCKS * 2 * headDim),
+          qWeight: allocate(2 * headDim),
+          kWeight: allocate(2 * headDim),
+          accumulate: true,
+        },
+      }, ofHeads),
+  );
 
   const swiglu = await SwigluKernels.load(gpu, "bfloat16");
   const both = allocate(4 * tokens * intermediate);

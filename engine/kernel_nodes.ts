@@ -9,14 +9,14 @@ import type { Node } from "../graph/ir.ts";
 import { AttentionKernels, type HeadDim } from "../kernels/attention.ts";
 import { DropoutKernel } from "../kernels/dropout.ts";
 import type { Gpu } from "../kernels/gpu.ts";
+import { HeadsKernels, type HeadsSizes } from "../kernels/heads.ts";
 import { RmsNormGradientKernel } from "../kernels/rms_norm.ts";
-import { RopeKernel } from "../kernels/rope.ts";
 import { SwigluKernels } from "../kernels/swiglu.ts";
 import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Precision } from "../model/precision.ts";
 import type { Tensor } from "../ort/tensor.ts";
-import { elementCount } from "../tensor/dtype.ts";
+import { byteWidth, elementCount } from "../tensor/dtype.ts";
 import type { LaunchNode } from "./staged_graph.ts";
 
 /** Kernels of a block, compiled for one model. */
@@ -38,11 +38,9 @@ export async function loadBlockKernels(
   const parts = blockKernelsFor(config, precision);
   const launches: Record<string, Launch> = {};
   if (parts.has("attention")) {
-    const kernels = await AttentionKernels.load(gpu, config.headDim as HeadDim);
-    Object.assign(launches, attentionLaunches(kernels));
-  }
-  if (parts.has("rope")) {
-    launches.RotaryEmbeddingGradient = ropeLaunch(await RopeKernel.load(gpu, precision));
+    const headDim = config.headDim as HeadDim;
+    Object.assign(launches, attentionLaunches(await AttentionKernels.load(gpu, headDim)));
+    Object.assign(launches, headsLaunches(await HeadsKernels.load(gpu, headDim, precision)));
   }
   if (parts.has("dropout")) {
     launches.HashedDropout = dropoutLaunch(await DropoutKernel.load(gpu, precision));
@@ -101,32 +99,87 @@ function dropoutLaunch(kernel: DropoutKernel): Launch {
   };
 }
 
-function ropeLaunch(kernel: RopeKernel): Launch {
-  return (stream, { attributes }, inputs, [turned]) => {
-    const [from, positions, cos, sin] = addresses(inputs);
-    const headDim = Number(attributes.head_dim);
-    const tokens = elementCount(inputs[1]!.shape);
-    kernel.launch(stream, { from, to: turned.address, positions, cos, sin }, {
-      tokens,
-      heads: elementCount(turned.shape) / tokens / headDim,
-      headDim,
-      positions: "int64",
-      backward: true,
-    });
+function headsLaunches(kernels: HeadsKernels): Record<string, Launch> {
+  const sizes = ({ attributes, inputs }: Node, tokens: number): HeadsSizes => ({
+    tokens,
+    heads: Number(attributes.heads),
+    kvHeads: Number(attributes.kv_heads),
+    stacked: inputs[1] === undefined,
+  });
+  /** Projections, tables and norms, which both ways read. */
+  const common = (inputs: readonly (Tensor | undefined)[], invStd: Tensor | undefined) => {
+    const [q, k, positions, cos, sin, qWeight, kWeight] = inputs.map((each) => each?.address);
+    return {
+      from: { q: q!, k },
+      tables: { positions: positions!, cos: cos!, sin: sin! },
+      norms: qWeight === undefined || kWeight === undefined
+        ? undefined
+        : { qWeight, kWeight, invStd: invStd!.address },
+    };
+  };
+  return {
+    RotaryHeads: (stream, node, inputs, outputs) => {
+      const { norms, ...rest } = common(inputs, outputs.at(-1));
+      const [q, k, v] = addresses(outputs);
+      const epsilon = Number(node.attributes.epsilon);
+      const to = { q, k, v: inputs[1] ? undefined : v };
+      kernels.forward(
+        stream,
+        { ...rest, to, norms: norms && { ...norms, epsilon } },
+        sizes(node, outputs[0].shape[0]),
+      );
+    },
+    RotaryHeadsGradient: (stream, node, inputs, outputs) => {
+      const [invStd, dQ, dK, dV, beforeQ, beforeK] = inputs.slice(7);
+      const apart = inputs[1] !== undefined;
+      const [qWeight, kWeight, partials] = outputs.slice(apart ? 2 : 1);
+      assertInPlace(node, beforeQ, qWeight);
+      assertInPlace(node, beforeK, kWeight);
+      kernels.backward(stream, {
+        ...common(inputs, invStd),
+        gradients: { q: dQ!.address, k: dK!.address, v: dV?.address },
+        to: { q: outputs[0].address, k: apart ? outputs[1].address : undefined },
+        weightGradients: qWeight && {
+          partials: partials.address,
+          qWeight: qWeight.address,
+          kWeight: kWeight.address,
+          accumulate: beforeQ !== undefined,
+        },
+      }, sizes(node, dQ!.shape[0]));
+    },
   };
 }
 
+/** Kernels add where they write. */
+function assertInPlace(node: Node, before: Tensor | undefined, to: Tensor | undefined): void {
+  if (!before || before.address === to?.address) return;
+  throw new Error(
+    `Cannot add up in ${node.op} to ${node.outputs[0].name}: a weight's gradient and what it is ` +
+      "added to are bound to different memory",
+  );
+}
+
 function swigluLaunches(kernels: SwigluKernels): Record<string, Launch> {
-  const sizes = ({ shape: [rows, width] }: Tensor) => ({ rows, width });
+  /** The second tensor, or where the second half of a row of the first begins. */
+  const halves = ({ address, dtype }: Tensor, second: Tensor | undefined, width: number) =>
+    [address, second?.address ?? address + BigInt(width * byteWidth(dtype))] as const;
+  const sizes = (shape: readonly number[], stacked: boolean) => {
+    const [rows, width] = shape;
+    return { rows, width, stride: stacked ? 2 * width : width };
+  };
   return {
-    SwiGLU: (stream, _, inputs, outputs) => {
-      const [gate, up] = addresses(inputs);
-      kernels.forward(stream, { gate, up, product: outputs[0].address }, sizes(inputs[0]!));
+    SwiGLU: (stream, _, [first, second], [product]) => {
+      const all = sizes(product.shape, !second);
+      const [gate, up] = halves(first!, second, all.width);
+      kernels.forward(stream, { gate, up, product: product.address }, all);
     },
     SwiGLUGradient: (stream, _, inputs, outputs) => {
-      const [gate, up, dProduct] = addresses(inputs);
-      const [dGate, dUp] = addresses(outputs);
-      kernels.backward(stream, { gate, up, dProduct, dGate, dUp }, sizes(inputs[0]!));
+      const dProduct = inputs.at(-1)!;
+      const stacked = outputs.length === 1;
+      const all = sizes(dProduct.shape, stacked);
+      const [gate, up] = halves(inputs[0]!, stacked ? undefined : inputs[1], all.width);
+      const [dGate, dUp] = halves(outputs[0], outputs[1], all.width);
+      kernels.backward(stream, { gate, up, dProduct: dProduct.address, dGate, dUp }, all);
     },
   };
 }
@@ -136,12 +189,7 @@ function rmsNormLaunch(kernel: RmsNormGradientKernel): Launch {
     const [x, dy, weight, invStd] = addresses(inputs.slice(0, 4));
     const [past, before] = inputs.slice(4);
     const [dx, dWeight, partials] = outputs;
-    if (before && before.address !== dWeight.address) {
-      throw new Error(
-        `Cannot add the gradient ${node.outputs[1].name} to ${node.inputs[5]!.name}: the kernel ` +
-          "adds in place, and they are bound to different memory",
-      );
-    }
+    assertInPlace(node, before, dWeight);
     const width = inputs[2]!.shape[0];
     kernel.launch(stream, {
       x,

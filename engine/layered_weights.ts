@@ -9,7 +9,11 @@ import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 
 /** Weights by name, to be read or bound. */
-export type NamedWeights = TensorSource & { tensor(name: string): Tensor };
+export type NamedWeights = TensorSource & {
+  tensor(name: string): Tensor;
+  /** As {@linkcode ParameterStore.stacked}. */
+  stacked(names: readonly string[]): Tensor;
+};
 
 /** One set of names over several stores. */
 export function layeredWeights(stores: readonly ParameterStore[]): NamedWeights {
@@ -27,5 +31,6 @@ export function layeredWeights(stores: readonly ParameterStore[]): NamedWeights 
     read: (name: string, into: Uint8Array, offset?: number): Promise<void> =>
       owner(name).read(name, into, offset),
     tensor: (name: string): Tensor => owner(name).tensor(name),
+    stacked: (names: readonly string[]): Tensor => owner(names[0]).stacked(names),
   };
 }

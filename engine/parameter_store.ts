@@ -126,6 +126,32 @@ export class ParameterStore implements TensorSource, Disposable {
     return tensor;
   }
 
+  /**
+   * Parameters that lie one after the other as one tensor, row after row.
+   *
+   * @param names in the order of the layout; their rows are of one shape
+   * @throws {Error} where there is a gap between two
+   */
+  stacked(names: readonly string[]): Tensor {
+    const key = names.join();
+    let stack = this.#tensors.get(key);
+    if (stack) return stack;
+    const parts = names.map((name) => this.tensor(name));
+    names.forEach((name, i) => {
+      const end = this.layout.offsets.get(name)! + elementCount(parts[i].shape);
+      if (i + 1 < names.length && this.layout.offsets.get(names[i + 1]) !== end) {
+        throw new Error(
+          `Cannot stack ${names[i + 1]} on ${name}: it does not begin where that ends`,
+        );
+      }
+    });
+    const [{ dtype, shape: [, ...row] }] = parts;
+    const rows = parts.reduce((sum, { shape }) => sum + shape[0], 0);
+    const start = this.layout.offsets.get(names[0])! * byteWidth(dtype);
+    this.#tensors.set(key, stack = this.flat.view(start, [rows, ...row]));
+    return stack;
+  }
+
   names(): readonly string[] {
     return this.layout.specs.map((spec) => spec.name);
   }

@@ -24,6 +24,7 @@ import {
   keptValues,
   SEGMENT_ENDS,
   SEGMENT_STARTS,
+  trainedStacks,
 } from "../model/training_graphs.ts";
 import { evaluateShape, type Shape } from "../graph/dim.ts";
 import { byteWidth } from "../tensor/dtype.ts";
@@ -289,10 +290,18 @@ export class TrainingEngine implements Disposable {
     for (const { name } of adapter ? [...adapter.block.parameters, ...adapter.block.derived] : []) {
       tensors[name] = adapter!.weights.tensor(layerName(layer, name));
     }
-    if (!this.#gradients) return tensors;
-    for (const { name } of adapter?.block.parameters ?? own) {
-      const gradient = this.#gradients.tensor(layerName(layer, name));
+    const gradients = this.#gradients;
+    const accumulate = (name: string, gradient: Tensor): void => {
       tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
+    };
+    for (const { name } of gradients ? adapter?.block.parameters ?? own : []) {
+      accumulate(name, gradients!.tensor(layerName(layer, name)));
+    }
+    const how = { adapter: adapter?.block, kernels: this.#kernels?.blocks?.parts };
+    for (const { name, of } of trainedStacks(this.config, how)) {
+      const names = of.map((part) => layerName(layer, part));
+      tensors[name] = this.#weights.stacked(names);
+      if (gradients) accumulate(name, gradients.stacked(names));
     }
     return tensors;
   }

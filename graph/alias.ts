@@ -16,6 +16,12 @@ const ELEMENTWISE = new Set(["Add", "Sub", "Mul", "Div", "Sqrt", "Softmax"]);
 // ONNX Runtime runs these without a copy.
 const VIEWS = new Set(["Identity", "Reshape", "Unsqueeze"]);
 
+/** The inputs that operations of `kernel_ops.ts` add a weight's gradient to. */
+const ADDED_TO: Readonly<Record<string, readonly number[]>> = {
+  RMSNormGradient: [5],
+  RotaryHeadsGradient: [11, 12],
+};
+
 /** Whether the writer may read `memory` while its output is that very memory. */
 function survivesOverwrite(writer: Node, memory: ReadonlySet<Value>): boolean {
   return writer.inputs.every((read, position) => {
@@ -24,8 +30,9 @@ function survivesOverwrite(writer: Node, memory: ReadonlySet<Value>): boolean {
     // Copies its data to the output first (nothing to do when they are one memory), then writes.
     if (writer.op === "ScatterND" || writer.op === "ScatterElements") return position === 0;
     if (writer.op === "SimplifiedLayerNormalization") return position === 0;
-    // Each column's old gradient is read by the thread that then writes the new one.
-    if (writer.op === "RMSNormGradient") return position === 5;
+    // Kernels of ortune's own: a column's old gradient is read by the thread that then writes the new one.
+    const before = ADDED_TO[writer.op];
+    if (before) return before.includes(position);
     // Extends the past in place where past and present are one memory.
     if (writer.op === "GroupQueryAttention") return position === 3 || position === 4;
     return writer.op === "Gemm" && position === 2;

@@ -10,9 +10,9 @@
 
 import type { DType } from "../tensor/dtype.ts";
 import type { GraphBuilder } from "./builder.ts";
-import { product, sameShape, type Shape } from "./dim.ts";
+import { sameShape, type Shape } from "./dim.ts";
 import { type Attribute, KERNEL_DOMAIN, type Value } from "./ir.ts";
-import { rmsNorm, rope } from "./ops.ts";
+import { rmsNorm } from "./ops.ts";
 import { plus } from "./plus.ts";
 
 /** Rows of partial sums that a weight's gradient is made of, on every device. */
@@ -29,7 +29,8 @@ function kernel(
 }
 
 /**
- * silu(gate) · up, element by element: [N, M]. Shazeer 2020, https://arxiv.org/abs/2002.05202.
+ * silu(gate) · up, element by element: [N, M] each, or side by side in one [N, 2·M]. Shazeer 2020,
+ * https://arxiv.org/abs/2002.05202.
  *
  * @example
  * ```ts
@@ -40,21 +41,27 @@ function kernel(
  * const [gate, up] = ["gate", "up"].map((name) => b.input(name, "bfloat16", ["tokens", 16]));
  * b.output("y", swiglu(b, gate, up));
  * assert.equal(b.build().nodes[0].domain, "ortune");
+ * assert.deepEqual(swiglu(b, b.input("gate_up", "bfloat16", ["tokens", 32])).shape, ["tokens", 16]);
  * ```
  *
- * @throws {RangeError} where the two differ in shape
+ * @throws {RangeError} where the two differ in shape, or are no two halves
  */
-export function swiglu(b: GraphBuilder, gate: Value, up: Value): Value {
-  if (!sameShape(gate.shape, up.shape)) {
+export function swiglu(b: GraphBuilder, gate: Value, up?: Value): Value {
+  if (up && !sameShape(gate.shape, up.shape)) {
     throw new RangeError(`Cannot gate ${up.name} [${up.shape}] by ${gate.name} [${gate.shape}]`);
   }
-  const [y] = kernel(b, "SwiGLU", [gate, up], [gate]);
+  const half = Number(gate.shape.at(-1)) / 2;
+  if (!up && !Number.isInteger(half)) {
+    throw new RangeError(`Cannot gate halves of ${gate.name} [${gate.shape}]`);
+  }
+  const shape = up ? gate.shape : [...gate.shape.slice(0, -1), half];
+  const inputs = up ? [gate, up] : [gate];
+  const [y] = kernel(b, "SwiGLU", inputs, [{ dtype: gate.dtype, shape }]);
   b.differentiate(y, {
-    inputs: [gate, up],
+    inputs,
     rule: ({ dy, give }) => {
-      const [dGate, dUp] = kernel(b, "SwiGLUGradient", [gate, up, dy], [gate, up]);
-      give(0, (partial) => plus(b, partial, dGate));
-      give(1, (partial) => plus(b, partial, dUp));
+      const gradients = kernel(b, "SwiGLUGradient", [...inputs, dy], inputs);
+      gradients.forEach((gradient, i) => give(i, (partial) => plus(b, partial, gradient)));
     },
   });
   return y;
@@ -110,51 +117,6 @@ export function rmsNormWithKernel(
 }
 
 /**
- * Rotary position embedding as `rope` of `ops.ts` computes it, with a gradient that turns back in one
- * pass.
- *
- * @example
- * ```ts
- * import { gradient, GraphBuilder, ropeWithKernel } from "@ortune/ortune";
- * import assert from "node:assert/strict";
- *
- * const b = new GraphBuilder("rope_backward");
- * const x = b.input("x", "bfloat16", ["rows", "length", 128]);
- * const positions = b.input("positions", "int64", ["rows", "length"]);
- * const [cos, sin] = ["cos", "sin"].map((name) => b.input(name, "bfloat16", ["positions", 32]));
- * const y = ropeWithKernel(b, x, { positions, cos, sin });
- * const dy = b.input("dy", "bfloat16", y.shape);
- * b.output("dx", gradient(b, { seeds: new Map([[y, dy]]), wrt: new Map([[x, undefined]]) }).get(x)!);
- * assert.deepEqual(b.build().nodes.map(({ op }) => op), ["RotaryEmbeddingGradient"]);
- * ```
- */
-export function ropeWithKernel(
-  b: GraphBuilder,
-  x: Value,
-  { positions, cos, sin }: {
-    /** int64 [rows, length] */
-    readonly positions: Value;
-    /** [positions, D/2] */
-    readonly cos: Value;
-    /** [positions, D/2] */
-    readonly sin: Value;
-  },
-): Value {
-  const y = rope(b, x, positions, cos, sin);
-  const head_dim = BigInt(2 * Number(cos.shape[1]));
-  b.differentiate(y, {
-    inputs: [x],
-    rule: ({ dy, give }) => {
-      const [dx] = kernel(b, "RotaryEmbeddingGradient", [dy, positions, cos, sin], [x], {
-        head_dim,
-      });
-      give(0, (partial) => plus(b, partial, dx));
-    },
-  });
-  return y;
-}
-
-/**
  * x [N, M] where the product of its row's and its column's number, modulo 2³² and taken as signed, is above
  * a threshold, else 0; nothing is scaled. The gradient is dropped alike.
  *
@@ -193,67 +155,132 @@ export function hashedDropout(
   return y;
 }
 
-/** What {@linkcode segmentAttention} works on. */
-export interface SegmentAttentionInputs {
-  /** [rows, length, heads·D] */
-  readonly q: Value;
-  /** [rows, length, kvHeads·D] */
-  readonly k: Value;
-  /** As k. */
-  readonly v: Value;
-  /** int32 [rows·length]: where each token's segment begins, counted over the whole grid. */
+/** What {@linkcode headAttention} works on. */
+export interface HeadAttentionInputs {
+  /** q [tokens, heads·D], k and v [tokens, kvHeads·D]; or all side by side in one. */
+  readonly projections: readonly [q: Value, k: Value, v: Value] | readonly [qkv: Value];
+  /** Weights [D] of the RMSNorm of queries' and of keys' heads. @default they are not normed */
+  readonly norms?: { readonly q: Value; readonly k: Value; readonly epsilon: number };
+  /** What turns queries and keys. */
+  readonly rotary: {
+    /** int64 [rows, length] */
+    readonly positions: Value;
+    /** [positions, D/2] */
+    readonly cos: Value;
+    /** [positions, D/2] */
+    readonly sin: Value;
+  };
+  /** int32 [tokens]: where each token's segment begins, counted over the whole grid. */
   readonly starts: Value;
-  /** int32 [rows·length]: where it ends, exclusive. */
+  /** int32 [tokens]: where it ends, exclusive. */
   readonly ends: Value;
   readonly heads: number;
   readonly kvHeads: number;
 }
 
 /**
- * Causal attention within segments, scaled by D^−½: mixed values [rows·length, heads·D], and each
- * row's log2 of the sum of e^score, float32 [heads, rows·length].
+ * From a block's projections to its mixed values [tokens, heads·D]: norms and rotary position embedding of
+ * queries and keys, then causal attention within segments, scaled by D^−½. Also each row's log2 of the sum
+ * of e^score, float32 [heads, tokens], which costs the attention to compute again.
  * Dao 2023, https://arxiv.org/abs/2307.08691.
  *
  * @example
  * ```ts
- * import { GraphBuilder, segmentAttention } from "@ortune/ortune";
+ * import { GraphBuilder, headAttention } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("attention");
- * const heads = (name: string, n: number) => b.input(name, "bfloat16", ["rows", "length", n * 64]);
- * const [q, k, v] = [heads("q", 4), heads("k", 2), heads("v", 2)];
- * const [starts, ends] = ["starts", "ends"].map((name) => b.input(name, "int32", ["length*rows"]));
- * const { mixed, sums } = segmentAttention(b, { q, k, v, starts, ends, heads: 4, kvHeads: 2 });
- * assert.deepEqual(mixed.shape, ["length*rows", 256]);
- * assert.deepEqual(sums.shape, [4, "length*rows"]);
+ * const [heads, kvHeads] = [4, 2];
+ * const qkv = b.input("qkv", "bfloat16", ["tokens", (heads + 2 * kvHeads) * 64]);
+ * const [starts, ends] = ["starts", "ends"].map((name) => b.input(name, "int32", ["tokens"]));
+ * const table = (name: string) => b.input(name, "bfloat16", ["positions", 32]);
+ * const rotary = {
+ *   positions: b.input("position_ids", "int64", ["rows", "length"]),
+ *   cos: table("cos"),
+ *   sin: table("sin"),
+ * };
+ * const { mixed, sums } = headAttention(b, {
+ *   ...{ projections: [qkv], rotary, starts, ends, heads, kvHeads },
+ * });
+ * b.output("mixed", mixed);
+ * assert.deepEqual(b.build().nodes.map(({ op }) => op), ["RotaryHeads", "SegmentAttention"]);
+ * assert.deepEqual([mixed.shape, sums.shape], [["tokens", 256], [4, "tokens"]]);
  * ```
  */
-export function segmentAttention(
+export function headAttention(
   b: GraphBuilder,
-  { q, k, v, starts, ends, heads, kvHeads }: SegmentAttentionInputs,
+  { projections, norms, rotary, starts, ends, heads, kvHeads }: HeadAttentionInputs,
 ): { readonly mixed: Value; readonly sums: Value } {
-  const [rows, length, width] = q.shape;
-  const tokens = product(rows, length);
+  const [projected, keys, values] = projections;
+  const { dtype, shape: [tokens] } = projected;
+  const { positions, cos, sin } = rotary;
+  const headDim = 2 * Number(cos.shape[1]);
   const attributes = { heads: BigInt(heads), kv_heads: BigInt(kvHeads) };
-  const perRow = { dtype: "float32", shape: [heads, tokens] } as const;
+  const of = (count: number) => ({ dtype, shape: [tokens, count * headDim] });
+  const perHead = { dtype: "float32", shape: [heads, tokens] } as const;
+  const read = [projected, keys, positions, cos, sin, norms?.q, norms?.k];
+  const turned = kernel(
+    b,
+    "RotaryHeads",
+    read,
+    [
+      of(heads),
+      of(kvHeads),
+      ...keys ? [] : [of(kvHeads)],
+      ...norms ? [{ dtype: "float32", shape: [tokens, heads + kvHeads] } as const] : [],
+    ],
+    { ...attributes, ...norms ? { epsilon: norms.epsilon } : {} },
+  );
+  const [q, k] = turned;
+  const v = values ?? turned[2];
+  const invStd = norms && turned.at(-1);
   const [mixed, sums] = kernel(
     b,
     "SegmentAttention",
     [q, k, v, starts],
-    [{ dtype: q.dtype, shape: [tokens, width] }, perRow],
+    [of(heads), perHead],
     attributes,
   );
+  const inputs = [...projections, ...norms ? [norms.q, norms.k] : []];
+  const [ofQ, ofK] = [inputs.length - 2, inputs.length - 1];
   b.differentiate(mixed, {
-    inputs: [q, k, v],
-    rule: ({ dy, give }) => {
-      const gradients = kernel(
+    inputs,
+    rule: ({ dy, needs, partial, give }) => {
+      const [dQ, dK, dV] = kernel(
         b,
         "SegmentAttentionGradient",
         [q, k, v, starts, ends, mixed, sums, dy],
-        [q, k, v, perRow],
+        [q, k, v, perHead],
         attributes,
       );
-      for (const i of [0, 1, 2]) give(i, (partial) => plus(b, partial, gradients[i]));
+      const trained = norms !== undefined && needs(ofQ);
+      const before = trained ? [partial(ofQ), partial(ofK)] : [];
+      const made = kernel(
+        b,
+        "RotaryHeadsGradient",
+        [...read, invStd, dQ, dK, keys ? undefined : dV, ...before],
+        [
+          projected,
+          ...keys ? [keys] : [],
+          ...trained
+            ? [
+              norms.q,
+              norms.k,
+              { dtype: "float32", shape: [PARTIAL_SUMS, 2 * headDim] } as const,
+            ]
+            : [],
+        ],
+        attributes,
+      );
+      give(0, (partial) => plus(b, partial, made[0]));
+      if (keys) {
+        give(1, (partial) => plus(b, partial, made[1]));
+        give(2, (partial) => plus(b, partial, dV));
+      }
+      if (!trained) return;
+      const [dQWeight, dKWeight] = made.slice(projections.length === 1 ? 1 : 2);
+      give(ofQ, () => dQWeight);
+      give(ofK, () => dKWeight);
     },
   });
   return { mixed, sums };

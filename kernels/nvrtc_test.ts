@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 import { adamWSource } from "./adamw.ts";
 import { attentionSource } from "./attention.ts";
+import { columnSumsSource } from "./column_sums.ts";
 import { crossEntropySource } from "./cross_entropy.ts";
 import { cachedCompile } from "./cubin_cache.ts";
 import { type KernelSource, Nvrtc } from "./nvrtc.ts";
 import { rmsNormSource } from "./rms_norm.ts";
 import { dropoutSource } from "./dropout.ts";
-import { ropeSource } from "./rope.ts";
+import { headsSource } from "./heads.ts";
 import { swigluSource } from "./swiglu.ts";
 
 // From pip's nvidia-cuda-nvrtc, say: .../site-packages/nvidia/cu13/lib/libnvrtc.so.13
@@ -42,9 +43,7 @@ function sources(): KernelSource[] {
     )
   );
   const norms = types.flatMap((elements) =>
-    types.flatMap((weights) =>
-      types.map((weightGradients) => rmsNormSource({ elements, weights, weightGradients }))
-    )
+    types.map((weights) => rmsNormSource({ elements, weights }))
   );
   return [
     ...adamW,
@@ -52,11 +51,13 @@ function sources(): KernelSource[] {
     ...types.flatMap((type) => [
       crossEntropySource(type),
       dropoutSource(type),
-      ropeSource(type),
+      columnSumsSource(type),
       swigluSource(type),
     ]),
-    attentionSource(64),
-    attentionSource(128),
+    ...([64, 128] as const).flatMap((headDim) => [
+      attentionSource(headDim),
+      ...types.map((type) => headsSource(headDim, type)),
+    ]),
   ];
 }
 
@@ -97,7 +98,7 @@ Deno.test({
       nvrtc.compile({ name: "wrong", code: "__global__ void f() { g(); }" }, "sm_90"),
       /Cannot compile wrong for sm_90 with NVRTC [\d.]+: .*COMPILATION.*\nwrong\.cu\(1\): error.*"g"/,
     );
-    await assert.rejects(nvrtc.compile(ropeSource("float32"), "sm_1"), /for sm_1 with NVRTC/);
+    await assert.rejects(nvrtc.compile(columnSumsSource("float32"), "sm_1"), /for sm_1 with NVRTC/);
   },
 });
 
@@ -116,8 +117,8 @@ Deno.test({
       nvrtc.version,
       folder.path,
     );
-    const first = await compile(ropeSource("bfloat16"), "sm_90");
-    assert.deepEqual(await compile(ropeSource("bfloat16"), "sm_90"), first);
+    const first = await compile(columnSumsSource("bfloat16"), "sm_90");
+    assert.deepEqual(await compile(columnSumsSource("bfloat16"), "sm_90"), first);
     assert.equal(compiled, 1);
   },
 });

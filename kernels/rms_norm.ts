@@ -8,22 +8,19 @@
  * its 16 bytes twice, the second time from L1 (a block of 8 rows of 2048 in bfloat16 is 32 KB).
  * dWeight is summed in two stages in a fixed order: each block keeps float32 sums of its rows in
  * shared memory (64 KB at width 2048: the 256 blocks lie two on a multiprocessor, 16 warps with
- * several loads in flight each), then a second kernel adds the blocks. 256 blocks on every device,
- * so that all sum in one order. Calculated for 8192 tokens of width 2048 in bfloat16 at 4.3 TB/s, with what
+ * several loads in flight each), then a second kernel adds the blocks. Calculated for 8192 tokens of width 2048 in bfloat16 at 4.3 TB/s, with what
  * passes by: 4 × 33.6 MB + 2 × 2.1 MB of partial sums = 32 µs. ONNX Runtime's operators take a dozen
  * passes in float32.
  *
  * Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
  */
 
+import { ColumnSumsKernel, PARTIAL_BLOCKS } from "./column_sums.ts";
 import type { CudaKernel } from "./driver.ts";
 import { elementName, type ElementType } from "./element.ts";
 import type { Gpu } from "./gpu.ts";
 import type { KernelSource } from "./nvrtc.ts";
 import { PRELUDE } from "./prelude.ts";
-
-/** Blocks of the backward pass: rows of its partial sums of dWeight. */
-export const RMS_NORM_BLOCKS = 256;
 
 /** What is stored how. */
 export interface RmsNormFormat {
@@ -104,33 +101,13 @@ rmsNormBackward(const Element* x, const Element* dy, const Weight* __restrict__ 
     partials[static_cast<i64>(blockIdx.x) * width + c] = sum;
   }
 }
-
-// dWeight (+)= the sum of partials [blocks, width]: 32 columns a block, 8 threads a column.
-extern "C" __global__ void __launch_bounds__(THREADS)
-rmsNormWeight(const float* __restrict__ partials, WeightGradient* __restrict__ dWeight, i32 blocks,
-              i32 width, i32 accumulate) {
-  __shared__ float sums[8][32];
-  u32 part = threadIdx.x / 32, along = threadIdx.x % 32;
-  i32 column = blockIdx.x * 32 + along;
-  float sum = 0;
-  if (column < width) {
-#pragma unroll 8
-    for (i32 i = part; i < blocks; i += 8) sum += partials[static_cast<i64>(i) * width + column];
-  }
-  sums[part][along] = sum;
-  __syncthreads();
-  if (part != 0 || column >= width) return;
-  for (int i = 1; i < 8; i++) sum += sums[i][along];
-  if (accumulate) sum += toFloat(dWeight[column]);
-  fromFloat(sum, dWeight[column]);
-}
 `;
 
-/** The source, with kernels `rmsNormBackward` and `rmsNormWeight`. */
+/** The source for x, gradients of values and weights of these types, with kernel `rmsNormBackward`. */
 export function rmsNormSource(
-  { elements, weights, weightGradients }: RmsNormFormat,
+  { elements, weights }: Omit<RmsNormFormat, "weightGradients">,
 ): KernelSource {
-  const types = [["Element", elements], ["Weight", weights], ["WeightGradient", weightGradients]];
+  const types = [["Element", elements], ["Weight", weights]];
   return {
     name: `rms_norm_${types.map(([, type]) => type === "float32" ? "f" : "b").join("")}`,
     code: PRELUDE +
@@ -150,9 +127,9 @@ function lanesOf(width: number): number {
 /** RMSNorm backwards. */
 export class RmsNormGradientKernel {
   readonly #backward: CudaKernel;
-  readonly #weight: CudaKernel;
+  readonly #weight: ColumnSumsKernel;
 
-  private constructor(backward: CudaKernel, weight: CudaKernel) {
+  private constructor(backward: CudaKernel, weight: ColumnSumsKernel) {
     this.#backward = backward;
     this.#weight = weight;
   }
@@ -163,7 +140,7 @@ export class RmsNormGradientKernel {
     const pointers = (count: number): "pointer"[] => Array(count).fill("pointer");
     return new RmsNormGradientKernel(
       module.kernel("rmsNormBackward", [...pointers(7), "i64", "i32", "u32"]),
-      module.kernel("rmsNormWeight", [...pointers(2), "i32", "i32", "i32"]),
+      await ColumnSumsKernel.load(gpu, format.weightGradients),
     );
   }
 
@@ -181,7 +158,7 @@ export class RmsNormGradientKernel {
       /** May be dy, x or past. */
       readonly dx: bigint;
       readonly weightGradient?: {
-        /** float32 [{@linkcode RMS_NORM_BLOCKS}, width], for the time of the call. */
+        /** float32 [{@linkcode PARTIAL_BLOCKS}, width], for the time of the call. */
         readonly partials: bigint;
         /** [width] */
         readonly dWeight: bigint;
@@ -204,7 +181,7 @@ export class RmsNormGradientKernel {
     if (sharedBytes > MAX_SHARED) {
       throw new RangeError(`Cannot take RMSNorm's gradient: rows of ${width} exceed 24576`);
     }
-    const blocks = Math.min(RMS_NORM_BLOCKS, Math.ceil(rows * group / block));
+    const blocks = Math.min(PARTIAL_BLOCKS, Math.ceil(rows * group / block));
     this.#backward.launch({ stream, grid: [blocks], block, sharedBytes }, [
       pointers.x,
       pointers.dy,
@@ -218,13 +195,8 @@ export class RmsNormGradientKernel {
       group,
     ]);
     if (!weightGradient) return;
-    this.#weight.launch({ stream, grid: [Math.ceil(width / 32)], block: THREADS }, [
-      weightGradient.partials,
-      weightGradient.dWeight,
-      blocks,
-      width,
-      accumulate ? 1 : 0,
-    ]);
+    const { partials, dWeight } = weightGradient;
+    this.#weight.launch(stream, { partials, to: dWeight }, { blocks, width, accumulate });
   }
 }
 

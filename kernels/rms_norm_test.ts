@@ -7,7 +7,8 @@ import {
   toNumbers,
 } from "../tests/support/test_gpu.ts";
 import { draws } from "../tests/support/random.ts";
-import { RMS_NORM_BLOCKS, RmsNormGradientKernel } from "./rms_norm.ts";
+import { PARTIAL_BLOCKS } from "./column_sums.ts";
+import { RmsNormGradientKernel } from "./rms_norm.ts";
 
 const host = await testGpu();
 const ignore = !host;
@@ -82,7 +83,7 @@ for (
         const invStd = new DeviceArray(Float32Array.from(expected.invStd));
         const dWeight = elements(type, random(width));
         const before = Float64Array.from(toNumbers(dWeight.data));
-        const partials = new DeviceArray(new Float32Array(RMS_NORM_BLOCKS * width).fill(NaN));
+        const partials = new DeviceArray(new Float32Array(PARTIAL_BLOCKS * width).fill(NaN));
         const pointers = {
           x: x.address,
           dy: dy.address,
@@ -128,7 +129,7 @@ Deno.test({
     const x = elements("float32", [1, 2, 3, 4, 5, 6, 7, 8]);
     const weight = elements("float32", new Float32Array(8).fill(1));
     const invStd = elements("float32", [1 / Math.sqrt(204 / 8)]);
-    const [dx, dWeight, partials] = [8, 8, 8 * RMS_NORM_BLOCKS].map((length) =>
+    const [dx, dWeight, partials] = [8, 8, 8 * PARTIAL_BLOCKS].map((length) =>
       elements("float32", new Float32Array(length).fill(NaN))
     );
     const pointers = {

@@ -8,18 +8,14 @@
 import type { GraphBuilder } from "../graph/builder.ts";
 import { type Dim, product } from "../graph/dim.ts";
 import type { Value } from "../graph/ir.ts";
-import {
-  rmsNormWithKernel,
-  ropeWithKernel,
-  segmentAttention,
-  swiglu,
-} from "../graph/kernel_ops.ts";
+import { headAttention, rmsNormWithKernel, swiglu } from "../graph/kernel_ops.ts";
 import * as ops from "../graph/ops.ts";
 import { roundToBfloat16 } from "../tensor/half.ts";
 import type { BlockKernel } from "./block_kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { blockParameters, type ParameterSpec } from "./parameters.ts";
-import type { Precision } from "./precision.ts";
+import type { Precision, PrecisionOptions } from "./precision.ts";
+import { GATE_UP, QKV, type StackedParameter } from "./stacked_parameters.ts";
 
 /**
  * Added to the score of a key that is not to be seen. Large enough that its exponential is zero in
@@ -81,6 +77,15 @@ export const DROPOUT_COLUMNS = ".dropout_columns";
 /** Mixes q, k and v, [rows, length, heads·D] each, into [length·rows, heads·D]. */
 export type Attention = (q: Value, k: Value, v: Value) => Value;
 
+/** Attention that norms and turns heads itself. */
+export interface ProjectedAttention {
+  /**
+   * Mixes what `project` makes, of the linear layer `self_attn.q_proj` by "q" and so on, into
+   * [length·rows, heads·D].
+   */
+  readonly mixProjections: (project: (name: string) => Value) => Value;
+}
+
 /** Inputs that every block of a step shares. */
 export interface Rotary {
   /** int64 [rows, length] */
@@ -103,7 +108,7 @@ export interface BlockOptions {
    */
   readonly rotary?: Rotary;
   /** How queries, keys and values are mixed. */
-  readonly attention: Attention;
+  readonly attention: Attention | ProjectedAttention;
   /**
    * Makes `y = x·Wᵀ (+ bias)` of each projection.
    * @default the layer's own weights
@@ -121,15 +126,18 @@ export interface BlockOptions {
   readonly onCostly?: (value: Value) => void;
 }
 
-/** Declares the layer's weights as graph inputs. */
+/** Declares the layer's weights as graph inputs; those that are stacked as one. */
 export function blockWeightInputs(
   b: GraphBuilder,
   config: ModelConfig,
-  precision: Precision = "float32",
+  { precision = "float32", stacks = [] }: PrecisionOptions & {
+    /** Stacks that take the place of their parts. @default none */
+    readonly stacks?: readonly StackedParameter[];
+  } = {},
 ): Map<string, Value> {
-  return new Map(
-    blockParameters(config).map(({ name, shape }) => [name, b.input(name, precision, shape)]),
-  );
+  const parts = new Set(stacks.flatMap(({ of }) => of));
+  const specs = [...blockParameters(config).filter(({ name }) => !parts.has(name)), ...stacks];
+  return new Map(specs.map(({ name, shape }) => [name, b.input(name, precision, shape)]));
 }
 
 /** Declares the rotary inputs. */
@@ -170,32 +178,35 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
     kernels.has("rmsNorm")
       ? rmsNormWithKernel(b, x, weights.get(name)!, config.rmsNormEps)
       : ops.rmsNorm(b, x, weights.get(name)!, config.rmsNormEps)[0];
-  const heads = (name: string, x: Value, count: number): Value => {
+  const normed = norm(x, "input_layernorm.weight");
+  const project = (name: string): Value => linear(`self_attn.${name}_proj`, normed);
+  const heads = (name: string, count: number): Value => {
     const width = count * config.headDim;
-    let y = linear(`self_attn.${name}_proj`, x);
+    let y = project(name);
     if (config.qkNorm && name !== "v") {
       y = ops.reshape(b, y, [product(count, TOKENS), config.headDim]);
       y = norm(y, `self_attn.${name}_norm.weight`);
     }
     y = ops.reshape(b, y, ["rows", "length", width]);
     if (name === "v" || !rotary) return y;
-    return kernels.has("rope")
-      ? ropeWithKernel(b, y, rotary)
-      : ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
+    return ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
   };
 
-  const normed = norm(x, "input_layernorm.weight");
-  const mixed = costly(attention(
-    heads("q", normed, config.heads),
-    heads("k", normed, config.kvHeads),
-    heads("v", normed, config.kvHeads),
-  ));
+  const mixed = costly(
+    "mixProjections" in attention
+      ? attention.mixProjections(project)
+      : attention(heads("q", config.heads), heads("k", config.kvHeads), heads("v", config.kvHeads)),
+  );
   const attended = linear("self_attn.o_proj", mixed, x);
   const mlpInput = norm(attended, "post_attention_layernorm.weight");
-  const gate = linear("mlp.gate_proj", mlpInput);
-  const up = linear("mlp.up_proj", mlpInput);
-  const gated = kernels.has("swiglu") ? swiglu(b, gate, up) : ops.mul(b, ops.silu(b, gate), up);
-  return layer("mlp.down_proj", gated, attended);
+  return layer("mlp.down_proj", gated(), attended);
+
+  function gated(): Value {
+    if (weights.has(GATE_UP)) return swiglu(b, linear("mlp.gate_up_proj", mlpInput));
+    const gate = linear("mlp.gate_proj", mlpInput);
+    const up = linear("mlp.up_proj", mlpInput);
+    return kernels.has("swiglu") ? swiglu(b, gate, up) : ops.mul(b, ops.silu(b, gate), up);
+  }
 }
 
 /**
@@ -213,24 +224,40 @@ export function maskedAttention(b: GraphBuilder, config: ModelConfig, mask: Valu
   };
 }
 
-/** The bounds of each token's segment, counted over the whole grid: int32 [length·rows] each. */
+/** What attention in a kernel reads besides the projections. */
 export interface SegmentInputs {
+  /** The layer's weights by their names inside the layer, of which it takes the heads' norms. */
+  readonly weights: ReadonlyMap<string, Value>;
+  readonly rotary: Rotary;
+  /** Where each token's segment begins, counted over the whole grid: int32 [length·rows]. */
   readonly starts: Value;
-  /** Exclusive. */
+  /** Where it ends, exclusive. */
   readonly ends: Value;
 }
 
-/** Attention in a kernel of ortune's own: no scores in memory, and nothing outside of a segment read. */
+/** Attention in kernels of ortune's own: no scores in memory, and nothing outside of a segment read. */
 export function kernelAttention(
   b: GraphBuilder,
-  { heads, kvHeads }: ModelConfig,
-  bounds: SegmentInputs,
+  { heads, kvHeads, qkNorm, rmsNormEps: epsilon }: ModelConfig,
+  { weights, ...inputs }: SegmentInputs,
   onCostly: (value: Value) => void,
-): Attention {
-  return (q, k, v) => {
-    const { mixed, sums } = segmentAttention(b, { q, k, v, ...bounds, heads, kvHeads });
-    onCostly(sums);
-    return mixed;
+): ProjectedAttention {
+  const [q, k] = ["q", "k"].map((name) => weights.get(`self_attn.${name}_norm.weight`)!);
+  const norms = qkNorm ? { q, k, epsilon } : undefined;
+  return {
+    mixProjections: (project) => {
+      const { mixed, sums } = headAttention(b, {
+        projections: weights.has(QKV)
+          ? [project("qkv")]
+          : [project("q"), project("k"), project("v")],
+        norms,
+        heads,
+        kvHeads,
+        ...inputs,
+      });
+      onCostly(sums);
+      return mixed;
+    },
   };
 }
 

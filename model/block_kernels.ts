@@ -10,16 +10,16 @@ import type { ModelConfig } from "./config.ts";
 import type { Precision } from "./precision.ts";
 
 /** A part of a block that there is a kernel for. */
-export type BlockKernel = "attention" | "dropout" | "rmsNorm" | "rope" | "swiglu";
+export type BlockKernel = "attention" | "dropout" | "rmsNorm" | "swiglu";
 
-/** Head sizes of the attention kernel. */
+/** Head sizes of the attention kernels. */
 const HEAD_DIMS: ReadonlySet<number> = new Set([64, 128]);
 /** Kernels read this many elements at a time: 16 bytes of bfloat16. */
 const LANE = 8;
 
 /**
- * The parts that kernels can run: attention in bfloat16 with heads of 64 or 128, the others wherever
- * rows are whole lanes.
+ * The parts that kernels can run: attention, with the heads' norms and rotation, in bfloat16 with heads of
+ * 64 or 128; the others wherever rows are whole lanes.
  *
  * @example
  * ```ts
@@ -31,7 +31,7 @@ const LANE = 8;
  *   vocab_size: 151936, eos_token_id: 151645,
  * });
  * const all = [...blockKernelsFor(config, "bfloat16")];
- * assert.deepEqual(all, ["attention", "rmsNorm", "rope", "swiglu", "dropout"]);
+ * assert.deepEqual(all, ["attention", "rmsNorm", "swiglu", "dropout"]);
  * assert.ok(!blockKernelsFor(config, "float32").has("attention"));
  * ```
  */
@@ -42,7 +42,6 @@ export function blockKernelsFor(
   const kernels = new Set<BlockKernel>();
   if (precision === "bfloat16" && HEAD_DIMS.has(headDim)) kernels.add("attention");
   if (hiddenSize % LANE === 0 && (!qkNorm || headDim % LANE === 0)) kernels.add("rmsNorm");
-  if (headDim % (2 * LANE) === 0) kernels.add("rope");
   if (intermediateSize % LANE === 0) kernels.add("swiglu");
   const widths = [hiddenSize, heads * headDim, intermediateSize];
   if (widths.every((width) => width % LANE === 0)) kernels.add("dropout");

@@ -100,7 +100,7 @@ export function decodeBlockGraph(
 ): Graph {
   const b = new GraphBuilder("decode_block");
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
-  const weights = blockWeightInputs(b, config, precision);
+  const weights = blockWeightInputs(b, config, { precision });
   const rotary = rotaryInputs(b, config, precision);
   const cached = attention === "fused"
     ? fusedAttention(b, config, precision)

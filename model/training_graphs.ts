@@ -26,6 +26,7 @@ import type { BlockKernel } from "./block_kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { EMBEDDING, FINAL_NORM } from "./parameters.ts";
 import type { Precision, PrecisionOptions } from "./precision.ts";
+import { type StackedParameter, stackedParameters } from "./stacked_parameters.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
 export function gradientName(name: string): string {
@@ -100,6 +101,17 @@ export const SEGMENT_STARTS = "segment_starts";
 /** The other one. */
 export const SEGMENT_ENDS = "segment_ends";
 
+/**
+ * What of a block's weights its training graphs take stacked: with an adapter nothing, for that adds to
+ * the result of each layer.
+ */
+export function trainedStacks(
+  config: ModelConfig,
+  { adapter, kernels = NO_KERNELS }: Pick<AdapterOptions, "adapter" | "kernels">,
+): StackedParameter[] {
+  return adapter ? [] : stackedParameters(config, kernels);
+}
+
 function trainingBlock(
   b: GraphBuilder,
   config: ModelConfig,
@@ -118,12 +130,15 @@ function trainingBlock(
   costly: Value[];
 } {
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
-  const weights = blockWeightInputs(b, config, precision);
+  const stacks = trainedStacks(config, { adapter, kernels });
+  const weights = blockWeightInputs(b, config, { precision, stacks });
   const rotary = rotaryInputs(b, config, precision);
   const costly: Value[] = [];
   const onCostly = (value: Value) => void costly.push(value);
   const attention = kernels.has("attention")
     ? kernelAttention(b, config, {
+      weights,
+      rotary,
       starts: b.input(SEGMENT_STARTS, "int32", [TOKENS]),
       ends: b.input(SEGMENT_ENDS, "int32", [TOKENS]),
     }, onCostly)

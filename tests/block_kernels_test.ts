@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { PARTIAL_SUMS } from "../graph/kernel_ops.ts";
 import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
-import { RMS_NORM_BLOCKS } from "../kernels/rms_norm.ts";
+import { PARTIAL_BLOCKS } from "../kernels/column_sums.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -164,12 +164,13 @@ for (const adapted of [false, true]) {
             "attentionBackwardQueries",
             "attentionBackwardKeys",
             "rmsNormBackward",
-            "rope",
+            "headsForward",
+            "headsBackward",
             "swigluForward",
             "swigluBackward",
           ]
         ) assert.ok(launched.has(name), `${name} was not launched`);
-        assert.equal(launched.has("rmsNormWeight"), !adapted);
+        assert.equal(launched.has("columnSums"), !adapted);
         assert.equal(launched.has("hashedDropout"), adapted);
         const numbers = ({ losses, gradients }: Passed) =>
           new Map([["losses", Float32Array.from(losses)], ...gradients]);
@@ -189,5 +190,5 @@ for (const adapted of [false, true]) {
 }
 
 Deno.test("the graphs' partial sums are the kernel's blocks", () => {
-  assert.equal(PARTIAL_SUMS, RMS_NORM_BLOCKS);
+  assert.equal(PARTIAL_SUMS, PARTIAL_BLOCKS);
 });

@@ -120,7 +120,8 @@ function batchBytes(method: Method, fused: boolean): number[] {
 /** How often each kernel is launched for an update of two batches of one chunk each. */
 function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): Counts {
   const passes = 2 * config.layers;
-  const norms = 4 * passes;
+  // Where attention is a kernel, the heads' norms are another's.
+  const norms = (fused ? 2 : 4) * passes;
   const counts: Counts = {
     crossEntropy: 2,
     swigluForward: 2 * passes, // there, and again on the way back
@@ -130,11 +131,12 @@ function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): 
     decide: 1,
     update: 1,
   };
-  if (method === "full") counts.rmsNormWeight = norms;
+  if (method === "full") counts.columnSums = 4 * passes;
   // Of each of seven linear layers' input there, again on the way back, and of its gradient.
   else counts.hashedDropout = 3 * 7 * passes;
   if (fused) {
-    counts.rope = 2 * passes;
+    counts.headsForward = 2 * passes;
+    counts.headsBackward = passes;
     counts.attentionForward = 2 * passes;
     for (const part of ["Dots", "BackwardQueries", "BackwardKeys"]) {
       counts[`attention${part}`] = passes;

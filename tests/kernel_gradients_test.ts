@@ -15,10 +15,13 @@ import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
 import { MASKED } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope.ts";
+import { QKV, stackedParameters } from "../model/stacked_parameters.ts";
 import {
+  accumulatorName,
   type AdapterOptions,
   blockBackwardGraph,
   blockForwardGraph,
+  gradientName,
   type KeepOptions,
 } from "../model/training_graphs.ts";
 import { assertClose } from "../tensor/assert_close.ts";
@@ -35,7 +38,6 @@ const ALL: ReadonlySet<BlockKernel> = new Set([
   "attention",
   "dropout",
   "rmsNorm",
-  "rope",
   "swiglu",
 ]);
 
@@ -70,9 +72,23 @@ function makeInputs(config: ModelConfig): (graph: Graph) => DenseMap {
       return key <= query && key >= starts[query] ? 0 : MASKED;
     }),
   };
+  const stacks = new Map(stackedParameters(config, ALL).map(({ name, of }) => [name, of]));
+  /** A stack of weights, or of gradients, is made of the same numbers as its parts. */
+  const stacked = (name: string): Dense | undefined => {
+    const of = stacks.get(name.replace(/^accumulated\./, ""));
+    if (!of) return undefined;
+    const parts = of.map((part) => known[name.startsWith("acc") ? accumulatorName(part) : part]);
+    assert.ok(parts.every((part) => part), `no parts of ${name}`);
+    const [{ shape: [, ...row] }] = parts;
+    const rows = parts.reduce((sum, { shape }) => sum + shape[0], 0);
+    const data = Float64Array.from(parts.flatMap(({ data }) => [...data]));
+    return { shape: [rows, ...row], data };
+  };
   return (graph) => {
     for (const { name, dtype, shape } of graph.inputs) {
       if (graph.shapeInputs.has(name)) continue;
+      const stack = stacked(name);
+      if (stack) known[name] = stack;
       known[name] ??= dense(evaluateShape(shape, GRID), () => {
         if (dtype === "int32") return Math.floor(draw(-1, 1) * 2 ** 31) | 1; // dropout's
         return name.endsWith("norm.weight") ? draw(0.5, 1.5) : draw(-0.4, 0.4);
@@ -82,6 +98,25 @@ function makeInputs(config: ModelConfig): (graph: Graph) => DenseMap {
   };
 }
 
+/** Gradients of stacks, also under the names of their parts. */
+function unstacked(values: DenseMap, parts: DenseMap): DenseMap {
+  const all: Record<string, Dense> = { ...values };
+  for (
+    const { name, of } of Object.values(CONFIGS).flatMap((each) => stackedParameters(each, ALL))
+  ) {
+    const stack = values[gradientName(name)];
+    if (!stack) continue;
+    let from = 0;
+    for (const part of of.map(gradientName)) {
+      const { shape, data: { length } } = parts[part];
+      all[part] = { shape, data: stack.data.slice(from, from + length) };
+      from += length;
+    }
+    assert.equal(from, stack.data.length);
+  }
+  return all;
+}
+
 function compare(
   label: string,
   inputs: (graph: Graph) => DenseMap,
@@ -89,7 +124,7 @@ function compare(
   relativeToMax: number,
 ): DenseMap {
   const expected = interpret(operators, inputs(operators), GRID);
-  const actual = interpret(ours, inputs(ours), GRID);
+  const actual = unstacked(interpret(ours, inputs(ours), GRID), expected);
   for (const [name, { data }] of Object.entries(expected)) {
     if (name.startsWith("kept.")) continue;
     const largest = data.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
@@ -134,7 +169,12 @@ for (const [family, config] of Object.entries(CONFIGS)) {
           ? createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0.3 })
           : undefined;
         const options = { adapter, dropout: adapted, deviceDropout: true };
-        const inputs = makeInputs(config);
+        const make = makeInputs(config);
+        // Those of operators first, of which stacks are made.
+        const inputs = (graph: Graph): DenseMap => {
+          for (const each of [blockForwardGraph, blockBackwardGraph]) make(each(config, options));
+          return make(graph);
+        };
         const both = (
           make: (config: ModelConfig, options: AdapterOptions & KeepOptions) => Graph,
           keep: boolean,
@@ -145,6 +185,8 @@ for (const [family, config] of Object.entries(CONFIGS)) {
           ];
         const forward = compare("forward", inputs, both(blockForwardGraph, keep), FORWARD);
         const [backward, operators] = both(blockBackwardGraph, keep);
+        // An adapter adds to the result of each projection.
+        assert.equal(backward.inputs.some(({ name }) => name === QKV), !adapted);
         const ops = new Set(backward.nodes.map(({ op }) => op));
         // What was kept is not computed again.
         assert.equal(ops.has("SegmentAttention"), !keep);
@@ -152,7 +194,7 @@ for (const [family, config] of Object.entries(CONFIGS)) {
           const op of [
             "SegmentAttentionGradient",
             "RMSNormGradient",
-            "RotaryEmbeddingGradient",
+            "RotaryHeadsGradient",
             "SwiGLUGradient",
           ]
         ) {
@@ -189,8 +231,8 @@ Deno.test("kernels are for sizes that they can read", () => {
     change: Record<string, unknown>,
     precision: "bfloat16" | "float32" = "bfloat16",
   ) => [...blockKernelsFor(tinyConfig(change), precision)];
-  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "rope", "swiglu", "dropout"]);
-  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "rope", "swiglu", "dropout"]);
-  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "rope", "swiglu", "dropout"]);
+  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "swiglu", "dropout"]);
+  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "swiglu", "dropout"]);
+  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "swiglu", "dropout"]);
   assert.deepEqual(parts({ hidden_size: 20, intermediate_size: 28 }), []);
 });

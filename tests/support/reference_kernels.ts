@@ -8,26 +8,67 @@ type Operation = (node: Node, ...inputs: Dense[]) => Dense[];
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const like = ({ shape }: Dense, data: Float64Array): Dense => ({ shape, data });
 
-const swiglu: Operation = (_, gate, up) => [
-  like(gate, gate.data.map((g, i) => g * sigmoid(g) * up.data[i])),
-];
+/** Columns of matrices, side by side. */
+function beside(...parts: readonly Dense[]): Dense {
+  const rows = parts[0].data.length / parts[0].shape.at(-1)!;
+  const widths = parts.map(({ shape }) => shape.at(-1)!);
+  const width = widths.reduce((sum, each) => sum + each, 0);
+  const data = new Float64Array(rows * width);
+  for (let row = 0; row < rows; row++) {
+    let to = row * width;
+    parts.forEach((part, i) => {
+      data.set(part.data.subarray(row * widths[i], (row + 1) * widths[i]), to);
+      to += widths[i];
+    });
+  }
+  return { shape: [rows, width], data };
+}
 
-const swigluGradient: Operation = (_, gate, up, dy) => [
-  like(
-    gate,
-    gate.data.map((g, i) => {
-      const s = sigmoid(g);
-      return dy.data[i] * up.data[i] * s * (1 + g * (1 - s));
-    }),
-  ),
-  like(up, gate.data.map((g, i) => dy.data[i] * g * sigmoid(g))),
-];
+/** The same, taken apart. */
+function apart({ shape, data }: Dense, widths: readonly number[]): Dense[] {
+  const width = shape.at(-1)!;
+  const rows = data.length / width;
+  let from = 0;
+  return widths.map((part) => {
+    const taken = new Float64Array(rows * part);
+    for (let row = 0; row < rows; row++) {
+      taken.set(data.subarray(row * width + from, row * width + from + part), row * part);
+    }
+    from += part;
+    return { shape: [rows, part], data: taken };
+  });
+}
 
-/** From dy of x · invStd · weight to dx, plus what reaches x past the norm, and the weight's. */
-const rmsNormGradient: Operation = (node, x, dy, weight, invStd, past, before) => {
+const halvesOf = (x: Dense): Dense[] => apart(x, [x.shape.at(-1)! / 2, x.shape.at(-1)! / 2]);
+
+const swiglu: Operation = (_, ...inputs) => {
+  const [gate, up] = inputs.length === 1 ? halvesOf(inputs[0]) : inputs;
+  return [like(gate, gate.data.map((g, i) => g * sigmoid(g) * up.data[i]))];
+};
+
+const swigluGradient: Operation = (_, ...inputs) => {
+  const dy = inputs.at(-1)!;
+  const [gate, up] = inputs.length === 2 ? halvesOf(inputs[0]) : inputs;
+  const gradients = [
+    like(
+      gate,
+      gate.data.map((g, i) => {
+        const s = sigmoid(g);
+        return dy.data[i] * up.data[i] * s * (1 + g * (1 - s));
+      }),
+    ),
+    like(up, gate.data.map((g, i) => dy.data[i] * g * sigmoid(g))),
+  ];
+  return inputs.length === 2 ? [beside(...gradients)] : gradients;
+};
+
+/** From dy of x · invStd · weight to dx and what the weight's gradient grows by. */
+function normGradient(
+  { x, dy, weight, invStd }: Readonly<Record<"x" | "dy" | "weight" | "invStd", Dense>>,
+): { readonly dx: Float64Array; readonly dWeight: Float64Array } {
   const width = weight.data.length;
   const dx = new Float64Array(x.data.length);
-  const dWeight = before ? before.data.slice() : new Float64Array(width);
+  const dWeight = new Float64Array(width);
   for (let row = 0; row < x.data.length / width; row++) {
     const inverse = invStd.data[row];
     const at = (i: number): number => row * width + i;
@@ -39,29 +80,91 @@ const rmsNormGradient: Operation = (node, x, dy, weight, invStd, past, before) =
     }
     for (let i = 0; i < width; i++) {
       const normed = x.data[at(i)] * inverse;
-      dx[at(i)] = (past?.data[at(i)] ?? 0) +
-        inverse * (dy.data[at(i)] * weight.data[i] - normed * mean);
+      dx[at(i)] = inverse * (dy.data[at(i)] * weight.data[i] - normed * mean);
     }
   }
-  const results = [like(x, dx)];
-  if (node.outputs.length === 1) return results;
-  const [, , partials] = node.outputs;
-  const shape = partials.shape as number[];
-  return [...results, like(weight, dWeight), { shape, data: new Float64Array(shape[0] * width) }];
+  return { dx, dWeight };
+}
+
+const added = (x: Float64Array, past: Dense | undefined): Float64Array =>
+  x.map((each, i) => each + (past?.data[i] ?? 0));
+
+function zeros({ shape }: Node["outputs"][number]): Dense {
+  const sizes = shape as number[];
+  return { shape: sizes, data: new Float64Array(sizes[0] * sizes[1]) };
+}
+
+/** With what reaches x past the norm. */
+const rmsNormGradient: Operation = (node, x, dy, weight, invStd, past, before) => {
+  const { dx, dWeight } = normGradient({ x, dy, weight, invStd });
+  const results = [like(x, added(dx, past))];
+  const [, trained, partials] = node.outputs;
+  return trained ? [...results, like(weight, added(dWeight, before)), zeros(partials)] : results;
 };
 
-/** The rotation back: each head's halves (a, b) at a position become (a·cos + b·sin, b·cos − a·sin). */
-const ropeGradient: Operation = (node, dy, positions, cos, sin) => {
-  const half = Number(node.attributes.head_dim) / 2;
-  const width = dy.shape.at(-1)!;
-  const dx = dy.data.map((value, index) => {
-    const token = Math.floor(index / width);
-    const within = index % (2 * half);
-    const at = positions.data[token] * half + within % half;
-    const partner = within < half ? dy.data[index + half] : -dy.data[index - half];
-    return value * cos.data[at] + partner * sin.data[at];
+/** Turns each head's halves (a, b) to (a·cos − b·sin, b·cos + a·sin), or back by direction −1. */
+function turn(x: Dense, [positions, cos, sin]: readonly Dense[], direction: number): Dense {
+  const half = cos.shape[1];
+  const width = x.shape.at(-1)!;
+  return like(
+    x,
+    x.data.map((value, index) => {
+      const token = Math.floor(index / width);
+      const within = index % (2 * half);
+      const at = positions.data[token] * half + within % half;
+      const partner = within < half ? -x.data[index + half] : x.data[index - half];
+      return value * cos.data[at] + direction * partner * sin.data[at];
+    }),
+  );
+}
+
+/** Widths of a token's queries, keys and values. */
+function widthsOf({ attributes }: Node, cos: Dense): [number, number, number] {
+  const headDim = 2 * cos.shape[1];
+  const kv = Number(attributes.kv_heads) * headDim;
+  return [Number(attributes.heads) * headDim, kv, kv];
+}
+
+const rotaryHeads: Operation = (node, first, second, positions, cos, sin, ...weights) => {
+  const projected = second ? [first, second] : apart(first, widthsOf(node, cos));
+  const normed = weights[0] !== undefined;
+  const inverses: Dense[] = [];
+  const turned = projected.slice(0, 2).map((x, i) => {
+    if (!normed) return turn(x, [positions, cos, sin], 1);
+    const width = weights[i].data.length;
+    const heads = x.shape.at(-1)! / width;
+    const inverse = new Float64Array(x.data.length / width).map((_, row) => {
+      const squares = x.data.subarray(row * width, (row + 1) * width)
+        .reduce((sum, each) => sum + each * each, 0);
+      return 1 / Math.sqrt(squares / width + Number(node.attributes.epsilon));
+    });
+    inverses.push({ shape: [inverse.length / heads, heads], data: inverse });
+    const scaled = x.data.map((each, at) =>
+      each * inverse[Math.floor(at / width)] * weights[i].data[at % width]
+    );
+    return turn(like(x, scaled), [positions, cos, sin], 1);
   });
-  return [like(dy, dx)];
+  return [...turned, ...second ? [] : [projected[2]], ...normed ? [beside(...inverses)] : []];
+};
+
+const rotaryHeadsGradient: Operation = (node, ...inputs) => {
+  const [first, second, positions, cos, sin, qWeight, kWeight, invStd, dQ, dK, dV] = inputs;
+  const widths = widthsOf(node, cos);
+  const projected = second ? [first, second] : apart(first, widths);
+  const inverses = invStd &&
+    apart(invStd, [Number(node.attributes.heads), Number(node.attributes.kv_heads)]);
+  const weightGradients: Dense[] = [];
+  const gradients = [dQ, dK].map((dy, i) => {
+    const g = turn(dy, [positions, cos, sin], -1);
+    const weight = [qWeight, kWeight][i];
+    if (!weight) return g;
+    const { dx, dWeight } = normGradient({ x: projected[i], dy: g, weight, invStd: inverses![i] });
+    weightGradients.push(like(weight, added(dWeight, inputs[11 + i])));
+    return like(projected[i], dx);
+  });
+  const made = second ? gradients : [beside(...gradients, dV)];
+  if (node.outputs.length === made.length) return made;
+  return [...made, ...weightGradients, zeros(node.outputs.at(-1)!)];
 };
 
 const hashedDropout: Operation = ({ attributes }, x, rows, columns) => [
@@ -79,16 +182,16 @@ const hashedDropout: Operation = ({ attributes }, x, rows, columns) => [
 function layout({ attributes }: Node, q: Dense, k: Dense) {
   const heads = Number(attributes.heads);
   const kvHeads = Number(attributes.kv_heads);
-  const headDim = q.shape[2] / heads;
+  const headDim = q.shape[1] / heads;
   return {
     heads,
-    tokens: q.data.length / q.shape[2],
+    tokens: q.data.length / q.shape[1],
     headDim,
     // As kernels and operators take it.
     scale: Math.fround(headDim ** -0.5),
-    atQ: (token: number, head: number) => token * q.shape[2] + head * headDim,
+    atQ: (token: number, head: number) => token * q.shape[1] + head * headDim,
     atK: (token: number, head: number) =>
-      token * k.shape[2] + Math.floor(head * kvHeads / heads) * headDim,
+      token * k.shape[1] + Math.floor(head * kvHeads / heads) * headDim,
   };
 }
 
@@ -119,7 +222,7 @@ const segmentAttention: Operation = (node, q, k, v, starts) => {
       });
     }
   }
-  return [{ shape: [tokens, q.shape[2]], data: mixed }, { shape: [heads, tokens], data: sums }];
+  return [{ shape: [tokens, q.shape[1]], data: mixed }, { shape: [heads, tokens], data: sums }];
 };
 
 const segmentAttentionGradient: Operation = (node, q, k, v, starts, _, mixed, sums, dMixed) => {
@@ -150,7 +253,8 @@ const segmentAttentionGradient: Operation = (node, q, k, v, starts, _, mixed, su
 export const kernelOperations: Readonly<Record<string, Operation>> = {
   HashedDropout: hashedDropout,
   RMSNormGradient: rmsNormGradient,
-  RotaryEmbeddingGradient: ropeGradient,
+  RotaryHeads: rotaryHeads,
+  RotaryHeadsGradient: rotaryHeadsGradient,
   SegmentAttention: segmentAttention,
   SegmentAttentionGradient: segmentAttentionGradient,
   SwiGLU: swiglu,

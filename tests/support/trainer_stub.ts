@@ -58,7 +58,7 @@ export function trainerStub(
       const losses = Float32Array.from(tokens, (token) => tokenLoss(targets[token], step));
       return Promise.resolve({ tokens, losses });
     },
-    weights: { names: () => [], info: none, read: none, tensor: none },
+    weights: { names: () => [], info: none, read: none, tensor: none, stacked: none },
     save: (directory) => saveStub(directory, step),
     load(directory) {
       loaded.push(directory);

@@ -1,0 +1,72 @@
+/**
+ * Weights of linear layers that read the same input, taken as one: a product with many columns in place of
+ * several with few, which leave much of a GPU idle (1024 columns of 2048 rows are 64 tiles of 128 by 256,
+ * for 132 multiprocessors).
+ *
+ * In: a config and the parts of a block that kernels run. Out: names, shapes, and the parameters that they
+ * are made of, which lie one after the other in a `ParameterStore`.
+ *
+ * @module
+ */
+
+import { elementCount } from "../tensor/dtype.ts";
+import type { BlockKernel } from "./block_kernels.ts";
+import type { ModelConfig } from "./config.ts";
+import { blockParameters, type ParameterSpec } from "./parameters.ts";
+
+/** Several parameters of a block as one, under a name inside the layer. */
+export interface StackedParameter extends ParameterSpec {
+  /** The parameters that it is made of, row after row, by their names inside the layer. */
+  readonly of: readonly string[];
+}
+
+// A store begins each tensor on a cache line of this many floats: whole ones leave no gap.
+const CACHE_LINE = 16;
+
+/** The projections to queries, keys and values, [(heads + 2·kvHeads)·D, hidden]. */
+export const QKV = "self_attn.qkv_proj.weight";
+/** The projections to gate and up, [2·intermediate, hidden]. */
+export const GATE_UP = "mlp.gate_up_proj.weight";
+
+/**
+ * What is stacked: of the layers whose results a kernel reads, where it finds them side by side.
+ *
+ * @example
+ * ```ts
+ * import { blockKernelsFor, parseConfig, stackedParameters } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 1024, intermediate_size: 3072,
+ *   num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128,
+ *   vocab_size: 151936, eos_token_id: 151645,
+ * });
+ * const [qkv, gateUp] = stackedParameters(config, blockKernelsFor(config, "bfloat16"));
+ * assert.deepEqual([qkv.shape, gateUp.shape], [[4096, 1024], [6144, 1024]]);
+ * assert.deepEqual(gateUp.of, ["mlp.gate_proj.weight", "mlp.up_proj.weight"]);
+ * ```
+ */
+export function stackedParameters(
+  config: ModelConfig,
+  kernels: ReadonlySet<BlockKernel>,
+): StackedParameter[] {
+  const known = new Map(blockParameters(config).map((spec) => [spec.name, spec]));
+  const stack = (name: string, of: readonly string[]): StackedParameter[] => {
+    const parts = of.flatMap((part) => known.get(part) ?? []);
+    const whole = parts.every(({ shape }) => elementCount(shape) % CACHE_LINE === 0);
+    if (parts.length === 0 || !whole) return [];
+    const rows = parts.reduce((sum, { shape }) => sum + shape[0], 0);
+    const { shape: [, ...row], decays } = parts[0];
+    return [{ name, of, shape: [rows, ...row], decays }];
+  };
+  const projections = (end: string): string[] =>
+    ["q", "k", "v"].map((name) => `self_attn.${name}_proj.${end}`);
+  return [
+    ...kernels.has("attention")
+      ? [
+        ...stack(QKV, projections("weight")),
+        ...stack("self_attn.qkv_proj.bias", projections("bias")),
+      ]
+      : [],
+    ...kernels.has("swiglu") ? stack(GATE_UP, ["mlp.gate_proj.weight", "mlp.up_proj.weight"]) : [],
+  ];
+}
