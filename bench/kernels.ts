@@ -275,12 +275,7 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
         to: gradients,
         tables,
         norms: headNorms,
-        weightGradients: {
-          partials: allocate(4 * PARTIAL_BLOCKS * 2 * headDim),
-          qWeight: allocate(2 * headDim),
-          kWeight: allocate(2 * headDim),
-          accumulate: true,
-        },
+        weightGradients,
       }, ofHeads),
   );
 

@@ -16,7 +16,6 @@ import {
   gemm,
   matmul,
   mul,
-  onesLike,
   reduceSum,
   reshape,
   rope,
@@ -151,12 +150,10 @@ const rmsNormRule: GradientRule = ({ b, node, dy, give }) => {
     return plus(b, partial, cast(b, sum, weight.dtype));
   });
   give(0, (partial) => {
-    const plain = x.dtype !== "float32" && weight === onesLike(b, weight);
-    const weighted = (value: Value): Value =>
-      plain ? value : mul(b, value, cast(b, weight, "float32"));
-    const sum = reduceSum(b, weighted(dyNormalized), -1);
+    const weight32 = cast(b, weight, "float32");
+    const sum = reduceSum(b, mul(b, dyNormalized, weight32), -1);
     const mean = mul(b, sum, b.float32(1 / width));
-    const centred = sub(b, weighted(dy32), mul(b, normalized, mean));
+    const centred = sub(b, mul(b, dy32, weight32), mul(b, normalized, mean));
     return plus(b, partial, cast(b, mul(b, centred, invStd), x.dtype));
   });
 };

@@ -158,24 +158,10 @@ export function transpose(b: GraphBuilder, x: Value, perm: readonly number[]): V
  * RMSNorm over the last dimension: x · invStd · weight. Also answers invStd, [..., 1], which its
  * gradient needs. Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
  *
- * Of bfloat16, x · invStd is computed in float32 and rounded before it is multiplied by the weight,
- * as Hugging Face's models do: normalization by a weight of ones (one kernel), then a product.
+ * Of bfloat16 all is computed in float32 and rounded once, in the kernel of ONNX Runtime; Hugging
+ * Face's models round x · invStd before the weight, too.
  */
 export function rmsNorm(b: GraphBuilder, x: Value, weight: Value, epsilon: number): [Value, Value] {
-  if (x.dtype !== "bfloat16") return normalize(b, x, weight, epsilon);
-  const [normalized, invStd] = normalize(b, x, onesLike(b, weight), epsilon);
-  return [mul(b, normalized, weight), invStd];
-}
-
-/** A constant of ones in the shape of a vector of fixed length. */
-export function onesLike(b: GraphBuilder, { name, dtype, shape: [width] }: Value): Value {
-  if (typeof width !== "number") {
-    throw new RangeError(`Cannot make ones like ${name}: its width ${width} is not fixed`);
-  }
-  return b.float(dtype, new Array<number>(width).fill(1));
-}
-
-function normalize(b: GraphBuilder, x: Value, weight: Value, epsilon: number): [Value, Value] {
   const [y, invStd] = b.node("SimplifiedLayerNormalization", [x, weight], [
     { dtype: x.dtype, shape: x.shape },
     { dtype: "float32", shape: [...x.shape.slice(0, -1), 1] },

@@ -29,7 +29,6 @@ Deno.test("operations infer the shapes of their results", () => {
     [ops.concat(b, x, x, { axis: 1, joined: 12 }), ["length*rows", 12]],
     [ops.sumRows(b, x), [6]],
     [ops.sumRows(b, ops.cast(b, x, "bfloat16")), [6]],
-    [ops.onesLike(b, bias), [4]],
     [ops.where(b, ops.equal(b, x, b.float32(0)), b.float32(1), x), ["length*rows", 6]],
   ];
   for (const [value, shape] of cases) assert.deepEqual(value.shape, shape, value.name);
@@ -47,7 +46,7 @@ Deno.test("operations on booleans and casts answer the right dtype", () => {
   assert.equal(ops.cast(b, x, "float32"), x);
 });
 
-Deno.test("in bfloat16 SiLU is float32 inside, and RMSNorm rounds before its weight", () => {
+Deno.test("in bfloat16 SiLU is float32 inside, and RMSNorm is one operation", () => {
   const names = (apply: (b: GraphBuilder, x: Value, w: Value) => Value): string[] => {
     const b = new GraphBuilder("g");
     b.output("y", apply(b, b.input("x", "bfloat16", ["n", 4]), b.input("w", "bfloat16", [4])));
@@ -58,7 +57,6 @@ Deno.test("in bfloat16 SiLU is float32 inside, and RMSNorm rounds before its wei
   assert.deepEqual(names(ops.silu), ["Cast float32", "QuickGelu float32", "Cast bfloat16"]);
   assert.deepEqual(names((b, x, w) => ops.rmsNorm(b, x, w, 1e-6)[0]), [
     "SimplifiedLayerNormalization bfloat16",
-    "Mul bfloat16",
   ]);
   // One symbol, and no −1: Expand cannot find out a size.
   const b = new GraphBuilder("g");
