@@ -43,6 +43,12 @@ export const probability: Parse = number(
   (value) => value > 0 && value <= 1,
 );
 
+/** A text that is more than blanks. */
+export function words(text: string): string {
+  if (text.trim() !== "") return text;
+  throw new InvalidArgumentError("It must not be empty.");
+}
+
 /** What `--device` may be, for help. */
 export const DEVICE_HELP = "cpu, cuda or cuda:N: where the model runs";
 

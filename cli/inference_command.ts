@@ -19,6 +19,7 @@ import {
   positive,
   probability,
   seed,
+  words,
 } from "./flag_values.ts";
 import {
   computePrecision,
@@ -83,7 +84,7 @@ export const inferenceLora: CommandDefinition<InferenceFlags> = {
         "adapter folder or checkpoint in PEFT's layout, or the output folder of a run",
         "output/Qwen3-1.7B-lora",
       )
-      .option("--model <dir>", "the base model (default: the one adapter_config.json names)");
+      .option("--model <dir>", "its base model (default: the one adapter_config.json names)");
     addFlags(command);
   },
   run,
@@ -91,7 +92,7 @@ export const inferenceLora: CommandDefinition<InferenceFlags> = {
 
 function addFlags(command: Command): void {
   command
-    .option("--question <text>", `what to ask (default: ${DEFAULT_QUESTION})`)
+    .option("--question <text>", `what to ask (default: ${DEFAULT_QUESTION})`, words)
     .option(
       "--file <path>",
       "ask each line of a file, apart from the others; - reads standard input",
@@ -99,9 +100,21 @@ function addFlags(command: Command): void {
     .option("--chat", "go on asking, line by line, in one conversation")
     .option("--system <text>", "system prompt; empty for none", DEFAULT_SYSTEM)
     .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
-    .option("--temperature <x>", "(default: the model's generation_config.json)", positive)
-    .option("--top-p <x>", "(default: the model's)", probability)
-    .option("--top-k <n>", "0 for no limit (default: the model's)", countOrZero)
+    .option(
+      "--temperature <x>",
+      "flattens or sharpens the choice (default: the model's generation_config.json)",
+      positive,
+    )
+    .option(
+      "--top-p <x>",
+      "choose among the likeliest tokens up to this share (default: the model's)",
+      probability,
+    )
+    .option(
+      "--top-k <n>",
+      "choose among this many likeliest tokens; 0 for no limit (default: the model's)",
+      countOrZero,
+    )
     .option("--greedy", "always the likeliest token")
     .option("--seed <n>", "makes sampling repeatable", seed)
     .option("--device <name>", DEVICE_HELP, device, "cpu")
