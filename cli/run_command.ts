@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
+const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the --allow-\w+ flag$/s;
 
 /** A wrong combination of flags: exits 2 like a wrong flag. */
 export class UsageError extends Error {}
@@ -100,8 +101,12 @@ function kebabCase(argument: string): string {
 function message(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (!(cause instanceof Deno.errors.NotCapable)) continue;
-    return `${cause.message}. The tasks in deno.json allow the folders models, data and output; ` +
-      "for others run the script with deno run and --allow-read/--allow-write for them";
+    const [, verb, path] = FILE_ACCESS.exec(cause.message) ?? [];
+    // Deno's advice to run again with a flag is none for a task.
+    return verb === undefined
+      ? cause.message
+      : `Cannot ${verb} ${path}: the task may not; deno.json says which of models, data and output ` +
+        `it may; for others run the script with deno run and --allow-${verb} for them`;
   }
   return error instanceof Error ? error.message : String(error);
 }
