@@ -18,7 +18,7 @@ interface FetchFlags {
   readonly source: HubSource;
   readonly revision?: string;
   readonly outputDir: string;
-  readonly offline: boolean;
+  readonly offline?: boolean;
 }
 
 await runCommand<FetchFlags>({
@@ -33,7 +33,7 @@ await runCommand<FetchFlags>({
       )
       .option("--revision <name>", "branch, tag or commit")
       .option("--output-dir <dir>", "folder that holds models", "models")
-      .option("--offline", "make no request, only look whether it is there", false),
+      .option("--offline", "make no request, only look whether it is there"),
   run: async ({ options: { model, source, revision, outputDir, offline }, signal }) => {
     const progress = createByteProgress(terminal);
     try {
