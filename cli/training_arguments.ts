@@ -22,7 +22,7 @@ import type { LoraArguments } from "./lora_arguments.ts";
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
 
 /** The model that Qwen3-Medical-SFT trains. */
-export const DEFAULT_MODEL = "Qwen/Qwen3-1.7B";
+const DEFAULT_MODEL = "Qwen/Qwen3-1.7B";
 
 /** All that a training run is made of. */
 export interface TrainingArguments {
