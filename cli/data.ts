@@ -18,7 +18,7 @@ import { createByteProgress } from "./byte_progress.ts";
 import { createDataFacts } from "./data_facts.ts";
 import { formatDataFacts, renderDataReport } from "./data_report.ts";
 import { findModel } from "./find_model.ts";
-import { count, probability, seed } from "./flag_values.ts";
+import { count, probability, repositoryId, seed } from "./flag_values.ts";
 import { hubEnvironment } from "./hub_environment.ts";
 import { runCommand } from "./run_command.ts";
 import { terminal } from "./terminal.ts";
@@ -48,7 +48,12 @@ await runCommand<DataFlags>({
   description: "Fetches or reads a dataset, shuffles it as Python does, splits and describes it.",
   flags: (command: Command) =>
     command
-      .option("--dataset-name <id>", "dataset on the hub", "krisfu/delicate_medical_r1_data")
+      .option(
+        "--dataset-name <id>",
+        "dataset on the hub",
+        repositoryId,
+        "krisfu/delicate_medical_r1_data",
+      )
       .option("--dataset-file <path>", "file of the dataset", "r1_data_example.jsonl")
       .option("--source <hub or file>", "modelscope, huggingface or a .jsonl file", "modelscope")
       .option("--revision <name>", "branch, tag or commit of the dataset")

@@ -9,6 +9,7 @@ import { type Command, Option } from "commander";
 import type { HubSource } from "../hub/hub_options.ts";
 import { resolveModel } from "../hub/resolve_model.ts";
 import { createByteProgress } from "./byte_progress.ts";
+import { repositoryId } from "./flag_values.ts";
 import { hubEnvironment } from "./hub_environment.ts";
 import { runCommand } from "./run_command.ts";
 import { terminal } from "./terminal.ts";
@@ -26,7 +27,7 @@ await runCommand<FetchFlags>({
   description: "Fetches a model, whole and checked; an interrupted download goes on.",
   flags: (command: Command) =>
     command
-      .requiredOption("--model <id>", "such as Qwen/Qwen3-0.6B")
+      .requiredOption("--model <id>", "such as Qwen/Qwen3-0.6B", repositoryId)
       .addOption(
         new Option("--source <hub>", "where from").choices(["huggingface", "modelscope"])
           .default("modelscope"),

@@ -8,6 +8,8 @@ import { Command, CommanderError } from "commander";
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
+// Placeholders of values that are paths.
+const PATHS = /[<[](dirs?|file|path|run\.json)\b/;
 const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the --allow-\w+ flag$/s;
 
 /** A wrong combination of flags: exits 2 like a wrong flag. */
@@ -80,6 +82,7 @@ export async function executeCommand<Options>(
         `error: unexpected argument '${excess}': put a value of several words in quotes`,
       );
     }
+    assertPaths(command);
     await run({ options: command.opts() as Options, signal });
     return signal.aborted ? EXIT_INTERRUPTED : 0;
   } catch (cause) {
@@ -89,6 +92,15 @@ export async function executeCommand<Options>(
     return cause instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+  }
+}
+
+/** Refuses an empty path, which is what a shell makes of a variable that is not set. */
+function assertPaths(command: Command): void {
+  for (const option of command.options) {
+    const values: unknown[] = [command.getOptionValue(option.attributeName())].flat();
+    if (!PATHS.test(option.flags) || !values.includes("")) continue;
+    command.error(`error: option '${option.flags}' argument '' is invalid. It must not be empty.`);
   }
 }
 

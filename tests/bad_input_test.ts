@@ -116,6 +116,11 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "--learning-rate",
     "",
   ),
+  "a path of an unset variable": flag(
+    "option '--output-dir <dir>' argument '' is invalid. It must not be empty.",
+    "--output-dir",
+    "",
+  ),
   "a negative learning rate": flag(
     "option '--learning-rate <rate>' argument '-1' is invalid. It must be a number above 0.",
     "--learning-rate",

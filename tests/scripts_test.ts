@@ -63,7 +63,7 @@ for (
   });
 }
 
-Deno.test("deno task train says where its model and data come from when they are not there", async () => {
+Deno.test("the scripts say where their models and data come from when they are not there", async () => {
   await using folder = await quickstartFolder();
   const missing = await runTask("train", folder.path, "");
   assert.deepEqual([missing.code, missing.stderr], [
@@ -71,6 +71,19 @@ Deno.test("deno task train says where its model and data come from when they are
     "error: Cannot find model Qwen/Qwen3-1.7B: there is no folder models/Qwen/Qwen3-1.7B; fetch it " +
     "with deno task fetch --model Qwen/Qwen3-1.7B, or give a model's folder with --model",
   ]);
+  for (
+    const [inference, train, flag, suffix] of [
+      ["inference", "train", "model", ""],
+      ["inference:lora", "train:lora", "adapter", "-lora"],
+    ]
+  ) {
+    const untrained = await runTask(inference, folder.path, "");
+    assert.deepEqual([untrained.code, untrained.stderr], [
+      1,
+      `error: Cannot find output/Qwen3-1.7B${suffix}, the run of deno task ${train}: train first, ` +
+      `or give --${flag}`,
+    ]);
+  }
   await Deno.remove(`${folder.path}/data/val.jsonl`);
   const noData = await runTask("train", folder.path, "--model models/tiny");
   assert.deepEqual([noData.code, noData.stderr], [
