@@ -17,7 +17,8 @@ import { resolveDatasetFile } from "../hub/resolve_dataset_file.ts";
 import { createByteProgress } from "./byte_progress.ts";
 import { createDataFacts } from "./data_facts.ts";
 import { formatDataFacts, renderDataReport } from "./data_report.ts";
-import { count, probability, seed } from "./flag_values.ts";
+import { findModel } from "./find_model.ts";
+import { count, probability, repositoryId, seed } from "./flag_values.ts";
 import { hubEnvironment } from "./hub_environment.ts";
 import { runCommand } from "./run_command.ts";
 import { terminal } from "./terminal.ts";
@@ -35,8 +36,8 @@ interface DataFlags {
   readonly model?: string;
   readonly maxLength: number;
   readonly system: string;
-  readonly overwrite: boolean;
-  readonly offline: boolean;
+  readonly overwrite?: boolean;
+  readonly offline?: boolean;
 }
 
 /** Largest file split: it is held in memory, and a data set for fine-tuning has some megabytes. */
@@ -47,27 +48,37 @@ await runCommand<DataFlags>({
   description: "Fetches or reads a dataset, shuffles it as Python does, splits and describes it.",
   flags: (command: Command) =>
     command
-      .option("--dataset-name <id>", "dataset on the hub", "krisfu/delicate_medical_r1_data")
+      .option(
+        "--dataset-name <id>",
+        "dataset on the hub",
+        repositoryId,
+        "krisfu/delicate_medical_r1_data",
+      )
       .option("--dataset-file <path>", "file of the dataset", "r1_data_example.jsonl")
       .option("--source <hub or file>", "modelscope, huggingface or a .jsonl file", "modelscope")
       .option("--revision <name>", "branch, tag or commit of the dataset")
       .option("--output-dir <dir>", "where train.jsonl and val.jsonl go", "data")
       .option("--train-ratio <number>", "part of the rows to train on", probability, 0.9)
       .option("--seed <number>", "seed of the shuffle", seed, 42)
-      .option("--model <dir>", "model folder whose tokenizer gives lengths in tokens")
+      .option(
+        "--model <dir>",
+        "model whose tokenizer gives lengths in tokens: its folder, or its id below models/",
+      )
       .option("--max-length <tokens>", "longest example that training will take", count, 2048)
       .option("--system <text>", "system prompt that is counted in prompts", DEFAULT_SYSTEM)
-      .option("--overwrite", "replace train.jsonl and val.jsonl", false)
-      .option("--offline", "make no request", false),
+      .option("--overwrite", "replace train.jsonl and val.jsonl")
+      .option("--offline", "make no request"),
   run: async ({ options, signal }) => {
-    const { outputDir, trainRatio, maxLength, overwrite } = options;
+    const { outputDir, trainRatio, maxLength, overwrite = false } = options;
     const paths = {
       train: `${outputDir}/train.jsonl`,
       val: `${outputDir}/val.jsonl`,
       report: `${outputDir}/report.html`,
     };
     await refuseOverwrite([paths.train, paths.val], overwrite);
-    const tokenizer = options.model === undefined ? undefined : await loadTokenizer(options.model);
+    const tokenizer = options.model === undefined
+      ? undefined
+      : await loadTokenizer(await findModel(options.model));
     const file = await locate(options, signal);
     const rows = await readRows(file);
     const { train, validation } = splitDataset(rows.length, { trainRatio, seed: options.seed });

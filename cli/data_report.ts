@@ -4,6 +4,7 @@
  * In: facts of a dataset. Out: lines for a terminal, and one HTML page that needs nothing else.
  */
 
+import { contentHash } from "../track/content_hash.ts";
 import { formatCount } from "../track/format.ts";
 import { html, Markup } from "../track/html.ts";
 import type { HtmlValue } from "../track/html.ts";
@@ -101,7 +102,7 @@ export async function renderDataReport(
   const { rows, lengths, maxLength, cut, problems, duplicates } = facts;
   const policy = [
     "default-src 'none'",
-    `style-src 'sha256-${await sha256(REPORT_STYLE)}'`,
+    `style-src ${await contentHash(REPORT_STYLE)}`,
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
@@ -187,9 +188,4 @@ function lengthTable(lengths: readonly Lengths[]): HtmlValue {
       </table>
     </div>
   `;
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
 }

@@ -63,7 +63,11 @@ export const exportCommand: CommandDefinition<ExportFlags> = {
         "model folder or checkpoint in Hugging Face's layout, the output folder of a run, or a " +
           "model's id below models/ (default: the one the adapter names)",
       )
-      .option("--adapter <dir>", "LoRA adapter to merge into it, in PEFT's layout")
+      .option(
+        "--adapter <dir>",
+        "LoRA adapter to merge into it: its folder or a checkpoint in PEFT's layout, or the output folder " +
+          "of a run",
+      )
       .option(
         "--keep-adapter",
         "do not merge: the adapter is a small file of its own, to be exchanged for another of the " +

@@ -9,6 +9,7 @@ import { type Command, Option } from "commander";
 import type { HubSource } from "../hub/hub_options.ts";
 import { resolveModel } from "../hub/resolve_model.ts";
 import { createByteProgress } from "./byte_progress.ts";
+import { repositoryId } from "./flag_values.ts";
 import { hubEnvironment } from "./hub_environment.ts";
 import { runCommand } from "./run_command.ts";
 import { terminal } from "./terminal.ts";
@@ -18,7 +19,7 @@ interface FetchFlags {
   readonly source: HubSource;
   readonly revision?: string;
   readonly outputDir: string;
-  readonly offline: boolean;
+  readonly offline?: boolean;
 }
 
 await runCommand<FetchFlags>({
@@ -26,14 +27,14 @@ await runCommand<FetchFlags>({
   description: "Fetches a model, whole and checked; an interrupted download goes on.",
   flags: (command: Command) =>
     command
-      .requiredOption("--model <id>", "such as Qwen/Qwen3-0.6B")
+      .requiredOption("--model <id>", "such as Qwen/Qwen3-0.6B", repositoryId)
       .addOption(
         new Option("--source <hub>", "where from").choices(["huggingface", "modelscope"])
           .default("modelscope"),
       )
       .option("--revision <name>", "branch, tag or commit")
       .option("--output-dir <dir>", "folder that holds models", "models")
-      .option("--offline", "make no request, only look whether it is there", false),
+      .option("--offline", "make no request, only look whether it is there"),
   run: async ({ options: { model, source, revision, outputDir, offline }, signal }) => {
     const progress = createByteProgress(terminal);
     try {

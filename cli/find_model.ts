@@ -53,22 +53,25 @@ export interface ModelFolders {
   readonly adapter?: string;
 }
 
+const USE_ADAPTER = "give it with --adapter (to ask it, use deno task inference:lora)";
+
 /**
  * The folders of a model, of an adapter on its base, or of both.
  *
  * @param named as the flags name them, at least one; the base of an adapter is the one that it names
+ * @param useAdapter what to do with an adapter that was named as a model, for the error
  * @throws {Error} where there is no model in the folder
  */
-export async function findFolders(named: Partial<ModelFolders>): Promise<ModelFolders> {
+export async function findFolders(
+  named: Partial<ModelFolders>,
+  useAdapter: string = USE_ADAPTER,
+): Promise<ModelFolders> {
   const adapter = named.adapter && await findTrained(named.adapter, ADAPTER_CONFIG);
   const model = named.model === undefined
     ? await findModel(await readBaseModel(adapter!))
     : await findTrained(await findModel(named.model), MODEL_CONFIG);
   if (await isFile(`${model}/${ADAPTER_CONFIG}`) && !await isFile(`${model}/${MODEL_CONFIG}`)) {
-    throw new Error(
-      `Cannot open model ${model}: it holds an adapter; give it with --adapter (to ask it, use deno ` +
-        "task inference:lora)",
-    );
+    throw new Error(`Cannot open model ${model}: it holds an adapter; ${useAdapter}`);
   }
   // What is no model is said first: what else its folder lacks matters less.
   await readConfig(model);

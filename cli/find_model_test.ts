@@ -43,4 +43,7 @@ Deno.test("findFolders() tells a folder that is not there, a file, and an adapte
     message: `Cannot open model ${adapter}: it holds an adapter; give it with --adapter (to ask ` +
       "it, use deno task inference:lora)",
   });
+  await assert.rejects(findFolders({ model: `${folder.path}/lora` }, "merge it"), {
+    message: `Cannot open model ${adapter}: it holds an adapter; merge it`,
+  });
 });

@@ -1,6 +1,7 @@
 /** Parsers of flag values. In: the text of a flag. Out: a checked value, or commander's error. */
 
 import { InvalidArgumentError } from "commander";
+import { checkRepositoryId } from "../hub/repository_path.ts";
 import { parseDevice } from "../ort/device.ts";
 
 type Parse = (text: string) => number;
@@ -42,6 +43,21 @@ export const probability: Parse = number(
   "a number above 0 and at most 1",
   (value) => value > 0 && value <= 1,
 );
+
+/** A text that is more than blanks. */
+export function words(text: string): string {
+  if (text.trim() !== "") return text;
+  throw new InvalidArgumentError("It must not be empty.");
+}
+
+/** The id of a repository on a hub. */
+export function repositoryId(text: string): string {
+  try {
+    return checkRepositoryId(text);
+  } catch {
+    throw new InvalidArgumentError("It must be an owner and a name, such as Qwen/Qwen3-0.6B.");
+  }
+}
 
 /** What `--device` may be, for help. */
 export const DEVICE_HELP = "cpu, cuda or cuda:N: where the model runs";

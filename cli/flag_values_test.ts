@@ -6,7 +6,9 @@ import {
   positive,
   positiveOrZero,
   probability,
+  repositoryId,
   seed,
+  words,
 } from "./flag_values.ts";
 
 /** What each parser takes, and what it does not. */
@@ -42,4 +44,18 @@ Deno.test("device() takes the cpu and refuses, with the reason, what graphs cann
     code: "commander.invalidArgument",
     message: 'Cannot use device "gpu": expected cpu, cuda or cuda:N',
   });
+});
+
+Deno.test("words() takes a text as it is, and refuses one of blanks", () => {
+  assert.equal(words(" a b "), " a b ");
+  for (const text of ["", " ", "\n\t", "\u3000"]) {
+    assert.throws(() => words(text), { code: "commander.invalidArgument" }, JSON.stringify(text));
+  }
+});
+
+Deno.test("repositoryId() takes an owner and a name alone", () => {
+  assert.equal(repositoryId("Qwen/Qwen3-0.6B"), "Qwen/Qwen3-0.6B");
+  for (const text of ["", "Qwen3", "a/b/c", "../b"]) {
+    assert.throws(() => repositoryId(text), { code: "commander.invalidArgument" }, text);
+  }
 });

@@ -18,6 +18,7 @@ import {
   headLossGraph,
 } from "../model/training_graphs.ts";
 import { adamWGraph } from "../train/adamw_graph.ts";
+import { findModel, findTrained, MODEL_CONFIG } from "./find_model.ts";
 import { runCommand } from "./run_command.ts";
 
 interface GraphFlags {
@@ -30,10 +31,13 @@ await runCommand<GraphFlags>({
   description: "Writes the training graphs of a model as .onnx files.",
   flags: (command) =>
     command
-      .requiredOption("--model <dir>", "folder with the model's config.json")
+      .requiredOption(
+        "--model <dir>",
+        "folder with a config.json, a checkpoint, the output folder of a run, or a model's id below models/",
+      )
       .requiredOption("--out <dir>", "where the .onnx files go, such as output/graphs"),
   run: async ({ options: { model, out } }) => {
-    const config = await readConfig(model);
+    const config = await readConfig(await findTrained(await findModel(model), MODEL_CONFIG));
     const graphs: Readonly<Record<string, Graph>> = {
       embed: embedGraph(config),
       block_forward: blockForwardGraph(config),

@@ -19,6 +19,7 @@ import {
   positive,
   probability,
   seed,
+  words,
 } from "./flag_values.ts";
 import {
   computePrecision,
@@ -27,6 +28,7 @@ import {
 } from "../train/training_precision.ts";
 import { findFolders } from "./find_model.ts";
 import { openFile } from "./open_file.ts";
+import { isFolder } from "./path_kind.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { type Output, reply, standardOutput } from "./reply.ts";
 import { type Command, Option } from "commander";
@@ -36,6 +38,10 @@ import { DEFAULT_SYSTEM } from "./training_arguments.ts";
 /** The question of Qwen3-Medical-SFT's inference.py. */
 const DEFAULT_QUESTION =
   "医生，我最近被诊断为糖尿病，听说碳水化合物的选择很重要，我应该选择什么样的碳水化合物呢？";
+
+/** What deno task train and train:lora leave where they are given no flags. */
+const TRAINED = "output/Qwen3-1.7B";
+const TRAINED_ADAPTER = "output/Qwen3-1.7B-lora";
 
 /** Parsed flags of inference. */
 export interface InferenceFlags {
@@ -65,7 +71,7 @@ export const inference: CommandDefinition<InferenceFlags> = {
       "--model <dir>",
       "model folder or checkpoint in Hugging Face's layout, the output folder of a run, or a model's " +
         "id below models/; a folder of deno task export runs as exported, 4-bit weights where it has them",
-      "output/Qwen3-1.7B",
+      TRAINED,
     );
     addFlags(command);
   },
@@ -81,9 +87,9 @@ export const inferenceLora: CommandDefinition<InferenceFlags> = {
       .option(
         "--adapter <dir>",
         "adapter folder or checkpoint in PEFT's layout, or the output folder of a run",
-        "output/Qwen3-1.7B-lora",
+        TRAINED_ADAPTER,
       )
-      .option("--model <dir>", "the base model (default: the one adapter_config.json names)");
+      .option("--model <dir>", "its base model (default: the one adapter_config.json names)");
     addFlags(command);
   },
   run,
@@ -91,7 +97,7 @@ export const inferenceLora: CommandDefinition<InferenceFlags> = {
 
 function addFlags(command: Command): void {
   command
-    .option("--question <text>", `what to ask (default: ${DEFAULT_QUESTION})`)
+    .option("--question <text>", `what to ask (default: ${DEFAULT_QUESTION})`, words)
     .option(
       "--file <path>",
       "ask each line of a file, apart from the others; - reads standard input",
@@ -99,9 +105,21 @@ function addFlags(command: Command): void {
     .option("--chat", "go on asking, line by line, in one conversation")
     .option("--system <text>", "system prompt; empty for none", DEFAULT_SYSTEM)
     .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
-    .option("--temperature <x>", "(default: the model's generation_config.json)", positive)
-    .option("--top-p <x>", "(default: the model's)", probability)
-    .option("--top-k <n>", "0 for no limit (default: the model's)", countOrZero)
+    .option(
+      "--temperature <x>",
+      "flattens or sharpens the choice (default: the model's generation_config.json)",
+      positive,
+    )
+    .option(
+      "--top-p <x>",
+      "choose among the likeliest tokens up to this share (default: the model's)",
+      probability,
+    )
+    .option(
+      "--top-k <n>",
+      "choose among this many likeliest tokens; 0 for no limit (default: the model's)",
+      countOrZero,
+    )
     .option("--greedy", "always the likeliest token")
     .option("--seed <n>", "makes sampling repeatable", seed)
     .option("--device <name>", DEVICE_HELP, device, "cpu")
@@ -117,6 +135,7 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   if (ways.filter(Boolean).length > 1) {
     throw new UsageError("Cannot ask in more than one way: give --question, --file or --chat");
   }
+  await assertTrained(options);
   const { model, adapter } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);
   if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
@@ -176,6 +195,17 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     const source = options.file === "-" ? "standard input" : options.file;
     throw new Error(`Cannot ask: ${source} has no question; write one a line`);
   }
+}
+
+/** Says where the defaults come from when they are not there. */
+async function assertTrained({ model, adapter }: InferenceFlags): Promise<void> {
+  const [folder, task, flag] = adapter === undefined
+    ? [model, "train", "model"]
+    : [adapter, "train:lora", "adapter"];
+  if (folder !== TRAINED && folder !== TRAINED_ADAPTER || await isFolder(folder)) return;
+  throw new Error(
+    `Cannot find ${folder}, the run of deno task ${task}: train first, or give --${flag}`,
+  );
 }
 
 /** A generator over the model's own weights, and the adapter's where there is one. */

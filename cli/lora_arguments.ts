@@ -3,7 +3,7 @@
  * they parse to, and flags from that again.
  */
 
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   adaptedLayers,
   DEFAULT_LORA,
@@ -33,20 +33,23 @@ export function addLoraFlags(command: Command): void {
     .option("--lora-rank <n>", "rows of A and columns of B", count, rank)
     .option("--lora-alpha <x>", "the update is scaled by alpha ÷ rank", positive, alpha)
     .option("--lora-dropout <p>", "share of inputs zeroed before A in training", dropout, rate)
-    .option(
-      "--target-modules <names>",
-      `layers that get an adapter, with commas between: ${
-        LINEAR_LAYERS.map((name) => name.slice(name.indexOf(".") + 1)).join(", ")
-      } (default: all)`,
-      modules,
-      targetModules,
+    .addOption(
+      new Option(
+        "--target-modules <names>",
+        `layers that get an adapter, with commas between: ${
+          LINEAR_LAYERS.map((name) => name.slice(name.indexOf(".") + 1)).join(", ")
+        }`,
+      ).argParser(modules).default(targetModules, "all"),
     )
     .option("--use-rslora", "scale by alpha ÷ √rank")
     .option(
       "--use-dora",
       "DoRA: trains row magnitudes too; much slower unless --lora-dropout is 0",
     )
-    .option("--init-adapter <dir>", "start from this adapter, with its settings");
+    .option(
+      "--init-adapter <dir>",
+      "start from this adapter, or the one that a run ended with; with its settings",
+    );
 }
 
 /** What the flags say. */

@@ -9,11 +9,11 @@ import { basename, dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Command } from "commander";
 import { type PushedFile, pushFiles } from "../hub/push_files.ts";
-import { checkRepositoryId } from "../hub/repository_path.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
 import { readRun } from "../track/dashboard_data.ts";
 import { createByteProgress } from "./byte_progress.ts";
 import { findTrained, MODEL_CONFIG } from "./find_model.ts";
+import { repositoryId } from "./flag_values.ts";
 import { hubEnvironment } from "./hub_environment.ts";
 import { modelCard } from "./model_card.ts";
 import { companionFiles } from "./model_files.ts";
@@ -41,14 +41,13 @@ await runCommand<PushFlags>({
   flags: (command: Command) =>
     command
       .requiredOption("--model <dir>", "a checkpoint, or the output folder of a run")
-      .requiredOption("--repo <owner/name>", "where to; made if it is not there")
+      .requiredOption("--repo <owner/name>", "where to; made if it is not there", repositoryId)
       .option("--private", "make the repository private")
       .option("--revision <name>", "branch", "main")
       .option("--message <text>", "title of the commit", "Push from ortune")
       .option("--dry-run", "print the model card and the files; send nothing"),
   run: async ({ options, signal }) => {
-    const { revision, message: title } = options;
-    const repo = checkRepositoryId(options.repo, "push to");
+    const { repo, revision, message: title } = options;
     const adapter = await findTrained(options.model, ADAPTER_CONFIG);
     const isAdapter = await isFile(`${adapter}/${ADAPTER_CONFIG}`);
     const folder = isAdapter ? adapter : await findTrained(options.model, MODEL_CONFIG);

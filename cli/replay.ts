@@ -31,7 +31,7 @@ const args = first === undefined || first.startsWith("-")
 
 await runCommand<ReplayFlags>({
   name: "deno task replay",
-  description: "Starts a run again from its run.json: deno task replay output/run.json",
+  description: "Starts a run again from its run.json: deno task replay output/my-run/run.json",
   flags: (command) =>
     command
       .requiredOption("--manifest <run.json>", "the manifest; its flag may be left out")

@@ -3,14 +3,18 @@
  * and an output folder, those of Qwen3-Medical-SFT where none was given.
  */
 
-import { basename } from "node:path";
-import { findModel } from "./find_model.ts";
+import { ADAPTER_CONFIG } from "../lora/adapter_config.ts";
+import { findFolders, findTrained } from "./find_model.ts";
+import { folderName } from "./folder_name.ts";
 import type { LoraArguments } from "./lora_arguments.ts";
 import { UsageError } from "./run_command.ts";
 import type { TrainingArguments, TrainingFlags } from "./training_arguments.ts";
 
 const TRAIN_FILE = "data/train.jsonl";
 const VALIDATION_FILE = "data/val.jsonl";
+const USE_ADAPTER =
+  "to train it on, use deno task train:lora with --init-adapter and the base model; " +
+  "to train all weights, merge it first with deno task merge";
 
 /**
  * Fills in what is open.
@@ -23,7 +27,6 @@ export async function resolveTraining(
   flags: TrainingFlags,
   lora?: LoraArguments,
 ): Promise<TrainingArguments> {
-  const model = await findModel(flags.model);
   const ownData = flags.trainFile !== undefined;
   const validationFile = flags.validationFile ?? (ownData ? undefined : VALIDATION_FILE);
   const chooses = flags.loadBestModelAtEnd || flags.earlyStoppingPatience !== undefined;
@@ -33,15 +36,34 @@ export async function resolveTraining(
         "--load-best-model-at-end and --early-stopping-patience",
     );
   }
+  const { model } = await findFolders({ model: flags.model }, USE_ADAPTER);
+  const initAdapter = lora?.initAdapter && await findTrained(lora.initAdapter, ADAPTER_CONFIG);
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   return {
     ...flags,
     model,
     trainFile: flags.trainFile ?? TRAIN_FILE,
     validationFile,
-    outputDir: flags.outputDir ?? `output/${basename(model)}${lora ? "-lora" : ""}`,
-    ...lora ? { lora } : {},
+    outputDir: flags.outputDir ?? `output/${outputName(model)}${lora ? "-lora" : ""}`,
+    ...lora ? { lora: { ...lora, initAdapter } } : {},
   };
+}
+
+/** What was found for the folders that the flags name, a line each where it is another. */
+export function describeFound(
+  named: { readonly model: string; readonly initAdapter?: string },
+  { model, lora }: Pick<TrainingArguments, "model" | "lora">,
+): string[] {
+  const adapter = lora?.initAdapter;
+  return [
+    ...model === named.model ? [] : [`model: ${model}`],
+    ...adapter === named.initAdapter ? [] : [`adapter: ${adapter}`],
+  ];
+}
+
+/** A model's name; a checkpoint's with its run's before it, so that it is not the run's own folder. */
+function outputName(model: string): string {
+  return folderName(model).replace("/", "-");
 }
 
 async function assertThere(path: string): Promise<void> {

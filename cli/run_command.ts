@@ -8,6 +8,9 @@ import { Command, CommanderError } from "commander";
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
+// Placeholders of values that are paths.
+const PATHS = /[<[](dirs?|file|path|run\.json)\b/;
+const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the --allow-\w+ flag$/s;
 
 /** A wrong combination of flags: exits 2 like a wrong flag. */
 export class UsageError extends Error {}
@@ -79,6 +82,7 @@ export async function executeCommand<Options>(
         `error: unexpected argument '${excess}': put a value of several words in quotes`,
       );
     }
+    assertPaths(command);
     await run({ options: command.opts() as Options, signal });
     return signal.aborted ? EXIT_INTERRUPTED : 0;
   } catch (cause) {
@@ -91,6 +95,15 @@ export async function executeCommand<Options>(
   }
 }
 
+/** Refuses an empty path, which is what a shell makes of a variable that is not set. */
+function assertPaths(command: Command): void {
+  for (const option of command.options) {
+    const values: unknown[] = [command.getOptionValue(option.attributeName())].flat();
+    if (!PATHS.test(option.flags) || !values.includes("")) continue;
+    command.error(`error: option '${option.flags}' argument '' is invalid. It must not be empty.`);
+  }
+}
+
 /** `--learning_rate=1` as `--learning-rate=1`; values are left alone. */
 function kebabCase(argument: string): string {
   const [, flag, rest] = /^(--[\w-]+)(.*)$/s.exec(argument) ?? [];
@@ -100,8 +113,12 @@ function kebabCase(argument: string): string {
 function message(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (!(cause instanceof Deno.errors.NotCapable)) continue;
-    return `${cause.message}. The tasks in deno.json allow the folders models, data and output; ` +
-      "for others run the script with deno run and --allow-read/--allow-write for them";
+    const [, verb, path] = FILE_ACCESS.exec(cause.message) ?? [];
+    // Deno's advice to run again with a flag is none for a task.
+    return verb === undefined
+      ? cause.message
+      : `Cannot ${verb} ${path}: the task may not; deno.json says which of models, data and output ` +
+        `it may; for others run the script with deno run and --allow-${verb} for them`;
   }
   return error instanceof Error ? error.message : String(error);
 }

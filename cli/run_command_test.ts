@@ -58,9 +58,8 @@ Deno.test("executeCommand() explains a missing permission, also beneath another 
     'Requires read access to "/etc/a", run again with the --allow-read flag',
   );
   const expected =
-    'error: Requires read access to "/etc/a", run again with the --allow-read flag. ' +
-    "The tasks in deno.json allow the folders models, data and output; for others run the script " +
-    "with deno run and --allow-read/--allow-write for them\n";
+    'error: Cannot read "/etc/a": the task may not; deno.json says which of models, data and ' +
+    "output it may; for others run the script with deno run and --allow-read for them\n";
   for (const error of [denied, new Error("a.jsonl: cannot open the file", { cause: denied })]) {
     const { code, printed } = await execute([], () => {
       throw error;

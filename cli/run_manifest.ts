@@ -5,6 +5,7 @@
  * when it ends; `status` stays `started` where the run was killed or failed.
  */
 
+import { isRecord } from "../data/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../train/events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
 import type { FileHasher } from "./file_hasher.ts";
@@ -226,8 +227,4 @@ export async function readManifest(path: string): Promise<RunManifest> {
 function isHashedFile(value: unknown): value is HashedFile {
   return isRecord(value) && typeof value.path === "string" && typeof value.sha256 === "string" &&
     typeof value.bytes === "number";
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

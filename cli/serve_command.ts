@@ -1,6 +1,7 @@
 /** The command behind `deno task serve`. In: flags. Out: a server, until Ctrl-C. */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { Option } from "commander";
 import { loadTokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { findExported } from "../export/exported_generator.ts";
@@ -56,24 +57,27 @@ export const serve: CommandDefinition<ServeFlags> = {
         "model folder, checkpoint, output folder of a run, or a model's id below models/ (default: " +
           "the adapter's base)",
       )
-      .option(
-        "--adapter <dirs...>",
-        "folders, checkpoints or runs of adapters, all served beside the model",
-        [],
+      .addOption(
+        new Option(
+          "--adapter <dirs...>",
+          "folders, checkpoints or runs of adapters, all served beside the model",
+        ).default([], "none"),
       )
       .option("--host <address>", "address to listen on", "127.0.0.1")
       .option("--port <number>", "port; 0 for any free one", port, 8000)
-      .option(
-        "--allow-host <names...>",
-        "further Host headers to answer, such as chat.lan:8000",
-        [],
+      .addOption(
+        new Option(
+          "--allow-host <names...>",
+          "further Host headers to answer, such as chat.lan:8000",
+        ).default([], "none"),
       )
       .option("--api-key <key>", "token that requests must bear (better: ORTUNE_API_KEY)")
       .option("--model-name <name>", "what requests call the model (default: its folder)")
-      .option(
-        "--adapter-name <names...>",
-        "what requests call the adapters, in their order (default: their folders)",
-        [],
+      .addOption(
+        new Option(
+          "--adapter-name <names...>",
+          "what requests call the adapters, in their order",
+        ).default([], "their folders"),
       )
       .option("--system <text>", "system prompt that the page starts with", DEFAULT_SYSTEM)
       .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)

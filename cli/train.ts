@@ -4,8 +4,9 @@
  * @module
  */
 
-import { resolveTraining } from "./resolve_training.ts";
+import { describeFound, resolveTraining } from "./resolve_training.ts";
 import { runCommand } from "./run_command.ts";
+import { terminal } from "./terminal.ts";
 import { trainCommand } from "./train_command.ts";
 import { addTrainingFlags, type TrainingFlags } from "./training_arguments.ts";
 
@@ -17,6 +18,7 @@ await runCommand<TrainingFlags>({
   flags: addTrainingFlags,
   run: async ({ options, signal }) => {
     const args = await resolveTraining(options);
+    for (const line of describeFound(options, args)) terminal.write(`${line}\n`);
     await trainCommand(args, { task, title: `Fine-tuning ${args.model}`, signal });
   },
 });

@@ -6,8 +6,9 @@
  */
 
 import { addLoraFlags, loraArguments, type LoraFlags } from "./lora_arguments.ts";
-import { resolveTraining } from "./resolve_training.ts";
+import { describeFound, resolveTraining } from "./resolve_training.ts";
 import { runCommand } from "./run_command.ts";
+import { terminal } from "./terminal.ts";
 import { trainCommand } from "./train_command.ts";
 import { addTrainingFlags, type TrainingFlags } from "./training_arguments.ts";
 
@@ -22,6 +23,7 @@ await runCommand<TrainingFlags & LoraFlags>({
   },
   run: async ({ options, signal }) => {
     const args = await resolveTraining(options, loraArguments(options));
+    for (const line of describeFound(options, args)) terminal.write(`${line}\n`);
     await trainCommand(args, { task, title: `LoRA on ${args.model}`, signal });
   },
 });

@@ -22,7 +22,7 @@ import type { LoraArguments } from "./lora_arguments.ts";
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
 
 /** The model that Qwen3-Medical-SFT trains. */
-export const DEFAULT_MODEL = "Qwen/Qwen3-1.7B";
+const DEFAULT_MODEL = "Qwen/Qwen3-1.7B";
 
 /** All that a training run is made of. */
 export interface TrainingArguments {
@@ -90,7 +90,8 @@ export function addTrainingFlags(command: Command): void {
   command
     .option(
       "--model <dir>",
-      "folder of the base model in Hugging Face's layout, or its id below models/",
+      "base model: its folder or a checkpoint in Hugging Face's layout, the output folder of a run, or a " +
+        "model's id below models/",
       DEFAULT_MODEL,
     )
     .option(
@@ -103,7 +104,8 @@ export function addTrainingFlags(command: Command): void {
     )
     .option(
       "--output-dir <dir>",
-      "where checkpoints, curves and the report go (default: output/<the model's name>)",
+      "where checkpoints, curves and the report go (default: output/<the model's name>, of an " +
+        "adapter output/<the model's name>-lora)",
     )
     .option("--overwrite-output-dir", "delete checkpoints of an earlier run there")
     .option(
@@ -151,11 +153,11 @@ export function addTrainingFlags(command: Command): void {
       "--no-gradient-checkpointing",
       "keep activations instead of recomputing them: faster, with more memory; the same numbers",
     )
-    .option(
-      "--report-to <names>",
-      "also write run files of tensorboard, swanlab, both with a comma between, or none",
-      reportTo,
-      ["tensorboard", "swanlab"],
+    .addOption(
+      new Option(
+        "--report-to <names>",
+        "also write run files of tensorboard, swanlab, both with a comma between, or none",
+      ).argParser(reportTo).default(REPORTS, REPORTS.join()),
     )
     .option("--logging-steps <n>", "updates between two log lines", count, 10)
     .option(

@@ -34,6 +34,7 @@ import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from
 import { companionFiles } from "./model_files.ts";
 import { type OpenedKernels, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
+import { isSameFolder } from "./path_kind.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { UsageError } from "./run_command.ts";
 import { runFacts } from "./run_facts.ts";
@@ -94,6 +95,7 @@ export async function runTraining(
   const resumeFrom = await resolveCheckpoint(args);
   if (resumeFrom !== undefined) await assertNewest(resumeFrom, lock);
   const earlier = resumeFrom === undefined ? await earlierCheckpoints(args, lock) : [];
+  await assertKept(args, earlier);
 
   const output = lock.directory;
   const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
@@ -298,6 +300,23 @@ async function assertNewest(resumeFrom: string, { directory }: OutputLock): Prom
       later.map(({ step }) => `checkpoint-${step}`).join(", ")
     }; move them away, or give another --output-dir`,
   );
+}
+
+/** Refuses to delete what the run starts from. */
+async function assertKept(
+  { model, lora, outputDir }: TrainingArguments,
+  deleted: readonly CheckpointFolder[],
+): Promise<void> {
+  const start = lora?.initAdapter === undefined ? [model] : [model, lora.initAdapter];
+  for (const { directory } of deleted) {
+    for (const each of start) {
+      if (!await isSameFolder(each, directory)) continue;
+      throw new Error(
+        `Cannot overwrite ${outputDir}: the run starts from ${each}, which would be deleted; give ` +
+          "another --output-dir",
+      );
+    }
+  }
 }
 
 /** What a new run is to delete, so that it does not mix with an earlier one. */

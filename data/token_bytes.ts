@@ -6,6 +6,7 @@
  */
 
 import { CHAR_TO_BYTE } from "./gpt2_bytes.ts";
+import { isRecord } from "./is_record.ts";
 
 /** How tokens of one tokenizer turn into bytes. */
 export interface TokenByteCodec {
@@ -65,8 +66,4 @@ function pieceBytes(token: string, fallback: boolean): Uint8Array {
   return hex === null
     ? encoder.encode(token.replaceAll("▁", " "))
     : Uint8Array.of(parseInt(hex[1], 16));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -12,6 +12,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
+import { isRecord } from "./is_record.ts";
 import type { Message } from "./message.ts";
 import { withSplitPatterns } from "./pre_tokenizer.ts";
 import { tokenByteCodec } from "./token_bytes.ts";
@@ -309,10 +310,6 @@ function configTemplate(value: unknown): string | undefined {
 
 function decoderName(decoder: unknown): string {
   return isRecord(decoder) ? String(decoder.type) : "(none)";
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The text of a file of the folder; `undefined` where there is none. */

@@ -44,7 +44,7 @@ export interface ExternalLayoutOptions {
 }
 
 /** Bytes of a part of a weight. */
-export function partBytes({ values: [{ dtype, shape }] }: WeightPart): number {
+function partBytes({ values: [{ dtype, shape }] }: WeightPart): number {
   return tensorBytes({ dtype, shape: shape as readonly number[] });
 }
 

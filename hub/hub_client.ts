@@ -10,7 +10,7 @@ import { HubError } from "./hub_error.ts";
 import type { HubOptions, HubSource } from "./hub_options.ts";
 
 /** Tries of one request or file. */
-export const MAX_TRIES = 5;
+const MAX_TRIES = 5;
 /** Most redirects of one request; the hubs use one or two. */
 const MAX_REDIRECTS = 5;
 const FIRST_WAIT = 500;

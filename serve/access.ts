@@ -74,7 +74,7 @@ export function isLoopback(hostname: string): boolean {
 }
 
 /** Whether every machine that can reach this one is listened to. */
-export function isWildcard(hostname: string): boolean {
+function isWildcard(hostname: string): boolean {
   return hostname === "0.0.0.0" || hostname === "::";
 }
 

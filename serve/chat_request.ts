@@ -6,6 +6,7 @@
  * cannot be honoured are refused.
  */
 
+import { isRecord } from "../data/is_record.ts";
 import type { Message } from "../data/message.ts";
 import type { GenerateOptions } from "../infer/generator.ts";
 import { assertSampling } from "../infer/sampling.ts";
@@ -199,10 +200,6 @@ function optional<T>(
   if (value == null) return undefined;
   if (holds(value)) return value;
   throw invalid(`${name} must be ${expected}`, name);
-}
-
-function isRecord(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isBoolean(value: unknown): value is boolean {

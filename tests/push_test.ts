@@ -103,8 +103,9 @@ Deno.test("deno task push says what is missing: a token, weights", async () => {
   }
   const nobody = await push(folder.path, "--model output/none --repo medical --dry-run");
   assert.deepEqual([nobody.code, nobody.stderr], [
-    1,
-    'error: Cannot push to "medical": it is not of the form owner/name, such as Qwen/Qwen3-0.6B',
+    2,
+    "error: option '--repo <owner/name>' argument 'medical' is invalid. It must be an owner and a " +
+    "name, such as Qwen/Qwen3-0.6B.\n(deno task push --help lists the flags)",
   ]);
   assert.equal((await runTask("train", folder.path, `${TRAIN} --output-dir output/a`)).code, 0);
   const silent = await push(folder.path, "--model output/a --repo me/x");

@@ -63,7 +63,7 @@ for (
   });
 }
 
-Deno.test("deno task train says where its model and data come from when they are not there", async () => {
+Deno.test("the scripts say where their models and data come from when they are not there", async () => {
   await using folder = await quickstartFolder();
   const missing = await runTask("train", folder.path, "");
   assert.deepEqual([missing.code, missing.stderr], [
@@ -71,6 +71,19 @@ Deno.test("deno task train says where its model and data come from when they are
     "error: Cannot find model Qwen/Qwen3-1.7B: there is no folder models/Qwen/Qwen3-1.7B; fetch it " +
     "with deno task fetch --model Qwen/Qwen3-1.7B, or give a model's folder with --model",
   ]);
+  for (
+    const [inference, train, flag, suffix] of [
+      ["inference", "train", "model", ""],
+      ["inference:lora", "train:lora", "adapter", "-lora"],
+    ]
+  ) {
+    const untrained = await runTask(inference, folder.path, "");
+    assert.deepEqual([untrained.code, untrained.stderr], [
+      1,
+      `error: Cannot find output/Qwen3-1.7B${suffix}, the run of deno task ${train}: train first, ` +
+      `or give --${flag}`,
+    ]);
+  }
   await Deno.remove(`${folder.path}/data/val.jsonl`);
   const noData = await runTask("train", folder.path, "--model models/tiny");
   assert.deepEqual([noData.code, noData.stderr], [
@@ -85,6 +98,31 @@ Deno.test("deno task train says where its model and data come from when they are
   ]);
   assert.equal(nothingToChooseBy.code, 2);
   assert.match(nothingToChooseBy.stderr, /without evaluations: give --validation-file/);
+});
+
+Deno.test("deno task train and train:lora start from what a run ended with, adapters too", async () => {
+  await using folder = await quickstartFolder();
+  const quiet = `${SHORT} --prediction-samples 0`;
+  const first = await runTask("train", folder.path, `${quiet} --model models/tiny`);
+  assert.equal(first.code, 0, first.stderr);
+  const full = await runTask("train", folder.path, `${quiet} --model output/tiny`);
+  assert.equal(full.code, 0, full.stderr);
+  assert.match(full.stderr, /^model: output\/tiny\/checkpoint-2\n/);
+  assert.match(full.stderr, /ask it yourself: .* output\/tiny-checkpoint-2\/checkpoint-2$/);
+  const lora = await runTask("train:lora", folder.path, `${quiet} --model output/tiny`);
+  assert.equal(lora.code, 0, lora.stderr);
+  assert.match(lora.stderr, /ask it yourself: .* output\/tiny-checkpoint-2-lora\/checkpoint-2$/);
+  const on = await runTask("train:lora", folder.path, [
+    ...`${quiet} --model output/tiny --output-dir output/on`.split(" "),
+    ...["--init-adapter", "output/tiny-checkpoint-2-lora"],
+  ]);
+  assert.equal(on.code, 0, on.stderr);
+  assert.match(on.stderr, /^adapter: output\/tiny-checkpoint-2-lora\/checkpoint-2\n/m);
+  const { arguments: args } = JSON.parse(
+    await Deno.readTextFile(`${folder.path}/output/on/run.json`),
+  );
+  assert.equal(args.model, "output/tiny/checkpoint-2");
+  assert.equal(args.lora.initAdapter, "output/tiny-checkpoint-2-lora/checkpoint-2");
 });
 
 Deno.test("a LoRA run on an adapter is replayed to the same bytes, and a changed adapter is refused", async () => {
@@ -143,6 +181,14 @@ Deno.test("deno task inference --file asks each line apart from the others", asy
     2,
     "error: Cannot ask in more than one way: give --question, --file or --chat",
   ]);
+  for (const [task, question] of [["inference", ""], ["inference:lora", " \n"]]) {
+    const nothing = await runTask(task, folder.path, ["--question", question]);
+    assert.deepEqual([nothing.code, nothing.stderr], [
+      2,
+      `error: option '--question <text>' argument '${question}' is invalid. It must not be empty.\n` +
+      `(deno task ${task} --help lists the flags)`,
+    ]);
+  }
   const none = await runTask("inference", folder.path, `${how} --file data/none.txt`);
   assert.deepEqual([none.code, none.stderr.split("\n").at(-1)], [
     1,

@@ -141,7 +141,9 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
   switch (event.type) {
     case "start":
       return [
-        `${event.method} fine-tuning: ${formatCount(event.totalSteps)} steps`,
+        `${event.method === "lora" ? "LoRA" : "full"} fine-tuning: ${
+          formatCount(event.totalSteps)
+        } steps`,
         `${formatCount(event.epochs)} epochs`,
         `${formatCount(event.examples)} examples`,
         `${formatCount(event.evalExamples)} for evaluation`,

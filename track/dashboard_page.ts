@@ -5,6 +5,7 @@
  * elsewhere: script and style are files of this folder, within the report or from the server.
  */
 
+import { contentHash } from "./content_hash.ts";
 import CLIENT from "./dashboard_client.js" with { type: "text" };
 import STYLE from "./dashboard.css" with { type: "text" };
 import type { RunData } from "./dashboard_data.ts";
@@ -32,8 +33,8 @@ export function renderLivePage(): string {
 export async function renderRunsPage(runs: readonly RunData[]): Promise<string> {
   const policy = [
     "default-src 'none'",
-    `style-src 'sha256-${await sha256(STYLE)}'`,
-    `script-src 'sha256-${await sha256(CLIENT)}'`,
+    `style-src ${await contentHash(STYLE)}`,
+    `script-src ${await contentHash(CLIENT)}`,
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
@@ -67,9 +68,4 @@ function page(head: Markup): string {
     </html>
   `;
   return `${text.trim()}\n`;
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest).toBase64();
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { contentHash } from "./content_hash.ts";
 import type { EvaluateEvent, LogEvent } from "../train/events.ts";
 import {
   formatBytes,
@@ -125,7 +126,7 @@ export async function renderReport(data: ReportData): Promise<string> {
   const charts = await renderCharts(data);
   const policy = [
     "default-src 'none'",
-    `style-src 'sha256-${await sha256(REPORT_STYLE)}'`,
+    `style-src ${await contentHash(REPORT_STYLE)}`,
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
@@ -415,9 +416,4 @@ function figure(svg: string, kind?: string, caption?: string): Markup {
     <figure class="chart ${kind}">${new Markup(svg)}${caption !== undefined &&
       html`<figcaption>${caption}</figcaption>`}</figure>
   `;
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest).toBase64();
 }
