@@ -169,12 +169,10 @@ export class StagedBinding implements Disposable {
       return tensor;
     };
     for (const step of this.steps) {
-      if (!("op" in step)) step.run();
-      else {this.#launch(
-          step,
-          step.inputs.map((input) => input && find(input)),
-          step.outputs.map(find),
-        );}
+      if ("op" in step) {
+        const { inputs, outputs } = step;
+        this.#launch(step, inputs.map((input) => input && find(input)), outputs.map(find));
+      } else step.run();
     }
   }
 

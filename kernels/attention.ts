@@ -13,12 +13,13 @@
  * tile of keys and one that walks the keys of a tile of queries: seven products instead of five,
  * but every sum has one owner, so no atomics, no float32 copy of dQ, and the same bits every run.
  *
- * Calculated: with 16 rows a warp, each 16×16 piece that is loaded from shared memory (4 cycles of
- * 128 bytes) serves two products of 4096 FLOP, so shared memory bounds an H200 to some
- * 132 × 1.75 GHz × 2048 FLOP = 470 TFLOP/s, below what mma.sync gives there (about 600); expect
- * some 300 with softmax and masks. Qwen3-1.7B (28 layers, 16 heads of 128), per token: at 1k
- * context 0.12 GFLOP forwards and 0.41 backwards, 1.8 µs against 13.5 µs for all else; at 8k 0.94
- * and 3.3, 14 µs.
+ * Calculated for an H200, 132 × 1.75 GHz: with 16 rows a warp, what bounds it is shared memory, 4
+ * cycles for each 16×16 piece of an operand, of which forwards loads one for two products of 4096 FLOP
+ * (470 TFLOP/s) and backwards four for six and five for eight (355); mma.sync alone gives about 600. A
+ * warp issues some 500 instructions for 128 products forwards, and backwards 350 for 96 and 430 for
+ * 128 (sm_90, heads of 128, tiles without a mask), which is less than either. Qwen3-1.7B (28 layers, 16
+ * heads of 128), per token: at 1k context 0.12 GFLOP forwards and 0.41 backwards, 1.4 µs against 16 µs of
+ * all other products; at 8k 0.94 and 3.3, 11 µs.
  *
  * Dao 2023, https://arxiv.org/abs/2307.08691.
  */
@@ -37,10 +38,6 @@ export interface AttentionSizes {
   readonly heads: number;
   /** Divides heads: that many neighbouring query heads share a key head. */
   readonly kvHeads: number;
-  /** Elements from token to token. @default heads · headDim */
-  readonly qStride?: number;
-  /** Of k and of v. @default kvHeads · headDim */
-  readonly kvStride?: number;
   /** What scores are multiplied by. @default headDim ** -0.5 */
   readonly scale?: number;
 }
@@ -54,14 +51,17 @@ constexpr i32 THREADS = 128, TILE = 64, EIGHTS = D / 8;
 constexpr i32 PITCH = D + 8;
 constexpr i32 OWN = TILE * PITCH;
 
-// Rows first to first + ROWS of [tokens, D]; zeros past the end.
+// Rows first to first + ROWS of [tokens, D], a row every stride; zeros past the end.
 template <int ROWS>
-__device__ inline void fetch(bf16* tile, const bf16* from, i64 stride, i32 first, i32 tokens) {
-  for (i32 i = threadIdx.x; i < ROWS * EIGHTS; i += THREADS) {
-    i32 row = i / EIGHTS, column = i % EIGHTS * 8;
-    bool inside = first + row < tokens;
-    copyAsync16(tile + row * PITCH + column, from + (inside ? (first + row) * stride : 0) + column,
-                inside);
+__device__ inline void fetch(bf16* tile, const bf16* from, i32 stride, i32 first, i32 tokens) {
+  constexpr i32 AT_ONCE = THREADS / EIGHTS;
+  i32 row = threadIdx.x / EIGHTS, column = threadIdx.x % EIGHTS * 8;
+  tile += row * PITCH + column;
+  from += static_cast<i64>(first + row) * stride + column;
+#pragma unroll
+  for (i32 i = 0; i < ROWS; i += AT_ONCE) {
+    copyAsync16(tile + i * PITCH, from, first + row + i < tokens);
+    from += AT_ONCE * stride;
   }
 }
 
@@ -132,7 +132,7 @@ __device__ inline void mix(float (&c)[EIGHTS][4], const float (&a)[N][4], const 
 
 // A warp's rows times a factor each, through its own rows of shared memory, in 16-byte stores.
 __device__ inline void store(const float (&c)[EIGHTS][4], float upper, float lower, bf16* rows,
-                             bf16* to, i64 stride, i32 first, i32 tokens) {
+                             bf16* to, i32 stride, i32 first, i32 tokens) {
   u32 lane = threadIdx.x % WARP;
   __syncwarp();
 #pragma unroll
@@ -145,7 +145,7 @@ __device__ inline void store(const float (&c)[EIGHTS][4], float upper, float low
   for (i32 i = lane; i < 16 * EIGHTS; i += WARP) {
     i32 row = i / EIGHTS, column = i % EIGHTS * 8;
     if (first + row < tokens) {
-      *reinterpret_cast<uint4*>(to + (first + row) * stride + column) =
+      *reinterpret_cast<uint4*>(to + static_cast<i64>(first + row) * stride + column) =
           *reinterpret_cast<uint4*>(rows + row * PITCH + column);
     }
   }
@@ -161,23 +161,50 @@ __device__ inline void clear(float (&c)[EIGHTS][4]) {
 
 __device__ inline i32 smaller(i32 a, i32 b) { return a < b ? a : b; }
 
+// The two rows of a warp's 16 whose scores a thread holds, and where their segments begin.
+struct Rows {
+  i32 at[2], begins[2];
+  __device__ inline Rows(i32 first, const i32* starts, i32 tokens) {
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      at[i] = first + threadIdx.x % WARP / 4 + 8 * i;
+      begins[i] = at[i] < tokens ? starts[at[i]] : tokens;
+    }
+  }
+  // Scores of keys from first on that a row does not see become e^score = 0.
+  template <int N>
+  __device__ inline void hide(float (&scores)[N][4], i32 first) const {
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        i32 key = first + 8 * n + 2 * (threadIdx.x % 4) + j % 2;
+        if (key > at[j / 2] || key < begins[j / 2]) scores[n][j] = -INFINITY;
+      }
+    }
+  }
+};
+
+// Before weights would pass 2^that, they are set against a greater maximum.
+constexpr float HEADROOM = 8;
+
 // sums holds log2 of each row's sum of e^score, [heads, tokens].
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 3)
 attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v,
                  const i32* __restrict__ starts, bf16* __restrict__ mixed, float* __restrict__ sums,
-                 i32 tokens, i32 heads, i32 group, i64 qStride, i64 kvStride, float scale) {
+                 i32 tokens, i32 heads, i32 group, float scale) {
   DYNAMIC_SHARED(memory);
   constexpr i32 STEP = 64, N = STEP / 8;
-  bf16* own = reinterpret_cast<bf16*>(memory);
-  bf16* streamed = own + OWN;
+  bf16* streamed = reinterpret_cast<bf16*>(memory);
+  // Where the second tiles will lie once the queries are in registers: a third block finds room.
+  bf16* own = streamed + 2 * STEP * PITCH;
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-  i32 head = blockIdx.y;
+  i32 head = blockIdx.y, stride = heads * D, kvStride = heads / group * D;
   // The last tiles have most keys to look at: they begin first.
   i32 first = (gridDim.x - 1 - blockIdx.x) * TILE;
   i32 from = starts[first], until = smaller(first + TILE, tokens);
-  q += static_cast<i64>(head) * D;
-  k += static_cast<i64>(head / group) * D;
-  v += static_cast<i64>(head / group) * D;
+  k += head / group * D;
+  v += head / group * D;
   auto next = [&](i32 key) {
     bf16* tile = streamed + (key - from) / STEP % 2 * (2 * STEP * PITCH);
     if (key < until) {
@@ -186,59 +213,56 @@ attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const b
     }
     commitCopies();
   };
-  fetch<TILE>(own, q, qStride, first, tokens);
+  fetch<TILE>(own, q + head * D, stride, first, tokens);
+  commitCopies();
   next(from);
-  i32 rows[2], begins[2];
-#pragma unroll
-  for (int i = 0; i < 2; i++) {
-    rows[i] = first + 16 * warp + lane / 4 + 8 * i;
-    begins[i] = rows[i] < tokens ? starts[rows[i]] : tokens;
-  }
+  Rows rows(first + 16 * warp, starts, tokens);
   i32 lastBegin = starts[until - 1];
-  float max[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, factor = scale * LOG2_E;
+  // Weights are e^score / 2^base.
+  float base[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, factor = scale * LOG2_E;
   float result[EIGHTS][4];
   clear(result);
+  waitCopies<1>();
+  __syncthreads();
   HeldRows queries;
+  queries.hold(own + 16 * warp * PITCH);
+  __syncthreads();
   for (i32 key = from; key < until; key += STEP) {
     next(key + STEP);
     waitCopies<1>();
     __syncthreads();
     const bf16* keys = streamed + (key - from) / STEP % 2 * (2 * STEP * PITCH);
-    if (key == from) queries.hold(own + 16 * warp * PITCH);
     float scores[N][4];
     compare<N>(scores, queries, keys);
     // Tiles below the diagonal and inside every row's segment need no mask.
-    bool masked = key + STEP - 1 > first || key < lastBegin;
+    if (key + STEP - 1 > first || key < lastBegin) rows.hide<N>(scores, key);
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-      float top = max[i];
+      float top = -INFINITY;
 #pragma unroll
       for (int n = 0; n < N; n++) {
+        top = fmaxf(top, fmaxf(scores[n][2 * i], scores[n][2 * i + 1]));
+      }
+      top = groupMax(top, 4) * factor;
+      if (top > base[i] + HEADROOM) {
+        float keep = fastPower2(base[i] - top);
+        base[i] = top;
+        sum[i] *= keep;
 #pragma unroll
-        for (int j = 2 * i; j < 2 * i + 2; j++) {
-          i32 at = key + 8 * n + 2 * (lane % 4) + j % 2;
-          if (masked && (at > rows[i] || at < begins[i])) scores[n][j] = -INFINITY;
-          top = fmaxf(top, scores[n][j]);
+        for (int n = 0; n < EIGHTS; n++) {
+          result[n][2 * i] *= keep;
+          result[n][2 * i + 1] *= keep;
         }
       }
-      top = groupMax(top, 4);
       // Nothing seen yet: any finite number serves.
-      float base = top == -INFINITY ? 0 : top * factor;
-      float keep = fastPower2(max[i] * factor - base), total = 0;
-      max[i] = top;
+      float from = base[i] == -INFINITY ? 0 : base[i];
 #pragma unroll
       for (int n = 0; n < N; n++) {
 #pragma unroll
         for (int j = 2 * i; j < 2 * i + 2; j++) {
-          scores[n][j] = fastPower2(scores[n][j] * factor - base);
-          total += scores[n][j];
+          scores[n][j] = fastPower2(scores[n][j] * factor - from);
+          sum[i] += scores[n][j];
         }
-      }
-      sum[i] = sum[i] * keep + total;
-#pragma unroll
-      for (int n = 0; n < EIGHTS; n++) {
-        result[n][2 * i] *= keep;
-        result[n][2 * i + 1] *= keep;
       }
     }
     mix<N>(result, scores, keys + STEP * PITCH);
@@ -248,12 +272,12 @@ attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const b
 #pragma unroll
   for (int i = 0; i < 2; i++) {
     sum[i] = groupSum(sum[i], 4);
-    if (lane % 4 == 0 && rows[i] < tokens) {
-      sums[static_cast<i64>(head) * tokens + rows[i]] = max[i] * factor + log2f(sum[i]);
+    if (lane % 4 == 0 && rows.at[i] < tokens) {
+      sums[static_cast<i64>(head) * tokens + rows.at[i]] = base[i] + log2f(sum[i]);
     }
   }
   store(result, fastDivide(1, sum[0]), fastDivide(1, sum[1]), own + 16 * warp * PITCH,
-        mixed + static_cast<i64>(head) * D, static_cast<i64>(heads) * D, first + 16 * warp, tokens);
+        mixed + head * D, stride, first + 16 * warp, tokens);
 }
 
 // dots [heads, tokens]: the product of each mixed row with its gradient.
@@ -281,15 +305,16 @@ attentionBackwardQueries(const bf16* __restrict__ q, const bf16* __restrict__ k,
                          const bf16* __restrict__ v, const bf16* __restrict__ dMixed,
                          const i32* __restrict__ starts, const float* __restrict__ sums,
                          const float* __restrict__ dots, bf16* __restrict__ dQ, i32 tokens,
-                         i32 heads, i32 group, i64 qStride, i64 kvStride, float scale) {
+                         i32 heads, i32 group, float scale) {
   DYNAMIC_SHARED(memory);
   bf16* own = reinterpret_cast<bf16*>(memory);
   bf16* streamed = own + 2 * OWN;
-  u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+  u32 warp = threadIdx.x / WARP;
   i32 head = blockIdx.y, first = (gridDim.x - 1 - blockIdx.x) * TILE;
+  i32 stride = heads * D, kvStride = heads / group * D;
   i32 from = starts[first], until = smaller(first + TILE, tokens);
-  k += static_cast<i64>(head / group) * D;
-  v += static_cast<i64>(head / group) * D;
+  k += head / group * D;
+  v += head / group * D;
   auto next = [&](i32 key) {
     bf16* tile = streamed + (key - from) / BACK % 2 * (2 * BACK * PITCH);
     if (key < until) {
@@ -298,19 +323,17 @@ attentionBackwardQueries(const bf16* __restrict__ q, const bf16* __restrict__ k,
     }
     commitCopies();
   };
-  fetch<TILE>(own, q + static_cast<i64>(head) * D, qStride, first, tokens);
-  fetch<TILE>(own + OWN, dMixed + static_cast<i64>(head) * D, static_cast<i64>(heads) * D, first,
-              tokens);
+  fetch<TILE>(own, q + head * D, stride, first, tokens);
+  fetch<TILE>(own + OWN, dMixed + head * D, stride, first, tokens);
   next(from);
-  i32 rows[2], begins[2];
+  Rows rows(first + 16 * warp, starts, tokens);
+  i32 lastBegin = starts[until - 1];
   float rowSums[2], rowDots[2], factor = scale * LOG2_E;
 #pragma unroll
   for (int i = 0; i < 2; i++) {
-    rows[i] = first + 16 * warp + lane / 4 + 8 * i;
-    bool inside = rows[i] < tokens;
-    begins[i] = inside ? starts[rows[i]] : tokens;
-    rowSums[i] = inside ? sums[static_cast<i64>(head) * tokens + rows[i]] : 0;
-    rowDots[i] = inside ? dots[static_cast<i64>(head) * tokens + rows[i]] : 0;
+    bool inside = rows.at[i] < tokens;
+    rowSums[i] = inside ? sums[static_cast<i64>(head) * tokens + rows.at[i]] : 0;
+    rowDots[i] = inside ? dots[static_cast<i64>(head) * tokens + rows.at[i]] : 0;
   }
   float result[EIGHTS][4];
   clear(result);
@@ -323,23 +346,29 @@ attentionBackwardQueries(const bf16* __restrict__ q, const bf16* __restrict__ k,
     float scores[BACK_N][4], slopes[BACK_N][4];
     compare<BACK_N>(scores, queries, keys);
     compare<BACK_N>(slopes, gradients, keys + BACK * PITCH);
+    if (key + BACK - 1 > first || key < lastBegin) rows.hide<BACK_N>(scores, key);
 #pragma unroll
     for (int n = 0; n < BACK_N; n++) {
 #pragma unroll
       for (int j = 0; j < 4; j++) {
-        i32 i = j / 2, at = key + 8 * n + 2 * (lane % 4) + j % 2;
-        bool seen = at <= rows[i] && at >= begins[i];
-        float p = seen ? fastPower2(scores[n][j] * factor - rowSums[i]) : 0;
-        slopes[n][j] = p * (slopes[n][j] - rowDots[i]);
+        float weight = fastPower2(scores[n][j] * factor - rowSums[j / 2]);
+        slopes[n][j] = weight * (slopes[n][j] - rowDots[j / 2]);
       }
     }
     mix<BACK_N>(result, slopes, keys);
     __syncthreads();
   }
   waitCopies<0>();
-  store(result, scale, scale, own + 16 * warp * PITCH, dQ + static_cast<i64>(head) * D,
-        static_cast<i64>(heads) * D, first + 16 * warp, tokens);
+  store(result, scale, scale, own + 16 * warp * PITCH, dQ + head * D, stride, first + 16 * warp,
+        tokens);
 }
+
+// What a tile of queries is read with.
+struct Queries {
+  bf16 rows[BACK * PITCH], gradients[BACK * PITCH];
+  i32 begins[BACK];
+  float sums[BACK], dots[BACK];
+};
 
 // dK and dV: 64 keys a block, walking the queries that see them, of every head of the group.
 // Scores are held transposed, keys by queries.
@@ -349,74 +378,87 @@ attentionBackwardKeys(const bf16* __restrict__ q, const bf16* __restrict__ k,
                       const i32* __restrict__ starts, const i32* __restrict__ ends,
                       const float* __restrict__ sums, const float* __restrict__ dots,
                       bf16* __restrict__ dK, bf16* __restrict__ dV, i32 tokens, i32 heads,
-                      i32 group, i64 qStride, i64 kvStride, float scale) {
+                      i32 group, float scale) {
   DYNAMIC_SHARED(memory);
   bf16* own = reinterpret_cast<bf16*>(memory);
-  bf16* streamed = own + 2 * OWN;
+  Queries* streamed = reinterpret_cast<Queries*>(own + 2 * OWN);
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-  i32 kvHead = blockIdx.y, kvHeads = heads / group, first = blockIdx.x * TILE;
-  i32 last = smaller(first + TILE, tokens) - 1;
+  i32 kvHead = blockIdx.y, first = blockIdx.x * TILE;
+  i32 stride = heads * D, kvStride = heads / group * D;
   // No query before the first key sees any of them.
-  i32 tiles = (ends[last] - first + BACK - 1) / BACK, turns = tiles * group;
-  i64 dense = static_cast<i64>(heads) * D;
+  i32 end = ends[smaller(first + TILE, tokens) - 1];
+  i32 turns = (end - first + BACK - 1) / BACK * group;
+  i32 nextHead = kvHead * group, nextQuery = first;
   auto next = [&](i32 turn) {
-    bf16* tile = streamed + turn % 2 * (2 * BACK * PITCH);
     if (turn < turns) {
-      i64 head = kvHead * group + turn / tiles;
-      i32 query = first + turn % tiles * BACK;
-      fetch<BACK>(tile, q + head * D, qStride, query, tokens);
-      fetch<BACK>(tile + BACK * PITCH, dMixed + head * D, dense, query, tokens);
+      Queries& tile = streamed[turn % 2];
+      fetch<BACK>(tile.rows, q + nextHead * D, stride, nextQuery, tokens);
+      fetch<BACK>(tile.gradients, dMixed + nextHead * D, stride, nextQuery, tokens);
+      i64 row = static_cast<i64>(nextHead) * tokens;
+#pragma unroll
+      for (i32 turn = 0; turn < 3 * BACK; turn += THREADS) {
+        i32 i = turn + threadIdx.x, query = nextQuery + i % BACK;
+        const void* from = starts + query;
+        if (i >= BACK) from = (i < 2 * BACK ? sums : dots) + row + query;
+        if (i < 3 * BACK) copyAsync4(tile.begins + i, from, query < tokens);
+      }
+      nextQuery += BACK;
+      if (nextQuery >= end) nextQuery = first, nextHead++;
     }
     commitCopies();
   };
-  fetch<TILE>(own, k + static_cast<i64>(kvHead) * D, kvStride, first, tokens);
-  fetch<TILE>(own + OWN, v + static_cast<i64>(kvHead) * D, kvStride, first, tokens);
+  fetch<TILE>(own, k + kvHead * D, kvStride, first, tokens);
+  fetch<TILE>(own + OWN, v + kvHead * D, kvStride, first, tokens);
   next(0);
-  i32 rows[2] = {static_cast<i32>(first + 16 * warp + lane / 4),
-                 static_cast<i32>(first + 16 * warp + lane / 4 + 8)};
+  i32 keyOf[2] = {static_cast<i32>(first + 16 * warp + lane / 4),
+                  static_cast<i32>(first + 16 * warp + lane / 4 + 8)};
   float factor = scale * LOG2_E;
   float ofKeys[EIGHTS][4], ofValues[EIGHTS][4];
   clear(ofKeys);
   clear(ofValues);
   SharedRows keys{own + 16 * warp * PITCH}, values{own + OWN + 16 * warp * PITCH};
+  i32 query = first;
   for (i32 turn = 0; turn < turns; turn++) {
     next(turn + 1);
     waitCopies<1>();
     __syncthreads();
-    const bf16* queries = streamed + turn % 2 * (2 * BACK * PITCH);
-    const bf16* gradients = queries + BACK * PITCH;
-    i64 row = static_cast<i64>(kvHead * group + turn / tiles) * tokens;
-    i32 query = first + turn % tiles * BACK + 2 * (lane % 4);
+    const Queries& tile = streamed[turn % 2];
     float weights[BACK_N][4], slopes[BACK_N][4];
-    compare<BACK_N>(weights, keys, queries);
-    compare<BACK_N>(slopes, values, gradients);
+    compare<BACK_N>(weights, keys, tile.rows);
+    compare<BACK_N>(slopes, values, tile.gradients);
+    // Queries past the end are zeros, and add nothing wherever they seem to begin.
+    if (query < first + TILE - 1 || query + BACK > tokens || tile.begins[BACK - 1] > first) {
 #pragma unroll
-    for (int n = 0; n < BACK_N; n++) {
+      for (int n = 0; n < BACK_N; n++) {
+        i32 of = 8 * n + 2 * (lane % 4), begins[2] = {tile.begins[of], tile.begins[of + 1]};
 #pragma unroll
-      for (int j = 0; j < 2; j++) {
-        i32 at = query + 8 * n + j;
-        bool inside = at < tokens;
-        i32 begin = inside ? starts[at] : tokens;
-        float sum = inside ? sums[row + at] : 0, dot = inside ? dots[row + at] : 0;
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          bool seen = rows[i] <= at && rows[i] >= begin;
-          float& weight = weights[n][2 * i + j];
-          float& slope = slopes[n][2 * i + j];
-          weight = seen ? fastPower2(weight * factor - sum) : 0;
-          slope = weight * (slope - dot);
+        for (int j = 0; j < 4; j++) {
+          i32 key = keyOf[j / 2];
+          if (key > query + of + j % 2 || key < begins[j % 2]) weights[n][j] = -INFINITY;
         }
       }
     }
-    mix<BACK_N>(ofValues, weights, gradients);
-    mix<BACK_N>(ofKeys, slopes, queries);
+#pragma unroll
+    for (int n = 0; n < BACK_N; n++) {
+      i32 of = 8 * n + 2 * (lane % 4);
+      float2 sum = *reinterpret_cast<const float2*>(tile.sums + of);
+      float2 dot = *reinterpret_cast<const float2*>(tile.dots + of);
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        weights[n][j] = fastPower2(weights[n][j] * factor - (j % 2 ? sum.y : sum.x));
+        slopes[n][j] = weights[n][j] * (slopes[n][j] - (j % 2 ? dot.y : dot.x));
+      }
+    }
+    mix<BACK_N>(ofValues, weights, tile.gradients);
+    mix<BACK_N>(ofKeys, slopes, tile.rows);
+    query += BACK;
+    if (query >= end) query = first;
     __syncthreads();
   }
   waitCopies<0>();
-  i64 to = static_cast<i64>(kvHead) * D, stride = static_cast<i64>(kvHeads) * D;
   bf16* rowsOfWarp = own + 16 * warp * PITCH;
-  store(ofKeys, scale, scale, rowsOfWarp, dK + to, stride, first + 16 * warp, tokens);
-  store(ofValues, 1, 1, rowsOfWarp + OWN, dV + to, stride, first + 16 * warp, tokens);
+  store(ofKeys, scale, scale, rowsOfWarp, dK + kvHead * D, kvStride, first + 16 * warp, tokens);
+  store(ofValues, 1, 1, rowsOfWarp + OWN, dV + kvHead * D, kvStride, first + 16 * warp, tokens);
 }
 `;
 
@@ -466,7 +508,7 @@ export class AttentionKernels {
   static async load(gpu: Gpu, headDim: HeadDim): Promise<AttentionKernels> {
     const module = await gpu.load(attentionSource(headDim));
     const pointers = (count: number): "pointer"[] => Array(count).fill("pointer");
-    const sizes = ["i32", "i32", "i32", "i64", "i64", "f32"] as const;
+    const sizes = ["i32", "i32", "i32", "f32"] as const;
     return new AttentionKernels(headDim, {
       forward: module.kernel("attentionForward", [...pointers(6), ...sizes]),
       dots: module.kernel("attentionDots", [...pointers(3), "i32", "i32"]),
@@ -492,7 +534,7 @@ export class AttentionKernels {
   ): void {
     const { q, k, v, starts, mixed, sums } = pointers;
     this.#kernels.forward.launch(
-      this.#grid(stream, sizes, sizes.heads, 64, 1),
+      this.#grid(stream, sizes, sizes.heads, 4 * TILE),
       [q, k, v, starts, mixed, sums, ...this.#values(sizes)],
     );
   }
@@ -528,11 +570,11 @@ export class AttentionKernels {
       [mixed, dMixed, dots, tokens, heads],
     );
     this.#kernels.queries.launch(
-      this.#grid(stream, sizes, heads, step, 2),
+      this.#grid(stream, sizes, heads, 2 * TILE + 4 * step),
       [q, k, v, dMixed, starts, sums, dots, dQ, ...values],
     );
     this.#kernels.keys.launch(
-      this.#grid(stream, sizes, kvHeads, step, 2),
+      this.#grid(stream, sizes, kvHeads, 2 * TILE + 4 * step, 6 * step),
       [q, k, v, dMixed, starts, ends, sums, dots, dK, dV, ...values],
     );
   }
@@ -541,23 +583,21 @@ export class AttentionKernels {
     stream: bigint,
     { tokens }: AttentionSizes,
     heads: number,
-    step: number,
-    ownTiles: number,
+    /** Of headDim elements, and single numbers, in shared memory. */
+    rows: number,
+    numbers = 0,
   ): { stream: bigint; grid: [number, number]; block: number; sharedBytes: number } {
-    // Two streamed tiles, twice: one to compute with, one under way.
-    const sharedBytes = (ownTiles * TILE + 4 * step) * (this.#headDim + 8) * 2;
+    const sharedBytes = rows * (this.#headDim + 8) * 2 + numbers * 4;
     return { stream, grid: [Math.ceil(tokens / TILE), heads], block: THREADS, sharedBytes };
   }
 
   #values(sizes: AttentionSizes): number[] {
     const { tokens, heads, kvHeads, scale = this.#headDim ** -0.5 } = sizes;
-    const { qStride = heads * this.#headDim, kvStride = kvHeads * this.#headDim } = sizes;
-    if (heads % kvHeads !== 0 || qStride % 8 !== 0 || kvStride % 8 !== 0) {
+    if (heads % kvHeads !== 0) {
       throw new RangeError(
-        `Cannot attend with ${heads} heads over ${kvHeads} key heads, ${qStride} and ${kvStride} ` +
-          "elements apart: key heads must divide heads, and strides be multiples of 8",
+        `Cannot attend with ${heads} heads over ${kvHeads} key heads: key heads must divide heads`,
       );
     }
-    return [tokens, heads, heads / kvHeads, qStride, kvStride, scale];
+    return [tokens, heads, heads / kvHeads, scale];
   }
 }

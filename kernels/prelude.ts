@@ -53,10 +53,18 @@ __device__ inline u32 sharedAddress(const void* pointer) {
   return static_cast<u32>(__cvta_generic_to_shared(pointer));
 }
 
-// 16 bytes from global to shared memory without passing registers; zeros where not inside.
+// 16 bytes (or 4) from global to shared memory without passing registers; zeros where not inside,
+// whatever address is given.
 __device__ inline void copyAsync16(void* shared, const void* global, bool inside) {
   int bytes = inside ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)),
+               "l"(global), "r"(bytes)
+               : "memory");
+}
+
+__device__ inline void copyAsync4(void* shared, const void* global, bool inside) {
+  int bytes = inside ? 4 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(sharedAddress(shared)),
                "l"(global), "r"(bytes)
                : "memory");
 }

@@ -43,7 +43,7 @@ constexpr unsigned MAX_THREADS = 1024, LANES = 32, EXCHANGE = 64, COPIES = 64;
 constexpr size_t STACK = 256 << 10, SHARED = 232448;  // the shared memory a block may have on Hopper
 
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
-struct Copy { void* to; const void* from; bool inside; };
+struct Copy { void* to; const void* from; unsigned bytes; bool inside; };
 struct Fibre {
   ucontext_t entry;
   jmp_buf at;
@@ -262,12 +262,18 @@ static inline unsigned roundToBf16(float value) {
 static inline unsigned packBf16(float low, float high) {
   return roundToBf16(low) | roundToBf16(high) << 16;
 }
-static inline void copyAsync16(void* shared, const void* global, bool inside) {
+static void copyAsync(void* shared, const void* global, unsigned bytes, bool inside) {
   host::Fibre& fibre = host::fibres[host::current];
   if (fibre.copyCount == host::COPIES) host::fail("too many copies under way");
-  if (reinterpret_cast<uintptr_t>(shared) % 16 || reinterpret_cast<uintptr_t>(global) % 16)
-    host::fail("an asynchronous copy is not aligned to 16 bytes");
-  fibre.copies[fibre.copyCount++] = {shared, global, inside};
+  if (reinterpret_cast<uintptr_t>(shared) % bytes || reinterpret_cast<uintptr_t>(global) % bytes)
+    host::fail("an asynchronous copy is not aligned to its size");
+  fibre.copies[fibre.copyCount++] = {shared, global, bytes, inside};
+}
+static inline void copyAsync16(void* shared, const void* global, bool inside) {
+  copyAsync(shared, global, 16, inside);
+}
+static inline void copyAsync4(void* shared, const void* global, bool inside) {
+  copyAsync(shared, global, 4, inside);
 }
 static inline void commitCopies() {
   host::Fibre& fibre = host::fibres[host::current];
@@ -280,8 +286,9 @@ static void waitCopies() {
   if (fibre.groupCount <= PENDING) return;
   unsigned finished = fibre.groupCount - PENDING, until = fibre.groups[finished - 1];
   for (unsigned i = 0; i < until; i++) {
-    if (fibre.copies[i].inside) memcpy(fibre.copies[i].to, fibre.copies[i].from, 16);
-    else memset(fibre.copies[i].to, 0, 16);
+    host::Copy& copy = fibre.copies[i];
+    if (copy.inside) memcpy(copy.to, copy.from, copy.bytes);
+    else memset(copy.to, 0, copy.bytes);
   }
   for (unsigned i = until; i < fibre.copyCount; i++) fibre.copies[i - until] = fibre.copies[i];
   for (unsigned i = finished; i < fibre.groupCount; i++)
