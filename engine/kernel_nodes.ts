@@ -10,8 +10,10 @@ import { AttentionKernels, type HeadDim } from "../kernels/attention.ts";
 import { DropoutKernel } from "../kernels/dropout.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { HeadsKernels, type HeadsSizes } from "../kernels/heads.ts";
+import { type LoraDownOptions, LoraKernels } from "../kernels/lora.ts";
 import { RmsNormGradientKernel } from "../kernels/rms_norm.ts";
 import { SwigluKernels } from "../kernels/swiglu.ts";
+import type { BlockAdapter } from "../model/block.ts";
 import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Precision } from "../model/precision.ts";
@@ -29,13 +31,20 @@ export interface BlockKernels {
 
 type Launch = (stream: bigint, ...args: Parameters<LaunchNode>) => void;
 
-/** Compiles and loads what a model's blocks can use. */
+/**
+ * Compiles and loads what a model's blocks can use.
+ *
+ * @param adapter what is trained in place of the blocks' own weights
+ */
 export async function loadBlockKernels(
   gpu: Gpu,
-  config: ModelConfig,
-  precision: Precision,
+  { config, precision, adapter }: {
+    readonly config: ModelConfig;
+    readonly precision: Precision;
+    readonly adapter?: BlockAdapter;
+  },
 ): Promise<BlockKernels> {
-  const parts = blockKernelsFor(config, precision);
+  const parts = blockKernelsFor(config, precision, adapter);
   const launches: Record<string, Launch> = {};
   if (parts.has("attention")) {
     const headDim = config.headDim as HeadDim;
@@ -44,6 +53,9 @@ export async function loadBlockKernels(
   }
   if (parts.has("dropout")) {
     launches.HashedDropout = dropoutLaunch(await DropoutKernel.load(gpu, precision));
+  }
+  if (parts.has("lora")) {
+    Object.assign(launches, loraLaunches(await LoraKernels.load(gpu, adapter!.rank!)));
   }
   if (parts.has("rmsNorm")) {
     launches.RMSNormGradient = rmsNormLaunch(
@@ -96,6 +108,57 @@ function dropoutLaunch(kernel: DropoutKernel): Launch {
     const [, width] = y.shape;
     const sizes = { rows: y.shape[0], width, above: Number(attributes.above) };
     kernel.launch(stream, { x, rows, columns, y: y.address }, sizes);
+  };
+}
+
+function loraLaunches(kernels: LoraKernels): Record<string, Launch> {
+  const sizes = ({ shape: [tokens, width] }: Tensor) => ({ tokens, width });
+  const down = (
+    { attributes }: Node,
+    x: Tensor,
+    [rows, columns]: readonly (Tensor | undefined)[],
+  ): LoraDownOptions => ({
+    ...sizes(x),
+    scale: Number(attributes.scale),
+    dropout: rows && columns && {
+      rows: rows.address,
+      columns: columns.address,
+      above: Number(attributes.above),
+    },
+  });
+  const gradient = (node: Node, before: Tensor | undefined, outputs: readonly Tensor[]) => {
+    const [to, partials] = outputs;
+    assertInPlace(node, before, to);
+    const accumulate = before !== undefined;
+    return { to: to.address, partials: partials.address, accumulate };
+  };
+  return {
+    LoraDown: (stream, node, [x, a, ...drops], [hidden]) => {
+      const pointers = { x: x!.address, a: a!.address, hidden: hidden.address };
+      kernels.down(stream, pointers, down(node, x!, drops));
+    },
+    LoraDownInputGradient: (stream, node, [dHidden, a, rows, columns, past], [dX]) => {
+      const pointers = { dHidden: dHidden!.address, a: a!.address, dX: dX.address };
+      const options = down(node, dX, [rows, columns]);
+      kernels.downInput(stream, { ...pointers, past: past?.address }, options);
+    },
+    LoraDownWeightGradient: (stream, node, [x, dHidden, rows, columns, before], outputs) => {
+      const pointers = { x: x!.address, dHidden: dHidden!.address };
+      const to = gradient(node, before, outputs);
+      kernels.downWeight(stream, { ...pointers, ...to }, down(node, x!, [rows, columns]));
+    },
+    LoraUp: (stream, _, [hidden, b, past], [y]) => {
+      const pointers = { hidden: hidden!.address, b: b!.address, y: y.address };
+      kernels.up(stream, { ...pointers, past: past?.address }, sizes(y));
+    },
+    LoraUpInputGradient: (stream, _, [dy, b], [dHidden]) => {
+      const pointers = { dy: dy!.address, b: b!.address, dHidden: dHidden.address };
+      kernels.upHidden(stream, pointers, sizes(dy!));
+    },
+    LoraUpWeightGradient: (stream, node, [hidden, dy, before], outputs) => {
+      const pointers = { hidden: hidden!.address, dy: dy!.address };
+      kernels.upWeight(stream, { ...pointers, ...gradient(node, before, outputs) }, sizes(dy!));
+    },
   };
 }
 

@@ -17,6 +17,8 @@ import { plus } from "./plus.ts";
 
 /** Rows of partial sums that a weight's gradient is made of, on every device. */
 export const PARTIAL_SUMS = 256;
+/** The same of A and B of an adapter. */
+export const LORA_PARTIAL_SUMS = 8;
 
 function kernel(
   b: GraphBuilder,
@@ -116,6 +118,16 @@ export function rmsNormWithKernel(
   return y;
 }
 
+/** Which elements of x [N, M] are dropped. */
+export interface HashedDropout {
+  /** int32 [N, 1], odd */
+  readonly rows: Value;
+  /** int32 [M], odd */
+  readonly columns: Value;
+  /** What is kept is above it. */
+  readonly above: number;
+}
+
 /**
  * x [N, M] where the product of its row's and its column's number, modulo 2³² and taken as signed, is above
  * a threshold, else 0; nothing is scaled. The gradient is dropped alike.
@@ -136,14 +148,7 @@ export function rmsNormWithKernel(
 export function hashedDropout(
   b: GraphBuilder,
   x: Value,
-  { rows, columns, above }: {
-    /** int32 [N, 1], odd */
-    readonly rows: Value;
-    /** int32 [M], odd */
-    readonly columns: Value;
-    /** What is kept is above it. */
-    readonly above: number;
-  },
+  { rows, columns, above }: HashedDropout,
 ): Value {
   const drop = (value: Value): Value =>
     kernel(b, "HashedDropout", [value, rows, columns], [x], { above: BigInt(above) })[0];
@@ -151,6 +156,104 @@ export function hashedDropout(
   b.differentiate(y, {
     inputs: [x],
     rule: ({ dy, give }) => give(0, (partial) => plus(b, partial, drop(dy))),
+  });
+  return y;
+}
+
+/** The gradient of A or B in a kernel, with its partial sums. */
+function loraWeightGradient(
+  b: GraphBuilder,
+  op: string,
+  inputs: readonly (Value | undefined)[],
+  { weight, before, attributes }: {
+    readonly weight: Value;
+    readonly before: Value | undefined;
+    readonly attributes?: Readonly<Record<string, Attribute>>;
+  },
+): Value {
+  const [rows, columns] = weight.shape.map(Number);
+  const partials = { dtype: "float32", shape: [LORA_PARTIAL_SUMS, rows * columns] } as const;
+  return kernel(b, op, [...inputs, before], [weight, partials], attributes)[0];
+}
+
+/**
+ * The first product of a LoRA adapter, [N, rank] = scale · dropout(x) · Aᵀ, with x [N, in] in bfloat16 and
+ * A [rank, in] in float32: neither what dropout leaves nor A in bfloat16 is ever stored.
+ * Hu et al. 2021, https://arxiv.org/abs/2106.09685.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, loraDown, loraUp } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("adapter");
+ * const x = b.input("x", "bfloat16", ["tokens", 64]);
+ * const [down, up] = [[8, 64], [128, 8]].map((shape, i) => b.input("AB"[i], "float32", shape));
+ * const hidden = loraDown(b, x, down, { scale: 4 });
+ * b.output("y", loraUp(b, hidden, up));
+ * assert.deepEqual(hidden.shape, ["tokens", 8]);
+ * assert.deepEqual(b.build().nodes.map(({ op }) => op), ["LoraDown", "LoraUp"]);
+ * ```
+ */
+export function loraDown(
+  b: GraphBuilder,
+  x: Value,
+  a: Value,
+  { scale, dropout }: { readonly scale: number; readonly dropout?: HashedDropout },
+): Value {
+  const drops = [dropout?.rows, dropout?.columns];
+  const attributes = { scale, ...dropout ? { above: BigInt(dropout.above) } : {} };
+  const shape = [x.shape[0], a.shape[0]];
+  const [hidden] = kernel(b, "LoraDown", [x, a, ...drops], [{ dtype: x.dtype, shape }], attributes);
+  b.differentiate(hidden, {
+    inputs: [x, a],
+    rule: ({ dy, give }) => {
+      give(
+        0,
+        (past) => kernel(b, "LoraDownInputGradient", [dy, a, ...drops, past], [x], attributes)[0],
+      );
+      give(1, (before) =>
+        loraWeightGradient(b, "LoraDownWeightGradient", [x, dy, ...drops], {
+          weight: a,
+          before,
+          attributes,
+        }));
+    },
+  });
+  return hidden;
+}
+
+/**
+ * The second product of a LoRA adapter, [N, out] = hidden · Bᵀ + addend, with hidden [N, rank] in bfloat16 and
+ * B [out, rank] in float32.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, loraUp } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("up");
+ * const hidden = b.input("hidden", "bfloat16", ["tokens", 8]);
+ * const y = loraUp(b, hidden, b.input("B", "float32", [128, 8]));
+ * assert.deepEqual([y.dtype, y.shape], ["bfloat16", ["tokens", 128]]);
+ * ```
+ */
+export function loraUp(b: GraphBuilder, hidden: Value, weight: Value, addend?: Value): Value {
+  const shape = [hidden.shape[0], weight.shape[0]];
+  const [y] = kernel(b, "LoraUp", [hidden, weight, addend], [{ dtype: hidden.dtype, shape }]);
+  b.differentiate(y, {
+    inputs: [hidden, weight, ...addend ? [addend] : []],
+    rule: ({ dy, give }) => {
+      give(
+        0,
+        (partial) => plus(b, partial, kernel(b, "LoraUpInputGradient", [dy, weight], [hidden])[0]),
+      );
+      give(
+        1,
+        (before) => loraWeightGradient(b, "LoraUpWeightGradient", [hidden, dy], { weight, before }),
+      );
+      give(2, (partial) => plus(b, partial, dy));
+    },
   });
   return y;
 }

@@ -5,6 +5,7 @@ import { attentionSource } from "./attention.ts";
 import { columnSumsSource } from "./column_sums.ts";
 import { crossEntropySource } from "./cross_entropy.ts";
 import { cachedCompile } from "./cubin_cache.ts";
+import { loraSource } from "./lora.ts";
 import { type KernelSource, Nvrtc } from "./nvrtc.ts";
 import { rmsNormSource } from "./rms_norm.ts";
 import { dropoutSource } from "./dropout.ts";
@@ -54,6 +55,8 @@ function sources(): KernelSource[] {
       columnSumsSource(type),
       swigluSource(type),
     ]),
+    // Of the ranks that there are kernels for, those that people use.
+    ...[8, 16, 32, 64].map(loraSource),
     ...([64, 128] as const).flatMap((headDim) => [
       attentionSource(headDim),
       ...types.map((type) => headsSource(headDim, type)),
@@ -63,7 +66,7 @@ function sources(): KernelSource[] {
 
 Deno.test("every variant of a kernel has a name and a source of its own", () => {
   const all = sources();
-  assert.equal(all.length, 54);
+  assert.equal(all.length, 58);
   assert.equal(new Set(all.map(({ name }) => name)).size, all.length);
   assert.equal(new Set(all.map(({ code }) => code)).size, all.length);
 });

@@ -7,7 +7,7 @@
 
 import type { GraphBuilder } from "../graph/builder.ts";
 import type { Value } from "../graph/ir.ts";
-import { hashedDropout } from "../graph/kernel_ops.ts";
+import { type HashedDropout, hashedDropout, loraDown, loraUp } from "../graph/kernel_ops.ts";
 import * as ops from "../graph/ops.ts";
 import {
   type BlockAdapter,
@@ -87,6 +87,7 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
     parameters,
     derived,
     dropout: lora.dropout,
+    rank: lora.dora ? undefined : lora.rank,
     wrap: (
       b: GraphBuilder,
       own: ReadonlyMap<string, Value>,
@@ -110,18 +111,26 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
         if (hash && kernels?.has("dropout")) return hash.drop(name, x);
         return ops.mul(b, x, maskOf(name, x));
       };
-      const scale = b.float32(loraScale(lora) / kept);
+      const scale = loraScale(lora) / kept;
+      const inKernels = kernels?.has("lora") && (kept === 1 || hash !== undefined);
       // The adapter's weights are float32; over a bfloat16 base its products are in bfloat16, as the base's.
       const plain: LinearLayer = (name, x, addend) => {
-        const y = base(name, x, addend);
         const [a, up] = [loraA(name), loraB(name)].map((each) => weights.get(each));
-        if (!a || !up) return y;
+        if (!a || !up) return base(name, x, addend);
+        if (inKernels) {
+          const dropout = kept < 1 ? hash!.of(name, x) : undefined;
+          const hidden = loraDown(b, x, a, { scale, dropout });
+          onCostly(hidden); // small, and all of x to compute again
+          // First the adapter's: the layer's own product adds it on its way out.
+          return base(name, x, loraUp(b, hidden, up, addend));
+        }
+        const y = base(name, x, addend);
         const dropped = drop(name, x);
         if (x.dtype === "float32") {
-          return ops.linear(b, ops.mul(b, ops.linear(b, dropped, a), scale), up, y);
+          return ops.linear(b, ops.mul(b, ops.linear(b, dropped, a), b.float32(scale)), up, y);
         }
         // A scale such as 4/0.9 rounded to bfloat16 would be off for all alike; of A each number is rounded.
-        const down = ops.cast(b, ops.mul(b, a, scale), x.dtype);
+        const down = ops.cast(b, ops.mul(b, a, b.float32(scale)), x.dtype);
         return ops.linear(b, ops.linear(b, dropped, down), ops.cast(b, up, x.dtype), y);
       };
       const wide = memoizedFloat32(b);
@@ -182,23 +191,24 @@ class DropoutHash {
     this.#above = Math.round(rate * 2 ** 32) - 2 ** 31 - 1;
   }
 
-  #factors(layer: string, { shape: [tokens, inputs] }: Value): { rows: Value; columns: Value } {
+  /** Which elements of a layer's input are dropped. */
+  of(layer: string, { shape: [tokens, inputs] }: Value): HashedDropout {
     this.#rows ??= this.#b.input(DROPOUT_ROWS, "int32", [tokens, 1]);
     const columns = this.#b.input(`${layer}${DROPOUT_COLUMNS}`, "int32", [inputs]);
-    return { rows: this.#rows, columns };
+    return { rows: this.#rows, columns, above: this.#above };
   }
 
   /** 1 where x is kept, else 0. */
   mask(layer: string, x: Value): Value {
     const b = this.#b;
-    const { rows, columns } = this.#factors(layer, x);
-    const kept = ops.greater(b, ops.mul(b, rows, columns), b.int32(this.#above));
+    const { rows, columns, above } = this.of(layer, x);
+    const kept = ops.greater(b, ops.mul(b, rows, columns), b.int32(above));
     return ops.cast(b, kept, x.dtype);
   }
 
   /** x where it is kept, else 0, in a kernel of ortune's own. */
   drop(layer: string, x: Value): Value {
-    return hashedDropout(this.#b, x, { ...this.#factors(layer, x), above: this.#above });
+    return hashedDropout(this.#b, x, this.of(layer, x));
   }
 }
 

@@ -44,6 +44,8 @@ export interface BlockAdapter {
   readonly derived: readonly ParameterSpec[];
   /** The share of inputs that dropout zeroes in training, 0 for none. */
   readonly dropout: number;
+  /** The rank of its products, where B·A·x is all that it adds to a layer: kernels may run that. */
+  readonly rank?: number;
   /**
    * Declares the trained weights as inputs of the graph and wraps its linear layers.
    *

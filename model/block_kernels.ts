@@ -10,16 +10,22 @@ import type { ModelConfig } from "./config.ts";
 import type { Precision } from "./precision.ts";
 
 /** A part of a block that there is a kernel for. */
-export type BlockKernel = "attention" | "dropout" | "rmsNorm" | "swiglu";
+export type BlockKernel = "attention" | "dropout" | "lora" | "rmsNorm" | "swiglu";
 
 /** Head sizes of the attention kernels. */
 const HEAD_DIMS: ReadonlySet<number> = new Set([64, 128]);
 /** Kernels read this many elements at a time: 16 bytes of bfloat16. */
 const LANE = 8;
+/** Those of an adapter take this many columns at a time. */
+const LORA_COLUMNS = 64;
+const LARGEST_LORA_RANK = 64;
 
 /**
  * The parts that kernels can run: attention, with the heads' norms and rotation, in bfloat16 with heads of
- * 64 or 128; the others wherever rows are whole lanes.
+ * 64 or 128; the others wherever rows are whole lanes. Of an adapter its products, in bfloat16 with a rank
+ * that is a multiple of 8 up to 64 and layers whose widths are multiples of 64; else its dropout.
+ *
+ * @param adapter what is trained in place of the block's own weights
  *
  * @example
  * ```ts
@@ -30,20 +36,31 @@ const LANE = 8;
  *   num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128,
  *   vocab_size: 151936, eos_token_id: 151645,
  * });
- * const all = [...blockKernelsFor(config, "bfloat16")];
- * assert.deepEqual(all, ["attention", "rmsNorm", "swiglu", "dropout"]);
+ * assert.deepEqual([...blockKernelsFor(config, "bfloat16")], ["attention", "rmsNorm", "swiglu"]);
+ * assert.ok(blockKernelsFor(config, "bfloat16", { rank: 8, dropout: 0.1 }).has("lora"));
+ * assert.ok(blockKernelsFor(config, "bfloat16", { rank: 12, dropout: 0.1 }).has("dropout"));
  * assert.ok(!blockKernelsFor(config, "float32").has("attention"));
  * ```
  */
 export function blockKernelsFor(
-  { hiddenSize, intermediateSize, heads, headDim, qkNorm }: ModelConfig,
+  { hiddenSize, intermediateSize, heads, kvHeads, headDim, qkNorm }: ModelConfig,
   precision: Precision,
+  adapter?: { readonly rank?: number; readonly dropout: number },
 ): ReadonlySet<BlockKernel> {
   const kernels = new Set<BlockKernel>();
   if (precision === "bfloat16" && HEAD_DIMS.has(headDim)) kernels.add("attention");
   if (hiddenSize % LANE === 0 && (!qkNorm || headDim % LANE === 0)) kernels.add("rmsNorm");
   if (intermediateSize % LANE === 0) kernels.add("swiglu");
-  const widths = [hiddenSize, heads * headDim, intermediateSize];
-  if (widths.every((width) => width % LANE === 0)) kernels.add("dropout");
+  if (!adapter) return kernels;
+  const { rank = 0, dropout } = adapter;
+  const inputs = [hiddenSize, heads * headDim, intermediateSize];
+  const wholeIn = (columns: number, widths: readonly number[]): boolean =>
+    widths.every((width) => width % columns === 0);
+  if (
+    precision === "bfloat16" && rank > 0 && rank % LANE === 0 && rank <= LARGEST_LORA_RANK &&
+    wholeIn(LORA_COLUMNS, [...inputs, kvHeads * headDim])
+  ) {
+    kernels.add("lora");
+  } else if (dropout > 0 && wholeIn(LANE, inputs)) kernels.add("dropout");
   return kernels;
 }

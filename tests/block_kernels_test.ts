@@ -4,9 +4,10 @@
  */
 
 import assert from "node:assert/strict";
-import { PARTIAL_SUMS } from "../graph/kernel_ops.ts";
+import { LORA_PARTIAL_SUMS, PARTIAL_SUMS } from "../graph/kernel_ops.ts";
 import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
 import { PARTIAL_BLOCKS } from "../kernels/column_sums.ts";
+import { LORA_PARTS } from "../kernels/lora.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -36,7 +37,7 @@ const ignore = !host;
 if (ignore) console.warn("block kernel tests skipped: they need Linux, gcc and g++");
 
 const runtime = new Runtime({ threads: 2 });
-const config = tinyConfig({ head_dim: 64, hidden_size: 64 });
+const config = tinyConfig({ head_dim: 64, hidden_size: 64, intermediate_size: 128 });
 // Longer than a tile of 64, several segments a row, padding; then a batch of another size.
 const examples = randomExamples([70, 9, 30, 5, 80], config.vocabSize);
 const [a, b, c, d, e] = examples;
@@ -99,7 +100,11 @@ async function pass(
     kernels: kernels
       ? {
         crossEntropy: await CrossEntropyKernel.load(host!.gpu, precision),
-        blocks: await loadBlockKernels(host!.gpu, config, precision),
+        blocks: await loadBlockKernels(host!.gpu, {
+          config,
+          precision,
+          adapter: made?.adapter.block,
+        }),
       }
       : undefined,
   });
@@ -170,8 +175,10 @@ for (const adapted of [false, true]) {
             "swigluBackward",
           ]
         ) assert.ok(launched.has(name), `${name} was not launched`);
-        assert.equal(launched.has("columnSums"), !adapted);
-        assert.equal(launched.has("hashedDropout"), adapted);
+        assert.ok(launched.has("columnSums"));
+        for (const name of ["loraDown", "loraDownInput", "loraDownWeight"]) {
+          assert.equal(launched.has(name), adapted, name);
+        }
         const numbers = ({ losses, gradients }: Passed) =>
           new Map([["losses", Float32Array.from(losses)], ...gradients]);
         const ratios = [...numbers(exact)].map(([name, values]) => {
@@ -189,6 +196,7 @@ for (const adapted of [false, true]) {
   }
 }
 
-Deno.test("the graphs' partial sums are the kernel's blocks", () => {
+Deno.test("the graphs' partial sums are the kernels' blocks", () => {
   assert.equal(PARTIAL_SUMS, PARTIAL_BLOCKS);
+  assert.equal(LORA_PARTIAL_SUMS, LORA_PARTS);
 });

@@ -34,12 +34,7 @@ import { tinyConfig } from "./support/tiny_model.ts";
 const FORWARD = 1e-12;
 const BACKWARD = 2e-7;
 
-const ALL: ReadonlySet<BlockKernel> = new Set([
-  "attention",
-  "dropout",
-  "rmsNorm",
-  "swiglu",
-]);
+const ALL: ReadonlySet<BlockKernel> = new Set(["attention", "rmsNorm", "swiglu"]);
 
 const CONFIGS: Readonly<Record<string, ModelConfig>> = {
   "qwen3, 2 queries a key": tinyConfig({ hidden_size: 12 }),
@@ -159,16 +154,17 @@ function runKernel({ nodes }: Graph, kernel: Node, values: DenseMap): DenseMap {
 }
 
 for (const [family, config] of Object.entries(CONFIGS)) {
-  for (const adapted of [false, true]) {
+  for (const adapted of [undefined, "dropout", "lora"] as const) {
     for (const keep of [false, true]) {
-      const what = `${family}${adapted ? ", an adapter" : ""}${
-        keep ? ", keeping activations" : ""
-      }`;
+      const what = `${family}${
+        adapted ? `, an adapter with its ${adapted === "lora" ? "products" : "dropout"}` : ""
+      }${keep ? ", keeping activations" : ""}`;
       Deno.test(`a block in own kernels is the block in operators: ${what}`, () => {
         const adapter = adapted
           ? createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0.3 })
           : undefined;
-        const options = { adapter, dropout: adapted, deviceDropout: true };
+        const options = { adapter, dropout: adapted !== undefined, deviceDropout: true };
+        const own = new Set([...ALL, ...adapted ? [adapted] : []]);
         const make = makeInputs(config);
         // Those of operators first, of which stacks are made.
         const inputs = (graph: Graph): DenseMap => {
@@ -179,7 +175,7 @@ for (const [family, config] of Object.entries(CONFIGS)) {
           make: (config: ModelConfig, options: AdapterOptions & KeepOptions) => Graph,
           keep: boolean,
         ) =>
-          [ALL, undefined].map((kernels) => make(config, { ...options, keep, kernels })) as [
+          [own, undefined].map((kernels) => make(config, { ...options, keep, kernels })) as [
             Graph,
             Graph,
           ];
@@ -201,6 +197,7 @@ for (const [family, config] of Object.entries(CONFIGS)) {
           assert.ok(ops.has(op), `no ${op}`);
         }
         assert.ok(!ops.has("Softmax"));
+        if (adapted === "lora") assert.equal(ops.has("LoraDown"), !keep);
         const kept = interpret(
           blockForwardGraph(config, { ...options, keep }),
           inputs(operators),
@@ -230,9 +227,21 @@ Deno.test("kernels are for sizes that they can read", () => {
   const parts = (
     change: Record<string, unknown>,
     precision: "bfloat16" | "float32" = "bfloat16",
-  ) => [...blockKernelsFor(tinyConfig(change), precision)];
-  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "swiglu", "dropout"]);
-  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "swiglu", "dropout"]);
-  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "swiglu", "dropout"]);
+    adapter?: { rank?: number; dropout: number },
+  ) => [...blockKernelsFor(tinyConfig(change), precision, adapter)];
+  assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "swiglu"]);
+  assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "swiglu"]);
   assert.deepEqual(parts({ hidden_size: 20, intermediate_size: 28 }), []);
+  const whole = { head_dim: 64, hidden_size: 64, intermediate_size: 128 };
+  const last = (
+    adapter: { rank?: number; dropout: number },
+    change: Record<string, unknown> = {},
+    precision: "bfloat16" | "float32" = "bfloat16",
+  ) => parts({ ...whole, ...change }, precision, adapter).at(-1);
+  for (const rank of [8, 24, 64]) assert.equal(last({ rank, dropout: 0 }), "lora");
+  for (const rank of [4, 12, 72, undefined]) assert.equal(last({ rank, dropout: 0.1 }), "dropout");
+  assert.equal(last({ rank: 12, dropout: 0 }), "swiglu");
+  assert.equal(last({ rank: 8, dropout: 0.1 }, { intermediate_size: 96 }), "dropout");
+  assert.equal(last({ rank: 8, dropout: 0.1 }, {}, "float32"), "dropout");
 });

@@ -14,7 +14,7 @@ import {
   formatAdapterConfig,
   readAdapterConfig,
 } from "../lora/adapter_config.ts";
-import { loraA, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
+import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { toPeft } from "../lora/peft_source.ts";
@@ -48,13 +48,15 @@ export async function createLoraTrainer(
     : await readAdapterConfig(initAdapter);
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const { gpu, optimizer } = options;
+  const config = await readConfig(directory);
   const kernels = gpu && await loadTrainingKernels(gpu, {
-    config: await readConfig(directory),
+    config,
     kind: "float32",
     precision,
     optimizer,
+    adapter: createLoraAdapter(config, lora),
   });
-  const { config, weights: base } = await loadModel(runtime, directory, {
+  const { weights: base } = await loadModel(runtime, directory, {
     precision,
     signal,
   });

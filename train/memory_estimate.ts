@@ -150,7 +150,7 @@ export function estimateMemory(
   const keep = !gradientCheckpointing;
   const symbols = { rows, length, tokens, positions: length, n: Math.min(headChunk, supervised) };
   const dropout = adapter !== undefined && adapter.dropout > 0;
-  const parts = kernels ? blockKernelsFor(config, precision) : undefined;
+  const parts = kernels ? blockKernelsFor(config, precision, adapter) : undefined;
   const blocks = {
     precision,
     keep,

@@ -10,6 +10,7 @@ import type { EngineKernels } from "../engine/training_engine.ts";
 import type { AdamWKernels } from "../kernels/adamw.ts";
 import { CrossEntropyKernel, crossEntropySource } from "../kernels/cross_entropy.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Precision } from "../model/precision.ts";
 import type { Device } from "../ort/device.ts";
@@ -45,19 +46,21 @@ export async function findGpu(device: Device, precision: Precision): Promise<Fou
 /** Compiles and loads the kernels. */
 export async function loadTrainingKernels(
   gpu: Gpu,
-  { config, kind, precision, optimizer }: {
+  { config, kind, precision, optimizer, adapter }: {
     readonly config: ModelConfig;
     readonly kind: OptimizerKind;
     /** What the model runs in. */
     readonly precision: Precision;
     readonly optimizer?: AdamWOptions;
+    /** What is trained in place of the model's weights. */
+    readonly adapter?: BlockAdapter;
   },
 ): Promise<TrainingKernels> {
   return {
     optimizer: await loadAdamWKernels(gpu, kind, optimizer),
     engine: {
       crossEntropy: await CrossEntropyKernel.load(gpu, precision),
-      blocks: await loadBlockKernels(gpu, config, precision),
+      blocks: await loadBlockKernels(gpu, { config, precision, adapter }),
     },
   };
 }

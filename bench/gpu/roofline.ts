@@ -96,7 +96,7 @@ function estimate(config: ModelConfig, { adapted, kernels }: {
     adapter,
     dropout: adapted,
     deviceDropout: true,
-    kernels: kernels ? blockKernelsFor(config, "bfloat16") : undefined,
+    kernels: kernels ? blockKernelsFor(config, "bfloat16", adapter) : undefined,
   } as const;
   const block = workOf([
     blockForwardGraph(config, options),

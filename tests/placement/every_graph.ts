@@ -112,7 +112,7 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
         ? [{ dropout: true, deviceDropout: false }, { dropout: true, deviceDropout: true }]
         : [{}];
       for (const variant of variants) {
-        for (const kernels of [undefined, blockKernelsFor(config, precision)]) {
+        for (const kernels of [undefined, blockKernelsFor(config, precision, adapter)]) {
           const options = { precision, adapter, keep, kernels, ...variant };
           const flags = { keep, ...variant, "own kernels": kernels !== undefined };
           yield* stages(title(`${method}, forward`, flags), blockForwardGraph(config, options));

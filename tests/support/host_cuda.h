@@ -262,6 +262,10 @@ static inline unsigned roundToBf16(float value) {
 static inline unsigned packBf16(float low, float high) {
   return roundToBf16(low) | roundToBf16(high) << 16;
 }
+static inline void storeWords(void* to, unsigned a, unsigned b, unsigned c, unsigned d) {
+  if (reinterpret_cast<uintptr_t>(to) % 16) host::fail("a store is not aligned to 16 bytes");
+  *reinterpret_cast<uint4*>(to) = {a, b, c, d};
+}
 static void copyAsync(void* shared, const void* global, unsigned bytes, bool inside) {
   host::Fibre& fibre = host::fibres[host::current];
   if (fibre.copyCount == host::COPIES) host::fail("too many copies under way");

@@ -167,16 +167,72 @@ const rotaryHeadsGradient: Operation = (node, ...inputs) => {
   return [...made, ...weightGradients, zeros(node.outputs.at(-1)!)];
 };
 
-const hashedDropout: Operation = ({ attributes }, x, rows, columns) => [
-  like(
+/** x where its hash is above the threshold, else 0; all of it without rows. */
+function drop({ attributes }: Node, x: Dense, rows?: Dense, columns?: Dense): Dense {
+  if (!rows || !columns) return x;
+  const width = columns.data.length;
+  return like(
     x,
     x.data.map((value, i) => {
-      const width = columns.data.length;
       const product = Math.imul(rows.data[Math.floor(i / width)], columns.data[i % width]);
       return product > Number(attributes.above) ? value : 0;
     }),
-  ),
+  );
+}
+
+const hashedDropout: Operation = (node, x, rows, columns) => [drop(node, x, rows, columns)];
+
+/** scale · a · b, [rows, inner] by [inner, columns]. */
+function product(a: Dense, b: Dense, scale = 1): Dense {
+  const [rows, inner] = a.shape;
+  const columns = b.shape[1];
+  const data = new Float64Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < inner; k++) {
+      const factor = scale * a.data[row * inner + k];
+      for (let column = 0; column < columns; column++) {
+        data[row * columns + column] += factor * b.data[k * columns + column];
+      }
+    }
+  }
+  return { shape: [rows, columns], data };
+}
+
+function transposed({ shape: [rows, columns], data }: Dense): Dense {
+  const turned = data.map((_, i) => data[i % rows * columns + Math.floor(i / rows)]);
+  return { shape: [columns, rows], data: turned };
+}
+
+// As kernels and operators take it.
+const scaleOf = ({ attributes }: Node): number => Math.fround(Number(attributes.scale));
+const weightGradient = (node: Node, gradient: Dense, before: Dense | undefined): Dense[] => [
+  like(gradient, added(gradient.data, before)),
+  zeros(node.outputs[1]),
 ];
+
+const loraDown: Operation = (node, x, a, rows, columns) => [
+  product(drop(node, x, rows, columns), transposed(a), scaleOf(node)),
+];
+
+const loraDownInputGradient: Operation = (node, dHidden, a, rows, columns, past) => {
+  const dX = drop(node, product(dHidden, a, scaleOf(node)), rows, columns);
+  return [like(dX, added(dX.data, past))];
+};
+
+const loraDownWeightGradient: Operation = (node, x, dHidden, rows, columns, before) => {
+  const dropped = drop(node, x, rows, columns);
+  return weightGradient(node, product(transposed(dHidden), dropped, scaleOf(node)), before);
+};
+
+const loraUp: Operation = (_, hidden, b, past) => {
+  const y = product(hidden, transposed(b));
+  return [like(y, added(y.data, past))];
+};
+
+const loraUpInputGradient: Operation = (_, dy, b) => [product(dy, b)];
+
+const loraUpWeightGradient: Operation = (node, hidden, dy, before) =>
+  weightGradient(node, product(transposed(dy), hidden), before);
 
 /** Sizes, and where a head's vector of a token begins. */
 function layout({ attributes }: Node, q: Dense, k: Dense) {
@@ -252,6 +308,12 @@ const segmentAttentionGradient: Operation = (node, q, k, v, starts, _, mixed, su
 /** The operations by name. */
 export const kernelOperations: Readonly<Record<string, Operation>> = {
   HashedDropout: hashedDropout,
+  LoraDown: loraDown,
+  LoraDownInputGradient: loraDownInputGradient,
+  LoraDownWeightGradient: loraDownWeightGradient,
+  LoraUp: loraUp,
+  LoraUpInputGradient: loraUpInputGradient,
+  LoraUpWeightGradient: loraUpWeightGradient,
   RMSNormGradient: rmsNormGradient,
   RotaryHeads: rotaryHeads,
   RotaryHeadsGradient: rotaryHeadsGradient,
