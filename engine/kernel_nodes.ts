@@ -55,7 +55,7 @@ export async function loadBlockKernels(
     launches.HashedDropout = dropoutLaunch(await DropoutKernel.load(gpu, precision));
   }
   if (parts.has("lora")) {
-    Object.assign(launches, loraLaunches(await LoraKernels.load(gpu, adapter!.rank!)));
+    Object.assign(launches, loraLaunches(await LoraKernels.load(gpu, adapter!.products!.rank)));
   }
   if (parts.has("rmsNorm")) {
     launches.RMSNormGradient = rmsNormLaunch(
@@ -112,13 +112,13 @@ function dropoutLaunch(kernel: DropoutKernel): Launch {
 }
 
 function loraLaunches(kernels: LoraKernels): Record<string, Launch> {
-  const sizes = ({ shape: [tokens, width] }: Tensor) => ({ tokens, width });
   const down = (
     { attributes }: Node,
     x: Tensor,
     [rows, columns]: readonly (Tensor | undefined)[],
   ): LoraDownOptions => ({
-    ...sizes(x),
+    tokens: x.shape[0],
+    width: x.shape[1],
     scale: Number(attributes.scale),
     dropout: rows && columns && {
       rows: rows.address,
@@ -132,6 +132,11 @@ function loraLaunches(kernels: LoraKernels): Record<string, Launch> {
     const accumulate = before !== undefined;
     return { to: to.address, partials: partials.address, accumulate };
   };
+  /** The columns of y that a layer's B, or its gradient, is for. */
+  const columnsOf = (first: number, { shape: [width] }: Tensor) => ({
+    address: ({ address, dtype }: Tensor) => address + BigInt(first * byteWidth(dtype)),
+    sizes: ({ shape: [tokens, stride] }: Tensor) => ({ tokens, width, stride }),
+  });
   return {
     LoraDown: (stream, node, [x, a, ...drops], [hidden]) => {
       const pointers = { x: x!.address, a: a!.address, hidden: hidden.address };
@@ -147,17 +152,31 @@ function loraLaunches(kernels: LoraKernels): Record<string, Launch> {
       const to = gradient(node, before, outputs);
       kernels.downWeight(stream, { ...pointers, ...to }, down(node, x!, [rows, columns]));
     },
-    LoraUp: (stream, _, [hidden, b, past], [y]) => {
-      const pointers = { hidden: hidden!.address, b: b!.address, y: y.address };
-      kernels.up(stream, { ...pointers, past: past?.address }, sizes(y));
+    LoraUp: (stream, _, [past, ...parts], [y]) => {
+      let first = 0;
+      for (let i = 0; i < parts.length; i += 2) {
+        const [hidden, b] = [parts[i]!, parts[i + 1]!];
+        const columns = columnsOf(first, b);
+        kernels.up(stream, {
+          ...{ hidden: hidden.address, b: b.address },
+          ...{ past: columns.address(past!), y: columns.address(y) },
+        }, columns.sizes(y));
+        first += b.shape[0];
+      }
     },
-    LoraUpInputGradient: (stream, _, [dy, b], [dHidden]) => {
-      const pointers = { dy: dy!.address, b: b!.address, dHidden: dHidden.address };
-      kernels.upHidden(stream, pointers, sizes(dy!));
+    LoraUpInputGradient: (stream, { attributes }, [dy, b], [dHidden]) => {
+      const columns = columnsOf(Number(attributes.column), b!);
+      kernels.upHidden(
+        stream,
+        { dy: columns.address(dy!), b: b!.address, dHidden: dHidden.address },
+        columns.sizes(dy!),
+      );
     },
     LoraUpWeightGradient: (stream, node, [hidden, dy, before], outputs) => {
-      const pointers = { hidden: hidden!.address, dy: dy!.address };
-      kernels.upWeight(stream, { ...pointers, ...gradient(node, before, outputs) }, sizes(dy!));
+      const columns = columnsOf(Number(node.attributes.column), outputs[0]);
+      const pointers = { hidden: hidden!.address, dy: columns.address(dy!) };
+      const to = gradient(node, before, outputs);
+      kernels.upWeight(stream, { ...pointers, ...to }, columns.sizes(dy!));
     },
   };
 }

@@ -301,7 +301,7 @@ export class TrainingEngine implements Disposable {
     for (const { name, of } of trainedStacks(this.config, how)) {
       const names = of.map((part) => layerName(layer, part));
       tensors[name] = this.#weights.stacked(names);
-      if (gradients) accumulate(name, gradients.stacked(names));
+      if (gradients && !adapter) accumulate(name, gradients.stacked(names));
     }
     return tensors;
   }

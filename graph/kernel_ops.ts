@@ -168,7 +168,7 @@ function loraWeightGradient(
   { weight, before, attributes }: {
     readonly weight: Value;
     readonly before: Value | undefined;
-    readonly attributes?: Readonly<Record<string, Attribute>>;
+    readonly attributes: Readonly<Record<string, Attribute>>;
   },
 ): Value {
   const [rows, columns] = weight.shape.map(Number);
@@ -190,7 +190,8 @@ function loraWeightGradient(
  * const x = b.input("x", "bfloat16", ["tokens", 64]);
  * const [down, up] = [[8, 64], [128, 8]].map((shape, i) => b.input("AB"[i], "float32", shape));
  * const hidden = loraDown(b, x, down, { scale: 4 });
- * b.output("y", loraUp(b, hidden, up));
+ * const base = b.input("base", "bfloat16", ["tokens", 128]);
+ * b.output("y", loraUp(b, base, [{ hidden, weight: up }]));
  * assert.deepEqual(hidden.shape, ["tokens", 8]);
  * assert.deepEqual(b.build().nodes.map(({ op }) => op), ["LoraDown", "LoraUp"]);
  * ```
@@ -224,8 +225,8 @@ export function loraDown(
 }
 
 /**
- * The second product of a LoRA adapter, [N, out] = hidden · Bᵀ + addend, with hidden [N, rank] in bfloat16 and
- * B [out, rank] in float32.
+ * The second product of a LoRA adapter, added to the layer's own result: y [N, out] + hidden · Bᵀ, with hidden
+ * [N, rank] in bfloat16 and B [out, rank] in float32. Of several layers side by side each part has its columns.
  *
  * @example
  * ```ts
@@ -233,29 +234,53 @@ export function loraDown(
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("up");
- * const hidden = b.input("hidden", "bfloat16", ["tokens", 8]);
- * const y = loraUp(b, hidden, b.input("B", "float32", [128, 8]));
- * assert.deepEqual([y.dtype, y.shape], ["bfloat16", ["tokens", 128]]);
+ * const both = b.input("gate_up", "bfloat16", ["tokens", 256]);
+ * const parts = ["gate", "up"].map((name) => ({
+ *   hidden: b.input(`${name}_hidden`, "bfloat16", ["tokens", 8]),
+ *   weight: b.input(`${name}_B`, "float32", [128, 8]),
+ * }));
+ * assert.deepEqual(loraUp(b, both, parts).shape, ["tokens", 256]);
+ * assert.throws(() => loraUp(b, both, parts.slice(1)), /256 columns, parts have 128/);
  * ```
+ *
+ * @throws {RangeError} where the parts do not make up the columns of y
  */
-export function loraUp(b: GraphBuilder, hidden: Value, weight: Value, addend?: Value): Value {
-  const shape = [hidden.shape[0], weight.shape[0]];
-  const [y] = kernel(b, "LoraUp", [hidden, weight, addend], [{ dtype: hidden.dtype, shape }]);
-  b.differentiate(y, {
-    inputs: [hidden, weight, ...addend ? [addend] : []],
+export function loraUp(
+  b: GraphBuilder,
+  y: Value,
+  parts: readonly { readonly hidden: Value; readonly weight: Value }[],
+): Value {
+  const columns: number[] = [];
+  let end = 0;
+  for (const { weight } of parts) {
+    columns.push(end);
+    end += Number(weight.shape[0]);
+  }
+  if (y.shape.at(-1) !== end) {
+    throw new RangeError(
+      `Cannot adapt ${y.name}: it has ${y.shape.at(-1)} columns, parts have ${end}`,
+    );
+  }
+  const inputs = [y, ...parts.flatMap(({ hidden, weight }) => [hidden, weight])];
+  const [sum] = kernel(b, "LoraUp", inputs, [y]);
+  b.differentiate(sum, {
+    inputs,
     rule: ({ dy, give }) => {
-      give(
-        0,
-        (partial) => plus(b, partial, kernel(b, "LoraUpInputGradient", [dy, weight], [hidden])[0]),
-      );
-      give(
-        1,
-        (before) => loraWeightGradient(b, "LoraUpWeightGradient", [hidden, dy], { weight, before }),
-      );
-      give(2, (partial) => plus(b, partial, dy));
+      give(0, (partial) => plus(b, partial, dy));
+      parts.forEach(({ hidden, weight }, i) => {
+        const attributes = { column: BigInt(columns[i]) };
+        give(1 + 2 * i, (partial) => {
+          const op = "LoraUpInputGradient";
+          return plus(b, partial, kernel(b, op, [dy, weight], [hidden], attributes)[0]);
+        });
+        give(2 + 2 * i, (before) =>
+          loraWeightGradient(b, "LoraUpWeightGradient", [hidden, dy], {
+            ...{ weight, before, attributes },
+          }));
+      });
     },
   });
-  return y;
+  return sum;
 }
 
 /** What {@linkcode headAttention} works on. */

@@ -98,7 +98,7 @@ __device__ inline i64 weightAt(i32 column, i32 rank, i32 width) {
 // to [tokens, RANK] = scale · dropout(x) [tokens, width] · weight; sums [WARPS, 16, RANK]
 template <bool OF_A, bool DROPS>
 __device__ inline void toRank(const bf16* x, const float* weight, Dropout dropout, bf16* to,
-                              i32 tokens, i32 width, float scale, float* sums) {
+                              i32 tokens, i32 width, i32 stride, float scale, float* sums) {
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, group = lane / 4, quad = lane % 4;
   i32 first = blockIdx.x * 16;
   const bf16* from[2];
@@ -107,7 +107,7 @@ __device__ inline void toRank(const bf16* x, const float* weight, Dropout dropou
   for (int i = 0; i < 2; i++) {
     // Past the end the last row again, for nobody.
     i32 row = smaller(first + group + 8 * i, tokens - 1);
-    from[i] = x + static_cast<i64>(row) * width;
+    from[i] = x + static_cast<i64>(row) * stride;
     draws[i] = DROPS ? static_cast<u32>(dropout.rows[row]) : 0;
   }
   float c[1][EIGHTHS][4];
@@ -165,7 +165,8 @@ __device__ inline void toRank(const bf16* x, const float* weight, Dropout dropou
 // to [tokens, width] = past + dropout(scale · hidden [tokens, RANK] · weight)
 template <bool OF_A, bool DROPS, bool PASSES>
 __device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout dropout,
-                               const bf16* past, bf16* to, i32 tokens, i32 width, float scale) {
+                               const bf16* past, bf16* to, i32 tokens, i32 width, i32 stride,
+                               float scale) {
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, group = lane / 4, quad = lane % 4;
   i32 column = (blockIdx.x * WARPS + warp) * 32;
   if (column >= width) return;
@@ -197,7 +198,7 @@ __device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout 
 #pragma unroll
     for (int i = 0; i < 2; i++) {
       rows[i] = smaller(first + group + 8 * i, tokens - 1);
-      if (PASSES) load8(past + static_cast<i64>(rows[i]) * width + column + 8 * quad, before[i]);
+      if (PASSES) load8(past + static_cast<i64>(rows[i]) * stride + column + 8 * quad, before[i]);
     }
     float c[1][4][4];
     clear(c);
@@ -226,7 +227,7 @@ __device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout 
       }
       i32 row = first + group + 8 * half;
       if (row < tokens) {
-        storeWords(to + static_cast<i64>(row) * width + column + 8 * quad,
+        storeWords(to + static_cast<i64>(row) * stride + column + 8 * quad,
                    packBf16(values[0], values[1]), packBf16(values[2], values[3]),
                    packBf16(values[4], values[5]), packBf16(values[6], values[7]));
       }
@@ -238,7 +239,7 @@ __device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout 
 constexpr i32 PITCH = RANK + 1;
 template <bool OF_A, bool DROPS>
 __device__ inline void ofWeight(const bf16* hidden, const bf16* x, Dropout dropout, float* partials,
-                                i32 tokens, i32 width, float scale, float* sums) {
+                                i32 tokens, i32 width, i32 stride, float scale, float* sums) {
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, group = lane / 4, quad = lane % 4;
   i32 firstColumn = blockIdx.x * 64, column = firstColumn + 8 * group;
   float c[4][EIGHTHS][4];
@@ -256,7 +257,7 @@ __device__ inline void ofWeight(const bf16* hidden, const bf16* x, Dropout dropo
     for (int i = 0; i < 4; i++) {
       i32 row = first + 4 * quad + i, inside = smaller(row, tokens - 1);
       u32 draw = DROPS ? static_cast<u32>(dropout.rows[inside]) : 0;
-      load8<DROPS>(x + static_cast<i64>(inside) * width + column, draw, factors, dropout.above,
+      load8<DROPS>(x + static_cast<i64>(inside) * stride + column, draw, factors, dropout.above,
                    rows[i]);
 #pragma unroll
       for (int n = 0; n < EIGHTHS; n++) {
@@ -302,56 +303,56 @@ __device__ inline void ofWeight(const bf16* hidden, const bf16* x, Dropout dropo
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraDown(const bf16* __restrict__ x, const float* __restrict__ a, const i32* __restrict__ rows,
          const i32* __restrict__ columns, i32 above, bf16* __restrict__ hidden, i32 tokens,
-         i32 width, float scale) {
+         i32 width, i32 stride, float scale) {
   __shared__ float sums[WARPS * 16 * RANK];
   Dropout dropout{rows, columns, above};
-  if (rows) toRank<true, true>(x, a, dropout, hidden, tokens, width, scale, sums);
-  else toRank<true, false>(x, a, dropout, hidden, tokens, width, scale, sums);
+  if (rows) toRank<true, true>(x, a, dropout, hidden, tokens, width, stride, scale, sums);
+  else toRank<true, false>(x, a, dropout, hidden, tokens, width, stride, scale, sums);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraDownInput(const bf16* __restrict__ dHidden, const float* __restrict__ a,
               const i32* __restrict__ rows, const i32* __restrict__ columns, i32 above,
-              const bf16* past, bf16* dX, i32 tokens, i32 width, float scale) {
+              const bf16* past, bf16* dX, i32 tokens, i32 width, i32 stride, float scale) {
   Dropout dropout{rows, columns, above};
   if (rows) {
-    if (past) toWidth<true, true, true>(dHidden, a, dropout, past, dX, tokens, width, scale);
-    else toWidth<true, true, false>(dHidden, a, dropout, past, dX, tokens, width, scale);
+    if (past) toWidth<true, true, true>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
+    else toWidth<true, true, false>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
   } else {
-    if (past) toWidth<true, false, true>(dHidden, a, dropout, past, dX, tokens, width, scale);
-    else toWidth<true, false, false>(dHidden, a, dropout, past, dX, tokens, width, scale);
+    if (past) toWidth<true, false, true>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
+    else toWidth<true, false, false>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
   }
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraDownWeight(const bf16* __restrict__ dHidden, const bf16* __restrict__ x,
                const i32* __restrict__ rows, const i32* __restrict__ columns, i32 above,
-               float* __restrict__ partials, i32 tokens, i32 width, float scale) {
+               float* __restrict__ partials, i32 tokens, i32 width, i32 stride, float scale) {
   __shared__ float sums[64 * PITCH];
   Dropout dropout{rows, columns, above};
-  if (rows) ofWeight<true, true>(dHidden, x, dropout, partials, tokens, width, scale, sums);
-  else ofWeight<true, false>(dHidden, x, dropout, partials, tokens, width, scale, sums);
+  if (rows) ofWeight<true, true>(dHidden, x, dropout, partials, tokens, width, stride, scale, sums);
+  else ofWeight<true, false>(dHidden, x, dropout, partials, tokens, width, stride, scale, sums);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraUp(const bf16* __restrict__ hidden, const float* __restrict__ b, const bf16* past, bf16* y,
-       i32 tokens, i32 width) {
-  if (past) toWidth<false, false, true>(hidden, b, {}, past, y, tokens, width, 1);
-  else toWidth<false, false, false>(hidden, b, {}, past, y, tokens, width, 1);
+       i32 tokens, i32 width, i32 stride) {
+  if (past) toWidth<false, false, true>(hidden, b, {}, past, y, tokens, width, stride, 1);
+  else toWidth<false, false, false>(hidden, b, {}, past, y, tokens, width, stride, 1);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraUpHidden(const bf16* __restrict__ dy, const float* __restrict__ b, bf16* __restrict__ dHidden,
-             i32 tokens, i32 width) {
+             i32 tokens, i32 width, i32 stride) {
   __shared__ float sums[WARPS * 16 * RANK];
-  toRank<false, false>(dy, b, {}, dHidden, tokens, width, 1, sums);
+  toRank<false, false>(dy, b, {}, dHidden, tokens, width, stride, 1, sums);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraUpWeight(const bf16* __restrict__ hidden, const bf16* __restrict__ dy,
-             float* __restrict__ partials, i32 tokens, i32 width) {
+             float* __restrict__ partials, i32 tokens, i32 width, i32 stride) {
   __shared__ float sums[64 * PITCH];
-  ofWeight<false, false>(hidden, dy, {}, partials, tokens, width, 1, sums);
+  ofWeight<false, false>(hidden, dy, {}, partials, tokens, width, stride, 1, sums);
 }
 `;
 
@@ -378,6 +379,8 @@ export interface LoraSizes {
   readonly tokens: number;
   /** Of x with A, of y with B. */
   readonly width: number;
+  /** Elements from token to token of what is that wide. @default width */
+  readonly stride?: number;
 }
 
 /** What a call on the side of A takes besides. */
@@ -400,7 +403,7 @@ export interface LoraWeightGradient {
 
 const POINTER = "pointer";
 const DROPOUT = [POINTER, POINTER, "i32"] as const;
-const SIZES = ["i32", "i32"] as const;
+const SIZES = ["i32", "i32", "i32"] as const;
 
 /** A LoRA adapter's products for one rank. */
 export class LoraKernels {
@@ -547,13 +550,14 @@ function dropoutValues(dropout: LoraDropout | undefined): (bigint | number)[] {
   return dropout ? [dropout.rows, dropout.columns, dropout.above] : [0n, 0n, 0];
 }
 
-function sizeValues({ tokens, width }: LoraSizes): number[] {
-  if (width <= 0 || width % COLUMNS !== 0) {
+function sizeValues({ tokens, width, stride = width }: LoraSizes): number[] {
+  if (width <= 0 || width % COLUMNS !== 0 || stride % 8 !== 0) {
     throw new RangeError(
-      `Cannot adapt a layer of width ${width}: it must be a multiple of ${COLUMNS}`,
+      `Cannot adapt a layer of width ${width} in rows of ${stride}: a width must be a multiple of ` +
+        `${COLUMNS}, and a row's of 8`,
     );
   }
-  return [tokens, width];
+  return [tokens, width, stride];
 }
 
 /** A warp takes 32 columns of some tokens. */

@@ -52,12 +52,12 @@ const plus = (data: Float64Array, past: ArrayLike<number>): Float64Array =>
   data.map((each, i) => each + past[i]);
 
 for (
-  const { tokens, width, rank, drops } of [
-    { tokens: 37, width: 192, rank: 8, drops: true },
-    { tokens: 130, width: 64, rank: 16, drops: false },
-    { tokens: 300, width: 1088, rank: 8, drops: true },
-    { tokens: 5, width: 320, rank: 64, drops: true },
-    { tokens: 16, width: 64, rank: 24, drops: false },
+  const { tokens, width, rank, drops, gap } of [
+    { tokens: 37, width: 192, rank: 8, drops: true, gap: 64 },
+    { tokens: 130, width: 64, rank: 16, drops: false, gap: 0 },
+    { tokens: 300, width: 1088, rank: 8, drops: true, gap: 0 },
+    { tokens: 5, width: 320, rank: 64, drops: true, gap: 128 },
+    { tokens: 16, width: 64, rank: 24, drops: false, gap: 0 },
   ]
 ) {
   const draw = draws(tokens + width);
@@ -66,8 +66,9 @@ for (
     Int32Array.from({ length }, () => Math.floor(draw(-1, 1) * 2 ** 31) | 1);
 
   Deno.test({
-    name: `LoRA of rank ${rank} on [${tokens}, ${width}]${drops ? " with dropout" : ""} and its ` +
-      "gradients are float64's",
+    name: `LoRA of rank ${rank} on [${tokens}, ${width}]${drops ? " with dropout" : ""}${
+      gap ? ` beside ${gap} columns` : ""
+    } and its gradients are float64's`,
     ignore,
     async fn() {
       const kernels = await LoraKernels.load(host!.gpu, rank);
@@ -78,8 +79,18 @@ for (
       const [rows, columns] = [tokens, width].map((length) => new DeviceArray(odd(length)));
       const partials = new DeviceArray(new Float32Array(LORA_PARTS * rank * width).fill(NaN));
       const dropout = { rows: rows.address, columns: columns.address, above: ABOVE };
-      const sizes = { tokens, width };
-      const down = { ...sizes, scale: SCALE, dropout: drops ? dropout : undefined };
+      // On the side of B rows are longer than wide.
+      const stride = width + gap;
+      const sizes = { tokens, width, stride };
+      const apart = (columns: ArrayLike<number>, between: number): Float32Array =>
+        Float32Array.from(
+          { length: tokens * stride },
+          (_, i) =>
+            i % stride < width ? columns[Math.floor(i / stride) * width + i % stride] : between,
+        );
+      const wideDy = elements("bfloat16", apart(toNumbers(dy.data), NaN));
+      const wideBase = elements("bfloat16", apart(toNumbers(base.data), 7));
+      const down = { tokens, width, scale: SCALE, dropout: drops ? dropout : undefined };
       const kept = (data: ArrayLike<number>): Float64Array =>
         Float64Array.from(data, (each, i) => {
           const hash = Math.imul(rows.data[Math.floor(i / width)], columns.data[i % width]);
@@ -95,14 +106,14 @@ for (
       const dWide = { ...wide, data: toNumbers(dy.data) };
       const past = toNumbers(base.data);
       const before = numbers(rank * width);
-      const expected: Record<string, Float64Array> = {
+      const expected: Record<string, Float64Array | Float32Array> = {
         hidden: scaled(product(wide, ofA, { transB: true })),
         dX: kept(scaled(product(dNarrow, ofA))),
         "dX and past": plus(kept(scaled(product(dNarrow, ofA))), past),
         dA: scaled(product(dNarrow, wide, { transA: true })),
         "dA and before": plus(scaled(product(dNarrow, wide, { transA: true })), before),
-        y: product(narrow, ofB, { transB: true }),
-        "y and base": plus(product(narrow, ofB, { transB: true }), past),
+        y: apart(product(narrow, ofB, { transB: true }), 7),
+        "y and base": apart(plus(product(narrow, ofB, { transB: true }), past), 7),
         dHidden: product(dWide, ofB),
         dB: product(dWide, narrow, { transA: true }),
       };
@@ -117,8 +128,8 @@ for (
           "dX and past": elements("bfloat16", past),
           dA: weight(),
           "dA and before": new DeviceArray(before),
-          y: blank(tokens * width),
-          "y and base": blank(tokens * width),
+          y: elements("bfloat16", new Float32Array(tokens * stride).fill(7)),
+          "y and base": elements("bfloat16", new Float32Array(tokens * stride).fill(7)),
           dHidden: blank(tokens * rank),
           dB: weight(),
         };
@@ -143,13 +154,13 @@ for (
         kernels.up(STREAM, { hidden: at.hiddenIn, b: at.b, y: at.y }, sizes);
         kernels.up(
           STREAM,
-          { hidden: at.hiddenIn, b: at.b, past: base.address, y: at["y and base"] },
+          { hidden: at.hiddenIn, b: at.b, past: wideBase.address, y: at["y and base"] },
           sizes,
         );
-        kernels.upHidden(STREAM, { dy: at.dy, b: at.b, dHidden: at.dHidden }, sizes);
+        kernels.upHidden(STREAM, { dy: wideDy.address, b: at.b, dHidden: at.dHidden }, sizes);
         kernels.upWeight(
           STREAM,
-          { hidden: at.hiddenIn, dy: at.dy, ...gradient, to: at.dB },
+          { hidden: at.hiddenIn, dy: wideDy.address, ...gradient, to: at.dB },
           sizes,
         );
         for (const [name, array] of Object.entries(got)) {
@@ -181,7 +192,7 @@ Deno.test({
     const kernels = await LoraKernels.load(host!.gpu, 8);
     assert.throws(
       () => kernels.up(0n, { hidden: 0n, b: 0n, y: 0n }, { tokens: 1, width: 96 }),
-      /a layer of width 96: it must be a multiple of 64/,
+      /a layer of width 96 in rows of 96: a width must be a multiple of 64, and a row's of 8/,
     );
   },
 });

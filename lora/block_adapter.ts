@@ -20,6 +20,7 @@ import {
 import type { BlockKernel } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";
+import { layerOf, type StackedParameter } from "../model/stacked_parameters.ts";
 import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
 
 /** The name of a layer's A, [rank, in]. */
@@ -87,14 +88,15 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
     parameters,
     derived,
     dropout: lora.dropout,
-    rank: lora.dora ? undefined : lora.rank,
+    products: lora.dora ? undefined : { rank: lora.rank, layers: adaptedLayers(lora) },
     wrap: (
       b: GraphBuilder,
       own: ReadonlyMap<string, Value>,
-      { training, deviceDropout = false, kernels, onCostly = () => {} }: {
+      { training, deviceDropout = false, kernels, stacks: stacked, onCostly = () => {} }: {
         readonly training: boolean;
         readonly deviceDropout?: boolean;
         readonly kernels?: ReadonlySet<BlockKernel>;
+        readonly stacks?: readonly StackedParameter[];
         readonly onCostly?: (value: Value) => void;
       },
     ) => {
@@ -112,17 +114,24 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
         return ops.mul(b, x, maskOf(name, x));
       };
       const scale = loraScale(lora) / kept;
+      const stacks = new Map(
+        (stacked ?? []).map(({ name, of }) => [layerOf(name), of.map(layerOf)]),
+      );
       const inKernels = kernels?.has("lora") && (kept === 1 || hash !== undefined);
       // The adapter's weights are float32; over a bfloat16 base its products are in bfloat16, as the base's.
       const plain: LinearLayer = (name, x, addend) => {
-        const [a, up] = [loraA(name), loraB(name)].map((each) => weights.get(each));
+        const layers = stacks.get(name) ?? [name];
+        const [a, up] = [loraA(layers[0]), loraB(layers[0])].map((each) => weights.get(each));
         if (!a || !up) return base(name, x, addend);
         if (inKernels) {
-          const dropout = kept < 1 ? hash!.of(name, x) : undefined;
-          const hidden = loraDown(b, x, a, { scale, dropout });
-          onCostly(hidden); // small, and all of x to compute again
-          // First the adapter's: the layer's own product adds it on its way out.
-          return base(name, x, loraUp(b, hidden, up, addend));
+          const parts = layers.map((layer) => {
+            const dropout = kept < 1 ? hash!.of(layer, x) : undefined;
+            const hidden = loraDown(b, x, weights.get(loraA(layer))!, { scale, dropout });
+            onCostly(hidden); // small, and all of x to compute again
+            return { hidden, weight: weights.get(loraB(layer))! };
+          });
+          // ONNX Runtime copies what a product is added to: that is the residual only, not the result.
+          return addend ? base(name, x, loraUp(b, addend, parts)) : loraUp(b, base(name, x), parts);
         }
         const y = base(name, x, addend);
         const dropped = drop(name, x);

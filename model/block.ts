@@ -44,8 +44,8 @@ export interface BlockAdapter {
   readonly derived: readonly ParameterSpec[];
   /** The share of inputs that dropout zeroes in training, 0 for none. */
   readonly dropout: number;
-  /** The rank of its products, where B·A·x is all that it adds to a layer: kernels may run that. */
-  readonly rank?: number;
+  /** The rank of its products and the layers that have some, where B·A·x is all that they are given. */
+  readonly products?: { readonly rank: number; readonly layers: readonly string[] };
   /**
    * Declares the trained weights as inputs of the graph and wraps its linear layers.
    *
@@ -55,6 +55,7 @@ export interface BlockAdapter {
    * @param deviceDropout whether the graph makes these masks itself, from {@linkcode DROPOUT_ROWS}
    *   and inputs named `<layer>` + {@linkcode DROPOUT_COLUMNS}
    * @param kernels as {@linkcode BlockOptions}
+   * @param stacks the layers that are one, as {@linkcode blockWeightInputs}
    * @param onCostly as {@linkcode BlockOptions}, for what is not a linear layer's result
    */
   wrap(
@@ -64,6 +65,7 @@ export interface BlockAdapter {
       readonly training: boolean;
       readonly deviceDropout?: boolean;
       readonly kernels?: ReadonlySet<BlockKernel>;
+      readonly stacks?: readonly StackedParameter[];
       readonly onCostly?: (value: Value) => void;
     },
   ): { readonly linear: LinearLayer; readonly weights: ReadonlyMap<string, Value> };

@@ -37,22 +37,22 @@ const LARGEST_LORA_RANK = 64;
  *   vocab_size: 151936, eos_token_id: 151645,
  * });
  * assert.deepEqual([...blockKernelsFor(config, "bfloat16")], ["attention", "rmsNorm", "swiglu"]);
- * assert.ok(blockKernelsFor(config, "bfloat16", { rank: 8, dropout: 0.1 }).has("lora"));
- * assert.ok(blockKernelsFor(config, "bfloat16", { rank: 12, dropout: 0.1 }).has("dropout"));
+ * assert.ok(blockKernelsFor(config, "bfloat16", { products: { rank: 8 }, dropout: 0.1 }).has("lora"));
+ * assert.ok(blockKernelsFor(config, "bfloat16", { products: { rank: 12 }, dropout: 0.1 }).has("dropout"));
  * assert.ok(!blockKernelsFor(config, "float32").has("attention"));
  * ```
  */
 export function blockKernelsFor(
   { hiddenSize, intermediateSize, heads, kvHeads, headDim, qkNorm }: ModelConfig,
   precision: Precision,
-  adapter?: { readonly rank?: number; readonly dropout: number },
+  adapter?: { readonly products?: { readonly rank: number }; readonly dropout: number },
 ): ReadonlySet<BlockKernel> {
   const kernels = new Set<BlockKernel>();
   if (precision === "bfloat16" && HEAD_DIMS.has(headDim)) kernels.add("attention");
   if (hiddenSize % LANE === 0 && (!qkNorm || headDim % LANE === 0)) kernels.add("rmsNorm");
   if (intermediateSize % LANE === 0) kernels.add("swiglu");
   if (!adapter) return kernels;
-  const { rank = 0, dropout } = adapter;
+  const { products: { rank } = { rank: 0 }, dropout } = adapter;
   const inputs = [hiddenSize, heads * headDim, intermediateSize];
   const wholeIn = (columns: number, widths: readonly number[]): boolean =>
     widths.every((width) => width % columns === 0);

@@ -23,6 +23,11 @@ export interface StackedParameter extends ParameterSpec {
 // A store begins each tensor on a cache line of this many floats: whole ones leave no gap.
 const CACHE_LINE = 16;
 
+/** The layer that a weight or a bias is of. */
+export function layerOf(parameter: string): string {
+  return parameter.slice(0, parameter.lastIndexOf("."));
+}
+
 /** The projections to queries, keys and values, [(heads + 2·kvHeads)·D, hidden]. */
 export const QKV = "self_attn.qkv_proj.weight";
 /** The projections to gate and up, [2·intermediate, hidden]. */

@@ -26,7 +26,7 @@ import type { BlockKernel } from "./block_kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { EMBEDDING, FINAL_NORM } from "./parameters.ts";
 import type { Precision, PrecisionOptions } from "./precision.ts";
-import { type StackedParameter, stackedParameters } from "./stacked_parameters.ts";
+import { layerOf, type StackedParameter, stackedParameters } from "./stacked_parameters.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
 export function gradientName(name: string): string {
@@ -102,14 +102,17 @@ export const SEGMENT_STARTS = "segment_starts";
 export const SEGMENT_ENDS = "segment_ends";
 
 /**
- * What of a block's weights its training graphs take stacked: with an adapter nothing, for that adds to
- * the result of each layer.
+ * What of a block's weights its training graphs take stacked: with an adapter only layers whose parts it
+ * adapts all, in kernels, which find each part's columns.
  */
 export function trainedStacks(
   config: ModelConfig,
   { adapter, kernels = NO_KERNELS }: Pick<AdapterOptions, "adapter" | "kernels">,
 ): StackedParameter[] {
-  return adapter ? [] : stackedParameters(config, kernels);
+  const stacks = stackedParameters(config, kernels);
+  if (!adapter) return stacks;
+  const adapted = new Set(kernels.has("lora") ? adapter.products?.layers : []);
+  return stacks.filter(({ of }) => of.every((part) => adapted.has(layerOf(part))));
 }
 
 function trainingBlock(
@@ -147,6 +150,7 @@ function trainingBlock(
     training: dropout,
     deviceDropout,
     kernels,
+    stacks,
     onCostly,
   });
   const linear = adapted?.linear;

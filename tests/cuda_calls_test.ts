@@ -28,8 +28,11 @@ if (!folder) {
   );
 }
 
-/** Heads of a size that the attention kernel has, and of one that it has not. */
-const configs = { fused: tinyConfig({ head_dim: 64 }), plain: tinyConfig() };
+/** Of sizes that the kernels of attention and of adapters have, and of some that they have not. */
+const configs = {
+  fused: tinyConfig({ head_dim: 64, hidden_size: 64, intermediate_size: 128 }),
+  plain: tinyConfig(),
+};
 const INT64 = 8;
 const INT32 = 4;
 const FLOAT = 4;
@@ -133,7 +136,14 @@ function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): 
   };
   if (method === "full") counts.columnSums = 4 * passes;
   // Of each of seven linear layers' input there, again on the way back, and of its gradient.
-  else counts.hashedDropout = 3 * 7 * passes;
+  else if (!fused) counts.hashedDropout = 3 * 7 * passes;
+  else {
+    // The last layer's B is not needed on the way back.
+    Object.assign(counts, { loraDown: 14 * passes, loraUp: 13 * passes, columnSums: 14 * passes });
+    for (const part of ["DownInput", "DownWeight", "UpHidden", "UpWeight"]) {
+      counts[`lora${part}`] = 7 * passes;
+    }
+  }
   if (fused) {
     counts.headsForward = 2 * passes;
     counts.headsBackward = passes;

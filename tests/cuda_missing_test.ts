@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { denoArgs } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath } from "./support/run_script.ts";
+import { tinyConfig } from "./support/tiny_model.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 
 const folder = Deno.env.get("ORTUNE_PLACEMENT");
@@ -28,13 +29,14 @@ function has(name: string): boolean {
   }
 }
 
-/** Runs `deno task train --device` in an empty folder; nothing but the device is looked at. */
+/** Runs `deno task train --device` on a model of a config alone; the device is looked at before the rest. */
 async function train(
   env: Readonly<Record<string, string>>,
   device = "cuda:0",
 ): Promise<{ code: number; stderr: string }> {
   await using work = await tempFolder();
-  const args = ["--model", "none", "--train-file", "none", "--device", device];
+  await work.write("config.json", JSON.stringify(tinyConfig().raw));
+  const args = ["--model", ".", "--train-file", "none", "--device", device];
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: denoArgs(repositoryPath("cli/train.ts"), { args }),
     cwd: work.path,

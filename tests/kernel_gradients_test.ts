@@ -153,18 +153,28 @@ function runKernel({ nodes }: Graph, kernel: Node, values: DenseMap): DenseMap {
   );
 }
 
+const ADAPTED = {
+  dropout: "dropout in a kernel",
+  lora: "products in kernels",
+  "some of lora": "products in kernels, on some layers",
+} as const;
+
 for (const [family, config] of Object.entries(CONFIGS)) {
-  for (const adapted of [undefined, "dropout", "lora"] as const) {
+  for (const adapted of [undefined, "dropout", "lora", "some of lora"] as const) {
     for (const keep of [false, true]) {
-      const what = `${family}${
-        adapted ? `, an adapter with its ${adapted === "lora" ? "products" : "dropout"}` : ""
-      }${keep ? ", keeping activations" : ""}`;
+      const what = `${family}${adapted ? `, an adapter, ${ADAPTED[adapted]}` : ""}${
+        keep ? ", keeping activations" : ""
+      }`;
       Deno.test(`a block in own kernels is the block in operators: ${what}`, () => {
         const adapter = adapted
-          ? createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0.3 })
+          ? createLoraAdapter(config, {
+            ...{ ...DEFAULT_LORA, dropout: 0.3 },
+            ...adapted === "some of lora" ? { targetModules: ["q_proj", "v_proj", "up_proj"] } : {},
+          })
           : undefined;
         const options = { adapter, dropout: adapted !== undefined, deviceDropout: true };
-        const own = new Set([...ALL, ...adapted ? [adapted] : []]);
+        const part = adapted === "some of lora" ? "lora" : adapted;
+        const own = new Set([...ALL, ...part ? [part] : []]);
         const make = makeInputs(config);
         // Those of operators first, of which stacks are made.
         const inputs = (graph: Graph): DenseMap => {
@@ -181,8 +191,9 @@ for (const [family, config] of Object.entries(CONFIGS)) {
           ];
         const forward = compare("forward", inputs, both(blockForwardGraph, keep), FORWARD);
         const [backward, operators] = both(blockBackwardGraph, keep);
-        // An adapter adds to the result of each projection.
-        assert.equal(backward.inputs.some(({ name }) => name === QKV), !adapted);
+        // What is added to a part alone needs it apart.
+        const stacks = adapted === undefined || adapted === "lora";
+        assert.equal(backward.inputs.some(({ name }) => name === QKV), stacks);
         const ops = new Set(backward.nodes.map(({ op }) => op));
         // What was kept is not computed again.
         assert.equal(ops.has("SegmentAttention"), !keep);
@@ -192,12 +203,16 @@ for (const [family, config] of Object.entries(CONFIGS)) {
             "RMSNormGradient",
             "RotaryHeadsGradient",
             "SwiGLUGradient",
+            ...part === "dropout" ? ["HashedDropout"] : [],
+            ...part === "lora"
+              ? ["LoraDownInputGradient", "LoraDownWeightGradient", "LoraUpWeightGradient"]
+              : [],
           ]
         ) {
           assert.ok(ops.has(op), `no ${op}`);
         }
         assert.ok(!ops.has("Softmax"));
-        if (adapted === "lora") assert.equal(ops.has("LoraDown"), !keep);
+        if (part === "lora") assert.equal(ops.has("LoraDown"), !keep);
         const kept = interpret(
           blockForwardGraph(config, { ...options, keep }),
           inputs(operators),
@@ -224,24 +239,27 @@ for (const [family, config] of Object.entries(CONFIGS)) {
 }
 
 Deno.test("kernels are for sizes that they can read", () => {
+  type Adapter = Parameters<typeof blockKernelsFor>[2];
   const parts = (
     change: Record<string, unknown>,
     precision: "bfloat16" | "float32" = "bfloat16",
-    adapter?: { rank?: number; dropout: number },
+    adapter?: Adapter,
   ) => [...blockKernelsFor(tinyConfig(change), precision, adapter)];
   assert.deepEqual(parts({ head_dim: 64 }), ["attention", "rmsNorm", "swiglu"]);
   assert.deepEqual(parts({ head_dim: 64 }, "float32"), ["rmsNorm", "swiglu"]);
   assert.deepEqual(parts({ head_dim: 96 }), ["rmsNorm", "swiglu"]);
   assert.deepEqual(parts({ hidden_size: 20, intermediate_size: 28 }), []);
   const whole = { head_dim: 64, hidden_size: 64, intermediate_size: 128 };
+  const adapter = (rank: number, dropout = 0.1): Adapter => ({ products: { rank }, dropout });
   const last = (
-    adapter: { rank?: number; dropout: number },
+    adapter: Adapter,
     change: Record<string, unknown> = {},
     precision: "bfloat16" | "float32" = "bfloat16",
   ) => parts({ ...whole, ...change }, precision, adapter).at(-1);
-  for (const rank of [8, 24, 64]) assert.equal(last({ rank, dropout: 0 }), "lora");
-  for (const rank of [4, 12, 72, undefined]) assert.equal(last({ rank, dropout: 0.1 }), "dropout");
-  assert.equal(last({ rank: 12, dropout: 0 }), "swiglu");
-  assert.equal(last({ rank: 8, dropout: 0.1 }, { intermediate_size: 96 }), "dropout");
-  assert.equal(last({ rank: 8, dropout: 0.1 }, {}, "float32"), "dropout");
+  for (const rank of [8, 24, 64]) assert.equal(last(adapter(rank, 0)), "lora");
+  for (const rank of [4, 12, 72]) assert.equal(last(adapter(rank)), "dropout");
+  assert.equal(last({ dropout: 0.1 }), "dropout");
+  assert.equal(last(adapter(12, 0)), "swiglu");
+  assert.equal(last(adapter(8), { intermediate_size: 96 }), "dropout");
+  assert.equal(last(adapter(8), {}, "float32"), "dropout");
 });

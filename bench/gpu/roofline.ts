@@ -1,11 +1,15 @@
 /**
  * What an update takes at least on a GPU, read off the graphs: `deno run -A bench/gpu/roofline.ts`. No GPU
- * is needed, and nothing is measured: products at the rate of a large one, all else at the rate of memory.
+ * is needed, and nothing is measured.
  *
  * In: rates in TFLOP/s and TB/s (an H200's by default). Out: a table of microseconds a token.
  *
- * What a node reads and writes counts once each, so a product that reads its operands again, a launch and
- * a wait come on top; attention in a kernel counts its products, and its operands once.
+ * A node takes its products at their rate or what it reads and writes, once each, at the rate of memory,
+ * whichever is longer, and a Gemm the copy of what it adds to besides: a product that reads its operands
+ * again, a launch and a wait come on top. Attention
+ * in a kernel has a rate of its own, of `kernels/attention.ts`. The optimizer reads gradients twice,
+ * for their norm and for the update, and parameters and moments once, and writes the latter: in bfloat16
+ * 14 bytes a parameter.
  */
 
 import { parseArgs } from "node:util";
@@ -16,6 +20,7 @@ import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
+import { modelParameters } from "../../model/parameters.ts";
 import {
   blockBackwardGraph,
   blockForwardGraph,
@@ -29,30 +34,37 @@ import { QWEN3_0_6B, QWEN3_1_7B } from "../../tests/support/model_configs.ts";
 const { values } = parseArgs({
   options: {
     tflops: { type: "string", default: "790" },
+    "attention-tflops": { type: "string", default: "380" },
     "terabytes-per-second": { type: "string", default: "4.3" },
     rows: { type: "string", default: "1" },
     length: { type: "string", default: "2048" },
     /** Tokens of a packed example. */
     segment: { type: "string", default: "600" },
+    /** Batches of an update. */
+    batches: { type: "string", default: "1" },
   },
 });
-const [tflops, terabytes, rows, length, segment] = [
+const [tflops, attentionTflops, terabytes, rows, length, segment, batches] = [
   values.tflops,
+  values["attention-tflops"],
   values["terabytes-per-second"],
   values.rows,
   values.length,
   values.segment,
+  values.batches,
 ].map(Number);
 const tokens = rows * length;
+const OPTIMIZER_BYTES = 14;
 const symbols: Symbols = { rows, length, tokens, positions: length, n: tokens };
 
 /** Operators that only give memory another shape. */
 const VIEWS: ReadonlySet<string> = new Set(["Reshape", "Unsqueeze"]);
 
-/** Work of some graphs. */
-interface Work {
-  flops: number;
-  bytes: number;
+/** Microseconds a token, by what bounds them. */
+interface Times {
+  products: number;
+  attention: number;
+  memory: number;
 }
 
 function sizes(value: Value): number[] {
@@ -72,24 +84,37 @@ function flopsOf({ op, inputs, outputs, attributes }: Node): number {
   return products * 2 * elementCount(sizes(inputs[0]!)) * segment / 2;
 }
 
-function workOf(graphs: readonly Graph[]): Work {
-  const work = { flops: 0, bytes: 0 };
+/** What ONNX Runtime's Gemm adds to is copied to where the result goes first: read once, and written. */
+function copiedBytes({ op, inputs, outputs }: Node): number {
+  const addend = op === "Gemm" ? inputs[2] : undefined;
+  return addend && addend.shape.length === 2 ? 2 * bytesOf(outputs[0], symbols) : 0;
+}
+
+function timesOf(graphs: readonly Graph[]): Times {
+  const times: Times = { products: 0, attention: 0, memory: 0 };
   for (const { nodes } of graphs) {
     for (const node of nodes) {
       if (VIEWS.has(node.op)) continue;
-      work.flops += flopsOf(node);
       const touched = new Set([...node.inputs, ...node.outputs].filter((each) => each));
-      for (const value of touched) work.bytes += bytesOf(value!, symbols);
+      const bytes = [...touched].reduce((sum, value) => sum + bytesOf(value!, symbols), 0);
+      const memory = bytes / terabytes / 1e6 / tokens;
+      const kind = node.op.startsWith("SegmentAttention") ? "attention" : "products";
+      const rate = kind === "attention" ? attentionTflops : tflops;
+      const products = flopsOf(node) / rate / 1e6 / tokens;
+      if (products > memory) times[kind] += products;
+      else times.memory += memory;
+      times.memory += copiedBytes(node) / terabytes / 1e6 / tokens;
     }
   }
-  return work;
+  return times;
 }
 
-/** Microseconds a token of the blocks, the head and the optimizer. */
-function estimate(config: ModelConfig, { adapted, kernels }: {
+/** Microseconds a token of all blocks, the head and the optimizer. */
+function estimate(config: ModelConfig, { adapted, kernels, keep }: {
   readonly adapted: boolean;
   readonly kernels: boolean;
-}) {
+  readonly keep: boolean;
+}): Times & { readonly head: number; readonly optimizer: number } {
   const adapter = adapted ? createLoraAdapter(config, DEFAULT_LORA) : undefined;
   const options = {
     precision: "bfloat16",
@@ -97,8 +122,9 @@ function estimate(config: ModelConfig, { adapted, kernels }: {
     dropout: adapted,
     deviceDropout: true,
     kernels: kernels ? blockKernelsFor(config, "bfloat16", adapter) : undefined,
+    keep,
   } as const;
-  const block = workOf([
+  const block = timesOf([
     blockForwardGraph(config, options),
     blockBackwardGraph(config, { ...options, accumulate: false }),
   ]);
@@ -106,36 +132,47 @@ function estimate(config: ModelConfig, { adapted, kernels }: {
   const heads = kernels
     ? [headProductGraph(config, head), headBackwardGraph(config, head)]
     : [headGraph(config, { ...head, logSoftmax: true })];
-  const ends = workOf(heads);
+  const ends = timesOf(heads);
   // The kernel reads the logits twice and writes them once.
-  if (kernels) ends.bytes += 3 * 2 * tokens * config.vocabSize;
-  const microseconds = ({ flops, bytes }: Work) => ({
-    products: flops / tflops / 1e6 / tokens,
-    memory: bytes / terabytes / 1e6 / tokens,
-  });
-  const blocks = microseconds({
-    flops: config.layers * block.flops,
-    bytes: config.layers * block.bytes,
-  });
-  const rest = microseconds(ends);
-  return { blocks, rest };
+  if (kernels) ends.memory += 3 * 2 * config.vocabSize / terabytes / 1e6;
+  const { layers } = config;
+  const parameters = modelParameters(config)
+    .reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return {
+    products: layers * block.products,
+    attention: layers * block.attention,
+    memory: layers * block.memory,
+    head: ends.products + ends.memory,
+    // An adapter's is next to nothing.
+    optimizer: adapted ? 0 : OPTIMIZER_BYTES * parameters / terabytes / 1e6 / tokens / batches,
+  };
 }
 
 console.log(
-  `${tokens} tokens a batch in rows of ${length}, examples of ${segment}, all supervised; ` +
-    `${tflops} TFLOP/s, ${terabytes} TB/s; recomputing, without the optimizer\n`,
+  `${tokens} tokens a batch in rows of ${length}, ${batches} an update, examples of ${segment}, all ` +
+    `supervised; ${tflops} TFLOP/s, in attention ${attentionTflops}; ${terabytes} TB/s\n`,
 );
-console.log("| µs a token | blocks: products | memory | head: products | memory | tokens/s |");
-console.log("|---|---|---|---|---|---|");
+console.log(
+  "| µs a token | blocks: products | attention | memory | head | optimizer | tokens/s at most |",
+);
+console.log("|---|---|---|---|---|---|---|");
+const WAYS = [
+  { how: "", kernels: true, keep: false },
+  { how: ", nothing recomputed", kernels: true, keep: true },
+  { how: ", operators alone", kernels: false, keep: false },
+];
 for (const [name, json] of Object.entries({ "1.7B": QWEN3_1_7B, "0.6B": QWEN3_0_6B })) {
   const config = parseConfig(json);
   for (const adapted of [false, true]) {
-    for (const kernels of [true, false]) {
-      const { blocks, rest } = estimate(config, { adapted, kernels });
-      const parts = [blocks.products, blocks.memory, rest.products, rest.memory];
+    for (const { how, ...way } of WAYS) {
+      const { products, attention, memory, head, optimizer } = estimate(config, {
+        adapted,
+        ...way,
+      });
+      const parts = [products, attention, memory, head, optimizer];
       const total = parts.reduce((sum, each) => sum + each);
       console.log(
-        `| ${name} ${adapted ? "LoRA, dropout" : "full"}${kernels ? "" : ", operators alone"} | ` +
+        `| ${name} ${adapted ? "LoRA, dropout" : "full"}${how} | ` +
           `${parts.map((each) => each.toFixed(1)).join(" | ")} | ${(1e6 / total).toFixed(0)} |`,
       );
     }

@@ -224,15 +224,28 @@ const loraDownWeightGradient: Operation = (node, x, dHidden, rows, columns, befo
   return weightGradient(node, product(transposed(dHidden), dropped, scaleOf(node)), before);
 };
 
-const loraUp: Operation = (_, hidden, b, past) => {
-  const y = product(hidden, transposed(b));
-  return [like(y, added(y.data, past))];
+const loraUp: Operation = (_, y, ...parts) => {
+  const products: Dense[] = [];
+  for (let i = 0; i < parts.length; i += 2) {
+    products.push(product(parts[i], transposed(parts[i + 1])));
+  }
+  return [like(y, added(beside(...products).data, y))];
 };
 
-const loraUpInputGradient: Operation = (_, dy, b) => [product(dy, b)];
+/** The columns of dy that a layer with so many outputs is for. */
+function columnsOf({ attributes }: Node, dy: Dense, outputs: number): Dense {
+  const first = Number(attributes.column);
+  return apart(dy, [first, outputs, dy.shape[1] - first - outputs])[1];
+}
 
-const loraUpWeightGradient: Operation = (node, hidden, dy, before) =>
-  weightGradient(node, product(transposed(dy), hidden), before);
+const loraUpInputGradient: Operation = (node, dy, b) => [
+  product(columnsOf(node, dy, b.shape[0]), b),
+];
+
+const loraUpWeightGradient: Operation = (node, hidden, dy, before) => {
+  const own = columnsOf(node, dy, Number(node.outputs[0].shape[0]));
+  return weightGradient(node, product(transposed(own), hidden), before);
+};
 
 /** Sizes, and where a head's vector of a token begins. */
 function layout({ attributes }: Node, q: Dense, k: Dense) {
