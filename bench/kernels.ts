@@ -12,6 +12,7 @@ import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
 import { type Gpu, openGpu } from "../kernels/gpu.ts";
 import { Out } from "../kernels/open_library.ts";
 import { HeadsKernels } from "../kernels/heads.ts";
+import { LORA_PARTS, LoraKernels } from "../kernels/lora.ts";
 import { RmsNormGradientKernel } from "../kernels/rms_norm.ts";
 import { SwigluKernels } from "../kernels/swiglu.ts";
 
@@ -131,7 +132,7 @@ export async function benchKernels(
     held = [];
   };
   try {
-    for (const part of [adamW, crossEntropy, elementwise, attention]) {
+    for (const part of [adamW, crossEntropy, elementwise, lora, attention]) {
       await part({ gpu, sizes, allocate, upload, time });
       free();
     }
@@ -290,14 +291,59 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
     { bytes: 3 * operand },
     () => swiglu.forward(STREAM, { ...parts, product }, halves),
   );
-  time("SwiGLU backward, with the product", { bytes: 6 * operand }, () =>
+  time("SwiGLU backward", { bytes: 5 * operand }, () =>
     swiglu.backward(STREAM, {
       ...parts,
       dProduct: product,
       dGate: parts.gate,
       dUp: parts.up,
-      product,
     }, halves));
+}
+
+async function lora({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {
+  const { tokens, intermediate: width } = sizes;
+  const rank = 8;
+  const kernels = await LoraKernels.load(gpu, rank);
+  const [wide, past, made] = [0, 1, 2].map(() => allocate(2 * tokens * width));
+  const hidden = allocate(2 * tokens * rank);
+  const [weight, to] = [0, 1].map(() => allocate(4 * rank * width));
+  const partials = allocate(4 * LORA_PARTS * rank * width);
+  const odd = (length: number): bigint =>
+    upload(Int32Array.from({ length }, (_, i) => Math.imul(i, 0x9e3779b1) | 1));
+  const dropout = { rows: odd(tokens), columns: odd(width), above: -(2 ** 31) + 0.1 * 2 ** 32 };
+  const down = { tokens, width, scale: 4, dropout };
+  const pass = 2 * tokens * width;
+  const sums = { partials, to, accumulate: true };
+  time(
+    "LoRA: A, dropout on the way",
+    { bytes: pass },
+    () => kernels.down(STREAM, { x: wide, a: weight, hidden }, down),
+  );
+  time(
+    "LoRA: gradient of A's input, added",
+    { bytes: 2 * pass },
+    () => kernels.downInput(STREAM, { dHidden: hidden, a: weight, past, dX: made }, down),
+  );
+  time(
+    "LoRA: gradient of A",
+    { bytes: pass },
+    () => kernels.downWeight(STREAM, { x: wide, dHidden: hidden, ...sums }, down),
+  );
+  time(
+    "LoRA: B, added",
+    { bytes: 2 * pass },
+    () => kernels.up(STREAM, { hidden, b: weight, past, y: made }, down),
+  );
+  time(
+    "LoRA: gradient of B's input",
+    { bytes: pass },
+    () => kernels.upHidden(STREAM, { dy: wide, b: weight, dHidden: hidden }, down),
+  );
+  time(
+    "LoRA: gradient of B",
+    { bytes: pass },
+    () => kernels.upWeight(STREAM, { hidden, dy: wide, ...sums }, down),
+  );
 }
 
 async function attention({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {

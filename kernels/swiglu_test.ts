@@ -10,7 +10,7 @@ const [ROWS, WIDTH] = [37, 72];
 
 for (const type of ["float32", "bfloat16"] as const) {
   Deno.test({
-    name: `SwiGLU of ${type} and its gradients are float64's, apart, fused and in place`,
+    name: `SwiGLU of ${type} and its gradients are float64's, side by side and in place`,
     ignore,
     async fn() {
       const kernels = await SwigluKernels.load(host!.gpu, type);
@@ -21,8 +21,7 @@ for (const type of ["float32", "bfloat16"] as const) {
       const stride = 2 * WIDTH;
       const both = elements(type, random(ROWS * stride, 20));
       const dProduct = elements(type, random(ROWS * WIDTH, 1));
-      const blank = () => elements(type, new Float32Array(ROWS * WIDTH).fill(NaN));
-      const product = blank();
+      const product = elements(type, new Float32Array(ROWS * WIDTH).fill(NaN));
       const up = BigInt(WIDTH * both.data.BYTES_PER_ELEMENT);
       const [values, upstream] = [both, dProduct].map(({ data }) => toNumbers(data));
       const expected = { product: [] as number[], both: new Float64Array(ROWS * stride) };
@@ -44,29 +43,18 @@ for (const type of ["float32", "bfloat16"] as const) {
       kernels.forward(STREAM, { ...inputs, product: product.address }, sizes);
       close("product", toNumbers(product.data), expected.product);
 
-      const [dGate, dUp] = [blank(), blank()];
-      kernels.backward(STREAM, {
-        ...inputs,
-        dProduct: dProduct.address,
-        dGate: dGate.address,
-        dUp: dUp.address,
-      }, { ...sizes, gradientStride: WIDTH });
-      const again = blank();
-      kernels.backward(STREAM, {
-        ...inputs,
-        dProduct: dProduct.address,
-        dGate: both.address,
-        dUp: both.address + up,
-        product: again.address,
-      }, sizes);
-      close("gradients", toNumbers(both.data), expected.both);
-      assert.deepEqual(again.data, product.data);
-      for (let row = 0; row < ROWS; row++) {
-        const [g, u] = [dGate, dUp].map(({ data }) => data.slice(row * WIDTH, (row + 1) * WIDTH));
-        const there = both.data.slice(row * stride, (row + 1) * stride);
-        assert.deepEqual([...g, ...u], [...there]);
+      const gradients = elements(type, new Float32Array(ROWS * stride).fill(NaN));
+      for (const { address } of [gradients, both]) {
+        kernels.backward(STREAM, {
+          ...inputs,
+          dProduct: dProduct.address,
+          dGate: address,
+          dUp: address + up,
+        }, sizes);
       }
-      for (const each of [both, dProduct, product, again, dGate, dUp]) each.assertGuards();
+      close("gradients", toNumbers(gradients.data), expected.both);
+      assert.deepEqual(both.data, gradients.data);
+      for (const each of [both, dProduct, product, gradients]) each.assertGuards();
     },
   });
 }
