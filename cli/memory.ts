@@ -111,6 +111,26 @@ export function describeMemory({ needed, available, copy }: MemoryCheck): string
     (copy ? `\n${describeCopy(copy)}` : "");
 }
 
+// Of what is free, so much a run may be advised to take.
+const ROOM = 0.9;
+
+/** That activations need not be computed twice, where a run does so and there is room not to. */
+export function describeRoom(
+  args: TrainingArguments,
+  config: ModelConfig,
+  data: Pick<TrainingData, "train">,
+  options?: MemoryCheckOptions,
+): string | undefined {
+  if (!args.gradientCheckpointing) return undefined;
+  const keeping = checkMemory({ ...args, gradientCheckpointing: false }, config, data, options);
+  const { needed: { total }, resident, available = 0 } = keeping;
+  if (total - resident > ROOM * available) return undefined;
+  return `memory: about ${
+    formatBytes(total)
+  } with --no-gradient-checkpointing: there is room for it, ` +
+    "and activations are then not computed twice";
+}
+
 function describeFree(available: number | undefined): string {
   return available === undefined
     ? "free: not known without --allow-sys=systemMemoryInfo"

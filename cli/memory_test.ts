@@ -5,7 +5,13 @@ import { parseConfig } from "../model/config.ts";
 import { QWEN3_0_6B } from "../tests/support/model_configs.ts";
 import { repositoryPath, runScript } from "../tests/support/run_script.ts";
 import { stubExample } from "../tests/support/trainer_stub.ts";
-import { availableMemory, checkMemory, describeMemory, memoryWarning } from "./memory.ts";
+import {
+  availableMemory,
+  checkMemory,
+  describeMemory,
+  describeRoom,
+  memoryWarning,
+} from "./memory.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 const GIB = 2 ** 30;
@@ -34,6 +40,17 @@ Deno.test("checkMemory() asks for the largest batch, and warns where it does not
   const single = checkMemory(one, config, data, { available: 8 * GIB });
   assert.ok(single.needed.total < tight.needed.total);
   assert.doesNotMatch(memoryWarning(single, one), /batch-size/);
+});
+
+Deno.test("describeRoom() says where activations need not be computed twice", () => {
+  const room = (available: number, gradientCheckpointing = true) =>
+    describeRoom({ ...args, gradientCheckpointing }, config, data, { available });
+  assert.match(
+    room(64 * GIB)!,
+    /^memory: about 1[01]\.\d GiB with --no-gradient-checkpointing: there is room for it, and activ/,
+  );
+  assert.equal(room(11 * GIB), undefined);
+  assert.equal(room(64 * GIB, false), undefined);
 });
 
 Deno.test("checkMemory() warns of nothing where the system may not be asked", () => {

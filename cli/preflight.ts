@@ -10,7 +10,7 @@ import { cpu } from "../ort/device.ts";
 import { formatDuration } from "../track/format.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { describeData } from "./describe_data.ts";
-import { checkMemory, describeMemory, memoryWarning } from "./memory.ts";
+import { checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
 import { openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
@@ -46,11 +46,11 @@ export async function dryRun(
   for (const line of await describeData(args, { data, tokenizer, table: { color } })) say(line);
   const plan = planRun(args, data.train);
   say(describePlan(plan));
-  const memory = checkMemory(args, config, data, {
-    available: device?.cuda?.memory().leastFree,
-    kernels: gpu !== undefined,
-  });
+  const room = { available: device?.cuda?.memory().leastFree, kernels: gpu !== undefined };
+  const memory = checkMemory(args, config, data, room);
   say(describeMemory(memory));
+  const hint = describeRoom(args, config, data, room);
+  if (hint) say(hint);
   if (memory.tooMuch) {
     say(memoryWarning(memory, args));
     say("time: not measured, since the run does not fit in memory");
