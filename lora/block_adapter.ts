@@ -106,7 +106,8 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
       const norms = declare(derived);
       const base = plainLinear(b, own);
       const kept = training && lora.dropout > 0 ? 1 - lora.dropout : 1;
-      const hash = deviceDropout ? new DropoutHash(b, lora.dropout) : undefined;
+      const inKernels = kernels?.has("lora") ?? false;
+      const hash = deviceDropout || inKernels ? new DropoutHash(b, lora.dropout) : undefined;
       const maskOf = hash ? (name: string, x: Value) => hash.mask(name, x) : hostMask(b);
       const drop = (name: string, x: Value): Value => {
         if (kept === 1) return x;
@@ -117,7 +118,6 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
       const stacks = new Map(
         (stacked ?? []).map(({ name, of }) => [layerOf(name), of.map(layerOf)]),
       );
-      const inKernels = kernels?.has("lora") && (kept === 1 || hash !== undefined);
       // The adapter's weights are float32; over a bfloat16 base its products are in bfloat16, as the base's.
       const plain: LinearLayer = (name, x, addend) => {
         const layers = stacks.get(name) ?? [name];

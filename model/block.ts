@@ -52,8 +52,8 @@ export interface BlockAdapter {
    * @param own the layer's own weights
    * @param training whether dropout is applied, by masks that the graph takes as inputs named
    *   `<layer>` + {@linkcode DROPOUT_MASK}
-   * @param deviceDropout whether the graph makes these masks itself, from {@linkcode DROPOUT_ROWS}
-   *   and inputs named `<layer>` + {@linkcode DROPOUT_COLUMNS}
+   * @param deviceDropout whether the graph makes these masks itself, as kernels always do, from
+   *   {@linkcode DROPOUT_ROWS} and inputs named `<layer>` + {@linkcode DROPOUT_COLUMNS}
    * @param kernels as {@linkcode BlockOptions}
    * @param stacks the layers that are one, as {@linkcode blockWeightInputs}
    * @param onCostly as {@linkcode BlockOptions}, for what is not a linear layer's result
