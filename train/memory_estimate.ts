@@ -107,8 +107,8 @@ export interface MemoryEstimate {
  * whose temporaries fit the arena; and that a large batch's embedding gradient is taken a few thousand
  * tokens at a time.
  * Counted without a GPU, allocation by allocation (tests/cuda_calls_test.ts has the means), Qwen3-1.7B
- * with own kernels takes 0.1 % more in bf16-pure at 2048 tokens, and 0.3 % and 0.6 % more with an adapter
- * at 2048 and 8192.
+ * with own kernels takes that within 0.1 % in bf16-pure at 2048 tokens, and within 0.4 % with an adapter at
+ * 2048 and 8192.
  *
  * @example
  * ```ts
