@@ -11,7 +11,7 @@
 
 import { layoutParameters } from "../engine/parameter_store.ts";
 import { planCrossing } from "../engine/staged_graph.ts";
-import { headChunkOf } from "../engine/training_engine.ts";
+import { headChunkOf } from "../engine/head.ts";
 import { ArenaEstimate } from "../graph/arena_estimate.ts";
 import { evaluateShape } from "../graph/dim.ts";
 import type { Graph } from "../graph/ir.ts";
