@@ -1,18 +1,19 @@
 /**
- * Which way training takes on a GPU. In: flags and an opened device. Out: a GPU for ortune's own
- * kernels, or none, and a line that says which and why.
+ * Which way training takes on a GPU. In: flags, an opened device and a model's config. Out: a GPU for
+ * ortune's own kernels, or none, and a line that says which and why.
  */
 
+import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { Precision } from "../model/precision.ts";
+import { createLoraAdapter } from "../lora/block_adapter.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { findGpu, type FoundGpu } from "../train/training_kernels.ts";
 import { computePrecision, resolvePrecision } from "../train/training_precision.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
-/** The GPU, unless there is none, and what to say of it: nothing on the CPU. */
-export interface OpenedKernels {
-  readonly gpu: FoundGpu["gpu"];
-  readonly line?: string;
-}
+/** What flags say of kernels. */
+type KernelFlags = Pick<TrainingArguments, "kernels" | "optim" | "precision" | "lora">;
 
 /**
  * Opens the GPU for kernels as `--kernels` says.
@@ -20,29 +21,72 @@ export interface OpenedKernels {
  * @throws {Error} where the optimizer needs them and they cannot run
  */
 export async function openKernels(
-  { kernels, optim, precision, lora }: Pick<
-    TrainingArguments,
-    "kernels" | "optim" | "precision" | "lora"
-  >,
+  { kernels, optim, precision, lora }: KernelFlags,
   { device }: Pick<Runtime, "device">,
-): Promise<OpenedKernels> {
-  const { gpu, reason }: FoundGpu = kernels === "off"
+): Promise<FoundGpu> {
+  const found: FoundGpu = kernels === "off"
     ? { reason: "--kernels off" }
     : await findGpu(device, computePrecision(resolvePrecision(device, precision)));
-  if (gpu) {
-    return {
-      gpu,
-      line:
-        "kernels: ortune's own, for AdamW and cross-entropy, and for attention, RMSNorm, RoPE, " +
-        "SwiGLU and dropout where the model's sizes allow",
-    };
-  }
-  if (optim === "adamw_8bit" && !lora) {
+  if (!found.gpu && optim === "adamw_8bit" && !lora) {
     throw new Error(
-      `Cannot train with --optim adamw_8bit: it needs ortune's own CUDA kernels (${reason}); ` +
+      `Cannot train with --optim adamw_8bit: it needs ortune's own CUDA kernels (${found.reason}); ` +
         "pass --optim adamw_bf16, which takes two more bytes a parameter, or make them run",
     );
   }
-  if (device.kind === "cpu") return { gpu };
-  return { gpu, line: `kernels: none of ortune's own, ONNX Runtime's alone: ${reason}` };
+  return found;
+}
+
+/** One line on what runs in own kernels, and why something does not; nothing on the CPU. */
+export function describeKernels(
+  { gpu, reason }: FoundGpu,
+  { config, device, precision: chosen, lora }: Pick<KernelFlags, "precision" | "lora"> & {
+    readonly config: ModelConfig;
+    readonly device: Runtime["device"];
+  },
+): string | undefined {
+  if (device.kind === "cpu") return undefined;
+  if (!gpu) return `kernels: none of ortune's own, ONNX Runtime's alone: ${reason}`;
+  const precision = computePrecision(resolvePrecision(device, chosen));
+  const adapter = lora && createLoraAdapter(config, lora);
+  const parts = blockKernelsFor(config, precision, adapter);
+  const wanted: readonly BlockKernel[] = [
+    "attention",
+    "rmsNorm",
+    "swiglu",
+    ...lora ? ["lora"] as const : [],
+  ];
+  const own = ["AdamW", "cross-entropy", ...wanted.filter((part) => parts.has(part)).map(nameOf)];
+  const rest = wanted.filter((part) => !parts.has(part))
+    .map((part) => `${nameOf(part)} (${whyNot(part, { config, precision, lora })})`);
+  return `kernels: ortune's own for ${own.join(", ")}` +
+    (rest.length > 0 ? `; ONNX Runtime's for ${rest.join(", ")}` : "");
+}
+
+const NAMES: Readonly<Partial<Record<BlockKernel, string>>> = {
+  rmsNorm: "RMSNorm",
+  swiglu: "SwiGLU",
+  lora: "LoRA",
+};
+
+function nameOf(part: BlockKernel): string {
+  return NAMES[part] ?? part;
+}
+
+/** Why a model or an adapter has no kernel for a part, as `blockKernelsFor` decides. */
+function whyNot(
+  part: BlockKernel,
+  { config, precision, lora }: {
+    readonly config: ModelConfig;
+    readonly precision: Precision;
+    readonly lora: KernelFlags["lora"];
+  },
+): string {
+  if (part === "rmsNorm" || part === "swiglu") return "widths that 8 does not divide";
+  if (precision === "float32") return "in fp32";
+  if (part === "attention") return `heads of ${config.headDim}, not of 64 or 128`;
+  if (lora?.dora) return "DoRA";
+  const { rank } = lora!;
+  return rank % 8 === 0 && rank <= 64
+    ? "widths that 64 does not divide"
+    : `rank ${rank}, no multiple of 8 up to 64`;
 }

@@ -11,7 +11,7 @@ import { formatDuration } from "../track/format.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { describeData } from "./describe_data.ts";
 import { checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
-import { openKernels } from "./open_kernels.ts";
+import { describeKernels, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { describePlan, planRun, type RunPlan } from "./run_plan.ts";
@@ -37,10 +37,13 @@ export async function dryRun(
 ): Promise<void> {
   // A GPU that is not there is told of before anything is read.
   using device = args.device === "cpu" ? undefined : openRuntime(args);
-  const { gpu, line } = await openKernels(args, device ?? { device: cpu });
+  const on = device ?? { device: cpu };
+  const found = await openKernels(args, on);
+  const { gpu } = found;
   using _gpu = gpu;
-  if (line) say(line);
   const { config, tokenizer, padId } = await openInputs(args);
+  const line = describeKernels(found, { ...args, config, device: on.device });
+  if (line) say(line);
   using data = await readTrainingData(args, tokenizer, { progress, signal });
   for (const note of data.notes) say(`note: ${note}`);
   for (const line of await describeData(args, { data, tokenizer, table: { color } })) say(line);

@@ -3,7 +3,7 @@
  * and an output folder, those of Qwen3-Medical-SFT where none was given.
  */
 
-import { ADAPTER_CONFIG } from "../lora/adapter_config.ts";
+import { ADAPTER_CONFIG, readAdapterConfig } from "../lora/adapter_config.ts";
 import { findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import type { LoraArguments } from "./lora_arguments.ts";
@@ -37,7 +37,6 @@ export async function resolveTraining(
     );
   }
   const { model } = await findFolders({ model: flags.model }, USE_ADAPTER);
-  const initAdapter = lora?.initAdapter && await findTrained(lora.initAdapter, ADAPTER_CONFIG);
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   return {
     ...flags,
@@ -45,8 +44,15 @@ export async function resolveTraining(
     trainFile: flags.trainFile ?? TRAIN_FILE,
     validationFile,
     outputDir: flags.outputDir ?? `output/${outputName(model)}${lora ? "-lora" : ""}`,
-    ...lora ? { lora: { ...lora, initAdapter } } : {},
+    ...lora ? { lora: await resolveLora(lora) } : {},
   };
+}
+
+/** The folder of the adapter to start from, whose settings then are the run's. */
+async function resolveLora(lora: LoraArguments): Promise<LoraArguments> {
+  if (!lora.initAdapter) return lora;
+  const initAdapter = await findTrained(lora.initAdapter, ADAPTER_CONFIG);
+  return { ...lora, ...await readAdapterConfig(initAdapter), initAdapter };
 }
 
 /** What was found for the folders that the flags name, a line each where it is another. */

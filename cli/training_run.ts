@@ -28,11 +28,12 @@ import { train } from "../train/loop.ts";
 import { lockOutput, type OutputLock } from "../train/output_lock.ts";
 import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
+import type { FoundGpu } from "../train/training_kernels.ts";
 import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
-import { type OpenedKernels, openKernels } from "./open_kernels.ts";
+import { describeKernels, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { isSameFolder } from "./path_kind.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
@@ -86,10 +87,13 @@ export async function runTraining(
   await using resources = new AsyncDisposableStack();
   // A GPU that is not there is told of before anything is read.
   const device = args.device === "cpu" ? undefined : resources.use(openRuntime(args));
-  const { gpu, line } = await openKernels(args, device ?? { device: cpu });
+  const on = device ?? { device: cpu };
+  const found = await openKernels(args, on);
+  const { gpu } = found;
   if (gpu) resources.use(gpu);
-  if (line) say(line);
   const { config, tokenizer, padId } = await openInputs(args);
+  const line = describeKernels(found, { ...args, config, device: on.device });
+  if (line) say(line);
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);
   const resumeFrom = await resolveCheckpoint(args);
@@ -232,7 +236,7 @@ export function createTrainer(
     TrainingArguments,
   { runtime, gpu, deferLoad, signal }: {
     readonly runtime: Runtime;
-    readonly gpu?: OpenedKernels["gpu"];
+    readonly gpu?: FoundGpu["gpu"];
     readonly deferLoad?: boolean;
     readonly signal: AbortSignal;
   },

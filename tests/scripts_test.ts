@@ -109,7 +109,8 @@ Deno.test("deno task train and train:lora start from what a run ended with, adap
   assert.equal(full.code, 0, full.stderr);
   assert.match(full.stderr, /^model: output\/tiny\/checkpoint-2\n/);
   assert.match(full.stderr, /ask it yourself: .* output\/tiny-checkpoint-2\/checkpoint-2$/);
-  const lora = await runTask("train:lora", folder.path, `${quiet} --model output/tiny`);
+  const rank = "--lora-rank 4 --lora-dropout 0";
+  const lora = await runTask("train:lora", folder.path, `${quiet} --model output/tiny ${rank}`);
   assert.equal(lora.code, 0, lora.stderr);
   assert.match(lora.stderr, /ask it yourself: .* output\/tiny-checkpoint-2-lora\/checkpoint-2$/);
   const on = await runTask("train:lora", folder.path, [
@@ -123,6 +124,8 @@ Deno.test("deno task train and train:lora start from what a run ended with, adap
   );
   assert.equal(args.model, "output/tiny/checkpoint-2");
   assert.equal(args.lora.initAdapter, "output/tiny-checkpoint-2-lora/checkpoint-2");
+  // The adapter's settings, not the flags' defaults.
+  assert.deepEqual([args.lora.rank, args.lora.dropout], [4, 0]);
 });
 
 Deno.test("a LoRA run on an adapter is replayed to the same bytes, and a changed adapter is refused", async () => {
