@@ -185,6 +185,30 @@ struct Rows {
   }
 };
 
+// The keys and values that a tile of queries walks, STEP at a time: one tile of each to compute with, and
+// one of each under way.
+template <int STEP>
+struct Walk {
+  const bf16 *k, *v;
+  bf16* tiles;
+  i32 stride, from, until, tokens;
+  __device__ inline Walk(const bf16* k, const bf16* v, const i32* starts, bf16* tiles, i32 first,
+                         i32 tokens, i32 kvHead, i32 kvHeads)
+      : k(k + kvHead * D), v(v + kvHead * D), tiles(tiles), stride(kvHeads * D),
+        from(starts[first]), until(smaller(first + TILE, tokens)), tokens(tokens) {}
+  // STEP rows of keys, and after them of values.
+  __device__ inline bf16* at(i32 key) const {
+    return tiles + (key - from) / STEP % 2 * (2 * STEP * PITCH);
+  }
+  __device__ inline void next(i32 key) const {
+    if (key < until) {
+      fetch<STEP>(at(key), k, stride, key, tokens);
+      fetch<STEP>(at(key) + STEP * PITCH, v, stride, key, tokens);
+    }
+    commitCopies();
+  }
+};
+
 // Before weights would pass 2^that, they are set against a greater maximum.
 constexpr float HEADROOM = 8;
 
@@ -199,25 +223,15 @@ attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const b
   // Where the second tiles will lie once the queries are in registers: a third block finds room.
   bf16* own = streamed + 2 * STEP * PITCH;
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-  i32 head = blockIdx.y, stride = heads * D, kvStride = heads / group * D;
+  i32 head = blockIdx.y, stride = heads * D;
   // The last tiles have most keys to look at: they begin first.
   i32 first = (gridDim.x - 1 - blockIdx.x) * TILE;
-  i32 from = starts[first], until = smaller(first + TILE, tokens);
-  k += head / group * D;
-  v += head / group * D;
-  auto next = [&](i32 key) {
-    bf16* tile = streamed + (key - from) / STEP % 2 * (2 * STEP * PITCH);
-    if (key < until) {
-      fetch<STEP>(tile, k, kvStride, key, tokens);
-      fetch<STEP>(tile + STEP * PITCH, v, kvStride, key, tokens);
-    }
-    commitCopies();
-  };
+  Walk<STEP> walk(k, v, starts, streamed, first, tokens, head / group, heads / group);
   fetch<TILE>(own, q + head * D, stride, first, tokens);
   commitCopies();
-  next(from);
+  walk.next(walk.from);
   Rows rows(first + 16 * warp, starts, tokens);
-  i32 lastBegin = starts[until - 1];
+  i32 lastBegin = starts[walk.until - 1];
   // Weights are e^score / 2^base.
   float base[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, factor = scale * LOG2_E;
   float result[EIGHTS][4];
@@ -227,11 +241,11 @@ attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const b
   HeldRows queries;
   queries.hold(own + 16 * warp * PITCH);
   __syncthreads();
-  for (i32 key = from; key < until; key += STEP) {
-    next(key + STEP);
+  for (i32 key = walk.from; key < walk.until; key += STEP) {
+    walk.next(key + STEP);
     waitCopies<1>();
     __syncthreads();
-    const bf16* keys = streamed + (key - from) / STEP % 2 * (2 * STEP * PITCH);
+    const bf16* keys = walk.at(key);
     float scores[N][4];
     compare<N>(scores, queries, keys);
     // Tiles below the diagonal and inside every row's segment need no mask.
@@ -308,26 +322,15 @@ attentionBackwardQueries(const bf16* __restrict__ q, const bf16* __restrict__ k,
                          i32 heads, i32 group, float scale) {
   DYNAMIC_SHARED(memory);
   bf16* own = reinterpret_cast<bf16*>(memory);
-  bf16* streamed = own + 2 * OWN;
   u32 warp = threadIdx.x / WARP;
   i32 head = blockIdx.y, first = (gridDim.x - 1 - blockIdx.x) * TILE;
-  i32 stride = heads * D, kvStride = heads / group * D;
-  i32 from = starts[first], until = smaller(first + TILE, tokens);
-  k += head / group * D;
-  v += head / group * D;
-  auto next = [&](i32 key) {
-    bf16* tile = streamed + (key - from) / BACK % 2 * (2 * BACK * PITCH);
-    if (key < until) {
-      fetch<BACK>(tile, k, kvStride, key, tokens);
-      fetch<BACK>(tile + BACK * PITCH, v, kvStride, key, tokens);
-    }
-    commitCopies();
-  };
+  i32 stride = heads * D;
+  Walk<BACK> walk(k, v, starts, own + 2 * OWN, first, tokens, head / group, heads / group);
   fetch<TILE>(own, q + head * D, stride, first, tokens);
   fetch<TILE>(own + OWN, dMixed + head * D, stride, first, tokens);
-  next(from);
+  walk.next(walk.from);
   Rows rows(first + 16 * warp, starts, tokens);
-  i32 lastBegin = starts[until - 1];
+  i32 lastBegin = starts[walk.until - 1];
   float rowSums[2], rowDots[2], factor = scale * LOG2_E;
 #pragma unroll
   for (int i = 0; i < 2; i++) {
@@ -338,11 +341,11 @@ attentionBackwardQueries(const bf16* __restrict__ q, const bf16* __restrict__ k,
   float result[EIGHTS][4];
   clear(result);
   SharedRows queries{own + 16 * warp * PITCH}, gradients{own + OWN + 16 * warp * PITCH};
-  for (i32 key = from; key < until; key += BACK) {
-    next(key + BACK);
+  for (i32 key = walk.from; key < walk.until; key += BACK) {
+    walk.next(key + BACK);
     waitCopies<1>();
     __syncthreads();
-    const bf16* keys = streamed + (key - from) / BACK % 2 * (2 * BACK * PITCH);
+    const bf16* keys = walk.at(key);
     float scores[BACK_N][4], slopes[BACK_N][4];
     compare<BACK_N>(scores, queries, keys);
     compare<BACK_N>(slopes, gradients, keys + BACK * PITCH);
