@@ -301,48 +301,58 @@ async function elementwise({ gpu, sizes, allocate, upload, time }: Bench): Promi
 }
 
 async function lora({ gpu, sizes, allocate, upload, time }: Bench): Promise<void> {
-  const { tokens, intermediate: width } = sizes;
-  const rank = 8;
+  const { tokens, hidden: width, intermediate } = sizes;
+  const [rank, parts] = [8, 2];
   const kernels = await LoraKernels.load(gpu, rank);
-  const [wide, past, made] = [0, 1, 2].map(() => allocate(2 * tokens * width));
-  const hidden = allocate(2 * tokens * rank);
-  const [weight, to] = [0, 1].map(() => allocate(4 * rank * width));
-  const partials = allocate(4 * LORA_PARTS * rank * width);
+  // Gate and up.
+  const up = { tokens, widths: [intermediate, intermediate] };
+  const both = parts * intermediate;
+  const [x, past, dX] = [0, 1, 2].map(() => allocate(2 * tokens * width));
+  const [base, y] = [0, 1].map(() => allocate(2 * tokens * both));
+  const hidden = allocate(2 * tokens * parts * rank);
+  const weights = (columns: number): bigint[] =>
+    Array.from({ length: parts }, () => allocate(4 * rank * columns));
+  const [a, b, dA, dB] = [width, intermediate, width, intermediate].map(weights);
+  const partials = allocate(4 * LORA_PARTS * rank * both);
   const odd = (length: number): bigint =>
     upload(Int32Array.from({ length }, (_, i) => Math.imul(i, 0x9e3779b1) | 1));
-  const dropout = { rows: odd(tokens), columns: odd(width), above: -(2 ** 31) + 0.1 * 2 ** 32 };
-  const down = { tokens, width, scale: 4, dropout };
-  const pass = 2 * tokens * width;
-  const sums = { partials, to, accumulate: true };
+  const dropout = {
+    rows: odd(tokens),
+    columns: [odd(width), odd(width)],
+    above: Math.round(0.1 * 2 ** 32) - 2 ** 31 - 1,
+  };
+  const down = { tokens, width, parts, scale: 4, dropout };
+  const [narrow, wide] = [2 * tokens * width, 2 * tokens * both];
   time(
-    "LoRA: A, dropout on the way",
-    { bytes: pass },
-    () => kernels.down(STREAM, { x: wide, a: weight, hidden }, down),
+    "LoRA: A of gate and up, dropout on the way",
+    { bytes: narrow },
+    () => kernels.down(STREAM, { x, a, hidden }, down),
   );
   time(
-    "LoRA: gradient of A's input, added",
-    { bytes: 2 * pass },
-    () => kernels.downInput(STREAM, { dHidden: hidden, a: weight, past, dX: made }, down),
+    "LoRA: gradient of their input, added",
+    { bytes: 2 * narrow },
+    () => kernels.downInput(STREAM, { dHidden: hidden, a, past, dX }, down),
   );
   time(
-    "LoRA: gradient of A",
-    { bytes: pass },
-    () => kernels.downWeight(STREAM, { x: wide, dHidden: hidden, ...sums }, down),
+    "LoRA: gradients of A",
+    { bytes: narrow },
+    () =>
+      kernels.downWeight(STREAM, { x, dHidden: hidden, partials, to: dA, accumulate: true }, down),
   );
   time(
     "LoRA: B, added",
-    { bytes: 2 * pass },
-    () => kernels.up(STREAM, { hidden, b: weight, past, y: made }, down),
+    { bytes: 2 * wide },
+    () => kernels.up(STREAM, { hidden, b, past: base, y }, up),
   );
   time(
     "LoRA: gradient of B's input",
-    { bytes: pass },
-    () => kernels.upHidden(STREAM, { dy: wide, b: weight, dHidden: hidden }, down),
+    { bytes: wide },
+    () => kernels.upHidden(STREAM, { dy: base, b, dHidden: hidden }, up),
   );
   time(
-    "LoRA: gradient of B",
-    { bytes: pass },
-    () => kernels.upWeight(STREAM, { hidden, dy: wide, ...sums }, down),
+    "LoRA: gradients of B",
+    { bytes: wide },
+    () => kernels.upWeight(STREAM, { hidden, dy: base, partials, to: dB, accumulate: true }, up),
   );
 }
 

@@ -112,73 +112,76 @@ function dropoutLaunch(kernel: DropoutKernel): Launch {
 }
 
 function loraLaunches(kernels: LoraKernels): Record<string, Launch> {
+  /** Sizes and dropout of a product with x, of which `columns` are the layers' own numbers. */
   const down = (
     { attributes }: Node,
-    x: Tensor,
-    [rows, columns]: readonly (Tensor | undefined)[],
+    { shape: [tokens, width] }: Tensor,
+    rows: Tensor | undefined,
+    columns: readonly (Tensor | undefined)[],
   ): LoraDownOptions => ({
-    tokens: x.shape[0],
-    width: x.shape[1],
-    scale: Number(attributes.scale),
-    dropout: rows && columns && {
+    ...{ tokens, width, parts: columns.length, scale: Number(attributes.scale) },
+    dropout: rows && {
       rows: rows.address,
-      columns: columns.address,
+      columns: addresses(columns),
       above: Number(attributes.above),
     },
   });
-  const gradient = (node: Node, before: Tensor | undefined, outputs: readonly Tensor[]) => {
-    const [to, partials] = outputs;
-    assertInPlace(node, before, to);
-    const accumulate = before !== undefined;
-    return { to: to.address, partials: partials.address, accumulate };
-  };
-  /** The columns of y that a layer's B, or its gradient, is for. */
-  const columnsOf = (first: number, { shape: [width] }: Tensor) => ({
-    address: ({ address, dtype }: Tensor) => address + BigInt(first * byteWidth(dtype)),
-    sizes: ({ shape: [tokens, stride] }: Tensor) => ({ tokens, width, stride }),
+  const up = ({ shape: [tokens] }: Tensor, weights: readonly (Tensor | undefined)[]) => ({
+    tokens,
+    widths: weights.map((weight) => weight!.shape[0]),
   });
+  const gradients = (
+    node: Node,
+    before: readonly (Tensor | undefined)[],
+    outputs: readonly Tensor[],
+  ) => {
+    const weights = outputs.slice(0, -1);
+    before.forEach((each, i) => assertInPlace(node, each, weights[i]));
+    return {
+      to: addresses(weights),
+      partials: outputs.at(-1)!.address,
+      accumulate: before[0] !== undefined,
+    };
+  };
   return {
-    LoraDown: (stream, node, [x, a, ...drops], [hidden]) => {
-      const pointers = { x: x!.address, a: a!.address, hidden: hidden.address };
-      kernels.down(stream, pointers, down(node, x!, drops));
+    LoraDown: (stream, node, [x, rows, ...parts], [hidden]) => {
+      const [a, columns] = everyOther(parts);
+      const pointers = { x: x!.address, a: addresses(a), hidden: hidden.address };
+      kernels.down(stream, pointers, down(node, x!, rows, columns));
     },
-    LoraDownInputGradient: (stream, node, [dHidden, a, rows, columns, past], [dX]) => {
-      const pointers = { dHidden: dHidden!.address, a: a!.address, dX: dX.address };
-      const options = down(node, dX, [rows, columns]);
+    LoraDownInputGradient: (stream, node, [dHidden, past, rows, ...parts], [dX]) => {
+      const [a, columns] = everyOther(parts);
+      const pointers = { dHidden: dHidden!.address, a: addresses(a), dX: dX.address };
+      const options = down(node, dX, rows, columns);
       kernels.downInput(stream, { ...pointers, past: past?.address }, options);
     },
-    LoraDownWeightGradient: (stream, node, [x, dHidden, rows, columns, before], outputs) => {
+    LoraDownWeightGradient: (stream, node, [x, dHidden, rows, ...parts], outputs) => {
+      const [columns, before] = everyOther(parts);
       const pointers = { x: x!.address, dHidden: dHidden!.address };
-      const to = gradient(node, before, outputs);
-      kernels.downWeight(stream, { ...pointers, ...to }, down(node, x!, [rows, columns]));
+      const to = gradients(node, before, outputs);
+      kernels.downWeight(stream, { ...pointers, ...to }, down(node, x!, rows, columns));
     },
-    LoraUp: (stream, _, [past, ...parts], [y]) => {
-      let first = 0;
-      for (let i = 0; i < parts.length; i += 2) {
-        const [hidden, b] = [parts[i]!, parts[i + 1]!];
-        const columns = columnsOf(first, b);
-        kernels.up(stream, {
-          ...{ hidden: hidden.address, b: b.address },
-          ...{ past: columns.address(past!), y: columns.address(y) },
-        }, columns.sizes(y));
-        first += b.shape[0];
-      }
+    LoraUp: (stream, _, [past, hidden, ...weights], [y]) => {
+      kernels.up(stream, {
+        ...{ hidden: hidden!.address, b: addresses(weights) },
+        ...{ past: past!.address, y: y.address },
+      }, up(y, weights));
     },
-    LoraUpInputGradient: (stream, { attributes }, [dy, b], [dHidden]) => {
-      const columns = columnsOf(Number(attributes.column), b!);
-      kernels.upHidden(
-        stream,
-        { dy: columns.address(dy!), b: b!.address, dHidden: dHidden.address },
-        columns.sizes(dy!),
-      );
+    LoraUpInputGradient: (stream, _, [dy, ...weights], [dHidden]) => {
+      const pointers = { dy: dy!.address, b: addresses(weights), dHidden: dHidden.address };
+      kernels.upHidden(stream, pointers, up(dy!, weights));
     },
-    LoraUpWeightGradient: (stream, node, [hidden, dy, before], outputs) => {
-      const columns = columnsOf(Number(node.attributes.column), outputs[0]);
-      const pointers = { hidden: hidden!.address, dy: columns.address(dy!) };
-      const to = gradient(node, before, outputs);
-      kernels.upWeight(stream, { ...pointers, ...to }, columns.sizes(dy!));
+    LoraUpWeightGradient: (stream, node, [hidden, dy, ...before], outputs) => {
+      const pointers = { hidden: hidden!.address, dy: dy!.address };
+      const to = gradients(node, before, outputs);
+      kernels.upWeight(stream, { ...pointers, ...to }, up(dy!, outputs.slice(0, -1)));
     },
   };
+}
+
+/** Pairs, apart. */
+function everyOther<T>(pairs: readonly T[]): [first: T[], second: T[]] {
+  return [pairs.filter((_, i) => i % 2 === 0), pairs.filter((_, i) => i % 2 === 1)];
 }
 
 function headsLaunches(kernels: HeadsKernels): Record<string, Launch> {

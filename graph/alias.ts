@@ -18,8 +18,8 @@ const VIEWS = new Set(["Identity", "Reshape", "Unsqueeze"]);
 
 /** The inputs that operations of `kernel_ops.ts` add a weight's gradient to. */
 const ADDED_TO: Readonly<Record<string, readonly number[]>> = {
-  LoraDownWeightGradient: [4],
-  LoraUpWeightGradient: [2],
+  LoraDownWeightGradient: [4, 6, 8],
+  LoraUpWeightGradient: [2, 3, 4],
   RMSNormGradient: [5],
   RotaryHeadsGradient: [11, 12],
 };

@@ -160,25 +160,31 @@ export function hashedDropout(
   return y;
 }
 
-/** The gradient of A or B in a kernel, with its partial sums. */
-function loraWeightGradient(
+/** The gradients of several A or B in a kernel, with their partial sums. */
+function loraWeightGradients(
   b: GraphBuilder,
   op: string,
-  inputs: readonly (Value | undefined)[],
-  { weight, before, attributes }: {
-    readonly weight: Value;
-    readonly before: Value | undefined;
-    readonly attributes: Readonly<Record<string, Attribute>>;
+  { inputs, weights, attributes }: {
+    readonly inputs: readonly (Value | undefined)[];
+    readonly weights: readonly Value[];
+    readonly attributes?: Readonly<Record<string, Attribute>>;
   },
-): Value {
-  const [rows, columns] = weight.shape.map(Number);
-  const partials = { dtype: "float32", shape: [LORA_PARTIAL_SUMS, rows * columns] } as const;
-  return kernel(b, op, [...inputs, before], [weight, partials], attributes)[0];
+): Value[] {
+  const elements = weights.reduce((sum, { shape }) => sum + Number(shape[0]) * Number(shape[1]), 0);
+  const partials = { dtype: "float32", shape: [LORA_PARTIAL_SUMS, elements] } as const;
+  return kernel(b, op, inputs, [...weights, partials], attributes).slice(0, weights.length);
+}
+
+/** A layer's A, [rank, in] in float32, and what its dropout takes. */
+export interface LoraPart {
+  readonly a: Value;
+  /** int32 [in], odd: a random number for each column. */
+  readonly columns?: Value;
 }
 
 /**
- * The first product of a LoRA adapter, [N, rank] = scale · dropout(x) · Aᵀ, with x [N, in] in bfloat16 and
- * A [rank, in] in float32: neither what dropout leaves nor A in bfloat16 is ever stored.
+ * The first product of LoRA adapters on one x [N, in] in bfloat16: [N, parts · rank], of each part
+ * scale · dropout(x) · Aᵀ. Neither what dropout leaves nor A in bfloat16 is ever stored.
  * Hu et al. 2021, https://arxiv.org/abs/2106.09685.
  *
  * @example
@@ -188,45 +194,56 @@ function loraWeightGradient(
  *
  * const b = new GraphBuilder("adapter");
  * const x = b.input("x", "bfloat16", ["tokens", 64]);
- * const [down, up] = [[8, 64], [128, 8]].map((shape, i) => b.input("AB"[i], "float32", shape));
- * const hidden = loraDown(b, x, down, { scale: 4 });
- * const base = b.input("base", "bfloat16", ["tokens", 128]);
- * b.output("y", loraUp(b, base, [{ hidden, weight: up }]));
- * assert.deepEqual(hidden.shape, ["tokens", 8]);
+ * const weights = (end: string, shape: number[]) =>
+ *   ["gate", "up"].map((name) => b.input(`${name}_${end}`, "float32", shape));
+ * const hidden = loraDown(b, x, weights("A", [8, 64]).map((a) => ({ a })), { scale: 4 });
+ * const base = b.input("base", "bfloat16", ["tokens", 256]);
+ * b.output("y", loraUp(b, base, hidden, weights("B", [128, 8])));
+ * assert.deepEqual(hidden.shape, ["tokens", 16]);
  * assert.deepEqual(b.build().nodes.map(({ op }) => op), ["LoraDown", "LoraUp"]);
  * ```
  */
 export function loraDown(
   b: GraphBuilder,
   x: Value,
-  a: Value,
-  { scale, dropout }: { readonly scale: number; readonly dropout?: HashedDropout },
+  parts: readonly LoraPart[],
+  { scale, rows, above = 0 }: {
+    readonly scale: number;
+    /** int32 [N, 1], odd: a random number for each row. @default nothing is dropped */
+    readonly rows?: Value;
+    /** As {@linkcode HashedDropout}. */
+    readonly above?: number;
+  },
 ): Value {
-  const drops = [dropout?.rows, dropout?.columns];
-  const attributes = { scale, ...dropout ? { above: BigInt(dropout.above) } : {} };
-  const shape = [x.shape[0], a.shape[0]];
-  const [hidden] = kernel(b, "LoraDown", [x, a, ...drops], [{ dtype: x.dtype, shape }], attributes);
+  const attributes = { scale, above: BigInt(above) };
+  const weights = parts.map(({ a }) => a);
+  const [rank] = weights[0].shape;
+  const shape = [x.shape[0], parts.length * Number(rank)];
+  const factors = parts.flatMap(({ a, columns }) => [a, columns]);
+  const made = { dtype: x.dtype, shape };
+  const [hidden] = kernel(b, "LoraDown", [x, rows, ...factors], [made], attributes);
   b.differentiate(hidden, {
-    inputs: [x, a],
-    rule: ({ dy, give }) => {
-      give(
-        0,
-        (past) => kernel(b, "LoraDownInputGradient", [dy, a, ...drops, past], [x], attributes)[0],
-      );
-      give(1, (before) =>
-        loraWeightGradient(b, "LoraDownWeightGradient", [x, dy, ...drops], {
-          weight: a,
-          before,
-          attributes,
-        }));
+    inputs: [x, ...weights],
+    rule: ({ dy, give, partial }) => {
+      give(0, (past) => {
+        const inputs = [dy, past, rows, ...factors];
+        return kernel(b, "LoraDownInputGradient", inputs, [x], attributes)[0];
+      });
+      const gradients = loraWeightGradients(b, "LoraDownWeightGradient", {
+        inputs: [x, dy, rows, ...parts.flatMap(({ columns }, i) => [columns, partial(1 + i)])],
+        weights,
+        attributes,
+      });
+      gradients.forEach((gradient, i) => give(1 + i, () => gradient));
     },
   });
   return hidden;
 }
 
 /**
- * The second product of a LoRA adapter, added to the layer's own result: y [N, out] + hidden · Bᵀ, with hidden
- * [N, rank] in bfloat16 and B [out, rank] in float32. Of several layers side by side each part has its columns.
+ * The second product of LoRA adapters, added to what layers side by side give: y [N, all columns] plus
+ * hidden · Bᵀ of each part in its columns, with hidden [N, parts · rank] in bfloat16 and B [out, rank] in
+ * float32.
  *
  * @example
  * ```ts
@@ -235,12 +252,10 @@ export function loraDown(
  *
  * const b = new GraphBuilder("up");
  * const both = b.input("gate_up", "bfloat16", ["tokens", 256]);
- * const parts = ["gate", "up"].map((name) => ({
- *   hidden: b.input(`${name}_hidden`, "bfloat16", ["tokens", 8]),
- *   weight: b.input(`${name}_B`, "float32", [128, 8]),
- * }));
- * assert.deepEqual(loraUp(b, both, parts).shape, ["tokens", 256]);
- * assert.throws(() => loraUp(b, both, parts.slice(1)), /256 columns, parts have 128/);
+ * const hidden = b.input("hidden", "bfloat16", ["tokens", 16]);
+ * const weights = ["gate_B", "up_B"].map((name) => b.input(name, "float32", [128, 8]));
+ * assert.deepEqual(loraUp(b, both, hidden, weights).shape, ["tokens", 256]);
+ * assert.throws(() => loraUp(b, both, hidden, weights.slice(1)), /256 columns, parts have 128/);
  * ```
  *
  * @throws {RangeError} where the parts do not make up the columns of y
@@ -248,36 +263,29 @@ export function loraDown(
 export function loraUp(
   b: GraphBuilder,
   y: Value,
-  parts: readonly { readonly hidden: Value; readonly weight: Value }[],
+  hidden: Value,
+  weights: readonly Value[],
 ): Value {
-  const columns: number[] = [];
-  let end = 0;
-  for (const { weight } of parts) {
-    columns.push(end);
-    end += Number(weight.shape[0]);
-  }
-  if (y.shape.at(-1) !== end) {
+  const columns = weights.reduce((sum, { shape }) => sum + Number(shape[0]), 0);
+  if (y.shape.at(-1) !== columns) {
     throw new RangeError(
-      `Cannot adapt ${y.name}: it has ${y.shape.at(-1)} columns, parts have ${end}`,
+      `Cannot adapt ${y.name}: it has ${y.shape.at(-1)} columns, parts have ${columns}`,
     );
   }
-  const inputs = [y, ...parts.flatMap(({ hidden, weight }) => [hidden, weight])];
-  const [sum] = kernel(b, "LoraUp", inputs, [y]);
+  const [sum] = kernel(b, "LoraUp", [y, hidden, ...weights], [y]);
   b.differentiate(sum, {
-    inputs,
-    rule: ({ dy, give }) => {
-      give(0, (partial) => plus(b, partial, dy));
-      parts.forEach(({ hidden, weight }, i) => {
-        const attributes = { column: BigInt(columns[i]) };
-        give(1 + 2 * i, (partial) => {
-          const op = "LoraUpInputGradient";
-          return plus(b, partial, kernel(b, op, [dy, weight], [hidden], attributes)[0]);
-        });
-        give(2 + 2 * i, (before) =>
-          loraWeightGradient(b, "LoraUpWeightGradient", [hidden, dy], {
-            ...{ weight, before, attributes },
-          }));
+    inputs: [y, hidden, ...weights],
+    rule: ({ dy, give, partial }) => {
+      give(0, (past) => plus(b, past, dy));
+      give(
+        1,
+        (past) => plus(b, past, kernel(b, "LoraUpInputGradient", [dy, ...weights], [hidden])[0]),
+      );
+      const gradients = loraWeightGradients(b, "LoraUpWeightGradient", {
+        inputs: [hidden, dy, ...weights.map((_, i) => partial(2 + i))],
+        weights,
       });
+      gradients.forEach((gradient, i) => give(2 + i, () => gradient));
     },
   });
   return sum;

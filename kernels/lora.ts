@@ -6,23 +6,23 @@
  *
  * Each product has one operand that is wide and long and is read, or written, once; with the other one,
  * of a rank's width, it is bound by memory. Dropout is applied on the way, so what it leaves is never
- * stored, and A and B are rounded to bfloat16 on the way, so they are never cast. Three kernels, each for
- * A and for B: from width to rank, a block 16 tokens, each warp its part of the width; from rank to width,
- * a warp 32 columns of 64 tokens; and a weight's gradient, a block 64 columns of its part of the tokens,
- * whose sums a second kernel adds up in a fixed order.
+ * stored, and A and B are rounded to bfloat16 on the way, so they are never cast. Layers that read one x,
+ * such as the projections to queries, keys and values, go together, their results side by side: hidden is
+ * [tokens, parts, rank]. Three kernels, each for A and for B: from width to rank, a block 16 tokens, each
+ * warp its part of the width; from rank to width, a warp 32 columns of 32 tokens; and weights' gradients, a
+ * block 64 columns of its part of the tokens, whose sums another kernel adds up in a fixed order.
  *
  * The order of a product's inner index is free: it is chosen so that a thread's piece of every operand is
  * eight neighbours in memory, read at once, and so is a thread's piece of the result.
  *
  * Calculated for Qwen3-1.7B's 7 layers a block, rank 8: 24.6 KB a token forwards for A where dropout and
- * product of ONNX Runtime's operators move 109, and 41 for B where they move 82; a block's launches for
- * the adapter fall from 49 to 14 forwards, and from 101 to 42 with recomputing backwards.
+ * product of ONNX Runtime's operators move 109, and 82 for B as theirs do; a block's launches for the
+ * adapter are 8 forwards and 31 with recomputing backwards, where operators take 49 and 101.
  *
  * Hu et al. 2021, https://arxiv.org/abs/2106.09685.
  */
 
-import { ColumnSumsKernel } from "./column_sums.ts";
-import type { CudaKernel } from "./driver.ts";
+import type { CudaKernel, ParameterType } from "./driver.ts";
 import type { Gpu } from "./gpu.ts";
 import type { KernelSource } from "./nvrtc.ts";
 import { PRELUDE } from "./prelude.ts";
@@ -36,7 +36,7 @@ const COLUMNS = 64;
 const LARGEST_RANK = 64;
 const THREADS = 256;
 const TOKENS_DOWN = 16;
-const TOKENS_UP = 64;
+const TOKENS_UP = 32;
 
 const CODE = String.raw`
 constexpr i32 THREADS = 256, WARPS = THREADS / WARP, EIGHTHS = RANK / 8, STEPS = (RANK + 15) / 16;
@@ -95,10 +95,25 @@ __device__ inline i64 weightAt(i32 column, i32 rank, i32 width) {
   return OF_A ? static_cast<i64>(rank) * width + column : static_cast<i64>(column) * RANK + rank;
 }
 
-// to [tokens, RANK] = scale · dropout(x) [tokens, width] · weight; sums [WARPS, 16, RANK]
+template <class T>
+__device__ inline T pick(i32 part, T a, T b, T c) {
+  return part == 0 ? a : part == 1 ? b : c;
+}
+
+// Columns of layers side by side: where each but the last one's end.
+struct Columns {
+  i32 end0, end1, all;
+  __device__ inline i32 partOf(i32 column) const { return (column >= end0) + (column >= end1); }
+  __device__ inline i32 begin(i32 part) const { return pick(part, 0, end0, end1); }
+  __device__ inline i32 end(i32 part) const { return pick(part, end0, end1, all); }
+};
+
+// to [tokens, RANK] = scale · dropout(x) [tokens, width] · weight; sums [WARPS, 16, RANK]. Rows of x and of to
+// are xStride and toStride apart.
 template <bool OF_A, bool DROPS>
-__device__ inline void toRank(const bf16* x, const float* weight, Dropout dropout, bf16* to,
-                              i32 tokens, i32 width, i32 stride, float scale, float* sums) {
+__device__ inline void toRank(const bf16* x, i32 xStride, const float* weight, Dropout dropout,
+                              bf16* to, i32 toStride, i32 tokens, i32 width, float scale,
+                              float* sums) {
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, group = lane / 4, quad = lane % 4;
   i32 first = blockIdx.x * 16;
   const bf16* from[2];
@@ -107,7 +122,7 @@ __device__ inline void toRank(const bf16* x, const float* weight, Dropout dropou
   for (int i = 0; i < 2; i++) {
     // Past the end the last row again, for nobody.
     i32 row = smaller(first + group + 8 * i, tokens - 1);
-    from[i] = x + static_cast<i64>(row) * stride;
+    from[i] = x + static_cast<i64>(row) * xStride;
     draws[i] = DROPS ? static_cast<u32>(dropout.rows[row]) : 0;
   }
   float c[1][EIGHTHS][4];
@@ -155,21 +170,63 @@ __device__ inline void toRank(const bf16* x, const float* weight, Dropout dropou
       pair[0] += sums[16 * RANK * w + i];
       pair[1] += sums[16 * RANK * w + i + 1];
     }
-    if (first + i / RANK < tokens) {
-      *reinterpret_cast<u32*>(to + static_cast<i64>(first) * RANK + i) =
+    i32 row = first + i / RANK;
+    if (row < tokens) {
+      *reinterpret_cast<u32*>(to + static_cast<i64>(row) * toStride + i % RANK) =
           packBf16(pair[0] * scale, pair[1] * scale);
     }
   }
 }
 
-// to [tokens, width] = past + dropout(scale · hidden [tokens, RANK] · weight)
-template <bool OF_A, bool DROPS, bool PASSES>
-__device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout dropout,
-                               const bf16* past, bf16* to, i32 tokens, i32 width, i32 stride,
-                               float scale) {
-  u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, group = lane / 4, quad = lane % 4;
-  i32 column = (blockIdx.x * WARPS + warp) * 32;
-  if (column >= width) return;
+// Blocks a multiprocessor whose registers suffice.
+constexpr i32 BLOCKS = RANK > 32 ? 1 : 2;
+
+// A thread's columns of TOKENS_UP rows of one of the wide operands: eight neighbours of two rows a product.
+constexpr i32 TILES = TOKENS_UP / 16;
+struct Wide {
+  float values[TILES][2][8];
+  i32 rows[TILES][2];
+
+  // What was there, or zeros. Past the end the last row again, for nobody.
+  __device__ inline Wide(const bf16* past, i32 stride, i32 column, i32 tokens) {
+#pragma unroll
+    for (int tile = 0; tile < TILES; tile++) {
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        i32 row = blockIdx.y * TOKENS_UP + 16 * tile + threadIdx.x % WARP / 4 + 8 * half;
+        rows[tile][half] = smaller(row, tokens - 1);
+#pragma unroll
+        for (int i = 0; i < 8; i++) values[tile][half][i] = 0;
+        if (past) {
+          load8(past + static_cast<i64>(rows[tile][half]) * stride + column, values[tile][half]);
+        }
+      }
+    }
+  }
+
+  __device__ inline void store(bf16* to, i32 stride, i32 column, i32 tokens) const {
+#pragma unroll
+    for (int tile = 0; tile < TILES; tile++) {
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const float(&v)[8] = values[tile][half];
+        i32 row = blockIdx.y * TOKENS_UP + 16 * tile + threadIdx.x % WARP / 4 + 8 * half;
+        if (row < tokens) {
+          storeWords(to + static_cast<i64>(row) * stride + column, packBf16(v[0], v[1]),
+                     packBf16(v[2], v[3]), packBf16(v[4], v[5]), packBf16(v[6], v[7]));
+        }
+      }
+    }
+  }
+};
+
+// wide [tokens, 32 columns from column on] += dropout(scale · hidden [tokens, RANK] · weight). Rows of hidden
+// are hiddenStride apart.
+template <bool OF_A, bool DROPS>
+__device__ inline void addProduct(Wide& wide, const bf16* hidden, i32 hiddenStride,
+                                  const float* weight, Dropout dropout, i32 column, i32 width,
+                                  float scale) {
+  u32 lane = threadIdx.x % WARP, group = lane / 4, quad = lane % 4;
   // Column 2q + e of product t is 8q + 2t + e: a thread's columns of four products are neighbours.
   u32 right[STEPS][4][2];
 #pragma unroll
@@ -191,15 +248,8 @@ __device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout 
   u32 factors[8];
   if (DROPS) loadFactors(dropout.columns + column + 8 * quad, factors);
 #pragma unroll
-  for (i32 tile = 0; tile < TOKENS_UP; tile += 16) {
-    // Past the end the last row again, for nobody.
-    i32 first = blockIdx.y * TOKENS_UP + tile, rows[2];
-    float before[2][8] = {};
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      rows[i] = smaller(first + group + 8 * i, tokens - 1);
-      if (PASSES) load8(past + static_cast<i64>(rows[i]) * stride + column + 8 * quad, before[i]);
-    }
+  for (int tile = 0; tile < TILES; tile++) {
+    const i32(&rows)[2] = wide.rows[tile];
     float c[1][4][4];
     clear(c);
 #pragma unroll
@@ -208,9 +258,10 @@ __device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout 
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         i32 rank = 16 * s + i / 2 * 8;
-        left[i] = rank < RANK ? *reinterpret_cast<const u32*>(
-                                    hidden + static_cast<i64>(rows[i % 2]) * RANK + rank + 2 * quad)
-                              : 0;
+        left[i] = rank < RANK
+                      ? *reinterpret_cast<const u32*>(
+                            hidden + static_cast<i64>(rows[i % 2]) * hiddenStride + rank + 2 * quad)
+                      : 0;
       }
 #pragma unroll
       for (int t = 0; t < 4; t++) multiplyAdd(c[0][t], left, right[s][t][0], right[s][t][1]);
@@ -218,34 +269,28 @@ __device__ inline void toWidth(const bf16* hidden, const float* weight, Dropout 
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       u32 draw = DROPS ? static_cast<u32>(dropout.rows[rows[half]]) : 0;
-      float values[8];
 #pragma unroll
       for (int i = 0; i < 8; i++) {
         float value = c[0][i / 2][2 * half + i % 2] * scale;
         if (DROPS && dropped(draw, factors[i], dropout.above)) value = 0;
-        values[i] = before[half][i] + value;
-      }
-      i32 row = first + group + 8 * half;
-      if (row < tokens) {
-        storeWords(to + static_cast<i64>(row) * stride + column + 8 * quad,
-                   packBf16(values[0], values[1]), packBf16(values[2], values[3]),
-                   packBf16(values[4], values[5]), packBf16(values[6], values[7]));
+        wide.values[tile][half][i] += value;
       }
     }
   }
 }
 
-// partials [part, of the weight] = scale · the part's share of hidden^T · dropout(x); sums [64, PITCH]
+// partials of the weight = scale · a part of the tokens' hidden^T · dropout(x); sums [64, PITCH]. x from the
+// block's 64 columns on, which are column to column + 64 of the weight.
 constexpr i32 PITCH = RANK + 1;
 template <bool OF_A, bool DROPS>
-__device__ inline void ofWeight(const bf16* hidden, const bf16* x, Dropout dropout, float* partials,
-                                i32 tokens, i32 width, i32 stride, float scale, float* sums) {
+__device__ inline void ofWeight(const bf16* hidden, i32 hiddenStride, const bf16* x, i32 xStride,
+                                Dropout dropout, float* partials, i32 tokens, i32 firstColumn,
+                                i32 width, float scale, float* sums) {
   u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, group = lane / 4, quad = lane % 4;
-  i32 firstColumn = blockIdx.x * 64, column = firstColumn + 8 * group;
   float c[4][EIGHTHS][4];
   clear(c);
   u32 factors[8];
-  if (DROPS) loadFactors(dropout.columns + column, factors);
+  if (DROPS) loadFactors(dropout.columns + firstColumn + 8 * group, factors);
 #pragma unroll 2
   for (i32 first = 16 * (blockIdx.y * WARPS + warp); first < tokens;
        first += 16 * WARPS * gridDim.y) {
@@ -257,11 +302,11 @@ __device__ inline void ofWeight(const bf16* hidden, const bf16* x, Dropout dropo
     for (int i = 0; i < 4; i++) {
       i32 row = first + 4 * quad + i, inside = smaller(row, tokens - 1);
       u32 draw = DROPS ? static_cast<u32>(dropout.rows[inside]) : 0;
-      load8<DROPS>(x + static_cast<i64>(inside) * stride + column, draw, factors, dropout.above,
+      load8<DROPS>(x + static_cast<i64>(inside) * xStride + 8 * group, draw, factors, dropout.above,
                    rows[i]);
 #pragma unroll
       for (int n = 0; n < EIGHTHS; n++) {
-        u32 bits = hidden[static_cast<i64>(inside) * RANK + 8 * n + group].bits;
+        u32 bits = hidden[static_cast<i64>(inside) * hiddenStride + 8 * n + group].bits;
         if (row < tokens) right[n][i / 2] |= bits << (i % 2 * 16);
       }
     }
@@ -293,66 +338,121 @@ __device__ inline void ofWeight(const bf16* hidden, const bf16* x, Dropout dropo
     }
     __syncthreads();
   }
-  partials += static_cast<i64>(blockIdx.y) * width * RANK;
   for (i32 i = threadIdx.x; i < 64 * RANK; i += THREADS) {
     i32 at = OF_A ? i % 64 : i / RANK, rank = OF_A ? i / 64 : i % RANK;
     partials[weightAt<OF_A>(firstColumn + at, rank, width)] = sums[at * PITCH + rank] * scale;
   }
 }
 
+// hidden [tokens, parts, RANK] of up to three A on one x; gridDim.y parts.
 extern "C" __global__ void __launch_bounds__(256, 1)
-loraDown(const bf16* __restrict__ x, const float* __restrict__ a, const i32* __restrict__ rows,
-         const i32* __restrict__ columns, i32 above, bf16* __restrict__ hidden, i32 tokens,
-         i32 width, i32 stride, float scale) {
+loraDown(const bf16* __restrict__ x, const float* __restrict__ a0, const float* __restrict__ a1,
+         const float* __restrict__ a2, const i32* __restrict__ rows,
+         const i32* __restrict__ columns0, const i32* __restrict__ columns1,
+         const i32* __restrict__ columns2, i32 above, bf16* __restrict__ hidden, i32 tokens,
+         i32 width, float scale) {
   __shared__ float sums[WARPS * 16 * RANK];
-  Dropout dropout{rows, columns, above};
-  if (rows) toRank<true, true>(x, a, dropout, hidden, tokens, width, stride, scale, sums);
-  else toRank<true, false>(x, a, dropout, hidden, tokens, width, stride, scale, sums);
+  i32 part = blockIdx.y, stride = gridDim.y * RANK;
+  const float* a = pick(part, a0, a1, a2);
+  Dropout dropout{rows, pick(part, columns0, columns1, columns2), above};
+  bf16* to = hidden + part * RANK;
+  if (rows) toRank<true, true>(x, width, a, dropout, to, stride, tokens, width, scale, sums);
+  else toRank<true, false>(x, width, a, dropout, to, stride, tokens, width, scale, sums);
 }
 
+// dX [tokens, width] = past + what all parts give.
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+loraDownInput(const bf16* __restrict__ dHidden, const float* __restrict__ a0,
+              const float* __restrict__ a1, const float* __restrict__ a2,
+              const i32* __restrict__ rows, const i32* __restrict__ columns0,
+              const i32* __restrict__ columns1, const i32* __restrict__ columns2, i32 above,
+              const bf16* past, bf16* dX, i32 tokens, i32 width, i32 parts, float scale) {
+  i32 column = (blockIdx.x * WARPS + threadIdx.x / WARP) * 32, own = threadIdx.x % 4 * 8;
+  if (column >= width) return;
+  Wide wide(past, width, column + own, tokens);
+#pragma unroll 1
+  for (i32 part = 0; part < parts; part++) {
+    const float* a = pick(part, a0, a1, a2);
+    Dropout dropout{rows, pick(part, columns0, columns1, columns2), above};
+    const bf16* from = dHidden + part * RANK;
+    i32 stride = parts * RANK;
+    if (rows) addProduct<true, true>(wide, from, stride, a, dropout, column, width, scale);
+    else addProduct<true, false>(wide, from, stride, a, dropout, column, width, scale);
+  }
+  wide.store(dX, width, column + own, tokens);
+}
+
+// partials [gridDim.y, parts, RANK, width]; gridDim.z parts.
 extern "C" __global__ void __launch_bounds__(256, 1)
-loraDownInput(const bf16* __restrict__ dHidden, const float* __restrict__ a,
-              const i32* __restrict__ rows, const i32* __restrict__ columns, i32 above,
-              const bf16* past, bf16* dX, i32 tokens, i32 width, i32 stride, float scale) {
-  Dropout dropout{rows, columns, above};
+loraDownWeight(const bf16* __restrict__ dHidden, const bf16* __restrict__ x,
+               const i32* __restrict__ rows, const i32* __restrict__ columns0,
+               const i32* __restrict__ columns1, const i32* __restrict__ columns2, i32 above,
+               float* __restrict__ partials, i32 tokens, i32 width, float scale) {
+  __shared__ float sums[64 * PITCH];
+  i32 part = blockIdx.z, stride = gridDim.z * RANK, first = blockIdx.x * 64;
+  Dropout dropout{rows, pick(part, columns0, columns1, columns2), above};
+  const bf16* from = dHidden + part * RANK;
+  float* to = partials + (static_cast<i64>(blockIdx.y) * gridDim.z + part) * RANK * width;
   if (rows) {
-    if (past) toWidth<true, true, true>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
-    else toWidth<true, true, false>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
+    ofWeight<true, true>(from, stride, x + first, width, dropout, to, tokens, first, width, scale,
+                         sums);
   } else {
-    if (past) toWidth<true, false, true>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
-    else toWidth<true, false, false>(dHidden, a, dropout, past, dX, tokens, width, stride, scale);
+    ofWeight<true, false>(from, stride, x + first, width, dropout, to, tokens, first, width, scale,
+                          sums);
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 1)
-loraDownWeight(const bf16* __restrict__ dHidden, const bf16* __restrict__ x,
-               const i32* __restrict__ rows, const i32* __restrict__ columns, i32 above,
-               float* __restrict__ partials, i32 tokens, i32 width, i32 stride, float scale) {
-  __shared__ float sums[64 * PITCH];
-  Dropout dropout{rows, columns, above};
-  if (rows) ofWeight<true, true>(dHidden, x, dropout, partials, tokens, width, stride, scale, sums);
-  else ofWeight<true, false>(dHidden, x, dropout, partials, tokens, width, stride, scale, sums);
+// y [tokens, all columns] = past + hidden · B^T, each part in its columns.
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+loraUp(const bf16* __restrict__ hidden, const float* __restrict__ b0, const float* __restrict__ b1,
+       const float* __restrict__ b2, const bf16* past, bf16* y, i32 tokens, i32 end0, i32 end1,
+       i32 width, i32 parts) {
+  i32 column = (blockIdx.x * WARPS + threadIdx.x / WARP) * 32, own = threadIdx.x % 4 * 8;
+  if (column >= width) return;
+  Columns columns{end0, end1, width};
+  i32 part = columns.partOf(column), begin = columns.begin(part);
+  Wide wide(past, width, column + own, tokens);
+  addProduct<false, false>(wide, hidden + part * RANK, parts * RANK, pick(part, b0, b1, b2), {},
+                           column - begin, columns.end(part) - begin, 1);
+  wide.store(y, width, column + own, tokens);
 }
 
+// dHidden [tokens, parts, RANK]; gridDim.y parts.
 extern "C" __global__ void __launch_bounds__(256, 1)
-loraUp(const bf16* __restrict__ hidden, const float* __restrict__ b, const bf16* past, bf16* y,
-       i32 tokens, i32 width, i32 stride) {
-  if (past) toWidth<false, false, true>(hidden, b, {}, past, y, tokens, width, stride, 1);
-  else toWidth<false, false, false>(hidden, b, {}, past, y, tokens, width, stride, 1);
-}
-
-extern "C" __global__ void __launch_bounds__(256, 1)
-loraUpHidden(const bf16* __restrict__ dy, const float* __restrict__ b, bf16* __restrict__ dHidden,
-             i32 tokens, i32 width, i32 stride) {
+loraUpHidden(const bf16* __restrict__ dy, const float* __restrict__ b0,
+             const float* __restrict__ b1, const float* __restrict__ b2,
+             bf16* __restrict__ dHidden, i32 tokens, i32 end0, i32 end1, i32 width) {
   __shared__ float sums[WARPS * 16 * RANK];
-  toRank<false, false>(dy, b, {}, dHidden, tokens, width, stride, 1, sums);
+  Columns columns{end0, end1, width};
+  i32 part = blockIdx.y, begin = columns.begin(part);
+  toRank<false, false>(dy + begin, width, pick(part, b0, b1, b2), {}, dHidden + part * RANK,
+                       gridDim.y * RANK, tokens, columns.end(part) - begin, 1, sums);
 }
 
+// partials [gridDim.y, all columns, RANK]
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraUpWeight(const bf16* __restrict__ hidden, const bf16* __restrict__ dy,
-             float* __restrict__ partials, i32 tokens, i32 width, i32 stride) {
+             float* __restrict__ partials, i32 tokens, i32 end0, i32 end1, i32 width, i32 parts) {
   __shared__ float sums[64 * PITCH];
-  ofWeight<false, false>(hidden, dy, {}, partials, tokens, width, stride, 1, sums);
+  i32 first = blockIdx.x * 64, part = Columns{end0, end1, width}.partOf(first);
+  ofWeight<false, false>(hidden + part * RANK, parts * RANK, dy + first, width, {},
+                         partials + static_cast<i64>(blockIdx.y) * width * RANK, tokens, first,
+                         width, 1, sums);
+}
+
+// The gradients of up to three weights, one after the other, (+)= the sum of rows of partials.
+extern "C" __global__ void __launch_bounds__(256)
+loraSums(const float* __restrict__ partials, float* __restrict__ to0, float* __restrict__ to1,
+         float* __restrict__ to2, i32 end0, i32 end1, i32 all, i32 rows, i32 accumulate) {
+  i32 i = blockIdx.x * THREADS + threadIdx.x;
+  if (i >= all) return;
+  float sum = 0;
+#pragma unroll 8
+  for (i32 row = 0; row < rows; row++) sum += partials[static_cast<i64>(row) * all + i];
+  Columns weights{end0, end1, all};
+  i32 part = weights.partOf(i);
+  float* to = pick(part, to0, to1, to2) + (i - weights.begin(part));
+  *to = accumulate ? *to + sum : sum;
 }
 `;
 
@@ -368,57 +468,54 @@ export function loraSource(rank: number): KernelSource {
 export interface LoraDropout {
   /** int32 [tokens], odd. */
   readonly rows: bigint;
-  /** int32 [width], odd. */
-  readonly columns: bigint;
+  /** int32 [width] of each A, odd. */
+  readonly columns: readonly bigint[];
   /** Products of the two above it are kept, as signed 32-bit numbers. */
   readonly above: number;
 }
 
-/** Sizes of a call. */
-export interface LoraSizes {
+/** Sizes of a call on the side of A. */
+export interface LoraDownOptions {
   readonly tokens: number;
-  /** Of x with A, of y with B. */
+  /** Of x. */
   readonly width: number;
-  /** Elements from token to token of what is that wide. @default width */
-  readonly stride?: number;
-}
-
-/** What a call on the side of A takes besides. */
-export interface LoraDownOptions extends LoraSizes {
+  /** Layers that read x, up to three. */
+  readonly parts: number;
   /** Factor on A·x. */
   readonly scale: number;
   /** @default nothing is dropped */
   readonly dropout?: LoraDropout;
 }
 
-/** Where a weight's gradient goes. */
-export interface LoraWeightGradient {
-  /** float32 [{@linkcode LORA_PARTS}, rank · width], for the time of the call. */
+/** Sizes of a call on the side of B. */
+export interface LoraUpSizes {
+  readonly tokens: number;
+  /** Columns of each layer, which lie side by side: up to three. */
+  readonly widths: readonly number[];
+}
+
+/** Where weights' gradients go. */
+export interface LoraWeightGradients {
+  /** float32 [{@linkcode LORA_PARTS}, of all weights], for the time of the call. */
   readonly partials: bigint;
-  /** float32, as the weight. */
-  readonly to: bigint;
-  /** Whether it is added to what is there. */
+  /** float32, as the weights. */
+  readonly to: readonly bigint[];
+  /** Whether they are added to what is there. */
   readonly accumulate: boolean;
 }
 
 const POINTER = "pointer";
-const DROPOUT = [POINTER, POINTER, "i32"] as const;
-const SIZES = ["i32", "i32", "i32"] as const;
+const THREE = [POINTER, POINTER, POINTER] as const;
+const DROPOUT = [POINTER, ...THREE, "i32"] as const;
 
-/** A LoRA adapter's products for one rank. */
+/** A LoRA adapter's products for one rank, of up to three layers that read one x at a time. */
 export class LoraKernels {
   readonly #rank: number;
   readonly #kernels: Readonly<Record<string, CudaKernel>>;
-  readonly #columnSums: ColumnSumsKernel;
 
-  private constructor(
-    rank: number,
-    kernels: Readonly<Record<string, CudaKernel>>,
-    columnSums: ColumnSumsKernel,
-  ) {
+  private constructor(rank: number, kernels: Readonly<Record<string, CudaKernel>>) {
     this.#rank = rank;
     this.#kernels = kernels;
-    this.#columnSums = columnSums;
   }
 
   /**
@@ -433,134 +530,161 @@ export class LoraKernels {
       );
     }
     const module = await gpu.load(loraSource(rank));
-    const two = [POINTER, POINTER] as const;
+    const ints = (count: number): "i32"[] => Array(count).fill("i32");
+    const of = (name: string, parameters: readonly ParameterType[]): CudaKernel =>
+      module.kernel(`lora${name}`, parameters);
     return new LoraKernels(rank, {
-      down: module.kernel("loraDown", [...two, ...DROPOUT, POINTER, ...SIZES, "f32"]),
-      downInput: module.kernel("loraDownInput", [...two, ...DROPOUT, ...two, ...SIZES, "f32"]),
-      downWeight: module.kernel("loraDownWeight", [...two, ...DROPOUT, POINTER, ...SIZES, "f32"]),
-      up: module.kernel("loraUp", [...two, ...two, ...SIZES]),
-      upHidden: module.kernel("loraUpHidden", [...two, POINTER, ...SIZES]),
-      upWeight: module.kernel("loraUpWeight", [...two, POINTER, ...SIZES]),
-    }, await ColumnSumsKernel.load(gpu, "float32"));
+      down: of("Down", [POINTER, ...THREE, ...DROPOUT, POINTER, ...ints(2), "f32"]),
+      downInput: of("DownInput", [
+        ...[POINTER, ...THREE, ...DROPOUT, POINTER, POINTER] as const,
+        ...ints(3),
+        "f32",
+      ]),
+      downWeight: of("DownWeight", [POINTER, POINTER, ...DROPOUT, POINTER, ...ints(2), "f32"]),
+      up: of("Up", [POINTER, ...THREE, POINTER, POINTER, ...ints(5)]),
+      upHidden: of("UpHidden", [POINTER, ...THREE, POINTER, ...ints(4)]),
+      upWeight: of("UpWeight", [POINTER, POINTER, POINTER, ...ints(5)]),
+      sums: of("Sums", [POINTER, ...THREE, ...ints(5)]),
+    });
   }
 
-  /** hidden [tokens, rank] = scale · dropout(x) · Aᵀ. */
+  /** hidden [tokens, parts, rank] = scale · dropout(x) · Aᵀ of each part. */
   down(
     stream: bigint,
-    pointers: { readonly x: bigint; readonly a: bigint; readonly hidden: bigint },
-    { scale, dropout, ...sizes }: LoraDownOptions,
+    pointers: { readonly x: bigint; readonly a: readonly bigint[]; readonly hidden: bigint },
+    { tokens, width, parts, scale, dropout }: LoraDownOptions,
   ): void {
+    assertColumns([width]);
     const { x, a, hidden } = pointers;
     this.#kernels.down.launch(
-      { stream, grid: [Math.ceil(sizes.tokens / TOKENS_DOWN)], block: THREADS },
-      [x, a, ...dropoutValues(dropout), hidden, ...sizeValues(sizes), scale],
+      { stream, grid: [Math.ceil(tokens / TOKENS_DOWN), parts], block: THREADS },
+      [x, ...three(a, 0n), ...dropoutValues(dropout), hidden, tokens, width, scale],
     );
   }
 
-  /** dX [tokens, width] = past + dropout(scale · dHidden · A). */
+  /** dX [tokens, width] = past + dropout(scale · dHidden · A), of all parts. */
   downInput(
     stream: bigint,
     pointers: {
       readonly dHidden: bigint;
-      readonly a: bigint;
+      readonly a: readonly bigint[];
       /** May be dX. @default zeros */
       readonly past?: bigint;
       readonly dX: bigint;
     },
-    { scale, dropout, ...sizes }: LoraDownOptions,
+    { tokens, width, parts, scale, dropout }: LoraDownOptions,
   ): void {
+    assertColumns([width]);
     const { dHidden, a, past = 0n, dX } = pointers;
+    const drops = dropoutValues(dropout);
     this.#kernels.downInput.launch(
-      { stream, grid: wideGrid(sizes), block: THREADS },
-      [dHidden, a, ...dropoutValues(dropout), past, dX, ...sizeValues(sizes), scale],
+      { stream, grid: wideGrid(tokens, width), block: THREADS },
+      [dHidden, ...three(a, 0n), ...drops, past, dX, tokens, width, parts, scale],
     );
   }
 
-  /** A's gradient, scale · dHiddenᵀ · dropout(x). */
+  /** The gradient of each A, scale · dHiddenᵀ · dropout(x). */
   downWeight(
     stream: bigint,
-    pointers: { readonly x: bigint; readonly dHidden: bigint } & LoraWeightGradient,
-    { scale, dropout, ...sizes }: LoraDownOptions,
+    pointers: { readonly x: bigint; readonly dHidden: bigint } & LoraWeightGradients,
+    { tokens, width, parts, scale, dropout }: LoraDownOptions,
   ): void {
+    assertColumns([width]);
     const { x, dHidden, partials } = pointers;
     this.#kernels.downWeight.launch(
-      { stream, grid: [sizes.width / COLUMNS, LORA_PARTS], block: THREADS },
-      [dHidden, x, ...dropoutValues(dropout), partials, ...sizeValues(sizes), scale],
+      { stream, grid: [width / COLUMNS, LORA_PARTS, parts], block: THREADS },
+      [dHidden, x, ...dropoutValues(dropout), partials, tokens, width, scale],
     );
-    this.#addUp(stream, pointers, sizes);
+    this.#addUp(stream, pointers, Array(parts).fill(width));
   }
 
-  /** y [tokens, width] = past + hidden · Bᵀ. */
+  /** y [tokens, all columns] = past + hidden [tokens, parts, rank] · Bᵀ, each part in its columns. */
   up(
     stream: bigint,
     pointers: {
       readonly hidden: bigint;
-      readonly b: bigint;
+      readonly b: readonly bigint[];
       /** May be y. @default zeros */
       readonly past?: bigint;
       readonly y: bigint;
     },
-    sizes: LoraSizes,
+    { tokens, widths }: LoraUpSizes,
   ): void {
+    const ends = columnEnds(widths);
     const { hidden, b, past = 0n, y } = pointers;
     this.#kernels.up.launch(
-      { stream, grid: wideGrid(sizes), block: THREADS },
-      [hidden, b, past, y, ...sizeValues(sizes)],
+      { stream, grid: wideGrid(tokens, ends[2]), block: THREADS },
+      [hidden, ...three(b, 0n), past, y, tokens, ...ends, widths.length],
     );
   }
 
-  /** dHidden [tokens, rank] = dy · B. */
+  /** dHidden [tokens, parts, rank] = dy · B of each part. */
   upHidden(
     stream: bigint,
-    pointers: { readonly dy: bigint; readonly b: bigint; readonly dHidden: bigint },
-    sizes: LoraSizes,
+    pointers: { readonly dy: bigint; readonly b: readonly bigint[]; readonly dHidden: bigint },
+    { tokens, widths }: LoraUpSizes,
   ): void {
     const { dy, b, dHidden } = pointers;
     this.#kernels.upHidden.launch(
-      { stream, grid: [Math.ceil(sizes.tokens / TOKENS_DOWN)], block: THREADS },
-      [dy, b, dHidden, ...sizeValues(sizes)],
+      { stream, grid: [Math.ceil(tokens / TOKENS_DOWN), widths.length], block: THREADS },
+      [dy, ...three(b, 0n), dHidden, tokens, ...columnEnds(widths)],
     );
   }
 
-  /** B's gradient, dyᵀ · hidden. */
+  /** The gradient of each B, dyᵀ · hidden. */
   upWeight(
     stream: bigint,
-    pointers: { readonly hidden: bigint; readonly dy: bigint } & LoraWeightGradient,
-    sizes: LoraSizes,
+    pointers: { readonly hidden: bigint; readonly dy: bigint } & LoraWeightGradients,
+    { tokens, widths }: LoraUpSizes,
   ): void {
+    const ends = columnEnds(widths);
     const { hidden, dy, partials } = pointers;
     this.#kernels.upWeight.launch(
-      { stream, grid: [sizes.width / COLUMNS, LORA_PARTS], block: THREADS },
-      [hidden, dy, partials, ...sizeValues(sizes)],
+      { stream, grid: [ends[2] / COLUMNS, LORA_PARTS], block: THREADS },
+      [hidden, dy, partials, tokens, ...ends, widths.length],
     );
-    this.#addUp(stream, pointers, sizes);
+    this.#addUp(stream, pointers, widths);
   }
 
   #addUp(
     stream: bigint,
-    { partials, to, accumulate }: LoraWeightGradient,
-    { width }: LoraSizes,
+    { partials, to, accumulate }: LoraWeightGradients,
+    widths: readonly number[],
   ): void {
-    const sizes = { blocks: LORA_PARTS, width: this.#rank * width, accumulate };
-    this.#columnSums.launch(stream, { partials, to }, sizes);
+    const ends = columnEnds(widths).map((end) => this.#rank * end);
+    this.#kernels.sums.launch(
+      { stream, grid: [Math.ceil(ends[2] / THREADS)], block: THREADS },
+      [partials, ...three(to, 0n), ...ends, LORA_PARTS, accumulate ? 1 : 0],
+    );
   }
+}
+
+/** Of up to three parts, and what stands for those that are not there. */
+function three<T>(parts: readonly T[], none: T): T[] {
+  return [...parts, none, none, none].slice(0, 3);
 }
 
 function dropoutValues(dropout: LoraDropout | undefined): (bigint | number)[] {
-  return dropout ? [dropout.rows, dropout.columns, dropout.above] : [0n, 0n, 0];
+  const { rows, columns, above }: LoraDropout = dropout ?? { rows: 0n, columns: [], above: 0 };
+  return [rows, ...three(columns, 0n), above];
 }
 
-function sizeValues({ tokens, width, stride = width }: LoraSizes): number[] {
-  if (width <= 0 || width % COLUMNS !== 0 || stride % 8 !== 0) {
-    throw new RangeError(
-      `Cannot adapt a layer of width ${width} in rows of ${stride}: a width must be a multiple of ` +
-        `${COLUMNS}, and a row's of 8`,
-    );
-  }
-  return [tokens, width, stride];
+function assertColumns(widths: readonly number[]): void {
+  if (widths.every((width) => width > 0 && width % COLUMNS === 0)) return;
+  throw new RangeError(
+    `Cannot adapt layers of widths ${widths.join(", ")}: they must be multiples of ${COLUMNS}`,
+  );
+}
+
+/** Where the columns of the first two layers end, and all do. */
+function columnEnds(widths: readonly number[]): number[] {
+  assertColumns(widths);
+  const all = widths.reduce((sum, each) => sum + each, 0);
+  const [first, second = all - first] = widths;
+  return [first, first + second, all];
 }
 
 /** A warp takes 32 columns of some tokens. */
-function wideGrid({ tokens, width }: LoraSizes): [number, number] {
-  return [Math.ceil(width / (THREADS / 32 * 32)), Math.ceil(tokens / TOKENS_UP)];
+function wideGrid(tokens: number, width: number): [number, number] {
+  return [Math.ceil(width / THREADS), Math.ceil(tokens / TOKENS_UP)];
 }

@@ -124,14 +124,18 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
         const [a, up] = [loraA(layers[0]), loraB(layers[0])].map((each) => weights.get(each));
         if (!a || !up) return base(name, x, addend);
         if (inKernels) {
-          const parts = layers.map((layer) => {
-            const dropout = kept < 1 ? hash!.of(layer, x) : undefined;
-            const hidden = loraDown(b, x, weights.get(loraA(layer))!, { scale, dropout });
-            onCostly(hidden); // small, and all of x to compute again
-            return { hidden, weight: weights.get(loraB(layer))! };
-          });
+          const drops = layers.map((layer) => kept < 1 ? hash!.of(layer, x) : undefined);
+          const parts = layers.map((layer, i) => ({
+            a: weights.get(loraA(layer))!,
+            columns: drops[i]?.columns,
+          }));
+          const hidden = loraDown(b, x, parts, { ...drops[0], scale });
+          onCostly(hidden); // small, and all of x to compute again
+          const ups = layers.map((layer) => weights.get(loraB(layer))!);
           // ONNX Runtime copies what a product is added to: that is the residual only, not the result.
-          return addend ? base(name, x, loraUp(b, addend, parts)) : loraUp(b, base(name, x), parts);
+          return addend
+            ? base(name, x, loraUp(b, addend, hidden, ups))
+            : loraUp(b, base(name, x), hidden, ups);
         }
         const y = base(name, x, addend);
         const dropped = drop(name, x);

@@ -138,10 +138,10 @@ function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): 
   // Of each of seven linear layers' input there, again on the way back, and of its gradient.
   else if (!fused) counts.hashedDropout = 3 * 7 * passes;
   else {
-    // The last layer's B is not needed on the way back.
-    Object.assign(counts, { loraDown: 14 * passes, loraUp: 13 * passes, columnSums: 14 * passes });
+    // Queries, keys and values go together, gate and up too. The last layer's B is not needed on the way back.
+    Object.assign(counts, { loraDown: 8 * passes, loraUp: 7 * passes, loraSums: 8 * passes });
     for (const part of ["DownInput", "DownWeight", "UpHidden", "UpWeight"]) {
-      counts[`lora${part}`] = 7 * passes;
+      counts[`lora${part}`] = 4 * passes;
     }
   }
   if (fused) {

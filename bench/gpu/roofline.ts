@@ -90,23 +90,13 @@ function copiedBytes({ op, inputs, outputs }: Node): number {
   return addend && addend.shape.length === 2 ? 2 * bytesOf(outputs[0], symbols) : 0;
 }
 
-/** Columns of a stack's gradient that belong to other layers than the adapter's. */
-function foreignBytes({ op, inputs, outputs }: Node): number {
-  if (op !== "LoraUpInputGradient" && op !== "LoraUpWeightGradient") return 0;
-  const [dy, outs] = op === "LoraUpInputGradient"
-    ? [inputs[0]!, sizes(inputs[1]!)[0]]
-    : [inputs[1]!, sizes(outputs[0])[0]];
-  return bytesOf(dy, symbols) * (1 - outs / sizes(dy)[1]);
-}
-
 function timesOf(graphs: readonly Graph[]): Times {
   const times: Times = { products: 0, attention: 0, memory: 0 };
   for (const { nodes } of graphs) {
     for (const node of nodes) {
       if (VIEWS.has(node.op)) continue;
       const touched = new Set([...node.inputs, ...node.outputs].filter((each) => each));
-      let bytes = [...touched].reduce((sum, value) => sum + bytesOf(value!, symbols), 0);
-      bytes -= foreignBytes(node);
+      const bytes = [...touched].reduce((sum, value) => sum + bytesOf(value!, symbols), 0);
       const memory = bytes / terabytes / 1e6 / tokens;
       const kind = node.op.startsWith("SegmentAttention") ? "attention" : "products";
       const rate = kind === "attention" ? attentionTflops : tflops;

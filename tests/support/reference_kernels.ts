@@ -205,46 +205,64 @@ function transposed({ shape: [rows, columns], data }: Dense): Dense {
 
 // As kernels and operators take it.
 const scaleOf = ({ attributes }: Node): number => Math.fround(Number(attributes.scale));
-const weightGradient = (node: Node, gradient: Dense, before: Dense | undefined): Dense[] => [
-  like(gradient, added(gradient.data, before)),
-  zeros(node.outputs[1]),
+const every = <T>(pairs: readonly T[], second: number): T[] =>
+  pairs.filter((_, i) => i % 2 === second);
+const weightGradients = (
+  { outputs }: Node,
+  gradients: readonly Dense[],
+  before: readonly (Dense | undefined)[],
+): Dense[] => [
+  ...gradients.map((gradient, i) => like(gradient, added(gradient.data, before[i]))),
+  zeros(outputs.at(-1)!),
 ];
+/** Parts of equal width. */
+const parted = (x: Dense, parts: number): Dense[] =>
+  apart(x, Array(parts).fill(x.shape[1] / parts));
 
-const loraDown: Operation = (node, x, a, rows, columns) => [
-  product(drop(node, x, rows, columns), transposed(a), scaleOf(node)),
-];
-
-const loraDownInputGradient: Operation = (node, dHidden, a, rows, columns, past) => {
-  const dX = drop(node, product(dHidden, a, scaleOf(node)), rows, columns);
-  return [like(dX, added(dX.data, past))];
+const loraDown: Operation = (node, x, rows, ...parts) => {
+  const columns = every(parts, 1);
+  return [beside(
+    ...every(parts, 0).map((a, i) =>
+      product(drop(node, x, rows, columns[i]), transposed(a), scaleOf(node))
+    ),
+  )];
 };
 
-const loraDownWeightGradient: Operation = (node, x, dHidden, rows, columns, before) => {
-  const dropped = drop(node, x, rows, columns);
-  return weightGradient(node, product(transposed(dHidden), dropped, scaleOf(node)), before);
+const loraDownInputGradient: Operation = (node, dHidden, past, rows, ...parts) => {
+  const [as, columns] = [every(parts, 0), every(parts, 1)];
+  const shares = parted(dHidden, as.length).map((own, i) =>
+    drop(node, product(own, as[i], scaleOf(node)), rows, columns[i])
+  );
+  const sum = shares.reduce((sum, each) => like(sum, added(sum.data, each)));
+  return [like(sum, added(sum.data, past))];
 };
 
-const loraUp: Operation = (_, y, ...parts) => {
-  const products: Dense[] = [];
-  for (let i = 0; i < parts.length; i += 2) {
-    products.push(product(parts[i], transposed(parts[i + 1])));
-  }
+const loraDownWeightGradient: Operation = (node, x, dHidden, rows, ...parts) => {
+  const columns = every(parts, 0);
+  const gradients = parted(dHidden, node.outputs.length - 1).map((own, i) =>
+    product(transposed(own), drop(node, x, rows, columns[i]), scaleOf(node))
+  );
+  return weightGradients(node, gradients, every(parts, 1));
+};
+
+const loraUp: Operation = (_, y, hidden, ...weights) => {
+  const products = parted(hidden, weights.length)
+    .map((own, i) => product(own, transposed(weights[i])));
   return [like(y, added(beside(...products).data, y))];
 };
 
-/** The columns of dy that a layer with so many outputs is for. */
-function columnsOf({ attributes }: Node, dy: Dense, outputs: number): Dense {
-  const first = Number(attributes.column);
-  return apart(dy, [first, outputs, dy.shape[1] - first - outputs])[1];
-}
-
-const loraUpInputGradient: Operation = (node, dy, b) => [
-  product(columnsOf(node, dy, b.shape[0]), b),
+const loraUpInputGradient: Operation = (_, dy, ...weights) => [
+  beside(
+    ...apart(dy, weights.map(({ shape }) => shape[0])).map((own, i) => product(own, weights[i])),
+  ),
 ];
 
-const loraUpWeightGradient: Operation = (node, hidden, dy, before) => {
-  const own = columnsOf(node, dy, Number(node.outputs[0].shape[0]));
-  return weightGradient(node, product(transposed(own), hidden), before);
+const loraUpWeightGradient: Operation = (node, hidden, dy, ...before) => {
+  const weights = node.outputs.slice(0, -1);
+  const hiddens = parted(hidden, weights.length);
+  const gradients = apart(dy, weights.map(({ shape }) => Number(shape[0])))
+    .map((own, i) => product(transposed(own), hiddens[i]));
+  return weightGradients(node, gradients, before);
 };
 
 /** Sizes, and where a head's vector of a token begins. */
