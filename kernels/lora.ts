@@ -1,8 +1,8 @@
 /**
  * The products of a LoRA adapter, y = base + scale · B·A·dropout(x), forwards and backwards.
  *
- * In: activations in bfloat16, [tokens, width] and [tokens, rank], A [rank, in] and B [out, rank] in
- * float32. Out: activations in bfloat16, gradients of A and B in float32.
+ * In: activations in bfloat16, A [rank, in] and B [out, rank] in float32. Out: activations in bfloat16,
+ * gradients of A and B in float32.
  *
  * Each product has one operand that is wide and long and is read, or written, once; with the other one,
  * of a rank's width, it is bound by memory. Dropout is applied on the way, so what it leaves is never
