@@ -8,6 +8,8 @@ import type { Batch } from "../../data/collator.ts";
 import { readExamples } from "../../data/read_examples.ts";
 import { layoutParameters, ParameterStore } from "../../engine/parameter_store.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
+import { adaptModel } from "../../lora/load_adapter.ts";
+import type { LoraOptions } from "../../lora/lora_options.ts";
 import { createTokenizer } from "../../data/tokenizer.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
@@ -99,26 +101,48 @@ export function storeOf(
   return store;
 }
 
-/** The run's loss at each update, as a device makes it, in graphs alone or with a GPU's kernels. */
+/** How a {@linkcode RunPlan} is run. */
+export interface CurveOptions {
+  /** Runs its kernels. @default graphs alone */
+  readonly gpu?: Gpu;
+  /** Trains an adapter, in float32, on frozen weights. @default all weights are trained */
+  readonly lora?: LoraOptions;
+}
+
+/** The run's loss at each update, as a device makes it. */
 export async function runCurve(
   runtime: Runtime,
   plan: RunPlan,
   kind: OptimizerKind,
-  gpu?: Gpu,
+  { gpu, lora }: CurveOptions = {},
 ): Promise<number[]> {
   const { config } = plan;
   const precision = kind === "float32" ? "float32" : "bfloat16";
-  const weights = storeOf(runtime, plan, precision);
-  const master = kind === "adamw" ? storeOf(runtime, plan, "float32") : undefined;
+  const base = storeOf(runtime, plan, precision);
+  const master = kind === "adamw" && !lora ? storeOf(runtime, plan, "float32") : undefined;
+  const adapted = lora && adaptModel(runtime, { config, base, lora });
+  if (adapted) {
+    // As PEFT begins: A at random, B zero.
+    const random = new TorchGenerator(2);
+    for (const name of adapted.trained.names()) {
+      const numbers = adapted.trained.tensor(name).float32();
+      if (name.includes("lora_A")) random.normal(numbers, 0, 0.1);
+      else numbers.fill(0);
+    }
+  }
+  const trainedKind = lora ? "float32" : kind;
+  const adapter = adapted?.block;
   await using trainer = new ModelTrainer({
-    method: "full",
+    method: lora ? "lora" : "full",
     config,
-    kind,
-    weights,
-    trained: master ?? weights,
-    rounded: master && weights,
-    kernels: gpu && await loadTrainingKernels(gpu, { config, kind, precision }),
-    owned: master ? [weights, master] : [weights],
+    kind: trainedKind,
+    weights: adapted?.weights ?? base,
+    trained: adapted?.trained ?? master ?? base,
+    rounded: master && base,
+    adapter: adapted && { block: adapted.block, weights: adapted.weights },
+    kernels: gpu &&
+      await loadTrainingKernels(gpu, { config, kind: trainedKind, precision, adapter }),
+    owned: [...adapted ? [adapted] : [], ...master ? [master] : [], base],
     save: () => Promise.resolve([]),
     load: () => Promise.resolve(),
   }, { runtime, graphsOnly: true, maxGradNorm: MAX_NORM });
