@@ -63,12 +63,20 @@ export function libraryFile({ os, arch }: Platform): string {
  */
 export function findLibrary(override?: string): string {
   if (override) return override;
-  const root = findPackageJSON("onnxruntime-node", import.meta.url);
-  if (!root) {
-    throw new Error(
-      "Cannot find the npm package onnxruntime-node: run `deno install`, " +
-        "or set ORTUNE_ORT_LIB to the path of libonnxruntime",
-    );
+  return packageRoot().replace(/package\.json$/, "") + libraryFile(Deno.build);
+}
+
+function packageRoot(): string {
+  let cause: unknown;
+  try {
+    const root = findPackageJSON("onnxruntime-node", import.meta.url);
+    if (root) return root;
+  } catch (error) {
+    cause = error; // as in a bundle that lies outside of any project
   }
-  return root.replace(/package\.json$/, "") + libraryFile(Deno.build);
+  throw new Error(
+    "Cannot find the npm package onnxruntime-node: run `deno install`, " +
+      "or set ORTUNE_ORT_LIB to the path of libonnxruntime",
+    { cause },
+  );
 }
