@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   assertKernel,
+  assertSameBits,
   DeviceArray,
   elements,
   testGpu,
@@ -114,13 +115,13 @@ for (const each of CASES) {
         [q, k, v, dMixed].map(({ data }) => toNumbers(data)),
       );
       const results: unknown[] = [];
-      for (const order of [0, 7]) {
+      for (const order of [0, 6, 1, 5]) {
         host!.setOrder(order);
         kernels.forward(STREAM, pointers, sizes);
         kernels.backward(STREAM, pointers, sizes);
         results.push([mixed, sums, dQ, dK, dV].map(({ data }) => data.slice()));
       }
-      assert.deepEqual(results[1], results[0]);
+      assertSameBits(results);
       assertKernel(sums.data, expected.sums, { absolute: 5e-6 * spread, label: "sums" });
       for (const [name, actual] of Object.entries({ mixed, dQ, dK, dV })) {
         // Weights and slopes are bfloat16 inside (2⁻⁹ of each on average); measured up to 0.0053.

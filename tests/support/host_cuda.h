@@ -1,10 +1,12 @@
 // CUDA's execution model on the host, so that a kernel's own source runs under a test.
 //
 // A thread is a fibre. Blocks run one after another; a thread runs until it waits (barrier, warp
-// exchange) or ends. Between two waits the threads of a block run in an order that `hostSetOrder`
-// chooses (0 forwards, 1 backwards, else shuffled by that seed): a kernel whose result depends on it
-// has a race. Strict where hardware is lax: shared memory starts as NaNs, asynchronous copies land
-// only when they are waited for, every warp exchange must find all 32 lanes, a deadlock aborts.
+// exchange) or ends. `hostSetOrder` chooses the order in which the threads of a block run: 0 forwards, an
+// even number shuffled by that seed, each in turn from wait to wait; an odd number one warp after the
+// other as far as barriers let it, 1 backwards, else beginning at another warp. A kernel whose result
+// depends on it has a race. Strict where hardware is lax: shared memory starts as NaNs, asynchronous copies
+// land only when they are waited for, or in odd orders at once, every warp exchange must find all 32
+// lanes, a deadlock aborts.
 //
 // Not modelled: memory across blocks running at once, the order and rounding inside a tensor core
 // (here: float32, k ascending), fused multiply-add, speed.
@@ -70,6 +72,11 @@ alignas(16) static unsigned char dynamicShared[SHARED];
   abort();
 }
 
+static void land(const Copy& copy) {
+  if (copy.inside) memcpy(copy.to, copy.from, copy.bytes);
+  else memset(copy.to, 0, copy.bytes);
+}
+
 static void releaseBlock() {
   atBlock = 0;
   for (unsigned i = 0; i < threads; i++)
@@ -111,10 +118,11 @@ static void runBlock() {
     fibres[i].exchanges = fibres[i].copyCount = fibres[i].groupCount = 0;
   }
   static unsigned sequence[MAX_THREADS];
-  for (unsigned i = 0; i < threads; i++) sequence[i] = order == 1 ? threads - 1 - i : i;
+  for (unsigned i = 0; i < threads; i++)
+    sequence[i] = order == 1 ? threads - 1 - i : order % 2 ? (i + order / 2 * LANES) % threads : i;
   unsigned random = order;
   while (alive) {
-    if (order > 1) {
+    if (order && order % 2 == 0) {
       for (unsigned i = threads - 1; i > 0; i--) {
         random = random * 1664525u + 1013904223u;
         unsigned j = (random >> 8) % (i + 1), swap = sequence[i];
@@ -127,6 +135,7 @@ static void runBlock() {
       if (fibres[sequence[i]].state != READY) continue;
       moved = true;
       resume(sequence[i]);
+      if (order % 2) i = -1u;  // from the start again: the first warp that can go on does
     }
     if (!moved) fail("deadlock: every thread waits");
   }
@@ -271,7 +280,9 @@ static void copyAsync(void* shared, const void* global, unsigned bytes, bool ins
   if (fibre.copyCount == host::COPIES) host::fail("too many copies under way");
   if (reinterpret_cast<uintptr_t>(shared) % bytes || reinterpret_cast<uintptr_t>(global) % bytes)
     host::fail("an asynchronous copy is not aligned to its size");
-  fibre.copies[fibre.copyCount++] = {shared, global, bytes, inside};
+  host::Copy copy = {shared, global, bytes, inside};
+  if (host::order % 2) host::land(copy);
+  fibre.copies[fibre.copyCount++] = copy;
 }
 static inline void copyAsync16(void* shared, const void* global, bool inside) {
   copyAsync(shared, global, 16, inside);
@@ -290,9 +301,7 @@ static void waitCopies() {
   if (fibre.groupCount <= PENDING) return;
   unsigned finished = fibre.groupCount - PENDING, until = fibre.groups[finished - 1];
   for (unsigned i = 0; i < until; i++) {
-    host::Copy& copy = fibre.copies[i];
-    if (copy.inside) memcpy(copy.to, copy.from, copy.bytes);
-    else memset(copy.to, 0, copy.bytes);
+    if (host::order % 2 == 0) host::land(fibre.copies[i]);
   }
   for (unsigned i = until; i < fibre.copyCount; i++) fibre.copies[i - until] = fibre.copies[i];
   for (unsigned i = finished; i < fibre.groupCount; i++)

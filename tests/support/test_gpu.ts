@@ -7,6 +7,7 @@
  * launches made.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { CudaDriver } from "../../kernels/driver.ts";
 import type { ElementType } from "../../kernels/element.ts";
 import { Gpu } from "../../kernels/gpu.ts";
@@ -30,7 +31,7 @@ export interface TestGpu extends Disposable {
   readonly gpu: Gpu;
   /** A stream that launches may name. */
   readonly stream: bigint;
-  /** Runs the threads of a block forwards (0), backwards (1) or shuffled; nothing on a real GPU. */
+  /** In which order the threads of a block run, as host_cuda.h says; nothing on a real GPU. */
   setOrder(order: number): void;
 }
 
@@ -297,6 +298,13 @@ export function assertKernel(
         (maxAbsolute / largest).toExponential(1)
       } of the largest`,
   );
+}
+
+/** Each result is the first one's to the bit; without a difference of megabytes where it is not. */
+export function assertSameBits(results: readonly unknown[]): void {
+  const other = results.findIndex((each) => !isDeepStrictEqual(each, results[0]));
+  if (other < 0) return;
+  throw new Error(`Another order of threads, number ${other}, gives other numbers: a race`);
 }
 
 /** Memory of one of the kernels' types with these numbers in it, rounded where it must be. */
