@@ -125,10 +125,9 @@ export function describeRoom(
   const keeping = checkMemory({ ...args, gradientCheckpointing: false }, config, data, options);
   const { needed: { total }, resident, available = 0 } = keeping;
   if (total - resident > ROOM * available) return undefined;
-  return `memory: about ${
-    formatBytes(total)
-  } with --no-gradient-checkpointing: there is room for it, ` +
-    "and activations are then not computed twice";
+  const peak = formatBytes(total);
+  return `memory: about ${peak} with --no-gradient-checkpointing: there is room for it, and ` +
+    "activations are then not computed twice";
 }
 
 function describeFree(available: number | undefined): string {

@@ -3,9 +3,8 @@
  * ortune's own kernels, or none, and a line that says which and why.
  */
 
-import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
+import { type BlockKernel, blockKernelsFor, whyNoKernel } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Precision } from "../model/precision.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { findGpu, type FoundGpu } from "../train/training_kernels.ts";
@@ -57,7 +56,7 @@ export function describeKernels(
   ];
   const own = ["AdamW", "cross-entropy", ...wanted.filter((part) => parts.has(part)).map(nameOf)];
   const rest = wanted.filter((part) => !parts.has(part))
-    .map((part) => `${nameOf(part)} (${whyNot(part, { config, precision, lora })})`);
+    .map((part) => `${nameOf(part)} (${whyNoKernel(part, { config, precision, adapter })})`);
   return `kernels: ortune's own for ${own.join(", ")}` +
     (rest.length > 0 ? `; ONNX Runtime's for ${rest.join(", ")}` : "");
 }
@@ -70,23 +69,4 @@ const NAMES: Readonly<Partial<Record<BlockKernel, string>>> = {
 
 function nameOf(part: BlockKernel): string {
   return NAMES[part] ?? part;
-}
-
-/** Why a model or an adapter has no kernel for a part, as `blockKernelsFor` decides. */
-function whyNot(
-  part: BlockKernel,
-  { config, precision, lora }: {
-    readonly config: ModelConfig;
-    readonly precision: Precision;
-    readonly lora: KernelFlags["lora"];
-  },
-): string {
-  if (part === "rmsNorm" || part === "swiglu") return "widths that 8 does not divide";
-  if (precision === "float32") return "in fp32";
-  if (part === "attention") return `heads of ${config.headDim}, not of 64 or 128`;
-  if (lora?.dora) return "DoRA";
-  const { rank } = lora!;
-  return rank % 8 === 0 && rank <= 64
-    ? "widths that 64 does not divide"
-    : `rank ${rank}, no multiple of 8 up to 64`;
 }

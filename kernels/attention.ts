@@ -159,8 +159,6 @@ __device__ inline void clear(float (&c)[EIGHTS][4]) {
   }
 }
 
-__device__ inline i32 smaller(i32 a, i32 b) { return a < b ? a : b; }
-
 // The two rows of a warp's 16 whose scores a thread holds, and where their segments begin.
 struct Rows {
   i32 at[2], begins[2];

@@ -49,8 +49,6 @@ struct Dropout {
   i32 above;
 };
 
-__device__ inline i32 smaller(i32 a, i32 b) { return a < b ? a : b; }
-
 // Eight neighbours' numbers in the hash.
 __device__ inline void loadFactors(const i32* columns, u32 (&to)[8]) {
   uint4 low = reinterpret_cast<const uint4*>(columns)[0];

@@ -108,6 +108,8 @@ __device__ inline void multiplyAdd(float (&c)[4], const u32 (&a)[4], u32 b0, u32
 }
 #endif
 
+__device__ inline i32 smaller(i32 a, i32 b) { return a < b ? a : b; }
+
 __device__ inline float toFloat(bf16 x) { return __uint_as_float(static_cast<u32>(x.bits) << 16); }
 __device__ inline float toFloat(float x) { return x; }
 __device__ inline void fromFloat(float x, bf16& to) { to.bits = static_cast<u16>(packBf16(x, 0)); }

@@ -20,6 +20,14 @@ const LANE = 8;
 const LORA_COLUMNS = 64;
 const LARGEST_LORA_RANK = 64;
 
+/** What kernels ask of an adapter. */
+export interface KernelAdapter {
+  /** As a `BlockAdapter`'s: DoRA, which has none, is for operators. */
+  readonly products?: { readonly rank: number };
+  /** Share of inputs that dropout zeroes. */
+  readonly dropout: number;
+}
+
 /**
  * The parts that kernels can run: attention, with the heads' norms and rotation, in bfloat16 with heads of
  * 64 or 128; the others wherever rows are whole lanes. Of an adapter its products, in bfloat16 with a rank
@@ -45,22 +53,65 @@ const LARGEST_LORA_RANK = 64;
 export function blockKernelsFor(
   { hiddenSize, intermediateSize, heads, kvHeads, headDim, qkNorm }: ModelConfig,
   precision: Precision,
-  adapter?: { readonly products?: { readonly rank: number }; readonly dropout: number },
+  adapter?: KernelAdapter,
 ): ReadonlySet<BlockKernel> {
   const kernels = new Set<BlockKernel>();
   if (precision === "bfloat16" && HEAD_DIMS.has(headDim)) kernels.add("attention");
   if (hiddenSize % LANE === 0 && (!qkNorm || headDim % LANE === 0)) kernels.add("rmsNorm");
   if (intermediateSize % LANE === 0) kernels.add("swiglu");
-  if (!adapter) return kernels;
-  const { products: { rank } = { rank: 0 }, dropout } = adapter;
+  if (!adapter?.products) return kernels;
+  const { products: { rank }, dropout } = adapter;
   const inputs = [hiddenSize, heads * headDim, intermediateSize];
   const wholeIn = (columns: number, widths: readonly number[]): boolean =>
     widths.every((width) => width % columns === 0);
   if (
-    precision === "bfloat16" && rank > 0 && rank % LANE === 0 && rank <= LARGEST_LORA_RANK &&
+    precision === "bfloat16" && hasLoraKernel(rank) &&
     wholeIn(LORA_COLUMNS, [...inputs, kvHeads * headDim])
   ) {
     kernels.add("lora");
   } else if (dropout > 0 && wholeIn(LANE, inputs)) kernels.add("dropout");
   return kernels;
+}
+
+function hasLoraKernel(rank: number): boolean {
+  return rank > 0 && rank % LANE === 0 && rank <= LARGEST_LORA_RANK;
+}
+
+/**
+ * Why {@linkcode blockKernelsFor} leaves a part out, in a few words.
+ *
+ * @example
+ * ```ts
+ * import { parseConfig, whyNoKernel } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 1024, intermediate_size: 3072,
+ *   num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128,
+ *   vocab_size: 151936, eos_token_id: 151645,
+ * });
+ * const adapter = { products: { rank: 12 }, dropout: 0 };
+ * assert.equal(
+ *   whyNoKernel("lora", { config, precision: "bfloat16", adapter }),
+ *   "rank 12, no multiple of 8 up to 64",
+ * );
+ * ```
+ */
+export function whyNoKernel(
+  part: BlockKernel,
+  { config, precision, adapter }: {
+    readonly config: ModelConfig;
+    readonly precision: Precision;
+    readonly adapter?: KernelAdapter;
+  },
+): string {
+  if (part !== "attention" && part !== "lora") return `widths that ${LANE} does not divide`;
+  if (precision === "float32") return "in fp32";
+  if (part === "attention") {
+    return `heads of ${config.headDim}, not of ${[...HEAD_DIMS].join(" or ")}`;
+  }
+  if (!adapter?.products) return "DoRA";
+  const { rank } = adapter.products;
+  return hasLoraKernel(rank)
+    ? `widths that ${LORA_COLUMNS} does not divide`
+    : `rank ${rank}, no multiple of ${LANE} up to ${LARGEST_LORA_RANK}`;
 }

@@ -258,7 +258,7 @@ Deno.test("kernels are for sizes that they can read", () => {
   ) => parts({ ...whole, ...change }, precision, adapter).at(-1);
   for (const rank of [8, 24, 64]) assert.equal(last(adapter(rank, 0)), "lora");
   for (const rank of [4, 12, 72]) assert.equal(last(adapter(rank)), "dropout");
-  assert.equal(last({ dropout: 0.1 }), "dropout");
+  assert.equal(last({ dropout: 0.1 }), "swiglu"); // DoRA
   assert.equal(last(adapter(12, 0)), "swiglu");
   assert.equal(last(adapter(8), { intermediate_size: 96 }), "dropout");
   assert.equal(last(adapter(8), {}, "float32"), "dropout");
