@@ -5,7 +5,7 @@
  * when it ends; `status` stays `started` where the run was killed or failed.
  */
 
-import { isRecord } from "../data/is_record.ts";
+import { isRecord } from "../json/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../train/events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
 import type { FileHasher } from "./file_hasher.ts";

@@ -7,7 +7,7 @@
 
 import { applySchema, emptySchema, extendSchema } from "./dataset_schema.ts";
 import type { DatasetSchema } from "./dataset_schema.ts";
-import { quoteHead } from "./describe_value.ts";
+import { quoteHead } from "../json/describe_value.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import { parsePythonJson, PythonNumber } from "./python_json.ts";
 import type { PythonJson } from "./python_json.ts";

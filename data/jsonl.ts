@@ -11,7 +11,7 @@
 
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { describeValue, quoteHead } from "./describe_value.ts";
+import { describeValue, quoteHead } from "../json/describe_value.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import type { RowLocation } from "./jsonl_error.ts";
 import { lineText } from "./line_text.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { describeValue } from "./describe_value.ts";
+import { describeValue } from "../json/describe_value.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import type { RowLocation } from "./jsonl_error.ts";
 import type { Message, Role } from "./message.ts";

@@ -6,7 +6,7 @@
  */
 
 import { CHAR_TO_BYTE } from "./gpt2_bytes.ts";
-import { isRecord } from "./is_record.ts";
+import { isRecord } from "../json/is_record.ts";
 
 /** How tokens of one tokenizer turn into bytes. */
 export interface TokenByteCodec {

@@ -12,7 +12,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
-import { isRecord } from "./is_record.ts";
+import { isRecord } from "../json/is_record.ts";
 import type { Message } from "./message.ts";
 import { withSplitPatterns } from "./pre_tokenizer.ts";
 import { tokenByteCodec } from "./token_bytes.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { readJson } from "../model/read_json.ts";
+import { readJson } from "../json/read_json.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { EXPORT_FORMATS } from "./format.ts";
 import type { ExportedModel } from "./export_model.ts";

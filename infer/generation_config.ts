@@ -9,7 +9,7 @@
 
 import { join } from "node:path";
 import type { ModelConfig } from "../model/config.ts";
-import { readJson } from "../model/read_json.ts";
+import { readJson } from "../json/read_json.ts";
 import { assertSampling, type SamplingOptions } from "./sampling.ts";
 
 /** Defaults of generation. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { readJson } from "../model/read_json.ts";
+import { readJson } from "../json/read_json.ts";
 import { adaptedLayers, type LoraOptions } from "./lora_options.ts";
 
 /** The file of an adapter's settings. */

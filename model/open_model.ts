@@ -9,7 +9,7 @@
 import { openSafetensorsFolder } from "../tensor/safetensors_sharded.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
 import { type ModelConfig, parseConfig } from "./config.ts";
-import { readJson } from "./read_json.ts";
+import { readJson } from "../json/read_json.ts";
 
 /** An opened model folder. */
 export interface Model extends AsyncDisposable {

@@ -6,7 +6,7 @@
  * cannot be honoured are refused.
  */
 
-import { isRecord } from "../data/is_record.ts";
+import { isRecord } from "../json/is_record.ts";
 import type { Message } from "../data/message.ts";
 import type { GenerateOptions } from "../infer/generator.ts";
 import { assertSampling } from "../infer/sampling.ts";

@@ -9,7 +9,7 @@
  */
 
 import { type DType, dtypeFromSafetensors } from "./dtype.ts";
-import { parseStrictJson, type StrictJson } from "./strict_json.ts";
+import { parseStrictJson, type StrictJson } from "../json/strict_json.ts";
 import { quoteName } from "./tensor_errors.ts";
 import { tensorBytes, type TensorInfo } from "./tensor_source.ts";
 

@@ -11,7 +11,7 @@
  */
 
 import { dirname, join } from "node:path";
-import { parseStrictJson, type StrictJson } from "./strict_json.ts";
+import { parseStrictJson, type StrictJson } from "../json/strict_json.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors_file.ts";
 import { maxSafetensorsTensors } from "./safetensors_header.ts";
 import { missingTensorError, quoteName, quoteNames } from "./tensor_errors.ts";

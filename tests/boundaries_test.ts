@@ -4,20 +4,21 @@ import assert from "node:assert/strict";
 
 /** What each folder may import from, besides itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  tensor: [],
-  graph: ["tensor"],
-  ort: ["tensor"],
-  kernels: ["tensor"],
-  data: ["tensor"],
-  hub: ["tensor"],
-  model: ["graph", "tensor"],
-  engine: ["model", "graph", "ort", "kernels", "tensor"],
-  lora: ["engine", "model", "graph", "ort", "tensor"],
-  train: ["lora", "engine", "model", "data", "graph", "ort", "kernels", "tensor"],
-  infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor"],
-  serve: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor"],
-  export: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor"],
-  track: ["tensor"],
+  json: [],
+  tensor: ["json"],
+  graph: ["tensor", "json"],
+  ort: ["tensor", "json"],
+  kernels: ["tensor", "json"],
+  data: ["tensor", "json"],
+  hub: ["tensor", "json"],
+  model: ["graph", "tensor", "json"],
+  engine: ["model", "graph", "ort", "kernels", "tensor", "json"],
+  lora: ["engine", "model", "graph", "ort", "tensor", "json"],
+  train: ["lora", "engine", "model", "data", "graph", "ort", "kernels", "tensor", "json"],
+  infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor", "json"],
+  serve: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json"],
+  export: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json"],
+  track: ["tensor", "json"],
   cli: [
     "serve",
     "export",
@@ -32,8 +33,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "graph",
     "ort",
     "tensor",
+    "json",
   ],
-  quickstart: ["cli", "track", "infer", "data", "model", "tensor"],
+  quickstart: ["cli", "track", "infer", "data", "model", "tensor", "json"],
 };
 
 /** Type-only imports that may cross: the events a tracker shows are the trainer's. */
