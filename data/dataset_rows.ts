@@ -8,6 +8,7 @@
 import { applySchema, emptySchema, extendSchema } from "./dataset_schema.ts";
 import type { DatasetSchema } from "./dataset_schema.ts";
 import { quoteHead } from "../json/describe_value.ts";
+import { assertJsonLines, assertText } from "./assert_json_lines.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import { parsePythonJson, PythonNumber } from "./python_json.ts";
 import type { PythonJson } from "./python_json.ts";
@@ -45,6 +46,7 @@ export interface DatasetRows {
  * ```
  */
 export function readDatasetRows(bytes: Uint8Array, file: string): DatasetRows {
+  assertText(bytes, file);
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const schema: DatasetSchema = emptySchema();
   const starts: number[] = [];
@@ -99,17 +101,12 @@ function parseLine(
   try {
     value = parsePythonJson(text);
   } catch (cause) {
-    if (where.line === 1 && /^\s*[[{]\s*$/.test(text)) {
-      throw new JsonlError(
-        where,
-        "expected a whole JSON object on one line, got only its start; write one object a line",
-        { cause },
-      );
-    }
+    assertJsonLines(text, { where, first: where.line === 1 });
     const { message } = cause as SyntaxError;
     throw new JsonlError(where, `expected a JSON object, got invalid JSON: ${message}`, { cause });
   }
   if (value instanceof Map) return value;
+  if (Array.isArray(value)) assertJsonLines(text, { where, first: where.line === 1 });
   throw new JsonlError(where, `expected a JSON object, got ${describe(value)}`);
 }
 

@@ -9,7 +9,8 @@ import { type Example, toExamples } from "./example.ts";
 import { readJsonl } from "./jsonl.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import type { ReadExamplesOptions, ReadExamplesReport } from "./read_examples.ts";
-import { parseRecord, toMessages, type TrainingRecord } from "./record.ts";
+import { parseRecord, toMessages } from "./record.ts";
+import { RowStatisticsCollector } from "./row_statistics.ts";
 
 /** An example that knows its row. */
 export type LocatedExample = Example & { readonly source: RowLocation };
@@ -42,20 +43,23 @@ export async function encodeRows(
   options: EncodeRowsOptions,
   take: (example: LocatedExample) => void,
 ): Promise<ReadExamplesReport> {
-  const {
-    system,
-    limit = Infinity,
-    encode = (record) => toExamples(toMessages(record, { system }), options),
-    signal,
-    onProgress,
-  } = options;
+  const { limit = Infinity, dropRefused, keepUnlabelled, signal, onProgress } = options;
   if (!(limit >= 1)) throw new RangeError(`Cannot read ${path}: limit is ${limit}, less than 1`);
   const truncated = new Set<number>();
   const unterminated = new Set<number>();
   const unlabelled = new Set<number>();
+  const statistics = new RowStatisticsCollector();
   let [rows, examples, tokens, supervisedTokens] = [0, 0, 0, 0];
-  const made = readJsonl(path, (value, where) => encodeRow(value, where, encode), {
+  const made = readJsonl(path, (value, where) => encodeRow(value, where, options, statistics), {
     onRead: onProgress && ((bytes) => onProgress({ rows, tokens, bytes })),
+    ...dropRefused
+      ? {
+        onRefused: (error: JsonlError): void => {
+          rows++;
+          statistics.refuse(error);
+        },
+      }
+      : {},
   });
   for await (const row of made) {
     signal?.throwIfAborted();
@@ -65,7 +69,7 @@ export async function encodeRows(
       if (!example.terminated) unterminated.add(line);
       if (example.supervised === 0) {
         unlabelled.add(line);
-        continue;
+        if (!keepUnlabelled) continue;
       }
       examples++;
       tokens += example.inputIds.length;
@@ -82,17 +86,27 @@ export async function encodeRows(
     unlabelled: [...unlabelled],
     tokens,
     supervisedTokens,
+    ...statistics.finish(),
   };
 }
 
 function encodeRow(
   value: Record<string, unknown>,
   where: RowLocation,
-  encode: (record: TrainingRecord) => readonly Example[],
+  options: EncodeRowsOptions,
+  statistics: RowStatisticsCollector,
 ): LocatedExample[] {
-  const record = parseRecord(value, where);
+  const { line } = where;
+  const record = parseRecord(value, where, statistics.unreadIn(line));
   try {
-    return encode(record).map((example) => ({ ...example, source: where }));
+    const messages = toMessages(record, options);
+    const examples = options.encode?.(record) ?? toExamples(messages, {
+      ...options,
+      enableThinking: record.enableThinking ?? options.enableThinking,
+      onTrimmed: () => statistics.trim(line),
+    });
+    statistics.add(line, messages, examples);
+    return examples.map((example) => ({ ...example, source: where }));
   } catch (cause) {
     throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });
   }

@@ -13,6 +13,8 @@
 import { append, joinExample } from "./join_example.ts";
 import type { RowLocation } from "./jsonl_error.ts";
 import type { Message } from "./message.ts";
+import { replyText } from "./reply_text.ts";
+import { findTextLoss } from "./text_loss.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** The label of a token that is not trained on, as in PyTorch. */
@@ -36,6 +38,12 @@ export interface Example {
   readonly source?: RowLocation;
 }
 
+/**
+ * What becomes of the empty thinking block of a reply without thinking: it is taught, it stands in
+ * the prompt as inference without thinking has it, or there is none.
+ */
+export type EmptyThink = "teach" | "prompt" | "omit";
+
 /** Options of {@linkcode toExamples}. */
 export interface ToExamplesOptions {
   /** The tokenizer, with its chat template. */
@@ -52,6 +60,13 @@ export interface ToExamplesOptions {
   readonly turns?: "last" | "all";
   /** As in {@linkcode RenderChatOptions}; must be what inference will use. */
   readonly enableThinking?: boolean;
+  /**
+   * The empty thinking block of replies without thinking, where the chat template writes one.
+   * @default {"teach"}
+   */
+  readonly emptyThink?: EmptyThink;
+  /** Is told of a reply around whose thinking or answer the template dropped blanks. */
+  readonly onTrimmed?: () => void;
   /** As in {@linkcode RenderChatOptions}. */
   readonly now?: Date;
 }
@@ -61,10 +76,14 @@ export interface ToExamplesOptions {
  *
  * The prompt is everything before the reply, with the generation prompt; the reply ends with the
  * template's end-of-turn token (`<|im_end|>`), supervised, without the line break that follows it.
- * A template that ends replies with no special token gets the tokenizer's eos token.
+ * A template that ends replies with no special token gets the tokenizer's eos token. Messages with
+ * `learn: false` give no example.
  *
- * @throws {Error} if the template renders the chat so that it does not begin with the prompt, or
- * leaves the thinking or the answer out.
+ * Thinking and answer are in the reply character by character, but for line breaks beside the tags;
+ * so are they in the decoded labels, as far as the tokenizer's own Unicode form allows.
+ *
+ * @throws {Error} if the template renders the chat so that no prompt can be told from the reply,
+ * leaves the thinking or the answer out, or the tokenizer loses some of it.
  *
  * @example
  * ```ts
@@ -83,50 +102,62 @@ export interface ToExamplesOptions {
  * ```
  */
 export function toExamples(messages: readonly Message[], options: ToExamplesOptions): Example[] {
-  const { tokenizer, maxLength, turns = "all", enableThinking, now } = options;
-  const last = messages.length - 1;
-  if (messages[last]?.role !== "assistant") {
+  const {
+    tokenizer,
+    maxLength,
+    turns = "all",
+    enableThinking,
+    emptyThink = "teach",
+    now,
+    onTrimmed,
+  } = options;
+  const last = messages.findLastIndex(({ role }) => role === "assistant");
+  if (last === -1) {
     throw new TypeError(
-      `Cannot make an example: the last of ${messages.length} messages is ${
-        messages[last] === undefined ? "missing" : `the ${messages[last].role}'s`
-      }, not the assistant's`,
+      `Cannot make an example: none of ${messages.length} messages is the assistant's`,
     );
   }
+  const render = (shown: readonly Message[], addGenerationPrompt: boolean): string =>
+    tokenizer.render(shown, { addGenerationPrompt, enableThinking, now });
   const examples: Example[] = [];
   for (let turn = turns === "last" ? last : 0; turn <= last; turn++) {
-    if (messages[turn].role !== "assistant") continue;
-    const render = (end: number, addGenerationPrompt: boolean): string =>
-      tokenizer.render(messages.slice(0, end), { addGenerationPrompt, enableThinking, now });
-    const prompt = render(turn, true);
-    const reply = replyText(prompt, render(turn + 1, false), messages[turn], turn);
-    const { ids, terminated } = endReply(tokenizer.encode(reply), tokenizer);
+    const { role, learn = true, reasoning_content = "" } = messages[turn];
+    if (role !== "assistant" || !learn) continue;
+    const text = replyText(messages, turn, render);
+    if (text.trimmed) onTrimmed?.();
+    const { prompt, reply } = reasoning_content === "" && emptyThink !== "teach"
+      ? moveEmptyThink(text, emptyThink)
+      : text;
+    const encoded = tokenizer.encode(reply);
+    const loss = findTextLoss(reply, encoded, tokenizer);
+    if (loss !== undefined) {
+      throw new Error(
+        `Cannot make an example of message ${turn}: the tokenizer does not give its text back, ` +
+          `${loss}; change that text, or leave the row out`,
+      );
+    }
+    const { ids, terminated } = endReply(encoded, tokenizer);
     examples.push(joinExample(tokenizer.encode(prompt), ids, { maxLength, terminated }));
   }
   return examples;
 }
 
-/** What the rendered chat adds to the prompt. */
-function replyText(prompt: string, chat: string, message: Message, turn: number): string {
-  if (!chat.startsWith(prompt)) {
-    const at = firstDifference(prompt, chat);
-    const near = (text: string): string =>
-      JSON.stringify(text.slice(Math.max(0, at - 24), at + 24));
-    throw new Error(
-      `Cannot make an example of message ${turn}: the rendered chat does not begin with its prompt; ` +
-        `they part at character ${at}, prompt ${near(prompt)}, chat ${near(chat)}; ` +
-        "check enableThinking and the chat template",
-    );
-  }
-  const reply = chat.slice(prompt.length);
-  const { content, reasoning_content = "" } = message;
-  for (const [name, part] of [["thinking", reasoning_content], ["answer", content]]) {
-    if (reply.includes(part.trim())) continue;
-    throw new Error(
-      `Cannot make an example of message ${turn}: the chat template leaves its ${name} out of the reply; ` +
-        "use a template that keeps it",
-    );
-  }
-  return reply;
+// Blanks after the block may be the answer's indentation.
+const EMPTY_BLOCK = /^\s*<think>\s*<\/think>[\r\n]*/;
+const EMPTY_END = /^\s*<\/think>[\r\n]*/;
+const OPENED = /<think>\s*$/;
+
+/** Takes an empty thinking block out of the reply. */
+function moveEmptyThink(
+  { prompt, reply }: { readonly prompt: string; readonly reply: string },
+  to: "prompt" | "omit",
+): { readonly prompt: string; readonly reply: string } {
+  const opened = OPENED.exec(prompt);
+  const block = (opened ? EMPTY_END : EMPTY_BLOCK).exec(reply)?.[0];
+  if (block === undefined) return { prompt, reply };
+  const rest = reply.slice(block.length);
+  if (to === "prompt") return { prompt: prompt + block, reply: rest };
+  return { prompt: opened ? prompt.slice(0, opened.index) : prompt, reply: rest };
 }
 
 /**
@@ -140,10 +171,4 @@ function endReply(ids: Int32Array, tokenizer: Tokenizer): { ids: Int32Array; ter
   }
   if (eosTokenId === undefined) return { ids, terminated: false };
   return { ids: append(ids, eosTokenId), terminated: true };
-}
-
-function firstDifference(a: string, b: string): number {
-  let at = 0;
-  while (at < a.length && a[at] === b[at]) at++;
-  return at;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "./byte_tokenizer.ts";
-import { type Example, toExamples } from "./example.ts";
+import { type EmptyThink, type Example, toExamples } from "./example.ts";
 import type { Message } from "./message.ts";
 import { qwen3Tokenizer } from "../tests/support/qwen3_tokenizer.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
@@ -157,16 +157,29 @@ Deno.test("toExamples() does not end at a special token that the answer mentions
   assert.equal(supervisedText(qwen3, example), "<think>\n\n</think>\n\na<|im_end|>b<|im_end|>");
 });
 
-Deno.test("toExamples() shows where prompt and chat part", () => {
+Deno.test("toExamples() refuses thinking after a prompt that asks for none", () => {
   assert.throws(
     () => toExamples([user, reply], { tokenizer: qwen3, maxLength: 2048, enableThinking: false }),
     {
+      message: "Cannot make an example of message 1: its prompt asks for no thinking, and the " +
+        "reply has some; leave enable_thinking out, or drop the thinking",
+    },
+  );
+});
+
+Deno.test("toExamples() shows where prompt and chat part", () => {
+  const tokenizer = withTemplate(
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}<|im_end|>{% endfor %}" +
+      "{% if add_generation_prompt %}bot:{% endif %}",
+  );
+  assert.throws(
+    () => toExamples([user, { ...reply, content: "ja" }], { tokenizer, maxLength: 99 }),
+    {
       message:
-        "Cannot make an example of message 1: the rendered chat does not begin with its prompt; " +
-        "they part at character 65, " +
-        'prompt "tart|>assistant\\n<think>\\n\\n</think>\\n\\n", ' +
-        'chat "tart|>assistant\\n<think>\\n嗯，先判断病情。\\n</think>\\n\\n多喝水，多"; ' +
-        "check enableThinking and the chat template",
+        "Cannot make an example of message 1: the chat template renders a chat that does not " +
+        'begin with its own prompt; they part at character 22, prompt "user:感冒了怎么办？<|im_end|>bot:", ' +
+        'chat "user:感冒了怎么办？<|im_end|>assistant:<think>\\n嗯，先判断病"; give another chat template ' +
+        "with --chat-template FILE",
     },
   );
 });
@@ -181,23 +194,126 @@ Deno.test("toExamples() refuses a template that loses the thinking or the answer
     toExamples([user, reply], { tokenizer, maxLength: 2048 });
   assert.throws(attempt(lossy("{{ m.content.split('</think>')[-1] }}")), {
     message:
-      "Cannot make an example of message 1: the chat template leaves its thinking out of the reply; use a template that keeps it",
+      "Cannot make an example of message 1: the chat template leaves its thinking out of the reply, or changes it; give another chat template with --chat-template FILE",
   });
   assert.throws(attempt(lossy("{{ m.reasoning_content }}")), {
     message:
-      "Cannot make an example of message 1: the chat template leaves its answer out of the reply; use a template that keeps it",
+      "Cannot make an example of message 1: the chat template leaves its answer out of the reply, or changes it; give another chat template with --chat-template FILE",
   });
 });
 
-Deno.test("toExamples() refuses a chat that does not end with the assistant", () => {
+Deno.test("toExamples() refuses a chat without a reply", () => {
   const options = { tokenizer: bytes, maxLength: 64 };
   assert.throws(() => toExamples([user], options), {
-    message: "Cannot make an example: the last of 1 messages is the user's, not the assistant's",
+    message: "Cannot make an example: none of 1 messages is the assistant's",
   });
   assert.throws(() => toExamples([], options), {
-    message: "Cannot make an example: the last of 0 messages is missing, not the assistant's",
+    message: "Cannot make an example: none of 0 messages is the assistant's",
   });
   assert.throws(() => toExamples([user, reply], { tokenizer: bytes, maxLength: 0 }), {
     message: "Cannot make an example: maxLength is 0, not a positive integer",
+  });
+});
+
+const texts = (tokenizer: Tokenizer, example: Example): [string, string] => [
+  tokenizer.decode(example.inputIds.subarray(0, example.promptLength)),
+  supervisedText(tokenizer, example),
+];
+
+Deno.test("toExamples() gives thinking and answer with their indentation", () => {
+  const chat = [user, {
+    ...reply,
+    content: "    import math\n",
+    reasoning_content: "\ta = 1\n    b",
+  }];
+  const [example] = toExamples(chat, { tokenizer: bytes, maxLength: 2048 });
+  const text = supervisedText(bytes, example);
+  assert.equal(text, "<think>\n\ta = 1\n    b\n</think>\n\n    import math\n<|im_end|>");
+});
+
+Deno.test("toExamples() leaves out replies that are not to be learned", () => {
+  const other = { ...reply, content: "Ja.", reasoning_content: "" };
+  const chat = [user, { ...reply, learn: false }, user, other];
+  const all = toExamples([user, reply, user, other], { tokenizer: qwen3, maxLength: 2048 });
+  const some = toExamples(chat, { tokenizer: qwen3, maxLength: 2048 });
+  assert.deepEqual(some, [all[1]]);
+  assert.deepEqual(toExamples(chat.slice(0, 2), { tokenizer: qwen3, maxLength: 2048 }), []);
+});
+
+Deno.test("toExamples() teaches both of two replies in a row, each after the chat as it is rendered", () => {
+  const first = { role: "assistant", content: "Hello.", reasoning_content: "" } as const;
+  const second = { role: "assistant", content: "How are you?", reasoning_content: "" } as const;
+  const [a, b] = toExamples([user, first, second], { tokenizer: qwen3, maxLength: 2048 });
+  const question = "<|im_start|>user\n感冒了怎么办？<|im_end|>\n<|im_start|>assistant\n";
+  const block = "<think>\n\n</think>\n\n";
+  assert.deepEqual(texts(qwen3, a), [question, `${block}Hello.<|im_end|>`]);
+  // transformers: apply_chat_template of all three messages.
+  const rendered = `${question}Hello.<|im_end|>\n<|im_start|>assistant\n`;
+  assert.deepEqual(texts(qwen3, b), [rendered, `${block}How are you?<|im_end|>`]);
+});
+
+Deno.test("toExamples() gives the thinking back that a template cuts out after it opened it in the prompt", () => {
+  const r1 = withTemplate(
+    "{%- for m in messages %}{%- if m['role']=='user' %}{{ '<|im_start|>user\n' + m['content'] }}{%- endif %}" +
+      "{%- if m['role']=='assistant' %}{%- set c = m['content'] %}{%- if '</think>' in c %}" +
+      "{%- set c = c.split('</think>')[-1] %}{%- endif %}{{ '<|im_start|>assistant\n' + c + '<|im_end|>' }}" +
+      "{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{%- endif %}",
+  );
+  const of = (reasoning_content: string, emptyThink?: EmptyThink): [string, string] => {
+    const chat: Message[] = [{ ...user, content: "2+2?" }, {
+      ...reply,
+      content: "  4",
+      reasoning_content,
+    }];
+    return texts(r1, toExamples(chat, { tokenizer: r1, maxLength: 2048, emptyThink })[0]);
+  };
+  const start = "<|im_start|>user\n2+2?<|im_start|>assistant\n";
+  assert.deepEqual(of("Add."), [`${start}<think>\n`, "Add.\n</think>\n\n  4<|im_end|>"]);
+  assert.deepEqual(of(""), [`${start}<think>\n`, "\n</think>\n\n  4<|im_end|>"]);
+  assert.deepEqual(of("", "prompt"), [`${start}<think>\n\n</think>\n\n`, "  4<|im_end|>"]);
+  assert.deepEqual(of("", "omit"), [start, "  4<|im_end|>"]);
+});
+
+Deno.test("toExamples() puts the empty thinking block where emptyThink says", () => {
+  const chat = [user, { ...reply, reasoning_content: "" }];
+  const of = (emptyThink: EmptyThink): Example =>
+    toExamples(chat, { tokenizer: qwen3, maxLength: 2048, emptyThink })[0];
+  const without = toExamples(chat, { tokenizer: qwen3, maxLength: 2048, enableThinking: false })[0];
+  assert.deepEqual(of("prompt"), without);
+  assert.equal(supervisedText(qwen3, of("omit")), "多喝水，多休息。<|im_end|>");
+  assert.ok(texts(qwen3, of("omit"))[0].endsWith("<|im_start|>assistant\n"));
+  const thinking = (emptyThink: EmptyThink) =>
+    toExamples([user, reply], { tokenizer: qwen3, maxLength: 2048, emptyThink });
+  assert.deepEqual(thinking("omit"), thinking("teach"));
+});
+
+Deno.test("toExamples() tells of a template that trims what is said", () => {
+  const tokenizer = withTemplate(
+    "{% for m in messages %}{{ m.role }}:{{ m.content | trim }}<|im_end|>{% endfor %}" +
+      "{% if add_generation_prompt %}assistant:{% endif %}",
+  );
+  let told = 0;
+  const options = { tokenizer, maxLength: 99, onTrimmed: () => told++ };
+  toExamples([user, { role: "assistant", content: "x = 1\n" }], options);
+  assert.equal(told, 1, "a trailing line break is not beside a tag");
+  toExamples([user, { role: "assistant", content: "x = 1" }], options);
+  assert.equal(told, 1);
+});
+
+Deno.test("toExamples() refuses a reply that the tokenizer does not give back", () => {
+  const { tokenizerJson, ...files } = byteTokenizerFiles();
+  const tokenizer = createTokenizer({
+    ...files,
+    tokenizerJson: { ...tokenizerJson, normalizer: { type: "Lowercase" } },
+  });
+  const attempt = (content: string) => (): unknown =>
+    toExamples([{ role: "user", content: "hi" }, { role: "assistant", content }], {
+      tokenizer,
+      maxLength: 99,
+    });
+  attempt("fine")();
+  assert.throws(attempt("Not fine"), {
+    message: "Cannot make an example of message 1: the tokenizer does not give its text back, at " +
+      'character 0 "Not fine<|im_end" becomes "not fine<|im_end"; change that text, or leave the row out',
   });
 });

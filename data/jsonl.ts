@@ -11,7 +11,9 @@
 
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { describeValue, quoteHead } from "../json/describe_value.ts";
+import { describeJsonFault } from "../json/describe_json_fault.ts";
+import { describeValue } from "../json/describe_value.ts";
+import { assertJsonLines, assertText } from "./assert_json_lines.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import type { RowLocation } from "./jsonl_error.ts";
 import { lineText } from "./line_text.ts";
@@ -25,11 +27,18 @@ const CHUNK_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const BLANK_LINE = /^[ \t\r]*$/;
+/** Between two rows: inside a string JSON has no line break. */
+const OLD_LINE_BREAK = /\}\r+[ \t]*\{/;
 
 /** Options of {@linkcode readJsonl}. */
 export interface ReadJsonlOptions {
   /** Is told how many bytes of the file are read, after each piece of it. */
   readonly onRead?: (bytes: number) => void;
+  /**
+   * Takes the error of a row that cannot be used; the row is then left out.
+   * @default {throws the error}
+   */
+  readonly onRefused?: (error: JsonlError) => void;
 }
 
 /**
@@ -62,15 +71,25 @@ export interface ReadJsonlOptions {
 export async function* readJsonl<T>(
   path: string,
   parse: (value: Record<string, unknown>, where: RowLocation) => T,
-  { onRead }: ReadJsonlOptions = {},
+  { onRead, onRefused }: ReadJsonlOptions = {},
 ): AsyncIterableIterator<T> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   let rows = 0;
   for await (const { bytes, where } of readLines(path, onRead)) {
-    const value = parseLine(decoder, bytes, where);
-    if (value === undefined) continue;
-    rows++;
-    yield parse(value, where);
+    let made: T;
+    try {
+      const value = parseLine(decoder, bytes, { where, first: rows === 0 });
+      if (value === undefined) continue;
+      rows++;
+      made = parse(value, where);
+    } catch (cause) {
+      // What is wrong with the whole file is no row's fault.
+      if (!onRefused || !(cause instanceof JsonlError) || cause.line === undefined) throw cause;
+      rows++;
+      onRefused(cause);
+      continue;
+    }
+    yield made;
   }
   if (rows === 0) {
     throw new JsonlError(
@@ -84,7 +103,11 @@ export async function* readJsonl<T>(
 function parseLine(
   decoder: TextDecoder,
   bytes: Uint8Array,
-  where: RowLocation,
+  { where, first }: {
+    readonly where: RowLocation;
+    /** Whether no row came before it, so that it tells what the file is. */
+    readonly first: boolean;
+  },
 ): Record<string, unknown> | undefined {
   const text = lineText(decoder, bytes, where);
   if (BLANK_LINE.test(text)) return undefined;
@@ -92,16 +115,20 @@ function parseLine(
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    const open = /^\s*[[{]\s*$/.test(text);
-    throw new JsonlError(
-      where,
-      open
-        ? "expected a whole JSON object on one line, got only its start; write one object a line"
-        : `expected a JSON object, got invalid JSON ${quoteHead(text)}`,
-      { cause },
-    );
+    assertJsonLines(text, { where, first });
+    if (OLD_LINE_BREAK.test(text)) {
+      throw new JsonlError(
+        where,
+        "expected one JSON object a line, got lines that end with \\r alone; save the file with \\n",
+        { cause },
+      );
+    }
+    throw new JsonlError(where, `expected a JSON object, got ${describeJsonFault(text)}`, {
+      cause,
+    });
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    if (Array.isArray(value)) assertJsonLines(text, { where, first });
     throw new JsonlError(where, `expected a JSON object, got ${describeValue(value)}`);
   }
   return value as Record<string, unknown>;
@@ -140,6 +167,7 @@ async function* readLines(
     while (true) {
       const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, null);
       if (bytesRead === 0) break;
+      if (total === 0) assertText(chunk.subarray(0, bytesRead), path);
       let start = 0;
       for (
         let end = chunk.indexOf(NEWLINE);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readJsonl } from "./jsonl.ts";
-import { parseRecord } from "./record.ts";
+import { JsonlError, type RowLocation } from "./jsonl_error.ts";
+import { parseRecord, toMessages } from "./record.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 
 const bytes = (...parts: (string | number)[]): Uint8Array =>
@@ -12,26 +13,48 @@ const bytes = (...parts: (string | number)[]): Uint8Array =>
 const chat = (...messages: unknown[]): string => JSON.stringify({ messages });
 const user = { role: "user", content: "Hi" };
 const bot = { role: "assistant", content: "Yo" };
+const noReply = (got: string): string =>
+  `expected a reply of the assistant to learn, got ${got}; add it, or drop the row`;
 const toolHint = "training on tool calls is not supported, drop the row";
+
+const json = ": expected a JSON object, got invalid JSON";
+const cut =
+  "got the end of the line; it was cut, or goes on in the next line: write each row whole on " +
+  "one line";
 
 /** A bad second line, and the exact message after `rows.jsonl:2`. */
 const corpus: [string | Uint8Array, string][] = [
   // Not JSON, or not one object.
-  ['{"question":"a"', ': expected a JSON object, got invalid JSON "{\\"question\\":\\"a\\""'],
-  ["{", ": expected a whole JSON object on one line, got only its start; write one object a line"],
+  ['{"question":"a"', `${json} at character 16 after "{\\"question\\":\\"a\\"": ${cut}`],
+  ["{", `${json} at character 2 after "{": ${cut}`],
+  [" [ ", `${json} at character 4 after " [ ": ${cut}`],
+  ["}", `${json} at character 1: expected a value, found "}"`],
+  ["hello", `${json} at character 1: expected a value, found "h"`],
   [
-    " [ ",
-    ": expected a whole JSON object on one line, got only its start; write one object a line",
+    "{'question': 'a'}",
+    `${json} at character 2 after "{": got "'question': "; this is how Python prints, not JSON: write rows with json.dumps`,
   ],
-  ["}", ': expected a JSON object, got invalid JSON "}"'],
-  ["hello", ': expected a JSON object, got invalid JSON "hello"'],
-  ["{'question': 'a'}", ": expected a JSON object, got invalid JSON \"{'question': 'a'}\""],
-  ['{"a":1,}', ': expected a JSON object, got invalid JSON "{\\"a\\":1,}"'],
-  ['{"a":NaN}', ': expected a JSON object, got invalid JSON "{\\"a\\":NaN}"'],
-  ['{"a":1}{"a":2}', ': expected a JSON object, got invalid JSON "{\\"a\\":1}{\\"a\\":2}"'],
-  ['{"a":"tab\there"}', ': expected a JSON object, got invalid JSON "{\\"a\\":\\"tab\\there\\"}"'],
-  ["\u2028", ': expected a JSON object, got invalid JSON "\u2028"'],
-  ["\ufeff{}", ': expected a JSON object, got invalid JSON "\ufeff{}"'],
+  [
+    '{"a":1,}',
+    `${json} at character 8 after "{\\"a\\":1,": got "}"; remove the comma before it`,
+  ],
+  [
+    '{"a":NaN}',
+    `${json} at character 6 after "{\\"a\\":": got "NaN}"; JSON has no such number: write null`,
+  ],
+  [
+    '{"a":1}{"a":2}',
+    `${json} at character 8 after "{\\"a\\":1}": got "{\\"a\\":2}"; a second value: write one a line`,
+  ],
+  [
+    '{"a":"tab\there"}',
+    `${json} at character 10 after "{\\"a\\":\\"tab": got "\\there\\"}"; a tab inside a string is written \\t`,
+  ],
+  ["\u2028", `${json} at character 1: expected a value, found "\u2028"`],
+  [
+    "\ufeff{}",
+    `${json} at character 1: got "\\ufeff{}"; a byte order mark, as joined files have: remove it`,
+  ],
   ["[1,2]", ": expected a JSON object, got array of 2"],
   ["null", ": expected a JSON object, got null"],
   ["true", ": expected a JSON object, got boolean true"],
@@ -60,7 +83,7 @@ const corpus: [string | Uint8Array, string][] = [
   ],
   [
     '{"instruction":"a","output":"b"}',
-    ": expected the columns question and answer, or messages, got instruction, output; rename the columns",
+    ": expected the columns question and answer, or messages, got instruction, output; Alpaca's format; rename instruction to question and output to answer (input, system and history are read as they are)",
   ],
   ['{"question":"a"}', ":answer: expected a string, got nothing"],
   ['{"answer":"a"}', ":question: expected a string, got nothing"],
@@ -87,22 +110,19 @@ const corpus: [string | Uint8Array, string][] = [
   ['{"messages":{}}', ":messages: expected an array of messages, got object"],
   [chat(), ":messages: expected 2 to 1024 messages, got 0"],
   [chat(...Array(1025).fill(user)), ":messages: expected 2 to 1024 messages, got 1025"],
-  [chat(bot), ":messages[0].role: expected system or user to speak first, got assistant"],
-  [chat(user), ":messages[0].role: expected the last message to be the assistant's, got user"],
-  [
-    chat(user, bot, user),
-    ":messages[2].role: expected the last message to be the assistant's, got user",
-  ],
+  [chat(user), `:messages: ${noReply("none")}`],
+  [chat(user, { ...bot, content: "  " }), `:messages: ${noReply("only empty ones")}`],
+  [chat(user, { role: "assistant" }, user), `:messages: ${noReply("only empty ones")}`],
   [chat(user, null), ":messages[1]: expected a message, got null"],
   [chat(user, [bot]), ":messages[1]: expected a message, got array of 1"],
   [chat(user, "Yo"), ':messages[1]: expected a message, got string "Yo"'],
   [
     chat({ from: "human", value: "Hi" }, bot),
-    ":messages[0].role: expected system, user or assistant, got nothing",
+    ':messages[0].role: expected system, user or assistant, got nothing beside "from": messages of ShareGPT; write role and content in place of from and value, and user and assistant in place of human and gpt',
   ],
   [
     chat({ role: "human", content: "Hi" }, bot),
-    ':messages[0].role: expected system, user or assistant, got string "human"',
+    ':messages[0].role: expected system, user or assistant, got string "human"; write user',
   ],
   [
     chat(user, { role: "tool", content: "4" }, bot),
@@ -110,24 +130,7 @@ const corpus: [string | Uint8Array, string][] = [
   ],
   [
     chat(user, { ...bot, tool_calls: [{}] }),
-    `:messages[1].tool_calls: expected no tool calls, got some; ${toolHint}`,
-  ],
-  [chat(user, { role: "assistant" }), ":messages[1].content: expected a string, got nothing"],
-  [
-    chat(user, { role: "assistant", content: null }),
-    ":messages[1].content: expected a string, got null",
-  ],
-  [
-    chat({ role: "user", content: [{ type: "text", text: "Hi" }] }, bot),
-    ":messages[0].content: expected a string, got array of 1",
-  ],
-  [
-    chat({ role: "system", content: "" }, user, bot),
-    ":messages[0].content: expected some text, got an empty string",
-  ],
-  [
-    chat(user, { ...bot, content: "  " }),
-    ":messages[1].content: expected some text, got only blank space",
+    ":messages[1].tool_calls: tool_calls is [{}]: training on tool calls is not supported; drop the row, or remove the column where no call is made",
   ],
   [
     chat(user, { ...bot, reasoning_content: 1 }),
@@ -135,13 +138,68 @@ const corpus: [string | Uint8Array, string][] = [
   ],
   [
     chat(user, { ...bot, content: "<think>hm</think>" }),
-    ":messages[1].content: expected an answer after </think>, got none",
+    ":messages[1].content: expected an answer after the thinking, got none: learning it, the model would stop there",
+  ],
+  // What is said twice, or cannot be honoured.
+  [
+    '{"question":"a","think":"b","Reasoning":"c","answer":"d"}',
+    ':Reasoning: expected the same as in think, which means the same, got string "c" beside string "b"; keep one of the two',
+  ],
+  [
+    '{"question":"a","think":"b","answer":"<think>c</think>d"}',
+    ": Cannot take the thinking: it stands apart and, as another text, in <think> tags inside the answer; keep one of the two",
+  ],
+  [
+    chat(user, { ...bot, reasoning: "a", thinking: "b" }),
+    ':messages[1].thinking: expected the same as in reasoning, which means the same, got string "b" beside string "a"; keep one of the two',
+  ],
+  [
+    JSON.stringify({ system: "a", messages: [{ role: "system", content: "b" }, user, bot] }),
+    ":system: expected the system message of messages, got another text; keep one of the two",
+  ],
+  [
+    JSON.stringify({ tools: [{ type: "function" }], messages: [user, bot] }),
+    ':tools: tools is [{"type":"function"}]: training on tool calls is not supported; drop the row, or remove the column where no call is made',
+  ],
+  [
+    JSON.stringify({ think: "a", messages: [user, bot] }),
+    ':think: think is "a": beside messages it would be lost; put it into the messages, or remove the column think',
+  ],
+  [
+    chat(user, { ...bot, weight: 0.5 }),
+    ":messages[1].weight: expected true or false, or 1 or 0, got number 0.5; a reply is learned whole or not at all",
+  ],
+  [
+    chat(user, { ...bot, weight: 0, train: true }),
+    ":messages[1].train: expected what weight says, got boolean true: one has the reply learned and the other not; keep one",
+  ],
+  [
+    chat(user, { ...bot, content: [{ type: "image_url", image_url: {} }] }),
+    ':messages[1].content[0]: expected a part of type text, got string "image_url"; the model reads text only',
+  ],
+  [
+    '{"question":"a","answer":"b","history":[["c"]]}',
+    ":history[0]: expected [question, answer] or a message, got array of 1",
+  ],
+  [
+    '{"question":"a","answer":"b","chat_template_kwargs":{"builtin_tools":[]}}',
+    ":chat_template_kwargs: expected enable_thinking true or false and nothing else, got builtin_tools; remove the rest",
   ],
   [
     `{"question":${JSON.stringify("x".repeat(30))},"answer":[],"messages":null}`,
     ":answer: expected a string, got array of 0",
   ],
 ];
+
+/** As encodeRows() reads a row, but for the tokens. */
+function read(row: Record<string, unknown>, where: RowLocation): unknown {
+  const record = parseRecord(row, where);
+  try {
+    return toMessages(record);
+  } catch (cause) {
+    throw new JsonlError(where, (cause as Error).message);
+  }
+}
 
 Deno.test(`readJsonl() with parseRecord() names the fault of ${corpus.length} malformed rows exactly`, async () => {
   await using folder = await tempFolder();
@@ -151,7 +209,7 @@ Deno.test(`readJsonl() with parseRecord() names the fault of ${corpus.length} ma
       bytes('{"question":"a","answer":"b"}\n', ...(typeof row === "string" ? [row] : row), "\n"),
     );
     await assert.rejects(
-      Array.fromAsync(readJsonl(path, parseRecord)),
+      Array.fromAsync(readJsonl(path, read)),
       { name: "JsonlError", message: `${path}:2${problem}` },
     );
   }

@@ -17,4 +17,11 @@ export interface Message {
   readonly content: string;
   /** The thinking that led to the content, without tags; of an assistant only. */
   readonly reasoning_content?: string;
+  /** Who of several speaks; few chat templates write it. */
+  readonly name?: string;
+  /**
+   * Whether training learns it; of an assistant only.
+   * @default {true}
+   */
+  readonly learn?: boolean;
 }

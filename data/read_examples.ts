@@ -10,6 +10,7 @@
 import { encodeRows } from "./encode_rows.ts";
 import type { Example, ToExamplesOptions } from "./example.ts";
 import type { TrainingRecord } from "./record.ts";
+import type { RowStatistics } from "./row_statistics.ts";
 
 /** Options of {@linkcode readExamples}. */
 export interface ReadExamplesOptions extends ToExamplesOptions {
@@ -22,11 +23,21 @@ export interface ReadExamplesOptions extends ToExamplesOptions {
    * @default {(record) => toExamples(toMessages(record, options), options)}
    */
   readonly encode?: (record: TrainingRecord) => readonly Example[];
+  /**
+   * Whether rows that cannot be used are left out and counted.
+   * @default {false: the first one is an error}
+   */
+  readonly dropRefused?: boolean;
+  /**
+   * Whether an example without a supervised token is kept: it adds nothing to its update.
+   * @default {false}
+   */
+  readonly keepUnlabelled?: boolean;
 }
 
 /** What became of the rows; lines are 1-based. */
-export interface ReadExamplesReport {
-  /** How many rows were read. */
+export interface ReadExamplesReport extends RowStatistics {
+  /** How many rows were read, those that were left out among them. */
   readonly rows: number;
   /** How many examples they gave. */
   readonly examples: number;
@@ -34,7 +45,7 @@ export interface ReadExamplesReport {
   readonly truncated: readonly number[];
   /** Lines with an example that does not end with the token that ends a reply. */
   readonly unterminated: readonly number[];
-  /** Lines with an example that has no supervised token left; it is not among the examples. */
+  /** Lines with an example that has no supervised token left; it is kept if `keepUnlabelled`. */
   readonly unlabelled: readonly number[];
   /** How many tokens the examples have. */
   readonly tokens: number;

@@ -7,26 +7,41 @@
  * @module
  */
 
-import { describeValue } from "../json/describe_value.ts";
+import { listFields } from "../json/field_table.ts";
+import { isRecord } from "../json/is_record.ts";
+import { parseString, parseText } from "./field_values.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import type { RowLocation } from "./jsonl_error.ts";
-import type { Message, Role } from "./message.ts";
-import { splitThinking } from "./thinking.ts";
+import { knownFormat } from "./known_formats.ts";
+import type { Message } from "./message.ts";
+import { parseHistory, parseMessages } from "./parse_messages.ts";
+import { type OnUnread, readColumns } from "./row_fields.ts";
+import { splitThinking, trimLineBreaks } from "./thinking.ts";
+
+/** What rows of both kinds may say besides. */
+interface AnyRecord {
+  /** The row's own system prompt, where it has one: `""` asks for none. */
+  readonly system?: string;
+  /** Whether the row asks for a prompt with or without thinking, by `chat_template_kwargs`. */
+  readonly enableThinking?: boolean;
+}
 
 /** A row with the columns of the medical think/answer data. */
-export interface QuestionRecord {
+export interface QuestionRecord extends AnyRecord {
   /** Tells the two kinds of record apart. */
   readonly kind: "question";
-  /** What the user asks. */
+  /** What the user asks, with the text of an `input` column below it. */
   readonly question: string;
   /** The thinking; `null` where the column is missing or null. */
   readonly think: string | null;
   /** What the assistant answers. */
   readonly answer: string;
+  /** The turns before the question, where there are some. */
+  readonly history?: readonly Message[];
 }
 
-/** A row that holds a whole chat; its last message is the assistant's. */
-export interface ChatRecord {
+/** A row that holds a whole chat; its last message is the assistant's, or no reply is learned. */
+export interface ChatRecord extends AnyRecord {
   /** Tells the two kinds of record apart. */
   readonly kind: "chat";
   /** What was said, in order. */
@@ -37,15 +52,11 @@ export interface ChatRecord {
 export type TrainingRecord = QuestionRecord | ChatRecord;
 
 /**
- * Most messages of one chat: the template is rendered once a turn, so the work grows with the
- * square.
- */
-const MAX_MESSAGES = 1024;
-
-/**
  * Parses one row of training data. A row with `messages` is a chat; any other must have `question`
- * and `answer`, and may have `think`.
+ * and `answer`, and may have `think`, `system`, `input` and `history`. Names of columns may be in
+ * any letter case, and thinking may be called `reasoning`, `thinking` or `reasoning_content`.
  *
+ * @param onUnread is told of each column and field of a message that is not read.
  * @throws {JsonlError} naming the field that is at fault.
  *
  * @example
@@ -54,32 +65,104 @@ const MAX_MESSAGES = 1024;
  * import assert from "node:assert/strict";
  *
  * const where = { file: "train.jsonl", line: 1 };
- * const record = parseRecord({ question: "1+1?", think: null, answer: "2", metrics: 4 }, where);
- * assert.deepEqual(record, { kind: "question", question: "1+1?", think: null, answer: "2" });
+ * const unread: string[] = [];
+ * const row = { question: "1+1?", Reasoning: "Easy.", answer: "2", hint: "add" };
+ * const record = parseRecord(row, where, (column) => unread.push(column));
+ * assert.deepEqual(record, { kind: "question", question: "1+1?", think: "Easy.", answer: "2" });
+ * assert.deepEqual(unread, ["hint"]);
  * assert.throws(() => parseRecord({ question: "1+1?", answer: 2 }, where), {
  *   message: "train.jsonl:1:answer: expected a string, got number 2",
  * });
  * ```
  */
-export function parseRecord(value: Record<string, unknown>, where: RowLocation): TrainingRecord {
-  if (value.messages !== undefined && value.messages !== null) {
-    return { kind: "chat", messages: parseMessages(value.messages, where) };
+export function parseRecord(
+  value: Record<string, unknown>,
+  where: RowLocation,
+  onUnread?: OnUnread,
+): TrainingRecord {
+  const row = readColumns(value, where, onUnread);
+  const shared = {
+    ...row.system == null ? {} : { system: parseString(row.system, where, "system") },
+    ...parseTemplateArguments(row.chat_template_kwargs, where),
+  };
+  if (row.messages !== undefined && row.messages !== null) {
+    const messages = parseMessages(row.messages, { where, onUnread });
+    assertOneSystem(messages, shared.system, where);
+    return { kind: "chat", messages, ...shared };
   }
-  if (value.question === undefined && value.answer === undefined) {
-    const columns = Object.keys(value).slice(0, 8).map((name) => name.slice(0, 32)).join(", ");
+  if (row.question === undefined || row.answer === undefined) refuseFormat(value, row, where);
+  const { think: rawThink = null, input = "" } = row;
+  const question = parseText(row.question, where, "question");
+  const think = rawThink === null ? null : parseString(rawThink, where, "think");
+  const answer = parseText(row.answer, where, "answer");
+  if (!think && splitThinking(answer).answer === "") {
     throw new JsonlError(
-      where,
-      `expected the columns question and answer, or messages, got ${
-        columns || "no columns"
-      }; rename the columns`,
+      { ...where, field: "answer" },
+      "expected an answer after </think>, got none",
     );
   }
-  const { think: rawThink = null } = value;
-  const question = parseText(value.question, where, "question");
-  const think = rawThink === null ? null : parseString(rawThink, where, "think");
-  const answer = parseText(value.answer, where, "answer");
-  if (!think) requireAnswer(answer, where, "answer");
-  return { kind: "question", question, think, answer };
+  const more = input === null ? "" : parseString(input, where, "input");
+  const history = parseHistory(row.history, { where, onUnread });
+  return {
+    kind: "question",
+    // As LLaMA-Factory joins them.
+    question: more === "" ? question : `${question}\n${more}`,
+    think,
+    answer,
+    ...history.length === 0 ? {} : { history },
+    ...shared,
+  };
+}
+
+/** Names a row of another format; a row that only lacks a column is told of that column later. */
+function refuseFormat(
+  value: Readonly<Record<string, unknown>>,
+  row: Readonly<Record<string, unknown>>,
+  where: RowLocation,
+): void {
+  const columns = Object.keys(value);
+  const format = knownFormat(columns);
+  if (format === undefined && (row.question !== undefined || row.answer !== undefined)) return;
+  throw new JsonlError(
+    where,
+    `expected the columns question and answer, or messages, got ${
+      columns.length > 0 ? listFields(columns, 8) : "no columns"
+    }; ${format ?? "rename the columns"}`,
+  );
+}
+
+/** What a row asks of the chat template, as TRL reads it. */
+function parseTemplateArguments(
+  value: unknown,
+  where: RowLocation,
+): { readonly enableThinking?: boolean } {
+  if (value === null || value === undefined) return {};
+  const field = "chat_template_kwargs";
+  const { enable_thinking, ...others } = isRecord(value) ? value : { value };
+  const unknown = Object.keys(others);
+  if (unknown.length > 0 || (enable_thinking != null && typeof enable_thinking !== "boolean")) {
+    throw new JsonlError(
+      { ...where, field },
+      `expected enable_thinking true or false and nothing else, got ${
+        listFields(unknown.length > 0 ? unknown : ["enable_thinking"])
+      }; remove the rest`,
+    );
+  }
+  return enable_thinking == null ? {} : { enableThinking: enable_thinking };
+}
+
+/** A system prompt may stand in a column and in the messages, but not two of them. */
+function assertOneSystem(
+  messages: readonly Message[],
+  system: string | undefined,
+  where: RowLocation,
+): void {
+  const own = messages.find(({ role }) => role === "system");
+  if (system === undefined || system === "" || !own || own.content === system) return;
+  throw new JsonlError(
+    { ...where, field: "system" },
+    "expected the system message of messages, got another text; keep one of the two",
+  );
 }
 
 /** Options of {@linkcode toMessages}. */
@@ -109,8 +192,9 @@ export interface ToMessagesOptions {
  * ```
  */
 export function toMessages(record: TrainingRecord, options: ToMessagesOptions = {}): Message[] {
-  const { system = "" } = options;
+  const { system = options.system ?? "" } = record;
   const messages: Message[] = record.kind === "chat" ? record.messages.map(withThinkingApart) : [
+    ...(record.history ?? []).map(withThinkingApart),
     { role: "user", content: record.question },
     withThinkingApart({
       role: "assistant",
@@ -126,111 +210,27 @@ export function toMessages(record: TrainingRecord, options: ToMessagesOptions = 
 
 /**
  * An assistant's message always gets `reasoning_content`, so that no template splits its content.
+ * Thinking that stands in both is taken once.
+ *
+ * @throws {RangeError} where they differ
  */
 function withThinkingApart(message: Message): Message {
   const { role, content, reasoning_content = "" } = message;
   if (role !== "assistant") return message;
-  if (reasoning_content !== "") return { role, content, reasoning_content };
   const { think, answer } = splitThinking(content);
-  return { role, content: answer, reasoning_content: think };
+  if (reasoning_content === "") return { ...message, content: answer, reasoning_content: think };
+  if (think === "" || answer === "") return message;
+  if (trimLineBreaks(reasoning_content).trim() === think.trim()) {
+    return { ...message, content: answer };
+  }
+  throw new RangeError(
+    "Cannot take the thinking: it stands apart and, as another text, in <think> tags inside the " +
+      "answer; keep one of the two",
+  );
 }
 
 /** A think column may hold its own tags. */
 function withoutTags(think: string): string {
   const { think: inner, answer } = splitThinking(think);
   return inner !== "" && answer === "" ? inner : think;
-}
-
-function parseMessages(value: unknown, where: RowLocation): Message[] {
-  if (!Array.isArray(value)) {
-    throw new JsonlError(
-      { ...where, field: "messages" },
-      `expected an array of messages, got ${describeValue(value)}`,
-    );
-  }
-  if (value.length === 0 || value.length > MAX_MESSAGES) {
-    throw new JsonlError(
-      { ...where, field: "messages" },
-      `expected 2 to ${MAX_MESSAGES} messages, got ${value.length}`,
-    );
-  }
-  const messages = value.map((item, index) => parseMessage(item, where, `messages[${index}]`));
-  if (messages[0].role === "assistant") {
-    throw new JsonlError(
-      { ...where, field: "messages[0].role" },
-      "expected system or user to speak first, got assistant",
-    );
-  }
-  const last = messages.length - 1;
-  if (messages[last].role !== "assistant") {
-    throw new JsonlError(
-      { ...where, field: `messages[${last}].role` },
-      `expected the last message to be the assistant's, got ${messages[last].role}`,
-    );
-  }
-  return messages;
-}
-
-function parseMessage(value: unknown, where: RowLocation, field: string): Message {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new JsonlError({ ...where, field }, `expected a message, got ${describeValue(value)}`);
-  }
-  const { role: rawRole, content: rawContent, reasoning_content: rawThink = null, tool_calls } =
-    value as Record<string, unknown>;
-  const role = parseRole(rawRole, where, `${field}.role`);
-  if (Array.isArray(tool_calls) ? tool_calls.length > 0 : tool_calls != null) {
-    throw new JsonlError(
-      { ...where, field: `${field}.tool_calls` },
-      "expected no tool calls, got some; training on tool calls is not supported, drop the row",
-    );
-  }
-  const content = parseText(rawContent, where, `${field}.content`);
-  if (role !== "assistant") return { role, content };
-  if (rawThink === null) {
-    requireAnswer(content, where, `${field}.content`);
-    return { role, content };
-  }
-  return {
-    role,
-    content,
-    reasoning_content: parseString(rawThink, where, `${field}.reasoning_content`),
-  };
-}
-
-/** Refuses a reply that is all thinking: training on it would teach the model to stop there. */
-function requireAnswer(reply: string, where: RowLocation, field: string): void {
-  if (splitThinking(reply).answer !== "") return;
-  throw new JsonlError({ ...where, field }, "expected an answer after </think>, got none");
-}
-
-function parseRole(value: unknown, where: RowLocation, field: string): Role {
-  if (value === "system" || value === "user" || value === "assistant") return value;
-  throw new JsonlError(
-    { ...where, field },
-    `expected system, user or assistant, got ${describeValue(value)}` +
-      (value === "tool" ? "; training on tool calls is not supported, drop the row" : ""),
-  );
-}
-
-/** A string with something in it. */
-function parseText(value: unknown, where: RowLocation, field: string): string {
-  const text = parseString(value, where, field);
-  if (text.trim() === "") {
-    throw new JsonlError(
-      { ...where, field },
-      `expected some text, got ${text === "" ? "an empty string" : "only blank space"}`,
-    );
-  }
-  return text;
-}
-
-function parseString(value: unknown, where: RowLocation, field: string): string {
-  if (typeof value !== "string") {
-    throw new JsonlError({ ...where, field }, `expected a string, got ${describeValue(value)}`);
-  }
-  // A lone surrogate has no UTF-8, so no tokenizer could give it back.
-  if (!value.isWellFormed()) {
-    throw new JsonlError({ ...where, field }, "expected valid Unicode, got a lone surrogate");
-  }
-  return value;
 }

@@ -19,18 +19,125 @@ Deno.test("parseRecord() tells a null or missing think from an empty one", () =>
   assert.deepEqual([think({}), think({ think: null }), think({ think: "" })], [null, null, ""]);
 });
 
-Deno.test("parseRecord() takes messages over the other columns, with known fields only", () => {
-  const bot = {
-    role: "assistant",
-    content: "Yo",
-    reasoning_content: "Hm",
-    name: "x",
-    tool_calls: [],
-  };
-  assert.deepEqual(parseRecord({ question: 4, messages: [{ ...user, name: "y" }, bot] }, where), {
+const read = (row: Record<string, unknown>): [ReturnType<typeof parseRecord>, string[]] => {
+  const unread: string[] = [];
+  return [parseRecord(row, where, (field, remedy) => unread.push(remedy ?? field)), unread];
+};
+const bot = { role: "assistant", content: "Yo" } as const;
+
+Deno.test("parseRecord() reads messages, and names what else the row holds", () => {
+  const reply = { ...bot, reasoning_content: "Hm", name: "x", tool_calls: [], mood: 1 };
+  const [record, unread] = read({ question: 4, id: 7, messages: [{ ...user, name: "y" }, reply] });
+  assert.deepEqual(record, {
     kind: "chat",
-    messages: [user, { role: "assistant", content: "Yo", reasoning_content: "Hm" }],
+    messages: [{ ...user, name: "y" }, { ...bot, reasoning_content: "Hm", name: "x" }],
   });
+  assert.deepEqual(unread, ["question", "messages[].mood"]);
+});
+
+Deno.test("parseRecord() reads thinking under all its names, in any letter case", () => {
+  for (const name of ["reasoning", "thinking", "reasoning_content", "Think", "Complex_CoT"]) {
+    const expected = { kind: "question", question: "q", think: "t", answer: "a" };
+    assert.deepEqual(read({ Question: "q", [name]: "t", ANSWER: "a" }), [expected, []]);
+    const [chat, unread] = read({ messages: [user, { ...bot, [name]: "t" }] });
+    const messages = [user, { ...bot, reasoning_content: "t" }];
+    assert.deepEqual([chat, unread], [{ kind: "chat", messages }, []]);
+  }
+  const twice = { question: "q", think: null, reasoning: "t", thinking: "t", answer: "a" };
+  assert.deepEqual(read(twice)[0], { kind: "question", question: "q", think: "t", answer: "a" });
+});
+
+Deno.test("parseRecord() reads which replies are to be learned", () => {
+  const off = [
+    { weight: 0 },
+    { train: false },
+    { loss: false },
+    { loss_mask: 0 },
+    { trainable: false },
+    { training: false },
+    { masked: true },
+  ];
+  for (const flag of off) {
+    const [record, unread] = read({ messages: [user, { ...bot, ...flag }, user, bot] });
+    const messages = [user, { ...bot, learn: false }, user, bot];
+    assert.deepEqual([record, unread], [{ kind: "chat", messages }, []], JSON.stringify(flag));
+  }
+  for (const flag of [{ weight: 1 }, { train: true, loss: 1 }, { mask: 0 }]) {
+    const [record] = read({ messages: [user, { ...bot, ...flag }] });
+    assert.deepEqual(record, { kind: "chat", messages: [user, bot] });
+  }
+  const [, unread] = read({ messages: [{ ...user, train: true }, bot] });
+  assert.deepEqual(unread, ["only replies of the assistant are learned"]);
+});
+
+Deno.test("parseRecord() reads system, input and history beside a question", () => {
+  const row = { question: "q", input: "i", answer: "a", system: "s", history: [["x", "y"]] };
+  const [record, unread] = read(row);
+  assert.deepEqual(toMessages(record, { system: "other" }), [
+    { role: "system", content: "s" },
+    { role: "user", content: "x" },
+    { role: "assistant", content: "y", reasoning_content: "" },
+    { role: "user", content: "q\ni" },
+    { role: "assistant", content: "a", reasoning_content: "" },
+  ]);
+  assert.deepEqual(unread, []);
+  const none = read({ question: "q", answer: "a", system: "" })[0];
+  assert.deepEqual(toMessages(none, { system: "other" })[0].role, "user");
+  const turns = [user, { ...bot, weight: 0 }];
+  const chat = read({ question: "q", answer: "a", history: turns })[0];
+  assert.deepEqual(toMessages(chat).slice(0, 2), [user, {
+    ...bot,
+    learn: false,
+    reasoning_content: "",
+  }]);
+});
+
+Deno.test("parseRecord() reads a system column beside messages", () => {
+  const system = { role: "system", content: "s" };
+  for (const messages of [[user, bot], [system, user, bot]]) {
+    const [record] = read({ system: "s", messages });
+    assert.deepEqual(toMessages(record)[0], system);
+  }
+});
+
+Deno.test("parseRecord() joins text parts, takes developer for system, and leaves empty messages out", () => {
+  const parts = (...texts: string[]) => texts.map((text) => ({ type: "text", text }));
+  const messages = [
+    { role: "developer", content: "Be brief." },
+    { role: "system", content: "" },
+    { role: "user", content: parts("H", "i") },
+    { role: "assistant", content: null },
+    { role: "user", content: "?" },
+    { role: "assistant", content: parts("Yo") },
+    user,
+  ];
+  assert.deepEqual(read({ messages })[0], {
+    kind: "chat",
+    messages: [
+      { role: "system", content: "Be brief." },
+      user,
+      { role: "assistant", content: "", learn: false },
+      { role: "user", content: "?" },
+      bot,
+    ],
+  });
+});
+
+Deno.test("parseRecord() reads enable_thinking of chat_template_kwargs", () => {
+  const [record] = read({
+    messages: [user, bot],
+    chat_template_kwargs: { enable_thinking: false },
+  });
+  assert.equal(record.enableThinking, false);
+});
+
+Deno.test("parseRecord() names known fields that are not honoured, with their value", () => {
+  const [, unread] = read({ question: "q", answer: "a", weight: 0.5, hint: "h", rejected: "b" });
+  assert.deepEqual(unread, [
+    "weight is 0.5: all rows weigh the same; repeat a row to weigh it more, or leave it out",
+    'rejected is "b": preferences are not trained on: the answer alone is learned',
+    "hint",
+  ]);
 });
 
 Deno.test("toMessages() prepends the system prompt to a question", () => {
@@ -60,6 +167,7 @@ Deno.test("toMessages() finds thinking inside the answer, and tags inside the th
       { think: null, answer: "<think>\nt\n</think>\n\na" },
       { think: "<think>t</think>\n", answer: "a" },
       { think: "t", answer: "a" },
+      { think: "t", answer: "<think>t</think>a" },
     ]
   ) {
     assert.deepEqual(toMessages({ kind: "question", question: "q", ...row })[1], reply);

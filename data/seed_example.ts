@@ -48,6 +48,11 @@ export function toSeedExample(record: TrainingRecord, options: ToSeedExampleOpti
       "Cannot make a seed example: the record is a chat, and the seed knows only question, think and answer; use toExamples",
     );
   }
+  if (record.history !== undefined || (record.system ?? system) !== system) {
+    throw new TypeError(
+      "Cannot make a seed example: the row has a history or a system prompt of its own, and the seed reads only question, think and answer; use toExamples",
+    );
+  }
   const { padTokenId } = tokenizer;
   if (padTokenId === undefined) {
     throw new TypeError(

@@ -9,50 +9,89 @@
 
 /** A reply in its two parts; a part that is not there is the empty string. */
 export interface SplitReply {
-  /** The text between the tags, without blank space around it. */
+  /** The text between the tags, without line breaks beside them. */
   readonly think: string;
-  /** The text after `</think>`, without blank space before it. */
+  /** The text after `</think>`, without line breaks before it. */
   readonly answer: string;
 }
 
-const OPEN = "<think>";
-const CLOSE = "</think>";
-// ASCII blanks only: U+3000 indents Chinese paragraphs and belongs to the text.
+/** The tag before thinking. */
+export const OPEN_THINK = "<think>";
+/** The tag after thinking. */
+export const CLOSE_THINK = "</think>";
+
+// Line breaks alone: blanks indent code, and U+3000 a Chinese paragraph, so they are text.
+const LINE_BREAKS_HEAD = /^[\r\n]+/;
+const LINE_BREAKS_TAIL = /[\r\n]+$/;
 const BLANK_HEAD = /^[ \t\r\n]+/;
-const BLANK_TAIL = /[ \t\r\n]+$/;
+const TAG = /<\/?think>/g;
+/** A closing tag that ends or begins a line: one that an answer mentions stands inside a line. */
+const CLOSE_AT_LINE_EDGE = /(?:^|[\r\n])<\/think>|<\/think>(?:[\r\n]|$)/;
 
 /**
- * Splits a reply into thinking and answer, lenient about newlines and spaces around the tags.
+ * Splits a reply into thinking and answer. Only line breaks beside the tags are dropped, as Qwen3's
+ * own chat template does: blanks there may be indentation.
  *
  * - Without tags all of it is the answer, unchanged.
  * - `<think>` must open the reply: a tag that an answer merely mentions stays where it is.
+ * - Thinking that mentions both tags ends where they balance.
  * - Without `</think>` the thinking is unfinished: all of it is thinking, and the answer is empty.
- * - `</think>` without `<think>` closes thinking that the prompt opened, as DeepSeek R1's does.
+ * - `</think>` without `<think>` closes thinking that the prompt opened, as DeepSeek R1's does; it
+ *   must begin or end a line.
  *
  * @example
  * ```ts
  * import { splitThinking } from "@ortune/ortune";
  * import assert from "node:assert/strict";
  *
- * const qwen = splitThinking("<think>\nRest first.\n</think>\n\nLie down.");
- * const seed = splitThinking("<think>Rest first.</think> \n Lie down.");
- * assert.deepEqual(qwen, { think: "Rest first.", answer: "Lie down." });
- * assert.deepEqual(seed, qwen);
+ * const reply = splitThinking("<think>\nA loop will do.\n</think>\n\n    for x in xs:");
+ * assert.deepEqual(reply, { think: "A loop will do.", answer: "    for x in xs:" });
  * ```
  */
 export function splitThinking(text: string): SplitReply {
   const head = text.replace(BLANK_HEAD, "");
-  const opened = head.startsWith(OPEN);
-  const body = opened ? head.slice(OPEN.length) : text;
-  const close = body.indexOf(CLOSE);
-  if (close === -1) return opened ? { think: trim(body), answer: "" } : { think: "", answer: text };
-  if (!opened && body.slice(0, close).includes(OPEN)) return { think: "", answer: text };
-  return {
-    think: trim(body.slice(0, close)),
-    answer: body.slice(close + CLOSE.length).replace(BLANK_HEAD, ""),
-  };
+  if (!head.startsWith(OPEN_THINK)) return splitAtOpenedByPrompt(text);
+  const body = head.slice(OPEN_THINK.length);
+  const close = closingTag(body);
+  if (close === -1) return { think: trimLineBreaks(body), answer: "" };
+  return splitAt(body, close);
 }
 
-function trim(text: string): string {
-  return text.replace(BLANK_HEAD, "").replace(BLANK_TAIL, "");
+/** Drops the line breaks at both ends. */
+export function trimLineBreaks(text: string): string {
+  return text.replace(LINE_BREAKS_HEAD, "").replace(LINE_BREAKS_TAIL, "");
+}
+
+/** Drops the line breaks at the start. */
+export function trimLeadingLineBreaks(text: string): string {
+  return text.replace(LINE_BREAKS_HEAD, "");
+}
+
+/** Whether a tag stands in the text. */
+export function mentionsThinkTag(text: string): boolean {
+  return text.includes(OPEN_THINK) || text.includes(CLOSE_THINK);
+}
+
+function splitAtOpenedByPrompt(text: string): SplitReply {
+  const close = text.indexOf(CLOSE_THINK);
+  const opened = close !== -1 && !text.slice(0, close).includes(OPEN_THINK) &&
+    CLOSE_AT_LINE_EDGE.test(text.slice(Math.max(0, close - 1), close + CLOSE_THINK.length + 1));
+  return opened ? splitAt(text, close) : { think: "", answer: text };
+}
+
+/** The closing tag that balances the one before the text; the first where none does. */
+function closingTag(body: string): number {
+  let depth = 1;
+  for (const { 0: tag, index } of body.matchAll(TAG)) {
+    depth += tag === OPEN_THINK ? 1 : -1;
+    if (depth === 0) return index;
+  }
+  return body.indexOf(CLOSE_THINK);
+}
+
+function splitAt(text: string, close: number): SplitReply {
+  return {
+    think: trimLineBreaks(text.slice(0, close)),
+    answer: trimLeadingLineBreaks(text.slice(close + CLOSE_THINK.length)),
+  };
 }

@@ -3,9 +3,10 @@ import { splitThinking } from "./thinking.ts";
 
 const cases: [string, string, string, string][] = [
   ["reads Qwen3's spacing", "<think>\nt\n</think>\n\na", "t", "a"],
-  ["reads the medical data's spacing", "<think>t</think> \n a", "t", "a"],
+  ["keeps blanks after the tag", "<think>t</think> \n a", "t", " \n a"],
+  ["keeps indentation", "<think>\n    t\n\tu\n</think>\n\n    a", "    t\n\tu", "    a"],
   ["reads tags without spacing", "<think>t</think>a", "t", "a"],
-  ["accepts blank space before the tag", " \r\n<think> t </think>\r\na ", "t", "a "],
+  ["accepts blank space before the tag", " \r\n<think> t </think>\r\na ", " t ", "a "],
   ["accepts empty thinking", "<think>\n\n</think>\n\na", "", "a"],
   ["takes unclosed thinking as thinking", "<think>\nt", "t", ""],
   ["takes a lone opening tag as nothing", "<think>", "", ""],
@@ -20,6 +21,20 @@ const cases: [string, string, string, string][] = [
   ["ends thinking at the first closing tag", "<think>t</think>a</think>b", "t", "a</think>b"],
   ["keeps line breaks inside", "<think>t\n\nu</think>\na\n\nb", "t\n\nu", "a\n\nb"],
   ["keeps a Chinese paragraph's indent", "<think>\u3000t</think>\n\u3000a", "\u3000t", "\u3000a"],
+  [
+    "leaves a closing tag that an answer mentions",
+    "Write </think> here.",
+    "",
+    "Write </think> here.",
+  ],
+  ["accepts a closing tag on a line of its own", "t\n</think>a", "t", "a"],
+  [
+    "ends thinking where its tags balance",
+    "<think>a <think> b </think>.</think>c",
+    "a <think> b </think>.",
+    "c",
+  ],
+  ["ends unbalanced thinking at the first tag", "<think>a <think> b</think>c", "a <think> b", "c"],
   ["accepts the empty reply", "", "", ""],
 ];
 

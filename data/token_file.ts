@@ -25,7 +25,7 @@ import {
 import type { ReadExamplesReport } from "./read_examples.ts";
 
 /** Raised when the layout changes, or what examples are made of the same inputs. */
-const FORMAT = 1;
+const FORMAT = 2;
 const EXTENSION = ".tokens";
 const STAGING_PREFIX = ".staging-";
 const WRITE_CHUNK = 1 << 20;

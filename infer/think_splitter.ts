@@ -1,11 +1,17 @@
 /**
  * Tells thinking from answer while a reply is being made.
  *
- * In: the reply's text, piece by piece. Out: pieces of one kind each, without the tags and the
- * blanks around them.
+ * In: the reply's text, piece by piece. Out: pieces of one kind each, without the tags and the line
+ * breaks beside them.
  *
  * @module
  */
+
+import {
+  CLOSE_THINK as CLOSE,
+  OPEN_THINK as OPEN,
+  trimLeadingLineBreaks,
+} from "../data/thinking.ts";
 
 /** A piece of a reply; never empty. */
 export interface ChatPiece {
@@ -15,11 +21,9 @@ export interface ChatPiece {
   readonly text: string;
 }
 
-const OPEN = "<think>";
-const CLOSE = "</think>";
-// ASCII blanks only: U+3000 indents Chinese paragraphs and belongs to the text.
+// Before the opening tag alone; beside tags only line breaks are dropped.
 const BLANK_HEAD = /^[ \t\r\n]+/;
-const BLANK_TAIL = /[ \t\r\n]+$/;
+const LINE_BREAKS_TAIL = /[\r\n]+$/;
 
 /** How a {@linkcode ThinkSplitter} begins and what it takes for a tag. */
 export interface ThinkSplitterOptions {
@@ -38,7 +42,8 @@ export interface ThinkSplitterOptions {
 
 /**
  * Splits a reply. By the rules of `splitThinking`: thinking opens a reply or there is none, and a
- * tag that the answer merely mentions is text.
+ * tag that the answer merely mentions is text. Thinking ends at the first closing tag: what comes
+ * after it is not known yet.
  *
  * @example
  * ```ts
@@ -55,9 +60,9 @@ export interface ThinkSplitterOptions {
 export class ThinkSplitter {
   readonly #textTags: boolean;
   #state: "start" | "think" | "after" | "answer";
-  /** Whether thinking has shown more than blanks: those before it are dropped. */
+  /** Whether thinking has shown more than line breaks: those before it are dropped. */
   #begun = false;
-  /** Text that may yet be a tag, or blanks that one may follow. */
+  /** Text that may yet be a tag, or line breaks that one may follow. */
   #held = "";
 
   /** A splitter at the start of a reply. */
@@ -73,7 +78,7 @@ export class ThinkSplitter {
     if (this.#state === "start") this.#start();
     if (this.#state === "think") this.#think(pieces);
     if (this.#state === "after") {
-      this.#held = this.#held.replace(BLANK_HEAD, "");
+      this.#held = trimLeadingLineBreaks(this.#held);
       if (this.#held !== "") this.#state = "answer";
     }
     if (this.#state === "answer") this.#give(pieces, "answer", this.#held.length);
@@ -126,14 +131,14 @@ export class ThinkSplitter {
     }
     let certain = this.#held.length;
     if (this.#textTags) certain -= overlap(this.#held, CLOSE);
-    const text = this.#held.slice(0, certain).replace(BLANK_TAIL, "");
+    const text = this.#held.slice(0, certain).replace(LINE_BREAKS_TAIL, "");
     this.#give(pieces, "think", text.length);
   }
 
-  /** Gives `length` characters of thinking but the blanks at their end, and drops those. */
+  /** Gives `length` characters of thinking but the line breaks at their end, and drops those. */
   #endThinking(length: number): ChatPiece[] {
     const pieces: ChatPiece[] = [];
-    const text = this.#held.slice(0, length).replace(BLANK_TAIL, "");
+    const text = this.#held.slice(0, length).replace(LINE_BREAKS_TAIL, "");
     const rest = this.#held.slice(length);
     this.#give(pieces, "think", text.length);
     this.#held = rest;
@@ -148,7 +153,7 @@ export class ThinkSplitter {
   #give(pieces: ChatPiece[], kind: ChatPiece["kind"], length: number): void {
     let text = this.#held.slice(0, length);
     this.#held = this.#held.slice(length);
-    if (kind === "think" && !this.#begun) text = text.replace(BLANK_HEAD, "");
+    if (kind === "think" && !this.#begun) text = trimLeadingLineBreaks(text);
     if (text === "") return;
     this.#begun = true;
     pieces.push({ kind, text });

@@ -31,6 +31,8 @@ function join(pieces: readonly ChatPiece[]): { think: string; answer: string } {
 const REPLIES = [
   "<think>\nRest first.\n\nThen walk.\n</think>\n\nLie down.\n\nAnd rise. ",
   "<think>休息。</think> \n 　躺下。",
+  "<think>\n    a = 1\n\tb = 2 \n</think>\r\n\n    import math",
+  "\tindented without thinking",
   "<think></think>\n\nAt once.",
   "<think>\n\n</think>\n\n",
   "<think>\nnever ends  \n",
@@ -66,9 +68,9 @@ Deno.test("ThinkSplitter gives text as soon as it is certain", () => {
   const given = (text: string): string[] => splitter.push(text).map(({ text }) => text);
   assert.deepEqual(given("<think>Rest"), ["Rest"]);
   assert.deepEqual(given(" a while"), [" a while"]);
-  assert.deepEqual(given(" \n"), []);
-  assert.deepEqual(given("x <"), [" \nx"]);
-  assert.deepEqual(given("/b> y"), [" </b> y"]);
+  assert.deepEqual(given(" \n"), [" "]);
+  assert.deepEqual(given("x <"), ["\nx "]);
+  assert.deepEqual(given("/b> y"), ["</b> y"]);
   assert.deepEqual(given("</think>"), []);
   assert.deepEqual(given("z"), ["z"]);
   assert.deepEqual(given("<th"), ["<th"]);

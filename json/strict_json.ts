@@ -28,6 +28,21 @@ export interface StrictJsonOptions {
   anyNumber?: boolean;
 }
 
+/** Where and why a text is not the JSON that {@linkcode parseStrictJson} reads. */
+export class StrictJsonError extends SyntaxError {
+  /** 0-based character of the fault. */
+  readonly position: number;
+  /** What is wrong there, in a few words. */
+  readonly problem: string;
+
+  /** Builds the message of the fault. */
+  constructor(position: number, problem: string) {
+    super(`Cannot parse JSON at character ${position}: ${problem}. Correct it there`);
+    this.position = position;
+    this.problem = problem;
+  }
+}
+
 const [tab, lineFeed, carriageReturn, space, quote, backslash] = [9, 10, 13, 32, 34, 92];
 const plainEscapes: ReadonlyMap<string, string> = new Map([
   ['"', '"'],
@@ -41,7 +56,7 @@ const plainEscapes: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Reads one JSON value that spans the whole text. Throws a SyntaxError that names the character.
+ * Reads one JSON value that spans the whole text. Throws a {@linkcode StrictJsonError}.
  *
  * @example
  * ```ts
@@ -59,9 +74,7 @@ export function parseStrictJson(text: string, options: StrictJsonOptions = {}): 
   let at = 0;
 
   const fail = (problem: string, position = at): never => {
-    throw new SyntaxError(
-      `Cannot parse JSON at character ${position}: ${problem}. Correct it there`,
-    );
+    throw new StrictJsonError(position, problem);
   };
   const found = (): string =>
     at < text.length ? `found ${JSON.stringify(text[at])}` : "the text ends";
@@ -122,7 +135,12 @@ export function parseStrictJson(text: string, options: StrictJsonOptions = {}): 
     const start = at;
     at += digits.length;
     if (/[\d.eE+-]/.test(text[at] ?? "")) {
-      fail("only plain non-negative integers are accepted as numbers", start);
+      fail(
+        anyNumber
+          ? "this is no JSON number"
+          : "only plain non-negative integers are accepted as numbers",
+        start,
+      );
     }
     const value = Number(digits);
     if (anyNumber ? !Number.isFinite(value) : !Number.isSafeInteger(value)) {

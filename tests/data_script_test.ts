@@ -186,12 +186,12 @@ const MALFORMED: readonly (readonly [string, string | Uint8Array, string])[] = [
   [
     "an array a file",
     "[\n{}\n]",
-    ":1: expected a whole JSON object on one line, got only its start; write one object a line",
+    ': expected a JSON Lines file, got one JSON array; write one object a line: node -e "for (const row of JSON.parse(require(\'fs\').readFileSync(\'rows.jsonl\', \'utf8\'))) console.log(JSON.stringify(row))" > converted.jsonl',
   ],
   [
     "an indented object",
     "{\n}",
-    ":1: expected a whole JSON object on one line, got only its start; write one object a line",
+    ": expected a JSON Lines file, got JSON over several lines; write one object a line: jq -c . rows.jsonl > converted.jsonl",
   ],
   ["an array a line", "{}\n[1, 2]", ":2: expected a JSON object, got array of 2"],
   ["a string", '"abc"', ':1: expected a JSON object, got string "abc"'],
@@ -202,7 +202,7 @@ const MALFORMED: readonly (readonly [string, string | Uint8Array, string])[] = [
   [
     "no JSON",
     "question,answer",
-    ':1: expected a JSON object, got invalid JSON: expected a value, got "q" at character 1',
+    `: expected a JSON Lines file, got a CSV table; convert it: python -c "import pandas as pd; pd.read_csv('rows.jsonl').to_json('converted.jsonl', orient='records', lines=True, force_ascii=False)"`,
   ],
   [
     "a cut row",

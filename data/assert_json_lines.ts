@@ -1,0 +1,28 @@
+/** Refuses a file that is no JSON Lines file, by the name of its format and with its conversion. */
+
+import { binaryKind, textKind } from "./file_kind.ts";
+import { JsonlError, type RowLocation } from "./jsonl_error.ts";
+
+/** Refuses a file by its first bytes. */
+export function assertText(head: Uint8Array, file: string): void {
+  const kind = binaryKind(head);
+  if (kind) throw otherFormat(file, kind);
+}
+
+/** Refuses a file whose first line shows that it is something else. */
+export function assertJsonLines(
+  text: string,
+  { where: { file }, first }: { readonly where: RowLocation; readonly first: boolean },
+): void {
+  const kind = first ? textKind(text) : undefined;
+  if (kind) throw otherFormat(file, kind);
+}
+
+function otherFormat(file: string, kind: string): JsonlError {
+  // A path that a shell would take apart is for the user to put in.
+  const path = /^[\w./-]+$/.test(file) ? file : "FILE";
+  return new JsonlError(
+    { file },
+    `expected a JSON Lines file, got ${kind.replaceAll("FILE", path)}`,
+  );
+}

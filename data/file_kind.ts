@@ -1,0 +1,77 @@
+/**
+ * What a file of rows is, where it is no JSON Lines file.
+ *
+ * In: its first bytes, or its first line. Out: the name of the format and how to convert it, with
+ * FILE for the file's path, or nothing where it may be JSON Lines.
+ */
+
+/** A format that files begin with. */
+interface Magic {
+  readonly bytes: readonly number[];
+  /** Where the bytes stand. @default {0} */
+  readonly at?: number;
+  readonly kind: string;
+}
+
+const ascii = (text: string): number[] => [...new TextEncoder().encode(text)];
+
+const PANDAS = (reader: string): string =>
+  `convert it: python -c "import pandas as pd; pd.${reader}('FILE').to_json('converted.jsonl', ` +
+  `orient='records', lines=True, force_ascii=False)"`;
+const PARQUET = `a Parquet file; ${PANDAS("read_parquet")}`;
+const UNPACK = "unpack it first";
+
+const MAGIC: readonly Magic[] = [
+  { bytes: ascii("PAR1"), kind: PARQUET },
+  { bytes: ascii("ARROW1"), kind: `an Arrow file; ${PANDAS("read_feather")}` },
+  { bytes: [0x1f, 0x8b], kind: "a gzip file; unpack it first: gunzip -k FILE" },
+  { bytes: [0x28, 0xb5, 0x2f, 0xfd], kind: "a zstd file; unpack it first: unzstd FILE" },
+  { bytes: ascii("BZh"), kind: `a bzip2 file; ${UNPACK}` },
+  { bytes: [0xfd, ...ascii("7zXZ")], kind: `an xz file; ${UNPACK}` },
+  {
+    bytes: ascii("PK\x03\x04"),
+    kind: `a zip file, or a workbook (xlsx); ${UNPACK}, or save it as JSON Lines`,
+  },
+  { bytes: ascii("7z\xbc\xaf"), kind: `a 7z file; ${UNPACK}` },
+  { bytes: ascii("ustar"), at: 257, kind: `a tar file; ${UNPACK}` },
+  { bytes: ascii("SQLite format 3"), kind: "an SQLite database; export its table as JSON Lines" },
+  { bytes: ascii("%PDF-"), kind: "a PDF; write its questions and answers as JSON Lines" },
+  { bytes: [0x93, ...ascii("NUMPY")], kind: "a NumPy file; write its rows as JSON Lines" },
+  { bytes: ascii("Obj\x01"), kind: "an Avro file; convert it to JSON Lines" },
+  { bytes: ascii("ORC"), kind: `an ORC file; ${PANDAS("read_orc")}` },
+  { bytes: [0x80, 0x02], kind: "a Python pickle; write its rows as JSON Lines" },
+  { bytes: [0x80, 0x04, 0x95], kind: "a Python pickle; write its rows as JSON Lines" },
+  {
+    bytes: ascii("version https://git-lfs"),
+    kind: "a Git LFS pointer, not the file; fetch it: git lfs pull",
+  },
+];
+
+/** Bytes of a file that {@linkcode binaryKind} looks at. */
+export const MAGIC_BYTES = 264;
+
+/** The format of a file that is no text, from its first bytes. */
+export function binaryKind(head: Uint8Array): string | undefined {
+  return MAGIC.find(({ bytes, at = 0 }) => bytes.every((byte, i) => head[at + i] === byte))?.kind;
+}
+
+/** The format of a text file that is no JSON Lines, from its first line that is not blank. */
+export function textKind(line: string): string | undefined {
+  const text = line.trim();
+  if (text.startsWith("[")) {
+    return "one JSON array; write one object a line: " +
+      `node -e "for (const row of JSON.parse(require('fs').readFileSync('FILE', 'utf8'))) ` +
+      `console.log(JSON.stringify(row))" > converted.jsonl`;
+  }
+  if (text === "{") {
+    return "JSON over several lines; write one object a line: jq -c . FILE > converted.jsonl";
+  }
+  if (text.startsWith("---")) return "YAML; convert it to JSON Lines";
+  if (/^<(?:!DOCTYPE|html|\?xml)/i.test(text)) {
+    return "an HTML or XML page, not data; download the file itself";
+  }
+  // Names of columns, without a brace or a colon as JSON has them.
+  if (/^[^{}[\]:]+$/.test(text) && /^"?[\w .-]+"?(?:[,;\t]"?[\w .-]+"?)+$/.test(text)) {
+    return `a CSV table; ${PANDAS("read_csv")}`;
+  }
+}
