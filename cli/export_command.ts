@@ -32,6 +32,7 @@ import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
 import { openFile } from "./open_file.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { parityQuestions } from "./parity_questions.ts";
+import { keptChat } from "./taught_chat.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
 
 /** The file of the parity report, in the export's folder. */
@@ -142,6 +143,10 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
     )
     : undefined;
   const weights = merged ?? subject.model.weights;
+  const kept = await keptChat(adapter?.directory, {
+    model: directory,
+    eosTokenId: config.raw.eos_token_id,
+  });
 
   const note = (name: string, files: readonly Written[], began: number): void => {
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
@@ -154,7 +159,9 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   };
   if (format === "hf") {
     const began = performance.now();
-    const files = await writeModelFolder(outputDir, { model: directory, config, weights, signal });
+    const files = await writeModelFolder(outputDir, {
+      ...{ model: directory, config, ...kept, weights, signal },
+    });
     note("hf", files, began);
     if (comparison) {
       const again = await loadModel(runtime, outputDir, { signal });
@@ -166,13 +173,13 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
     const exported: ExportedModel[] = [];
     for (const dtype of formats) {
       const began = performance.now();
-      const kept = keepAdapter ? adapter : undefined;
+      const apart = keepAdapter ? adapter : undefined;
       const model = await exportModel(outputDir, {
-        ...{ config, weights, dtype, adapter: kept, signal },
+        ...{ config, weights, dtype, adapter: apart, signal },
       });
       exported.push(model);
       note(dtype, model.files, began);
-      if (kept) {
+      if (apart) {
         // The last file of weights, before the model.
         console.log(
           `${dtype}: the adapter is ${
@@ -186,7 +193,7 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
         () => exportParityModel(new ExportedDecoder(runtime, outputDir, { config, dtype }), config),
       );
     }
-    await exportClientFiles(outputDir, { model: directory, config, exported });
+    await exportClientFiles(outputDir, { model: directory, config, ...kept, exported });
   }
   const facts = {
     model: directory,

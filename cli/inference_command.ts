@@ -4,7 +4,7 @@
  */
 
 import type { Message } from "../data/message.ts";
-import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { exportedGenerator, findExported } from "../export/exported_generator.ts";
 import { createGenerator, type GenerateOptions, type Generator } from "../infer/generator.ts";
@@ -26,6 +26,7 @@ import {
   resolvePrecision,
   type TrainingPrecision,
 } from "../train/training_precision.ts";
+import { openChat, withTaughtEnds } from "./chat_context.ts";
 import { findFolders } from "./find_model.ts";
 import { openFile } from "./open_file.ts";
 import { isFolder } from "./path_kind.ts";
@@ -33,7 +34,6 @@ import { openRuntime } from "./open_runtime.ts";
 import { type Output, reply, standardOutput } from "./reply.ts";
 import { type Command, Option } from "commander";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
-import { DEFAULT_SYSTEM } from "./training_arguments.ts";
 
 /** The question of Qwen3-Medical-SFT's inference.py. */
 const DEFAULT_QUESTION =
@@ -50,7 +50,8 @@ export interface InferenceFlags {
   readonly question?: string;
   readonly file?: string;
   readonly chat?: boolean;
-  readonly system: string;
+  readonly system?: string;
+  readonly chatTemplate?: string;
   readonly maxNewTokens: number;
   readonly temperature?: number;
   readonly topP?: number;
@@ -103,7 +104,11 @@ function addFlags(command: Command): void {
       "ask each line of a file, apart from the others; - reads standard input",
     )
     .option("--chat", "go on asking, line by line, in one conversation")
-    .option("--system <text>", "system prompt; empty for none", DEFAULT_SYSTEM)
+    .option(
+      "--system <text>",
+      "system prompt; empty for none (default: the one it was trained with, else none)",
+    )
+    .option("--chat-template <path>", "Jinja file of a chat template in place of the model's")
     .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
     .option(
       "--temperature <x>",
@@ -139,7 +144,12 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   const { model, adapter } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);
   if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
-  const tokenizer = await loadTokenizer(model);
+  const { tokenizer, system, enableThinking, eosTokenIds, notes } = await openChat({
+    ...options,
+    model,
+    adapter,
+  });
+  for (const note of notes) console.error(note);
   using resources = new DisposableStack();
   const runtime = resources.use(openRuntime(options));
   const exported = adapter === undefined ? await findExported(model) : undefined;
@@ -156,13 +166,15 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
       ...options,
       adapter,
       tokenizer,
+      eosTokenIds,
       resources,
       signal,
     });
   resources.use(generator);
   const output = standardOutput(Boolean(Deno.env.get("NO_COLOR")));
-  const { system, maxNewTokens, temperature, topP, topK, greedy } = options;
-  const how: GenerateOptions = {
+  const { maxNewTokens, temperature, topP, topK, greedy } = options;
+  const how: GenerateOptions & { readonly enableThinking?: boolean } = {
+    ...enableThinking === undefined ? {} : { enableThinking },
     maxNewTokens,
     ...(temperature !== undefined ? { temperature } : {}),
     ...(topP !== undefined ? { topP } : {}),
@@ -212,10 +224,12 @@ async function assertTrained({ model, adapter }: InferenceFlags): Promise<void> 
 async function checkpointGenerator(
   runtime: Runtime,
   model: string,
-  { adapter, precision, tokenizer, resources, signal }: {
+  { adapter, precision, tokenizer, eosTokenIds, resources, signal }: {
     readonly adapter?: string;
     readonly precision?: TrainingPrecision;
     readonly tokenizer: Tokenizer;
+    /** Ends of replies besides the model's own. */
+    readonly eosTokenIds: readonly number[];
     readonly resources: DisposableStack;
     readonly signal: AbortSignal;
   },
@@ -228,7 +242,8 @@ async function checkpointGenerator(
   const adapted = adapter === undefined
     ? undefined
     : resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
-  const generation = await readGenerationConfig(model, { config, tokenizer });
+  const own = await readGenerationConfig(model, { config, tokenizer });
+  const generation = withTaughtEnds(own, eosTokenIds);
   return createGenerator({
     runtime,
     config,

@@ -18,6 +18,7 @@ import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
 import { findFolders } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { runCommand } from "./run_command.ts";
+import { keptChat } from "./taught_chat.ts";
 
 interface MergeFlags {
   readonly model?: string;
@@ -56,7 +57,8 @@ await runCommand<MergeFlags>({
     const after = await probe();
     const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);
 
-    await writeModelFolder(outputDir, { model, config, weights: base, signal });
+    const kept = await keptChat(adapter, { model, eosTokenId: config.raw.eos_token_id });
+    await writeModelFolder(outputDir, { model, config, ...kept, weights: base, signal });
     console.log(
       `${outputDir}: merged; the largest logit difference from base and adapter is ` +
         difference.toExponential(2),

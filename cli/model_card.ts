@@ -4,6 +4,7 @@
  */
 
 import { basename } from "node:path";
+import type { ChatSettings } from "../data/chat_settings.ts";
 import type { SampleRow } from "../track/dashboard_data.ts";
 import { formatSample } from "../track/sample.ts";
 import { folderName } from "./folder_name.ts";
@@ -22,6 +23,8 @@ export interface ModelCardOptions {
   readonly samples?: readonly SampleRow[];
   /** Whether loss.svg lies beside the card. */
   readonly curve?: boolean;
+  /** How it was taught to chat, where its folder says. */
+  readonly chat?: ChatSettings;
 }
 
 /** Arguments that a reader asks for, by the words of TrainingArguments. */
@@ -45,7 +48,7 @@ const SHOWN = [
 
 /** Writes the card. */
 export function modelCard(options: ModelCardOptions): string {
-  const { repo, adapter, manifest, samples = [], curve = false } = options;
+  const { repo, adapter, manifest, samples = [], curve = false, chat } = options;
   const base = manifest && hubModel(manifest);
   const baseName = base ??
     (manifest ? folderName(String(manifest.arguments.model)) : "its base model");
@@ -57,6 +60,7 @@ export function modelCard(options: ModelCardOptions): string {
     ...curve ? ["![Loss](loss.svg)"] : [],
     ...manifest ? [training(manifest)] : [],
     ...samples.length > 0 ? [said(samples)] : [],
+    ...chat ? chatting(chat) : [],
     usage({ repo, adapter, base }),
   ].join("\n\n") + "\n";
 }
@@ -116,6 +120,25 @@ function said(samples: readonly SampleRow[]): string {
       fenced(formatSample({ question, think: think || undefined, answer }))
     );
   return ["## What it says to validation questions", ...texts].join("\n\n");
+}
+
+/** What clients must do that know nothing of the training. */
+function chatting({ system, enableThinking }: ChatSettings): string[] {
+  const said = [
+    ...system
+      ? [
+        "It was trained below this system prompt, which a client must send as the first message " +
+        "(`deno task inference` and `deno task serve` do):",
+        fenced(system),
+      ]
+      : system === ""
+      ? ["It was trained without a system prompt: send none."]
+      : [],
+    ...enableThinking === false
+      ? ["It was trained without thinking: render its chat template with `enable_thinking=False`."]
+      : [],
+  ];
+  return said.length > 0 ? ["## Chat", ...said] : [];
 }
 
 function usage(

@@ -1,5 +1,7 @@
 /** Files of a model folder that go along with its weights into checkpoints. */
 
+import { CHAT_SETTINGS } from "../data/chat_settings.ts";
+
 const COMPANIONS = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -9,6 +11,7 @@ const COMPANIONS = [
   "merges.txt",
   "chat_template.jinja",
   "generation_config.json",
+  CHAT_SETTINGS,
 ];
 
 /** Paths of the tokenizer's and generation's files that the folder has. */

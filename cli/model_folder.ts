@@ -13,6 +13,10 @@ export interface ModelFolderOptions {
   readonly model: string;
   /** Its config.json. */
   readonly config: ModelConfig;
+  /** Files of these names and texts, in place of the model's. @default none */
+  readonly texts?: Readonly<Record<string, string>>;
+  /** Ids that replies end with besides the model's own. @default none */
+  readonly eosTokenIds?: readonly number[];
   /** All weights in float32. */
   readonly weights: TensorSource;
   readonly onBytes?: (written: number) => void;
@@ -46,13 +50,17 @@ export async function makeNewFolder(directory: string, action: string): Promise<
 /** Writes the folder's files into a folder that is there. */
 export async function writeModelFolder(
   directory: string,
-  { model, config, weights, onBytes, signal }: ModelFolderOptions,
+  { model, config, texts = {}, eosTokenIds, weights, onBytes, signal }: ModelFolderOptions,
 ): Promise<WrittenFile[]> {
   for (const path of await companionFiles(model)) {
-    await Deno.copyFile(path, `${directory}/${basename(path)}`);
+    const name = basename(path);
+    if (!Object.hasOwn(texts, name)) await Deno.copyFile(path, `${directory}/${name}`);
+  }
+  for (const [name, text] of Object.entries(texts)) {
+    await Deno.writeTextFile(`${directory}/${name}`, text);
   }
   const files = await writeSafetensorsSharded(directory, weights, { onBytes, signal });
   // Last, so that a folder cut short does not open.
-  await Deno.writeTextFile(`${directory}/config.json`, savedConfig(config));
+  await Deno.writeTextFile(`${directory}/config.json`, savedConfig(config, eosTokenIds));
   return files;
 }

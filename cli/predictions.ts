@@ -4,11 +4,13 @@
  */
 
 import { readJsonl } from "../data/jsonl.ts";
+import type { RowLocation } from "../data/jsonl_error.ts";
 import type { Message } from "../data/message.ts";
 import { parseRecord, toMessages } from "../data/record.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
 import { createGenerator } from "../infer/generator.ts";
 import type { Sample } from "../track/sample.ts";
+import { withTaughtEnds } from "./chat_context.ts";
 import { type Output, reply } from "./reply.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingRun } from "./training_run.ts";
@@ -26,6 +28,7 @@ export interface PredictOptions {
     | "seed"
     | "predictionSamples"
     | "predictionMaxNewTokens"
+    | "dropRefusedRows"
   >;
   readonly output: Output;
   readonly signal: AbortSignal;
@@ -33,21 +36,31 @@ export interface PredictOptions {
 
 /** Answers the questions one by one; those that were answered before an abort are kept. */
 export async function predict(
-  { runtime, trainer, tokenizer }: Pick<TrainingRun, "runtime" | "trainer" | "tokenizer">,
+  { runtime, trainer, tokenizer, chat }: Pick<
+    TrainingRun,
+    "runtime" | "trainer" | "tokenizer" | "chat"
+  >,
   { args, output, signal }: PredictOptions,
 ): Promise<readonly Prediction[]> {
   const { model, validationFile, system, seed, predictionSamples, predictionMaxNewTokens } = args;
   if (validationFile === undefined || predictionSamples === 0) return [];
-  const chats = await firstChats(validationFile, predictionSamples, system || undefined);
+  const chats = await firstChats(validationFile, predictionSamples, {
+    system: system || undefined,
+    dropRefused: args.dropRefusedRows ?? false,
+  });
   const { config, weights, decodeGraph: graph } = trainer;
-  const generation = await readGenerationConfig(model, { config, tokenizer });
+  const own = await readGenerationConfig(model, { config, tokenizer });
+  const generation = withTaughtEnds(own, chat.eosTokenIds);
   using generator = createGenerator({ runtime, config, weights, graph, generation });
   const predictions: Prediction[] = [];
-  for (const [i, { messages, reference }] of chats.entries()) {
+  for (
+    const [i, { messages, enableThinking = chat.enableThinking, reference }] of chats.entries()
+  ) {
     const question = messages.at(-1)!.content;
     await output.write(`\n${question}\n\n`);
     const { think, answer } = await reply({ generator, tokenizer }, {
       messages,
+      enableThinking,
       output,
       maxNewTokens: predictionMaxNewTokens,
       seed: seed + i,
@@ -60,16 +73,28 @@ export async function predict(
   return predictions;
 }
 
-/** The first rows up to their last reply, and that reply. */
+/** The first rows up to their last reply that is learned, and that reply. */
 async function firstChats(
   path: string,
   count: number,
-  system: string | undefined,
-): Promise<{ messages: readonly Message[]; reference: string }[]> {
+  { system, dropRefused }: { readonly system: string | undefined; readonly dropRefused: boolean },
+): Promise<
+  {
+    readonly messages: readonly Message[];
+    readonly enableThinking: boolean | undefined;
+    readonly reference: string;
+  }[]
+> {
   const chats = [];
-  for await (const record of readJsonl(path, parseRecord)) {
+  const onRefused = dropRefused ? () => {} : undefined;
+  const parse = (row: Record<string, unknown>, where: RowLocation) => parseRecord(row, where);
+  for await (const record of readJsonl(path, parse, { onRefused })) {
     const messages = toMessages(record, { system });
-    chats.push({ messages: messages.slice(0, -1), reference: messages.at(-1)!.content });
+    const last = messages.at(-1)!;
+    // A row of which nothing is learned ends otherwise.
+    if (last.role !== "assistant" || last.learn === false) continue;
+    const { enableThinking } = record;
+    chats.push({ messages: messages.slice(0, -1), enableThinking, reference: last.content });
     if (chats.length === count) break;
   }
   return chats;

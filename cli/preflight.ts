@@ -10,6 +10,7 @@ import { cpu } from "../ort/device.ts";
 import { formatDuration } from "../track/format.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { describeData } from "./describe_data.ts";
+import { describeIdleSettings, describeWarmup } from "./idle_settings.ts";
 import { checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
 import { describeKernels, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
@@ -41,14 +42,18 @@ export async function dryRun(
   const found = await openKernels(args, on);
   const { gpu } = found;
   using _gpu = gpu;
-  const { config, tokenizer, padId } = await openInputs(args);
+  const { config, tokenizer, padId, notes } = await openInputs(args);
+  for (const note of [...notes, ...describeIdleSettings(args)]) say(`note: ${note}`);
   const line = describeKernels(found, { ...args, config, device: on.device });
   if (line) say(line);
   using data = await readTrainingData(args, tokenizer, { progress, signal });
   for (const note of data.notes) say(`note: ${note}`);
-  for (const line of await describeData(args, { data, tokenizer, table: { color } })) say(line);
+  for (const line of await describeData(args, { data, config, tokenizer, table: { color } })) {
+    say(line);
+  }
   const plan = planRun(args, data.train);
   say(describePlan(plan));
+  for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
   const room = { available: device?.cuda?.memory().leastFree, kernels: gpu !== undefined };
   const memory = checkMemory(args, config, data, room);
   say(describeMemory(memory));

@@ -15,6 +15,7 @@ import { createByteProgress } from "./byte_progress.ts";
 import { findTrained, MODEL_CONFIG } from "./find_model.ts";
 import { repositoryId } from "./flag_values.ts";
 import { hubEnvironment } from "./hub_environment.ts";
+import { readChatSettings } from "../data/chat_settings.ts";
 import { modelCard } from "./model_card.ts";
 import { companionFiles } from "./model_files.ts";
 import { runCommand } from "./run_command.ts";
@@ -62,6 +63,7 @@ await runCommand<PushFlags>({
       manifest: run?.manifest,
       samples: run && (await readRun(run.folder, repo)).samples,
       curve: files.some(({ path }) => path === CURVE),
+      chat: await readChatSettings(folder),
     });
     const readme = new Blob([card]);
     files.push({ path: CARD, content: readme, bytes: readme.size });

@@ -40,6 +40,8 @@ export async function reply(
   { generator, tokenizer }: { readonly generator: Generator; readonly tokenizer: Tokenizer },
   { messages, output, ...options }: GenerateOptions & {
     readonly messages: readonly Message[];
+    /** Whether the prompt asks for thinking. @default as the chat template has it */
+    readonly enableThinking?: boolean;
     readonly output: Output;
   },
 ): Promise<Reply> {

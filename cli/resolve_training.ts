@@ -8,7 +8,11 @@ import { findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import type { LoraArguments } from "./lora_arguments.ts";
 import { UsageError } from "./run_command.ts";
-import type { TrainingArguments, TrainingFlags } from "./training_arguments.ts";
+import {
+  DEFAULT_SYSTEM,
+  type TrainingArguments,
+  type TrainingFlags,
+} from "./training_arguments.ts";
 
 const TRAIN_FILE = "data/train.jsonl";
 const VALIDATION_FILE = "data/val.jsonl";
@@ -36,11 +40,13 @@ export async function resolveTraining(
         "--load-best-model-at-end and --early-stopping-patience",
     );
   }
+  const seedRun = !ownData || flags.compat === "seed";
   const { model } = await findFolders({ model: flags.model }, USE_ADAPTER);
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   return {
     ...flags,
     model,
+    system: flags.system ?? (seedRun ? DEFAULT_SYSTEM : ""),
     trainFile: flags.trainFile ?? TRAIN_FILE,
     validationFile,
     outputDir: flags.outputDir ?? `output/${outputName(model)}${lora ? "-lora" : ""}`,

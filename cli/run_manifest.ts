@@ -138,7 +138,7 @@ export async function startManifest(
 
 /** Data, and every file of the model folder that training reads or hands on. */
 async function hashInputs(
-  { trainFile, validationFile, model, lora }: TrainingArguments,
+  { trainFile, validationFile, chatTemplate, model, lora }: TrainingArguments,
   hash: FileHasher,
 ): Promise<HashedFile[]> {
   const weights: string[] = [];
@@ -150,6 +150,7 @@ async function hashInputs(
   const paths = [
     trainFile,
     ...validationFile ? [validationFile] : [],
+    ...chatTemplate ? [chatTemplate] : [],
     ...[...weights, ...companions].sort(),
     ...lora?.initAdapter
       ? [ADAPTER_CONFIG, ADAPTER_WEIGHTS].map((name) => `${lora.initAdapter}/${name}`)

@@ -1,5 +1,6 @@
 /** Curves and a report of a finished run, beside its checkpoints: loss.svg and report.html. */
 
+import type { ReadExamplesReport } from "../data/read_examples.ts";
 import { METRICS_FILE } from "../track/find_runs.ts";
 import { renderLossChart } from "../track/loss_chart.ts";
 import { readMetricsLog } from "../track/read_metrics_log.ts";
@@ -51,6 +52,7 @@ export async function writeRunReport(
     samples,
     notes: [
       ...data.notes,
+      ...describeRefusedRows(data.report),
       ...start.resumedStep > 0 ? [`Resumed after update ${start.resumedStep}.`] : [],
     ],
     versions: {
@@ -66,6 +68,16 @@ export async function writeRunReport(
     await Deno.writeTextFile(`${args.outputDir}/${name}`, text);
   }
   return Object.keys(files).map((name) => `${args.outputDir}/${name}`);
+}
+
+/** Rows that are listed with the reason why they were left out. */
+const SHOWN_REFUSED = 200;
+
+function describeRefusedRows({ refused, refusedRows }: ReadExamplesReport): string[] {
+  const shown = refused.slice(0, SHOWN_REFUSED)
+    .map(({ line, reason }) => `Left out, line ${line}: ${reason}`);
+  const rest = refusedRows - shown.length;
+  return rest > 0 ? [...shown, `Left out: ${rest} more rows.`] : shown;
 }
 
 /** What was logged; a run shorter than --logging-steps has no log. */

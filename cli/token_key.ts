@@ -8,16 +8,15 @@ import { hashFile, sha256 } from "../train/checkpoint.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "./version.ts";
 
-/** Of rows that are left out or refused the file of tokens says as much either way. */
 export type TokenKeyArguments = Pick<
   TrainingArguments,
-  "model" | "maxLength" | "system" | "compat"
+  "model" | "maxLength" | "system" | "compat" | "emptyThink" | "dropRefusedRows"
 >;
 
 /** Hashes contents, not paths. */
 export async function tokenKey(
   path: string,
-  { model, maxLength, system, compat }: TokenKeyArguments,
+  { model, maxLength, system, compat, emptyThink, dropRefusedRows = false }: TokenKeyArguments,
   { chatTemplate }: Pick<Tokenizer, "chatTemplate">,
 ): Promise<string> {
   const hash = async (file: string) => (await hashFile(file)).sha256;
@@ -33,5 +32,7 @@ export async function tokenKey(
     maxLength,
     system,
     compat: compat ?? null,
+    emptyThink: emptyThink ?? null,
+    dropRefusedRows,
   }));
 }

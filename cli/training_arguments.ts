@@ -4,6 +4,7 @@
  */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { EmptyThink } from "../data/example.ts";
 import type { BestMetric } from "../train/best_evaluation.ts";
 import { schedules } from "../train/schedule.ts";
 import { TRAINING_PRECISIONS, type TrainingPrecision } from "../train/training_precision.ts";
@@ -46,6 +47,10 @@ export interface TrainingArguments {
   readonly maxLength: number;
   readonly packing?: boolean;
   readonly dropUnlabelled?: boolean;
+  readonly dropRefusedRows?: boolean;
+  /** Path of a Jinja file in place of the model's chat template. */
+  readonly chatTemplate?: string;
+  readonly emptyThink?: EmptyThink;
   readonly gradientCheckpointing: boolean;
   readonly reportTo: readonly string[];
   readonly loggingSteps: number;
@@ -73,8 +78,8 @@ export interface TrainingArguments {
 
 /** Parsed flags: what is left open has a default that depends on the rest. */
 export type TrainingFlags =
-  & Omit<TrainingArguments, "trainFile" | "outputDir" | "lora">
-  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir">>;
+  & Omit<TrainingArguments, "trainFile" | "outputDir" | "system" | "lora">
+  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir" | "system">>;
 
 const REPORTS = ["tensorboard", "swanlab"];
 
@@ -110,8 +115,19 @@ export function addTrainingFlags(command: Command): void {
     .option("--overwrite-output-dir", "delete checkpoints of an earlier run there")
     .option(
       "--system <text>",
-      "system prompt of rows that have none; empty for none",
-      DEFAULT_SYSTEM,
+      "system prompt of rows that have none; empty for none (default: Qwen3-Medical-SFT's for its own " +
+        "data and with --compat seed, else none)",
+    )
+    .option(
+      "--chat-template <path>",
+      "Jinja file of a chat template in place of the model's; checkpoints keep it",
+    )
+    .addOption(
+      new Option(
+        "--empty-think <way>",
+        "the empty thinking block of replies without thinking: teach it, put it into the prompt as " +
+          "inference without thinking does, or omit it",
+      ).choices(["teach", "prompt", "omit"]).default("teach"),
     )
     .option("--num-train-epochs <n>", "passes over the data, may be fractional", positive, 2)
     .option("--max-steps <n>", "updates to make; above 0 it wins over epochs", countOrZero, 0)
@@ -147,6 +163,11 @@ export function addTrainingFlags(command: Command): void {
     .option(
       "--drop-unlabelled",
       "leave out rows that have no answer left, instead of refusing them",
+    )
+    .option(
+      "--drop-refused-rows",
+      "leave out rows that cannot be used, instead of stopping at the first; they are counted, and " +
+        "listed in the report",
     )
     .option("--packing", "put several examples in a row, without mixing them")
     .option(

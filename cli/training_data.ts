@@ -12,6 +12,7 @@ import type { TrainingRecord } from "../data/record.ts";
 import { toSeedExample } from "../data/seed_example.ts";
 import { removeOtherTokenFiles } from "../data/token_file.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { describeRows, lines } from "./describe_rows.ts";
 import { createPrepareProgress } from "./prepare_progress.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { tokenKey } from "./token_key.ts";
@@ -48,7 +49,15 @@ export interface ReadTrainingDataOptions {
 export async function readTrainingData(
   args: Pick<
     TrainingArguments,
-    "model" | "trainFile" | "validationFile" | "maxLength" | "system" | "dropUnlabelled" | "compat"
+    | "model"
+    | "trainFile"
+    | "validationFile"
+    | "maxLength"
+    | "system"
+    | "dropUnlabelled"
+    | "dropRefusedRows"
+    | "emptyThink"
+    | "compat"
   >,
   tokenizer: Tokenizer,
   { output, progress, signal }: ReadTrainingDataOptions = {},
@@ -66,8 +75,8 @@ export async function readTrainingData(
       key: () => tokenKey(path, args, tokenizer),
     };
   const read = async (path: string): Promise<PreparedExamples> => {
-    const { maxLength, system } = args;
-    await assertRows(path);
+    const { maxLength, system, emptyThink, dropRefusedRows: dropRefused = false } = args;
+    await assertRows(path, { dropRefused });
     const { size } = await Deno.stat(path);
     const shown = progress && createPrepareProgress({ file: path, size }, progress);
     const encode = args.compat === "seed"
@@ -80,7 +89,11 @@ export async function readTrainingData(
           tokenizer,
           maxLength,
           system: system || undefined,
+          emptyThink,
           encode,
+          dropRefused,
+          // As in Hugging Face's Trainer, such a row adds nothing to its update.
+          keepUnlabelled: args.compat === "seed",
           store: store(path),
           signal,
           onProgress: shown?.update,
@@ -92,7 +105,25 @@ export async function readTrainingData(
     }
     const { examples, report } = prepared;
     const { unlabelled } = report;
-    if (unlabelled.length > 0) {
+    const training = path === args.trainFile;
+    notes.push(...describeRows(report, { path, args, tokenizer, training }));
+    if (report.examples === 0 && unlabelled.length === 0) {
+      throw new Error(
+        report.refusedRows > 0
+          ? `Cannot train on ${path}: --drop-refused-rows leaves none of ${report.rows} rows; ` +
+            `${report.refused.slice(0, 1).map(({ line, reason }) => `line ${line}: ${reason}`)}`
+          : `Cannot train on ${path}: none of its ${report.rows} rows has a reply to learn; mark some ` +
+            "(train: true, or weight: 1)",
+      );
+    }
+    if (unlabelled.length > 0 && args.compat === "seed") {
+      notes.push(
+        `${path}: ${lines(unlabelled)} ${
+          unlabelled.length === 1 ? "has" : "have"
+        } no answer left within ` +
+          `--max-length ${maxLength}, and add nothing to their updates, as in the seed`,
+      );
+    } else if (unlabelled.length > 0) {
       const state = `${lines(unlabelled)} ${
         unlabelled.length === 1 ? "has" : "have"
       } no answer left within --max-length ${maxLength}`;
@@ -135,15 +166,10 @@ export async function readTrainingData(
 }
 
 /** Refuses a file that cannot be read or has no rows, in the words of its reader. */
-async function assertRows(path: string): Promise<void> {
-  for await (const _row of readJsonl(path, (row) => row)) return;
-}
-
-const SHOWN = 10;
-
-/** Line numbers in words, ten at most. */
-export function lines(numbers: readonly number[]): string {
-  const rest = numbers.length - SHOWN;
-  return `line${numbers.length === 1 ? "" : "s"} ${numbers.slice(0, SHOWN).join(", ")}` +
-    (rest > 0 ? ` and ${rest} more` : "");
+async function assertRows(
+  path: string,
+  { dropRefused }: { readonly dropRefused: boolean },
+): Promise<void> {
+  const onRefused = dropRefused ? () => {} : undefined;
+  for await (const _row of readJsonl(path, (row) => row, { onRefused })) return;
 }

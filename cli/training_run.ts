@@ -3,6 +3,7 @@
  * loss.svg and report.html in the output folder, and the trainer, still open.
  */
 
+import type { ChatSettings } from "../data/chat_settings.ts";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import type { FormatTokenTableOptions } from "../data/token_table.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -37,10 +38,13 @@ import { describeKernels, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { isSameFolder } from "./path_kind.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
+import { describeIdleSettings, describeWarmup } from "./idle_settings.ts";
+import { readChatTemplate } from "./read_chat_template.ts";
 import { UsageError } from "./run_command.ts";
 import { runFacts } from "./run_facts.ts";
 import { type StartedManifest, startManifest } from "./run_manifest.ts";
 import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
+import { chatTexts, taughtChat } from "./taught_chat.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
 import { VERSION } from "./version.ts";
@@ -64,6 +68,8 @@ export interface TrainingRun extends AsyncDisposable {
   readonly runtime: Runtime;
   readonly trainer: Trainer;
   readonly tokenizer: Tokenizer;
+  /** How the data chat, as the checkpoints keep it. */
+  readonly chat: ChatSettings;
   readonly data: TrainingData;
   readonly start: StartEvent;
   readonly end: EndEvent;
@@ -91,7 +97,8 @@ export async function runTraining(
   const found = await openKernels(args, on);
   const { gpu } = found;
   if (gpu) resources.use(gpu);
-  const { config, tokenizer, padId } = await openInputs(args);
+  const { config, tokenizer, padId, chatTemplate, notes } = await openInputs(args);
+  for (const note of [...notes, ...describeIdleSettings(args)]) say(`note: ${note}`);
   const line = describeKernels(found, { ...args, config, device: on.device });
   if (line) say(line);
   const lock = resources.use(await lockOutput(args.outputDir));
@@ -111,8 +118,15 @@ export async function runTraining(
   });
   if (memory.tooMuch) say(memoryWarning(memory, args));
   const runtime = device ?? resources.use(openRuntime(args));
+  const chat = taughtChat(data.report, args);
   const trainer = resources.use(
-    await createTrainer(args, { runtime, gpu, deferLoad: resumeFrom !== undefined, signal }),
+    await createTrainer(args, {
+      runtime,
+      gpu,
+      eosTokenIds: chat.eosTokenIds,
+      deferLoad: resumeFrom !== undefined,
+      signal,
+    }),
   );
   // Only now, when nothing is left that a wrong flag or file can stop.
   for (const each of earlier) await removeCheckpoint(lock.directory, each);
@@ -157,6 +171,11 @@ export async function runTraining(
       directory: lock.directory,
       saveTotalLimit: args.saveTotalLimit,
       copyFiles: await companionFiles(args.model),
+      texts: await chatTexts(chat, {
+        model: args.model,
+        chatTemplate,
+        eosTokenId: config.raw.eos_token_id,
+      }),
       facts: await runFacts(args, data.sha256, hash),
       whileTraining: memory.copy?.fits,
     },
@@ -175,9 +194,11 @@ export async function runTraining(
         threads: runtime.threads,
         resumed: resumeFrom !== undefined,
       });
-      const taught = table ? await describeData(args, { data, tokenizer, table }) : [];
+      const taught = table ? await describeData(args, { data, config, tokenizer, table }) : [];
       for (const line of taught) say(line);
-      say(describePlan(planRun(args, data.train)));
+      const plan = planRun(args, data.train);
+      say(describePlan(plan));
+      for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
       say(describeMemory(memory));
     }
     for (const tracker of [...trackers, ...files]) await tracker.event(event);
@@ -194,6 +215,7 @@ export async function runTraining(
     runtime,
     trainer,
     tokenizer,
+    chat,
     data,
     start: start!,
     end: end!,
@@ -208,6 +230,10 @@ export interface TrainingInputs {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly padId: number;
+  /** The chat template that takes the place of the model's, where a flag names one. */
+  readonly chatTemplate?: string;
+  /** What a user should know of the model's files, a line each. */
+  readonly notes: readonly string[];
 }
 
 /** Reads model sizes and tokenizer, and checks that they go together. */
@@ -219,7 +245,8 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
         `max_position_embeddings ${config.maxPositions}; give at most that`,
     );
   }
-  const tokenizer = await loadTokenizer(args.model);
+  const chatTemplate = await readChatTemplate(args.chatTemplate);
+  const tokenizer = await loadTokenizer(args.model, { chatTemplate });
   if (tokenizer.vocabSize > config.vocabSize) {
     throw new RangeError(
       `Cannot train ${args.model}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ` +
@@ -227,22 +254,24 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
     );
   }
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
-  return { config, tokenizer, padId };
+  return { config, tokenizer, padId, chatTemplate, notes: [] };
 }
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */
 export function createTrainer(
   { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, precision, optim, lora }:
     TrainingArguments,
-  { runtime, gpu, deferLoad, signal }: {
+  { runtime, gpu, eosTokenIds, deferLoad, signal }: {
     readonly runtime: Runtime;
     readonly gpu?: FoundGpu["gpu"];
+    readonly eosTokenIds?: readonly number[];
     readonly deferLoad?: boolean;
     readonly signal: AbortSignal;
   },
 ): Promise<Trainer> {
   const options = {
     runtime,
+    eosTokenIds,
     deferLoad,
     optimizer: { weightDecay },
     maxGradNorm,

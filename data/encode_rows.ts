@@ -100,12 +100,13 @@ function encodeRow(
   const record = parseRecord(value, where, statistics.unreadIn(line));
   try {
     const messages = toMessages(record, options);
+    const { enableThinking = options.enableThinking } = record;
     const examples = options.encode?.(record) ?? toExamples(messages, {
       ...options,
-      enableThinking: record.enableThinking ?? options.enableThinking,
+      enableThinking,
       onTrimmed: () => statistics.trim(line),
     });
-    statistics.add(line, messages, examples);
+    statistics.add(line, { messages, examples, enableThinking });
     return examples.map((example) => ({ ...example, source: where }));
   } catch (cause) {
     throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });

@@ -19,6 +19,10 @@ export interface InspectRecordsOptions {
   readonly tokenizer: Tokenizer;
   /** The system prompt of rows that have none, as for `readExamples`. */
   readonly system?: string;
+  /** Line of the row whose messages are given back. @default {the first row} */
+  readonly line?: number;
+  /** Whether rows that cannot be used are left out, as for `readExamples`. @default {false} */
+  readonly dropRefused?: boolean;
 }
 
 /** A control token that stands in the text of a row. */
@@ -31,8 +35,10 @@ export interface ControlTokenUse {
 
 /** What {@linkcode inspectRecords} found. */
 export interface RecordsInspection {
-  /** The messages of the first record, system prompt included. */
-  readonly first: readonly Message[];
+  /** The messages of the row, system prompt included. */
+  readonly messages: readonly Message[];
+  /** Whether the row asks for a prompt with or without thinking. */
+  readonly enableThinking?: boolean;
   /** Control tokens in text: each would be that token, not those characters. */
   readonly controlTokens: readonly ControlTokenUse[];
 }
@@ -62,27 +68,31 @@ export interface RecordsInspection {
  */
 export async function inspectRecords(
   path: string,
-  { tokenizer, system }: InspectRecordsOptions,
+  { tokenizer, system, line: wanted, dropRefused = false }: InspectRecordsOptions,
 ): Promise<RecordsInspection> {
   const special = specialTokens(tokenizer);
-  let first: readonly Message[] | undefined;
+  let chosen: TrainingRecord | undefined;
   const controlTokens: ControlTokenUse[] = [];
   const parse = (value: Record<string, unknown>, where: { file: string; line: number }) => ({
     record: parseRecord(value, where),
     line: where.line,
   });
-  for await (const { record, line } of readJsonl(path, parse)) {
-    first ??= toMessages(record, { system });
+  const onRefused = dropRefused ? () => {} : undefined;
+  for await (const { record, line } of readJsonl(path, parse, { onRefused })) {
+    if (wanted === undefined ? chosen === undefined : line === wanted) chosen = record;
     const text = textOf(record);
     for (const token of special) if (text.includes(token)) controlTokens.push({ line, token });
   }
-  return { first: first!, controlTokens };
+  if (chosen === undefined) throw new RangeError(`Cannot inspect ${path}: it has no row ${wanted}`);
+  const { enableThinking } = chosen;
+  return { messages: toMessages(chosen, { system }), enableThinking, controlTokens };
 }
 
 /**
  * Whether an example's prompt is, token for token, what inference makes of the same messages.
  *
- * @param messages a chat; the example is of its first reply
+ * @param messages a chat; the example is of its first reply that is learned
+ * @param enableThinking as inference asks for it
  *
  * @example
  * ```ts
@@ -104,13 +114,34 @@ export function promptIsInference(
   example: Example,
   messages: readonly Message[],
   tokenizer: Tokenizer,
+  enableThinking?: boolean,
 ): boolean {
-  const reply = messages.findIndex(({ role }) => role === "assistant");
-  const text = tokenizer.render(messages.slice(0, reply), { addGenerationPrompt: true });
+  const reply = messages.findIndex(({ role, learn = true }) => role === "assistant" && learn);
+  const text = tokenizer.render(messages.slice(0, reply), {
+    addGenerationPrompt: true,
+    enableThinking,
+  });
   const prompt = tokenizer.encode(text);
   const trained = example.inputIds.subarray(0, example.promptLength);
   return prompt.length === trained.length && prompt.every((id, i) => id === trained[i]);
 }
+
+/**
+ * Whether a chat template marks where the assistant is to speak; `true` where replies have no header
+ * that could be marked.
+ */
+export function rendersGenerationPrompt(tokenizer: Tokenizer): boolean {
+  const user: Message = { role: "user", content: "1" };
+  const prompt = tokenizer.render([user], { addGenerationPrompt: true });
+  if (prompt !== tokenizer.render([user], { addGenerationPrompt: false })) return true;
+  const reply: Message = { role: "assistant", content: HEADER_END };
+  const chat = tokenizer.render([user, reply], { addGenerationPrompt: false });
+  const header = chat.slice(prompt.length, chat.indexOf(HEADER_END));
+  return !chat.startsWith(prompt) || header.trim() === "";
+}
+
+/** A text that no header holds. */
+const HEADER_END = "ORTUNE0ANSWER0PLACE";
 
 /** The token that ends an example's reply, if the model is taught to write it. */
 export function taughtTerminator(
@@ -130,10 +161,12 @@ function specialTokens(tokenizer: Tokenizer): string[] {
 
 function textOf(record: TrainingRecord): string {
   const parts = record.kind === "question"
-    ? [record.question, record.think ?? "", record.answer]
-    : record.messages.flatMap((
-      { content, reasoning_content = "" },
-    ) => [content, reasoning_content]);
+    ? [record.question, record.think ?? "", record.answer, ...textsOf(record.history ?? [])]
+    : textsOf(record.messages);
   // Joined by what no token holds, so that none spans two texts.
-  return parts.join("\0");
+  return [...parts, record.system ?? ""].join("\0");
+}
+
+function textsOf(messages: readonly Message[]): string[] {
+  return messages.flatMap(({ content, reasoning_content = "" }) => [content, reasoning_content]);
 }

@@ -14,6 +14,7 @@ const noneFound = {
   unread: [],
   otherSystems: 0,
   withoutThinking: 0,
+  thinkingOff: 0,
   unlearnedReplies: 0,
   unlearned: [],
   tagged: [],

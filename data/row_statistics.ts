@@ -51,8 +51,10 @@ export interface RowStatistics {
   readonly otherSystems: number;
   /** Replies that are learned. */
   readonly replies: number;
-  /** Those of them without thinking. */
+  /** Those of them without thinking, whose row does not ask for a prompt without it. */
   readonly withoutThinking: number;
+  /** Replies whose row asks for a prompt without thinking. */
+  readonly thinkingOff: number;
   /** Replies that are part of a prompt only: marked so, or empty. */
   readonly unlearnedReplies: number;
   /** Lines of rows all of whose replies are such. */
@@ -87,6 +89,7 @@ export class RowStatisticsCollector {
   #otherSystems = 0;
   #replies = 0;
   #withoutThinking = 0;
+  #thinkingOff = 0;
   #unlearnedReplies = 0;
 
   /** Counts a row that is left out. */
@@ -116,7 +119,14 @@ export class RowStatisticsCollector {
   }
 
   /** Counts a row that was encoded. */
-  add(line: number, messages: readonly Message[], examples: readonly Example[]): void {
+  add(
+    line: number,
+    { messages, examples, enableThinking }: {
+      readonly messages: readonly Message[];
+      readonly examples: readonly Example[];
+      readonly enableThinking: boolean | undefined;
+    },
+  ): void {
     this.#countSystem(messages.find(({ role }) => role === "system")?.content ?? "");
     let learned = 0;
     let tagged = false;
@@ -127,7 +137,8 @@ export class RowStatisticsCollector {
         continue;
       }
       learned++;
-      if (reasoning_content === "") this.#withoutThinking++;
+      if (enableThinking === false) this.#thinkingOff++;
+      else if (reasoning_content === "") this.#withoutThinking++;
       tagged ||= mentionsThinkTag(content) || mentionsThinkTag(reasoning_content);
     }
     this.#replies += learned;
@@ -161,6 +172,7 @@ export class RowStatisticsCollector {
       otherSystems: this.#otherSystems + rest,
       replies: this.#replies,
       withoutThinking: this.#withoutThinking,
+      thinkingOff: this.#thinkingOff,
       unlearnedReplies: this.#unlearnedReplies,
       unlearned: this.#unlearned,
       tagged: this.#tagged,

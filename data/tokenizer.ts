@@ -82,6 +82,18 @@ export interface TokenizerFiles {
   readonly chatTemplate?: string;
 }
 
+/** Options of {@linkcode loadTokenizer}. */
+export interface LoadTokenizerOptions {
+  /**
+   * The Jinja source of a chat template to use in place of the model's.
+   * @default {that of chat_template.jinja, or else of tokenizer_config.json}
+   */
+  readonly chatTemplate?: string;
+}
+
+/** The file of a model folder that holds its chat template. */
+export const CHAT_TEMPLATE = "chat_template.jinja";
+
 /** Largest tokenizer file read: tokenizer.json has 11 MB for Qwen3 and 33 MB for Gemma 3. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 
@@ -110,12 +122,16 @@ const MAX_FILE_BYTES = 256 * 1024 * 1024;
  * await rm(folder, { recursive: true });
  * ```
  */
-export async function loadTokenizer(dir: string): Promise<Tokenizer> {
-  const [tokenizerText, configText, chatTemplate] = await Promise.all([
+export async function loadTokenizer(
+  dir: string,
+  options: LoadTokenizerOptions = {},
+): Promise<Tokenizer> {
+  const [tokenizerText, configText, ownTemplate] = await Promise.all([
     readText(dir, "tokenizer.json"),
     readText(dir, "tokenizer_config.json"),
-    readText(dir, "chat_template.jinja"),
+    readText(dir, CHAT_TEMPLATE),
   ]);
+  const { chatTemplate = ownTemplate } = options;
   return createTokenizer({
     tokenizerJson: parseJson(dir, "tokenizer.json", tokenizerText),
     tokenizerConfig: parseJson(dir, "tokenizer_config.json", configText),

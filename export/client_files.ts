@@ -6,10 +6,15 @@
  * @module
  */
 
+import { CHAT_SETTINGS } from "../data/chat_settings.ts";
+import { CHAT_TEMPLATE } from "../data/tokenizer.ts";
 import { readJson } from "../json/read_json.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { withEosTokenIds } from "../model/eos_token_ids.ts";
 import { EXPORT_FORMATS } from "./format.ts";
 import type { ExportedModel } from "./export_model.ts";
+
+const GENERATION_CONFIG = "generation_config.json";
 
 /** Options of {@linkcode exportClientFiles}. */
 export interface ClientFilesOptions {
@@ -19,6 +24,10 @@ export interface ClientFilesOptions {
   readonly config: ModelConfig;
   /** All models of the export's folder. */
   readonly exported: readonly ExportedModel[];
+  /** Files of these names and texts, in place of the model's. @default none */
+  readonly texts?: Readonly<Record<string, string>>;
+  /** Ids that replies end with besides the model's own. @default none */
+  readonly eosTokenIds?: readonly number[];
 }
 
 /**
@@ -28,13 +37,23 @@ export interface ClientFilesOptions {
  */
 export async function exportClientFiles(
   directory: string,
-  { model, config, exported }: ClientFilesOptions,
+  { model, config, exported, texts = {}, eosTokenIds = [] }: ClientFilesOptions,
 ): Promise<void> {
   await Deno.copyFile(`${model}/tokenizer.json`, `${directory}/tokenizer.json`);
-  await writeJson(`${directory}/tokenizer_config.json`, await tokenizerConfig(model));
-  const generation = await readJson(`${model}/generation_config.json`, "copy it again");
-  if (generation !== undefined) await writeJson(`${directory}/generation_config.json`, generation);
-  await writeJson(`${directory}/config.json`, clientConfig(config, exported));
+  const template = texts[CHAT_TEMPLATE] ?? await readIfThere(`${model}/${CHAT_TEMPLATE}`);
+  await writeJson(`${directory}/tokenizer_config.json`, await tokenizerConfig(model, template));
+  const generation = texts[GENERATION_CONFIG] !== undefined
+    ? JSON.parse(texts[GENERATION_CONFIG])
+    : await readJson(`${model}/${GENERATION_CONFIG}`, "copy it again");
+  if (generation !== undefined) await writeJson(`${directory}/${GENERATION_CONFIG}`, generation);
+  const settings = texts[CHAT_SETTINGS] ?? await readIfThere(`${model}/${CHAT_SETTINGS}`);
+  if (settings !== undefined) await Deno.writeTextFile(`${directory}/${CHAT_SETTINGS}`, settings);
+  const client = clientConfig(config, exported);
+  const ends = withEosTokenIds(client.eos_token_id, eosTokenIds);
+  await writeJson(
+    `${directory}/config.json`,
+    ends === client.eos_token_id ? client : { ...client, eos_token_id: ends },
+  );
 }
 
 /** config.json with the number of each model's files of weights, which a browser cannot list. */
@@ -62,17 +81,20 @@ export function clientConfig(
 }
 
 /** tokenizer_config.json with the chat template inside: transformers.js knows no .jinja file. */
-async function tokenizerConfig(model: string): Promise<unknown> {
+async function tokenizerConfig(model: string, template: string | undefined): Promise<unknown> {
   const path = `${model}/tokenizer_config.json`;
   const config = await readJson(path, "copy it again from the base model");
   if (typeof config !== "object" || config === null) {
     throw new Error(`Cannot export ${model}: there is no object in ${path}; copy it again`);
   }
+  return template === undefined ? config : { ...config, chat_template: template };
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    const template = await Deno.readTextFile(`${model}/chat_template.jinja`);
-    return { ...config, chat_template: template };
+    return await Deno.readTextFile(path);
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return config;
+    if (cause instanceof Deno.errors.NotFound) return undefined;
     throw cause;
   }
 }

@@ -93,7 +93,7 @@ export async function createFullTrainer(
     weights,
     owned: master ? [weights, master] : [weights],
     save: async (to, saved) => {
-      await Deno.writeTextFile(`${to}/config.json`, savedConfig(config));
+      await Deno.writeTextFile(`${to}/config.json`, savedConfig(config, options.eosTokenIds));
       return await writeSafetensorsSharded(to, saved);
     },
     load,

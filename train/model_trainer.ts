@@ -56,6 +56,11 @@ export interface TrainerOptions {
    */
   readonly gpu?: Gpu;
   /**
+   * Ids that replies are taught to end with: among `eos_token_id` in the config.json that is saved.
+   * @default none but those of the base model
+   */
+  readonly eosTokenIds?: readonly number[];
+  /**
    * Leaves the trained weights unset, where a checkpoint's are loaded by `resume` anyway.
    * @default false
    */
@@ -193,15 +198,21 @@ export class ModelTrainer implements Trainer {
     batches: readonly Batch[],
     { learningRate, signal, onBatch }: TrainStepOptions,
   ): Promise<TrainStepResult> {
-    const supervised = batches.reduce((sum, batch) => sum + batch.supervised, 0);
+    const supervised = countSupervised(batches);
+    // As a loss that is not finite: there is nothing to divide by.
+    if (supervised === 0) return { loss: NaN, gradNorm: NaN, skipped: true };
     let total = 0;
+    let first = true;
     for (const [i, batch] of batches.entries()) {
+      // Of rows without an answer left: they add nothing to the update.
+      if (batch.supervised === 0) continue;
       const { losses } = await this.#engine.forwardBackward(batch, {
         scale: 1 / supervised,
-        first: i === 0,
+        first,
         dropoutSeed: this.#dropoutSeed(i),
         signal,
       });
+      first = false;
       for (const loss of losses) total += loss;
       onBatch?.(i + 1);
     }
@@ -224,13 +235,22 @@ export class ModelTrainer implements Trainer {
     batches: readonly Batch[],
     { learningRate, signal, onBatch }: TrainStepOptions,
   ): Promise<void> {
-    const scale = 1 / batches.reduce((sum, batch) => sum + batch.supervised, 0);
+    const supervised = countSupervised(batches);
+    if (supervised === 0) {
+      throw new RangeError(
+        `Cannot make an update of ${batches.length} batches: no row in them has an answer left within ` +
+          "the longest length; raise it, or drop such rows",
+      );
+    }
+    const scale = 1 / supervised;
     optimizer.begin({ learningRate, scale, seed: this.#dropoutSeed(0) });
+    let first = true;
     for (const [i, batch] of batches.entries()) {
-      const first = i === 0;
+      if (batch.supervised === 0) continue;
       const dropoutSeed = this.#dropoutSeed(i);
       const { losses } = await this.#engine.launch(batch, { scale, first, dropoutSeed, signal });
       optimizer.addLosses(losses, first);
+      first = false;
       onBatch?.(i + 1);
     }
     await optimizer.update();
@@ -303,4 +323,8 @@ export class ModelTrainer implements Trainer {
     this.#gradients[Symbol.dispose]();
     for (const resource of this.#parts.owned) resource[Symbol.dispose]();
   }
+}
+
+function countSupervised(batches: readonly Batch[]): number {
+  return batches.reduce((sum, batch) => sum + batch.supervised, 0);
 }

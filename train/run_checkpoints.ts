@@ -36,6 +36,8 @@ export interface CheckpointOptions {
   readonly saveTotalLimit?: number;
   /** Files copied into each checkpoint, such as the tokenizer's. */
   readonly copyFiles?: readonly string[];
+  /** Texts written into each checkpoint by their names, in place of copied files of these names. */
+  readonly texts?: Readonly<Record<string, string>>;
   /** What must be the same when the run is resumed; written as training_args.json. */
   readonly facts: RunFacts;
   /**
@@ -155,12 +157,17 @@ export class RunCheckpoints {
   ): Saving {
     const began = performance.now();
     const { state: { step }, best } = position;
-    const texts = this.#stateFiles(output.facts, position);
+    const texts = new Map([
+      ...Object.entries(output.texts ?? {}),
+      ...this.#stateFiles(output.facts, position),
+    ]);
     const write = async (): Promise<Awaited<Saving["done"]>> => {
       const { directory, saveTotalLimit, copyFiles = [] } = output;
       const written = await writeCheckpoint(directory, step, async (staging) => {
         const trainer = await source();
-        for (const path of copyFiles) await Deno.copyFile(path, `${staging}/${basename(path)}`);
+        for (const path of copyFiles) {
+          if (!texts.has(basename(path))) await Deno.copyFile(path, `${staging}/${basename(path)}`);
+        }
         for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
         return await trainer.save(staging);
       });

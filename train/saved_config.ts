@@ -1,13 +1,17 @@
 /**
  * The config.json of a checkpoint.
  *
- * In: the base model's. Out: the same text but for the dtype that is written.
+ * In: the base model's. Out: the same text but for the dtype that is written, and the ends of replies
+ * that training taught.
  */
 
 import type { ModelConfig } from "../model/config.ts";
+import { withEosTokenIds } from "../model/eos_token_ids.ts";
 
 /** Weights are trained and written in float32, so that a resumed run goes on to the bit. */
-export function savedConfig({ raw }: ModelConfig): string {
+export function savedConfig({ raw }: ModelConfig, eosTokenIds: readonly number[] = []): string {
   const key = Object.hasOwn(raw, "dtype") ? "dtype" : "torch_dtype";
-  return JSON.stringify({ ...raw, [key]: "float32" }, null, 2) + "\n";
+  const eos = withEosTokenIds(raw.eos_token_id, eosTokenIds);
+  const changed = eos === raw.eos_token_id ? {} : { eos_token_id: eos };
+  return JSON.stringify({ ...raw, ...changed, [key]: "float32" }, null, 2) + "\n";
 }
