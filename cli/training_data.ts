@@ -118,10 +118,8 @@ export async function readTrainingData(
     }
     if (unlabelled.length > 0 && args.compat === "seed") {
       notes.push(
-        `${path}: ${lines(unlabelled)} ${
-          unlabelled.length === 1 ? "has" : "have"
-        } no answer left within ` +
-          `--max-length ${maxLength}, and add nothing to their updates, as in the seed`,
+        `${path}: rows without an answer left within --max-length ${maxLength} add nothing to their ` +
+          `updates, as in the seed: ${lines(unlabelled)}`,
       );
     } else if (unlabelled.length > 0) {
       const state = `${lines(unlabelled)} ${

@@ -1,6 +1,7 @@
 /** Bad input is refused in one clear message that says what to do, and nothing is lost. */
 
 import assert from "node:assert/strict";
+import { DEFAULT_SYSTEM } from "../cli/training_arguments.ts";
 import { quickstartConfig } from "../quickstart/model.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
@@ -370,7 +371,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "a row that is no JSON": rows(
     `${good}question,answer\n`,
-    '~/data/train.jsonl:2: expected a JSON object, got invalid JSON "question,answer"',
+    '~/data/train.jsonl:2: expected a JSON object, got invalid JSON at character 1: expected a value, found "q"',
   ),
   "a row without an answer": rows(
     `${good}{"question":"a"}\n`,
@@ -382,18 +383,20 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "a row that is a list": rows(
     `["a","b"]\n`,
-    "~/data/train.jsonl:1: expected a JSON object, got array of 2",
+    "~/data/train.jsonl: expected a JSON Lines file, got one JSON array; write one object a line: " +
+      "node -e \"for (const row of JSON.parse(require('fs').readFileSync('~/data/train.jsonl', " +
+      "'utf8'))) console.log(JSON.stringify(row))\" > converted.jsonl",
   ),
   "a row of other columns": rows(
     `{"instruction":"a","output":"b"}\n`,
-    "~/data/train.jsonl:1: expected the columns question and answer, or messages, got instruction, output; rename the columns",
+    "~/data/train.jsonl:1: expected the columns question and answer, or messages, got instruction, output; Alpaca's format; rename instruction to question and output to answer (input, system and history are read as they are)",
   ),
   "a chat without a reply": rows(
     '{"messages":[{"role":"user","content":"a"}]}\n',
-    "~/data/train.jsonl:1:messages[0].role: expected the last message to be the assistant's, got user",
+    "~/data/train.jsonl:1:messages: expected a reply of the assistant to learn, got none; add it, or drop the row",
   ),
   "answers cut off whole": {
-    flags: ["--max-length", "40"],
+    flags: ["--max-length", "40", "--system", DEFAULT_SYSTEM],
     message:
       "Cannot train on ~/data/train.jsonl: lines 1, 11, 27 have no answer left within --max-length 40; raise it, shorten or remove the rows, or leave them out with --drop-unlabelled",
   },

@@ -186,7 +186,7 @@ const MALFORMED: readonly (readonly [string, string | Uint8Array, string])[] = [
   [
     "an array a file",
     "[\n{}\n]",
-    ': expected a JSON Lines file, got one JSON array; write one object a line: node -e "for (const row of JSON.parse(require(\'fs\').readFileSync(\'rows.jsonl\', \'utf8\'))) console.log(JSON.stringify(row))" > converted.jsonl',
+    ": expected a JSON Lines file, got one JSON array; write one object a line: node -e \"for (const row of JSON.parse(require('fs').readFileSync('rows.jsonl', 'utf8'))) console.log(JSON.stringify(row))\" > converted.jsonl",
   ],
   [
     "an indented object",

@@ -37,6 +37,7 @@ Deno.test("deno task push sends a run's checkpoint with its card, and no optimiz
   assert.deepEqual([said.code, said.stdout.trim()], [0, `${hub.endpoint}/me/medical`], said.stderr);
   assert.deepEqual([...hub.committed.keys()].sort(), [
     "README.md",
+    "chat_settings.json",
     "config.json",
     "generation_config.json",
     "loss.svg",

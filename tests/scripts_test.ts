@@ -54,7 +54,10 @@ for (
 
     const asked = await runTask(inference, folder.path, "--max-new-tokens 3 --greedy");
     assert.equal(asked.code, 0, asked.stderr);
-    assert.match(asked.stderr, new RegExp(`${output}/checkpoint-2\n3 tokens`));
+    assert.match(
+      asked.stderr,
+      new RegExp(`${output}/checkpoint-2\nsystem prompt: "你是一个医学专家.*\n3 tokens`),
+    );
     const same = await runTask(inference, folder.path, [
       ...["--max-new-tokens", "3", "--greedy", "--question"],
       `${SEED_QUESTION}，听说碳水化合物的选择很重要，我应该选择什么样的碳水化合物呢？`,
