@@ -27,6 +27,7 @@ const CLOSED = /<think>\s*<\/think>\s*$/;
 const OPENS = /^\s*<think>/;
 /** Stands for an answer while its place is looked for; no template changes it. */
 const PLACEHOLDER = "ORTUNE0ANSWER0PLACE";
+const ANYONE: Message = { role: "user", content: "Hi" };
 const TEMPLATE_REMEDY = "give another chat template with --chat-template FILE";
 
 /**
@@ -47,12 +48,13 @@ export function replyText(
 ): ReplyText {
   const before = messages.slice(0, turn);
   const message = messages[turn];
-  const prompt = render(before, true);
   const chat = render(messages.slice(0, turn + 1), false);
-  const found = chat.startsWith(prompt)
+  // Templates look at the first message, so that a chat of none cannot be rendered.
+  const prompt = turn === 0 ? "" : render(before, true);
+  const found = turn > 0 && chat.startsWith(prompt)
     ? { prompt, reply: chat.slice(prompt.length) }
     : thinkingCutOut(chat, { prompt, message }) ??
-      renderedInChat(chat, { before, message, prompt, render });
+      renderedInChat(chat, { before, message, render });
   if (found === undefined) {
     if (CLOSED.test(prompt) && (message.reasoning_content ?? "").trim() !== "") {
       throw new Error(
@@ -82,18 +84,22 @@ function thinkingCutOut(
   return { prompt, reply: `${think}\n</think>\n\n${trimLeadingLineBreaks(rest)}` };
 }
 
+/** What a template writes where the assistant is to speak; empty where it knows no such thing. */
+function generationPrompt(messages: readonly Message[], render: RenderMessages): string {
+  const [prompt, plain] = [render(messages, true), render(messages, false)];
+  return prompt.startsWith(plain) ? prompt.slice(plain.length) : "";
+}
+
 /** The reply where the chat renders what comes before it otherwise than the prompt does. */
 function renderedInChat(
   chat: string,
-  { before, message, prompt, render }: {
+  { before, message, render }: {
     readonly before: readonly Message[];
     readonly message: Message;
-    readonly prompt: string;
     readonly render: RenderMessages;
   },
 ): { prompt: string; reply: string } | undefined {
-  const plain = render(before, false);
-  const header = prompt.startsWith(plain) ? prompt.slice(plain.length) : "";
+  const header = generationPrompt(before.length === 0 ? [ANYONE] : before, render);
   if (header === "") return undefined;
   const marked = { ...message, content: PLACEHOLDER };
   const shown = render([...before, marked], false);

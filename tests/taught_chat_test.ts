@@ -86,11 +86,20 @@ Deno.test("an adapter keeps end, system prompt and template, beside its base and
   await folder.write("data/chat.jinja", `Chat: ${chat_template}`);
   const trained = await run("train:lora", [
     ...TRAIN,
-    ...["--output-dir", "output/run", "--learning-rate", "2e-2", "--lora-dropout", "0"],
-    ...["--max-steps", "60", "--chat-template", "data/chat.jinja"],
+    ...[
+      "--output-dir",
+      "output/run",
+      "--learning-rate",
+      "1e-2",
+      "--lora-dropout",
+      "0",
+      "--lora-rank",
+      "32",
+    ],
+    ...["--max-steps", "160", "--chat-template", "data/chat.jinja"],
   ]);
   assert.equal(trained.code, 0, trained.stderr);
-  const checkpoint = `${folder.path}/output/run/checkpoint-60`;
+  const checkpoint = `${folder.path}/output/run/checkpoint-160`;
   const template = await Deno.readTextFile(`${checkpoint}/chat_template.jinja`);
   assert.ok(template.startsWith("Chat: "));
   const asked = await run("inference:lora", ["--adapter", "output/run", ...WORDS]);
