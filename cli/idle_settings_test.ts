@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { describeIdleSettings, describeWarmup } from "./idle_settings.ts";
+
+const usual = {
+  lrSchedulerType: "linear",
+  warmupSteps: 5,
+  metricForBestModel: "eval_loss",
+  earlyStoppingThreshold: 0,
+  maxGradNorm: 1,
+} as const;
+
+Deno.test("describeIdleSettings() says nothing of settings that work", () => {
+  assert.deepEqual(describeIdleSettings(usual), []);
+  assert.deepEqual(
+    describeIdleSettings({ ...usual, lrSchedulerType: "constant", warmupSteps: 0 }),
+    [],
+  );
+});
+
+const idle: [string, Partial<Parameters<typeof describeIdleSettings>[0]>, RegExp][] = [
+  [
+    "a warmup of constant",
+    { lrSchedulerType: "constant" },
+    /^--warmup-steps 5 has no effect: .*constant_with_warmup$/,
+  ],
+  [
+    "a threshold without patience",
+    { earlyStoppingThreshold: 0.1 },
+    /^--early-stopping-threshold has no effect/,
+  ],
+  [
+    "a metric that nothing is chosen by",
+    { metricForBestModel: "eval_token_loss" },
+    /^--metric-for-best-model has no effect/,
+  ],
+  [
+    "a batch size of no evaluation",
+    { perDeviceEvalBatchSize: 4 },
+    /^--per-device-eval-batch-size has no effect/,
+  ],
+  [
+    "a template of the seed's",
+    { compat: "seed", chatTemplate: "t.jinja" },
+    /^--chat-template has no effect/,
+  ],
+  ["the seed's thinking", { compat: "seed", emptyThink: "omit" }, /^--empty-think has no effect/],
+];
+for (const [name, change, line] of idle) {
+  Deno.test(`describeIdleSettings() tells of ${name}`, () => {
+    const said = describeIdleSettings({ ...usual, ...change });
+    assert.equal(said.length, 1);
+    assert.match(said[0], line);
+  });
+}
+
+Deno.test("describeWarmup() tells of a peak that is never reached", () => {
+  const run = { lrSchedulerType: "linear", warmupSteps: 100, learningRate: 1e-4 };
+  assert.deepEqual(describeWarmup(run, 4), [
+    "the learning rate never reaches --learning-rate 0.0001: --warmup-steps 100 is as long as the run of 4 " +
+    "updates or longer, so it ends at 0.00000300",
+  ]);
+  // The last of n updates has the rate of step n − 1.
+  assert.equal(describeWarmup({ ...run, warmupSteps: 4 }, 4).length, 1);
+  assert.deepEqual(describeWarmup({ ...run, warmupSteps: 3 }, 4), []);
+  assert.deepEqual(describeWarmup({ ...run, lrSchedulerType: "constant" }, 4), []);
+});
