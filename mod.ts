@@ -123,6 +123,7 @@ export * from "./model/parameters.ts";
 export * from "./model/stacked_parameters.ts";
 export * from "./model/precision.ts";
 export * from "./model/rope.ts";
+export * from "./model/rope_scaling.ts";
 export * from "./model/training_graphs.ts";
 
 // Own CUDA kernels.

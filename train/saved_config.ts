@@ -8,6 +8,9 @@ import type { ModelConfig } from "../model/config.ts";
 
 /** Weights are trained and written in float32, so that a resumed run goes on to the bit. */
 export function savedConfig({ raw }: ModelConfig): string {
-  const key = Object.hasOwn(raw, "dtype") ? "dtype" : "torch_dtype";
-  return JSON.stringify({ ...raw, [key]: "float32" }, null, 2) + "\n";
+  // Both names may be there: newer transformers take the first, older ones know the second only.
+  const keys = ["dtype", "torch_dtype"].filter((key) => Object.hasOwn(raw, key));
+  if (keys.length === 0) keys.push("torch_dtype");
+  const dtypes = Object.fromEntries(keys.map((key) => [key, "float32"]));
+  return JSON.stringify({ ...raw, ...dtypes }, null, 2) + "\n";
 }
