@@ -118,6 +118,7 @@ export * from "./model/block_kernels.ts";
 export * from "./model/config.ts";
 export * from "./model/decode_graphs.ts";
 export * from "./model/device_graphs.ts";
+export * from "./model/fit_weights.ts";
 export * from "./model/open_model.ts";
 export * from "./model/parameters.ts";
 export * from "./model/stacked_parameters.ts";
