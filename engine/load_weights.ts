@@ -83,6 +83,8 @@ export async function loadWeights(
       reading = i + 1 < pieces.length ? conversion.read(pieces[i + 1], i + 1) : undefined;
       // Its error is thrown where it is awaited.
       reading?.catch(() => {});
+      // A turn for the source to send the read off.
+      await undefined;
       assertFinite(staged, piece, from);
       conversion.finish(staged, piece);
       filled += piece.count * width;
