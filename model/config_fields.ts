@@ -65,6 +65,7 @@ export const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   dtype: STORED,
   experts_implementation: RUNTIME,
   finetuning_task: CLASSIFIER,
+  gradient_checkpointing: "options of training say so",
   id2label: CLASSIFIER,
   initializer_range: "spread of new weights; all are read from files",
   is_decoder: "a causal LM is one anyway",
