@@ -286,8 +286,8 @@ function checkWindows(
   if (first as number >= layers) return;
   fail(
     "use_sliding_window",
-    `is true: layers from ${first} on see ${showValue(size)} tokens only (sliding_window); only ` +
-      "full attention is supported",
+    `is true: layers from ${first} on (max_window_layers) see ${showValue(size)} tokens only ` +
+      "(sliding_window); only full attention is supported",
   );
 }
 

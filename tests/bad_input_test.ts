@@ -255,7 +255,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "a sliding window": config(
     { use_sliding_window: true, max_window_layers: 1 },
-    "Cannot read ~/models/tiny/config.json: use_sliding_window is true: layers from 1 on see 4096 tokens only (sliding_window); only full attention is supported",
+    "Cannot read ~/models/tiny/config.json: use_sliding_window is true: layers from 1 on (max_window_layers) see 4096 tokens only (sliding_window); only full attention is supported",
   ),
   "another activation": config(
     { hidden_act: "gelu" },
