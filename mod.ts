@@ -124,7 +124,13 @@ export * from "./model/parameters.ts";
 export * from "./model/stacked_parameters.ts";
 export * from "./model/precision.ts";
 export * from "./model/rope.ts";
-export * from "./model/rope_scaling.ts";
+export type {
+  DynamicRopeScaling,
+  LinearRopeScaling,
+  Llama3RopeScaling,
+  RopeScaling,
+  YarnRopeScaling,
+} from "./model/rope_scaling.ts";
 export * from "./model/training_graphs.ts";
 
 // Own CUDA kernels.

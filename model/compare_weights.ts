@@ -7,7 +7,7 @@
 
 import { quoteNames } from "../tensor/tensor_errors.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
-import { LM_HEAD, type ParameterSpec } from "./parameters.ts";
+import { EMBEDDING, LM_HEAD, type ParameterSpec } from "./parameters.ts";
 
 /** What is wrong with a file for a model. */
 export interface Misfit {
@@ -54,7 +54,8 @@ export function compareWeights(specs: readonly ParameterSpec[], source: TensorSo
   if (misshapen.length > MAX_LISTED) {
     problems.push(`and ${misshapen.length - MAX_LISTED} more tensors like these`);
   }
-  if (problems.length === 0) return { problems };
+  // An adapter's names would be taken for a model's.
+  if (problems.length === 0 || !known.has(EMBEDDING)) return { problems };
   return { problems, hint: integers ? QUANTIZED : describeNames(missing, unknown) };
 }
 
