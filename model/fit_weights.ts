@@ -75,12 +75,13 @@ export function fitWeights(
   }
   const known = new Set(specs.map(({ name }) => name));
   const used = new Map([...fits.names].filter(([name]) => known.has(name)));
-  const other = [...used].find(([name, old]) => name !== old && name !== EMBEDDING) ??
-    [...used].find(([name, old]) => name !== old && old !== LM_HEAD);
+  const isHead = ([name, old]: readonly [string, string]): boolean =>
+    name === EMBEDDING && old.endsWith(LM_HEAD);
+  const other = [...used].find((entry) => entry[0] !== entry[1] && !isHead(entry));
   const notes = other
     ? [`${from}: its tensors are named as ${quoteName(other[1])}; it is read as ${other[0]}`]
     : [];
-  if (config.tiedEmbeddings && used.get(EMBEDDING)?.endsWith(LM_HEAD)) {
+  if ([...used].some(isHead)) {
     notes.push(`${from}: it has no embedding but ${LM_HEAD}, which is the same in a tied model`);
   }
   const head = config.tiedEmbeddings ? fits.names.get(LM_HEAD) : undefined;
