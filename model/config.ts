@@ -229,6 +229,15 @@ function reviewFields(
     fail(field, [message.slice(field.length + 1), ...rest.map((each) => each.message)].join("; "));
   }
   for (const { message } of warned) note(message);
+  const { dtype, torch_dtype: older } = raw;
+  if ((dtype ?? older ?? null) !== (older ?? dtype ?? null)) {
+    note(
+      `dtype is ${showValue(dtype)} and torch_dtype is ${
+        showValue(older)
+      }: neither has an effect, ` +
+        "weights are read in the type that their files have",
+    );
+  }
   if (unknown.length === 0) return;
   note(
     `it holds fields that ortune does not know: ${listFields(unknown)}; if they change the model ` +
