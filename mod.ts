@@ -118,11 +118,19 @@ export * from "./model/block_kernels.ts";
 export * from "./model/config.ts";
 export * from "./model/decode_graphs.ts";
 export * from "./model/device_graphs.ts";
+export * from "./model/fit_weights.ts";
 export * from "./model/open_model.ts";
 export * from "./model/parameters.ts";
 export * from "./model/stacked_parameters.ts";
 export * from "./model/precision.ts";
 export * from "./model/rope.ts";
+export type {
+  DynamicRopeScaling,
+  LinearRopeScaling,
+  Llama3RopeScaling,
+  RopeScaling,
+  YarnRopeScaling,
+} from "./model/rope_scaling.ts";
 export * from "./model/training_graphs.ts";
 
 // Own CUDA kernels.

@@ -15,7 +15,10 @@ import type { EngineContext } from "./engine_context.ts";
 // their ids and a column for each of them.
 const CHUNK = 2048;
 
-/** Adds each token's gradient dx [rows · length, hidden] to its row of the embedding's; padding has none. */
+/**
+ * Adds each token's gradient dx [rows · length, hidden] to its row of the embedding's; padding has
+ * none, and neither has the config's padding token, as in PyTorch's Embedding.
+ */
 export function addEmbeddingGradient(
   context: EngineContext,
   grid: TokenGrid,
@@ -23,12 +26,14 @@ export function addEmbeddingGradient(
   gradient: Tensor,
 ): void {
   if (context.graphsOnly) return inGraph(context, grid, dx, gradient);
-  const { hiddenSize } = context.config;
+  const { hiddenSize, padTokenId = -1 } = context.config;
   const table = gradient.float32();
   const rows = dx.float32();
   for (let token = 0; token < grid.inputIds.length; token++) {
     if (grid.segmentIds[token] === 0) continue;
-    const to = Number(grid.inputIds[token]) * hiddenSize;
+    const id = Number(grid.inputIds[token]);
+    if (id === padTokenId) continue;
+    const to = id * hiddenSize;
     const from = token * hiddenSize;
     for (let i = 0; i < hiddenSize; i++) table[to + i] += rows[from + i];
   }
@@ -41,12 +46,13 @@ function inGraph(
   dx: Tensor,
   gradient: Tensor,
 ): void {
-  const { config: { hiddenSize }, scratch } = context;
+  const { config: { hiddenSize, padTokenId = -1 }, scratch } = context;
   const graph = context.graph(
     "embedding_backward",
     () => embeddingBackwardGraph(context.config, context.computing),
   );
-  const real = inputIds.map((id, token) => segmentIds[token] === 0 ? -1n : id);
+  const padding = BigInt(padTokenId);
+  const real = inputIds.map((id, token) => segmentIds[token] === 0 || id === padding ? -1n : id);
   for (let start = 0; start < real.length; start += CHUNK) {
     const chunk = real.subarray(start, start + CHUNK);
     const ids = BigInt64Array.from(new Set(chunk.filter((id) => id >= 0n)));

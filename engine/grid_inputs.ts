@@ -8,6 +8,7 @@
 import { evaluateShape, type Shape } from "../graph/dim.ts";
 import type { Graph } from "../graph/ir.ts";
 import { segmentBounds } from "../kernels/attention.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/block.ts";
 import { EMBEDDING } from "../model/parameters.ts";
 import { ropeTables } from "../model/rope.ts";
@@ -39,6 +40,7 @@ export class GridInputs {
   embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#context.scratch;
+    assertPositions(this.#context.config, grid);
     const segments = this.#context.kernels?.blocks?.parts.has("attention")
       ? this.#segmentBounds(grid)
       : this.#maskInputs(grid);
@@ -134,4 +136,18 @@ export class GridInputs {
     this.#sent.add(name);
     return columns;
   }
+}
+
+/** Longer sequences would change the frequencies of `dynamic` scaling, for all batches after them. */
+function assertPositions(
+  { ropeScaling, maxPositions }: ModelConfig,
+  { positionIds }: TokenGrid,
+): void {
+  if (ropeScaling?.type !== "dynamic") return;
+  const last = positionIds.reduce((most, each) => each > most ? each : most, 0n);
+  if (last < maxPositions) return;
+  throw new RangeError(
+    `Cannot run position ${last}: max_position_embeddings is ${maxPositions}, and rotary embeddings ` +
+      "of type dynamic are computed up to there only; shorten the sequence",
+  );
 }

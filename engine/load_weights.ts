@@ -10,11 +10,14 @@
 
 import { GraphBuilder } from "../graph/builder.ts";
 import * as ops from "../graph/ops.ts";
-import { LM_HEAD } from "../model/parameters.ts";
+import { compareWeights, misfitError } from "../model/compare_weights.ts";
+import { EMBEDDING, LM_HEAD } from "../model/parameters.ts";
+import { assertTiedHead } from "../model/tied_head.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import type { Tensor } from "../ort/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
-import { quoteNames } from "../tensor/tensor_errors.ts";
+import { findNonFinite } from "../tensor/find_nonfinite.ts";
+import { quoteName } from "../tensor/tensor_errors.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import type { ParameterStore } from "./parameter_store.ts";
@@ -57,6 +60,7 @@ export interface LoadOptions {
  * ```
  *
  * @throws {Error} listing together all tensors that are missing, unknown, or of another shape
+ * @throws {RangeError} where a weight is NaN or infinite, or a tied model's file has another head
  */
 export async function loadWeights(
   runtime: Runtime,
@@ -65,55 +69,106 @@ export async function loadWeights(
   { from = "the checkpoint", onProgress, signal }: LoadOptions = {},
 ): Promise<void> {
   assertFits(store, source, from);
+  await assertTied(store, source, from);
   using conversion = new Conversion(runtime, store.flat);
-  const chunk = store.flat.device.kind === "cpu" ? CHUNK : DEVICE_CHUNK;
   const width = byteWidth(store.flat.dtype);
+  const pieces = piecesOf(store, source);
   let filled = 0;
-  for (const { name } of store.layout.specs) {
-    const target = store.tensor(name);
-    const { dtype } = source.info(name);
-    const elements = elementCount(target.shape);
-    for (let start = 0; start < elements; start += chunk) {
+  // Each piece is read while the one before it is checked and converted.
+  let reading: Promise<Staged> | undefined;
+  try {
+    for (const [i, piece] of pieces.entries()) {
       signal?.throwIfAborted();
-      const count = Math.min(chunk, elements - start);
-      using into = target.view(start * width, [count]);
-      await conversion.run(
-        dtype,
-        into,
-        (bytes) => source.read(name, bytes, start * byteWidth(dtype)),
-      );
-      filled += count * width;
+      using staged = await (reading ?? conversion.read(piece, i));
+      reading = i + 1 < pieces.length ? conversion.read(pieces[i + 1], i + 1) : undefined;
+      // Its error is thrown where it is awaited.
+      reading?.catch(() => {});
+      // A turn for the source to send the read off.
+      await undefined;
+      assertFinite(staged, piece, from);
+      conversion.finish(staged, piece);
+      filled += piece.count * width;
       onProgress?.(filled);
     }
+  } finally {
+    // Nothing may be freed that is still being read into.
+    const unused = await reading?.catch(() => undefined);
+    unused?.[Symbol.dispose]();
   }
 }
 
-function assertFits(store: ParameterStore, source: TensorSource, from: string): void {
-  const problems: string[] = [];
-  const available = new Set(source.names());
-  const missing = store.names().filter((name) => !available.has(name));
-  if (missing.length > 0) problems.push(`missing: ${quoteNames(missing)}`);
-  const known = new Set(store.names());
-  // A tied model's file may carry its lm_head, and old Llama files their rotary tables.
-  const unknown = source.names().filter((name) =>
-    !known.has(name) && name !== LM_HEAD && !name.endsWith(".rotary_emb.inv_freq")
-  );
-  if (unknown.length > 0) problems.push(`not part of the model: ${quoteNames(unknown)}`);
+/** A run of a tensor's elements. */
+interface Piece {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly start: number;
+  readonly count: number;
+  /** The store's tensor. */
+  readonly target: Tensor;
+  readonly read: (into: Uint8Array, offset: number) => Promise<void>;
+}
+
+function piecesOf(store: ParameterStore, source: TensorSource): readonly Piece[] {
+  const chunk = store.flat.device.kind === "cpu" ? CHUNK : DEVICE_CHUNK;
+  const pieces: Piece[] = [];
   for (const { name, shape } of store.layout.specs) {
-    if (!available.has(name)) continue;
-    const info = source.info(name);
-    if (info.shape.join() !== shape.join()) {
-      problems.push(`${name} has shape [${info.shape}], config.json says [${shape}]`);
-    } else if (!["float32", "bfloat16", "float16"].includes(info.dtype)) {
-      problems.push(`${name} is ${info.dtype}: expected float32, bfloat16 or float16`);
+    const { dtype } = source.info(name);
+    const elements = elementCount(shape);
+    for (let start = 0; start < elements; start += chunk) {
+      pieces.push({
+        name,
+        dtype,
+        start,
+        count: Math.min(chunk, elements - start),
+        target: store.tensor(name),
+        read: (into, offset) => source.read(name, into, offset),
+      });
     }
   }
-  if (problems.length === 0) return;
-  throw new Error(
-    `Cannot load weights from ${from}: they do not fit its config.json\n  ` +
-      problems.join("\n  ") +
-      "\nTake both from the same model",
+  return pieces;
+}
+
+/** NaN would spread to every logit, and training would blame its settings for it. */
+function assertFinite(
+  { bytes }: Staged,
+  { name, dtype, start, target: { shape } }: Piece,
+  from: string,
+): void {
+  const found = findNonFinite(bytes, dtype);
+  if (found < 0) return;
+  const at = start + found;
+  const row = shape.length > 1 ? `, in row ${Math.floor(at / shape[shape.length - 1])}` : "";
+  throw new RangeError(
+    `Cannot load weights from ${from}: ${quoteName(name)} holds NaN or infinity (element ${at}` +
+      `${row}); the file is damaged, or was written by a run that diverged: download it again, or ` +
+      "take an earlier checkpoint",
   );
+}
+
+/** A tied model's file may carry its lm_head, if it is the embedding. */
+async function assertTied(
+  store: ParameterStore,
+  source: TensorSource,
+  from: string,
+): Promise<void> {
+  const known = new Set(store.names());
+  if (!known.has(EMBEDDING) || known.has(LM_HEAD) || !source.names().includes(LM_HEAD)) return;
+  await assertTiedHead(source, { embedding: EMBEDDING, head: LM_HEAD, from });
+}
+
+function assertFits(store: ParameterStore, source: TensorSource, from: string): void {
+  const { problems, hint } = compareWeights(store.layout.specs, source);
+  if (problems.length > 0) throw misfitError(from, { problems, hint });
+}
+
+/** A piece's bytes, and what must be released with them. */
+interface Staged extends Disposable {
+  /** The bytes on the host, in the file's dtype. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The memory that is converted, or is the target itself. */
+  readonly x: Tensor;
+  /** The piece of the store. */
+  readonly into: Tensor;
 }
 
 /** A Cast graph a dtype, with staging buffers that file bytes are read into. */
@@ -123,7 +178,7 @@ class Conversion implements Disposable {
   readonly #onHost: boolean;
   readonly #staging: Scratch;
   readonly #casts = new Map<DType, CompiledGraph>();
-  #host = new Uint8Array(0);
+  readonly #host = [new Uint8Array(0), new Uint8Array(0)];
 
   constructor(runtime: Runtime, { dtype, device }: Tensor) {
     this.#runtime = runtime;
@@ -132,22 +187,32 @@ class Conversion implements Disposable {
     this.#staging = new Scratch(runtime, device);
   }
 
-  /** Fills `into` with elements of a dtype that `read` gives. */
-  async run(
-    dtype: DType,
-    into: Tensor,
-    read: (bytes: Uint8Array) => Promise<void>,
-  ): Promise<void> {
-    const same = dtype === this.#dtype;
-    const x = same ? into : this.#staging.tensor(dtype, dtype, into.shape);
-    if (this.#onHost) await read(x.bytes());
-    else {
-      if (this.#host.byteLength < x.byteLength) this.#host = new Uint8Array(x.byteLength);
-      const bytes = this.#host.subarray(0, x.byteLength);
-      await read(bytes);
-      x.write(bytes);
+  /** Reads a piece; two that follow each other have memory of their own. */
+  async read({ dtype, start, count, target, read }: Piece, index: number): Promise<Staged> {
+    const into = target.view(start * byteWidth(this.#dtype), [count]);
+    const slot = index % 2;
+    const x = dtype === this.#dtype
+      ? into
+      : this.#staging.tensor(`${dtype}.${slot}`, dtype, into.shape);
+    const bytes = this.#onHost ? x.bytes() : this.#hostBytes(slot, x.byteLength);
+    try {
+      await read(bytes, start * byteWidth(dtype));
+    } catch (cause) {
+      into[Symbol.dispose]();
+      throw cause;
     }
-    if (!same) this.#cast(dtype).run({ x, y: into }, { n: into.shape[0] });
+    return { bytes, x, into, [Symbol.dispose]: () => into[Symbol.dispose]() };
+  }
+
+  /** Brings a piece that was read to its place in the store. */
+  finish({ bytes, x, into }: Staged, { dtype, count }: Piece): void {
+    if (!this.#onHost) x.write(bytes);
+    if (x !== into) this.#cast(dtype).run({ x, y: into }, { n: count });
+  }
+
+  #hostBytes(slot: number, length: number): Uint8Array<ArrayBuffer> {
+    if (this.#host[slot].byteLength < length) this.#host[slot] = new Uint8Array(length);
+    return this.#host[slot].subarray(0, length);
   }
 
   #cast(dtype: DType): CompiledGraph {

@@ -45,27 +45,59 @@ async function load(dtype: DType, values: ArrayBufferView, n: number): Promise<U
 const MANY = (1 << 18) * 2 + 5;
 
 Deno.test("float32 weights are loaded bit by bit, chunk after chunk", async () => {
-  const bits = Uint32Array.from({ length: MANY }, (_, i) => Math.imul(i, 0x9e3779b1));
+  // Without the lowest bit of the exponent none is NaN or infinite.
+  const bits = Uint32Array.from(
+    { length: MANY },
+    (_, i) => Math.imul(i, 0x9e3779b1) & ~0x00800000,
+  );
   assert.deepEqual(await load("float32", bits, MANY), bits);
 });
 
 for (
-  const [dtype, widen] of [["bfloat16", bfloat16ToFloat32], ["float16", float16ToFloat32]] as const
+  const [dtype, widen, exponent] of [
+    ["bfloat16", bfloat16ToFloat32, 0x7f80],
+    ["float16", float16ToFloat32, 0x7c00],
+  ] as const
 ) {
-  Deno.test(`every ${dtype} is widened exactly, denormals included`, async () => {
+  Deno.test(`every finite ${dtype} is widened exactly, denormals included`, async () => {
     // Every pattern in the first chunk, and no chunk like another.
-    const halves = Uint16Array.from({ length: MANY }, (_, i) => (i + (i >>> 18) * 77) & 0xffff);
+    const halves = Uint16Array.from({ length: MANY }, (_, i) => (i + (i >>> 18) * 77) & 0xffff)
+      .map((bits) => (bits & exponent) === exponent ? bits & ~exponent : bits);
     const expected = new Float32Array(MANY);
     widen(halves, expected);
-    const wanted = new Uint32Array(expected.buffer);
-    const got = await load(dtype, halves, MANY);
-    const isNan = (bits: number): boolean => (bits & 0x7fffffff) > 0x7f800000;
-    const wrong = got.findIndex((bits, i) =>
-      bits !== wanted[i] && !(isNan(bits) && isNan(wanted[i]))
-    );
-    assert.equal(wrong, -1, `${dtype} ${halves[wrong]?.toString(16)}: ${got[wrong]?.toString(16)}`);
+    assert.deepEqual(await load(dtype, halves, MANY), new Uint32Array(expected.buffer));
   });
 }
+
+for (
+  const [dtype, bits, values] of [
+    ["float32", 0xff800000, Uint32Array],
+    ["float32", 0x7f800001, Uint32Array],
+    ["bfloat16", 0x7fc0, Uint16Array],
+    ["bfloat16", 0xff80, Uint16Array],
+    ["float16", 0x7c00, Uint16Array],
+    ["float16", 0xfe00, Uint16Array],
+  ] as const
+) {
+  Deno.test(`a weight 0x${bits.toString(16)} in ${dtype} is refused by its tensor and place`, async () => {
+    for (const at of [0, 1, (1 << 18) - 1, 1 << 18, MANY - 1]) {
+      const numbers = new values(MANY);
+      numbers[at] = bits;
+      await assert.rejects(load(dtype, numbers, MANY), {
+        name: "RangeError",
+        message:
+          `Cannot load weights from the checkpoint: "w" holds NaN or infinity (element ${at}` +
+          "); the file is damaged, or was written by a run that diverged: download it again, or " +
+          "take an earlier checkpoint",
+      });
+    }
+  });
+}
+
+Deno.test("the largest finite weights are no infinities", async () => {
+  const bits = Uint32Array.of(0x7f7fffff, 0xff7fffff, 1);
+  assert.deepEqual(await load("float32", bits, 3), bits);
+});
 
 Deno.test("all of a model's tensors land under their names, and progress is told", async () => {
   using store = emptyStore(runtime, config);
@@ -106,18 +138,37 @@ Deno.test("missing, unknown, misshapen and integer tensors are reported together
 Deno.test("a tied model's lm_head and old rotary tables are accepted and left out", async () => {
   using store = emptyStore(runtime, config);
   const source = tensors();
-  source.set("lm_head.weight", data("float32", [64, 16], new Float32Array(1024)));
+  source.set("lm_head.weight", source.get("model.embed_tokens.weight")!);
   const table = "model.layers.0.self_attn.rotary_emb.inv_freq";
   source.set(table, data("float32", [4], new Float32Array(4)));
   await loadWeights(runtime, store, tensorSourceFromMap(source));
   assert.ok(!store.names().includes("lm_head.weight"));
 });
 
+Deno.test("a tied model's lm_head that is not its embedding is refused", async () => {
+  using store = emptyStore(runtime, config);
+  const source = tensors();
+  const embedding = source.get("model.embed_tokens.weight")!;
+  const other = embedding.data.slice();
+  other[16 * 4 * 7 + 3] ^= 1;
+  source.set("lm_head.weight", { ...embedding, data: other });
+  await assert.rejects(
+    loadWeights(runtime, store, tensorSourceFromMap(source), { from: "m" }),
+    /^RangeError: Cannot load weights from m: tie_word_embeddings is true in config.json, but "lm_head.weight" is not "model.embed_tokens.weight" \(they differ from row 7 on\), .* Set tie_word_embeddings to false/,
+  );
+  const halves = new Uint16Array(1024);
+  source.set("lm_head.weight", data("bfloat16", [64, 16], halves));
+  await assert.rejects(
+    loadWeights(runtime, store, tensorSourceFromMap(source)),
+    /they differ from row 0 on/,
+  );
+});
+
 Deno.test("a model that is not tied must bring its lm_head", async () => {
   using store = emptyStore(runtime, tinyConfig({ tie_word_embeddings: false }));
   await assert.rejects(
     loadWeights(runtime, store, tensorSourceFromMap(tensors())),
-    /Cannot load weights from the checkpoint: .*\n {2}missing: "lm_head.weight"\nTake both/,
+    /Cannot load weights from the checkpoint: .*\n {2}missing: "lm_head.weight"\nTake both from the same model, or, where .* set tie_word_embeddings to true/,
   );
 });
 

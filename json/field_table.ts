@@ -110,7 +110,10 @@ export class FieldTable {
       if (rule?.unless?.some((each) => isSame(each, value))) continue;
       found ??= { refused: [], warned: [], unknown: [] };
       if (!rule) found.unknown.push(field);
-      else found[rule.kind].push({ field, message: `${field} is ${show(value)}: ${rule.remedy}` });
+      else {found[rule.kind].push({
+          field,
+          message: `${field} is ${showValue(value)}: ${rule.remedy}`,
+        });}
     }
     return found ?? NOTHING;
   }
@@ -122,8 +125,9 @@ export function listFields(fields: readonly string[], most = 12): string {
   return names.join(", ") + (fields.length > most ? ` and ${fields.length - most} more` : "");
 }
 
-/** A value as JSON, cut. */
-function show(value: unknown): string {
+/** A value as JSON for a message, cut; `missing` where there is none. */
+export function showValue(value: unknown): string {
+  if (value === undefined) return "missing";
   if (typeof value === "object" && value !== null && nestsDeeper(value, 8)) {
     return Array.isArray(value) ? "[…]" : "{…}";
   }

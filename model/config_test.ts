@@ -7,10 +7,13 @@ import {
 } from "../tests/support/model_configs.ts";
 import { type ModelConfig, parseConfig } from "./config.ts";
 
-/** The config without the copy of its source. */
-function flags(json: Readonly<Record<string, unknown>>): Omit<ModelConfig, "raw"> {
-  const { raw, ...rest } = parseConfig(json);
+/** The sizes and flags of a config that is wholly honoured. */
+function flags(
+  json: Readonly<Record<string, unknown>>,
+): Omit<ModelConfig, "raw" | "notes" | "padTokenId"> {
+  const { raw, notes, padTokenId, ...rest } = parseConfig(json);
   assert.equal(raw, json);
+  assert.deepEqual([notes, padTokenId], [[], undefined]);
   return rest;
 }
 
@@ -82,6 +85,7 @@ Deno.test("parseConfig() reads Llama-3.2-1B with its frequency scaling", () => {
   assert.equal(config.headDim, 64);
   assert.equal(config.ropeTheta, 5e5);
   assert.deepEqual(config.ropeScaling, {
+    type: "llama3",
     factor: 32,
     lowFreqFactor: 1,
     highFreqFactor: 4,
@@ -109,7 +113,7 @@ Deno.test("parseConfig() fills in what Hugging Face's classes fill in", () => {
     kvHeads: 4,
     headDim: 8,
     vocabSize: 100,
-    maxPositions: 32768,
+    maxPositions: 2048,
     rmsNormEps: 1e-6,
     ropeTheta: 10000,
     ropeScaling: undefined,
@@ -128,8 +132,7 @@ Deno.test("parseConfig() fills in what Hugging Face's classes fill in", () => {
 Deno.test("parseConfig() reads rope_parameters, as newer transformers write it", () => {
   const { rope_theta, rope_scaling, ...rest } = LLAMA3_2_1B;
   const newer = { ...rest, rope_parameters: { rope_theta, ...rope_scaling as object } };
-  const { raw: _, ...config } = parseConfig(newer);
-  assert.deepEqual(config, flags(LLAMA3_2_1B));
+  assert.deepEqual(flags(newer), flags(LLAMA3_2_1B));
   const plain = { ...LEAST, rope_parameters: { rope_type: "default", rope_theta: 5000 } };
   assert.equal(parseConfig(plain).ropeTheta, 5000);
   assert.equal(parseConfig(plain).ropeScaling, undefined);
@@ -138,8 +141,7 @@ Deno.test("parseConfig() reads rope_parameters, as newer transformers write it",
 Deno.test("parseConfig() takes null for what is not there", () => {
   const nulls = { mlp_bias: null, use_sliding_window: null, quantization_config: null };
   const more = { rope_scaling: null, rope_parameters: null, head_dim: null, attention_bias: null };
-  const { raw: _, ...config } = parseConfig({ ...LEAST, ...nulls, ...more });
-  assert.deepEqual(config, flags(LEAST));
+  assert.deepEqual(flags({ ...LEAST, ...nulls, ...more }), flags(LEAST));
 });
 
 const WHOLE = "must be a whole number from 1 to 16777216, got";
@@ -189,7 +191,14 @@ const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])
   [{ hidden_size: "32" }, `hidden_size ${WHOLE} "32"`],
   [{ hidden_size: 2 ** 24 + 4 }, `hidden_size ${WHOLE} 16777220`],
   [{ intermediate_size: -1 }, `intermediate_size ${WHOLE} -1`],
-  [{ num_hidden_layers: undefined }, `num_hidden_layers ${WHOLE} missing`],
+  [
+    { num_hidden_layers: undefined },
+    "num_hidden_layers must be a whole number from 1 to 1024, got missing",
+  ],
+  [
+    { num_hidden_layers: 10000 },
+    "num_hidden_layers must be a whole number from 1 to 1024, got 10000",
+  ],
   [{ num_attention_heads: [4] }, `num_attention_heads ${WHOLE} [4]`],
   [{ vocab_size: 1e300 }, `vocab_size ${WHOLE} 1e+300`],
   [{ max_position_embeddings: 0 }, `max_position_embeddings ${WHOLE} 0`],
@@ -208,14 +217,18 @@ const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])
   [{ rope_scaling: [1] }, "rope_scaling must be an object, got [1]"],
   [{ rope_parameters: 2 }, "rope_parameters must be an object, got 2"],
   [
-    { rope_scaling: { type: "linear", factor: 2 } },
-    'rope_scaling has type "linear": only llama3 ' +
-    "or none is supported",
+    { rope_scaling: { type: "longrope", factor: 2 } },
+    'rope_scaling has type "longrope": ortune supports default, linear, dynamic, yarn, llama3; ' +
+    "use a model with one of these",
+  ],
+  [
+    { rope_scaling: { type: "linear" } },
+    "rope_scaling.factor must be a number above 0, got missing",
   ],
   [
     { rope_scaling: { rope_type: "yarn" } },
-    'rope_scaling has type "yarn": only llama3 or none is ' +
-    "supported",
+    "rope_scaling.factor must be a number above 0, got missing; null stands for " +
+    "max_position_embeddings ÷ original_max_position_embeddings",
   ],
   [
     { rope_scaling: { ...SCALING, factor: undefined } },

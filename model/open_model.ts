@@ -9,7 +9,9 @@
 import { openSafetensorsFolder } from "../tensor/safetensors_sharded.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
 import { type ModelConfig, parseConfig } from "./config.ts";
+import { fitWeights } from "./fit_weights.ts";
 import { readJson } from "../json/read_json.ts";
+import { assertTiedHead } from "./tied_head.ts";
 
 /** An opened model folder. */
 export interface Model extends AsyncDisposable {
@@ -22,11 +24,32 @@ export interface Model extends AsyncDisposable {
 }
 
 /**
- * Reads config.json of a model folder.
+ * Reads config.json of a model folder, and compares it with the names and shapes of its weights
+ * where there are any: nothing is laid out for sizes that the files do not have.
  *
- * @throws {Error} where the folder or the file is missing, or a field is wrong
+ * @throws {Error} where the folder or the file is missing, a field is wrong, or the weights have
+ *   other sizes
  */
 export async function readConfig(directory: string): Promise<ModelConfig> {
+  const config = await parseConfigFile(directory);
+  let weights;
+  try {
+    weights = await openSafetensorsFolder(directory);
+  } catch (cause) {
+    // Exports have other weights, and those who need these will say that they are missing.
+    if (cause instanceof Deno.errors.NotFound) return config;
+    throw cause;
+  }
+  await using file = weights;
+  const { notes } = fitWeights(config, file, directory);
+  return withNotes(config, notes);
+}
+
+function withNotes(config: ModelConfig, notes: readonly string[]): ModelConfig {
+  return notes.length === 0 ? config : { ...config, notes: [...config.notes, ...notes] };
+}
+
+async function parseConfigFile(directory: string): Promise<ModelConfig> {
   const path = `${directory}/config.json`;
   const json = await readJson(path, "copy it again from the base model");
   if (json === undefined) {
@@ -67,12 +90,16 @@ export async function readConfig(directory: string): Promise<ModelConfig> {
  * ```
  */
 export async function openModel(directory: string): Promise<Model> {
-  const config = await readConfig(directory);
-  const weights = await openSafetensorsFolder(directory);
+  const config = await parseConfigFile(directory);
+  await using resources = new AsyncDisposableStack();
+  const file = resources.use(await openSafetensorsFolder(directory));
+  const { source, notes, tied } = fitWeights(config, file, directory);
+  if (tied) await assertTiedHead(file, { ...tied, from: directory });
+  const opened = resources.move();
   return {
     directory,
-    config,
-    weights,
-    [Symbol.asyncDispose]: () => weights[Symbol.asyncDispose](),
+    config: withNotes(config, notes),
+    weights: source,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

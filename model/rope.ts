@@ -7,6 +7,7 @@
  */
 
 import type { ModelConfig } from "./config.ts";
+import type { DynamicRopeScaling, Llama3RopeScaling, YarnRopeScaling } from "./rope_scaling.ts";
 
 /** The tables of {@linkcode ropeTables}. */
 export interface RopeTables {
@@ -17,19 +18,51 @@ export interface RopeTables {
 }
 
 /**
- * Inverse frequencies `theta^(−2i/headDim)`, [headDim/2], with Llama 3's scaling where configured:
- * long wavelengths are divided by the factor, short ones kept, those between interpolated.
+ * Inverse frequencies `theta^(−2i/headDim)`, [headDim/2], scaled as the config asks.
  * Float32 at each step, as Hugging Face computes them.
  */
 export function inverseFrequencies(config: ModelConfig): Float32Array<ArrayBuffer> {
-  const { headDim, ropeTheta, ropeScaling } = config;
-  const frequencies = Float32Array.from(
+  const { ropeScaling } = config;
+  switch (ropeScaling?.type) {
+    case undefined:
+      return powers(config, config.ropeTheta).map((power) => 1 / power);
+    case "linear": {
+      const factor = Math.fround(ropeScaling.factor);
+      return powers(config, config.ropeTheta).map((power) => Math.fround(1 / power) / factor);
+    }
+    case "dynamic":
+      return powers(config, dynamicTheta(config, ropeScaling)).map((power) => 1 / power);
+    case "yarn":
+      return yarnFrequencies(config, ropeScaling);
+    case "llama3":
+      return llama3Frequencies(config, ropeScaling);
+  }
+}
+
+/** `theta^(2i/headDim)`. */
+function powers({ headDim }: ModelConfig, theta: number): Float32Array<ArrayBuffer> {
+  const base = Math.fround(theta);
+  return Float32Array.from(
     { length: headDim / 2 },
-    (_, i) => 1 / Math.fround(ropeTheta ** Math.fround(2 * i / headDim)),
+    (_, i) => base ** Math.fround(2 * i / headDim),
   );
-  if (!ropeScaling) return frequencies;
-  const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = ropeScaling;
-  return frequencies.map((frequency) => {
+}
+
+/** θ of sequences of up to `max_position_embeddings`: the config's, but for the last bits. */
+function dynamicTheta(
+  { ropeTheta, maxPositions, headDim }: ModelConfig,
+  { factor }: DynamicRopeScaling,
+): number {
+  const stretch = factor * maxPositions / maxPositions - (factor - 1);
+  return ropeTheta * stretch ** (headDim / (headDim - 2));
+}
+
+/** Long wavelengths are divided by the factor, short ones kept, those between interpolated. */
+function llama3Frequencies(
+  config: ModelConfig,
+  { factor, lowFreqFactor, highFreqFactor, originalMaxPositions }: Llama3RopeScaling,
+): Float32Array<ArrayBuffer> {
+  return powers(config, config.ropeTheta).map((power) => 1 / power).map((frequency) => {
     const wavelength = 2 * Math.PI / frequency;
     if (wavelength > originalMaxPositions / lowFreqFactor) return frequency / factor;
     if (wavelength < originalMaxPositions / highFreqFactor) return frequency;
@@ -37,6 +70,34 @@ export function inverseFrequencies(config: ModelConfig): Float32Array<ArrayBuffe
       (highFreqFactor - lowFreqFactor);
     return (1 - smooth) * frequency / factor + smooth * frequency;
   });
+}
+
+/** A ramp over the dimensions leads from the kept frequencies to the divided ones. */
+function yarnFrequencies(
+  config: ModelConfig,
+  { factor, betaFast, betaSlow, truncate, originalMaxPositions }: YarnRopeScaling,
+): Float32Array<ArrayBuffer> {
+  const { headDim, ropeTheta } = config;
+  /** The dimension whose frequency turns so often over the original positions. */
+  const dimension = (turns: number): number =>
+    headDim * Math.log(originalMaxPositions / (turns * 2 * Math.PI)) / (2 * Math.log(ropeTheta));
+  let [low, high] = [dimension(betaFast), dimension(betaSlow)];
+  if (truncate) [low, high] = [Math.floor(low), Math.ceil(high)];
+  [low, high] = [Math.max(low, 0), Math.min(high, headDim - 1)];
+  if (low === high) high += 0.001;
+  const [first, width] = [Math.fround(low), Math.fround(high - low)];
+  return powers(config, ropeTheta).map((power, i) => {
+    const ramp = Math.min(Math.max(Math.fround(Math.fround(i - first) / width), 0), 1);
+    const kept = Math.fround(1 - ramp);
+    const divided = Math.fround(1 / Math.fround(Math.fround(factor) * power));
+    return Math.fround(divided * Math.fround(1 - kept)) +
+      Math.fround(Math.fround(1 / power) * kept);
+  });
+}
+
+/** What cosines and sines are multiplied by: YaRN's scale of attention, or 1. */
+export function attentionFactor({ ropeScaling }: ModelConfig): number {
+  return ropeScaling?.type === "yarn" ? ropeScaling.attentionFactor : 1;
 }
 
 /**
@@ -58,6 +119,7 @@ export function inverseFrequencies(config: ModelConfig): Float32Array<ArrayBuffe
  */
 export function ropeTables(config: ModelConfig, positions: number): RopeTables {
   const frequencies = inverseFrequencies(config);
+  const scale = Math.fround(attentionFactor(config));
   const half = frequencies.length;
   const cos = new Float32Array(positions * half);
   const sin = new Float32Array(positions * half);
@@ -65,8 +127,8 @@ export function ropeTables(config: ModelConfig, positions: number): RopeTables {
     for (let i = 0; i < half; i++) {
       // The angle is rounded to float32 before the cosine is taken, as in the reference.
       const angle = Math.fround(position * frequencies[i]);
-      cos[position * half + i] = Math.cos(angle);
-      sin[position * half + i] = Math.sin(angle);
+      cos[position * half + i] = Math.fround(Math.cos(angle)) * scale;
+      sin[position * half + i] = Math.fround(Math.sin(angle)) * scale;
     }
   }
   return { cos, sin };

@@ -94,7 +94,8 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
             "Read before it is disposed",
         );
       }
-      await this.#file.seek(this.#header.dataOffset + begin + offset, Deno.SeekMode.Start);
+      // At once, so that the read itself is on its way while the caller goes on.
+      this.#file.seekSync(this.#header.dataOffset + begin + offset, Deno.SeekMode.Start);
       const got = await fill(this.#file, into);
       if (got < into.byteLength) {
         throw new RangeError(

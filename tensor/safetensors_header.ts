@@ -148,11 +148,11 @@ export function parseSafetensorsHeader(
   return { metadata, tensors: new Map(entries), dataOffset };
 }
 
-type Failure = (problem: string) => RangeError;
+type Failure = (problem: string, remedy?: string) => RangeError;
 
 function failure(path: string): Failure {
-  return (problem) =>
-    new RangeError(`Cannot read safetensors ${quoteName(path)}: ${problem}. ${wayOut}`);
+  return (problem, remedy = wayOut) =>
+    new RangeError(`Cannot read safetensors ${quoteName(path)}: ${problem}. ${remedy}`);
 }
 
 function parseHeaderJson(bytes: Uint8Array, path: string): Map<string, StrictJson> {
@@ -200,7 +200,8 @@ function parseMetadata(root: Map<string, StrictJson>, fail: Failure): Map<string
 }
 
 function parseEntry(name: string, value: StrictJson, failFile: Failure): SafetensorsEntry {
-  const fail: Failure = (problem) => failFile(`tensor ${quoteName(name)} ${problem}`);
+  const fail: Failure = (problem, remedy) =>
+    failFile(`tensor ${quoteName(name)} ${problem}`, remedy);
   if (!(value instanceof Map)) throw fail("is not an object");
   for (const key of value.keys()) {
     if (key !== "dtype" && key !== "shape" && key !== "data_offsets") {
@@ -232,7 +233,13 @@ function parseDType(value: StrictJson | undefined, fail: Failure): DType {
   if (value === undefined) throw fail("lacks dtype");
   if (typeof value !== "string") throw fail("has a dtype that is not a string");
   const dtype = dtypeFromSafetensors(value);
-  if (dtype === undefined) throw fail(`has dtype ${quoteName(value)}, which ortune does not read`);
+  if (dtype === undefined) {
+    // Types of less than a byte, of eight bits that are floats, and scales that are powers of two.
+    const quantized = /^(F4|F6|F8|U4|I4)/.test(value)
+      ? "It is a quantized model's: take the unquantized one"
+      : undefined;
+    throw fail(`has dtype ${quoteName(value)}, which ortune does not read`, quantized);
+  }
   return dtype;
 }
 

@@ -5,7 +5,7 @@
  * TensorSource over them all.
  *
  * The index may come from anywhere: a shard it names must be a plain file name that ends in
- * `.safetensors`, and a regular file of that very folder.
+ * `.safetensors`, and a regular file of that very folder, or of the cache that it is a part of.
  *
  * @module
  */
@@ -20,8 +20,9 @@ import type { TensorInfo, TensorSource } from "./tensor_source.ts";
 /** Options of {@linkcode openSafetensorsFolder}. */
 export interface OpenSafetensorsFolderOptions {
   /**
-   * Follow symbolic links out of the folder, as Hugging Face's own cache has them. Only for folders
-   * that you trust. @default false
+   * Follow symbolic links out of the folder. Only for folders that you trust; those of Hugging
+   * Face's own cache, from a snapshot to the blobs of the same repository, are followed anyway.
+   * @default false
    */
   followLinks?: boolean;
 }
@@ -140,13 +141,27 @@ async function unsafe(
   try {
     const { isFile, isSymlink } = await Deno.lstat(path);
     if (followLinks) return (await Deno.stat(path)).isFile ? undefined : "is not a regular file";
-    if (isSymlink) return "is a symbolic link";
+    if (isSymlink) return await unsafeLink(root, path);
     if (!isFile) return "is not a regular file";
     if (dirname(await Deno.realPath(path)) !== root) return "lies outside the folder";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "is missing";
     throw error;
   }
+}
+
+/**
+ * Hugging Face's cache keeps `models--OWNER--NAME/snapshots/REVISION/…/FILE` as links to files
+ * right inside `models--OWNER--NAME/blobs`; links to anywhere else are refused.
+ */
+async function unsafeLink(root: string, path: string): Promise<string | undefined> {
+  const repository = /^(.*[/\\]models--[^/\\]+)[/\\]snapshots[/\\]./.exec(root)?.[1];
+  if (repository === undefined) return "is a symbolic link";
+  const blob = await Deno.realPath(path);
+  if (dirname(blob) !== join(repository, "blobs")) {
+    return `is a symbolic link out of ${quoteName(join(repository, "blobs"))}`;
+  }
+  return (await Deno.lstat(blob)).isFile ? undefined : "is not a regular file";
 }
 
 /** Tensor name to shard file name, in the order of the index. */

@@ -248,15 +248,15 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "no layers": config(
     { num_hidden_layers: 0 },
-    "Cannot read ~/models/tiny/config.json: num_hidden_layers must be a whole number from 1 to 16777216, got 0",
+    "Cannot read ~/models/tiny/config.json: num_hidden_layers must be a whole number from 1 to 1024, got 0",
   ),
   "a bias in the MLP": config(
     { mlp_bias: true },
     "Cannot read ~/models/tiny/config.json: mlp_bias is true: only models without it are supported",
   ),
   "a sliding window": config(
-    { use_sliding_window: true },
-    "Cannot read ~/models/tiny/config.json: use_sliding_window is true: only full attention is supported",
+    { use_sliding_window: true, max_window_layers: 1 },
+    "Cannot read ~/models/tiny/config.json: use_sliding_window is true: layers from 1 on (max_window_layers) see 4096 tokens only (sliding_window); only full attention is supported",
   ),
   "another activation": config(
     { hidden_act: "gelu" },
@@ -266,13 +266,16 @@ const CASES: Readonly<Record<string, BadInput>> = {
     { quantization_config: { bits: 4 } },
     "Cannot read ~/models/tiny/config.json: quantization_config is set: ortune trains float weights; use the unquantized model",
   ),
-  "positions by yarn": config(
-    { rope_scaling: { type: "yarn", factor: 4 } },
-    'Cannot read ~/models/tiny/config.json: rope_scaling has type "yarn": only llama3 or none is supported',
+  "positions by longrope": config(
+    { rope_scaling: { type: "longrope", factor: 4 } },
+    'Cannot read ~/models/tiny/config.json: rope_scaling has type "longrope": ortune supports default, linear, dynamic, yarn, llama3; use a model with one of these',
   ),
   "a vocabulary smaller than the tokenizer's": config(
     { vocab_size: 1000 },
-    "Cannot train ~/models/tiny: its tokenizer has 1024 tokens, its config.json vocab_size 1000; copy both files from the same model",
+    "Cannot load weights from ~/models/tiny: they do not fit its config.json\n" +
+      "  vocab_size is 1000 in config.json, but 1024 by the weights\n" +
+      "  model.embed_tokens.weight has shape [1024,128], config.json says [1000,128]\n" +
+      "Correct config.json, or take both from the same model",
   ),
   // Tokenizer.
   "no tokenizer.json": {

@@ -10,4 +10,10 @@ Deno.test("savedConfig() is the base's config.json but for the dtype, under the 
   // transformers 5 writes dtype.
   const { torch_dtype, ...rest } = QWEN3_0_6B;
   assert.deepEqual(saved({ ...rest, dtype: torch_dtype }), { ...rest, dtype: "float32" });
+  // A file that has both keeps both, and they agree.
+  assert.deepEqual(saved({ ...QWEN3_0_6B, dtype: "float16" }), {
+    ...QWEN3_0_6B,
+    dtype: "float32",
+    torch_dtype: "float32",
+  });
 });
