@@ -177,7 +177,11 @@ export * from "./infer/decoder.ts";
 export * from "./infer/generation_config.ts";
 export * from "./infer/generator.ts";
 export * from "./infer/kv_cache.ts";
-export * from "./infer/logits_processors.ts";
+export type {
+  LogitsProcessorContext,
+  LogitsProcessorOptions,
+  SequenceBias,
+} from "./infer/logits_processors.ts";
 export * from "./infer/render_terminal.ts";
 export * from "./infer/sampling.ts";
 export type { StopTexts } from "./infer/stop_texts.ts";

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { isRecord } from "../json/is_record.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { readJson } from "../json/read_json.ts";
-import { generationNotes } from "./generation_fields.ts";
+import { GENERATION_FIELDS, generationNotes } from "./generation_fields.ts";
 import { GenerationReader } from "./generation_reader.ts";
 import { assertSampling, type SamplingOptions } from "./sampling.ts";
 import type { StopTexts } from "./stop_texts.ts";
@@ -53,7 +53,8 @@ const DEFAULT_TOP_K = 50;
 const MAX_STOP_STRINGS = 1024;
 
 /**
- * Reads generation_config.json of a model folder; a folder without one gets the defaults.
+ * Reads generation_config.json of a model folder; for a folder without one the same fields of
+ * config.json count, and then the defaults.
  *
  * Needs `--allow-read` for the folder.
  *
@@ -65,7 +66,15 @@ export async function readGenerationConfig(
 ): Promise<GenerationConfig> {
   const path = join(directory, "generation_config.json");
   const json = await readJson(path, "copy it again from the base model, or delete it");
-  return parseGenerationConfig(json === undefined ? {} : json, { ...fallbacks, path });
+  if (json !== undefined) return parseGenerationConfig(json, { ...fallbacks, path });
+  // As in Hugging Face, config.json has them where models are older than generation_config.json.
+  const legacy = Object.entries(fallbacks.config.raw).filter(([name]) =>
+    GENERATION_FIELDS.knows(name)
+  );
+  return parseGenerationConfig(Object.fromEntries(legacy), {
+    ...fallbacks,
+    path: join(directory, "config.json"),
+  });
 }
 
 /**
@@ -183,8 +192,8 @@ function eosTokenIds(
   if (value == null) {
     if (tokenizer?.eosTokenId !== undefined) return [tokenizer.eosTokenId];
     throw new RangeError(
-      `Cannot tell where a reply ends: neither ${path} nor config.json nor the tokenizer has an ` +
-        "eos token; write eos_token_id into generation_config.json",
+      `Cannot tell where a reply ends: neither generation_config.json nor config.json nor the ` +
+        "tokenizer has an eos token; write eos_token_id into generation_config.json",
     );
   }
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value];

@@ -126,3 +126,27 @@ Deno.test("parseGenerationConfig() names what is wrong in lists and limits", () 
     });
   }
 });
+
+Deno.test("readGenerationConfig() reads config.json's fields where there is no file, as Hugging Face", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ortune-"));
+  try {
+    const legacy = modelConfig({
+      eos_token_id: 7,
+      no_repeat_ngram_size: 3,
+      max_length: 60,
+      num_beams: 2,
+      torch_dtype: "float32",
+    });
+    const { sampling, maxLength, eosTokenIds, notes } = await readGenerationConfig(folder, {
+      config: legacy,
+    });
+    assert.deepEqual([sampling.noRepeatNgramSize, maxLength, eosTokenIds], [3, 60, [7]]);
+    assert.equal(notes.length, 1);
+    assert.match(notes[0], /\/config\.json: num_beams is 2: /);
+    await writeFile(join(folder, "generation_config.json"), "{}");
+    const own = await readGenerationConfig(folder, { config: legacy });
+    assert.deepEqual(own.sampling, { greedy: true, repetitionPenalty: 1 });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

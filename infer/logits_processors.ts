@@ -3,8 +3,7 @@
  *
  * In: logits [vocab] in float32, the sequence so far. Out: the logits, changed in place. Order and
  * arithmetic are those of Hugging Face's generate(), so that greedy tokens are the same ones.
- *
- * @module
+ * Only the options are part of the public surface.
  */
 
 import { NgramIndex } from "./ngram_index.ts";
