@@ -14,6 +14,7 @@ import { readJson } from "../json/read_json.ts";
 import { GENERATION_FIELDS, generationNotes } from "./generation_fields.ts";
 import { GenerationReader } from "./generation_reader.ts";
 import { assertSampling, type SamplingOptions } from "./sampling.ts";
+import { SAMPLING_RULES } from "./sampling_rules.ts";
 import type { StopTexts } from "./stop_texts.ts";
 
 /** Defaults of generation. */
@@ -22,6 +23,8 @@ export interface GenerationConfig {
   readonly eosTokenIds: readonly number[];
   /** How tokens are chosen unless a call says otherwise. */
   readonly sampling: SamplingOptions;
+  /** The same for calls that ask for draws of a model that is greedy by itself. */
+  readonly drawing?: SamplingOptions;
   /** Most tokens of a reply, unless a call says otherwise. */
   readonly maxNewTokens?: number;
   /** Most tokens of prompt and reply together, where nothing says how many new ones. */
@@ -118,6 +121,7 @@ export function parseGenerationConfig(
   return defined({
     eosTokenIds: eosTokenIds(json, { config, tokenizer, path }),
     sampling,
+    drawing: sampling.greedy ? drawing(json) : undefined,
     maxNewTokens: read.count("max_new_tokens", 1),
     maxLength: read.count("max_length", 1),
     maxSeconds: read.number("max_time"),
@@ -146,6 +150,26 @@ function choosing(read: GenerationReader): SamplingOptions {
     etaCutoff: cutoff(read.number("eta_cutoff")),
   };
 }
+
+/** Fields of sampling in a file without do_sample; there they need not be valid. */
+function drawing(json: Readonly<Record<string, unknown>>): SamplingOptions | undefined {
+  const given = SAMPLING_NAMES.flatMap(([field, option]) => {
+    const value = json[field];
+    return value != null && SAMPLING_RULES[option]!.holds(value) ? [[option, value]] : [];
+  });
+  return given.length === 0 ? undefined : Object.fromEntries(given);
+}
+
+const SAMPLING_NAMES: readonly (readonly [string, keyof SamplingOptions])[] = [
+  ["temperature", "temperature"],
+  ["top_k", "topK"],
+  ["top_p", "topP"],
+  ["min_p", "minP"],
+  ["top_h", "topH"],
+  ["typical_p", "typicalP"],
+  ["epsilon_cutoff", "epsilonCutoff"],
+  ["eta_cutoff", "etaCutoff"],
+];
 
 /** What changes logits, whether tokens are drawn or not. */
 function processing(read: GenerationReader): SamplingOptions {

@@ -41,6 +41,14 @@ Deno.test("parseGenerationConfig() is greedy without do_sample, whatever else is
   assert.deepEqual(sampling, { greedy: true, repetitionPenalty: 1.1 });
 });
 
+Deno.test("parseGenerationConfig() keeps what a file without do_sample says of draws, where it is valid", () => {
+  const json = { temperature: 0, top_p: 0.9, top_k: 20, min_p: "much", typical_p: null };
+  assert.deepEqual(parseGenerationConfig(json, { config }).drawing, { topP: 0.9, topK: 20 });
+  assert.equal(parseGenerationConfig({}, { config }).drawing, undefined);
+  const drawn = { do_sample: true, top_p: 0.9 };
+  assert.equal(parseGenerationConfig(drawn, { config }).drawing, undefined);
+});
+
 Deno.test("parseGenerationConfig() takes Hugging Face's defaults for sampling", () => {
   const { sampling } = parseGenerationConfig({ do_sample: true }, { config });
   assert.deepEqual(sampling, { temperature: 1, topK: 50, topP: 1, repetitionPenalty: 1 });

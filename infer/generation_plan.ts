@@ -71,7 +71,7 @@ export function planGeneration(options: GenerateOptions, { promptLength, positio
     limit,
     ends: new Set([...(ignoreEos ? [] : eos), ...stopTokenIds]),
     sample: createSampler({
-      ...withDefaults(options, generation.sampling),
+      ...withDefaults(options, generation),
       endIds: [...new Set([...eos, ...stopTokenIds])],
       maxLength: promptLength + limit,
       random: uniform(seed),
@@ -93,14 +93,18 @@ function defaultLimit({ maxNewTokens, maxLength }: GenerationConfig, promptLengt
   );
 }
 
-/** An option that is not given, or `undefined`, is the default's. */
-function withDefaults(options: SamplingOptions, defaults: SamplingOptions): SamplingOptions {
+/** An option that is not given, or `undefined`, is the model's. */
+function withDefaults(
+  options: SamplingOptions,
+  { sampling, drawing }: GenerationConfig,
+): SamplingOptions {
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   ) as SamplingOptions;
-  const drawn = DRAWN.some((name) => given[name] !== undefined);
   // Who asks for a temperature wants draws, whatever the model's default.
-  return { ...defaults, ...given, greedy: given.greedy ?? (!drawn && defaults.greedy) };
+  const drawn = given.greedy === false || DRAWN.some((name) => given[name] !== undefined);
+  const greedy = given.greedy ?? (!drawn && sampling.greedy);
+  return { ...sampling, ...(drawn && !greedy ? drawing : {}), ...given, greedy };
 }
 
 function uniform(seed: number | undefined): () => number {

@@ -58,6 +58,13 @@ Deno.test("planGeneration() draws where a call asks for draws, by what it leaves
   assert.equal(seen({}, { sampling: { temperature: 2, topK: 2 } }), 2);
   assert.equal(seen({ topK: 0 }, { sampling: { temperature: 2, topK: 2 } }), 4);
   assert.equal(seen({ minP: undefined }, { sampling: { minP: 0.8 } }), 2);
+  // A file without do_sample: what else it says counts for who asks for draws.
+  const quiet = { sampling: { greedy: true }, drawing: { temperature: 2, topK: 2 } };
+  assert.equal(seen({}, quiet), 1);
+  assert.equal(seen({ greedy: false }, quiet), 2);
+  assert.equal(seen({ temperature: 3 }, quiet), 2);
+  assert.equal(seen({ topK: 0 }, quiet), 4);
+  assert.equal(seen({ greedy: true, temperature: 3 }, quiet), 1);
   assert.equal(seen({ greedy: true }, { sampling: { temperature: 2 } }), 1);
 });
 
