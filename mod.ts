@@ -180,13 +180,21 @@ export * from "./train/training_precision.ts";
 // Generation: decoding, sampling and chats.
 export * from "./infer/batch_generator.ts";
 export * from "./infer/chat.ts";
+export type { ChatPromptOptions } from "./infer/chat_prompt.ts";
 export * from "./infer/decoder.ts";
 export * from "./infer/generation_config.ts";
 export * from "./infer/generator.ts";
 export * from "./infer/kv_cache.ts";
+export type {
+  LogitsProcessorContext,
+  LogitsProcessorOptions,
+  SequenceBias,
+} from "./infer/logits_processors.ts";
 export * from "./infer/render_terminal.ts";
 export * from "./infer/sampling.ts";
+export type { StopTexts } from "./infer/stop_texts.ts";
 export * from "./infer/think_splitter.ts";
+export * from "./infer/token_sequence.ts";
 
 // Progress, metrics, charts and reports.
 export * from "./track/console_tracker.ts";

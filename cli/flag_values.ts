@@ -44,6 +44,9 @@ export const probability: Parse = number(
   (value) => value > 0 && value <= 1,
 );
 
+/** A number from 0 to 1. */
+export const share: Parse = number("a number from 0 to 1", (value) => value >= 0 && value <= 1);
+
 /** A text that is more than blanks. */
 export function words(text: string): string {
   if (text.trim() !== "") return text;

@@ -19,6 +19,7 @@ import {
   positive,
   probability,
   seed,
+  share,
   words,
 } from "./flag_values.ts";
 import {
@@ -52,10 +53,12 @@ export interface InferenceFlags {
   readonly chat?: boolean;
   readonly system?: string;
   readonly chatTemplate?: string;
-  readonly maxNewTokens: number;
+  readonly maxNewTokens?: number;
   readonly temperature?: number;
   readonly topP?: number;
   readonly topK?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
   readonly greedy?: boolean;
   readonly seed?: number;
   readonly device: string;
@@ -109,7 +112,11 @@ function addFlags(command: Command): void {
       "system prompt; empty for none (default: the one it was trained with, else none)",
     )
     .option("--chat-template <path>", "Jinja file of a chat template in place of the model's")
-    .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
+    .option(
+      "--max-new-tokens <n>",
+      "most tokens of a reply (default: the model's generation_config.json, or 2048)",
+      count,
+    )
     .option(
       "--temperature <x>",
       "flattens or sharpens the choice (default: the model's generation_config.json)",
@@ -124,6 +131,17 @@ function addFlags(command: Command): void {
       "--top-k <n>",
       "choose among this many likeliest tokens; 0 for no limit (default: the model's)",
       countOrZero,
+    )
+    .option(
+      "--min-p <x>",
+      "choose among tokens with this share of the likeliest one's probability; 0 for no limit " +
+        "(default: the model's)",
+      share,
+    )
+    .option(
+      "--repetition-penalty <x>",
+      "above 1 makes what was said less likely (default: the model's)",
+      positive,
     )
     .option("--greedy", "always the likeliest token")
     .option("--seed <n>", "makes sampling repeatable", seed)
@@ -172,13 +190,15 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     });
   resources.use(generator);
   const output = standardOutput(Boolean(Deno.env.get("NO_COLOR")));
-  const { maxNewTokens, temperature, topP, topK, greedy } = options;
+  const { maxNewTokens, temperature, topP, topK, minP, repetitionPenalty, greedy } = options;
   const how: GenerateOptions & { readonly enableThinking?: boolean } = {
     ...enableThinking === undefined ? {} : { enableThinking },
-    maxNewTokens,
+    ...(maxNewTokens !== undefined ? { maxNewTokens } : {}),
     ...(temperature !== undefined ? { temperature } : {}),
     ...(topP !== undefined ? { topP } : {}),
     ...(topK !== undefined ? { topK } : {}),
+    ...(minP !== undefined ? { minP } : {}),
+    ...(repetitionPenalty !== undefined ? { repetitionPenalty } : {}),
     ...(greedy ? { greedy } : {}),
     ...(options.seed !== undefined ? { seed: options.seed } : {}),
     signal,
@@ -200,13 +220,20 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     ];
     console.error(
       `${said.newTokens} tokens, ${(said.newTokens / said.seconds).toFixed(1)} tokens/s` +
-        (said.finishReason === "length" ? `, cut at --max-new-tokens ${maxNewTokens}` : ""),
+        (said.finishReason === "length" ? `, cut at ${limitOf(maxNewTokens)}` : ""),
     );
   }
   if (options.file !== undefined && questions === 0 && !signal.aborted) {
     const source = options.file === "-" ? "standard input" : options.file;
     throw new Error(`Cannot ask: ${source} has no question; write one a line`);
   }
+}
+
+/** What cut a reply. */
+function limitOf(maxNewTokens: number | undefined): string {
+  return maxNewTokens === undefined
+    ? "the model's limit; --max-new-tokens sets another"
+    : `--max-new-tokens ${maxNewTokens}`;
 }
 
 /** Says where the defaults come from when they are not there. */

@@ -11,6 +11,7 @@ import { loadAdapter } from "../lora/load_adapter.ts";
 import { parseDevice } from "../ort/device.ts";
 import { bracketed, isLoopback, ownHosts } from "../serve/access.ts";
 import { ChatService, type ServedModel } from "../serve/chat_service.ts";
+import { allowedOrigins, type AllowOrigin } from "../serve/cross_origin.ts";
 import { createHandler } from "../serve/handler.ts";
 import { listen, type Listening } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
@@ -29,6 +30,7 @@ export interface ServeFlags {
   readonly host: string;
   readonly port: number;
   readonly allowHost: readonly string[];
+  readonly allowOrigin: readonly string[];
   readonly apiKey?: string;
   readonly modelName?: string;
   readonly adapterName: readonly string[];
@@ -71,6 +73,12 @@ export const serve: CommandDefinition<ServeFlags> = {
           "further Host headers to answer, such as chat.lan:8000",
         ).default([], "none"),
       )
+      .addOption(
+        new Option(
+          "--allow-origin <origins...>",
+          "other sites whose pages may ask, such as https://chat.example; * for all, with a key only",
+        ).default([], "none"),
+      )
       .option("--api-key <key>", "token that requests must bear (better: ORTUNE_API_KEY)")
       .option("--model-name <name>", "what requests call the model (default: its folder)")
       .addOption(
@@ -80,7 +88,12 @@ export const serve: CommandDefinition<ServeFlags> = {
         ).default([], "their folders"),
       )
       .option("--system <text>", "system prompt that the page starts with", DEFAULT_SYSTEM)
-      .option("--max-new-tokens <n>", "most tokens of a reply", count, 2048)
+      .option(
+        "--max-new-tokens <n>",
+        "most tokens of a reply, whatever a request or the model asks for",
+        count,
+        2048,
+      )
       .option("--max-batch-size <n>", "most replies made at once", count, 16)
       .option("--max-queue <n>", "most replies that wait; more get status 429", countOrZero, 8)
       .option("--kv-cache-mib <n>", "most memory for keys and values, in MiB", count, 1024)
@@ -98,6 +111,9 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
       `Cannot listen on ${host} for everyone: set ORTUNE_API_KEY or --api-key, or listen on 127.0.0.1`,
     );
   }
+  const allowOrigin = options.allowOrigin.length > 0
+    ? originsOf(options.allowOrigin, apiKey)
+    : undefined;
   if (options.model === undefined && options.adapter.length === 0) {
     throw new UsageError("Cannot serve nothing: give --model, or --adapter for one on its base");
   }
@@ -153,6 +169,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     service,
     metrics,
     isOwnHost: (each) => isOwnHost(each),
+    allowOrigin,
     apiKey,
     system: options.system,
     load: () => batch.load,
@@ -167,6 +184,21 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   );
   await aborted(signal);
   await stop(server, service, options.grace);
+}
+
+/** Whose pages may ask. */
+function originsOf(origins: readonly string[], apiKey: string | undefined): AllowOrigin {
+  if (origins.includes("*") && apiKey === undefined) {
+    throw new UsageError(
+      "Cannot let the pages of all sites ask without a key, since every site that is visited could: " +
+        "set ORTUNE_API_KEY or --api-key, or name the origins with --allow-origin",
+    );
+  }
+  try {
+    return allowedOrigins(origins);
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
 }
 
 /** Names of the models, no two alike, and what makes their replies. */

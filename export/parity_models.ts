@@ -82,7 +82,7 @@ export function exportParityModel(
 }
 
 /** No token ends a reply: all of them are compared. */
-const ENDLESS = { eosTokenIds: [], sampling: { greedy: true } };
+const ENDLESS = { eosTokenIds: [], sampling: { greedy: true }, notes: [] };
 
 function likeliestTokens(
   generator: Generator,

@@ -17,6 +17,7 @@ import { assertPrompt } from "./assert_prompt.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
 import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import type { FinishReason, GenerateOptions, Generation, Generator } from "./generator.ts";
+import { ReplyTokens } from "./reply_tokens.ts";
 
 export type { BatchLane };
 
@@ -259,6 +260,7 @@ export class BatchGenerator implements AsyncDisposable {
   #join(): Reply | undefined {
     const reply = this.#joining.shift();
     if (!reply) return undefined;
+    reply.begin();
     const rows = this.#decoding.length + 1;
     const { capacity, positions } = this.#cache;
     const exact = roundUp(Math.max(reply.need, ...this.#decoding.map(({ need }) => need)));
@@ -377,11 +379,10 @@ class Reply implements Generation {
   /** Positions it takes at most. */
   readonly need: number;
   readonly #plan: GenerationPlan;
-  readonly #previous: Set<number>;
+  #tokens: ReplyTokens | undefined;
   readonly #unread: number[] = [];
   readonly #left = new AbortController();
   readonly #release: () => void;
-  #made = 0;
   #last = -1;
   #ended = false;
   #error: { readonly cause: unknown } | undefined;
@@ -396,7 +397,6 @@ class Reply implements Generation {
     this.promptIds = promptIds;
     this.need = promptIds.length + plan.limit;
     this.#plan = plan;
-    this.#previous = new Set(promptIds);
     const abort = (): void => {
       this.leave();
       onLeft();
@@ -426,23 +426,32 @@ class Reply implements Generation {
     return this.#unread.length > 0 ? undefined : this.#finishReason;
   }
 
+  get endToken(): number | undefined {
+    return this.#unread.length > 0 ? undefined : this.#tokens?.endToken;
+  }
+
+  /** Has a row: its time begins. */
+  begin(): void {
+    this.#tokens = new ReplyTokens(this.#plan, this.promptIds);
+  }
+
   /** Makes the next token of logits [vocab]. */
   take(logits: Float32Array): void {
-    if (this.#ended) return;
-    const { sample, ends, limit } = this.#plan;
-    let id: number;
+    if (this.#ended || !this.#tokens) return;
+    let id: number | undefined;
     try {
-      id = sample(logits, this.#previous);
+      id = this.#tokens.next(logits);
     } catch (cause) {
       this.fail(cause);
       return;
     }
-    if (ends.has(id)) return this.#end("eos");
-    this.#last = id;
-    this.#previous.add(id);
-    this.#unread.push(id);
-    if (++this.#made === limit) return this.#end("length");
-    this.#wake?.();
+    if (id !== undefined) {
+      this.#last = id;
+      this.#unread.push(id);
+    }
+    const { finishReason } = this.#tokens;
+    if (finishReason) this.#end(finishReason);
+    else this.#wake?.();
   }
 
   /** Ends the reply as its reader or its signal does. */

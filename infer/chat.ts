@@ -10,15 +10,18 @@
 import type { Message } from "../data/message.ts";
 import { StreamingDecoder } from "../data/streaming_decoder.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { type ChatPrompt, chatPrompt, type ChatPromptOptions } from "./chat_prompt.ts";
 import type { FinishReason, GenerateOptions, Generation, Generator } from "./generator.ts";
 import { type ChatPiece, ThinkSplitter } from "./think_splitter.ts";
 
 /** What to reply to, and how. */
-export interface ChatOptions extends GenerateOptions {
-  /** The chat so far; the last message is the one to reply to. */
+export interface ChatOptions extends GenerateOptions, ChatPromptOptions {
+  /** The chat so far; the last message is the one to reply to, or to go on with. */
   readonly messages: readonly Message[];
-  /** Qwen3's switch: `false` asks for an answer without thinking. `undefined` is as in training. */
-  readonly enableThinking?: boolean;
+  /** Whether special tokens, such as `<|im_end|>`, are left out of the text. @default {true} */
+  readonly skipSpecialTokens?: boolean;
+  /** Whether the token that ends the reply is a part of its text. @default {false} */
+  readonly includeEndToken?: boolean;
 }
 
 /** A reply being made: its pieces, in order. */
@@ -30,9 +33,6 @@ export interface ChatReply extends AsyncIterableIterator<ChatPiece, void> {
   /** Tokens made so far, without the one that ends the reply. */
   readonly newTokens: number;
 }
-
-// What a template ends the prompt with where it opens the thinking itself, as DeepSeek R1's does.
-const OPENED_BY_PROMPT = /<think>\s*$/;
 
 /**
  * Replies to a chat. Work is done as the iterator is read; leaving it early ends the reply.
@@ -71,14 +71,16 @@ const OPENED_BY_PROMPT = /<think>\s*$/;
 export function chat(
   generator: Generator,
   tokenizer: Tokenizer,
-  { messages, enableThinking, ...options }: ChatOptions,
+  options: ChatOptions,
 ): ChatReply {
-  const prompt = tokenizer.render(messages, { addGenerationPrompt: true, enableThinking });
-  const promptIds = tokenizer.encode(prompt);
-  const generation = generator.generate(promptIds, options);
+  const { messages, skipSpecialTokens = true, includeEndToken = false } = options;
+  const { text, state } = chatPrompt(tokenizer, messages, options);
+  const promptIds = tokenizer.encode(text);
+  const generation = generator.generate(promptIds, generateOptions(options));
   const progress = { newTokens: 0 };
-  const thinking = OPENED_BY_PROMPT.test(prompt);
-  const pieces = split(generation, { tokenizer, thinking, progress });
+  const before = options.continueFinalMessage ? promptIds.at(-1) : undefined;
+  const how = { tokenizer, state, before, progress, skipSpecialTokens, includeEndToken };
+  const pieces = split(generation, how);
   const reply: ChatReply = {
     get finishReason(): FinishReason | undefined {
       return generation.finishReason;
@@ -98,27 +100,57 @@ export function chat(
   return reply;
 }
 
+/** What is not the chat's. */
+function generateOptions(options: ChatOptions): GenerateOptions {
+  const {
+    messages: _messages,
+    enableThinking: _thinking,
+    addGenerationPrompt: _prompt,
+    continueFinalMessage: _continue,
+    skipSpecialTokens: _special,
+    includeEndToken: _end,
+    ...rest
+  } = options;
+  return rest;
+}
+
 async function* split(
   generation: Generation,
-  { tokenizer, thinking, progress }: {
+  { tokenizer, state, before, progress, skipSpecialTokens, includeEndToken }: {
     readonly tokenizer: Tokenizer;
-    readonly thinking: boolean;
+    readonly state: ChatPrompt["state"];
+    /** The token that the text goes on from. */
+    readonly before: number | undefined;
     readonly progress: { newTokens: number };
+    readonly skipSpecialTokens: boolean;
+    readonly includeEndToken: boolean;
   },
 ): AsyncGenerator<ChatPiece, void> {
   const open = tokenizer.tokenToId("<think>");
   const close = tokenizer.tokenToId("</think>");
+  const thinking = state === "thinking";
   const splitter = new ThinkSplitter({ thinking, textTags: close === undefined });
-  const decoder = new StreamingDecoder(tokenizer, { skipSpecialTokens: true });
-  for await (const id of generation) {
-    progress.newTokens++;
-    if (id === open || id === close) {
-      yield* splitter.push(decoder.flush());
+  const decoder = new StreamingDecoder(tokenizer, { skipSpecialTokens });
+  // So that the blank of a next word is not taken for one at the start of a text.
+  if (before !== undefined) decoder.push(before);
+  // Of an answer that has begun a tag is text.
+  const push = (text: string): ChatPiece[] => {
+    if (state !== "answer") return splitter.push(text);
+    return text === "" ? [] : [{ kind: "answer", text }];
+  };
+  const take = function* (id: number): Iterable<ChatPiece> {
+    if (state !== "answer" && (id === open || id === close)) {
+      yield* push(decoder.flush());
       yield* id === open ? splitter.open() : splitter.close();
     } else {
-      yield* splitter.push(decoder.push(id));
+      yield* push(decoder.push(id));
     }
+  };
+  for await (const id of generation) {
+    progress.newTokens++;
+    yield* take(id);
   }
-  yield* splitter.push(decoder.flush());
-  yield* splitter.end();
+  if (includeEndToken && generation.endToken !== undefined) yield* take(generation.endToken);
+  yield* push(decoder.flush());
+  if (state !== "answer") yield* splitter.end();
 }

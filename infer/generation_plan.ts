@@ -8,6 +8,7 @@ import { MersenneTwister } from "../tensor/mersenne_twister.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 import type { GenerateOptions } from "./generator.ts";
 import { createSampler, type Sampler, type SamplingOptions } from "./sampling.ts";
+import type { StopTexts } from "./stop_texts.ts";
 
 /** How one reply is made. */
 export interface GenerationPlan {
@@ -17,7 +18,26 @@ export interface GenerationPlan {
   readonly ends: ReadonlySet<number>;
   /** Chooses its tokens. */
   readonly sample: Sampler;
+  /** Texts that end it. */
+  readonly stopTexts: StopTexts | undefined;
+  /** Seconds after which it ends. */
+  readonly maxSeconds: number;
 }
+
+/** Tokens of a reply where nothing says how many. */
+const DEFAULT_NEW_TOKENS = 2048;
+
+/** Options that ask for draws, whatever the model's default. */
+const DRAWN = [
+  "temperature",
+  "topK",
+  "topP",
+  "minP",
+  "typicalP",
+  "epsilonCutoff",
+  "etaCutoff",
+  "topH",
+] as const satisfies readonly (keyof SamplingOptions)[];
 
 /**
  * Checks a call's options and fills them up with the model's defaults.
@@ -31,11 +51,11 @@ export function planGeneration(options: GenerateOptions, { promptLength, positio
   readonly positions: number;
   readonly generation: GenerationConfig;
 }): GenerationPlan {
-  const { maxNewTokens = 2048, eosTokenIds = generation.eosTokenIds } = options;
-  if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1) {
-    throw new RangeError(
-      `Cannot generate ${maxNewTokens} tokens: expected a whole number from 1`,
-    );
+  const { maxNewTokens, atMostNewTokens, eosTokenIds, ignoreEos = false, stopTokenIds = [], seed } =
+    options;
+  for (const each of [maxNewTokens, atMostNewTokens]) {
+    if (each === undefined || Number.isSafeInteger(each) && each >= 1) continue;
+    throw new RangeError(`Cannot generate ${each} tokens: expected a whole number from 1`);
   }
   const room = positions - promptLength;
   if (room < 1) {
@@ -44,29 +64,47 @@ export function planGeneration(options: GenerateOptions, { promptLength, positio
         `${positions} positions; shorten the prompt`,
     );
   }
+  const wanted = maxNewTokens ?? defaultLimit(generation, promptLength);
+  const limit = Math.min(wanted, room, atMostNewTokens ?? Infinity);
+  const eos = eosTokenIds ?? generation.eosTokenIds;
   return {
-    limit: Math.min(maxNewTokens, room),
-    ends: new Set(eosTokenIds),
+    limit,
+    ends: new Set([...(ignoreEos ? [] : eos), ...stopTokenIds]),
     sample: createSampler({
-      ...withDefaults(options, generation.sampling),
-      random: uniform(options.seed),
+      ...withDefaults(options, generation),
+      endIds: [...new Set([...eos, ...stopTokenIds])],
+      maxLength: promptLength + limit,
+      random: uniform(seed),
     }),
+    stopTexts: generation.stopTexts,
+    maxSeconds: generation.maxSeconds ?? Infinity,
   };
 }
 
-/** An option that is not given, or `undefined`, is the default's. */
-function withDefaults(options: SamplingOptions, defaults: SamplingOptions): SamplingOptions {
-  const drawn = [options.temperature, options.topK, options.topP].some((each) =>
-    each !== undefined
+/** What the model's generation_config.json says, which counts the prompt in `max_length`. */
+function defaultLimit({ maxNewTokens, maxLength }: GenerationConfig, promptLength: number): number {
+  if (maxNewTokens !== undefined) return maxNewTokens;
+  if (maxLength === undefined) return DEFAULT_NEW_TOKENS;
+  if (promptLength < maxLength) return maxLength - promptLength;
+  throw new RangeError(
+    `Cannot generate: the prompt has ${promptLength} tokens, and generation_config.json has ` +
+      `max_length ${maxLength} for prompt and reply together; say how many new tokens are wanted, ` +
+      "or write max_new_tokens there",
   );
-  return {
-    temperature: options.temperature ?? defaults.temperature,
-    topK: options.topK ?? defaults.topK,
-    topP: options.topP ?? defaults.topP,
-    repetitionPenalty: options.repetitionPenalty ?? defaults.repetitionPenalty,
-    // Who asks for a temperature wants draws, whatever the model's default.
-    greedy: options.greedy ?? (!drawn && defaults.greedy),
-  };
+}
+
+/** An option that is not given, or `undefined`, is the model's. */
+function withDefaults(
+  options: SamplingOptions,
+  { sampling, drawing }: GenerationConfig,
+): SamplingOptions {
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as SamplingOptions;
+  // Who asks for a temperature wants draws, whatever the model's default.
+  const drawn = given.greedy === false || DRAWN.some((name) => given[name] !== undefined);
+  const greedy = given.greedy ?? (!drawn && sampling.greedy);
+  return { ...sampling, ...(drawn && !greedy ? drawing : {}), ...given, greedy };
 }
 
 function uniform(seed: number | undefined): () => number {

@@ -12,23 +12,30 @@ import type { Runtime } from "../ort/runtime.ts";
 import { Decoder, type DecoderOptions, type DecoderWeights } from "./decoder.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
 import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { ReplyTokens } from "./reply_tokens.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /**
- * Why a reply ended: the model ended it, the limit of tokens or the model's last position was
- * reached, or the caller ended it.
+ * Why a reply ended: the model ended it, one of the model's stop strings came, the limit of tokens
+ * or of time or the model's last position was reached, or the caller ended it.
  */
-export type FinishReason = "eos" | "length" | "aborted";
+export type FinishReason = "eos" | "stop" | "length" | "aborted";
 
 /** How a reply is made; what is left out comes from the generator's defaults. */
 export interface GenerateOptions extends SamplingOptions {
   /**
    * Most tokens to make. A reply also ends at the model's last position.
-   * @default {2048}
+   * @default {the model's, or 2048}
    */
   readonly maxNewTokens?: number;
+  /** Most tokens to make, whatever the option or the model says. @default {Infinity} */
+  readonly atMostNewTokens?: number;
   /** Tokens that end the reply, in place of the generator's. */
   readonly eosTokenIds?: readonly number[];
+  /** Whether those tokens do not end the reply. @default {false} */
+  readonly ignoreEos?: boolean;
+  /** Further tokens that end the reply. @default {[]} */
+  readonly stopTokenIds?: readonly number[];
   /**
    * A number from 0 to 2³² − 1: the same seed, prompt and options make the same reply.
    * @default {a random one}
@@ -42,6 +49,8 @@ export interface GenerateOptions extends SamplingOptions {
 export interface Generation extends AsyncIterableIterator<number, void> {
   /** Why the reply ended; `undefined` until then. */
   readonly finishReason: FinishReason | undefined;
+  /** The token that ended the reply, which is not given out. */
+  readonly endToken?: number;
 }
 
 /** Makes replies, one at a time. */
@@ -127,8 +136,8 @@ export function decoderGenerator(
 
   async function* tokens(
     promptIds: ArrayLike<number>,
-    { limit, ends, sample, signal }: GenerationPlan & { readonly signal?: AbortSignal },
-  ): AsyncGenerator<number, FinishReason> {
+    { plan, signal }: { readonly plan: GenerationPlan; readonly signal?: AbortSignal },
+  ): AsyncGenerator<number, End> {
     if (running) {
       throw new Error(
         "Cannot generate: this generator is making another reply; read that one to its end first, " +
@@ -138,18 +147,17 @@ export function decoderGenerator(
     running = true;
     try {
       decoder.reset();
-      const previous = new Set(Array.from(promptIds));
+      const reply = new ReplyTokens(plan, promptIds);
       let logits = await decoder.prefill(promptIds, signal);
-      for (let made = 1;; made++) {
-        const id = sample(logits, previous);
-        if (ends.has(id)) return "eos";
-        yield id;
-        if (made === limit) return "length";
-        previous.add(id);
+      for (;;) {
+        const id = reply.next(logits);
+        if (id !== undefined) yield id;
+        const { finishReason, endToken } = reply;
+        if (id === undefined || finishReason) return { finishReason, endToken };
         logits = await decoder.decode(id, signal);
       }
     } catch (cause) {
-      if (signal?.aborted && cause === signal.reason) return "aborted";
+      if (signal?.aborted && cause === signal.reason) return { finishReason: "aborted" };
       throw cause;
     } finally {
       running = false;
@@ -164,28 +172,34 @@ export function decoderGenerator(
         positions: config.maxPositions,
         generation,
       });
-      return withReason(tokens(promptIds, { ...plan, signal }));
+      return withEnd(tokens(promptIds, { plan, signal }));
     },
     [Symbol.dispose]: () => decoder[Symbol.dispose](),
   };
 }
 
+/** How a reply ended. */
+type End = Pick<Generation, "finishReason" | "endToken">;
+
 /** Keeps what an async generator returns, which `for await` would lose. */
-function withReason(tokens: AsyncGenerator<number, FinishReason>): Generation {
-  let finishReason: FinishReason | undefined;
+function withEnd(tokens: AsyncGenerator<number, End>): Generation {
+  let end: End | undefined;
   const generation: Generation = {
     get finishReason(): FinishReason | undefined {
-      return finishReason;
+      return end?.finishReason;
+    },
+    get endToken(): number | undefined {
+      return end?.endToken;
     },
     async next(): Promise<IteratorResult<number, void>> {
       const { done, value } = await tokens.next();
       if (!done) return { done: false, value };
-      finishReason ??= value;
+      end ??= value;
       return { done: true, value: undefined };
     },
     async return(): Promise<IteratorResult<number, void>> {
-      finishReason ??= "aborted";
-      await tokens.return(finishReason);
+      end ??= { finishReason: "aborted" };
+      await tokens.return(end);
       return { done: true, value: undefined };
     },
     [Symbol.asyncIterator]: () => generation,

@@ -1,16 +1,21 @@
 /**
  * Chooses the next token.
  *
- * In: logits [vocab] in float32. Out: a token id. The order is that of Hugging Face's generate():
- * repetition penalty, temperature, top-k, top-p, softmax, draw.
+ * In: logits [vocab] in float32, the sequence so far. Out: a token id. Options, their order and
+ * their arithmetic are those of Hugging Face's generate(); what changes logits by the sequence
+ * stands in {@linkcode LogitsProcessorOptions}.
  *
  * @module
  */
 
-import { kthLargest } from "./kth_largest.ts";
+import { drawFrom } from "./candidates.ts";
+import { createDistribution } from "./distribution.ts";
+import type { LogitsProcessorContext, LogitsProcessorOptions } from "./logits_processors.ts";
+import { SAMPLING_RULES } from "./sampling_rules.ts";
+import type { TokenSequence } from "./token_sequence.ts";
 
 /** How tokens are chosen. */
-export interface SamplingOptions {
+export interface SamplingOptions extends LogitsProcessorOptions {
   /**
    * Divides the logits: below 1 likelier tokens become likelier still.
    * @default {1}
@@ -28,20 +33,41 @@ export interface SamplingOptions {
    */
   readonly topP?: number;
   /**
-   * Takes the likeliest token, whatever the other options say but for the repetition penalty.
+   * Draws only among tokens with at least this share of the likeliest one's probability; 0 is off.
+   * Nguyen et al. 2024, https://arxiv.org/abs/2407.01082.
+   * @default {0}
+   */
+  readonly minP?: number;
+  /**
+   * Draws only among tokens whose information is nearest to the entropy, up to this sum of their
+   * probabilities; 1 is off. Meister et al. 2022, https://arxiv.org/abs/2202.00666.
+   * @default {1}
+   */
+  readonly typicalP?: number;
+  /**
+   * Draws only among tokens with at least this probability; 0 is off.
+   * Hewitt et al. 2022, https://arxiv.org/abs/2210.15191.
+   * @default {0}
+   */
+  readonly epsilonCutoff?: number;
+  /** The same with a limit that falls with the entropy; 0 is off. @default {0} */
+  readonly etaCutoff?: number;
+  /**
+   * Draws only among the likeliest tokens that make up this share of the entropy.
+   * https://arxiv.org/abs/2509.02510.
+   * @default {off}
+   */
+  readonly topH?: number;
+  /**
+   * Takes the likeliest token; of the other options only those of
+   * {@linkcode LogitsProcessorOptions} count.
    * @default {false}
    */
   readonly greedy?: boolean;
-  /**
-   * Makes tokens of the sequence so far less likely where above 1.
-   * Keskar et al. 2019, https://arxiv.org/abs/1909.05858.
-   * @default {1}
-   */
-  readonly repetitionPenalty?: number;
 }
 
 /** Options of {@linkcode createSampler}. */
-export interface SamplerOptions extends SamplingOptions {
+export interface SamplerOptions extends SamplingOptions, LogitsProcessorContext {
   /**
    * Uniform draws from [0, 1), one a token; a seeded stream makes the same choices again.
    * @default {Math.random}
@@ -49,14 +75,11 @@ export interface SamplerOptions extends SamplingOptions {
   readonly random?: () => number;
 }
 
-/** Chooses a token from logits [vocab]; `previous` are the ids of the sequence so far. */
-export type Sampler = (logits: Float32Array, previous?: ReadonlySet<number>) => number;
-
-/** Tokens that may be drawn, each with its probability times a common factor. */
-interface Candidates {
-  readonly ids: Int32Array;
-  readonly weights: Float64Array;
-}
+/**
+ * Chooses a token from logits [vocab] after a sequence. A sampler may keep what it knows of a
+ * sequence: give it one sequence that grows, not two by turns.
+ */
+export type Sampler = (logits: Float32Array, sequence?: TokenSequence) => number;
 
 /**
  * Makes a sampler.
@@ -75,20 +98,11 @@ interface Candidates {
  * @throws {RangeError} where an option is outside its range
  */
 export function createSampler(options: SamplerOptions = {}): Sampler {
-  const { temperature = 1, topK = 0, topP = 1, greedy = false, repetitionPenalty = 1 } = options;
-  const { random = Math.random } = options;
-  assertSampling({ temperature, topK, topP, greedy, repetitionPenalty });
-  return (logits, previous = new Set()) => {
-    const scores = penalize(logits, previous, repetitionPenalty);
-    const best = likeliest(scores);
-    if (greedy) return best;
-    const few = topK > 0 && topK < scores.length;
-    const ids = few ? idsFrom(scores, kthLargest(scores, topK)) : allIds(scores.length);
-    const largest = scores[best];
-    const weights = Float64Array.from(ids, (id) => Math.exp((scores[id] - largest) / temperature));
-    const candidates = topP < 1 ? nucleus({ ids, weights }, topP) : { ids, weights };
-    return draw(candidates, random());
-  };
+  const { greedy = false, random = Math.random } = options;
+  assertSampling(options);
+  const distribution = createDistribution(options);
+  if (greedy) return distribution.best;
+  return (logits, sequence) => drawFrom(distribution.candidates(logits, sequence), random());
 }
 
 /**
@@ -106,101 +120,15 @@ export function createSampler(options: SamplerOptions = {}): Sampler {
  * @throws {RangeError} naming the option and its range
  */
 export function assertSampling(options: SamplingOptions): void {
-  const { temperature = 1, topK = 0, topP = 1, repetitionPenalty = 1 } = options;
-  const fail = (name: string, value: number, expected: string): never => {
-    throw new RangeError(`Cannot sample with ${name} ${value}: expected ${expected}`);
+  const fail = (name: string, value: unknown, expected: string): never => {
+    throw new RangeError(`Cannot sample with ${name} ${show(value)}: expected ${expected}`);
   };
-  if (!(temperature > 0 && temperature < Infinity)) {
-    fail("temperature", temperature, "a number above 0; for the likeliest token pass greedy");
-  }
-  if (!Number.isSafeInteger(topK) || topK < 0) {
-    fail("topK", topK, "a whole number, 0 for no limit");
-  }
-  if (!(topP > 0 && topP <= 1)) fail("topP", topP, "a number above 0 and up to 1, 1 for no limit");
-  if (!(repetitionPenalty > 0 && repetitionPenalty < Infinity)) {
-    fail("repetitionPenalty", repetitionPenalty, "a number above 0, 1 for none");
+  for (const [name, { holds, expected }] of Object.entries(SAMPLING_RULES)) {
+    const value = options[name as keyof SamplingOptions];
+    if (value !== undefined && !holds(value)) fail(name, value, expected);
   }
 }
 
-/** A positive logit divided, a negative one multiplied: both become less likely. */
-function penalize(
-  logits: Float32Array,
-  previous: ReadonlySet<number>,
-  penalty: number,
-): Float32Array {
-  if (penalty === 1) return logits;
-  const scores = logits.slice();
-  for (const id of previous) {
-    scores[id] = scores[id] > 0 ? scores[id] / penalty : scores[id] * penalty;
-  }
-  return scores;
-}
-
-/** The first of the largest. */
-function likeliest(scores: Float32Array): number {
-  let best = 0;
-  for (let id = 0; id < scores.length; id++) {
-    if (Number.isNaN(scores[id])) throw notFinite(id, NaN);
-    if (scores[id] > scores[best]) best = id;
-  }
-  // −Infinity rules a token out, but not all of them.
-  if (!Number.isFinite(scores[best])) throw notFinite(best, scores[best]);
-  return best;
-}
-
-function notFinite(id: number, value: number): RangeError {
-  return new RangeError(
-    `Cannot choose a token: the logit of token ${id} is ${value}; the weights are not finite, as ` +
-      "after a training run that diverged: go back to an earlier checkpoint",
-  );
-}
-
-function allIds(length: number): Int32Array {
-  const ids = new Int32Array(length);
-  for (let id = 0; id < length; id++) ids[id] = id;
-  return ids;
-}
-
-function idsFrom(scores: Float32Array, least: number): Int32Array {
-  const ids: number[] = [];
-  for (let id = 0; id < scores.length; id++) if (scores[id] >= least) ids.push(id);
-  return Int32Array.from(ids);
-}
-
-/** The smallest set of candidates that reaches `topP` of their whole, likeliest first. */
-function nucleus({ ids, weights }: Candidates, topP: number): Candidates {
-  const total = sum(weights);
-  // All candidates below this floor together hold less than 1 − topP of the whole, so the set is
-  // full before it gets to them: of a vocabulary only few are left to sort.
-  const floor = (1 - topP) * total / weights.length;
-  const order: number[] = [];
-  for (let i = 0; i < weights.length; i++) if (weights[i] >= floor) order.push(i);
-  order.sort((a, b) => weights[b] - weights[a]);
-  let count = 0;
-  for (let reached = 0; count < order.length && reached < topP * total; count++) {
-    reached += weights[order[count]];
-  }
-  const kept = order.slice(0, count);
-  return {
-    ids: Int32Array.from(kept, (i) => ids[i]),
-    weights: Float64Array.from(kept, (i) => weights[i]),
-  };
-}
-
-/** The candidate at `uniform` of the way through their sum. */
-function draw({ ids, weights }: Candidates, uniform: number): number {
-  let left = uniform * sum(weights);
-  let drawn = ids[0];
-  // Rounding may lead past the end: then the last one that has any weight is it.
-  for (let i = 0; i < ids.length && left >= 0; i++) {
-    if (weights[i] > 0) drawn = ids[i];
-    left -= weights[i];
-  }
-  return drawn;
-}
-
-function sum(values: Float64Array): number {
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total += values[i];
-  return total;
+function show(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value).slice(0, 100) : String(value);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { MersenneTwister } from "../tensor/mersenne_twister.ts";
 import { createSampler, type SamplerOptions } from "./sampling.ts";
+import { TokenSequence } from "./token_sequence.ts";
 
 // Probabilities 0.5, 0.3, 0.15 and 0.05, in another order.
 const logits = Float32Array.of(Math.log(0.15), Math.log(0.5), Math.log(0.05), Math.log(0.3));
@@ -9,7 +10,7 @@ const logits = Float32Array.of(Math.log(0.15), Math.log(0.5), Math.log(0.05), Ma
 function shares(
   scores: Float32Array,
   options: SamplerOptions,
-  previous?: ReadonlySet<number>,
+  previous?: TokenSequence,
 ): Record<number, number> {
   const steps = 10_000;
   const counts: Record<number, number> = {};
@@ -98,11 +99,11 @@ Deno.test("createSampler() takes the first of the likeliest where greedy", () =>
 Deno.test("createSampler() divides positive and multiplies negative logits of past tokens", () => {
   const scores = Float32Array.of(2, 1.5, -1, -1.5);
   const sample = createSampler({ greedy: true, repetitionPenalty: 2 });
-  assert.equal(sample(scores, new Set([0])), 1);
-  assert.equal(sample(scores.subarray(2), new Set([0])), 1);
+  assert.equal(sample(scores, new TokenSequence([0])), 1);
+  assert.equal(sample(scores.subarray(2), new TokenSequence([0])), 1);
   assert.deepEqual([...scores], [2, 1.5, -1, -1.5]);
   const e = Math.E;
-  const shared = shares(Float32Array.of(2, 0), { repetitionPenalty: 2 }, new Set([0]));
+  const shared = shares(Float32Array.of(2, 0), { repetitionPenalty: 2 }, new TokenSequence([0]));
   assertShares(shared, { 0: e / (e + 1), 1: 1 / (e + 1) });
 });
 

@@ -8,23 +8,26 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { ApiError } from "./api_error.ts";
+import { allowedOrigin, type AllowOrigin } from "./cross_origin.ts";
 
 /** What is let in. */
 export interface AccessOptions {
   /** Whether a Host header, in lower case, names this server. */
   readonly isOwnHost: (host: string) => boolean;
+  /** Whether pages of another origin may ask. @default {none may} */
+  readonly allowOrigin?: AllowOrigin;
   /** The token that requests must bear, if any. */
   readonly apiKey?: string;
 }
 
 /**
- * Refuses a Host or an Origin that is not the server's own.
+ * Refuses a Host that is not the server's own, and an Origin that is neither that nor allowed.
  *
  * @throws {ApiError} 403
  */
 export function assertOwnSite(
   headers: Headers,
-  isOwnHost: AccessOptions["isOwnHost"],
+  { isOwnHost, allowOrigin = () => false }: Pick<AccessOptions, "isOwnHost" | "allowOrigin">,
 ): void {
   const host = headers.get("host")?.toLowerCase() ?? "";
   if (!isOwnHost(host)) {
@@ -34,6 +37,7 @@ export function assertOwnSite(
       { code: "host_not_allowed" },
     );
   }
+  if (allowedOrigin(headers, allowOrigin) !== undefined) return;
   const origin = headers.get("origin");
   const own = origin === null || origin === `http://${host}` || origin === `https://${host}`;
   // Browsers say where a request comes from even where they send no Origin.
@@ -42,9 +46,13 @@ export function assertOwnSite(
   const followed = headers.get("sec-fetch-mode") === "navigate" &&
     headers.get("sec-fetch-dest") === "document";
   if (!own || !(followed || ["none", "same-origin"].includes(site))) {
-    throw new ApiError(403, "Cannot answer: the request comes from another site's page", {
-      code: "origin_not_allowed",
-    });
+    throw new ApiError(
+      403,
+      "Cannot answer: the request comes from another site's page; start the server with " +
+        `--allow-origin ${/^[\x21-\x7e]{1,100}$/.test(origin ?? "") ? origin : "ORIGIN"} to let ` +
+        "that site in",
+      { code: "origin_not_allowed" },
+    );
   }
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { draws } from "../tests/support/random.ts";
 import { ApiError } from "./api_error.ts";
 import { parseChatRequest } from "./chat_request.ts";
+import { BODY_FIELDS } from "./request_fields.ts";
 
 const MESSAGES = [{ role: "user", content: "Hi" }];
 
@@ -138,6 +139,140 @@ Deno.test("parseChatRequest() names the field that is wrong", () => {
   }
   for (const body of [null, [], "x", 5]) assert.equal(refusal(body).status, 400);
   assert.match(refusal({ model: "m", messages: MESSAGES, top_p: 0 }).message, /topP 0/);
+});
+
+Deno.test("parseChatRequest() names what it does not honour in a message", () => {
+  const assistant = { role: "assistant", content: "A" };
+  const call = { id: "c", type: "function", function: { name: "f", arguments: "{}" } };
+  const wrong: readonly (readonly [unknown, string])[] = [
+    [{ ...assistant, tool_calls: [call] }, "messages[0].tool_calls"],
+    [{ ...assistant, function_call: { name: "f" } }, "messages[0].function_call"],
+    [{ ...assistant, refusal: "No" }, "messages[0].refusal"],
+    [{ ...assistant, audio: { id: "a" } }, "messages[0].audio"],
+    [{ ...assistant, prefix: true }, "messages[0].prefix"],
+    [{ ...assistant, reasoning_details: [{ text: "x" }] }, "messages[0].reasoning_details"],
+    [{ ...assistant, thinking: "T" }, "messages[0].thinking"],
+    [{ ...assistant, reasoning: { text: "T" } }, "messages[0].reasoning"],
+    [{ ...assistant, reasoning: "T", reasoning_content: "U" }, "messages[0].reasoning"],
+    [{ ...assistant, content: [{ type: "refusal", refusal: "No" }] }, "messages[0].content"],
+    [{ role: "user", content: "Q", reasoning: "T" }, "messages[0].reasoning"],
+    [{ role: "user", content: "Q", tool_call_id: "c" }, "messages[0].tool_call_id"],
+    [{ role: "user", content: "Q", images: ["x"] }, "messages[0].images"],
+    [{ role: "function", name: "f", content: "x" }, "messages[0].role"],
+    [
+      { role: "user", content: [{ type: "text", text: "x", image_url: "y" }] },
+      "messages[0].content[0].image_url",
+    ],
+  ];
+  for (const [message, param] of wrong) {
+    const { status, param: named } = refusal({ model: "m", messages: [message] });
+    assert.deepEqual([status, named], [400, param], JSON.stringify(message));
+  }
+  // What servers give out and clients send back.
+  const { messages } = parse({
+    messages: [
+      { role: "user", content: [{ type: "text", text: "Q", cache_control: { type: "x" } }] },
+      {
+        ...assistant,
+        refusal: null,
+        annotations: [],
+        tool_calls: [],
+        audio: null,
+        reasoning: "T",
+        reasoning_content: "T",
+      },
+    ],
+  });
+  assert.deepEqual(messages, [
+    { role: "user", content: "Q" },
+    { role: "assistant", content: "A", reasoning_content: "T" },
+  ]);
+});
+
+Deno.test("parseChatRequest() reads the switches of thinking of many servers", () => {
+  const off: readonly Record<string, unknown>[] = [
+    { enable_thinking: false },
+    { chat_template_kwargs: { enable_thinking: false } },
+    { chat_template_kwargs: { thinking: false } },
+    { think: false },
+    { think: "none" },
+    { thinking: false },
+    { thinking: { type: "disabled" } },
+    { reasoning: { enabled: false } },
+    { reasoning: { effort: "none" } },
+    { reasoning_effort: "none" },
+    { enable_thinking: false, reasoning_effort: "high" },
+  ];
+  for (const fields of off) {
+    assert.equal(parse(fields).enableThinking, false, JSON.stringify(fields));
+  }
+  for (const reasoning_effort of ["minimal", "low", "medium", "high", "xhigh", "max"]) {
+    assert.equal(parse({ reasoning_effort }).enableThinking, true);
+  }
+  assert.equal(parse({ chat_template_kwargs: {}, reasoning: {} }).enableThinking, undefined);
+  assert.equal(parse({ reasoning: { exclude: true } }).hideThinking, true);
+  const wrong: readonly (readonly [Record<string, unknown>, string])[] = [
+    [{ reasoning_effort: "lots" }, "reasoning_effort"],
+    [{ reasoning_effort: 3 }, "reasoning_effort"],
+    [{ reasoning: { effort: "lots" } }, "reasoning.effort"],
+    [{ reasoning: { max_tokens: 100 } }, "reasoning.max_tokens"],
+    [{ reasoning: "none" }, "reasoning"],
+    [{ think: "lots" }, "think"],
+    [{ think: 1 }, "think"],
+    [{ thinking: { type: "adaptive" } }, "thinking.type"],
+    [{ thinking: { type: "enabled", budget_tokens: 9 } }, "thinking.budget_tokens"],
+    [{ think: true, enable_thinking: false }, "think"],
+    [{ reasoning_effort: "low", reasoning: { effort: "none" } }, "reasoning.effort"],
+  ];
+  for (const [fields, param] of wrong) {
+    const { status, param: named } = refusal({ model: "m", messages: MESSAGES, ...fields });
+    assert.deepEqual([status, named], [400, param], JSON.stringify(fields));
+  }
+});
+
+Deno.test("parseChatRequest() names the wrong type of each field that it honours", () => {
+  const nothing = { of: "the kind" };
+  const fields = BODY_FIELDS.known.filter((name) =>
+    !["response_format", "chat_template_kwargs", "reasoning", "stream_options"].includes(name) &&
+    // Refused or ignored whatever their type.
+    BODY_FIELDS.review({ [name]: nothing }).refused.length === 0
+  );
+  const ignored = [
+    ...["user", "safety_identifier", "store", "metadata", "service_tier", "request_id"],
+    ...["session_id", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"],
+    ...["cache_salt", "parallel_tool_calls", "guided_decoding_backend"],
+    ...["guided_whitespace_pattern", "truncation_side", "return_tokens_as_token_ids"],
+    ...["spaces_between_special_tokens", "return_token_offsets", "return_mm_kwargs"],
+    "stream_interval",
+  ];
+  for (const name of fields.filter((each) => !ignored.includes(each))) {
+    for (const value of [nothing, [nothing], "7"]) {
+      if (value === "7" && (name === "model" || name === "stop")) continue;
+      const { status, param } = refusal({ model: "m", messages: MESSAGES, [name]: value });
+      const inside = Array.isArray(value) ? "messages[0].role" : "thinking.of";
+      const named = value !== "7" && inside.split(/[[.]/)[0] === name ? inside : name;
+      assert.deepEqual([status, param], [400, named], `${name} ${JSON.stringify(value)}`);
+    }
+  }
+  for (
+    const [fields, param] of [
+      [{ top_k: -2 }, "top_k"],
+      [{ top_p: 0 }, "top_p"],
+      [{ min_p: 1.1 }, "min_p"],
+      [{ typical_p: 0 }, "typical_p"],
+      [{ repetition_penalty: 0 }, "repetition_penalty"],
+      [{ epsilon_cutoff: 1 }, "epsilon_cutoff"],
+      [{ stop_token_ids: [-1] }, "stop_token_ids"],
+      [{ stop_token_ids: [1.5] }, "stop_token_ids"],
+      [{ suppress_tokens: ["a"] }, "suppress_tokens"],
+      [{ bad_words: [" "] }, "bad_words"],
+      [{ min_tokens: -1 }, "min_tokens"],
+      [{ response_format: "text" }, "response_format"],
+    ] as const
+  ) {
+    const { status, param: named } = refusal({ model: "m", messages: MESSAGES, ...fields });
+    assert.deepEqual([status, named], [400, param], JSON.stringify(fields));
+  }
 });
 
 Deno.test("parseChatRequest() refuses or takes 100,000 random bodies without another error", () => {

@@ -5,14 +5,18 @@
  * of tokens.
  */
 
+import type { Message } from "../data/message.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { BatchFullError } from "../infer/batch_generator.ts";
 import { chat, type ChatReply } from "../infer/chat.ts";
+import type { ChatPromptOptions } from "../infer/chat_prompt.ts";
 import type { Generator } from "../infer/generator.ts";
 import type { ChatPiece } from "../infer/think_splitter.ts";
 import { ApiError } from "./api_error.ts";
-import { type ChatRequest, toSeed } from "./chat_request.ts";
+import { badWordsIds } from "./bad_words.ts";
+import type { ChatRequest } from "./chat_request.ts";
 import type { Metrics } from "./metrics.ts";
+import { toSeed } from "./request_sampling.ts";
 import { StopStrings } from "./stop_strings.ts";
 
 /** A model that requests can name. */
@@ -32,7 +36,7 @@ export interface ChatServiceOptions {
   readonly tokenizer: Tokenizer;
   /** Positions that a prompt and its reply have together at most. */
   readonly window: number;
-  /** Most tokens of a reply, whatever a request asks for. */
+  /** Most tokens of a reply, whatever a request or the model asks for. */
   readonly maxNewTokens: number;
   readonly metrics: Metrics;
 }
@@ -125,17 +129,21 @@ export class ChatService {
     if (this.#closed) throw stopping();
     const { generator } = this.model(request.model);
     this.#assertLength(request);
+    this.#assertThinkingSwitch(request);
     const controller = new AbortController();
     const { signal } = controller;
-    const { messages, enableThinking, options } = request;
+    const { options, badWords = [] } = request;
     const replies: ChatReply[] = [];
     try {
+      const banned = badWordsIds(badWords, tokenizer);
       for (let index = 0; index < request.choices; index++) {
         replies.push(chat(generator, tokenizer, {
-          messages,
-          enableThinking,
+          ...promptOf(request),
+          includeEndToken: request.includeStop,
+          skipSpecialTokens: request.skipSpecialTokens,
           ...options,
-          maxNewTokens: Math.min(options.maxNewTokens ?? maxNewTokens, maxNewTokens),
+          ...(banned.length === 0 ? {} : { badWordsIds: banned }),
+          atMostNewTokens: maxNewTokens,
           ...(options.seed === undefined ? {} : { seed: toSeed(options.seed + index) }),
           signal,
         }));
@@ -150,6 +158,18 @@ export class ChatService {
       metrics: this.#options.metrics,
       onEnd: () => this.#running.delete(controller),
     });
+  }
+
+  /** A template without the switch would think nevertheless. */
+  #assertThinkingSwitch({ enableThinking }: ChatRequest): void {
+    const { chatTemplate = "" } = this.#options.tokenizer;
+    if (enableThinking !== false || chatTemplate.includes("enable_thinking")) return;
+    throw new ApiError(
+      400,
+      "Thinking cannot be turned off: the model's chat template has no switch enable_thinking; " +
+        "leave enable_thinking, reasoning_effort and the like out",
+      { code: "unsupported_value", param: "enable_thinking" },
+    );
   }
 
   #assertLength({ messages }: ChatRequest): void {
@@ -168,8 +188,25 @@ export class ChatService {
   }
 }
 
+function promptOf(request: ChatRequest): ChatPromptOptions & Pick<ChatRequest, "messages"> {
+  const { messages, enableThinking, addGenerationPrompt, continueFinalMessage } = request;
+  return { messages, enableThinking, addGenerationPrompt, continueFinalMessage };
+}
+
 function stopping(): ApiError {
   return new ApiError(503, "The server is stopping", { code: "stopping", retryAfter: 5 });
+}
+
+/** Whose words a reply to a request is. */
+export function replyRole({ messages, addGenerationPrompt = true }: ChatRequest): Message["role"] {
+  // Without a new turn the reply goes on with the last one.
+  return addGenerationPrompt ? "assistant" : messages[messages.length - 1].role;
+}
+
+/** What the answer begins with besides what is generated. */
+function echoOf(request: ChatRequest): string {
+  const last = request.messages[request.messages.length - 1];
+  return request.echo && last.role === replyRole(request) ? last.content : "";
 }
 
 /** What the generator or the chat template says of a request. */
@@ -223,7 +260,7 @@ export class Completion {
     this.choices = replies.map((reply, index) => {
       let first = true;
       const choice = choiceReply(index, reply, {
-        stop: request.stop,
+        request,
         signal: controller.signal,
         onPiece: () => {
           if (first && index === 0) {
@@ -246,13 +283,15 @@ export class Completion {
   }
 }
 
-function choiceReply(index: number, reply: ChatReply, { stop, signal, onPiece, onEnd }: {
-  readonly stop: readonly string[];
+function choiceReply(index: number, reply: ChatReply, { request, signal, onPiece, onEnd }: {
+  readonly request: ChatRequest;
   readonly signal: AbortSignal;
   readonly onPiece: () => void;
   readonly onEnd: () => void;
 }): ChoiceReply {
-  const stops = new StopStrings(stop);
+  const { stop, includeStop: include, hideThinking = false, options } = request;
+  const { minNewTokens = 0 } = options;
+  const stops = new StopStrings(stop, { include });
   let thinkTokens = 0;
   let counted = 0;
   let over = false;
@@ -262,17 +301,20 @@ function choiceReply(index: number, reply: ChatReply, { stop, signal, onPiece, o
     onEnd();
   };
   async function* pieces(): AsyncGenerator<ChatPiece, void> {
+    const echo = echoOf(request);
+    if (echo !== "") yield { kind: "answer", text: echo };
     for await (const { kind, text } of reply) {
       onPiece();
       if (kind === "think") {
         thinkTokens += reply.newTokens - counted;
         counted = reply.newTokens;
-        yield { kind, text };
+        if (!hideThinking) yield { kind, text };
         continue;
       }
       // The tag between them is counted with the thinking.
       counted = reply.newTokens;
-      const certain = stops.push(text);
+      // As in vLLM, stop strings end no reply that has not its least length yet.
+      const certain = reply.newTokens < minNewTokens ? text : stops.push(text);
       if (certain !== "") yield { kind, text: certain };
       if (stops.stopped) return;
     }

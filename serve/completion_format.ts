@@ -7,7 +7,7 @@
  */
 
 import type { ChatPiece } from "../infer/think_splitter.ts";
-import type { ChoiceReply, Completion } from "./chat_service.ts";
+import { type ChoiceReply, type Completion, replyRole } from "./chat_service.ts";
 
 /** Waits for all choices and answers them as one `chat.completion`. */
 export async function completionObject(completion: Completion): Promise<Record<string, unknown>> {
@@ -17,7 +17,7 @@ export async function completionObject(completion: Completion): Promise<Record<s
     return {
       index: choice.index,
       message: {
-        role: "assistant",
+        role: replyRole(completion.request),
         content: said.answer,
         ...(said.think === "" ? {} : reasoning(said.think)),
         refusal: null,
@@ -43,7 +43,7 @@ export async function* completionChunks(
     ...shared,
     choices: [{ index, delta, logprobs: null, finish_reason: finish }],
   });
-  for (const { index } of choices) yield chunk(index, { role: "assistant", content: "" });
+  for (const { index } of choices) yield chunk(index, { role: replyRole(request), content: "" });
   for await (const { choice, piece } of merge(choices)) {
     if (!piece) yield chunk(choice.index, {}, choice.finishReason);
     else if (piece.kind === "think") yield chunk(choice.index, reasoning(piece.text));

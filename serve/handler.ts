@@ -8,12 +8,14 @@
 import type { BatchLoad } from "../infer/batch_generator.ts";
 import { type AccessOptions, assertOwnSite, assertToken } from "./access.ts";
 import { ApiError, toApiError } from "./api_error.ts";
+import { addCors, allowedOrigin, isPreflight, preflightHeaders } from "./cross_origin.ts";
 import { PAGE_FILES, PAGE_POLICY } from "./chat_page.ts";
 import { parseChatRequest } from "./chat_request.ts";
 import type { ChatService, Completion, ServedModel } from "./chat_service.ts";
 import { completionChunks, completionObject } from "./completion_format.ts";
 import { eventStream } from "./event_stream.ts";
 import type { Metrics } from "./metrics.ts";
+import { notFound } from "./not_found.ts";
 import { type BodyLimits, readJsonBody } from "./read_body.ts";
 
 /** What a handler is made with. */
@@ -48,13 +50,19 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
   return async (request) => {
     let response: Response;
     let route = "other";
+    const { allowOrigin } = options;
+    const origin = allowOrigin && allowedOrigin(request.headers, allowOrigin);
     try {
-      assertOwnSite(request.headers, options.isOwnHost);
-      const { pathname } = new URL(request.url);
+      assertOwnSite(request.headers, options);
+      const pathname = withoutSlash(new URL(request.url).pathname);
       const found = ROUTES.find(({ path }) => path.test(pathname));
-      if (!found) throw new ApiError(404, "Cannot find that", { code: "not_found" });
+      if (!found) throw notFound(pathname);
       route = found.name;
-      if (!found.methods.includes(request.method)) {
+      if (origin !== undefined && isPreflight(request)) {
+        // Without the token, which no browser sends before it has leave.
+        const headers = { ...HEADERS, ...preflightHeaders(request, found.methods) };
+        response = new Response(null, { status: 204, headers });
+      } else if (!found.methods.includes(request.method)) {
         const allowed = found.methods.join(" or ");
         const refused = failure(new ApiError(405, `The method must be ${allowed}`));
         refused.headers.set("allow", found.methods.join(", "));
@@ -69,6 +77,7 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       if (error.status === 500 && !request.signal.aborted) onError(cause);
       response = failure(error);
     }
+    if (allowOrigin) addCors(response.headers, origin);
     const labels = { route, status: String(response.status) };
     metrics.add("ortune_http_requests_total", "Requests by their answer.", labels);
     return response;
@@ -82,7 +91,7 @@ interface Context extends HandlerOptions {
 
 interface Route {
   readonly name: string;
-  readonly path: RegExp;
+  readonly path: Pick<RegExp, "test">;
   readonly methods: readonly string[];
   /** Whether it needs no token: it tells and does nothing. */
   readonly open?: boolean;
@@ -97,8 +106,21 @@ const ROUTES: readonly Route[] = [
   { name: "health", path: /^\/health$/, methods: READ, open: true, answer: health },
   { name: "metrics", path: /^\/metrics$/, methods: READ, answer: metricsText },
   { name: "settings", path: /^\/settings\.json$/, methods: READ, answer: settings },
-  { name: "page", path: /^\/[\w.-]*$/, methods: READ, open: true, answer: page },
+  {
+    name: "page",
+    path: { test: (path) => PAGE_FILES.has(path) },
+    methods: READ,
+    open: true,
+    answer: page,
+  },
 ];
+
+/** Some clients end paths with a slash. */
+function withoutSlash(pathname: string): string {
+  let end = pathname.length;
+  while (end > 1 && pathname[end - 1] === "/") end--;
+  return pathname.slice(0, end);
+}
 
 /** What the page starts with. */
 function settings(_: Request, { system = "" }: Context): Response {
@@ -106,8 +128,7 @@ function settings(_: Request, { system = "" }: Context): Response {
 }
 
 function page(_: Request, { pathname }: Context): Response {
-  const file = PAGE_FILES.get(pathname);
-  if (!file) throw new ApiError(404, "Cannot find that", { code: "not_found" });
+  const file = PAGE_FILES.get(pathname)!;
   const response = text(file.body, file.type);
   response.headers.set("content-security-policy", PAGE_POLICY);
   return response;

@@ -7,12 +7,17 @@
 /** Looks for stop strings that may begin in one piece and end in a later one. */
 export class StopStrings {
   readonly #stops: readonly string[];
+  readonly #include: boolean;
   #held = "";
   #stopped = false;
 
-  /** @param stops texts that end the text and are no part of it; none of them empty */
-  constructor(stops: readonly string[]) {
+  /** @param stops texts that end the text; none of them empty */
+  constructor(stops: readonly string[], { include = false }: {
+    /** Whether the text has them at its end. @default {false} */
+    readonly include?: boolean;
+  } = {}) {
     this.#stops = stops;
+    this.#include = include;
   }
 
   /** Whether a stop string has come. */
@@ -25,13 +30,16 @@ export class StopStrings {
     if (this.#stopped) return "";
     const known = this.#held + text;
     let end = known.length;
+    let found = "";
     for (const stop of this.#stops) {
       const at = known.indexOf(stop);
       if (at >= 0 && at <= end) {
         this.#stopped = true;
         end = at;
+        found = stop;
       }
     }
+    if (this.#include) end += found.length;
     if (!this.#stopped) end -= Math.max(0, ...this.#stops.map((stop) => overlap(known, stop)));
     this.#held = this.#stopped ? "" : known.slice(end);
     return known.slice(0, end);

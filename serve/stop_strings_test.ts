@@ -44,3 +44,12 @@ Deno.test("StopStrings holds back only what may begin a stop string", () => {
 Deno.test("StopStrings takes the earliest of several stop strings in one piece", () => {
   assert.deepEqual(cut("a2b1c", ["1", "2"], 99), ["a", true]);
 });
+
+Deno.test("StopStrings gives out the stop string where it is asked to, and nothing after it", () => {
+  const stops = new StopStrings(["END", "ND!"], { include: true });
+  const pieces = ["one E", "N", "D two", " END"].map((text) => stops.push(text));
+  assert.deepEqual([...pieces, stops.end()], ["one ", "", "END", "", ""]);
+  assert.ok(stops.stopped);
+  const absent = new StopStrings(["END"], { include: true });
+  assert.deepEqual([absent.push("one EN"), absent.end()], ["one ", "EN"]);
+});

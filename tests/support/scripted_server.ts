@@ -39,7 +39,7 @@ export interface ScriptedServer extends AsyncDisposable {
 }
 
 /** How a server is made. */
-export interface ScriptedServerOptions extends Pick<AccessOptions, "apiKey"> {
+export interface ScriptedServerOptions extends Pick<AccessOptions, "apiKey" | "allowOrigin"> {
   /** @default ["base"] */
   readonly models?: readonly string[];
   readonly body?: HandlerOptions["body"];
@@ -53,7 +53,8 @@ const WINDOW = 1 << 20;
 /** Starts a server on a free port of this machine. */
 export async function scriptedServer(
   script: Script,
-  { models = ["base"], apiKey, body, listen: limits, port = 0 }: ScriptedServerOptions = {},
+  { models = ["base"], apiKey, allowOrigin, body, listen: limits, port = 0 }:
+    ScriptedServerOptions = {},
 ): Promise<ScriptedServer> {
   const counts = { made: 0, left: 0 };
   const errors: unknown[] = [];
@@ -75,6 +76,7 @@ export async function scriptedServer(
     service,
     metrics,
     apiKey,
+    allowOrigin,
     body,
     isOwnHost: (host) => isOwnHost(host),
     load: () => ({ running: 0, waiting: 0, reservedPositions: 0, positions: WINDOW }),

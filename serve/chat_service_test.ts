@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { byteTokenizerFiles } from "../data/byte_tokenizer.ts";
+import { createTokenizer } from "../data/tokenizer.ts";
+import type { GenerateOptions, Generation, Generator } from "../infer/generator.ts";
+import { ApiError } from "./api_error.ts";
+import { parseChatRequest } from "./chat_request.ts";
+import { ChatService } from "./chat_service.ts";
+import { Metrics } from "./metrics.ts";
+
+const QUESTION = { role: "user", content: "Q" };
+
+/** A service that notes what a generator is asked and replies with nothing. */
+function serviceOf(chatTemplate?: string): {
+  readonly asked: { readonly prompt: string; readonly options: GenerateOptions }[];
+  start(fields: Record<string, unknown>): void;
+} {
+  const files = byteTokenizerFiles();
+  const tokenizer = createTokenizer(
+    chatTemplate === undefined ? files : { ...files, chatTemplate },
+  );
+  const asked: { prompt: string; options: GenerateOptions }[] = [];
+  const generator: Generator = {
+    generate(promptIds: ArrayLike<number>, options: GenerateOptions = {}): Generation {
+      asked.push({ prompt: tokenizer.decode(promptIds), options });
+      async function* none(): AsyncGenerator<number, void> {}
+      return Object.assign(none(), { finishReason: "eos" as const });
+    },
+    [Symbol.dispose]: () => {},
+  };
+  const service = new ChatService({
+    models: [{ id: "m", generator }],
+    tokenizer,
+    window: 1000,
+    maxNewTokens: 50,
+    metrics: new Metrics(),
+  });
+  return {
+    asked,
+    start: (fields) => {
+      service.start(parseChatRequest({ model: "m", messages: [QUESTION], ...fields })).abort();
+    },
+  };
+}
+
+Deno.test("ChatService bounds a reply by its own limit, and leaves the rest to request and model", () => {
+  const { asked, start } = serviceOf();
+  start({});
+  start({ max_tokens: 7, min_p: 0.1, ignore_eos: true, stop_token_ids: [5] });
+  const [plain, full] = asked.map(({ options: { signal: _, ...options } }) => options);
+  assert.deepEqual(plain, { atMostNewTokens: 50 });
+  assert.deepEqual(full, {
+    maxNewTokens: 7,
+    minP: 0.1,
+    stopTokenIds: [5],
+    ignoreEos: true,
+    atMostNewTokens: 50,
+  });
+});
+
+Deno.test("ChatService refuses to turn thinking off where the chat template has no switch", () => {
+  const without = serviceOf("{% for m in messages %}{{ m.content }}{% endfor %}<think>");
+  const ways = [{ enable_thinking: false }, { reasoning_effort: "none" }, { think: false }];
+  for (const fields of ways) {
+    assert.throws(() => without.start(fields), (error: unknown) => {
+      assert.ok(error instanceof ApiError);
+      assert.deepEqual([error.status, error.param], [400, "enable_thinking"]);
+      assert.match(error.message, /no switch enable_thinking.*leave/);
+      return true;
+    });
+  }
+  for (const fields of [{}, { enable_thinking: true }, { reasoning_effort: "medium" }]) {
+    without.start(fields);
+  }
+  const { asked, start } = serviceOf();
+  for (const fields of ways) start(fields);
+  assert.ok(asked.every(({ prompt }) => prompt.endsWith("<think>\n\n</think>\n\n")));
+});
+
+Deno.test("ChatService refuses to go on with a message that the template does not show", () => {
+  const { start } = serviceOf("{% for m in messages %}{{ m.role }}{% endfor %}");
+  assert.throws(
+    () => start({ messages: [QUESTION, QUESTION], continue_final_message: true }),
+    (error: unknown) =>
+      error instanceof ApiError && error.status === 400 &&
+      /continue_final_message/.test(error.message),
+  );
+});
