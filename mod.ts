@@ -46,6 +46,7 @@ export * from "./tensor/safetensors_file.ts";
 export * from "./tensor/safetensors_header.ts";
 export * from "./tensor/safetensors_sharded.ts";
 export * from "./tensor/safetensors_writer.ts";
+export * from "./files/regular_file.ts";
 export * from "./json/field_table.ts";
 export * from "./json/strict_json.ts";
 export * from "./tensor/tensor_errors.ts";

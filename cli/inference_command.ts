@@ -271,6 +271,7 @@ async function checkpointGenerator(
     : resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
   const own = await readGenerationConfig(model, { config, tokenizer });
   const generation = withTaughtEnds(own, eosTokenIds);
+  for (const note of [...config.notes, ...generation.notes]) console.error(`note: ${note}`);
   return createGenerator({
     runtime,
     config,

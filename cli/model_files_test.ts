@@ -10,7 +10,22 @@ Deno.test("companionFiles() names the tokenizer's and generation's files, and no
   }
   await Deno.mkdir(`${folder.path}/vocab.json`);
   assert.deepEqual(
-    (await companionFiles(folder.path)).toSorted(),
+    (await companionFiles(folder.path)).map(({ path }) => path).toSorted(),
     present.map((name) => `${folder.path}/${name}`).toSorted(),
   );
+});
+
+Deno.test("companionFiles() takes what a link of the folder names, and refuses links that lead out", async () => {
+  await using folder = await tempFolder();
+  await using other = await tempFolder();
+  await folder.write("real.json", "{}");
+  await Deno.symlink("real.json", `${folder.path}/tokenizer.json`);
+  const path = await Deno.realPath(`${folder.path}/real.json`);
+  assert.deepEqual(await companionFiles(folder.path), [{ name: "tokenizer.json", path }]);
+  await Deno.symlink(await other.write("merges", ""), `${folder.path}/merges.txt`);
+  await assert.rejects(companionFiles(folder.path), {
+    message:
+      `Cannot use ${folder.path}/merges.txt: it is a link to a file outside of its folder; put ` +
+      "the file itself into the folder",
+  });
 });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Command } from "commander";
 import { type PushedFile, pushFiles } from "../hub/push_files.ts";
@@ -15,6 +15,7 @@ import { createByteProgress } from "./byte_progress.ts";
 import { findTrained, MODEL_CONFIG } from "./find_model.ts";
 import { repositoryId } from "./flag_values.ts";
 import { hubEnvironment } from "./hub_environment.ts";
+import { findRegularFile } from "../files/regular_file.ts";
 import { readChatSettings } from "../data/chat_settings.ts";
 import { modelCard } from "./model_card.ts";
 import { companionFiles } from "./model_files.ts";
@@ -55,7 +56,7 @@ await runCommand<PushFlags>({
     const run = await runOf(folder);
     const files = await filesToPush(folder, isAdapter);
     if (run && await isFile(`${run.folder}/${CURVE}`)) {
-      files.push(await pushed(`${run.folder}/${CURVE}`));
+      files.push(await pushed(run.folder, CURVE));
     }
     const card = modelCard({
       repo,
@@ -103,7 +104,9 @@ await runCommand<PushFlags>({
 async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile[]> {
   const names: string[] = [];
   if (await isFolder(folder)) {
-    for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) names.push(name);
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      if (!isDirectory) names.push(name);
+    }
   }
   const wanted = adapter ? [ADAPTER_CONFIG, ADAPTER_WEIGHTS] : [MODEL_CONFIG];
   const own = names.filter((name) => wanted.includes(name) || !adapter && WEIGHTS.test(name))
@@ -115,13 +118,18 @@ async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile
         `${ADAPTER_CONFIG} with ${ADAPTER_WEIGHTS}; give a checkpoint or the output folder of a run`,
     );
   }
-  const paths = [...own.map((name) => `${folder}/${name}`), ...await companionFiles(folder)];
-  return await Promise.all(paths.map(pushed));
+  const companions = (await companionFiles(folder)).map(({ name }) => name);
+  return await Promise.all([...own, ...companions].map((name) => pushed(folder, name)));
 }
 
-async function pushed(path: string): Promise<PushedFile> {
+/** A file of the folder; not what a link in it may lead to elsewhere on this machine. */
+async function pushed(folder: string, name: string): Promise<PushedFile> {
+  const { path, problem } = await findRegularFile(`${folder}/${name}`, { root: folder });
+  if (path === undefined) {
+    throw new Error(`Cannot push ${folder}/${name}: it ${problem}; put the file itself there`);
+  }
   const { size: bytes } = await Deno.stat(path);
-  return { path: basename(path), content: pathToFileURL(path), bytes };
+  return { path: name, content: pathToFileURL(path), bytes };
 }
 
 /** The run that a checkpoint belongs to. */

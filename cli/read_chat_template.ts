@@ -1,9 +1,10 @@
-/** A chat template that a flag names. In: the path of a Jinja file. Out: its text. */
+/** A chat template that a flag or a folder names. In: the path of a Jinja file. Out: its text. */
 
-import { openFile } from "./open_file.ts";
+import { readCapped } from "../files/regular_file.ts";
 
 /** The largest in use have 20,000 bytes; what is longer is no template. */
 const MAX_BYTES = 1024 * 1024;
+const REMEDY = "give a Jinja file";
 
 /**
  * Reads the file; nothing where none is named.
@@ -12,30 +13,21 @@ const MAX_BYTES = 1024 * 1024;
  */
 export async function readChatTemplate(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;
-  using file = await openFile(path, "the chat template");
-  const { size } = await file.stat();
-  if (size > MAX_BYTES) {
-    throw new Error(
-      `Cannot read the chat template: ${path} has ${size} bytes, more than ${MAX_BYTES}; give a Jinja file`,
-    );
-  }
-  const bytes = new Uint8Array(size);
-  let filled = 0;
-  for (let count; filled < size; filled += count) {
-    count = await file.read(bytes.subarray(filled));
-    if (count === null) break;
-  }
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, filled));
+    const bytes = await readCapped(path, { maxBytes: MAX_BYTES, remedy: REMEDY });
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new Error(
-      `Cannot read the chat template: ${path} is not UTF-8 text; give a Jinja file`,
-      { cause },
-    );
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+      throw new Error(`Cannot read the chat template: there is no file ${path}`, { cause });
+    }
+    if (!(cause instanceof TypeError)) throw cause;
+    throw new Error(`Cannot read the chat template: ${path} is not UTF-8 text; ${REMEDY}`, {
+      cause,
+    });
   }
   if (text.trim() === "") {
-    throw new Error(`Cannot read the chat template: ${path} is empty; give a Jinja file`);
+    throw new Error(`Cannot read the chat template: ${path} is empty; ${REMEDY}`);
   }
   return text;
 }

@@ -2,7 +2,6 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option } from "commander";
-import { loadTokenizer } from "../data/tokenizer.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { findExported } from "../export/exported_generator.ts";
 import { BatchGenerator, type BatchLane } from "../infer/batch_generator.ts";
@@ -15,13 +14,13 @@ import { allowedOrigins, type AllowOrigin } from "../serve/cross_origin.ts";
 import { createHandler } from "../serve/handler.ts";
 import { listen, type Listening } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
+import { type ChatContext, openChat, withTaughtEnds } from "./chat_context.ts";
 import { count, countOrZero, device, positive } from "./flag_values.ts";
 import { findFolders } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
-import { DEFAULT_SYSTEM } from "./training_arguments.ts";
 
 /** Parsed flags of the server. */
 export interface ServeFlags {
@@ -34,7 +33,8 @@ export interface ServeFlags {
   readonly apiKey?: string;
   readonly modelName?: string;
   readonly adapterName: readonly string[];
-  readonly system: string;
+  readonly system?: string;
+  readonly chatTemplate?: string;
   readonly maxNewTokens: number;
   readonly maxBatchSize: number;
   readonly maxQueue: number;
@@ -87,7 +87,12 @@ export const serve: CommandDefinition<ServeFlags> = {
           "what requests call the adapters, in their order",
         ).default([], "their folders"),
       )
-      .option("--system <text>", "system prompt that the page starts with", DEFAULT_SYSTEM)
+      .option(
+        "--system <text>",
+        "system prompt of chats that have none; empty for none (default: of each model the one it was " +
+          "trained with, else none)",
+      )
+      .option("--chat-template <path>", "Jinja file of a chat template in place of the models'")
       .option(
         "--max-new-tokens <n>",
         "most tokens of a reply, whatever a request or the model asks for",
@@ -135,22 +140,36 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
       `Cannot serve the export ${model}: give the checkpoint that it was made from`,
     );
   }
-  const tokenizer = await loadTokenizer(model);
+  const { system, chatTemplate } = options;
+  const [base, ...others] = await Promise.all(
+    [undefined, ...adapters].map((adapter) => openChat({ model, adapter, system, chatTemplate })),
+  );
+  for (const note of [base, ...others].flatMap(({ notes }) => notes)) console.log(note);
+  const { tokenizer } = base;
   await using resources = new AsyncDisposableStack();
   const runtime = resources.use(openRuntime(options));
-  const { config, weights: base } = await loadModel(runtime, model, { signal });
-  resources.use(base);
-  const lanes: BatchLane[] = [{ weights: base }];
+  const { config, weights } = await loadModel(runtime, model, { signal });
+  resources.use(weights);
+  const lanes: BatchLane[] = [{ weights }];
   for (const adapter of adapters) {
-    const adapted = resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
+    const adapted = resources.use(
+      await loadAdapter(runtime, adapter, { config, base: weights, signal }),
+    );
     lanes.push({ weights: adapted.weights, graph: adapted.decodeGraph });
   }
+  const own = await readGenerationConfig(model, { config, tokenizer });
+  // One batch has one set of ends: a model that never writes another's is not ended by it.
+  const generation = withTaughtEnds(
+    own,
+    [base, ...others].flatMap(({ eosTokenIds }) => eosTokenIds),
+  );
+  for (const note of [...config.notes, ...generation.notes]) console.log(`note: ${note}`);
   const batch = resources.use(
     new BatchGenerator({
       runtime,
       config,
       lanes,
-      generation: await readGenerationConfig(model, { config, tokenizer }),
+      generation,
       maxRows: options.maxBatchSize,
       maxWaiting: options.maxQueue,
       cacheBytes: options.kvCacheMib * MIB,
@@ -158,7 +177,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   );
   const metrics = new Metrics();
   const service = new ChatService({
-    models: named(batch, options, { model, adapters }),
+    models: named(batch, options, { model, adapters, chats: [base, ...others] }),
     tokenizer,
     window: batch.window,
     maxNewTokens: options.maxNewTokens,
@@ -171,7 +190,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     isOwnHost: (each) => isOwnHost(each),
     allowOrigin,
     apiKey,
-    system: options.system,
+    system: base.system,
     load: () => batch.load,
     onError: report,
   });
@@ -205,16 +224,25 @@ function originsOf(origins: readonly string[], apiKey: string | undefined): Allo
 function named(
   batch: BatchGenerator,
   { modelName, adapterName }: ServeFlags,
-  { model, adapters }: { readonly model: string; readonly adapters: readonly string[] },
+  { model, adapters, chats }: {
+    readonly model: string;
+    readonly adapters: readonly string[];
+    /** How the model and each adapter are asked. */
+    readonly chats: readonly ChatContext[];
+  },
 ): ServedModel[] {
   const id = modelName ?? folderName(model);
-  const models: ServedModel[] = [{ id, generator: batch.generator(0) }];
+  const served = (lane: number): Omit<ServedModel, "id"> => {
+    const { tokenizer, system, enableThinking } = chats[lane];
+    return { generator: batch.generator(lane), tokenizer, system, enableThinking };
+  };
+  const models: ServedModel[] = [{ id, ...served(0) }];
   for (const [i, adapter] of adapters.entries()) {
     const own = adapterName[i] ?? folderName(adapter);
     const taken = (name: string): boolean => models.some((each) => each.id === name);
     let free = own;
     for (let n = 1; taken(free); n++) free = `${own}-adapter${n > 1 ? `-${n}` : ""}`;
-    models.push({ id: free, parent: id, generator: batch.generator(i + 1) });
+    models.push({ id: free, parent: id, ...served(i + 1) });
   }
   return models;
 }

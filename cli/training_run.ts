@@ -254,7 +254,7 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
     );
   }
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
-  return { config, tokenizer, padId, chatTemplate, notes: [] };
+  return { config, tokenizer, padId, chatTemplate, notes: config.notes };
 }
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */

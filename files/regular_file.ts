@@ -14,7 +14,7 @@ import { dirname, join, sep } from "node:path";
 /** A file that may be opened, or why not. */
 export type FoundFile =
   | { readonly path: string; readonly problem?: undefined }
-  | { readonly problem: string };
+  | { readonly path?: undefined; readonly problem: string };
 
 /** Where links may lead. */
 export interface FindRegularFileOptions {

@@ -61,7 +61,7 @@ Deno.test("chat() tells thinking from answer by the tokens, and cuts no characte
   const pieces = await Array.fromAsync(reply);
   assert.deepEqual(
     pieces.map(({ kind, text }) => `${kind}: ${text}`),
-    ["think: 静", "think: 养", "think:  🛌", "answer: 躺", "answer: 下", "answer: 。"],
+    ["think: 静", "think: 养", "think:  ", "think: 🛌", "answer: 躺", "answer: 下", "answer: 。"],
   );
   assert.equal(reply.finishReason, "eos");
   assert.equal(reply.newTokens, ids.length);

@@ -1,4 +1,6 @@
-/** A small JSON file of a model folder. In: its path. Out: the parsed value, still unchecked. */
+/** A small JSON file of a folder that others made. In: its path. Out: the parsed value, still unchecked. */
+
+import { readCappedText } from "../files/regular_file.ts";
 
 // The largest in use have some ten thousand bytes; beyond this a file is not what its name says.
 const MAX_BYTES = 1024 * 1024;
@@ -8,20 +10,16 @@ const MAX_BYTES = 1024 * 1024;
  *
  * @param remedy what to do about a file that is no JSON
  * @returns undefined where there is no such file
- * @throws {RangeError | SyntaxError} on a file over 1 MiB or that is no JSON, naming its path
+ * @throws {RangeError | SyntaxError} on a file over 1 MiB, that is no regular file of its folder, or that is no
+ *   JSON, naming its path
  */
 export async function readJson(path: string, remedy: string): Promise<unknown | undefined> {
   let text: string;
   try {
-    const { size } = await Deno.stat(path);
-    if (size > MAX_BYTES) {
-      throw new RangeError(`Cannot read ${path}: ${size} bytes, more than ${MAX_BYTES}; ${remedy}`);
-    }
-    text = await Deno.readTextFile(path);
+    text = await readCappedText(path, { maxBytes: MAX_BYTES, remedy });
   } catch (cause) {
-    const absent = cause instanceof Deno.errors.NotFound ||
-      cause instanceof Deno.errors.NotADirectory;
-    if (absent) return undefined;
+    const { code } = cause as { readonly code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw cause;
   }
   try {

@@ -196,8 +196,9 @@ async function* read(stream) {
 }
 
 function requestBody(chat, turn, model) {
-  const system = settings.system ?? serverSystem;
-  const messages = system.trim() ? [{ role: "system", content: system }] : [];
+  // Unless it was changed here the server adds the model's own; an empty one asks for none.
+  const { system } = settings;
+  const messages = system === null ? [] : [{ role: "system", content: system.trim() && system }];
   for (const each of chat.turns) {
     messages.push({ role: "user", content: each.question });
     if (each === turn) break;

@@ -27,6 +27,12 @@ export interface ServedModel {
   readonly parent?: string;
   /** Makes its replies, several at once. */
   readonly generator: Generator;
+  /** @default {the service's} */
+  readonly tokenizer?: Tokenizer;
+  /** The system prompt of chats that have none of their own; empty for none. @default {""} */
+  readonly system?: string;
+  /** Whether its prompts ask for thinking where a request does not say. @default {undefined} */
+  readonly enableThinking?: boolean;
 }
 
 /** What a chat service is made with. */
@@ -125,11 +131,12 @@ export class ChatService {
    * @throws {ApiError} 400, 404, 429 or 503
    */
   start(request: ChatRequest): Completion {
-    const { maxNewTokens, tokenizer } = this.#options;
+    const { maxNewTokens } = this.#options;
     if (this.#closed) throw stopping();
-    const { generator } = this.model(request.model);
+    const model = this.model(request.model);
+    const { generator, tokenizer = this.#options.tokenizer } = model;
     this.#assertLength(request);
-    this.#assertThinkingSwitch(request);
+    assertThinkingSwitch(request, tokenizer);
     const controller = new AbortController();
     const { signal } = controller;
     const { options, badWords = [] } = request;
@@ -138,7 +145,7 @@ export class ChatService {
       const banned = badWordsIds(badWords, tokenizer);
       for (let index = 0; index < request.choices; index++) {
         replies.push(chat(generator, tokenizer, {
-          ...promptOf(request),
+          ...promptOf(request, model),
           includeEndToken: request.includeStop,
           skipSpecialTokens: request.skipSpecialTokens,
           ...options,
@@ -160,18 +167,6 @@ export class ChatService {
     });
   }
 
-  /** A template without the switch would think nevertheless. */
-  #assertThinkingSwitch({ enableThinking }: ChatRequest): void {
-    const { chatTemplate = "" } = this.#options.tokenizer;
-    if (enableThinking !== false || chatTemplate.includes("enable_thinking")) return;
-    throw new ApiError(
-      400,
-      "Thinking cannot be turned off: the model's chat template has no switch enable_thinking; " +
-        "leave enable_thinking, reasoning_effort and the like out",
-      { code: "unsupported_value", param: "enable_thinking" },
-    );
-  }
-
   #assertLength({ messages }: ChatRequest): void {
     const { window } = this.#options;
     const most = Math.min(CHARACTERS_PER_TOKEN * window, MAX_CHARACTERS);
@@ -188,8 +183,32 @@ export class ChatService {
   }
 }
 
-function promptOf(request: ChatRequest): ChatPromptOptions & Pick<ChatRequest, "messages"> {
-  const { messages, enableThinking, addGenerationPrompt, continueFinalMessage } = request;
+/** A template without the switch would think nevertheless. */
+function assertThinkingSwitch(
+  { enableThinking }: ChatRequest,
+  { chatTemplate = "" }: Tokenizer,
+): void {
+  if (enableThinking !== false || chatTemplate.includes("enable_thinking")) return;
+  throw new ApiError(
+    400,
+    "Thinking cannot be turned off: the model's chat template has no switch enable_thinking; " +
+      "leave enable_thinking, reasoning_effort and the like out",
+    { code: "unsupported_value", param: "enable_thinking" },
+  );
+}
+
+/** The prompt that is asked for, and where a request is silent the one that the model was taught. */
+function promptOf(
+  request: ChatRequest,
+  { system = "", enableThinking: taught }: ServedModel,
+): ChatPromptOptions & Pick<ChatRequest, "messages"> {
+  const { enableThinking = taught, addGenerationPrompt, continueFinalMessage } = request;
+  const own = request.messages.some(({ role }) => role === "system");
+  // As in training, an empty system message is none.
+  const said = request.messages.filter(({ role, content }) => role !== "system" || content !== "");
+  const messages = own || system === ""
+    ? said
+    : [{ role: "system" as const, content: system }, ...said];
   return { messages, enableThinking, addGenerationPrompt, continueFinalMessage };
 }
 

@@ -10,7 +10,8 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { findRegularFile } from "../files/regular_file.ts";
 import { parseStrictJson, type StrictJson } from "../json/strict_json.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors_file.ts";
 import { maxSafetensorsTensors } from "./safetensors_header.ts";
@@ -139,29 +140,17 @@ async function unsafe(
   if (name !== indexName && !name.endsWith(".safetensors")) return "does not end in .safetensors";
   const path = join(root, name);
   try {
-    const { isFile, isSymlink } = await Deno.lstat(path);
     if (followLinks) return (await Deno.stat(path)).isFile ? undefined : "is not a regular file";
-    if (isSymlink) return await unsafeLink(root, path);
-    if (!isFile) return "is not a regular file";
-    if (dirname(await Deno.realPath(path)) !== root) return "lies outside the folder";
+    return (await findRegularFile(path, { root })).problem;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "is missing";
+    if (isAbsent(error)) return "is missing";
     throw error;
   }
 }
 
-/**
- * Hugging Face's cache keeps `models--OWNER--NAME/snapshots/REVISION/…/FILE` as links to files
- * right inside `models--OWNER--NAME/blobs`; links to anywhere else are refused.
- */
-async function unsafeLink(root: string, path: string): Promise<string | undefined> {
-  const repository = /^(.*[/\\]models--[^/\\]+)[/\\]snapshots[/\\]./.exec(root)?.[1];
-  if (repository === undefined) return "is a symbolic link";
-  const blob = await Deno.realPath(path);
-  if (dirname(blob) !== join(repository, "blobs")) {
-    return `is a symbolic link out of ${quoteName(join(repository, "blobs"))}`;
-  }
-  return (await Deno.lstat(blob)).isFile ? undefined : "is not a regular file";
+function isAbsent(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 /** Tensor name to shard file name, in the order of the index. */

@@ -4,21 +4,22 @@ import assert from "node:assert/strict";
 
 /** What each folder may import from, besides itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  json: [],
-  tensor: ["json"],
-  graph: ["tensor", "json"],
-  ort: ["tensor", "json"],
-  kernels: ["tensor", "json"],
-  data: ["tensor", "json"],
-  hub: ["tensor", "json"],
-  model: ["graph", "tensor", "json"],
-  engine: ["model", "graph", "ort", "kernels", "tensor", "json"],
-  lora: ["engine", "model", "graph", "ort", "tensor", "json"],
-  train: ["lora", "engine", "model", "data", "graph", "ort", "kernels", "tensor", "json"],
-  infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor", "json"],
-  serve: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json"],
-  export: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json"],
-  track: ["tensor", "json"],
+  files: [],
+  json: ["files"],
+  tensor: ["json", "files"],
+  graph: ["tensor", "json", "files"],
+  ort: ["tensor", "json", "files"],
+  kernels: ["tensor", "json", "files"],
+  data: ["tensor", "json", "files"],
+  hub: ["tensor", "json", "files"],
+  model: ["graph", "tensor", "json", "files"],
+  engine: ["model", "graph", "ort", "kernels", "tensor", "json", "files"],
+  lora: ["engine", "model", "graph", "ort", "tensor", "json", "files"],
+  train: ["lora", "engine", "model", "data", "graph", "ort", "kernels", "tensor", "json", "files"],
+  infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor", "json", "files"],
+  serve: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json", "files"],
+  export: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json", "files"],
+  track: ["tensor", "json", "files"],
   cli: [
     "serve",
     "export",
@@ -34,8 +35,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "ort",
     "tensor",
     "json",
+    "files",
   ],
-  quickstart: ["cli", "track", "infer", "data", "model", "tensor", "json"],
+  quickstart: ["cli", "track", "infer", "data", "model", "tensor", "json", "files"],
 };
 
 /** Type-only imports that may cross: the events a tracker shows are the trainer's. */

@@ -305,11 +305,11 @@ Deno.test("a snapshot of Hugging Face's cache is read through its links, and no 
     await Deno.symlink(target, `${snapshot}/model.safetensors`);
     await assert.rejects(
       lossOf(snapshot),
-      /"model\.safetensors" is a symbolic link out of ".*models--owner--name\/blobs"\. /,
+      /"model\.safetensors" is a link to a file outside of its folder\. /,
       target,
     );
   }
   await Deno.remove(`${snapshot}/model.safetensors`);
   await Deno.symlink("../../blobs/none", `${snapshot}/model.safetensors`);
-  await assert.rejects(lossOf(snapshot), /"model\.safetensors" is missing/);
+  await assert.rejects(lossOf(snapshot), /"model\.safetensors" is a link to nothing/);
 });

@@ -9,7 +9,6 @@
  * waited for.
  */
 
-import { basename } from "node:path";
 import type { BestEvaluation } from "./best_evaluation.ts";
 import {
   listCheckpoints,
@@ -34,8 +33,8 @@ export interface CheckpointOptions {
   readonly directory: string;
   /** Checkpoints kept. @default all */
   readonly saveTotalLimit?: number;
-  /** Files copied into each checkpoint, such as the tokenizer's. */
-  readonly copyFiles?: readonly string[];
+  /** Files copied into each checkpoint under their names, such as the tokenizer's. */
+  readonly copyFiles?: readonly { readonly name: string; readonly path: string }[];
   /** Texts written into each checkpoint by their names, in place of copied files of these names. */
   readonly texts?: Readonly<Record<string, string>>;
   /** What must be the same when the run is resumed; written as training_args.json. */
@@ -165,8 +164,8 @@ export class RunCheckpoints {
       const { directory, saveTotalLimit, copyFiles = [] } = output;
       const written = await writeCheckpoint(directory, step, async (staging) => {
         const trainer = await source();
-        for (const path of copyFiles) {
-          if (!texts.has(basename(path))) await Deno.copyFile(path, `${staging}/${basename(path)}`);
+        for (const { name, path } of copyFiles) {
+          if (!texts.has(name)) await Deno.copyFile(path, `${staging}/${name}`);
         }
         for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
         return await trainer.save(staging);
