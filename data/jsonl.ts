@@ -9,8 +9,9 @@
  * @module
  */
 
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import { findRegularFile } from "../files/regular_file.ts";
 import { describeJsonFault } from "../json/describe_json_fault.ts";
 import { describeValue } from "../json/describe_value.ts";
 import { assertJsonLines, assertText } from "./assert_json_lines.ts";
@@ -189,36 +190,28 @@ async function* readLines(
 }
 
 async function openFile(path: string): Promise<FileHandle> {
-  let handle: FileHandle;
+  const refused = (problem: string, cause?: unknown): JsonlError =>
+    new JsonlError({ file: path }, problem, { cause });
   try {
-    handle = await open(path, "r");
+    if ((await stat(path)).isDirectory()) {
+      throw refused("expected a JSON Lines file, got a directory; name a file in it");
+    }
+    // It is read more than once, and a pipe or a device may never end.
+    const found = await findRegularFile(path, { root: null });
+    if (found.path === undefined) {
+      throw refused(`cannot open the file: it ${found.problem}; copy it to a file of its own`);
+    }
+    return await open(found.path, "r");
   } catch (cause) {
+    if (cause instanceof JsonlError) throw cause;
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
-      throw new JsonlError({ file: path }, "expected a JSON Lines file, got no such file", {
-        cause,
-      });
+      throw refused("expected a JSON Lines file, got no such file", cause);
     }
-    if (cause instanceof Error && "code" in cause && cause.code === "EISDIR") {
-      throw directoryError(path);
-    }
-    throw new JsonlError(
-      { file: path },
+    throw refused(
       `cannot open the file: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
+      cause,
     );
   }
-  if ((await handle.stat()).isDirectory()) {
-    await handle.close();
-    throw directoryError(path);
-  }
-  return handle;
-}
-
-function directoryError(path: string): JsonlError {
-  return new JsonlError(
-    { file: path },
-    "expected a JSON Lines file, got a directory; name a file in it",
-  );
 }
 
 /** Drops the `\r` of `\r\n`, and the byte order mark of line 1. */

@@ -136,3 +136,16 @@ Deno.test("readJsonl() meets 2,000 mutated files with rows or a JsonlError, neve
     }
   }
 });
+
+Deno.test("readJsonl() follows a link that the user named, and opens no pipe", async () => {
+  await using folder = await tempFolder();
+  await using other = await tempFolder();
+  const rows = (name: string) => Array.fromAsync(readJsonl(`${folder.path}/${name}`, keep));
+  await Deno.symlink(await other.write("rows.jsonl", '{"a":1}\n'), `${folder.path}/link.jsonl`);
+  assert.deepEqual(await rows("link.jsonl"), [[1, { a: 1 }]]);
+  await new Deno.Command("mkfifo", { args: [`${folder.path}/pipe`] }).output();
+  await assert.rejects(rows("pipe"), {
+    message:
+      `${folder.path}/pipe: cannot open the file: it is not a regular file; copy it to a file of its own`,
+  });
+});

@@ -19,10 +19,11 @@ export type FoundFile =
 /** Where links may lead. */
 export interface FindRegularFileOptions {
   /**
-   * The folder that the file must lie in, links resolved.
+   * The folder that the file must lie in, links resolved; `null` for any that this process may read,
+   * where the user named the path.
    * @default {the folder of the path}
    */
-  readonly root?: string;
+  readonly root?: string | null;
 }
 
 /**
@@ -39,11 +40,15 @@ export async function findRegularFile(
   if (!link.isSymbolicLink()) {
     return link.isFile() ? { path } : { problem: "is not a regular file" };
   }
-  const home = await realpath(root);
   const target = await realpath(path).catch(() => undefined);
   if (target === undefined) return { problem: "is a link to nothing" };
-  if (!isInside(target, home) && !isBlobOf(target, home)) {
-    return { problem: "is a link to a file outside of its folder" };
+  if (root === null) {
+    if (!await mayRead(target)) return { problem: "is a link to a file that may not be read" };
+  } else {
+    const home = await realpath(root);
+    if (!isInside(target, home) && !isBlobOf(target, home)) {
+      return { problem: "is a link to a file outside of its folder" };
+    }
   }
   return (await lstat(target)).isFile()
     ? { path: target }
@@ -108,6 +113,12 @@ export async function readCapped(
 /** The same as text; bytes that are no UTF-8 are replaced. */
 export async function readCappedText(path: string, options: ReadCappedOptions): Promise<string> {
   return new TextDecoder().decode(await readCapped(path, options));
+}
+
+/** Deno itself asks for leave to read the link alone. */
+async function mayRead(path: string): Promise<boolean> {
+  if (!("Deno" in globalThis)) return true;
+  return (await Deno.permissions.query({ name: "read", path })).state === "granted";
 }
 
 function isInside(path: string, folder: string): boolean {

@@ -4,13 +4,16 @@ import { createTokenizer } from "../data/tokenizer.ts";
 import type { GenerateOptions, Generation, Generator } from "../infer/generator.ts";
 import { ApiError } from "./api_error.ts";
 import { parseChatRequest } from "./chat_request.ts";
-import { ChatService } from "./chat_service.ts";
+import { ChatService, type ServedModel } from "./chat_service.ts";
 import { Metrics } from "./metrics.ts";
 
 const QUESTION = { role: "user", content: "Q" };
 
 /** A service that notes what a generator is asked and replies with nothing. */
-function serviceOf(chatTemplate?: string): {
+function serviceOf(
+  chatTemplate?: string,
+  taught: Pick<ServedModel, "system" | "enableThinking"> = {},
+): {
   readonly asked: { readonly prompt: string; readonly options: GenerateOptions }[];
   start(fields: Record<string, unknown>): void;
 } {
@@ -28,7 +31,7 @@ function serviceOf(chatTemplate?: string): {
     [Symbol.dispose]: () => {},
   };
   const service = new ChatService({
-    models: [{ id: "m", generator }],
+    models: [{ id: "m", generator, ...taught }],
     tokenizer,
     window: 1000,
     maxNewTokens: 50,
@@ -55,6 +58,26 @@ Deno.test("ChatService bounds a reply by its own limit, and leaves the rest to r
     ignoreEos: true,
     atMostNewTokens: 50,
   });
+});
+
+Deno.test("ChatService asks a model as it was trained, unless a request says otherwise", () => {
+  const { asked, start } = serviceOf(undefined, { system: "Be brief.", enableThinking: false });
+  const system = (content: string) => ({ messages: [{ role: "system", content }, QUESTION] });
+  start({});
+  start(system("Be long."));
+  start(system(""));
+  start({ enable_thinking: true });
+  const [own, other, none] = ["Be brief.", "Be long.", undefined].map((text) =>
+    (text === undefined ? "" : `<|im_start|>system\n${text}<|im_end|>\n`) +
+    "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n"
+  );
+  const silent = "<think>\n\n</think>\n\n";
+  assert.deepEqual(asked.map(({ prompt }) => prompt), [
+    own + silent,
+    other + silent,
+    none + silent,
+    own,
+  ]);
 });
 
 Deno.test("ChatService refuses to turn thinking off where the chat template has no switch", () => {

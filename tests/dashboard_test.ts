@@ -208,6 +208,18 @@ Deno.test("readNewLines() reads a large file in pieces, each once", async () => 
   assert.equal(looks, 3);
 });
 
+Deno.test("readNewLines() reads neither pipes nor links that lead out of the run's folder", async () => {
+  await using folder = await tempFolder();
+  await using other = await tempFolder();
+  const at = (name: string): string => `${folder.path}/${name}`;
+  await Deno.symlink(await other.write("secret", "no\n"), at("out"));
+  await new Deno.Command("mkfifo", { args: [at("pipe")] }).output();
+  for (const name of ["out", "pipe"]) {
+    const found = await readNewLines(at(name), "");
+    assert.deepEqual(found, { cursor: "", reset: false, more: false, lines: [] });
+  }
+});
+
 Deno.test("renderRunsPage() holds hostile names and samples as data", async () => {
   const sample = { step: 1, question: HOSTILE, think: HOSTILE, answer: "<!--<script>" };
   const runs = [{ name: HOSTILE, figures: [{ step: 1, loss: 1 }], samples: [sample] }];

@@ -7,6 +7,7 @@
 
 import { Buffer } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
+import { findRegularFile } from "../files/regular_file.ts";
 
 /** Bytes a look: a page shows the first figures of a long run before it has read the last. */
 const MAX_BYTES = 1024 * 1024;
@@ -30,12 +31,16 @@ export interface NewLines {
  * @param cursor of the last look; "" for the first.
  */
 export async function readNewLines(path: string, cursor: string): Promise<NewLines> {
+  const nothing = { cursor: "", reset: cursor !== "", more: false, lines: [] };
   let file: FileHandle;
   try {
-    file = await open(path, "r");
+    // A pipe would never answer, and a link may lead to what is nobody's run.
+    const found = await findRegularFile(path);
+    if (found.path === undefined) return nothing;
+    file = await open(found.path, "r");
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-    return { cursor: "", reset: cursor !== "", more: false, lines: [] };
+    return nothing;
   }
   try {
     const { ino, birthtimeMs, size } = await file.stat();
