@@ -52,7 +52,9 @@ export async function resolveTraining(
 async function resolveLora(lora: LoraArguments): Promise<LoraArguments> {
   if (!lora.initAdapter) return lora;
   const initAdapter = await findTrained(lora.initAdapter, ADAPTER_CONFIG);
-  return { ...lora, ...await readAdapterConfig(initAdapter), initAdapter };
+  // What is noted of the file is no setting of the run.
+  const { notes: _, ...settings } = await readAdapterConfig(initAdapter);
+  return { ...lora, ...settings, initAdapter };
 }
 
 /** What was found for the folders that the flags name, a line each where it is another. */
