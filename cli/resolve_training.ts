@@ -4,7 +4,7 @@
  */
 
 import { ADAPTER_CONFIG, readAdapterConfig } from "../lora/adapter_config.ts";
-import { findFolders, findTrained } from "./find_model.ts";
+import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import type { LoraArguments } from "./lora_arguments.ts";
 import { UsageError } from "./run_command.ts";
@@ -51,7 +51,8 @@ export async function resolveTraining(
 /** The folder of the adapter to start from, whose settings then are the run's. */
 async function resolveLora(lora: LoraArguments): Promise<LoraArguments> {
   if (!lora.initAdapter) return lora;
-  const initAdapter = await findTrained(lora.initAdapter, ADAPTER_CONFIG);
+  const named = await findAdapter(lora.initAdapter, "--init-adapter");
+  const initAdapter = await findTrained(named, ADAPTER_CONFIG);
   // What is noted of the file is no setting of the run.
   const { notes: _, ...settings } = await readAdapterConfig(initAdapter);
   return { ...lora, ...settings, initAdapter };

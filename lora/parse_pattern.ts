@@ -271,6 +271,8 @@ class Parser {
       this.#at++;
       return { kind: "assertion", holds: ASSERTIONS[character] };
     }
+    const octal = this.#octal();
+    if (octal !== undefined) return this.#literal(octal);
     if (/[1-9]/.test(character)) this.#unsupported("a backreference", begin);
     return this.#literal(this.#escaped(begin));
   }
@@ -328,12 +330,15 @@ class Parser {
       this.#at++;
       return CLASSES[escaped];
     }
-    const octal = /^[0-7]{3}/.exec(this.#source.slice(this.#at));
-    if (octal && parseInt(octal[0], 8) < 256) {
-      this.#at += 3;
-      return String.fromCharCode(parseInt(octal[0], 8));
-    }
-    return this.#escaped(this.#at - 1);
+    return this.#octal() ?? this.#escaped(this.#at - 1);
+  }
+
+  /** The character of three octal digits. */
+  #octal(): string | undefined {
+    const digits = /^[0-3][0-7]{2}/.exec(this.#source.slice(this.#at, this.#at + 3));
+    if (!digits) return undefined;
+    this.#at += 3;
+    return String.fromCharCode(parseInt(digits[0], 8));
   }
 
   #holdsMember(member: string | Holds): Holds {
