@@ -97,10 +97,7 @@ export function parseAdapterConfig(json: unknown, path: string = ADAPTER_CONFIG)
     }
   }
   if (layersPattern !== undefined && layersPattern.length > 0 && layersToTransform === undefined) {
-    fields.fail(
-      "layers_pattern",
-      "must be left out, or layers_to_transform be given with it, where",
-    );
+    fields.fail("layers_pattern", "needs layers_to_transform beside it");
   }
   const isRank = (value: number) => Number.isSafeInteger(value) && value > 0;
   return {
