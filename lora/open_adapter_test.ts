@@ -94,7 +94,7 @@ Deno.test("tensors that do not belong to the adapter are named, all together", a
   );
   await assert.rejects(
     opened([A, B, [A[0].replace("weight", "other.weight"), [2, 4]]]),
-    /Cannot tell .*lora_A\.weight" from .*lora_A\.other\.weight": .* two adapters in one file/,
+    /Cannot tell .*lora_A\.other\.weight" from .*lora_A\.weight": .* two adapters in one file/,
   );
 });
 
