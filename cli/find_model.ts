@@ -160,10 +160,12 @@ export async function findFolders(
 /**
  * Opens an adapter for a model's config, so that what does not fit is told before any weight is read.
  *
- * @throws {Error} naming the settings that cannot be honoured, or the tensors that do not fit
+ * @returns what of the adapter's settings is not honoured, a sentence each
+ * @throws {Error} naming the settings that cannot be used, or the tensors that do not fit
  */
-export async function assertAdapterFits(adapter: string, model: string): Promise<void> {
-  await using _ = await openAdapter(adapter, await readConfig(model));
+export async function checkAdapter(adapter: string, model: string): Promise<readonly string[]> {
+  await using files = await openAdapter(adapter, await readConfig(model));
+  return files.lora.notes;
 }
 
 /** The name of the checkpoint that the run's manifest ends with, if it has ended. */

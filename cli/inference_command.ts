@@ -26,7 +26,7 @@ import {
   resolvePrecision,
   type TrainingPrecision,
 } from "../train/training_precision.ts";
-import { assertAdapterFits, findFolders } from "./find_model.ts";
+import { checkAdapter, findFolders } from "./find_model.ts";
 import { openFile } from "./open_file.ts";
 import { isFolder } from "./path_kind.ts";
 import { openRuntime } from "./open_runtime.ts";
@@ -139,7 +139,7 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   const { model, adapter } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);
   if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
-  if (adapter !== undefined) await assertAdapterFits(adapter, model);
+  if (adapter !== undefined) await checkAdapter(adapter, model);
   const tokenizer = await loadTokenizer(model);
   using resources = new DisposableStack();
   const runtime = resources.use(openRuntime(options));

@@ -15,7 +15,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { count } from "./flag_values.ts";
 import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
-import { assertAdapterFits, findFolders } from "./find_model.ts";
+import { checkAdapter, findFolders } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { runCommand } from "./run_command.ts";
 
@@ -43,7 +43,7 @@ await runCommand<MergeFlags>({
   run: async ({ options, signal }) => {
     const { outputDir, threads } = options;
     const { model, adapter } = await findFolders(options);
-    await assertAdapterFits(adapter!, model);
+    await checkAdapter(adapter!, model);
     await makeNewFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     using runtime = openRuntime({ device: "cpu", threads });

@@ -4,6 +4,7 @@
  */
 
 import { basename } from "node:path";
+import { isRecord } from "../json/is_record.ts";
 import type { SampleRow } from "../track/dashboard_data.ts";
 import { formatSample } from "../track/sample.ts";
 import { folderName } from "./folder_name.ts";
@@ -94,7 +95,11 @@ function training(
     ...SHOWN.map((name): [string, unknown] => [name, args[name]]),
     ...Object.entries(args.lora ?? {}).map(([name, value]): [string, unknown] => [
       `lora ${name}`,
-      name === "initAdapter" && value ? basename(String(value)) : value,
+      name === "initAdapter" && value
+        ? basename(String(value))
+        : isRecord(value)
+        ? JSON.stringify(value)
+        : value,
     ]),
   ];
   const data = files.filter(({ path }) => path.endsWith(".jsonl"));

@@ -15,7 +15,7 @@ import { createHandler } from "../serve/handler.ts";
 import { listen, type Listening } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
 import { count, countOrZero, device, positive } from "./flag_values.ts";
-import { assertAdapterFits, findFolders } from "./find_model.ts";
+import { checkAdapter, findFolders } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
@@ -119,7 +119,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
       `Cannot serve the export ${model}: give the checkpoint that it was made from`,
     );
   }
-  for (const adapter of adapters) await assertAdapterFits(adapter, model);
+  for (const adapter of adapters) await checkAdapter(adapter, model);
   const tokenizer = await loadTokenizer(model);
   await using resources = new AsyncDisposableStack();
   const runtime = resources.use(openRuntime(options));
