@@ -62,13 +62,14 @@ export function loraTargets(
   lora: LoraOptions,
   { from }: { readonly from?: string } = {},
 ): readonly LoraTarget[] {
-  const where = from === undefined ? "" : ` in target_modules of ${from}`;
+  const of = from === undefined ? "" : ` of ${from}`;
+  const where = from === undefined ? "" : ` in target_modules${of}`;
   const { targetModules } = lora;
   const isLinear = new Set(linearNames(config).map(({ full }) => full));
   const allLinear = typeof targetModules === "string" &&
     targetModules.toLowerCase() === "all-linear";
-  const meant: Matches = allLinear ? (name) => isLinear.has(name) : targeted(lora);
-  const excluded = excludes(lora);
+  const meant: Matches = allLinear ? (name) => isLinear.has(name) : targeted(lora, of);
+  const excluded = excludes(lora, of);
   const adapted: Matches = (name) => !excluded(name) && meant(name);
   const lost = typeof targetModules === "string" ? [] : unmatched(config, targetModules);
   const others = otherModules(config).filter(adapted).map((name) => asMeant(name, targetModules));
@@ -80,8 +81,8 @@ export function loraTargets(
         (from === undefined ? "" : ", or merge the adapter with PEFT"),
     );
   }
-  const rankOf = patternValue("rank_pattern", lora.rankPattern);
-  const alphaOf = patternValue("alpha_pattern", lora.alphaPattern);
+  const rankOf = patternValue(`rank_pattern${of}`, lora.rankPattern);
+  const alphaOf = patternValue(`alpha_pattern${of}`, lora.alphaPattern);
   const targets = linearNames(config).filter(({ full }) => adapted(full)).map(
     ({ layer, name, full }): LoraTarget => {
       const rank = rankOf(full) ?? lora.rank;
@@ -171,14 +172,17 @@ function unmatched(config: ModelConfig, targetModules: readonly string[]): strin
 }
 
 /** PEFT's check_target_module_exists: https://github.com/huggingface/peft/blob/v0.21.2/src/peft/tuners/tuners_utils.py */
-function targeted({ targetModules, layersToTransform, layersPattern }: LoraOptions): Matches {
+function targeted(
+  { targetModules, layersToTransform, layersPattern }: LoraOptions,
+  of: string,
+): Matches {
   if (typeof targetModules === "string") {
-    const pattern = new NamePattern("target_modules", targetModules);
+    const pattern = new NamePattern(`target_modules${of}`, targetModules);
     return (name) => pattern.matches(name);
   }
   const wanted = new Set(targetModules);
   const layers = new Set(layersToTransform === undefined ? [] : [layersToTransform].flat());
-  const layerOf = layerNumber(layersPattern ? [layersPattern].flat() : []);
+  const layerOf = layerNumber(layersPattern ? [layersPattern].flat() : [], of);
   return (name) => {
     // A full name is taken whatever block it is in.
     if (wanted.has(name)) return true;
@@ -189,19 +193,24 @@ function targeted({ targetModules, layersToTransform, layersPattern }: LoraOptio
   };
 }
 
-function excludes({ excludeModules = [] }: LoraOptions): Matches {
+function excludes({ excludeModules = [] }: LoraOptions, of: string): Matches {
   if (typeof excludeModules !== "string") {
     const unwanted = new Set(excludeModules);
     return (name) => endings(name).some((each) => unwanted.has(each));
   }
   if (excludeModules === "") return () => false;
-  const pattern = new NamePattern("exclude_modules", excludeModules);
+  const pattern = new NamePattern(`exclude_modules${of}`, excludeModules);
   return (name) => pattern.matches(name);
 }
 
 /** The block's number in a name: the first after a part that one of the patterns matches. */
-function layerNumber(patterns: readonly string[]): (name: string) => number | undefined {
-  const named = patterns.map((each) => new NamePattern("layers_pattern", each, { flags: false }));
+function layerNumber(
+  patterns: readonly string[],
+  of: string,
+): (name: string) => number | undefined {
+  const named = patterns.map((each) =>
+    new NamePattern(`layers_pattern${of}`, each, { flags: false })
+  );
   // re.match(r".*?\.[^.]*\.(?P<idx>\d+)\.", name)
   if (named.length === 0) {
     return (name) => {

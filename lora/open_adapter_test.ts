@@ -123,6 +123,24 @@ Deno.test("pickled weights are refused with a way out, no weights with the file 
   });
 });
 
+Deno.test("a pattern that cannot be used and a module that cannot be adapted are told with their file", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/${ADAPTER_CONFIG}`;
+  const cases = {
+    "(q_proj": `Cannot use target_modules of ${path}, the regular expression "(q_proj": it has a ` +
+      "parenthesis without an end at character 1",
+    lm_head:
+      "Cannot adapt lm_head: the linear layers are q_proj, k_proj, v_proj, o_proj, gate_proj, " +
+      `up_proj, down_proj; name some of these in target_modules of ${path}, or merge the adapter ` +
+      "with PEFT",
+  };
+  for (const [target_modules, message] of Object.entries(cases)) {
+    const { layers_to_transform: _, ...settings } = SETTINGS;
+    await folder.write(ADAPTER_CONFIG, JSON.stringify({ ...settings, target_modules }));
+    await assert.rejects(openAdapter(folder.path, config), { name: "RangeError", message });
+  }
+});
+
 Deno.test("settings that fit no adapted layer are noted", async () => {
   await using folder = await tempFolder();
   const settings = {
