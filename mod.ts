@@ -153,8 +153,10 @@ export * from "./lora/adapter_config.ts";
 export * from "./lora/block_adapter.ts";
 export * from "./lora/load_adapter.ts";
 export * from "./lora/lora_options.ts";
+export * from "./lora/lora_targets.ts";
 export * from "./lora/merge_adapter.ts";
 export * from "./lora/merged_source.ts";
+export * from "./lora/open_adapter.ts";
 export * from "./lora/peft_source.ts";
 
 // Training: optimizer, schedules, checkpoints and the loop.

@@ -16,14 +16,12 @@ import {
   type ParityReport,
 } from "../export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../export/parity_models.ts";
-import { ADAPTER_WEIGHTS, readAdapterConfig } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import type { LoraOptions } from "../lora/lora_options.ts";
 import { mergedSource } from "../lora/merged_source.ts";
-import { fromPeft } from "../lora/peft_source.ts";
+import { openAdapter } from "../lora/open_adapter.ts";
 import { type Model, openModel } from "../model/open_model.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
 import { formatBytes, formatDuration } from "../track/format.ts";
 import { findFolders } from "./find_model.ts";
@@ -116,6 +114,9 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   await using resources = new AsyncDisposableStack();
   const subject = await openSubject(options, resources);
   const { directory, model: { config }, adapter } = subject;
+  for (const note of [...config.notes, ...adapter?.lora.notes ?? []]) {
+    console.error(`note: ${note}`);
+  }
   const text = options.parityFile === undefined
     ? undefined
     : await new Response((await openFile(options.parityFile, "the parity text")).readable).text();
@@ -247,9 +248,8 @@ async function openSubject(
   const { model: directory, adapter } = await findFolders(options);
   const model = resources.use(await openModel(directory));
   if (adapter === undefined) return { directory, model };
-  const lora = await readAdapterConfig(adapter);
-  const file = resources.use(await openSafetensors(`${adapter}/${ADAPTER_WEIGHTS}`));
-  return { directory, model, adapter: { directory: adapter, lora, weights: fromPeft(file) } };
+  const { lora, weights } = resources.use(await openAdapter(adapter, model.config));
+  return { directory, model, adapter: { directory: adapter, lora, weights } };
 }
 
 /** Asks the checkpoint and lets go of it, so that it is not in memory beside its export. */

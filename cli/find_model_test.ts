@@ -47,3 +47,107 @@ Deno.test("findFolders() tells a folder that is not there, a file, and an adapte
     message: `Cannot open model ${adapter}: it holds an adapter; merge it`,
   });
 });
+
+/** Runs in a folder that has `models` and `output`. */
+async function inHouse(run: (path: string) => Promise<void>): Promise<void> {
+  await using folder = await tempFolder();
+  const before = Deno.cwd();
+  Deno.chdir(folder.path);
+  try {
+    await run(folder.path);
+  } finally {
+    Deno.chdir(before);
+  }
+}
+
+async function writeModel(path: string): Promise<string> {
+  await mkdir(path, { recursive: true });
+  await writeFile(`${path}/config.json`, CONFIG);
+  return path;
+}
+
+async function writeAdapter(path: string, base: unknown): Promise<string> {
+  await mkdir(path, { recursive: true });
+  await writeFile(
+    `${path}/adapter_config.json`,
+    JSON.stringify({ base_model_name_or_path: base }),
+  );
+  return path;
+}
+
+Deno.test("an adapter's base is looked for below models/, by its id, its name or its path in a hub's cache", async () => {
+  await inHouse(async (path) => {
+    const model = await writeModel("models/Qwen/Qwen3-0.6B");
+    for (
+      const base of [
+        "Qwen/Qwen3-0.6B",
+        "Qwen/Qwen3-0.6B/",
+        "Qwen3-0.6B",
+        "models/Qwen/Qwen3-0.6B",
+        "./models/Qwen/Qwen3-0.6B",
+        "/root/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B/snapshots/c1899de289a0",
+        "models--Qwen--Qwen3-0.6B",
+        `${path}/models/Qwen/Qwen3-0.6B`,
+      ]
+    ) {
+      const adapter = await writeAdapter("output/ad", base);
+      const found = await findFolders({ adapter: "ad" });
+      assert.equal(await Deno.realPath(found.model), await Deno.realPath(model), base);
+      assert.equal(found.adapter, adapter);
+    }
+  });
+});
+
+Deno.test("a base model that is not here is told with where it was looked for, and how to get it", async () => {
+  await inHouse(async () => {
+    await writeModel("models/Qwen/Qwen3-0.6B");
+    const cases: readonly (readonly [unknown, string])[] = [
+      [
+        "Qwen/Qwen3-4B",
+        'names "Qwen/Qwen3-4B", and there is no folder models/Qwen/Qwen3-4B or Qwen/Qwen3-4B; fetch it ' +
+        "with deno task fetch --model Qwen/Qwen3-4B, or give its folder with --model",
+      ],
+      [
+        "/data/models/Qwen3-0.6B",
+        'names "/data/models/Qwen3-0.6B", and there is no folder /data/models/Qwen3-0.6B; if it is ' +
+        "models/Qwen/Qwen3-0.6B, give --model models/Qwen/Qwen3-0.6B",
+      ],
+      [
+        "../no/base",
+        'names "../no/base", and there is no folder ../no/base; give its folder with --model',
+      ],
+      [null, "names none; give --model"],
+      ["", "names none; give --model"],
+      [7, "names none; give --model"],
+    ];
+    for (const [base, message] of cases) {
+      const adapter = await writeAdapter("output/ad", base);
+      await assert.rejects(findFolders({ adapter }), {
+        message: `Cannot find the base model of output/ad: its adapter_config.json ${message}`,
+      });
+    }
+  });
+});
+
+Deno.test("a model's name alone is looked for below models/, and one of several is not guessed", async () => {
+  await inHouse(async () => {
+    const model = await writeModel("models/Qwen/Qwen3-0.6B");
+    assert.equal((await findFolders({ model: "Qwen3-0.6B" })).model, model);
+    const tiny = await writeModel("models/tiny");
+    assert.equal((await findFolders({ model: "tiny" })).model, tiny);
+    await writeModel("models/other/Qwen3-0.6B");
+    await assert.rejects(findFolders({ model: "Qwen3-0.6B" }), {
+      message: "Cannot tell which model Qwen3-0.6B is: there are models/Qwen/Qwen3-0.6B and " +
+        "models/other/Qwen3-0.6B; give one of these with --model",
+    });
+    await assert.rejects(findFolders({ model: "Qwen3-8B" }), {
+      message:
+        "Cannot find model Qwen3-8B: there is no folder models/Qwen3-8B or models/*/Qwen3-8B; " +
+        "fetch it with deno task fetch --model OWNER/Qwen3-8B, or give a model's folder with --model",
+    });
+    await assert.rejects(findFolders({ model: "tiny", adapter: "ad" }), {
+      message: "Cannot find adapter ad: there is no folder output/ad or models/ad or ad; give an " +
+        "adapter's folder, or the output folder of a run, with --adapter",
+    });
+  });
+});

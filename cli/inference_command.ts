@@ -28,7 +28,7 @@ import {
   type TrainingPrecision,
 } from "../train/training_precision.ts";
 import { openChat, withTaughtEnds } from "./chat_context.ts";
-import { findFolders } from "./find_model.ts";
+import { checkAdapter, findFolders } from "./find_model.ts";
 import { openFile } from "./open_file.ts";
 import { isFolder } from "./path_kind.ts";
 import { openRuntime } from "./open_runtime.ts";
@@ -162,6 +162,8 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   const { model, adapter } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);
   if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
+  const adapterNotes = adapter === undefined ? [] : await checkAdapter(adapter, model);
+  for (const note of adapterNotes) console.error(`note: ${note}`);
   const { tokenizer, system, enableThinking, eosTokenIds, notes } = await openChat({
     ...options,
     model,
@@ -179,7 +181,11 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     );
   }
   const generator = exported
-    ? await exportedGenerator(runtime, model, { dtype: exported, tokenizer })
+    ? await exportedGenerator(runtime, model, {
+      dtype: exported,
+      tokenizer,
+      onNote: (note) => console.error(`note: ${note}`),
+    })
     : await checkpointGenerator(runtime, model, {
       ...options,
       adapter,

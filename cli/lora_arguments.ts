@@ -4,13 +4,13 @@
  */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import {
-  adaptedLayers,
-  DEFAULT_LORA,
-  LINEAR_LAYERS,
-  type LoraOptions,
-} from "../lora/lora_options.ts";
+import { DEFAULT_LORA, LINEAR_LAYERS, type LoraOptions } from "../lora/lora_options.ts";
 import { count, positive } from "./flag_values.ts";
+
+/** The linear layers as flags name them. */
+const LINEAR_NAMES: readonly string[] = LINEAR_LAYERS.map((name) =>
+  name.slice(name.indexOf(".") + 1)
+);
 
 /** What is trained as an adapter, and what it starts from. */
 export type LoraArguments = LoraOptions & { readonly initAdapter?: string };
@@ -36,9 +36,7 @@ export function addLoraFlags(command: Command): void {
     .addOption(
       new Option(
         "--target-modules <names>",
-        `layers that get an adapter, with commas between: ${
-          LINEAR_LAYERS.map((name) => name.slice(name.indexOf(".") + 1)).join(", ")
-        }`,
+        `layers that get an adapter, with commas between: ${LINEAR_NAMES.join(", ")}`,
       ).argParser(modules).default(targetModules, "all"),
     )
     .option("--use-rslora", "scale by alpha ÷ √rank")
@@ -71,7 +69,10 @@ export function loraFlags(lora: LoraArguments): LoraFlags {
     loraRank: lora.rank,
     loraAlpha: lora.alpha,
     loraDropout: lora.dropout,
-    targetModules: lora.targetModules,
+    // An adapter's own settings count, and may be what no flag says.
+    targetModules: lora.initAdapter === undefined && typeof lora.targetModules !== "string"
+      ? lora.targetModules
+      : DEFAULT_LORA.targetModules as readonly string[],
     useRslora: lora.rslora,
     useDora: lora.dora,
     initAdapter: lora.initAdapter,
@@ -86,10 +87,13 @@ function dropout(text: string): number {
 
 function modules(text: string): readonly string[] {
   const targetModules = text.split(",").map((each) => each.trim());
-  try {
-    adaptedLayers({ ...DEFAULT_LORA, targetModules });
-  } catch (cause) {
-    throw new InvalidArgumentError((cause as Error).message + ".");
-  }
-  return targetModules;
+  const lastPart = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
+  // Whether the model has layers of longer names is for who knows the model to tell.
+  const unknown = targetModules.filter((name) => !LINEAR_NAMES.includes(lastPart(name)));
+  if (unknown.length === 0) return targetModules;
+  throw new InvalidArgumentError(
+    `Cannot adapt ${unknown.join(", ") || "no module"}: the linear layers are ${
+      LINEAR_NAMES.join(", ")
+    }; name some of these.`,
+  );
 }

@@ -15,7 +15,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { count } from "./flag_values.ts";
 import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
-import { findFolders } from "./find_model.ts";
+import { checkAdapter, findFolders } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { runCommand } from "./run_command.ts";
 import { keptChat } from "./taught_chat.ts";
@@ -44,11 +44,13 @@ await runCommand<MergeFlags>({
   run: async ({ options, signal }) => {
     const { outputDir, threads } = options;
     const { model, adapter } = await findFolders(options);
+    for (const note of await checkAdapter(adapter!, model)) console.error(`note: ${note}`);
     await makeNewFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     using runtime = openRuntime({ device: "cpu", threads });
     const { config, weights: base } = await loadModel(runtime, model, { signal });
     using _base = base;
+    for (const note of config.notes) console.error(`note: ${note}`);
     using adapted = await loadAdapter(runtime, adapter!, { config, base, signal });
     const probe = (options?: TrainingEngineOptions): Promise<Float32Array> =>
       probeLogits({ runtime, config, tokenizer, weights: base }, options);

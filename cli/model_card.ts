@@ -5,6 +5,7 @@
 
 import { basename } from "node:path";
 import type { ChatSettings } from "../data/chat_settings.ts";
+import { isRecord } from "../json/is_record.ts";
 import type { SampleRow } from "../track/dashboard_data.ts";
 import { formatSample } from "../track/sample.ts";
 import { folderName } from "./folder_name.ts";
@@ -98,7 +99,11 @@ function training(
     ...SHOWN.map((name): [string, unknown] => [name, args[name]]),
     ...Object.entries(args.lora ?? {}).map(([name, value]): [string, unknown] => [
       `lora ${name}`,
-      name === "initAdapter" && value ? basename(String(value)) : value,
+      name === "initAdapter" && value
+        ? basename(String(value))
+        : isRecord(value)
+        ? JSON.stringify(value)
+        : value,
     ]),
   ];
   const data = files.filter(({ path }) => path.endsWith(".jsonl"));

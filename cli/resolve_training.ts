@@ -4,7 +4,7 @@
  */
 
 import { ADAPTER_CONFIG, readAdapterConfig } from "../lora/adapter_config.ts";
-import { findFolders, findTrained } from "./find_model.ts";
+import { checkAdapter, findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import type { LoraArguments } from "./lora_arguments.ts";
 import { UsageError } from "./run_command.ts";
@@ -50,15 +50,19 @@ export async function resolveTraining(
     trainFile: flags.trainFile ?? TRAIN_FILE,
     validationFile,
     outputDir: flags.outputDir ?? `output/${outputName(model)}${lora ? "-lora" : ""}`,
-    ...lora ? { lora: await resolveLora(lora) } : {},
+    ...lora ? { lora: await resolveLora(lora, model) } : {},
   };
 }
 
 /** The folder of the adapter to start from, whose settings then are the run's. */
-async function resolveLora(lora: LoraArguments): Promise<LoraArguments> {
+async function resolveLora(lora: LoraArguments, model: string): Promise<LoraArguments> {
   if (!lora.initAdapter) return lora;
-  const initAdapter = await findTrained(lora.initAdapter, ADAPTER_CONFIG);
-  return { ...lora, ...await readAdapterConfig(initAdapter), initAdapter };
+  const named = await findAdapter(lora.initAdapter, "--init-adapter");
+  const initAdapter = await findTrained(named, ADAPTER_CONFIG);
+  await checkAdapter(initAdapter, model);
+  // What is noted of the file is no setting of the run.
+  const { notes: _, ...settings } = await readAdapterConfig(initAdapter);
+  return { ...lora, ...settings, initAdapter };
 }
 
 /** What was found for the folders that the flags name, a line each where it is another. */

@@ -50,18 +50,23 @@ export async function runFacts(
 /** An adapter is worth nothing on another base, and its settings shape its weights. */
 async function loraFacts(
   model: string,
-  { rank, alpha, dropout, targetModules, rslora, dora, initAdapter }: NonNullable<
-    TrainingArguments["lora"]
-  >,
+  lora: NonNullable<TrainingArguments["lora"]>,
   hash: FileHasher,
 ): Promise<RunFacts> {
+  const { rank, alpha, dropout, targetModules, rslora, dora, initAdapter } = lora;
+  const { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern } = lora;
+  const chosen = { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern };
   return {
     method: "lora",
     base_sha256: await hashSafetensors(model, hash),
     lora_rank: rank,
     lora_alpha: alpha,
     lora_dropout: dropout,
-    target_modules: targetModules.toSorted().join(),
+    target_modules: typeof targetModules === "string"
+      ? targetModules
+      : targetModules.toSorted().join(),
+    // Left out where no layer differs from another, so that earlier checkpoints can be resumed.
+    ...JSON.stringify(chosen) === "{}" ? {} : { lora_layers: JSON.stringify(chosen) },
     use_rslora: rslora,
     use_dora: dora,
     init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,

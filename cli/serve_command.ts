@@ -16,7 +16,7 @@ import { listen, type Listening } from "../serve/listen.ts";
 import { Metrics } from "../serve/metrics.ts";
 import { type ChatContext, openChat, withTaughtEnds } from "./chat_context.ts";
 import { count, countOrZero, device, positive } from "./flag_values.ts";
-import { findFolders } from "./find_model.ts";
+import { checkAdapter, findFolders } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
@@ -140,6 +140,8 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
       `Cannot serve the export ${model}: give the checkpoint that it was made from`,
     );
   }
+  const adapterNotes: string[] = [];
+  for (const adapter of adapters) adapterNotes.push(...await checkAdapter(adapter, model));
   const { system, chatTemplate } = options;
   const [base, ...others] = await Promise.all(
     [undefined, ...adapters].map((adapter) => openChat({ model, adapter, system, chatTemplate })),
@@ -163,7 +165,9 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     own,
     [base, ...others].flatMap(({ eosTokenIds }) => eosTokenIds),
   );
-  for (const note of [...config.notes, ...generation.notes]) console.log(`note: ${note}`);
+  for (const note of [...config.notes, ...adapterNotes, ...generation.notes]) {
+    console.log(`note: ${note}`);
+  }
   const batch = resources.use(
     new BatchGenerator({
       runtime,

@@ -31,6 +31,7 @@ import { schedules } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import type { FoundGpu } from "../train/training_kernels.ts";
 import { describeData } from "./describe_data.ts";
+import { checkAdapter } from "./find_model.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
@@ -254,7 +255,9 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
     );
   }
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
-  return { config, tokenizer, padId, chatTemplate, notes: config.notes };
+  const initAdapter = args.lora?.initAdapter;
+  const adapterNotes = initAdapter ? await checkAdapter(initAdapter, args.model) : [];
+  return { config, tokenizer, padId, chatTemplate, notes: [...config.notes, ...adapterNotes] };
 }
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */

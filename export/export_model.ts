@@ -8,10 +8,12 @@
  */
 
 import { writeOnnx } from "../graph/onnx_writer.ts";
-import { createLoraAdapter, inEveryLayer, loraB } from "../lora/block_adapter.ts";
-import { type LoraOptions, loraScale } from "../lora/lora_options.ts";
+import { loraB, loraParameters } from "../lora/block_adapter.ts";
+import type { LoraOptions } from "../lora/lora_options.ts";
+import { loraTargets } from "../lora/lora_targets.ts";
+import { resizedSource } from "../lora/resized_source.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { ParameterSpec } from "../model/parameters.ts";
+import { layerName, type ParameterSpec } from "../model/parameters.ts";
 import { ropeTables } from "../model/rope.ts";
 import { FileWriter, type WrittenBytes } from "../tensor/file_writer.ts";
 import {
@@ -155,7 +157,7 @@ function adapterParameters(config: ModelConfig, lora: LoraOptions): readonly Par
         "leave out --keep-adapter to merge it",
     );
   }
-  return inEveryLayer(config, createLoraAdapter(config, lora).parameters);
+  return loraParameters(config, lora);
 }
 
 /** The adapter in memory, its scale in B: the graph has no number of its own to be exchanged. */
@@ -163,11 +165,19 @@ async function scaledAdapter(
   config: ModelConfig,
   { lora, weights }: KeptAdapter,
 ): Promise<TensorSource> {
-  const scale = loraScale(lora);
+  const scales = new Map(
+    loraTargets(config, lora).map(({ layer, name, scale }) => [
+      layerName(layer, loraB(name)),
+      scale,
+    ]),
+  );
+  const specs = adapterParameters(config, lora);
+  const source = resizedSource(weights, specs);
   const tensors = new Map<string, TensorData>();
-  for (const { name, shape } of adapterParameters(config, lora)) {
-    const numbers = await readFloat32(weights, name);
-    const scaled = name.endsWith(loraB("")) ? numbers.map((each) => each * scale) : numbers;
+  for (const { name, shape } of specs) {
+    const numbers = await readFloat32(source, name);
+    const scale = scales.get(name);
+    const scaled = scale === undefined ? numbers : numbers.map((each) => each * scale);
     tensors.set(name, { dtype: "float32", shape, data: new Uint8Array(scaled.buffer) });
   }
   return tensorSourceFromMap(tensors);

@@ -54,6 +54,8 @@ export interface ExportedGeneratorOptions {
   readonly dtype: ExportDtype;
   /** The tokenizer's end of a reply, where the folder's settings have none. */
   readonly tokenizer?: { readonly eosTokenId: number | undefined };
+  /** Is told what of the folder's settings is not honoured. @default {nothing} */
+  readonly onNote?: (note: string) => void;
 }
 
 /**
@@ -64,10 +66,11 @@ export interface ExportedGeneratorOptions {
 export async function exportedGenerator(
   runtime: Runtime,
   directory: string,
-  { dtype, tokenizer }: ExportedGeneratorOptions,
+  { dtype, tokenizer, onNote }: ExportedGeneratorOptions,
 ): Promise<Generator> {
   const config = await readConfig(directory);
   const generation = await readGenerationConfig(directory, { config, tokenizer });
+  for (const note of [...config.notes, ...generation.notes]) onNote?.(note);
   return decoderGenerator(new ExportedDecoder(runtime, directory, { config, dtype }), {
     config,
     generation,

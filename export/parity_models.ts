@@ -40,7 +40,7 @@ export function checkpointParityModel(
       config,
       weights,
       undefined,
-      adapted && { adapter: { block: adapted.block, weights: adapted.trained } },
+      adapted && { adapter: { block: adapted.block, weights: adapted.weights } },
     ),
   );
   const generator = resources.use(

@@ -21,7 +21,8 @@ import type { BlockKernel } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";
 import { layerOf, type StackedParameter } from "../model/stacked_parameters.ts";
-import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
+import { LINEAR_LAYERS, type LoraOptions } from "./lora_options.ts";
+import { type LoraTarget, loraTargets } from "./lora_targets.ts";
 
 /** The name of a layer's A, [rank, in]. */
 export function loraA(layer: string): string {
@@ -43,27 +44,98 @@ export function loraNorm(layer: string): string {
   return `${layer}.lora_weight_norm`;
 }
 
-/** The weights that are trained of a block, and the norms that DoRA's graph takes as constants. */
-function adapterSpecs(
+/** The name of a layer's factor on B·A·x, [1], where it is not the same in all blocks; not saved. */
+export function loraScaleInput(layer: string): string {
+  return `${layer}.lora_scale`;
+}
+
+/** The name of 1 where a layer has an adapter and 0 where it has none, [1]: DoRA's, not saved. */
+export function loraActive(layer: string): string {
+  return `${layer}.lora_active`;
+}
+
+/**
+ * A linear layer's adapters in all blocks. As the blocks share one graph, each has the largest rank; the
+ * rows of A and columns of B beyond a block's own, all of them where it has no adapter, are zeros: so are
+ * then their gradients, and AdamW leaves them alone.
+ */
+export interface AdaptedLayer {
+  /** Its name inside a block. */
+  readonly name: string;
+  /** The largest rank. */
+  readonly rank: number;
+  /** The factor on B·A·x, where it is the same in all blocks that have an adapter. */
+  readonly scale: number | undefined;
+  /** Whether all blocks have an adapter. */
+  readonly everywhere: boolean;
+  /** [out, in] */
+  readonly shape: readonly number[];
+}
+
+/** The linear layers that have an adapter in any block. */
+export function adaptedLayers(config: ModelConfig, lora: LoraOptions): readonly AdaptedLayer[] {
+  const shapes = new Map(blockParameters(config).map(({ name, shape }) => [name, shape]));
+  const targets = Map.groupBy(loraTargets(config, lora), ({ name }) => name);
+  return LINEAR_LAYERS.filter((name) => targets.has(name)).map((name) => {
+    const of = targets.get(name)!;
+    return {
+      name,
+      rank: of.reduce((most, { rank }) => Math.max(most, rank), 0),
+      scale: of.every(({ scale }) => scale === of[0].scale) ? of[0].scale : undefined,
+      everywhere: of.length === config.layers,
+      shape: shapes.get(`${name}.weight`)!,
+    };
+  });
+}
+
+/** An adapter's weights as they are saved: of the layers that have one, each with its own rank. */
+export function loraParameters(config: ModelConfig, lora: LoraOptions): readonly ParameterSpec[] {
+  const shapes = new Map(adaptedLayers(config, lora).map(({ name, shape }) => [name, shape]));
+  return loraTargets(config, lora).flatMap(({ layer, name, rank }) =>
+    layerParameters(layerName(layer, name), { rank, shape: shapes.get(name)! }, lora)
+  );
+}
+
+function layerParameters(
+  name: string,
+  { rank, shape: [outputs, inputs] }: Pick<AdaptedLayer, "rank" | "shape">,
+  { dora }: LoraOptions,
+): readonly ParameterSpec[] {
+  return [
+    { name: loraA(name), shape: [rank, inputs], decays: true },
+    { name: loraB(name), shape: [outputs, rank], decays: true },
+    ...dora ? [{ name: loraMagnitude(name), shape: [outputs], decays: true }] : [],
+  ];
+}
+
+/** What the graph takes besides the trained weights, as constants. */
+function derivedSpecs(layers: readonly AdaptedLayer[], { dora }: LoraOptions): ParameterSpec[] {
+  const number = (name: string): ParameterSpec => ({ name, shape: [1], decays: false });
+  return layers.flatMap(({ name, shape: [outputs], scale, everywhere }) => [
+    ...dora ? [{ name: loraNorm(name), shape: [outputs], decays: false }] : [],
+    ...scale === undefined ? [number(loraScaleInput(name))] : [],
+    ...dora && !everywhere ? [number(loraActive(name))] : [],
+  ]);
+}
+
+/** The values of the constants of all blocks that do not depend on weights, by their full names. */
+export function adapterConstants(
   config: ModelConfig,
   lora: LoraOptions,
-): { readonly parameters: ParameterSpec[]; readonly derived: ParameterSpec[] } {
-  const shapes = new Map(blockParameters(config).map(({ name, shape }) => [name, shape]));
-  const layers = adaptedLayers(lora).map((name) => ({
-    name,
-    shape: shapes.get(`${name}.weight`)!,
-  }));
-  const { rank, dora } = lora;
-  return {
-    parameters: layers.flatMap(({ name, shape: [outputs, inputs] }) => [
-      { name: loraA(name), shape: [rank, inputs], decays: true },
-      { name: loraB(name), shape: [outputs, rank], decays: true },
-      ...dora ? [{ name: loraMagnitude(name), shape: [outputs], decays: true }] : [],
-    ]),
-    derived: (dora ? layers : []).map(({ name, shape: [outputs] }) => (
-      { name: loraNorm(name), shape: [outputs], decays: false }
-    )),
-  };
+): ReadonlyMap<string, number> {
+  const targets = new Map<string, LoraTarget>(
+    loraTargets(config, lora).map((each) => [layerName(each.layer, each.name), each]),
+  );
+  const constants = new Map<string, number>();
+  for (const { name, scale, everywhere } of adaptedLayers(config, lora)) {
+    for (let layer = 0; layer < config.layers; layer++) {
+      const full = layerName(layer, name);
+      const target = targets.get(full);
+      if (scale === undefined) constants.set(loraScaleInput(full), target?.scale ?? 0);
+      if (lora.dora && !everywhere) constants.set(loraActive(full), target ? 1 : 0);
+    }
+  }
+  return constants;
 }
 
 /**
@@ -83,12 +155,19 @@ function adapterSpecs(
  * ```
  */
 export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): BlockAdapter {
-  const { parameters, derived } = adapterSpecs(config, lora);
+  const layers = adaptedLayers(config, lora);
+  const parameters = layers.flatMap((layer) => layerParameters(layer.name, layer, lora));
+  const derived = derivedSpecs(layers, lora);
+  const [{ rank, scale: alike }] = layers;
+  const same = layers.every((each) => each.rank === rank && each.scale === alike);
+  const byName = new Map(layers.map((each) => [each.name, each]));
   return {
     parameters,
     derived,
     dropout: lora.dropout,
-    products: lora.dora ? undefined : { rank: lora.rank, layers: adaptedLayers(lora) },
+    ...lora.dora || !same || alike === undefined
+      ? { noProducts: lora.dora ? "DoRA" : "ranks or scales that differ" }
+      : { products: { rank, layers: layers.map(({ name }) => name) } },
     wrap: (
       b: GraphBuilder,
       own: ReadonlyMap<string, Value>,
@@ -103,7 +182,7 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
       const declare = (specs: readonly ParameterSpec[]): Map<string, Value> =>
         new Map(specs.map(({ name, shape }) => [name, b.input(name, "float32", shape)]));
       const weights = declare(parameters);
-      const norms = declare(derived);
+      const constants = declare(derived);
       const base = plainLinear(b, own);
       const kept = training && lora.dropout > 0 ? 1 - lora.dropout : 1;
       const inKernels = kernels?.has("lora") ?? false;
@@ -114,7 +193,13 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
         if (hash && kernels?.has("dropout")) return hash.drop(name, x);
         return ops.mul(b, x, maskOf(name, x));
       };
-      const scale = loraScale(lora) / kept;
+      /** The factor on B·A·x over what is kept. */
+      const scaleOf = (name: string, share: number): Value => {
+        const { scale } = byName.get(name)!;
+        if (scale !== undefined) return b.float32(scale / share);
+        const input = constants.get(loraScaleInput(name))!;
+        return share === 1 ? input : ops.mul(b, input, b.float32(1 / share));
+      };
       const stacks = new Map(
         (stacked ?? []).map(({ name, of }) => [layerOf(name), of.map(layerOf)]),
       );
@@ -129,7 +214,7 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
             a: weights.get(loraA(layer))!,
             columns: drops[i]?.columns,
           }));
-          const hidden = loraDown(b, x, parts, { ...drops[0], scale });
+          const hidden = loraDown(b, x, parts, { ...drops[0], scale: alike! / kept });
           onCostly(hidden); // small, and all of x to compute again
           const ups = layers.map((layer) => weights.get(loraB(layer))!);
           // ONNX Runtime copies what a product is added to: that is the residual only, not the result.
@@ -140,10 +225,10 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
         const y = base(name, x, addend);
         const dropped = drop(name, x);
         if (x.dtype === "float32") {
-          return ops.linear(b, ops.mul(b, ops.linear(b, dropped, a), b.float32(scale)), up, y);
+          return ops.linear(b, ops.mul(b, ops.linear(b, dropped, a), scaleOf(name, kept)), up, y);
         }
         // A scale such as 4/0.9 rounded to bfloat16 would be off for all alike; of A each number is rounded.
-        const down = ops.cast(b, ops.mul(b, a, b.float32(scale)), x.dtype);
+        const down = ops.cast(b, ops.mul(b, a, scaleOf(name, kept)), x.dtype);
         return ops.linear(b, ops.linear(b, dropped, down), ops.cast(b, up, x.dtype), y);
       };
       const wide = memoizedFloat32(b);
@@ -160,12 +245,17 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
         const input = wide(x);
         const mask = kept < 1 ? ops.mul(b, maskOf(name, input), b.float32(1 / kept)) : undefined;
         const dropped = mask ? ops.mul(b, input, mask) : input;
-        const hidden = ops.mul(b, ops.linear(b, dropped, a), b.float32(loraScale(lora)));
+        const hidden = ops.mul(b, ops.linear(b, dropped, a), scaleOf(name, 1));
         const unscaled = wide(withoutBias(name, mask ? narrow(dropped) : x));
         const turned = ops.linear(b, hidden, weights.get(loraB(name))!, unscaled);
         onCostly(turned); // the gradient of m reads it
         const magnitude = weights.get(loraMagnitude(name))!;
-        const gain = ops.div(b, magnitude, norms.get(loraNorm(name))!);
+        const ratio = ops.div(b, magnitude, constants.get(loraNorm(name))!);
+        const active = constants.get(loraActive(name));
+        // 1 where the block has no adapter: its magnitudes are zeros then, and get no gradient.
+        const gain = active
+          ? ops.add(b, ops.mul(b, ratio, active), ops.sub(b, b.float32(1), active))
+          : ratio;
         const y = ops.mul(b, turned, gain);
         const rest = addend ? ops.add(b, y, wide(addend)) : y;
         if (mask) {

@@ -13,20 +13,29 @@ import type { Graph } from "../graph/ir.ts";
 import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { decodeBlockGraph } from "../model/decode_graphs.ts";
+import type { ParameterSpec } from "../model/parameters.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { ADAPTER_WEIGHTS, readAdapterConfig } from "./adapter_config.ts";
-import { createLoraAdapter, inEveryLayer } from "./block_adapter.ts";
+import {
+  adapterConstants,
+  createLoraAdapter,
+  inEveryLayer,
+  loraParameters,
+} from "./block_adapter.ts";
 import type { LoraOptions } from "./lora_options.ts";
-import { fromPeft } from "./peft_source.ts";
+import { openAdapter, openAdapterWeights } from "./open_adapter.ts";
+import { resizedSource } from "./resized_source.ts";
 import { WeightNorms } from "./weight_norms.ts";
 
 /** A model with an adapter on it. */
 export interface AdaptedModel extends Disposable {
   /** The adapter's settings. */
   readonly lora: LoraOptions;
+  /** What of its file is not honoured, a sentence each; nothing of a new adapter. */
+  readonly notes: readonly string[];
   /** What it makes of a block. */
   readonly block: BlockAdapter;
+  /** Its weights as they are saved: without what only makes all blocks alike. */
+  readonly parameters: readonly ParameterSpec[];
   /** Its own weights. */
   readonly trained: ParameterStore;
   /** Its weights, and what is derived of them, over the model's. */
@@ -43,28 +52,45 @@ export function adaptModel(
   { config, base, lora }: {
     readonly config: ModelConfig;
     readonly base: ParameterStore;
-    readonly lora: LoraOptions;
+    readonly lora: LoraOptions & { readonly notes?: readonly string[] };
   },
 ): AdaptedModel {
   const block = createLoraAdapter(config, lora);
   const specs = inEveryLayer(config, block.parameters);
   const trained = new ParameterStore(runtime, layoutParameters(specs));
   const norms = lora.dora ? new WeightNorms(runtime, { config, base, lora, trained }) : undefined;
+  const constants = constantStore(runtime, adapterConstants(config, lora));
+  const derived = [norms?.store, constants].filter((store) => store !== undefined);
   return {
     lora,
+    notes: lora.notes ?? [],
     block,
+    parameters: loraParameters(config, lora),
     trained,
-    weights: layeredWeights([trained, ...norms ? [norms.store] : [], base]),
+    weights: layeredWeights([trained, ...derived, base]),
     decodeGraph: decodeBlockGraph(config, {
       ...decodeOptions(runtime, base),
       linear: (b, weights) => block.wrap(b, weights, { training: false }).linear,
     }),
     refresh: () => norms?.update() ?? Promise.resolve(),
     [Symbol.dispose]: () => {
+      constants?.[Symbol.dispose]();
       norms?.[Symbol.dispose]();
       trained[Symbol.dispose]();
     },
   };
+}
+
+/** Numbers by name, each a tensor of its own; none where there are no numbers. */
+function constantStore(
+  runtime: Runtime,
+  constants: ReadonlyMap<string, number>,
+): ParameterStore | undefined {
+  if (constants.size === 0) return undefined;
+  const specs = [...constants.keys()].map((name) => ({ name, shape: [1], decays: false }));
+  const store = new ParameterStore(runtime, layoutParameters(specs));
+  for (const [name, value] of constants) store.tensor(name).write(Float32Array.of(value));
+  return store;
 }
 
 /** Reads the weights of an adapter folder into an adapter of the same settings. */
@@ -74,8 +100,10 @@ export async function readAdapterWeights(
   directory: string,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
-  await using file = await openSafetensors(`${directory}/${ADAPTER_WEIGHTS}`);
-  await loadWeights(runtime, adapted.trained, fromPeft(file), { from: directory, ...options });
+  await using file = await openAdapterWeights(directory, adapted.parameters);
+  const { trained } = adapted;
+  const source = resizedSource(file, trained.layout.specs, { fillAbsent: true });
+  await loadWeights(runtime, trained, source, { from: directory, ...options });
   await adapted.refresh();
 }
 
@@ -93,8 +121,8 @@ export async function loadAdapter(
     readonly signal?: AbortSignal;
   },
 ): Promise<AdaptedModel> {
-  const lora = await readAdapterConfig(directory);
-  const adapted = adaptModel(runtime, { config, base, lora });
+  await using files = await openAdapter(directory, config);
+  const adapted = adaptModel(runtime, { config, base, lora: files.lora });
   try {
     await readAdapterWeights(runtime, adapted, directory, { signal });
     return adapted;

@@ -19,18 +19,31 @@ export const LINEAR_LAYERS: readonly string[] = [
 
 /** Settings of an adapter, in PEFT's words. */
 export interface LoraOptions {
-  /** Rows of A and columns of B. */
+  /** Rows of A and columns of B, but for {@linkcode LoraOptions.rankPattern}. */
   readonly rank: number;
   /** The update is scaled by alpha ÷ rank, or alpha ÷ √rank with rsLoRA. */
   readonly alpha: number;
   /** Share of inputs zeroed before A in training. */
   readonly dropout: number;
-  /** Last parts of the names of the layers that have an adapter, such as `q_proj`. */
-  readonly targetModules: readonly string[];
+  /**
+   * The layers that have an adapter: their names, or how these end, such as `q_proj`; or a regular
+   * expression in Python's syntax that matches their whole names; or `all-linear`.
+   */
+  readonly targetModules: readonly string[] | string;
   /** Rank-stabilized scale. */
   readonly rslora: boolean;
   /** Trains each row's magnitude apart from its direction, as DoRA does. */
   readonly dora: boolean;
+  /** Blocks that have an adapter, counted from 0. @default all of them */
+  readonly layersToTransform?: number | readonly number[];
+  /** What stands before a block's number in the names of its layers. @default whatever does */
+  readonly layersPattern?: string | readonly string[];
+  /** Layers that have none, as {@linkcode LoraOptions.targetModules}. @default none */
+  readonly excludeModules?: string | readonly string[];
+  /** Ranks of layers whose names end in what a regular expression matches; the first that does counts. */
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  /** The same of alpha. */
+  readonly alphaPattern?: Readonly<Record<string, number>>;
 }
 
 /** Qwen3-Medical-SFT's settings. */
@@ -55,26 +68,8 @@ export const DEFAULT_LORA: LoraOptions = {
  * assert.equal(loraScale({ ...DEFAULT_LORA, rank: 16, rslora: true }), 8);
  * ```
  */
-export function loraScale({ rank, alpha, rslora }: LoraOptions): number {
+export function loraScale(
+  { rank, alpha, rslora }: Pick<LoraOptions, "rank" | "alpha" | "rslora">,
+): number {
   return alpha / (rslora ? Math.sqrt(rank) : rank);
-}
-
-/**
- * The block's linear layers that have an adapter.
- *
- * @throws {RangeError} listing all target modules that the block does not have
- */
-export function adaptedLayers({ targetModules }: LoraOptions): readonly string[] {
-  const lastPart = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
-  const known = LINEAR_LAYERS.map(lastPart);
-  const unknown = targetModules.filter((name) => !known.includes(lastPart(name)));
-  if (unknown.length > 0 || targetModules.length === 0) {
-    throw new RangeError(
-      `Cannot adapt ${unknown.join(", ") || "no module"}: the linear layers are ${
-        known.join(", ")
-      }; name some of these`,
-    );
-  }
-  const wanted = new Set(targetModules.map(lastPart));
-  return LINEAR_LAYERS.filter((name) => wanted.has(lastPart(name)));
 }

@@ -17,13 +17,16 @@ import type { Runtime } from "../ort/runtime.ts";
 import type { Tensor } from "../ort/tensor.ts";
 import { loraA, loraB, loraMagnitude, loraNorm } from "./block_adapter.ts";
 import type { AdaptedModel } from "./load_adapter.ts";
-import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
+import { type LoraOptions, loraScale } from "./lora_options.ts";
+import { type LoraTarget, loraTargets } from "./lora_targets.ts";
 
 /**
  * w [out, in], a [rank, in], b [out, rank] → w + scale·b·a, in place of w; with DoRA each row times
  * m [out] ÷ norm [out].
  */
-export function mergeGraph(lora: LoraOptions): Graph {
+export function mergeGraph(
+  lora: Pick<LoraOptions, "rank" | "alpha" | "rslora" | "dora">,
+): Graph {
   const g = new GraphBuilder("merge");
   const w = g.input("w", "float32", ["out", "in"]);
   const a = g.input("a", "float32", ["rank", "in"]);
@@ -45,17 +48,43 @@ export function mergeAdapter(
     readonly adapted: AdaptedModel;
   },
 ): void {
-  using graph = new CompiledGraph(runtime, mergeGraph(adapted.lora));
-  for (let layer = 0; layer < config.layers; layer++) {
-    for (const name of adaptedLayers(adapted.lora)) {
-      const tensor = (of: (layer: string) => string): Tensor =>
-        adapted.weights.tensor(layerName(layer, of(name)));
-      graph.run({
-        w: base.tensor(layerName(layer, `${name}.weight`)),
-        a: tensor(loraA),
-        b: tensor(loraB),
-        ...adapted.lora.dora ? { m: tensor(loraMagnitude), norm: tensor(loraNorm) } : {},
-      });
+  using graphs = new MergeGraphs(runtime, adapted.lora);
+  for (const target of loraTargets(config, adapted.lora)) {
+    const { layer, name } = target;
+    const tensor = (of: (layer: string) => string): Tensor =>
+      adapted.weights.tensor(layerName(layer, of(name)));
+    graphs.of(target).run({
+      w: base.tensor(layerName(layer, `${name}.weight`)),
+      a: tensor(loraA),
+      b: tensor(loraB),
+      ...adapted.lora.dora ? { m: tensor(loraMagnitude), norm: tensor(loraNorm) } : {},
+    });
+  }
+}
+
+/** The graphs that merge layers, one for each factor on B·A. */
+export class MergeGraphs implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #lora: LoraOptions;
+  readonly #graphs = new Map<number, CompiledGraph>();
+
+  /** Compiles nothing yet. */
+  constructor(runtime: Runtime, lora: LoraOptions) {
+    this.#runtime = runtime;
+    this.#lora = lora;
+  }
+
+  /** The graph of a layer. */
+  of({ rank, alpha, scale }: LoraTarget): CompiledGraph {
+    let graph = this.#graphs.get(scale);
+    if (!graph) {
+      graph = new CompiledGraph(this.#runtime, mergeGraph({ ...this.#lora, rank, alpha }));
+      this.#graphs.set(scale, graph);
     }
+    return graph;
+  }
+
+  [Symbol.dispose](): void {
+    for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
   }
 }

@@ -7,7 +7,6 @@
  * @module
  */
 
-import { CompiledGraph } from "../engine/compiled_graph.ts";
 import { layerName } from "../model/parameters.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
@@ -16,8 +15,9 @@ import { elementCount } from "../tensor/dtype.ts";
 import { checkTensorRange } from "../tensor/tensor_errors.ts";
 import { readFloat32, type TensorInfo, type TensorSource } from "../tensor/tensor_source.ts";
 import { loraA, loraB, loraMagnitude } from "./block_adapter.ts";
-import { adaptedLayers, type LoraOptions } from "./lora_options.ts";
-import { mergeGraph } from "./merge_adapter.ts";
+import type { LoraOptions } from "./lora_options.ts";
+import { type LoraTarget, loraTargets } from "./lora_targets.ts";
+import { MergeGraphs } from "./merge_adapter.ts";
 
 const FLOAT_BYTES = 4;
 
@@ -38,16 +38,16 @@ export function mergedSource(
   runtime: Runtime,
   { config, base, adapter, lora }: MergedSourceOptions,
 ): TensorSource & Disposable {
-  const graph = new CompiledGraph(runtime, mergeGraph({ ...lora, dora: false }));
-  const adapted = new Map<string, { a: string; b: string; m: string }>();
-  for (let layer = 0; layer < config.layers; layer++) {
-    for (const name of adaptedLayers(lora)) {
-      adapted.set(layerName(layer, `${name}.weight`), {
-        a: layerName(layer, loraA(name)),
-        b: layerName(layer, loraB(name)),
-        m: layerName(layer, loraMagnitude(name)),
-      });
-    }
+  const graphs = new MergeGraphs(runtime, { ...lora, dora: false });
+  const adapted = new Map<string, { target: LoraTarget; a: string; b: string; m: string }>();
+  for (const target of loraTargets(config, lora)) {
+    const { layer, name } = target;
+    adapted.set(layerName(layer, `${name}.weight`), {
+      target,
+      a: layerName(layer, loraA(name)),
+      b: layerName(layer, loraB(name)),
+      m: layerName(layer, loraMagnitude(name)),
+    });
   }
 
   /** Whole rows of a weight, merged. */
@@ -64,7 +64,7 @@ export function mergedSource(
     using w = Tensor.from(runtime, "float32", [count, columns], numbers);
     using down = Tensor.from(runtime, "float32", [rank, columns], a);
     using up = Tensor.from(runtime, "float32", [count, rank], b);
-    graph.run({ w, a: down, b: up });
+    graphs.of(names.target).run({ w, a: down, b: up });
     const merged = w.float32().slice();
     if (lora.dora) scaleRows(merged, await readFloat32(adapter, names.m, { start: first, count }));
     return merged;
@@ -87,7 +87,7 @@ export function mergedSource(
       const skipped = offset - first * step;
       into.set(bytes.subarray(skipped, skipped + into.byteLength));
     },
-    [Symbol.dispose]: () => graph[Symbol.dispose](),
+    [Symbol.dispose]: () => graphs[Symbol.dispose](),
   };
 }
 

@@ -19,8 +19,9 @@ import { layerName } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
 import type { Binding } from "../ort/session.ts";
 import type { Runtime } from "../ort/runtime.ts";
-import { createLoraAdapter, inEveryLayer, loraA, loraB, loraNorm } from "./block_adapter.ts";
-import { adaptedLayers, type LoraOptions, loraScale } from "./lora_options.ts";
+import { adaptedLayers, inEveryLayer, loraA, loraB, loraNorm } from "./block_adapter.ts";
+import type { LoraOptions } from "./lora_options.ts";
+import { loraTargets } from "./lora_targets.ts";
 
 /**
  * w [out, in], a [rank, in], b [out, rank] → ‖w + scale·b·a‖ of each row, [out], without the sum:
@@ -45,7 +46,8 @@ export function weightNormGraph(scale: number, precision: Precision = "float32")
 export class WeightNorms implements Disposable {
   /** [out] a layer, under {@linkcode loraNorm}'s name; whatever was in memory before an update. */
   readonly store: ParameterStore;
-  readonly #graph: CompiledGraph;
+  /** By the factor on B·A. */
+  readonly #graphs = new Map<number, CompiledGraph>();
   readonly #bindings: Binding[] = [];
   readonly #pacer = new Pacer();
 
@@ -58,18 +60,27 @@ export class WeightNorms implements Disposable {
       readonly trained: ParameterStore;
     },
   ) {
-    const { derived } = createLoraAdapter(config, lora);
-    this.store = new ParameterStore(runtime, layoutParameters(inEveryLayer(config, derived)));
-    this.#graph = new CompiledGraph(runtime, weightNormGraph(loraScale(lora), precisionOf(base)));
-    for (let layer = 0; layer < config.layers; layer++) {
-      for (const name of adaptedLayers(lora)) {
-        this.#bindings.push(this.#graph.bind({
-          w: base.tensor(layerName(layer, `${name}.weight`)),
-          a: trained.tensor(layerName(layer, loraA(name))),
-          b: trained.tensor(layerName(layer, loraB(name))),
-          norm: this.store.tensor(layerName(layer, loraNorm(name))),
-        }));
+    const norms = adaptedLayers(config, lora).map(({ name, shape: [outputs] }) => (
+      { name: loraNorm(name), shape: [outputs], decays: false }
+    ));
+    this.store = new ParameterStore(runtime, layoutParameters(inEveryLayer(config, norms)));
+    // Those of layers without an adapter are never computed, and divide zeros.
+    for (const name of this.store.names()) {
+      const norm = this.store.tensor(name);
+      norm.write(new Float32Array(norm.shape[0]).fill(1));
+    }
+    for (const { layer, name, scale } of loraTargets(config, lora)) {
+      let graph = this.#graphs.get(scale);
+      if (!graph) {
+        graph = new CompiledGraph(runtime, weightNormGraph(scale, precisionOf(base)));
+        this.#graphs.set(scale, graph);
       }
+      this.#bindings.push(graph.bind({
+        w: base.tensor(layerName(layer, `${name}.weight`)),
+        a: trained.tensor(layerName(layer, loraA(name))),
+        b: trained.tensor(layerName(layer, loraB(name))),
+        norm: this.store.tensor(layerName(layer, loraNorm(name))),
+      }));
     }
   }
 
@@ -83,7 +94,7 @@ export class WeightNorms implements Disposable {
 
   [Symbol.dispose](): void {
     for (const binding of this.#bindings) binding[Symbol.dispose]();
-    this.#graph[Symbol.dispose]();
+    for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
     this.store[Symbol.dispose]();
   }
 }

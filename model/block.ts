@@ -44,8 +44,13 @@ export interface BlockAdapter {
   readonly derived: readonly ParameterSpec[];
   /** The share of inputs that dropout zeroes in training, 0 for none. */
   readonly dropout: number;
-  /** The rank of its products and the layers that have some, where B·A·x is all that they are given. */
+  /**
+   * The rank of its products and the layers that have some, where B·A·x, with one rank and one scale, is
+   * all that they are given.
+   */
   readonly products?: { readonly rank: number; readonly layers: readonly string[] };
+  /** Why it has none of these, in a few words. */
+  readonly noProducts?: string;
   /**
    * Declares the trained weights as inputs of the graph and wraps its linear layers.
    *

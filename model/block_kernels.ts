@@ -22,8 +22,10 @@ const LARGEST_LORA_RANK = 64;
 
 /** What kernels ask of an adapter. */
 export interface KernelAdapter {
-  /** As a `BlockAdapter`'s: DoRA, which has none, is for operators. */
+  /** As a `BlockAdapter`'s: without them it is for operators. */
   readonly products?: { readonly rank: number };
+  /** Why it has none. @default "DoRA" */
+  readonly noProducts?: string;
   /** Share of inputs that dropout zeroes. */
   readonly dropout: number;
 }
@@ -109,7 +111,7 @@ export function whyNoKernel(
   if (part === "attention") {
     return `heads of ${config.headDim}, not of ${[...HEAD_DIMS].join(" or ")}`;
   }
-  if (!adapter?.products) return "DoRA";
+  if (!adapter?.products) return adapter?.noProducts ?? "DoRA";
   const { rank } = adapter.products;
   return hasLoraKernel(rank)
     ? `widths that ${LORA_COLUMNS} does not divide`

@@ -258,10 +258,20 @@ Deno.test("the masks' hash drops at its rate, and no two elements together more 
   assert.ok(above <= pairs * 2e-3, `${above} of ${pairs} pairs`);
 });
 
-for (const dora of [false, true]) {
-  Deno.test(`${dora ? "DoRA" : "LoRA"} over a bfloat16 block: output and gradients are float32's to its accuracy`, () => {
+const ADAPTERS = {
+  LoRA: {},
+  DoRA: { dora: true },
+  "LoRA with scales by block": { alphaPattern: { "layers.0.*": 5 } },
+  "DoRA on some blocks": { dora: true, layersToTransform: 1, alphaPattern: { q_proj: 5 } },
+};
+
+for (const [kind, settings] of Object.entries(ADAPTERS)) {
+  Deno.test(`${kind} over a bfloat16 block: output and gradients are float32's to its accuracy`, () => {
     const biased = tinyConfig({ model_type: "qwen2" });
-    const adapter = createLoraAdapter(biased, { ...DEFAULT_LORA, rank: 2, dropout: 0.25, dora });
+    const adapter = createLoraAdapter(biased, {
+      ...{ ...DEFAULT_LORA, rank: 2, dropout: 0.25 },
+      ...settings,
+    });
     const options = { adapter, dropout: true, deviceDropout: true };
     const symbols = { rows: 1, length: LENGTH, positions: LENGTH };
     for (const make of [blockForwardGraph, blockBackwardGraph]) {

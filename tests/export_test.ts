@@ -1,6 +1,7 @@
 /** Exports of every family against the engine that trains, and the files that they are made of. */
 
 import assert from "node:assert/strict";
+import { loadWeights } from "../engine/load_weights.ts";
 import type { ParameterStore } from "../engine/parameter_store.ts";
 import { clientConfig, exportClientFiles } from "../export/client_files.ts";
 import { exportModel, type ExportModelOptions } from "../export/export_model.ts";
@@ -16,10 +17,12 @@ import { adaptModel } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { mergeAdapter } from "../lora/merge_adapter.ts";
 import { mergedSource } from "../lora/merged_source.ts";
+import { resizedSource } from "../lora/resized_source.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { Runtime } from "../ort/runtime.ts";
 import { assertClose } from "../tensor/assert_close.ts";
-import { readFloat32 } from "../tensor/tensor_source.ts";
+import { elementCount } from "../tensor/dtype.ts";
+import { readFloat32, tensorSourceFromMap } from "../tensor/tensor_source.ts";
 import { draws } from "./support/random.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { runAs, runTask, task } from "./support/run_task.ts";
@@ -219,6 +222,45 @@ Deno.test("an adapter kept apart gives the adapted model's logits, and its file 
   const bytes = new Uint8Array(1001);
   await merged.read(name, bytes, 777);
   assert.deepEqual(bytes, new Uint8Array(numbers.buffer).slice(777, 1778));
+});
+
+Deno.test("an adapter of different ranks and scales, on some blocks, is kept apart and merged", async () => {
+  const config = tinyConfig({ ...SIZES });
+  using base = randomWeights(runtime, config);
+  const lora = {
+    ...DEFAULT_LORA,
+    rank: 4,
+    targetModules: ["q_proj", "down_proj"],
+    excludeModules: ["layers.0.self_attn.q_proj"],
+    rankPattern: { "layers.1.mlp.down_proj": 7 },
+    alphaPattern: { "layers.1.*": 5 },
+  };
+  using adapted = adaptModel(runtime, { config, base, lora });
+  const draw = draws(5);
+  const weights = tensorSourceFromMap(
+    new Map(adapted.parameters.map(({ name, shape }) => {
+      const values = Float32Array.from({ length: elementCount(shape) }, () => draw(-0.1, 0.1));
+      return [name, { dtype: "float32", shape, data: new Uint8Array(values.buffer) }];
+    })),
+  );
+  const { specs } = adapted.trained.layout;
+  await loadWeights(
+    runtime,
+    adapted.trained,
+    resizedSource(weights, specs, { fillAbsent: true }),
+  );
+  const checkpoint = { config, weights: base, adapted };
+  await using kept = await exported(
+    { config, weights: base, dtype: "fp32", adapter: { lora, weights } },
+    checkpoint,
+  );
+  assert.ok((await kept.report("fp32")).maxAbsolute <= LOGITS_FP32);
+  const { size } = await Deno.stat(`${kept.folder.path}/onnx/model.onnx_data_1`);
+  const numbers = adapted.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  assert.ok(size >= 4 * numbers && size < 4 * numbers + 4096 * adapted.parameters.length);
+  using merged = mergedSource(runtime, { config, base, adapter: weights, lora });
+  await using whole = await exported({ config, weights: merged, dtype: "fp32" }, checkpoint);
+  assert.ok((await whole.report("fp32")).maxAbsolute <= LOGITS_FP32);
 });
 
 Deno.test("weights are split into files of bounded size, in order", async () => {

@@ -113,12 +113,21 @@ Deno.test("an adapter that does not fit is refused with all its faults", async (
     [{ r: 0 }, /r must be a whole number above 0, got 0/],
     [{ lora_alpha: "8" }, /lora_alpha must be a number above 0, got "8"/],
     [{ lora_dropout: 1 }, /lora_dropout must be from 0 to below 1, got 1/],
-    [{ target_modules: "all-linear" }, /target_modules must be a list of names, got "all-linear"/],
+    [
+      { target_modules: 7 },
+      /target_modules must be a list of names or a regular expression, got 7/,
+    ],
     [{ target_modules: ["q_proj", "lm_head"] }, /Cannot adapt lm_head: the linear layers are q_/],
     [{ use_dora: "yes" }, /use_dora must be true or false, got "yes"/],
     [{ peft_type: "IA3" }, /peft_type is "IA3", ortune supports only "LORA"/],
-    [{ rank_pattern: { q_proj: 4 } }, /rank_pattern is \{"q_proj":4\}, ortune supports only \{\}/],
-    [{ modules_to_save: ["lm_head"] }, /modules_to_save is \["lm_head"\], ortune supports only/],
+    [
+      { rank_pattern: { q_proj: 0 } },
+      /rank_pattern must hold whole numbers above 0, got 0 for "q_pr/,
+    ],
+    [
+      { modules_to_save: ["lm_head"] },
+      /modules_to_save is \["lm_head"\]: modules of the base model/,
+    ],
   ];
   for (const [change, message] of cases) {
     await folder.write(ADAPTER_CONFIG, JSON.stringify({ ...json, ...change }));

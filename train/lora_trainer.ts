@@ -8,17 +8,16 @@
  */
 
 import { loadModel } from "../engine/load_model.ts";
-import {
-  ADAPTER_CONFIG,
-  ADAPTER_WEIGHTS,
-  formatAdapterConfig,
-  readAdapterConfig,
-} from "../lora/adapter_config.ts";
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, formatAdapterConfig } from "../lora/adapter_config.ts";
 import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
+import { openAdapter } from "../lora/open_adapter.ts";
 import { toPeft } from "../lora/peft_source.ts";
+import { resizedSource } from "../lora/resized_source.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { readConfig } from "../model/open_model.ts";
+import type { ParameterSpec } from "../model/parameters.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { writeSafetensors } from "../tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../tensor/torch_random.ts";
@@ -43,12 +42,12 @@ export async function createLoraTrainer(
   options: LoraTrainerOptions,
 ): Promise<Trainer> {
   const { runtime, initAdapter, seed = 42, deferLoad = false, signal } = options;
-  const lora = initAdapter === undefined
-    ? options.lora ?? DEFAULT_LORA
-    : await readAdapterConfig(initAdapter);
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const { gpu, optimizer } = options;
   const config = await readConfig(directory);
+  const lora = initAdapter === undefined
+    ? options.lora ?? DEFAULT_LORA
+    : await readSettings(initAdapter, config);
   const kernels = gpu && await loadTrainingKernels(gpu, {
     config,
     kind: "float32",
@@ -67,6 +66,7 @@ export async function createLoraTrainer(
     method: "lora",
     config,
     trained,
+    trainableParameters: sumOf(adapted.parameters),
     kernels,
     weights: adapted.weights,
     adapter: { block: adapted.block, weights: adapted.weights },
@@ -76,7 +76,8 @@ export async function createLoraTrainer(
     save: async (to, saved) => {
       const text = formatAdapterConfig(lora, { baseModel: directory });
       await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
-      const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, toPeft(saved));
+      const weights = toPeft(resizedSource(saved, adapted.parameters));
+      const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, weights);
       return [{ name: ADAPTER_WEIGHTS, ...file }];
     },
     updated: () => adapted.refresh(),
@@ -93,21 +94,34 @@ export async function createLoraTrainer(
   }
 }
 
+/** An adapter's settings, once all of its files fit the model: before any weight is read. */
+async function readSettings(directory: string, config: ModelConfig): Promise<LoraOptions> {
+  await using adapter = await openAdapter(directory, config);
+  return adapter.lora;
+}
+
+function sumOf(specs: readonly ParameterSpec[]): number {
+  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
 /** PEFT's init: A uniform within ±1/√in (He et al. 2015 with a = √5), B zero, magnitudes ‖W‖. */
 async function initialize(
-  { trained, weights, refresh }: AdaptedModel,
+  { parameters, trained, weights, refresh }: AdaptedModel,
   seed: number,
 ): Promise<void> {
   const random = new TorchGenerator(seed);
+  const own = new Map(parameters.map(({ name, shape }) => [name, shape]));
   for (const { name, shape } of trained.layout.specs) {
     const values = new Float32Array(elementCount(shape));
     const bound = 1 / Math.sqrt(shape[1]);
-    if (name.endsWith(loraA(""))) random.uniform(values, -bound, bound);
+    // What is not saved, and only makes all blocks alike, stays zero for good.
+    const drawn = values.subarray(0, elementCount(own.get(name) ?? [0]));
+    if (name.endsWith(loraA(""))) random.uniform(drawn, -bound, bound);
     trained.tensor(name).write(values);
   }
   await refresh();
   for (const name of trained.names()) {
-    if (!name.endsWith(loraMagnitude(""))) continue;
+    if (!name.endsWith(loraMagnitude("")) || !own.has(name)) continue;
     const layer = name.slice(0, -loraMagnitude("").length);
     trained.tensor(name).copyFrom(weights.tensor(loraNorm(layer)));
   }

@@ -82,6 +82,8 @@ export interface TrainerParts {
   readonly config: ModelConfig;
   /** The weights that the optimizer updates. */
   readonly trained: ParameterStore;
+  /** How many of their numbers there are but for filling. @default all */
+  readonly trainableParameters?: number;
   /** A rounded copy of them that the graphs run on. @default none: the graphs run on `trained` */
   readonly rounded?: ParameterStore;
   /** What the optimizer keeps of the trained weights. @default "float32" */
@@ -179,8 +181,8 @@ export class ModelTrainer implements Trainer {
   }
 
   get trainableParameters(): number {
-    const { specs } = this.#parts.trained.layout;
-    return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    const { trained: { layout: { specs } }, trainableParameters } = this.#parts;
+    return trainableParameters ?? specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   }
 
   async trainStep(

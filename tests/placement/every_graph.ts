@@ -105,6 +105,15 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
     "lora with dropout": createLoraAdapter(config, DEFAULT_LORA),
     dora: createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0, dora: true }),
     "dora with dropout": createLoraAdapter(config, { ...DEFAULT_LORA, dora: true }),
+    "lora with scales by block": createLoraAdapter(config, {
+      ...{ ...DEFAULT_LORA, dropout: 0 },
+      alphaPattern: { "layers.0.*": 4 },
+    }),
+    "dora on some blocks": createLoraAdapter(config, {
+      ...{ ...DEFAULT_LORA, dropout: 0, dora: true },
+      layersToTransform: 0,
+      rankPattern: { q_proj: 4 },
+    }),
   };
   for (const [method, adapter] of Object.entries(adapters)) {
     for (const keep of BOTH) {

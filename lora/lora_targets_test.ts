@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { parseConfig } from "../model/config.ts";
+import { layerName } from "../model/parameters.ts";
+import { parseAdapterConfig } from "./adapter_config.ts";
+import { type LoraTarget, loraTargets } from "./lora_targets.ts";
+
+interface Choice {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Rank and scale by module, where PEFT takes the config. */
+  readonly targets?: Readonly<Record<string, readonly [rank: number, scale: number]>>;
+  readonly error?: string;
+}
+
+const fixtures = new URL("../tests/fixtures/", import.meta.url);
+
+async function readFixture<T>(path: string): Promise<T> {
+  return JSON.parse(await Deno.readTextFile(new URL(path, fixtures))) as T;
+}
+
+const model = parseConfig(await readFixture("parity/qwen3/config.json"));
+
+function chosen(config: Choice["config"]): readonly LoraTarget[] {
+  const core = { peft_type: "LORA", r: 2, lora_alpha: 16 };
+  return loraTargets(model, parseAdapterConfig({ ...core, ...config }));
+}
+
+Deno.test("an adapter is on the layers that PEFT puts it on, with PEFT's ranks and scales, or is refused", async () => {
+  const choices = await readFixture<Choice[]>("adapters/targets.json");
+  const refused: Choice["config"][] = [];
+  for (const { config, targets } of choices) {
+    let found: readonly LoraTarget[];
+    try {
+      found = chosen(config);
+    } catch (error) {
+      assert.ok(error instanceof RangeError, JSON.stringify(config));
+      assert.match(error.message, /target_modules|exclude_modules|_pattern|Cannot adapt/);
+      if (targets) refused.push(config);
+      continue;
+    }
+    assert.ok(targets, `PEFT refuses ${JSON.stringify(config)}`);
+    assert.deepEqual(
+      Object.fromEntries(found.map(({ layer, name, rank, scale }) => [
+        layerName(layer, name),
+        [rank, scale],
+      ])),
+      targets,
+      JSON.stringify(config),
+    );
+  }
+  // Taken by PEFT, which leaves out what it does not find; a name that finds nothing is refused here.
+  assert.deepEqual(refused, [{ target_modules: ["self_attn.q_proj", "proj"] }]);
+});
+
+Deno.test("what cannot be adapted or is not there is named", () => {
+  const cases: readonly (readonly [Choice["config"], RegExp])[] = [
+    [
+      { target_modules: ["q_proj", "lm_head", "W_pack"] },
+      /^Cannot adapt W_pack, lm_head: the linear layers are q_proj, .*; name some of these$/,
+    ],
+    [{ target_modules: ["embed_tokens"] }, /^Cannot adapt embed_tokens: /],
+    [{ target_modules: ["self_attn"] }, /^Cannot adapt self_attn: /],
+    [
+      { target_modules: ".*" },
+      /^Cannot adapt model, model\.layers, model\.embed_tokens, .* more: /,
+    ],
+    [
+      { target_modules: ["model.layers.3.mlp.up_proj"] },
+      /^Cannot adapt model\.layers\.3\.mlp\.up_pro/,
+    ],
+    [
+      { target_modules: ["q_proj"], layers_to_transform: [3], exclude_modules: ["x"] },
+      /none of the 3 layers has one that target_modules and layers_to_transform and exclude_modules/,
+    ],
+    [
+      { target_modules: ["q_proj"], rank_pattern: { "(a": 3 } },
+      /^Cannot use rank_pattern, the regular expression "\(a": it has a parenthesis without an end/,
+    ],
+    [
+      { target_modules: ["q_proj"], alpha_pattern: { "q)|(x": 3 } },
+      /^Cannot use alpha_pattern, the regular expression "q\)\|\(x": it has an unbalanced parenthes/,
+    ],
+  ];
+  for (const [config, message] of cases) {
+    assert.throws(() => chosen(config), { name: "RangeError", message });
+  }
+});
+
+Deno.test("settings with thousands of names are read at once", () => {
+  const many = Array.from({ length: 20_000 }, (_, i) => [`layers.${i}.self_attn.q_proj`, 3]);
+  const began = performance.now();
+  const config = {
+    target_modules: ["q_proj"],
+    rank_pattern: Object.fromEntries(many),
+    exclude_modules: many.map(([name]) => name).slice(1),
+  };
+  assert.deepEqual(chosen(config).map(({ layer, rank }) => [layer, rank]), [[0, 3]]);
+  assert.ok(performance.now() - began < 5_000);
+});
