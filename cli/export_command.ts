@@ -17,7 +17,7 @@ import {
 } from "../export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../export/parity_models.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
-import type { LoraOptions } from "../lora/lora_options.ts";
+import type { AdapterConfig } from "../lora/adapter_config.ts";
 import { mergedSource } from "../lora/merged_source.ts";
 import { openAdapter } from "../lora/open_adapter.ts";
 import { type Model, openModel } from "../model/open_model.ts";
@@ -103,7 +103,7 @@ interface Subject {
   readonly model: Model;
   readonly adapter?: {
     readonly directory: string;
-    readonly lora: LoraOptions;
+    readonly lora: AdapterConfig;
     readonly weights: TensorSource;
   };
 }
