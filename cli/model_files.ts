@@ -3,14 +3,6 @@
 import { findRegularFile } from "../files/regular_file.ts";
 import { CHAT_SETTINGS } from "../data/chat_settings.ts";
 
-/** A file that goes along. */
-export interface CompanionFile {
-  /** Its name in the folder. */
-  readonly name: string;
-  /** Where it is read from. */
-  readonly path: string;
-}
-
 const COMPANIONS = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -24,24 +16,23 @@ const COMPANIONS = [
 ];
 
 /**
- * Paths of the tokenizer's and generation's files that the folder has, links resolved.
+ * Paths of the tokenizer's and generation's files that the folder has.
  *
  * @throws {Error} naming a file that is there and cannot go along: a copy would lack it without a word
  */
-export async function companionFiles(directory: string): Promise<CompanionFile[]> {
+export async function companionFiles(directory: string): Promise<string[]> {
   const present = new Set<string>();
   for await (const { name, isDirectory } of Deno.readDir(directory)) {
     if (!isDirectory) present.add(name);
   }
-  const files: CompanionFile[] = [];
+  const paths: string[] = [];
   for (const name of COMPANIONS.filter((each) => present.has(each))) {
-    const { path, problem } = await findRegularFile(`${directory}/${name}`, { root: directory });
-    if (path === undefined) {
-      throw new Error(
-        `Cannot use ${directory}/${name}: it ${problem}; put the file itself into the folder`,
-      );
+    const path = `${directory}/${name}`;
+    const { problem } = await findRegularFile(path, { root: directory });
+    if (problem !== undefined) {
+      throw new Error(`Cannot use ${path}: it ${problem}; put the file itself into the folder`);
     }
-    files.push({ name, path });
+    paths.push(path);
   }
-  return files;
+  return paths;
 }

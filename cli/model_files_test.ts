@@ -10,7 +10,7 @@ Deno.test("companionFiles() names the tokenizer's and generation's files, and no
   }
   await Deno.mkdir(`${folder.path}/vocab.json`);
   assert.deepEqual(
-    (await companionFiles(folder.path)).map(({ path }) => path).toSorted(),
+    (await companionFiles(folder.path)).toSorted(),
     present.map((name) => `${folder.path}/${name}`).toSorted(),
   );
 });
@@ -20,8 +20,7 @@ Deno.test("companionFiles() takes what a link of the folder names, and refuses l
   await using other = await tempFolder();
   await folder.write("real.json", "{}");
   await Deno.symlink("real.json", `${folder.path}/tokenizer.json`);
-  const path = await Deno.realPath(`${folder.path}/real.json`);
-  assert.deepEqual(await companionFiles(folder.path), [{ name: "tokenizer.json", path }]);
+  assert.deepEqual(await companionFiles(folder.path), [`${folder.path}/tokenizer.json`]);
   await Deno.symlink(await other.write("merges", ""), `${folder.path}/merges.txt`);
   await assert.rejects(companionFiles(folder.path), {
     message:

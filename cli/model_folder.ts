@@ -1,5 +1,6 @@
 /** Writes a model folder in Hugging Face's layout. In: weights. Out: the folder's files. */
 
+import { basename } from "node:path";
 import type { ModelConfig } from "../model/config.ts";
 import { writeSafetensorsSharded, type WrittenFile } from "../tensor/safetensors_writer.ts";
 import type { TensorSource } from "../tensor/tensor_source.ts";
@@ -51,7 +52,8 @@ export async function writeModelFolder(
   directory: string,
   { model, config, texts = {}, eosTokenIds, weights, onBytes, signal }: ModelFolderOptions,
 ): Promise<WrittenFile[]> {
-  for (const { name, path } of await companionFiles(model)) {
+  for (const path of await companionFiles(model)) {
+    const name = basename(path);
     if (!Object.hasOwn(texts, name)) await Deno.copyFile(path, `${directory}/${name}`);
   }
   for (const [name, text] of Object.entries(texts)) {

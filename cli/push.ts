@@ -5,7 +5,7 @@
  * @module
  */
 
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Command } from "commander";
 import { type PushedFile, pushFiles } from "../hub/push_files.ts";
@@ -118,7 +118,7 @@ async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile
         `${ADAPTER_CONFIG} with ${ADAPTER_WEIGHTS}; give a checkpoint or the output folder of a run`,
     );
   }
-  const companions = (await companionFiles(folder)).map(({ name }) => name);
+  const companions = (await companionFiles(folder)).map((path) => basename(path));
   return await Promise.all([...own, ...companions].map((name) => pushed(folder, name)));
 }
 

@@ -146,7 +146,7 @@ async function hashInputs(
     const known = /^model.*\.safetensors(\.index\.json)?$/.test(name) || name === "config.json";
     if (known && isFile) weights.push(`${model}/${name}`);
   }
-  const companions = (await companionFiles(model)).map(({ name }) => `${model}/${name}`);
+  const companions = await companionFiles(model);
   const paths = [
     trainFile,
     ...validationFile ? [validationFile] : [],

@@ -6,6 +6,7 @@
 
 import { type ExampleList, toExampleList } from "../data/example_list.ts";
 import { readJsonl } from "../data/jsonl.ts";
+import { JsonlError } from "../data/jsonl_error.ts";
 import { type PreparedExamples, prepareExamples } from "../data/prepare_examples.ts";
 import type { ReadExamplesReport } from "../data/read_examples.ts";
 import type { TrainingRecord } from "../data/record.ts";
@@ -100,6 +101,11 @@ export async function readTrainingData(
         }),
       );
       shown?.done(prepared.report);
+    } catch (cause) {
+      // A first row that cannot be used is seldom the only one.
+      const other = cause instanceof JsonlError && cause.line !== undefined && cause.line > 1;
+      if (dropRefused || !other) throw cause;
+      throw new Error(`${cause.message} (--drop-refused-rows leaves such rows out)`, { cause });
     } finally {
       shown?.finish();
     }

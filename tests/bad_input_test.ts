@@ -374,15 +374,15 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "a row that is no JSON": rows(
     `${good}question,answer\n`,
-    '~/data/train.jsonl:2: expected a JSON object, got invalid JSON at character 1: expected a value, found "q"',
+    '~/data/train.jsonl:2: expected a JSON object, got invalid JSON at character 1: expected a value, found "q" (--drop-refused-rows leaves such rows out)',
   ),
   "a row without an answer": rows(
     `${good}{"question":"a"}\n`,
-    "~/data/train.jsonl:2:answer: expected a string, got nothing",
+    "~/data/train.jsonl:2:answer: expected a string, got nothing (--drop-refused-rows leaves such rows out)",
   ),
   "a row with a number": rows(
     `${good}\n{"question":"a","answer":4}\n`,
-    "~/data/train.jsonl:3:answer: expected a string, got number 4",
+    "~/data/train.jsonl:3:answer: expected a string, got number 4 (--drop-refused-rows leaves such rows out)",
   ),
   "a row that is a list": rows(
     `["a","b"]\n`,
@@ -407,7 +407,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
     flags: ["--validation-file", "~/data/val.jsonl"],
     spoil: (dir) => write(`${dir}/data/val.jsonl`, `${good}{}\n`),
     message:
-      "~/data/val.jsonl:2: expected the columns question and answer, or messages, got no columns; rename the columns",
+      "~/data/val.jsonl:2: expected the columns question and answer, or messages, got no columns; rename the columns (--drop-refused-rows leaves such rows out)",
   },
   // Folders to write to.
   "a file for an output folder": {

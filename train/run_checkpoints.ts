@@ -9,6 +9,7 @@
  * waited for.
  */
 
+import { basename } from "node:path";
 import type { BestEvaluation } from "./best_evaluation.ts";
 import {
   listCheckpoints,
@@ -33,8 +34,8 @@ export interface CheckpointOptions {
   readonly directory: string;
   /** Checkpoints kept. @default all */
   readonly saveTotalLimit?: number;
-  /** Files copied into each checkpoint under their names, such as the tokenizer's. */
-  readonly copyFiles?: readonly { readonly name: string; readonly path: string }[];
+  /** Files copied into each checkpoint, such as the tokenizer's. */
+  readonly copyFiles?: readonly string[];
   /** Texts written into each checkpoint by their names, in place of copied files of these names. */
   readonly texts?: Readonly<Record<string, string>>;
   /** What must be the same when the run is resumed; written as training_args.json. */
@@ -164,7 +165,8 @@ export class RunCheckpoints {
       const { directory, saveTotalLimit, copyFiles = [] } = output;
       const written = await writeCheckpoint(directory, step, async (staging) => {
         const trainer = await source();
-        for (const { name, path } of copyFiles) {
+        for (const path of copyFiles) {
+          const name = basename(path);
           if (!texts.has(name)) await Deno.copyFile(path, `${staging}/${name}`);
         }
         for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
