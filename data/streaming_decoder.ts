@@ -19,7 +19,7 @@ export interface StreamingDecoderOptions {
 
 /**
  * Decodes ids as they come. A token may end inside a character; its bytes wait for the next one,
- * and become U+FFFD at {@linkcode StreamingDecoder.flush} or before an added token.
+ * and become U+FFFD at {@linkcode StreamingDecoder.flush} or before another character.
  *
  * @example
  * ```ts
@@ -48,18 +48,11 @@ export class StreamingDecoder {
 
   /** Takes one id and gives the text it completes, often none. */
   push(id: number): string {
-    if (!this.#tokenizer.isAdded(id)) {
-      let bytes = this.#tokenizer.tokenBytes(id);
-      if (bytes.length === 0) return "";
-      if (this.#atStart && this.#tokenizer.dropsFirstBlank && bytes[0] === 0x20) {
-        bytes = bytes.subarray(1);
-      }
-      this.#atStart = false;
-      return this.#utf8.decode(bytes, { stream: true });
-    }
     if (this.#skipSpecialTokens && this.#tokenizer.isSpecial(id)) return "";
+    if (this.#tokenizer.idToToken(id) === undefined) return "";
+    const bytes = this.#tokenizer.tokenBytes(id, { atStart: this.#atStart });
     this.#atStart = false;
-    return this.#utf8.decode() + (this.#tokenizer.idToToken(id) ?? "");
+    return this.#utf8.decode(bytes, { stream: true });
   }
 
   /** Ends the text: gives what waits, and starts anew. */
