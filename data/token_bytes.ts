@@ -5,7 +5,7 @@
  * many blanks decoding drops at the start of a text.
  */
 
-import { byteLevelBytes } from "../tokenize/decoder.ts";
+import { byteLevelBytes, byteOfToken } from "../tokenize/decoder.ts";
 import { isRecord } from "../json/is_record.ts";
 
 /** How tokens of one tokenizer turn into bytes. */
@@ -14,6 +14,8 @@ export interface TokenByteCodec {
   readonly bytesOf: (token: string) => Uint8Array;
   /** The bytes of one token that is the first of a text. */
   readonly firstBytesOf: (token: string) => Uint8Array;
+  /** Whether a token is one of the 256 bytes, `<0xNN>`; a row of them is text only as a whole. */
+  readonly isByte: (token: string) => boolean;
   /** Whether a decoded text loses one blank at its start, as SentencePiece's do. */
   readonly dropsFirstBlank: boolean;
 }
@@ -33,7 +35,12 @@ export function tokenByteCodec(decoder: unknown): TokenByteCodec | undefined {
   const has = (type: string): boolean => types.includes(type);
   if (has("ByteLevel")) {
     if (types.some((type) => type !== "ByteLevel" && type !== "Fuse")) return undefined;
-    return { bytesOf: byteLevelBytes, firstBytesOf: byteLevelBytes, dropsFirstBlank: false };
+    return {
+      bytesOf: byteLevelBytes,
+      firstBytesOf: byteLevelBytes,
+      isByte: () => false,
+      dropsFirstBlank: false,
+    };
   }
   if (has("Metaspace")) return metaspaceCodec(steps);
   const [strip] = steps.filter(({ type }) => type === "Strip");
@@ -46,12 +53,13 @@ export function tokenByteCodec(decoder: unknown): TokenByteCodec | undefined {
     strip.stop === 0 && types.indexOf("Fuse") !== -1 &&
     types.indexOf("Fuse") < types.indexOf("Strip");
   if (strip !== undefined && !strips && strip.start !== 0) return undefined;
-  const bytesOf = (token: string): Uint8Array => pieceBytes(token, "▁", has("ByteFallback"));
+  const isByte = byteTest(has("ByteFallback"));
+  const bytesOf = (token: string): Uint8Array => pieceBytes(token, "▁", isByte);
   const firstBytesOf = (token: string): Uint8Array => {
     const bytes = bytesOf(token);
     return strips && bytes[0] === 0x20 ? bytes.subarray(1) : bytes;
   };
-  return { bytesOf, firstBytesOf, dropsFirstBlank: strips };
+  return { bytesOf, firstBytesOf, isByte, dropsFirstBlank: strips };
 }
 
 type Steps = readonly Record<string, unknown>[];
@@ -66,10 +74,11 @@ function metaspaceCodec(steps: Steps): TokenByteCodec | undefined {
   if (fuse !== -1 && fuse < types.indexOf("Metaspace")) return undefined;
   const mark = typeof step.replacement === "string" ? step.replacement : "▁";
   const drops = step.prepend_scheme !== "never" && step.add_prefix_space !== false;
-  const fallback = types.includes("ByteFallback");
-  const bytesOf = (token: string): Uint8Array => pieceBytes(token, mark, fallback);
+  const isByte = byteTest(types.includes("ByteFallback"));
+  const bytesOf = (token: string): Uint8Array => pieceBytes(token, mark, isByte);
   return {
     bytesOf,
+    isByte,
     firstBytesOf: (token) => bytesOf(drops ? token.replaceAll(mark, "") : token),
     dropsFirstBlank: drops,
   };
@@ -85,9 +94,12 @@ function decoderSteps(decoder: unknown): Record<string, unknown>[] {
   return Array.isArray(decoder.decoders) ? decoder.decoders.flatMap(decoderSteps) : [];
 }
 
-function pieceBytes(token: string, mark: string, fallback: boolean): Uint8Array {
-  const hex = fallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null;
-  return hex === null
-    ? encoder.encode(token.replaceAll(mark, " "))
-    : Uint8Array.of(parseInt(hex[1], 16));
+function byteTest(fallback: boolean): (token: string) => boolean {
+  return (token) => fallback && byteOfToken(token) !== undefined;
+}
+
+function pieceBytes(token: string, mark: string, isByte: (token: string) => boolean): Uint8Array {
+  return isByte(token)
+    ? Uint8Array.of(byteOfToken(token)!)
+    : encoder.encode(token.replaceAll(mark, " "));
 }

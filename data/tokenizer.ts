@@ -57,6 +57,8 @@ export interface Tokenizer {
    * @throws {TypeError} if the tokenizer is neither byte-level nor of SentencePiece's kind.
    */
   tokenBytes(id: number, options?: { readonly atStart?: boolean }): Uint8Array;
+  /** Whether a token is SentencePiece's `<0xNN>`; a row of them is text only as a whole. */
+  isByteToken(id: number): boolean;
   /** Whether a decoded text loses one blank at its start (SentencePiece). */
   readonly dropsFirstBlank: boolean;
   /** The Jinja source of the chat template, where the model has one. */
@@ -193,7 +195,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     isAdded: (id: number): boolean => added.tokens.has(id),
     isSpecial: (id: number): boolean => added.isSpecial(id),
     tokenBytes(id: number, options: { readonly atStart?: boolean } = {}): Uint8Array {
-      const token = added.textOf(id);
+      const token = pipeline.decodedToken(id);
       if (token === undefined) return nothing;
       if (codec === undefined) {
         if (added.tokens.has(id)) return encoder.encode(token);
@@ -205,6 +207,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
       }
       return options.atStart === true ? codec.firstBytesOf(token) : codec.bytesOf(token);
     },
+    isByteToken: (id: number): boolean => codec?.isByte(pipeline.decodedToken(id) ?? "") ?? false,
     dropsFirstBlank: codec?.dropsFirstBlank ?? false,
     chatTemplate,
     eosToken,

@@ -175,7 +175,12 @@ export function readTokenizerConfig(files: TokenizerConfigFiles): TokenizerConfi
     : decoderEntries(config.added_tokens_decoder as Record<string, unknown>);
 
   const known = new Map(listed.map(({ token }) => [token.content, token]));
-  const tokens = entries.filter(({ token }) => !isSame(known.get(token.content), token));
+  // transformers adds all of these again, so that a token with a name becomes a special one.
+  const again = (legacy ? [...listed, ...entries] : entries).map(({ token, id }) => ({
+    token: { ...token, special: token.special || isNamed.has(token.content) },
+    id,
+  }));
+  const tokens = again.filter(({ token }) => !isSame(known.get(token.content), token));
   const have = new Set([...known.keys(), ...tokens.map(({ token }) => token.content)]);
   for (const each of [...named.values(), ...extra]) {
     if (have.has(each.token.content)) continue;
@@ -184,10 +189,7 @@ export function readTokenizerConfig(files: TokenizerConfigFiles): TokenizerConfi
   }
   return {
     special: Object.fromEntries([...named].map(([field, { token }]) => [field, token.content])),
-    tokens: tokens.map(({ token, id }) => ({
-      token: { ...token, special: token.special || isNamed.has(token.content) },
-      id,
-    })),
+    tokens,
     notes,
   };
 }

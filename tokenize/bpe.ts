@@ -113,25 +113,24 @@ function readMerges(value: unknown, ids: ReadonlyMap<string, number>, prefix: st
   if (!Array.isArray(value)) refuse(place, `is ${describeValue(value)}, expected an array`);
   if (value.length > MAX_ID) refuse(place, `has ${value.length} entries, more than ${MAX_ID}`);
   const table = new MergeTable(value.length);
+  const fail = (index: number, state: string): never => refuse(`${place}[${index}]`, state);
+  const missing = (index: number, token: string): never =>
+    fail(index, `needs the token ${quoteHead(token)}, which is not in the vocabulary`);
   // A file writes all as text or all as pairs; a line of text with #version is a heading.
   const asText = typeof value[0] === "string";
   let rank = 0;
-  for (const [index, merge] of value.entries()) {
-    const fail = (state: string): never => refuse(`${place}[${index}]`, state);
+  for (let index = 0; index < value.length; index++) {
+    const merge: unknown = value[index];
     if (asText && typeof merge === "string" && merge.startsWith("#version")) continue;
     const pair = asText && typeof merge === "string" ? merge.split(" ") : merge;
     if (asText !== (typeof merge === "string") || !isPair(pair)) {
-      return fail(
-        `is ${describeValue(merge)}, expected ${
-          asText ? '"left right"' : '["left", "right"]'
-        } as in the first`,
-      );
+      const form = asText ? '"left right"' : '["left", "right"]';
+      return fail(index, `is ${describeValue(merge)}, expected ${form} as in the first`);
     }
-    const [left, right] = pair;
-    const joined = left + right.slice(prefix.length);
-    const idOf = (token: string): number =>
-      ids.get(token) ?? fail(`needs the token ${quoteHead(token)}, which is not in the vocabulary`);
-    table.set(idOf(left), idOf(right), rank++, idOf(joined));
+    const left = ids.get(pair[0]) ?? missing(index, pair[0]);
+    const right = ids.get(pair[1]) ?? missing(index, pair[1]);
+    const joined = prefix === "" ? pair[0] + pair[1] : pair[0] + pair[1].slice(prefix.length);
+    table.set(left, right, rank++, ids.get(joined) ?? missing(index, joined));
   }
   return table;
 }

@@ -108,13 +108,13 @@ function byteFallback(tokens: readonly string[]): string[] {
   let bytes: number[] = [];
   const flush = (): void => {
     if (bytes.length === 0) return;
-    result.push(utf8.decode(Uint8Array.from(bytes)));
+    result.push(textOfByteRun(bytes));
     bytes = [];
   };
   for (const token of tokens) {
-    const hex = /^<0x([0-9A-Fa-f]{2})>$/.exec(token);
-    if (hex !== null) {
-      bytes.push(parseInt(hex[1], 16));
+    const byte = byteOfToken(token);
+    if (byte !== undefined) {
+      bytes.push(byte);
       continue;
     }
     flush();
@@ -124,6 +124,22 @@ function byteFallback(tokens: readonly string[]): string[] {
   return result;
 }
 
+/** The byte of a token `<0xNN>`. */
+export function byteOfToken(token: string): number | undefined {
+  const hex = /^<0x([0-9A-Fa-f]{2})>$/.exec(token);
+  return hex === null ? undefined : parseInt(hex[1], 16);
+}
+
+/** The text of all byte tokens in a row: if they are no UTF-8, U+FFFD for each, as in Rust. */
+export function textOfByteRun(bytes: readonly number[]): string {
+  try {
+    return strictUtf8.decode(Uint8Array.from(bytes));
+  } catch {
+    return "\ufffd".repeat(bytes.length);
+  }
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 

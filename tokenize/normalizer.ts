@@ -7,7 +7,7 @@
 import { FieldTable } from "../json/field_table.ts";
 import { toByteChars } from "./byte_chars.ts";
 import { compilePattern } from "./compile_pattern.ts";
-import { NEW_CAPITALS, newSmallLetter, UNKNOWN_TO_NORMALIZATION } from "./rust_sets.ts";
+import { NEW_CAPITALS, newSmallLetter } from "./rust_sets.ts";
 import {
   refuse,
   reviewStep,
@@ -16,6 +16,7 @@ import {
   stepList,
   type StepTypes,
 } from "./step_review.ts";
+import { type UnicodeForm, unicodeForm } from "./unicode_form.ts";
 
 /** A normalizer. */
 export interface Normalizer {
@@ -111,7 +112,7 @@ function createRewrite(step: Step, place: string): Rewrite {
       };
     }
     default:
-      return unicodeForm(step.type as Form);
+      return (text) => unicodeForm(text, step.type as UnicodeForm);
   }
 }
 
@@ -132,23 +133,6 @@ export function trimmedEnd(text: string, until = text.length): number {
   let end = until;
   while (end > 0 && /\p{White_Space}/v.test(text[end - 1])) end--;
   return end;
-}
-
-type Form = "NFC" | "NFD" | "NFKC" | "NFKD";
-const UNKNOWN = new RegExp(UNKNOWN_TO_NORMALIZATION, "v");
-const AROUND_UNKNOWN = new RegExp(`(${UNKNOWN_TO_NORMALIZATION})`, "v");
-// deno-lint-ignore no-control-regex
-const ASCII = /^[\x00-\x7f]*$/;
-
-function unicodeForm(form: Form): Rewrite {
-  return (text) => {
-    if (ASCII.test(text)) return text;
-    if (!UNKNOWN.test(text)) return text.normalize(form);
-    // Split with a group: every second part is a character that stands as it is, and stops the rest.
-    return text.split(AROUND_UNKNOWN)
-      .map((part, index) => index % 2 === 0 ? part.normalize(form) : part)
-      .join("");
-  };
 }
 
 const CAPITALS = new RegExp(NEW_CAPITALS, "gv");

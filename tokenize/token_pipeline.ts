@@ -190,10 +190,17 @@ export class TokenPipeline {
     return found;
   }
 
+  /** A token as the decoder gets it: an added one as it was searched, normalized or not. */
+  decodedToken(id: number): string | undefined {
+    const token = this.added.tokens.get(id);
+    if (token === undefined || !token.normalized) return this.added.textOf(id);
+    return this.#normalizer.normalize?.(token.content) ?? token.content;
+  }
+
   /** The text of ids; those outside the vocabulary are left out. */
   decode(ids: readonly number[]): string {
     const tokens = ids.flatMap((id) => {
-      const text = this.added.textOf(id);
+      const text = this.decodedToken(id);
       return text === undefined ? [] : [text];
     });
     return tokens.length === 0 ? "" : this.#decode(tokens);
