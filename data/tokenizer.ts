@@ -169,6 +169,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     isBpe: pipeline.isBpe,
   });
   const more = addTokens(pipeline, config.tokens);
+  pipeline.build();
   const notes = [...pipeline.notes, ...config.notes, ...more, ...added.notes];
   const codec = tokenByteCodec(tokenizerJson.decoder);
   const chatTemplate = files.chatTemplate ?? configTemplate(tokenizerConfig.chat_template);

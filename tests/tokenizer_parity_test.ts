@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { createTokenizer } from "../data/tokenizer.ts";
 import bases from "./fixtures/tokenizers/bases.json" with { type: "json" };
 import variants from "./fixtures/tokenizers/variants.json" with { type: "json" };
+import real from "./fixtures/tokenizers/real.json" with { type: "json" };
 import { hostileTexts, TEXT_COUNT } from "./support/hostile_texts.ts";
+import { realTokenizerFiles } from "./support/real_tokenizer.ts";
 import { differing, factsOf, type TokenizerFacts } from "./support/tokenizer_facts.ts";
 
 const texts = hostileTexts();
@@ -35,5 +37,11 @@ for (const variant of variants) {
       },
       tokenizerConfig: {},
     });
+  });
+}
+
+for (const facts of real) {
+  Deno.test(`encode() and decode() are the Rust library's for the published ${facts.name}`, async () => {
+    check(facts, await realTokenizerFiles(facts.name));
   });
 }

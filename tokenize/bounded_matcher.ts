@@ -100,23 +100,17 @@ export function boundedMatcher(root: PatternNode): (text: string) => number[] {
       };
     }
     let count = 0;
-    let entered = -1;
-    const again: Step = compile(body, (at) => at === entered ? -1 : turn(at));
-    const more = (at: number): number => {
-      const [wasCount, wasEntered] = [count, entered];
-      [count, entered] = [count + 1, at];
-      const end = again(at);
-      [count, entered] = [wasCount, wasEntered];
+    const withCount = (wanted: number, step: Step, at: number): number => {
+      const was = count;
+      count = wanted;
+      const end = step(at);
+      count = was;
       return end;
     };
-    const leave = (at: number): number => {
-      // What follows may come back into this very loop, one level up.
-      const [wasCount, wasEntered] = [count, entered];
-      [count, entered] = [0, -1];
-      const end = next(at);
-      [count, entered] = [wasCount, wasEntered];
-      return end;
-    };
+    const again: Step = compile(body, (at) => turn(at));
+    const more: Step = (at) => withCount(count + 1, again, at);
+    // What follows may come back into this very loop, one level up.
+    const leave: Step = (at) => withCount(0, next, at);
     const turn: Step = (at) => {
       spend();
       if (count < min) return more(at);
@@ -127,13 +121,7 @@ export function boundedMatcher(root: PatternNode): (text: string) => number[] {
       const end = count < max ? more(at) : -1;
       return end !== -1 ? end : leave(at);
     };
-    return (at) => {
-      const [wasCount, wasEntered] = [count, entered];
-      [count, entered] = [0, -1];
-      const end = turn(at);
-      [count, entered] = [wasCount, wasEntered];
-      return end;
-    };
+    return (at) => withCount(0, turn, at);
   };
 
   const match = compile(root, accept);

@@ -11,6 +11,7 @@ import { boundedMatcher, PatternBudgetError } from "./bounded_matcher.ts";
 import { KNOWN_PATTERNS } from "./known_patterns.ts";
 import { isNullable, parsePattern, type PatternNode } from "./pattern.ts";
 import { patternSource } from "./pattern_source.ts";
+import { refuse } from "./step_review.ts";
 
 /** Finds the matches of a pattern in a text. */
 export interface PatternMatcher {
@@ -31,20 +32,18 @@ export function compilePattern(pattern: unknown, place: string): PatternMatcher 
   const text = source ?? literal;
   const given = [source, literal].filter((each) => each !== undefined);
   if (typeof text !== "string" || given.length !== 1 || Object.keys(rest).length > 0) {
-    throw new TypeError(
-      `${place} is ${
-        JSON.stringify(pattern)?.slice(0, 80)
-      }: expected {"String": …} or {"Regex": …}`,
+    refuse(
+      place,
+      `is ${JSON.stringify(pattern)?.slice(0, 80)}: expected {"String": …} or {"Regex": …}`,
     );
   }
   const name = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-  const refuse = (state: string, cause?: unknown): never => {
-    throw new TypeError(
-      `${place} is ${name}: ${state}; write it with another pattern, or use another tokenizer`,
-      { cause },
+  const fail = (state: string): never =>
+    refuse(
+      place,
+      `is ${name}: ${state}; write it with another pattern, or use another tokenizer`,
     );
-  };
-  if (text === "" || !text.isWellFormed()) return refuse("it is empty or no text");
+  if (text === "" || !text.isWellFormed()) return fail("it is empty or no text");
   if (source === undefined) return literalMatcher(text);
   let tree: PatternNode;
   let expression: RegExp;
@@ -55,9 +54,9 @@ export function compilePattern(pattern: unknown, place: string): PatternMatcher 
     expression = new RegExp(compiled, "gv");
     known = knownSources().has(compiled);
   } catch (cause) {
-    return refuse(`${(cause as Error).message}, which is not supported`, cause);
+    return fail(`${(cause as Error).message}, which is not supported`);
   }
-  if (isNullable(tree)) return refuse("it matches the empty text, which is not supported");
+  if (isNullable(tree)) return fail("it matches the empty text, which is not supported");
   if (known || isLinear(tree)) {
     return { find: (input) => findAll(expression, input), expression };
   }
@@ -106,18 +105,24 @@ function findAll(expression: RegExp, input: string): number[] {
   return found;
 }
 
+const MAX_WAYS = 64;
+
 /**
  * Whether every attempt at a match is paid for by what it matches, whatever the text: alternatives
- * of single sets with bounded counts, of which only the last may go on without a bound.
+ * of single sets with a few counts, of which only the last may go on without a bound.
  */
 function isLinear(node: PatternNode): boolean {
   const options = node.kind === "choice" ? node.options : [node];
   return options.every((option) => {
     const items = option.kind === "sequence" ? option.items : [option];
+    // In how many ways the counts can be tried.
+    let ways = 1;
     return items.every((item, index) => {
       if (item.kind === "set") return true;
       if (item.kind !== "repeat" || item.body.kind !== "set") return false;
-      return item.max <= 16 || (index === items.length - 1 && item.min <= 1);
+      if (index === items.length - 1 && item.min <= 1) return true;
+      ways *= item.max - item.min + 1;
+      return item.max <= MAX_WAYS && ways <= MAX_WAYS;
     });
   });
 }

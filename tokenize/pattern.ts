@@ -220,6 +220,10 @@ function parseQuantifiers(cursor: PatternCursor, atom: PatternNode): PatternNode
     if (braces !== null && (next === "+" || next === "?")) {
       throw new SyntaxError(`it has the quantifier ${braces[0]}${next} at ${cursor.at}`);
     }
+    // Engines differ in when they leave a loop that takes nothing.
+    if (isNullable(node)) {
+      throw new SyntaxError(`it repeats at ${cursor.at} what may match nothing`);
+    }
     const mode = next === "?" ? "lazy" : next === "+" ? "possessive" : "greedy";
     if (mode !== "greedy") cursor.at++;
     node = { kind: "repeat", body: node, min, max, mode };

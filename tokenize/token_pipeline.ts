@@ -66,8 +66,7 @@ export class TokenPipeline {
   readonly #preTokenizer: PreTokenizer;
   readonly #decode: TokenDecoder;
   readonly #cache = new Map<string, readonly number[]>();
-  #raw: AddedTokenFinder | undefined;
-  #normalized: AddedTokenFinder | undefined;
+  #finders: readonly [AddedTokenFinder, AddedTokenFinder] | undefined;
 
   /**
    * Reads a tokenizer.json.
@@ -148,14 +147,23 @@ export class TokenPipeline {
     return size;
   }
 
+  /**
+   * Takes the added tokens as they are now.
+   *
+   * @throws {TypeError} if the normalizer leaves nothing of one, or makes two of them equal
+   */
+  build(): void {
+    this.#finders = this.#find();
+  }
+
+  #find(): readonly [AddedTokenFinder, AddedTokenFinder] {
+    const { raw, normalized } = this.added.needles(this.#normalizer);
+    return [new AddedTokenFinder(raw), new AddedTokenFinder(normalized)];
+  }
+
   /** The ids of a text. */
   encode(text: string): number[] {
-    if (this.#raw === undefined || this.#normalized === undefined) {
-      const { raw, normalized } = this.added.needles(this.#normalizer);
-      this.#raw = new AddedTokenFinder(raw);
-      this.#normalized = new AddedTokenFinder(normalized);
-    }
-    const after = this.#normalized;
+    const [raw, after] = this.#finders ??= this.#find();
     const { normalize } = this.#normalizer;
     const ids: number[] = [];
     const token = (id: number): void => {
@@ -163,7 +171,7 @@ export class TokenPipeline {
     };
     // A lone surrogate has no UTF-8; U+FFFD stands for it, as where text is written to bytes.
     const whole = text.isWellFormed() ? text : text.toWellFormed();
-    this.#raw.cut(whole, {
+    raw.cut(whole, {
       token,
       stretch: (start, end) => {
         const part = whole.slice(start, end);
