@@ -8,14 +8,7 @@ import { FieldTable } from "../json/field_table.ts";
 import { compilePattern } from "./compile_pattern.ts";
 import { CHAR_TO_BYTE } from "./gpt2_bytes.ts";
 import { replaceAll } from "./normalizer.ts";
-import {
-  refuse,
-  reviewStep,
-  type Step,
-  stepField,
-  stepList,
-  type StepTypes,
-} from "./step_review.ts";
+import { flattenSteps, refuse, type Step, stepField, type StepTypes } from "./step_review.ts";
 
 /** Tokens to text. */
 export type TokenDecoder = (tokens: readonly string[]) => string;
@@ -51,27 +44,13 @@ export function createDecoder(value: unknown): TokenDecoder {
   if (value === null || value === undefined) {
     return (tokens) => tokens.join(" ");
   }
-  const chains = flatten(value, "tokenizer.json: decoder", 0)
+  const chains = flattenSteps(value, "tokenizer.json: decoder", TYPES, "decoders")
     .map(({ step, place }) => createChain(step, place));
   return (tokens) => {
     let rest = tokens;
     for (const chain of chains) rest = chain(rest);
     return rest.join("");
   };
-}
-
-interface Placed {
-  readonly step: Step;
-  readonly place: string;
-}
-
-function flatten(value: unknown, place: string, depth: number): Placed[] {
-  if (depth > 16) refuse(place, "nests deeper than 16 sequences");
-  const step = reviewStep(value, place, TYPES);
-  if (step.type !== "Sequence") return [{ step, place }];
-  return stepList(step, place, "decoders").flatMap((each, index) =>
-    flatten(each, `${place}.decoders[${index}]`, depth + 1)
-  );
 }
 
 function createChain(step: Step, place: string): Chain {
@@ -93,6 +72,8 @@ function createChain(step: Step, place: string): Chain {
       return metaspace(step, place);
     case "Replace": {
       const content = stepField(step, place, "content", "string");
+      // It stands in each token's text; a blank is all that published models write.
+      if (content.length > 1024) refuse(place, "(Replace): content is longer than 1024 characters");
       const { find } = compilePattern(step.pattern, `${place}.pattern`);
       return (tokens) => tokens.map((text) => replaceAll(text, find(text), content));
     }

@@ -8,14 +8,7 @@ import { FieldTable } from "../json/field_table.ts";
 import { toByteChars } from "./byte_chars.ts";
 import { compilePattern } from "./compile_pattern.ts";
 import { NEW_CAPITALS, newSmallLetter } from "./rust_sets.ts";
-import {
-  refuse,
-  reviewStep,
-  type Step,
-  stepField,
-  stepList,
-  type StepTypes,
-} from "./step_review.ts";
+import { flattenSteps, type Step, stepField, type StepTypes } from "./step_review.ts";
 import { type UnicodeForm, unicodeForm } from "./unicode_form.ts";
 
 /** A normalizer. */
@@ -49,7 +42,11 @@ const TYPES: StepTypes = {
   StripAccents: TABLES,
 };
 
-type Rewrite = (text: string) => string;
+/** Rewrites a text, which must not grow beyond the limit. */
+type Rewrite = (text: string, limit: number) => string;
+
+// ByteLevel makes four characters of one, and NFKD up to eighteen.
+const MAX_GROWTH = 64;
 
 /**
  * Reads a normalizer.
@@ -57,28 +54,17 @@ type Rewrite = (text: string) => string;
  * @throws {TypeError} naming the type, the field or the pattern that is not honoured
  */
 export function createNormalizer(value: unknown): Normalizer {
-  const steps = flatten(value, "tokenizer.json: normalizer", 0);
+  const steps = flattenSteps(value, "tokenizer.json: normalizer", TYPES, "normalizers");
   const rewrites = steps.map(({ step, place }) => createRewrite(step, place));
   const drops = steps.find(({ step }) => mayDropFirst(step))?.step.type;
   if (rewrites.length === 0) return {};
-  if (rewrites.length === 1) return { normalize: rewrites[0], drops };
-  return { normalize: (text) => rewrites.reduce((each, rewrite) => rewrite(each), text), drops };
-}
-
-interface Placed {
-  readonly step: Step;
-  readonly place: string;
-}
-
-function flatten(value: unknown, place: string, depth: number): Placed[] {
-  if (value === null || value === undefined) return [];
-  if (depth > 16) refuse(place, "nests deeper than 16 sequences");
-  const step = reviewStep(value, place, TYPES);
-  if (step.type !== "Sequence") return [{ step, place }];
-  return stepList(step, place, "normalizers").flatMap((each, index) => {
-    const inner = `${place}.normalizers[${index}]`;
-    return flatten(each ?? refuse(inner, "is null"), inner, depth + 1);
-  });
+  return {
+    normalize: (text) => {
+      const limit = MAX_GROWTH * (text.length + 1024);
+      return rewrites.reduce((each, rewrite) => rewrite(each, limit), text);
+    },
+    drops,
+  };
 }
 
 function mayDropFirst({ type, content, strip_left }: Step): boolean {
@@ -96,12 +82,20 @@ function createRewrite(step: Step, place: string): Rewrite {
       return nmt;
     case "Prepend": {
       const prefix = stepField(step, place, "prepend", "string");
-      return (text) => text === "" ? "" : prefix + text;
+      return (text, limit) => {
+        if (text === "") return "";
+        checkGrowth(text.length + prefix.length, limit, place);
+        return prefix + text;
+      };
     }
     case "Replace": {
       const content = stepField(step, place, "content", "string");
       const { find } = compilePattern(step.pattern, `${place}.pattern`);
-      return (text) => replaceAll(text, find(text), content);
+      return (text, limit) => {
+        const found = find(text);
+        checkGrowth(text.length + found.length / 2 * content.length, limit, place);
+        return replaceAll(text, found, content);
+      };
     }
     case "Strip": {
       const left = stepField(step, place, "strip_left", "boolean");
@@ -114,6 +108,13 @@ function createRewrite(step: Step, place: string): Rewrite {
     default:
       return (text) => unicodeForm(text, step.type as UnicodeForm);
   }
+}
+
+function checkGrowth(length: number, limit: number, place: string): void {
+  if (length <= limit) return;
+  throw new RangeError(
+    `Cannot normalize a text: ${place} makes ${length} characters of it, more than ${limit}; use a model with another tokenizer`,
+  );
 }
 
 /** Puts a text in the place of every match, `[start, end, …]`. */

@@ -84,8 +84,10 @@ function parseSequence(cursor: PatternCursor): PatternNode {
 const LIGATURES = /^(?:ss|st|ff|fi|fl)$/;
 
 function refuseLigatures(items: readonly PatternNode[]): void {
-  const letter = (node?: PatternNode): string =>
-    node?.kind === "set" ? LETTER_OF.get(node) ?? "" : "";
+  const letter = (node?: PatternNode): string => {
+    if (node?.kind === "sequence" && node.items.length === 1) return letter(node.items[0]);
+    return node?.kind === "set" ? LETTER_OF.get(node) ?? "" : "";
+  };
   for (const [index, item] of items.entries()) {
     if (item.kind === "repeat" && /[sf]/.test(letter(item.body))) {
       throw new SyntaxError(`it repeats ${letter(item.body)} in a group (?i:…)`);

@@ -10,14 +10,7 @@ import { compilePattern } from "./compile_pattern.ts";
 import { GPT2_PATTERN } from "./known_patterns.ts";
 import { DIGITS, PUNCTUATION, WORD_OF_REGEX } from "./rust_sets.ts";
 import { SPLIT_BEHAVIORS, type SplitBehavior, splitText } from "./split_text.ts";
-import {
-  refuse,
-  reviewStep,
-  type Step,
-  stepField,
-  stepList,
-  type StepTypes,
-} from "./step_review.ts";
+import { flattenSteps, refuse, type Step, stepField, type StepTypes } from "./step_review.ts";
 import { toByteChars } from "./byte_chars.ts";
 
 /** Pieces of a text. */
@@ -71,7 +64,7 @@ type Cut = (pieces: Pieces) => Pieces;
  * @throws {TypeError} naming the type, the field or the pattern that is not honoured
  */
 export function createPreTokenizer(value: unknown): PreTokenizer {
-  const steps = flatten(value, "tokenizer.json: pre_tokenizer", 0);
+  const steps = flattenSteps(value, "tokenizer.json: pre_tokenizer", TYPES, "pretokenizers");
   const bytes = steps.at(-1)?.step.type === "ByteLevel";
   const cuts = steps.map(({ step, place }, index) => {
     return createCut(step, place, bytes && index === steps.length - 1);
@@ -85,26 +78,6 @@ export function createPreTokenizer(value: unknown): PreTokenizer {
     bytes,
     asksStart: steps.some(({ step }) => step.prepend_scheme === "first"),
   };
-}
-
-interface Placed {
-  readonly step: Step;
-  readonly place: string;
-}
-
-/** The steps of nested sequences, in order. */
-function flatten(value: unknown, place: string, depth: number): Placed[] {
-  if (value === null || value === undefined) return [];
-  if (depth > 16) refuse(place, "nests deeper than 16 sequences");
-  const step = reviewStep(value, place, TYPES);
-  if (step.type !== "Sequence") return [{ step, place }];
-  return stepList(step, place, "pretokenizers").flatMap((each, index) =>
-    flatten(
-      each ?? refuse(`${place}.pretokenizers[${index}]`, "is null"),
-      `${place}.pretokenizers[${index}]`,
-      depth + 1,
-    )
-  );
 }
 
 function createCut(step: Step, place: string, lastBytes: boolean): Cut {

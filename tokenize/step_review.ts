@@ -82,6 +82,47 @@ export function stepList(step: Step, place: string, name: string): readonly unkn
   return value;
 }
 
+/** A step of a sequence, and where it stands. */
+export interface PlacedStep {
+  readonly step: Step;
+  readonly place: string;
+}
+
+// Falcon has five steps, and three sequences in each other are rare.
+const MAX_STEPS = 64;
+const MAX_DEPTH = 16;
+
+/**
+ * Reads a part that is one step or nested sequences of them.
+ *
+ * @param field what a Sequence calls its steps
+ */
+export function flattenSteps(
+  value: unknown,
+  place: string,
+  types: StepTypes,
+  field: string,
+): readonly PlacedStep[] {
+  const steps: PlacedStep[] = [];
+  const visit = (each: unknown, at: string, depth: number): void => {
+    if (depth > MAX_DEPTH) refuse(place, `nests deeper than ${MAX_DEPTH} sequences`);
+    const step = reviewStep(each, at, types);
+    if (step.type !== "Sequence") steps.push({ step, place: at });
+    else {
+      for (const [index, inner] of stepList(step, at, field).entries()) {
+        visit(inner, `${at}.${field}[${index}]`, depth + 1);
+      }
+    }
+    if (steps.length > MAX_STEPS) refuse(place, `has more than ${MAX_STEPS} steps`);
+  };
+  if (value !== null && value !== undefined) visit(value, place, 0);
+  // Each time the byte alphabet is written in itself, a text is twice as long.
+  if (steps.filter(({ step: { type } }) => type === "ByteLevel").length > 2) {
+    refuse(place, "has ByteLevel more than twice");
+  }
+  return steps;
+}
+
 /** @throws {TypeError} always */
 export function refuse(place: string, state: string): never {
   throw new TypeError(`Cannot read the tokenizer: ${place} ${state}`);

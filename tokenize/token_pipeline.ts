@@ -215,6 +215,6 @@ export class TokenPipeline {
   }
 }
 
-// Words come again and again; some 10 MB at most.
-const MAX_CACHED = 65_536;
-const MAX_CACHED_LENGTH = 256;
+// Words come again and again; at most some 10 MB. Without a pre-tokenizer pieces are whole texts.
+const MAX_CACHED = 32_768;
+const MAX_CACHED_LENGTH = 64;

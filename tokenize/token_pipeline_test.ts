@@ -167,6 +167,30 @@ Deno.test("a megabyte without a blank has its ids within seconds", () => {
   assert.ok(performance.now() - start < 30_000);
 });
 
+Deno.test("steps that would make a text endless are named", () => {
+  const replace = (content: string): Json => ({
+    type: "Replace",
+    pattern: { String: "a" },
+    content,
+  });
+  const many = (count: number, step: Json): Json => ({
+    type: "Sequence",
+    normalizers: Array.from({ length: count }, () => step),
+  });
+  for (const normalizer of [replace("a".repeat(1e6)), many(40, replace("aa"))]) {
+    assert.throws(() => create({ normalizer }).encode("a".repeat(1000)), {
+      name: "RangeError",
+      message: /^Cannot normalize a text: tokenizer\.json: normalizer.* makes \d+ characters of it/,
+    });
+  }
+  refuses({ normalizer: many(65, { type: "NFC" }) }, /normalizer has more than 64 steps/);
+  refuses({ normalizer: many(3, { type: "ByteLevel" }) }, /has ByteLevel more than twice/);
+  refuses({ decoder: replace("a".repeat(2000)) }, /content is longer than 1024 characters/);
+  let deep: Json = { type: "NFC" };
+  for (let depth = 0; depth < 20; depth++) deep = { type: "Sequence", normalizers: [deep] };
+  refuses({ normalizer: deep }, /normalizer nests deeper than 16 sequences/);
+});
+
 Deno.test("a lone surrogate is U+FFFD", () => {
   assert.deepEqual(create().encode("\ud800"), [0xef, 0xbf, 0xbd]);
 });
