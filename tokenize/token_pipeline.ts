@@ -65,7 +65,9 @@ export class TokenPipeline {
   readonly #normalizer: Normalizer;
   readonly #preTokenizer: PreTokenizer;
   readonly #decode: TokenDecoder;
-  readonly #cache = new Map<string, readonly number[]>();
+  // Words come again and again. What was not asked for while one map filled up goes with the other.
+  #recent = new Map<string, readonly number[]>();
+  #older = new Map<string, readonly number[]>();
   #finders: readonly [AddedTokenFinder, AddedTokenFinder] | undefined;
 
   /**
@@ -189,12 +191,16 @@ export class TokenPipeline {
   }
 
   #piece(piece: string): readonly number[] {
-    const known = this.#cache.get(piece);
+    const known = this.#recent.get(piece);
     if (known !== undefined) return known;
-    const found = this.#model.encode(this.#preTokenizer.bytes ? toByteChars(piece) : piece);
+    const found = this.#older.get(piece) ??
+      this.#model.encode(this.#preTokenizer.bytes ? toByteChars(piece) : piece);
     if (piece.length > MAX_CACHED_LENGTH) return found;
-    if (this.#cache.size >= MAX_CACHED) this.#cache.clear();
-    this.#cache.set(piece, found);
+    if (this.#recent.size >= MAX_CACHED) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(piece, found);
     return found;
   }
 
@@ -215,6 +221,6 @@ export class TokenPipeline {
   }
 }
 
-// Words come again and again; at most some 10 MB. Without a pre-tokenizer pieces are whole texts.
-const MAX_CACHED = 32_768;
-const MAX_CACHED_LENGTH = 64;
+// Some 10 MB at most. Longer pieces are clauses of Chinese, or whole texts, and seldom come again.
+const MAX_CACHED = 16_384;
+const MAX_CACHED_LENGTH = 32;
