@@ -53,8 +53,10 @@ export async function openChat(
   const ownTemplate = adapter && `${adapter}/${CHAT_TEMPLATE}`;
   const path = chatTemplate ??
     (ownTemplate !== undefined && await isFile(ownTemplate) ? ownTemplate : undefined);
+  const tokenizer = await loadTokenizer(model, { chatTemplate: await readChatTemplate(path) });
+  notes.push(...tokenizer.notes.map((note) => `note: ${note}`));
   return {
-    tokenizer: await loadTokenizer(model, { chatTemplate: await readChatTemplate(path) }),
+    tokenizer,
     system: system ?? settings.system ?? "",
     enableThinking: settings.enableThinking,
     eosTokenIds: settings.eosTokenIds,

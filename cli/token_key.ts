@@ -5,6 +5,7 @@
 
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { hashFile, sha256 } from "../train/checkpoint.ts";
+import { isFile } from "./path_kind.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "./version.ts";
 
@@ -26,6 +27,7 @@ export async function tokenKey(
     data: await hash(path),
     tokenizer: await hash(`${model}/tokenizer.json`),
     config: await hash(`${model}/tokenizer_config.json`),
+    ...await hashOlder(model),
     template: chatTemplate ?? null,
     // Such a template prints the date.
     day: chatTemplate?.includes("strftime_now") ? new Date().toDateString() : null,
@@ -35,4 +37,14 @@ export async function tokenKey(
     emptyThink: emptyThink ?? null,
     dropRefusedRows,
   }));
+}
+
+/** Files of older models, which may add tokens. */
+async function hashOlder(model: string): Promise<Record<string, string>> {
+  const hashes: Record<string, string> = {};
+  for (const name of ["special_tokens_map.json", "added_tokens.json"]) {
+    const path = `${model}/${name}`;
+    if (await isFile(path)) hashes[name] = (await hashFile(path)).sha256;
+  }
+  return hashes;
 }

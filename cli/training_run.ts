@@ -257,7 +257,13 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
   const initAdapter = args.lora?.initAdapter;
   const adapterNotes = initAdapter ? await checkAdapter(initAdapter, args.model) : [];
-  return { config, tokenizer, padId, chatTemplate, notes: [...config.notes, ...adapterNotes] };
+  return {
+    config,
+    tokenizer,
+    padId,
+    chatTemplate,
+    notes: [...config.notes, ...tokenizer.notes, ...adapterNotes],
+  };
 }
 
 /** The trainer that the arguments ask for, of all weights or of an adapter. */

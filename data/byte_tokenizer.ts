@@ -8,7 +8,7 @@
  * @module
  */
 
-import { BYTE_TO_CHAR } from "./gpt2_bytes.ts";
+import { BYTE_TO_CHAR } from "../tokenize/gpt2_bytes.ts";
 import type { TokenizerFiles } from "./tokenizer.ts";
 
 const TEMPLATE = `{% for message in messages %}

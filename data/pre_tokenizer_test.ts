@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "./byte_tokenizer.ts";
-import { BYTE_TO_CHAR } from "./gpt2_bytes.ts";
-import { withSplitPatterns } from "./pre_tokenizer.ts";
+import { BYTE_TO_CHAR } from "../tokenize/gpt2_bytes.ts";
 import { createTokenizer } from "./tokenizer.ts";
 
 /** SmolLM's pre-tokenizer over the byte tokenizer, with merges that show where a text is split. */
@@ -46,15 +45,4 @@ Deno.test("Digits takes every number of Unicode for one, as Rust does", () => {
 Deno.test("ByteLevel's blanks are Unicode's: U+0085 is one and U+FEFF is not", () => {
   assert.deepEqual([...smollm(true).encode("a  \x85 b")], [97, 264, 133, 32, 98]);
   assert.deepEqual([...smollm(true).encode("a  \ufeff")], [97, 32, 32, 265, 191]);
-});
-
-Deno.test("withSplitPatterns() leaves alone what has no pattern of its own", () => {
-  for (
-    const step of [
-      null,
-      { type: "ByteLevel", add_prefix_space: false, use_regex: false },
-      { type: "ByteLevel", add_prefix_space: true, use_regex: true },
-      { type: "Metaspace", replacement: "▁" },
-    ]
-  ) assert.equal(withSplitPatterns(step), step);
 });

@@ -21,7 +21,7 @@ Deno.test("inspectRecords() finds control tokens in every text, and not <think>"
     { question: "a", think: "<|endoftext|>", answer: "<think>b</think>c <|im_end" },
   ];
   const path = await folder.write("a.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
-  const { first, controlTokens } = await inspectRecords(path, { tokenizer, system: "s" });
+  const { messages: first, controlTokens } = await inspectRecords(path, { tokenizer, system: "s" });
   assert.deepEqual(controlTokens, [
     { line: 2, token: "<|im_end|>" },
     { line: 3, token: "<|im_start|>" },

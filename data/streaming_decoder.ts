@@ -6,6 +6,7 @@
  * @module
  */
 
+import { textOfByteRun } from "../tokenize/decoder.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Options of {@linkcode StreamingDecoder}. */
@@ -19,7 +20,7 @@ export interface StreamingDecoderOptions {
 
 /**
  * Decodes ids as they come. A token may end inside a character; its bytes wait for the next one,
- * and become U+FFFD at {@linkcode StreamingDecoder.flush} or before an added token.
+ * and become U+FFFD at {@linkcode StreamingDecoder.flush} or before another character.
  *
  * @example
  * ```ts
@@ -37,6 +38,9 @@ export class StreamingDecoder {
   readonly #skipSpecialTokens: boolean;
   // ignoreBOM: U+FEFF is text here, not a mark to drop.
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+  // Byte tokens of SentencePiece, which are text once the last in a row is known.
+  #run: number[] = [];
+  #runDropsBlank = false;
   #atStart = true;
 
   /** A decoder at the start of a text. */
@@ -48,23 +52,30 @@ export class StreamingDecoder {
 
   /** Takes one id and gives the text it completes, often none. */
   push(id: number): string {
-    if (!this.#tokenizer.isAdded(id)) {
-      let bytes = this.#tokenizer.tokenBytes(id);
-      if (bytes.length === 0) return "";
-      if (this.#atStart && this.#tokenizer.dropsFirstBlank && bytes[0] === 0x20) {
-        bytes = bytes.subarray(1);
-      }
-      this.#atStart = false;
-      return this.#utf8.decode(bytes, { stream: true });
-    }
     if (this.#skipSpecialTokens && this.#tokenizer.isSpecial(id)) return "";
+    if (this.#tokenizer.idToToken(id) === undefined) return "";
+    const bytes = this.#tokenizer.tokenBytes(id, { atStart: this.#atStart });
+    if (this.#tokenizer.isByteToken(id)) {
+      if (this.#run.length === 0) this.#runDropsBlank = bytes.length === 0;
+      this.#run.push(this.#tokenizer.tokenBytes(id)[0]);
+      this.#atStart = false;
+      return "";
+    }
+    const text = this.#endRun() + this.#utf8.decode(bytes, { stream: true });
     this.#atStart = false;
-    return this.#utf8.decode() + (this.#tokenizer.idToToken(id) ?? "");
+    return text;
   }
 
   /** Ends the text: gives what waits, and starts anew. */
   flush(): string {
     this.#atStart = true;
-    return this.#utf8.decode();
+    return this.#endRun() + this.#utf8.decode();
+  }
+
+  #endRun(): string {
+    if (this.#run.length === 0) return "";
+    const text = textOfByteRun(this.#run);
+    this.#run = [];
+    return this.#runDropsBlank && text.startsWith(" ") ? text.slice(1) : text;
   }
 }

@@ -121,3 +121,14 @@ Deno.test("StreamingDecoder drops SentencePiece's first blank and joins its byte
     assert.equal(stream(pieces, ids).join(""), text);
   }
 });
+
+Deno.test("StreamingDecoder gives decode()'s text for byte tokens that are no UTF-8", () => {
+  const byte = (value: number): number => 2 + value;
+  for (
+    const ids of [
+      [byte(0xe6), byte(0x82), byte(0xa3), byte(0xff)],
+      [byte(0xe6), pieces.tokenToId("a")!, byte(0xa3)],
+      [byte(0x20), byte(0xe6), byte(0x82), byte(0xa3), pieces.tokenToId("b")!],
+    ]
+  ) assert.equal(stream(pieces, ids).join(""), pieces.decode(ids));
+});

@@ -1,17 +1,21 @@
 /**
  * The raw bytes behind each token of a vocabulary.
  *
- * In: the `decoder` of a tokenizer.json. Out: a function from a token's text to its bytes, and
- * whether decoding drops one blank at the start of a text.
+ * In: the `decoder` of a tokenizer.json. Out: a function from a token's text to its bytes, and how
+ * many blanks decoding drops at the start of a text.
  */
 
-import { CHAR_TO_BYTE } from "./gpt2_bytes.ts";
+import { byteLevelBytes, byteOfToken } from "../tokenize/decoder.ts";
 import { isRecord } from "../json/is_record.ts";
 
 /** How tokens of one tokenizer turn into bytes. */
 export interface TokenByteCodec {
-  /** The bytes of one token of the vocabulary (not of an added token). */
+  /** The bytes of one token. */
   readonly bytesOf: (token: string) => Uint8Array;
+  /** The bytes of one token that is the first of a text. */
+  readonly firstBytesOf: (token: string) => Uint8Array;
+  /** Whether a token is one of the 256 bytes, `<0xNN>`; a row of them is text only as a whole. */
+  readonly isByte: (token: string) => boolean;
   /** Whether a decoded text loses one blank at its start, as SentencePiece's do. */
   readonly dropsFirstBlank: boolean;
 }
@@ -23,47 +27,79 @@ const encoder = new TextEncoder();
  * SentencePiece (`▁` for a blank, `<0xNN>` for a byte).
  *
  * @param decoder the `decoder` of tokenizer.json.
- * @returns `undefined` for any other kind.
+ * @returns `undefined` for any other kind, whose tokens have no bytes of their own.
  */
 export function tokenByteCodec(decoder: unknown): TokenByteCodec | undefined {
   const steps = decoderSteps(decoder);
-  if (steps.some(({ type }) => type === "ByteLevel")) {
-    return { bytesOf: byteLevelBytes, dropsFirstBlank: false };
+  const types = steps.map(({ type }) => type);
+  const has = (type: string): boolean => types.includes(type);
+  if (has("ByteLevel")) {
+    if (types.some((type) => type !== "ByteLevel" && type !== "Fuse")) return undefined;
+    return {
+      bytesOf: byteLevelBytes,
+      firstBytesOf: byteLevelBytes,
+      isByte: () => false,
+      dropsFirstBlank: false,
+    };
   }
-  const metaspace = steps.find(({ type }) => type === "Metaspace");
-  const replaces = steps.some(({ type, pattern, content }) =>
-    type === "Replace" && content === " " && isRecord(pattern) && pattern.String === "▁"
+  if (has("Metaspace")) return metaspaceCodec(steps);
+  const [strip] = steps.filter(({ type }) => type === "Strip");
+  const fits = steps.every((step) =>
+    ["ByteFallback", "Fuse"].includes(String(step.type)) || isBlank(step) || step === strip
   );
-  if (metaspace === undefined && !replaces) return undefined;
-  const fallback = steps.some(({ type }) => type === "ByteFallback");
-  const drops =
-    steps.some(({ type, content, start }) =>
-      type === "Strip" && content === " " && typeof start === "number" && start > 0
-    ) || (metaspace !== undefined && metaspace.prepend_scheme !== "never" &&
-      metaspace.add_prefix_space !== false);
-  return { bytesOf: (token) => pieceBytes(token, fallback), dropsFirstBlank: drops };
+  if (!fits || !steps.some(isBlank)) return undefined;
+  // Only of a text that is one piece already does Strip take a blank once.
+  const strips = strip !== undefined && strip.content === " " && strip.start === 1 &&
+    strip.stop === 0 && types.indexOf("Fuse") !== -1 &&
+    types.indexOf("Fuse") < types.indexOf("Strip");
+  if (strip !== undefined && !strips && strip.start !== 0) return undefined;
+  const isByte = byteTest(has("ByteFallback"));
+  const bytesOf = (token: string): Uint8Array => pieceBytes(token, "▁", isByte);
+  const firstBytesOf = (token: string): Uint8Array => {
+    const bytes = bytesOf(token);
+    return strips && bytes[0] === 0x20 ? bytes.subarray(1) : bytes;
+  };
+  return { bytesOf, firstBytesOf, isByte, dropsFirstBlank: strips };
+}
+
+type Steps = readonly Record<string, unknown>[];
+
+/** Metaspace takes every mark out of the first token. */
+function metaspaceCodec(steps: Steps): TokenByteCodec | undefined {
+  const [step] = steps.filter(({ type }) => type === "Metaspace");
+  const types = steps.map(({ type }) => String(type));
+  if (types.some((type) => !["Metaspace", "ByteFallback", "Fuse"].includes(type))) return undefined;
+  // Once fused, the whole text is the first token.
+  const fuse = types.indexOf("Fuse");
+  if (fuse !== -1 && fuse < types.indexOf("Metaspace")) return undefined;
+  const mark = typeof step.replacement === "string" ? step.replacement : "▁";
+  const drops = step.prepend_scheme !== "never" && step.add_prefix_space !== false;
+  const isByte = byteTest(types.includes("ByteFallback"));
+  const bytesOf = (token: string): Uint8Array => pieceBytes(token, mark, isByte);
+  return {
+    bytesOf,
+    isByte,
+    firstBytesOf: (token) => bytesOf(drops ? token.replaceAll(mark, "") : token),
+    dropsFirstBlank: drops,
+  };
+}
+
+function isBlank({ type, pattern, content }: Record<string, unknown>): boolean {
+  return type === "Replace" && content === " " && isRecord(pattern) && pattern.String === "▁";
 }
 
 function decoderSteps(decoder: unknown): Record<string, unknown>[] {
   if (!isRecord(decoder)) return [];
   if (decoder.type !== "Sequence") return [decoder];
-  return Array.isArray(decoder.decoders) ? decoder.decoders.filter(isRecord) : [];
+  return Array.isArray(decoder.decoders) ? decoder.decoders.flatMap(decoderSteps) : [];
 }
 
-function byteLevelBytes(token: string): Uint8Array {
-  const bytes: number[] = [];
-  for (const char of token) {
-    const byte = CHAR_TO_BYTE.get(char);
-    // A token outside the alphabet was added to the vocabulary by hand: it stands for its own text.
-    if (byte === undefined) return encoder.encode(token);
-    bytes.push(byte);
-  }
-  return Uint8Array.from(bytes);
+function byteTest(fallback: boolean): (token: string) => boolean {
+  return (token) => fallback && byteOfToken(token) !== undefined;
 }
 
-function pieceBytes(token: string, fallback: boolean): Uint8Array {
-  const hex = fallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null;
-  return hex === null
-    ? encoder.encode(token.replaceAll("▁", " "))
-    : Uint8Array.of(parseInt(hex[1], 16));
+function pieceBytes(token: string, mark: string, isByte: (token: string) => boolean): Uint8Array {
+  return isByte(token)
+    ? Uint8Array.of(byteOfToken(token)!)
+    : encoder.encode(token.replaceAll(mark, " "));
 }

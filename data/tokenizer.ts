@@ -7,15 +7,18 @@
  * @module
  */
 
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
+import { listFields } from "../json/field_table.ts";
+import { readCappedText } from "../files/regular_file.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { Message } from "./message.ts";
-import { withSplitPatterns } from "./pre_tokenizer.ts";
+import type { ListedToken } from "../tokenize/added_tokens.ts";
+import { MODEL_TYPES } from "../tokenize/model.ts";
+import { TokenPipeline } from "../tokenize/token_pipeline.ts";
 import { tokenByteCodec } from "./token_bytes.ts";
+import { readTokenizerConfig } from "./tokenizer_config.ts";
 
 /** Options of {@linkcode Tokenizer.render}; the texts of bos and eos come from the tokenizer. */
 export type RenderOptions = Omit<RenderChatOptions, "bosToken" | "eosToken">;
@@ -49,10 +52,13 @@ export interface Tokenizer {
   /** Whether an id is a special token (`<|im_end|>`, but not `<think>`). */
   isSpecial(id: number): boolean;
   /**
-   * The raw bytes of a token, which may be a part of a character; empty outside the vocabulary.
+   * The raw bytes of a token, which may be a part of a character; empty outside the vocabulary. At
+   * the start of a text some tokenizers drop a blank.
    * @throws {TypeError} if the tokenizer is neither byte-level nor of SentencePiece's kind.
    */
-  tokenBytes(id: number): Uint8Array;
+  tokenBytes(id: number, options?: { readonly atStart?: boolean }): Uint8Array;
+  /** Whether a token is SentencePiece's `<0xNN>`; a row of them is text only as a whole. */
+  isByteToken(id: number): boolean;
   /** Whether a decoded text loses one blank at its start (SentencePiece). */
   readonly dropsFirstBlank: boolean;
   /** The Jinja source of the chat template, where the model has one. */
@@ -65,6 +71,8 @@ export interface Tokenizer {
   readonly bosTokenId: number | undefined;
   /** Id of the padding token; the eos token where there is none. */
   readonly padTokenId: number | undefined;
+  /** What the files say and ortune does otherwise: one sentence each, with file, field and value. */
+  readonly notes: readonly string[];
   /**
    * The text of a chat by the model's chat template.
    * @throws {Error} if the model has no chat template.
@@ -80,6 +88,10 @@ export interface TokenizerFiles {
   readonly tokenizerConfig: Record<string, unknown>;
   /** The text of chat_template.jinja; wins over the `chat_template` of the configuration. */
   readonly chatTemplate?: string;
+  /** The parsed special_tokens_map.json, which older models have. */
+  readonly specialTokensMap?: Record<string, unknown>;
+  /** The parsed added_tokens.json, which older models have. */
+  readonly addedTokens?: Record<string, unknown>;
 }
 
 /** Options of {@linkcode loadTokenizer}. */
@@ -98,8 +110,8 @@ export const CHAT_TEMPLATE = "chat_template.jinja";
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 
 /**
- * Loads the tokenizer of a model folder: tokenizer.json, tokenizer_config.json and, where there is
- * one, chat_template.jinja.
+ * Loads the tokenizer of a model folder: tokenizer.json, tokenizer_config.json and, where they are
+ * there, chat_template.jinja, special_tokens_map.json and added_tokens.json.
  *
  * Needs `--allow-read` for the folder.
  *
@@ -126,16 +138,22 @@ export async function loadTokenizer(
   dir: string,
   options: LoadTokenizerOptions = {},
 ): Promise<Tokenizer> {
-  const [tokenizerText, configText, ownTemplate] = await Promise.all([
+  const [tokenizerText, configText, ownTemplate, mapText, addedText] = await Promise.all([
     readText(dir, "tokenizer.json"),
     readText(dir, "tokenizer_config.json"),
     readText(dir, CHAT_TEMPLATE),
+    readText(dir, "special_tokens_map.json"),
+    readText(dir, "added_tokens.json"),
   ]);
   const { chatTemplate = ownTemplate } = options;
+  const optional = (name: string, text?: string): Record<string, unknown> | undefined =>
+    text === undefined ? undefined : parseJson(dir, name, text);
   return createTokenizer({
     tokenizerJson: parseJson(dir, "tokenizer.json", tokenizerText),
     tokenizerConfig: parseJson(dir, "tokenizer_config.json", configText),
     chatTemplate,
+    specialTokensMap: optional("special_tokens_map.json", mapText),
+    addedTokens: optional("added_tokens.json", addedText),
   });
 }
 
@@ -156,66 +174,64 @@ export async function loadTokenizer(
  */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const { tokenizerJson, tokenizerConfig } = files;
-  const added = addedTokens(tokenizerJson, tokenizerConfig);
-  const core = createCore({ ...tokenizerJson, added_tokens: added }, tokenizerConfig);
+  const pipeline = new TokenPipeline(tokenizerJson, modelOf(tokenizerJson));
+  const { added } = pipeline;
+  const config = readTokenizerConfig({
+    config: tokenizerConfig,
+    specialTokensMap: files.specialTokensMap,
+    addedTokens: files.addedTokens,
+    listed: pipeline.listed,
+    preTokenizer: tokenizerJson.pre_tokenizer,
+    isBpe: pipeline.isBpe,
+  });
+  const more = addTokens(pipeline, config.tokens);
+  pipeline.build();
+  const notes = [...pipeline.notes, ...config.notes, ...more, ...added.notes];
   const codec = tokenByteCodec(tokenizerJson.decoder);
-  const addedIds = new Set(added.map(({ id }) => id));
-  const specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
-  const vocabSize = core.model?.vocab.length ?? 0;
   const chatTemplate = files.chatTemplate ?? configTemplate(tokenizerConfig.chat_template);
-  const bosToken = tokenText(tokenizerConfig.bos_token);
-  const eosToken = tokenText(tokenizerConfig.eos_token);
-  const padToken = tokenText(tokenizerConfig.pad_token) ?? eosToken;
+  const { bos_token: bosToken, eos_token: eosToken, pad_token: padToken = eosToken } =
+    config.special;
   const idOf = (token: string | undefined): number | undefined =>
-    token === undefined ? undefined : core.token_to_id(token);
+    token === undefined ? undefined : added.idOf(token);
   const encoder = new TextEncoder();
   const nothing = new Uint8Array(0);
 
   return {
-    encode(text: string): Int32Array {
-      const { ids, tokens } = core.encode(text, { add_special_tokens: false });
-      const unknown = ids.findIndex((id) => id === undefined);
-      if (unknown !== -1) {
-        throw new Error(
-          `Cannot encode ${
-            JSON.stringify(tokens[unknown])
-          }: it is not in the vocabulary, which has no unknown token`,
-        );
-      }
-      return Int32Array.from(ids);
-    },
+    encode: (text: string): Int32Array => Int32Array.from(pipeline.encode(text)),
     decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
       const { skipSpecialTokens = false } = options;
-      const kept = Array.from(ids).filter((id) =>
-        core.id_to_token(id) !== undefined && !(skipSpecialTokens && specialIds.has(id))
-      );
+      const kept = Array.from(ids);
       // Cleaning up blanks before punctuation is lossy, and streaming could not agree with it.
-      return kept.length === 0 ? "" : core.decode(kept, { clean_up_tokenization_spaces: false });
+      return pipeline.decode(
+        skipSpecialTokens ? kept.filter((id) => !added.isSpecial(id)) : kept,
+      );
     },
-    tokenToId: (token: string): number | undefined => core.token_to_id(token),
-    idToToken: (id: number): string | undefined => core.id_to_token(id),
-    vocabSize,
-    isAdded: (id: number): boolean => addedIds.has(id),
-    isSpecial: (id: number): boolean => specialIds.has(id),
-    tokenBytes(id: number): Uint8Array {
-      const token = core.id_to_token(id);
+    tokenToId: (token: string): number | undefined => added.idOf(token),
+    idToToken: (id: number): string | undefined => added.textOf(id),
+    vocabSize: pipeline.size,
+    isAdded: (id: number): boolean => added.tokens.has(id),
+    isSpecial: (id: number): boolean => added.isSpecial(id),
+    tokenBytes(id: number, options: { readonly atStart?: boolean } = {}): Uint8Array {
+      const token = pipeline.decodedToken(id);
       if (token === undefined) return nothing;
-      if (addedIds.has(id)) return encoder.encode(token);
       if (codec === undefined) {
+        if (added.tokens.has(id)) return encoder.encode(token);
         throw new TypeError(
           `Cannot give the bytes of a token: the decoder ${
             decoderName(tokenizerJson.decoder)
           } is neither byte-level nor of SentencePiece's kind; decode() whole replies instead`,
         );
       }
-      return codec.bytesOf(token);
+      return options.atStart === true ? codec.firstBytesOf(token) : codec.bytesOf(token);
     },
+    isByteToken: (id: number): boolean => codec?.isByte(pipeline.decodedToken(id) ?? "") ?? false,
     dropsFirstBlank: codec?.dropsFirstBlank ?? false,
     chatTemplate,
     eosToken,
     eosTokenId: idOf(eosToken),
     bosTokenId: idOf(bosToken),
     padTokenId: idOf(padToken),
+    notes,
     render(messages: readonly Message[], options: RenderOptions): string {
       if (chatTemplate === undefined) {
         throw new Error(
@@ -227,62 +243,32 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   };
 }
 
-interface AddedToken extends Record<string, unknown> {
-  readonly id: number;
-  readonly content: string;
-  readonly special: boolean;
+/** Adds the tokens that other files list, and says which of them tokenizer.json lacks. */
+function addTokens(pipeline: TokenPipeline, tokens: readonly ListedToken[]): string[] {
+  const { added } = pipeline;
+  const isNew = tokens.map(({ token: { content } }) => added.idOf(content) === undefined);
+  const ids = added.add(tokens.map(({ token }) => token));
+  const fresh = tokens.flatMap(({ token: { content }, id }, index) => {
+    if (!isNew[index]) return [];
+    const listed = id === undefined || id === ids[index] ? "" : ` and not ${id}`;
+    return [`${content} ${ids[index]}${listed}`];
+  });
+  if (fresh.length === 0) return [];
+  return [
+    `tokenizer_config.json or a file beside it lists tokens that tokenizer.json lacks; they are added with the ids that transformers gives them, and the model must have a row for each: ${
+      listFields(fresh, 8)
+    }`,
+  ];
 }
 
-/** The added tokens of tokenizer.json, and those that only tokenizer_config.json lists. */
-function addedTokens(
-  tokenizerJson: Record<string, unknown>,
-  tokenizerConfig: Record<string, unknown>,
-): AddedToken[] {
-  const listed = Array.isArray(tokenizerJson.added_tokens) ? tokenizerJson.added_tokens : [];
-  const tokens = listed.map((token, index) =>
-    parseAdded(token, `tokenizer.json: added_tokens[${index}]`)
-  );
-  const known = new Set(tokens.map(({ id }) => id));
-  const { added_tokens_decoder: more } = tokenizerConfig;
-  for (const [id, token] of Object.entries(isRecord(more) ? more : {})) {
-    if (known.has(Number(id)) || !isRecord(token)) continue;
-    const place = `tokenizer_config.json: added_tokens_decoder[${id}]`;
-    tokens.push(parseAdded({ ...token, id: Number(id) }, place));
-  }
-  return tokens;
-}
-
-/** Highest id accepted; vocabularies have some 10^5 tokens, and the table of tokens is an array. */
-const MAX_ID = 1 << 24;
-
-function parseAdded(value: unknown, place: string): AddedToken {
-  if (
-    !isRecord(value) || !Number.isInteger(value.id) || Number(value.id) < 0 ||
-    Number(value.id) > MAX_ID || typeof value.content !== "string" || value.content === ""
-  ) {
-    throw new TypeError(`Cannot read the tokenizer: ${place} has no id or no content`);
-  }
-  return {
-    ...value,
-    id: Number(value.id),
-    content: value.content,
-    special: value.special === true,
-  };
-}
-
-const MODEL_TYPES: readonly string[] = ["BPE", "Unigram", "WordPiece"];
-
-function createCore(
-  tokenizerJson: Record<string, unknown>,
-  tokenizerConfig: Record<string, unknown>,
-): HuggingFaceTokenizer {
-  if (!isRecord(tokenizerJson.model)) {
+function modelOf(tokenizerJson: Record<string, unknown>): Record<string, unknown> {
+  const { model } = tokenizerJson;
+  if (!isRecord(model)) {
     throw new TypeError(
       "Cannot read the tokenizer: tokenizer.json has no model; copy it from the base model",
     );
   }
-  const { type } = tokenizerJson.model;
-  // The library guesses at a type that it does not know.
+  const { type } = model;
   if (type !== undefined && !MODEL_TYPES.includes(String(type))) {
     throw new TypeError(
       `Cannot read the tokenizer: the model in tokenizer.json is of type ${
@@ -291,28 +277,7 @@ function createCore(
         `expected ${MODEL_TYPES.join(", ")}; use a model with such a tokenizer`,
     );
   }
-  // tokenizer.json may leave these out; the library asks for the keys.
-  const optional = { normalizer: null, post_processor: null, decoder: null };
-  const pre_tokenizer = withSplitPatterns(tokenizerJson.pre_tokenizer ?? null);
-  try {
-    return new HuggingFaceTokenizer(
-      { ...optional, ...tokenizerJson, pre_tokenizer },
-      tokenizerConfig,
-    );
-  } catch (cause) {
-    throw new TypeError(
-      `Cannot read the tokenizer: tokenizer.json is not one that @huggingface/tokenizers knows: ${
-        cause instanceof Error ? cause.message : String(cause)
-      }`,
-      { cause },
-    );
-  }
-}
-
-/** A special token stands as text, or as an object with its content. */
-function tokenText(value: unknown): string | undefined {
-  if (typeof value === "string") return value;
-  return isRecord(value) && typeof value.content === "string" ? value.content : undefined;
+  return model;
 }
 
 /** A template stands as text, or as a list of named ones, of which `default` is the chat's. */
@@ -330,15 +295,11 @@ function decoderName(decoder: unknown): string {
 
 /** The text of a file of the folder; `undefined` where there is none. */
 async function readText(dir: string, name: string): Promise<string | undefined> {
-  const path = join(dir, name);
   try {
-    const { size } = await stat(path);
-    if (size > MAX_FILE_BYTES) {
-      throw new RangeError(
-        `Cannot load the tokenizer: ${path} has ${size} bytes, more than ${MAX_FILE_BYTES}`,
-      );
-    }
-    return await readFile(path, "utf8");
+    return await readCappedText(join(dir, name), {
+      maxBytes: MAX_FILE_BYTES,
+      remedy: "copy it again from the base model",
+    });
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
     throw cause;

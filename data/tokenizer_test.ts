@@ -147,12 +147,12 @@ Deno.test("createTokenizer() refuses what is no tokenizer", () => {
   assert.throws(create({ model: { type: "Magic", vocab: {} } }), {
     name: "TypeError",
     message: 'Cannot read the tokenizer: the model in tokenizer.json is of type "Magic", ' +
-      "expected BPE, Unigram, WordPiece; use a model with such a tokenizer",
+      "expected BPE, Unigram, WordPiece, WordLevel; use a model with such a tokenizer",
   });
   assert.throws(create({ model: { type: "BPE" } }), {
     name: "TypeError",
     message:
-      /^Cannot read the tokenizer: tokenizer.json is not one that @huggingface\/tokenizers knows: /,
+      "Cannot read the tokenizer: tokenizer.json: model.vocab is nothing, expected an object",
   });
   assert.throws(create({ ...toy.tokenizerJson, added_tokens: [{ id: -1, content: "x" }] }), {
     message: "Cannot read the tokenizer: tokenizer.json: added_tokens[0] has no id or no content",

@@ -297,7 +297,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
     spoil: (dir) =>
       tokenizer(dir, "tokenizer.json", (json) => (json.model as { type: string }).type = "Magic"),
     message:
-      'Cannot read the tokenizer: the model in tokenizer.json is of type "Magic", expected BPE, Unigram, WordPiece; use a model with such a tokenizer',
+      'Cannot read the tokenizer: the model in tokenizer.json is of type "Magic", expected BPE, Unigram, WordPiece, WordLevel; use a model with such a tokenizer',
   },
   "a tokenizer without a chat template": {
     spoil: (dir) => tokenizer(dir, "tokenizer_config.json", (json) => delete json.chat_template),
