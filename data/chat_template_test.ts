@@ -106,7 +106,7 @@ Deno.test("renderChat() trims block lines as Hugging Face sets Jinja up", () => 
 });
 
 Deno.test("renderChat() renders no bos token as nothing, and passes tools as none", () => {
-  assert.equal(renderChat("{{ bos_token }}|{{ tools is none }}", [user], whole), "|true");
+  assert.equal(renderChat("{{ bos_token }}|{{ tools is none }}", [user], whole), "|True");
 });
 
 Deno.test("renderChat() reports what a template refuses, and a template it cannot parse", () => {

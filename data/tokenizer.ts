@@ -10,15 +10,16 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { renderChat } from "./chat_template.ts";
+import { checkChatTemplate, renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { Message } from "./message.ts";
 import { withSplitPatterns } from "./pre_tokenizer.ts";
+import { specialTokens } from "./special_tokens.ts";
 import { tokenByteCodec } from "./token_bytes.ts";
 
 /** Options of {@linkcode Tokenizer.render}; the texts of bos and eos come from the tokenizer. */
-export type RenderOptions = Omit<RenderChatOptions, "bosToken" | "eosToken">;
+export type RenderOptions = Omit<RenderChatOptions, "bosToken" | "eosToken" | "specialTokens">;
 
 /** Options of {@linkcode Tokenizer.decode}. */
 export interface DecodeOptions {
@@ -147,6 +148,8 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
   const vocabSize = core.model?.vocab.length ?? 0;
   const chatTemplate = files.chatTemplate ?? configTemplate(tokenizerConfig.chat_template);
+  if (chatTemplate !== undefined) checkChatTemplate(chatTemplate);
+  const templateTokens = specialTokens(tokenizerConfig);
   const bosToken = tokenText(tokenizerConfig.bos_token);
   const eosToken = tokenText(tokenizerConfig.eos_token);
   const padToken = tokenText(tokenizerConfig.pad_token) ?? eosToken;
@@ -206,7 +209,12 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
           "Cannot render a chat: the model has no chat template, neither chat_template.jinja nor chat_template in tokenizer_config.json; copy one of them from the model's chat version",
         );
       }
-      return renderChat(chatTemplate, messages, { ...options, bosToken, eosToken });
+      return renderChat(chatTemplate, messages, {
+        ...options,
+        bosToken,
+        eosToken,
+        specialTokens: templateTokens,
+      });
     },
   };
 }

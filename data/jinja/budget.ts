@@ -9,9 +9,9 @@
 import { TemplateLimitError } from "./errors.ts";
 
 /** Steps for a chat of no length: a template in use takes some 100 for a message. */
-const BASE_STEPS = 1_500_000;
+const BASE_STEPS = 1_000_000;
 /** Characters for a chat of no length; kept, they take up to 2 bytes each. */
-const BASE_CHARACTERS = 24 * 1024 * 1024;
+const BASE_CHARACTERS = 16 * 1024 * 1024;
 /** Steps and characters for each character of the chat: templates go over a text a few times. */
 const STEPS_PER_CHARACTER = 4;
 const CHARACTERS_PER_CHARACTER = 32;

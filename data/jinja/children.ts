@@ -50,7 +50,12 @@ export function childrenOf(node: Node): readonly Node[] {
     case "Filter":
       return [...given(node.node), ...inCall(node)];
     case "For":
-      return [...given(node.target, node.iter), ...node.body, ...node.otherwise, ...given(node.test)];
+      return [
+        ...given(node.target, node.iter),
+        ...node.body,
+        ...node.otherwise,
+        ...given(node.test),
+      ];
     case "If":
       return [node.test, ...node.body, ...node.elif, ...node.otherwise];
     case "Macro":

@@ -4,7 +4,6 @@
  */
 
 // Deliberately without the u flag: matches any half of a pair.
-// deno-lint-ignore no-control-regex
 const SURROGATE = /[\ud800-\udfff]/;
 
 /** Whether a text is all code points of one unit. */

@@ -7,6 +7,7 @@ import { PyFloat } from "./float.ts";
 import { iterate } from "./iterate.ts";
 import { PyMarkup } from "./markup.ts";
 import { PyDict, PyDictView } from "./dict.ts";
+import { Finder } from "./search.ts";
 import { PySequence } from "./sequence.ts";
 import { Undefined } from "./undefined.ts";
 import { PyObject, typeName, type Value } from "./value.ts";
@@ -78,8 +79,7 @@ export function contains(budget: Budget, container: Value, item: Value): boolean
   if (text !== undefined) {
     const part = asString(item) ??
       typeError(`'in <string>' requires string as left operand, not ${typeName(item)}`);
-    budget.text(text.length + part.length);
-    return text.includes(part);
+    return new Finder(budget, part).first(text) !== -1;
   }
   if (container instanceof PyDict) return container.has(budget, item);
   if (container instanceof PyDictView && container.kind === "keys") {

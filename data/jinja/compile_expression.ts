@@ -1,13 +1,13 @@
 /** Compiles expressions to functions: the expression half of jinja2.compiler 3.1.6. */
 
 import { type ArithmeticOperator, binary, negate, plus } from "./arithmetic.ts";
-import { callValue, compiledArguments, type Arguments } from "./call.ts";
+import { type Arguments, callValue, compiledArguments } from "./call.ts";
 import { walk } from "./children.ts";
 import { compareValues, contains, equals } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { PythonError, TemplateSyntaxError, UnsupportedError } from "./errors.ts";
-import { FILTERS, type FilterFunction } from "./filters.ts";
-import { type Evaluate, type Frame } from "./frame.ts";
+import { type FilterFunction, FILTERS } from "./filters.ts";
+import type { Evaluate, Frame } from "./frame.ts";
 import { getAttribute, getItem, getSlice } from "./member.ts";
 import type { Call, CallArguments, CompareOperator, Expression, Filter, Slice } from "./nodes.ts";
 import { numberLiteral } from "./number_literal.ts";
@@ -71,7 +71,9 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
     case "Unary": {
       const value = compile(node.node);
       if (node.operator === "not") return (frame) => !truthy(frame.budget, value(frame));
-      return node.operator === "neg" ? (frame) => negate(value(frame)) : (frame) => plus(value(frame));
+      return node.operator === "neg"
+        ? (frame) => negate(value(frame))
+        : (frame) => plus(value(frame));
     }
     case "Concat": {
       const nodes = node.nodes.map(compile);
@@ -86,10 +88,13 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
       };
     }
     case "Compare":
-      return compileCompare(compile(node.left), node.ops.map(({ operator, right }) => ({
-        compare: COMPARE[operator],
-        right: compile(right),
-      })));
+      return compileCompare(
+        compile(node.left),
+        node.ops.map(({ operator, right }) => ({
+          compare: COMPARE[operator],
+          right: compile(right),
+        })),
+      );
     case "CondExpr": {
       const soft = softScope(scope);
       const test = compileExpression(node.test, soft);
@@ -223,8 +228,9 @@ function compileArguments(
 /** Compiles a call; `caller` gives the body of a call block. */
 export function compileCall(node: Call, scope: Scope, caller?: Evaluate): Evaluate {
   const { args, kwargs: own } = compileArguments(node, scope);
-  const kwargs = caller === undefined ? own : (frame: Frame): Kwargs =>
-    new Map([...own(frame), ["caller", caller(frame)]]);
+  const kwargs = caller === undefined
+    ? own
+    : (frame: Frame): Kwargs => new Map([...own(frame), ["caller", caller(frame)]]);
   if (node.node.kind === "Getattr") {
     const object = compileExpression(node.node.node, scope);
     const { name } = node.node;

@@ -5,7 +5,16 @@ import { compileExpression } from "./compile_expression.ts";
 import { compileBody } from "./compile_statement.ts";
 import { compileTarget } from "./compile_target.ts";
 import { TemplateSyntaxError } from "./errors.ts";
-import { BREAK, type Evaluate, type Execute, type Frame, NEXT, type Signal, write } from "./frame.ts";
+import {
+  BREAK,
+  type Evaluate,
+  type Execute,
+  type Frame,
+  innerFrame,
+  NEXT,
+  type Signal,
+  write,
+} from "./frame.ts";
 import { PyGenerator } from "./generator.ts";
 import { iterate } from "./iterate.ts";
 import { iterateIf, LoopContext, type RenderLoop } from "./loop_context.ts";
@@ -26,9 +35,7 @@ export function compileFor(node: For, scope: Scope): Execute {
   if (!node.recursive) return (frame) => rounds(frame, filtered(frame, items(frame)), undefined, 0);
   return (frame) => {
     const render: RenderLoop = (value, depth) => {
-      const { budget, context } = frame;
-      const slots = new Array<Value | undefined>(loopScope.fn.size).fill(undefined);
-      const inner: Frame = { slots, parent: frame, budget, context, out: "" };
+      const inner = innerFrame(frame, loopScope.fn.size);
       rounds(inner, filtered(frame, value), render, depth);
       return inner.out;
     };
@@ -100,9 +107,8 @@ function compileTest(node: For, outer: Scope): (frame: Frame, items: Value) => V
   const assign = compileTarget(node.target, scope);
   const test: Evaluate = compileExpression(node.test, scope);
   return (frame, items) => {
-    const { budget, context } = frame;
-    const slots = new Array<Value | undefined>(scope.fn.size).fill(undefined);
-    const inner: Frame = { slots, parent: frame, budget, context, out: "" };
+    const { budget } = frame;
+    const inner = innerFrame(frame, scope.fn.size);
     let entered = false;
     return new PyGenerator(iterateIf(budget, items, (item) => {
       if (!entered) enter(inner);

@@ -3,13 +3,12 @@
 import { compileExpression } from "./compile_expression.ts";
 import { compileBody } from "./compile_statement.ts";
 import { TemplateSyntaxError } from "./errors.ts";
-import type { Evaluate, Frame } from "./frame.ts";
+import { type Evaluate, type Frame, innerFrame } from "./frame.ts";
 import { PyMacro } from "./macro.ts";
 import type { CallBlock, Macro } from "./nodes.ts";
 import { enterScope, functionScope, reader, type Scope, writer } from "./scope.ts";
 import { readsUndeclared } from "./undeclared.ts";
 import { Undefined } from "./undefined.ts";
-import type { Value } from "./value.ts";
 import { visitSymbols } from "./visit_symbols.ts";
 
 /** The function that makes the macro where its tag is reached. */
@@ -58,9 +57,8 @@ export function compileMacro(
   const shape = { name, names, catchKwargs, catchVarargs, readsCaller };
   return (frame) =>
     new PyMacro(shape, (values) => {
-      const { budget, context } = frame;
-      const slots = new Array<Value | undefined>(scope.fn.size).fill(undefined);
-      const inner: Frame = { slots, parent: frame, budget, context, out: "" };
+      const { budget } = frame;
+      const inner = innerFrame(frame, scope.fn.size);
       budget.enter();
       setters.forEach((set, i) => set(inner, values[i]));
       enter(inner);

@@ -43,8 +43,12 @@ function backwards(budget: Budget, value: Value): PyIterator | undefined {
 }
 
 const length = (name: string): NamedFilter =>
-  filter(name, "/", (budget, value) =>
-    lengthOf(budget, value) ?? typeError(`object of type '${typeName(value)}' has no len()`));
+  filter(
+    name,
+    "/",
+    (budget, value) =>
+      lengthOf(budget, value) ?? typeError(`object of type '${typeName(value)}' has no len()`),
+  );
 
 function extreme(name: string, sign: 1 | -1): NamedFilter {
   return filter(name, "case_sensitive?, attribute?", (budget, value, rest) => {
@@ -57,9 +61,8 @@ function extreme(name: string, sign: 1 | -1): NamedFilter {
         best = { item, key };
       }
     }
-    return best?.item ?? (best === undefined
-      ? new Undefined("No aggregated item, sequence was empty.")
-      : null);
+    return best?.item ??
+      (best === undefined ? new Undefined("No aggregated item, sequence was empty.") : null);
   });
 }
 
@@ -81,7 +84,9 @@ function reverse(budget: Budget, value: Value): Value {
 function sum(budget: Budget, value: Value, rest: readonly (Value | undefined)[]): Value {
   const [attribute = null, start = 0] = rest;
   const keyOf = attributeGetter(attribute, true);
-  if (asString(start) !== undefined) typeError("sum() can't sum strings [use ''.join(seq) instead]");
+  if (asString(start) !== undefined) {
+    typeError("sum() can't sum strings [use ''.join(seq) instead]");
+  }
   let total = start;
   for (const item of itemsOf(budget, value)) {
     total = binary(budget, "+", total, keyOf(budget, item));
@@ -102,9 +107,14 @@ function groupBy(budget: Budget, value: Value, rest: readonly (Value | undefined
     else groups.push({ key, items: [item] });
   }
   const shownKey = attributeGetter(attribute!, true, fallback);
-  return new PyList(groups.map(({ key, items }) =>
-    new PyTuple([exact ? key : shownKey(budget, items[0]), new PyList(items)], ["grouper", "list"])
-  ));
+  return new PyList(
+    groups.map(({ key, items }) =>
+      new PyTuple([exact ? key : shownKey(budget, items[0]), new PyList(items)], [
+        "grouper",
+        "list",
+      ])
+    ),
+  );
 }
 
 function dictSort(budget: Budget, value: Value, rest: readonly (Value | undefined)[]): Value {
@@ -132,6 +142,7 @@ function* batch(
   let items: Value[] = [];
   for (const item of itemsOf(budget, value)) {
     if (equals(budget, items.length, size!)) {
+      budget.step(4);
       yield new PyList(items);
       items = [];
     }
@@ -161,7 +172,7 @@ function* slice(
   const extra = items.length - each * slices;
   let offset = 0;
   for (let i = 0; i < slices; i++) {
-    budget.step();
+    budget.step(4);
     const start = offset + i * each;
     if (i < extra) offset++;
     const part = items.slice(start, offset + (i + 1) * each);
@@ -198,8 +209,12 @@ export const LIST_FILTERS: readonly NamedFilter[] = [
   length("length"),
   length("count"),
   filter("list", "", (budget, value) => new PyList(toArray(budget, value))),
-  filter("first", "", (budget, value) =>
-    iterate(budget, value).next() ?? new Undefined("No first item, sequence was empty.")),
+  filter(
+    "first",
+    "",
+    (budget, value) =>
+      iterate(budget, value).next() ?? new Undefined("No first item, sequence was empty."),
+  ),
   filter("last", "", (budget, value) => {
     const iterator = backwards(budget, value) ??
       typeError(`'${typeName(value)}' object is not reversible`);
@@ -219,15 +234,24 @@ export const LIST_FILTERS: readonly NamedFilter[] = [
     const items = toArray(budget, value);
     return new PyList(sortValues(budget, items, keyOf, truthy(budget, backward)));
   }),
-  filter("unique", "case_sensitive?, attribute?", (budget, value, rest) =>
-    generate(unique(budget, value, rest))),
+  filter(
+    "unique",
+    "case_sensitive?, attribute?",
+    (budget, value, rest) => generate(unique(budget, value, rest)),
+  ),
   filter("groupby", "attribute, default?, case_sensitive?", groupBy),
   filter("dictsort", "case_sensitive?, by?, reverse?", dictSort),
   filter("items", "", (budget, value) => generate(pairsOf(budget, value))),
-  filter("batch", "linecount, fill_with?", (budget, value, rest) =>
-    generate(batch(budget, value, rest))),
-  filter("slice", "slices, fill_with?", (budget, value, rest) =>
-    generate(slice(budget, value, rest))),
+  filter(
+    "batch",
+    "linecount, fill_with?",
+    (budget, value, rest) => generate(batch(budget, value, rest)),
+  ),
+  filter(
+    "slice",
+    "slices, fill_with?",
+    (budget, value, rest) => generate(slice(budget, value, rest)),
+  ),
   filter("join", "d?, attribute?", (budget, value, [separator = "", attribute = null]) => {
     const keyOf = attributeGetter(attribute, true);
     function* texts(): Generator<Value, void> {

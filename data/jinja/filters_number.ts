@@ -16,7 +16,7 @@ import { typeName, type Value } from "./value.ts";
 function toFloat(budget: Budget, value: Value): number | undefined {
   const text = asString(value);
   if (text !== undefined) {
-    budget.text(text.length);
+    budget.step(text.length / 4);
     return parseFloatText(text);
   }
   return value instanceof Undefined ? value.fail() : asFloat(value);
@@ -31,7 +31,7 @@ function truncateFloat(value: number): Value | undefined {
 function toInt(budget: Budget, value: Value, base: Value, fallback: Value): Value {
   const text = asString(value);
   if (text !== undefined) {
-    budget.text(text.length);
+    budget.step(text.length / 4);
     const integer = parseInteger(text, integerArgument(base));
     if (integer !== undefined) return integer;
     const float = parseFloatText(text);
@@ -57,6 +57,8 @@ function roundValue(budget: Budget, value: Value, precision: Value): Value {
   if (integer !== undefined) return places >= 0 ? integer : roundInteger(budget, integer, -places);
   const float = (value as PyFloat).value;
   if (precision !== null) {
+    // Exact digits are found with integers of a thousand bits and more.
+    budget.step(20);
     const rounded = roundFloat(float, places);
     if (!Number.isFinite(rounded) && Number.isFinite(float)) {
       throw new PythonError("OverflowError", "rounded value too large to represent");
@@ -67,7 +69,9 @@ function roundValue(budget: Budget, value: Value, precision: Value): Value {
 }
 
 function wholeFloat(value: number): Value {
-  if (Number.isNaN(value)) throw new PythonError("ValueError", "cannot convert float NaN to integer");
+  if (Number.isNaN(value)) {
+    throw new PythonError("ValueError", "cannot convert float NaN to integer");
+  }
   if (!Number.isFinite(value)) {
     throw new PythonError("OverflowError", "cannot convert float infinity to integer");
   }
@@ -103,8 +107,11 @@ function round(budget: Budget, value: Value, rest: readonly (Value | undefined)[
 
 /** The filters. */
 export const NUMBER_FILTERS: readonly NamedFilter[] = [
-  filter("int", "default?, base?", (budget, value, [fallback = 0, base = 10]) =>
-    toInt(budget, value, base, fallback)),
+  filter(
+    "int",
+    "default?, base?",
+    (budget, value, [fallback = 0, base = 10]) => toInt(budget, value, base, fallback),
+  ),
   filter("float", "default?", (budget, value, [fallback = new PyFloat(0)]) => {
     const float = toFloat(budget, value);
     return float === undefined ? fallback : new PyFloat(float);

@@ -79,7 +79,7 @@ const TITLE_SPLIT = new RegExp(`[-${SPACE}({\\[<]+`, "g");
 
 function title(budget: Budget, value: Value): Value {
   const text = textOf(budget, value);
-  budget.text(text.length);
+  budget.step(text.length / 2);
   const words: string[] = [];
   let at = 0;
   for (const match of text.matchAll(TITLE_SPLIT)) {
@@ -97,7 +97,7 @@ const UNRESERVED = /[^A-Za-z0-9_.~/-]/;
 
 function quoteUrl(budget: Budget, value: Value, forQuery: boolean): string {
   const text = textOf(budget, value);
-  budget.text(text.length * 3);
+  budget.step(text.length * 2);
   if (!text.isWellFormed()) throw new PythonError("ValueError", "surrogates not allowed");
   let result = "";
   for (const character of text) {
@@ -134,10 +134,16 @@ export const TEXT_FILTERS: readonly NamedFilter[] = [
   byMethod("lower"),
   byMethod("capitalize"),
   filter("title", "", title),
-  filter("trim", "chars?", (budget, value, [chars = null]) =>
-    callMethod(budget, soft(budget, value), "strip", chars)),
-  filter("center", "width?", (budget, value, [width = 80]) =>
-    callMethod(budget, soft(budget, value), "center", width)),
+  filter(
+    "trim",
+    "chars?",
+    (budget, value, [chars = null]) => callMethod(budget, soft(budget, value), "strip", chars),
+  ),
+  filter(
+    "center",
+    "width?",
+    (budget, value, [width = 80]) => callMethod(budget, soft(budget, value), "center", width),
+  ),
   filter("string", "", soft),
   filter("replace", "old, new, count?", (budget, value, [old, by, count = null]) =>
     replace(
@@ -156,8 +162,11 @@ export const TEXT_FILTERS: readonly NamedFilter[] = [
     return text.match(WORD)?.length ?? 0;
   }),
   filter("urlencode", "", urlEncode),
-  filter("safe", "", (budget, value) =>
-    value instanceof PyMarkup ? value : new PyMarkup(textOf(budget, value))),
+  filter(
+    "safe",
+    "",
+    (budget, value) => value instanceof PyMarkup ? value : new PyMarkup(textOf(budget, value)),
+  ),
   filter("escape", "", escapeMarkup),
   filter("e", "", escapeMarkup),
   filter("forceescape", "", (budget, value) => escapeMarkup(budget, textOf(budget, value))),

@@ -23,6 +23,8 @@ function exponentText(exponent: number): string {
 export function formatMagnitude(budget: Budget, value: number, format: FloatFormat): string {
   const { type, precision, alternate } = format;
   budget.text(precision + 320);
+  // Exact digits are found with integers of a thousand bits and more.
+  budget.step(20);
   const upper = type === type.toUpperCase();
   const text = Number.isFinite(value)
     ? finite(value, type.toLowerCase(), format)

@@ -104,24 +104,21 @@ function numeric(
   if (spec.align !== "=") return aligned(budget, head + body + rest, spec, ">");
   const room = spec.width - head.length - rest.length;
   if (spec.fill === "0" && spec.grouping !== "" && isNumber) {
-    // Zeros are grouped too, and no separator comes first.
-    let zeros = integer;
-    while (body.length < room) {
-      zeros = `0${zeros}`;
-      budget.step();
-      body = grouped(zeros, spec.grouping, group);
-    }
+    // Zeros are grouped too, and no separator comes first: n digits take n + (n - 1) / group.
+    const size = Math.max(integer.length, Math.ceil((room * group + 1) / (group + 1)));
+    body = grouped(integer.padStart(size, "0"), spec.grouping, group);
     return head + body + rest;
   }
   return head + pad(budget, body, room, spec.fill, "left") + rest;
 }
 
 function grouped(digits: string, separator: string, size: number): string {
-  const parts: string[] = [];
-  for (let end = digits.length; end > 0; end -= size) {
-    parts.unshift(digits.slice(Math.max(0, end - size), end));
+  const first = digits.length % size || size;
+  let result = digits.slice(0, first);
+  for (let at = first; at < digits.length; at += size) {
+    result += separator + digits.slice(at, at + size);
   }
-  return parts.join(separator);
+  return result;
 }
 
 const BASES: Readonly<Record<string, number>> = { b: 2, o: 8, x: 16, X: 16 };
@@ -134,12 +131,16 @@ function formatInteger(budget: Budget, value: number | bigint, spec: Spec): stri
     if (spec.sign !== "" || spec.alternate || spec.grouping !== "") {
       valueError("Sign, alternate form and grouping not allowed with 'c'");
     }
-    if (value < 0 || value > 0x10ffff) throw new PythonError("OverflowError", "%c arg not in range");
+    if (value < 0 || value > 0x10ffff) {
+      throw new PythonError("OverflowError", "%c arg not in range");
+    }
     return aligned(budget, String.fromCodePoint(Number(value)), spec, "<");
   }
   const base = BASES[type] ?? 10;
   if (base !== 10 && spec.grouping === ",") valueError(`Cannot specify ',' with '${type}'.`);
-  if (type === "n" && spec.grouping !== "") valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
+  if (type === "n" && spec.grouping !== "") {
+    valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
+  }
   const negative = value < 0;
   const digits = base === 10
     ? textOf(budget, value).replace("-", "")
@@ -154,7 +155,9 @@ function formatFloat(budget: Budget, value: number, spec: Spec): string {
   if (type !== "" && !"eEfFgGn%".includes(type)) {
     valueError(`Unknown format code '${type}' for object of type 'float'`);
   }
-  if (type === "n" && spec.grouping !== "") valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
+  if (type === "n" && spec.grouping !== "") {
+    valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
+  }
   const negative = value < 0 || Object.is(value, -0);
   let text: string;
   if (type === "" && precision === undefined && !alternate) {

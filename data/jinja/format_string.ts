@@ -128,7 +128,9 @@ function splitField(text: string): {
   if (text[at] !== "!") return { name, conversion: undefined, spec: text.slice(at + 1) };
   const conversion = text[at + 1];
   if (conversion === undefined) valueError("end of string while looking for conversion specifier");
-  if (at + 2 < text.length && text[at + 2] !== ":") valueError("expected ':' after conversion specifier");
+  if (at + 2 < text.length && text[at + 2] !== ":") {
+    valueError("expected ':' after conversion specifier");
+  }
   return { name, conversion, spec: text.slice(at + 3) };
 }
 

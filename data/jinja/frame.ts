@@ -36,3 +36,11 @@ export function write(frame: Frame, text: string): void {
   frame.budget.text(text.length);
   frame.out += text;
 }
+
+/** A frame of a function with so many variables, made in another. */
+export function innerFrame(parent: Frame, size: number): Frame {
+  const { budget, context } = parent;
+  budget.step(1 + size / 4);
+  const slots = new Array<Value | undefined>(size).fill(undefined);
+  return { slots, parent, budget, context, out: "" };
+}

@@ -21,7 +21,10 @@ export function measureJson(value: unknown): number {
     return sum;
   }
   if (Array.isArray(value)) return value.reduce((sum: number, item) => sum + measureJson(item), 8);
-  return Object.entries(value).reduce((sum, [key, item]) => sum + key.length + measureJson(item), 8);
+  return Object.entries(value).reduce(
+    (sum, [key, item]) => sum + key.length + measureJson(item),
+    8,
+  );
 }
 
 /** The value in Python's types. `undefined` among the items of an object counts as missing. */

@@ -48,7 +48,7 @@ class Writer {
   constructor(readonly budget: Budget, readonly format: JsonFormat) {}
 
   write(value: Value, newline: string): string {
-    this.budget.step();
+    this.budget.step(3);
     const text = asString(value);
     if (text !== undefined) return this.#string(text);
     if (value instanceof PySequence) {
@@ -56,8 +56,14 @@ class Writer {
     }
     if (value instanceof PyDict) {
       const { keySeparator } = this.format;
-      return this.#group("{", "}", newline, this.#entries(value), ({ key, value: item }, inner) =>
-        this.#string(keyText(this.budget, key)) + keySeparator + this.write(item, inner));
+      return this.#group(
+        "{",
+        "}",
+        newline,
+        this.#entries(value),
+        ({ key, value: item }, inner) =>
+          this.#string(keyText(this.budget, key)) + keySeparator + this.write(item, inner),
+      );
     }
     return scalar(this.budget, value) ??
       typeError(`Object of type ${typeName(value)} is not JSON serializable`);
@@ -96,6 +102,7 @@ class Writer {
     return `"${
       text.replace(this.format.ensureAscii ? ESCAPED_ASCII : ESCAPED, (unit) => {
         this.budget.text(6);
+        this.budget.step(0.5);
         return NAMED[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
       })
     }"`;

@@ -9,7 +9,7 @@
 import { TemplateSyntaxError } from "./errors.ts";
 import { unescapeString } from "./string_literal.ts";
 import { OPERATORS, type Token } from "./token.ts";
-import { SPACE, skipSpace, skipSpaceBack } from "./whitespace.ts";
+import { skipSpace, skipSpaceBack, SPACE } from "./whitespace.ts";
 
 const FLOAT = /(?<!\.)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)/iy;
 const INTEGER = /0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*/iy;
@@ -47,7 +47,9 @@ export function createLexer(template: string): () => Token {
     if (sign === "+" || isVariable) return text;
     const start = text.lastIndexOf("\n") + 1;
     const blank = skipSpace(text, start) === text.length;
-    return blank && start < text.length && (start > 0 || lineStarting) ? text.slice(0, start) : text;
+    return blank && start < text.length && (start > 0 || lineStarting)
+      ? text.slice(0, start)
+      : text;
   };
   /** Where what a tag's end takes with it ends. */
   const after = (end: number, sign: string): number => {
@@ -151,7 +153,9 @@ export function createLexer(template: string): () => Token {
       moveTo(at + blank.length);
     }
     if (at >= source.length) return undefined;
-    for (const [type, pattern] of [["float", FLOAT], ["integer", INTEGER], ["name", NAME]] as const) {
+    for (
+      const [type, pattern] of [["float", FLOAT], ["integer", INTEGER], ["name", NAME]] as const
+    ) {
       const text = take(pattern);
       if (text === undefined) continue;
       if (type === "name" && !IDENTIFIER.test(text)) {

@@ -2,12 +2,19 @@
 
 import type { Budget } from "./budget.ts";
 import { typeError } from "./errors.ts";
-import { tryIterate, iterate } from "./iterate.ts";
+import { iterate, tryIterate } from "./iterate.ts";
 import { BoundMethod, type Method } from "./method.ts";
 import { lengthOf } from "./length.ts";
 import { PyTuple } from "./sequence.ts";
 import { Undefined } from "./undefined.ts";
-import { type Args, iterateArray, type Kwargs, type PyIterator, PyObject, type Value } from "./value.ts";
+import {
+  type Args,
+  iterateArray,
+  type Kwargs,
+  type PyIterator,
+  PyObject,
+  type Value,
+} from "./value.ts";
 
 /** Renders a recursive loop over other items. */
 export type RenderLoop = (items: Value, depth: number) => string;
@@ -89,7 +96,8 @@ export class LoopContext extends PyObject {
       case "previtem":
         return this.#index0 === 0 ? new Undefined("there is no previous item") : this.#before;
       case "nextitem":
-        return this.#peek() ?? (this.#after === null ? null : new Undefined("there is no next item"));
+        return this.#peek() ??
+          (this.#after === null ? null : new Undefined("there is no next item"));
       case "cycle":
         return new BoundMethod<LoopContext>(this, name, cycle);
       case "changed":

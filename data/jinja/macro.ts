@@ -31,6 +31,7 @@ export class PyMacro extends PyObject {
 
   override call(budget: Budget, args: Args, kwargs: Kwargs): Value {
     const { name, names, catchKwargs, catchVarargs, readsCaller } = this.shape;
+    budget.step(names.length);
     const shown = name === undefined ? "None" : `'${name}'`;
     const values: (Value | undefined)[] = args.slice(0, names.length);
     const rest = new Map(kwargs);

@@ -75,6 +75,7 @@ export function escapeMarkup(budget: Budget, value: Value): PyMarkup {
   budget.text(text.length);
   return new PyMarkup(text.replace(/[&<>"']/g, (character) => {
     budget.text(5);
+    budget.step(0.5);
     return ENTITIES[character];
   }));
 }

@@ -3,7 +3,10 @@
 /** A literal, as it is written: numbers are read by the compiler. */
 export interface Const {
   readonly kind: "Const";
-  readonly value: string | boolean | null | { readonly number: "integer" | "float"; readonly text: string };
+  readonly value: string | boolean | null | {
+    readonly number: "integer" | "float";
+    readonly text: string;
+  };
   readonly line: number;
 }
 
@@ -32,7 +35,16 @@ export interface CallArguments {
 }
 
 /** `+` and its like, `and` and `or`. */
-export type BinaryOperator = "add" | "sub" | "mul" | "div" | "floordiv" | "mod" | "pow" | "and" | "or";
+export type BinaryOperator =
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "floordiv"
+  | "mod"
+  | "pow"
+  | "and"
+  | "or";
 /** `not`, `-`, `+`. */
 export type UnaryOperator = "not" | "neg" | "pos";
 /** Comparisons, which can be chained. */
@@ -77,7 +89,11 @@ export type Expression =
   | Slice
   | Call
   | Filter
-  | (At & CallArguments & { readonly kind: "Test"; readonly node: Expression; readonly name: string });
+  | (At & CallArguments & {
+    readonly kind: "Test";
+    readonly node: Expression;
+    readonly name: string;
+  });
 
 /** `start:stop:step` between brackets. */
 export interface Slice extends At {
@@ -156,7 +172,11 @@ export type Statement =
     readonly filter?: Filter;
     readonly body: readonly Statement[];
   })
-  | (At & { readonly kind: "FilterBlock"; readonly filter: Filter; readonly body: readonly Statement[] })
+  | (At & {
+    readonly kind: "FilterBlock";
+    readonly filter: Filter;
+    readonly body: readonly Statement[];
+  })
   | (At & {
     readonly kind: "With";
     readonly targets: readonly Expression[];

@@ -1,14 +1,15 @@
 /** Attributes of int, bool and float. */
 
 import { PyFloat } from "./float.ts";
-import { type Method, type Methods, boundMethod } from "./method.ts";
+import { boundMethod, type Method, type Methods } from "./method.ts";
 import { bitLength } from "./integer_bits.ts";
 import { parameters } from "./arguments.ts";
 import type { Value } from "./value.ts";
 
 const bindNone = parameters("number method", "");
 
-const INTEGER_METHODS: Methods<number | bigint | boolean> = new Map<
+/** Of int and bool. */
+export const INTEGER_METHODS: Methods<number | bigint | boolean> = new Map<
   string,
   Method<number | bigint | boolean> | null
 >([
@@ -29,7 +30,8 @@ const INTEGER_METHODS: Methods<number | bigint | boolean> = new Map<
   ["to_bytes", null],
 ]);
 
-const FLOAT_METHODS: Methods<PyFloat> = new Map<string, Method<PyFloat> | null>([
+/** Of float. */
+export const FLOAT_METHODS: Methods<PyFloat> = new Map<string, Method<PyFloat> | null>([
   ["is_integer", (_budget, { value }, args, kwargs) => {
     bindNone(args, kwargs);
     return Number.isInteger(value);

@@ -2,9 +2,13 @@
 
 import { toInteger } from "./arithmetic.ts";
 import { MAX_INTEGER_BITS } from "./budget.ts";
+import { UnsupportedError } from "./errors.ts";
 import { skipSpace, skipSpaceBack } from "./whitespace.ts";
 
-const FLOAT = /^[+-]?(?:(?:\d+(?:_\d+)*)?\.?(?:\d+(?:_\d+)*)?(?:e[+-]?\d+(?:_\d+)*)?|inf(?:inity)?|nan)$/i;
+const FLOAT =
+  /^[+-]?(?:(?:\d+(?:_\d+)*)?(?:\.(?:\d+(?:_\d+)*)?)?(?:e[+-]?\d+(?:_\d+)*)?|inf(?:inity)?|nan)$/i;
+/** Longer texts are no numbers: Python takes 4300 digits. */
+const MAX_LENGTH = 20_000;
 const PREFIX: Readonly<Record<number, string>> = { 2: "b", 8: "o", 16: "x" };
 
 /** Text without white space at its ends, and with digits of any script as ASCII's. */
@@ -13,6 +17,7 @@ function plain(text: string): string {
   const trimmed = text.slice(start, Math.max(start, skipSpaceBack(text)));
   // deno-lint-ignore no-control-regex
   if (/^[\x00-\x7f]*$/.test(trimmed)) return trimmed;
+  if (trimmed.length > MAX_LENGTH) throw new UnsupportedError("a number of so many digits");
   return trimmed.replace(/\p{Nd}/gu, (digit) => {
     // Decimal digits come in runs of ten that begin at zero.
     const code = digit.codePointAt(0)!;
@@ -24,7 +29,7 @@ function plain(text: string): string {
 
 /** The integer that a text writes in a base; undefined for a ValueError. */
 export function parseInteger(text: string, base: number): number | bigint | undefined {
-  if (base !== 0 && (base < 2 || base > 36)) return undefined;
+  if (text.length > MAX_LENGTH || (base !== 0 && (base < 2 || base > 36))) return undefined;
   const source = plain(text).toLowerCase();
   const match = /^([+-]?)(?:0([box])_?)?([\da-z]+(?:_[\da-z]+)*)$/.exec(source);
   if (match === null) return undefined;
@@ -42,6 +47,9 @@ export function parseInteger(text: string, base: number): number | bigint | unde
   }
   const plainDigits = digits.replaceAll("_", "");
   if (plainDigits.length > MAX_INTEGER_BITS / 4) return undefined;
+  if (radix === 10) {
+    return /^\d+$/.test(plainDigits) ? toInteger(BigInt(`${sign}${plainDigits}`)) : undefined;
+  }
   let value = 0n;
   for (const digit of plainDigits) {
     const number = parseInt(digit, 36);

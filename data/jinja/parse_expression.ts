@@ -307,6 +307,7 @@ function parseCallArguments(stream: TokenStream): CallArguments {
   const { line } = stream.expect("lparen");
   const args: Expression[] = [];
   const kwargs: { key: string; value: Expression }[] = [];
+  const keys = new Set<string>();
   let dynArgs: Expression | undefined;
   let dynKwargs: Expression | undefined;
   const ensure = (valid: boolean): void => {
@@ -329,7 +330,8 @@ function parseCallArguments(stream: TokenStream): CallArguments {
       ensure(dynKwargs === undefined);
       const { text: key } = stream.next();
       stream.next();
-      if (kwargs.some((each) => each.key === key)) stream.fail(`keyword argument repeated: ${key}`);
+      if (keys.has(key)) stream.fail(`keyword argument repeated: ${key}`);
+      keys.add(key);
       kwargs.push({ key, value: parseExpression(stream) });
     } else {
       ensure(dynArgs === undefined && dynKwargs === undefined && kwargs.length === 0);
@@ -399,7 +401,7 @@ function parseTest(stream: TokenStream, node: Expression): Expression {
 /** Makes a target of what was read as an expression, or refuses it. */
 export function toTarget(stream: TokenStream, node: Expression, ctx: Name["ctx"]): Expression {
   if (node.kind === "Name") node.ctx = ctx;
-  else if (node.kind === "Tuple") for (const item of node.items) toTarget(stream, item, ctx);
+  else if (node.kind === "Tuple") { for (const item of node.items) toTarget(stream, item, ctx); }
   else if (node.kind !== "NSRef") {
     stream.fail(`can't assign to '${node.kind.toLowerCase()}'`, node.line);
   }

@@ -57,7 +57,9 @@ function parseBody(stream: TokenStream, place: Place): Statement[] {
       stream.expect("block_end");
     } else {
       if (place.ends.length > 0) {
-        stream.fail(`Unexpected end of template. Jinja was looking for ${place.ends.join(" or ")}.`);
+        stream.fail(
+          `Unexpected end of template. Jinja was looking for ${place.ends.join(" or ")}.`,
+        );
       }
       flush();
       return body;
@@ -104,7 +106,13 @@ const STATEMENTS: Readonly<Record<string, StatementParser>> = {
     const target = parseTarget(stream, { withNamespace: true });
     if (stream.skipIf("assign")) return { kind: "Assign", target, node: parseTuple(stream), line };
     const filter = parseFilter(stream, undefined);
-    return { kind: "AssignBlock", target, filter, body: parseWhole(stream, "endset", inLoop), line };
+    return {
+      kind: "AssignBlock",
+      target,
+      filter,
+      body: parseWhole(stream, "endset", inLoop),
+      line,
+    };
   },
   for(stream, line, inLoop) {
     const target = parseTarget(stream, { endName: "in" });
@@ -156,7 +164,13 @@ const STATEMENTS: Readonly<Record<string, StatementParser>> = {
     const signature = stream.test("lparen") ? parseSignature(stream) : { params: [], defaults: [] };
     const call = parseExpression(stream);
     if (call.kind !== "Call") return stream.fail("expected call", line);
-    return { kind: "CallBlock", call, ...signature, body: parseWhole(stream, "endcall", false), line };
+    return {
+      kind: "CallBlock",
+      call,
+      ...signature,
+      body: parseWhole(stream, "endcall", false),
+      line,
+    };
   },
   generation(stream, line) {
     const body = parseWhole(stream, "endgeneration", false);
@@ -202,14 +216,16 @@ function parseName(stream: TokenStream, ctx: Name["ctx"]): Name {
 
 function parseSignature(stream: TokenStream): Signature {
   const params: Name[] = [];
+  const names = new Set<string>();
   const defaults: Expression[] = [];
   stream.expect("lparen");
   while (!stream.test("rparen")) {
     if (params.length > 0) stream.expect("comma");
     const param = parseName(stream, "param");
-    if (params.some(({ name }) => name === param.name)) {
+    if (names.has(param.name)) {
       stream.fail(`duplicate argument '${param.name}' in function definition`, param.line);
     }
+    names.add(param.name);
     if (stream.skipIf("assign")) defaults.push(parseExpression(stream));
     else if (defaults.length > 0) stream.fail("non-default argument follows default argument");
     params.push(param);

@@ -189,6 +189,7 @@ function padText(budget: Budget, text: string, { flags, width, precision }: Spec
 export function asciiText(budget: Budget, text: string): string {
   return text.replace(NOT_ASCII, (character) => {
     budget.text(10);
+    budget.step(0.5);
     return escapePoint(character.codePointAt(0)!);
   });
 }
@@ -247,6 +248,8 @@ function signed(
   const sign = negative ? "-" : flags.includes("+") ? "+" : flags.includes(" ") ? " " : "";
   const head = sign + prefix;
   const left = flags.includes("-");
-  if (flags.includes("0") && !left) return head + pad(budget, digits, width - head.length, "0", "left");
+  if (flags.includes("0") && !left) {
+    return head + pad(budget, digits, width - head.length, "0", "left");
+  }
   return pad(budget, head + digits, width, " ", left ? "right" : "left");
 }

@@ -2,6 +2,7 @@
 
 import type { Budget } from "./budget.ts";
 import { countPoints, splitPoints } from "./code_points.ts";
+import { Finder } from "./search.ts";
 
 /** The text with the first `count` occurrences replaced; all where it is negative. */
 export function replace(
@@ -14,20 +15,19 @@ export function replace(
   const limit = count < 0 ? Infinity : count;
   budget.text(text.length + old.length);
   if (old === "") return interleave(budget, text, by, limit);
-  // Counted before it is built: each occurrence can grow.
-  let found = 0;
-  for (let at = text.indexOf(old); at !== -1 && found < limit; at = text.indexOf(old, at)) {
-    found++;
-    at += old.length;
+  // Found before anything is built: each occurrence can grow.
+  const finder = new Finder(budget, old);
+  const found: number[] = [];
+  for (let at = finder.first(text); at !== -1 && found.length < limit;) {
+    budget.step();
+    budget.text(by.length);
+    found.push(at);
+    at = finder.first(text, at + old.length);
   }
-  if (found === 0) return text;
-  budget.text(found * by.length);
-  budget.step(found);
-  if (limit === Infinity) return text.replaceAll(old, () => by);
+  if (found.length === 0) return text;
   let result = "";
   let at = 0;
-  for (let i = 0; i < found; i++) {
-    const next = text.indexOf(old, at);
+  for (const next of found) {
     result += text.slice(at, next) + by;
     at = next + old.length;
   }

@@ -12,7 +12,7 @@ export function textOf(budget: Budget, value: Value): string {
     case "number":
       return String(value);
     case "bigint":
-      return bigText(value);
+      return bigText(budget, value);
     case "boolean":
       return value ? "True" : "False";
     default:
@@ -22,7 +22,7 @@ export function textOf(budget: Budget, value: Value): string {
 
 /** `repr(value)`. */
 export function reprOf(budget: Budget, value: Value): string {
-  budget.step();
+  budget.step(3);
   if (typeof value === "string") return reprString(budget, value);
   return typeof value === "object" && value !== null ? value.repr(budget) : textOf(budget, value);
 }
@@ -30,8 +30,10 @@ export function reprOf(budget: Budget, value: Value): string {
 /** Python refuses to print more digits than these. */
 const MAX_DIGITS = 4300;
 
-function bigText(value: bigint): string {
+function bigText(budget: Budget, value: bigint): string {
   const text = value.toString();
+  // Takes the square of its length.
+  budget.step((text.length / 64) ** 2);
   if (text.length - Number(value < 0n) > MAX_DIGITS) {
     valueError(`Exceeds the limit (${MAX_DIGITS} digits) for integer string conversion`);
   }
@@ -54,6 +56,7 @@ function reprString(budget: Budget, value: string): string {
     if (character === "'") return quote === "'" ? "\\'" : "'";
     const escape = ESCAPES[character] ?? escapePoint(character.codePointAt(0)!);
     budget.text(escape.length);
+    budget.step(0.5);
     return escape;
   });
   return quote + body + quote;

@@ -18,17 +18,15 @@ export class FunctionScope {
   /** How many functions out a variable lies, and which one there it is. */
   locate(ref: string): { readonly hops: number; readonly slot: number } {
     const level = Number(/^l_(\d+)_/.exec(ref)![1]);
-    let hops = 0;
-    let owner: FunctionScope = this;
-    while (level < owner.level && owner.parent !== undefined) {
-      owner = owner.parent;
-      hops++;
+    if (level < this.level && this.parent !== undefined) {
+      const { hops, slot } = this.parent.locate(ref);
+      return { hops: hops + 1, slot };
     }
-    const known = owner.#slots.get(ref);
-    if (known !== undefined) return { hops, slot: known };
-    const slot = owner.#slots.size;
-    owner.#slots.set(ref, slot);
-    return { hops, slot };
+    const known = this.#slots.get(ref);
+    if (known !== undefined) return { hops: 0, slot: known };
+    const slot = this.#slots.size;
+    this.#slots.set(ref, slot);
+    return { hops: 0, slot };
   }
 }
 
@@ -103,6 +101,7 @@ export function enterScope(scope: Scope): (frame: Frame) => void {
     } else steps.push((frame) => set(frame, undefined));
   }
   return (frame) => {
+    frame.budget.step(steps.length / 4);
     for (let i = 0; i < steps.length; i++) steps[i](frame);
   };
 }

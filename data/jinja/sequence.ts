@@ -121,7 +121,9 @@ export class PyTuple extends PySequence {
       if (typeof key === "object" && key !== null) {
         return typeError(`a ${typeName(item)} in a tuple as a key`);
       }
-      return typeof key === "string" ? JSON.stringify(key) : String(key);
+      const text = typeof key === "string" ? JSON.stringify(key) : String(key);
+      budget.text(text.length);
+      return text;
     });
     budget.leave();
     return `\ud800(${keys.join(",")})`;

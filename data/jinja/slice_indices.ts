@@ -7,7 +7,9 @@ import { typeName, type Value } from "./value.ts";
 export function toIndex(value: Value, what = "slice indices must be integers"): number {
   if (typeof value === "number") return value;
   if (typeof value === "boolean") return Number(value);
-  if (typeof value === "bigint") return value > 0n ? Number.MAX_SAFE_INTEGER : -Number.MAX_SAFE_INTEGER;
+  if (typeof value === "bigint") {
+    return value > 0n ? Number.MAX_SAFE_INTEGER : -Number.MAX_SAFE_INTEGER;
+  }
   return typeError(`${what}, not ${typeName(value)}`);
 }
 

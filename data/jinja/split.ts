@@ -6,6 +6,7 @@
 
 import type { Budget } from "./budget.ts";
 import { valueError } from "./errors.ts";
+import { Finder } from "./search.ts";
 import { isSpace, skipSpace, skipSpaceBack } from "./whitespace.ts";
 
 /** `text.split(sep, maxsplit)`; at white space without a separator. */
@@ -34,8 +35,9 @@ export function split(
   }
   if (sep === "") valueError("empty separator");
   let at = 0;
+  const finder = new Finder(budget, sep);
   while (parts.length < limit) {
-    const found = text.indexOf(sep, at);
+    const found = finder.first(text, at);
     if (found === -1) break;
     budget.step();
     parts.push(text.slice(at, found));
@@ -71,8 +73,9 @@ export function rsplit(
   }
   if (sep === "") valueError("empty separator");
   let end = text.length;
+  const finder = new Finder(budget, sep);
   while (parts.length < maxsplit) {
-    const found = end < sep.length ? -1 : text.lastIndexOf(sep, end - sep.length);
+    const found = finder.last(text, end);
     if (found === -1) break;
     budget.step();
     parts.push(text.slice(found + sep.length, end));
@@ -82,7 +85,9 @@ export function rsplit(
   return parts.reverse();
 }
 
+// deno-lint-ignore no-control-regex
 const LINE = /[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|$)/g;
+// deno-lint-ignore no-control-regex
 const LINE_END = /(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/;
 
 /** `text.splitlines(keepends)`. */
@@ -98,9 +103,15 @@ export function splitLines(budget: Budget, text: string, keepends: boolean): str
 }
 
 /** `text.partition(sep)`, or `rpartition` from the end. */
-export function partition(text: string, sep: string, fromEnd: boolean): [string, string, string] {
+export function partition(
+  budget: Budget,
+  text: string,
+  sep: string,
+  fromEnd: boolean,
+): [string, string, string] {
   if (sep === "") valueError("empty separator");
-  const found = fromEnd ? text.lastIndexOf(sep) : text.indexOf(sep);
+  const finder = new Finder(budget, sep);
+  const found = fromEnd ? finder.last(text) : finder.first(text);
   if (found === -1) return fromEnd ? ["", "", text] : [text, "", ""];
   return [text.slice(0, found), sep, text.slice(found + sep.length)];
 }

@@ -14,6 +14,7 @@ import { formatMethod } from "./format_string.ts";
 import { iterate } from "./iterate.ts";
 import type { Method, Methods } from "./method.ts";
 import { replace } from "./replace.ts";
+import { Finder } from "./search.ts";
 import { PyList, PyTuple } from "./sequence.ts";
 import { partition, rsplit, split, splitLines } from "./split.ts";
 import { bounds, integerArgument, optionalString, stringArgument } from "./string_argument.ts";
@@ -39,16 +40,36 @@ function method(
   }];
 }
 
+/** A method that looks at each character; those beyond ASCII take longer. */
 const simple = (name: string, run: (text: string) => Value): [string, Method<string>] =>
-  method(name, "", (_budget, text) => run(text));
+  method(name, "", (budget, text) => {
+    // deno-lint-ignore no-control-regex
+    budget.text(/^[\x00-\x7f]*$/.test(text) ? text.length : text.length * 16);
+    return run(text);
+  });
+
+/** A method that takes the text apart by characters. */
+const perCharacter = (name: string, run: (text: string) => Value): [string, Method<string>] =>
+  method(name, "", (budget, text) => {
+    // A sigma's form depends on what stands around it.
+    budget.step(text.length * (text.includes("\u03a3") ? 4 : 1));
+    return run(text);
+  });
 
 const stripping = (name: string, side: Side): [string, Method<string>] =>
-  method(name, "chars?, /", (_budget, text, [chars]) =>
-    strip(text, optionalString(name, chars), side));
+  method(
+    name,
+    "chars?, /",
+    (_budget, text, [chars]) => strip(text, optionalString(name, chars), side),
+  );
 
 const padding = (name: string, side: "left" | "right" | "center"): [string, Method<string>] =>
-  method(name, "width, fillchar?, /", (budget, text, [width, fill]) =>
-    pad(budget, text, integerArgument(width!), fillCharacter(fill), side));
+  method(
+    name,
+    "width, fillchar?, /",
+    (budget, text, [width, fill]) =>
+      pad(budget, text, integerArgument(width!), fillCharacter(fill), side),
+  );
 
 function fillCharacter(value: Value | undefined): string {
   const fill = value === undefined ? " " : stringArgument("fillchar", value);
@@ -63,18 +84,24 @@ const splitting = (
 ): [string, Method<string>] =>
   method(name, "sep?, maxsplit?", (budget, text, [sep, limit]) =>
     new PyList(
-      run(budget, text, optionalString(name, sep), limit === undefined ? -1 : integerArgument(limit)),
+      run(
+        budget,
+        text,
+        optionalString(name, sep),
+        limit === undefined ? -1 : integerArgument(limit),
+      ),
     ));
 
 /** Index in code points of the first or last occurrence, or -1. */
 const finding = (name: string, last: boolean, mustFind: boolean): [string, Method<string>] =>
-  method(name, "sub, start?, end?, /", (_budget, text, [sub, start, end]) => {
+  method(name, "sub, start?, end?, /", (budget, text, [sub, start, end]) => {
     const part = stringArgument(name, sub);
     const range = bounds(text, start, end);
     let at = -1;
     if (range !== undefined) {
       const { from, to } = range;
-      at = last ? text.lastIndexOf(part, to - part.length) : text.indexOf(part, from);
+      const finder = new Finder(budget, part);
+      at = last ? finder.last(text, to) : finder.first(text, from);
       if (at < from || at + part.length > to) at = -1;
     }
     if (at === -1 && mustFind) valueError("substring not found");
@@ -98,13 +125,18 @@ const prefixing = (
   });
 
 const parts = (name: string, fromEnd: boolean): [string, Method<string>] =>
-  method(name, "sep, /", (_budget, text, [sep]) =>
-    new PyTuple(partition(text, stringArgument(name, sep), fromEnd)));
+  method(
+    name,
+    "sep, /",
+    (budget, text, [sep]) =>
+      new PyTuple(partition(budget, text, stringArgument(name, sep), fromEnd)),
+  );
 
 function countOf(budget: Budget, text: string, part: string): number {
   if (part === "") return countPoints(text) + 1;
   let count = 0;
-  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) {
+  const finder = new Finder(budget, part);
+  for (let at = finder.first(text); at !== -1; at = finder.first(text, at + part.length)) {
     budget.step();
     count++;
   }
@@ -129,8 +161,8 @@ export function join(budget: Budget, separator: string, items: Value): string {
 export const STRING_METHODS: Methods<string> = new Map<string, Method<string> | null>([
   simple("capitalize", capitalize),
   simple("lower", (text) => text.toLowerCase()),
-  simple("swapcase", swapCase),
-  simple("title", titleCase),
+  perCharacter("swapcase", swapCase),
+  perCharacter("title", titleCase),
   simple("upper", (text) => text.toUpperCase()),
   stripping("strip", "both"),
   stripping("lstrip", "left"),
@@ -148,14 +180,21 @@ export const STRING_METHODS: Methods<string> = new Map<string, Method<string> | 
   prefixing("endswith", (text, part) => text.endsWith(part)),
   parts("partition", false),
   parts("rpartition", true),
-  ...Array.from(STRING_KINDS, ([name, test]) => simple(name, test)),
+  ...Array.from(
+    STRING_KINDS,
+    ([name, test]) => (name === "istitle" ? perCharacter : simple)(name, test),
+  ),
   method("count", "sub, start?, end?, /", (budget, text, [sub, start, end]) => {
     const range = bounds(text, start, end);
     const part = stringArgument("count", sub);
     return range === undefined ? 0 : countOf(budget, text.slice(range.from, range.to), part);
   }),
-  method("expandtabs", "tabsize?", (budget, text, [size]) =>
-    expandTabs(budget, text, size === undefined ? 8 : integerArgument(size))),
+  method(
+    "expandtabs",
+    "tabsize?",
+    (budget, text, [size]) =>
+      expandTabs(budget, text, size === undefined ? 8 : integerArgument(size)),
+  ),
   method("join", "iterable, /", (budget, text, [items]) => join(budget, text, items!)),
   method("removeprefix", "prefix, /", (_budget, text, [prefix]) => {
     const part = stringArgument("removeprefix", prefix);
@@ -173,10 +212,17 @@ export const STRING_METHODS: Methods<string> = new Map<string, Method<string> | 
       stringArgument("replace", by),
       count === undefined ? -1 : integerArgument(count),
     )),
-  method("splitlines", "keepends?", (budget, text, [keepends]) =>
-    new PyList(splitLines(budget, text, keepends !== undefined && truthy(budget, keepends)))),
-  method("zfill", "width, /", (budget, text, [width]) =>
-    zeroFill(budget, text, integerArgument(width!))),
+  method(
+    "splitlines",
+    "keepends?",
+    (budget, text, [keepends]) =>
+      new PyList(splitLines(budget, text, keepends !== undefined && truthy(budget, keepends))),
+  ),
+  method(
+    "zfill",
+    "width, /",
+    (budget, text, [width]) => zeroFill(budget, text, integerArgument(width!)),
+  ),
   ["format", (budget, text, args, kwargs) => formatMethod(budget, text, args, kwargs)],
   ["casefold", null],
   ["encode", null],

@@ -7,12 +7,20 @@
  * a loop or a block and read again.
  */
 
+import { TemplateLimitError } from "./errors.ts";
+
 /** How a variable gets its value where its scope begins. */
 export type Load =
   | { readonly kind: "parameter" }
   | { readonly kind: "resolve"; readonly name: string }
   | { readonly kind: "alias"; readonly target: string }
   | { readonly kind: "undefined" };
+
+/**
+ * Names that are copied for the branches of one template: templates in use copy some 10,000, and
+ * the copies of a hostile one grow with the square of its size.
+ */
+const MAX_COPIES = 300_000;
 
 /** The names of one scope. */
 export class Symbols {
@@ -27,15 +35,21 @@ export class Symbols {
   /** Names that are stored. */
   stores = new Set<string>();
 
+  /** Names that may still be copied for branches. */
+  #copies: { left: number };
+
   /** Takes the scope around it. */
   constructor(parent?: Symbols) {
     this.parent = parent;
+    this.#copies = parent === undefined ? { left: MAX_COPIES } : parent.#copies;
     this.level = parent === undefined ? 0 : parent.level + 1;
   }
 
   /** A copy for a branch, which {@linkcode branchUpdate} takes back. */
   copy(): Symbols {
     const copy = new Symbols(this.parent);
+    copy.#copies = this.#copies;
+    this.#charge(this.refs.size);
     copy.refs = new Map(this.refs);
     copy.loads = new Map(this.loads);
     copy.stores = new Set(this.stores);
@@ -85,6 +99,7 @@ export class Symbols {
       for (const name of branch.stores) if (!this.stores.has(name)) stores.add(name);
     }
     for (const { refs, loads, stores: stored } of branches) {
+      this.#charge(refs.size);
       for (const [name, ref] of refs) this.refs.set(name, ref);
       for (const [ref, load] of loads) this.loads.set(ref, load);
       for (const name of stored) this.stores.add(name);
@@ -94,6 +109,15 @@ export class Symbols {
       this.loads.set(
         this.ref(name),
         target === undefined ? { kind: "resolve", name } : { kind: "alias", target },
+      );
+    }
+  }
+
+  #charge(names: number): void {
+    this.#copies.left -= names;
+    if (this.#copies.left < 0) {
+      throw new TemplateLimitError(
+        "the template sets more names in more branches than any chat needs",
       );
     }
   }

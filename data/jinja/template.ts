@@ -13,14 +13,14 @@
 
 import { Budget } from "./budget.ts";
 import { compileBody } from "./compile_statement.ts";
-import { TemplateLimitError, UnsupportedError } from "./errors.ts";
+import { TemplateLimitError } from "./errors.ts";
 import type { Execute, Frame } from "./frame.ts";
 import { fromJson, measureJson } from "./from_json.ts";
 import { templateGlobals } from "./globals.ts";
 import { parseTemplate } from "./parse_template.ts";
 import { enterScope, FunctionScope, type Scope } from "./scope.ts";
 import { Symbols } from "./symbols.ts";
-import { readsUndeclared } from "./undeclared.ts";
+import { refuseUnsupported } from "./refuse_unsupported.ts";
 import type { Value } from "./value.ts";
 import { visitSymbols } from "./visit_symbols.ts";
 
@@ -49,9 +49,7 @@ export class Template {
     this.#fn = fn;
     this.#execute = withinStack(() => {
       const body = parseTemplate(source);
-      if (readsUndeclared(body, ["self"]).has("self")) {
-        throw new UnsupportedError("the variable self, which stands for a template's blocks");
-      }
+      refuseUnsupported(body);
       visitSymbols(symbols, body);
       const enter = enterScope(scope);
       const execute = compileBody(body, scope);

@@ -29,7 +29,8 @@ const isRemainder = (budget: Budget, value: Value, by: Value, rest: number): boo
 const comparing = (
   names: readonly string[],
   run: (budget: Budget, a: Value, b: Value) => boolean,
-): NamedFilter[] => names.map((name) => filter(name, "other, /", (budget, a, [b]) => run(budget, a, b!)));
+): NamedFilter[] =>
+  names.map((name) => filter(name, "other, /", (budget, a, [b]) => run(budget, a, b!)));
 
 const ordering = (
   names: readonly string[],
@@ -38,8 +39,7 @@ const ordering = (
 ): NamedFilter[] =>
   comparing(names, (budget, a, b) => holds(compareValues(budget, a, b, operator)));
 
-const isInteger = (value: Value): boolean =>
-  typeof value === "number" || typeof value === "bigint";
+const isInteger = (value: Value): boolean => typeof value === "number" || typeof value === "bigint";
 
 /** Whether two values are one object: exact where Python promises it. */
 function isSame(a: Value, b: Value): boolean {

@@ -100,7 +100,8 @@ const TYPE_NAMES: Partial<Readonly<Record<TokenType, string>>> = {
 
 /** A token as messages name it. */
 export function describeToken({ type, text }: Token): string {
-  return TYPE_NAMES[type] ?? (type === "string" || type === "integer" || type === "float" ? type : text);
+  return TYPE_NAMES[type] ??
+    (type === "string" || type === "integer" || type === "float" ? type : text);
 }
 
 function describeType(type: TokenType): string {

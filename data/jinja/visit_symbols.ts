@@ -15,8 +15,11 @@ export function visitSymbols(symbols: Symbols, nodes: readonly Node[]): void {
 /** Enters a target's names as parameters. */
 export function declareTarget(symbols: Symbols, target: Expression): void {
   if (target.kind === "Name") symbols.declareParameter(target.name);
-  else if (target.kind === "Tuple") for (const item of target.items) declareTarget(symbols, item);
-  else visit(symbols, target);
+  else if (target.kind === "Tuple") {
+    for (const item of target.items) {
+      declareTarget(symbols, item);
+    }
+  } else visit(symbols, target);
 }
 
 function visit(symbols: Symbols, node: Node): void {
