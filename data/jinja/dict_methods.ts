@@ -3,6 +3,7 @@
 import { parameters } from "./arguments.ts";
 import { PyDict, PyDictView } from "./dict.ts";
 import type { Method, Methods } from "./method.ts";
+import { orElse } from "./value.ts";
 
 const bindGet = parameters("get", "key, default?, /");
 const bindNone = parameters("dict method", "");
@@ -22,7 +23,7 @@ export const DICT_METHODS: Methods<PyDict> = new Map<string, Method<PyDict> | nu
   view("items"),
   ["get", (budget, dict, args, kwargs) => {
     const [key, missing = null] = bindGet(args, kwargs);
-    return dict.get(budget, key!) ?? missing;
+    return orElse(dict.get(budget, key!), () => missing);
   }],
   ["copy", (budget, dict, args, kwargs) => {
     bindNone(args, kwargs);

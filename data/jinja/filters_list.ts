@@ -21,7 +21,14 @@ import { integerArgument } from "./string_argument.ts";
 import { join } from "./string_methods.ts";
 import { truthy } from "./truthy.ts";
 import { Undefined, undefinedMember } from "./undefined.ts";
-import { iterateArrayBack, type PyIterator, PyObject, typeName, type Value } from "./value.ts";
+import {
+  iterateArrayBack,
+  orElse,
+  type PyIterator,
+  PyObject,
+  typeName,
+  type Value,
+} from "./value.ts";
 
 /** The items of a value, for `for`. */
 function* itemsOf(budget: Budget, value: Value): Generator<Value, void> {
@@ -61,8 +68,7 @@ function extreme(name: string, sign: 1 | -1): NamedFilter {
         best = { item, key };
       }
     }
-    return best?.item ??
-      (best === undefined ? new Undefined("No aggregated item, sequence was empty.") : null);
+    return orElse(best?.item, () => new Undefined("No aggregated item, sequence was empty."));
   });
 }
 
@@ -213,12 +219,15 @@ export const LIST_FILTERS: readonly NamedFilter[] = [
     "first",
     "",
     (budget, value) =>
-      iterate(budget, value).next() ?? new Undefined("No first item, sequence was empty."),
+      orElse(
+        iterate(budget, value).next(),
+        () => new Undefined("No first item, sequence was empty."),
+      ),
   ),
   filter("last", "", (budget, value) => {
     const iterator = backwards(budget, value) ??
       typeError(`'${typeName(value)}' object is not reversible`);
-    return iterator.next() ?? new Undefined("No last item, sequence was empty.");
+    return orElse(iterator.next(), () => new Undefined("No last item, sequence was empty."));
   }),
   filter("reverse", "", reverse),
   extreme("min", 1),
@@ -261,7 +270,7 @@ export const LIST_FILTERS: readonly NamedFilter[] = [
   }),
   filter("attr", "name", (budget, value, [name]) => {
     const text = asString(name!) ?? typeError("attribute name must be string");
-    return attributeOf(budget, value, text) ?? undefinedMember(value, text);
+    return orElse(attributeOf(budget, value, text), () => undefinedMember(value, text));
   }),
   ...["default", "d"].map((name) =>
     filter(name, "default_value?, boolean?", (budget, value, [fallback = "", boolean = false]) => {

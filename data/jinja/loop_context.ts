@@ -11,6 +11,7 @@ import {
   type Args,
   iterateArray,
   type Kwargs,
+  orElse,
   type PyIterator,
   PyObject,
   type Value,
@@ -44,7 +45,7 @@ export class LoopContext extends PyObject {
 
   /** Goes to the next item; undefined after the last. */
   next(): Value | undefined {
-    const item = this.#after ?? (this.#after === null ? null : this.#iterator.next());
+    const item = this.#after === undefined ? this.#iterator.next() : this.#after;
     this.#after = undefined;
     if (item === undefined) return undefined;
     this.#index0++;
@@ -96,8 +97,7 @@ export class LoopContext extends PyObject {
       case "previtem":
         return this.#index0 === 0 ? new Undefined("there is no previous item") : this.#before;
       case "nextitem":
-        return this.#peek() ??
-          (this.#after === null ? null : new Undefined("there is no next item"));
+        return orElse(this.#peek(), () => new Undefined("there is no next item"));
       case "cycle":
         return new BoundMethod<LoopContext>(this, name, cycle);
       case "changed":

@@ -11,7 +11,7 @@ import { integerAttribute } from "./number_methods.ts";
 import { getStringItem, getStringSlice } from "./string_item.ts";
 import { STRING_METHODS } from "./string_methods.ts";
 import { undefinedMember } from "./undefined.ts";
-import { PyObject, typeName, type Value } from "./value.ts";
+import { orElse, PyObject, typeName, type Value } from "./value.ts";
 
 /** Attributes of every object; the sandbox gives none of them. */
 const OBJECT_ATTRIBUTES: ReadonlySet<string> = new Set(
@@ -62,8 +62,9 @@ function tryItem(budget: Budget, object: Value, key: Value): Value | undefined {
 
 /** `object.name` in a template. */
 export function getAttribute(budget: Budget, object: Value, name: string): Value {
-  return attributeOf(budget, object, name) ?? tryItem(budget, object, name) ??
-    undefinedMember(object, name);
+  const attribute = attributeOf(budget, object, name);
+  if (attribute !== undefined) return attribute;
+  return orElse(tryItem(budget, object, name), () => undefinedMember(object, name));
 }
 
 /** `object[key]` in a template. */
@@ -71,7 +72,7 @@ export function getItem(budget: Budget, object: Value, key: Value): Value {
   const item = tryItem(budget, object, key);
   if (item !== undefined) return item;
   const attribute = typeof key === "string" ? attributeOf(budget, object, key) : undefined;
-  return attribute ?? undefinedMember(object, key);
+  return orElse(attribute, () => undefinedMember(object, key));
 }
 
 /** `object[start:stop:step]`, which falls back to nothing. */

@@ -137,3 +137,8 @@ export function iterateArrayBack(budget: Budget, items: readonly Value[]): PyIte
     },
   };
 }
+
+/** A value, or another where there is none. `??` would take None, which is null, for none. */
+export function orElse(value: Value | undefined, fallback: () => Value): Value {
+  return value === undefined ? fallback() : value;
+}
