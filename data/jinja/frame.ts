@@ -3,7 +3,7 @@
 import type { Budget } from "./budget.ts";
 import type { Value } from "./value.ts";
 
-/** The names that a template is given. */
+/** The names that a template is given, besides the functions that all have. */
 export type Context = ReadonlyMap<string, Value>;
 
 /** The variables of one running function: the template, a macro, a recursive loop. */

@@ -18,66 +18,15 @@ const bindFormat = parameters("strftime_now", "format");
 const bindKeys = parameters("fromkeys", "iterable, value?, /");
 const bindJoiner = parameters("joiner", "sep?");
 
-/** The functions by name; the clock is the caller's. */
-export function templateGlobals(
-  strftime: (format: string) => string,
-): ReadonlyMap<string, Value> {
-  return new Map<string, Value>([
-    [
-      "raise_exception",
-      new PyFunction((budget, args, kwargs) => {
-        const [message] = bindMessage(args, kwargs);
-        throw new PythonError("TemplateError", textOf(budget, message!));
-      }),
-    ],
-    [
-      "strftime_now",
-      new PyFunction((budget, args, kwargs) => {
-        const [format] = bindFormat(args, kwargs);
-        const text = asString(format!) ?? typeError("strftime() argument 1 must be str");
-        // A directive prints some 30 characters at most.
-        budget.text(text.length * 30);
-        return strftime(text);
-      }),
-    ],
-    [
-      "range",
-      new PyFunction((_budget, args, kwargs) => {
-        if (kwargs.size > 0) typeError("range() takes no keyword arguments");
-        return makeRange(args);
-      }),
-    ],
-    [
-      "namespace",
-      new PyFunction((budget, args, kwargs) => new PyNamespace(makeDict(budget, args, kwargs))),
-    ],
-    ["dict", new DictFunction()],
-    [
-      "cycler",
-      new PyFunction((_budget, args, kwargs) => {
-        if (kwargs.size > 0) typeError("cycler() takes no keyword arguments");
-        return new PyCycler(args);
-      }),
-    ],
-    [
-      "joiner",
-      new PyFunction((_budget, args, kwargs) => {
-        const [separator = ", "] = bindJoiner(args, kwargs);
-        let used = false;
-        return new PyFunction(() => {
-          const value = used ? separator : "";
-          used = true;
-          return value;
-        });
-      }),
-    ],
-    [
-      "lipsum",
-      new PyFunction(() => {
-        throw new UnsupportedError("the function lipsum, whose text is random");
-      }),
-    ],
-  ]);
+/** `strftime_now`; the clock is the caller's. */
+export function strftimeNow(strftime: (format: string) => string): Value {
+  return new PyFunction((budget, args, kwargs) => {
+    const [format] = bindFormat(args, kwargs);
+    const text = asString(format!) ?? typeError("strftime() argument 1 must be str");
+    // A directive prints some 30 characters at most.
+    budget.text(text.length * 30);
+    return strftime(text);
+  });
 }
 
 /** `dict`, with its `fromkeys`. */
@@ -135,3 +84,51 @@ class PyCycler extends PyObject {
     }
   }
 }
+
+/** The other functions by name. */
+export const TEMPLATE_GLOBALS: ReadonlyMap<string, Value> = new Map<string, Value>([
+  [
+    "raise_exception",
+    new PyFunction((budget, args, kwargs) => {
+      const [message] = bindMessage(args, kwargs);
+      throw new PythonError("TemplateError", textOf(budget, message!));
+    }),
+  ],
+  [
+    "range",
+    new PyFunction((_budget, args, kwargs) => {
+      if (kwargs.size > 0) typeError("range() takes no keyword arguments");
+      return makeRange(args);
+    }),
+  ],
+  [
+    "namespace",
+    new PyFunction((budget, args, kwargs) => new PyNamespace(makeDict(budget, args, kwargs))),
+  ],
+  ["dict", new DictFunction()],
+  [
+    "cycler",
+    new PyFunction((_budget, args, kwargs) => {
+      if (kwargs.size > 0) typeError("cycler() takes no keyword arguments");
+      return new PyCycler(args);
+    }),
+  ],
+  [
+    "joiner",
+    new PyFunction((_budget, args, kwargs) => {
+      const [separator = ", "] = bindJoiner(args, kwargs);
+      let used = false;
+      return new PyFunction(() => {
+        const value = used ? separator : "";
+        used = true;
+        return value;
+      });
+    }),
+  ],
+  [
+    "lipsum",
+    new PyFunction(() => {
+      throw new UnsupportedError("the function lipsum, whose text is random");
+    }),
+  ],
+]);

@@ -1,6 +1,7 @@
 /** Where a variable's value lies while a template runs. */
 
 import type { Frame } from "./frame.ts";
+import { TEMPLATE_GLOBALS } from "./globals.ts";
 import { Symbols } from "./symbols.ts";
 import type { Value } from "./value.ts";
 
@@ -94,7 +95,11 @@ export function enterScope(scope: Scope): (frame: Frame) => void {
     const set = writer(scope, ref);
     if (load.kind === "resolve") {
       const { name } = load;
-      steps.push((frame) => set(frame, frame.context.get(name)));
+      const shared = TEMPLATE_GLOBALS.get(name);
+      steps.push((frame) => {
+        const given = frame.context.get(name);
+        set(frame, given === undefined ? shared : given);
+      });
     } else if (load.kind === "alias") {
       const get = reader(scope, load.target);
       steps.push((frame) => set(frame, get(frame)));

@@ -16,7 +16,7 @@ import { compileBody } from "./compile_statement.ts";
 import { TemplateLimitError } from "./errors.ts";
 import type { Execute, Frame } from "./frame.ts";
 import { fromJson, measureJson } from "./from_json.ts";
-import { templateGlobals } from "./globals.ts";
+import { strftimeNow } from "./globals.ts";
 import { parseTemplate } from "./parse_template.ts";
 import { enterScope, FunctionScope, type Scope } from "./scope.ts";
 import { Symbols } from "./symbols.ts";
@@ -69,7 +69,7 @@ export class Template {
   render(values: Readonly<Record<string, unknown>>, { strftime }: RenderOptions): string {
     return withinStack(() => {
       const budget = new Budget(measureJson(values));
-      const context = new Map<string, Value>(templateGlobals(strftime));
+      const context = new Map<string, Value>([["strftime_now", strftimeNow(strftime)]]);
       for (const [name, value] of Object.entries(values)) {
         if (value !== undefined) context.set(name, fromJson(budget, value));
       }
