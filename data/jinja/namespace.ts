@@ -4,6 +4,7 @@ import type { Budget } from "./budget.ts";
 import { PyDict } from "./dict.ts";
 import { PythonError, typeError } from "./errors.ts";
 import { iterate, toArray } from "./iterate.ts";
+import { Undefined } from "./undefined.ts";
 import { type Args, type Kwargs, PyObject, type Value } from "./value.ts";
 
 /** An object whose attributes are set by `{% set ns.name = … %}`. */
@@ -43,6 +44,7 @@ export function makeDict(budget: Budget, args: Args, kwargs: Kwargs): PyDict {
   if (args.length > 1) typeError(`dict expected at most 1 argument, got ${args.length}`);
   const dict = new PyDict();
   const [source] = args;
+  if (source instanceof Undefined) source.fail();
   if (source instanceof PyDict) {
     for (const { key, value } of source.entries()) dict.set(budget, key, value);
   } else if (source !== undefined) {

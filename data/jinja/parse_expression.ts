@@ -33,8 +33,6 @@ export interface TupleOptions {
   readonly simplified?: boolean;
   /** Read `a if b else c`. @default true */
   readonly withCondexpr?: boolean;
-  /** A name that ends the tuple. */
-  readonly endName?: string;
   /** Inside brackets, where nothing is an empty tuple. */
   readonly explicitParentheses?: boolean;
   /** Read `ns.attribute` as a target. */
@@ -43,13 +41,13 @@ export interface TupleOptions {
 
 /** One expression, or a tuple where commas follow. */
 export function parseTuple(stream: TokenStream, options: TupleOptions = {}): Expression {
-  const { simplified = false, withCondexpr = true, endName, withNamespace = false } = options;
+  const { simplified = false, withCondexpr = true, withNamespace = false } = options;
   let { line } = stream.current;
   const items: Expression[] = [];
   let isTuple = false;
   for (;;) {
     if (items.length > 0) stream.expect("comma");
-    if (isTupleEnd(stream, endName)) break;
+    if (isTupleEnd(stream)) break;
     items.push(
       simplified ? parsePrimary(stream, withNamespace) : parseExpression(stream, withCondexpr),
     );
@@ -66,10 +64,9 @@ export function parseTuple(stream: TokenStream, options: TupleOptions = {}): Exp
   return { kind: "Tuple", items, line };
 }
 
-function isTupleEnd(stream: TokenStream, endName: string | undefined): boolean {
-  const { type } = stream.current;
-  if (type === "variable_end" || type === "block_end" || type === "rparen") return true;
-  return endName !== undefined && stream.test("name", endName);
+/** Jinja means to end a loop's target at `in` too, but never does: `for a, in b` is an error. */
+function isTupleEnd({ current: { type } }: TokenStream): boolean {
+  return type === "variable_end" || type === "block_end" || type === "rparen";
 }
 
 /** Any expression but a tuple without brackets. */

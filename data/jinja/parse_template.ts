@@ -115,9 +115,9 @@ const STATEMENTS: Readonly<Record<string, StatementParser>> = {
     };
   },
   for(stream, line, inLoop) {
-    const target = parseTarget(stream, { endName: "in" });
+    const target = parseTarget(stream, {});
     stream.expect("name", "in");
-    const iter = parseTuple(stream, { withCondexpr: false, endName: "recursive" });
+    const iter = parseTuple(stream, { withCondexpr: false });
     const test = stream.skipIf("name", "if") ? parseExpression(stream) : undefined;
     const recursive = stream.skipIf("name", "recursive");
     const body = parseBlock(stream, ["endfor", "else"], true);
