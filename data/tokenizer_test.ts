@@ -172,3 +172,17 @@ Deno.test("tokenBytes() refuses a tokenizer whose decoder it does not know", () 
       "Cannot give the bytes of a token: the decoder WordPiece is neither byte-level nor of SentencePiece's kind; decode() whole replies instead",
   });
 });
+
+Deno.test("createTokenizer() refuses a chat template that is not rendered exactly, and parses it", () => {
+  const create = (chat_template: string): void => {
+    createTokenizer({ ...toy, tokenizerConfig: { ...toy.tokenizerConfig, chat_template } });
+  };
+  assert.throws(
+    () => create("{{ messages | random }}"),
+    /line 1: the filter random .*--chat-template FILE/,
+  );
+  assert.throws(
+    () => create("{% for %}"),
+    /^SyntaxError: Cannot parse the chat template: line 1: /,
+  );
+});

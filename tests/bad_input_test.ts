@@ -304,7 +304,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
     spoil: (dir) =>
       tokenizer(dir, "tokenizer_config.json", (json) => json.chat_template = "{% for %}"),
     message:
-      "~/data/train.jsonl:1: Cannot parse the chat template: Unexpected token: CloseStatement; copy it again from the base model",
+      "Cannot parse the chat template: line 1: unexpected 'end of statement block'; copy it again from the base model, or give another template with --chat-template FILE",
   },
   // Weights.
   "no weights": {

@@ -7,10 +7,11 @@
  */
 
 import type { FilterFunction } from "./filter_arguments.ts";
-import { APPLYING_FILTERS } from "./filters_apply.ts";
+import { applyingFilters } from "./filters_apply.ts";
 import { LIST_FILTERS } from "./filters_list.ts";
 import { NUMBER_FILTERS } from "./filters_number.ts";
 import { TEXT_FILTERS } from "./filters_text.ts";
+import { TESTS } from "./tests.ts";
 
 export type { FilterFunction };
 
@@ -32,6 +33,6 @@ export const FILTERS: ReadonlyMap<string, FilterFunction | null> = new Map<
   ...TEXT_FILTERS,
   ...NUMBER_FILTERS,
   ...LIST_FILTERS,
-  ...APPLYING_FILTERS,
+  ...applyingFilters(() => FILTERS, () => TESTS),
   ...UNSUPPORTED.map((name) => [name, null] as const),
 ]);

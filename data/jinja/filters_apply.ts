@@ -3,22 +3,18 @@
 import { attributeGetter, type Getter } from "./attribute_getter.ts";
 import type { Budget } from "./budget.ts";
 import { asString } from "./compare.ts";
-import { PythonError } from "./errors.ts";
-import { FILTERS } from "./filters.ts";
+import { PythonError, UnsupportedError } from "./errors.ts";
 import type { FilterFunction, NamedFilter } from "./filter_arguments.ts";
 import { generate } from "./generator.ts";
 import { iterate } from "./iterate.ts";
-import { TESTS } from "./tests.ts";
 import { truthy } from "./truthy.ts";
 import { Undefined } from "./undefined.ts";
-import { UnsupportedError } from "./errors.ts";
 import type { Args, Kwargs, Value } from "./value.ts";
 
-function byName(
-  kind: "filter" | "test",
-  table: ReadonlyMap<string, FilterFunction | null>,
-  name: Value,
-): FilterFunction {
+/** Filters or tests by name. */
+type Table = ReadonlyMap<string, FilterFunction | null>;
+
+function byName(kind: "filter" | "test", table: Table, name: Value): FilterFunction {
   if (name instanceof Undefined) name.fail();
   const text = asString(name) ?? "";
   const found = table.get(text);
@@ -31,7 +27,7 @@ function argumentError(message: string): never {
   throw new PythonError("FilterArgumentError", message);
 }
 
-function prepareMap(args: Args, kwargs: Kwargs): Getter {
+function prepareMap(filters: Table, args: Args, kwargs: Kwargs): Getter {
   if (args.length === 0 && kwargs.has("attribute")) {
     const { attribute, default: fallback = null, ...rest } = Object.fromEntries(kwargs);
     const [unexpected] = Object.keys(rest);
@@ -40,24 +36,25 @@ function prepareMap(args: Args, kwargs: Kwargs): Getter {
   }
   const [name, ...rest] = args;
   if (name === undefined) argumentError("map requires a filter argument");
-  return (budget, item) => byName("filter", FILTERS, name)(budget, [item, ...rest], kwargs);
+  return (budget, item) => byName("filter", filters, name)(budget, [item, ...rest], kwargs);
 }
 
 function* map(
+  filters: Table,
   budget: Budget,
   value: Value,
   args: Args,
   kwargs: Kwargs,
 ): Generator<Value, void> {
   if (!truthy(budget, value)) return;
-  const apply = prepareMap(args, kwargs);
+  const apply = prepareMap(filters, args, kwargs);
   const iterator = iterate(budget, value);
   for (let item = iterator.next(); item !== undefined; item = iterator.next()) {
     yield apply(budget, item);
   }
 }
 
-function prepareTest(args: Args, kwargs: Kwargs, byAttribute: boolean): Getter {
+function prepareTest(tests: Table, args: Args, kwargs: Kwargs, byAttribute: boolean): Getter {
   let get: Getter = (_budget, item) => item;
   let rest = args;
   if (byAttribute) {
@@ -69,10 +66,11 @@ function prepareTest(args: Args, kwargs: Kwargs, byAttribute: boolean): Getter {
   const [name, ...more] = rest;
   if (name === undefined) return get;
   return (budget, item) =>
-    byName("test", TESTS, name)(budget, [get(budget, item), ...more], kwargs);
+    byName("test", tests, name)(budget, [get(budget, item), ...more], kwargs);
 }
 
 interface Selection {
+  readonly tests: Table;
   readonly wanted: boolean;
   readonly byAttribute: boolean;
 }
@@ -82,26 +80,31 @@ function* select(
   value: Value,
   args: Args,
   kwargs: Kwargs,
-  { wanted, byAttribute }: Selection,
+  { tests, wanted, byAttribute }: Selection,
 ): Generator<Value, void> {
   if (!truthy(budget, value)) return;
-  const test = prepareTest(args, kwargs, byAttribute);
+  const test = prepareTest(tests, args, kwargs, byAttribute);
   const iterator = iterate(budget, value);
   for (let item = iterator.next(); item !== undefined; item = iterator.next()) {
     if (truthy(budget, test(budget, item)) === wanted) yield item;
   }
 }
 
-const selecting = (name: string, selection: Selection): NamedFilter => [
-  name,
-  (budget, [value, ...args], kwargs) => generate(select(budget, value, args, kwargs, selection)),
-];
-
-/** The filters. */
-export const APPLYING_FILTERS: readonly NamedFilter[] = [
-  ["map", (budget, [value, ...args], kwargs) => generate(map(budget, value, args, kwargs))],
-  selecting("select", { wanted: true, byAttribute: false }),
-  selecting("reject", { wanted: false, byAttribute: false }),
-  selecting("selectattr", { wanted: true, byAttribute: true }),
-  selecting("rejectattr", { wanted: false, byAttribute: true }),
-];
+/** The filters. The tables are asked for where a filter runs: they hold these filters too. */
+export function applyingFilters(filters: () => Table, tests: () => Table): readonly NamedFilter[] {
+  const selecting = (name: string, wanted: boolean, byAttribute: boolean): NamedFilter => [
+    name,
+    (budget, [value, ...args], kwargs) =>
+      generate(select(budget, value, args, kwargs, { tests: tests(), wanted, byAttribute })),
+  ];
+  return [
+    [
+      "map",
+      (budget, [value, ...args], kwargs) => generate(map(filters(), budget, value, args, kwargs)),
+    ],
+    selecting("select", true, false),
+    selecting("reject", false, false),
+    selecting("selectattr", true, true),
+    selecting("rejectattr", false, true),
+  ];
+}
