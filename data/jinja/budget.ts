@@ -13,7 +13,7 @@ const BASE_STEPS = 1_000_000;
 /** Characters for a chat of no length; kept, they take up to 2 bytes each. */
 const BASE_CHARACTERS = 16 * 1024 * 1024;
 /** Steps and characters for each character of the chat: templates go over a text a few times. */
-const STEPS_PER_CHARACTER = 4;
+const STEPS_PER_CHARACTER = 8;
 const CHARACTERS_PER_CHARACTER = 32;
 /**
  * Deepest nesting of calls of macros and loops. Python's own limit, 1000 frames, is reached at some
