@@ -1,0 +1,75 @@
+/** Training opens no socket to a network: not by itself, and not by what Deno does beside it. */
+
+import assert from "node:assert/strict";
+import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
+import { repositoryPath } from "./support/run_script.ts";
+import { task, tasks } from "./support/run_task.ts";
+
+const canTrace = await hasStrace();
+
+const TRAINING: Readonly<Record<string, string>> = {
+  train: "--output-dir output/full",
+  "train:lora": "--output-dir output/lora",
+};
+
+for (const [name, flags] of Object.entries(TRAINING)) {
+  Deno.test({
+    name: `deno task ${name} opens no socket to a network${canTrace ? "" : " (needs strace)"}`,
+    ignore: !canTrace,
+    fn: async () => {
+      await using folder = await quickstartFolder();
+      const { script } = task(name);
+      const command = tasks[name].replace(
+        script,
+        `--quiet --no-check --cached-only --config=${repositoryPath("deno.json")} ` +
+          `${repositoryPath(script)} --model models/tiny --train-file data/train.jsonl ` +
+          `--max-length 512 --max-steps 6 --threads ${THREADS} ${flags}`,
+      );
+      const sockets = `${folder.path}/sockets.txt`;
+      const { PATH, HOME, DENO_DIR } = Deno.env.toObject();
+      const { code, stderr } = await new Deno.Command("strace", {
+        args: [
+          "-f",
+          "-qq",
+          "--seccomp-bpf",
+          "-e",
+          "trace=socket",
+          "-o",
+          sockets,
+          "sh",
+          "-c",
+          command,
+        ],
+        cwd: folder.path,
+        // What the process of the tests is told must not be what keeps the task off the network.
+        clearEnv: true,
+        env: { PATH, HOME, ...DENO_DIR === undefined ? {} : { DENO_DIR }, NO_COLOR: "1" },
+      }).output();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+      const opened = (await Deno.readTextFile(sockets)).split("\n");
+      assert.deepEqual(opened.filter((each) => /AF_INET|AF_PACKET/.test(each)), []);
+    },
+  });
+}
+
+Deno.test("every task tells Deno not to look for a newer one", () => {
+  for (const [name, command] of Object.entries(tasks)) {
+    const [before] = command.split(/\bdeno /);
+    assert.match(before, /\bDENO_NO_UPDATE_CHECK=1 /, name);
+    const several = command.includes("&&");
+    assert.equal(before.startsWith("export "), several, `${name}: for its first command only`);
+  }
+});
+
+async function hasStrace(): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command("strace", {
+      args: ["-f", "-qq", "--seccomp-bpf", "-e", "trace=socket", "true"],
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  } catch {
+    return false;
+  }
+}
