@@ -178,6 +178,7 @@ export async function runTraining(
       }),
       facts: await runFacts(args, data.sha256, hash),
       whileTraining: memory.copy?.fits,
+      isHeld: lock.isHeld,
     },
     resumeFrom,
     signal,

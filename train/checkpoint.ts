@@ -89,7 +89,8 @@ export async function writeCheckpoint(
   const replaced = `${output}/${REPLACED_PREFIX}${step}`;
   try {
     await removeIfPresent(staging);
-    await Deno.mkdir(staging, { recursive: true });
+    // Not with its parents: an output folder that is gone is not made anew behind its lock's back.
+    await Deno.mkdir(staging);
     const known = new Map((await write(staging)).map((file) => [file.name, file]));
     const files: Record<string, { bytes: number; sha256: string }> = {};
     for (const name of await fileNames(staging)) {

@@ -17,9 +17,11 @@ import {
   verifyCheckpoint,
   writeCheckpoint,
 } from "./checkpoint.ts";
+import { assertHeld, rescue } from "./rescue.ts";
 import type { SaveEvent } from "./events.ts";
 import { assertSameRun, type RunFacts } from "./run_facts.ts";
 import type { Schedule } from "./schedule.ts";
+import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 import type { Trainer } from "./trainer.ts";
 import {
   formatTrainerState,
@@ -46,6 +48,12 @@ export interface CheckpointOptions {
    * @default true
    */
   readonly whileTraining?: boolean;
+  /**
+   * Whether `directory` is still the folder that the run began with; asked before and after a
+   * checkpoint is written. Where it is not, the checkpoint goes into a folder beside it.
+   * @default it is made where it is missing
+   */
+  readonly isHeld?: () => Promise<boolean>;
 }
 
 /** Where a run stands. */
@@ -161,16 +169,34 @@ export class RunCheckpoints {
       ...Object.entries(output.texts ?? {}),
       ...this.#stateFiles(output.facts, position),
     ]);
+    const { directory, saveTotalLimit, copyFiles = [] } = output;
+    const isHeld = output.isHeld ?? (async () => {
+      await Deno.mkdir(directory, { recursive: true });
+      return true;
+    });
+    // A copy is made once, for a second try as well.
+    let made: ReturnType<typeof source> | undefined;
+    const fill = async (staging: string): Promise<readonly WrittenFile[]> => {
+      const trainer = await (made ??= source());
+      for (const path of copyFiles) {
+        if (!texts.has(basename(path))) await Deno.copyFile(path, `${staging}/${basename(path)}`);
+      }
+      for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
+      return await trainer.save(staging);
+    };
     const write = async (): Promise<Awaited<Saving["done"]>> => {
-      const { directory, saveTotalLimit, copyFiles = [] } = output;
-      const written = await writeCheckpoint(directory, step, async (staging) => {
-        const trainer = await source();
-        for (const path of copyFiles) {
-          if (!texts.has(basename(path))) await Deno.copyFile(path, `${staging}/${basename(path)}`);
-        }
-        for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
-        return await trainer.save(staging);
-      });
+      let written: Awaited<ReturnType<typeof writeCheckpoint>>;
+      try {
+        await assertHeld(isHeld);
+        written = await writeCheckpoint(directory, step, async (staging) => {
+          const files = await fill(staging);
+          await assertHeld(isHeld);
+          return files;
+        });
+      } catch (cause) {
+        if (await isHeld()) throw cause;
+        throw await rescue(directory, step, fill);
+      }
       if (saveTotalLimit) await rotateCheckpoints(directory, saveTotalLimit, { keep: best?.step });
       const at = performance.now();
       return { event: { type: "save", step, ...written, seconds: (at - began) / 1000 }, at };
