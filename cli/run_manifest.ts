@@ -12,11 +12,10 @@ import type { FileHasher } from "./file_hasher.ts";
 import { companionFiles } from "./model_files.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "./version.ts";
+import { writeWhole } from "./write_whole.ts";
 
 /** The manifest's name in the output folder. */
 export const RUN_MANIFEST = "run.json";
-// Swept with the staged checkpoints of an interrupted run.
-const STAGING = `.staging-${RUN_MANIFEST}`;
 // Some kilobytes in use; beyond this a file is not what its name says.
 const MAX_BYTES = 1024 * 1024;
 
@@ -174,20 +173,13 @@ async function earlierRuns(directory: string): Promise<RunManifest["earlier"]> {
   }
 }
 
-/** Whole or not at all: staged, synced, renamed. */
+/** Whole or not at all. */
 async function write(directory: string, manifest: RunManifest): Promise<void> {
-  const [staging, path] = [`${directory}/${STAGING}`, `${directory}/${RUN_MANIFEST}`];
+  const path = `${directory}/${RUN_MANIFEST}`;
   try {
-    {
-      using file = await Deno.open(staging, { write: true, create: true, truncate: true });
-      const bytes = new TextEncoder().encode(JSON.stringify(manifest, null, 2) + "\n");
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-      await file.sync();
-    }
-    await Deno.rename(staging, path);
+    await writeWhole(path, JSON.stringify(manifest, null, 2) + "\n");
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
-    await Deno.remove(staging).catch(() => {});
     throw new Error(
       `Cannot write ${path}: ${(cause as Error).message}; free space or give another --output-dir`,
       { cause },
