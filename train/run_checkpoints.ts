@@ -19,7 +19,7 @@ import {
 } from "./checkpoint.ts";
 import { assertHeld, rescue } from "./rescue.ts";
 import type { SaveEvent } from "./events.ts";
-import { assertSameRun, type RunFacts } from "./run_facts.ts";
+import { assertSameRun, parseRunFacts, type RunFacts } from "./run_facts.ts";
 import type { Schedule } from "./schedule.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 import type { Trainer } from "./trainer.ts";
@@ -236,17 +236,25 @@ export class RunCheckpoints {
    * @throws {Error} where it is damaged, or of another run
    */
   async resume(directory: string): Promise<RunPosition> {
-    await verifyCheckpoint(directory);
-    const read = (name: string) => Deno.readTextFile(`${directory}/${name}`);
+    const step = await verifyCheckpoint(directory);
+    const path = (name: string) => `${directory}/${name}`;
     const { output } = this.#options;
     if (output) {
-      assertSameRun(JSON.parse(await read("training_args.json")), output.facts, directory);
+      const saved = await readState(path("training_args.json"));
+      assertSameRun(parseRunFacts(saved, path("training_args.json")), output.facts, directory);
     }
-    const text = await read("trainer_state.json");
-    const state = parseTrainerState(text, `${directory}/trainer_state.json`);
+    const text = await readState(path("trainer_state.json"));
+    const position = parseTrainerState(text, path("trainer_state.json"));
+    const { state } = position;
+    if (state.step !== step) {
+      throw new Error(
+        `Cannot resume from ${path("trainer_state.json")}: it is of step ${state.step}, the ` +
+          `checkpoint of step ${step}; resume from another one`,
+      );
+    }
     await this.#trainer.resume(directory, state.step);
     this.#saved = versionOf(state);
-    return { state, epochFraction: JSON.parse(text).epoch };
+    return position;
   }
 
   /** The checkpoint of an update, where there is one. */
@@ -264,6 +272,20 @@ export class RunCheckpoints {
   async goBack(directory: string): Promise<void> {
     await verifyCheckpoint(directory);
     await this.#trainer.load(directory);
+  }
+}
+
+/** A file that a checkpoint of a run has. */
+async function readState(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Error(
+      `Cannot resume from ${path}: it is missing; give a checkpoint that ortune wrote, or start ` +
+        "from its weights with --model",
+      { cause },
+    );
   }
 }
 
