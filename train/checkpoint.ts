@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { describeValue } from "../json/describe_value.ts";
 import { isRecord } from "../json/is_record.ts";
-import { isCount } from "./is_count.ts";
+import { isCount } from "../json/is_count.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 
 /** The file of hashes in every checkpoint. */

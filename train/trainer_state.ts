@@ -7,7 +7,7 @@
 
 import { describeValue } from "../json/describe_value.ts";
 import { isRecord } from "../json/is_record.ts";
-import { isCount } from "./is_count.ts";
+import { isCount } from "../json/is_count.ts";
 import type { BestEvaluation } from "./best_evaluation.ts";
 
 /** A row of log_history. */
