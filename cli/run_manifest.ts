@@ -5,6 +5,7 @@
  * when it ends; `status` stays `started` where the run was killed or failed.
  */
 
+import { describeValue } from "../json/describe_value.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../train/events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
@@ -214,10 +215,35 @@ export async function readManifest(path: string): Promise<RunManifest> {
   if (!isRecord(versions)) return fail("it has no versions");
   if (!Array.isArray(files) || !files.every(isHashedFile)) return fail("it has no hashes of files");
   if (!Array.isArray(earlier)) return fail("it has no list of earlier runs");
+  for (const [name, is] of Object.entries(FIELDS)) {
+    // Fields that are not there are of an older ortune.
+    if (value[name] === undefined || is(value[name])) continue;
+    return fail(`its ${name} is ${describeValue(value[name])}`);
+  }
   return value as unknown as RunManifest;
 }
 
+const isText = (value: unknown): boolean => typeof value === "string" && !value.includes("\0");
+const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
+const isPlain = (value: unknown): boolean => isText(value) || typeof value === "number";
+const isPlainRecord = (value: unknown): boolean =>
+  isRecord(value) && Object.values(value).every(isPlain);
+
+/** What each field is, besides those without which a file is no manifest. */
+const FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  command: isTextOrNull,
+  config: isRecord,
+  versions: isPlainRecord,
+  status: isText,
+  started: isText,
+  ended: isTextOrNull,
+  checkpoint: isTextOrNull,
+  best: (value) => isRecord(value) && isPlain(value.step) && isText(value.metric),
+  metrics: (value) => value === null || isPlainRecord(value),
+  earlier: (value) => Array.isArray(value) && value.every(isRecord),
+};
+
 function isHashedFile(value: unknown): value is HashedFile {
-  return isRecord(value) && typeof value.path === "string" && typeof value.sha256 === "string" &&
+  return isRecord(value) && isText(value.path) && typeof value.sha256 === "string" &&
     typeof value.bytes === "number";
 }
