@@ -32,11 +32,15 @@ Deno.test({
   },
 });
 
+/** What bench/reliability alone reads: each may cost all the time that it is given. */
+const BOMBS: readonly string[] = ["template bomb", "pattern bomb"];
+const targets = FUZZ_TARGETS.filter((target) => !BOMBS.includes(target));
+
 Deno.test({
-  name: `${FUZZ_TARGETS.length} readers take or refuse hostile inputs, in time, memory and words`,
+  name: `${targets.length} readers take or refuse hostile inputs, in time, memory and words`,
   ignore,
   fn: async () => {
-    const { counts, findings } = await fuzz({ inputs: 3200, seed: SEED });
+    const { counts, findings } = await fuzz({ inputs: 3200, seed: SEED, targets });
     assert.deepEqual(findings, []);
     for (const { target, accepted, refused, inputs } of counts) {
       assert.equal(accepted + refused, inputs, target);

@@ -3,7 +3,7 @@
  * took over 2 s, over 512 MiB, ended the process, or met an error of JavaScript's own.
  */
 
-import { FUZZ_TARGETS, type FuzzTargetName } from "./fuzz_targets.ts";
+import { FUZZ_TARGETS, type FuzzTargetName, WEIGHTS } from "./fuzz_targets.ts";
 import { processUsage } from "./process_usage.ts";
 
 /** Seconds of processor time that an input may take. */
@@ -57,9 +57,11 @@ export async function fuzz(
 ): Promise<FuzzReport> {
   const counts: FuzzCounts[] = [];
   const findings: FuzzFinding[] = [];
-  const each = Math.ceil(inputs / targets.length);
+  const weight = (target: FuzzTargetName): number => WEIGHTS[target] ?? 1;
+  const all = targets.reduce((sum, target) => sum + weight(target), 0);
   for (const target of targets) {
-    counts.push(await fuzzTarget(target, { inputs: each, seed, findings }));
+    const own = Math.ceil(inputs * weight(target) / all);
+    counts.push(await fuzzTarget(target, { inputs: own, seed, findings }));
     onTarget(counts.at(-1)!);
   }
   return { counts, findings };

@@ -27,6 +27,7 @@ import { frameRecord, readFrames, SWANLAB_HEADER } from "../../track/swanlab_fra
 import { MANIFEST, verifyCheckpoint, writeCheckpoint } from "../../train/checkpoint.ts";
 import { parseRunFacts } from "../../train/run_facts.ts";
 import { formatTrainerState, parseTrainerState } from "../../train/trainer_state.ts";
+import { patternBomb, templateBomb } from "./bombs.ts";
 import { mutateBytes, mutateJson, mutateJsonText, mutateText } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
@@ -51,7 +52,18 @@ export const FUZZ_TARGETS = [
   "chat_settings.json",
   "metrics.jsonl",
   "swanlab frames",
+  "template bomb",
+  "pattern bomb",
 ] as const;
+
+/** How often a target's turn comes, beside the others': those that strangers' models reach more often. */
+export const WEIGHTS: Readonly<Partial<Record<string, number>>> = {
+  "chat template": 3,
+  "tokenizer.json": 2,
+  // Each may cost all the time that it is given.
+  "template bomb": 0.02,
+  "pattern bomb": 0.02,
+};
 
 /** A reader with every fault that a campaign is to find, which tests of it are about. */
 export const SELF_CHECK = "self check";
@@ -281,6 +293,22 @@ export async function fuzzTargets(
     },
     "swanlab frames": (random) => {
       for (const _ of readFrames(mutateBytes(frames, random)));
+    },
+    "template bomb": async (random) => {
+      await renderChat(templateBomb(random), MESSAGES, { addGenerationPrompt: true });
+    },
+    "pattern bomb": (random) => {
+      const { tokenizerJson, tokenizerConfig } = byteFiles;
+      const split = {
+        type: "Split",
+        pattern: { Regex: patternBomb(random) },
+        behavior: "Isolated",
+        invert: false,
+      };
+      createTokenizer({
+        tokenizerJson: { ...tokenizerJson, pre_tokenizer: split },
+        tokenizerConfig,
+      }).encode(random.pick(["a", "é", " ", "1", "ab"]).repeat(30 + random.below(200)) + "!");
     },
     [SELF_CHECK]: () => {
       const faults: readonly (() => void)[] = [
