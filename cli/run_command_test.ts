@@ -114,3 +114,20 @@ Deno.test(
     assert.deepEqual([fails.code, fails.printed], [1, "error: Cannot save: no\n"]);
   },
 );
+
+Deno.test({
+  name: "executeCommand() takes a SIGTERM right behind another for the same end",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    let aborts = 0;
+    const { code, printed } = await execute([], async ({ signal }) => {
+      signal.addEventListener("abort", () => aborts++);
+      for (const name of ["SIGTERM", "SIGTERM", "SIGHUP"] as const) {
+        Deno.kill(Deno.pid, name);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    });
+    // A second one that counted would have ended this process.
+    assert.deepEqual([code, printed, aborts], [130, "", 1]);
+  },
+});

@@ -98,7 +98,9 @@ async function killTarget(
       const resume = again ? ["--resume-from-checkpoint"] : [];
       // Of a chain of runs the last one is left alone.
       const last = done === kills || tries > 8;
-      const after = last ? undefined : (0.2 + random.below(1000) / 1000) * milliseconds;
+      // Folders that are made in one go are written near the end of their commands.
+      const [from, range] = resumes ? [0.2, 1] : [0.5, 0.6];
+      const after = last ? undefined : (from + range * random.below(1000) / 1000) * milliseconds;
       const ended = await run(folder, target, [...args, ...resume], after);
       if (ended.killed) {
         done++;
