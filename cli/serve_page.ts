@@ -1,5 +1,7 @@
 /** A page on this machine alone. In: a handler of requests. Out: a server, until it is aborted. */
 
+import { giveUp } from "./give_up.ts";
+
 /** Only this machine: such pages ask for no password. */
 export const HOSTNAME = "127.0.0.1";
 
@@ -15,7 +17,7 @@ export interface ServePageOptions {
 }
 
 /**
- * Serves until it is aborted.
+ * Serves until it is aborted. Of the process's permissions `net` is given up once it listens.
  *
  * @throws {Error} where the port is taken
  */
@@ -23,13 +25,13 @@ export async function servePage(
   handler: (request: Request) => Response | Promise<Response>,
   { port, signal, onListen, failed }: ServePageOptions,
 ): Promise<void> {
-  let server: Deno.HttpServer;
+  let server: Deno.HttpServer<Deno.NetAddr>;
   try {
     server = Deno.serve({
       hostname: HOSTNAME,
       port,
       signal,
-      onListen: (address) => onListen(address.port),
+      onListen() {},
       onError: (error) => {
         console.error(`error: ${error instanceof Error ? error.message : error}`);
         return new Response(`${failed}\n`, { status: 500 });
@@ -42,5 +44,7 @@ export async function servePage(
       { cause },
     );
   }
+  await giveUp("net");
+  onListen(server.addr.port);
   await server.finished;
 }
