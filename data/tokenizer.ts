@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import { checkChatTemplate, renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
-import { listFields } from "../json/field_table.ts";
+import { listFields, showValue } from "../json/field_table.ts";
 import { readCappedText } from "../files/regular_file.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { Message } from "./message.ts";
@@ -174,6 +174,11 @@ export async function loadTokenizer(
  */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const { tokenizerJson, tokenizerConfig } = files;
+  if (!isRecord(tokenizerConfig)) {
+    throw new TypeError(
+      "Cannot read the tokenizer: tokenizer_config.json is no JSON object; copy it from the base model",
+    );
+  }
   const pipeline = new TokenPipeline(tokenizerJson, modelOf(tokenizerJson));
   const { added } = pipeline;
   const config = readTokenizerConfig({
@@ -268,18 +273,16 @@ function addTokens(pipeline: TokenPipeline, tokens: readonly ListedToken[]): str
 }
 
 function modelOf(tokenizerJson: Record<string, unknown>): Record<string, unknown> {
-  const { model } = tokenizerJson;
+  const model = isRecord(tokenizerJson) ? tokenizerJson.model : undefined;
   if (!isRecord(model)) {
     throw new TypeError(
       "Cannot read the tokenizer: tokenizer.json has no model; copy it from the base model",
     );
   }
   const { type } = model;
-  if (type !== undefined && !MODEL_TYPES.includes(String(type))) {
+  if (type !== undefined && !MODEL_TYPES.some((known) => known === type)) {
     throw new TypeError(
-      `Cannot read the tokenizer: the model in tokenizer.json is of type ${
-        JSON.stringify(type)
-      }, ` +
+      `Cannot read the tokenizer: the model in tokenizer.json is of type ${showValue(type)}, ` +
         `expected ${MODEL_TYPES.join(", ")}; use a model with such a tokenizer`,
     );
   }

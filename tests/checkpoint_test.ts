@@ -100,7 +100,8 @@ for (const limit of [1, 2]) {
     for (const step of [2, 4, 10]) await save(output, step);
     await Deno.writeTextFile(`${output}/checkpoint-10/a.txt`, "11");
     await assert.rejects(rotateCheckpoints(output, limit), {
-      message: `Cannot use checkpoint ${output}/checkpoint-10: a.txt has another sha256; ` +
+      message:
+        `Cannot use checkpoint ${output}/checkpoint-10: a.txt has another sha256 than manifest.json says; ` +
         "resume from an earlier one",
     });
     assert.deepEqual(await names(output), ["checkpoint-10", "checkpoint-2", "checkpoint-4"]);
@@ -195,6 +196,7 @@ Deno.test("a checkpoint holds what parity asks for, and generation can start fro
   ]);
   const checkpoint = `${output}/checkpoint-2`;
   assert.deepEqual(await names(checkpoint), [
+    "chat_settings.json",
     "config.json",
     "generation_config.json",
     "manifest.json",

@@ -241,7 +241,7 @@ const DAMAGES: readonly [string, (directory: string) => Promise<void>, string][]
     const bytes = await Deno.readFile(`${directory}/model.safetensors`);
     bytes[0] ^= 1;
     await Deno.writeFile(`${directory}/model.safetensors`, bytes);
-  }, "model.safetensors has another sha256; resume from an earlier one"],
+  }, "model.safetensors has another sha256 than manifest.json says; resume from an earlier one"],
   [
     "a missing file",
     (directory) => Deno.remove(`${directory}/scheduler.json`),
@@ -250,12 +250,16 @@ const DAMAGES: readonly [string, (directory: string) => Promise<void>, string][]
   [
     "a truncated optimizer",
     (directory) => Deno.truncate(`${directory}/optimizer.safetensors`, 9),
-    "optimizer.safetensors has 9 bytes, not 15; resume from an earlier one",
+    "optimizer.safetensors has 9 bytes, not 15 as manifest.json says; resume from an earlier one",
   ],
-  ["two damages at once", async (directory) => {
-    await Deno.remove(`${directory}/scheduler.json`);
-    await Deno.truncate(`${directory}/rng_state.json`, 9);
-  }, "rng_state.json has 9 bytes, not 45; scheduler.json is missing; resume from an earlier one"],
+  [
+    "two damages at once",
+    async (directory) => {
+      await Deno.remove(`${directory}/scheduler.json`);
+      await Deno.truncate(`${directory}/rng_state.json`, 9);
+    },
+    "rng_state.json has 9 bytes, not 45 as manifest.json says; scheduler.json is missing; resume from an earlier one",
+  ],
   ...["", "{}", "null", '{"files": 3', '{"files": null}'].map((
     text,
   ): [string, (directory: string) => Promise<void>, string] => [

@@ -103,8 +103,9 @@ export class TokenPipeline {
     if (!Array.isArray(list)) {
       refuse("tokenizer.json: added_tokens", `is ${describeValue(list)}, expected an array`);
     }
-    this.listed = list.map((each, index) =>
-      readAddedToken(each, `tokenizer.json: added_tokens[${index}]`)
+    this.listed = Array.from(
+      list,
+      (each, index) => readAddedToken(each, `tokenizer.json: added_tokens[${index}]`),
     );
     const ids = this.added.add(this.listed.map(({ token }) => token));
     this.notes = [...this.#renumbered(ids), ...this.#dropped()];

@@ -170,8 +170,11 @@ export async function verifyCheckpoint(directory: string): Promise<number> {
       continue;
     }
     const own = await hashFile(`${directory}/${name}`);
-    if (own.bytes !== bytes) problems.push(`${name} has ${own.bytes} bytes, not ${bytes}`);
-    else if (own.sha256 !== sha256) problems.push(`${name} has another sha256`);
+    if (own.bytes !== bytes) {
+      problems.push(`${name} has ${own.bytes} bytes, not ${bytes} as ${MANIFEST} says`);
+    } else if (own.sha256 !== sha256) {
+      problems.push(`${name} has another sha256 than ${MANIFEST} says`);
+    }
   }
   found.delete(MANIFEST);
   const unlisted = [...found.keys()].filter((name) => !LITTER.test(name)).sort();
