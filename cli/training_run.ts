@@ -157,6 +157,8 @@ export async function runTraining(
     maxSteps: args.maxSteps,
     stepRule: stepRuleOf(args),
     packing: args.packing ? { maxLength: args.maxLength } : undefined,
+    // The seed's batches are its sampler's.
+    sortUpdates: args.compat !== "seed",
     seed: args.seed,
     loggingSteps: args.loggingSteps,
     evalSteps: args.evalSteps,

@@ -19,6 +19,9 @@ import { fillKeepMask, randomOdd } from "./dropout.ts";
 import type { EngineContext } from "./engine_context.ts";
 import { inPrecision } from "./precision.ts";
 
+// Positions by which the rotation's tables grow, so that they seldom do.
+const TABLE_STEP = 256;
+
 /** Makes the inputs, each no more often than it changes. */
 export class GridInputs {
   readonly #context: EngineContext;
@@ -26,7 +29,7 @@ export class GridInputs {
   readonly #dropout: number;
   #tablePositions = 0;
   #columns = 0;
-  #dropoutKey = "";
+  #rowsSent = false;
   readonly #sent = new Set<string>();
 
   /** @param dropout the share of inputs that an adapter's dropout zeroes */
@@ -39,6 +42,7 @@ export class GridInputs {
   embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#context.scratch;
+    this.#rowsSent = false;
     const segments = this.#context.kernels?.blocks?.parts.has("attention")
       ? this.#segmentBounds(grid)
       : this.#maskInputs(grid);
@@ -53,7 +57,7 @@ export class GridInputs {
       ...segments,
     }, { rows, length });
     const positions = scratch.write("positions", "int64", [rows, length], grid.positionIds);
-    return { ...segments, position_ids: positions, ...this.#ropeTables(length) };
+    return { ...segments, position_ids: positions, ...this.#ropeTables(grid) };
   }
 
   /** The mask, and what it is made from. */
@@ -79,7 +83,10 @@ export class GridInputs {
     };
   }
 
-  #ropeTables(length: number): TensorMap {
+  /** For the longest segment so far. */
+  #ropeTables({ positionIds }: TokenGrid): TensorMap {
+    const last = Number(positionIds.reduce((most, each) => each > most ? each : most, 0n));
+    const length = Math.ceil((last + 1) / TABLE_STEP) * TABLE_STEP;
     const half = this.#context.config.headDim / 2;
     const grow = length > this.#tablePositions;
     if (grow) this.#tablePositions = length;
@@ -99,14 +106,19 @@ export class GridInputs {
   /** The layer's dropout masks, or what makes them; backward asks for the same ones again. */
   dropoutMasks(
     graph: Graph,
-    { layer, seed, grid }: { layer: number; seed?: number | string; grid: TokenGrid },
+    { layer, seed, grid, places }: {
+      layer: number;
+      seed?: number | string;
+      grid: TokenGrid;
+      places?: Int32Array;
+    },
   ): TensorMap {
     if (seed === undefined) return {};
     const { rows, length } = grid;
     const sizes = (shape: Shape): number[] => evaluateShape(shape, { rows, length });
     const made: Record<string, Tensor> = {};
     for (const { name, shape } of graph.inputs) {
-      if (name === DROPOUT_ROWS) made[name] = this.#dropoutRows(sizes(shape), seed);
+      if (name === DROPOUT_ROWS) made[name] = this.#dropoutRows(sizes(shape), seed, places);
       if (name.endsWith(DROPOUT_COLUMNS)) {
         made[name] = this.#dropoutColumns(`${layer}.${name}`, sizes(shape));
       }
@@ -119,11 +131,10 @@ export class GridInputs {
   }
 
   /** Sent once a batch: all layers share them, forward and backward. */
-  #dropoutRows(shape: readonly number[], seed: number | string): Tensor {
+  #dropoutRows(shape: readonly number[], seed: number | string, places?: Int32Array): Tensor {
     const rows = this.#context.scratch.tensor(DROPOUT_ROWS, "int32", shape);
-    const key = `${seed}/${shape}`;
-    if (this.#dropoutKey !== key) rows.write(randomOdd(shape[0], [seed, DROPOUT_ROWS]));
-    this.#dropoutKey = key;
+    if (!this.#rowsSent) rows.write(randomOdd(shape[0], [seed, DROPOUT_ROWS], places));
+    this.#rowsSent = true;
     return rows;
   }
 

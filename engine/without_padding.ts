@@ -1,0 +1,139 @@
+/**
+ * A batch laid out anew, so that next to no padding is computed.
+ *
+ * In: a grid of tokens, [rows, length]. Out: one grid or several that hold its tokens once each, and where in
+ * the first one each of theirs stood.
+ */
+
+import type { LabelledGrid, TokenGrid } from "./batch.ts";
+
+const NO_TARGET = -100;
+
+/** A grid that takes the place of a batch, or of some of its rows. */
+export interface LaidOut<Grid extends TokenGrid = LabelledGrid> {
+  readonly grid: Grid;
+  /** Where in the batch each of its tokens stands, −1 for padding. @default where it stands here */
+  readonly places?: Int32Array;
+}
+
+/**
+ * Lays all tokens end to end in one row, for attention that goes by segments.
+ *
+ * @param multipleOf the row is padded to a multiple of this
+ */
+export function endToEnd<Grid extends TokenGrid>(grid: Grid, multipleOf: number): LaidOut<Grid> {
+  const { rows, length, segmentIds } = grid;
+  const tokens = countTokens(segmentIds);
+  const computed = Math.ceil(tokens / multipleOf) * multipleOf;
+  if (tokens === 0 || rows === 1 && length === computed) return { grid };
+  const places = new Int32Array(computed).fill(-1);
+  // Numbered anew, as segments of two rows may have one id.
+  const segments = new Int32Array(computed);
+  let to = 0;
+  for (let row = 0, segment = 0; row < rows; row++) {
+    let last = 0;
+    for (let at = row * length; at < (row + 1) * length; at++) {
+      const id = segmentIds[at];
+      if (id === 0) continue;
+      if (id !== last) segment++;
+      last = id;
+      places[to] = at;
+      segments[to++] = segment;
+    }
+  }
+  return { grid: take(grid, { rows: 1, length: computed, places, segments }), places };
+}
+
+/**
+ * Groups rows of similar length into grids, for attention over a grid with a mask: rows share one where
+ * that costs less padding than running another grid does. The longest rows come first.
+ *
+ * @param gridCost what running a grid costs besides its tokens, in tokens
+ */
+export function similarRows<Grid extends TokenGrid>(
+  grid: Grid,
+  gridCost: number,
+): readonly LaidOut<Grid>[] {
+  const { rows, length } = grid;
+  const lengths = Int32Array.from({ length: rows }, (_, row) => rowLength(grid, row));
+  const order = [...lengths.keys()].filter((row) => lengths[row] > 0)
+    .sort((a, b) => lengths[b] - lengths[a]);
+  const groups = cheapestGroups(order.map((row) => lengths[row]), gridCost);
+  if (groups.length <= 1 && order.length === rows && lengths[order[0]] === length) {
+    return [{ grid }];
+  }
+  if (groups.length === 0) return [{ grid }];
+  return groups.map(({ start, end }) => {
+    const members = order.slice(start, end).sort((a, b) => a - b);
+    const longest = lengths[order[start]];
+    const places = new Int32Array(members.length * longest);
+    members.forEach((row, i) => {
+      for (let at = 0; at < longest; at++) places[i * longest + at] = row * length + at;
+    });
+    return { grid: take(grid, { rows: members.length, length: longest, places }), places };
+  });
+}
+
+/**
+ * Cuts lengths, the longest first, into runs of the least cost: each costs its longest a member, and
+ * `gridCost`.
+ */
+function cheapestGroups(
+  lengths: readonly number[],
+  gridCost: number,
+): readonly { readonly start: number; readonly end: number }[] {
+  // The least cost of the first n, and where the last group of that way starts.
+  const cost = [0];
+  const start = [0];
+  for (let n = 1; n <= lengths.length; n++) {
+    cost[n] = Infinity;
+    for (let from = 0; from < n; from++) {
+      const sum = cost[from] + gridCost + lengths[from] * (n - from);
+      if (sum < cost[n]) [cost[n], start[n]] = [sum, from];
+    }
+  }
+  const groups: { start: number; end: number }[] = [];
+  for (let end = lengths.length; end > 0; end = start[end]) {
+    groups.unshift({ start: start[end], end });
+  }
+  return groups;
+}
+
+/** Tokens of a row up to its last one that is not padding. */
+function rowLength({ length, segmentIds }: TokenGrid, row: number): number {
+  let end = (row + 1) * length;
+  while (end > row * length && segmentIds[end - 1] === 0) end--;
+  return end - row * length;
+}
+
+/** How many tokens are not padding. */
+export function countTokens(segmentIds: Int32Array): number {
+  let tokens = 0;
+  for (const id of segmentIds) if (id !== 0) tokens++;
+  return tokens;
+}
+
+/** A grid of the tokens at `places`. */
+function take<Grid extends TokenGrid>(
+  grid: Grid,
+  { rows, length, places, segments }: {
+    readonly rows: number;
+    readonly length: number;
+    readonly places: Int32Array;
+    readonly segments?: Int32Array;
+  },
+): Grid {
+  const targets = (grid as Partial<LabelledGrid>).targets;
+  const from = <T>(values: { readonly [index: number]: T }, none: T) => (place: number): T =>
+    place < 0 ? none : values[place];
+  return {
+    ...grid,
+    rows,
+    length,
+    // Padding takes the id of some token, as any would do.
+    inputIds: BigInt64Array.from(places, from(grid.inputIds, grid.inputIds[0])),
+    positionIds: BigInt64Array.from(places, from(grid.positionIds, 0n)),
+    segmentIds: segments ?? places.map(from(grid.segmentIds, 0)),
+    ...targets ? { targets: places.map(from(targets, NO_TARGET)) } : {},
+  };
+}
