@@ -7,6 +7,7 @@ import { type BlockKernel, blockKernelsFor, whyNoKernel } from "../model/block_k
 import type { ModelConfig } from "../model/config.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import type { Runtime } from "../ort/runtime.ts";
+import type { Layout } from "../engine/without_padding.ts";
 import { findGpu, type FoundGpu } from "../train/training_kernels.ts";
 import { computePrecision, resolvePrecision } from "../train/training_precision.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -59,6 +60,19 @@ export function describeKernels(
     .map((part) => `${nameOf(part)} (${whyNoKernel(part, { config, precision, adapter })})`);
   return `kernels: ortune's own for ${own.join(", ")}` +
     (rest.length > 0 ? `; ONNX Runtime's for ${rest.join(", ")}` : "");
+}
+
+/** How batches are laid out for what computes them. */
+export function layoutOf(
+  { gpu }: FoundGpu,
+  { config, device, precision: chosen }: Pick<KernelFlags, "precision"> & {
+    readonly config: ModelConfig;
+    readonly device: Runtime["device"];
+  },
+): Layout {
+  if (device.kind === "cpu") return "similar-rows";
+  const precision = computePrecision(resolvePrecision(device, chosen));
+  return gpu && blockKernelsFor(config, precision).has("attention") ? "end-to-end" : "grid";
 }
 
 const NAMES: Readonly<Partial<Record<BlockKernel, string>>> = {

@@ -34,7 +34,7 @@ import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
-import { describeKernels, openKernels } from "./open_kernels.ts";
+import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { isSameFolder } from "./path_kind.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
@@ -198,7 +198,8 @@ export async function runTraining(
       });
       const taught = table ? await describeData(args, { data, config, tokenizer, table }) : [];
       for (const line of taught) say(line);
-      const plan = planRun(args, data.train);
+      const layout = layoutOf(found, { ...args, config, device: on.device });
+      const plan = planRun(args, data.train, layout);
       say(describePlan(plan));
       for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
       say(describeMemory(memory));

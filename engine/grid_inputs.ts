@@ -38,14 +38,17 @@ export class GridInputs {
     this.#dropout = dropout;
   }
 
+  /** Whether attention, and with it the rotation, runs in kernels that go by segments. */
+  get #segments(): boolean {
+    return this.#context.kernels?.blocks?.parts.has("attention") ?? false;
+  }
+
   /** Writes the first block's input; answers what every block shares. */
   embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#context.scratch;
     this.#rowsSent = false;
-    const segments = this.#context.kernels?.blocks?.parts.has("attention")
-      ? this.#segmentBounds(grid)
-      : this.#maskInputs(grid);
+    const segments = this.#segments ? this.#segmentBounds(grid) : this.#maskInputs(grid);
     const mask = "mask" in segments;
     this.#context.graph(
       "embed",
@@ -83,10 +86,11 @@ export class GridInputs {
     };
   }
 
-  /** For the longest segment so far. */
-  #ropeTables({ positionIds }: TokenGrid): TensorMap {
+  /** For the longest segment so far; ONNX Runtime's operator wants a row of the grid to fit besides. */
+  #ropeTables({ length: row, positionIds }: TokenGrid): TensorMap {
     const last = Number(positionIds.reduce((most, each) => each > most ? each : most, 0n));
-    const length = Math.ceil((last + 1) / TABLE_STEP) * TABLE_STEP;
+    const needed = this.#segments ? last + 1 : Math.max(last + 1, row);
+    const length = Math.ceil(needed / TABLE_STEP) * TABLE_STEP;
     const half = this.#context.config.headDim / 2;
     const grow = length > this.#tablePositions;
     if (grow) this.#tablePositions = length;

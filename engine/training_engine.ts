@@ -54,19 +54,6 @@ export interface TrainingEngineOptions {
   readonly skipPadding?: boolean;
 }
 
-/**
- * With own attention kernels a batch's tokens are padded to a multiple of this: what one tensor-core
- * instruction takes of them at a time. Matrix products compute whole tiles of 64 to 256 tokens, whether
- * tokens or padding fill them, so a larger multiple would save them nothing and cost everything else.
- */
-export const TOKEN_MULTIPLE = 16;
-
-/**
- * What a grid costs on the host besides its tokens, in tokens: weights are read and packed anew, and
- * gradients added to, whatever it holds. Both that and a token's products grow with the parameters.
- */
-const GRID_COST = 48;
-
 /** Cross-entropy of the supervised tokens of a batch. */
 export interface TokenLosses {
   /** Index of each supervised token in the batch's grid. */
@@ -214,7 +201,7 @@ export class TrainingEngine implements Disposable {
   /** The batch as attention in a kernel takes it; elsewhere as it is. */
   #inOneRow<Grid extends TokenGrid>(grid: Grid): LaidOut<Grid> {
     const segments = this.#context.kernels?.blocks?.parts.has("attention");
-    return segments && this.#skipPadding ? endToEnd(grid, TOKEN_MULTIPLE) : { grid };
+    return segments && this.#skipPadding ? endToEnd(grid) : { grid };
   }
 
   /** Runs a batch, on the host as the grids that cost the least; losses in the order of its tokens. */
@@ -224,7 +211,7 @@ export class TrainingEngine implements Disposable {
   ): Promise<TokenLosses> {
     const parts = this.#context.graphsOnly || !this.#skipPadding
       ? [this.#inOneRow(batch)]
-      : similarRows(batch, GRID_COST);
+      : similarRows(batch);
     const done: TokenLosses[] = [];
     for (const [index, part] of parts.entries()) done.push(onHost(await run(part, index)));
     return done.length === 1 ? done[0] : inOrder(done, batch.targets.length);

@@ -9,6 +9,55 @@ import type { LabelledGrid, TokenGrid } from "./batch.ts";
 
 const NO_TARGET = -100;
 
+/**
+ * End to end, tokens are padded to a multiple of this: what one tensor-core instruction takes of them at a
+ * time. Matrix products compute whole tiles of 64 to 256 tokens, whether tokens or padding fill them, so a
+ * larger multiple would save them nothing and cost everything else.
+ */
+export const TOKEN_MULTIPLE = 16;
+
+/**
+ * What running a grid costs on the host besides its tokens, in tokens: weights are read and packed anew and
+ * gradients added to, whatever it holds. As a token's products do, that grows with the parameters, so it
+ * is about as many tokens of any model; bench/padding.ts measures it.
+ */
+export const GRID_COST = 64;
+
+/** How the rows of a batch become what is computed. */
+export type Layout =
+  /** As they are, padded to the longest. */
+  | "grid"
+  /** In grids of similar length: on the host, where attention has a mask. */
+  | "similar-rows"
+  /** In one row: where attention goes by segments. */
+  | "end-to-end";
+
+/**
+ * Tokens that a batch of rows of these lengths computes, padding included.
+ *
+ * @example
+ * ```ts
+ * import { computedTokens } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const rows = [500, 490, 100];
+ * assert.equal(computedTokens(rows, "grid"), 1500);
+ * assert.equal(computedTokens(rows, "similar-rows"), 1100);
+ * assert.equal(computedTokens(rows, "end-to-end"), 1104);
+ * ```
+ */
+export function computedTokens(rows: readonly number[], layout: Layout): number {
+  const lengths = rows.toSorted((a, b) => b - a);
+  if (layout === "grid") return lengths.length * (lengths[0] ?? 0);
+  if (layout === "end-to-end") return roundUp(lengths.reduce((sum, each) => sum + each, 0));
+  return cheapestGroups(lengths)
+    .reduce((sum, { start, end }) => sum + lengths[start] * (end - start), 0);
+}
+
+function roundUp(tokens: number): number {
+  return Math.ceil(tokens / TOKEN_MULTIPLE) * TOKEN_MULTIPLE;
+}
+
 /** A grid that takes the place of a batch, or of some of its rows. */
 export interface LaidOut<Grid extends TokenGrid = LabelledGrid> {
   readonly grid: Grid;
@@ -16,15 +65,11 @@ export interface LaidOut<Grid extends TokenGrid = LabelledGrid> {
   readonly places?: Int32Array;
 }
 
-/**
- * Lays all tokens end to end in one row, for attention that goes by segments.
- *
- * @param multipleOf the row is padded to a multiple of this
- */
-export function endToEnd<Grid extends TokenGrid>(grid: Grid, multipleOf: number): LaidOut<Grid> {
+/** Lays all tokens end to end in one row, for attention that goes by segments. */
+export function endToEnd<Grid extends TokenGrid>(grid: Grid): LaidOut<Grid> {
   const { rows, length, segmentIds } = grid;
   const tokens = countTokens(segmentIds);
-  const computed = Math.ceil(tokens / multipleOf) * multipleOf;
+  const computed = roundUp(tokens);
   if (tokens === 0 || rows === 1 && length === computed) return { grid };
   const places = new Int32Array(computed).fill(-1);
   // Numbered anew, as segments of two rows may have one id.
@@ -47,22 +92,15 @@ export function endToEnd<Grid extends TokenGrid>(grid: Grid, multipleOf: number)
 /**
  * Groups rows of similar length into grids, for attention over a grid with a mask: rows share one where
  * that costs less padding than running another grid does. The longest rows come first.
- *
- * @param gridCost what running a grid costs besides its tokens, in tokens
  */
-export function similarRows<Grid extends TokenGrid>(
-  grid: Grid,
-  gridCost: number,
-): readonly LaidOut<Grid>[] {
+export function similarRows<Grid extends TokenGrid>(grid: Grid): readonly LaidOut<Grid>[] {
   const { rows, length } = grid;
   const lengths = Int32Array.from({ length: rows }, (_, row) => rowLength(grid, row));
   const order = [...lengths.keys()].filter((row) => lengths[row] > 0)
     .sort((a, b) => lengths[b] - lengths[a]);
-  const groups = cheapestGroups(order.map((row) => lengths[row]), gridCost);
-  if (groups.length <= 1 && order.length === rows && lengths[order[0]] === length) {
-    return [{ grid }];
-  }
-  if (groups.length === 0) return [{ grid }];
+  const groups = cheapestGroups(order.map((row) => lengths[row]));
+  const whole = groups.length === 1 && order.length === rows && lengths[order[0]] === length;
+  if (whole || groups.length === 0) return [{ grid }];
   return groups.map(({ start, end }) => {
     const members = order.slice(start, end).sort((a, b) => a - b);
     const longest = lengths[order[start]];
@@ -74,13 +112,9 @@ export function similarRows<Grid extends TokenGrid>(
   });
 }
 
-/**
- * Cuts lengths, the longest first, into runs of the least cost: each costs its longest a member, and
- * `gridCost`.
- */
+/** Cuts lengths, the longest first, into runs of the least cost. */
 function cheapestGroups(
   lengths: readonly number[],
-  gridCost: number,
 ): readonly { readonly start: number; readonly end: number }[] {
   // The least cost of the first n, and where the last group of that way starts.
   const cost = [0];
@@ -88,7 +122,7 @@ function cheapestGroups(
   for (let n = 1; n <= lengths.length; n++) {
     cost[n] = Infinity;
     for (let from = 0; from < n; from++) {
-      const sum = cost[from] + gridCost + lengths[from] * (n - from);
+      const sum = cost[from] + GRID_COST + lengths[from] * (n - from);
       if (sum < cost[n]) [cost[n], start[n]] = [sum, from];
     }
   }
