@@ -68,12 +68,16 @@ export function checkMemory(
   const length = args.packing
     ? Math.min(args.maxLength, train.lengths.reduce((sum, each) => sum + each, 0))
     : longest;
+  const tokens = args.packing
+    ? Math.min(rows * length, train.lengths.reduce((sum, each) => sum + each, 0))
+    : train.lengths.toSorted().subarray(-rows).reduce((sum, each) => sum + each, 0);
   const precision = resolvePrecision(device, args.precision);
   const rss = Deno.memoryUsage().rss;
   const needed = estimateMemory(config, {
     rows,
     length,
-    supervised: Math.min(supervised, rows * length),
+    tokens,
+    supervised: Math.min(supervised, tokens),
     gradientCheckpointing: args.gradientCheckpointing,
     adapter: args.lora && createLoraAdapter(config, args.lora),
     precision: computePrecision(precision),

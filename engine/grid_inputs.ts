@@ -19,9 +19,6 @@ import { fillKeepMask, randomOdd } from "./dropout.ts";
 import type { EngineContext } from "./engine_context.ts";
 import { inPrecision } from "./precision.ts";
 
-// Positions by which the rotation's tables grow, so that they seldom do.
-const TABLE_STEP = 256;
-
 /** Makes the inputs, each no more often than it changes. */
 export class GridInputs {
   readonly #context: EngineContext;
@@ -89,8 +86,7 @@ export class GridInputs {
   /** For the longest segment so far; ONNX Runtime's operator wants a row of the grid to fit besides. */
   #ropeTables({ length: row, positionIds }: TokenGrid): TensorMap {
     const last = Number(positionIds.reduce((most, each) => each > most ? each : most, 0n));
-    const needed = this.#segments ? last + 1 : Math.max(last + 1, row);
-    const length = Math.ceil(needed / TABLE_STEP) * TABLE_STEP;
+    const length = this.#segments ? last + 1 : Math.max(last + 1, row);
     const half = this.#context.config.headDim / 2;
     const grow = length > this.#tablePositions;
     if (grow) this.#tablePositions = length;
