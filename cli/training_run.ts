@@ -32,6 +32,7 @@ import type { Trainer } from "../train/trainer.ts";
 import type { FoundGpu } from "../train/training_kernels.ts";
 import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
+import { kernelCacheDir } from "./kernel_cache_dir.ts";
 import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
 import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
@@ -94,7 +95,7 @@ export async function runTraining(
   // A GPU that is not there is told of before anything is read.
   const device = args.device === "cpu" ? undefined : resources.use(openRuntime(args));
   const on = device ?? { device: cpu };
-  const found = await openKernels(args, on);
+  const found = await openKernels(args, on, kernelCacheDir(args.outputDir));
   const { gpu } = found;
   if (gpu) resources.use(gpu);
   const { config, tokenizer, padId, chatTemplate, notes } = await openInputs(args);
