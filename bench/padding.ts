@@ -2,10 +2,10 @@
  * What padding costs: tokens computed for each real one, calculated, and real tokens a second on the processor
  * with padding and without, measured in turns.
  *
- *     deno run -A bench/padding.ts [--rounds 7] [--threads 2] [--calculate]
+ *     deno run -A bench/padding.ts [--rounds 7] [--threads 2] [--layers 2] [--calculate]
  *
- * In: examples of the dataset's lengths (gpu/workload.ts). Out: tables. Measured are two layers of
- * Qwen3-0.6B with 16,384 tokens in float32, forwards and backwards, activations recomputed; needs 2 GiB. Where
+ * In: examples of the dataset's lengths (gpu/workload.ts). Out: tables. Measured are some layers of
+ * Qwen3-0.6B with 4,096 tokens in float32, forwards and backwards, activations recomputed; needs 2 GiB. Where
  * others use the machine too, a processor's seconds on one thread tell more than the clock's.
  */
 
@@ -30,11 +30,12 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "7" },
     threads: { type: "string", default: "2" },
+    layers: { type: "string", default: "2" },
     calculate: { type: "boolean", default: false },
   },
 });
 const MAX_LENGTH = 2048;
-const VOCABULARY = 16_384;
+const VOCABULARY = 4096;
 const lengths = batchesOfLengths({ examples: 1, maxLength: MAX_LENGTH, batches: 4800 })
   .map(([{ tokens }]) => tokens);
 const order = { seed: 42, epoch: 0 };
@@ -81,7 +82,11 @@ for (const batchSize of [1, 4, 16]) {
 }
 if (values.calculate) Deno.exit();
 
-const config = parseConfig({ ...QWEN3_0_6B, num_hidden_layers: 2, vocab_size: VOCABULARY });
+const config = parseConfig({
+  ...QWEN3_0_6B,
+  num_hidden_layers: Number(values.layers),
+  vocab_size: VOCABULARY,
+});
 const runtime = new Runtime({ threads: Number(values.threads) });
 const weights = randomWeights(runtime, config);
 const rounds = Number(values.rounds);
@@ -106,8 +111,8 @@ console.log(
     "times (quartiles) | a grid costs, in tokens |",
 );
 console.log("|---|---|---|---|---|---|---|---|");
-for (const lora of [false, true]) {
-  for (const [batchSize, batches] of [[4, 1], [2, 2]]) {
+for (const [batchSize, batches] of [[4, 1], [2, 2]]) {
+  for (const lora of [false, true]) {
     using owned = new DisposableStack();
     const adapted = lora
       ? owned.use(adaptModel(runtime, {
