@@ -158,16 +158,30 @@ function take<Grid extends TokenGrid>(
   },
 ): Grid {
   const targets = (grid as Partial<LabelledGrid>).targets;
-  const from = <T>(values: { readonly [index: number]: T }, none: T) => (place: number): T =>
-    place < 0 ? none : values[place];
   return {
     ...grid,
     rows,
     length,
-    // Padding takes the id of some token, as any would do.
-    inputIds: BigInt64Array.from(places, from(grid.inputIds, grid.inputIds[0])),
-    positionIds: BigInt64Array.from(places, from(grid.positionIds, 0n)),
-    segmentIds: segments ?? places.map(from(grid.segmentIds, 0)),
-    ...targets ? { targets: places.map(from(targets, NO_TARGET)) } : {},
+    // Padding is token 0 at position 0, as any would do.
+    inputIds: gather(grid.inputIds, new BigInt64Array(places.length), places),
+    positionIds: gather(grid.positionIds, new BigInt64Array(places.length), places),
+    segmentIds: segments ?? gather(grid.segmentIds, new Int32Array(places.length), places),
+    ...targets
+      ? { targets: gather(targets, new Int32Array(places.length).fill(NO_TARGET), places) }
+      : {},
   };
+}
+
+/** Copies what stands at `places`, a run of neighbours at a time; the rest stays. */
+function gather<T extends BigInt64Array | Int32Array>(from: T, to: T, places: Int32Array): T {
+  for (let at = 0; at < places.length;) {
+    const start = places[at];
+    let end = at + 1;
+    if (start >= 0) {
+      while (end < places.length && places[end] === start + end - at) end++;
+      to.set(from.subarray(start, start + end - at) as never, at);
+    }
+    at = end;
+  }
+  return to;
 }
