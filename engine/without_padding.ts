@@ -19,8 +19,7 @@ export const TOKEN_MULTIPLE = 16;
 /**
  * What running a grid costs on the host besides its tokens, in tokens: weights are read and packed anew and
  * gradients added to, whatever it holds. As a token's products do, that grows with the parameters. Measured by
- * bench/padding.ts as 1 to 15; the rest is for what a batch of few rows costs that it does not see, such as
- * threads that wait for each other.
+ * bench/padding.ts as 1 to 15; twice that, so that no batch is cut for little.
  */
 export const GRID_COST = 32;
 
