@@ -147,6 +147,7 @@ export * from "./engine/pacer.ts";
 export * from "./engine/parameter_store.ts";
 export * from "./engine/scratch.ts";
 export * from "./engine/training_engine.ts";
+export { computedTokens, type Layout } from "./engine/without_padding.ts";
 
 // LoRA adapters, in PEFT's files
 export * from "./lora/adapter_config.ts";

@@ -68,12 +68,16 @@ export function checkMemory(
   const length = args.packing
     ? Math.min(args.maxLength, train.lengths.reduce((sum, each) => sum + each, 0))
     : longest;
+  const tokens = args.packing
+    ? Math.min(rows * length, train.lengths.reduce((sum, each) => sum + each, 0))
+    : train.lengths.toSorted().subarray(-rows).reduce((sum, each) => sum + each, 0);
   const precision = resolvePrecision(device, args.precision);
   const rss = Deno.memoryUsage().rss;
   const needed = estimateMemory(config, {
     rows,
     length,
-    supervised: Math.min(supervised, rows * length),
+    tokens,
+    supervised: Math.min(supervised, tokens),
     gradientCheckpointing: args.gradientCheckpointing,
     adapter: args.lora && createLoraAdapter(config, args.lora),
     precision: computePrecision(precision),
@@ -104,10 +108,13 @@ function saveCopy(
 
 /** What is needed and what is free: a line, and one for a copy on the host. */
 export function describeMemory({ needed, available, copy }: MemoryCheck): string {
-  const { total, weights, gradients, moments, activations, workspace } = needed;
-  const parts = Object.entries({ weights, gradients, moments, activations, workspace })
+  const { total, weights, gradients, moments, activations, workspace, handles } = needed;
+  const held = { weights, gradients, moments, activations, workspace };
+  const parts = Object.entries({ ...held, ...handles > 0 ? { "cuBLAS handles": handles } : {} })
     .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(", ");
-  return `memory: about ${formatBytes(total)} at the peak (${parts}); ${describeFree(available)}` +
+  const calculated = handles > 0 ? ", calculated" : "";
+  return `memory: about ${formatBytes(total)} at the peak${calculated} (${parts}); ` +
+    describeFree(available) +
     (copy ? `\n${describeCopy(copy)}` : "");
 }
 
@@ -147,7 +154,7 @@ function describeCopy({ bytes, available, fits }: SaveCopy): string {
 /** One line of what a run took of a device's memory. */
 export function describeDeviceMemory(memory: DeviceMemory, device: string): string {
   const { usedPeak, tensorsPeak, total } = memory;
-  return `memory of ${device}: ${formatBytes(usedPeak)} at the peak, of which tensors ` +
+  return `memory of ${device}, measured: ${formatBytes(usedPeak)} at the peak, of which tensors ` +
     `${formatBytes(tensorsPeak)}, of ${formatBytes(total)}`;
 }
 

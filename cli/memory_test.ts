@@ -8,10 +8,12 @@ import { stubExample } from "../tests/support/trainer_stub.ts";
 import {
   availableMemory,
   checkMemory,
+  describeDeviceMemory,
   describeMemory,
   describeRoom,
   memoryWarning,
 } from "./memory.ts";
+import { estimateMemory } from "../train/memory_estimate.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 const GIB = 2 ** 30;
@@ -99,4 +101,28 @@ Deno.test("availableMemory() is a number with the permission, and undefined with
   const source = `import { availableMemory } from "${repositoryPath("cli/memory.ts")}";
     console.log(availableMemory());`;
   assert.equal((await runScript(source, [])).stdout, "undefined");
+});
+
+Deno.test("a device's plan names what is calculated, cuBLAS's handles among it", () => {
+  const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16", saveSteps: 0 };
+  const plan = (kernels: boolean) => checkMemory(cuda, config, data, { kernels });
+  assert.match(
+    describeMemory(plan(true)),
+    /at the peak, calculated \(.*, cuBLAS handles 1\d\d MiB\)/,
+  );
+  assert.doesNotMatch(describeMemory(checkMemory(args, config, data, {})), /calculated|cuBLAS/);
+  const memory = { tensors: 0, tensorsPeak: GIB, leastFree: 0, usedPeak: 2 * GIB, total: 80 * GIB };
+  assert.equal(
+    describeDeviceMemory(memory, "cuda:0"),
+    "memory of cuda:0, measured: 2.00 GiB at the peak, of which tensors 1.00 GiB, of 80.0 GiB",
+  );
+});
+
+Deno.test("the largest batch is that of the longest rows, and with own kernels only of their tokens", () => {
+  const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16" };
+  const { needed } = checkMemory(cuda, config, data, { kernels: true });
+  // 512 and 201 tokens, in one row.
+  const row = { rows: 1, length: 720, supervised: 711, precision: "bfloat16" } as const;
+  const how = { device: "cuda", kernels: true, gradientCheckpointing: false } as const;
+  assert.equal(needed.activations, estimateMemory(config, { ...row, ...how }).activations);
 });

@@ -4,7 +4,7 @@ import { parseConfig } from "../model/config.ts";
 import { cpu, parseDevice } from "../ort/device.ts";
 import { QWEN3_0_6B } from "../tests/support/model_configs.ts";
 import type { FoundGpu } from "../train/training_kernels.ts";
-import { describeKernels, openKernels } from "./open_kernels.ts";
+import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
 
 const FLAGS = { kernels: "auto", optim: "adamw_torch" } as const;
 const cuda = { device: parseDevice("cuda:99") };
@@ -79,4 +79,24 @@ Deno.test("8-bit moments are refused without kernels, but for an adapter, which 
     openKernels({ ...flags, kernels: "auto" }, { device: cpu }),
     /^Error: Cannot train with --optim adamw_8bit: .*\(they run on NVIDIA GPUs only\)/,
   );
+});
+
+Deno.test("batches are laid out for what computes them", () => {
+  const own = { gpu: {} } as FoundGpu;
+  const none: FoundGpu = { reason: "--kernels off" };
+  const layout = (found: FoundGpu, precision: "bf16" | "fp32") =>
+    layoutOf(found, { config, precision, ...cuda });
+  assert.equal(layoutOf(none, { config, device: cpu }), "similar-rows");
+  assert.equal(layout(own, "bf16"), "end-to-end");
+  // Attention has a kernel in bfloat16 alone.
+  assert.equal(layout(own, "fp32"), "grid");
+  assert.equal(layout(none, "bf16"), "grid");
+});
+
+Deno.test("--kernels sync is auto that waits, and says so", async () => {
+  const { reason } = await openKernels({ ...FLAGS, kernels: "sync" }, cuda);
+  assert.match(reason!, /^Cannot /);
+  const found = { gpu: {} } as FoundGpu;
+  const line = describeKernels(found, { config, ...cuda, kernels: "sync" });
+  assert.match(line!, /^kernels: ortune's own for AdamW, .*; each launch is waited for$/);
 });

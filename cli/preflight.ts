@@ -12,10 +12,10 @@ import type { Trainer } from "../train/trainer.ts";
 import { describeData } from "./describe_data.ts";
 import { describeIdleSettings, describeWarmup } from "./idle_settings.ts";
 import { checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
-import { describeKernels, openKernels } from "./open_kernels.ts";
+import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
-import { describePlan, planRun, type RunPlan } from "./run_plan.ts";
+import { describePlan, planRun, type RunPlan, sortWithinOf } from "./run_plan.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
 import { createTrainer, openInputs } from "./training_run.ts";
@@ -51,7 +51,7 @@ export async function dryRun(
   for (const line of await describeData(args, { data, config, tokenizer, table: { color } })) {
     say(line);
   }
-  const plan = planRun(args, data.train);
+  const plan = planRun(args, data.train, layoutOf(found, { ...args, config, device: on.device }));
   say(describePlan(plan));
   for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
   const room = { available: device?.cuda?.memory().leastFree, kernels: gpu !== undefined };
@@ -84,7 +84,8 @@ async function timeUpdates(
 ): Promise<string> {
   const { perDeviceTrainBatchSize: batchSize, maxLength, seed, tokensPerStep } = args;
   const packing = args.packing ? { maxLength } : undefined;
-  const options = { batchSize, packing, tokensPerStep, seed, epoch: 0, padId };
+  const sortWithin = sortWithinOf(args);
+  const options = { batchSize, packing, tokensPerStep, sortWithin, seed, epoch: 0, padId };
   const [first, second = first] = planEpoch(data.train.lengths, options)
     .updateEnds(args.gradientAccumulationSteps);
   const windows: Batch[][] = [[]];
@@ -101,8 +102,8 @@ async function timeUpdates(
     await trainer.trainStep(window, { learningRate: args.learningRate, signal });
     seconds.push((performance.now() - began) / 1000);
   }
-  const timed = (windows[1] ?? windows[0]).reduce((sum, each) => sum + each.rows * each.length, 0);
-  const total = seconds[1] / timed * (plan.grid / plan.updatesPerEpoch) * plan.updates;
+  const timed = (windows[1] ?? windows[0]).reduce((sum, each) => sum + each.tokens, 0);
+  const total = seconds[1] / timed * (plan.tokens / plan.updatesPerEpoch) * plan.updates;
   return `time: ${seconds[0].toFixed(2)} s the first update, ${
     seconds[1].toFixed(2)
   } s the second ` +

@@ -3,6 +3,7 @@
 import { planEpoch } from "../data/epoch_plan.ts";
 import type { ExampleList } from "../data/example_list.ts";
 import { nextFit } from "../data/next_fit.ts";
+import { computedTokens, type Layout } from "../engine/without_padding.ts";
 import { formatCount } from "../track/format.ts";
 import { countUpdates, type StepRule } from "../train/plan_updates.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -14,11 +15,15 @@ export interface RunPlan {
   readonly rows: number;
   /** Tokens an epoch, padding left out. */
   readonly tokens: number;
-  /** Tokens an epoch, padding included. */
+  /** Tokens an epoch that are computed, padding included. */
   readonly grid: number;
 }
 
-/** Counts without making a batch. */
+/**
+ * Counts without making a batch.
+ *
+ * @param layout how a batch is computed; on the host, as rows of similar length
+ */
 export function planRun(
   args: Pick<
     TrainingArguments,
@@ -33,10 +38,14 @@ export function planRun(
     | "compat"
   >,
   { lengths }: Pick<ExampleList, "lengths">,
+  layout: Layout = "similar-rows",
 ): RunPlan {
   const { maxLength, seed, perDeviceTrainBatchSize: batchSize, tokensPerStep } = args;
   const packing = args.packing ? { maxLength } : undefined;
-  const plan = planEpoch(lengths, { batchSize, packing, tokensPerStep, seed, epoch: 0 });
+  const sortWithin = sortWithinOf(args);
+  const plan = planEpoch(lengths, {
+    ...{ batchSize, packing, tokensPerStep, sortWithin, seed, epoch: 0 },
+  });
   let grid = 0;
   for (const indices of plan.batches()) {
     const members = Array.from(indices, (index) => lengths[index]);
@@ -44,7 +53,7 @@ export function planRun(
     const rows = starts.map((start, row) =>
       members.slice(start, starts[row + 1]).reduce((sum, each) => sum + each, 0)
     );
-    grid += rows.length * Math.max(...rows);
+    grid += computedTokens(rows, layout);
   }
   const stepRule = stepRuleOf(args);
   const counted = {
@@ -68,6 +77,16 @@ export function planRun(
 /** The seed's transformers counted updates rounding down. */
 export function stepRuleOf({ compat }: Pick<TrainingArguments, "compat">): StepRule {
   return compat === "seed" ? "floor" : "ceil";
+}
+
+/** Batches whose examples are sorted by length; the seed's are its sampler's. */
+export function sortWithinOf(
+  { compat, gradientAccumulationSteps }: Pick<
+    TrainingArguments,
+    "compat" | "gradientAccumulationSteps"
+  >,
+): number {
+  return compat === "seed" ? 1 : gradientAccumulationSteps;
 }
 
 /** One line. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { planBatches } from "../data/batches.ts";
 import { toExampleList } from "../data/example_list.ts";
 import { stubExample } from "../tests/support/trainer_stub.ts";
+import type { Layout } from "../engine/without_padding.ts";
 import { describePlan, planRun } from "./run_plan.ts";
 
 const flags = {
@@ -45,4 +46,23 @@ Deno.test("planRun() counts updates of a number of tokens", () => {
   assert.equal(planRun({ ...packed, tokensPerStep: 1 }, examples).updatesPerEpoch, rows);
   const { updates, updatesPerEpoch } = planRun({ ...packed, tokensPerStep: 20 }, examples);
   assert.deepEqual([updates, updatesPerEpoch], [3, 1]);
+});
+
+Deno.test("planRun() counts the padding that is computed: little on the host, next to none end to end", () => {
+  const far = toExampleList([900, 30, 500, 40].map((n) => stubExample(1, new Array(n).fill(1))));
+  const batch = { ...flags, perDeviceTrainBatchSize: 4, gradientAccumulationSteps: 1 };
+  // 901, 31, 501 and 41 tokens.
+  const grid = (layout?: Layout) => planRun(batch, far, layout).grid;
+  assert.equal(planRun(batch, far).tokens, 1474);
+  assert.deepEqual([grid("grid"), grid(), grid("end-to-end")], [3604, 901 + 501 + 2 * 41, 1488]);
+});
+
+Deno.test("planRun() sorts updates as training does, but with --compat seed", () => {
+  const pairs = toExampleList([40, 4, 41, 5].map((n) => stubExample(1, new Array(n).fill(1))));
+  const sorted = planRun(flags, pairs, "grid").grid;
+  assert.equal(sorted, 2 * 42 + 2 * 6);
+  const seeds = [0, 1, 2, 3, 4].map((seed) =>
+    planRun({ ...flags, seed, compat: "seed" }, pairs, "grid").grid
+  );
+  assert.ok(seeds.some((grid) => grid > sorted), seeds.join());
 });

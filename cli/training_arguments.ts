@@ -69,7 +69,7 @@ export interface TrainingArguments {
   readonly resumeFromCheckpoint?: string | true;
   readonly device: string;
   readonly precision?: TrainingPrecision;
-  readonly kernels: "auto" | "off";
+  readonly kernels: "auto" | "off" | "sync";
   readonly threads?: number;
   readonly dryRun?: boolean;
   /** Trains an adapter in place of all weights. */
@@ -252,8 +252,9 @@ export function addTrainingFlags(command: Command): void {
     .addOption(
       new Option(
         "--kernels <name>",
-        "auto: ortune's own CUDA kernels where NVRTC is found; off: ONNX Runtime's alone",
-      ).choices(["auto", "off"]).default("auto"),
+        "auto: ortune's own CUDA kernels where NVRTC is found; off: ONNX Runtime's alone; sync: as auto, " +
+          "but waits for each of them, so that a fault names its kernel",
+      ).choices(["auto", "off", "sync"]).default("auto"),
     )
     .option("--threads <n>", "processor threads (default: all cores)", count)
     .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");

@@ -34,9 +34,10 @@ import type { FoundGpu } from "../train/training_kernels.ts";
 import { describeData } from "./describe_data.ts";
 import { checkAdapter } from "./find_model.ts";
 import { createFileHasher } from "./file_hasher.ts";
+import { kernelCacheDir } from "./kernel_cache_dir.ts";
 import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
 import { companionFiles } from "./model_files.ts";
-import { describeKernels, openKernels } from "./open_kernels.ts";
+import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { isSameFolder } from "./path_kind.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
@@ -96,7 +97,7 @@ export async function runTraining(
   // A GPU that is not there is told of before anything is read.
   const device = args.device === "cpu" ? undefined : resources.use(openRuntime(args));
   const on = device ?? { device: cpu };
-  const found = await openKernels(args, on);
+  const found = await openKernels(args, on, kernelCacheDir(args.outputDir));
   const { gpu } = found;
   if (gpu) resources.use(gpu);
   const { config, tokenizer, padId, chatTemplate, notes } = await openInputs(args);
@@ -161,6 +162,8 @@ export async function runTraining(
     maxSteps: args.maxSteps,
     stepRule: stepRuleOf(args),
     packing: args.packing ? { maxLength: args.maxLength } : undefined,
+    // The seed's batches are its sampler's.
+    sortUpdates: args.compat !== "seed",
     seed: args.seed,
     loggingSteps: args.loggingSteps,
     evalSteps: args.evalSteps,
@@ -201,7 +204,8 @@ export async function runTraining(
       });
       const taught = table ? await describeData(args, { data, config, tokenizer, table }) : [];
       for (const line of taught) say(line);
-      const plan = planRun(args, data.train);
+      const layout = layoutOf(found, { ...args, config, device: on.device });
+      const plan = planRun(args, data.train, layout);
       say(describePlan(plan));
       for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
       say(describeMemory(memory));

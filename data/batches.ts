@@ -36,6 +36,13 @@ export interface BatchPlanOptions extends EpochOrderOptions {
    */
   readonly tokensPerStep?: number;
   /**
+   * Sorts the examples of so many batches by length, the longest first, before they are cut into those
+   * batches: given the batches of an update, its rows are of similar length within a batch, and its sums
+   * are the same but for rounding. It has no effect with `packing`, or with one row a batch.
+   * @default {1}
+   */
+  readonly sortWithin?: number;
+  /**
    * Whether to shuffle; evaluation does not.
    * @default {true}
    */
@@ -126,7 +133,7 @@ export function countBatches(lengths: ArrayLike<number>, options: BatchPlanOptio
  * Which examples make each batch of an epoch, by their indices, in the order of the sampler.
  *
  * @param lengths tokens of each example, `[n]`.
- * @returns views of one permutation of 0 … n − 1, `[batches]`.
+ * @returns a permutation of 0 … n − 1 in pieces, `[batches]`.
  *
  * @example
  * ```ts

@@ -102,3 +102,34 @@ Deno.test("makeBatches() refuses counts that are none", () => {
     message: "Cannot make batches: skip is -1, not a count of batches",
   });
 });
+
+Deno.test("planBatches() sorts within updates, which keep their examples, the longest first", () => {
+  const sortWithin = 3;
+  const plain = planBatches(lengths, run);
+  const sorted = planBatches(lengths, { ...run, sortWithin });
+  assert.deepEqual(sorted.map((each) => each.length), plain.map((each) => each.length));
+  for (let start = 0; start < plain.length; start += sortWithin) {
+    const [before, after] = [plain, sorted].map((plan) =>
+      plan.slice(start, start + sortWithin).flatMap((batch) => [...batch])
+    );
+    // Stable: as the sampler has them where lengths are the same.
+    assert.deepEqual(after, before.toSorted((a, b) => lengths[b] - lengths[a]));
+  }
+  assert.notDeepEqual(sorted, plain);
+  const one = { ...run, batchSize: 1 };
+  assert.deepEqual(planBatches(lengths, { ...one, sortWithin }), planBatches(lengths, one));
+  const packed = { ...run, packing: { maxLength: 40 } };
+  assert.deepEqual(planBatches(lengths, { ...packed, sortWithin }), planBatches(lengths, packed));
+});
+
+Deno.test("makeBatches() of sorted updates goes on from any batch", () => {
+  const all = { ...options, sortWithin: 2 };
+  const whole = [...makeBatches(examples, all)];
+  for (let skip = 0; skip <= whole.length; skip++) {
+    assert.deepEqual([...makeBatches(examples, { ...all, skip })], whole.slice(skip));
+  }
+  assert.throws(
+    () => planBatches(lengths, { ...run, sortWithin: 0 }),
+    /^RangeError: Cannot make batches: sortWithin is 0, not a positive number of batches$/,
+  );
+});

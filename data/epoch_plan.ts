@@ -46,9 +46,15 @@ export function epochOrder(n: number, options: EpochOrderOptions): Int32Array {
  *   packing, or packing meets an example longer than a row.
  */
 export function planEpoch(lengths: ArrayLike<number>, options: BatchPlanOptions): EpochPlan {
-  const { batchSize, packing, tokensPerStep, seed, epoch, shuffle = true } = options;
+  const { batchSize, packing, tokensPerStep, sortWithin = 1, seed, epoch, shuffle = true } =
+    options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new RangeError(`Cannot make batches: batchSize is ${batchSize}, not a positive integer`);
+  }
+  if (!Number.isInteger(sortWithin) || sortWithin < 1) {
+    throw new RangeError(
+      `Cannot make batches: sortWithin is ${sortWithin}, not a positive number of batches`,
+    );
   }
   if (tokensPerStep !== undefined) checkTokensPerStep(tokensPerStep, packing !== undefined);
   const n = lengths.length;
@@ -82,11 +88,38 @@ export function planEpoch(lengths: ArrayLike<number>, options: BatchPlanOptions)
         (_, update) => Math.min(count, (update + 1) * accumulationSteps),
       ),
     *batches(skip = 0): Generator<Int32Array, void, void> {
+      if (!starts && batchSize > 1 && sortWithin > 1) {
+        yield* sortedBatches(order, lengths, { batchSize, sortWithin, skip });
+        return;
+      }
       for (let batch = skip; batch < count; batch++) {
         yield order.subarray(start(batch * batchSize), start((batch + 1) * batchSize));
       }
     },
   };
+}
+
+/** The batches of an order whose examples are sorted by length within so many of them. */
+function* sortedBatches(
+  order: Int32Array,
+  lengths: ArrayLike<number>,
+  { batchSize, sortWithin, skip }: {
+    readonly batchSize: number;
+    readonly sortWithin: number;
+    readonly skip: number;
+  },
+): Generator<Int32Array, void, void> {
+  const size = batchSize * sortWithin;
+  let at = skip * batchSize;
+  while (at < order.length) {
+    const start = at - at % size;
+    // A stable sort, so that a resumed run cuts the same batches. The longest come first, so that memory
+    // that only grows is asked for once.
+    const members = order.slice(start, start + size).sort((a, b) => lengths[b] - lengths[a]);
+    for (; at < start + members.length; at += batchSize) {
+      yield members.slice(at - start, at - start + batchSize);
+    }
+  }
 }
 
 function checkTokensPerStep(tokensPerStep: number, packed: boolean): void {

@@ -38,6 +38,8 @@ export interface PassOptions {
   readonly keep?: boolean;
   /** Decides which inputs an adapter's dropout zeroes. @default none */
   readonly dropoutSeed?: number | string;
+  /** Where each token stands in the batch, which a device's dropout draws by. @default where it is */
+  readonly places?: Int32Array;
   /** Stops between two layers. */
   readonly signal?: AbortSignal;
 }
@@ -68,7 +70,7 @@ export class BlockStack implements Disposable {
   /** Runs all blocks; keeps each block's input, and answers what they all share. */
   async forward(
     grid: TokenGrid,
-    { keep = false, dropoutSeed, signal }: PassOptions,
+    { keep = false, dropoutSeed, places, signal }: PassOptions,
   ): Promise<TensorMap> {
     const context = this.#context;
     const { rows, length } = grid;
@@ -83,7 +85,7 @@ export class BlockStack implements Disposable {
       graph.bindMore(binding, {
         ...shared,
         ...(keep ? this.#kept(graph.graph, layer, grid) : {}),
-        ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid }),
+        ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid, places }),
         x: context.hidden(layer, grid),
         y: context.hidden(layer + 1, grid),
       }, { rows, length });
@@ -102,7 +104,7 @@ export class BlockStack implements Disposable {
    */
   async backward(
     grid: TokenGrid,
-    { shared, buffers: [dy, dx], first, keep = false, dropoutSeed, signal }: PassOptions & {
+    { shared, buffers: [dy, dx], first, keep = false, dropoutSeed, places, signal }: PassOptions & {
       readonly shared: TensorMap;
       readonly buffers: readonly [dy: Tensor, dx: Tensor];
       readonly first: boolean;
@@ -124,7 +126,7 @@ export class BlockStack implements Disposable {
       graph.bindMore(bindings[layer], {
         ...shared,
         ...(keep ? this.#kept(graph.graph, layer, grid) : {}),
-        ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid }),
+        ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid, places }),
         x: context.hidden(layer, grid),
         dy,
         dx,

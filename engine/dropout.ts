@@ -33,15 +33,17 @@ export function fillKeepMask(
  * Odd 32-bit numbers at random, for graphs that make their masks from products of them.
  *
  * @param key what tells these numbers from all others
+ * @param places which of them to give; the first `count` without
  */
 export function randomOdd(
   count: number,
   key: readonly (number | string)[],
+  places?: Int32Array,
 ): Int32Array<ArrayBuffer> {
-  let state = hash(key.join());
-  return Int32Array.from({ length: count }, () => {
-    state = (state + 0x9e3779b9) | 0;
-    return mix(state) | 1;
+  const state = hash(key.join());
+  return Int32Array.from({ length: count }, (_, i) => {
+    const draw = (places ? places[i] : i) + 1;
+    return mix((state + Math.imul(draw, 0x9e3779b9)) | 0) | 1;
   });
 }
 

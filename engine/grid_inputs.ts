@@ -27,7 +27,7 @@ export class GridInputs {
   readonly #dropout: number;
   #tablePositions = 0;
   #columns = 0;
-  #dropoutKey = "";
+  #rowsSent = false;
   readonly #sent = new Set<string>();
 
   /** @param dropout the share of inputs that an adapter's dropout zeroes */
@@ -36,14 +36,18 @@ export class GridInputs {
     this.#dropout = dropout;
   }
 
+  /** Whether attention, and with it the rotation, runs in kernels that go by segments. */
+  get #segments(): boolean {
+    return this.#context.kernels?.blocks?.parts.has("attention") ?? false;
+  }
+
   /** Writes the first block's input; answers what every block shares. */
   embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#context.scratch;
     assertPositions(this.#context.config, grid);
-    const segments = this.#context.kernels?.blocks?.parts.has("attention")
-      ? this.#segmentBounds(grid)
-      : this.#maskInputs(grid);
+    this.#rowsSent = false;
+    const segments = this.#segments ? this.#segmentBounds(grid) : this.#maskInputs(grid);
     const mask = "mask" in segments;
     this.#context.graph(
       "embed",
@@ -55,7 +59,7 @@ export class GridInputs {
       ...segments,
     }, { rows, length });
     const positions = scratch.write("positions", "int64", [rows, length], grid.positionIds);
-    return { ...segments, position_ids: positions, ...this.#ropeTables(length) };
+    return { ...segments, position_ids: positions, ...this.#ropeTables(grid) };
   }
 
   /** The mask, and what it is made from. */
@@ -81,7 +85,10 @@ export class GridInputs {
     };
   }
 
-  #ropeTables(length: number): TensorMap {
+  /** For the longest segment so far; ONNX Runtime's operator wants a row of the grid to fit besides. */
+  #ropeTables({ length: row, positionIds }: TokenGrid): TensorMap {
+    const last = Number(positionIds.reduce((most, each) => each > most ? each : most, 0n));
+    const length = this.#segments ? last + 1 : Math.max(last + 1, row);
     const half = this.#context.config.headDim / 2;
     const grow = length > this.#tablePositions;
     if (grow) this.#tablePositions = length;
@@ -101,14 +108,19 @@ export class GridInputs {
   /** The layer's dropout masks, or what makes them; backward asks for the same ones again. */
   dropoutMasks(
     graph: Graph,
-    { layer, seed, grid }: { layer: number; seed?: number | string; grid: TokenGrid },
+    { layer, seed, grid, places }: {
+      layer: number;
+      seed?: number | string;
+      grid: TokenGrid;
+      places?: Int32Array;
+    },
   ): TensorMap {
     if (seed === undefined) return {};
     const { rows, length } = grid;
     const sizes = (shape: Shape): number[] => evaluateShape(shape, { rows, length });
     const made: Record<string, Tensor> = {};
     for (const { name, shape } of graph.inputs) {
-      if (name === DROPOUT_ROWS) made[name] = this.#dropoutRows(sizes(shape), seed);
+      if (name === DROPOUT_ROWS) made[name] = this.#dropoutRows(sizes(shape), seed, places);
       if (name.endsWith(DROPOUT_COLUMNS)) {
         made[name] = this.#dropoutColumns(`${layer}.${name}`, sizes(shape));
       }
@@ -121,11 +133,10 @@ export class GridInputs {
   }
 
   /** Sent once a batch: all layers share them, forward and backward. */
-  #dropoutRows(shape: readonly number[], seed: number | string): Tensor {
+  #dropoutRows(shape: readonly number[], seed: number | string, places?: Int32Array): Tensor {
     const rows = this.#context.scratch.tensor(DROPOUT_ROWS, "int32", shape);
-    const key = `${seed}/${shape}`;
-    if (this.#dropoutKey !== key) rows.write(randomOdd(shape[0], [seed, DROPOUT_ROWS]));
-    this.#dropoutKey = key;
+    if (!this.#rowsSent) rows.write(randomOdd(shape[0], [seed, DROPOUT_ROWS], places));
+    this.#rowsSent = true;
     return rows;
   }
 

@@ -19,6 +19,7 @@ import { type EngineAdapter, EngineContext, type EngineKernels } from "./engine_
 import { Head, headChunkOf } from "./head.ts";
 import type { NamedWeights } from "./layered_weights.ts";
 import type { ParameterStore } from "./parameter_store.ts";
+import { endToEnd, type LaidOut, similarRows } from "./without_padding.ts";
 
 export { type EngineAdapter, type EngineKernels, headChunkOf };
 
@@ -44,6 +45,13 @@ export interface TrainingEngineOptions {
    * @default none: graphs do everything
    */
   readonly kernels?: EngineKernels;
+  /**
+   * Whether padding is left out of what is computed: with own attention kernels all tokens of a batch lie
+   * end to end in one row, and on the host rows of unlike length run apart. Losses and gradients are the
+   * same but for rounding.
+   * @default true
+   */
+  readonly skipPadding?: boolean;
 }
 
 /** Cross-entropy of the supervised tokens of a batch. */
@@ -111,6 +119,7 @@ export class TrainingEngine implements Disposable {
   readonly #context: EngineContext;
   readonly #gradients: ParameterStore | undefined;
   readonly #keep: boolean;
+  readonly #skipPadding: boolean;
   readonly #adapter: EngineAdapter | undefined;
   readonly #blocks: BlockStack;
   readonly #head: Head;
@@ -131,12 +140,14 @@ export class TrainingEngine implements Disposable {
       kernels,
       headChunk = headChunkOf({ adapted: adapter !== undefined, kernels: kernels !== undefined }),
       graphsOnly = runtime.device.kind !== "cpu",
+      skipPadding = true,
     }: TrainingEngineOptions = {},
   ) {
     this.config = config;
     this.#context = new EngineContext({ runtime, config, weights, kernels, graphsOnly });
     this.#gradients = gradients;
     this.#keep = !gradientCheckpointing;
+    this.#skipPadding = skipPadding;
     this.#adapter = adapter;
     this.#blocks = new BlockStack(this.#context, gradients, adapter);
     this.#head = new Head(this.#context, headChunk);
@@ -147,16 +158,23 @@ export class TrainingEngine implements Disposable {
    * may reuse.
    */
   async logits(grid: TokenGrid, tokens: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
-    await this.#blocks.forward(grid, { signal });
-    return this.#head.logits(grid, tokens).hostFloat32();
+    const { grid: laidOut, places } = this.#inOneRow(grid);
+    await this.#blocks.forward(laidOut, { signal });
+    return this.#head.logits(
+      laidOut,
+      places ? tokens.map((token) => places.indexOf(token)) : tokens,
+    )
+      .hostFloat32();
   }
 
   /** Cross-entropy of each supervised token, without gradients. */
-  async evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
-    await this.#blocks.forward(batch, { signal });
-    const supervised = this.#head.supervised(batch);
-    await this.#head.losses(batch, supervised, signal);
-    return onHost({ tokens: supervised.tokens, losses: supervised.values.loss });
+  evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
+    return this.#eachGrid(batch, async ({ grid, places }) => {
+      await this.#blocks.forward(grid, { signal });
+      const supervised = this.#head.supervised(grid);
+      await this.#head.losses(grid, supervised, signal);
+      return { tokens: inBatch(supervised.tokens, places), losses: supervised.values.loss };
+    });
   }
 
   /**
@@ -164,22 +182,52 @@ export class TrainingEngine implements Disposable {
    *
    * @throws the signal's reason, between two graphs, when it is aborted: gradients are incomplete
    */
-  async forwardBackward(
-    batch: LabelledGrid,
-    options: ForwardBackwardOptions,
-  ): Promise<TokenLosses> {
-    return onHost(await this.launch(batch, options));
+  forwardBackward(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<TokenLosses> {
+    const { first, dropoutSeed = 0 } = options;
+    return this.#eachGrid(batch, (part, index) =>
+      this.#launch(part, {
+        ...options,
+        first: first && index === 0,
+        // Grids of one batch draw apart.
+        dropoutSeed: index === 0 ? dropoutSeed : `${dropoutSeed}.${index}`,
+      }));
   }
 
   /** The same, but on a device the work is only queued, and the losses stay there. */
-  async launch(
+  launch(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<PendingLosses> {
+    return this.#launch(this.#inOneRow(batch), options);
+  }
+
+  /** The batch as attention in a kernel takes it; elsewhere as it is. */
+  #inOneRow<Grid extends TokenGrid>(grid: Grid): LaidOut<Grid> {
+    const segments = this.#context.kernels?.blocks?.parts.has("attention");
+    return segments && this.#skipPadding ? endToEnd(grid) : { grid };
+  }
+
+  /** Runs a batch, on the host as the grids that cost the least; losses in the order of its tokens. */
+  async #eachGrid(
     batch: LabelledGrid,
+    run: (part: LaidOut, index: number) => Promise<PendingLosses>,
+  ): Promise<TokenLosses> {
+    const parts = this.#context.graphsOnly || !this.#skipPadding
+      ? [this.#inOneRow(batch)]
+      : similarRows(batch);
+    const done: TokenLosses[] = [];
+    for (const [index, part] of parts.entries()) done.push(onHost(await run(part, index)));
+    return done.length === 1 ? done[0] : inOrder(done, batch.targets.length);
+  }
+
+  async #launch(
+    { grid: batch, places }: LaidOut,
     { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
   ): Promise<PendingLosses> {
     const gradients = this.#gradients;
     if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
     const supervised = this.#head.supervised(batch);
-    const pending = { tokens: supervised.tokens, losses: supervised.values.loss };
+    const pending = {
+      tokens: inBatch(supervised.tokens, places),
+      losses: supervised.values.loss,
+    };
     if (pending.tokens.length === 0) {
       // Nothing to add, but what the last update left must not be added to either.
       if (first) gradients.flat.zero();
@@ -190,6 +238,7 @@ export class TrainingEngine implements Disposable {
     const pass = {
       keep: this.#keep,
       dropoutSeed: adapter && adapter.dropout > 0 ? dropoutSeed : undefined,
+      places,
       signal,
     };
     const shared = await this.#blocks.forward(batch, pass);
@@ -220,4 +269,17 @@ function onHost({ tokens, losses }: PendingLosses): TokenLosses {
   const host = new Float32Array(tokens.length);
   losses.read(host);
   return { tokens, losses: host };
+}
+
+/** Tokens of a grid by their places in the batch. */
+function inBatch(tokens: Int32Array, places: Int32Array | undefined): Int32Array {
+  return places ? tokens.map((token) => places[token]) : tokens;
+}
+
+/** Losses of all grids of a batch, by token. */
+function inOrder(parts: readonly TokenLosses[], size: number): TokenLosses {
+  const found = new Float32Array(size);
+  const tokens = Int32Array.from(parts.flatMap((part) => [...part.tokens])).sort();
+  for (const part of parts) part.tokens.forEach((token, i) => found[token] = part.losses[i]);
+  return { tokens, losses: Float32Array.from(tokens, (token) => found[token]) };
 }

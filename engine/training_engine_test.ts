@@ -11,6 +11,7 @@ import {
 } from "../tests/support/tiny_model.ts";
 import type { LabelledGrid } from "./batch.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "./training_engine.ts";
+import { endToEnd } from "./without_padding.ts";
 
 // Times the largest element. Measured: gradients 8.8e-7, losses 1.5e-7.
 const GRADIENTS = 2e-6;
@@ -92,10 +93,22 @@ for (const tie_word_embeddings of [true, false]) {
   Deno.test(`padding changes nothing, whatever its token (${title})`, async () => {
     const rows = examples.map((each) => [each]);
     const tight = await pass(config, [tinyBatch(rows, 7)]);
-    assertSame("padding", await pass(config, [tinyBatch(rows, 12)]), tight);
-    const otherPad = await pass(config, [tinyBatch(rows, 7, 9)]);
+    const computed = { skipPadding: false };
+    assertSame("padding", await pass(config, [tinyBatch(rows, 12)], computed), tight);
+    const otherPad = await pass(config, [tinyBatch(rows, 7, 9)], computed);
     assert.deepEqual(otherPad.losses, tight.losses);
     assert.deepEqual(otherPad.gradients, tight.gradients);
+  });
+
+  Deno.test(`a batch without its padding has the losses and gradients of the grid (${title})`, async () => {
+    const [long, short, middle] = randomExamples([150, 6, 140], 64);
+    const batches = [tinyBatch([[long], [short], [middle, short], [short, short]], 150)];
+    const grid = await pass(config, batches, { skipPadding: false });
+    assertSame("rows of unlike length apart", await pass(config, batches), grid);
+    const inOneRow = endToEnd(batches[0]).grid;
+    assert.deepEqual([inOneRow.rows, inOneRow.length], [1, 320]);
+    const alone = await pass(config, [inOneRow], { skipPadding: false });
+    assertSame("end to end", alone, grid);
   });
 
   Deno.test(`micro-batches add up to the whole batch (${title})`, async () => {

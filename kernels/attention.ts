@@ -266,6 +266,8 @@ attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const b
           result[n][2 * i + 1] *= keep;
         }
       }
+      // The products that follow take a whole warp.
+      __syncwarp();
       // Nothing seen yet: any finite number serves.
       float from = base[i] == -INFINITY ? 0 : base[i];
 #pragma unroll

@@ -4,6 +4,7 @@ import {
   assertSameBits,
   DeviceArray,
   elements,
+  HARDWARE_SLACK,
   testGpu,
   toNumbers,
 } from "../tests/support/test_gpu.ts";
@@ -122,7 +123,10 @@ for (const each of CASES) {
         results.push([mixed, sums, dQ, dK, dV].map(({ data }) => data.slice()));
       }
       assertSameBits(results);
-      assertKernel(sums.data, expected.sums, { absolute: 5e-6 * spread, label: "sums" });
+      assertKernel(sums.data, expected.sums, {
+        absolute: 5e-6 * HARDWARE_SLACK * spread,
+        label: "sums",
+      });
       for (const [name, actual] of Object.entries({ mixed, dQ, dK, dV })) {
         // Weights and slopes are bfloat16 inside (2⁻⁹ of each on average); measured up to 0.0053.
         assertKernel(

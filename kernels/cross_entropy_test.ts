@@ -3,6 +3,7 @@ import {
   assertKernel,
   DeviceArray,
   elements,
+  HARDWARE_SLACK,
   testGpu,
   toNumbers,
 } from "../tests/support/test_gpu.ts";
@@ -70,9 +71,15 @@ for (const type of ["float32", "bfloat16"] as const) {
           kernel.launch(STREAM, pointers, { ...sizes, gradient: false });
           assert.deepEqual(logits.data, before);
           // Measured 1.0e-6, on losses up to 24.
-          assertKernel(losses.data, expected.losses, { absolute: 5e-6, label: "losses" });
+          assertKernel(losses.data, expected.losses, {
+            absolute: 5e-6 * HARDWARE_SLACK,
+            label: "losses",
+          });
           kernel.launch(STREAM, pointers, sizes);
-          assertKernel(losses.data, expected.losses, { absolute: 5e-6, label: "losses" });
+          assertKernel(losses.data, expected.losses, {
+            absolute: 5e-6 * HARDWARE_SLACK,
+            label: "losses",
+          });
           // Half a unit in the last place of bfloat16 is 2⁻⁸ of the value; float32 measured 2.7e-6.
           const relative = type === "bfloat16" ? 2 ** -8 + 1e-5 : 1e-5;
           assertKernel(toNumbers(logits.data), expected.gradient, {

@@ -20,6 +20,7 @@ const SYMBOLS = {
   cuModuleUnload: { parameters: ["pointer"], result: "i32" },
   cuModuleGetFunction: { parameters: ["buffer", "pointer", "buffer"], result: "i32" },
   cuFuncSetAttribute: { parameters: ["pointer", "i32", "i32"], result: "i32" },
+  cuStreamSynchronize: { parameters: ["pointer"], result: "i32" },
   cuLaunchKernel: {
     parameters: [
       "pointer",
@@ -77,16 +78,23 @@ export class CudaDriver implements Disposable {
   readonly #library: Native;
   readonly #device: number;
   readonly #context: Deno.PointerValue;
+  readonly #synchronous: boolean;
 
   /**
    * Opens libcuda and retains the device's primary context.
    *
    * @param library name or path of libcuda
+   * @param synchronous whether each launch waits, so that a fault names its kernel; for debugging
    * @throws {Error} without driver or device, or on one older than Ampere
    */
   constructor(
-    { device = 0, library = "libcuda.so.1" }: { device?: number; library?: string } = {},
+    { device = 0, library = "libcuda.so.1", synchronous = false }: {
+      device?: number;
+      library?: string;
+      synchronous?: boolean;
+    } = {},
   ) {
+    this.#synchronous = synchronous;
     this.#library = openLibrary("the CUDA driver", [library], SYMBOLS).library;
     const native = this.#library.symbols;
     try {
@@ -134,10 +142,10 @@ export class CudaDriver implements Disposable {
     use();
     const module = new Out();
     check(this.#library, native.cuModuleLoadData(module.bytes, image), "load a compiled kernel");
-    return new CudaModule(this.#library, module.pointer, use);
+    return new CudaModule(this.#library, module.pointer, { use, synchronous: this.#synchronous });
   }
 
-  /** Gives the context back; modules must be unloaded before. */
+  /** Gives the context back; modules must be unloaded before. The library stays mapped. */
   [Symbol.dispose](): void {
     this.#library.symbols.cuDevicePrimaryCtxRelease_v2(this.#device);
     this.#library.close();
@@ -148,13 +156,13 @@ export class CudaDriver implements Disposable {
 export class CudaModule implements Disposable {
   readonly #library: Native;
   readonly #module: Deno.PointerValue;
-  readonly #use: () => void;
+  readonly #how: LaunchContext;
 
   /** Made by {@linkcode CudaDriver.load}. */
-  constructor(library: Native, module: Deno.PointerValue, use: () => void) {
+  constructor(library: Native, module: Deno.PointerValue, how: LaunchContext) {
     this.#library = library;
     this.#module = module;
-    this.#use = use;
+    this.#how = how;
   }
 
   /** The kernel of that name, which takes `parameters`. */
@@ -165,14 +173,22 @@ export class CudaModule implements Disposable {
       this.#library.symbols.cuModuleGetFunction(found.bytes, this.#module, cString(name)),
       `find kernel ${name}`,
     );
-    return new CudaKernel(this.#library, { name, pointer: found.pointer, parameters }, this.#use);
+    return new CudaKernel(this.#library, { name, pointer: found.pointer, parameters }, this.#how);
   }
 
   /** Unloads the code; its kernels must not be launched any more. */
   [Symbol.dispose](): void {
-    this.#use();
+    this.#how.use();
     this.#library.symbols.cuModuleUnload(this.#module);
   }
+}
+
+/** How kernels are launched on a device. */
+interface LaunchContext {
+  /** Makes the device's context the current one. */
+  readonly use: () => void;
+  /** Whether each launch waits. */
+  readonly synchronous: boolean;
 }
 
 /** A kernel that can be launched. */
@@ -183,7 +199,7 @@ export class CudaKernel {
     readonly pointer: Deno.PointerValue;
     readonly parameters: readonly ParameterType[];
   };
-  readonly #use: () => void;
+  readonly #how: LaunchContext;
   // The driver copies the values at the launch: one place for them serves every launch.
   readonly #values: DataView<ArrayBuffer>;
   readonly #pointers: BigUint64Array<ArrayBuffer>;
@@ -198,18 +214,18 @@ export class CudaKernel {
   constructor(
     library: Native,
     kernel: { name: string; pointer: Deno.PointerValue; parameters: readonly ParameterType[] },
-    use: () => void,
+    how: LaunchContext,
   ) {
     this.#library = library;
     this.#kernel = kernel;
-    this.#use = use;
+    this.#how = how;
     this.#values = new DataView(new ArrayBuffer(8 * kernel.parameters.length));
     const base = Deno.UnsafePointer.value(Deno.UnsafePointer.of(this.#values));
     this.#pointers = BigUint64Array.from(kernel.parameters, (_, i) => base + BigInt(8 * i));
   }
 
   /**
-   * Puts the kernel on the stream and returns at once.
+   * Puts the kernel on the stream and returns at once; on a synchronous device, when it is done.
    *
    * @param values one a parameter: addresses as bigint, numbers as number
    * @throws {Error} where the driver refuses
@@ -227,7 +243,9 @@ export class CudaKernel {
     if (x === 0 || y === 0 || z === 0) return;
     parameters.forEach((type, i) => SET[type](this.#values, 8 * i, values[i]));
     const native = this.#library.symbols;
-    this.#use();
+    this.#how.use();
+    const queue = Deno.UnsafePointer.create(stream);
+    if (this.#how.synchronous) this.#wait(queue, `run what was queued before ${name}`);
     if (sharedBytes > this.#sharedBytes) {
       check(
         this.#library,
@@ -245,11 +263,17 @@ export class CudaKernel {
       1,
       1,
       sharedBytes,
-      Deno.UnsafePointer.create(stream),
+      queue,
       this.#pointers,
       null,
     );
     check(this.#library, status, `launch ${name} on a grid of ${x}×${y}×${z} blocks`);
+    if (this.#how.synchronous) this.#wait(queue, `run ${name} on a grid of ${x}×${y}×${z} blocks`);
+  }
+
+  /** Waits for the stream: a kernel's fault is told by what is called after it. */
+  #wait(stream: Deno.PointerValue, what: string): void {
+    check(this.#library, this.#library.symbols.cuStreamSynchronize(stream), what);
   }
 }
 

@@ -133,3 +133,59 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "a synchronous device waits for each launch, and tells of a fault by the kernel's name",
+  ignore,
+  async fn() {
+    const to = new DeviceArray(new Uint8Array(40));
+    const launch = { stream: 0x7fff_1234_5678n, grid: [2], block: 64 } as const;
+    const values = [to.address, 1, 2, 3, 4, 5];
+    const image = new Uint8Array(await host!.compile(ECHO, "sm_90"));
+    const faults: (string | undefined)[] = [];
+    for (const synchronous of [false, true]) {
+      using driver = new CudaDriver({ library: host!.driverLibrary, synchronous });
+      using module = driver.load(image);
+      const kernel = module.kernel("echo", TYPES);
+      host!.waits();
+      kernel.launch(launch, values);
+      // Before it, for what others queued, and after it.
+      assert.equal(host!.waits(), synchronous ? 2 : 0);
+      host!.setFault("echo");
+      for (let i = 0; i < 2; i++) {
+        try {
+          kernel.launch(launch, values);
+          faults.push(undefined);
+        } catch (error) {
+          faults.push((error as Error).message);
+        }
+        host!.setFault("");
+      }
+    }
+    const message = "Cannot run echo on a grid of 2×1×1 blocks: CUDA_ERROR_ILLEGAL_ADDRESS " +
+      "(CUDA error 700)";
+    assert.deepEqual(faults, [undefined, undefined, message, undefined]);
+  },
+});
+
+Deno.test({
+  name: "a fault of what was queued before is not laid on the kernel that waits for it",
+  ignore,
+  async fn() {
+    const to = new DeviceArray(new Uint8Array(40));
+    const launch = { stream: 0n, grid: [1], block: 64 } as const;
+    const values = [to.address, 1, 2, 3, 4, 5];
+    const other = (await host!.gpu.load(ECHO)).kernel("echo", TYPES);
+    const image = new Uint8Array(await host!.compile(ECHO, "sm_90"));
+    using driver = new CudaDriver({ library: host!.driverLibrary, synchronous: true });
+    using module = driver.load(image);
+    const kernel = module.kernel("echo", TYPES);
+    host!.setFault("echo");
+    other.launch(launch, values);
+    assert.throws(
+      () => kernel.launch(launch, values),
+      /^Error: Cannot run what was queued before echo: CUDA_ERROR_ILLEGAL_ADDRESS \(CUDA error 700\)$/,
+    );
+    host!.setFault("");
+  },
+});

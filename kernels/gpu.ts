@@ -27,6 +27,12 @@ export interface GpuOptions {
   readonly driverLibrary?: string;
   /** Folder to keep compiled kernels in; without it each process compiles them anew. */
   readonly cacheDir?: string;
+  /**
+   * Whether each launch waits until its kernel is done, so that a fault is told of with the kernel's name:
+   * slow, for debugging.
+   * @default false
+   */
+  readonly synchronous?: boolean;
 }
 
 /**
@@ -70,9 +76,9 @@ export function kernelsAvailable(
  * @throws {Error} where either is missing, with what was tried
  */
 export function openGpu(
-  { device = 0, nvrtcLibrary, driverLibrary, cacheDir }: GpuOptions = {},
+  { device = 0, nvrtcLibrary, driverLibrary, cacheDir, synchronous }: GpuOptions = {},
 ): Gpu {
-  const driver = new CudaDriver({ device, library: driverLibrary });
+  const driver = new CudaDriver({ device, library: driverLibrary, synchronous });
   try {
     const nvrtc = new Nvrtc(nvrtcLibrary);
     const compile: Compile = (source, architecture) => nvrtc.compile(source, architecture);

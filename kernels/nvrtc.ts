@@ -8,7 +8,7 @@
  * https://docs.nvidia.com/cuda/nvrtc/
  */
 
-import { cString, openLibrary, Out } from "./open_library.ts";
+import { cString, openLibrary, Out, pin } from "./open_library.ts";
 
 const SYMBOLS = {
   nvrtcVersion: { parameters: ["buffer", "buffer"], result: "i32" },
@@ -90,8 +90,9 @@ export class Nvrtc implements Disposable {
         (option) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(option)),
       );
       const status = await native.nvrtcCompileProgram(program.pointer, options.length, pointers);
-      // Named once more, so that the texts outlive the call, which knows only their addresses.
+      // Named once more, so that both outlive the call, which knows only their addresses.
       options.length = 0;
+      pointers.fill(0n);
       if (status !== 0) {
         throw new Error(
           `Cannot compile ${name} for ${architecture} with NVRTC ${this.version}: ` +
@@ -136,12 +137,13 @@ export class Nvrtc implements Disposable {
     const builtins = `${path.slice(0, slash)}/libnvrtc-builtins.so.${this.version}`;
     try {
       this.#builtins = Deno.dlopen(builtins, {});
+      pin(builtins);
     } catch {
       // Then the loader may still find it; if not, compile() tells so.
     }
   }
 
-  /** Closes the library. */
+  /** Closes the library, which stays mapped. */
   [Symbol.dispose](): void {
     this.#library.close();
     this.#builtins?.close();

@@ -32,6 +32,28 @@ export interface OpenLibrary<S extends Deno.ForeignLibraryInterface> {
   readonly library: Deno.DynamicLibrary<S>;
 }
 
+/** RTLD_LAZY | RTLD_NODELETE of dlfcn.h. */
+const FOR_GOOD = 0x1001;
+
+/**
+ * Keeps a library mapped when it is closed. CUDA's have threads and handlers of their own that may run at the
+ * process's exit: code that is no longer there would end it with a fault after all is done.
+ */
+export function pin(path: string): void {
+  for (const name of ["libc.so.6", "libdl.so.2"]) {
+    try {
+      const libc = Deno.dlopen(name, {
+        dlopen: { parameters: ["buffer", "i32"], result: "pointer" },
+      });
+      libc.symbols.dlopen(cString(path), FOR_GOOD);
+      libc.close();
+      return;
+    } catch {
+      // Before glibc 2.34 it is in the other one; without either the library is closed as ever.
+    }
+  }
+}
+
 /**
  * Opens the first of `paths` that the system's loader finds.
  *
@@ -46,7 +68,9 @@ export function openLibrary<const S extends Deno.ForeignLibraryInterface>(
   const attempts: string[] = [];
   for (const path of paths) {
     try {
-      return { path, library: Deno.dlopen(path, symbols) };
+      const library = Deno.dlopen(path, symbols);
+      pin(path);
+      return { path, library };
     } catch (error) {
       attempts.push(error instanceof Error ? error.message : String(error));
     }

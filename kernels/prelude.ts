@@ -49,10 +49,11 @@ __device__ inline u32 packBf16(float low, float high) {
   return packed;
 }
 
-// 16 bytes at once, where the compiler would not put four stores together; what is stored there must
-// not be read again by this thread.
+// 16 bytes of global memory at once, where the compiler would not put four stores together.
 __device__ inline void storeWords(void* to, u32 a, u32 b, u32 c, u32 d) {
-  asm volatile("st.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(a), "r"(b), "r"(c), "r"(d));
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
+               "r"(a), "r"(b), "r"(c), "r"(d)
+               : "memory");
 }
 
 __device__ inline u32 sharedAddress(const void* pointer) {

@@ -7,6 +7,7 @@
  */
 
 import { OutParameter } from "./api.ts";
+import { limitCublasWorkspace } from "./cublas_workspace.ts";
 
 // cudaMemcpyKind, cudaStreamNonBlocking, cudaEventDisableTiming of driver_types.h.
 const HOST_TO_DEVICE = 1;
@@ -118,6 +119,7 @@ export class Cuda implements Disposable {
 
   private constructor(index: number) {
     this.index = index;
+    limitCublasWorkspace();
     this.#library = openLibraries(index);
     const count = new Int32Array(1);
     const found = this.#raw("cudaGetDeviceCount", count);
@@ -351,16 +353,6 @@ function openLibraries(index: number): Library {
     `${use}: CUDA's runtime library is missing (${reasons.join("; ")}); install ` +
       `${CUDA_LIBRARIES}, or pass --device cpu`,
   );
-}
-
-/** Whether a library can be loaded, for parts of CUDA that only some graphs need. */
-export function canLoad(name: string): boolean {
-  try {
-    Deno.dlopen(name, {});
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function reason(cause: unknown): string {

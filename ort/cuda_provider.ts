@@ -6,13 +6,11 @@
  */
 
 import { cString, type OrtApi, StringArray } from "./api.ts";
-import { canLoad, type Cuda, CUDA_LIBRARIES } from "./cuda.ts";
+import { type Cuda, CUDA_LIBRARIES } from "./cuda.ts";
 
 // OrtAllocatorType and OrtMemType of onnxruntime_c_api.h.
 const DEVICE_ALLOCATOR = 0;
 const MEMORY_DEFAULT = 0;
-// Only some operators of some graphs want it, and only then is it opened.
-const CUDNN = "libcudnn.so.9";
 
 /** Adds the provider to session options; nodes without a kernel there are an error. */
 export function appendCudaProvider(
@@ -28,7 +26,8 @@ export function appendCudaProvider(
     arena_extend_strategy: "kSameAsRequested",
     // float32 means float32: TensorFloat-32 keeps 10 bits of each factor.
     use_tf32: "0",
-    ...(canLoad(CUDNN) ? {} : { enable_cudnn: "0" }),
+    // No graph here has an operator that needs it (tests/placement), and a handle a session takes memory.
+    enable_cudnn: "0",
   };
   const options = api.create("CreateCUDAProviderOptions", what);
   try {

@@ -7,6 +7,8 @@
 import assert from "node:assert/strict";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
+import { computedTokens } from "../engine/without_padding.ts";
+import { CUBLAS_WORKSPACE_BYTES } from "../ort/cublas_workspace.ts";
 import { Runtime } from "../ort/runtime.ts";
 import type { DeviceMemory } from "../ort/cuda.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
@@ -36,6 +38,14 @@ const configs = {
 const INT64 = 8;
 const INT32 = 4;
 const FLOAT = 4;
+
+/** Tokens of the batch's rows. */
+const ROWS = Array.from(
+  { length: STEPS_BATCH.rows },
+  (_, row) =>
+    STEPS_BATCH.segmentIds.subarray(row * STEPS_BATCH.length, (row + 1) * STEPS_BATCH.length)
+      .filter((id) => id > 0).length,
+);
 
 type Method = "full" | "lora" | "dora";
 
@@ -103,8 +113,8 @@ const waits = (calls: readonly Call[]): string[] =>
 
 /** Bytes that go in for one batch, in the order of the calls. */
 function batchBytes(method: Method, fused: boolean): number[] {
-  const { rows, length, supervised, inputIds } = STEPS_BATCH;
-  const tokens = rows * length;
+  const { supervised, inputIds } = STEPS_BATCH;
+  const tokens = computedTokens(ROWS, fused ? "end-to-end" : "grid");
   const real = inputIds.filter((_, i) => STEPS_BATCH.segmentIds[i] > 0);
   return [
     tokens * INT64, // ids
@@ -287,6 +297,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
       const plan = estimateMemory(config, {
         rows: STEPS_BATCH.rows,
         length: STEPS_BATCH.length,
+        tokens: STEPS_BATCH.tokens,
         supervised: STEPS_BATCH.supervised,
         precision: precision === "fp32" ? "float32" : "bfloat16",
         optimizer: KEPT[precision],
@@ -302,6 +313,15 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
         config.layers * (adapter?.parameters.length ?? 0) * widest * INT32;
       assert.ok(memory.tensorsPeak >= planned, `${memory.tensorsPeak} below ${planned}`);
       assert.ok(memory.tensorsPeak <= planned + small, `${memory.tensorsPeak} above ${planned}`);
+      // One handle a session, of the size that the plan counts, up to the end of an evaluation.
+      const until = [...parts.keys()].indexOf("snapshot");
+      const handles = [...parts].slice(0, until).flatMap(([, calls]) => calls)
+        .filter(({ name }) => /^cublas(Create|Destroy)$/.test(name));
+      const made = handles.filter(({ name }) => name === "cublasCreate");
+      assert.deepEqual([...new Set(made.map(({ detail }) => detail))], ["1"]);
+      const live = 2 * made.length - handles.length;
+      console.log(`${what}: ${live} handles`);
+      assert.equal(plan.handles, live * CUBLAS_WORKSPACE_BYTES);
       // All else that was allocated is arenas, and constants of graphs.
       const before = [...parts].slice(0, [...parts.keys()].indexOf("memory"));
       let held = 0;

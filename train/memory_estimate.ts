@@ -12,6 +12,7 @@
 import { layoutParameters } from "../engine/parameter_store.ts";
 import { planCrossing } from "../engine/staged_graph.ts";
 import { headChunkOf } from "../engine/head.ts";
+import { computedTokens } from "../engine/without_padding.ts";
 import { ArenaEstimate } from "../graph/arena_estimate.ts";
 import { evaluateShape } from "../graph/dim.ts";
 import type { Graph } from "../graph/ir.ts";
@@ -28,6 +29,7 @@ import {
   headGraph,
   headProductGraph,
 } from "../model/training_graphs.ts";
+import { CUBLAS_WORKSPACE_BYTES } from "../ort/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../tensor/dtype.ts";
 import type { OptimizerKind } from "./adamw_graph.ts";
 
@@ -35,8 +37,13 @@ const FLOAT_BYTES = 4;
 const MIB = 2 ** 20;
 // Deno, the libraries and the compiled graphs.
 const PROCESS_BYTES = 140 * MIB;
-// What CUDA takes of a device's memory for itself and its libraries: published, not measured here.
+// What CUDA takes of a device's memory for its context and its libraries' code: published, not measured here.
 const CUDA_BYTES = 500e6;
+// Sessions that training makes besides the graphs below: both sums of losses, and the embedding.
+const LOSS_SUMS = 2;
+const EMBEDDINGS = 1;
+// Of an optimizer in graphs: norm, control, and AdamW without weight decay.
+const OPTIMIZER_GRAPHS = 3;
 
 /** Bytes a trained number that the optimizer keeps: moments, and a master copy where there is one. */
 const STATE_BYTES: Readonly<Record<OptimizerKind, number>> = {
@@ -54,7 +61,12 @@ export interface MemoryEstimateOptions {
   readonly rows: number;
   /** Tokens a row, padding included. */
   readonly length: number;
-  /** Supervised tokens of the batch. @default rows × length */
+  /**
+   * Tokens of the batch, padding left out: with own attention kernels only they are computed.
+   * @default rows × length
+   */
+  readonly tokens?: number;
+  /** Supervised tokens of the batch. @default all that are not padding */
   readonly supervised?: number;
   /** As the engine's. @default 256, 128 with an adapter */
   readonly headChunk?: number;
@@ -93,6 +105,11 @@ export interface MemoryEstimate {
   readonly activations: number;
   /** Intermediate values of the graphs, which share one arena. */
   readonly workspace: number;
+  /**
+   * Workspaces of cuBLAS, one a session, on a CUDA device: calculated, as all of this, but of a size that
+   * NVIDIA states and nobody measured here.
+   */
+  readonly handles: number;
   /** Deno, ONNX Runtime, graphs; on a CUDA device its context. */
   readonly process: number;
   /** All of it. */
@@ -128,7 +145,8 @@ export function estimateMemory(
   {
     rows,
     length,
-    supervised = rows * length,
+    tokens: real = rows * length,
+    supervised = real,
     gradientCheckpointing = true,
     precision = "float32",
     optimizer = precision === "float32" ? "float32" : "adamw",
@@ -146,11 +164,17 @@ export function estimateMemory(
   const trained = adapted ?? base;
   // An adapter is float32 over any base.
   const state = STATE_BYTES[adapted === undefined ? optimizer : "float32"];
-  const tokens = rows * length;
   const keep = !gradientCheckpointing;
-  const symbols = { rows, length, tokens, positions: length, n: Math.min(headChunk, supervised) };
-  const dropout = adapter !== undefined && adapter.dropout > 0;
   const parts = kernels ? blockKernelsFor(config, precision, adapter) : undefined;
+  const segments = parts?.has("attention");
+  const tokens = segments ? computedTokens([real], "end-to-end") : rows * length;
+  const symbols = {
+    ...segments ? { rows: 1, length: tokens } : { rows, length },
+    tokens,
+    positions: length,
+    n: Math.min(headChunk, supervised),
+  };
+  const dropout = adapter !== undefined && adapter.dropout > 0;
   const blocks = {
     precision,
     keep,
@@ -167,7 +191,7 @@ export function estimateMemory(
   );
   // Each block's input, the last output, two gradients of them; the mask.
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
-  const mask = parts?.has("attention") ? 0 : rows * length * length;
+  const mask = segments ? 0 : rows * length * length;
   const arena = new ArenaEstimate();
   const head = { precision, frozen: adapter !== undefined, logSoftmax: device === "cuda" };
   const headBackward = kernels ? headBackwardGraph : headGraph;
@@ -184,6 +208,16 @@ export function estimateMemory(
       ...graphsOf(back),
     ]
   ) arena.run(graph, symbols);
+  // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
+  // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
+  const plain = splitStages(blockForwardGraph(config, { ...blocks, keep: false, dropout: false }));
+  const sessions = graphsOf(there).length + 2 * graphsOf(back).length +
+    (keep || dropout ? graphsOf(plain).length : 0) +
+    EMBEDDINGS + LOSS_SUMS + (kernels ? 0 : OPTIMIZER_GRAPHS) +
+    // The head's logits or its loss, and its gradients: afresh and added to, or of no weight.
+    1 + (adapter ? 1 : 2) +
+    // The embedding's gradient, or DoRA's norms.
+    (adapter && !adapter.derived.length ? 0 : 1);
   const crossing = [there, back].map((each) => planCrossing(each.crossing, symbols).bytes);
   const made = {
     weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
@@ -191,6 +225,7 @@ export function estimateMemory(
     moments: state * trained,
     activations: width * (hidden + mask + logits) + config.layers * kept + Math.max(...crossing),
     workspace: arena.bytes,
+    handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
     process,
   };
   return { ...made, total: sum(Object.values(made), (bytes) => bytes) };

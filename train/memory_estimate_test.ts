@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { parseConfig } from "../model/config.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { CUBLAS_WORKSPACE_BYTES } from "../ort/cublas_workspace.ts";
+import type { BlockAdapter } from "../model/block.ts";
 import { QWEN3_0_6B, QWEN3_1_7B } from "../tests/support/model_configs.ts";
 import { estimateMemory, type MemoryEstimate } from "./memory_estimate.ts";
 
@@ -106,4 +108,32 @@ Deno.test("stock attention holds its scores, several of each pair of tokens", ()
   const pairs = config.heads * (2048 ** 2 - 2 * 1024 ** 2);
   assert.ok(long[0].workspace - short[0].workspace > 4 * pairs);
   assert.equal(long[1].total, short[1].total);
+});
+
+Deno.test("where attention is a kernel only tokens count, not the grid they came in", () => {
+  const batch = { rows: 4, length: 2048, precision: "bfloat16", device: "cuda" } as const;
+  const plan = (how: { readonly tokens?: number; readonly kernels: boolean }) =>
+    estimateMemory(config, { ...batch, ...how });
+  const [grid, real] = [undefined, 2213].map((tokens) => plan({ kernels: true, tokens }));
+  const logits = 2048 * config.vocabSize * 2;
+  assert.ok(real.activations - logits < 0.3 * (grid.activations - logits));
+  assert.ok(real.workspace < grid.workspace);
+  // As one row of that many, rounded up as it is laid out.
+  const row = { ...batch, rows: 1, length: 2224, kernels: true };
+  assert.deepEqual(real, { ...estimateMemory(config, row), workspace: real.workspace });
+  // With a mask the grid is computed; of it fewer tokens may be supervised.
+  const [masked, all] = [2213, undefined].map((tokens) => plan({ kernels: false, tokens }));
+  assert.deepEqual(masked, all);
+});
+
+Deno.test("a device's plan counts a workspace of cuBLAS for each session", () => {
+  const batch = { rows: 1, length: 512, precision: "bfloat16" } as const;
+  const sessions = (kernels: boolean, adapter?: BlockAdapter): number =>
+    estimateMemory(config, { ...batch, device: "cuda", kernels, adapter }).handles /
+    CUBLAS_WORKSPACE_BYTES;
+  // As tests/cuda_calls_test.ts counts them.
+  assert.deepEqual([sessions(false), sessions(true)], [13, 20]);
+  const adapter = createLoraAdapter(config, DEFAULT_LORA);
+  assert.deepEqual([sessions(false, adapter), sessions(true, adapter)], [12, 21]);
+  assert.equal(estimateMemory(config, { ...batch, precision: "float32" }).handles, 0);
 });

@@ -36,6 +36,8 @@ export interface TrainerOptions {
   readonly headChunk?: number;
   /** Recomputes each block in backward: slower, with less memory. @default true */
   readonly gradientCheckpointing?: boolean;
+  /** Leaves padding out of what is computed, as the engine does. @default true */
+  readonly skipPadding?: boolean;
   /** What the model runs in and the optimizer keeps. @default bf16 on CUDA, fp32 on the CPU */
   readonly precision?: TrainingPrecision;
   /**
@@ -169,6 +171,7 @@ export class ModelTrainer implements Trainer {
     this.#engine = new TrainingEngine(runtime, config, weights, this.#gradients, {
       headChunk,
       gradientCheckpointing,
+      skipPadding: options.skipPadding,
       adapter,
       graphsOnly,
       kernels: graphsOnly ? parts.kernels?.engine : undefined,

@@ -9,7 +9,7 @@ import { loadBlockKernels } from "../engine/kernel_nodes.ts";
 import type { EngineKernels } from "../engine/training_engine.ts";
 import type { AdamWKernels } from "../kernels/adamw.ts";
 import { CrossEntropyKernel, crossEntropySource } from "../kernels/cross_entropy.ts";
-import { type Gpu, openGpu } from "../kernels/gpu.ts";
+import { type Gpu, type GpuOptions, openGpu } from "../kernels/gpu.ts";
 import type { BlockAdapter } from "../model/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Precision } from "../model/precision.ts";
@@ -28,12 +28,20 @@ export type FoundGpu =
   | { readonly gpu: Gpu; readonly reason?: undefined }
   | { readonly gpu?: undefined; readonly reason: string };
 
-/** Opens driver and compiler, and tries them on a kernel that training needs anyway. */
-export async function findGpu(device: Device, precision: Precision): Promise<FoundGpu> {
+/**
+ * Opens driver and compiler, and tries them on a kernel that training needs anyway.
+ *
+ * @param options where compiled kernels are kept, and what else is to be known to open a GPU
+ */
+export async function findGpu(
+  device: Device,
+  precision: Precision,
+  options: Omit<GpuOptions, "device"> = {},
+): Promise<FoundGpu> {
   if (device.kind === "cpu") return { reason: "they run on NVIDIA GPUs only" };
   let gpu: Gpu | undefined;
   try {
-    gpu = openGpu({ device: device.index });
+    gpu = openGpu({ ...options, device: device.index });
     await gpu.load(crossEntropySource(precision));
     return { gpu };
   } catch (error) {

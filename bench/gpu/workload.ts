@@ -121,6 +121,36 @@ export function makeWorkload(options: WorkloadOptions): Workload {
   };
 }
 
+/** Tokens of an example. */
+export interface ExampleLength {
+  readonly tokens: number;
+  /** Those that are supervised. */
+  readonly reply: number;
+}
+
+/** Batches of examples of the dataset's lengths, without their ids. */
+export function batchesOfLengths(
+  { examples, maxLength, batches = 1000, seed = 42 }: {
+    /** Examples a batch. */
+    readonly examples: number;
+    readonly maxLength: number;
+    /** @default 1000 */
+    readonly batches?: number;
+    /** @default 42 */
+    readonly seed?: number;
+  },
+): readonly (readonly ExampleLength[])[] {
+  const random = new TorchGenerator(seed);
+  const normals = new Float32Array(2 * examples);
+  return Array.from({ length: batches }, () => {
+    random.normal(normals, 0, 1);
+    return Array.from({ length: examples }, (_, i) => {
+      const { prompt, reply } = rowLengths([normals[2 * i], normals[2 * i + 1]], maxLength);
+      return { tokens: prompt + reply, reply };
+    });
+  });
+}
+
 /** Real tokens of an update. */
 export function countTokens(rows: readonly Row[]): number {
   return rows.reduce((sum, { ids }) => sum + ids.length, 0);

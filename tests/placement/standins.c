@@ -97,7 +97,15 @@ int cublasGemmEx(void) { say("cublasGemm", 0, 0); return 0; }
 int cublasSgemm_v2(void) { say("cublasGemm", 0, 0); return 0; }
 int cublasGemmStridedBatchedEx(void) { say("cublasGemm", 0, 0); return 0; }
 int cublasSgemmStridedBatched(void) { say("cublasGemm", 0, 0); return 0; }
-int cublasCreate_v2(void **out) { static int handle; *out = &handle; return 0; }
+int cublasCreate_v2(void **out) {
+  static int handle;
+  const char *config = getenv("CUBLAS_WORKSPACE_CONFIG");
+  /* Whether workspaces are of the size that the memory plan counts. */
+  say("cublasCreate", 0, config != NULL && strcmp(config, ":4096:2:16:8") == 0);
+  *out = &handle;
+  return 0;
+}
+int cublasDestroy_v2(void *handle) { say("cublasDestroy", 0, 0); return 0; }
 #endif
 #ifdef STANDIN_CUBLASLT
 int cublasLtCreate(void **out) { static int handle; *out = &handle; return 0; }

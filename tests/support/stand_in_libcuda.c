@@ -11,7 +11,8 @@
 #include <time.h>
 
 enum { OK = 0, INVALID_VALUE = 1, NOT_INITIALIZED = 3, NO_DEVICE = 100, INVALID_DEVICE = 101,
-       INVALID_IMAGE = 200, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500 };
+       INVALID_IMAGE = 200, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500,
+       ILLEGAL_ADDRESS = 700 };
 enum { MODULES = 256, FUNCTIONS = 1024, LAUNCHES = 4096 };
 
 typedef void (*Launch)(void**, const unsigned*, const unsigned*, unsigned);
@@ -45,6 +46,14 @@ int standInSetOrder(unsigned order) {
   return told;
 }
 
+// The kernel of that name faults from now on: as on a device, whoever waits next is told, and once.
+static char faulty[64];
+static int fault;
+void standInFault(const char* name) {
+  snprintf(faulty, sizeof faulty, "%s", name);
+  fault = 0;
+}
+
 int cuInit(unsigned flags) {
   if (flags) return INVALID_VALUE;
   if (!devices) return NO_DEVICE;
@@ -58,6 +67,7 @@ int cuGetErrorName(int status, const char** name) {
     case INVALID_DEVICE: *name = "CUDA_ERROR_INVALID_DEVICE"; return OK;
     case INVALID_IMAGE: *name = "CUDA_ERROR_INVALID_IMAGE"; return OK;
     case INVALID_CONTEXT: *name = "CUDA_ERROR_INVALID_CONTEXT"; return OK;
+    case ILLEGAL_ADDRESS: *name = "CUDA_ERROR_ILLEGAL_ADDRESS"; return OK;
     case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; return OK;
     default: *name = 0; return INVALID_VALUE;
   }
@@ -94,6 +104,20 @@ int cuCtxSetCurrent(void* to) {
   return OK;
 }
 int cuCtxSynchronize(void) { return current ? OK : INVALID_CONTEXT; }
+static unsigned waits;
+unsigned standInWaits(void) {
+  unsigned count = waits;
+  waits = 0;
+  return count;
+}
+int cuStreamSynchronize(void* stream) {
+  (void)stream;
+  if (current != &context) return INVALID_CONTEXT;
+  waits++;
+  int told = fault;
+  fault = OK;
+  return told;
+}
 int cuMemHostAlloc(void** result, size_t size, unsigned flags) {
   if (current != &context) return INVALID_CONTEXT;
   // At least as aligned as cuMemAlloc's.
@@ -186,5 +210,6 @@ int cuLaunchKernel(Function* function, unsigned gx, unsigned gy, unsigned gz, un
     memcpy(record->name, function->name, sizeof record->name);
   }
   function->launch(values, grid, block, sharedBytes);
+  if (faulty[0] && !strcmp(faulty, function->name)) fault = ILLEGAL_ADDRESS;
   return OK;
 }

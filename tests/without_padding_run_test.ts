@@ -1,0 +1,219 @@
+/**
+ * Runs without padding beside runs of padded grids: whole runs over host memory, from the base model and from
+ * each other's checkpoints.
+ */
+
+import assert from "node:assert/strict";
+import { joinExample } from "../data/join_example.ts";
+import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { Runtime } from "../ort/runtime.ts";
+import { assertClose } from "../tensor/assert_close.ts";
+import { writeSafetensors } from "../tensor/safetensors_writer.ts";
+import { readFloat32 } from "../tensor/tensor_source.ts";
+import type { EvaluateEvent, StepEvent } from "../train/events.ts";
+import { createFullTrainer } from "../train/full_trainer.ts";
+import { train, type TrainOptions } from "../train/loop.ts";
+import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { linearSchedule } from "../train/schedule.ts";
+import type { Trainer } from "../train/trainer.ts";
+import { bfloat16Trainer } from "./support/bfloat16_trainer.ts";
+import { folderHashes } from "./support/folder_hashes.ts";
+import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
+import { hostGpu } from "./support/test_gpu.ts";
+import { randomExamples, randomWeights, tinyConfig } from "./support/tiny_model.ts";
+
+const runtime = new Runtime({ threads: 2 });
+const gpu = await hostGpu();
+if (!gpu) console.warn("runs in own kernels not tested: they need Linux, gcc and g++");
+
+// Heads of 64, so that attention runs in a kernel.
+const config = tinyConfig({ head_dim: 64, hidden_size: 64, intermediate_size: 128 });
+// Far apart, so that a padded batch of them is mostly padding.
+const lengths = [70, 6, 20, 9, 130, 12, 5, 40, 8, 33, 90, 7];
+const examples = randomExamples(lengths, config.vocabSize).map(({ ids, prompt }) => {
+  const all = Int32Array.from(ids);
+  const options = { maxLength: 256, terminated: true };
+  return joinExample(all.subarray(0, prompt), all.subarray(prompt), options);
+});
+
+async function modelFolder(): Promise<TempFolder> {
+  const folder = await tempFolder();
+  using weights = randomWeights(runtime, config);
+  await folder.write("config.json", JSON.stringify(config.raw));
+  await writeSafetensors(`${folder.path}/model.safetensors`, weights);
+  return folder;
+}
+
+interface How {
+  readonly kernels: boolean;
+  readonly skipPadding: boolean;
+  readonly sortUpdates?: boolean;
+  readonly lora?: typeof DEFAULT_LORA;
+}
+
+function makeTrainer(model: string, { kernels, skipPadding, lora }: How): Promise<Trainer> {
+  if (kernels) return bfloat16Trainer(runtime, config, { gpu: gpu!.gpu, lora, skipPadding });
+  const options = { runtime, skipPadding };
+  return lora ? createLoraTrainer(model, { ...options, lora }) : createFullTrainer(model, options);
+}
+
+interface Result {
+  readonly steps: readonly StepEvent[];
+  readonly evaluations: readonly EvaluateEvent[];
+  readonly weights: ReadonlyMap<string, Float32Array>;
+}
+
+async function run(model: string, how: How, options: Partial<TrainOptions> = {}): Promise<Result> {
+  await using trainer = await makeTrainer(model, how);
+  const events = await Array.fromAsync(train(trainer, {
+    examples,
+    evalExamples: examples.slice(0, 5),
+    padId: 0,
+    schedule: (totalSteps) => linearSchedule({ peak: 1e-3, totalSteps }),
+    batchSize: 3,
+    accumulationSteps: 2,
+    maxSteps: 6,
+    evalSteps: 3,
+    sortUpdates: how.sortUpdates,
+    ...options,
+  }));
+  const weights = new Map<string, Float32Array>();
+  for (const name of trainer.weights.names()) {
+    weights.set(name, await readFloat32(trainer.weights, name));
+  }
+  return {
+    steps: events.filter((event): event is StepEvent => event.type === "step"),
+    evaluations: events.filter((event): event is EvaluateEvent => event.type === "evaluate"),
+    weights,
+  };
+}
+
+/** Worst differences, losses and norms of themselves, weights of a tensor's largest. */
+function compare(
+  what: string,
+  actual: Result,
+  expected: Result,
+  most: { readonly loss: number; readonly norm: number; readonly weights: number },
+): void {
+  assert.equal(actual.steps.length, expected.steps.length);
+  assert.deepEqual(
+    actual.steps.map(({ tokens, supervisedTokens }) => [tokens, supervisedTokens]),
+    expected.steps.map(({ tokens, supervisedTokens }) => [tokens, supervisedTokens]),
+  );
+  const of = (label: string, relative: number, pick: (result: Result) => readonly number[]) =>
+    assertClose(pick(actual), pick(expected), { relative, label: `${what}: ${label}` }).maxRelative;
+  let weights = 0;
+  for (const [name, wanted] of expected.weights) {
+    const largest = wanted.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    const got = actual.weights.get(name)!;
+    const { maxAbsolute } = assertClose(got, wanted, {
+      absolute: Math.max(most.weights * largest, 1e-12),
+      label: `${what}: ${name}`,
+    });
+    if (largest > 0) weights = Math.max(weights, maxAbsolute / largest);
+  }
+  const worst = {
+    loss: of("loss", most.loss, ({ steps }) => steps.map(({ loss }) => loss)),
+    norm: of("norm", most.norm, ({ steps }) => steps.map(({ gradNorm }) => gradNorm)),
+    evalLoss: of("eval", most.loss, ({ evaluations }) => evaluations.map((each) => each.evalLoss)),
+    weights,
+  };
+  if (Deno.env.get("ORTUNE_REPORT")) console.log(what, worst);
+}
+
+// Measured: losses 4.2e-8, norms 8.4e-8, weights 6.0e-6, where AdamW's first updates make a step of the full
+// size of a gradient near zero.
+const ROUNDING = { loss: 1e-6, norm: 1e-5, weights: 1e-3 };
+// Where updates are sorted besides, gradients in bfloat16 are rounded at other batches. Measured: losses 3.7e-4,
+// norms 5.7e-4, weights 4.8e-3, which is a step of one of eight bits.
+const SORTED_BFLOAT16 = { loss: 2e-3, norm: 5e-3, weights: 2e-2 };
+
+// Dropout draws by the place of a token in its batch, so that it is the same without padding. (The host's own
+// masks are drawn a grid at a time.)
+const LORA = { ...DEFAULT_LORA, dropout: 0.2 };
+
+for (
+  const [method, lora] of [["all weights", undefined], ["an adapter with dropout", LORA]] as const
+) {
+  Deno.test({
+    name: `examples end to end train ${method} in own kernels as a padded grid does`,
+    ignore: !gpu,
+    async fn() {
+      await using model = await modelFolder();
+      const tiles: number[] = [];
+      const runs: Result[] = [];
+      for (const skipPadding of [false, true]) {
+        gpu!.records();
+        runs.push(await run(model.path, { kernels: true, skipPadding, lora }));
+        const attention = gpu!.records().filter(({ name }) => name === "attentionForward");
+        tiles.push(attention.reduce((sum, { grid }) => sum + grid[0], 0));
+      }
+      assert.ok(tiles[1] > 0 && tiles[1] < 0.7 * tiles[0], tiles.join());
+      const [padded, endToEnd] = runs;
+      compare(`${method}, own kernels`, endToEnd, padded, ROUNDING);
+    },
+  });
+}
+
+Deno.test("rows of unlike length apart train as a padded grid does, in float32 on the host", async () => {
+  await using model = await modelFolder();
+  const padded = await run(model.path, { kernels: false, skipPadding: false, sortUpdates: false });
+  for (const sortUpdates of [false, true]) {
+    const result = await run(model.path, { kernels: false, skipPadding: true, sortUpdates });
+    compare(`the host, ${sortUpdates ? "sorted" : "in order"}`, result, padded, ROUNDING);
+  }
+});
+
+Deno.test("a batch of one row is not touched: the same bytes with padding skipped, and updates sorted", async () => {
+  await using model = await modelFolder();
+  const one = { batchSize: 1, accumulationSteps: 4 };
+  const hashes: unknown[] = [];
+  for (const skipPadding of [false, true]) {
+    await using folder = await tempFolder();
+    const output = { directory: folder.path, facts: {} };
+    const how = { kernels: false, skipPadding, sortUpdates: skipPadding };
+    await run(model.path, how, { ...one, evalExamples: [], output });
+    hashes.push(await folderHashes(`${folder.path}/checkpoint-6`));
+  }
+  assert.deepEqual(hashes[1], hashes[0]);
+});
+
+for (const kernels of [false, true]) {
+  Deno.test({
+    name: `a run without padding goes on from a padded run's checkpoint, ${
+      kernels ? "in own kernels" : "on the host"
+    }, and resumed it ends in the same bytes`,
+    ignore: kernels && !gpu,
+    async fn() {
+      await using model = await modelFolder();
+      await using folder = await tempFolder();
+      const output = (name: string) => ({ directory: `${folder.path}/${name}`, facts: {} });
+      const before = { kernels, skipPadding: false, sortUpdates: false };
+      const after = { kernels, skipPadding: true };
+      const most = kernels ? SORTED_BFLOAT16 : ROUNDING;
+      const saved = { saveSteps: 3 };
+      const padded = await run(model.path, before, { ...saved, output: output("padded") });
+      const resumeFrom = `${folder.path}/padded/checkpoint-3`;
+      const across = await run(model.path, after, { resumeFrom, output: output("across") });
+      compare("across", across, { ...padded, ...since(padded, 3) }, most);
+      await run(model.path, after, { ...saved, output: output("whole") });
+      const own = `${folder.path}/whole/checkpoint-3`;
+      await run(model.path, after, { ...saved, resumeFrom: own, output: output("cut") });
+      assert.deepEqual(
+        await folderHashes(`${folder.path}/cut/checkpoint-6`),
+        await folderHashes(`${folder.path}/whole/checkpoint-6`),
+      );
+    },
+  });
+}
+
+/** The part of a run after an update. */
+function since(
+  { steps, evaluations }: Result,
+  step: number,
+): Pick<Result, "steps" | "evaluations"> {
+  return {
+    steps: steps.filter((each) => each.step > step),
+    evaluations: evaluations.filter((each) => each.step > step),
+  };
+}
