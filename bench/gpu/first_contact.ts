@@ -1,7 +1,6 @@
 /**
- * The first minute on a GPU, check by check, none of which needs the one before: driver and compiler,
- * each kernel's compilation, ONNX Runtime's provider, copies, what a session costs, and the rate of
- * ONNX Runtime's products at Qwen3-1.7B's shapes.
+ * The first minute on a GPU, check by check: ONNX Runtime's provider, compilation of own kernels,
+ * copies, what a session costs, and the rate of ONNX Runtime's products at Qwen3-1.7B's shapes.
  *
  * In: ORTUNE_ORT_LIB, CUDA. Out: a line a check on stdout; exit code 1, and a line on stderr that says
  * why, where one failed.
@@ -208,11 +207,11 @@ function measureRate(runtime: Runtime, binding: Binding, flop: number): number {
 async function main(): Promise<void> {
   const libraryPath = Deno.env.get("ORTUNE_ORT_LIB") || undefined;
   console.log(`Deno ${Deno.version.deno}; ORTUNE_ORT_LIB=${libraryPath ?? ""}`);
-  await check("CUDA's driver and NVRTC", checkKernels);
   const runtime = await check(
     "ONNX Runtime on cuda:0",
     () => new Runtime({ libraryPath, device: parseDevice("cuda:0") }),
   );
+  await check("own kernels", checkKernels);
   if (!runtime) return;
   await check("bytes there and back", () => checkCopies(runtime));
   await check("a float32 product is right", () => checkProduct(runtime));
