@@ -56,12 +56,13 @@ async function main(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
       runner.stop();
-      say(`\n${runner.summary()}\nended early by ${signal}`);
+      say(`ended early by ${signal}`);
+      runner.close();
       Deno.exit(1);
     });
   }
   await runner.run(steps);
-  say(`\n${runner.summary()}`);
+  runner.close();
   return runner.failed ? 1 : 0;
 }
 

@@ -47,6 +47,7 @@ export interface StepRunnerOptions {
 // Less than this is not worth a start, and so much is kept for the summary.
 const LEAST_SECONDS = 8;
 const END_SECONDS = 3;
+const LAST_LOG = "8_rest.txt";
 // Characters of a step's output that are shown.
 const SHOWN = 2600;
 
@@ -136,17 +137,22 @@ export class StepRunner {
     for (const run of this.#running) run.stop();
   }
 
-  /** What came of all, a line each, and a count; also added to a log. */
+  /** What came of all, a line each, and a count. */
   summary(): string {
     const count = (state: StepResult["state"]): number =>
       this.results.filter((result) => result.state === state).length;
-    const text = [
+    return [
       "================ summary",
       ...this.results.map(formatResult),
       `${count("ok")} ok, ${count("FAILED")} failed, ${count("skipped")} skipped`,
     ].join("\n");
-    this.#logs.add("8_rest.txt", `${text}\n`);
-    return text;
+  }
+
+  /** Adds the summary to the last log and tells it. */
+  close(): void {
+    const text = this.summary();
+    this.#logs.add(LAST_LOG, `${text}\n`);
+    this.#options.say(`\n${text}`);
   }
 
   /** Whether a step failed. */
