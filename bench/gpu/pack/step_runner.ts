@@ -78,10 +78,11 @@ export class StepRunner {
     const { budget } = this.#options;
     if (skip !== undefined) return this.#tell({ name, state: "skipped", text: skip });
     if (alone) await Promise.all(this.#beside.splice(0));
-    const seconds = Math.min(step.seconds, Math.floor(budget.left() - END_SECONDS));
-    if (seconds < LEAST_SECONDS) {
+    const room = Math.floor(budget.left() - END_SECONDS);
+    if (room < Math.min(step.seconds, LEAST_SECONDS)) {
       return this.#tell({ name, state: "skipped", text: "no time left" });
     }
+    const seconds = Math.min(step.seconds, room);
     const work = this.#work(step, seconds);
     if (beside) this.#beside.push(work);
     else await work;

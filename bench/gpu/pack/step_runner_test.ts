@@ -46,7 +46,7 @@ Deno.test("StepRunner ends what is too slow with all that it started, and what h
   await using folder = await tempFolder();
   let now = 0;
   const budget = new TimeBudget(60, () => now);
-  const slow = step("slow", `sleep 300 & echo $! >${folder.path}/pid; wait`, { seconds: 8 });
+  const slow = step("slow", `sleep 300 & echo $! >${folder.path}/pid; wait`, { seconds: 1 });
   const late = step("late", "echo never");
   const began = performance.now();
   const { runner } = await run([
@@ -54,14 +54,14 @@ Deno.test("StepRunner ends what is too slow with all that it started, and what h
     {
       ...step("last", "true"),
       commands: () => {
-        now = 55_000;
+        now = 57_000;
         return [{ command: ["true"] }];
       },
     },
     late,
   ], budget);
-  assert.ok(performance.now() - began < 12_000);
-  assert.match(runner.results[0].text, /; ended after 8 s$/);
+  assert.ok(performance.now() - began < 5_000);
+  assert.match(runner.results[0].text, /; ended after 1 s$/);
   const pid = (await Deno.readTextFile(`${folder.path}/pid`)).trim();
   // A zombie has ended: whoever adopted it has not asked for its exit code.
   const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "State: Z");
