@@ -26,5 +26,8 @@ if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
   [[ -z $found ]] || folders+=":$(dirname "$found")"
 fi
 export LD_LIBRARY_PATH=$kit/lib:$folders:/usr/local/cuda/lib64:/usr/local/nvidia/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# Vulkan, for WebGPU, takes this machine's GPU and no software in its place.
+icd=$(ls /{usr/local/nvidia/share,usr/share,etc}/vulkan/icd.d/nvidia_icd*.json 2>/dev/null | head -n 1)
+[[ -z $icd ]] || export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd
 cd "$kit/js" || exit 2
 exec "$kit/bin/deno" run --allow-all --no-config run.js "$@"
