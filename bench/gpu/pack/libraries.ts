@@ -27,17 +27,26 @@ const OWN = /^libonnxruntime/;
 const ANY_CORE = /^libonnxruntime\.so(\.\d+)*$/;
 const DRIVER = /^libcuda\.so/;
 
+/** Names of a folder's libraries; none where there is no such folder. */
+async function libraryNames(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      if (!isDirectory && LIBRARY.test(name)) names.push(name);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return names.sort();
+}
+
 /**
  * Chooses them.
  *
  * @throws {Error} where ONNX Runtime is not there
  */
 export async function chooseLibraries({ folder, given }: LibraryFolder): Promise<PackedLibraries> {
-  const names: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    if (!isDirectory && LIBRARY.test(name)) names.push(name);
-  }
-  names.sort();
+  const names = await libraryNames(folder);
   const core = names.find((name) => ANY_CORE.test(name));
   if (!core) {
     throw new Error(

@@ -35,9 +35,7 @@ async function prepareFolder(out: string): Promise<void> {
         "--out an empty folder",
     );
   }
-  for (const name of PARTS.filter((each) => names.includes(each))) {
-    await Deno.remove(`${out}/${name}`, { recursive: true });
-  }
+  await removeParts(out);
   for (const name of ["bin", "lib", "js"]) await Deno.mkdir(`${out}/${name}`);
 }
 
@@ -58,12 +56,16 @@ function libraryFolder(lib: string | undefined): LibraryFolder {
   return { folder: path.slice(0, path.lastIndexOf("/")), given: false };
 }
 
-async function copyLibraries(lib: string | undefined, out: string): Promise<readonly string[]> {
-  const { files, notes } = await chooseLibraries(libraryFolder(lib));
-  for (const [name, path] of files) await Deno.copyFile(path, `${out}/lib/${name}`);
-  // The name that whatever links it asks for.
-  await Deno.symlink(CORE, `${out}/lib/${CORE}.1`);
-  return notes;
+async function removeParts(out: string): Promise<void> {
+  for (const name of PARTS) {
+    await Deno.remove(`${out}/${name}`, { recursive: true }).catch(() => {});
+  }
+}
+
+/** Refuses what is not a file, before anything is written. */
+async function checkFile(path: string): Promise<void> {
+  const isFile = await Deno.stat(path).then((info) => info.isFile, () => false);
+  if (!isFile) throw new Error(`Cannot pack Deno: ${path} is no file; give --deno a Deno binary`);
 }
 
 async function main(): Promise<void> {
@@ -72,14 +74,24 @@ async function main(): Promise<void> {
   });
   const { out, lib, deno = Deno.execPath() } = values;
   if (out === undefined) throw new Error(`--out is missing\n\n${USAGE}`);
-  await prepareFolder(out);
-  await Deno.copyFile(deno, `${out}/bin/deno`);
-  await Deno.chmod(`${out}/bin/deno`, 0o755);
-  const notes = await copyLibraries(lib, out);
+  await checkFile(deno);
+  const { files, notes } = await chooseLibraries(libraryFolder(lib));
   const bundles = await listBundles(ROOT);
-  for (const { name, module } of bundles) await bundle(module, `${out}/js/${name}`);
-  for (const file of FILES) await Deno.copyFile(`${ROOT}${file}`, `${out}/js/${baseName(file)}`);
-  await Deno.copyFile(`${ROOT}bench/gpu/pack/run.sh`, `${out}/run.sh`);
+  await prepareFolder(out);
+  try {
+    await Deno.copyFile(deno, `${out}/bin/deno`);
+    await Deno.chmod(`${out}/bin/deno`, 0o755);
+    for (const [name, path] of files) await Deno.copyFile(path, `${out}/lib/${name}`);
+    // The name that whatever links it asks for.
+    await Deno.symlink(CORE, `${out}/lib/${CORE}.1`);
+    for (const { name, module } of bundles) await bundle(module, `${out}/js/${name}`);
+    for (const file of FILES) await Deno.copyFile(`${ROOT}${file}`, `${out}/js/${baseName(file)}`);
+    // Last: a folder without it is no pack.
+    await Deno.copyFile(`${ROOT}bench/gpu/pack/run.sh`, `${out}/run.sh`);
+  } catch (error) {
+    await removeParts(out);
+    throw error;
+  }
   for (const note of notes) console.error(`note: ${note}`);
   console.log(`${out}: Deno, ONNX Runtime and ${bundles.length} bundles; run.sh there runs them`);
 }

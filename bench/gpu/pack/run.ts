@@ -54,12 +54,7 @@ async function main(): Promise<number> {
   const runner = new StepRunner({ budget, out, say });
   // Whoever ends this early still gets what was found.
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      runner.stop();
-      say(`ended early by ${signal}`);
-      runner.close();
-      Deno.exit(1);
-    });
+    Deno.addSignalListener(signal, () => runner.stop(`ended early by ${signal}`));
   }
   await runner.run(steps);
   runner.close();

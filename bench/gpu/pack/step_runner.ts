@@ -59,6 +59,7 @@ export class StepRunner {
   readonly #logs: LogFolder;
   readonly #options: StepRunnerOptions;
   #beside: Promise<void>[] = [];
+  #stopped: string | undefined;
 
   /** Runs nothing yet. */
   constructor(options: StepRunnerOptions) {
@@ -76,7 +77,8 @@ export class StepRunner {
     const { name, beside = false, alone = false, when, skip } = step;
     if (when && !when(this.#outputs)) return;
     const { budget } = this.#options;
-    if (skip !== undefined) return this.#tell({ name, state: "skipped", text: skip });
+    const why = this.#stopped ?? skip;
+    if (why !== undefined) return this.#tell({ name, state: "skipped", text: why });
     if (alone) await Promise.all(this.#beside.splice(0));
     const room = Math.floor(budget.left() - END_SECONDS);
     if (room < Math.min(step.seconds, LEAST_SECONDS)) {
@@ -133,8 +135,9 @@ export class StepRunner {
     this.#options.say(formatResult(result));
   }
 
-  /** Ends what runs. */
-  stop(): void {
+  /** Ends what runs, and leaves out what would come, for this reason. */
+  stop(reason: string): void {
+    this.#stopped = reason;
     for (const run of this.#running) run.stop();
   }
 
@@ -156,9 +159,9 @@ export class StepRunner {
     this.#options.say(`\n${text}`);
   }
 
-  /** Whether a step failed. */
+  /** Whether a step failed, or all was ended early. */
   get failed(): boolean {
-    return this.results.some(({ state }) => state === "FAILED");
+    return this.#stopped !== undefined || this.results.some(({ state }) => state === "FAILED");
   }
 }
 

@@ -121,3 +121,15 @@ Deno.test("StepRunner leaves out what has no cause, cannot run here, or has no t
     ["impossible", "skipped"],
   ]);
 });
+
+Deno.test("StepRunner that is stopped ends what runs and names what it leaves out", async () => {
+  await using folder = await tempFolder();
+  const options = { budget: new TimeBudget(60), out: folder.path, say: () => {} };
+  const runner = new StepRunner(options);
+  const running = runner.run([step("long", "sleep 300"), step("next", "true")]);
+  setTimeout(() => runner.stop("ended early"), 200);
+  await running;
+  assert.deepEqual(runner.results.map(({ state }) => state), ["FAILED", "skipped"]);
+  assert.equal(runner.results[1].text, "ended early");
+  assert.ok(runner.failed);
+});
