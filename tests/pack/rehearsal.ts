@@ -10,10 +10,10 @@ import assert from "node:assert/strict";
 import { repositoryPath, runDeno, type ScriptOutput } from "../support/run_script.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 
-// What steps may take together, on a machine that has much else to do: quiet, it is a sixth of that.
-const SECONDS = "240";
 const placement = Deno.env.get("ORTUNE_PLACEMENT");
 const python = Deno.env.get("PYTHON");
+// What steps may take together, on a machine that has much else to do: quiet, it is a sixth of that.
+const SECONDS = python ? "580" : "240";
 const withoutNetwork = await findUnshare();
 const driver = hasDriver();
 if (!withoutNetwork) {

@@ -25,7 +25,7 @@ if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
   found=$(find /usr/local/nvidia /usr/local/cuda* /usr/lib /usr/lib64 /lib -name libcuda.so.1 -not -path '*/stubs/*' 2>/dev/null | head -n 1)
   [[ -z $found ]] || folders+=":$(dirname "$found")"
 fi
-export LD_LIBRARY_PATH=$kit/lib:$folders:/usr/local/cuda/lib64:/usr/local/nvidia/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH=$kit/lib:${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folders:/usr/local/cuda/lib64:/usr/local/nvidia/lib64
 # Vulkan, for WebGPU, takes this machine's GPU and no software in its place.
 icd=$(ls /{usr/local/nvidia/share,usr/share,etc}/vulkan/icd.d/nvidia_icd*.json 2>/dev/null | head -n 1)
 [[ -z $icd ]] || export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd
