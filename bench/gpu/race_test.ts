@@ -83,3 +83,34 @@ Deno.test("a contender that there is no time for is named, and what ran before c
   const [late] = await run([slow], { budget });
   assert.equal(late.failure, "There was no time left for it");
 });
+
+Deno.test("nvidia-smi is asked while updates are compared, and never while they are timed", async () => {
+  await using folder = await tempFolder();
+  const now = "date +%s%N";
+  const tool = await folder.write(
+    "nvidia-smi",
+    `#!/bin/sh\n${now} >>${folder.path}/asked\necho 1000\n`,
+  );
+  await Deno.chmod(tool, 0o755);
+  const path = Deno.env.get("PATH")!;
+  Deno.env.set("PATH", `${folder.path}:${path}`);
+  try {
+    const each = `from=$(${now}); sleep 0.3; echo "$line|$from|$(${now})" >>${folder.path}/turns`;
+    const [result] = await run([contender("a", each)], { updates: { four: 3, large: 2 } });
+    assert.equal(result.failure, undefined);
+    assert.equal(result.devicePeakBytes, 0);
+  } finally {
+    Deno.env.set("PATH", path);
+  }
+  const linesOf = async (name: string) =>
+    (await Deno.readTextFile(`${folder.path}/${name}`)).trim().split("\n");
+  const asked = (await linesOf("asked")).map(Number);
+  const turns = (await linesOf("turns")).map((line) => {
+    const [command, from, to] = line.split("|");
+    const during = asked.filter((time) => time > Number(from) && time < Number(to)).length;
+    return { count: JSON.parse(command).count, during };
+  });
+  const timed = turns.filter(({ count }) => count === 3 || count === 2);
+  assert.deepEqual(timed.map(({ during }) => during), [0, 0, 0, 0]);
+  assert.ok(turns.some(({ count, during }) => count === 19 && during > 0));
+});
