@@ -28,7 +28,9 @@ export interface Reply {
   readonly profile?: Readonly<Record<string, { readonly ms: number; readonly runs: number }>>;
 }
 
-const NOISE_KEPT = 1200;
+const NOISE_KEPT = 4000;
+// As Deno and Python say it.
+const REASON = /^(?:error: |(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b)/;
 
 /** A running process. */
 export class Contender {
@@ -45,7 +47,7 @@ export class Contender {
   ) {
     this.#child = new Deno.Command(command, {
       args: [...args],
-      env: { ...env },
+      env: { NO_COLOR: "1", ...env },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -103,7 +105,11 @@ export class Contender {
 
   async #failure(what: string): Promise<Error> {
     await this.stop();
-    return new Error(`It ${what}; its last words: ${this.#noise.trim() || "none"}`);
+    const words = this.#noise.trim() || "none";
+    // What went wrong stands before a trace that may be long, and after what came before.
+    const reason = words.split("\n").findLast((line) => REASON.test(line))?.trim();
+    const said = reason === undefined || reason === words ? "" : `: ${reason}`;
+    return new Error(`It ${what}${said}; its last words: ${words}`);
   }
 
   /** Ends it, if it has not ended. */

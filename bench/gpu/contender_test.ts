@@ -32,3 +32,12 @@ Deno.test("Contender ends a process that takes too long", async () => {
     /It (ended|takes no more commands)/,
   );
 });
+
+Deno.test("Contender tells the error before the trace that followed it", async () => {
+  const script = "echo 'RuntimeError: out of memory' >&2; echo 'at somewhere' >&2; exit 1";
+  const contender = new Contender("bash", ["-c", script]);
+  await assert.rejects(contender.reply(new TimeBudget(20), 20), {
+    message:
+      "It ended: RuntimeError: out of memory; its last words: RuntimeError: out of memory\nat somewhere",
+  });
+});

@@ -139,6 +139,8 @@ async function openGpuFor(
   const { gpu, reason } = await findGpu(
     device,
     computePrecision(resolvePrecision(device, precision)),
+    // Kept from one contender to the next, so that only the first start compiles.
+    { cacheDir: `${Deno.env.get("TMPDIR") ?? "/tmp"}/ortune-kernels` },
   );
   if (!gpu) throw new Error(`Cannot run ortune's own kernels: ${reason}`);
   return gpu;

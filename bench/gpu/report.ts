@@ -29,6 +29,8 @@ export interface ContenderResult {
   >;
   /** Why anything is missing. */
   failure?: string;
+  /** Why it was not run at all. */
+  skipped?: string;
 }
 
 const HEAD = [
@@ -60,7 +62,8 @@ export function formatResults(results: readonly ContenderResult[]): string {
     show(each.devicePeakBytes, gigabytes),
     show(each.firstStepSeconds, (n) => n.toFixed(1)),
     show(each.lossDifference, (n) => n.toExponential(1)),
-    each.failure?.replaceAll(/[|\s]+/g, " ").slice(0, 160) ?? "",
+    (each.failure ?? (each.skipped && `skipped: ${each.skipped}`) ?? "")
+      .replaceAll(/[|\s]+/g, " ").slice(0, 160),
   ]);
   const table = [HEAD, HEAD.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`);
   return [table.join("\n"), ...results.flatMap(formatProfiles)].join("\n\n") + "\n";
