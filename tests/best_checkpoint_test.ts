@@ -182,7 +182,7 @@ Deno.test("a damaged best checkpoint is told of, not loaded", async () => {
   };
   await assert.rejects(tryLosses(folder.path, LOSSES, { best: { load: true }, trainer }), {
     message: `Cannot use checkpoint ${folder.path}/checkpoint-5: model.safetensors has 3 bytes, ` +
-      "not 15; resume from an earlier one",
+      "not 15 as manifest.json says; resume from an earlier one",
   });
   assert.deepEqual(stub.loaded, []);
 });
