@@ -102,6 +102,12 @@ export * from "./data/message.ts";
 export * from "./data/prepare_examples.ts";
 export * from "./data/read_examples.ts";
 export * from "./data/record.ts";
+export type {
+  RefusedRow,
+  RowStatistics,
+  SystemPromptUse,
+  UnreadField,
+} from "./data/row_statistics.ts";
 export * from "./data/seed_example.ts";
 export * from "./data/streaming_decoder.ts";
 export * from "./data/thinking.ts";
