@@ -143,6 +143,7 @@ export * from "./engine/compiled_graph.ts";
 export * from "./engine/load_model.ts";
 export * from "./engine/layered_weights.ts";
 export * from "./engine/load_weights.ts";
+export * from "./engine/event_turns.ts";
 export * from "./engine/pacer.ts";
 export * from "./engine/parameter_store.ts";
 export * from "./engine/scratch.ts";

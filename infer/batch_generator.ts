@@ -8,7 +8,7 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
+import { EventTurns } from "../engine/event_turns.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { BatchCache, cacheBytesPerPosition, CAPACITY_STEP } from "./batch_cache.ts";
@@ -45,6 +45,8 @@ export interface BatchGeneratorOptions {
   readonly chunk?: number;
   /** Prompt tokens run between two steps of other replies. @default {32} */
   readonly sharedChunk?: number;
+  /** Turns of the event loop between the steps, of which a server tells what it expects. @default {new EventTurns()} */
+  readonly turns?: EventTurns;
 }
 
 /** How busy a {@linkcode BatchGenerator} is. */
@@ -125,6 +127,7 @@ export class BatchGenerator implements AsyncDisposable {
       cacheBytes = 2 ** 30,
       chunk = 256,
       sharedChunk = 32,
+      turns = new EventTurns(),
       generation = parseGenerationConfig({}, { config }),
     } = options;
     for (const [name, value] of Object.entries({ maxRows, chunk, sharedChunk })) {
@@ -141,13 +144,23 @@ export class BatchGenerator implements AsyncDisposable {
           `${CAPACITY_STEP * perPosition}`,
       );
     }
-    this.#options = { ...options, maxRows, maxWaiting, cacheBytes, chunk, sharedChunk, generation };
+    this.#options = {
+      ...options,
+      maxRows,
+      maxWaiting,
+      cacheBytes,
+      chunk,
+      sharedChunk,
+      generation,
+      turns,
+    };
     this.#window = Math.min(config.maxPositions, positions);
     this.#cache = new BatchCache(runtime, config, positions);
     try {
       this.#decoder = new BatchDecoder(runtime, config, {
         lanes: options.lanes,
         cache: this.#cache,
+        turns,
       });
     } catch (cause) {
       this.#cache[Symbol.dispose]();
@@ -180,6 +193,26 @@ export class BatchGenerator implements AsyncDisposable {
     };
   }
 
+  /**
+   * Checks whether another reply would be taken in now, for who is about to prepare a long prompt.
+   *
+   * @throws {BatchFullError} where as many wait as may
+   */
+  assertRoom(): void {
+    this.#admit();
+    const { maxRows, maxWaiting } = this.#options;
+    // Whoever waits keeps those who come later from a row.
+    const rowsTaken = this.#waiting.length > 0 || this.#admitted().length >= maxRows;
+    if (rowsTaken && this.#waiting.length >= maxWaiting) throw this.#full();
+  }
+
+  #full(): BatchFullError {
+    return new BatchFullError(
+      `Cannot take in another reply: ${this.#admitted().length} are being made and ` +
+        `${this.#options.maxWaiting} wait; try again later`,
+    );
+  }
+
   #submit(lane: number, promptIds: ArrayLike<number>, options: GenerateOptions): Generation {
     if (this.#closed) throw new ReferenceError("Cannot generate: the batch was disposed of");
     const { config, generation, maxWaiting } = this.#options;
@@ -201,10 +234,7 @@ export class BatchGenerator implements AsyncDisposable {
     if (this.#waiting.length > maxWaiting) {
       this.#waiting.pop();
       reply.leave();
-      throw new BatchFullError(
-        `Cannot take in another reply: ${this.#admitted().length} are being made and ` +
-          `${maxWaiting} wait; try again later`,
-      );
+      throw this.#full();
     }
     this.#work ??= this.#run();
     return reply;
@@ -236,8 +266,9 @@ export class BatchGenerator implements AsyncDisposable {
   async #run(): Promise<void> {
     try {
       for (;;) {
-        // Each step: readers get their token, and connections that closed end their reply.
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        // Each step: readers get their token, others are answered, and connections that closed end
+        // their reply.
+        await this.#options.turns.take();
         this.#sweep();
         this.#admit();
         this.#prefilling ??= this.#join();
