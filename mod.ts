@@ -184,7 +184,11 @@ export * from "./train/training_precision.ts";
 // Generation: decoding, sampling and chats.
 export * from "./infer/batch_generator.ts";
 export * from "./infer/chat.ts";
-export type { ChatPromptOptions } from "./infer/chat_prompt.ts";
+export {
+  type ChatPromptOptions,
+  encodeChatPrompt,
+  type EncodedPrompt,
+} from "./infer/chat_prompt.ts";
 export * from "./infer/decoder.ts";
 export * from "./infer/generation_config.ts";
 export * from "./infer/generator.ts";

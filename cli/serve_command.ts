@@ -189,6 +189,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     window: batch.window,
     maxNewTokens: options.maxNewTokens,
     metrics,
+    assertRoom: () => batch.assertRoom(),
   });
   let isOwnHost = (_: string): boolean => false;
   const handler = createHandler({

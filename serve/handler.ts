@@ -43,6 +43,9 @@ const HEADERS: Readonly<Record<string, string>> = {
   "x-content-type-options": "nosniff",
 };
 
+/** As nginx counts requests whose client did not wait for the answer: neither side's fault. */
+const CLIENT_GONE = "499";
+
 /** Makes the handler of a server's requests. */
 export function createHandler(options: HandlerOptions): (request: Request) => Promise<Response> {
   const { metrics, onError } = options;
@@ -78,7 +81,9 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       response = failure(error);
     }
     if (allowOrigin) addCors(response.headers, origin);
-    const labels = { route, status: String(response.status) };
+    // Whose client has left gets no answer, whatever it would have been.
+    const status = request.signal.aborted ? CLIENT_GONE : String(response.status);
+    const labels = { route, status };
     metrics.add("ortune_http_requests_total", "Requests by their answer.", labels);
     return response;
   };
@@ -178,7 +183,10 @@ async function completions(request: Request, context: Context): Promise<Response
   // Before the body: a server that stops reads no more.
   if (service.closed) throw new ApiError(503, "The server is stopping", { retryAfter: 5 });
   const asked = parseChatRequest(await readJsonBody(request, body));
-  const completion = service.start(asked);
+  const prepared = await service.prepare(asked, request.signal);
+  // Nobody would read it.
+  request.signal.throwIfAborted();
+  const completion = service.start(asked, prepared);
   // Also once the answer is there, where it does nothing.
   request.signal.addEventListener("abort", () => completion.abort(), { once: true });
   if (request.signal.aborted) completion.abort();
