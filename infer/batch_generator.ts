@@ -59,6 +59,8 @@ export interface BatchLoad {
   readonly reservedPositions: number;
   /** Positions of the whole cache. */
   readonly positions: number;
+  /** Steps made so far: each makes a token of every reply, or reads a part of a prompt, or both. */
+  readonly steps: number;
 }
 
 /** Thrown where as many replies wait as may; try again later. */
@@ -113,6 +115,7 @@ export class BatchGenerator implements AsyncDisposable {
   #prefilling: Reply | undefined;
   #work: Promise<void> | undefined;
   #closed = false;
+  #steps = 0;
 
   /**
    * Compiles the graphs; the cache's memory is taken as it is used.
@@ -181,6 +184,7 @@ export class BatchGenerator implements AsyncDisposable {
       waiting: this.#waiting.length,
       reservedPositions: admitted.reduce((sum, { need }) => sum + need, 0),
       positions: this.#cache.positions,
+      steps: this.#steps,
     };
   }
 
@@ -273,6 +277,7 @@ export class BatchGenerator implements AsyncDisposable {
         this.#admit();
         this.#prefilling ??= this.#join();
         if (!this.#prefilling && this.#decoding.length === 0) return;
+        this.#steps++;
         if (this.#prefilling) await this.#prefill(this.#prefilling);
         for (let lane = 0; lane < this.#options.lanes.length; lane++) await this.#decode(lane);
       }

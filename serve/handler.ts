@@ -145,12 +145,13 @@ function health(_: Request, { service }: Context): Response {
 }
 
 function metricsText(_: Request, { metrics, load }: Context): Response {
-  const { running, waiting, reservedPositions, positions } = load();
+  const { running, waiting, reservedPositions, positions, steps } = load();
   metrics.set("ortune_replies_running", "Replies being made.", running);
   metrics.set("ortune_replies_waiting", "Replies that wait for a row.", waiting);
   const reserved = "Positions of the cache set aside for running replies.";
   metrics.set("ortune_cache_reserved_positions", reserved, reservedPositions);
   metrics.set("ortune_cache_positions", "Positions of the cache.", positions);
+  metrics.total("ortune_decoding_steps_total", "Steps of the batch.", steps);
   return text(metrics.toString(), "text/plain; version=0.0.4");
 }
 
