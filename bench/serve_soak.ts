@@ -1,5 +1,6 @@
 /**
- * A server under load and under abuse: `deno run --allow-all bench/serve_soak.ts [--requests 10000]`.
+ * A server under load and under abuse: `deno run --allow-all bench/serve_soak.ts [--requests 10000]`,
+ * or `--minutes 2` for as many requests as fit.
  *
  * Out: requests answered, the drift of the server's resident memory, what a slow, a large and a
  * stalled client cost, and whether anything was left over. Linux: memory is read from /proc.
@@ -25,9 +26,11 @@ const QUESTIONS = [
 ];
 
 const { values } = parseArgs({
-  options: { requests: { type: "string", default: "10000" } },
+  options: { requests: { type: "string", default: "10000" }, minutes: { type: "string" } },
 });
 const requests = Number(values.requests);
+/** Milliseconds of load, where they are what was asked for. */
+const duration = values.minutes === undefined ? undefined : 60_000 * Number(values.minutes);
 
 const folder = await Deno.makeTempDir({ prefix: "ortune-soak-" });
 await writeQuickstartModel(`${folder}/model`, 42);
@@ -62,14 +65,25 @@ async function soak(): Promise<void> {
   let started = 0;
   let slowest = 0;
   const began = performance.now();
+  const goesOn = (): boolean =>
+    duration === undefined ? started < requests : performance.now() - began < duration;
+  let looked = 0;
   await Promise.all(Array.from({ length: CONCURRENCY }, async () => {
-    while (started < requests) {
+    while (goesOn()) {
       const index = started++;
       const from = performance.now();
       const outcome = await oneRequest(index);
       slowest = Math.max(slowest, performance.now() - from);
       counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-      if (index % Math.max(1, Math.floor(requests / 200)) === 0) memory.push(await resident());
+      // Some two hundred times in all.
+      const now = performance.now() - began;
+      const due = duration === undefined
+        ? index % Math.max(1, Math.floor(requests / 200)) === 0
+        : now - looked > duration / 200;
+      if (due) {
+        looked = now;
+        memory.push(await resident());
+      }
     }
   }));
   const seconds = (performance.now() - began) / 1000;
@@ -84,7 +98,7 @@ async function soak(): Promise<void> {
   );
   const [early, late] = [mean(memory.slice(tenth, 2 * tenth)), mean(memory.slice(-tenth))];
   console.log(
-    `${requests} requests, ${CONCURRENCY} at once, ${seconds.toFixed(0)} s: ` +
+    `${started} requests, ${CONCURRENCY} at once, ${seconds.toFixed(0)} s: ` +
       [...counts].map(([outcome, count]) => `${count} ${outcome}`).join(", ") +
       `; slowest ${(slowest / 1000).toFixed(1)} s`,
   );

@@ -9,6 +9,7 @@ import { readRun } from "../track/dashboard_data.ts";
 import { createDashboardHandler } from "../track/dashboard_handler.ts";
 import { renderRunsPage } from "../track/dashboard_page.ts";
 import { findRuns } from "../track/find_runs.ts";
+import { giveUp } from "./give_up.ts";
 import { runCommand } from "./run_command.ts";
 import { port } from "./port.ts";
 import { HOSTNAME, servePage } from "./serve_page.ts";
@@ -28,8 +29,14 @@ await runCommand<DashboardFlags>({
       .option("--port <number>", "port on 127.0.0.1; 0 for any free one", port, 6006)
       .option("--report <file>", "write an HTML file and end, such as output/compare.html"),
   run: async ({ options, signal }) => {
-    if (options.report !== undefined) await writeReport(options.outputDir, options.report);
-    else await serve(options, signal);
+    // The task may do both, for either way to use it; each gives up what is the other's.
+    if (options.report !== undefined) {
+      await giveUp("net");
+      await writeReport(options.outputDir, options.report);
+    } else {
+      await giveUp("write");
+      await serve(options, signal);
+    }
   },
 });
 

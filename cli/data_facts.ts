@@ -11,6 +11,7 @@ import { JsonlError } from "../data/jsonl_error.ts";
 import { formatPythonJson, toPlainJson } from "../data/python_json.ts";
 import type { PythonJson } from "../data/python_json.ts";
 import { parseRecord, toMessages } from "../data/record.ts";
+import { RowStatisticsCollector, type UnreadField } from "../data/row_statistics.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 
 /** A part of the split. */
@@ -45,6 +46,8 @@ export interface DataFacts {
   }[];
   /** Rows that stand twice or more, anywhere. */
   readonly repeated: number;
+  /** Columns and fields of messages that training does not read, with the rows that hold them. */
+  readonly unread: readonly UnreadField[];
 }
 
 /** Options of {@linkcode createDataFacts}. */
@@ -81,6 +84,7 @@ export function createDataFacts(
   const trainRows = new Map<string, number>();
   const trainQuestions = new Map<string, number>();
   const all = new Set<string>();
+  const statistics = new RowStatisticsCollector();
   let [cut, unlabelled, withoutThinking, repeated] = [0, 0, 0, 0];
 
   const addText = (row: Map<string, PythonJson>, line: number, part: Part): void => {
@@ -107,9 +111,13 @@ export function createDataFacts(
     const where = { file, line };
     // Python writes NaN and the like, which are not JSON.
     if (hasNonFinite(row)) throw new JsonlError(where, "holds NaN or Infinity, which is not JSON");
-    const record = parseRecord(toPlainJson(row) as Record<string, unknown>, where);
+    const plain = toPlainJson(row) as Record<string, unknown>;
+    const record = parseRecord(plain, where, statistics.unreadIn(line));
     const messages = toMessages(record, { system });
     const reply = messages.at(-1)!;
+    if (reply.role !== "assistant" || reply.learn === false) {
+      throw new JsonlError(where, "holds no reply that is to be learned");
+    }
     const think = reply.reasoning_content ?? "";
     const prompt = messages.slice(0, -1).filter(({ role }) => role !== "system");
     const size = (text: string): number => Array.from(text).length;
@@ -149,6 +157,7 @@ export function createDataFacts(
       problems: problems.sort((a, b) => a.line - b.line).map(({ text }) => text),
       duplicates,
       repeated,
+      unread: statistics.finish().unread,
     }),
   };
 }

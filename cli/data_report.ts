@@ -59,7 +59,8 @@ function figures({ values }: Lengths): string[] {
 }
 
 function remarks(facts: DataFacts, shown: number): string[] {
-  const { maxLength, cut, unlabelled, withoutThinking, problems, duplicates, repeated } = facts;
+  const { maxLength, cut, unlabelled, withoutThinking, problems, duplicates, repeated, unread } =
+    facts;
   const lines = [];
   if (maxLength !== undefined) {
     lines.push(`${rowsThat(cut, "is", "are")} longer than ${maxLength} tokens and would be cut`);
@@ -74,6 +75,17 @@ function remarks(facts: DataFacts, shown: number): string[] {
   lines.push(`${rowsThat(withoutThinking, "has", "have")} no thinking`);
   lines.push(`${rowsThat(problems.length, "is", "are")} empty or malformed`);
   lines.push(...list(problems, shown));
+  if (unread.length > 0) {
+    lines.push("training does not read:");
+    lines.push(
+      ...list(
+        unread.map(({ field, rows, remedy }) =>
+          `${remedy ?? field} (${rowsThat(rows, "has", "have")} it)`
+        ),
+        shown,
+      ),
+    );
+  }
   lines.push(`${rowsThat(duplicates.length, "stands", "stand")} in both parts`);
   lines.push(...list(duplicates.map(describeDuplicate), shown));
   lines.push(`${rowsThat(repeated, "repeats", "repeat")} an earlier one`);

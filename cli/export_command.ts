@@ -26,10 +26,11 @@ import type { TensorSource } from "../tensor/tensor_source.ts";
 import { formatBytes, formatDuration } from "../track/format.ts";
 import { findFolders } from "./find_model.ts";
 import { count } from "./flag_values.ts";
-import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
+import { writeModelFolder } from "./model_folder.ts";
 import { openFile } from "./open_file.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { parityQuestions } from "./parity_questions.ts";
+import { stageFolder } from "./staged_folder.ts";
 import { keptChat } from "./taught_chat.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
 
@@ -120,7 +121,8 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   const text = options.parityFile === undefined
     ? undefined
     : await new Response((await openFile(options.parityFile, "the parity text")).readable).text();
-  await makeNewFolder(outputDir, "export");
+  await using folder = await stageFolder(outputDir, "export");
+  const staging = folder.path;
   const runtime = resources.use(openRuntime({ device: "cpu", threads: options.threads }));
   const comparison = options.parity
     ? await askCheckpoint(runtime, subject, { text, greedyTokens: options.parityTokens, signal })
@@ -160,22 +162,22 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   };
   if (format === "hf") {
     const began = performance.now();
-    const files = await writeModelFolder(outputDir, {
+    const files = await writeModelFolder(staging, {
       ...{ model: directory, config, ...kept, weights, signal },
     });
     note("hf", files, began);
     if (comparison) {
-      const again = await loadModel(runtime, outputDir, { signal });
+      const again = await loadModel(runtime, staging, { signal });
       resources.use(again.weights);
       await compare("hf", () => checkpointParityModel(runtime, again));
     }
   } else {
-    await Deno.mkdir(`${outputDir}/onnx`);
+    await Deno.mkdir(`${staging}/onnx`);
     const exported: ExportedModel[] = [];
     for (const dtype of formats) {
       const began = performance.now();
       const apart = keepAdapter ? adapter : undefined;
-      const model = await exportModel(outputDir, {
+      const model = await exportModel(staging, {
         ...{ config, weights, dtype, adapter: apart, signal },
       });
       exported.push(model);
@@ -191,10 +193,10 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
       }
       await compare(
         dtype,
-        () => exportParityModel(new ExportedDecoder(runtime, outputDir, { config, dtype }), config),
+        () => exportParityModel(new ExportedDecoder(runtime, staging, { config, dtype }), config),
       );
     }
-    await exportClientFiles(outputDir, { model: directory, config, ...kept, exported });
+    await exportClientFiles(staging, { model: directory, config, ...kept, exported });
   }
   const facts = {
     model: directory,
@@ -208,7 +210,8 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
       : {},
     exports: reports,
   };
-  await Deno.writeTextFile(`${outputDir}/${PARITY_REPORT}`, JSON.stringify(facts, null, 2) + "\n");
+  await Deno.writeTextFile(`${staging}/${PARITY_REPORT}`, JSON.stringify(facts, null, 2) + "\n");
+  await folder.finish();
   console.log(`${outputDir}: ${comparison ? `report in ${PARITY_REPORT}` : "not compared"}`);
 }
 

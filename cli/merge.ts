@@ -14,10 +14,11 @@ import type { ParameterStore } from "../engine/parameter_store.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { count } from "./flag_values.ts";
-import { makeNewFolder, writeModelFolder } from "./model_folder.ts";
+import { writeModelFolder } from "./model_folder.ts";
 import { checkAdapter, findFolders } from "./find_model.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { runCommand } from "./run_command.ts";
+import { stageFolder } from "./staged_folder.ts";
 import { keptChat } from "./taught_chat.ts";
 
 interface MergeFlags {
@@ -45,7 +46,7 @@ await runCommand<MergeFlags>({
     const { outputDir, threads } = options;
     const { model, adapter } = await findFolders(options);
     for (const note of await checkAdapter(adapter!, model)) console.error(`note: ${note}`);
-    await makeNewFolder(outputDir, "merge");
+    await using folder = await stageFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     using runtime = openRuntime({ device: "cpu", threads });
     const { config, weights: base } = await loadModel(runtime, model, { signal });
@@ -60,7 +61,8 @@ await runCommand<MergeFlags>({
     const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);
 
     const kept = await keptChat(adapter, { model, eosTokenId: config.raw.eos_token_id });
-    await writeModelFolder(outputDir, { model, config, ...kept, weights: base, signal });
+    await writeModelFolder(folder.path, { model, config, ...kept, weights: base, signal });
+    await folder.finish();
     console.log(
       `${outputDir}: merged; the largest logit difference from base and adapter is ` +
         difference.toExponential(2),

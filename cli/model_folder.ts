@@ -23,30 +23,6 @@ export interface ModelFolderOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * Makes a folder for something that is written as a whole.
- *
- * @param action what is to be done, for the error
- * @throws {Error} where the folder holds anything already, or cannot be made
- */
-export async function makeNewFolder(directory: string, action: string): Promise<void> {
-  try {
-    await Deno.mkdir(directory, { recursive: true });
-  } catch (cause) {
-    const why = cause instanceof Deno.errors.AlreadyExists
-      ? "it is a file"
-      : (cause as Error).message;
-    throw new Error(`Cannot ${action} into ${directory}: ${why}; give a new --output-dir`, {
-      cause,
-    });
-  }
-  for await (const _ of Deno.readDir(directory)) {
-    throw new Error(
-      `Cannot ${action} into ${directory}: it is not empty; give a new --output-dir`,
-    );
-  }
-}
-
 /** Writes the folder's files into a folder that is there. */
 export async function writeModelFolder(
   directory: string,

@@ -1,15 +1,19 @@
 /**
  * What every command shares: flags in kebab-case or snake_case, `--help`, exit codes (0 done, 1
- * failed, 2 wrong flags, 130 interrupted) and Ctrl-C as an AbortSignal.
+ * failed, 2 wrong flags, 130 interrupted) and Ctrl-C, SIGTERM and SIGHUP as an AbortSignal.
  */
 
 import { Command, CommanderError } from "commander";
+import { hangupAction } from "./hangup.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
+/** Milliseconds within which SIGTERM and SIGHUP are the one that came first. */
+const SAME_END = 2000;
 // Placeholders of values that are paths.
 const PATHS = /[<[](dirs?|file|path|run\.json)\b/;
+const NET_ACCESS = /^Requires net access to "([^"]+)", run again with the --allow-net flag$/;
 const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the --allow-\w+ flag$/s;
 
 /** A wrong combination of flags: exits 2 like a wrong flag. */
@@ -18,7 +22,7 @@ export class UsageError extends Error {}
 /** What a command is run with. */
 export interface CommandContext<Options> {
   readonly options: Options;
-  /** Aborted by the first Ctrl-C; the second one ends the process at once. */
+  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP; a second one ends the process at once. */
   readonly signal: AbortSignal;
 }
 
@@ -66,13 +70,24 @@ export async function executeCommand<Options>(
     .allowExcessArguments();
   flags(command);
   const interruption = new AbortController();
+  let since = 0;
   const interrupt = () => {
-    if (interruption.signal.aborted) Deno.exit(EXIT_INTERRUPTED);
-    interruption.abort(new DOMException("Interrupted", "AbortError"));
+    if (!interruption.signal.aborted) {
+      since = performance.now();
+      interruption.abort(new DOMException("Interrupted", "AbortError"));
+    } else Deno.exit(EXIT_INTERRUPTED);
   };
-  // Windows has no SIGTERM.
-  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
-  for (const signal of signals) Deno.addSignalListener(signal, interrupt);
+  // One end comes as several signals: a closing terminal and the shell both send SIGHUP, and `deno
+  // task` passes on what its whole group was sent.
+  const end = () => {
+    if (!interruption.signal.aborted || performance.now() - since > SAME_END) interrupt();
+  };
+  const listeners: [Deno.Signal, () => void][] = [["SIGINT", interrupt]];
+  // Windows has none.
+  if (Deno.build.os !== "windows") listeners.push(["SIGTERM", end]);
+  const hangup = hangupAction();
+  if (hangup !== undefined) listeners.push(["SIGHUP", hangup === "ends" ? end : goOn]);
+  for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const { signal } = interruption;
   try {
     command.parse(args.map(kebabCase), { from: "user" });
@@ -91,9 +106,12 @@ export async function executeCommand<Options>(
     printError(`error: ${message(cause)}\n`);
     return cause instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
   } finally {
-    for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+    for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
   }
 }
+
+/** Listens to a signal that is to be ignored, as Deno would end the process otherwise. */
+function goOn(): void {}
 
 /** Refuses an empty path, which is what a shell makes of a variable that is not set. */
 function assertPaths(command: Command): void {
@@ -113,6 +131,11 @@ function kebabCase(argument: string): string {
 function message(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (!(cause instanceof Deno.errors.NotCapable)) continue;
+    const [, host] = NET_ACCESS.exec(cause.message) ?? [];
+    if (host !== undefined) {
+      return `Cannot connect to ${host}: the task may not; deno.json says which hosts it may reach; ` +
+        `for others run the script with deno run and --allow-net=${host} besides`;
+    }
     const [, verb, path] = FILE_ACCESS.exec(cause.message) ?? [];
     // Deno's advice to run again with a flag is none for a task.
     return verb === undefined

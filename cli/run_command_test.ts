@@ -68,6 +68,21 @@ Deno.test("executeCommand() explains a missing permission, also beneath another 
   }
 });
 
+Deno.test("executeCommand() says which host a task may not reach, and how to allow it", async () => {
+  const denied = new Deno.errors.NotCapable(
+    'Requires net access to "store.example:443", run again with the --allow-net flag',
+  );
+  const { code, printed } = await execute([], () => {
+    throw new Error("Cannot push", { cause: denied });
+  });
+  assert.equal(code, 1);
+  assert.equal(
+    printed,
+    "error: Cannot connect to store.example:443: the task may not; deno.json says which hosts it " +
+      "may reach; for others run the script with deno run and --allow-net=store.example:443 besides\n",
+  );
+});
+
 Deno.test(
   "executeCommand() turns a signal into an abort and 130, whether the command returns or throws",
   {
@@ -99,3 +114,20 @@ Deno.test(
     assert.deepEqual([fails.code, fails.printed], [1, "error: Cannot save: no\n"]);
   },
 );
+
+Deno.test({
+  name: "executeCommand() takes a SIGTERM right behind another for the same end",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    let aborts = 0;
+    const { code, printed } = await execute([], async ({ signal }) => {
+      signal.addEventListener("abort", () => aborts++);
+      for (const name of ["SIGTERM", "SIGTERM", "SIGHUP"] as const) {
+        Deno.kill(Deno.pid, name);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    });
+    // A second one that counted would have ended this process.
+    assert.deepEqual([code, printed, aborts], [130, "", 1]);
+  },
+});

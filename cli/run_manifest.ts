@@ -5,6 +5,7 @@
  * when it ends; `status` stays `started` where the run was killed or failed.
  */
 
+import { describeValue } from "../json/describe_value.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../train/events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
@@ -12,11 +13,10 @@ import type { FileHasher } from "./file_hasher.ts";
 import { companionFiles } from "./model_files.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "./version.ts";
+import { writeWhole } from "./write_whole.ts";
 
 /** The manifest's name in the output folder. */
 export const RUN_MANIFEST = "run.json";
-// Swept with the staged checkpoints of an interrupted run.
-const STAGING = `.staging-${RUN_MANIFEST}`;
 // Some kilobytes in use; beyond this a file is not what its name says.
 const MAX_BYTES = 1024 * 1024;
 
@@ -174,20 +174,13 @@ async function earlierRuns(directory: string): Promise<RunManifest["earlier"]> {
   }
 }
 
-/** Whole or not at all: staged, synced, renamed. */
+/** Whole or not at all. */
 async function write(directory: string, manifest: RunManifest): Promise<void> {
-  const [staging, path] = [`${directory}/${STAGING}`, `${directory}/${RUN_MANIFEST}`];
+  const path = `${directory}/${RUN_MANIFEST}`;
   try {
-    {
-      using file = await Deno.open(staging, { write: true, create: true, truncate: true });
-      const bytes = new TextEncoder().encode(JSON.stringify(manifest, null, 2) + "\n");
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-      await file.sync();
-    }
-    await Deno.rename(staging, path);
+    await writeWhole(path, JSON.stringify(manifest, null, 2) + "\n");
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
-    await Deno.remove(staging).catch(() => {});
     throw new Error(
       `Cannot write ${path}: ${(cause as Error).message}; free space or give another --output-dir`,
       { cause },
@@ -222,10 +215,35 @@ export async function readManifest(path: string): Promise<RunManifest> {
   if (!isRecord(versions)) return fail("it has no versions");
   if (!Array.isArray(files) || !files.every(isHashedFile)) return fail("it has no hashes of files");
   if (!Array.isArray(earlier)) return fail("it has no list of earlier runs");
+  for (const [name, is] of Object.entries(FIELDS)) {
+    // Fields that are not there are of an older ortune.
+    if (value[name] === undefined || is(value[name])) continue;
+    return fail(`its ${name} is ${describeValue(value[name])}`);
+  }
   return value as unknown as RunManifest;
 }
 
+const isText = (value: unknown): boolean => typeof value === "string" && !value.includes("\0");
+const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
+const isPlain = (value: unknown): boolean => isText(value) || typeof value === "number";
+const isPlainRecord = (value: unknown): boolean =>
+  isRecord(value) && Object.values(value).every(isPlain);
+
+/** What each field is, besides those without which a file is no manifest. */
+const FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  command: isTextOrNull,
+  config: isRecord,
+  versions: isPlainRecord,
+  status: isText,
+  started: isText,
+  ended: isTextOrNull,
+  checkpoint: isTextOrNull,
+  best: (value) => isRecord(value) && isPlain(value.step) && isText(value.metric),
+  metrics: (value) => value === null || isPlainRecord(value),
+  earlier: (value) => Array.isArray(value) && value.every(isRecord),
+};
+
 function isHashedFile(value: unknown): value is HashedFile {
-  return isRecord(value) && typeof value.path === "string" && typeof value.sha256 === "string" &&
+  return isRecord(value) && isText(value.path) && typeof value.sha256 === "string" &&
     typeof value.bytes === "number";
 }

@@ -115,6 +115,11 @@ Deno.test("--tokens-per-step packs, replays, and excludes accumulation", () => {
   }
 });
 
+function manifestWith(fields: Record<string, unknown>): string {
+  const bare = { format: 1, arguments: {}, versions: {}, files: [], earlier: [] };
+  return JSON.stringify({ ...bare, ...fields });
+}
+
 Deno.test("readManifest() refuses what is not a manifest", async () => {
   await using folder = await tempFolder();
   const path = `${folder.path}/run.json`;
@@ -126,6 +131,14 @@ Deno.test("readManifest() refuses what is not a manifest", async () => {
     "it has no versions": '{"format":1,"arguments":{}}',
     "it has no hashes of files": '{"format":1,"arguments":{},"versions":{},"files":[1]}',
     "it has no list of earlier runs": '{"format":1,"arguments":{},"versions":{},"files":[]}',
+    "its checkpoint is number 3": manifestWith({ checkpoint: 3 }),
+    'its checkpoint is string "a\\u0000b"': manifestWith({ checkpoint: "a\0b" }),
+    "its status is null": manifestWith({ status: null }),
+    "its config is array of 0": manifestWith({ config: [] }),
+    "its versions is object": manifestWith({ versions: { deno: [] } }),
+    "its metrics is array of 1": manifestWith({ metrics: [1] }),
+    "its earlier is array of 1": manifestWith({ earlier: [null] }),
+    "its best is null": manifestWith({ best: null }),
     "it has 1048577 bytes, more than 1048576": " ".repeat(2 ** 20 + 1),
   };
   for (const [state, text] of Object.entries(cases)) {

@@ -9,6 +9,7 @@ import type { EvaluateEvent, LogEvent } from "../train/events.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingRun } from "./training_run.ts";
 import { VERSION } from "./version.ts";
+import { writeWhole } from "./write_whole.ts";
 
 /** What a report says besides the run's own figures. */
 export interface RunReportOptions {
@@ -17,14 +18,19 @@ export interface RunReportOptions {
   /** How to start the run again. */
   readonly command: string;
   readonly samples?: readonly ReportSample[];
+  /** Prints a line. */
+  readonly say: (line: string) => void;
 }
 
-/** Writes both files; answers their paths. */
+/**
+ * Writes both files; answers the paths of those that are written. One that does not fit is told of
+ * and left out: the weights, which the run was for, are saved by then.
+ */
 export async function writeRunReport(
   run: TrainingRun,
-  { args, title, command, samples }: RunReportOptions,
+  { args, title, command, samples, say }: RunReportOptions,
 ): Promise<readonly string[]> {
-  const events = await readFigures(`${args.outputDir}/${METRICS_FILE}`);
+  const events = await readFigures(`${args.outputDir}/${METRICS_FILE}`, say);
   const logs = events.filter((event): event is LogEvent => event.type === "log");
   const evaluations = events.filter((event): event is EvaluateEvent => event.type === "evaluate");
   const { data, start, end, trainer } = run;
@@ -64,10 +70,23 @@ export async function writeRunReport(
   });
   const chart = await renderLossChart({ title, train: logs, eval: evaluationLosses(evaluations) });
   const files = { "loss.svg": chart, "report.html": page };
+  const written: string[] = [];
   for (const [name, text] of Object.entries(files)) {
-    await Deno.writeTextFile(`${args.outputDir}/${name}`, text);
+    const path = `${args.outputDir}/${name}`;
+    try {
+      await writeWhole(path, text);
+      written.push(path);
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotCapable) throw cause;
+      say(
+        `warning: Cannot write ${path}: ${
+          (cause as Error).message
+        }; the run is complete, and its ` +
+          `weights are in ${run.checkpoint}. Free space, and see its curves with deno task dashboard`,
+      );
+    }
   }
-  return Object.keys(files).map((name) => `${args.outputDir}/${name}`);
+  return written;
 }
 
 /** Rows that are listed with the reason why they were left out. */
@@ -81,12 +100,17 @@ function describeRefusedRows({ refused, refusedRows }: ReadExamplesReport): stri
 }
 
 /** What was logged; a run shorter than --logging-steps has no log. */
-async function readFigures(path: string): ReturnType<typeof readMetricsLog> {
+async function readFigures(
+  path: string,
+  say: (line: string) => void,
+): ReturnType<typeof readMetricsLog> {
   try {
     return await readMetricsLog(path);
   } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return [];
-    throw cause;
+    say(`warning: Cannot read ${path}: ${(cause as Error).message}; the report has no figures`);
+    return [];
   }
 }
 

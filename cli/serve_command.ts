@@ -19,6 +19,7 @@ import { type ChatContext, openChat, withTaughtEnds } from "./chat_context.ts";
 import { count, countOrZero, device, positive } from "./flag_values.ts";
 import { checkAdapter, findFolders } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
+import { giveUp } from "./give_up.ts";
 import { openRuntime } from "./open_runtime.ts";
 import { port } from "./port.ts";
 import { type CommandContext, type CommandDefinition, UsageError } from "./run_command.ts";
@@ -203,6 +204,8 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     onError: report,
   });
   const server = await listening(handler, options, () => turns.expectMore());
+  // From here on only others connect; what comes in goes through code of many hands.
+  await giveUp("net");
   isOwnHost = ownHosts({ hostname: host, port: server.port, allowed: options.allowHost });
   const url = `http://${bracketed(host)}:${server.port}`;
   console.log(

@@ -1,6 +1,7 @@
 /** A page on this machine alone. In: a handler of requests. Out: a server, until it is aborted. */
 
 import { listen, type Listening } from "../serve/listen.ts";
+import { giveUp } from "./give_up.ts";
 
 /** Only this machine: such pages ask for no password. */
 export const HOSTNAME = "127.0.0.1";
@@ -21,7 +22,7 @@ export interface ServePageOptions {
 }
 
 /**
- * Serves until it is aborted.
+ * Serves until it is aborted. Of the process's permissions `net` is given up once it listens.
  *
  * @throws {Error} where the port is taken
  */
@@ -48,6 +49,7 @@ export async function servePage(
       { cause },
     );
   }
+  await giveUp("net");
   onListen(server.port);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();

@@ -54,8 +54,8 @@ export async function trainCommand(
   if (samples.length > 0) {
     for (const tracker of trackers) await tracker.samples?.(end.step, samples);
   }
-  const files = await writeRunReport(run, { args, title, command, samples });
-  say(`curves and report: ${files.join(", ")}`);
+  const files = await writeRunReport(run, { args, title, command, samples, say });
+  if (files.length > 0) say(`curves and report: ${files.join(", ")}`);
   const ask = args.lora ? "inference:lora --adapter" : "inference --model";
   say(`ask it yourself: deno task ${ask} ${checkpoint}`);
 }

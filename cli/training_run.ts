@@ -13,6 +13,7 @@ import type { Runtime } from "../ort/runtime.ts";
 import type { Tracker } from "../track/tracker.ts";
 import { METRICS_FILE, SAMPLES_FILE } from "../track/find_runs.ts";
 import { createMetricsLog } from "../track/metrics_log.ts";
+import { createSafeTracker } from "../track/safe_tracker.ts";
 import { createSamplesLog } from "../track/samples_log.ts";
 import { createSwanlabLog } from "../track/swanlab_log.ts";
 import { createTensorboardLog } from "../track/tensorboard_log.ts";
@@ -131,7 +132,9 @@ export async function runTraining(
   );
   // Only now, when nothing is left that a wrong flag or file can stop.
   for (const each of earlier) await removeCheckpoint(lock.directory, each);
-  const files = fileTrackers(args, lock, runtime).map((tracker) => resources.use(tracker));
+  const files = fileTrackers(args, lock, runtime).map(([path, tracker]) =>
+    resources.use(createSafeTracker(tracker, { path, say }))
+  );
   // A base model's gigabytes are hashed for the checkpoints and for the manifest.
   const hash = createFileHasher();
 
@@ -179,6 +182,7 @@ export async function runTraining(
       }),
       facts: await runFacts(args, data.sha256, hash),
       whileTraining: memory.copy?.fits,
+      isHeld: lock.isHeld,
     },
     resumeFrom,
     signal,
@@ -210,7 +214,22 @@ export async function runTraining(
   }
   const checkpoint = end?.best?.loaded ? end.best.directory : saved?.directory ?? resumeFrom;
   if (runtime.cuda) say(describeDeviceMemory(runtime.cuda.memory(), args.device));
-  await manifest!.end({ end: end!, evaluation, checkpoint });
+  if (!await lock.isHeld()) {
+    throw new Error(
+      `Cannot finish in ${output}: the folder was moved, removed or replaced after the last ` +
+        `checkpoint, ${checkpoint}, which went with it; run.json and the report are not written`,
+    );
+  }
+  try {
+    await manifest!.end({ end: end!, evaluation, checkpoint });
+  } catch (cause) {
+    if ((cause as Error).cause instanceof Deno.errors.NotCapable) throw cause;
+    // The weights, which the run was for, are saved by then.
+    say(
+      `warning: ${(cause as Error).message}; it tells of a run that has not ended, and all is ` +
+        `saved in ${checkpoint}`,
+    );
+  }
   const owned = resources.move();
   return {
     runtime,
@@ -296,28 +315,29 @@ export function createTrainer(
     : createFullTrainer(model, options);
 }
 
-/** Trackers that write into the output folder. */
+/** Trackers that write into the output folder, and their files or folders. */
 function fileTrackers(
   args: TrainingArguments,
   { directory }: OutputLock,
   runtime: Runtime,
-): readonly Tracker[] {
+): readonly (readonly [path: string, Tracker])[] {
   const config = { ...args };
-  return [
-    createMetricsLog(`${directory}/${METRICS_FILE}`),
-    createSamplesLog(`${directory}/${SAMPLES_FILE}`),
-    ...args.reportTo.includes("tensorboard")
-      ? [createTensorboardLog(`${directory}/tensorboard`, { config })]
-      : [],
-    ...args.reportTo.includes("swanlab")
-      ? [
-        createSwanlabLog(`${directory}/swanlog`, {
-          config,
-          versions: { ortune: VERSION, onnxruntime: runtime.api.version },
-        }),
-      ]
-      : [],
+  const path = (name: string): string => `${directory}/${name}`;
+  const versions = { ortune: VERSION, onnxruntime: runtime.api.version };
+  const trackers: (readonly [string, Tracker])[] = [
+    [path(METRICS_FILE), createMetricsLog(path(METRICS_FILE))],
+    [path(SAMPLES_FILE), createSamplesLog(path(SAMPLES_FILE))],
   ];
+  if (args.reportTo.includes("tensorboard")) {
+    trackers.push([
+      path("tensorboard"),
+      createTensorboardLog(path("tensorboard"), { config }),
+    ]);
+  }
+  if (args.reportTo.includes("swanlab")) {
+    trackers.push([path("swanlog"), createSwanlabLog(path("swanlog"), { config, versions })]);
+  }
+  return trackers;
 }
 
 /** The folder to resume from, if one was asked for. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { renderChat } from "./chat_template.ts";
+import { checkChatTemplate, renderChat } from "./chat_template.ts";
 import type { Message } from "./message.ts";
 import { qwen3Tokenizer } from "../tests/support/qwen3_tokenizer.ts";
 
@@ -106,7 +106,7 @@ Deno.test("renderChat() trims block lines as Hugging Face sets Jinja up", () => 
 });
 
 Deno.test("renderChat() renders no bos token as nothing, and passes tools as none", () => {
-  assert.equal(renderChat("{{ bos_token }}|{{ tools is none }}", [user], whole), "|true");
+  assert.equal(renderChat("{{ bos_token }}|{{ tools is none }}", [user], whole), "|True");
 });
 
 Deno.test("renderChat() reports what a template refuses, and a template it cannot parse", () => {
@@ -116,5 +116,62 @@ Deno.test("renderChat() reports what a template refuses, and a template it canno
   assert.throws(() => renderChat("{% for %}", [user], whole), {
     name: "SyntaxError",
     message: /^Cannot parse the chat template: /,
+  });
+});
+
+Deno.test("renderChat() keeps indentation and U+3000 where Qwen3's template strips line breaks", () => {
+  for (
+    const [reasoning_content, content] of [
+      ["  pi r squared", "    import math\n    return math.pi * r ** 2"],
+      ["　　先写景。", "　　春天来了，柳树发芽。\n　　燕子飞回来了。"],
+      ["\tt", "\t- a\n\t- b"],
+    ]
+  ) {
+    const reply: Message = { role: "assistant", content, reasoning_content };
+    assert.equal(
+      renderChat(qwen3, [{ role: "user", content: "q" }, reply], whole),
+      "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n" +
+        `<think>\n${reasoning_content}\n</think>\n\n${content}<|im_end|>\n`,
+    );
+  }
+});
+
+Deno.test("renderChat() gives templates the special tokens that are set, and no others", () => {
+  const template = "{{ bos_token is defined }} {{ pad_token }} {{ unk_token is defined }}";
+  const specialTokens = { pad_token: "<pad>" };
+  assert.equal(
+    renderChat(template, [user], { ...whole, bosToken: "<s>", specialTokens }),
+    "True <pad> False",
+  );
+  assert.equal(renderChat(template, [user], whole), "False  False");
+});
+
+Deno.test("checkChatTemplate() names what is not rendered exactly, and the way out", () => {
+  assert.throws(() => checkChatTemplate("a\n{{ messages | pprint }}"), {
+    name: "TypeError",
+    message:
+      'Cannot use the chat template "a\\n{{ messages | pprint }}": line 2: the filter pprint ' +
+      "would not be rendered exactly as transformers does; give another template with " +
+      "--chat-template FILE",
+  });
+  assert.throws(() => checkChatTemplate("{% if %}"), {
+    name: "SyntaxError",
+    message:
+      "Cannot parse the chat template: line 1: Expected an expression, got 'end of statement " +
+      "block'; copy it again from the base model, or give another template with --chat-template FILE",
+  });
+  assert.throws(() => checkChatTemplate("x".repeat(2 ** 21)), RangeError);
+  // A template may refuse chats of its own accord.
+  checkChatTemplate("{% if not messages %}{{ raise_exception('no messages') }}{% endif %}");
+});
+
+Deno.test("renderChat() ends a hostile template with its beginning and the way out", () => {
+  const bomb = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+  assert.throws(() => renderChat(bomb, [user], whole), {
+    name: "RangeError",
+    message:
+      'Cannot render the chat with the template "{% for a in range(9999) %}{% for b in ra…": ' +
+      "the template evaluates more steps than any chat needs; it is damaged or hostile, so give " +
+      "another template with --chat-template FILE",
   });
 });

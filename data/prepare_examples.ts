@@ -106,7 +106,8 @@ export async function prepareExamples(
   }
   const key = await store.key();
   const file = { path: join(store.directory, tokenFileName(key)), key };
-  const known = await openTokenFile({ ...file, source: path });
+  const opened = { ...file, source: path, vocabSize: options.tokenizer.vocabSize };
+  const known = await openTokenFile(opened);
   if (known !== undefined) return prepared(known, { file: file.path, cached: true });
   const writing = fileErrors(file.path);
   await mkdir(store.directory, { recursive: true }).catch(writing.fail);
@@ -122,7 +123,7 @@ export async function prepareExamples(
     }
     writing.attempt(() => writer.finish(report));
   }
-  const made = await openTokenFile({ ...file, source: path });
+  const made = await openTokenFile(opened);
   if (made !== undefined) return prepared(made, { file: file.path, cached: false });
   throw new Error(
     `Cannot read ${file.path} back: it is not what was written; check the disk, or give another ` +

@@ -102,6 +102,48 @@ Deno.test("prepareExamples() reads no row where a file of the same key is there"
   assert.ok(!other.cached);
 });
 
+type Facts = Record<string, unknown>;
+type Damage = (bytes: Uint8Array) => Uint8Array;
+
+/** What a file says at its end, and where that begins. */
+function factsOf(bytes: Uint8Array): { at: number; facts: Facts } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const end = bytes.length - 36;
+  const at = end - view.getInt32(end, true);
+  return { at, facts: JSON.parse(new TextDecoder().decode(bytes.subarray(at, end))) };
+}
+
+/** Numbers of a file changed, under a hash that is right. */
+function crafted(
+  changes: Record<string, (view: DataView, counts: Record<"tokens" | "examples", number>) => void>,
+): Record<string, Damage> {
+  return Object.fromEntries(
+    Object.entries(changes).map(([what, change]) => [`with ${what}, with its own hash`, (bytes) => {
+      const copy = bytes.slice();
+      const { tokens, examples } = factsOf(copy).facts;
+      change(new DataView(copy.buffer), { tokens: Number(tokens), examples: Number(examples) });
+      return rehash(copy);
+    }]),
+  );
+}
+
+/** What a file says of itself changed, under a hash that is right. */
+function rewritten(changes: Record<string, (facts: Facts) => unknown>): Record<string, Damage> {
+  return Object.fromEntries(
+    Object.entries(changes).map((
+      [what, change],
+    ) => [`that says ${what}, with its own hash`, (bytes) => {
+      const { at, facts } = factsOf(bytes);
+      change(facts);
+      const json = new TextEncoder().encode(JSON.stringify(facts));
+      const length = new Uint8Array(Int32Array.of(json.length).buffer);
+      return rehash(
+        Uint8Array.of(...bytes.subarray(0, at), ...json, ...length, ...new Uint8Array(32)),
+      );
+    }]),
+  );
+}
+
 const DAMAGES: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
   "without its last byte": (bytes) => bytes.subarray(0, -1),
   "without its second half": (bytes) => bytes.subarray(0, bytes.length >> 1),
@@ -116,6 +158,34 @@ const DAMAGES: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
     const json = new TextEncoder().encode("null");
     return rehash(Uint8Array.of(...json, json.length, 0, 0, 0, ...new Uint8Array(32)));
   },
+  ...crafted({
+    "an id of 2^31 - 1": (view) => view.setInt32(0, 2 ** 31 - 1, true),
+    "an id of -1": (view) => view.setInt32(8, -1, true),
+    "an id one past the vocabulary": (view) => view.setInt32(8, options.tokenizer.vocabSize, true),
+    "more supervised tokens than tokens": (view, { tokens, examples }) =>
+      view.setInt32(4 * (tokens + examples), 2 ** 31 - 1, true),
+    "fewer than no supervised tokens": (view, { tokens, examples }) =>
+      view.setInt32(4 * (tokens + examples), -1, true),
+    "a length that is not its tokens'": (view, { tokens }) =>
+      view.setInt32(4 * tokens, view.getInt32(4 * tokens, true) + 1, true),
+    "lengths that overflow to the right sum": (view, { tokens }) => {
+      view.setInt32(4 * tokens, view.getInt32(4 * tokens, true) - 2 ** 31, true);
+    },
+    "an ending before its tokens": (view, { tokens, examples }) =>
+      view.setInt32(4 * (tokens + 2 * examples), -2, true),
+    "a line 0": (view, { tokens, examples }) => view.setInt32(4 * (tokens + 3 * examples), 0, true),
+  }),
+  ...rewritten({
+    "examples: -1": (facts) => facts.examples = -1,
+    "examples: 1e9": (facts) => facts.examples = 1e9,
+    "examples: 2.5": (facts) => facts.examples = 2.5,
+    "tokens of text": (facts) => facts.tokens = `${facts.tokens}`,
+    "no hash of its labels": (facts) => facts.sha256 = "x",
+    "a report of null": (facts) => facts.report = null,
+    "a report without lines": (facts) => delete (facts.report as Facts).truncated,
+    "a report of other counts": (facts) => (facts.report as Facts).examples = 3,
+    "a report with a text for a count": (facts) => (facts.report as Facts).replies = "4",
+  }),
   "of a length that no file has, with its own hash": () =>
     rehash(Uint8Array.of(255, 255, 255, 127, ...new Uint8Array(32))),
 };

@@ -11,8 +11,10 @@
 
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { open, readdir, rm } from "node:fs/promises";
+import { open, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isCount } from "../json/is_count.ts";
+import { isRecord } from "../json/is_record.ts";
 import type { LocatedExample } from "./encode_rows.ts";
 import {
   bytesOf,
@@ -168,15 +170,22 @@ export class TokenFileWriter implements TokenSink, Disposable {
   }
 }
 
+/** Which file is opened, and what bounds its ids. */
+export interface OpenTokenFileOptions extends TokenFileOptions {
+  /** Ids are below this one: the tokenizer's `vocabSize`. */
+  readonly vocabSize: number;
+}
+
 /**
- * Opens a file; `undefined` where there is none, or it is cut, changed, or of another key.
+ * Opens a file; `undefined` where there is none, or it is cut, changed, of another key, or holds what
+ * no tokenizer of that many tokens has made of any rows.
  *
  * All of it is read once, to compare its hash.
  */
 export async function openTokenFile(
-  { path, key, source }: TokenFileOptions,
+  { path, key, source, vocabSize }: OpenTokenFileOptions,
 ): Promise<TokenFileContent | undefined> {
-  const bytes = await hashedBytes(path);
+  const bytes = await bytesBeforeHash(path);
   if (bytes === undefined) return undefined;
   const file = openSync(path, "r");
   const tokens: TokenStorage = {
@@ -184,13 +193,16 @@ export async function openTokenFile(
     [Symbol.dispose]: () => closeSync(file),
   };
   try {
-    const made = readContent(file, { path, key, bytes });
-    if (made !== undefined) {
-      const { facts: { sha256, report }, columns } = made;
-      return {
-        examples: new PackedExamples({ ...columns, tokens, file: source, sha256 }),
-        report,
-      };
+    const facts = readFacts(file, { path, key, bytes });
+    if (facts !== undefined && await isWhole(path, { bytes, tokens: facts.tokens, vocabSize })) {
+      const columns = readColumns(file, { path, facts });
+      if (columns !== undefined) {
+        const { sha256, report } = facts;
+        return {
+          examples: new PackedExamples({ ...columns, tokens, file: source, sha256 }),
+          report,
+        };
+      }
     }
   } catch (cause) {
     tokens[Symbol.dispose]();
@@ -199,62 +211,122 @@ export async function openTokenFile(
   tokens[Symbol.dispose]();
 }
 
-/** How many bytes come before the hash at the end of a file, if they are what it says. */
-async function hashedBytes(path: string): Promise<number | undefined> {
-  let file;
+/** How many bytes come before the hash at the end of a file; `undefined` where it can have none. */
+async function bytesBeforeHash(path: string): Promise<number | undefined> {
   try {
-    file = await open(path, "r");
+    const status = await stat(path);
+    const bytes = status.size - HASH_BYTES;
+    return status.isFile() && bytes >= NUMBER_BYTES ? bytes : undefined;
   } catch (cause) {
     const { code } = cause as { readonly code?: string };
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw cause;
   }
+}
+
+/** Whether the bytes before the hash are what it says, and the ids they begin with a vocabulary's. */
+async function isWhole(
+  path: string,
+  { bytes, tokens, vocabSize }: {
+    readonly bytes: number;
+    readonly tokens: number;
+    readonly vocabSize: number;
+  },
+): Promise<boolean> {
+  const file = await open(path, "r");
   try {
-    const status = await file.stat();
-    const bytes = status.size - HASH_BYTES;
-    if (!status.isFile() || bytes < NUMBER_BYTES) return undefined;
     const hash = createHash("sha256");
     const buffer = new Uint8Array(READ_CHUNK);
     for (let at = 0; at < bytes;) {
-      const { bytesRead } = await file.read(buffer, 0, Math.min(READ_CHUNK, bytes - at), at);
-      if (bytesRead === 0) return undefined;
-      hash.update(buffer.subarray(0, bytesRead));
-      at += bytesRead;
+      // Whole numbers at a time.
+      const wanted = Math.min(READ_CHUNK, bytes - at);
+      let filled = 0;
+      while (filled < wanted) {
+        const { bytesRead } = await file.read(buffer, filled, wanted - filled, at + filled);
+        if (bytesRead === 0) return false;
+        filled += bytesRead;
+      }
+      hash.update(buffer.subarray(0, filled));
+      const ids = Math.min(filled / NUMBER_BYTES, tokens - at / NUMBER_BYTES);
+      if (ids > 0 && !areIds(new Int32Array(buffer.buffer, 0, ids), vocabSize)) return false;
+      at += filled;
     }
     const { bytesRead } = await file.read(buffer, 0, HASH_BYTES, bytes);
-    const end = buffer.subarray(0, bytesRead);
-    return hash.digest().equals(end) ? bytes : undefined;
+    return hash.digest().equals(buffer.subarray(0, bytesRead));
   } finally {
     await file.close();
   }
 }
 
-/** Facts and columns of a file whose hash is right; `undefined` where it is of another key. */
-function readContent(
+function areIds(ids: Int32Array, vocabSize: number): boolean {
+  for (let i = 0; i < ids.length; i++) if (ids[i] < 0 || ids[i] >= vocabSize) return false;
+  return true;
+}
+
+/** What a file says of itself; `undefined` where it is of another key, or its parts do not add up. */
+function readFacts(
   file: number,
   { path, key, bytes }: { readonly path: string; readonly key: string; readonly bytes: number },
-): { facts: TokenFileFacts; columns: ExampleColumns } | undefined {
+): TokenFileFacts | undefined {
   const [jsonBytes] = readNumbers(file, { path, at: bytes - NUMBER_BYTES, count: 1 });
   const jsonAt = bytes - NUMBER_BYTES - jsonBytes;
   if (jsonBytes < 2 || jsonBytes > MAX_JSON_BYTES || jsonAt < 0) return undefined;
   const json = new Uint8Array(jsonBytes);
   readAt(file, jsonAt, json, path);
   const facts = parseFacts(new TextDecoder().decode(json));
-  if (facts?.format !== FORMAT || facts.key !== key) return undefined;
-  const { examples: count, tokens } = facts;
+  if (facts === undefined || facts.key !== key) return undefined;
+  const numbers = facts.tokens + COLUMNS.length * facts.examples;
+  return numbers * NUMBER_BYTES === jsonAt ? facts : undefined;
+}
+
+/** The columns, if they are those of examples. */
+function readColumns(
+  file: number,
+  { path, facts: { examples: count, tokens } }: {
+    readonly path: string;
+    readonly facts: TokenFileFacts;
+  },
+): ExampleColumns | undefined {
   const column = (index: number): Int32Array =>
     readNumbers(file, { path, at: NUMBER_BYTES * (tokens + index * count), count });
   const [lengths, supervised, endings, lines] = COLUMNS.map((_, index) => column(index));
-  return { facts, columns: { lengths, supervised, endings, lines } };
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    const possible = lengths[i] >= 0 && supervised[i] >= 0 && supervised[i] <= lengths[i] &&
+      endings[i] >= 0 && lines[i] >= 1;
+    if (!possible) return undefined;
+    sum += lengths[i];
+  }
+  return sum === tokens ? { lengths, supervised, endings, lines } : undefined;
 }
 
-/** Any file may end with its own hash; only one of ours has a key. */
+/** Any file may end with its own hash; only one of ours has facts. */
 function parseFacts(text: string): TokenFileFacts | undefined {
+  let facts: unknown;
   try {
-    return JSON.parse(text);
+    facts = JSON.parse(text);
   } catch {
     return undefined;
   }
+  if (!isRecord(facts) || facts.format !== FORMAT) return undefined;
+  const { key, examples, tokens, sha256, report } = facts;
+  const known = typeof key === "string" && isCount(examples) && isCount(tokens) &&
+    typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256) && isReport(report) &&
+    report.examples === examples && report.tokens === tokens;
+  return known ? { format: FORMAT, key, examples, tokens, sha256, report } : undefined;
+}
+
+const COUNTS = ["rows", "examples", "tokens", "supervisedTokens"] as const;
+const LINES = ["truncated", "unterminated", "unlabelled"] as const;
+
+/** Whether a value is made of what reports are: counts, and lists of counts and of records. */
+function isReport(value: unknown): value is ReadExamplesReport {
+  if (!isRecord(value)) return false;
+  const isPart = (part: unknown): boolean =>
+    isCount(part) ||
+    Array.isArray(part) && part.every((item) => isCount(item) || isRecord(item));
+  return COUNTS.every((name) => isCount(value[name])) &&
+    LINES.every((name) => Array.isArray(value[name])) && Object.values(value).every(isPart);
 }
 
 function readNumbers(

@@ -8,7 +8,7 @@
  */
 
 import { join } from "node:path";
-import { renderChat } from "./chat_template.ts";
+import { checkChatTemplate, renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
 import { listFields } from "../json/field_table.ts";
 import { readCappedText } from "../files/regular_file.ts";
@@ -21,7 +21,7 @@ import { tokenByteCodec } from "./token_bytes.ts";
 import { readTokenizerConfig } from "./tokenizer_config.ts";
 
 /** Options of {@linkcode Tokenizer.render}; the texts of bos and eos come from the tokenizer. */
-export type RenderOptions = Omit<RenderChatOptions, "bosToken" | "eosToken">;
+export type RenderOptions = Omit<RenderChatOptions, "bosToken" | "eosToken" | "specialTokens">;
 
 /** Options of {@linkcode Tokenizer.decode}. */
 export interface DecodeOptions {
@@ -194,6 +194,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const notes = [...pipeline.notes, ...config.notes, ...more, ...added.notes];
   const codec = tokenByteCodec(tokenizerJson.decoder);
   const chatTemplate = files.chatTemplate ?? configTemplate(tokenizerConfig.chat_template);
+  if (chatTemplate !== undefined) checkChatTemplate(chatTemplate);
   const { bos_token: bosToken, eos_token: eosToken, pad_token: padToken = eosToken } =
     config.special;
   const idOf = (token: string | undefined): number | undefined =>
@@ -243,10 +244,15 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     render(messages: readonly Message[], options: RenderOptions): string {
       if (chatTemplate === undefined) {
         throw new Error(
-          "Cannot render a chat: the model has no chat template, neither chat_template.jinja nor chat_template in tokenizer_config.json; copy one of them from the model's chat version",
+          "Cannot render a chat: the model has no chat template, neither chat_template.jinja nor chat_template in tokenizer_config.json; copy one of them from the model's chat version, or give one with --chat-template FILE",
         );
       }
-      return renderChat(chatTemplate, messages, { ...options, bosToken, eosToken });
+      return renderChat(chatTemplate, messages, {
+        ...options,
+        bosToken,
+        eosToken,
+        specialTokens: config.special,
+      });
     },
   };
 }

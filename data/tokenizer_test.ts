@@ -119,7 +119,7 @@ Deno.test("render() names both places of a chat template that is missing", () =>
   });
   assert.throws(() => tokenizer.render([], { addGenerationPrompt: true }), {
     message:
-      "Cannot render a chat: the model has no chat template, neither chat_template.jinja nor chat_template in tokenizer_config.json; copy one of them from the model's chat version",
+      "Cannot render a chat: the model has no chat template, neither chat_template.jinja nor chat_template in tokenizer_config.json; copy one of them from the model's chat version, or give one with --chat-template FILE",
   });
 });
 
@@ -171,4 +171,18 @@ Deno.test("tokenBytes() refuses a tokenizer whose decoder it does not know", () 
     message:
       "Cannot give the bytes of a token: the decoder WordPiece is neither byte-level nor of SentencePiece's kind; decode() whole replies instead",
   });
+});
+
+Deno.test("createTokenizer() refuses a chat template that is not rendered exactly, and parses it", () => {
+  const create = (chat_template: string): void => {
+    createTokenizer({ ...toy, tokenizerConfig: { ...toy.tokenizerConfig, chat_template } });
+  };
+  assert.throws(
+    () => create("{{ messages | random }}"),
+    /line 1: the filter random .*--chat-template FILE/,
+  );
+  assert.throws(
+    () => create("{% for %}"),
+    /^SyntaxError: Cannot parse the chat template: line 1: /,
+  );
 });

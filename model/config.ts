@@ -252,7 +252,7 @@ function checkArchitectures(
   { fail, note }: Verdicts,
 ): void {
   const names = architectures ?? [];
-  if (!Array.isArray(names) || names.some((name) => typeof name !== "string")) {
+  if (!Array.isArray(names) || [...names].some((name) => typeof name !== "string")) {
     fail("architectures", `must be a list of names, got ${showValue(architectures)}`);
   }
   for (const name of names as readonly string[]) {

@@ -91,8 +91,9 @@ await runCommand<QuickstartFlags>({
       title: "ortune quickstart",
       command: ["deno task quickstart", ...Deno.args].join(" "),
       samples: [sample],
+      say,
     });
-    say(`curves and report: ${files.join(", ")}`);
+    if (files.length > 0) say(`curves and report: ${files.join(", ")}`);
     say(`ask it yourself: deno task inference --model ${run.checkpoint}`);
   },
 });

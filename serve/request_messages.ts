@@ -30,8 +30,8 @@ export function parseMessages(value: unknown): Message[] {
 
 function parseMessage(message: unknown, at: string): Message {
   if (!isRecord(message)) throw invalid(`${at} must be an object`, at);
-  const role = ROLES[String(message.role)];
-  if (role === undefined || typeof message.role !== "string") {
+  const role = typeof message.role === "string" ? ROLES[message.role] : undefined;
+  if (role === undefined) {
     throw invalid(
       `${at}.role must be system, developer, user or assistant; tools are not supported`,
       `${at}.role`,

@@ -302,13 +302,13 @@ const CASES: Readonly<Record<string, BadInput>> = {
   "a tokenizer without a chat template": {
     spoil: (dir) => tokenizer(dir, "tokenizer_config.json", (json) => delete json.chat_template),
     message:
-      "~/data/train.jsonl:1: Cannot render a chat: the model has no chat template, neither chat_template.jinja nor chat_template in tokenizer_config.json; copy one of them from the model's chat version",
+      "~/data/train.jsonl:1: Cannot render a chat: the model has no chat template, neither chat_template.jinja nor chat_template in tokenizer_config.json; copy one of them from the model's chat version, or give one with --chat-template FILE",
   },
   "a chat template that does not parse": {
     spoil: (dir) =>
       tokenizer(dir, "tokenizer_config.json", (json) => json.chat_template = "{% for %}"),
     message:
-      "~/data/train.jsonl:1: Cannot parse the chat template: Unexpected token: CloseStatement; copy it again from the base model",
+      "Cannot parse the chat template: line 1: Expected an expression, got 'end of statement block'; copy it again from the base model, or give another template with --chat-template FILE",
   },
   // Weights.
   "no weights": {

@@ -9,7 +9,7 @@ import { Binding } from "../ort/session.ts";
 import { listCheckpoints, verifyCheckpoint } from "../train/checkpoint.ts";
 import { createFullTrainer } from "../train/full_trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
-import { startDeno } from "./support/process.ts";
+import { denoArgs, startDeno } from "./support/process.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { tempFolder } from "./support/temp_folder.ts";
@@ -39,7 +39,7 @@ Deno.test("a run that a signal ended resumes to the bytes of one that nobody end
   assert.deepEqual(await trainCommand(flags(folder.path, "whole")), { code: 0, stderr: "" });
   const expected = await folderHashes(`${folder.path}/whole/checkpoint-${STEPS}`);
 
-  for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"] as const) {
     await t.step(signal, async () => {
       const args = flags(folder.path, signal);
       await using child = startDeno(script, { args });
@@ -102,6 +102,58 @@ Deno.test("Ctrl-C while data are prepared ends with 130 and leaves no half of a 
   assert.equal(code, 130, text);
   assert.doesNotMatch(text, /error|prepared/);
   assert.deepEqual(await fileNames(`${folder.path}/output/tokens`), []);
+});
+
+Deno.test({
+  name: "a run whose terminal closes saves, though it can say nothing and hears of it twice",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using folder = await quickstartFolder();
+    const child = new Deno.Command(Deno.execPath(), {
+      args: denoArgs(script, { args: flags(folder.path, "output") }),
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!/step 4\/30 .* loss/.test(text)) text += (await reader.read()).value;
+    await reader.cancel();
+    child.kill("SIGHUP");
+    child.kill("SIGHUP");
+    assert.equal((await child.status).code, 130);
+    const output = `${folder.path}/output`;
+    const newest = (await listCheckpoints(output)).at(-1)!;
+    await verifyCheckpoint(newest.directory);
+    const { status, checkpoint } = JSON.parse(await Deno.readTextFile(`${output}/run.json`));
+    assert.deepEqual([status, checkpoint], ["aborted", newest.directory]);
+  },
+});
+
+Deno.test({
+  name: "a run that nohup started goes on when its terminal closes",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using folder = await quickstartFolder();
+    const child = new Deno.Command("nohup", {
+      args: [Deno.execPath(), ...denoArgs(script, { args: flags(folder.path, "output") })],
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    let [text, sent] = ["", false];
+    for await (const part of child.stderr.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      if (sent || !/step 4\/30 .* loss/.test(text)) continue;
+      child.kill("SIGHUP");
+      sent = true;
+    }
+    assert.equal((await child.status).code, 0, text);
+    assert.ok(sent);
+    assert.equal((await listCheckpoints(`${folder.path}/output`)).at(-1)?.step, STEPS);
+  },
 });
 
 Deno.test("a second Ctrl-C ends a command at once", async () => {

@@ -114,6 +114,47 @@ Deno.test("deno task serve answers with its own permissions, and says what other
   );
 });
 
+/** Tells now and then what a command that is under way could still do. */
+const WATCH = `Deno.unrefTimer(setInterval(async () => {
+  const may = [];
+  for (const [what, attempt] of Object.entries({
+    connect: () => Deno.connect({ hostname: "127.0.0.1", port: 9 }),
+    write: () => Deno.writeTextFile("output/probe", ""),
+  })) {
+    try {
+      await attempt();
+      may.push(what);
+    } catch (error) {
+      if (error.name !== "NotCapable") may.push(what);
+    }
+  }
+  console.log("may: " + may.join() + ".");
+}, 100));`;
+
+for (const [name, args] of [["serve", "--model models/tiny"], ["dashboard", ""]]) {
+  Deno.test(`deno task ${name}, once it listens, can neither connect nor write`, async () => {
+    await using folder = await quickstartFolder();
+    await Deno.mkdir(`${folder.path}/output`);
+    const watch = await folder.write("watch.js", WATCH);
+    const { flags, script } = task(name);
+    await using child = startDeno(repositoryPath(script), {
+      permissions: [...flags, `--preload=${watch}`],
+      args: [...args.split(" ").filter((each) => each !== ""), "--port", "0"],
+      cwd: folder.path,
+    });
+    await child.waitFor(/Ctrl-C ends/);
+    const before = child.text.length;
+    await child.waitFor(new RegExp(`^[^]{${before},}may: \\S*\\.`));
+    assert.match(child.text.slice(before), /may: \./);
+    const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(child.text)!;
+    const page = await fetch(url);
+    assert.equal(page.status, 200);
+    await page.body?.cancel();
+    child.kill("SIGINT");
+    assert.equal((await child.ended()).code, 130);
+  });
+}
+
 const HINT =
   "the task may not; deno.json says which of models, data and output it may; for others run " +
   "the script with deno run and";
@@ -155,7 +196,8 @@ const HUBS = "huggingface.co,*.huggingface.co,*.hf.co,modelscope.cn,*.modelscope
 const NETWORK: Readonly<Record<string, string>> = {
   data: HUBS,
   fetch: HUBS,
-  push: "huggingface.co,*.huggingface.co,*.hf.co,*.amazonaws.com",
+  // The store of large files in the plain protocol, beside the hub's own hosts.
+  push: "huggingface.co,*.huggingface.co,*.hf.co,hf-hub-lfs-us-east-1.s3-accelerate.amazonaws.com",
   dashboard: "127.0.0.1",
   serve: "127.0.0.1",
   "example:browser": "127.0.0.1",

@@ -12,6 +12,9 @@ import { refuse } from "./step_review.ts";
 /** Highest id accepted; vocabularies have some 10^5 tokens, and the table of tokens is an array. */
 export const MAX_ID = 1 << 24;
 
+/** Ids that a vocabulary may leave out: published ones leave a few, and the table has a place for each. */
+const MAX_GAPS = 1 << 16;
+
 /** Tokens and their ids. */
 export interface Vocabulary {
   readonly ids: ReadonlyMap<string, number>;
@@ -49,6 +52,12 @@ function collect(entries: readonly (readonly [string, unknown])[]): Vocabulary {
       refuse(
         PLACE,
         `gives ${quoteHead(token)} the id ${show(id)}, expected a whole number from 0 to ${MAX_ID}`,
+      );
+    }
+    if (id >= 2 * entries.length + MAX_GAPS) {
+      refuse(
+        PLACE,
+        `gives ${quoteHead(token)} the id ${id}, far above its ${entries.length} tokens`,
       );
     }
     highest = Math.max(highest, id);

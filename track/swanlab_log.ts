@@ -280,8 +280,7 @@ class RunFile {
 async function newestRun(
   directory: string,
 ): Promise<{ readonly id: string; readonly epoch: number } | undefined> {
-  const folders = (await namesIn(directory)).filter((name) => RUN_FOLDER.test(name)).sort();
-  const newest = folders.at(-1);
+  const newest = (await runFolders(directory)).at(-1);
   if (newest === undefined) return undefined;
   const id = RUN_FOLDER.exec(newest)![1];
   const path = `${directory}/${newest}/run-${id}.swanlab`;
@@ -302,8 +301,10 @@ async function newestRun(
   return { id, epoch };
 }
 
-/** Its time and, after another second of the same run, a number keep the newest last. */
+/** Its time keeps the newest last. */
 const RUN_FOLDER = /^run-\d{8}_\d{6}-(\w+)$/;
+/** Characters of `run-YYYYMMDD_HHMMSS`. */
+const RUN_STAMP = 19;
 
 async function namesIn(directory: string): Promise<string[]> {
   try {
@@ -318,13 +319,20 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
-/** A new folder, named by the first second from now that no run of this id has. */
+/**
+ * A new folder, named by the first second from now that is later than the newest run's: a clock that
+ * was set back, also at the end of summer time, leaves runs in their order.
+ */
 async function createFolder(
   directory: string,
   { id, milliseconds }: { readonly id: string; readonly milliseconds: number },
 ): Promise<string> {
   await mkdir(directory, { recursive: true });
-  for (let time = milliseconds;; time += 1000) {
+  const newest = (await runFolders(directory)).at(-1)?.slice(0, RUN_STAMP) ?? "";
+  let time = Math.max(milliseconds, (timeOf(newest) ?? 0) + 1000);
+  // In an hour that comes twice, the time after a name may have an earlier one.
+  while (`run-${stamp(new Date(time))}` <= newest) time += 1000;
+  for (;; time += 1000) {
     const folder = `${directory}/run-${stamp(new Date(time))}-${id}`;
     try {
       await mkdir(folder);
@@ -333,6 +341,21 @@ async function createFolder(
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
     }
   }
+}
+
+/** Folders of runs, the newest last. */
+async function runFolders(directory: string): Promise<string[]> {
+  const names = (await namesIn(directory)).filter((name) => RUN_FOLDER.test(name));
+  return names.filter((name) => timeOf(name) !== undefined).sort();
+}
+
+/** The time in a folder's name; `undefined` where its digits are none, or of the last year there is. */
+function timeOf(name: string): number | undefined {
+  const digits = /^run-(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)/.exec(name)?.slice(1).map(Number);
+  if (digits === undefined) return undefined;
+  const [year, month, ...rest] = digits;
+  const date = new Date(year, month - 1, ...rest as [number, number, number, number]);
+  return year < 9999 && name.startsWith(`run-${stamp(date)}`) ? date.getTime() : undefined;
 }
 
 /** Local time, as SwanLab names its folders: YYYYMMDD_HHMMSS. */

@@ -13,7 +13,7 @@
  */
 
 import type { BinaryWriter } from "@bufbuild/protobuf/wire";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir } from "node:fs/promises";
 import { pid as ownPid } from "node:process";
 import type { StartEvent, TrainEvent } from "../train/events.ts";
 import { maskedCrc32c } from "./crc32c.ts";
@@ -56,7 +56,8 @@ export interface TensorboardLogOptions {
  *
  * Nothing is touched before the first event. Each start of a run begins a file with a session mark,
  * at which TensorBoard drops what earlier files hold from that step on: a resumed run continues its
- * curves, a new one replaces them.
+ * curves, a new one replaces them. TensorBoard reads files in the order of the seconds in their names,
+ * so a new one is named by a later second than those there, whatever the clock says.
  *
  * Needs `--allow-read` and `--allow-write` for the folder.
  *
@@ -104,7 +105,8 @@ export function createTensorboardLog(
   const begin = async (step: number): Promise<void> => {
     await handle?.close();
     handle = undefined;
-    handle = await createFile(directory, { seconds: Math.floor(clock() / 1000), hostname, pid });
+    const now = Math.floor(clock() / 1000);
+    handle = await createFile(directory, { now, hostname, pid });
     await append((writer) => textField(writer, 3, FILE_VERSION), 0);
     await append(
       (writer) => messageField(writer, 7, (session) => integerField(session, 1, SESSION_START)),
@@ -162,10 +164,11 @@ export function createTensorboardLog(
 /** Opens a file that did not exist: two runs never share one. */
 async function createFile(
   directory: string,
-  { seconds, hostname, pid }: { seconds: number; hostname: string; pid: number },
+  { now, hostname, pid }: { now: number; hostname: string; pid: number },
 ): Promise<FileHandle> {
   await mkdir(directory, { recursive: true });
   const host = hostname.replace(/[^\w.-]/g, "_");
+  const seconds = Math.max(now, await newestSecond(directory) + 1);
   for (let n = 0; n < MAX_FILES_A_SECOND; n++) {
     try {
       return await open(`${directory}/events.out.tfevents.${seconds}.${host}.${pid}.${n}`, "ax");
@@ -177,6 +180,19 @@ async function createFile(
     `Cannot log to ${directory}: it holds ${MAX_FILES_A_SECOND} event files of this second; ` +
       "give another folder, or remove them",
   );
+}
+
+/** The latest second that names an event file, or 0; times of more digits are of no clock. */
+async function newestSecond(directory: string): Promise<number> {
+  let newest = 0;
+  for (const name of await readdir(directory)) {
+    const [, seconds] = /^events\.out\.tfevents\.(\d{10})\./.exec(name) ?? [];
+    // The last one of ten digits has no later one.
+    if (seconds !== undefined && seconds !== "9999999999") {
+      newest = Math.max(newest, Number(seconds));
+    }
+  }
+  return newest;
 }
 
 function toRecord(data: Uint8Array): Uint8Array {

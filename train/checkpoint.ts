@@ -8,6 +8,10 @@
  */
 
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import { describeValue } from "../json/describe_value.ts";
+import { isRecord } from "../json/is_record.ts";
+import { isCount } from "../json/is_count.ts";
 import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 
 /** The file of hashes in every checkpoint. */
@@ -15,6 +19,18 @@ export const MANIFEST = "manifest.json";
 
 const STAGING_PREFIX = ".staging-";
 const REPLACED_PREFIX = `${STAGING_PREFIX}replaced-`;
+/** A step as it is written in names: not as 007, which would be another name of checkpoint-7. */
+const STEP = "(?:0|[1-9]\\d{0,14})";
+const CHECKPOINT_NAME = new RegExp(`^checkpoint-(${STEP})$`);
+const REPLACED_NAME = new RegExp(`^\\.staging-replaced-(${STEP})$`);
+/** What saves and reports leave when they are cut short; other names are somebody else's. */
+const STAGED_NAME = new RegExp(
+  `^\\.staging-(?:(?:checkpoint|doomed|replaced)-${STEP}|run\\.json|report\\.html|loss\\.svg)$`,
+);
+/** A manifest has some 150 bytes a file, of which a checkpoint has a score. */
+const MAX_MANIFEST_BYTES = 1 << 20;
+/** What file managers put into any folder; nothing of ortune's has such a name. */
+const LITTER = /^(?:\.DS_Store|\._.*|Thumbs\.db|desktop\.ini)$/;
 const READ_CHUNK = 1 << 22;
 
 /** A checkpoint on the disk. */
@@ -30,7 +46,7 @@ export async function listCheckpoints(output: string): Promise<CheckpointFolder[
   const found: CheckpointFolder[] = [];
   try {
     for await (const entry of Deno.readDir(output)) {
-      const match = entry.isDirectory && /^checkpoint-(\d+)$/.exec(entry.name);
+      const match = entry.isDirectory && CHECKPOINT_NAME.exec(entry.name);
       if (match) found.push({ step: Number(match[1]), directory: `${output}/${entry.name}` });
     }
   } catch (cause) {
@@ -46,9 +62,9 @@ export async function listCheckpoints(output: string): Promise<CheckpointFolder[
  */
 export async function sweepStaging(output: string): Promise<void> {
   for (const name of await fileNames(output)) {
-    if (!name.startsWith(STAGING_PREFIX)) continue;
-    const step = name.startsWith(REPLACED_PREFIX) && name.slice(REPLACED_PREFIX.length);
-    if (step && !await exists(`${output}/checkpoint-${step}`)) {
+    if (!STAGED_NAME.test(name)) continue;
+    const step = REPLACED_NAME.exec(name)?.[1];
+    if (step !== undefined && !await exists(`${output}/checkpoint-${step}`)) {
       await Deno.rename(`${output}/${name}`, `${output}/checkpoint-${step}`);
     } else {
       await Deno.remove(`${output}/${name}`, { recursive: true });
@@ -89,7 +105,8 @@ export async function writeCheckpoint(
   const replaced = `${output}/${REPLACED_PREFIX}${step}`;
   try {
     await removeIfPresent(staging);
-    await Deno.mkdir(staging, { recursive: true });
+    // Not with its parents: an output folder that is gone is not made anew behind its lock's back.
+    await Deno.mkdir(staging);
     const known = new Map((await write(staging)).map((file) => [file.name, file]));
     const files: Record<string, { bytes: number; sha256: string }> = {};
     for (const name of await fileNames(staging)) {
@@ -119,37 +136,88 @@ export async function writeCheckpoint(
   }
 }
 
+/** What a manifest says of a file. */
+interface ListedFile {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
 /**
- * Checks every file of a checkpoint against its manifest.
+ * Checks a checkpoint against its manifest: it has exactly the files that are listed, each with its
+ * content, and the step of the folder's name, if that is `checkpoint-<step>`.
  *
- * @throws {Error} naming all files that are missing or differ
+ * @returns the step that the manifest tells
+ * @throws {Error} naming all files that are missing, differ or are not listed
  */
-export async function verifyCheckpoint(directory: string): Promise<void> {
-  let files: [string, { bytes: number; sha256: string }][];
-  try {
-    files = Object.entries(JSON.parse(await Deno.readTextFile(`${directory}/${MANIFEST}`)).files);
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable) throw cause;
-    throw new Error(
-      `Cannot use checkpoint ${directory}: its ${MANIFEST} is missing or broken; ` +
-        "give a checkpoint-N folder that ortune wrote",
-      { cause },
-    );
-  }
+export async function verifyCheckpoint(directory: string): Promise<number> {
+  const { step, files } = await readManifest(directory);
   const problems: string[] = [];
+  const [, named] = CHECKPOINT_NAME.exec(basename(directory)) ?? [];
+  if (named !== undefined && Number(named) !== step) {
+    problems.push(`its ${MANIFEST} is of step ${step}`);
+  }
+  const found = new Map<string, Deno.DirEntry>();
+  for await (const entry of Deno.readDir(directory)) found.set(entry.name, entry);
   for (const [name, { bytes, sha256 }] of files) {
-    if (!await exists(`${directory}/${name}`)) {
+    const entry = found.get(name);
+    found.delete(name);
+    if (entry === undefined) {
       problems.push(`${name} is missing`);
       continue;
     }
-    const found = await hashFile(`${directory}/${name}`);
-    if (found.bytes !== bytes) problems.push(`${name} has ${found.bytes} bytes, not ${bytes}`);
-    else if (found.sha256 !== sha256) problems.push(`${name} has another sha256`);
+    if (!entry.isFile) {
+      problems.push(`${name} is ${entry.isSymlink ? "a link" : "no file"}`);
+      continue;
+    }
+    const own = await hashFile(`${directory}/${name}`);
+    if (own.bytes !== bytes) problems.push(`${name} has ${own.bytes} bytes, not ${bytes}`);
+    else if (own.sha256 !== sha256) problems.push(`${name} has another sha256`);
   }
-  if (problems.length === 0) return;
+  found.delete(MANIFEST);
+  const unlisted = [...found.keys()].filter((name) => !LITTER.test(name)).sort();
+  problems.push(...unlisted.map((name) => `${name} is not in its ${MANIFEST}; move it away`));
+  if (problems.length === 0) return step;
   throw new Error(
     `Cannot use checkpoint ${directory}: ${problems.join("; ")}; resume from an earlier one`,
   );
+}
+
+/** Reads a manifest, and trusts nothing in it. */
+async function readManifest(
+  directory: string,
+): Promise<{ readonly step: number; readonly files: readonly (readonly [string, ListedFile])[] }> {
+  const broken = (why?: string, cause?: unknown): Error =>
+    new Error(
+      `Cannot use checkpoint ${directory}: its ${MANIFEST} is missing or broken` +
+        `${why === undefined ? "" : `, ${why}`}; give a checkpoint-N folder that ortune wrote`,
+      { cause },
+    );
+  let value: unknown;
+  try {
+    const { isFile, size } = await Deno.lstat(`${directory}/${MANIFEST}`);
+    if (!isFile || size > MAX_MANIFEST_BYTES) throw broken(isFile ? `${size} bytes` : "no file");
+    value = JSON.parse(await Deno.readTextFile(`${directory}/${MANIFEST}`));
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    throw broken(undefined, cause);
+  }
+  if (!isRecord(value) || !isRecord(value.files)) throw broken();
+  const { step, files } = value;
+  if (!isCount(step)) throw broken(`its step is ${describeValue(step)}`);
+  const listed = Object.entries(files).map(([name, file]) => {
+    if (!/^[\w.-]+$/.test(name) || name === "." || name === ".." || name === MANIFEST) {
+      throw broken(`${JSON.stringify(name)} is no name of a checkpoint's file`);
+    }
+    if (
+      !isRecord(file) || !isCount(file.bytes) || typeof file.sha256 !== "string" ||
+      !/^[0-9a-f]{64}$/.test(file.sha256)
+    ) {
+      throw broken(`${name} lacks a count of bytes or a sha256`);
+    }
+    return [name, { bytes: file.bytes, sha256: file.sha256 }] as const;
+  });
+  if (listed.length === 0) throw broken("it lists no file");
+  return { step, files: listed };
 }
 
 /**
@@ -203,7 +271,8 @@ export async function hashFile(path: string): Promise<{ bytes: number; sha256: s
 }
 
 async function syncAndHash(path: string): Promise<{ bytes: number; sha256: string }> {
-  using file = await Deno.open(path, { read: true, write: true });
+  // A copied file may be one that nobody may write, which Windows alone has to be opened for.
+  using file = await Deno.open(path, { read: true, write: Deno.build.os === "windows" });
   await file.sync();
   return await hashOpenFile(file);
 }

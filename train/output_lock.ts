@@ -8,6 +8,8 @@
 export interface OutputLock extends Disposable {
   /** The locked folder. */
   readonly directory: string;
+  /** Whether the folder's path still leads to the locked folder: it may be moved, removed or replaced. */
+  isHeld(): Promise<boolean>;
 }
 
 /**
@@ -44,14 +46,49 @@ export async function lockOutput(directory: string): Promise<OutputLock> {
       },
     );
   }
-  if (!await file.tryLock(true)) {
-    file.close();
+  using resources = new DisposableStack();
+  resources.defer(() => file.close());
+  const folder = await openFolder(directory);
+  if (folder) resources.defer(() => folder.close());
+  // The folder itself is locked as well: a file in it can be removed, and made again by the next.
+  if (!await file.tryLock(true) || await locked(folder)) {
     throw new Error(
       `Cannot train into ${directory}: another trainer is writing there; ` +
         "wait for it or give another --output-dir",
     );
   }
-  return { directory, [Symbol.dispose]: () => file.close() };
+  const [path, handle] = folder ? [directory, folder] : [`${directory}/.lock`, file];
+  const own = await handle.stat();
+  const isHeld = async (): Promise<boolean> => {
+    try {
+      const { dev, ino } = await Deno.stat(path);
+      return dev === own.dev && ino === own.ino;
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotCapable) throw cause;
+      return false;
+    }
+  };
+  const owned = resources.move();
+  return { directory, isHeld, [Symbol.dispose]: () => owned.dispose() };
+}
+
+/** The folder as a file; `undefined` where the system has no such thing. */
+async function openFolder(directory: string): Promise<Deno.FsFile | undefined> {
+  try {
+    return await Deno.open(directory);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    return undefined;
+  }
+}
+
+/** Whether another process has locked it; false where folders cannot be locked, as on NFS. */
+async function locked(folder: Deno.FsFile | undefined): Promise<boolean> {
+  try {
+    return folder !== undefined && !await folder.tryLock(true);
+  } catch {
+    return false;
+  }
 }
 
 function problem(cause: unknown): string {

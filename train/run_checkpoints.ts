@@ -17,9 +17,11 @@ import {
   verifyCheckpoint,
   writeCheckpoint,
 } from "./checkpoint.ts";
+import { assertHeld, rescue } from "./rescue.ts";
 import type { SaveEvent } from "./events.ts";
-import { assertSameRun, type RunFacts } from "./run_facts.ts";
+import { assertSameRun, parseRunFacts, type RunFacts } from "./run_facts.ts";
 import type { Schedule } from "./schedule.ts";
+import type { WrittenFile } from "../tensor/safetensors_writer.ts";
 import type { Trainer } from "./trainer.ts";
 import {
   formatTrainerState,
@@ -46,6 +48,12 @@ export interface CheckpointOptions {
    * @default true
    */
   readonly whileTraining?: boolean;
+  /**
+   * Whether `directory` is still the folder that the run began with; asked before and after a
+   * checkpoint is written. Where it is not, the checkpoint goes into a folder beside it.
+   * @default it is made where it is missing
+   */
+  readonly isHeld?: () => Promise<boolean>;
 }
 
 /** Where a run stands. */
@@ -161,17 +169,34 @@ export class RunCheckpoints {
       ...Object.entries(output.texts ?? {}),
       ...this.#stateFiles(output.facts, position),
     ]);
+    const { directory, saveTotalLimit, copyFiles = [] } = output;
+    const isHeld = output.isHeld ?? (async () => {
+      await Deno.mkdir(directory, { recursive: true });
+      return true;
+    });
+    // A copy is made once, for a second try as well.
+    let made: ReturnType<typeof source> | undefined;
+    const fill = async (staging: string): Promise<readonly WrittenFile[]> => {
+      const trainer = await (made ??= source());
+      for (const path of copyFiles) {
+        if (!texts.has(basename(path))) await Deno.copyFile(path, `${staging}/${basename(path)}`);
+      }
+      for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
+      return await trainer.save(staging);
+    };
     const write = async (): Promise<Awaited<Saving["done"]>> => {
-      const { directory, saveTotalLimit, copyFiles = [] } = output;
-      const written = await writeCheckpoint(directory, step, async (staging) => {
-        const trainer = await source();
-        for (const path of copyFiles) {
-          const name = basename(path);
-          if (!texts.has(name)) await Deno.copyFile(path, `${staging}/${name}`);
-        }
-        for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
-        return await trainer.save(staging);
-      });
+      let written: Awaited<ReturnType<typeof writeCheckpoint>>;
+      try {
+        await assertHeld(isHeld);
+        written = await writeCheckpoint(directory, step, async (staging) => {
+          const files = await fill(staging);
+          await assertHeld(isHeld);
+          return files;
+        });
+      } catch (cause) {
+        if (await isHeld()) throw cause;
+        throw await rescue(directory, step, fill);
+      }
       if (saveTotalLimit) await rotateCheckpoints(directory, saveTotalLimit, { keep: best?.step });
       const at = performance.now();
       return { event: { type: "save", step, ...written, seconds: (at - began) / 1000 }, at };
@@ -211,17 +236,25 @@ export class RunCheckpoints {
    * @throws {Error} where it is damaged, or of another run
    */
   async resume(directory: string): Promise<RunPosition> {
-    await verifyCheckpoint(directory);
-    const read = (name: string) => Deno.readTextFile(`${directory}/${name}`);
+    const step = await verifyCheckpoint(directory);
+    const path = (name: string) => `${directory}/${name}`;
     const { output } = this.#options;
     if (output) {
-      assertSameRun(JSON.parse(await read("training_args.json")), output.facts, directory);
+      const saved = await readState(path("training_args.json"));
+      assertSameRun(parseRunFacts(saved, path("training_args.json")), output.facts, directory);
     }
-    const text = await read("trainer_state.json");
-    const state = parseTrainerState(text, `${directory}/trainer_state.json`);
+    const text = await readState(path("trainer_state.json"));
+    const position = parseTrainerState(text, path("trainer_state.json"));
+    const { state } = position;
+    if (state.step !== step) {
+      throw new Error(
+        `Cannot resume from ${path("trainer_state.json")}: it is of step ${state.step}, the ` +
+          `checkpoint of step ${step}; resume from another one`,
+      );
+    }
     await this.#trainer.resume(directory, state.step);
     this.#saved = versionOf(state);
-    return { state, epochFraction: JSON.parse(text).epoch };
+    return position;
   }
 
   /** The checkpoint of an update, where there is one. */
@@ -239,6 +272,20 @@ export class RunCheckpoints {
   async goBack(directory: string): Promise<void> {
     await verifyCheckpoint(directory);
     await this.#trainer.load(directory);
+  }
+}
+
+/** A file that a checkpoint of a run has. */
+async function readState(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Error(
+      `Cannot resume from ${path}: it is missing; give a checkpoint that ortune wrote, or start ` +
+        "from its weights with --model",
+      { cause },
+    );
   }
 }
 

@@ -5,6 +5,9 @@
  * checkpoints can be compared byte by byte.
  */
 
+import { describeValue } from "../json/describe_value.ts";
+import { isRecord } from "../json/is_record.ts";
+import { isCount } from "../json/is_count.ts";
 import type { BestEvaluation } from "./best_evaluation.ts";
 
 /** A row of log_history. */
@@ -119,26 +122,77 @@ export function formatTrainerState(state: LoopState, facts: TrainerStateFacts): 
   ) + "\n";
 }
 
+/** Where a checkpoint's run stood. */
+export interface SavedState {
+  readonly state: LoopState;
+  /** Epochs done, fractional. */
+  readonly epochFraction: number;
+}
+
 /**
- * Reads the loop's state back.
+ * Reads the loop's state back, and nothing else of the file.
  *
  * @throws {Error} where the file was not written by ortune
  */
-export function parseTrainerState(text: string, path: string): LoopState {
-  const json = JSON.parse(text);
-  const loop = json.stateful_callbacks?.OrtuneLoop;
-  if (!loop) {
+export function parseTrainerState(text: string, path: string): SavedState {
+  const fail = (why: string, cause?: unknown): never => {
     throw new Error(
-      `Cannot resume from ${path}: it has no position in the data; ` +
+      `Cannot resume from ${path}: ${why}; ` +
         "give a checkpoint that ortune wrote, or start from its weights with --model",
+      { cause },
     );
-  }
-  return {
-    step: json.global_step,
-    tokensSeen: json.num_input_tokens_seen,
-    logHistory: json.log_history,
-    ...loop,
   };
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    return fail(`it is not valid JSON (${(cause as Error).message})`, cause);
+  }
+  if (!isRecord(json)) return fail(`it is ${describeValue(json)}, not an object`);
+  const callbacks = isRecord(json.stateful_callbacks) ? json.stateful_callbacks : {};
+  const loop = callbacks.OrtuneLoop;
+  if (!isRecord(loop)) return fail("it has no position in the data");
+  const count = (of: Record<string, unknown>, name: string): number => {
+    const value = of[name];
+    return isCount(value) ? value : fail(`${name} is ${describeValue(value)}, not a count`);
+  };
+  const number = (of: Record<string, unknown>, name: string): number => {
+    const value = of[name];
+    return typeof value === "number" && Number.isFinite(value)
+      ? value
+      : fail(`${name} is ${describeValue(value)}, not a number`);
+  };
+  const { sinceLog } = loop;
+  if (!isRecord(sinceLog)) return fail(`sinceLog is ${describeValue(sinceLog)}, not an object`);
+  const { log_history: logHistory } = json;
+  if (!Array.isArray(logHistory)) {
+    return fail(`log_history is ${describeValue(logHistory)}, not a list`);
+  }
+  const wrong = logHistory.findIndex((row) => !isLogRow(row));
+  if (wrong !== -1) return fail(`log_history[${wrong}] is no row of a loss or an evaluation`);
+  return {
+    state: {
+      step: count(json, "global_step"),
+      epoch: count(loop, "epoch"),
+      batch: count(loop, "batch"),
+      tokensSeen: count(json, "num_input_tokens_seen"),
+      sinceLog: { sum: number(sinceLog, "sum"), count: count(sinceLog, "count") },
+      lossSum: number(loop, "lossSum"),
+      skippedInRow: count(loop, "skippedInRow"),
+      logHistory,
+    },
+    epochFraction: number(json, "epoch"),
+  };
+}
+
+const ROWS: readonly (readonly string[])[] = [
+  ["grad_norm", "learning_rate", "loss"],
+  ["eval_loss", "eval_token_loss"],
+];
+
+function isLogRow(row: unknown): row is LogRow {
+  return isRecord(row) && isCount(row.step) && Number.isFinite(row.epoch) &&
+    ROWS.some((names) => names.every((name) => Number.isFinite(row[name]) || row[name] === "NaN"));
 }
 
 /** A number for JSON, which has no NaN: Python's and JavaScript's readers both see a word. */

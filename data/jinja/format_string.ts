@@ -1,0 +1,141 @@
+/** `str.format`, as the sandbox does it: fields may read attributes and items that are safe. */
+
+import type { Budget } from "./budget.ts";
+import { PythonError, valueError } from "./errors.ts";
+import { formatValue } from "./format_spec.ts";
+import { getAttribute, getItem } from "./member.ts";
+import { asciiText } from "./percent_format.ts";
+import { reprOf, textOf } from "./repr.ts";
+import type { Args, Kwargs, Value } from "./value.ts";
+
+/** What a call formats with. */
+class Formatter {
+  #next = 0;
+  #isManual: boolean | undefined;
+  constructor(readonly budget: Budget, readonly args: Args, readonly kwargs: Kwargs) {}
+
+  format(template: string, depth: number): string {
+    if (depth < 0) valueError("Max string recursion exceeded");
+    let result = "";
+    let at = 0;
+    while (at < template.length) {
+      this.budget.step();
+      const found = nextBrace(template, at);
+      result += template.slice(at, found);
+      if (found === template.length) break;
+      const brace = template[found];
+      if (template[found + 1] === brace) {
+        result += brace;
+        at = found + 2;
+        continue;
+      }
+      if (brace === "}") valueError("Single '}' encountered in format string");
+      const end = closingBrace(template, found + 1);
+      const piece = this.field(template.slice(found + 1, end), depth);
+      this.budget.text(piece.length);
+      result += piece;
+      at = end + 1;
+    }
+    return result;
+  }
+
+  field(text: string, depth: number): string {
+    const { name, conversion, spec } = splitField(text);
+    let value = this.lookUp(name);
+    if (conversion === "r") value = reprOf(this.budget, value);
+    else if (conversion === "s") value = textOf(this.budget, value);
+    else if (conversion === "a") value = asciiText(this.budget, reprOf(this.budget, value));
+    else if (conversion !== undefined) valueError(`Unknown conversion specifier ${conversion}`);
+    return formatValue(this.budget, value, this.format(spec, depth - 1));
+  }
+
+  lookUp(name: string): Value {
+    const first = /^[^.[]*/.exec(name)![0];
+    let value = this.#first(first);
+    let at = first.length;
+    while (at < name.length) {
+      if (name[at] === ".") {
+        const attribute = /^[^.[]*/.exec(name.slice(at + 1))![0];
+        if (attribute === "") valueError("Empty attribute in format string");
+        value = getAttribute(this.budget, value, attribute);
+        at += 1 + attribute.length;
+      } else if (name[at] === "[") {
+        const end = name.indexOf("]", at);
+        if (end === -1) valueError("Missing ']' in format string");
+        const key = name.slice(at + 1, end);
+        if (key === "") valueError("Empty attribute in format string");
+        value = getItem(this.budget, value, /^\d+$/.test(key) ? Number(key) : key);
+        at = end + 1;
+      } else valueError("Only '.' or '[' may follow ']' in format field specifier");
+    }
+    return value;
+  }
+
+  #first(name: string): Value {
+    const isNumber = /^\d+$/.test(name);
+    if (name === "" || isNumber) {
+      if (this.#isManual === (name === "")) {
+        valueError("cannot switch between manual and automatic field numbering");
+      }
+      this.#isManual = isNumber;
+      const index = isNumber ? Number(name) : this.#next++;
+      const value = this.args[index];
+      if (value === undefined) {
+        throw new PythonError("IndexError", "Replacement index out of range for positional args");
+      }
+      return value;
+    }
+    const value = this.kwargs.get(name);
+    if (value === undefined) throw new PythonError("KeyError", `'${name}'`);
+    return value;
+  }
+}
+
+function nextBrace(text: string, start: number): number {
+  let at = start;
+  while (at < text.length && text[at] !== "{" && text[at] !== "}") at++;
+  return at;
+}
+
+function closingBrace(text: string, start: number): number {
+  let depth = 1;
+  let inBrackets = false;
+  for (let i = start; i < text.length; i++) {
+    const character = text[i];
+    if (character === "[") inBrackets = true;
+    else if (character === "]") inBrackets = false;
+    else if (character === "{") depth++;
+    else if (character === "}" && !inBrackets && --depth === 0) return i;
+  }
+  return valueError("expected '}' before end of string");
+}
+
+function splitField(text: string): {
+  readonly name: string;
+  readonly conversion: string | undefined;
+  readonly spec: string;
+} {
+  let inBrackets = false;
+  let at = 0;
+  for (; at < text.length; at++) {
+    const character = text[at];
+    if (character === "{") valueError("unexpected '{' in field name");
+    if (character === "[") inBrackets = true;
+    else if (character === "]") inBrackets = false;
+    else if (!inBrackets && (character === ":" || character === "!")) break;
+  }
+  const name = text.slice(0, at);
+  if (text[at] !== "!") return { name, conversion: undefined, spec: text.slice(at + 1) };
+  const conversion = text[at + 1];
+  if (conversion === undefined) valueError("end of string while looking for conversion specifier");
+  if (at + 2 < text.length && text[at + 2] !== ":") {
+    valueError("expected ':' after conversion specifier");
+  }
+  return { name, conversion, spec: text.slice(at + 3) };
+}
+
+/** `text.format(*args, **kwargs)`. */
+export function formatMethod(budget: Budget, text: string, args: Args, kwargs: Kwargs): Value {
+  budget.text(text.length);
+  return new Formatter(budget, args, kwargs).format(text, 2);
+}

@@ -1,0 +1,89 @@
+/**
+ * MarkupSafe's Markup: what the filters `safe` and `escape` give. It is a str that escapes what is
+ * added to it.
+ */
+
+import type { Budget } from "./budget.ts";
+import { pointLength, splitPoints } from "./code_points.ts";
+import { asString } from "./compare.ts";
+import { getStringItem, getStringSlice } from "./string_item.ts";
+import { markupMethod } from "./markup_methods.ts";
+import { reprOf, textOf } from "./repr.ts";
+import { type HashKey, iterateArray, type PyIterator, PyObject, type Value } from "./value.ts";
+
+/** A text that is HTML. */
+export class PyMarkup extends PyObject {
+  override readonly type = "Markup";
+  /** Takes the HTML. */
+  constructor(readonly value: string) {
+    super();
+  }
+  override length(budget: Budget): number {
+    budget.text(this.value.length);
+    return pointLength(this.value);
+  }
+  override truthy(): boolean {
+    return this.value !== "";
+  }
+  override iterate(budget: Budget): PyIterator {
+    budget.step(this.value.length);
+    return iterateArray(budget, splitPoints(this.value));
+  }
+  override get subscriptable(): boolean {
+    return true;
+  }
+  override getItem(budget: Budget, key: Value): Value {
+    return new PyMarkup(getStringItem(budget, this.value, key));
+  }
+  override getSlice(budget: Budget, start: Value, stop: Value, step: Value): Value {
+    return new PyMarkup(getStringSlice(budget, this.value, start, stop, step));
+  }
+  override attribute(_budget: Budget, name: string): Value | undefined {
+    return markupMethod(this, name);
+  }
+  override repr(budget: Budget): string {
+    return `Markup(${reprOf(budget, this.value)})`;
+  }
+  override text(): string {
+    return this.value;
+  }
+  override equals(budget: Budget, other: Value): boolean {
+    const text = asString(other);
+    if (text === undefined) return false;
+    budget.text(Math.min(text.length, this.value.length));
+    return text === this.value;
+  }
+  override hashKey(budget: Budget): HashKey {
+    budget.text(this.value.length);
+    return this.value;
+  }
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&#34;",
+  "'": "&#39;",
+};
+
+/** `markupsafe.escape(value)`. */
+export function escapeMarkup(budget: Budget, value: Value): PyMarkup {
+  if (value instanceof PyMarkup) return value;
+  const text = textOf(budget, value);
+  // An entity has at most five characters for one.
+  budget.text(text.length);
+  return new PyMarkup(text.replace(/[&<>"']/g, (character) => {
+    budget.text(5);
+    budget.step(0.5);
+    return ENTITIES[character];
+  }));
+}
+
+/** `a + b` where one is Markup; undefined where it is a TypeError. */
+export function addMarkup(budget: Budget, a: Value, b: Value): Value | undefined {
+  if (asString(a) === undefined || asString(b) === undefined) return undefined;
+  const [x, y] = [escapeMarkup(budget, a).value, escapeMarkup(budget, b).value];
+  budget.text(Math.min(x.length, y.length) + 8);
+  return new PyMarkup(x + y);
+}
