@@ -120,6 +120,12 @@ async function measure(url: string): Promise<boolean> {
     part.reduce((sum, { memory }) => sum + memory, 0) / part.length;
   // The first tenth is warming up: compiled code, buffers of all sizes.
   const [early, late] = [mean(ticks.slice(tenth, 2 * tenth)), mean(ticks.slice(-tenth))];
+  console.log(
+    `resident by tenths: ${
+      Array.from({ length: 10 }, (_, i) => mean(ticks.slice(i * tenth, (i + 1) * tenth)) / 2 ** 20)
+        .map((each) => each.toFixed(0)).join(", ")
+    } MiB`,
+  );
   const drift = 100 * (late / early - 1);
   console.log(
     `resident: ${(early / 2 ** 20).toFixed(0)} MiB in the second tenth, ` +

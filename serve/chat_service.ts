@@ -154,8 +154,7 @@ export class ChatService {
     const controller = new AbortController();
     this.#preparing.add(controller);
     try {
-      const all = signal ? [signal, controller.signal] : [controller.signal];
-      return await this.#slices.run(steps, AbortSignal.any(all));
+      return await this.#slices.run(steps, controller.signal, ...(signal ? [signal] : []));
     } finally {
       this.#preparing.delete(controller);
     }

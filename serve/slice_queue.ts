@@ -27,11 +27,11 @@ export class SliceQueue {
    * Does a work.
    *
    * @throws {ApiError} 429 where too many long ones wait
-   * @throws the signal's reason, once it is aborted
+   * @throws a signal's reason, once it is aborted
    */
   async run<Result>(
     work: Slices<Result>,
-    signal: AbortSignal,
+    ...signals: readonly AbortSignal[]
   ): Promise<Result> {
     const first = slice(work);
     if (first) return first.result;
@@ -51,7 +51,7 @@ export class SliceQueue {
       for (;;) {
         // A timer and not setImmediate(), of which a batch lets many pass between two steps.
         await sleep(0);
-        signal.throwIfAborted();
+        for (const signal of signals) signal.throwIfAborted();
         const done = slice(work);
         if (done) return done.result;
       }
