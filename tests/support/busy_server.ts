@@ -1,6 +1,7 @@
 /**
  * The real server while a reply is being made whose every step blocks the event loop for a while, as
- * a large model's does. Prints its port, and when it is interrupted.
+ * a large model's does. Prints its port and, when it is interrupted, the times
+ * of its steps.
  */
 
 import { byteTokenizerFiles } from "../../data/byte_tokenizer.ts";
@@ -16,6 +17,8 @@ import { Metrics } from "../../serve/metrics.ts";
 import { randomWeights, tinyConfig } from "./tiny_model.ts";
 
 const STEP = Number(Deno.args[0]);
+/** When the steps ended, by the clock that other processes have, too. */
+const times: number[] = [];
 const runtime = new Runtime({ threads: 1 });
 const config = tinyConfig({
   vocab_size: 261,
@@ -51,14 +54,13 @@ const server = await listen(handler, {
 });
 isOwnHost = ownHosts({ hostname, port: server.port });
 Deno.addSignalListener("SIGINT", () => {
-  console.log("interrupted");
+  console.log(`steps ${JSON.stringify(times)}.`);
   Deno.exit(0);
 });
 
 const reply = batch.generator().generate([1, 2, 3], { maxNewTokens: 8000, ignoreEos: true });
-let steps = 0;
 for await (const _ of reply) {
   const end = performance.now() + STEP;
   while (performance.now() < end);
-  if (++steps === 3) console.log(`port ${server.port}.`);
+  if (times.push(Date.now()) === 3) console.log(`port ${server.port}.`);
 }
