@@ -149,6 +149,7 @@ export * from "./engine/compiled_graph.ts";
 export * from "./engine/load_model.ts";
 export * from "./engine/layered_weights.ts";
 export * from "./engine/load_weights.ts";
+export * from "./engine/event_turns.ts";
 export * from "./engine/pacer.ts";
 export * from "./engine/parameter_store.ts";
 export * from "./engine/scratch.ts";
@@ -190,7 +191,11 @@ export * from "./train/training_precision.ts";
 // Generation: decoding, sampling and chats.
 export * from "./infer/batch_generator.ts";
 export * from "./infer/chat.ts";
-export type { ChatPromptOptions } from "./infer/chat_prompt.ts";
+export {
+  type ChatPromptOptions,
+  encodeChatPrompt,
+  type EncodedPrompt,
+} from "./infer/chat_prompt.ts";
 export * from "./infer/decoder.ts";
 export * from "./infer/generation_config.ts";
 export * from "./infer/generator.ts";

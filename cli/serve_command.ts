@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option } from "commander";
+import { EventTurns } from "../engine/event_turns.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { findExported } from "../export/exported_generator.ts";
 import { BatchGenerator, type BatchLane } from "../infer/batch_generator.ts";
@@ -169,6 +170,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   for (const note of [...config.notes, ...adapterNotes, ...generation.notes]) {
     console.log(`note: ${note}`);
   }
+  const turns = new EventTurns();
   const batch = resources.use(
     new BatchGenerator({
       runtime,
@@ -178,6 +180,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
       maxRows: options.maxBatchSize,
       maxWaiting: options.maxQueue,
       cacheBytes: options.kvCacheMib * MIB,
+      turns,
     }),
   );
   const metrics = new Metrics();
@@ -187,6 +190,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     window: batch.window,
     maxNewTokens: options.maxNewTokens,
     metrics,
+    assertRoom: () => batch.assertRoom(),
   });
   let isOwnHost = (_: string): boolean => false;
   const handler = createHandler({
@@ -199,7 +203,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     load: () => batch.load,
     onError: report,
   });
-  const server = await listening(handler, options);
+  const server = await listening(handler, options, () => turns.expectMore());
   // From here on only others connect; what comes in goes through code of many hands.
   await giveUp("net");
   isOwnHost = ownHosts({ hostname: host, port: server.port, allowed: options.allowHost });
@@ -257,6 +261,7 @@ function named(
 async function listening(
   handler: (request: Request) => Promise<Response>,
   { host, port }: ServeFlags,
+  onActivity: () => void,
 ): Promise<Listening> {
   // Node's server would tell of it where nothing can catch it.
   const { state } = await Deno.permissions.query({
@@ -271,7 +276,7 @@ async function listening(
     );
   }
   try {
-    return await listen(handler, { hostname: host, port, onError: report });
+    return await listen(handler, { hostname: host, port, onError: report, onActivity });
   } catch (cause) {
     const { code } = cause as { readonly code?: string };
     if (code !== "EADDRINUSE") throw cause;

@@ -39,6 +39,11 @@ export interface Tokenizer {
    * Token ids of a text, `[tokens]`; nothing is added, and `<|im_end|>` in the text is that token.
    */
   encode(text: string): Int32Array;
+  /**
+   * The same in slices: a long text is interrupted every millisecond or so, for who must answer
+   * others meanwhile; the generator returns the ids.
+   */
+  encodeInSlices(text: string): Generator<void, Int32Array, void>;
   /** The text of token ids; ids outside the vocabulary are left out. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
   /** The id of a token as the vocabulary writes it. */
@@ -204,6 +209,9 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 
   return {
     encode: (text: string): Int32Array => Int32Array.from(pipeline.encode(text)),
+    *encodeInSlices(text: string): Generator<void, Int32Array, void> {
+      return Int32Array.from(yield* pipeline.encodeInSlices(text));
+    },
     decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
       const { skipSpecialTokens = false } = options;
       const kept = Array.from(ids);

@@ -6,7 +6,7 @@
  */
 
 import { CompiledGraph } from "../engine/compiled_graph.ts";
-import { Pacer } from "../engine/pacer.ts";
+import { EventTurns } from "../engine/event_turns.ts";
 import { Scratch } from "../engine/scratch.ts";
 import type { Graph } from "../graph/ir.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -46,9 +46,11 @@ export class BatchDecoder implements Disposable {
   readonly #lanes: readonly Lane[];
 
   /** Compiles the graphs and binds the weights; the cache stays its owner's. */
-  constructor(runtime: Runtime, config: ModelConfig, { lanes, cache }: {
+  constructor(runtime: Runtime, config: ModelConfig, { lanes, cache, turns = new EventTurns() }: {
     readonly lanes: readonly BatchLane[];
     readonly cache: BatchCache;
+    /** Turns of the event loop in long runs. */
+    readonly turns?: EventTurns;
   }) {
     using resources = new DisposableStack();
     const positions = Math.min(config.maxPositions, cache.positions);
@@ -58,6 +60,7 @@ export class BatchDecoder implements Disposable {
       runtime,
       config,
       cache,
+      turns,
       cos: resources.use(Tensor.from(runtime, "float32", shape, cos)),
       sin: resources.use(Tensor.from(runtime, "float32", shape, sin)),
       head: resources.use(new CompiledGraph(runtime, headLogitsGraph(config))),
@@ -94,6 +97,7 @@ interface Shared {
   readonly runtime: Runtime;
   readonly config: ModelConfig;
   readonly cache: BatchCache;
+  readonly turns: EventTurns;
   readonly cos: Tensor;
   readonly sin: Tensor;
   readonly head: CompiledGraph;
@@ -128,7 +132,6 @@ class Pass implements Disposable {
   readonly #headBinding: Binding;
   readonly #scratch: Scratch;
   readonly #resources: DisposableStack;
-  readonly #pacer = new Pacer();
   #bound = "";
 
   constructor(shared: Shared, block: CompiledGraph, weights: DecoderWeights) {
@@ -156,7 +159,7 @@ class Pass implements Disposable {
   }
 
   async run({ start, rows = 1, ids, signal }: RowRun): Promise<Float32Array> {
-    const { cache, config } = this.#shared;
+    const { cache, config, turns } = this.#shared;
     const { hiddenSize, vocabSize } = config;
     const length = ids.length / rows;
     this.#bind(start, rows, length);
@@ -178,7 +181,7 @@ class Pass implements Disposable {
     }
     this.#scratch.tensor("total_length", "int32", []).int32()[0] = longest;
     for (const binding of this.#layerBindings) {
-      await this.#pacer.turn(signal);
+      await turns.due(signal);
       binding.run();
     }
     this.#headBinding.run();

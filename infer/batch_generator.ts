@@ -8,7 +8,7 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
+import { EventTurns } from "../engine/event_turns.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime.ts";
 import { BatchCache, cacheBytesPerPosition, CAPACITY_STEP } from "./batch_cache.ts";
@@ -45,6 +45,8 @@ export interface BatchGeneratorOptions {
   readonly chunk?: number;
   /** Prompt tokens run between two steps of other replies. @default {32} */
   readonly sharedChunk?: number;
+  /** Turns of the event loop between the steps, of which a server tells what it expects. @default {new EventTurns()} */
+  readonly turns?: EventTurns;
 }
 
 /** How busy a {@linkcode BatchGenerator} is. */
@@ -57,6 +59,8 @@ export interface BatchLoad {
   readonly reservedPositions: number;
   /** Positions of the whole cache. */
   readonly positions: number;
+  /** Steps made so far: each makes a token of every reply, or reads a part of a prompt, or both. */
+  readonly steps: number;
 }
 
 /** Thrown where as many replies wait as may; try again later. */
@@ -111,6 +115,7 @@ export class BatchGenerator implements AsyncDisposable {
   #prefilling: Reply | undefined;
   #work: Promise<void> | undefined;
   #closed = false;
+  #steps = 0;
 
   /**
    * Compiles the graphs; the cache's memory is taken as it is used.
@@ -125,6 +130,7 @@ export class BatchGenerator implements AsyncDisposable {
       cacheBytes = 2 ** 30,
       chunk = 256,
       sharedChunk = 32,
+      turns = new EventTurns(),
       generation = parseGenerationConfig({}, { config }),
     } = options;
     for (const [name, value] of Object.entries({ maxRows, chunk, sharedChunk })) {
@@ -141,13 +147,23 @@ export class BatchGenerator implements AsyncDisposable {
           `${CAPACITY_STEP * perPosition}`,
       );
     }
-    this.#options = { ...options, maxRows, maxWaiting, cacheBytes, chunk, sharedChunk, generation };
+    this.#options = {
+      ...options,
+      maxRows,
+      maxWaiting,
+      cacheBytes,
+      chunk,
+      sharedChunk,
+      generation,
+      turns,
+    };
     this.#window = Math.min(config.maxPositions, positions);
     this.#cache = new BatchCache(runtime, config, positions);
     try {
       this.#decoder = new BatchDecoder(runtime, config, {
         lanes: options.lanes,
         cache: this.#cache,
+        turns,
       });
     } catch (cause) {
       this.#cache[Symbol.dispose]();
@@ -168,6 +184,7 @@ export class BatchGenerator implements AsyncDisposable {
       waiting: this.#waiting.length,
       reservedPositions: admitted.reduce((sum, { need }) => sum + need, 0),
       positions: this.#cache.positions,
+      steps: this.#steps,
     };
   }
 
@@ -178,6 +195,26 @@ export class BatchGenerator implements AsyncDisposable {
       generate: (promptIds, options = {}) => this.#submit(lane, promptIds, options),
       [Symbol.dispose]: () => {},
     };
+  }
+
+  /**
+   * Checks whether another reply would be taken in now, for who is about to prepare a long prompt.
+   *
+   * @throws {BatchFullError} where as many wait as may
+   */
+  assertRoom(): void {
+    this.#admit();
+    const { maxRows, maxWaiting } = this.#options;
+    // Whoever waits keeps those who come later from a row.
+    const rowsTaken = this.#waiting.length > 0 || this.#admitted().length >= maxRows;
+    if (rowsTaken && this.#waiting.length >= maxWaiting) throw this.#full();
+  }
+
+  #full(): BatchFullError {
+    return new BatchFullError(
+      `Cannot take in another reply: ${this.#admitted().length} are being made and ` +
+        `${this.#options.maxWaiting} wait; try again later`,
+    );
   }
 
   #submit(lane: number, promptIds: ArrayLike<number>, options: GenerateOptions): Generation {
@@ -201,10 +238,7 @@ export class BatchGenerator implements AsyncDisposable {
     if (this.#waiting.length > maxWaiting) {
       this.#waiting.pop();
       reply.leave();
-      throw new BatchFullError(
-        `Cannot take in another reply: ${this.#admitted().length} are being made and ` +
-          `${maxWaiting} wait; try again later`,
-      );
+      throw this.#full();
     }
     this.#work ??= this.#run();
     return reply;
@@ -236,12 +270,14 @@ export class BatchGenerator implements AsyncDisposable {
   async #run(): Promise<void> {
     try {
       for (;;) {
-        // Each step: readers get their token, and connections that closed end their reply.
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        // Each step: readers get their token, others are answered, and connections that closed end
+        // their reply.
+        await this.#options.turns.take();
         this.#sweep();
         this.#admit();
         this.#prefilling ??= this.#join();
         if (!this.#prefilling && this.#decoding.length === 0) return;
+        this.#steps++;
         if (this.#prefilling) await this.#prefill(this.#prefilling);
         for (let lane = 0; lane < this.#options.lanes.length; lane++) await this.#decode(lane);
       }

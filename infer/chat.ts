@@ -10,7 +10,12 @@
 import type { Message } from "../data/message.ts";
 import { StreamingDecoder } from "../data/streaming_decoder.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { type ChatPrompt, chatPrompt, type ChatPromptOptions } from "./chat_prompt.ts";
+import {
+  type ChatPrompt,
+  chatPrompt,
+  type ChatPromptOptions,
+  type EncodedPrompt,
+} from "./chat_prompt.ts";
 import type { FinishReason, GenerateOptions, Generation, Generator } from "./generator.ts";
 import { type ChatPiece, ThinkSplitter } from "./think_splitter.ts";
 
@@ -18,6 +23,12 @@ import { type ChatPiece, ThinkSplitter } from "./think_splitter.ts";
 export interface ChatOptions extends GenerateOptions, ChatPromptOptions {
   /** The chat so far; the last message is the one to reply to, or to go on with. */
   readonly messages: readonly Message[];
+  /**
+   * The messages as tokens, where {@linkcode encodeChatPrompt} has made them with the same options:
+   * several replies to one chat can share them.
+   * @default {made anew}
+   */
+  readonly prompt?: EncodedPrompt;
   /** Whether special tokens, such as `<|im_end|>`, are left out of the text. @default {true} */
   readonly skipSpecialTokens?: boolean;
   /** Whether the token that ends the reply is a part of its text. @default {false} */
@@ -74,8 +85,7 @@ export function chat(
   options: ChatOptions,
 ): ChatReply {
   const { messages, skipSpecialTokens = true, includeEndToken = false } = options;
-  const { text, state } = chatPrompt(tokenizer, messages, options);
-  const promptIds = tokenizer.encode(text);
+  const { ids: promptIds, state } = options.prompt ?? encoded(tokenizer, messages, options);
   const generation = generator.generate(promptIds, generateOptions(options));
   const progress = { newTokens: 0 };
   const before = options.continueFinalMessage ? promptIds.at(-1) : undefined;
@@ -100,10 +110,20 @@ export function chat(
   return reply;
 }
 
+function encoded(
+  tokenizer: Tokenizer,
+  messages: readonly Message[],
+  options: ChatPromptOptions,
+): EncodedPrompt {
+  const { text, state } = chatPrompt(tokenizer, messages, options);
+  return { ids: tokenizer.encode(text), state };
+}
+
 /** What is not the chat's. */
 function generateOptions(options: ChatOptions): GenerateOptions {
   const {
     messages: _messages,
+    prompt: _encoded,
     enableThinking: _thinking,
     addGenerationPrompt: _prompt,
     continueFinalMessage: _continue,

@@ -1,8 +1,7 @@
 /**
  * The prompt of a chat's next turn, or of going on with its last one.
  *
- * In: messages. Out: the text that the model reads, and what it stands in the middle of. Not part of
- * the public surface.
+ * In: messages. Out: the text that the model reads, and what it stands in the middle of.
  */
 
 import type { Message } from "../data/message.ts";
@@ -79,4 +78,37 @@ function stateOf(content: string, prompt: string): ChatPrompt["state"] {
   const answer = close < 0 ? content : content.slice(close + "</think>".length);
   if (answer.trim() !== "") return "answer";
   return OPENED_BY_PROMPT.test(prompt) ? "thinking" : "start";
+}
+
+/** A prompt as tokens. */
+export interface EncodedPrompt {
+  readonly ids: Int32Array;
+  /** As in {@linkcode ChatPrompt}. */
+  readonly state: ChatPrompt["state"];
+}
+
+/**
+ * Writes a prompt and makes tokens of it, with pauses in a long one.
+ *
+ * @example
+ * ```ts
+ * import { byteTokenizerFiles, createTokenizer, encodeChatPrompt } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const tokenizer = createTokenizer(byteTokenizerFiles());
+ * const work = encodeChatPrompt(tokenizer, [{ role: "user", content: "Hi" }], {});
+ * let step = work.next();
+ * while (!step.done) step = work.next(); // others' turns between the slices
+ * assert.match(tokenizer.decode(step.value.ids), /^<\|im_start\|>user\nHi<\|im_end\|>/);
+ * ```
+ *
+ * @throws {Error} as {@linkcode chatPrompt}
+ */
+export function* encodeChatPrompt(
+  tokenizer: Tokenizer,
+  messages: readonly Message[],
+  options: ChatPromptOptions,
+): Generator<void, EncodedPrompt, void> {
+  const { text, state } = chatPrompt(tokenizer, messages, options);
+  return { ids: yield* tokenizer.encodeInSlices(text), state };
 }

@@ -9,7 +9,11 @@ import type { Message } from "../data/message.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { BatchFullError } from "../infer/batch_generator.ts";
 import { chat, type ChatReply } from "../infer/chat.ts";
-import type { ChatPromptOptions } from "../infer/chat_prompt.ts";
+import {
+  type ChatPromptOptions,
+  encodeChatPrompt,
+  type EncodedPrompt,
+} from "../infer/chat_prompt.ts";
 import type { Generator } from "../infer/generator.ts";
 import type { ChatPiece } from "../infer/think_splitter.ts";
 import { ApiError } from "./api_error.ts";
@@ -17,6 +21,7 @@ import { badWordsIds } from "./bad_words.ts";
 import type { ChatRequest } from "./chat_request.ts";
 import type { Metrics } from "./metrics.ts";
 import { toSeed } from "./request_sampling.ts";
+import { atOnce, SliceQueue, type Slices } from "./slice_queue.ts";
 import { StopStrings } from "./stop_strings.ts";
 
 /** A model that requests can name. */
@@ -45,16 +50,19 @@ export interface ChatServiceOptions {
   /** Most tokens of a reply, whatever a request or the model asks for. */
   readonly maxNewTokens: number;
   readonly metrics: Metrics;
+  /**
+   * Throws a {@linkcode BatchFullError} where no reply would be taken in now: asked before a prompt
+   * is made.
+   * @default {there is room}
+   */
+  readonly assertRoom?: () => void;
 }
 
 /** Seconds after which a client may try again where the queue is full. */
 const RETRY_AFTER = 2;
 /** No text has more characters a token than this on average. */
 const CHARACTERS_PER_TOKEN = 16;
-/**
- * Most characters of a chat: hostile ones take the tokenizer 9 µs each, in which nobody else gets a
- * token.
- */
+/** Most characters of a chat: hostile ones take the tokenizer 4 µs each. */
 const MAX_CHARACTERS = 128 * 1024;
 
 /** One choice of a completion, being made. */
@@ -69,10 +77,19 @@ export interface ChoiceReply extends AsyncIterableIterator<ChatPiece, void> {
   readonly finishReason: "stop" | "length";
 }
 
+/** A request as tokens. */
+export interface PreparedChat {
+  readonly prompt: EncodedPrompt;
+  /** The words that are not generated. */
+  readonly bannedIds: readonly (readonly number[])[];
+}
+
 /** Makes replies until it is closed. */
 export class ChatService {
   readonly #options: ChatServiceOptions;
   readonly #running = new Set<AbortController>();
+  readonly #preparing = new Set<AbortController>();
+  readonly #slices = new SliceQueue();
   #closed = false;
 
   constructor(options: ChatServiceOptions) {
@@ -99,9 +116,10 @@ export class ChatService {
     return this.#running.size;
   }
 
-  /** Refuses new requests from now on; those under way go on. */
+  /** Refuses new requests from now on, and those still being read; replies under way go on. */
   close(): void {
     this.#closed = true;
+    for (const controller of this.#preparing) controller.abort(stopping());
   }
 
   /** Ends all replies under way. */
@@ -126,30 +144,47 @@ export class ChatService {
   }
 
   /**
-   * Starts the replies of a request, or refuses it before the first byte.
+   * Makes tokens of a request that may be taken in; of a long one while others are answered.
    *
+   * @param signal aborted when the client is gone
    * @throws {ApiError} 400, 404, 429 or 503
    */
-  start(request: ChatRequest): Completion {
+  async prepare(request: ChatRequest, signal?: AbortSignal): Promise<PreparedChat> {
+    const steps = this.#steps(request);
+    const controller = new AbortController();
+    this.#preparing.add(controller);
+    try {
+      return await this.#slices.run(steps, controller.signal, ...(signal ? [signal] : []));
+    } finally {
+      this.#preparing.delete(controller);
+    }
+  }
+
+  /**
+   * Starts the replies of a request, or refuses it before the first byte.
+   *
+   * @param prepared the request's tokens; @default made now, however long it takes
+   * @throws {ApiError} 400, 404, 429 or 503
+   */
+  start(request: ChatRequest, prepared: PreparedChat = atOnce(this.#steps(request))): Completion {
     const { maxNewTokens } = this.#options;
     if (this.#closed) throw stopping();
     const model = this.model(request.model);
     const { generator, tokenizer = this.#options.tokenizer } = model;
-    this.#assertLength(request);
-    assertThinkingSwitch(request, tokenizer);
     const controller = new AbortController();
     const { signal } = controller;
-    const { options, badWords = [] } = request;
+    const { options } = request;
+    const { prompt, bannedIds } = prepared;
     const replies: ChatReply[] = [];
     try {
-      const banned = badWordsIds(badWords, tokenizer);
       for (let index = 0; index < request.choices; index++) {
         replies.push(chat(generator, tokenizer, {
           ...promptOf(request, model),
+          prompt,
           includeEndToken: request.includeStop,
           skipSpecialTokens: request.skipSpecialTokens,
           ...options,
-          ...(banned.length === 0 ? {} : { badWordsIds: banned }),
+          ...(bannedIds.length === 0 ? {} : { badWordsIds: bannedIds }),
           atMostNewTokens: maxNewTokens,
           ...(options.seed === undefined ? {} : { seed: toSeed(options.seed + index) }),
           signal,
@@ -167,6 +202,21 @@ export class ChatService {
     });
   }
 
+  /** The work of making tokens of a request; what costs nothing is looked at first, and at once. */
+  #steps(request: ChatRequest): Slices<PreparedChat> {
+    if (this.#closed) throw stopping();
+    const model = this.model(request.model);
+    const { tokenizer = this.#options.tokenizer } = model;
+    this.#assertLength(request);
+    assertThinkingSwitch(request, tokenizer);
+    try {
+      this.#options.assertRoom?.();
+    } catch (cause) {
+      throw refusal(cause);
+    }
+    return encodeRequest(request, model, tokenizer);
+  }
+
   #assertLength({ messages }: ChatRequest): void {
     const { window } = this.#options;
     const most = Math.min(CHARACTERS_PER_TOKEN * window, MAX_CHARACTERS);
@@ -180,6 +230,24 @@ export class ChatService {
       `The messages have ${length} characters; a chat may have ${most}: shorten it`,
       { code: "context_length_exceeded", param: "messages" },
     );
+  }
+}
+
+function* encodeRequest(
+  request: ChatRequest,
+  model: ServedModel,
+  tokenizer: Tokenizer,
+): Slices<PreparedChat> {
+  try {
+    const { messages, ...how } = promptOf(request, model);
+    const bannedIds: (readonly number[])[] = [];
+    for (const word of request.badWords ?? []) {
+      bannedIds.push(...badWordsIds([word], tokenizer));
+      yield;
+    }
+    return { prompt: yield* encodeChatPrompt(tokenizer, messages, how), bannedIds };
+  } catch (cause) {
+    throw refusal(cause);
   }
 }
 

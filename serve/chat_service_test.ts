@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "../data/byte_tokenizer.ts";
 import { createTokenizer } from "../data/tokenizer.ts";
+import { BatchFullError } from "../infer/batch_generator.ts";
 import type { GenerateOptions, Generation, Generator } from "../infer/generator.ts";
 import { ApiError } from "./api_error.ts";
 import { parseChatRequest } from "./chat_request.ts";
@@ -107,4 +108,53 @@ Deno.test("ChatService refuses to go on with a message that the template does no
       error instanceof ApiError && error.status === 400 &&
       /continue_final_message/.test(error.message),
   );
+});
+
+Deno.test("ChatService makes one prompt of several choices, and looks at queue and length before", async () => {
+  const made = { rendered: 0, encoded: 0, generated: [] as number[][] };
+  const own = createTokenizer(byteTokenizerFiles());
+  const tokenizer: typeof own = {
+    ...own,
+    render: (...args) => (made.rendered++, own.render(...args)),
+    encode: (text) => (made.encoded++, own.encode(text)),
+    encodeInSlices: (text) => (made.encoded++, own.encodeInSlices(text)),
+  };
+  const generator: Generator = {
+    generate(promptIds: ArrayLike<number>): Generation {
+      made.generated.push(Array.from(promptIds));
+      async function* none(): AsyncGenerator<number, void> {}
+      return Object.assign(none(), { finishReason: "eos" as const });
+    },
+    [Symbol.dispose]: () => {},
+  };
+  let full = false;
+  const service = new ChatService({
+    models: [{ id: "m", generator }],
+    tokenizer,
+    window: 1000,
+    maxNewTokens: 50,
+    metrics: new Metrics(),
+    assertRoom: () => {
+      if (full) throw new BatchFullError("Cannot take in another reply");
+    },
+  });
+  const request = parseChatRequest({ model: "m", messages: [QUESTION], n: 8 });
+  service.start(request, await service.prepare(request)).abort();
+  assert.deepEqual([made.rendered, made.encoded, made.generated.length], [1, 1, 8]);
+  assert.equal(new Set(made.generated.map(String)).size, 1);
+  service.start(request).abort();
+  assert.deepEqual([made.rendered, made.encoded, made.generated.length], [2, 2, 16]);
+
+  full = true;
+  await assert.rejects(service.prepare(request), { status: 429, code: "queue_full" });
+  assert.throws(() => service.start(request), { status: 429 });
+  full = false;
+  const long = parseChatRequest({
+    model: "m",
+    messages: [{ role: "user", content: "x".repeat(16_001) }],
+  });
+  await assert.rejects(service.prepare(long), { status: 400, code: "context_length_exceeded" });
+  service.close();
+  await assert.rejects(service.prepare(request), { status: 503 });
+  assert.deepEqual([made.rendered, made.encoded, made.generated.length], [2, 2, 16]);
 });

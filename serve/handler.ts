@@ -43,6 +43,9 @@ const HEADERS: Readonly<Record<string, string>> = {
   "x-content-type-options": "nosniff",
 };
 
+/** As nginx counts requests whose client did not wait for the answer: neither side's fault. */
+const CLIENT_GONE = "499";
+
 /** Makes the handler of a server's requests. */
 export function createHandler(options: HandlerOptions): (request: Request) => Promise<Response> {
   const { metrics, onError } = options;
@@ -78,7 +81,9 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       response = failure(error);
     }
     if (allowOrigin) addCors(response.headers, origin);
-    const labels = { route, status: String(response.status) };
+    // Whose client has left gets no answer, whatever it would have been.
+    const status = request.signal.aborted ? CLIENT_GONE : String(response.status);
+    const labels = { route, status };
     metrics.add("ortune_http_requests_total", "Requests by their answer.", labels);
     return response;
   };
@@ -140,12 +145,13 @@ function health(_: Request, { service }: Context): Response {
 }
 
 function metricsText(_: Request, { metrics, load }: Context): Response {
-  const { running, waiting, reservedPositions, positions } = load();
+  const { running, waiting, reservedPositions, positions, steps } = load();
   metrics.set("ortune_replies_running", "Replies being made.", running);
   metrics.set("ortune_replies_waiting", "Replies that wait for a row.", waiting);
   const reserved = "Positions of the cache set aside for running replies.";
   metrics.set("ortune_cache_reserved_positions", reserved, reservedPositions);
   metrics.set("ortune_cache_positions", "Positions of the cache.", positions);
+  metrics.total("ortune_decoding_steps_total", "Steps of the batch.", steps);
   return text(metrics.toString(), "text/plain; version=0.0.4");
 }
 
@@ -178,7 +184,10 @@ async function completions(request: Request, context: Context): Promise<Response
   // Before the body: a server that stops reads no more.
   if (service.closed) throw new ApiError(503, "The server is stopping", { retryAfter: 5 });
   const asked = parseChatRequest(await readJsonBody(request, body));
-  const completion = service.start(asked);
+  const prepared = await service.prepare(asked, request.signal);
+  // Nobody would read it.
+  request.signal.throwIfAborted();
+  const completion = service.start(asked, prepared);
   // Also once the answer is there, where it does nothing.
   request.signal.addEventListener("abort", () => completion.abort(), { once: true });
   if (request.signal.aborted) completion.abort();

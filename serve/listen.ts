@@ -20,6 +20,8 @@ export interface ListenOptions {
   readonly port: number;
   /** Told of errors that no answer can carry. */
   readonly onError: (cause: unknown) => void;
+  /** Told of connections, requests and parts of bodies as they come: more may follow at once. */
+  readonly onActivity?: () => void;
   /** Milliseconds for a request's headers. @default {10000} */
   readonly headersDeadline?: number;
   /** Milliseconds that a connection without a request is kept. @default {5000} */
@@ -55,7 +57,7 @@ export async function listen(
   handler: (request: Request) => Promise<Response>,
   options: ListenOptions,
 ): Promise<Listening> {
-  const { hostname, port, onError } = options;
+  const { hostname, port, onError, onActivity } = options;
   const {
     headersDeadline = 10_000,
     keepAlive = 5_000,
@@ -70,12 +72,14 @@ export async function listen(
     keepAliveTimeout: keepAlive,
     maxHeaderSize: MAX_HEADER_BYTES,
   }, (incoming, outgoing) => {
-    answer(handler, incoming, outgoing, readerDeadline).catch((cause) => {
+    onActivity?.();
+    answer(handler, incoming, outgoing, { readerDeadline, onActivity }).catch((cause) => {
       onError(cause);
       outgoing.destroy();
     });
   });
   server.maxConnections = maxConnections;
+  if (onActivity) server.on("connection", onActivity);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host: hostname, port }, () => {
@@ -100,14 +104,17 @@ async function answer(
   handler: (request: Request) => Promise<Response>,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  readerDeadline: number,
+  { readerDeadline, onActivity }: {
+    readonly readerDeadline: number;
+    readonly onActivity?: () => void;
+  },
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.once("close", () => gone.abort());
   // A socket that breaks is closed: its error has no other news.
   outgoing.on("error", () => {});
   incoming.on("error", () => {});
-  const request = toRequest(incoming, gone.signal);
+  const request = toRequest(incoming, gone.signal, onActivity);
   if (!request) {
     outgoing.writeHead(400, { connection: "close" }).end();
     return;
@@ -145,7 +152,11 @@ async function ended(incoming: IncomingMessage, gone: AbortSignal): Promise<void
 }
 
 /** Undefined where the request line or the headers are none that a web request can have. */
-function toRequest(incoming: IncomingMessage, signal: AbortSignal): Request | undefined {
+function toRequest(
+  incoming: IncomingMessage,
+  signal: AbortSignal,
+  onActivity?: () => void,
+): Request | undefined {
   const { method = "GET", url = "/", headersDistinct } = incoming;
   const hosts = headersDistinct.host ?? [];
   if (hosts.length > 1 || !url.startsWith("/")) return undefined;
@@ -159,7 +170,7 @@ function toRequest(incoming: IncomingMessage, signal: AbortSignal): Request | un
       method,
       headers,
       signal,
-      ...(bodiless ? {} : { body: toStream(incoming), duplex: "half" }),
+      ...(bodiless ? {} : { body: toStream(incoming, onActivity), duplex: "half" }),
     });
   } catch {
     return undefined;
@@ -167,13 +178,17 @@ function toRequest(incoming: IncomingMessage, signal: AbortSignal): Request | un
 }
 
 /** The body as it is asked for; who stops asking leaves the connection as it is. */
-function toStream(incoming: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffer>> {
+function toStream(
+  incoming: IncomingMessage,
+  onActivity?: () => void,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
   const chunks: AsyncIterator<Uint8Array<ArrayBuffer>> = incoming.iterator({
     destroyOnReturn: false,
   });
   return new ReadableStream({
     async pull(controller): Promise<void> {
       const { done, value } = await chunks.next();
+      onActivity?.();
       if (done) controller.close();
       else controller.enqueue(new Uint8Array(value));
     },

@@ -31,6 +31,11 @@ export class Metrics {
     this.#series(name, "counter", help, labels).value += amount;
   }
 
+  /** Sets a counter to what something else has counted. */
+  total(name: string, help: string, value: number): void {
+    this.#series(name, "counter", help, {}).value = value;
+  }
+
   /** Sets a gauge. */
   set(name: string, help: string, value: number): void {
     this.#series(name, "gauge", help, {}).value = value;

@@ -323,3 +323,24 @@ Deno.test("chat() on a lane of a batch gives the pieces it gives alone", async (
     assert.deepEqual(together[i], await text(single, question));
   }
 });
+
+Deno.test("assertRoom() refuses what generate() would, and takes nothing", async () => {
+  using weights = randomWeights(runtime, config);
+  for (const maxWaiting of [0, 2]) {
+    await using batch = new BatchGenerator({
+      runtime,
+      config,
+      lanes: [{ weights }],
+      maxRows: 2,
+      maxWaiting,
+    });
+    const generator = batch.generator();
+    for (let taken = 0; taken < 2 + maxWaiting; taken++) {
+      batch.assertRoom();
+      generator.generate([1, 2], { maxNewTokens: 400, ignoreEos: true });
+    }
+    assert.throws(() => batch.assertRoom(), BatchFullError);
+    assert.throws(() => generator.generate([1, 2], { maxNewTokens: 400 }), BatchFullError);
+    assert.deepEqual([batch.load.running, batch.load.waiting], [2, maxWaiting]);
+  }
+});

@@ -206,6 +206,30 @@ Deno.test("nothing more is made after a stop string", async () => {
   assert.ok(server.made < 100, `${server.made} tokens`);
 });
 
+Deno.test("a client that leaves before its completion is counted as 499, and as no error", async () => {
+  await using server = await scriptedServer(endless);
+  const made = server.made;
+  for (let i = 0; i < 5; i++) {
+    const leave = new AbortController();
+    const asked = ask(server.url, {}, { signal: leave.signal });
+    await until(() => server.made > made + i, "a token");
+    await until(() => server.service.running === 1, "running");
+    leave.abort();
+    await assert.rejects(asked, { name: "AbortError" });
+    await until(() => server.service.running === 0, "left");
+  }
+  let text = "";
+  for (let i = 0; i < 50 && !text.includes('status="499"} 5'); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    text = await (await fetch(`${server.url}/metrics`)).text();
+  }
+  const chats = text.split("\n").filter((line) =>
+    line.startsWith('ortune_http_requests_total{route="chat"')
+  );
+  assert.deepEqual(chats, ['ortune_http_requests_total{route="chat",status="499"} 5']);
+  assert.deepEqual(server.errors, []);
+});
+
 Deno.test("models are listed, and found by names with slashes", async () => {
   await using server = await scriptedServer(says("x"), { models: ["base", "lora/checkpoint-4"] });
   const list = await (await fetch(`${server.url}/v1/models`)).json();

@@ -35,10 +35,11 @@ interface TreeNode {
   needle?: Needle;
 }
 
-/** Called for each part of a text in order: a stretch, with its start, or the id of a token. */
-export interface Parts {
-  readonly stretch: (start: number, end: number) => void;
-  readonly token: (id: number) => void;
+/** A part of a text: from where to where, and which token it is, where it is one. */
+export interface TextPart {
+  readonly start: number;
+  readonly end: number;
+  readonly id?: number;
 }
 
 const STARTS_WITH_WORD = new RegExp(`^${WORD_OF_REGEX}`, "v");
@@ -67,8 +68,9 @@ export class AddedTokenFinder {
     this.#first = new RegExp(`[${set}]`, "g");
   }
 
-  /** Cuts a text. */
-  cut(text: string, { stretch, token }: Parts): void {
+  /** The parts of a text in order; all at once, since a search has a state of its own. */
+  parts(text: string): readonly TextPart[] {
+    const parts: TextPart[] = [];
     let from = 0;
     const first = this.#first;
     if (first !== undefined) {
@@ -86,12 +88,13 @@ export class AddedTokenFinder {
         if (rstrip) end = leadingBlanksEnd(text, end);
         // Tokens of blanks may lie in the blanks that the one before took along.
         if (start >= end) continue;
-        if (from < start) stretch(from, start);
-        token(needle.id);
+        if (from < start) parts.push({ start: from, end: start });
+        parts.push({ start, end, id: needle.id });
         from = end;
       }
     }
-    if (from !== text.length) stretch(from, text.length);
+    if (from !== text.length) parts.push({ start: from, end: text.length });
+    return parts;
   }
 
   #longest(text: string, start: number): Needle | undefined {

@@ -6,9 +6,10 @@
 
 import { describeValue, quoteHead } from "../json/describe_value.ts";
 import { FieldTable } from "../json/field_table.ts";
-import { mergeSymbols } from "./merge_symbols.ts";
+import { mergeInSlices, mergeSymbols } from "./merge_symbols.ts";
 import { MergeTable } from "./merge_table.ts";
 import type { TokenModel } from "./model.ts";
+import type { Slices } from "./slices.ts";
 import { refuse, type Step, stepField } from "./step_review.ts";
 import { MAX_ID, readVocabulary } from "./vocabulary.ts";
 
@@ -35,6 +36,14 @@ export const BPE_FIELDS = new FieldTable({
 });
 
 const PLACE = "tokenizer.json: model";
+/** Characters between two pauses: some 1 ms. */
+const SLICE = 8192;
+
+/** Ids of a word's characters so far, and an unknown one's, which waits. */
+interface Symbols {
+  readonly found: number[];
+  waiting: number | undefined;
+}
 
 /** Reads a BPE model. */
 export function createBpe(model: Step): TokenModel {
@@ -62,17 +71,24 @@ export function createBpe(model: Step): TokenModel {
     }
     return unkId;
   };
-  /** The ids of a word's characters, before any merge. */
-  const symbolsOf = (word: string): number[] => {
-    const symbols: number[] = [];
-    // The Rust library adds an unknown character only when the next known one comes.
-    let waiting: number | undefined;
-    const flush = (): void => {
-      if (waiting !== undefined) symbols.push(waiting);
-      waiting = undefined;
-    };
+  /** The ids of a word's characters from `start` to about `stop`, before any merge. */
+  const addSymbols = (
+    word: string,
+    { symbols, start, stop }: {
+      readonly symbols: Symbols;
+      readonly start: number;
+      readonly stop: number;
+    },
+  ): number => {
     const { length } = word;
-    for (let at = 0; at < length;) {
+    const { found } = symbols;
+    // The Rust library adds an unknown character only when the next known one comes.
+    const flush = (): void => {
+      if (symbols.waiting !== undefined) found.push(symbols.waiting);
+      symbols.waiting = undefined;
+    };
+    let at = start;
+    while (at < stop) {
       const char = String.fromCodePoint(word.codePointAt(at)!);
       const first = at === 0;
       at += char.length;
@@ -80,28 +96,44 @@ export function createBpe(model: Step): TokenModel {
       const id = ids.get(symbol);
       if (id !== undefined) {
         flush();
-        symbols.push(id);
+        found.push(id);
         continue;
       }
       const fallbacks = bytes?.(symbol);
       if (fallbacks !== undefined) {
-        symbols.push(...fallbacks);
+        found.push(...fallbacks);
       } else if (unk !== undefined) {
         if (!fuse) flush();
-        waiting = unknown(char);
+        symbols.waiting = unknown(char);
       }
     }
-    flush();
-    return symbols;
+    if (at >= length) flush();
+    return at;
   };
+  const symbolsOf = (word: string): number[] => {
+    const symbols: Symbols = { found: [], waiting: undefined };
+    addSymbols(word, { symbols, start: 0, stop: word.length });
+    return symbols.found;
+  };
+  function* symbolsInSlices(word: string): Slices<number[]> {
+    const symbols: Symbols = { found: [], waiting: undefined };
+    for (let at = 0; at < word.length;) {
+      const stop = Math.min(at + SLICE, word.length);
+      at = addSymbols(word, { symbols, start: at, stop });
+      yield;
+    }
+    return symbols.found;
+  }
+  const whole = (piece: string): number | undefined => ignoreMerges ? ids.get(piece) : undefined;
   return {
     vocabulary,
     encode(piece: string): readonly number[] {
-      if (ignoreMerges) {
-        const id = ids.get(piece);
-        if (id !== undefined) return [id];
-      }
-      return mergeSymbols(symbolsOf(piece), merges);
+      const id = whole(piece);
+      return id === undefined ? mergeSymbols(symbolsOf(piece), merges) : [id];
+    },
+    *encodeInSlices(piece: string): Slices<readonly number[]> {
+      const id = whole(piece);
+      return id === undefined ? yield* mergeInSlices(yield* symbolsInSlices(piece), merges) : [id];
     },
     dropsUnknown: unk === undefined && !fallback,
     isBpe: true,

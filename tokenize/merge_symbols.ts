@@ -6,13 +6,19 @@
  */
 
 import type { MergeTable } from "./merge_table.ts";
+import { finish, type Slices } from "./slices.ts";
 
 // Below this, to look at all pairs each time is faster than to keep a heap.
 const SHORT = 48;
 
 /** Merges the symbols of a word. */
 export function mergeSymbols(symbols: number[], merges: MergeTable): readonly number[] {
-  return symbols.length <= SHORT ? mergeShort(symbols, merges) : mergeLong(symbols, merges);
+  return symbols.length <= SHORT ? mergeShort(symbols, merges) : finish(mergeLong(symbols, merges));
+}
+
+/** The same, with pauses in a long word. */
+export function* mergeInSlices(symbols: number[], merges: MergeTable): Slices<readonly number[]> {
+  return symbols.length <= SHORT ? mergeShort(symbols, merges) : yield* mergeLong(symbols, merges);
 }
 
 function mergeShort(symbols: number[], merges: MergeTable): readonly number[] {
@@ -36,21 +42,33 @@ function mergeShort(symbols: number[], merges: MergeTable): readonly number[] {
 
 // A place in a word fits in 28 bits and a rank in 24: together they are exact in a double.
 const PLACES = 2 ** 28;
+/** Looks at a pair between two pauses: some 1 ms. A power of two. */
+const SLICE = 4096;
 
 /** The same with a list of links and a heap: n log n for a text of a megabyte without a blank. */
-function mergeLong(symbols: readonly number[], merges: MergeTable): readonly number[] {
+function* mergeLong(
+  symbols: readonly number[],
+  merges: MergeTable,
+): Slices<readonly number[]> {
   const { length } = symbols;
   const ids = Int32Array.from(symbols);
-  const next = Int32Array.from({ length }, (_, at) => at + 1);
-  const previous = Int32Array.from({ length }, (_, at) => at - 1);
+  const next = new Int32Array(length);
+  const previous = new Int32Array(length);
   const ranks = new Int32Array(length).fill(-1);
   const heap = new MinHeap();
   const offer = (at: number): void => {
     ranks[at] = next[at] < length ? merges.rank(ids[at], ids[next[at]]) : -1;
     if (ranks[at] !== -1) heap.push(ranks[at] * PLACES + at);
   };
-  for (let at = 0; at < length; at++) offer(at);
+  for (let at = 0; at < length; at++) {
+    next[at] = at + 1;
+    previous[at] = at - 1;
+    offer(at);
+    if (at % SLICE === SLICE - 1) yield;
+  }
+  let looks = 0;
   for (let top = heap.pop(); top !== undefined; top = heap.pop()) {
+    if (++looks % SLICE === 0) yield;
     const at = top % PLACES;
     // An entry is stale if its pair has changed since.
     if (ranks[at] !== Math.floor(top / PLACES)) continue;

@@ -7,6 +7,7 @@
 import { BPE_FIELDS, createBpe } from "./bpe.ts";
 import { isRecord } from "../json/is_record.ts";
 import { reviewStep } from "./step_review.ts";
+import type { Slices } from "./slices.ts";
 import { createUnigram, UNIGRAM_FIELDS } from "./unigram.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import {
@@ -21,6 +22,8 @@ export interface TokenModel {
   readonly vocabulary: Vocabulary;
   /** The ids of a piece that is not empty. */
   readonly encode: (piece: string) => readonly number[];
+  /** The same with pauses, where a long piece takes long. */
+  readonly encodeInSlices?: (piece: string) => Slices<readonly number[]>;
   /** Whether characters outside the vocabulary vanish, for want of an unknown token. */
   readonly dropsUnknown: boolean;
   readonly isBpe?: boolean;

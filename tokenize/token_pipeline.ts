@@ -15,6 +15,7 @@ import { BYTE_TO_CHAR } from "./gpt2_bytes.ts";
 import { createModel, type TokenModel } from "./model.ts";
 import { createNormalizer, type Normalizer } from "./normalizer.ts";
 import { createPreTokenizer, type PreTokenizer } from "./pre_tokenizer.ts";
+import { finish, type Slices } from "./slices.ts";
 import { refuse, reviewStep, type StepTypes } from "./step_review.ts";
 
 const ANY_FIELDS = new FieldTable({
@@ -166,29 +167,50 @@ export class TokenPipeline {
 
   /** The ids of a text. */
   encode(text: string): number[] {
+    return finish(this.encodeInSlices(text));
+  }
+
+  /** The same with pauses: none in a short text, and every millisecond or so in a long one. */
+  *encodeInSlices(text: string): Slices<number[]> {
     const [raw, after] = this.#finders ??= this.#find();
     const { normalize } = this.#normalizer;
     const ids: number[] = [];
-    const token = (id: number): void => {
-      ids.push(id);
-    };
     // A lone surrogate has no UTF-8; U+FFFD stands for it, as where text is written to bytes.
     const whole = text.isWellFormed() ? text : text.toWellFormed();
-    raw.cut(whole, {
-      token,
-      stretch: (start, end) => {
-        const part = whole.slice(start, end);
-        const normal = normalize === undefined ? part : normalize(part);
-        after.cut(normal, {
-          token,
-          stretch: (from, to) => {
-            const pieces = this.#preTokenizer.split(normal.slice(from, to), start + from === 0);
-            for (const piece of pieces) for (const id of this.#piece(piece)) ids.push(id);
-          },
-        });
-      },
-    });
+    let done = 0;
+    for (const { start, end, id } of raw.parts(whole)) {
+      if (id !== undefined) {
+        ids.push(id);
+        continue;
+      }
+      const part = whole.slice(start, end);
+      const normal = normalize === undefined ? part : normalize(part);
+      if (part.length > SLICE) yield;
+      for (const { start: from, end: to, id } of after.parts(normal)) {
+        if (id !== undefined) {
+          ids.push(id);
+          continue;
+        }
+        const pieces = this.#preTokenizer.split(normal.slice(from, to), start + from === 0);
+        if (to - from > SLICE) yield;
+        for (const piece of pieces) {
+          if (piece.length > SLICE) yield* this.#longPiece(piece, ids);
+          else for (const id of this.#piece(piece)) ids.push(id);
+          if ((done += piece.length) < SLICE) continue;
+          done = 0;
+          yield;
+        }
+      }
+    }
     return ids;
+  }
+
+  *#longPiece(piece: string, ids: number[]): Slices<void> {
+    const text = this.#preTokenizer.bytes ? yield* byteChars(piece) : piece;
+    const model = this.#model;
+    const found = model.encodeInSlices ? yield* model.encodeInSlices(text) : model.encode(text);
+    yield;
+    for (const id of found) ids.push(id);
   }
 
   #piece(piece: string): readonly number[] {
@@ -225,3 +247,19 @@ export class TokenPipeline {
 // Some 10 MB at most. Longer pieces are clauses of Chinese, or whole texts, and seldom come again.
 const MAX_CACHED = 16_384;
 const MAX_CACHED_LENGTH = 32;
+/** Characters between two pauses: some 1 ms of them. */
+const SLICE = 2048;
+
+/** The byte alphabet's spelling of a long piece. */
+function* byteChars(piece: string): Slices<string> {
+  let chars = "";
+  for (let at = 0; at < piece.length;) {
+    let end = Math.min(at + SLICE, piece.length);
+    // A pair of surrogates is one character.
+    if (piece.codePointAt(end - 1)! > 0xffff) end++;
+    chars += toByteChars(piece.slice(at, end));
+    at = end;
+    yield;
+  }
+  return chars;
+}

@@ -194,3 +194,49 @@ Deno.test("steps that would make a text endless are named", () => {
 Deno.test("a lone surrogate is U+FFFD", () => {
   assert.deepEqual(create().encode("\ud800"), [0xef, 0xbf, 0xbd]);
 });
+
+Deno.test("TokenPipeline gives the same ids in slices, of a long word and of many", () => {
+  const merges = ["a b", "ab c", "b c", "\u00e4 \u00b8"];
+  const vocab = {
+    ...BYTES,
+    ...Object.fromEntries(merges.map((merge, at) => [merge.replace(" ", ""), 257 + at])),
+  };
+  const spaces = { type: "Split", pattern: { String: " " }, behavior: "MergedWithNext" };
+  const pretokenizers = [{ ...spaces, invert: false }, BYTE_LEVEL];
+  const pipeline = create({
+    pre_tokenizer: { type: "Sequence", pretokenizers },
+    added_tokens: [ADDED],
+  }, { vocab, merges });
+  const texts = [
+    "",
+    "abc",
+    "abcab".repeat(9000),
+    "\u4e00".repeat(9001),
+    // Pairs of surrogates on both sides of a slice's end.
+    `x${"\u{1f389}".repeat(5000)}`,
+    "abc ab <s> ".repeat(3000),
+    `${"ab".repeat(4000)}<s>${" b".repeat(4000)}`,
+  ];
+  for (const text of texts) {
+    const work = pipeline.encodeInSlices(text);
+    let pauses = 0;
+    let step = work.next();
+    // Others' texts in between change nothing.
+    for (; !step.done; step = work.next(), pauses++) pipeline.encode("abc <s> ab");
+    assert.deepEqual(step.value, pipeline.encode(text));
+    assert.ok(pauses >= Math.floor(text.length / 8192), `${pauses} pauses`);
+  }
+});
+
+Deno.test("TokenPipeline gives the same ids in slices of a Unigram piece", () => {
+  const vocab = [["<unk>", 0], ["a", -1], ["b", -2], ["ab", -2.5], ["bab", -3]];
+  const json = { version: "1.0", added_tokens: [] };
+  const pipeline = new TokenPipeline(json, { type: "Unigram", vocab, unk_id: 0 });
+  const text = "abbabaxb".repeat(2000);
+  const work = pipeline.encodeInSlices(text);
+  let pauses = 0;
+  let step = work.next();
+  for (; !step.done; step = work.next()) pauses++;
+  assert.deepEqual(step.value, pipeline.encode(text));
+  assert.ok(pauses >= 7, `${pauses} pauses`);
+});

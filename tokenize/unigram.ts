@@ -8,6 +8,7 @@ import { describeValue } from "../json/describe_value.ts";
 import { FieldTable } from "../json/field_table.ts";
 import { byteTokens } from "./bpe.ts";
 import type { TokenModel } from "./model.ts";
+import { finish, type Slices } from "./slices.ts";
 import { refuse, type Step, stepField } from "./step_review.ts";
 import { listVocabulary } from "./vocabulary.ts";
 
@@ -19,6 +20,8 @@ export const UNIGRAM_FIELDS = new FieldTable({
 const PLACE = "tokenizer.json: model";
 // SentencePiece's: how much worse an unknown character is than the worst token.
 const UNKNOWN_PENALTY = 10;
+/** Characters between two pauses: some 1 ms. */
+const SLICE = 2048;
 
 interface TreeNode {
   readonly next: Map<number, TreeNode>;
@@ -70,38 +73,43 @@ export function createUnigram(model: Step): TokenModel {
   return {
     vocabulary,
     dropsUnknown: false,
-    encode(piece: string): readonly number[] {
-      const { length } = piece;
-      const best = new Float64Array(length + 1);
-      const from = new Int32Array(length + 1).fill(-1);
-      const chosen = new Int32Array(length + 1);
-      const offer = (start: number, end: number, score: number, id: number): void => {
-        const total = best[start] + score;
-        if (from[end] !== -1 && total <= best[end]) return;
-        best[end] = total;
-        from[end] = start;
-        chosen[end] = id;
-      };
-      for (let start = 0; start < length;) {
-        const width = piece.codePointAt(start)! > 0xffff ? 2 : 1;
-        let single = false;
-        let node: TreeNode | undefined = root;
-        for (let at = start; at < length; at++) {
-          node = node.next.get(piece.charCodeAt(at));
-          if (node === undefined) break;
-          if (node.id === undefined) continue;
-          offer(start, at + 1, scores[node.id], node.id);
-          single ||= at + 1 - start === width;
-        }
-        if (!single) {
-          const end = start + width;
-          offer(start, end, least - UNKNOWN_PENALTY, needUnk(piece.slice(start, end)));
-        }
-        start += width;
-      }
-      return collect(piece, from, chosen);
-    },
+    encode: (piece: string): readonly number[] => finish(encodeInSlices(piece)),
+    encodeInSlices,
   };
+
+  function* encodeInSlices(piece: string): Slices<readonly number[]> {
+    const { length } = piece;
+    const best = new Float64Array(length + 1);
+    const from = new Int32Array(length + 1).fill(-1);
+    const chosen = new Int32Array(length + 1);
+    const offer = (start: number, end: number, score: number, id: number): void => {
+      const total = best[start] + score;
+      if (from[end] !== -1 && total <= best[end]) return;
+      best[end] = total;
+      from[end] = start;
+      chosen[end] = id;
+    };
+    let steps = 0;
+    for (let start = 0; start < length;) {
+      const width = piece.codePointAt(start)! > 0xffff ? 2 : 1;
+      let single = false;
+      let node: TreeNode | undefined = root;
+      for (let at = start; at < length; at++) {
+        node = node.next.get(piece.charCodeAt(at));
+        if (node === undefined) break;
+        if (node.id === undefined) continue;
+        offer(start, at + 1, scores[node.id], node.id);
+        single ||= at + 1 - start === width;
+      }
+      if (!single) {
+        const end = start + width;
+        offer(start, end, least - UNKNOWN_PENALTY, needUnk(piece.slice(start, end)));
+      }
+      start += width;
+      if (++steps % SLICE === 0) yield;
+    }
+    return collect(piece, from, chosen);
+  }
 
   /** Walks back from the end; unknown characters in a row are one token. */
   function collect(piece: string, from: Int32Array, chosen: Int32Array): readonly number[] {

@@ -27,7 +27,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Makes the handler for `Deno.serve`.
+ * Makes the handler of its requests.
  *
  * A Host that is not the server's own is refused: a page of another name that resolves to this
  * machine could otherwise read the runs.

@@ -88,9 +88,9 @@ async function serve(
   await assertExport(model);
   let own = "";
   const handler = async (request: Request): Promise<Response> => {
-    const { pathname, host } = new URL(request.url);
+    const { pathname } = new URL(request.url);
     // A page of another name must not reach this one through a name that resolves to this machine.
-    if (host !== own) return new Response(null, { status: 403 });
+    if (request.headers.get("host") !== own) return new Response(null, { status: 403 });
     if (request.method !== "GET" && request.method !== "HEAD") {
       return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
     }

@@ -79,7 +79,7 @@ export async function scriptedServer(
     allowOrigin,
     body,
     isOwnHost: (host) => isOwnHost(host),
-    load: () => ({ running: 0, waiting: 0, reservedPositions: 0, positions: WINDOW }),
+    load: () => ({ running: 0, waiting: 0, reservedPositions: 0, positions: WINDOW, steps: 0 }),
     onError,
   });
   const hostname = "127.0.0.1";
