@@ -121,8 +121,13 @@ export class FieldTable {
 
 /** Names of fields for a message, the long ones and the many cut. */
 export function listFields(fields: readonly string[], most = 12): string {
-  const names = fields.slice(0, most).map((name) => cut(name.toWellFormed()));
+  const names = fields.slice(0, most).map((name) => cut(visible(name)));
   return names.join(", ") + (fields.length > most ? ` and ${fields.length - most} more` : "");
+}
+
+/** A name without what a terminal would take for its own. */
+function visible(name: string): string {
+  return /^[\p{L}\p{N}\p{P}\p{S} ]*$/u.test(name) ? name : JSON.stringify(name.toWellFormed());
 }
 
 /** A value as JSON for a message, cut; `missing` where there is none. */

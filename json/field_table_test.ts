@@ -46,4 +46,5 @@ Deno.test("FieldTable refuses a field in two lists", () => {
 Deno.test("listFields() cuts long names and many", () => {
   assert.equal(listFields(["a", "b", "c"], 2), "a, b and 1 more");
   assert.ok(listFields(["n".repeat(500)]).length < 80);
+  assert.equal(listFields(["思考", "\x1b[2J", "a\nb"]), '思考, "\\u001b[2J", "a\\nb"');
 });

@@ -161,10 +161,10 @@ export function mutateBytes(bytes: Uint8Array, random: Random): Uint8Array {
         changed.fill(random.pick([0, 255]), at, at + 1 + random.below(64));
         break;
       case 2:
-        changed = Uint8Array.of(...changed.subarray(0, at), ...changed.subarray(at + 1));
+        changed = joined(changed.subarray(0, at), changed.subarray(at + 1));
         break;
       case 3:
-        changed = Uint8Array.of(...changed, ...changed.subarray(0, random.below(64)));
+        changed = joined(changed, changed.subarray(0, random.below(64)));
         break;
       case 4:
         // A length or an offset, wherever it is.
@@ -182,4 +182,11 @@ export function mutateBytes(bytes: Uint8Array, random: Random): Uint8Array {
     }
   }
   return changed;
+}
+
+function joined(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(head.length + tail.length);
+  whole.set(head);
+  whole.set(tail, head.length);
+  return whole;
 }
