@@ -104,7 +104,9 @@ function describeSystems(
   );
   return [
     `system prompt of ${shown.join(", ")}${otherSystems > 0 ? `, ${otherSystems} others` : ""}; ` +
-    "inference and the chat page send the one of most rows, clients of other servers must send it themselves",
+    `inference and serve send ${
+      shown.length + otherSystems > 1 ? "that of most rows" : "it"
+    }, other clients must`,
   ];
 }
 

@@ -119,8 +119,8 @@ Deno.test("readTrainingData() tells what it leaves out and what it does not read
     "weight is 2: all rows weigh the same; repeat a row to weigh it more, or leave it out (1 of 4 rows)",
     "not read: hint (1 of 4 rows); what a chat needs is read from question, think, answer, system, input " +
     "and history, or from messages: rename a column that belongs to it",
-    'system prompt of 2 of 3 rows none, 1 of 3 rows "Be brief."; inference and the chat page send the one ' +
-    "of most rows, clients of other servers must send it themselves",
+    'system prompt of 2 of 3 rows none, 1 of 3 rows "Be brief."; inference and serve send that ' +
+    "of most rows, other clients must",
     "3 of 3 replies have no thinking: the empty thinking block is taught; --empty-think prompt or omit " +
     "leaves it out",
     "1 replies are read but not learned: the rows mark them so, or they are empty",
