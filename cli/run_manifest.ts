@@ -6,6 +6,7 @@
  */
 
 import { describeValue } from "../json/describe_value.ts";
+import { readCappedText } from "../files/regular_file.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../train/events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
@@ -194,18 +195,17 @@ async function write(directory: string, manifest: RunManifest): Promise<void> {
  * @throws {Error} where the file is missing or is not a manifest
  */
 export async function readManifest(path: string): Promise<RunManifest> {
+  const remedy = "give the run.json of an output folder";
   const fail = (state: string, cause?: unknown): never => {
-    throw new Error(`Cannot read ${path}: ${state}; give the run.json of an output folder`, {
-      cause,
-    });
+    throw new Error(`Cannot read ${path}: ${state}; ${remedy}`, { cause });
   };
   let value: unknown;
   try {
-    const { size } = await Deno.stat(path);
-    if (size > MAX_BYTES) fail(`it has ${size} bytes, more than ${MAX_BYTES}`);
-    value = JSON.parse(await Deno.readTextFile(path));
+    value = JSON.parse(await readCappedText(path, { maxBytes: MAX_BYTES, remedy }));
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return fail("it is missing", cause);
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+      return fail("it is missing", cause);
+    }
     if (cause instanceof SyntaxError) return fail("it is not valid JSON", cause);
     throw cause;
   }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { findRegularFile } from "../files/regular_file.ts";
 import { listFields } from "../json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelParameters, type ParameterSpec } from "../model/parameters.ts";
@@ -60,6 +61,12 @@ export async function openAdapterWeights(
 ): Promise<TensorSource & AsyncDisposable> {
   await assertNotPickled(directory);
   const path = `${directory}/${ADAPTER_WEIGHTS}`;
+  const { problem } = await findRegularFile(path, { root: directory }).catch(absent);
+  if (problem !== undefined) {
+    throw new RangeError(
+      `Cannot open adapter ${directory}: ${ADAPTER_WEIGHTS} ${problem}; put the file itself there`,
+    );
+  }
   const file = await openSafetensors(path);
   try {
     const source = fromPeft(file);
@@ -131,4 +138,10 @@ function assertFits(
       problems.join("\n  ") +
       "\nTake the adapter's files from one folder, and the model that it was trained on",
   );
+}
+
+/** Of a file that is not there its reader tells. */
+function absent(cause: unknown): { readonly problem?: undefined } {
+  if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return {};
+  throw cause;
 }

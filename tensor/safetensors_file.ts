@@ -6,6 +6,7 @@
  * @module
  */
 
+import { findRegularFile } from "../files/regular_file.ts";
 import {
   parseSafetensorsHeader,
   type SafetensorsEntry,
@@ -41,12 +42,7 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
   static async open(path: string, options: OpenSafetensorsOptions = {}): Promise<SafetensorsFile> {
     const file = await openFile(path);
     try {
-      const { isFile, size } = await file.stat();
-      if (!isFile) {
-        throw new RangeError(
-          `Cannot read safetensors ${quoteName(path)}: it is not a regular file. Give a file`,
-        );
-      }
+      const { size } = await file.stat();
       const place = { ...options, path, fileLength: size };
       const first = new Uint8Array(8);
       const length = safetensorsHeaderLength(first.subarray(0, await fill(file, first)), place);
@@ -160,9 +156,16 @@ export function openSafetensors(
 
 async function openFile(path: string): Promise<Deno.FsFile> {
   try {
-    return await Deno.open(path);
+    // A pipe would never open. Where links may lead is for who knows the folder to say.
+    const found = await findRegularFile(path, { root: null });
+    if (found.path !== undefined) return await Deno.open(found.path);
+    throw new RangeError(
+      `Cannot read safetensors ${quoteName(path)}: it ${found.problem}. Give a file`,
+    );
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const absent = error instanceof Deno.errors.NotFound ||
+      error instanceof Error && "code" in error && error.code === "ENOENT";
+    if (!absent) throw error;
     throw new Deno.errors.NotFound(
       `Cannot read safetensors ${quoteName(path)}: there is no such file. Check the path`,
       { cause: error },
