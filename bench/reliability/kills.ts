@@ -51,13 +51,20 @@ export interface KillOptions {
   /** Kills of all commands together. */
   readonly kills: number;
   readonly seed: number;
+  /** Which commands; all of them by default. */
+  readonly targets?: readonly KillTarget[];
   /** Told of each command when it is done. */
   readonly onTarget?: (counts: KillCounts) => void;
 }
 
 /** Runs the campaign in a folder of its own. */
 export async function kill(
-  { kills, seed, onTarget = () => {} }: KillOptions,
+  {
+    kills,
+    seed,
+    targets = Object.keys(KILL_TARGETS) as KillTarget[],
+    onTarget = () => {},
+  }: KillOptions,
 ): Promise<KillReport> {
   const folder = await Deno.makeTempDir({ prefix: "ortune-kills-" });
   try {
@@ -66,9 +73,8 @@ export async function kill(
     await run(folder, "lora", ["--output-dir", "output/adapter", "--max-steps", "2"]);
     const counts: KillCounts[] = [];
     const findings: string[] = [];
-    const targets = Object.keys(KILL_TARGETS) as KillTarget[];
-    for (const [at, target] of targets.entries()) {
-      const random = seededRandom(seed, at);
+    for (const target of targets) {
+      const random = seededRandom(seed, Object.keys(KILL_TARGETS).indexOf(target));
       const each = Math.ceil(kills / targets.length);
       counts.push(await killTarget(folder, target, { kills: each, random, findings }));
       onTarget(counts.at(-1)!);

@@ -1,6 +1,7 @@
 /**
  * Kills, damaged checkpoints, hostile inputs and a server under load:
- * `deno task bench:reliability [--kills 500] [--damages 2000] [--fuzz 200000] [--minutes 2] [--seed 1]`.
+ * `deno task bench:reliability [--kills 500] [--targets full,lora,merge,export] [--damages 2000]
+ * [--fuzz 200000] [--minutes 2] [--seed 1]`.
  *
  * Out: figures for RESULTS.md, and exit code 1 where anything was lost, hung or went unnoticed. An
  * input of the fuzz is made again from seed, reader and number.
@@ -9,11 +10,12 @@
 import { parseArgs } from "node:util";
 import { damage } from "./damages.ts";
 import { fuzz } from "./fuzz.ts";
-import { kill } from "./kills.ts";
+import { kill, KILL_TARGETS, type KillTarget } from "./kills.ts";
 
 const { values } = parseArgs({
   options: {
     kills: { type: "string", default: "500" },
+    targets: { type: "string", default: Object.keys(KILL_TARGETS).join(",") },
     damages: { type: "string", default: "2000" },
     fuzz: { type: "string", default: "200000" },
     minutes: { type: "string", default: "2" },
@@ -34,6 +36,10 @@ const [kills, damages, inputs, minutes, seed] = [
   return number;
 });
 
+const targets = values.targets.split(",").map((name) => {
+  if (Object.hasOwn(KILL_TARGETS, name)) return name as KillTarget;
+  throw new RangeError(`Cannot kill ${name}: there are ${Object.keys(KILL_TARGETS).join(", ")}`);
+});
 const findings: string[] = [];
 
 if (kills > 0) {
@@ -41,6 +47,7 @@ if (kills > 0) {
   const report = await kill({
     kills,
     seed,
+    targets,
     onTarget: ({ target, kills, compared, seconds }) =>
       console.log(`| ${target} | ${kills} | ${compared} | ${seconds.toFixed(0)} |`),
   });
