@@ -10,6 +10,7 @@
 import { parseArgs } from "node:util";
 import { writeQuickstartModel } from "../quickstart/model.ts";
 import type { Probe } from "./health_probe.ts";
+import { memoryByTenths, QUESTIONS, startServer } from "./server_process.ts";
 
 /** Steps that 99 of 100 answers of /health may take. */
 const GOAL_STEPS = 3;
@@ -17,12 +18,6 @@ const GOAL_STEPS = 3;
 const GOAL_DRIFT = 5;
 /** Milliseconds without news after which a chat counts as stuck. */
 const STUCK = 60_000;
-const QUESTIONS = [
-  "头疼怎么办？",
-  "What helps against a cough?",
-  "I slept badly.",
-  "血压高怎么办？",
-];
 
 const { values } = parseArgs({
   options: {
@@ -38,37 +33,34 @@ const seconds = Number(values.seconds);
 const folder = await Deno.makeTempDir({ prefix: "ortune-load-" });
 const model = values.model ?? `${folder}/model`;
 if (values.model === undefined) await writeQuickstartModel(model, 42);
-const child = new Deno.Command(Deno.execPath(), {
-  args: [
-    ...["run", "--quiet", "--no-prompt", "--no-check", "--allow-net=127.0.0.1", "--allow-ffi"],
-    ...["--allow-env=ORTUNE_ORT_LIB,ORTUNE_API_KEY", `--allow-read=${folder},${model}`],
-    ...[new URL("../cli/serve.ts", import.meta.url).pathname, "--port", "0", "--model", model],
-    ...["--model-name", "base", "--max-new-tokens", "400", "--max-queue", `${clients}`],
+const server = await startServer(
+  model,
+  [
+    ...["--max-new-tokens", "400", "--max-queue", `${clients}`],
     ...(values.threads === undefined ? [] : ["--threads", values.threads]),
   ],
-  env: { ORT_GQA_DISABLE_FLASH_ATTENTION: "1" },
-  stdout: "piped",
-}).spawn();
+  { ORT_GQA_DISABLE_FLASH_ATTENTION: "1" },
+);
 
 let good = false;
 try {
-  good = await measure(await listeningUrl());
+  good = await measure();
 } finally {
   const began = performance.now();
-  child.kill("SIGINT");
-  const { code } = await child.status;
+  const code = await server.interrupt();
   console.log(`Ctrl-C: exit code ${code} after ${(performance.now() - began).toFixed(0)} ms`);
   await Deno.remove(folder, { recursive: true });
 }
 Deno.exit(good ? 0 : 1);
 
-async function measure(url: string): Promise<boolean> {
+async function measure(): Promise<boolean> {
+  const { url } = server;
   const outcomes = new Map<string, number>();
   const end = performance.now() + 1000 * seconds;
   const ticks: { readonly at: number; readonly steps: number; readonly memory: number }[] = [];
   const watch = async (): Promise<void> => {
     while (performance.now() < end) {
-      const [memory, steps] = [await resident(), await stepsOf(url)];
+      const [memory, steps] = [await server.resident(), await stepsOf(url)];
       ticks.push({ at: Date.now(), steps, memory });
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
@@ -112,22 +104,8 @@ async function measure(url: string): Promise<boolean> {
     `/health, ${times.length} probes, ${failures.length} failed: ${figures(times, "ms")}; ` +
       `in steps, ${inSteps.length} counted: ${figures(inSteps, "steps")}`,
   );
-  const tenth = Math.max(1, Math.floor(ticks.length / 10));
-  const mean = (part: typeof ticks): number =>
-    part.reduce((sum, { memory }) => sum + memory, 0) / part.length;
-  // The first tenth is warming up: compiled code, buffers of all sizes.
-  const [early, late] = [mean(ticks.slice(tenth, 2 * tenth)), mean(ticks.slice(-tenth))];
-  console.log(
-    `resident by tenths: ${
-      Array.from({ length: 10 }, (_, i) => mean(ticks.slice(i * tenth, (i + 1) * tenth)) / 2 ** 20)
-        .map((each) => each.toFixed(0)).join(", ")
-    } MiB`,
-  );
-  const drift = 100 * (late / early - 1);
-  console.log(
-    `resident: ${(early / 2 ** 20).toFixed(0)} MiB in the second tenth, ` +
-      `${(late / 2 ** 20).toFixed(0)} MiB in the last, drift ${drift.toFixed(1)} %`,
-  );
+  const { text: memory, drift } = memoryByTenths(ticks.map(({ memory }) => memory));
+  console.log(memory);
   const text = await (await fetch(`${url}/metrics`)).text();
   const left = ["running", "waiting"].map((each) =>
     Number(new RegExp(`^ortune_replies_${each} (\\S+)$`, "m").exec(text)![1])
@@ -191,21 +169,4 @@ async function stepsOf(url: string): Promise<number> {
 function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? NaN;
-}
-
-/** Bytes of the server that are in memory. */
-async function resident(): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${child.pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
-}
-
-async function listeningUrl(): Promise<string> {
-  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  for (let text = "";;) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error(`The server ended: ${text}`);
-    text += value;
-    const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(text) ?? [];
-    if (found) return found;
-  }
 }

@@ -9,6 +9,7 @@
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
 import { writeQuickstartModel } from "../quickstart/model.ts";
+import { memoryByTenths, QUESTIONS, startServer } from "./server_process.ts";
 
 const MIB = 2 ** 20;
 const CONCURRENCY = 16;
@@ -18,12 +19,6 @@ const DISCONNECTS = 0.2;
 const STUCK = 60_000;
 const SLOW_SOCKETS = 400;
 const LARGE_BODY = 300 * MIB;
-const QUESTIONS = [
-  "头疼怎么办？",
-  "What helps against a cough?",
-  "I slept badly.",
-  "血压高怎么办？",
-];
 
 const { values } = parseArgs({
   options: { requests: { type: "string", default: "10000" }, minutes: { type: "string" } },
@@ -34,16 +29,8 @@ const duration = values.minutes === undefined ? undefined : 60_000 * Number(valu
 
 const folder = await Deno.makeTempDir({ prefix: "ortune-soak-" });
 await writeQuickstartModel(`${folder}/model`, 42);
-const child = new Deno.Command(Deno.execPath(), {
-  args: [
-    ...["run", "--quiet", "--no-prompt", "--no-check", "--allow-net=127.0.0.1", "--allow-ffi"],
-    ...["--allow-env=ORTUNE_ORT_LIB,ORTUNE_API_KEY", `--allow-read=${folder}`],
-    ...[new URL("../cli/serve.ts", import.meta.url).pathname, "--port", "0"],
-    ...["--model", `${folder}/model`, "--model-name", "base", "--max-new-tokens", "64"],
-  ],
-  stdout: "piped",
-}).spawn();
-const url = await listeningUrl();
+const server = await startServer(`${folder}/model`, ["--max-new-tokens", "64"]);
+const { url } = server;
 const port = Number(new URL(url).port);
 
 try {
@@ -53,9 +40,7 @@ try {
   await stalledReader();
   await leftOver();
 } finally {
-  child.kill("SIGINT");
-  const { code } = await child.status;
-  console.log(`Ctrl-C: exit code ${code}`);
+  console.log(`Ctrl-C: exit code ${await server.interrupt()}`);
   await Deno.remove(folder, { recursive: true });
 }
 
@@ -82,31 +67,17 @@ async function soak(): Promise<void> {
         : now - looked > duration / 200;
       if (due) {
         looked = now;
-        memory.push(await resident());
+        memory.push(await server.resident());
       }
     }
   }));
   const seconds = (performance.now() - began) / 1000;
-  const tenth = Math.max(1, Math.floor(memory.length / 10));
-  const mean = (part: number[]): number => part.reduce((sum, each) => sum + each) / part.length;
-  // The first tenth is warming up: compiled code, buffers of all sizes.
-  console.log(
-    `resident by tenths: ${
-      Array.from({ length: 10 }, (_, i) => mib(mean(memory.slice(i * tenth, (i + 1) * tenth))))
-        .join(", ")
-    }`,
-  );
-  const [early, late] = [mean(memory.slice(tenth, 2 * tenth)), mean(memory.slice(-tenth))];
   console.log(
     `${started} requests, ${CONCURRENCY} at once, ${seconds.toFixed(0)} s: ` +
       [...counts].map(([outcome, count]) => `${count} ${outcome}`).join(", ") +
       `; slowest ${(slowest / 1000).toFixed(1)} s`,
   );
-  console.log(
-    `resident: ${mib(early)} after a tenth, ${mib(late)} at the end, drift ${
-      (100 * (late / early - 1)).toFixed(1)
-    } %`,
-  );
+  console.log(memoryByTenths(memory).text);
 }
 
 /** One chat, streamed or not, left midway or read to its end; what became of it. */
@@ -161,7 +132,7 @@ async function oneRequest(index: number): Promise<string> {
 
 /** Clients that send a byte of their headers now and then. */
 async function slowloris(): Promise<void> {
-  const before = await resident();
+  const before = await server.resident();
   const head = new TextEncoder().encode(
     "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Slow: ",
   );
@@ -182,8 +153,8 @@ async function slowloris(): Promise<void> {
   const began = performance.now();
   const meanwhile = await oneRequest(7);
   const answered = performance.now() - began;
-  let during = await resident();
-  const watch = setInterval(async () => during = Math.max(during, await resident()), 100);
+  let during = await server.resident();
+  const watch = setInterval(async () => during = Math.max(during, await server.resident()), 100);
   await Promise.all(closed);
   clearInterval(watch);
   console.log(
@@ -199,7 +170,7 @@ async function slowloris(): Promise<void> {
 /** A body of 300 MiB, as one of known length and in chunks. */
 async function largeBody(): Promise<void> {
   for (const kind of ["known length", "chunks"] as const) {
-    const before = await resident();
+    const before = await server.resident();
     let sent = 0;
     const piece = new Uint8Array(MIB).fill(32);
     const body = kind === "known length"
@@ -213,7 +184,7 @@ async function largeBody(): Promise<void> {
       });
     let status: number | string;
     let peak = before;
-    const watch = setInterval(async () => peak = Math.max(peak, await resident()), 50);
+    const watch = setInterval(async () => peak = Math.max(peak, await server.resident()), 50);
     try {
       const response = await fetch(`${url}/v1/chat/completions`, {
         method: "POST",
@@ -234,7 +205,7 @@ async function largeBody(): Promise<void> {
 
 /** Readers that ask for long streams and read nothing. */
 async function stalledReader(): Promise<void> {
-  const before = await resident();
+  const before = await server.resident();
   const body = JSON.stringify({
     model: "base",
     stream: true,
@@ -251,7 +222,7 @@ async function stalledReader(): Promise<void> {
     return connection;
   }));
   let after = before;
-  const watch = setInterval(async () => after = Math.max(after, await resident()), 100);
+  const watch = setInterval(async () => after = Math.max(after, await server.resident()), 100);
   await new Promise((resolve) => setTimeout(resolve, 5000));
   clearInterval(watch);
   const meanwhile = await oneRequest(7);
@@ -272,27 +243,10 @@ async function leftOver(): Promise<void> {
   assert.deepEqual(left, ["0 running", "0 waiting"]);
 }
 
-/** Bytes of the server that are in memory. */
-async function resident(): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${child.pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
-}
-
 function mib(bytes: number): string {
   return `${(bytes / MIB).toFixed(0)} MiB`;
 }
 
 function signed(bytes: number): string {
   return `${bytes < 0 ? "−" : "+"}${mib(Math.abs(bytes))}`;
-}
-
-async function listeningUrl(): Promise<string> {
-  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  for (let text = "";;) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error(`The server ended: ${text}`);
-    text += value;
-    const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(text) ?? [];
-    if (found) return found;
-  }
 }

@@ -6,6 +6,7 @@
  */
 
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { sequenceGrid } from "../engine/batch.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../engine/training_engine.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
@@ -82,12 +83,6 @@ async function probeLogits(
 ): Promise<Float32Array> {
   const ids = tokenizer.encode(PROBE);
   using engine = new TrainingEngine(runtime, config, weights, undefined, options);
-  const logits = await engine.logits({
-    rows: 1,
-    length: ids.length,
-    inputIds: BigInt64Array.from(ids, BigInt),
-    positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
-    segmentIds: new Int32Array(ids.length).fill(1),
-  }, Int32Array.from(ids.keys()));
+  const logits = await engine.logits(sequenceGrid(ids), Int32Array.from(ids.keys()));
   return logits.slice();
 }

@@ -1,8 +1,8 @@
 /**
  * What the engine needs of a batch.
  *
- * Types only: token ids, positions and segments, [rows·length] each, and targets where it is to
- * learn. `data/collator.ts` makes them.
+ * Token ids, positions and segments, [rows·length] each, and targets where it is to learn.
+ * `data/collator.ts` makes them of examples.
  */
 
 /** A grid of tokens, [rows, length] laid out flat. */
@@ -23,4 +23,29 @@ export interface TokenGrid {
 export interface LabelledGrid extends TokenGrid {
   /** The id to predict after each token, [rows·length]; −100 where there is none. */
   readonly targets: Int32Array;
+}
+
+/**
+ * One row of tokens, each to be predicted from those before it.
+ *
+ * In: token ids. Out: a grid [1, ids.length] in one segment, without padding.
+ *
+ * @example
+ * ```ts
+ * import { sequenceGrid } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual([...sequenceGrid([5, 6, 7]).targets], [6, 7, -100]);
+ * ```
+ */
+export function sequenceGrid(ids: ArrayLike<number>): LabelledGrid {
+  const { length } = ids;
+  return {
+    rows: 1,
+    length,
+    inputIds: BigInt64Array.from(ids, BigInt),
+    positionIds: BigInt64Array.from({ length }, (_, i) => BigInt(i)),
+    segmentIds: new Int32Array(length).fill(1),
+    targets: Int32Array.from({ length }, (_, i) => ids[i + 1] ?? -100),
+  };
 }

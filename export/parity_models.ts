@@ -5,6 +5,7 @@
  * @module
  */
 
+import { sequenceGrid } from "../engine/batch.ts";
 import type { ParameterStore } from "../engine/parameter_store.ts";
 import { TrainingEngine } from "../engine/training_engine.ts";
 
@@ -54,13 +55,7 @@ export function checkpointParityModel(
   );
   return {
     logits: (ids: Int32Array): Promise<Float32Array> =>
-      engine.logits({
-        rows: 1,
-        length: ids.length,
-        inputIds: BigInt64Array.from(ids, BigInt),
-        positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
-        segmentIds: new Int32Array(ids.length).fill(1),
-      }, Int32Array.from(ids.keys())),
+      engine.logits(sequenceGrid(ids), Int32Array.from(ids.keys())),
     greedy: (ids: Int32Array, count: number): Promise<readonly number[]> =>
       likeliestTokens(generator, ids, count),
     [Symbol.dispose]: () => resources.dispose(),

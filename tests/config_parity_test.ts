@@ -1,7 +1,7 @@
 /** Rotary embeddings of every type that config.json can ask for, against transformers 5.24.0. */
 
 import assert from "node:assert/strict";
-import type { LabelledGrid } from "../engine/batch.ts";
+import { sequenceGrid } from "../engine/batch.ts";
 import { loadWeights } from "../engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
 import { TrainingEngine } from "../engine/training_engine.ts";
@@ -53,17 +53,6 @@ async function load({ family }: Case, config: ModelConfig): Promise<ParameterSto
   return weights;
 }
 
-function grid(ids: readonly number[]): LabelledGrid {
-  return {
-    rows: 1,
-    length: ids.length,
-    inputIds: BigInt64Array.from(ids, BigInt),
-    positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
-    segmentIds: new Int32Array(ids.length).fill(1),
-    targets: Int32Array.from(ids, (_, i) => ids[i + 1] ?? -100),
-  };
-}
-
 function argmax(values: Float32Array): number {
   return values.reduce((best, each, i) => each > values[best] ? i : best, 0);
 }
@@ -88,7 +77,7 @@ for (const each of fixture.cases) {
     const report: Record<string, number> = { frequencies: maxRelative };
     for (const length of ["short", "long"] as const) {
       const ids = fixture.ids[length];
-      const { losses } = await engine.evaluate(grid(ids));
+      const { losses } = await engine.evaluate(sequenceGrid(ids));
       const mean = losses.reduce((sum, loss) => sum + loss, 0) / (ids.length - 1);
       const { maxAbsolute } = assertClose([mean], [each.loss[length]], {
         absolute: LOSS_ABSOLUTE,
@@ -96,7 +85,10 @@ for (const each of fixture.cases) {
       });
       report[length] = maxAbsolute;
     }
-    const logits = await engine.logits(grid(fixture.ids.long), Int32Array.from(fixture.kept));
+    const logits = await engine.logits(
+      sequenceGrid(fixture.ids.long),
+      Int32Array.from(fixture.kept),
+    );
     const wanted = await readFloat32(expected, `${each.family}.${each.name}.logits`);
     report.logits = assertClose([...logits.subarray(0, wanted.length)], [...wanted], {
       absolute: LOGITS_ABSOLUTE,
@@ -110,7 +102,7 @@ for (const each of fixture.cases) {
       for (const graphsOnly of [false, true]) {
         using engine = new TrainingEngine(runtime, config, weights, gradients, { graphsOnly });
         const scale = 1 / (fixture.ids.long.length - 1);
-        await engine.forwardBackward(grid(fixture.ids.long), { scale, first: true });
+        await engine.forwardBackward(sequenceGrid(fixture.ids.long), { scale, first: true });
         for (const name of gradients.names()) {
           const reference = await readFloat32(expected, prefix + name);
           const { maxAbsolute } = assertClose(gradients.tensor(name).float32(), reference, {
@@ -204,10 +196,10 @@ Deno.test("a sequence beyond max_position_embeddings is refused where it would c
   using gradients = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
   using engine = new TrainingEngine(runtime, config, weights, gradients);
   const ids = Array.from({ length: 65 }, (_, i) => i + 1);
-  await assert.rejects(engine.evaluate(grid(ids)), {
+  await assert.rejects(engine.evaluate(sequenceGrid(ids)), {
     name: "RangeError",
     message: "Cannot run position 64: max_position_embeddings is 64, and rotary embeddings of " +
       "type dynamic are computed up to there only; shorten the sequence",
   });
-  await engine.evaluate(grid(ids.slice(1)));
+  await engine.evaluate(sequenceGrid(ids.slice(1)));
 });

@@ -1,6 +1,7 @@
 /** Generation with a cache against Hugging Face's tokens and against the forward pass without one. */
 
 import assert from "node:assert/strict";
+import { sequenceGrid } from "../engine/batch.ts";
 import { TrainingEngine } from "../engine/training_engine.ts";
 import { Decoder } from "../infer/decoder.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
@@ -39,15 +40,8 @@ async function uncachedLogits(
   from: number,
 ): Promise<Float32Array> {
   using engine = new TrainingEngine(runtime, config, weights);
-  const grid = {
-    rows: 1,
-    length: ids.length,
-    inputIds: BigInt64Array.from(ids, BigInt),
-    positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
-    segmentIds: new Int32Array(ids.length).fill(1),
-  };
   const tokens = Int32Array.from({ length: ids.length - from }, (_, i) => from + i);
-  return (await engine.logits(grid, tokens)).slice();
+  return (await engine.logits(sequenceGrid(ids), tokens)).slice();
 }
 
 for (const name of MODELS) {

@@ -1,11 +1,14 @@
 /** Tasks that work on what is here open no socket to a network: not by itself, and not by what Deno does beside it. */
 
 import assert from "node:assert/strict";
+import { canRun } from "./support/can_run.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { task, tasks } from "./support/run_task.ts";
 
-const canTrace = await hasStrace();
+const canTrace = await canRun("strace", [
+  ...["-f", "-qq", "--seccomp-bpf", "-e", "trace=socket", "true"],
+]);
 
 const TRAINING = "--model models/tiny --train-file data/train.jsonl --max-length 512 " +
   `--max-steps 6 --threads ${THREADS}`;
@@ -66,16 +69,3 @@ Deno.test("every task tells Deno not to look for a newer one", () => {
     assert.equal(before.startsWith("export "), several, `${name}: for its first command only`);
   }
 });
-
-async function hasStrace(): Promise<boolean> {
-  try {
-    const { success } = await new Deno.Command("strace", {
-      args: ["-f", "-qq", "--seccomp-bpf", "-e", "trace=socket", "true"],
-      stdout: "null",
-      stderr: "null",
-    }).output();
-    return success;
-  } catch {
-    return false;
-  }
-}

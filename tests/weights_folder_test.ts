@@ -1,7 +1,7 @@
 /** Model folders whose weights are named, shaped or linked otherwise: read, or refused by what they are. */
 
 import assert from "node:assert/strict";
-import type { LabelledGrid } from "../engine/batch.ts";
+import { sequenceGrid } from "../engine/batch.ts";
 import { loadModel } from "../engine/load_model.ts";
 import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
 import { TrainingEngine } from "../engine/training_engine.ts";
@@ -66,15 +66,7 @@ async function lossOf(folder: string): Promise<number> {
   using gradients = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
   using engine = new TrainingEngine(runtime, config, weights, gradients);
   const ids = ropes.ids.long;
-  const grid: LabelledGrid = {
-    rows: 1,
-    length: ids.length,
-    inputIds: BigInt64Array.from(ids, BigInt),
-    positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
-    segmentIds: new Int32Array(ids.length).fill(1),
-    targets: Int32Array.from(ids, (_, i) => ids[i + 1] ?? -100),
-  };
-  const { losses } = await engine.evaluate(grid);
+  const { losses } = await engine.evaluate(sequenceGrid(ids));
   return losses.reduce((sum, each) => sum + each, 0) / (ids.length - 1);
 }
 

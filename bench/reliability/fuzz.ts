@@ -4,7 +4,7 @@
  */
 
 import { FUZZ_TARGETS, type FuzzTargetName, WEIGHTS } from "./fuzz_targets.ts";
-import { processUsage } from "./process_usage.ts";
+import { processUsage } from "../process_usage.ts";
 
 /** Seconds of processor time that an input may take. */
 const DEADLINE = 2;

@@ -7,6 +7,7 @@
  */
 
 import assert from "node:assert/strict";
+import { canRun } from "../support/can_run.ts";
 import { repositoryPath, runDeno, type ScriptOutput } from "../support/run_script.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 
@@ -40,11 +41,7 @@ async function run(command: string, args: readonly string[]): Promise<ScriptOutp
 /** The command that takes the network from another: as root, or in a user namespace. */
 async function findUnshare(): Promise<readonly string[] | undefined> {
   for (const flags of ["-rn", "-n"]) {
-    try {
-      if ((await run("unshare", [flags, "true"])).code === 0) return ["unshare", flags];
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    if (await canRun("unshare", [flags, "true"])) return ["unshare", flags];
   }
   return undefined;
 }

@@ -1,20 +1,12 @@
 /** Runs Deno where file systems are mounted for it alone, on Linux and where the user may. */
 
+import { canRun } from "./can_run.ts";
 import type { ScriptOutput } from "./run_script.ts";
 
 /** Whether mounts that go with their process can be made here; tests that need them skip else. */
 export async function canMount(): Promise<boolean> {
-  if (Deno.build.os !== "linux") return false;
-  try {
-    const { success } = await new Deno.Command("unshare", {
-      args: ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
-      stdout: "null",
-      stderr: "null",
-    }).output();
-    return success;
-  } catch {
-    return false;
-  }
+  return Deno.build.os === "linux" &&
+    await canRun("unshare", ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
 }
 
 /** Runs Deno after the shell commands of `setup`, whose mounts nobody else sees. */

@@ -15,6 +15,7 @@ import { type Compile, Nvrtc } from "../../kernels/nvrtc.ts";
 import { Out } from "../../kernels/open_library.ts";
 import { assertClose, type AssertCloseOptions } from "../../tensor/assert_close.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
+import { canRun } from "./can_run.ts";
 import { repositoryPath } from "./run_script.ts";
 
 /** One launch as the stand-in saw it. */
@@ -55,15 +56,6 @@ export interface HostGpu extends TestGpu {
 
 const RECORD_BYTES = 8 + 7 * 4 + 64 + 4;
 
-async function runs(command: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(command, { args: ["--version"], stdout: "null" }).output())
-      .success;
-  } catch {
-    return false;
-  }
-}
-
 const REAL = Deno.env.get("ORTUNE_TEST_GPU") === "1";
 
 /**
@@ -73,8 +65,8 @@ const REAL = Deno.env.get("ORTUNE_TEST_GPU") === "1";
 export const HARDWARE_SLACK: number = REAL ? 4 : 1;
 
 /** Whether {@linkcode hostGpu} can work here; a test that needs it is ignored where not. */
-const hasCompilers: boolean = Deno.build.os === "linux" && await runs("gcc") &&
-  await runs("g++");
+const hasCompilers: boolean = Deno.build.os === "linux" && await canRun("gcc", ["--version"]) &&
+  await canRun("g++", ["--version"]);
 
 async function build(command: string, args: readonly string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(command, { args: [...args] }).output();

@@ -7,6 +7,7 @@
  */
 
 import { loadTokenizer } from "../../data/tokenizer.ts";
+import { sequenceGrid } from "../../engine/batch.ts";
 import { loadModel } from "../../engine/load_model.ts";
 import { TrainingEngine } from "../../engine/training_engine.ts";
 import { Runtime } from "../../ort/runtime.ts";
@@ -24,19 +25,17 @@ const ids = tokenizer.encode(
   }),
 );
 const length = ids.length;
-const inputIds = BigInt64Array.from(ids, BigInt);
-const logits = await engine.logits({
-  rows: 1,
-  length,
-  inputIds,
-  positionIds: BigInt64Array.from(ids, (_, i) => BigInt(i)),
-  segmentIds: new Int32Array(length).fill(1),
-}, Int32Array.from(ids.keys()));
+const grid = sequenceGrid(ids);
+const logits = await engine.logits(grid, Int32Array.from(ids.keys()));
 await writeSafetensors(
   path,
   tensorSourceFromMap(
     new Map([
-      ["input_ids", { dtype: "int64", shape: [1, length], data: new Uint8Array(inputIds.buffer) }],
+      ["input_ids", {
+        dtype: "int64",
+        shape: [1, length],
+        data: new Uint8Array(grid.inputIds.buffer),
+      }],
       ["logits", {
         dtype: "float32",
         shape: [1, length, config.vocabSize],
