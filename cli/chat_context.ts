@@ -31,11 +31,13 @@ export interface ChatContextOptions {
   readonly system?: string;
   /** Path of a template in place of the model's. */
   readonly chatTemplate?: string;
+  /** The model's tokenizer, where it was opened with the same template: an adapter may share it. */
+  readonly tokenizer?: Tokenizer;
 }
 
 /** Reads what the folders keep of their training. */
 export async function openChat(
-  { model, adapter, system, chatTemplate }: ChatContextOptions,
+  { model, adapter, system, chatTemplate, tokenizer: opened }: ChatContextOptions,
 ): Promise<ChatContext> {
   const notes: string[] = [];
   const owner = adapter ?? model;
@@ -51,10 +53,16 @@ export async function openChat(
     notes.push(`thinking: off, as ${owner} was trained`);
   }
   const ownTemplate = adapter && `${adapter}/${CHAT_TEMPLATE}`;
-  const path = chatTemplate ??
-    (ownTemplate !== undefined && await isFile(ownTemplate) ? ownTemplate : undefined);
-  const tokenizer = await loadTokenizer(model, { chatTemplate: await readChatTemplate(path) });
-  notes.push(...tokenizer.notes.map((note) => `note: ${note}`));
+  const hasOwn = chatTemplate === undefined && ownTemplate !== undefined &&
+    await isFile(ownTemplate);
+  let tokenizer = hasOwn ? undefined : opened;
+  if (!tokenizer) {
+    const template = hasOwn
+      ? await readChatTemplate(ownTemplate)
+      : await readChatTemplate(chatTemplate, { root: null });
+    tokenizer = await loadTokenizer(model, { chatTemplate: template });
+    notes.push(...tokenizer.notes.map((note) => `note: ${note}`));
+  }
   return {
     tokenizer,
     system: system ?? settings.system ?? "",

@@ -13,8 +13,6 @@ type Settings = Pick<
   | "earlyStoppingThreshold"
   | "validationFile"
   | "perDeviceEvalBatchSize"
-  | "maxGradNorm"
-  | "packing"
   | "compat"
   | "emptyThink"
   | "chatTemplate"

@@ -4,7 +4,6 @@
  */
 
 import { readJsonl } from "../data/jsonl.ts";
-import type { RowLocation } from "../data/jsonl_error.ts";
 import type { Message } from "../data/message.ts";
 import { parseRecord, toMessages } from "../data/record.ts";
 import { readGenerationConfig } from "../infer/generation_config.ts";
@@ -87,8 +86,7 @@ async function firstChats(
 > {
   const chats = [];
   const onRefused = dropRefused ? () => {} : undefined;
-  const parse = (row: Record<string, unknown>, where: RowLocation) => parseRecord(row, where);
-  for await (const record of readJsonl(path, parse, { onRefused })) {
+  for await (const record of readJsonl(path, parseRecord, { onRefused })) {
     const messages = toMessages(record, { system });
     const last = messages.at(-1)!;
     // A row of which nothing is learned ends otherwise.

@@ -1,6 +1,6 @@
 /** A chat template that a flag or a folder names. In: the path of a Jinja file. Out: its text. */
 
-import { readCapped } from "../files/regular_file.ts";
+import { type FindRegularFileOptions, isAbsent, readCapped } from "../files/regular_file.ts";
 
 /** The largest in use have 20,000 bytes; what is longer is no template. */
 const MAX_BYTES = 1024 * 1024;
@@ -11,14 +11,17 @@ const REMEDY = "give a Jinja file";
  *
  * @throws {Error} where there is none, it is too large or no text
  */
-export async function readChatTemplate(path: string | undefined): Promise<string | undefined> {
+export async function readChatTemplate(
+  path: string | undefined,
+  { root }: FindRegularFileOptions = {},
+): Promise<string | undefined> {
   if (path === undefined) return undefined;
   let text: string;
   try {
-    const bytes = await readCapped(path, { maxBytes: MAX_BYTES, remedy: REMEDY });
+    const bytes = await readCapped(path, { maxBytes: MAX_BYTES, remedy: REMEDY, root });
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+    if (isAbsent(cause)) {
       throw new Error(`Cannot read the chat template: there is no file ${path}`, { cause });
     }
     if (!(cause instanceof TypeError)) throw cause;

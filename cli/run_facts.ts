@@ -19,7 +19,7 @@ export async function runFacts(
   hash: FileHasher,
 ): Promise<RunFacts> {
   const precision = resolvePrecision(parseDevice(args.device), args.precision);
-  const file = async (name: string) => sha256(await Deno.readFile(`${args.model}/${name}`));
+  const file = async (name: string) => (await hash(`${args.model}/${name}`)).sha256;
   return {
     ...args.lora ? await loraFacts(args.model, args.lora, hash) : { method: "full" },
     config_sha256: await file("config.json"),

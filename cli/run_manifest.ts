@@ -6,7 +6,7 @@
  */
 
 import { describeValue } from "../json/describe_value.ts";
-import { readCappedText } from "../files/regular_file.ts";
+import { isAbsent, readCappedText } from "../files/regular_file.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../train/events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
@@ -203,7 +203,7 @@ export async function readManifest(path: string): Promise<RunManifest> {
   try {
     value = JSON.parse(await readCappedText(path, { maxBytes: MAX_BYTES, remedy }));
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+    if (isAbsent(cause)) {
       return fail("it is missing", cause);
     }
     if (cause instanceof SyntaxError) return fail("it is not valid JSON", cause);

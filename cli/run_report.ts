@@ -1,5 +1,6 @@
 /** Curves and a report of a finished run, beside its checkpoints: loss.svg and report.html. */
 
+import { isAbsent } from "../files/regular_file.ts";
 import type { ReadExamplesReport } from "../data/read_examples.ts";
 import { METRICS_FILE } from "../track/find_runs.ts";
 import { renderLossChart } from "../track/loss_chart.ts";
@@ -108,7 +109,7 @@ async function readFigures(
     return await readMetricsLog(path);
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return [];
+    if (isAbsent(cause)) return [];
     say(`warning: Cannot read ${path}: ${(cause as Error).message}; the report has no figures`);
     return [];
   }

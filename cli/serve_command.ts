@@ -145,11 +145,12 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   const adapterNotes: string[] = [];
   for (const adapter of adapters) adapterNotes.push(...await checkAdapter(adapter, model));
   const { system, chatTemplate } = options;
-  const [base, ...others] = await Promise.all(
-    [undefined, ...adapters].map((adapter) => openChat({ model, adapter, system, chatTemplate })),
+  const base = await openChat({ model, system, chatTemplate });
+  const { tokenizer } = base;
+  const others = await Promise.all(
+    adapters.map((adapter) => openChat({ model, adapter, system, chatTemplate, tokenizer })),
   );
   for (const note of [base, ...others].flatMap(({ notes }) => notes)) console.log(note);
-  const { tokenizer } = base;
   await using resources = new AsyncDisposableStack();
   const runtime = resources.use(openRuntime(options));
   const { config, weights } = await loadModel(runtime, model, { signal });

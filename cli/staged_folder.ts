@@ -6,6 +6,7 @@
  */
 
 import { basename, dirname, normalize } from "node:path";
+import { syncFolder } from "../train/checkpoint.ts";
 
 /** A name that training, which sweeps its own staged files, leaves alone. */
 const STAGING_PREFIX = ".unfinished-";
@@ -114,13 +115,6 @@ async function syncAll(directory: string): Promise<void> {
     await file.sync();
   }
   await syncFolder(directory);
-}
-
-/** Windows has no such call and needs none. */
-async function syncFolder(directory: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  using folder = await Deno.open(directory);
-  await folder.sync();
 }
 
 async function removeIfPresent(path: string, options = { recursive: true }): Promise<void> {

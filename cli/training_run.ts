@@ -269,7 +269,7 @@ export async function openInputs(args: TrainingArguments): Promise<TrainingInput
         `max_position_embeddings ${config.maxPositions}; give at most that`,
     );
   }
-  const chatTemplate = await readChatTemplate(args.chatTemplate);
+  const chatTemplate = await readChatTemplate(args.chatTemplate, { root: null });
   const tokenizer = await loadTokenizer(args.model, { chatTemplate });
   if (tokenizer.vocabSize > config.vocabSize) {
     throw new RangeError(

@@ -6,6 +6,7 @@
  */
 
 import { FieldTable, listFields } from "../json/field_table.ts";
+import { isCount } from "../json/is_count.ts";
 import { isRecord } from "../json/is_record.ts";
 import { readJson } from "../json/read_json.ts";
 
@@ -64,8 +65,7 @@ export function parseChatSettings(json: unknown, path: string = CHAT_SETTINGS): 
   if (enable_thinking !== null && typeof enable_thinking !== "boolean") {
     fail("enable_thinking must be true, false or null");
   }
-  const isId = (id: unknown): boolean => Number.isSafeInteger(id) && Number(id) >= 0;
-  if (!Array.isArray(ids) || ids.length > MAX_EOS_IDS || !ids.every(isId)) {
+  if (!Array.isArray(ids) || ids.length > MAX_EOS_IDS || !ids.every(isCount)) {
     return fail("eos_token_ids must be a list of ids");
   }
   return {

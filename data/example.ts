@@ -10,6 +10,7 @@
  * @module
  */
 
+import { OPENED_BY_PROMPT } from "./thinking.ts";
 import { append, joinExample } from "./join_example.ts";
 import type { RowLocation } from "./jsonl_error.ts";
 import type { Message } from "./message.ts";
@@ -145,14 +146,13 @@ export function toExamples(messages: readonly Message[], options: ToExamplesOpti
 // Blanks after the block may be the answer's indentation.
 const EMPTY_BLOCK = /^\s*<think>\s*<\/think>[\r\n]*/;
 const EMPTY_END = /^\s*<\/think>[\r\n]*/;
-const OPENED = /<think>\s*$/;
 
 /** Takes an empty thinking block out of the reply. */
 function moveEmptyThink(
   { prompt, reply }: { readonly prompt: string; readonly reply: string },
   to: "prompt" | "omit",
 ): { readonly prompt: string; readonly reply: string } {
-  const opened = OPENED.exec(prompt);
+  const opened = OPENED_BY_PROMPT.exec(prompt);
   const block = (opened ? EMPTY_END : EMPTY_BLOCK).exec(reply)?.[0];
   if (block === undefined) return { prompt, reply };
   const rest = reply.slice(block.length);

@@ -32,23 +32,23 @@ const MAGIC: readonly Magic[] = [
     bytes: ascii("PK\x03\x04"),
     kind: `a zip file, or a workbook (xlsx); ${UNPACK}, or save it as JSON Lines`,
   },
-  { bytes: ascii("7z\xbc\xaf"), kind: `a 7z file; ${UNPACK}` },
+  { bytes: [...ascii("7z"), 0xbc, 0xaf], kind: `a 7z file; ${UNPACK}` },
   { bytes: ascii("ustar"), at: 257, kind: `a tar file; ${UNPACK}` },
   { bytes: ascii("SQLite format 3"), kind: "an SQLite database; export its table as JSON Lines" },
   { bytes: ascii("%PDF-"), kind: "a PDF; write its questions and answers as JSON Lines" },
   { bytes: [0x93, ...ascii("NUMPY")], kind: "a NumPy file; write its rows as JSON Lines" },
   { bytes: ascii("Obj\x01"), kind: "an Avro file; convert it to JSON Lines" },
   { bytes: ascii("ORC"), kind: `an ORC file; ${PANDAS("read_orc")}` },
-  { bytes: [0x80, 0x02], kind: "a Python pickle; write its rows as JSON Lines" },
-  { bytes: [0x80, 0x04, 0x95], kind: "a Python pickle; write its rows as JSON Lines" },
+  // The protocol follows; no UTF-8 begins with 0x80.
+  ...[2, 3, 4, 5].map((protocol) => ({
+    bytes: [0x80, protocol],
+    kind: "a Python pickle; write its rows as JSON Lines",
+  })),
   {
     bytes: ascii("version https://git-lfs"),
     kind: "a Git LFS pointer, not the file; fetch it: git lfs pull",
   },
 ];
-
-/** Bytes of a file that {@linkcode binaryKind} looks at. */
-export const MAGIC_BYTES = 264;
 
 /** The format of a file that is no text, from its first bytes. */
 export function binaryKind(head: Uint8Array): string | undefined {

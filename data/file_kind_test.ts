@@ -16,6 +16,9 @@ tar.set(utf8("ustar"), 257);
 
 /** A file, and what its error says that it is. */
 const files: [string, Uint8Array | string, RegExp][] = [
+  ["rows.7z", Uint8Array.of(0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c), /got a 7z file/],
+  ["rows.pkl", Uint8Array.of(0x80, 3, 0x5d, 0x71), /got a Python pickle/],
+  ["rows.pickle", Uint8Array.of(0x80, 5, 0x95, 0), /got a Python pickle/],
   ["rows.jsonl.gz", await packed("gzip"), /got a gzip file; unpack it first: gunzip -k /],
   [
     "rows.parquet",

@@ -11,7 +11,7 @@
 
 import { open, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { findRegularFile } from "../files/regular_file.ts";
+import { findRegularFile, isAbsent } from "../files/regular_file.ts";
 import { describeJsonFault } from "../json/describe_json_fault.ts";
 import { describeValue } from "../json/describe_value.ts";
 import { assertJsonLines, assertText } from "./assert_json_lines.ts";
@@ -204,7 +204,7 @@ async function openFile(path: string): Promise<FileHandle> {
     return await open(found.path, "r");
   } catch (cause) {
     if (cause instanceof JsonlError) throw cause;
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
+    if (isAbsent(cause)) {
       throw refused("expected a JSON Lines file, got no such file", cause);
     }
     throw refused(

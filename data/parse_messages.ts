@@ -10,7 +10,7 @@ import { isRecord } from "../json/is_record.ts";
 import { parseString, parseText } from "./field_values.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import type { Message, Role } from "./message.ts";
-import { type OnUnread, readMessageFields } from "./row_fields.ts";
+import { LEARN_FIELDS, MASK_FIELDS, type OnUnread, readMessageFields } from "./row_fields.ts";
 import { splitThinking } from "./thinking.ts";
 
 /**
@@ -254,10 +254,6 @@ function parseContent(value: unknown, where: RowLocation, field: string): string
     return parseString(text, where, at);
   }).join("");
 }
-
-/** Fields that say whether a reply is learned; of the second kind true means that it is not. */
-const LEARN_FIELDS = ["weight", "train", "training", "trainable", "loss", "loss_mask"];
-const MASK_FIELDS = ["mask", "masked"];
 
 /** Whether the message is to be learned; `undefined` where it does not say. */
 function parseLearn(

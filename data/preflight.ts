@@ -7,6 +7,7 @@
  * @module
  */
 
+import { PLACEHOLDER } from "./reply_text.ts";
 import { type Example, IGNORED } from "./example.ts";
 import { readJsonl } from "./jsonl.ts";
 import type { Message } from "./message.ts";
@@ -134,14 +135,11 @@ export function rendersGenerationPrompt(tokenizer: Tokenizer): boolean {
   const user: Message = { role: "user", content: "1" };
   const prompt = tokenizer.render([user], { addGenerationPrompt: true });
   if (prompt !== tokenizer.render([user], { addGenerationPrompt: false })) return true;
-  const reply: Message = { role: "assistant", content: HEADER_END };
+  const reply: Message = { role: "assistant", content: PLACEHOLDER };
   const chat = tokenizer.render([user, reply], { addGenerationPrompt: false });
-  const header = chat.slice(prompt.length, chat.indexOf(HEADER_END));
+  const header = chat.slice(prompt.length, chat.indexOf(PLACEHOLDER));
   return !chat.startsWith(prompt) || header.trim() === "";
 }
-
-/** A text that no header holds. */
-const HEADER_END = "ORTUNE0ANSWER0PLACE";
 
 /** The token that ends an example's reply, if the model is taught to write it. */
 export function taughtTerminator(

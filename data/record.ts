@@ -2,7 +2,7 @@
  * Training records, from rows of two kinds, and the chat they stand for.
  *
  * In: one JSON object, either { question, think, answer } or { messages: [{ role, content }] };
- * other columns are ignored. Out: a TrainingRecord, and from it the messages of a chat.
+ * of other columns see row_fields.ts. Out: a TrainingRecord, and from it the messages of a chat.
  *
  * @module
  */

@@ -6,7 +6,7 @@
  */
 
 import type { Message } from "./message.ts";
-import { trimLeadingLineBreaks, trimLineBreaks } from "./thinking.ts";
+import { OPENED_BY_PROMPT, trimLeadingLineBreaks, trimLineBreaks } from "./thinking.ts";
 
 /** What stands before the reply and what the model is to write. */
 export interface ReplyText {
@@ -22,11 +22,10 @@ export type RenderMessages = (
   addGenerationPrompt: boolean,
 ) => string;
 
-const OPENED = /<think>\s*$/;
 const CLOSED = /<think>\s*<\/think>\s*$/;
 const OPENS = /^\s*<think>/;
 /** Stands for an answer while its place is looked for; no template changes it. */
-const PLACEHOLDER = "ORTUNE0ANSWER0PLACE";
+export const PLACEHOLDER = "ORTUNE0ANSWER0PLACE";
 const ANYONE: Message = { role: "user", content: "Hi" };
 const TEMPLATE_REMEDY = "give another chat template with --chat-template FILE";
 
@@ -72,7 +71,7 @@ function thinkingCutOut(
   chat: string,
   { prompt, message }: { readonly prompt: string; readonly message: Message },
 ): { prompt: string; reply: string } | undefined {
-  const opened = OPENED.exec(prompt);
+  const opened = OPENED_BY_PROMPT.exec(prompt);
   if (opened === null) return undefined;
   const start = prompt.slice(0, opened.index);
   if (!chat.startsWith(start)) return undefined;

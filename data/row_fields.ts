@@ -110,10 +110,18 @@ const CHAT_ROW = new FieldTable({
   warned: WARNED_ANYWHERE,
 });
 
+/** Fields that say whether a reply is learned; of the second kind true means that it is not. */
+export const LEARN_FIELDS: readonly string[] = [
+  ...["weight", "train", "training", "trainable", "loss", "loss_mask"],
+];
+/** See {@linkcode LEARN_FIELDS}. */
+export const MASK_FIELDS: readonly string[] = ["mask", "masked"];
+
 const MESSAGE = new FieldTable({
   honoured: [
     ...["role", "content", "reasoning_content", "name"],
-    ...["weight", "train", "training", "trainable", "loss", "loss_mask", "mask", "masked"],
+    ...LEARN_FIELDS,
+    ...MASK_FIELDS,
   ],
   ignored: BOOKKEEPING,
   refused: {

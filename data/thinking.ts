@@ -19,6 +19,8 @@ export interface SplitReply {
 export const OPEN_THINK = "<think>";
 /** The tag after thinking. */
 export const CLOSE_THINK = "</think>";
+/** What a prompt ends with where its template opens the thinking itself, as DeepSeek R1's does. */
+export const OPENED_BY_PROMPT: RegExp = /<think>\s*$/;
 
 // Line breaks alone: blanks indent code, and U+3000 a Chinese paragraph, so they are text.
 const LINE_BREAKS_HEAD = /^[\r\n]+/;

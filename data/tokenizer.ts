@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { checkChatTemplate, renderChat } from "./chat_template.ts";
 import type { RenderChatOptions } from "./chat_template.ts";
 import { listFields, showValue } from "../json/field_table.ts";
-import { readCappedText } from "../files/regular_file.ts";
+import { isAbsent, readCappedText } from "../files/regular_file.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { Message } from "./message.ts";
 import type { ListedToken } from "../tokenize/added_tokens.ts";
@@ -112,7 +112,7 @@ export interface LoadTokenizerOptions {
 export const CHAT_TEMPLATE = "chat_template.jinja";
 
 /** Largest tokenizer file read: tokenizer.json has 11 MB for Qwen3 and 33 MB for Gemma 3. */
-const MAX_FILE_BYTES = 256 * 1024 * 1024;
+export const MAX_FILE_BYTES = 256 * 1024 * 1024;
 
 /**
  * Loads the tokenizer of a model folder: tokenizer.json, tokenizer_config.json and, where they are
@@ -318,7 +318,7 @@ async function readText(dir: string, name: string): Promise<string | undefined> 
       remedy: "copy it again from the base model",
     });
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    if (isAbsent(cause)) return undefined;
     throw cause;
   }
 }

@@ -5,6 +5,9 @@
  * `data/collator.ts` makes them of examples.
  */
 
+/** The target of a token after which nothing is to be predicted, as in PyTorch. */
+export const NO_TARGET = -100;
+
 /** A grid of tokens, [rows, length] laid out flat. */
 export interface TokenGrid {
   /** Rows of the grid. */
@@ -46,6 +49,6 @@ export function sequenceGrid(ids: ArrayLike<number>): LabelledGrid {
     inputIds: BigInt64Array.from(ids, BigInt),
     positionIds: BigInt64Array.from({ length }, (_, i) => BigInt(i)),
     segmentIds: new Int32Array(length).fill(1),
-    targets: Int32Array.from({ length }, (_, i) => ids[i + 1] ?? -100),
+    targets: Int32Array.from({ length }, (_, i) => ids[i + 1] ?? NO_TARGET),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps the event loop alive between blocking runs: signals, timers and servers get a turn at least
- * every few runs.
+ * Keeps the event loop alive between blocking runs: signals and timers get a turn at least every few
+ * runs. Sockets are looked at far less often: for a server in the same process see event_turns.ts.
  *
  * In: calls between the runs. Out: now and then a promise that takes a turn. (Non-blocking FFI
  * calls would run on threads that do not flush denormals.)

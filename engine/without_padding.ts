@@ -5,9 +5,7 @@
  * the first one each of theirs stood.
  */
 
-import type { LabelledGrid, TokenGrid } from "./batch.ts";
-
-const NO_TARGET = -100;
+import { type LabelledGrid, NO_TARGET, type TokenGrid } from "./batch.ts";
 
 /**
  * End to end, tokens are padded to a multiple of this: what one tensor-core instruction takes of them at a

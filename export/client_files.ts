@@ -7,13 +7,16 @@
  */
 
 import { CHAT_SETTINGS } from "../data/chat_settings.ts";
-import { CHAT_TEMPLATE } from "../data/tokenizer.ts";
+import { CHAT_TEMPLATE, MAX_FILE_BYTES } from "../data/tokenizer.ts";
+import { isAbsent, readCapped, readCappedText } from "../files/regular_file.ts";
 import { readJson } from "../json/read_json.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { withEosTokenIds } from "../model/eos_token_ids.ts";
 import { EXPORT_FORMATS } from "./format.ts";
 import type { ExportedModel } from "./export_model.ts";
 
+/** How the model's files are read. */
+const FILE = { maxBytes: MAX_FILE_BYTES, remedy: "copy it again from the base model" };
 const GENERATION_CONFIG = "generation_config.json";
 
 /** Options of {@linkcode exportClientFiles}. */
@@ -39,7 +42,8 @@ export async function exportClientFiles(
   directory: string,
   { model, config, exported, texts = {}, eosTokenIds = [] }: ClientFilesOptions,
 ): Promise<void> {
-  await Deno.copyFile(`${model}/tokenizer.json`, `${directory}/tokenizer.json`);
+  const tokenizer = await readCapped(`${model}/tokenizer.json`, FILE);
+  await Deno.writeFile(`${directory}/tokenizer.json`, tokenizer);
   const template = texts[CHAT_TEMPLATE] ?? await readIfThere(`${model}/${CHAT_TEMPLATE}`);
   await writeJson(`${directory}/tokenizer_config.json`, await tokenizerConfig(model, template));
   const generation = texts[GENERATION_CONFIG] !== undefined
@@ -92,9 +96,9 @@ async function tokenizerConfig(model: string, template: string | undefined): Pro
 
 async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    return await Deno.readTextFile(path);
+    return await readCappedText(path, FILE);
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return undefined;
+    if (isAbsent(cause)) return undefined;
     throw cause;
   }
 }

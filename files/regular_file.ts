@@ -115,6 +115,11 @@ export async function readCappedText(path: string, options: ReadCappedOptions): 
   return new TextDecoder().decode(await readCapped(path, options));
 }
 
+/** Whether an error says that there is nothing at a path. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
 /** Deno itself asks for leave to read the link alone. */
 async function mayRead(path: string): Promise<boolean> {
   if (!("Deno" in globalThis)) return true;

@@ -4,6 +4,7 @@
  * In: messages. Out: the text that the model reads, and what it stands in the middle of.
  */
 
+import { OPENED_BY_PROMPT } from "../data/thinking.ts";
 import type { Message } from "../data/message.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 
@@ -35,8 +36,6 @@ export interface ChatPrompt {
   readonly state: "start" | "thinking" | "answer";
 }
 
-// What a template ends the prompt with where it opens the thinking itself, as DeepSeek R1's does.
-const OPENED_BY_PROMPT = /<think>\s*$/;
 /** Transformers' own: with a blank, so that a template that trims its messages shows it. */
 const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
 

@@ -8,6 +8,7 @@
  */
 
 import { join } from "node:path";
+import { defined } from "../json/defined.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { readJson } from "../json/read_json.ts";
@@ -153,14 +154,15 @@ function choosing(read: GenerationReader): SamplingOptions {
 
 /** Fields of sampling in a file without do_sample; there they need not be valid. */
 function drawing(json: Readonly<Record<string, unknown>>): SamplingOptions | undefined {
-  const given = SAMPLING_NAMES.flatMap(([field, option]) => {
+  const given = DRAWING_OPTIONS.flatMap(([field, option]) => {
     const value = json[field];
     return value != null && SAMPLING_RULES[option]!.holds(value) ? [[option, value]] : [];
   });
   return given.length === 0 ? undefined : Object.fromEntries(given);
 }
 
-const SAMPLING_NAMES: readonly (readonly [string, keyof SamplingOptions])[] = [
+/** Options that ask for draws, whatever the model's default, by their names in the file. */
+export const DRAWING_OPTIONS: readonly (readonly [string, keyof SamplingOptions])[] = [
   ["temperature", "temperature"],
   ["top_k", "topK"],
   ["top_p", "topP"],
@@ -230,11 +232,4 @@ function eosTokenIds(
     );
   }
   return ids as readonly number[];
-}
-
-/** Without the fields that are undefined. */
-function defined<T extends object>(fields: T): T {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as T;
 }

@@ -4,8 +4,9 @@
  * In: options of a call and a model's defaults. Out: its sampler, its limit and its ends, checked.
  */
 
+import { defined } from "../json/defined.ts";
 import { MersenneTwister } from "../tensor/mersenne_twister.ts";
-import type { GenerationConfig } from "./generation_config.ts";
+import { DRAWING_OPTIONS, type GenerationConfig } from "./generation_config.ts";
 import type { GenerateOptions } from "./generator.ts";
 import { createSampler, type Sampler, type SamplingOptions } from "./sampling.ts";
 import type { StopTexts } from "./stop_texts.ts";
@@ -26,18 +27,6 @@ export interface GenerationPlan {
 
 /** Tokens of a reply where nothing says how many. */
 const DEFAULT_NEW_TOKENS = 2048;
-
-/** Options that ask for draws, whatever the model's default. */
-const DRAWN = [
-  "temperature",
-  "topK",
-  "topP",
-  "minP",
-  "typicalP",
-  "epsilonCutoff",
-  "etaCutoff",
-  "topH",
-] as const satisfies readonly (keyof SamplingOptions)[];
 
 /**
  * Checks a call's options and fills them up with the model's defaults.
@@ -98,11 +87,10 @@ function withDefaults(
   options: SamplingOptions,
   { sampling, drawing }: GenerationConfig,
 ): SamplingOptions {
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as SamplingOptions;
+  const given = defined(options);
   // Who asks for a temperature wants draws, whatever the model's default.
-  const drawn = given.greedy === false || DRAWN.some((name) => given[name] !== undefined);
+  const drawn = given.greedy === false ||
+    DRAWING_OPTIONS.some(([, name]) => given[name] !== undefined);
   const greedy = given.greedy ?? (!drawn && sampling.greedy);
   return { ...sampling, ...(drawn && !greedy ? drawing : {}), ...given, greedy };
 }

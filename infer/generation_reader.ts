@@ -5,6 +5,7 @@
  * error that names file, field and value. Not part of the public surface.
  */
 
+import { isCount } from "../json/is_count.ts";
 import type { LogitsProcessorOptions, SequenceBias } from "./logits_processors.ts";
 
 /** Most ids of a list: a vocabulary has some 10⁵. */
@@ -115,14 +116,10 @@ export class GenerationReader {
   }
 
   #isId(value: unknown): boolean {
-    return isCount(value) && Number(value) < this.#vocabSize;
+    return isCount(value) && value < this.#vocabSize;
   }
 
   #isSequence(value: unknown): boolean {
     return Array.isArray(value) && value.length > 0 && value.every((id) => this.#isId(id));
   }
-}
-
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
 }

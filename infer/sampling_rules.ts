@@ -4,6 +4,7 @@
  * In: an option's value. Out: whether it can be honoured. Not part of the public surface.
  */
 
+import { isCount } from "../json/is_count.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /** What an option must be. */
@@ -72,10 +73,6 @@ export const SAMPLING_RULES: Readonly<Partial<Record<keyof SamplingOptions, Samp
     expected: "a whole number of tokens and a factor above 0",
   },
 };
-
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
-}
 
 function isSequence(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0 && value.every(isCount);

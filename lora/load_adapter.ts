@@ -15,6 +15,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { decodeBlockGraph } from "../model/decode_graphs.ts";
 import type { ParameterSpec } from "../model/parameters.ts";
 import type { Runtime } from "../ort/runtime.ts";
+import type { TensorSource } from "../tensor/tensor_source.ts";
 import {
   adapterConstants,
   createLoraAdapter,
@@ -101,9 +102,18 @@ export async function readAdapterWeights(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
   await using file = await openAdapterWeights(directory, adapted.parameters);
+  await fill(runtime, adapted, file, { from: directory, ...options });
+}
+
+async function fill(
+  runtime: Runtime,
+  adapted: AdaptedModel,
+  weights: TensorSource,
+  options: { readonly from: string; readonly signal?: AbortSignal },
+): Promise<void> {
   const { trained } = adapted;
-  const source = resizedSource(file, trained.layout.specs, { fillAbsent: true });
-  await loadWeights(runtime, trained, source, { from: directory, ...options });
+  const source = resizedSource(weights, trained.layout.specs, { fillAbsent: true });
+  await loadWeights(runtime, trained, source, options);
   await adapted.refresh();
 }
 
@@ -124,7 +134,7 @@ export async function loadAdapter(
   await using files = await openAdapter(directory, config);
   const adapted = adaptModel(runtime, { config, base, lora: files.lora });
   try {
-    await readAdapterWeights(runtime, adapted, directory, { signal });
+    await fill(runtime, adapted, files.weights, { from: directory, signal });
     return adapted;
   } catch (cause) {
     adapted[Symbol.dispose]();

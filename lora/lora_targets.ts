@@ -92,8 +92,10 @@ export function loraTargets(
   );
   if (targets.length > 0) return targets;
   throw new RangeError(
-    `Cannot adapt no module: none of the ${config.layers} layers has one that target_modules` +
-      `${restrictions(lora)} leave; the linear layers are ${known}; name some of these${where}`,
+    `Cannot adapt the model: target_modules${
+      restrictions(lora)
+    } choose no linear layer in any of ` +
+      `its ${config.layers} blocks; the linear layers are ${known}; name some of these${where}`,
   );
 }
 

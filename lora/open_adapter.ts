@@ -5,7 +5,7 @@
  * @module
  */
 
-import { findRegularFile } from "../files/regular_file.ts";
+import { findRegularFile, isAbsent } from "../files/regular_file.ts";
 import { listFields } from "../json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelParameters, type ParameterSpec } from "../model/parameters.ts";
@@ -142,6 +142,6 @@ function assertFits(
 
 /** Of a file that is not there its reader tells. */
 function absent(cause: unknown): { readonly problem?: undefined } {
-  if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return {};
+  if (isAbsent(cause)) return {};
   throw cause;
 }

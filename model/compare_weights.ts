@@ -24,7 +24,7 @@ const MAX_LISTED = 10;
 const ROTARY_TABLE = /(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$/;
 
 /** Whether a tensor may be left out: rotary tables always, and the head that a model is tied to. */
-export function isHarmless(name: string): boolean {
+function isHarmless(name: string): boolean {
   return name === LM_HEAD || ROTARY_TABLE.test(name);
 }
 

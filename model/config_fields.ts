@@ -100,8 +100,8 @@ const DROPOUT: UnsupportedField = {
   remedy: "this dropout is not applied in training; set it to 0.0 to say that you know",
 };
 
-const GENERATION = "a setting of generation, which is read from generation_config.json only; " +
-  "move it there";
+const GENERATION = "a setting of generation, which is read here only where there is no " +
+  "generation_config.json; move it there";
 
 /** Settings of generation that transformers 4 kept here, with its defaults; 5 drops them. */
 const GENERATION_DEFAULTS: Readonly<Record<string, unknown>> = {
@@ -183,7 +183,7 @@ const REFUSED: Readonly<Record<string, UnsupportedField>> = {
     ],
   ),
   ...each({
-    unless: [1, 1.0, false],
+    unless: [1, false],
     remedy: "scaled activations are not supported; use a model without it",
   }, [
     "attention_multiplier",
@@ -317,7 +317,10 @@ const WARNED: Readonly<Record<string, UnsupportedField>> = {
       { unless: [value], remedy: GENERATION },
     ]),
   ),
-  task_specific_params: { unless: [{}], remedy: GENERATION },
+  task_specific_params: {
+    unless: [{}],
+    remedy: "is not read; move what is wanted into generation_config.json",
+  },
   prefix: { unless: [""], remedy: "text before every prompt, which is not added; write it there" },
   auto_map: {
     remedy: "the model's own Python code is not run; ortune computes what transformers' class of " +

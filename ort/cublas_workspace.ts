@@ -5,6 +5,8 @@
  * https://docs.nvidia.com/cuda/cublas/#cublassetworkspace
  */
 
+import { cString } from "./api.ts";
+
 // Pairs of KiB and how many of that. The default on Hopper is one buffer of 32 MiB, which two dozen sessions
 // hold two dozen times, while what runs one after the other on one stream needs only one at a time.
 const CONFIG = ":4096:2:16:8";
@@ -23,9 +25,8 @@ export const CUBLAS_WORKSPACE_BYTES: number = (2 * 4096 + 8 * 16) * 1024;
 export function limitCublasWorkspace(): void {
   const libc = openLibc();
   if (!libc) return;
-  const text = (value: string) => new TextEncoder().encode(`${value}\0`);
   const keep = 0;
-  libc.symbols.setenv(text(VARIABLE), text(CONFIG), keep);
+  libc.symbols.setenv(cString(VARIABLE), cString(CONFIG), keep);
   libc.close();
 }
 

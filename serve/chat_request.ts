@@ -6,12 +6,13 @@
  * none, or is refused: `request_fields.ts` has the lists.
  */
 
+import { defined } from "../json/defined.ts";
 import { isRecord } from "../json/is_record.ts";
 import type { Message } from "../data/message.ts";
 import type { GenerateOptions } from "../infer/generator.ts";
 import { assertFields, BODY_FIELDS, FORMAT_FIELDS, STREAM_FIELDS } from "./request_fields.ts";
 import { parseMessages } from "./request_messages.ts";
-import { defined, parseSampling } from "./request_sampling.ts";
+import { parseSampling } from "./request_sampling.ts";
 import { parseThinking } from "./request_thinking.ts";
 import {
   type Fields,

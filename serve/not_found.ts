@@ -26,7 +26,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [/^\/(completions|responses|generate|completion)$/, `the path begins with /v1: ${TO_CHAT}`],
   [/^\/v1\/v1(\/|$)/, "the path has /v1 twice: take it off the base URL or off the path"],
-  [/^\/v1\/chat\/?$/, TO_CHAT],
+  [/^\/v1\/chat$/, TO_CHAT],
   [/^\/v1$/, "this is the base URL: clients add /chat/completions and /models"],
 ];
 

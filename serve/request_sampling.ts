@@ -4,6 +4,7 @@
  * In: a request's body. Out: options of generation; what is left out is the model's default.
  */
 
+import { defined } from "../json/defined.ts";
 import type { GenerateOptions } from "../infer/generator.ts";
 import { assertSampling } from "../infer/sampling.ts";
 import { ApiError } from "./api_error.ts";
@@ -85,11 +86,4 @@ export function toSeed(value: number): number {
 
 function isTopK(value: unknown): value is number {
   return isInteger(value) && value >= -1;
-}
-
-/** Without the fields that are undefined. */
-export function defined<T extends object>(fields: T): T {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as T;
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { findRegularFile } from "../files/regular_file.ts";
+import { findRegularFile, isAbsent } from "../files/regular_file.ts";
 import {
   parseSafetensorsHeader,
   type SafetensorsEntry,
@@ -163,9 +163,7 @@ async function openFile(path: string): Promise<Deno.FsFile> {
       `Cannot read safetensors ${quoteName(path)}: it ${found.problem}. Give a file`,
     );
   } catch (error) {
-    const absent = error instanceof Deno.errors.NotFound ||
-      error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (!absent) throw error;
+    if (!isAbsent(error)) throw error;
     throw new Deno.errors.NotFound(
       `Cannot read safetensors ${quoteName(path)}: there is no such file. Check the path`,
       { cause: error },

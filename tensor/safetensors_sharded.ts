@@ -11,7 +11,7 @@
  */
 
 import { join } from "node:path";
-import { findRegularFile } from "../files/regular_file.ts";
+import { findRegularFile, isAbsent } from "../files/regular_file.ts";
 import { parseStrictJson, type StrictJson } from "../json/strict_json.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors_file.ts";
 import { maxSafetensorsTensors } from "./safetensors_header.ts";
@@ -146,11 +146,6 @@ async function unsafe(
     if (isAbsent(error)) return "is missing";
     throw error;
   }
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound ||
-    error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 /** Tensor name to shard file name, in the order of the index. */

@@ -97,7 +97,8 @@ function literalMatcher(literal: string): PatternMatcher {
   };
 }
 
-function findAll(expression: RegExp, input: string): number[] {
+/** All matches of an expression with the flag `g`, `[start, end, …]`. */
+export function findAll(expression: RegExp, input: string): number[] {
   const found: number[] = [];
   for (const { 0: { length }, index } of input.matchAll(expression)) {
     found.push(index, index + length);

@@ -6,7 +6,7 @@
  */
 
 import { FieldTable } from "../json/field_table.ts";
-import { compilePattern } from "./compile_pattern.ts";
+import { compilePattern, findAll } from "./compile_pattern.ts";
 import { GPT2_PATTERN } from "./known_patterns.ts";
 import { DIGITS, PUNCTUATION, WORD_OF_REGEX } from "./rust_sets.ts";
 import { SPLIT_BEHAVIORS, type SplitBehavior, splitText } from "./split_text.ts";
@@ -147,13 +147,7 @@ function mapPieces(
 
 function cutBy(expression: RegExp, behavior: SplitBehavior, invert = false): Cut {
   return (pieces) =>
-    mapPieces(pieces, (text) => {
-      const found: number[] = [];
-      for (const { 0: { length }, index } of text.matchAll(expression)) {
-        found.push(index, index + length);
-      }
-      return splitText(text, found, behavior, invert);
-    });
+    mapPieces(pieces, (text) => splitText(text, findAll(expression, text), behavior, invert));
 }
 
 function splitStep(step: Step, place: string): Cut {
@@ -183,15 +177,14 @@ function totalLength(texts: readonly string[]): number {
 
 function behaviorOf(step: Step, place: string, missing?: string): SplitBehavior {
   const behavior = stepField(step, place, "behavior", "string", missing);
-  if (!SPLIT_BEHAVIORS.includes(behavior)) {
-    refuse(
-      place,
-      `(${step.type}): behavior is ${JSON.stringify(behavior)}, expected ${
-        SPLIT_BEHAVIORS.join(", ")
-      }`,
-    );
-  }
-  return behavior as SplitBehavior;
+  const known = SPLIT_BEHAVIORS.find((each) => each === behavior);
+  if (known !== undefined) return known;
+  refuse(
+    place,
+    `(${step.type}): behavior is ${JSON.stringify(behavior)}, expected ${
+      SPLIT_BEHAVIORS.join(", ")
+    }`,
+  );
 }
 
 function byteLevel(step: Step, place: string, last: boolean): Cut {

@@ -4,22 +4,17 @@
  * In: a text and its matches, `[start, end, start, end, …]`. Out: the pieces that are not empty.
  */
 
-/** What becomes of a match. */
-export type SplitBehavior =
-  | "Removed"
-  | "Isolated"
-  | "MergedWithPrevious"
-  | "MergedWithNext"
-  | "Contiguous";
-
 /** All behaviours, as a tokenizer.json writes them. */
-export const SPLIT_BEHAVIORS: readonly string[] = [
+export const SPLIT_BEHAVIORS = [
   "Removed",
   "Isolated",
   "MergedWithPrevious",
   "MergedWithNext",
   "Contiguous",
-];
+] as const;
+
+/** What becomes of a match. */
+export type SplitBehavior = (typeof SPLIT_BEHAVIORS)[number];
 
 /** A piece of a text. */
 interface Span {

@@ -74,7 +74,7 @@ interface Kinds {
 }
 
 /** Reads the parts of a Sequence. */
-export function stepList(step: Step, place: string, name: string): readonly unknown[] {
+function stepList(step: Step, place: string, name: string): readonly unknown[] {
   const value = step[name];
   if (!Array.isArray(value)) {
     refuse(place, `(${step.type}): ${name} is ${describeValue(value)}, expected an array`);

@@ -5,6 +5,7 @@
  */
 
 import { readdir } from "node:fs/promises";
+import { isAbsent } from "../files/regular_file.ts";
 
 /** The file that makes a folder a run's. */
 export const METRICS_FILE = "metrics.jsonl";
@@ -40,7 +41,7 @@ export async function findRuns(directory: string): Promise<string[]> {
     await search("", 0);
   } catch (error) {
     // A folder that does not exist yet, or that was removed while it was searched.
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (!isAbsent(error)) throw error;
   }
   return runs.slice(0, MAX_RUNS);
 }

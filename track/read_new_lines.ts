@@ -7,7 +7,7 @@
 
 import { Buffer } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
-import { findRegularFile } from "../files/regular_file.ts";
+import { findRegularFile, isAbsent } from "../files/regular_file.ts";
 
 /** Bytes a look: a page shows the first figures of a long run before it has read the last. */
 const MAX_BYTES = 1024 * 1024;
@@ -39,7 +39,7 @@ export async function readNewLines(path: string, cursor: string): Promise<NewLin
     if (found.path === undefined) return nothing;
     file = await open(found.path, "r");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (!isAbsent(error)) throw error;
     return nothing;
   }
   try {

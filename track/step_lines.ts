@@ -5,6 +5,7 @@
  */
 
 import { readFile, rename, stat, writeFile } from "node:fs/promises";
+import { isAbsent } from "../files/regular_file.ts";
 
 /** A million lines of 200 bytes fit; a file beyond is hardly ours, and would not fit one string. */
 const MAX_RESUMED_BYTES = 256 * 1024 * 1024;
@@ -55,7 +56,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }

@@ -10,6 +10,7 @@
 
 import { createHash, getRandomValues } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { isAbsent } from "../files/regular_file.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createConsoleTracker } from "./console_tracker.ts";
 import { createInOrder } from "./in_order.ts";
@@ -288,7 +289,7 @@ async function newestRun(
   try {
     ({ size } = await stat(path));
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
   if (size > MAX_RUN_FILE) {
@@ -310,13 +311,9 @@ async function namesIn(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
-    if (isMissing(error)) return [];
+    if (isAbsent(error)) return [];
     throw error;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 /**

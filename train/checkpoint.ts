@@ -292,7 +292,7 @@ async function hashOpenFile(file: Deno.FsFile): Promise<{ bytes: number; sha256:
 }
 
 /** Makes renames in a folder durable; Windows has no such call and needs none. */
-async function syncFolder(directory: string): Promise<void> {
+export async function syncFolder(directory: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   using folder = await Deno.open(directory);
   await folder.sync();

@@ -256,7 +256,7 @@ function floatPower(x: number, y: number): number {
   return result;
 }
 
-/** `-value` and `+value`. */
+/** `-value`. */
 export function negate(value: Value): Value {
   const integer = asInteger(value);
   if (integer !== undefined) return typeof integer === "number" ? 0 - integer : toInteger(-integer);

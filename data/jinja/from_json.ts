@@ -3,7 +3,7 @@
  * other a float.
  */
 
-import { toInteger } from "./arithmetic.ts";
+import { integerOf, toInteger } from "./arithmetic.ts";
 import type { Budget } from "./budget.ts";
 import { PyDict } from "./dict.ts";
 import { PyFloat } from "./float.ts";
@@ -34,7 +34,7 @@ export function fromJson(budget: Budget, value: unknown): Value {
     case "boolean":
       return value;
     case "number":
-      return fromNumber(value);
+      return Number.isInteger(value) ? integerOf(value) : new PyFloat(value);
     case "bigint":
       return toInteger(value);
     case "object":
@@ -54,9 +54,4 @@ export function fromJson(budget: Budget, value: unknown): Value {
     if (item !== undefined) dict.set(budget, String(key), fromJson(budget, item));
   }
   return dict;
-}
-
-function fromNumber(value: number): Value {
-  if (!Number.isInteger(value)) return new PyFloat(value);
-  return Number.isSafeInteger(value) ? value + 0 : BigInt(value);
 }

@@ -37,7 +37,7 @@ export function attributeOf(budget: Budget, object: Value, name: string): Value 
 }
 
 /** Python's `object[key]`; throws as it does. */
-export function itemOf(budget: Budget, object: Value, key: Value): Value {
+function itemOf(budget: Budget, object: Value, key: Value): Value {
   if (typeof object === "string") return getStringItem(budget, object, key);
   if (object instanceof PyObject) return object.getItem(budget, key);
   return typeError(`'${typeName(object)}' object is not subscriptable`);

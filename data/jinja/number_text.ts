@@ -15,8 +15,7 @@ const PREFIX: Readonly<Record<number, string>> = { 2: "b", 8: "o", 16: "x" };
 function plain(text: string): string {
   const start = skipSpace(text);
   const trimmed = text.slice(start, Math.max(start, skipSpaceBack(text)));
-  // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(trimmed)) return trimmed;
+  if (/^\p{ASCII}*$/u.test(trimmed)) return trimmed;
   if (trimmed.length > MAX_LENGTH) throw new UnsupportedError("a number of so many digits");
   return trimmed.replace(/\p{Nd}/gu, (digit) => {
     // Decimal digits come in runs of ten that begin at zero.

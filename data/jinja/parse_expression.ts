@@ -185,7 +185,7 @@ function parseUnary(stream: TokenStream, withFilter: unknown = true): Expression
 }
 
 /** A name or a literal. */
-export function parsePrimary(stream: TokenStream, withNamespace = false): Expression {
+function parsePrimary(stream: TokenStream, withNamespace = false): Expression {
   const { type, text, line } = stream.current;
   switch (type) {
     case "name": {

@@ -13,8 +13,7 @@ import { PyTuple } from "./sequence.ts";
 import { pad } from "./string_pad.ts";
 import { PyObject, typeName, type Value } from "./value.ts";
 
-// deno-lint-ignore no-control-regex
-const NOT_ASCII = /[^\x00-\x7f]/gu;
+const NOT_ASCII = /\P{ASCII}/gu;
 const SPEC = /%(?:\(|([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?[hlL]?([^]?))/gu;
 
 /** One conversion. */

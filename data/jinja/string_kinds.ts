@@ -26,8 +26,7 @@ const matches = (pattern: RegExp) => (text: string): boolean => pattern.test(tex
 export const STRING_KINDS: ReadonlyMap<string, (text: string) => boolean> = new Map([
   ["isalnum", matches(whole(`\\p{L}\\p{N}`))],
   ["isalpha", matches(whole("\\p{L}"))],
-  // deno-lint-ignore no-control-regex
-  ["isascii", matches(/^[\x00-\x7f]*$/)],
+  ["isascii", matches(/^\p{ASCII}*$/u)],
   ["isdecimal", matches(whole("\\p{Nd}"))],
   ["isdigit", matches(whole(`\\p{Nd}${DIGIT}`))],
   ["isidentifier", matches(/^[\p{XIDS}_]\p{XIDC}*$/u)],

@@ -43,8 +43,7 @@ function method(
 /** A method that looks at each character; those beyond ASCII take longer. */
 const simple = (name: string, run: (text: string) => Value): [string, Method<string>] =>
   method(name, "", (budget, text) => {
-    // deno-lint-ignore no-control-regex
-    budget.text(/^[\x00-\x7f]*$/.test(text) ? text.length : text.length * 16);
+    budget.text(/^\p{ASCII}*$/u.test(text) ? text.length : text.length * 16);
     return run(text);
   });
 
