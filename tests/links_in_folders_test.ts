@@ -1,6 +1,8 @@
 /** Links out of a folder, pipes and devices in it are refused by name and at once, by every command. */
 
 import assert from "node:assert/strict";
+import { exportClientFiles } from "../export/client_files.ts";
+import { readConfig } from "../model/open_model.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { runTask } from "./support/run_task.ts";
 import type { TempFolder } from "./support/temp_folder.ts";
@@ -78,6 +80,39 @@ Deno.test("a companion that a link inside the folder names goes into the checkpo
   const refused = await runTask("train", folder.path, [...SHORT, "--output-dir", "output/other"]);
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /tokenizer\.json: it is a link to a file outside of its folder/);
+});
+
+Deno.test("an export holds no text from outside of the model's folder", async () => {
+  await using folder = await quickstartFolder();
+  await folder.write("secret", "no");
+  for (const name of ["chat_template.jinja", "chat_settings.json", "tokenizer.json"]) {
+    const path = `${folder.path}/${MODEL}/${name}`;
+    const before = await Deno.readFile(path).catch(() => undefined);
+    await replace(folder, name, "../../secret");
+    const config = await readConfig(`${folder.path}/${MODEL}`);
+    const directory = `${folder.path}/${name}-export`;
+    await Deno.mkdir(directory);
+    await assert.rejects(
+      exportClientFiles(directory, { model: `${folder.path}/${MODEL}`, config, exported: [] }),
+      { name: "RangeError", message: /: it is a link to a file outside of its folder; copy it/ },
+      name,
+    );
+    await Deno.remove(path);
+    if (before) await Deno.writeFile(path, before);
+  }
+});
+
+Deno.test("a template that the user names may be a link to anywhere", async () => {
+  await using folder = await quickstartFolder();
+  await Deno.mkdir(`${folder.path}/data/elsewhere`);
+  await folder.write("data/elsewhere/chat.jinja", "{{ messages[0]['content'] }}");
+  await Deno.symlink("elsewhere/chat.jinja", `${folder.path}/data/mine.jinja`);
+  const asked = await runTask("inference", folder.path, [
+    ...ASK,
+    "--chat-template",
+    "data/mine.jinja",
+  ]);
+  assert.equal(asked.code, 0, asked.stderr);
 });
 
 Deno.test("push does not read what a run's link leads to elsewhere", async () => {
