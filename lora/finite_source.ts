@@ -1,13 +1,9 @@
 /** Weights that are all numbers. In: a source. Out: the same, whose reads fail at NaN and infinity. */
 
-import { byteWidth, type DType } from "../tensor/dtype.ts";
+import { byteWidth } from "../tensor/dtype.ts";
+import { findNonFinite } from "../tensor/find_nonfinite.ts";
 import { quoteName } from "../tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
-
-/** The bits of an exponent, which are all set in what is no number. */
-const EXPONENT: Partial<Record<DType, number>> = {
-  ...{ float32: 0x7f800000, float16: 0x7c00, bfloat16: 0x7f80 },
-};
 
 /** @param from what holds the tensors, for errors */
 export function finiteSource(source: TensorSource, from: string): TensorSource {
@@ -17,19 +13,19 @@ export function finiteSource(source: TensorSource, from: string): TensorSource {
     async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
       await source.read(name, into, offset);
       const { dtype } = source.info(name);
-      const exponent = EXPONENT[dtype];
-      if (exponent === undefined) return;
       const width = byteWidth(dtype);
-      const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
-      // A read may begin inside of a number.
-      for (let at = (width - offset % width) % width; at + width <= into.byteLength; at += width) {
-        const bits = width === 4 ? view.getUint32(at, true) : view.getUint16(at, true);
-        if ((bits & exponent) !== exponent) continue;
-        throw new RangeError(
-          `Cannot load weights from ${from}: ${quoteName(name)} holds NaN or infinity at element ` +
-            `${(offset + at) / width}; its training went wrong, take an earlier checkpoint`,
-        );
-      }
+      // A read may begin and end inside of a number.
+      const start = (width - offset % width) % width;
+      const count = Math.max(0, Math.floor((into.byteLength - start) / width));
+      const whole = Uint8Array.from(into.subarray(start, start + count * width));
+      const found = findNonFinite(whole, dtype);
+      if (found === -1) return;
+      throw new RangeError(
+        `Cannot load weights from ${from}: ${quoteName(name)} holds NaN or infinity at element ` +
+          `${
+            (offset + start) / width + found
+          }; its training went wrong, take an earlier checkpoint`,
+      );
     },
   };
 }

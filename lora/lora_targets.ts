@@ -60,7 +60,22 @@ type Matches = (name: string) => boolean;
 export function loraTargets(
   config: ModelConfig,
   lora: LoraOptions,
-  { from }: { readonly from?: string } = {},
+  options: { readonly from?: string } = {},
+): readonly LoraTarget[] {
+  let ofModels = CHOSEN.get(lora);
+  if (!ofModels) CHOSEN.set(lora, ofModels = new WeakMap());
+  let targets = ofModels.get(config);
+  if (!targets) ofModels.set(config, targets = chooseTargets(config, lora, options));
+  return targets;
+}
+
+/** What was chosen already: a stranger's patterns are paid for once, however many ask. */
+const CHOSEN = new WeakMap<LoraOptions, WeakMap<ModelConfig, readonly LoraTarget[]>>();
+
+function chooseTargets(
+  config: ModelConfig,
+  lora: LoraOptions,
+  { from }: { readonly from?: string },
 ): readonly LoraTarget[] {
   const of = from === undefined ? "" : ` of ${from}`;
   const where = from === undefined ? "" : ` in target_modules${of}`;

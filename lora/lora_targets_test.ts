@@ -96,3 +96,14 @@ Deno.test("settings with thousands of names are read at once", () => {
   assert.deepEqual(chosen(config).map(({ layer, rank }) => [layer, rank]), [[0, 3]]);
   assert.ok(performance.now() - began < 5_000);
 });
+
+Deno.test("patterns are matched once for settings and a model, whoever asks", () => {
+  const lora = parseAdapterConfig({
+    peft_type: "LORA",
+    r: 4,
+    lora_alpha: 8,
+    target_modules: ".*q_proj",
+  });
+  assert.equal(loraTargets(model, lora), loraTargets(model, lora));
+  assert.notEqual(loraTargets({ ...model, layers: 1 }, lora), loraTargets(model, lora));
+});
