@@ -8,6 +8,7 @@
 import { findRegularFile, isAbsent } from "../files/regular_file.ts";
 import { listFields } from "../json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { misshapenTensors } from "../model/compare_weights.ts";
 import { modelParameters, type ParameterSpec } from "../model/parameters.ts";
 import { openSafetensors } from "../tensor/safetensors_file.ts";
 import { quoteNames } from "../tensor/tensor_errors.ts";
@@ -123,15 +124,8 @@ function assertFits(
   if (unknown.length > 0) {
     problems.push(`not part of the adapter that its settings describe: ${quoteNames(unknown)}`);
   }
-  for (const { name, shape } of parameters) {
-    if (!held.has(name)) continue;
-    const info = source.info(name);
-    if (info.shape.join() !== shape.join()) {
-      problems.push(`${name} has shape [${info.shape}], the settings say [${shape}]`);
-    } else if (!["float32", "bfloat16", "float16"].includes(info.dtype)) {
-      problems.push(`${name} is ${info.dtype}: expected float32, bfloat16 or float16`);
-    }
-  }
+  const present = parameters.filter(({ name }) => held.has(name));
+  problems.push(...misshapenTensors(present, source, "the settings say"));
   if (problems.length === 0) return;
   throw new Error(
     `Cannot load weights from ${directory}: they do not fit its ${ADAPTER_CONFIG} and the model\n  ` +

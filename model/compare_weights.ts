@@ -38,25 +38,37 @@ export function compareWeights(specs: readonly ParameterSpec[], source: TensorSo
   if (missing.length > 0) problems.push(`missing: ${quoteNames(missing)}`);
   const unknown = names.filter((name) => !known.has(name) && !isHarmless(name));
   if (unknown.length > 0) problems.push(`not part of the model: ${quoteNames(unknown)}`);
-  const misshapen: string[] = [];
-  let integers = false;
-  for (const { name, shape } of specs) {
-    if (!available.has(name)) continue;
-    const info = source.info(name);
-    if (info.shape.join() !== shape.join()) {
-      misshapen.push(`${name} has shape [${info.shape}], config.json says [${shape}]`);
-    } else if (!["float32", "bfloat16", "float16"].includes(info.dtype)) {
-      misshapen.push(`${name} is ${info.dtype}: expected float32, bfloat16 or float16`);
-    }
-    integers ||= info.dtype === "int8" || info.dtype === "uint8";
-  }
-  problems.push(...misshapen.slice(0, MAX_LISTED));
-  if (misshapen.length > MAX_LISTED) {
-    problems.push(`and ${misshapen.length - MAX_LISTED} more tensors like these`);
-  }
+  const present = specs.filter(({ name }) => available.has(name));
+  problems.push(...misshapenTensors(present, source, "config.json says"));
+  const integers = present.some(({ name }) => ["int8", "uint8"].includes(source.info(name).dtype));
   // An adapter's names would be taken for a model's.
   if (problems.length === 0 || !known.has(EMBEDDING)) return { problems };
   return { problems, hint: integers ? QUANTIZED : describeNames(missing, unknown) };
+}
+
+/**
+ * Tensors of another shape than their parameters', or no floats: a line each, cut where they are many.
+ *
+ * @param says what the parameters' shapes come from, `config.json says`
+ */
+export function misshapenTensors(
+  specs: readonly ParameterSpec[],
+  source: TensorSource,
+  says: string,
+): string[] {
+  const misshapen: string[] = [];
+  for (const { name, shape } of specs) {
+    const info = source.info(name);
+    if (info.shape.join() !== shape.join()) {
+      misshapen.push(`${name} has shape [${info.shape}], ${says} [${shape}]`);
+    } else if (!["float32", "bfloat16", "float16"].includes(info.dtype)) {
+      misshapen.push(`${name} is ${info.dtype}: expected float32, bfloat16 or float16`);
+    }
+  }
+  const more = misshapen.length - MAX_LISTED;
+  return more <= 0
+    ? misshapen
+    : [...misshapen.slice(0, MAX_LISTED), `and ${more} more tensors like these`];
 }
 
 /** The error of a misfit. */

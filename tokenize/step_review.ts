@@ -17,7 +17,7 @@ export interface Step extends Record<string, unknown> {
 export type StepTypes = Readonly<Record<string, FieldTable | string>>;
 
 /** The way out where nothing more fitting can be said. */
-export const OTHER_TOKENIZER = "use a model with another tokenizer";
+const OTHER_TOKENIZER = "use a model with another tokenizer";
 
 /**
  * Reads a part of tokenizer.json.
