@@ -50,6 +50,15 @@ async function rescued(child: RunningProcess, folder: TempFolder): Promise<strin
   return only.directory;
 }
 
+/** Removes a folder into which a run writes meanwhile: it may be filled again before it is gone. */
+async function removeBeingWritten(path: string): Promise<void> {
+  while (await Deno.lstat(path).catch(() => undefined)) {
+    await Deno.remove(path, { recursive: true }).catch((cause) => {
+      if (!/not empty|os error 2\)/.test(cause.message)) throw cause;
+    });
+  }
+}
+
 async function names(path: string): Promise<string[]> {
   return await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
 }
@@ -92,7 +101,7 @@ Deno.test({
     const output = `${folder.path}/output`;
     {
       await using child = await start(folder);
-      await Deno.remove(output, { recursive: true });
+      await removeBeingWritten(output);
       await rescued(child, folder);
       assert.ok(!(await names(folder.path)).includes("output"), "made anew");
     }

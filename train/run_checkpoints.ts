@@ -10,6 +10,8 @@
  */
 
 import { basename } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { isAbsent } from "../files/regular_file.ts";
 import type { BestEvaluation } from "./best_evaluation.ts";
 import {
   listCheckpoints,
@@ -29,6 +31,10 @@ import {
   parseTrainerState,
   type TrainerStateFacts,
 } from "./trainer_state.ts";
+
+/** How often, and after how long, a save begins anew whose files were removed while it wrote. */
+const VANISHED_TRIES = 5;
+const VANISHED_DELAY_MS = 200;
 
 /** What goes into checkpoints besides the trainer's own files. */
 export interface CheckpointOptions {
@@ -184,19 +190,24 @@ export class RunCheckpoints {
       for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
       return await trainer.save(staging);
     };
-    const write = async (): Promise<Awaited<Saving["done"]>> => {
-      let written: Awaited<ReturnType<typeof writeCheckpoint>>;
+    const save = async (triesLeft = VANISHED_TRIES): ReturnType<typeof writeCheckpoint> => {
       try {
         await assertHeld(isHeld);
-        written = await writeCheckpoint(directory, step, async (staging) => {
+        return await writeCheckpoint(directory, step, async (staging) => {
           const files = await fill(staging);
           await assertHeld(isHeld);
           return files;
         });
       } catch (cause) {
-        if (await isHeld()) throw cause;
-        throw await rescue(directory, step, fill);
+        if (!await isHeld()) throw await rescue(directory, step, fill);
+        if (triesLeft === 0 || !hasVanished(cause)) throw cause;
+        // Who removes the folder takes its files first, the staged ones too.
+        await delay(VANISHED_DELAY_MS);
+        return await save(triesLeft - 1);
       }
+    };
+    const write = async (): Promise<Awaited<Saving["done"]>> => {
+      const written = await save();
       if (saveTotalLimit) await rotateCheckpoints(directory, saveTotalLimit, { keep: best?.step });
       const at = performance.now();
       return { event: { type: "save", step, ...written, seconds: (at - began) / 1000 }, at };
@@ -287,6 +298,11 @@ async function readState(path: string): Promise<string> {
       { cause },
     );
   }
+}
+
+/** Whether a save failed for a file that was no longer there. */
+function hasVanished(error: unknown): boolean {
+  return isAbsent(error) || error instanceof Error && hasVanished(error.cause);
 }
 
 /** Tells states apart: an update may be evaluated, and so get another row, when it was saved before. */
