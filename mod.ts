@@ -35,51 +35,51 @@
  */
 
 // Element types, seeded random streams and safetensors files.
-export * from "./tensor/assert_close.ts";
-export * from "./tensor/dtype.ts";
-export * from "./tensor/half.ts";
-export * from "./tensor/host_copy.ts";
-export * from "./tensor/mersenne_twister.ts";
-export * from "./tensor/onnx_dtype.ts";
-export * from "./tensor/python_random.ts";
-export * from "./tensor/safetensors_file.ts";
-export * from "./tensor/safetensors_header.ts";
-export * from "./tensor/safetensors_sharded.ts";
-export * from "./tensor/safetensors_writer.ts";
-export * from "./files/regular_file.ts";
-export * from "./json/field_table.ts";
-export * from "./json/strict_json.ts";
-export * from "./tensor/tensor_errors.ts";
-export * from "./tensor/tensor_source.ts";
-export * from "./tensor/torch_random.ts";
+export * from "./ort/tensor/assert_close.ts";
+export * from "./ort/tensor/dtype.ts";
+export * from "./ort/tensor/half.ts";
+export * from "./ort/tensor/host_copy.ts";
+export * from "./ort/tensor/mersenne_twister.ts";
+export * from "./ort/tensor/onnx_dtype.ts";
+export * from "./ort/tensor/python_random.ts";
+export * from "./ort/tensor/safetensors_file.ts";
+export * from "./ort/tensor/safetensors_header.ts";
+export * from "./ort/tensor/safetensors_sharded.ts";
+export * from "./ort/tensor/safetensors_writer.ts";
+export * from "./internal/regular_file.ts";
+export * from "./internal/json/field_table.ts";
+export * from "./internal/json/strict_json.ts";
+export * from "./ort/tensor/tensor_errors.ts";
+export * from "./ort/tensor/tensor_source.ts";
+export * from "./ort/tensor/torch_random.ts";
 
 // Graphs: building, differentiating and writing them as ONNX.
-export * from "./graph/alias.ts";
-export * from "./graph/arena_estimate.ts";
-export * from "./graph/builder.ts";
-export * from "./graph/dim.ts";
-export * from "./graph/emulate_bfloat16.ts";
-export * from "./graph/gradient.ts";
-export * from "./graph/gradient_rules.ts";
-export * from "./graph/ir.ts";
-export * from "./graph/kernel_ops.ts";
-export * from "./graph/memory_plan.ts";
-export * from "./graph/onnx_writer.ts";
-export * from "./graph/stages.ts";
+export * from "./ort/graph/alias.ts";
+export * from "./ort/graph/arena_estimate.ts";
+export * from "./ort/graph/builder.ts";
+export * from "./ort/graph/dim.ts";
+export * from "./ort/graph/emulate_bfloat16.ts";
+export * from "./ort/graph/gradient.ts";
+export * from "./ort/graph/gradient_rules.ts";
+export * from "./ort/graph/ir.ts";
+export * from "./ort/graph/kernel_ops.ts";
+export * from "./ort/graph/memory_plan.ts";
+export * from "./ort/graph/onnx_writer.ts";
+export * from "./ort/graph/subgraphs.ts";
 /**
  * The operations of graphs, such as `ops.linear(b, x, weight)`: the builder first, values after it,
  * each with its shape rule.
  */
-export * as ops from "./graph/ops.ts";
+export * as ops from "./ort/graph/ops.ts";
 
 // ONNX Runtime: the library, tensors on a device and sessions.
-export { Cuda, type DeviceMemory } from "./ort/cuda.ts";
-export * from "./ort/device.ts";
-export * from "./ort/library.ts";
-export * from "./ort/runtime.ts";
-export * from "./ort/session.ts";
-export * from "./ort/tensor.ts";
-export { type ApiCall, type Argument, OrtApi } from "./ort/api.ts";
+export { Cuda, type DeviceMemory } from "./ort/runtime/cuda.ts";
+export * from "./ort/runtime/device.ts";
+export * from "./ort/runtime/library.ts";
+export * from "./ort/runtime/runtime.ts";
+export * from "./ort/runtime/session.ts";
+export * from "./ort/runtime/tensor.ts";
+export { type ApiCall, type Argument, OrtApi } from "./ort/runtime/api.ts";
 
 // Models and datasets from Hugging Face and ModelScope
 export * from "./hub/hub_error.ts";
@@ -89,44 +89,44 @@ export * from "./hub/resolve_dataset_file.ts";
 export * from "./hub/resolve_model.ts";
 
 // Data: JSON Lines, chats, tokenizers, examples and batches.
-export * from "./data/batches.ts";
-export * from "./data/byte_tokenizer.ts";
-export * from "./data/chat_template.ts";
-export * from "./data/collator.ts";
-export * from "./data/example.ts";
-export * from "./data/example_list.ts";
-export * from "./data/join_example.ts";
-export * from "./data/jsonl.ts";
-export * from "./data/jsonl_error.ts";
-export * from "./data/message.ts";
-export * from "./data/prepare_examples.ts";
-export * from "./data/read_examples.ts";
-export * from "./data/record.ts";
+export * from "./data/batches/batches.ts";
+export * from "./data/text/byte_tokenizer.ts";
+export * from "./data/text/chat_template.ts";
+export * from "./data/batches/collator.ts";
+export * from "./data/examples/example.ts";
+export * from "./data/examples/example_list.ts";
+export * from "./data/examples/join_example.ts";
+export * from "./data/records/jsonl.ts";
+export * from "./data/records/jsonl_error.ts";
+export * from "./data/text/message.ts";
+export * from "./data/examples/prepare_examples.ts";
+export * from "./data/examples/read_examples.ts";
+export * from "./data/records/record.ts";
 export type {
   RefusedRow,
   RowStatistics,
   SystemPromptUse,
   UnreadField,
-} from "./data/row_statistics.ts";
-export * from "./data/seed_example.ts";
-export * from "./data/streaming_decoder.ts";
-export * from "./data/thinking.ts";
-export type { RowsProgress } from "./data/encode_rows.ts";
-export * from "./data/dataset_rows.ts";
-export * from "./data/preflight.ts";
-export * from "./data/python_json.ts";
-export * from "./data/split_dataset.ts";
-export * from "./data/token_table.ts";
-export * from "./data/tokenizer.ts";
+} from "./data/examples/row_statistics.ts";
+export * from "./data/examples/seed_example.ts";
+export * from "./data/text/streaming_decoder.ts";
+export * from "./data/text/thinking.ts";
+export type { RowsProgress } from "./data/examples/encode_rows.ts";
+export * from "./data/records/dataset_rows.ts";
+export * from "./data/examples/preflight.ts";
+export * from "./internal/json/python_json.ts";
+export * from "./data/records/split_dataset.ts";
+export * from "./data/examples/token_table.ts";
+export * from "./data/text/tokenizer.ts";
 
 // Models: configs, parameters and the graphs of their blocks.
-export * from "./model/block.ts";
+export * from "./model/graphs/block.ts";
 export * from "./model/block_kernels.ts";
 export * from "./model/config.ts";
-export * from "./model/decode_graphs.ts";
-export * from "./model/device_graphs.ts";
-export * from "./model/fit_weights.ts";
-export * from "./model/open_model.ts";
+export * from "./model/graphs/decode_graphs.ts";
+export * from "./model/graphs/device_graphs.ts";
+export * from "./model/weights/fit_weights.ts";
+export * from "./model/weights/open_model.ts";
 export * from "./model/parameters.ts";
 export * from "./model/stacked_parameters.ts";
 export * from "./model/precision.ts";
@@ -138,23 +138,23 @@ export type {
   RopeScaling,
   YarnRopeScaling,
 } from "./model/rope_scaling.ts";
-export * from "./model/training_graphs.ts";
+export * from "./model/graphs/training_graphs.ts";
 
 // Own CUDA kernels.
-export * from "./kernels/gpu.ts";
+export * from "./ort/kernels/gpu.ts";
 
 // Running a model's graphs: weights, forward and backward passes.
-export * from "./engine/batch.ts";
-export * from "./engine/compiled_graph.ts";
-export * from "./engine/load_model.ts";
-export * from "./engine/layered_weights.ts";
-export * from "./engine/load_weights.ts";
-export * from "./engine/event_turns.ts";
-export * from "./engine/pacer.ts";
-export * from "./engine/parameter_store.ts";
-export * from "./engine/scratch.ts";
-export * from "./engine/training_engine.ts";
-export { computedTokens, type Layout } from "./engine/without_padding.ts";
+export * from "./model/engine/batch.ts";
+export * from "./model/engine/compiled_graph.ts";
+export * from "./model/engine/load_model.ts";
+export * from "./model/engine/layered_weights.ts";
+export * from "./model/engine/load_weights.ts";
+export * from "./model/engine/event_turns.ts";
+export * from "./model/engine/pacer.ts";
+export * from "./model/engine/parameter_store.ts";
+export * from "./model/engine/scratch.ts";
+export * from "./model/engine/training_engine.ts";
+export { computedTokens, type Layout } from "./model/engine/without_padding.ts";
 
 // LoRA adapters, in PEFT's files
 export * from "./lora/adapter_config.ts";
@@ -168,70 +168,70 @@ export * from "./lora/open_adapter.ts";
 export * from "./lora/peft_source.ts";
 
 // Training: optimizer, schedules, checkpoints and the loop.
-export * from "./train/adamw.ts";
-export * from "./train/adamw_graph.ts";
+export * from "./train/optimizers/adamw.ts";
+export * from "./train/optimizers/adamw_graph.ts";
 export * from "./train/best_evaluation.ts";
-export * from "./train/checkpoint.ts";
-export * from "./train/evaluate.ts";
+export * from "./train/checkpoints/checkpoint.ts";
+export * from "./train/loop/evaluate.ts";
 export * from "./train/events.ts";
-export * from "./train/full_trainer.ts";
-export * from "./train/loop.ts";
-export * from "./train/lora_trainer.ts";
-export * from "./train/memory_estimate.ts";
-export * from "./train/model_trainer.ts";
-export * from "./train/output_lock.ts";
-export * from "./train/plan_updates.ts";
-export * from "./train/run_facts.ts";
-export * from "./train/saved_config.ts";
+export * from "./train/trainers/full_trainer.ts";
+export * from "./train/loop/loop.ts";
+export * from "./train/trainers/lora_trainer.ts";
+export * from "./train/trainers/memory_estimate.ts";
+export * from "./train/trainers/model_trainer.ts";
+export * from "./train/checkpoints/output_lock.ts";
+export * from "./train/loop/plan_updates.ts";
+export * from "./train/checkpoints/run_facts.ts";
+export * from "./train/checkpoints/saved_config.ts";
 export * from "./train/schedule.ts";
 export * from "./train/trainer.ts";
-export * from "./train/trainer_state.ts";
-export * from "./train/training_precision.ts";
+export * from "./train/checkpoints/trainer_state.ts";
+export * from "./train/trainers/training_precision.ts";
 
 // Generation: decoding, sampling and chats.
-export * from "./infer/batch_generator.ts";
-export * from "./infer/chat.ts";
+export * from "./infer/generate/batch_generator.ts";
+export * from "./infer/chat/chat.ts";
 export {
   type ChatPromptOptions,
   encodeChatPrompt,
   type EncodedPrompt,
-} from "./infer/chat_prompt.ts";
-export * from "./infer/decoder.ts";
-export * from "./infer/generation_config.ts";
-export * from "./infer/generator.ts";
-export * from "./infer/kv_cache.ts";
+} from "./infer/chat/chat_prompt.ts";
+export * from "./infer/generate/decoder.ts";
+export * from "./infer/generate/generation_config.ts";
+export * from "./infer/generate/generator.ts";
+export * from "./infer/generate/kv_cache.ts";
 export type {
   LogitsProcessorContext,
   LogitsProcessorOptions,
   SequenceBias,
-} from "./infer/logits_processors.ts";
-export * from "./infer/render_terminal.ts";
-export * from "./infer/sampling.ts";
-export type { StopTexts } from "./infer/stop_texts.ts";
-export * from "./infer/think_splitter.ts";
-export * from "./infer/token_sequence.ts";
+} from "./infer/sampling/logits_processors.ts";
+export * from "./infer/chat/render_terminal.ts";
+export * from "./infer/sampling/sampling.ts";
+export type { StopTexts } from "./infer/generate/stop_texts.ts";
+export * from "./infer/chat/think_splitter.ts";
+export * from "./infer/sampling/token_sequence.ts";
 
 // Progress, metrics, charts and reports.
-export * from "./track/console_tracker.ts";
-export * from "./track/format.ts";
-export * from "./track/loss_chart.ts";
-export * from "./track/metrics_log.ts";
-export * from "./track/read_metrics_log.ts";
-export * from "./track/report.ts";
-export * from "./track/sample.ts";
-export * from "./track/samples_log.ts";
-export * from "./track/swanlab_log.ts";
-export * from "./track/tensorboard_log.ts";
-export * from "./track/tracker.ts";
+export * from "./train/track/console_tracker.ts";
+export * from "./train/track/format_units.ts";
+export * from "./train/track/loss_chart.ts";
+export * from "./train/track/metrics_log.ts";
+export * from "./train/track/read_metrics_log.ts";
+export * from "./train/track/report.ts";
+export * from "./train/track/sample.ts";
+export * from "./train/track/samples_log.ts";
+export * from "./train/track/swanlab_log.ts";
+export * from "./train/track/tensorboard_log.ts";
+export * from "./train/track/tracker.ts";
 
 // Exports for other runtimes, and how far they are from their checkpoint
-export * from "./export/client_files.ts";
-export * from "./export/export_model.ts";
-export * from "./export/exported_decoder.ts";
-export * from "./export/exported_generator.ts";
-export * from "./export/external_layout.ts";
-export * from "./export/format.ts";
-export * from "./export/model_graph.ts";
-export * from "./export/parity.ts";
-export * from "./export/parity_models.ts";
-export * from "./export/quantize_blocks.ts";
+export * from "./infer/export/client_files.ts";
+export * from "./infer/export/export_model.ts";
+export * from "./infer/export/exported_decoder.ts";
+export * from "./infer/export/exported_generator.ts";
+export * from "./infer/export/external_layout.ts";
+export * from "./infer/export/export_format.ts";
+export * from "./infer/export/model_graph.ts";
+export * from "./infer/export/parity.ts";
+export * from "./infer/export/parity_models.ts";
+export * from "./infer/export/quantize_blocks.ts";

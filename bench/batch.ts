@@ -3,11 +3,11 @@
  * Out: JSON: tokens a second by rows, as factors of one row's, and prefill by chunk. Needs 6 GB of memory.
  */
 
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { BatchCache } from "../infer/batch_cache.ts";
-import { BatchDecoder } from "../infer/batch_decoder.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { BatchCache } from "../infer/generate/batch_cache.ts";
+import { BatchDecoder } from "../infer/generate/batch_decoder.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
 import { median, QWEN3_06B } from "./measure.ts";
 
 const CONTEXT = 256;

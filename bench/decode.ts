@@ -11,11 +11,11 @@
  *   on any graph of such Gemms.
  */
 
-import { Decoder } from "../infer/decoder.ts";
-import { createSampler } from "../infer/sampling.ts";
+import { Decoder } from "../infer/generate/decoder.ts";
+import { createSampler } from "../infer/sampling/sampling.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { elementCount } from "../tensor/dtype.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
 import { median, QWEN3_06B, randomWeights, readers } from "./measure.ts";
 
 const CONTEXT = 512;

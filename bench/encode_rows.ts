@@ -6,7 +6,7 @@
  *     deno run -A bench/encode_rows.ts --beside DIR       # and another one, in turns
  */
 
-import { MersenneTwister } from "../tensor/mersenne_twister.ts";
+import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
 import { repositoryPath } from "../tests/support/run_script.ts";
 
 const ROWS = 1500;

@@ -15,16 +15,16 @@
  */
 
 import { parseArgs } from "node:util";
-import { clientConfig } from "../export/client_files.ts";
-import { exportModel } from "../export/export_model.ts";
-import { ExportedDecoder } from "../export/exported_decoder.ts";
-import { BatchCache } from "../infer/batch_cache.ts";
-import { BatchDecoder } from "../infer/batch_decoder.ts";
-import { createSampler } from "../infer/sampling.ts";
+import { clientConfig } from "../infer/export/client_files.ts";
+import { exportModel } from "../infer/export/export_model.ts";
+import { ExportedDecoder } from "../infer/export/exported_decoder.ts";
+import { BatchCache } from "../infer/generate/batch_cache.ts";
+import { BatchDecoder } from "../infer/generate/batch_decoder.ts";
+import { createSampler } from "../infer/sampling/sampling.ts";
 import { parseConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { elementCount } from "../tensor/dtype.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
 import { median, milliseconds, QWEN3_06B, randomWeights, readers } from "./measure.ts";
 
 const CONTEXT = 512;

@@ -3,12 +3,16 @@
  * products alone; LoRA's backward against full fine-tuning's; AdamW a parameter. Prints JSON.
  */
 
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { blockBackwardGraph, blockForwardGraph, headGraph } from "../model/training_graphs.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { AdamW } from "../train/adamw.ts";
+import {
+  blockBackwardGraph,
+  blockForwardGraph,
+  headGraph,
+} from "../model/graphs/training_graphs.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { AdamW } from "../train/optimizers/adamw.ts";
 import { compareWithProducts, fillRandom, inTurns, median, QWEN3_06B } from "./measure.ts";
 
 const LENGTH = 512;

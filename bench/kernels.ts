@@ -5,16 +5,16 @@
  * names libnvrtc where the loader does not find it). Nothing else may run on the GPU meanwhile.
  */
 
-import { ADAMW_CONTROL_BYTES, AdamWKernels, NORM_PARTIALS } from "../kernels/adamw.ts";
-import { AttentionKernels, type HeadDim, segmentBounds } from "../kernels/attention.ts";
-import { PARTIAL_BLOCKS } from "../kernels/column_sums.ts";
-import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
-import { type Gpu, openGpu } from "../kernels/gpu.ts";
-import { Out } from "../kernels/open_library.ts";
-import { HeadsKernels } from "../kernels/heads.ts";
-import { LORA_PARTS, LoraKernels } from "../kernels/lora.ts";
-import { RmsNormGradientKernel } from "../kernels/rms_norm.ts";
-import { SwigluKernels } from "../kernels/swiglu.ts";
+import { ADAMW_CONTROL_BYTES, AdamWKernels, NORM_PARTIALS } from "../ort/kernels/adamw_kernels.ts";
+import { AttentionKernels, type HeadDim, segmentBounds } from "../ort/kernels/attention_kernels.ts";
+import { PARTIAL_BLOCKS } from "../ort/kernels/column_sums.ts";
+import { CrossEntropyKernel } from "../ort/kernels/cross_entropy_kernels.ts";
+import { type Gpu, openGpu } from "../ort/kernels/gpu.ts";
+import { Out } from "../ort/kernels/open_library.ts";
+import { HeadsKernels } from "../ort/kernels/heads_kernels.ts";
+import { LORA_PARTS, LoraKernels } from "../ort/kernels/lora_kernels.ts";
+import { RmsNormGradientKernel } from "../ort/kernels/rms_norm_kernels.ts";
+import { SwigluKernels } from "../ort/kernels/swiglu_kernels.ts";
 
 /** What is timed. */
 export interface KernelBenchSizes {

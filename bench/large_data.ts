@@ -9,13 +9,13 @@
 
 import { parseConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
-import { readTrainingData } from "../cli/training_data.ts";
-import { DEFAULT_SYSTEM } from "../cli/training_arguments.ts";
-import { elementCount } from "../tensor/dtype.ts";
-import { MersenneTwister } from "../tensor/mersenne_twister.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
-import { type TensorData, tensorSourceFromMap } from "../tensor/tensor_source.ts";
+import { loadTokenizer, type Tokenizer } from "../data/text/tokenizer.ts";
+import { readTrainingData } from "../train/runs/training_data.ts";
+import { DEFAULT_SYSTEM } from "../cli/arguments/training_arguments.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
+import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
+import { type TensorData, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { qwen3Files } from "../tests/support/qwen3_tokenizer.ts";
 import { fillRandom, peakMemory } from "./measure.ts";
 
@@ -153,7 +153,7 @@ async function firstStep(model: string, trainFile: string, output: string): Prom
     ...{ model, "train-file": trainFile, "output-dir": output, "max-length": MAX_LENGTH },
     ...{ "logging-steps": 1, "gradient-accumulation-steps": 1, "report-to": "none" },
   };
-  const script = new URL("../cli/train.ts", import.meta.url).pathname;
+  const script = new URL("../cli/commands/train.ts", import.meta.url).pathname;
   const began = performance.now();
   await using child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, ...Object.entries(flags).flatMap(([k, v]) => [`--${k}`, `${v}`])],

@@ -4,14 +4,14 @@
  * against the float32 weights. Prints JSON.
  */
 
-import { loadWeights } from "../engine/load_weights.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { loadWeights } from "../model/engine/load_weights.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { elementCount } from "../tensor/dtype.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
-import type { TensorSource } from "../tensor/tensor_source.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
+import type { TensorSource } from "../ort/tensor/tensor_source.ts";
 import { peakMemory, QWEN3_06B } from "./measure.ts";
 
 const READ_CHUNK = 1 << 23;

@@ -1,15 +1,15 @@
 /** Timing and filling for benchmarks. */
 
-import { CompiledGraph } from "../engine/compiled_graph.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { GraphBuilder } from "../graph/builder.ts";
-import { evaluateShape, type Symbols } from "../graph/dim.ts";
-import type { Graph, Node, Value } from "../graph/ir.ts";
-import * as ops from "../graph/ops.ts";
+import { CompiledGraph } from "../model/engine/compiled_graph.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { GraphBuilder } from "../ort/graph/builder.ts";
+import { evaluateShape, type Symbols } from "../ort/graph/dim.ts";
+import type { Graph, Node, Value } from "../ort/graph/ir.ts";
+import * as ops from "../ort/graph/ops.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
-import type { Runtime } from "../ort/runtime.ts";
-import { Tensor } from "../ort/tensor.ts";
+import type { Runtime } from "../ort/runtime/runtime.ts";
+import { Tensor } from "../ort/runtime/tensor.ts";
 
 /** Qwen3-0.6B's shapes. */
 export const QWEN3_06B: ReturnType<typeof parseConfig> = parseConfig({

@@ -10,18 +10,18 @@
  */
 
 import { parseArgs } from "node:util";
-import { makeBatches } from "../data/batches.ts";
-import type { Batch } from "../data/collator.ts";
-import { planEpoch } from "../data/epoch_plan.ts";
-import { joinExample } from "../data/join_example.ts";
-import { nextFit } from "../data/next_fit.ts";
-import { ParameterStore } from "../engine/parameter_store.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { computedTokens, GRID_COST, type Layout } from "../engine/without_padding.ts";
+import { makeBatches } from "../data/batches/batches.ts";
+import type { Batch } from "../data/batches/collator.ts";
+import { planEpoch } from "../data/batches/epoch_plan.ts";
+import { joinExample } from "../data/examples/join_example.ts";
+import { nextFit } from "../data/batches/next_fit.ts";
+import { ParameterStore } from "../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { computedTokens, GRID_COST, type Layout } from "../model/engine/without_padding.ts";
 import { adaptModel } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { parseConfig } from "../model/config.ts";
-import { Runtime } from "../ort/runtime.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
 import { QWEN3_0_6B } from "../tests/support/model_configs.ts";
 import { batchesOfLengths } from "./gpu/workload.ts";
 import { fillRandom, median, randomWeights } from "./measure.ts";

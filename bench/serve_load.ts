@@ -8,7 +8,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { writeQuickstartModel } from "../quickstart/model.ts";
+import { writeQuickstartModel } from "../examples/quickstart/quickstart_model.ts";
 import type { Probe } from "./health_probe.ts";
 import { memoryByTenths, QUESTIONS, startServer } from "./server_process.ts";
 

@@ -8,7 +8,7 @@
 
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
-import { writeQuickstartModel } from "../quickstart/model.ts";
+import { writeQuickstartModel } from "../examples/quickstart/quickstart_model.ts";
 import { memoryByTenths, QUESTIONS, startServer } from "./server_process.ts";
 
 const MIB = 2 ** 20;

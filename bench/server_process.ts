@@ -1,5 +1,5 @@
 /**
- * A server under a load: `cli/serve.ts` on a model, in a process of its own.
+ * A server under a load: `cli/commands/serve.ts` on a model, in a process of its own.
  *
  * Linux: its memory is read from /proc.
  */
@@ -35,7 +35,7 @@ export async function startServer(
     args: [
       ...["run", "--quiet", "--no-prompt", "--no-check", "--allow-net=127.0.0.1", "--allow-ffi"],
       ...["--allow-env=ORTUNE_ORT_LIB,ORTUNE_API_KEY", `--allow-read=${model}`],
-      ...[new URL("../cli/serve.ts", import.meta.url).pathname, "--port", "0"],
+      ...[new URL("../cli/commands/serve.ts", import.meta.url).pathname, "--port", "0"],
       ...["--model", model, "--model-name", "base", ...args],
     ],
     env,

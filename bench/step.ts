@@ -6,14 +6,14 @@
  *     deno run -A bench/step.ts [threads] [--no-gradient-checkpointing] [--lora]
  */
 
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
 import { adaptModel } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { Binding } from "../ort/session.ts";
-import { AdamW } from "../train/adamw.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { Binding } from "../ort/runtime/session.ts";
+import { AdamW } from "../train/optimizers/adamw.ts";
 import { fillRandom, median, peakMemory, QWEN3_06B } from "./measure.ts";
 
 const LENGTH = 512;

@@ -8,7 +8,7 @@
 
 import { createHash } from "node:crypto";
 import type { Hash } from "node:crypto";
-import { writeError } from "../tensor/file_writer.ts";
+import { writeError } from "../ort/tensor/file_writer.ts";
 import { requestHub, unreachableAdvice, withRetries } from "./hub_client.ts";
 import type { HubClient, HubResponse } from "./hub_client.ts";
 import { HubError } from "./hub_error.ts";

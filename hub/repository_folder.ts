@@ -5,7 +5,7 @@
  * change, and `.ortune.json` in it, which says what they are.
  */
 
-import { FileWriter } from "../tensor/file_writer.ts";
+import { FileWriter } from "../ort/tensor/file_writer.ts";
 import { HubError } from "./hub_error.ts";
 import type { HubOptions } from "./hub_options.ts";
 import { checkFilePath } from "./repository_path.ts";

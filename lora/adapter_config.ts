@@ -5,10 +5,10 @@
  * @module
  */
 
-import { describeValue } from "../json/describe_value.ts";
-import { listFields } from "../json/field_table.ts";
-import { isRecord } from "../json/is_record.ts";
-import { readJson } from "../json/read_json.ts";
+import { describeValue } from "../internal/json/describe_value.ts";
+import { listFields } from "../internal/json/field_table.ts";
+import { isRecord } from "../internal/json/is_record.ts";
+import { readJson } from "../internal/json/read_json.ts";
 import { ADAPTER_FIELDS, reviewInit } from "./adapter_fields.ts";
 import type { LoraOptions } from "./lora_options.ts";
 

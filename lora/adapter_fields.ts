@@ -3,7 +3,7 @@
  * older releases and of other tools that published adapters carry.
  */
 
-import { FieldTable } from "../json/field_table.ts";
+import { FieldTable } from "../internal/json/field_table.ts";
 
 const MERGE = "merge the adapter into its base with PEFT (merge_and_unload) and use that model";
 

@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { GraphBuilder } from "../graph/builder.ts";
-import type { Value } from "../graph/ir.ts";
-import { type HashedDropout, hashedDropout, loraDown, loraUp } from "../graph/kernel_ops.ts";
-import * as ops from "../graph/ops.ts";
+import type { GraphBuilder } from "../ort/graph/builder.ts";
+import type { Value } from "../ort/graph/ir.ts";
+import { type HashedDropout, hashedDropout, loraDown, loraUp } from "../ort/graph/kernel_ops.ts";
+import * as ops from "../ort/graph/ops.ts";
 import {
   type BlockAdapter,
   DROPOUT_COLUMNS,
@@ -16,7 +16,7 @@ import {
   DROPOUT_ROWS,
   type LinearLayer,
   plainLinear,
-} from "../model/block.ts";
+} from "../model/graphs/block.ts";
 import type { BlockKernel } from "../model/block_kernels.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";

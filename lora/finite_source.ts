@@ -1,9 +1,9 @@
 /** Weights that are all numbers. In: a source. Out: the same, whose reads fail at NaN and infinity. */
 
-import { byteWidth } from "../tensor/dtype.ts";
-import { findNonFinite } from "../tensor/find_nonfinite.ts";
-import { quoteName } from "../tensor/tensor_errors.ts";
-import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
+import { byteWidth } from "../ort/tensor/dtype.ts";
+import { findNonFinite } from "../ort/tensor/find_nonfinite.ts";
+import { quoteName } from "../ort/tensor/tensor_errors.ts";
+import type { TensorInfo, TensorSource } from "../ort/tensor/tensor_source.ts";
 
 /** @param from what holds the tensors, for errors */
 export function finiteSource(source: TensorSource, from: string): TensorSource {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tensorSourceFromMap } from "../tensor/tensor_source.ts";
+import { tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { finiteSource } from "./finite_source.ts";
 
 Deno.test("NaN is found at its element, also by reads that begin and end inside of numbers", async () => {

@@ -5,17 +5,17 @@
  * @module
  */
 
-import { layeredWeights, type NamedWeights } from "../engine/layered_weights.ts";
-import { loadWeights } from "../engine/load_weights.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { decodeOptions } from "../engine/precision.ts";
-import type { Graph } from "../graph/ir.ts";
-import type { BlockAdapter } from "../model/block.ts";
+import { layeredWeights, type NamedWeights } from "../model/engine/layered_weights.ts";
+import { loadWeights } from "../model/engine/load_weights.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { decodeOptions } from "../model/engine/weights_precision.ts";
+import type { Graph } from "../ort/graph/ir.ts";
+import type { BlockAdapter } from "../model/graphs/block.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { decodeBlockGraph } from "../model/decode_graphs.ts";
+import { decodeBlockGraph } from "../model/graphs/decode_graphs.ts";
 import type { ParameterSpec } from "../model/parameters.ts";
-import type { Runtime } from "../ort/runtime.ts";
-import type { TensorSource } from "../tensor/tensor_source.ts";
+import type { Runtime } from "../ort/runtime/runtime.ts";
+import type { TensorSource } from "../ort/tensor/tensor_source.ts";
 import {
   adapterConstants,
   createLoraAdapter,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { listFields } from "../json/field_table.ts";
+import { listFields } from "../internal/json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
 import { LINEAR_LAYERS, type LoraOptions, loraScale } from "./lora_options.ts";

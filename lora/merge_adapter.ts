@@ -6,15 +6,15 @@
  * @module
  */
 
-import { CompiledGraph } from "../engine/compiled_graph.ts";
-import type { ParameterStore } from "../engine/parameter_store.ts";
-import { GraphBuilder } from "../graph/builder.ts";
-import type { Graph, Value } from "../graph/ir.ts";
-import * as ops from "../graph/ops.ts";
+import { CompiledGraph } from "../model/engine/compiled_graph.ts";
+import type { ParameterStore } from "../model/engine/parameter_store.ts";
+import { GraphBuilder } from "../ort/graph/builder.ts";
+import type { Graph, Value } from "../ort/graph/ir.ts";
+import * as ops from "../ort/graph/ops.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
-import type { Runtime } from "../ort/runtime.ts";
-import type { Tensor } from "../ort/tensor.ts";
+import type { Runtime } from "../ort/runtime/runtime.ts";
+import type { Tensor } from "../ort/runtime/tensor.ts";
 import { loraA, loraB, loraMagnitude, loraNorm } from "./block_adapter.ts";
 import type { AdaptedModel } from "./load_adapter.ts";
 import { type LoraOptions, loraScale } from "./lora_options.ts";

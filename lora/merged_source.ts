@@ -9,11 +9,11 @@
 
 import { layerName } from "../model/parameters.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Runtime } from "../ort/runtime.ts";
-import { Tensor } from "../ort/tensor.ts";
-import { elementCount } from "../tensor/dtype.ts";
-import { checkTensorRange } from "../tensor/tensor_errors.ts";
-import { readFloat32, type TensorInfo, type TensorSource } from "../tensor/tensor_source.ts";
+import type { Runtime } from "../ort/runtime/runtime.ts";
+import { Tensor } from "../ort/runtime/tensor.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
+import { checkTensorRange } from "../ort/tensor/tensor_errors.ts";
+import { readFloat32, type TensorInfo, type TensorSource } from "../ort/tensor/tensor_source.ts";
 import { loraA, loraB, loraMagnitude } from "./block_adapter.ts";
 import type { LoraOptions } from "./lora_options.ts";
 import { type LoraTarget, loraTargets } from "./lora_targets.ts";

@@ -5,14 +5,14 @@
  * @module
  */
 
-import { findRegularFile, isAbsent } from "../files/regular_file.ts";
-import { listFields } from "../json/field_table.ts";
+import { findRegularFile, isAbsent } from "../internal/regular_file.ts";
+import { listFields } from "../internal/json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { misshapenTensors } from "../model/compare_weights.ts";
+import { misshapenTensors } from "../model/weights/compare_weights.ts";
 import { modelParameters, type ParameterSpec } from "../model/parameters.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { quoteNames } from "../tensor/tensor_errors.ts";
-import type { TensorSource } from "../tensor/tensor_source.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { quoteNames } from "../ort/tensor/tensor_errors.ts";
+import type { TensorSource } from "../ort/tensor/tensor_source.ts";
 import {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../model/config.ts";
-import { elementCount } from "../tensor/dtype.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
-import { readFloat32, type TensorData, tensorSourceFromMap } from "../tensor/tensor_source.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
+import { readFloat32, type TensorData, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "./adapter_config.ts";
 import { openAdapter } from "./open_adapter.ts";

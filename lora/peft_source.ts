@@ -5,8 +5,8 @@
  * @module
  */
 
-import { missingTensorError, quoteName } from "../tensor/tensor_errors.ts";
-import type { TensorInfo, TensorSource } from "../tensor/tensor_source.ts";
+import { missingTensorError, quoteName } from "../ort/tensor/tensor_errors.ts";
+import type { TensorInfo, TensorSource } from "../ort/tensor/tensor_source.ts";
 
 const PREFIX = "base_model.model.";
 

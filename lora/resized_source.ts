@@ -6,9 +6,9 @@
  */
 
 import type { ParameterSpec } from "../model/parameters.ts";
-import { byteWidth, elementCount } from "../tensor/dtype.ts";
-import { checkTensorRange, missingTensorError } from "../tensor/tensor_errors.ts";
-import { readAll, type TensorInfo, type TensorSource } from "../tensor/tensor_source.ts";
+import { byteWidth, elementCount } from "../ort/tensor/dtype.ts";
+import { checkTensorRange, missingTensorError } from "../ort/tensor/tensor_errors.ts";
+import { readAll, type TensorInfo, type TensorSource } from "../ort/tensor/tensor_source.ts";
 
 /** The tensors of `specs`, in their order. */
 export function resizedSource(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readAll, readFloat32, tensorSourceFromMap } from "../tensor/tensor_source.ts";
+import { readAll, readFloat32, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { resizedSource } from "./resized_source.ts";
 
 const numbers = Float32Array.from({ length: 6 }, (_, i) => i + 1);

@@ -7,18 +7,18 @@
  * pass, and generation reads no weight a second time.
  */
 
-import { CompiledGraph } from "../engine/compiled_graph.ts";
-import { Pacer } from "../engine/pacer.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { precisionOf } from "../engine/precision.ts";
-import { GraphBuilder } from "../graph/builder.ts";
-import type { Graph } from "../graph/ir.ts";
-import * as ops from "../graph/ops.ts";
+import { CompiledGraph } from "../model/engine/compiled_graph.ts";
+import { Pacer } from "../model/engine/pacer.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { precisionOf } from "../model/engine/weights_precision.ts";
+import { GraphBuilder } from "../ort/graph/builder.ts";
+import type { Graph } from "../ort/graph/ir.ts";
+import * as ops from "../ort/graph/ops.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
-import type { Binding } from "../ort/session.ts";
-import type { Runtime } from "../ort/runtime.ts";
+import type { Binding } from "../ort/runtime/session.ts";
+import type { Runtime } from "../ort/runtime/runtime.ts";
 import { adaptedLayers, inEveryLayer, loraA, loraB, loraNorm } from "./block_adapter.ts";
 import type { LoraOptions } from "./lora_options.ts";
 import { loraTargets } from "./lora_targets.ts";

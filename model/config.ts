@@ -8,7 +8,7 @@
  * @module
  */
 
-import { listFields, showValue } from "../json/field_table.ts";
+import { listFields, showValue } from "../internal/json/field_table.ts";
 import { CONFIG_FIELDS } from "./config_fields.ts";
 import { parseRope, type RopeScaling } from "./rope_scaling.ts";
 

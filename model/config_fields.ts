@@ -6,7 +6,7 @@
  * need more than a value are in `config.ts`.
  */
 
-import { FieldTable, type UnsupportedField } from "../json/field_table.ts";
+import { FieldTable, type UnsupportedField } from "../internal/json/field_table.ts";
 import type { ModelType } from "./config.ts";
 
 /** Read by `config.ts` and `rope_scaling.ts`, which check them too. */
@@ -37,7 +37,7 @@ const HONOURED = [
   "tie_word_embeddings",
   "use_sliding_window",
   "vocab_size",
-  // By infer/generation_config.ts, where there is no generation_config.json.
+  // By infer/generate/generation_config.ts, where there is no generation_config.json.
   "eos_token_id",
 ] as const;
 

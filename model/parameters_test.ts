@@ -6,7 +6,7 @@ import {
   QWEN3_1_7B,
   SMOLLM2_135M,
 } from "../tests/support/model_configs.ts";
-import { elementCount } from "../tensor/dtype.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
 import { parseConfig } from "./config.ts";
 import { blockParameters, headName, modelParameters } from "./parameters.ts";
 

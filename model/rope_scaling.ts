@@ -9,8 +9,8 @@
  * @module
  */
 
-import { FieldTable, listFields, showValue } from "../json/field_table.ts";
-import { isRecord } from "../json/is_record.ts";
+import { FieldTable, listFields, showValue } from "../internal/json/field_table.ts";
+import { isRecord } from "../internal/json/is_record.ts";
 
 /** Frequencies are divided by a factor (`linear`). */
 export interface LinearRopeScaling {

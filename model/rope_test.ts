@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LLAMA3_2_1B, QWEN3_0_6B, SMOLLM2_135M } from "../tests/support/model_configs.ts";
-import { assertClose } from "../tensor/assert_close.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import { parseConfig } from "./config.ts";
 import { inverseFrequencies, ropeTables } from "./rope.ts";
 

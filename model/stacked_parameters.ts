@@ -9,7 +9,7 @@
  * @module
  */
 
-import { elementCount } from "../tensor/dtype.ts";
+import { elementCount } from "../ort/tensor/dtype.ts";
 import type { BlockKernel } from "./block_kernels.ts";
 import type { ModelConfig } from "./config.ts";
 import { blockParameters, type ParameterSpec } from "./parameters.ts";

@@ -7,14 +7,14 @@
  */
 
 import assert from "node:assert/strict";
-import { makeBatches } from "../data/batches.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import type { LabelledGrid } from "../engine/batch.ts";
-import { loadModel } from "../engine/load_model.ts";
-import type { ParameterStore } from "../engine/parameter_store.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { BatchGenerator } from "../infer/batch_generator.ts";
-import { createGenerator, type Generator } from "../infer/generator.ts";
+import { makeBatches } from "../data/batches/batches.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import type { LabelledGrid } from "../model/engine/batch.ts";
+import { loadModel } from "../model/engine/load_model.ts";
+import type { ParameterStore } from "../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { BatchGenerator } from "../infer/generate/batch_generator.ts";
+import { createGenerator, type Generator } from "../infer/generate/generator.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
 import { ADAPTER_FIELDS } from "../lora/adapter_fields.ts";
 import { type AdaptedModel, loadAdapter } from "../lora/load_adapter.ts";
@@ -23,11 +23,11 @@ import { mergedSource } from "../lora/merged_source.ts";
 import { openAdapter } from "../lora/open_adapter.ts";
 import { fromPeft } from "../lora/peft_source.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { readFloat32 } from "../tensor/tensor_source.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { readFloat32 } from "../ort/tensor/tensor_source.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { expectedBatch, fixturePath } from "./support/parity_fixture.ts";
 import {
   argument,

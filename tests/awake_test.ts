@@ -1,11 +1,11 @@
 /** The server stays awake: it answers within two steps while replies are made and long chats read. */
 
 import assert from "node:assert/strict";
-import { chatPrompt } from "../infer/chat_prompt.ts";
-import type { Generation, Generator } from "../infer/generator.ts";
-import { ChatService } from "../serve/chat_service.ts";
-import { parseChatRequest } from "../serve/chat_request.ts";
-import { Metrics } from "../serve/metrics.ts";
+import { chatPrompt } from "../infer/chat/chat_prompt.ts";
+import type { Generation, Generator } from "../infer/generate/generator.ts";
+import { ChatService } from "../infer/serve/chat_service.ts";
+import { parseChatRequest } from "../infer/serve/chat_request.ts";
+import { Metrics } from "../infer/serve/metrics.ts";
 import { startDeno } from "./support/process.ts";
 import { qwen3Tokenizer } from "./support/qwen3_tokenizer.ts";
 import { repositoryPath } from "./support/run_script.ts";

@@ -1,12 +1,12 @@
 /** Bad input is refused in one clear message that says what to do, and nothing is lost. */
 
 import assert from "node:assert/strict";
-import { DEFAULT_SYSTEM } from "../cli/training_arguments.ts";
-import { quickstartConfig } from "../quickstart/model.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
-import { readAll, type TensorData, tensorSourceFromMap } from "../tensor/tensor_source.ts";
-import { lockOutput } from "../train/output_lock.ts";
+import { DEFAULT_SYSTEM } from "../cli/arguments/training_arguments.ts";
+import { quickstartConfig } from "../examples/quickstart/quickstart_model.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
+import { readAll, type TensorData, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
+import { lockOutput } from "../train/checkpoints/output_lock.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { canMount, runMounted } from "./support/mounts.ts";
 import { denoArgs } from "./support/process.ts";
@@ -514,7 +514,7 @@ Deno.test(`deno task train itself refuses ${SPAWNED.length} bad inputs the same 
       await writeEarlierRun(dir);
       await check(dir, CASES[name], async (args) => {
         const { stdout, ...result } = await runDeno(
-          denoArgs(repositoryPath("cli/train.ts"), { args }),
+          denoArgs(repositoryPath("cli/commands/train.ts"), { args }),
         );
         assert.equal(stdout, "");
         return result;
@@ -525,12 +525,15 @@ Deno.test(`deno task train itself refuses ${SPAWNED.length} bad inputs the same 
 
 Deno.test("deno task graph names the flag that it must have", async () => {
   const permissions = ["--allow-env=ORTUNE_ORT_LIB,NO_COLOR"];
-  assert.deepEqual(await runDeno(denoArgs(repositoryPath("cli/graph.ts"), { permissions })), {
-    code: 2,
-    stdout: "",
-    stderr: "error: required option '--model <dir>' not specified\n" +
-      "(deno task graph --help lists the flags)",
-  });
+  assert.deepEqual(
+    await runDeno(denoArgs(repositoryPath("cli/commands/graph.ts"), { permissions })),
+    {
+      code: 2,
+      stdout: "",
+      stderr: "error: required option '--model <dir>' not specified\n" +
+        "(deno task graph --help lists the flags)",
+    },
+  );
 });
 
 Deno.test("an output folder that another trainer holds is refused", async () => {
@@ -555,7 +558,7 @@ Deno.test({
         "'~/output/.lock'; give another --output-dir",
     }, (args) => {
       const setup = `mount --bind ${output} ${output} && mount -o remount,ro,bind ${output}`;
-      return runMounted(setup, denoArgs(repositoryPath("cli/train.ts"), { args }));
+      return runMounted(setup, denoArgs(repositoryPath("cli/commands/train.ts"), { args }));
     });
   },
 });

@@ -1,19 +1,19 @@
 /** Replies made together against the same replies made alone. */
 
 import assert from "node:assert/strict";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { loadModel } from "../engine/load_model.ts";
-import type { ParameterStore } from "../engine/parameter_store.ts";
-import { BatchCache, cacheBytesPerPosition } from "../infer/batch_cache.ts";
-import { BatchDecoder } from "../infer/batch_decoder.ts";
-import { BatchFullError, BatchGenerator } from "../infer/batch_generator.ts";
-import { chat } from "../infer/chat.ts";
-import { Decoder } from "../infer/decoder.ts";
-import { createGenerator, type GenerateOptions } from "../infer/generator.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { loadModel } from "../model/engine/load_model.ts";
+import type { ParameterStore } from "../model/engine/parameter_store.ts";
+import { BatchCache, cacheBytesPerPosition } from "../infer/generate/batch_cache.ts";
+import { BatchDecoder } from "../infer/generate/batch_decoder.ts";
+import { BatchFullError, BatchGenerator } from "../infer/generate/batch_generator.ts";
+import { chat } from "../infer/chat/chat.ts";
+import { Decoder } from "../infer/generate/decoder.ts";
+import { createGenerator, type GenerateOptions } from "../infer/generate/generator.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { adaptModel } from "../lora/load_adapter.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import { draws } from "./support/random.ts";
 import { loadFixtureModel } from "./support/parity_fixture.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";

@@ -1,19 +1,19 @@
 /** The best evaluation is known, kept, gone back to, and waited for no longer than asked. */
 
 import assert from "node:assert/strict";
-import { readExamples } from "../data/read_examples.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
+import { readExamples } from "../data/examples/read_examples.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { fromPeft } from "../lora/peft_source.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { byteWidth, elementCount } from "../tensor/dtype.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import type { TensorSource } from "../tensor/tensor_source.ts";
-import { listCheckpoints } from "../train/checkpoint.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { byteWidth, elementCount } from "../ort/tensor/dtype.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import type { TensorSource } from "../ort/tensor/tensor_source.ts";
+import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
 import type { EndEvent, TrainEvent } from "../train/events.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
-import { type BestOptions, train } from "../train/loop.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
+import { type BestOptions, train } from "../train/loop/loop.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 import { tempFolder } from "./support/temp_folder.ts";

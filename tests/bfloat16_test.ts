@@ -4,11 +4,11 @@
  */
 
 import assert from "node:assert/strict";
-import { TrainingEngine } from "../engine/training_engine.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import type { AdamWKind } from "../train/adamw_graph.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import type { AdamWKind } from "../train/optimizers/adamw_graph.ts";
 import { planRun, runConfigJson, runCurve, storeOf } from "./support/bfloat16_run.ts";
 import { numbersOf } from "./support/numbers.ts";
 import { hostGpu } from "./support/test_gpu.ts";

@@ -4,17 +4,17 @@
  */
 
 import assert from "node:assert/strict";
-import { LORA_PARTIAL_SUMS, PARTIAL_SUMS } from "../graph/kernel_ops.ts";
-import { CrossEntropyKernel } from "../kernels/cross_entropy.ts";
-import { PARTIAL_BLOCKS } from "../kernels/column_sums.ts";
-import { LORA_PARTS } from "../kernels/lora.ts";
+import { LORA_PARTIAL_SUMS, PARTIAL_SUMS } from "../ort/graph/kernel_ops.ts";
+import { CrossEntropyKernel } from "../ort/kernels/cross_entropy_kernels.ts";
+import { PARTIAL_BLOCKS } from "../ort/kernels/column_sums.ts";
+import { LORA_PARTS } from "../ort/kernels/lora_kernels.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
 import type { Precision } from "../model/precision.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import { numbersOf, writeNumbers } from "./support/numbers.ts";
 import { draws } from "./support/random.ts";
 import { hostGpu } from "./support/test_gpu.ts";
@@ -25,9 +25,9 @@ import {
   tinyBatch,
   tinyConfig,
 } from "./support/tiny_model.ts";
-import { loadBlockKernels } from "../engine/kernel_nodes.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { type EngineAdapter, TrainingEngine } from "../engine/training_engine.ts";
+import { loadBlockKernels } from "../model/engine/kernel_nodes.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { type EngineAdapter, TrainingEngine } from "../model/engine/training_engine.ts";
 
 // Of a tensor's largest. Measured: 8.9e-7, with an adapter 1.4e-6.
 const FLOAT32 = 5e-6;

@@ -1,114 +1,177 @@
-/** Folders import one way: each only those that stand below it. */
+/** Rooms import one way, so do the folders inside them, and no files import each other in a circle. */
 
 import assert from "node:assert/strict";
 
-/** What each folder may import from, besides itself. */
-const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  files: [],
-  json: ["files"],
-  tensor: ["json", "files"],
-  graph: ["tensor", "json", "files"],
-  ort: ["tensor", "json", "files"],
-  kernels: ["tensor", "json", "files"],
-  tokenize: ["json"],
-  data: ["tokenize", "tensor", "json", "files"],
-  hub: ["tensor", "json", "files"],
-  model: ["graph", "tensor", "json", "files"],
-  engine: ["model", "graph", "ort", "kernels", "tensor", "json", "files"],
-  lora: ["engine", "model", "graph", "ort", "tensor", "json", "files"],
-  train: ["lora", "engine", "model", "data", "graph", "ort", "kernels", "tensor", "json", "files"],
-  infer: ["lora", "engine", "model", "data", "graph", "ort", "tensor", "json", "files"],
-  serve: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json", "files"],
-  export: ["infer", "lora", "engine", "model", "data", "graph", "ort", "tensor", "json", "files"],
-  track: ["tensor", "json", "files"],
-  cli: [
-    "serve",
-    "export",
-    "track",
-    "infer",
-    "train",
-    "lora",
-    "hub",
-    "engine",
-    "model",
-    "data",
-    "graph",
-    "ort",
-    "tensor",
-    "json",
-    "files",
-  ],
-  quickstart: ["cli", "track", "infer", "data", "model", "tensor", "json", "files"],
+/** What a room's files at its top stand on; `mod.ts`, which names what is public, may import all. */
+const TOP = ".";
+
+/** What each room may import from, besides itself. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  internal: [],
+  ort: ["internal"],
+  data: ["ort", "internal"],
+  hub: ["ort", "internal"],
+  model: ["ort", "internal"],
+  lora: ["model", "ort", "internal"],
+  infer: ["lora", "model", "data", "ort", "internal"],
+  train: ["infer", "lora", "model", "data", "ort", "internal"],
+  cli: ["train", "infer", "lora", "model", "data", "hub", "ort", "internal"],
+  examples: ["cli", "train", "infer", "lora", "model", "data", "hub", "ort", "internal"],
 };
 
-/** Type-only imports that may cross: the events a tracker shows are the trainer's. */
-const TYPES_ALLOWED: Readonly<Record<string, readonly string[]>> = { track: ["train"] };
-
-/** Tests may also use what is made for tests, and public modules of any folder. */
-const TEST_ONLY = ["tests"];
+/** What each folder of a room may import from in that room, besides itself. */
+const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  internal: { json: [TOP], [TOP]: [] },
+  ort: {
+    tensor: [],
+    graph: ["tensor"],
+    runtime: ["tensor"],
+    kernels: ["tensor"],
+  },
+  data: {
+    text: [],
+    records: ["text"],
+    examples: ["records", "text"],
+    batches: ["examples"],
+  },
+  model: {
+    [TOP]: [],
+    weights: [TOP],
+    graphs: [TOP],
+    engine: ["graphs", "weights", TOP],
+  },
+  infer: {
+    sampling: [],
+    generate: ["sampling"],
+    chat: ["generate"],
+    serve: ["chat", "generate", "sampling"],
+    export: ["generate"],
+  },
+  train: {
+    [TOP]: [],
+    track: [TOP],
+    optimizers: [TOP],
+    checkpoints: [TOP],
+    trainers: ["optimizers", "checkpoints", TOP],
+    loop: ["checkpoints", TOP],
+    runs: ["track", "loop", "trainers", "checkpoints", TOP],
+  },
+  cli: {
+    terminal: [],
+    arguments: [],
+    process: [],
+    data_report: [],
+    commands: ["data_report", "process", "arguments", "terminal"],
+  },
+};
 
 interface Dependency {
-  readonly specifier: string;
   readonly code?: { readonly specifier: string };
   readonly type?: { readonly specifier: string };
 }
 
-interface Info {
-  readonly modules: readonly {
-    readonly specifier: string;
-    readonly dependencies?: readonly Dependency[];
-  }[];
-}
+/** Each module of the rooms by its path, with what it imports, types too. */
+type Imports = ReadonlyMap<string, readonly string[]>;
 
 const root = new URL("../", import.meta.url).href;
 
-async function sources(folder: string): Promise<string[]> {
-  const paths: string[] = [];
-  for await (const entry of Deno.readDir(new URL(folder, root))) {
-    if (entry.isFile && entry.name.endsWith(".ts")) paths.push(`${folder}/${entry.name}`);
+async function* sources(folder: string): AsyncGenerator<string, void, void> {
+  for await (const { name, isDirectory, isFile } of Deno.readDir(new URL(folder, root))) {
+    const path = `${folder}/${name}`;
+    if (isDirectory && path !== "examples/browser") yield* sources(path);
+    if (isFile && name.endsWith(".ts")) yield path;
   }
-  return paths;
 }
 
-async function importGraph(paths: readonly string[]): Promise<Info> {
+async function readImports(): Promise<Imports> {
+  const rooms = await Promise.all(Object.keys(ROOMS).map((room) => Array.fromAsync(sources(room))));
   // One throw-away entry that imports all, so that one call answers for every module.
   const entry = await Deno.makeTempFile({ suffix: ".ts" });
-  await Deno.writeTextFile(entry, paths.map((path) => `import "${root}${path}";`).join("\n"));
+  const lines = rooms.flat().map((path) => `import "${root}${path}";`);
+  await Deno.writeTextFile(entry, lines.join("\n"));
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", "--config", new URL("deno.json", root).pathname, entry],
   }).output();
   await Deno.remove(entry);
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
+    modules: readonly { specifier: string; dependencies?: readonly Dependency[] }[];
+  };
+  const own = modules.filter(({ specifier }) => specifier.startsWith(root));
+  return new Map(own.map(({ specifier, dependencies = [] }) => {
+    const imported = dependencies.flatMap(({ code, type }) => [code, type])
+      .flatMap((to) => to?.specifier.startsWith(root) ? [to.specifier.slice(root.length)] : []);
+    return [specifier.slice(root.length), [...new Set(imported)]];
+  }));
 }
 
-function folderOf(specifier: string): string | undefined {
-  return specifier.startsWith(root) ? specifier.slice(root.length).split("/")[0] : undefined;
+const imports = await readImports();
+
+/** The room of a file, and its folder in that room. */
+function placeOf(path: string): { readonly room: string; readonly floor: string } {
+  const [room, floor, file] = path.split("/");
+  return { room, floor: file === undefined ? TOP : floor };
 }
 
-Deno.test("folders import only the folders below them", async () => {
-  const paths = (await Promise.all(Object.keys(ALLOWED).map(sources))).flat();
-  assert.ok(paths.length > 50, `only ${paths.length} modules found`);
-  const { modules } = await importGraph(paths);
-  const wrong: string[] = [];
-  let checked = 0;
-  for (const { specifier, dependencies = [] } of modules) {
-    const from = folderOf(specifier);
-    if (from === undefined || !(from in ALLOWED)) continue;
-    const isTest = specifier.endsWith("_test.ts");
-    for (const { code, type } of dependencies) {
-      for (const [kind, resolved] of [["code", code], ["type", type]] as const) {
-        const to = resolved && folderOf(resolved.specifier);
-        if (!to || to === from || to.endsWith(".ts") || to === "deno.json") continue;
-        checked++;
-        const allowed = [
-          ...ALLOWED[from],
-          ...(kind === "type" ? TYPES_ALLOWED[from] ?? [] : []),
-          ...(isTest ? TEST_ONLY : []),
-        ];
-        if (!allowed.includes(to)) wrong.push(`${specifier.slice(root.length)} imports ${to}/`);
-      }
+/** All imports between files of the rooms; tests may also use what is made for tests. */
+function* crossings(): Generator<readonly [from: string, to: string], void, void> {
+  for (const [from, all] of imports) {
+    if (!(placeOf(from).room in ROOMS)) continue;
+    for (const to of all) {
+      const isForTests = from.endsWith("_test.ts") && to.startsWith("tests/");
+      if (to !== "deno.json" && to !== "mod.ts" && !isForTests) yield [from, to];
     }
   }
-  assert.deepEqual(wrong, []);
+}
+
+Deno.test("rooms import only the rooms below them", () => {
+  let checked = 0;
+  const wrong = [...crossings()].filter(([from, to]) => {
+    const [room, other] = [placeOf(from).room, placeOf(to).room];
+    checked += Number(room !== other);
+    return room !== other && !ROOMS[room].includes(other);
+  });
+  assert.deepEqual(wrong.map((pair) => pair.join(" imports ")), []);
+  assert.ok(checked > 50, `only ${checked} imports between rooms were checked`);
+});
+
+Deno.test("folders of a room import only the folders below them", () => {
+  let checked = 0;
+  const wrong = [...crossings()].filter(([from, to]) => {
+    const [{ room, floor }, other] = [placeOf(from), placeOf(to)];
+    if (room !== other.room || floor === other.floor || !(room in FLOORS)) return false;
+    if (from === `${room}/mod.ts` || from.endsWith("_test.ts")) return false;
+    checked++;
+    return !FLOORS[room][floor]?.includes(other.floor);
+  });
+  assert.deepEqual(wrong.map((pair) => pair.join(" imports ")), []);
   assert.ok(checked > 50, `only ${checked} imports between folders were checked`);
 });
+
+Deno.test("no files import each other in a circle", () => {
+  const circles = findCircles(imports);
+  assert.deepEqual(circles.map((files) => files.sort().join(" ")), []);
+  const chain = new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]], ["d", ["a"]]]);
+  assert.deepEqual(findCircles(chain).map((files) => files.sort()), [["b", "c"]]);
+});
+
+/** Groups of files of which each leads to every other: Tarjan 1972, SIAM J. Comput. 1(2). */
+function findCircles(graph: Imports): string[][] {
+  const order = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const stack: string[] = [];
+  const circles: string[][] = [];
+  const visit = (file: string): void => {
+    order.set(file, order.size);
+    lowest.set(file, order.get(file)!);
+    stack.push(file);
+    for (const next of graph.get(file) ?? []) {
+      if (!order.has(next)) visit(next);
+      if (stack.includes(next)) lowest.set(file, Math.min(lowest.get(file)!, lowest.get(next)!));
+    }
+    if (lowest.get(file) !== order.get(file)) return;
+    const circle = stack.splice(stack.indexOf(file));
+    if (circle.length > 1) circles.push(circle);
+  };
+  for (const file of graph.keys()) if (!order.has(file)) visit(file);
+  return circles;
+}

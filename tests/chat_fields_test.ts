@@ -6,15 +6,18 @@
 
 import assert from "node:assert/strict";
 import type OpenAI from "openai";
-import type { Message } from "../data/message.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { BatchGenerator } from "../infer/batch_generator.ts";
-import { type GenerationConfig, parseGenerationConfig } from "../infer/generation_config.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { ChatService } from "../serve/chat_service.ts";
-import { createHandler } from "../serve/handler.ts";
-import { Metrics } from "../serve/metrics.ts";
-import { BODY_FIELDS } from "../serve/request_fields.ts";
+import type { Message } from "../data/text/message.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { BatchGenerator } from "../infer/generate/batch_generator.ts";
+import {
+  type GenerationConfig,
+  parseGenerationConfig,
+} from "../infer/generate/generation_config.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { ChatService } from "../infer/serve/chat_service.ts";
+import { createHandler } from "../infer/serve/handler.ts";
+import { Metrics } from "../infer/serve/metrics.ts";
+import { BODY_FIELDS } from "../infer/serve/request_fields.ts";
 import { fixturePath, loadFixtureModel } from "./support/parity_fixture.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -302,7 +305,7 @@ const REFUSED: Readonly<Record<string, readonly [refused: unknown, ...harmless: 
   routed_experts_prompt_start: [1, 0],
 };
 
-/** Fields that change no reply; `serve/request_fields.ts` says why. */
+/** Fields that change no reply; `infer/serve/request_fields.ts` says why. */
 const WITHOUT_EFFECT: Fields = {
   user: "someone",
   safety_identifier: "someone",

@@ -8,10 +8,10 @@ import {
   sweepStaging,
   verifyCheckpoint,
   writeCheckpoint,
-} from "../train/checkpoint.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
+} from "../train/checkpoints/checkpoint.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { canMount, runMounted } from "./support/mounts.ts";
 import { denoArgs, startDeno } from "./support/process.ts";
@@ -267,7 +267,7 @@ Deno.test("a second trainer on an output folder is refused until the first is go
   const output = `${folder.path}/output`;
   const script = await folder.write(
     "hold.ts",
-    `import { lockOutput } from "${repositoryPath("train/output_lock.ts")}";
+    `import { lockOutput } from "${repositoryPath("train/checkpoints/output_lock.ts")}";
     const lock = await lockOutput(${JSON.stringify(output)});
     console.log("locked", lock.directory);
     setInterval(() => {}, 1000);`,
@@ -275,7 +275,7 @@ Deno.test("a second trainer on an output folder is refused until the first is go
   await using holder = startDeno(script);
   await holder.waitFor(/locked/);
   const flags = trainFlags(folder.path);
-  const second = await runDeno(denoArgs(repositoryPath("cli/train.ts"), { args: flags }));
+  const second = await runDeno(denoArgs(repositoryPath("cli/commands/train.ts"), { args: flags }));
   assert.deepEqual(second, {
     code: 1,
     stdout: "",

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { WITHOUT_EFFECT } from "../model/config_fields.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import { attentionFactor, inverseFrequencies } from "../model/rope.ts";
-import { isRecord } from "../json/is_record.ts";
+import { isRecord } from "../internal/json/is_record.ts";
 import { readConfigFixture } from "./support/config_fixture.ts";
 
 type Json = Readonly<Record<string, unknown>>;

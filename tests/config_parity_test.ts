@@ -1,21 +1,21 @@
 /** Rotary embeddings of every type that config.json can ask for, against transformers 5.24.0. */
 
 import assert from "node:assert/strict";
-import { sequenceGrid } from "../engine/batch.ts";
-import { loadWeights } from "../engine/load_weights.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { ExportedDecoder } from "../export/exported_decoder.ts";
-import { exportModel } from "../export/export_model.ts";
-import { BatchGenerator } from "../infer/batch_generator.ts";
-import { Decoder } from "../infer/decoder.ts";
+import { sequenceGrid } from "../model/engine/batch.ts";
+import { loadWeights } from "../model/engine/load_weights.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { ExportedDecoder } from "../infer/export/exported_decoder.ts";
+import { exportModel } from "../infer/export/export_model.ts";
+import { BatchGenerator } from "../infer/generate/batch_generator.ts";
+import { Decoder } from "../infer/generate/decoder.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { attentionFactor, inverseFrequencies } from "../model/rope.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { readFloat32 } from "../tensor/tensor_source.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import { configFixturePath, readConfigFixture } from "./support/config_fixture.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 

@@ -1,7 +1,7 @@
 /** Pages of other sites: those that were allowed can ask and read, all others are refused. */
 
 import assert from "node:assert/strict";
-import { allowedOrigins } from "../serve/cross_origin.ts";
+import { allowedOrigins } from "../infer/serve/cross_origin.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
 import { type ScriptedServer, scriptedServer } from "./support/scripted_server.ts";
 
@@ -165,7 +165,7 @@ Deno.test("deno task serve lets all origins in with a key only, and names what i
   const run = (...args: string[]) =>
     runDeno([
       ...["run", "--no-prompt", "--allow-read", "--allow-env=ORTUNE_API_KEY", "--no-check"],
-      ...[`--config=${repositoryPath("deno.json")}`, repositoryPath("cli/serve.ts")],
+      ...[`--config=${repositoryPath("deno.json")}`, repositoryPath("cli/commands/serve.ts")],
       ...["--model", "models/x", "--allow-origin", ...args],
     ]);
   const all = await run("*");

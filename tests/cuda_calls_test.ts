@@ -7,15 +7,15 @@
 import assert from "node:assert/strict";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
-import { computedTokens } from "../engine/without_padding.ts";
-import { CUBLAS_WORKSPACE_BYTES } from "../ort/cublas_workspace.ts";
-import { Runtime } from "../ort/runtime.ts";
-import type { DeviceMemory } from "../ort/cuda.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
+import { computedTokens } from "../model/engine/without_padding.ts";
+import { CUBLAS_WORKSPACE_BYTES } from "../ort/runtime/cublas_workspace.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import type { DeviceMemory } from "../ort/runtime/cuda.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { tensorBytes } from "../tensor/tensor_source.ts";
-import { estimateMemory } from "../train/memory_estimate.ts";
+import { tensorBytes } from "../ort/tensor/tensor_source.ts";
+import { estimateMemory } from "../train/trainers/memory_estimate.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { STEPS_BATCH } from "./support/steps_batch.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
@@ -343,8 +343,8 @@ Deno.test({
   ignore: !folder,
   fn: async () => {
     const script = `
-      import { Runtime } from "${repositoryPath("ort/runtime.ts")}";
-      import { Tensor } from "${repositoryPath("ort/tensor.ts")}";
+      import { Runtime } from "${repositoryPath("ort/runtime/runtime.ts")}";
+      import { Tensor } from "${repositoryPath("ort/runtime/tensor.ts")}";
       const options = {
         threads: 1,
         libraryPath: ${JSON.stringify(`${folder}/libonnxruntime.so`)},

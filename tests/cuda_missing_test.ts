@@ -38,7 +38,7 @@ async function train(
   await work.write("config.json", JSON.stringify(tinyConfig().raw));
   const args = ["--model", ".", "--train-file", "none", "--device", device];
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: denoArgs(repositoryPath("cli/train.ts"), { args }),
+    args: denoArgs(repositoryPath("cli/commands/train.ts"), { args }),
     cwd: work.path,
     env: { NO_COLOR: "1", ...env },
     stdout: "null",
@@ -132,7 +132,7 @@ Deno.test({
         ...["--max-steps", "2", "--device", "cuda:0", "--report-to", "none"],
       ];
       const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: denoArgs(repositoryPath("cli/train.ts"), { args }),
+        args: denoArgs(repositoryPath("cli/commands/train.ts"), { args }),
         cwd: work.path,
         env: {
           NO_COLOR: "1",

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { appendFile, mkdir, rename, symlink, truncate, writeFile } from "node:fs/promises";
-import { createDashboardHandler } from "../track/dashboard_handler.ts";
-import { renderRunsPage } from "../track/dashboard_page.ts";
-import { readNewLines } from "../track/read_new_lines.ts";
+import { createDashboardHandler } from "../train/track/dashboard_handler.ts";
+import { renderRunsPage } from "../train/track/dashboard_page.ts";
+import { readNewLines } from "../train/track/read_new_lines.ts";
 import { CHROMIUM } from "./support/chromium.ts";
 import { openPage } from "./support/open_page.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
@@ -237,7 +237,7 @@ Deno.test("renderRunsPage() holds hostile names and samples as data", async () =
   }
 });
 
-const script = repositoryPath("cli/dashboard.ts");
+const script = repositoryPath("cli/commands/dashboard.ts");
 
 function permissions(folder: string): string[] {
   const config = `--config=${repositoryPath("deno.json")}`;

@@ -1,15 +1,15 @@
 /** `deno task data` and `deno task fetch`, as a user runs them. */
 
 import assert from "node:assert/strict";
-import { createByteProgress } from "../cli/byte_progress.ts";
-import { createDataFacts } from "../cli/data_facts.ts";
-import { formatDataFacts, renderDataReport } from "../cli/data_report.ts";
-import { writeTogether } from "../cli/write_split.ts";
-import { byteTokenizerFiles } from "../data/byte_tokenizer.ts";
-import { readDatasetRows } from "../data/dataset_rows.ts";
-import { formatFloat, formatPythonJson, parsePythonJson } from "../data/python_json.ts";
-import { splitDataset } from "../data/split_dataset.ts";
-import { createTokenizer } from "../data/tokenizer.ts";
+import { createByteProgress } from "../cli/terminal/byte_progress.ts";
+import { createDataFacts } from "../cli/data_report/data_facts.ts";
+import { formatDataFacts, renderDataReport } from "../cli/data_report/data_report.ts";
+import { writeTogether } from "../cli/data_report/write_split.ts";
+import { byteTokenizerFiles } from "../data/text/byte_tokenizer.ts";
+import { readDatasetRows } from "../data/records/dataset_rows.ts";
+import { formatFloat, formatPythonJson, parsePythonJson } from "../internal/json/python_json.ts";
+import { splitDataset } from "../data/records/split_dataset.ts";
+import { createTokenizer } from "../data/text/tokenizer.ts";
 import { startHub } from "./support/hub_stub.ts";
 import { denoArgs } from "./support/process.ts";
 import { repositoryPath } from "./support/run_script.ts";
@@ -34,7 +34,7 @@ async function command(
   net = "127.0.0.1",
 ): Promise<Result> {
   const variables = "HF_TOKEN,HF_ENDPOINT,MODELSCOPE_API_TOKEN,MODELSCOPE_ENDPOINT";
-  const isFetch = script === "cli/fetch.ts";
+  const isFetch = script === "cli/commands/fetch.ts";
   const sources = ["nasty", "rows", "bad", "one", "none"].map((name) => `${name}.jsonl`);
   const permissions = [
     `--allow-net=${net}`,
@@ -70,7 +70,7 @@ Deno.test("deno task data writes, of nasty rows, what Python writes", async () =
   await using folder = await tempFolder();
   await folder.write("nasty.jsonl", await Deno.readFile(`${FIXTURE}/nasty.jsonl`));
   const args = ["--source", "nasty.jsonl", "--train_ratio=0.7"];
-  const { code, stdout, stderr } = await command("cli/data.ts", folder, args);
+  const { code, stdout, stderr } = await command("cli/commands/data.ts", folder, args);
   assert.equal(code, 0, stderr);
   for (const name of ["train.jsonl", "val.jsonl"]) {
     assert.deepEqual(
@@ -87,15 +87,20 @@ Deno.test("deno task data refuses to replace files unless told to", async () => 
   await using folder = await tempFolder();
   await folder.write("rows.jsonl", JSONL);
   const args = ["--source", "rows.jsonl"];
-  assert.equal((await command("cli/data.ts", folder, args)).code, 0);
+  assert.equal((await command("cli/commands/data.ts", folder, args)).code, 0);
   const before = await Deno.readTextFile(`${folder.path}/data/val.jsonl`);
-  const again = await command("cli/data.ts", folder, [...args, "--seed", "7"]);
+  const again = await command("cli/commands/data.ts", folder, [...args, "--seed", "7"]);
   assert.deepEqual([again.code, again.stderr], [
     1,
     "error: Cannot write data/train.jsonl: it exists already. Give --overwrite to replace it, or another --output-dir",
   ]);
   assert.equal(await Deno.readTextFile(`${folder.path}/data/val.jsonl`), before);
-  const over = await command("cli/data.ts", folder, [...args, "--seed", "7", "--overwrite"]);
+  const over = await command("cli/commands/data.ts", folder, [
+    ...args,
+    "--seed",
+    "7",
+    "--overwrite",
+  ]);
   assert.equal(over.code, 0, over.stderr);
   assert.notEqual(await Deno.readTextFile(`${folder.path}/data/val.jsonl`), before);
   const names = await Array.fromAsync(Deno.readDir(`${folder.path}/data`), ({ name }) => name);
@@ -113,7 +118,7 @@ for (
     await using folder = await tempFolder();
     const token = { MODELSCOPE_API_TOKEN: "ms-token", HF_TOKEN: "hf_token" };
     const args = ["--source", source];
-    const first = await command("cli/data.ts", folder, args, {
+    const first = await command("cli/commands/data.ts", folder, args, {
       [variable]: hub.endpoint,
       ...token,
     });
@@ -124,7 +129,9 @@ for (
     for (const { headers } of hub.requests) assert.equal(headers.get("authorization"), sent);
     hub.requests.length = 0;
     const offline = [...args, "--offline", "--overwrite"];
-    const second = await command("cli/data.ts", folder, offline, { [variable]: hub.endpoint });
+    const second = await command("cli/commands/data.ts", folder, offline, {
+      [variable]: hub.endpoint,
+    });
     assert.equal(second.code, 0, second.stderr);
     assert.equal(hub.requests.length, 0);
   });
@@ -134,11 +141,13 @@ Deno.test("deno task fetch brings a model, prints its folder and plain lines of 
   await using hub = startHub({ "config.json": "{}", "model.safetensors": new Uint8Array(5000) });
   await using folder = await tempFolder();
   const args = ["--model", "o/tiny", "--source", "huggingface"];
-  const fetched = await command("cli/fetch.ts", folder, args, { HF_ENDPOINT: hub.endpoint });
+  const fetched = await command("cli/commands/fetch.ts", folder, args, {
+    HF_ENDPOINT: hub.endpoint,
+  });
   assert.deepEqual([fetched.code, fetched.stdout], [0, "models/o/tiny"], fetched.stderr);
   assert.ok(!fetched.stderr.includes("\r"));
   assert.equal((await Deno.stat(`${folder.path}/models/o/tiny/model.safetensors`)).size, 5000);
-  const offline = await command("cli/fetch.ts", folder, [...args, "--offline"]);
+  const offline = await command("cli/commands/fetch.ts", folder, [...args, "--offline"]);
   assert.deepEqual([offline.code, offline.stdout], [0, "models/o/tiny"]);
 });
 
@@ -148,7 +157,9 @@ Deno.test("two processes that fetch one model at once leave it whole", async () 
   await using folder = await tempFolder();
   const args = ["--model", "o/tiny", "--source", "modelscope"];
   const env = { MODELSCOPE_ENDPOINT: hub.endpoint };
-  const results = await Promise.all([1, 2].map(() => command("cli/fetch.ts", folder, args, env)));
+  const results = await Promise.all(
+    [1, 2].map(() => command("cli/commands/fetch.ts", folder, args, env)),
+  );
   assert.deepEqual(results.map(({ code }) => code), [0, 0]);
   assert.deepEqual(
     new Uint8Array(await Deno.readFile(`${folder.path}/models/o/tiny/model.safetensors`)),
@@ -162,7 +173,13 @@ Deno.test("a host that the task does not allow is named with the flag that would
   await using folder = await tempFolder();
   const args = ["--model", "o/tiny", "--source", "huggingface"];
   const { host } = new URL(hub.endpoint);
-  const denied = await command("cli/fetch.ts", folder, args, { HF_ENDPOINT: hub.endpoint }, "a.b");
+  const denied = await command(
+    "cli/commands/fetch.ts",
+    folder,
+    args,
+    { HF_ENDPOINT: hub.endpoint },
+    "a.b",
+  );
   assert.deepEqual([denied.code, denied.stderr], [
     1,
     `error: Cannot fetch the file list of o/tiny from ${host}: the script may not connect to it. ` +
@@ -384,7 +401,7 @@ for (const [name, args, code, message] of FAILING) {
     await Deno.mkdir(`${folder.path}/data`);
     await folder.write("bad.jsonl", "{}\noops");
     await folder.write("one.jsonl", "{}");
-    const result = await command("cli/data.ts", folder, args);
+    const result = await command("cli/commands/data.ts", folder, args);
     assert.deepEqual([result.code, result.stderr], [code, message]);
     assert.deepEqual(await Array.fromAsync(Deno.readDir(`${folder.path}/data`)), []);
   });
@@ -416,7 +433,7 @@ Deno.test("formatFloat() writes floats as Python's repr", () => {
 // In a process of its own: a thread that ONNX Runtime was opened on has no subnormal numbers, and
 // test files may share threads.
 Deno.test("formatFloat() writes the smallest subnormal", async () => {
-  const module = new URL("../data/python_json.ts", import.meta.url);
+  const module = new URL("../internal/json/python_json.ts", import.meta.url);
   const script = `import { formatFloat } from "${module}"; console.log(formatFloat(5e-324));`;
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", script] }).output();
   assert.equal(new TextDecoder().decode(stdout), "5e-324\n");

@@ -1,25 +1,25 @@
 /** Graphs that a device has in place of what the CPU's engine does in TypeScript. */
 
 import assert from "node:assert/strict";
-import type { Graph } from "../graph/ir.ts";
+import type { Graph } from "../ort/graph/ir.ts";
 import { createLoraAdapter, loraA, loraB } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/block.ts";
+import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/graphs/block.ts";
 import { blockParameters, EMBEDDING } from "../model/parameters.ts";
 import { ropeTables } from "../model/rope.ts";
-import { cacheHeadDim, decodeBlockGraph, decodeEmbedGraph } from "../model/decode_graphs.ts";
-import { castGraph, zerosGraph } from "../model/device_graphs.ts";
+import { cacheHeadDim, decodeBlockGraph, decodeEmbedGraph } from "../model/graphs/decode_graphs.ts";
+import { castGraph, zerosGraph } from "../model/graphs/device_graphs.ts";
 import {
   accumulatorName,
   blockBackwardGraph,
   blockForwardGraph,
   embeddingBackwardGraph,
   gradientName,
-} from "../model/training_graphs.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { roundToBfloat16 } from "../tensor/half.ts";
-import { MersenneTwister } from "../tensor/mersenne_twister.ts";
+} from "../model/graphs/training_graphs.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { roundToBfloat16 } from "../ort/tensor/half.ts";
+import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
 import { draws } from "./support/random.ts";
 import { type Dense, dense, type DenseMap } from "./support/reference_interpreter.ts";
 import { runGraph } from "./support/run_graph.ts";

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { Runtime } from "../ort/runtime.ts";
-import { roundToBfloat16 } from "../tensor/half.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { roundToBfloat16 } from "../ort/tensor/half.ts";
 import { draws } from "./support/random.ts";
 import { type Dense, dense } from "./support/reference_interpreter.ts";
 import { runGraph } from "./support/run_graph.ts";
-import { GraphBuilder } from "../graph/builder.ts";
-import { emulateBfloat16 } from "../graph/emulate_bfloat16.ts";
-import type { Value } from "../graph/ir.ts";
-import * as ops from "../graph/ops.ts";
+import { GraphBuilder } from "../ort/graph/builder.ts";
+import { emulateBfloat16 } from "../ort/graph/emulate_bfloat16.ts";
+import type { Value } from "../ort/graph/ir.ts";
+import * as ops from "../ort/graph/ops.ts";
 
 const runtime = new Runtime({ threads: 2 });
 const draw = draws(1);

@@ -4,18 +4,22 @@
  */
 
 import assert from "node:assert/strict";
-import type { LabelledGrid } from "../engine/batch.ts";
-import { endToEnd } from "../engine/without_padding.ts";
-import { evaluateShape, type Symbols } from "../graph/dim.ts";
-import type { Graph } from "../graph/ir.ts";
-import { segmentBounds } from "../kernels/attention.ts";
+import type { LabelledGrid } from "../model/engine/batch.ts";
+import { endToEnd } from "../model/engine/without_padding.ts";
+import { evaluateShape, type Symbols } from "../ort/graph/dim.ts";
+import type { Graph } from "../ort/graph/ir.ts";
+import { segmentBounds } from "../ort/kernels/attention_kernels.ts";
 import type { BlockKernel } from "../model/block_kernels.ts";
-import { MASKED } from "../model/block.ts";
+import { MASKED } from "../model/graphs/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope.ts";
 import { stackedParameters } from "../model/stacked_parameters.ts";
-import { blockBackwardGraph, blockForwardGraph, gradientName } from "../model/training_graphs.ts";
-import { assertClose } from "../tensor/assert_close.ts";
+import {
+  blockBackwardGraph,
+  blockForwardGraph,
+  gradientName,
+} from "../model/graphs/training_graphs.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import { draws } from "./support/random.ts";
 import { type Dense, dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
 import { randomExamples, tinyBatch, tinyConfig } from "./support/tiny_model.ts";

@@ -1,7 +1,7 @@
 /** Logs and reports that cannot be written cost a run nothing but themselves. */
 
 import assert from "node:assert/strict";
-import { listCheckpoints, verifyCheckpoint } from "../train/checkpoint.ts";
+import { listCheckpoints, verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
@@ -22,7 +22,9 @@ Deno.test({
       ...["--validation-file", `${folder.path}/data/val.jsonl`],
     ];
     const train = async (directory: string) => {
-      await using child = startDeno(repositoryPath("cli/train.ts"), { args: args(directory) });
+      await using child = startDeno(repositoryPath("cli/commands/train.ts"), {
+        args: args(directory),
+      });
       return await child.ended();
     };
     const whole = await train(`${folder.path}/whole`);

@@ -1,16 +1,16 @@
 /** generation_config.json: each field does what it does in Hugging Face's generate(), or is named. */
 
 import assert from "node:assert/strict";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { BatchGenerator } from "../infer/batch_generator.ts";
-import { createDistribution } from "../infer/distribution.ts";
-import { parseGenerationConfig } from "../infer/generation_config.ts";
-import { GENERATION_FIELDS } from "../infer/generation_fields.ts";
-import { createGenerator } from "../infer/generator.ts";
-import { TokenSequence } from "../infer/token_sequence.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { BatchGenerator } from "../infer/generate/batch_generator.ts";
+import { createDistribution } from "../infer/sampling/distribution.ts";
+import { parseGenerationConfig } from "../infer/generate/generation_config.ts";
+import { GENERATION_FIELDS } from "../infer/generate/generation_fields.ts";
+import { createGenerator } from "../infer/generate/generator.ts";
+import { TokenSequence } from "../infer/sampling/token_sequence.ts";
 import { parseConfig } from "../model/config.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import { fixturePath, loadFixtureModel } from "./support/parity_fixture.ts";
 
 // Float64 here, float32 there. Measured worst: 1.2e-7.

@@ -1,13 +1,13 @@
 /** Generation with a cache against Hugging Face's tokens and against the forward pass without one. */
 
 import assert from "node:assert/strict";
-import { sequenceGrid } from "../engine/batch.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { Decoder } from "../infer/decoder.ts";
-import { readGenerationConfig } from "../infer/generation_config.ts";
-import { createGenerator } from "../infer/generator.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
+import { sequenceGrid } from "../model/engine/batch.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { Decoder } from "../infer/generate/decoder.ts";
+import { readGenerationConfig } from "../infer/generate/generation_config.ts";
+import { createGenerator } from "../infer/generate/generator.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import {
   type FixtureModel,
   fixturePath,

@@ -5,12 +5,12 @@
  */
 
 import assert from "node:assert/strict";
-import { GraphBuilder } from "../graph/builder.ts";
-import { evaluateShape, type Symbols } from "../graph/dim.ts";
-import { gradient } from "../graph/gradient.ts";
-import { gradientRules } from "../graph/gradient_rules.ts";
-import type { Graph, Value } from "../graph/ir.ts";
-import * as ops from "../graph/ops.ts";
+import { GraphBuilder } from "../ort/graph/builder.ts";
+import { evaluateShape, type Symbols } from "../ort/graph/dim.ts";
+import { gradient } from "../ort/graph/gradient.ts";
+import { gradientRules } from "../ort/graph/gradient_rules.ts";
+import type { Graph, Value } from "../ort/graph/ir.ts";
+import * as ops from "../ort/graph/ops.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import { blockParameters, FINAL_NORM } from "../model/parameters.ts";
 import { ropeTables } from "../model/rope.ts";
@@ -23,9 +23,9 @@ import {
   headGraph,
   headLogitsGraph,
   headLossGraph,
-} from "../model/training_graphs.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose, type Closeness } from "../tensor/assert_close.ts";
+} from "../model/graphs/training_graphs.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose, type Closeness } from "../ort/tensor/assert_close.ts";
 import { alongDirection, byElements, dot, weightedSum } from "./support/central_differences.ts";
 import { type Draw, draws } from "./support/random.ts";
 import { type Dense, dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";

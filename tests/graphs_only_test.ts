@@ -4,18 +4,18 @@
  */
 
 import assert from "node:assert/strict";
-import { readExamples } from "../data/read_examples.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { Decoder } from "../infer/decoder.ts";
+import { readExamples } from "../data/examples/read_examples.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { Decoder } from "../infer/generate/decoder.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { decodeBlockGraph } from "../model/decode_graphs.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { readFloat32 } from "../tensor/tensor_source.ts";
+import { decodeBlockGraph } from "../model/graphs/decode_graphs.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import type { StepEvent, TrainEvent } from "../train/events.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
-import { train, type TrainOptions } from "../train/loop.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import { train, type TrainOptions } from "../train/loop/loop.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { linearSchedule } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { deferredStub } from "./support/deferred_stub.ts";

@@ -1,7 +1,7 @@
 /** The host's stand-in for CUDA finds what it is there to find: races and copies not waited for. */
 
 import assert from "node:assert/strict";
-import { PRELUDE } from "../kernels/prelude.ts";
+import { PRELUDE } from "../ort/kernels/prelude.ts";
 import { DeviceArray, hostGpu } from "./support/test_gpu.ts";
 
 const host = await hostGpu();

@@ -5,7 +5,7 @@ import { HubError } from "../hub/hub_error.ts";
 import type { HubOptions, HubSource } from "../hub/hub_options.ts";
 import { resolveDatasetFile } from "../hub/resolve_dataset_file.ts";
 import { isModelFile, resolveModel } from "../hub/resolve_model.ts";
-import { PythonRandom } from "../tensor/python_random.ts";
+import { PythonRandom } from "../ort/tensor/python_random.ts";
 import { startHub } from "./support/hub_stub.ts";
 import type { Fault, HubStub } from "./support/hub_stub.ts";
 import { tempFolder } from "./support/temp_folder.ts";

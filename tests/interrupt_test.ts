@@ -1,13 +1,13 @@
 /** Ctrl-C is answered at once, loses nothing, and resumes to the same bytes; so does a kill. */
 
 import assert from "node:assert/strict";
-import { makeBatches } from "../data/batches.ts";
-import { readExamples } from "../data/read_examples.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { Binding } from "../ort/session.ts";
-import { listCheckpoints, verifyCheckpoint } from "../train/checkpoint.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
+import { makeBatches } from "../data/batches/batches.ts";
+import { readExamples } from "../data/examples/read_examples.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { Binding } from "../ort/runtime/session.ts";
+import { listCheckpoints, verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { denoArgs, startDeno } from "./support/process.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
@@ -21,7 +21,7 @@ const ANSWER = 2000;
 const GAP = 200;
 
 const STEPS = 30;
-const script = repositoryPath("cli/train.ts");
+const script = repositoryPath("cli/commands/train.ts");
 
 function flags(folder: string, output: string): string[] {
   return [
@@ -160,7 +160,7 @@ Deno.test("a second Ctrl-C ends a command at once", async () => {
   await using folder = await tempFolder();
   const slow = await folder.write(
     "slow.ts",
-    `import { runCommand } from "${repositoryPath("cli/run_command.ts")}";
+    `import { runCommand } from "${repositoryPath("cli/process/run_command.ts")}";
     await runCommand({
       name: "slow", description: "", flags: () => {},
       run: ({ signal }) => {

@@ -5,8 +5,8 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { Template } from "../data/jinja/template.ts";
-import { strftime } from "../data/strftime.ts";
+import { Template } from "../data/text/jinja/template.ts";
+import { strftime } from "../data/text/strftime.ts";
 
 const fixtures = new URL("./fixtures/jinja/", import.meta.url);
 

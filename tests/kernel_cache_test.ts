@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
-import { parseDevice } from "../ort/device.ts";
-import { findGpu, loadTrainingKernels } from "../train/training_kernels.ts";
+import { parseDevice } from "../ort/runtime/device.ts";
+import { findGpu, loadTrainingKernels } from "../train/trainers/training_kernels.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import { hostGpu } from "./support/test_gpu.ts";

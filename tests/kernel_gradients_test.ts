@@ -5,14 +5,14 @@
  */
 
 import assert from "node:assert/strict";
-import { evaluateShape, type Symbols } from "../graph/dim.ts";
-import type { Graph, Node } from "../graph/ir.ts";
-import { splitStages } from "../graph/stages.ts";
-import { segmentBounds } from "../kernels/attention.ts";
+import { evaluateShape, type Symbols } from "../ort/graph/dim.ts";
+import type { Graph, Node } from "../ort/graph/ir.ts";
+import { splitStages } from "../ort/graph/subgraphs.ts";
+import { segmentBounds } from "../ort/kernels/attention_kernels.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
-import { MASKED } from "../model/block.ts";
+import { MASKED } from "../model/graphs/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope.ts";
 import { QKV, stackedParameters } from "../model/stacked_parameters.ts";
@@ -23,8 +23,8 @@ import {
   blockForwardGraph,
   gradientName,
   type KeepOptions,
-} from "../model/training_graphs.ts";
-import { assertClose } from "../tensor/assert_close.ts";
+} from "../model/graphs/training_graphs.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import { draws } from "./support/random.ts";
 import { type Dense, dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
 import { tinyConfig } from "./support/tiny_model.ts";

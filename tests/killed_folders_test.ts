@@ -1,7 +1,7 @@
 /** merge and export that are killed leave nothing under the folder's name, or all of it. */
 
 import assert from "node:assert/strict";
-import { stageFolder } from "../cli/staged_folder.ts";
+import { stageFolder } from "../train/checkpoints/staged_folder.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";

@@ -1,8 +1,8 @@
 /** Links out of a folder, pipes and devices in it are refused by name and at once, by every command. */
 
 import assert from "node:assert/strict";
-import { exportClientFiles } from "../export/client_files.ts";
-import { readConfig } from "../model/open_model.ts";
+import { exportClientFiles } from "../infer/export/client_files.ts";
+import { readConfig } from "../model/weights/open_model.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { runTask } from "./support/run_task.ts";
 import type { TempFolder } from "./support/temp_folder.ts";

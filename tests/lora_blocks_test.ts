@@ -4,10 +4,10 @@
  */
 
 import assert from "node:assert/strict";
-import { makeBatches } from "../data/batches.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { ParameterStore } from "../engine/parameter_store.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
+import { makeBatches } from "../data/batches/batches.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { ParameterStore } from "../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
 import { ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
 import { createLoraAdapter, loraA, loraB } from "../lora/block_adapter.ts";
 import { adaptModel } from "../lora/load_adapter.ts";
@@ -15,11 +15,11 @@ import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { loraTargets } from "../lora/lora_targets.ts";
 import { fromPeft } from "../lora/peft_source.ts";
 import { layerName } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { readFloat32 } from "../tensor/tensor_source.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { readFloat32 } from "../ort/tensor/tensor_source.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { fixturePath } from "./support/parity_fixture.ts";
 import { draws } from "./support/random.ts";
 import { fixtureExamples } from "./support/series.ts";

@@ -1,20 +1,20 @@
 /** What training an adapter leaves alone, what dropout does, and adapters that do not fit. */
 
 import assert from "node:assert/strict";
-import { makeBatches } from "../data/batches.ts";
-import { readExamples } from "../data/read_examples.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { loadModel } from "../engine/load_model.ts";
-import { ParameterStore } from "../engine/parameter_store.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
+import { makeBatches } from "../data/batches/batches.ts";
+import { readExamples } from "../data/examples/read_examples.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { loadModel } from "../model/engine/load_model.ts";
+import { ParameterStore } from "../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../lora/adapter_config.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { EMBEDDING } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { readAll } from "../tensor/tensor_source.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { readAll } from "../ort/tensor/tensor_source.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { fixturePath } from "./support/parity_fixture.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { tempFolder } from "./support/temp_folder.ts";

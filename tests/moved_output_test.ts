@@ -1,7 +1,7 @@
 /** An output folder that is moved, removed or replaced while a run writes into it. */
 
 import assert from "node:assert/strict";
-import { listCheckpoints, verifyCheckpoint } from "../train/checkpoint.ts";
+import { listCheckpoints, verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { type RunningProcess, startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
@@ -22,7 +22,7 @@ function flags(folder: string): string[] {
 }
 
 async function start(folder: TempFolder, args: string[] = []): Promise<RunningProcess> {
-  const child = startDeno(repositoryPath("cli/train.ts"), {
+  const child = startDeno(repositoryPath("cli/commands/train.ts"), {
     args: [...flags(folder.path), ...args],
   });
   await child.waitFor(/checkpoint-8 /);

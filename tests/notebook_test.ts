@@ -1,7 +1,7 @@
 /** examples/train.ipynb: its cells run, in order, and its stored outputs are those of its code. */
 
 import assert from "node:assert/strict";
-import { trainRecords } from "../quickstart/records.ts";
+import { trainRecords } from "../examples/quickstart/records.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
 

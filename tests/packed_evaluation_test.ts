@@ -1,10 +1,10 @@
 /** Evaluation of packed rows against evaluation of each example alone. */
 
 import assert from "node:assert/strict";
-import { joinExample } from "../data/join_example.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { evaluate } from "../train/evaluate.ts";
+import { joinExample } from "../data/examples/join_example.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { evaluate } from "../train/loop/evaluate.ts";
 import { randomWeights, tinyConfig } from "./support/tiny_model.ts";
 import { trainerStub } from "./support/trainer_stub.ts";
 

@@ -1,12 +1,12 @@
 /** Logits and every gradient of tiny models of all families, against PyTorch in float64. */
 
 import assert from "node:assert/strict";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { readAll, readFloat32 } from "../tensor/tensor_source.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { readAll, readFloat32 } from "../ort/tensor/tensor_source.ts";
 import { expectedBatch, loadFixtureModel } from "./support/parity_fixture.ts";
 
 // Measured worst over the six models: logits 2.0e-5 absolute, gradients 6.5e-6 of the largest.

@@ -1,7 +1,7 @@
 /** A dry run says what training would stumble over and touches nothing; a run can be replayed. */
 
 import assert from "node:assert/strict";
-import { dryRun } from "../cli/preflight.ts";
+import { dryRun } from "../train/runs/dry_run.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { parse } from "./support/parse_training_flags.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
@@ -86,7 +86,7 @@ function replay(cwd: string, ...args: string[]): Promise<ScriptOutput> {
     ...["--allow-read=models,data,output", "--allow-write=output"],
     `--config=${repositoryPath("deno.json")}`,
   ];
-  return runDeno(["run", ...flags, repositoryPath("cli/replay.ts"), ...args], cwd);
+  return runDeno(["run", ...flags, repositoryPath("cli/commands/replay.ts"), ...args], cwd);
 }
 
 Deno.test("replay makes the same weights again, and refuses when a file has changed", async () => {

@@ -1,17 +1,17 @@
 /** A run that was cut and resumed ends in the same bytes as one that was not. */
 
 import assert from "node:assert/strict";
-import type { Example } from "../data/example.ts";
-import { readExamples } from "../data/read_examples.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { listCheckpoints } from "../train/checkpoint.ts";
+import type { Example } from "../data/examples/example.ts";
+import { readExamples } from "../data/examples/read_examples.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
-import { type BestOptions, train, type TrainOptions } from "../train/loop.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
-import type { RunFacts } from "../train/run_facts.ts";
+import { type BestOptions, train, type TrainOptions } from "../train/loop/loop.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
+import type { RunFacts } from "../train/checkpoints/run_facts.ts";
 import { cosineSchedule } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";

@@ -1,9 +1,9 @@
 /** On a device a checkpoint is written while training goes on; nothing else is different. */
 
 import assert from "node:assert/strict";
-import { listCheckpoints, verifyCheckpoint } from "../train/checkpoint.ts";
+import { listCheckpoints, verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
 import type { SaveEvent, TrainEvent } from "../train/events.ts";
-import { type CheckpointOptions, train, type TrainOptions } from "../train/loop.ts";
+import { type CheckpointOptions, train, type TrainOptions } from "../train/loop/loop.ts";
 import type { Trainer } from "../train/trainer.ts";
 import {
   type DeferredStub,

@@ -7,14 +7,14 @@
  */
 
 import assert from "node:assert/strict";
-import { readExamples } from "../data/read_examples.ts";
-import { toSeedExample } from "../data/seed_example.ts";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
+import { readExamples } from "../data/examples/read_examples.ts";
+import { toSeedExample } from "../data/examples/seed_example.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { fromPeft } from "../lora/peft_source.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { fixturePath, readFixtureJson } from "./support/parity_fixture.ts";
 import { followSeries, type Series, SYSTEM, worstRelativeL2 } from "./support/series.ts";
 

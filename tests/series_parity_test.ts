@@ -7,12 +7,12 @@
  */
 
 import assert from "node:assert/strict";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
-import { readAll, readFloat32, tensorSourceFromMap } from "../tensor/tensor_source.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
+import { readAll, readFloat32, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { fixturePath, readFixtureJson, recipeTensors } from "./support/parity_fixture.ts";
 import { qwen3Tokenizer } from "./support/qwen3_tokenizer.ts";
 import {

@@ -1,19 +1,19 @@
 /** The server: what it answers and refuses, what it leaves at once, and that it bounds everything. */
 
 import assert from "node:assert/strict";
-import { loadTokenizer } from "../data/tokenizer.ts";
-import { loadModel } from "../engine/load_model.ts";
-import { BatchGenerator } from "../infer/batch_generator.ts";
-import { chat } from "../infer/chat.ts";
-import { createGenerator } from "../infer/generator.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { ownHosts } from "../serve/access.ts";
-import { ChatService } from "../serve/chat_service.ts";
-import { eventStream } from "../serve/event_stream.ts";
-import { createHandler } from "../serve/handler.ts";
-import { listen } from "../serve/listen.ts";
-import { Metrics } from "../serve/metrics.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
+import { loadModel } from "../model/engine/load_model.ts";
+import { BatchGenerator } from "../infer/generate/batch_generator.ts";
+import { chat } from "../infer/chat/chat.ts";
+import { createGenerator } from "../infer/generate/generator.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { ownHosts } from "../infer/serve/access.ts";
+import { ChatService } from "../infer/serve/chat_service.ts";
+import { eventStream } from "../infer/serve/event_stream.ts";
+import { createHandler } from "../infer/serve/handler.ts";
+import { listen } from "../infer/serve/listen.ts";
+import { Metrics } from "../infer/serve/metrics.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
@@ -718,7 +718,7 @@ Deno.test("the page's files come under a policy that lets in nothing else", asyn
 
 // ---- the command ----
 
-const script = repositoryPath("cli/serve.ts");
+const script = repositoryPath("cli/commands/serve.ts");
 
 Deno.test("deno task serve answers on 127.0.0.1 alone, and lets a reply end after Ctrl-C", async () => {
   await using folder = await quickstartFolder();

@@ -1,8 +1,8 @@
 /** What training taught of a chat is what inference uses: the end of replies, the system prompt, thinking. */
 
 import assert from "node:assert/strict";
-import { CHAT_SETTINGS } from "../data/chat_settings.ts";
-import { quickstartConfig } from "../quickstart/model.ts";
+import { CHAT_SETTINGS } from "../data/text/chat_settings.ts";
+import { quickstartConfig } from "../examples/quickstart/quickstart_model.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { runTask } from "./support/run_task.ts";
 import type { TempFolder } from "./support/temp_folder.ts";

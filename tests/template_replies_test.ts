@@ -1,10 +1,10 @@
 /** What published chat templates teach: thinking and answer as the row has them, or an error. */
 
 import assert from "node:assert/strict";
-import { byteTokenizerFiles } from "../data/byte_tokenizer.ts";
-import { toExamples } from "../data/example.ts";
-import type { Message } from "../data/message.ts";
-import { createTokenizer } from "../data/tokenizer.ts";
+import { byteTokenizerFiles } from "../data/text/byte_tokenizer.ts";
+import { toExamples } from "../data/examples/example.ts";
+import type { Message } from "../data/text/message.ts";
+import { createTokenizer } from "../data/text/tokenizer.ts";
 
 const folder = new URL("./fixtures/jinja/templates/", import.meta.url);
 const names = (await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).sort();

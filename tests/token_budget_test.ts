@@ -1,15 +1,15 @@
 /** Updates of a number of tokens: how rows are cut, and that the cut changes no gradient. */
 
 import assert from "node:assert/strict";
-import { makeBatches, planBatches } from "../data/batches.ts";
-import type { Batch } from "../data/collator.ts";
-import { joinExample } from "../data/join_example.ts";
-import { planEpoch } from "../data/epoch_plan.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { train } from "../train/loop.ts";
-import { countUpdates } from "../train/plan_updates.ts";
+import { makeBatches, planBatches } from "../data/batches/batches.ts";
+import type { Batch } from "../data/batches/collator.ts";
+import { joinExample } from "../data/examples/join_example.ts";
+import { planEpoch } from "../data/batches/epoch_plan.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { train } from "../train/loop/loop.ts";
+import { countUpdates } from "../train/loop/plan_updates.ts";
 import { constantSchedule } from "../train/schedule.ts";
 import { emptyStore, randomWeights, tinyConfig } from "./support/tiny_model.ts";
 import { stubExample, trainerStub } from "./support/trainer_stub.ts";

@@ -1,7 +1,7 @@
 /** Tokenizers give the ids and texts of Hugging Face's Rust library: 4,096 hostile texts each. */
 
 import assert from "node:assert/strict";
-import { createTokenizer } from "../data/tokenizer.ts";
+import { createTokenizer } from "../data/text/tokenizer.ts";
 import bases from "./fixtures/tokenizers/bases.json" with { type: "json" };
 import variants from "./fixtures/tokenizers/variants.json" with { type: "json" };
 import real from "./fixtures/tokenizers/real.json" with { type: "json" };

@@ -1,9 +1,9 @@
 /** What a run tells of memory and time reaches its logs, and never its checkpoints. */
 
 import assert from "node:assert/strict";
-import { createMetricsLog } from "../track/metrics_log.ts";
-import { readMetricsLog } from "../track/read_metrics_log.ts";
-import { train } from "../train/loop.ts";
+import { createMetricsLog } from "../train/track/metrics_log.ts";
+import { readMetricsLog } from "../train/track/read_metrics_log.ts";
+import { train } from "../train/loop/loop.ts";
 import { constantSchedule } from "../train/schedule.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { tempFolder } from "./support/temp_folder.ts";

@@ -1,12 +1,12 @@
 /** A row whose prompt fills its whole length adds nothing to its update, as in Hugging Face's Trainer. */
 
 import assert from "node:assert/strict";
-import { collate } from "../data/collator.ts";
-import type { Example } from "../data/example.ts";
-import { joinExample } from "../data/join_example.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { readAll } from "../tensor/tensor_source.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
+import { collate } from "../data/batches/collator.ts";
+import type { Example } from "../data/examples/example.ts";
+import { joinExample } from "../data/examples/join_example.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { readAll } from "../ort/tensor/tensor_source.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 
 const prompt = Int32Array.from({ length: 24 }, (_, i) => 300 + i);

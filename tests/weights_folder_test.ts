@@ -1,18 +1,18 @@
 /** Model folders whose weights are named, shaped or linked otherwise: read, or refused by what they are. */
 
 import assert from "node:assert/strict";
-import { sequenceGrid } from "../engine/batch.ts";
-import { loadModel } from "../engine/load_model.ts";
-import { layoutParameters, ParameterStore } from "../engine/parameter_store.ts";
-import { TrainingEngine } from "../engine/training_engine.ts";
-import { openModel, readConfig } from "../model/open_model.ts";
+import { sequenceGrid } from "../model/engine/batch.ts";
+import { loadModel } from "../model/engine/load_model.ts";
+import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../model/engine/training_engine.ts";
+import { openModel, readConfig } from "../model/weights/open_model.ts";
 import { modelParameters } from "../model/parameters.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { openSafetensors } from "../tensor/safetensors_file.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
-import { readAll, type TensorData, tensorSourceFromMap } from "../tensor/tensor_source.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
+import { readAll, type TensorData, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { configFixturePath, readConfigFixture } from "./support/config_fixture.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 

@@ -4,16 +4,16 @@
  */
 
 import assert from "node:assert/strict";
-import { joinExample } from "../data/join_example.ts";
+import { joinExample } from "../data/examples/join_example.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { Runtime } from "../ort/runtime.ts";
-import { assertClose } from "../tensor/assert_close.ts";
-import { writeSafetensors } from "../tensor/safetensors_writer.ts";
-import { readFloat32 } from "../tensor/tensor_source.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
+import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
+import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import type { EvaluateEvent, StepEvent } from "../train/events.ts";
-import { createFullTrainer } from "../train/full_trainer.ts";
-import { train, type TrainOptions } from "../train/loop.ts";
-import { createLoraTrainer } from "../train/lora_trainer.ts";
+import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import { train, type TrainOptions } from "../train/loop/loop.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { linearSchedule } from "../train/schedule.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { bfloat16Trainer } from "./support/bfloat16_trainer.ts";

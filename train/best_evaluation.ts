@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { LogRow } from "./trainer_state.ts";
+import type { LogRow } from "./log_row.ts";
 
 /** A metric that evaluations are compared by; lower is better. */
 export type BestMetric = "eval_loss" | "eval_token_loss";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { findBest } from "./best_evaluation.ts";
-import type { LogRow } from "./trainer_state.ts";
+import type { LogRow } from "./log_row.ts";
 
 function history(...losses: (number | "NaN")[]): LogRow[] {
   return losses.flatMap((loss, i) => {

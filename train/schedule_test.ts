@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertClose } from "../tensor/assert_close.ts";
+import { assertClose } from "../ort/tensor/assert_close.ts";
 import { type Schedule, schedules } from "./schedule.ts";
 
 /** Rates of the updates after these steps. */

@@ -6,12 +6,12 @@
  * @module
  */
 
-import type { Batch } from "../data/collator.ts";
-import type { NamedWeights } from "../engine/layered_weights.ts";
-import type { TokenLosses } from "../engine/training_engine.ts";
-import type { Graph } from "../graph/ir.ts";
+import type { Batch } from "../data/batches/collator.ts";
+import type { NamedWeights } from "../model/engine/layered_weights.ts";
+import type { TokenLosses } from "../model/engine/training_engine.ts";
+import type { Graph } from "../ort/graph/ir.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { WrittenFile } from "../tensor/safetensors_writer.ts";
+import type { WrittenFile } from "../ort/tensor/safetensors_writer.ts";
 
 /** What one update came to. */
 export interface TrainStepResult {

@@ -8,24 +8,24 @@
  *     deno run -A bench/gpu/first_contact.ts
  */
 
-import { CompiledGraph } from "../../engine/compiled_graph.ts";
-import { GraphBuilder } from "../../graph/builder.ts";
-import { gemm, linear } from "../../graph/ops.ts";
-import { adamWSource } from "../../kernels/adamw.ts";
-import { attentionSource } from "../../kernels/attention.ts";
-import { columnSumsSource } from "../../kernels/column_sums.ts";
-import { crossEntropySource } from "../../kernels/cross_entropy.ts";
-import { dropoutSource } from "../../kernels/dropout.ts";
-import { openGpu } from "../../kernels/gpu.ts";
-import { headsSource } from "../../kernels/heads.ts";
-import { loraSource } from "../../kernels/lora.ts";
-import type { KernelSource } from "../../kernels/nvrtc.ts";
-import { rmsNormSource } from "../../kernels/rms_norm.ts";
-import { swigluSource } from "../../kernels/swiglu.ts";
-import { parseDevice } from "../../ort/device.ts";
-import { Runtime } from "../../ort/runtime.ts";
-import type { Binding } from "../../ort/session.ts";
-import { Tensor } from "../../ort/tensor.ts";
+import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import { gemm, linear } from "../../ort/graph/ops.ts";
+import { adamWSource } from "../../ort/kernels/adamw_kernels.ts";
+import { attentionSource } from "../../ort/kernels/attention_kernels.ts";
+import { columnSumsSource } from "../../ort/kernels/column_sums.ts";
+import { crossEntropySource } from "../../ort/kernels/cross_entropy_kernels.ts";
+import { dropoutSource } from "../../ort/kernels/dropout_kernel.ts";
+import { openGpu } from "../../ort/kernels/gpu.ts";
+import { headsSource } from "../../ort/kernels/heads_kernels.ts";
+import { loraSource } from "../../ort/kernels/lora_kernels.ts";
+import type { KernelSource } from "../../ort/kernels/nvrtc.ts";
+import { rmsNormSource } from "../../ort/kernels/rms_norm_kernels.ts";
+import { swigluSource } from "../../ort/kernels/swiglu_kernels.ts";
+import { parseDevice } from "../../ort/runtime/device.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Binding } from "../../ort/runtime/session.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
 
 const TYPE = "bfloat16";
 // What full training with float32 masters and LoRA of rank 8 load.

@@ -2,25 +2,25 @@
  * ortune as a contender. In: a model folder, a workload, commands on stdin. Out: replies on stdout.
  */
 
-import { makeBatches } from "../../data/batches.ts";
-import type { Batch } from "../../data/collator.ts";
-import type { Example } from "../../data/example.ts";
-import { CompiledGraph } from "../../engine/compiled_graph.ts";
-import { openRuntime } from "../../cli/open_runtime.ts";
-import { CudaKernel } from "../../kernels/driver.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
-import { Binding } from "../../ort/session.ts";
-import type { Runtime } from "../../ort/runtime.ts";
-import { createFullTrainer } from "../../train/full_trainer.ts";
-import { createLoraTrainer } from "../../train/lora_trainer.ts";
+import { makeBatches } from "../../data/batches/batches.ts";
+import type { Batch } from "../../data/batches/collator.ts";
+import type { Example } from "../../data/examples/example.ts";
+import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { CudaKernel } from "../../ort/kernels/driver.ts";
+import type { Gpu } from "../../ort/kernels/gpu.ts";
+import { Binding } from "../../ort/runtime/session.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { createFullTrainer } from "../../train/trainers/full_trainer.ts";
+import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
 import { linearSchedule } from "../../train/schedule.ts";
 import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
-import { findGpu } from "../../train/training_kernels.ts";
+import { findGpu } from "../../train/trainers/training_kernels.ts";
 import {
   computePrecision,
   resolvePrecision,
   type TrainingPrecision,
-} from "../../train/training_precision.ts";
+} from "../../train/trainers/training_precision.ts";
 import { type Command, REPLY, type Reply } from "./contender.ts";
 import type { Row, Workload } from "./workload.ts";
 

@@ -6,11 +6,11 @@
 import { parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
-import { type DType, elementCount } from "../../tensor/dtype.ts";
-import { float32ToBfloat16 } from "../../tensor/half.ts";
-import { writeSafetensors } from "../../tensor/safetensors_writer.ts";
-import type { TensorSource } from "../../tensor/tensor_source.ts";
-import { TorchGenerator } from "../../tensor/torch_random.ts";
+import { type DType, elementCount } from "../../ort/tensor/dtype.ts";
+import { float32ToBfloat16 } from "../../ort/tensor/half.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
 import type { ModelShape } from "./workload.ts";
 
 /** Where and what. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import { EMBEDDING } from "../../model/parameters.ts";
-import { openModel } from "../../model/open_model.ts";
-import { readFloat32 } from "../../tensor/tensor_source.ts";
+import { openModel } from "../../model/weights/open_model.ts";
+import { readFloat32 } from "../../ort/tensor/tensor_source.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { writeRandomModel } from "./random_model.ts";
 import { SHAPES } from "./workload.ts";

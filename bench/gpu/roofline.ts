@@ -8,15 +8,15 @@
  * A node takes its products at their rate or what it reads and writes, once each, at the rate of memory,
  * whichever is longer, and a Gemm the copy of what it adds to besides: a product that reads its operands
  * again, a launch and a wait come on top. Attention
- * in a kernel has a rate of its own, of `kernels/attention.ts`. The optimizer reads gradients twice,
+ * in a kernel has a rate of its own, of `ort/kernels/attention_kernels.ts`. The optimizer reads gradients twice,
  * for their norm and for the update, and parameters and moments once, and writes the latter: in bfloat16
  * 14 bytes a parameter.
  */
 
 import { parseArgs } from "node:util";
-import { evaluateShape, type Symbols } from "../../graph/dim.ts";
-import type { Graph, Node, Value } from "../../graph/ir.ts";
-import { bytesOf } from "../../graph/stages.ts";
+import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
+import type { Graph, Node, Value } from "../../ort/graph/ir.ts";
+import { bytesOf } from "../../ort/graph/subgraphs.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
@@ -28,9 +28,9 @@ import {
   headBackwardGraph,
   headGraph,
   headProductGraph,
-} from "../../model/training_graphs.ts";
-import { computedTokens, type Layout } from "../../engine/without_padding.ts";
-import { elementCount } from "../../tensor/dtype.ts";
+} from "../../model/graphs/training_graphs.ts";
+import { computedTokens, type Layout } from "../../model/engine/without_padding.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
 import { QWEN3_0_6B, QWEN3_1_7B } from "../../tests/support/model_configs.ts";
 import { batchesOfLengths, type ExampleLength } from "./workload.ts";
 

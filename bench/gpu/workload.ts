@@ -5,7 +5,7 @@
  * In: a seed, counts, a vocabulary. Out: updates, each a list of rows of token ids.
  */
 
-import { TorchGenerator } from "../../tensor/torch_random.ts";
+import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
 
 /** A model's shape, in the words of its config.json. */
 export interface ModelShape {

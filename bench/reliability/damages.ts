@@ -3,10 +3,10 @@
  * damage that was not noticed, or noticed without saying where.
  */
 
-import { writeQuickstartData } from "../../quickstart/data.ts";
-import { writeQuickstartModel } from "../../quickstart/model.ts";
+import { writeQuickstartData } from "../../examples/quickstart/write_dataset.ts";
+import { writeQuickstartModel } from "../../examples/quickstart/quickstart_model.ts";
 import { trainCommand } from "../../tests/support/train_command.ts";
-import { verifyCheckpoint } from "../../train/checkpoint.ts";
+import { verifyCheckpoint } from "../../train/checkpoints/checkpoint.ts";
 import { type Random, seededRandom } from "./random.ts";
 
 /** What a campaign came to. */

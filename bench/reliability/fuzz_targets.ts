@@ -4,29 +4,32 @@
  */
 
 import { createHash } from "node:crypto";
-import { byteTokenizerFiles } from "../../data/byte_tokenizer.ts";
-import { formatChatSettings, parseChatSettings } from "../../data/chat_settings.ts";
-import { renderChat } from "../../data/chat_template.ts";
-import { readJsonl } from "../../data/jsonl.ts";
-import { prepareExamples } from "../../data/prepare_examples.ts";
-import { parseRecord, toMessages } from "../../data/record.ts";
-import { openTokenFile } from "../../data/token_file.ts";
-import { createTokenizer } from "../../data/tokenizer.ts";
-import { readManifest } from "../../cli/run_manifest.ts";
-import { parseGenerationConfig } from "../../infer/generation_config.ts";
+import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
+import { formatChatSettings, parseChatSettings } from "../../data/text/chat_settings.ts";
+import { renderChat } from "../../data/text/chat_template.ts";
+import { readJsonl } from "../../data/records/jsonl.ts";
+import { prepareExamples } from "../../data/examples/prepare_examples.ts";
+import { parseRecord, toMessages } from "../../data/records/record.ts";
+import { openTokenFile } from "../../data/examples/token_file.ts";
+import { createTokenizer } from "../../data/text/tokenizer.ts";
+import { readManifest } from "../../train/runs/run_manifest.ts";
+import { parseGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { parseAdapterConfig } from "../../lora/adapter_config.ts";
 import { parseConfig } from "../../model/config.ts";
-import { quickstartConfig } from "../../quickstart/model.ts";
-import { quickstartTokenizerConfig, quickstartTokenizerJson } from "../../quickstart/tokenizer.ts";
-import { parseChatRequest } from "../../serve/chat_request.ts";
-import { openSafetensors } from "../../tensor/safetensors_file.ts";
-import { writeSafetensors } from "../../tensor/safetensors_writer.ts";
-import { tensorBytes, tensorSourceFromMap } from "../../tensor/tensor_source.ts";
-import { readMetricsLog } from "../../track/read_metrics_log.ts";
-import { frameRecord, readFrames, SWANLAB_HEADER } from "../../track/swanlab_frames.ts";
-import { MANIFEST, verifyCheckpoint, writeCheckpoint } from "../../train/checkpoint.ts";
-import { parseRunFacts } from "../../train/run_facts.ts";
-import { formatTrainerState, parseTrainerState } from "../../train/trainer_state.ts";
+import { quickstartConfig } from "../../examples/quickstart/quickstart_model.ts";
+import {
+  quickstartTokenizerConfig,
+  quickstartTokenizerJson,
+} from "../../examples/quickstart/quickstart_tokenizer.ts";
+import { parseChatRequest } from "../../infer/serve/chat_request.ts";
+import { openSafetensors } from "../../ort/tensor/safetensors_file.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import { tensorBytes, tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
+import { readMetricsLog } from "../../train/track/read_metrics_log.ts";
+import { frameRecord, readFrames, SWANLAB_HEADER } from "../../train/track/swanlab_frames.ts";
+import { MANIFEST, verifyCheckpoint, writeCheckpoint } from "../../train/checkpoints/checkpoint.ts";
+import { parseRunFacts } from "../../train/checkpoints/run_facts.ts";
+import { formatTrainerState, parseTrainerState } from "../../train/checkpoints/trainer_state.ts";
 import { patternBomb, templateBomb } from "./bombs.ts";
 import { mutateBytes, mutateJson, mutateJsonText, mutateText } from "./mutate.ts";
 import type { Random } from "./random.ts";

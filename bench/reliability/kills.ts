@@ -3,9 +3,9 @@
  * damaged or different from commands that nobody killed.
  */
 
-import { writeQuickstartData } from "../../quickstart/data.ts";
-import { writeQuickstartModel } from "../../quickstart/model.ts";
-import { listCheckpoints, verifyCheckpoint } from "../../train/checkpoint.ts";
+import { writeQuickstartData } from "../../examples/quickstart/write_dataset.ts";
+import { writeQuickstartModel } from "../../examples/quickstart/quickstart_model.ts";
+import { listCheckpoints, verifyCheckpoint } from "../../train/checkpoints/checkpoint.ts";
 import { folderHashes } from "../../tests/support/folder_hashes.ts";
 import { type Random, seededRandom } from "./random.ts";
 

@@ -1,6 +1,6 @@
 /** Seeded choices. In: a seed. Out: the same numbers for the same seed, on any machine. */
 
-import { MersenneTwister } from "../../tensor/mersenne_twister.ts";
+import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 
 /** A stream of choices. */
 export interface Random {

@@ -3,12 +3,12 @@
  * it, and questions. Out: a reply a question, with its faults of form.
  */
 
-import { loadTokenizer } from "../../data/tokenizer.ts";
-import { loadModel } from "../../engine/load_model.ts";
-import { readGenerationConfig } from "../../infer/generation_config.ts";
-import { createGenerator } from "../../infer/generator.ts";
+import { loadTokenizer } from "../../data/text/tokenizer.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
+import { createGenerator } from "../../infer/generate/generator.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
-import type { Runtime } from "../../ort/runtime.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { formFaults } from "./reply_form.ts";
 
 /** A reply and how it was made. */

@@ -3,7 +3,7 @@
  * figures by step, minutes and the most memory it ever had.
  */
 
-import { readMetricsLog } from "../../track/read_metrics_log.ts";
+import { readMetricsLog } from "../../train/track/read_metrics_log.ts";
 import type { EvaluateEvent, LogEvent } from "../../train/events.ts";
 
 /** What a run came to. */

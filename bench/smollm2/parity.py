@@ -42,7 +42,7 @@ LOSSY = ["bell \u0006 group \u001d end"]
 
 def corpus() -> list[str]:
     """The data and documents of the repository, a line a text."""
-    paths = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "quickstart/records.ts", *sorted(Path(__file__).parent.glob("*.jsonl"))]
+    paths = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "examples/quickstart/records.ts", *sorted(Path(__file__).parent.glob("*.jsonl"))]
     return [line for path in paths for line in path.read_text(encoding="utf-8").split("\n")]
 
 

@@ -6,10 +6,10 @@
  *     deno run -A bench/smollm2/parity.ts DIR TEXTS.json OUT.json
  */
 
-import { loadTokenizer } from "../../data/tokenizer.ts";
-import { loadModel } from "../../engine/load_model.ts";
-import { createGenerator } from "../../infer/generator.ts";
-import { Runtime } from "../../ort/runtime.ts";
+import { loadTokenizer } from "../../data/text/tokenizer.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { createGenerator } from "../../infer/generate/generator.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
 
 const NEW_TOKENS = 50;
 

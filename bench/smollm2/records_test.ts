@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseRecord, type QuestionRecord } from "../../data/record.ts";
+import { parseRecord, type QuestionRecord } from "../../data/records/record.ts";
 
 async function read(file: string): Promise<QuestionRecord[]> {
   const text = await Deno.readTextFile(new URL(file, import.meta.url));

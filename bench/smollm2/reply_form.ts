@@ -3,7 +3,7 @@
  * Out: what is wrong with it, nothing where nothing is.
  */
 
-import type { FinishReason } from "../../infer/generator.ts";
+import type { FinishReason } from "../../infer/generate/generator.ts";
 
 const OPEN = "<think>";
 const CLOSE = "</think>";

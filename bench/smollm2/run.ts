@@ -10,11 +10,11 @@
 
 import { parseArgs } from "node:util";
 import { cpus, totalmem } from "node:os";
-import { readExamples } from "../../data/read_examples.ts";
-import { loadTokenizer } from "../../data/tokenizer.ts";
-import { Runtime } from "../../ort/runtime.ts";
-import { evaluate } from "../../train/evaluate.ts";
-import { createLoraTrainer } from "../../train/lora_trainer.ts";
+import { readExamples } from "../../data/examples/read_examples.ts";
+import { loadTokenizer } from "../../data/text/tokenizer.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
+import { evaluate } from "../../train/loop/evaluate.ts";
+import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
 import { ask } from "./ask.ts";
 import { measureRun } from "./measured_run.ts";
 import { formRate, renderChart, renderSummary, type Trained } from "./summary.ts";

@@ -1,6 +1,6 @@
 /** The story of a run in Markdown and one chart. In: what was measured. Out: their text. */
 
-import { renderLineChart } from "../../track/line_chart.ts";
+import { renderLineChart } from "../../train/track/line_chart.ts";
 import type { Answer, Answers } from "./ask.ts";
 import type { MeasuredRun } from "./measured_run.ts";
 

@@ -7,9 +7,9 @@
  * @module
  */
 
-import { port } from "../../cli/port.ts";
-import { type CommandContext, runCommand } from "../../cli/run_command.ts";
-import { HOSTNAME, servePage } from "../../cli/serve_page.ts";
+import { port } from "../../cli/arguments/port.ts";
+import { type CommandContext, runCommand } from "../../cli/process/run_command.ts";
+import { HOSTNAME, servePage } from "../../cli/process/serve_page.ts";
 
 interface ExampleFlags {
   readonly model: string;

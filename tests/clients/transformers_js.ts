@@ -5,16 +5,20 @@
  */
 
 import assert from "node:assert/strict";
-import { loadTokenizer, type Tokenizer } from "../../data/tokenizer.ts";
-import { loadModel } from "../../engine/load_model.ts";
-import { ExportedDecoder } from "../../export/exported_decoder.ts";
-import type { ExportDtype } from "../../export/format.ts";
-import type { ParityReport } from "../../export/parity.ts";
-import { chat } from "../../infer/chat.ts";
-import { readGenerationConfig } from "../../infer/generation_config.ts";
-import { createGenerator, decoderGenerator, type Generator } from "../../infer/generator.ts";
+import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { ExportedDecoder } from "../../infer/export/exported_decoder.ts";
+import type { ExportDtype } from "../../infer/export/export_format.ts";
+import type { ParityReport } from "../../infer/export/parity.ts";
+import { chat } from "../../infer/chat/chat.ts";
+import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
+import {
+  createGenerator,
+  decoderGenerator,
+  type Generator,
+} from "../../infer/generate/generator.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
-import { Runtime } from "../../ort/runtime.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
 import { CHROMIUM } from "../support/chromium.ts";
 import { openPage } from "../support/open_page.ts";
 import { startDeno } from "../support/process.ts";

@@ -5,10 +5,10 @@
  * usage: LD_LIBRARY_PATH=DIR deno run --allow-ffi --allow-env --allow-read check.ts DIR
  */
 
-import { GraphBuilder } from "../../graph/builder.ts";
-import type { Symbols } from "../../graph/dim.ts";
-import type { Graph } from "../../graph/ir.ts";
-import * as ops from "../../graph/ops.ts";
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import type { Symbols } from "../../ort/graph/dim.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
+import * as ops from "../../ort/graph/ops.ts";
 import { CudaProvider } from "./cuda_provider.ts";
 import { everyGraph } from "./every_graph.ts";
 

@@ -6,11 +6,11 @@
  * In: the folder, and graphs. Out: what the provider refuses.
  */
 
-import { evaluateShape, type Symbols } from "../../graph/dim.ts";
-import type { Constant, Graph, Node, Value } from "../../graph/ir.ts";
-import { writeOnnx } from "../../graph/onnx_writer.ts";
-import { byteWidth, elementCount } from "../../tensor/dtype.ts";
-import { onnxDataType } from "../../tensor/onnx_dtype.ts";
+import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
+import type { Constant, Graph, Node, Value } from "../../ort/graph/ir.ts";
+import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
+import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
+import { onnxDataType } from "../../ort/tensor/onnx_dtype.ts";
 
 // Slots of struct OrtApi (onnxruntime_c_api.h: "append only"), each a function that answers a status.
 const SLOTS = {

@@ -1,14 +1,14 @@
 /** Every graph that a run on CUDA creates, of several families, precisions and variants. */
 
-import type { Graph } from "../../graph/ir.ts";
-import { splitStages } from "../../graph/stages.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
+import { splitStages } from "../../ort/graph/subgraphs.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
-import { decodeBlockGraph, decodeEmbedGraph } from "../../model/decode_graphs.ts";
-import { castGraph, zerosGraph } from "../../model/device_graphs.ts";
+import { decodeBlockGraph, decodeEmbedGraph } from "../../model/graphs/decode_graphs.ts";
+import { castGraph, zerosGraph } from "../../model/graphs/device_graphs.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
   blockBackwardGraph,
@@ -20,8 +20,12 @@ import {
   headLogitsGraph,
   headLossGraph,
   headProductGraph,
-} from "../../model/training_graphs.ts";
-import { adamWGraph, type AdamWKind, sumOfSquaresGraph } from "../../train/adamw_graph.ts";
+} from "../../model/graphs/training_graphs.ts";
+import {
+  adamWGraph,
+  type AdamWKind,
+  sumOfSquaresGraph,
+} from "../../train/optimizers/adamw_graph.ts";
 import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
 
 const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {

@@ -3,27 +3,30 @@
  * two batches each.
  */
 
-import { makeBatches } from "../../data/batches.ts";
-import type { Batch } from "../../data/collator.ts";
-import { readExamples } from "../../data/read_examples.ts";
-import { layoutParameters, ParameterStore } from "../../engine/parameter_store.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import { makeBatches } from "../../data/batches/batches.ts";
+import type { Batch } from "../../data/batches/collator.ts";
+import { readExamples } from "../../data/examples/read_examples.ts";
+import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { adaptModel } from "../../lora/load_adapter.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
-import { createTokenizer } from "../../data/tokenizer.ts";
+import { createTokenizer } from "../../data/text/tokenizer.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import type { Precision } from "../../model/precision.ts";
-import type { Runtime } from "../../ort/runtime.ts";
-import { quickstartConfig } from "../../quickstart/model.ts";
-import { systemPrompt, trainRecords } from "../../quickstart/records.ts";
-import { quickstartTokenizerConfig, quickstartTokenizerJson } from "../../quickstart/tokenizer.ts";
-import { elementCount } from "../../tensor/dtype.ts";
-import { roundToBfloat16 } from "../../tensor/half.ts";
-import { TorchGenerator } from "../../tensor/torch_random.ts";
-import type { OptimizerKind } from "../../train/adamw_graph.ts";
-import { ModelTrainer } from "../../train/model_trainer.ts";
-import { loadTrainingKernels } from "../../train/training_kernels.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { quickstartConfig } from "../../examples/quickstart/quickstart_model.ts";
+import { systemPrompt, trainRecords } from "../../examples/quickstart/records.ts";
+import {
+  quickstartTokenizerConfig,
+  quickstartTokenizerJson,
+} from "../../examples/quickstart/quickstart_tokenizer.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
+import { roundToBfloat16 } from "../../ort/tensor/half.ts";
+import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
+import type { OptimizerKind } from "../../train/optimizers/adamw_graph.ts";
+import { ModelTrainer } from "../../train/trainers/model_trainer.ts";
+import { loadTrainingKernels } from "../../train/trainers/training_kernels.ts";
 import { writeNumbers } from "./numbers.ts";
 import { tempFolder } from "./temp_folder.ts";
 

@@ -3,19 +3,19 @@
  * the processor: as on a GPU, with checkpoints that go on.
  */
 
-import { loadWeights } from "../../engine/load_weights.ts";
-import { ParameterStore } from "../../engine/parameter_store.ts";
-import type { Gpu } from "../../kernels/gpu.ts";
+import { loadWeights } from "../../model/engine/load_weights.ts";
+import { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { adaptModel } from "../../lora/load_adapter.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import type { Runtime } from "../../ort/runtime.ts";
-import { openSafetensors } from "../../tensor/safetensors_file.ts";
-import { writeSafetensors } from "../../tensor/safetensors_writer.ts";
-import { TorchGenerator } from "../../tensor/torch_random.ts";
-import { ModelTrainer } from "../../train/model_trainer.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { openSafetensors } from "../../ort/tensor/safetensors_file.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
+import { ModelTrainer } from "../../train/trainers/model_trainer.ts";
 import type { Trainer } from "../../train/trainer.ts";
-import { loadTrainingKernels } from "../../train/training_kernels.ts";
+import { loadTrainingKernels } from "../../train/trainers/training_kernels.ts";
 import { numbersOf, writeNumbers } from "./numbers.ts";
 import { randomWeights } from "./tiny_model.ts";
 

@@ -4,16 +4,16 @@
  * of its steps.
  */
 
-import { byteTokenizerFiles } from "../../data/byte_tokenizer.ts";
-import { createTokenizer } from "../../data/tokenizer.ts";
-import { EventTurns } from "../../engine/event_turns.ts";
-import { BatchGenerator } from "../../infer/batch_generator.ts";
-import { Runtime } from "../../ort/runtime.ts";
-import { ownHosts } from "../../serve/access.ts";
-import { ChatService } from "../../serve/chat_service.ts";
-import { createHandler } from "../../serve/handler.ts";
-import { listen } from "../../serve/listen.ts";
-import { Metrics } from "../../serve/metrics.ts";
+import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
+import { createTokenizer } from "../../data/text/tokenizer.ts";
+import { EventTurns } from "../../model/engine/event_turns.ts";
+import { BatchGenerator } from "../../infer/generate/batch_generator.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
+import { ownHosts } from "../../infer/serve/access.ts";
+import { ChatService } from "../../infer/serve/chat_service.ts";
+import { createHandler } from "../../infer/serve/handler.ts";
+import { listen } from "../../infer/serve/listen.ts";
+import { Metrics } from "../../infer/serve/metrics.ts";
 import { randomWeights, tinyConfig } from "./tiny_model.ts";
 
 const STEP = Number(Deno.args[0]);

@@ -1,7 +1,7 @@
 /** Gradients without calculus: central differences of a graph run in float64. */
 
-import type { Symbols } from "../../graph/dim.ts";
-import type { Graph } from "../../graph/ir.ts";
+import type { Symbols } from "../../ort/graph/dim.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
 import { type Dense, type DenseMap, interpret } from "./reference_interpreter.ts";
 
 // Truncation grows with the square of the step and rounding with its inverse: at 1e-5 both leave

@@ -7,13 +7,13 @@
  * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels]
  */
 
-import { Decoder } from "../../infer/decoder.ts";
+import { Decoder } from "../../infer/generate/decoder.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
-import { parseDevice } from "../../ort/device.ts";
-import { Runtime } from "../../ort/runtime.ts";
-import { createFullTrainer } from "../../train/full_trainer.ts";
-import { createLoraTrainer } from "../../train/lora_trainer.ts";
-import type { TrainingPrecision } from "../../train/training_precision.ts";
+import { parseDevice } from "../../ort/runtime/device.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
+import { createFullTrainer } from "../../train/trainers/full_trainer.ts";
+import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
+import type { TrainingPrecision } from "../../train/trainers/training_precision.ts";
 import { STEPS_BATCH } from "./steps_batch.ts";
 import { hostGpu } from "./test_gpu.ts";
 

@@ -3,9 +3,13 @@
  * own. Prints the error of each, and what then is in the folder.
  */
 
-import { tensorSourceFromMap } from "../../tensor/tensor_source.ts";
-import { writeSafetensors } from "../../tensor/safetensors_writer.ts";
-import { listCheckpoints, verifyCheckpoint, writeCheckpoint } from "../../train/checkpoint.ts";
+import { tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import {
+  listCheckpoints,
+  verifyCheckpoint,
+  writeCheckpoint,
+} from "../../train/checkpoints/checkpoint.ts";
 
 const data = new Uint8Array(600_000);
 const source = tensorSourceFromMap(new Map([["w", { dtype: "uint8", shape: [600_000], data }]]));

@@ -1,6 +1,6 @@
 /** What a folder holds, to compare byte by byte. In: a folder. Out: a hash a file. */
 
-import { sha256 } from "../../train/checkpoint.ts";
+import { sha256 } from "../../train/checkpoints/checkpoint.ts";
 
 /** The sha256 of every file below a folder, by its path in it. */
 export async function folderHashes(directory: string): Promise<Record<string, string>> {

@@ -1,7 +1,7 @@
 /** Numbers in and out of tensors of either floating type. */
 
-import type { Tensor } from "../../ort/tensor.ts";
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../ort/tensor/half.ts";
 
 /** A copy of a tensor's numbers. */
 export function numbersOf(tensor: Tensor): Float32Array {

@@ -1,8 +1,8 @@
 /** Small ONNX models as bytes, for tests below the engine. */
 
-import { GraphBuilder } from "../../graph/builder.ts";
-import { writeOnnx } from "../../graph/onnx_writer.ts";
-import * as ops from "../../graph/ops.ts";
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
+import * as ops from "../../ort/graph/ops.ts";
 
 /** y = x·w + c with x [n, 2], w [2, 2] and c [2]; also answers x + x as `twice`. */
 export function affineModel(): Uint8Array<ArrayBuffer> {

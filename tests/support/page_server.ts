@@ -1,6 +1,6 @@
 /** A page of one word that tells its port. In: the deadline of headers, and whether the handler fails. */
 
-import { servePage } from "../../cli/serve_page.ts";
+import { servePage } from "../../cli/process/serve_page.ts";
 
 const [headersDeadline, port = "0", fails] = Deno.args;
 const ended = new AbortController();

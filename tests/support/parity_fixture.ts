@@ -1,14 +1,14 @@
 /** Opens a parity fixture made by `tests/fixtures/parity/make.py`. */
 
-import type { LabelledGrid } from "../../engine/batch.ts";
-import { layoutParameters, ParameterStore } from "../../engine/parameter_store.ts";
-import { loadWeights } from "../../engine/load_weights.ts";
+import type { LabelledGrid } from "../../model/engine/batch.ts";
+import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
+import { loadWeights } from "../../model/engine/load_weights.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
-import type { Runtime } from "../../ort/runtime.ts";
-import { MersenneTwister } from "../../tensor/mersenne_twister.ts";
-import { openSafetensors, type SafetensorsFile } from "../../tensor/safetensors_file.ts";
-import { readAll, type TensorData, tensorSourceFromMap } from "../../tensor/tensor_source.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
+import { openSafetensors, type SafetensorsFile } from "../../ort/tensor/safetensors_file.ts";
+import { readAll, type TensorData, tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
 
 const root = new URL("../fixtures/parity/", import.meta.url);
 

@@ -1,7 +1,10 @@
 /** Training flags parsed in the process of the test. In: flags. Out: arguments, or commander's error. */
 
 import { Command } from "commander";
-import { addTrainingFlags, type TrainingArguments } from "../../cli/training_arguments.ts";
+import {
+  addTrainingFlags,
+  type TrainingArguments,
+} from "../../cli/arguments/training_arguments.ts";
 
 /** Parses as deno task train does. */
 export function parse(...flags: string[]): TrainingArguments {

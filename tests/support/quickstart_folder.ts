@@ -1,7 +1,7 @@
 /** The quickstart's model and records, laid out as a user's folder: models/tiny, data. */
 
-import { writeQuickstartData } from "../../quickstart/data.ts";
-import { writeQuickstartModel } from "../../quickstart/model.ts";
+import { writeQuickstartData } from "../../examples/quickstart/write_dataset.ts";
+import { writeQuickstartModel } from "../../examples/quickstart/quickstart_model.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 
 /** Threads of every test, so that results are the same to the bit. */

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { createTokenizer, type Tokenizer, type TokenizerFiles } from "../../data/tokenizer.ts";
+import { createTokenizer, type Tokenizer, type TokenizerFiles } from "../../data/text/tokenizer.ts";
 import { realTokenizerFiles } from "./real_tokenizer.ts";
 
 /** Qwen3's tokenizer.json and tokenizer_config.json, parsed. */

@@ -1,6 +1,6 @@
 /** Seeded random numbers for tests, all exact in float32. */
 
-import { MersenneTwister } from "../../tensor/mersenne_twister.ts";
+import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 
 /** Draws from [low, high), rounded to float32. */
 export type Draw = (low?: number, high?: number) => number;

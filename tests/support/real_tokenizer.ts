@@ -9,7 +9,7 @@
 import { readFile } from "node:fs/promises";
 import { findPackageJSON } from "node:module";
 import { dirname, join } from "node:path";
-import type { TokenizerFiles } from "../../data/tokenizer.ts";
+import type { TokenizerFiles } from "../../data/text/tokenizer.ts";
 
 /** A model's tokenizer.json and tokenizer_config.json, parsed. */
 export async function realTokenizerFiles(name: string): Promise<TokenizerFiles> {

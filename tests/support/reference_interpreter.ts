@@ -5,8 +5,8 @@
  */
 
 import assert from "node:assert/strict";
-import { evaluateShape, type Symbols } from "../../graph/dim.ts";
-import type { Constant, Graph, Node, Value } from "../../graph/ir.ts";
+import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
+import type { Constant, Graph, Node, Value } from "../../ort/graph/ir.ts";
 import { kernelOperations } from "./reference_kernels.ts";
 
 /** A dense tensor, row-major. */

@@ -1,6 +1,6 @@
 /** What ortune's own kernels compute, in plain float64: operations of the reference interpreter. */
 
-import type { Node } from "../../graph/ir.ts";
+import type { Node } from "../../ort/graph/ir.ts";
 import type { Dense } from "./reference_interpreter.ts";
 
 type Operation = (node: Node, ...inputs: Dense[]) => Dense[];

@@ -1,9 +1,9 @@
 /** Small uses of every operation that has a gradient rule. */
 
-import type { GraphBuilder } from "../../graph/builder.ts";
-import type { Shape, Symbols } from "../../graph/dim.ts";
-import type { Value } from "../../graph/ir.ts";
-import * as ops from "../../graph/ops.ts";
+import type { GraphBuilder } from "../../ort/graph/builder.ts";
+import type { Shape, Symbols } from "../../ort/graph/dim.ts";
+import type { Value } from "../../ort/graph/ir.ts";
+import * as ops from "../../ort/graph/ops.ts";
 
 /** One use of one operation. */
 export interface RuleCase {

@@ -1,11 +1,11 @@
 /** Runs a graph in ONNX Runtime on the reference interpreter's tensors. */
 
-import { CompiledGraph } from "../../engine/compiled_graph.ts";
-import { evaluateShape, type Symbols } from "../../graph/dim.ts";
-import type { Graph, Value } from "../../graph/ir.ts";
-import type { Runtime } from "../../ort/runtime.ts";
-import { Tensor } from "../../ort/tensor.ts";
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
+import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
+import type { Graph, Value } from "../../ort/graph/ir.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../ort/tensor/half.ts";
 import type { Dense, DenseMap } from "./reference_interpreter.ts";
 
 function encode({ name, dtype }: Value, { data }: Dense): ArrayBufferView {

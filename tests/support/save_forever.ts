@@ -8,8 +8,8 @@ import {
   rotateCheckpoints,
   sweepStaging,
   writeCheckpoint,
-} from "../../train/checkpoint.ts";
-import { lockOutput } from "../../train/output_lock.ts";
+} from "../../train/checkpoints/checkpoint.ts";
+import { lockOutput } from "../../train/checkpoints/output_lock.ts";
 
 const [output] = Deno.args;
 const lock = await lockOutput(output);

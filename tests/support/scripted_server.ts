@@ -5,19 +5,19 @@
  * asked and made.
  */
 
-import { byteTokenizerFiles } from "../../data/byte_tokenizer.ts";
-import { createTokenizer } from "../../data/tokenizer.ts";
+import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
+import { createTokenizer } from "../../data/text/tokenizer.ts";
 import type {
   FinishReason,
   GenerateOptions,
   Generation,
   Generator,
-} from "../../infer/generator.ts";
-import { type AccessOptions, ownHosts } from "../../serve/access.ts";
-import { ChatService } from "../../serve/chat_service.ts";
-import { createHandler, type HandlerOptions } from "../../serve/handler.ts";
-import { listen, type ListenOptions } from "../../serve/listen.ts";
-import { Metrics } from "../../serve/metrics.ts";
+} from "../../infer/generate/generator.ts";
+import { type AccessOptions, ownHosts } from "../../infer/serve/access.ts";
+import { ChatService } from "../../infer/serve/chat_service.ts";
+import { createHandler, type HandlerOptions } from "../../infer/serve/handler.ts";
+import { listen, type ListenOptions } from "../../infer/serve/listen.ts";
+import { Metrics } from "../../infer/serve/metrics.ts";
 
 /** Makes a reply of a prompt, piece by piece; the signal is aborted when nobody wants more. */
 export type Script = (

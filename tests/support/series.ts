@@ -1,13 +1,13 @@
 /** Runs a trainer as a Hugging Face Trainer series of the fixtures did, and compares the two. */
 
 import assert from "node:assert/strict";
-import type { Example } from "../../data/example.ts";
-import { readExamples } from "../../data/read_examples.ts";
-import type { Tokenizer } from "../../data/tokenizer.ts";
-import { assertClose } from "../../tensor/assert_close.ts";
-import { readFloat32, type TensorSource } from "../../tensor/tensor_source.ts";
-import { train } from "../../train/loop.ts";
-import type { StepRule } from "../../train/plan_updates.ts";
+import type { Example } from "../../data/examples/example.ts";
+import { readExamples } from "../../data/examples/read_examples.ts";
+import type { Tokenizer } from "../../data/text/tokenizer.ts";
+import { assertClose } from "../../ort/tensor/assert_close.ts";
+import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { train } from "../../train/loop/loop.ts";
+import type { StepRule } from "../../train/loop/plan_updates.ts";
 import { schedules } from "../../train/schedule.ts";
 import type { Trainer } from "../../train/trainer.ts";
 import { fixturePath } from "./parity_fixture.ts";

@@ -1,7 +1,7 @@
 /** The batch of `cuda_steps.ts`: two rows of twelve tokens, of which eleven are to be predicted. */
 
-import { type Batch, collate } from "../../data/collator.ts";
-import { joinExample } from "../../data/join_example.ts";
+import { type Batch, collate } from "../../data/batches/collator.ts";
+import { joinExample } from "../../data/examples/join_example.ts";
 
 const example = (prompt: number, reply: number) =>
   joinExample(

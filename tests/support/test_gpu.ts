@@ -8,13 +8,13 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import { CudaDriver } from "../../kernels/driver.ts";
-import type { ElementType } from "../../kernels/element.ts";
-import { Gpu } from "../../kernels/gpu.ts";
-import { type Compile, Nvrtc } from "../../kernels/nvrtc.ts";
-import { Out } from "../../kernels/open_library.ts";
-import { assertClose, type AssertCloseOptions } from "../../tensor/assert_close.ts";
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../tensor/half.ts";
+import { CudaDriver } from "../../ort/kernels/driver.ts";
+import type { ElementType } from "../../ort/kernels/element.ts";
+import { Gpu } from "../../ort/kernels/gpu.ts";
+import { type Compile, Nvrtc } from "../../ort/kernels/nvrtc.ts";
+import { Out } from "../../ort/kernels/open_library.ts";
+import { assertClose, type AssertCloseOptions } from "../../ort/tensor/assert_close.ts";
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../ort/tensor/half.ts";
 import { canRun } from "./can_run.ts";
 import { repositoryPath } from "./run_script.ts";
 

@@ -1,10 +1,10 @@
 /** A model small enough to train in milliseconds, with random weights. */
 
-import type { LabelledGrid } from "../../engine/batch.ts";
-import { layoutParameters, ParameterStore } from "../../engine/parameter_store.ts";
+import type { LabelledGrid } from "../../model/engine/batch.ts";
+import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
-import type { Runtime } from "../../ort/runtime.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { draws } from "./random.ts";
 
 /** A two-layer Qwen3 with 64 tokens. */

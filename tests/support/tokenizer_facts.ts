@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import type { Tokenizer } from "../../data/tokenizer.ts";
+import type { Tokenizer } from "../../data/text/tokenizer.ts";
 
 /** What the Rust library made of them. */
 export interface TokenizerFacts {

@@ -1,9 +1,9 @@
 /** The train command in the process of the test. In: flags. Out: exit code and standard error. */
 
-import { resolveTraining } from "../../cli/resolve_training.ts";
-import { executeCommand } from "../../cli/run_command.ts";
-import { addTrainingFlags, type TrainingFlags } from "../../cli/training_arguments.ts";
-import { runTraining } from "../../cli/training_run.ts";
+import { resolveTraining } from "../../train/runs/resolve_training.ts";
+import { executeCommand } from "../../cli/process/run_command.ts";
+import { addTrainingFlags, type TrainingFlags } from "../../cli/arguments/training_arguments.ts";
+import { runTraining } from "../../train/runs/training_run.ts";
 import { THREADS } from "./quickstart_folder.ts";
 
 /** What a command came to. */

@@ -1,9 +1,9 @@
 /** A trainer without a model, for tests of the loop: answers what it is told to. */
 
-import type { Example } from "../../data/example.ts";
+import type { Example } from "../../data/examples/example.ts";
 import { parseConfig } from "../../model/config.ts";
-import { quickstartConfig } from "../../quickstart/model.ts";
-import type { WrittenFile } from "../../tensor/safetensors_writer.ts";
+import { quickstartConfig } from "../../examples/quickstart/quickstart_model.ts";
+import type { WrittenFile } from "../../ort/tensor/safetensors_writer.ts";
 import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
 
 /** What a stub answers, and what it was asked. */

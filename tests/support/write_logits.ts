@@ -6,13 +6,13 @@
  *     deno run -A tests/support/write_logits.ts output/quickstart/checkpoint-258 /tmp/logits.safetensors
  */
 
-import { loadTokenizer } from "../../data/tokenizer.ts";
-import { sequenceGrid } from "../../engine/batch.ts";
-import { loadModel } from "../../engine/load_model.ts";
-import { TrainingEngine } from "../../engine/training_engine.ts";
-import { Runtime } from "../../ort/runtime.ts";
-import { writeSafetensors } from "../../tensor/safetensors_writer.ts";
-import { tensorSourceFromMap } from "../../tensor/tensor_source.ts";
+import { loadTokenizer } from "../../data/text/tokenizer.ts";
+import { sequenceGrid } from "../../model/engine/batch.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { TrainingEngine } from "../../model/engine/training_engine.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import { tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
 
 const [checkpoint, path] = Deno.args;
 const runtime = new Runtime();

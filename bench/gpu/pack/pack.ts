@@ -9,7 +9,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { findLibrary } from "../../../ort/library.ts";
+import { findLibrary } from "../../../ort/runtime/library.ts";
 import { baseName, FILES, listBundles } from "./bundles.ts";
 import { chooseLibraries, CORE, type LibraryFolder } from "./libraries.ts";
 

@@ -38,7 +38,7 @@ Deno.test("the kernels' tests that a GPU changes are packed", async () => {
     wanted.filter((name) => !modules.includes(`kernels/${name}_test.ts`)),
     [],
   );
-  assert.ok(!modules.includes("kernels/cubin_cache_test.ts"));
+  assert.ok(!modules.includes("ort/kernels/cubin_cache_test.ts"));
 });
 
 Deno.test("a pack's steps write 8 logs at the most, and have names of their own", () => {

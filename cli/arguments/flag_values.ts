@@ -1,0 +1,76 @@
+/** Parsers of flag values. In: the text of a flag. Out: a checked value, or commander's error. */
+
+import { InvalidArgumentError } from "commander";
+import { checkRepositoryId } from "../../hub/repository_path.ts";
+import { parseDevice } from "../../ort/runtime/device.ts";
+
+type Parse = (text: string) => number;
+
+function number(what: string, holds: (value: number) => boolean): Parse {
+  return (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (Number.isFinite(value) && holds(value)) return value;
+    throw new InvalidArgumentError(`It must be ${what}.`);
+  };
+}
+
+/** A whole number from 1 up. */
+export const count: Parse = number(
+  "a whole number from 1 up",
+  (value) => Number.isSafeInteger(value) && value >= 1,
+);
+
+/** A whole number from 0 up. */
+export const countOrZero: Parse = number(
+  "a whole number from 0 up",
+  (value) => Number.isSafeInteger(value) && value >= 0,
+);
+
+/** A whole number from 0 to 2^32 − 1. */
+export const seed: Parse = number(
+  "a whole number from 0 to 4294967295",
+  (value) => Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32,
+);
+
+/** A number above 0. */
+export const positive: Parse = number("a number above 0", (value) => value > 0);
+
+/** A number from 0 up. */
+export const positiveOrZero: Parse = number("a number from 0 up", (value) => value >= 0);
+
+/** A number above 0 and at most 1. */
+export const probability: Parse = number(
+  "a number above 0 and at most 1",
+  (value) => value > 0 && value <= 1,
+);
+
+/** A number from 0 to 1. */
+export const share: Parse = number("a number from 0 to 1", (value) => value >= 0 && value <= 1);
+
+/** A text that is more than blanks. */
+export function words(text: string): string {
+  if (text.trim() !== "") return text;
+  throw new InvalidArgumentError("It must not be empty.");
+}
+
+/** The id of a repository on a hub. */
+export function repositoryId(text: string): string {
+  try {
+    return checkRepositoryId(text);
+  } catch {
+    throw new InvalidArgumentError("It must be an owner and a name, such as Qwen/Qwen3-0.6B.");
+  }
+}
+
+/** What `--device` may be, for help. */
+export const DEVICE_HELP = "cpu, cuda or cuda:N: where the model runs";
+
+/** The name of a device; whether this machine has it is seen when it is opened. */
+export function device(text: string): string {
+  try {
+    parseDevice(text);
+    return text;
+  } catch (cause) {
+    throw new InvalidArgumentError((cause as Error).message);
+  }
+}

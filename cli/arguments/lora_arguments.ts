@@ -1,0 +1,99 @@
+/**
+ * The flags of an adapter, under PEFT's names. In: a commander command. Out: the flags added, what
+ * they parse to, and flags from that again.
+ */
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { DEFAULT_LORA, LINEAR_LAYERS, type LoraOptions } from "../../lora/lora_options.ts";
+import { count, positive } from "./flag_values.ts";
+
+/** The linear layers as flags name them. */
+const LINEAR_NAMES: readonly string[] = LINEAR_LAYERS.map((name) =>
+  name.slice(name.indexOf(".") + 1)
+);
+
+/** What is trained as an adapter, and what it starts from. */
+export type LoraArguments = LoraOptions & { readonly initAdapter?: string };
+
+/** Parsed flags. */
+export interface LoraFlags {
+  readonly loraRank: number;
+  readonly loraAlpha: number;
+  readonly loraDropout: number;
+  readonly targetModules: readonly string[];
+  readonly useRslora?: boolean;
+  readonly useDora?: boolean;
+  readonly initAdapter?: string;
+}
+
+/** Adds the flags. */
+export function addLoraFlags(command: Command): void {
+  const { rank, alpha, dropout: rate, targetModules } = DEFAULT_LORA;
+  command
+    .option("--lora-rank <n>", "rows of A and columns of B", count, rank)
+    .option("--lora-alpha <x>", "the update is scaled by alpha ÷ rank", positive, alpha)
+    .option("--lora-dropout <p>", "share of inputs zeroed before A in training", dropout, rate)
+    .addOption(
+      new Option(
+        "--target-modules <names>",
+        `layers that get an adapter, with commas between: ${LINEAR_NAMES.join(", ")}`,
+      ).argParser(modules).default(targetModules, "all"),
+    )
+    .option("--use-rslora", "scale by alpha ÷ √rank")
+    .option(
+      "--use-dora",
+      "DoRA: trains row magnitudes too; much slower unless --lora-dropout is 0",
+    )
+    .option(
+      "--init-adapter <dir>",
+      "start from this adapter, or the one that a run ended with; with its settings",
+    );
+}
+
+/** What the flags say. */
+export function loraArguments(flags: LoraFlags): LoraArguments {
+  return {
+    rank: flags.loraRank,
+    alpha: flags.loraAlpha,
+    dropout: flags.loraDropout,
+    targetModules: flags.targetModules,
+    rslora: flags.useRslora ?? false,
+    dora: flags.useDora ?? false,
+    initAdapter: flags.initAdapter,
+  };
+}
+
+/** Flags that say the same. */
+export function loraFlags(lora: LoraArguments): LoraFlags {
+  return {
+    loraRank: lora.rank,
+    loraAlpha: lora.alpha,
+    loraDropout: lora.dropout,
+    // An adapter's own settings count, and may be what no flag says.
+    targetModules: lora.initAdapter === undefined && typeof lora.targetModules !== "string"
+      ? lora.targetModules
+      : DEFAULT_LORA.targetModules as readonly string[],
+    useRslora: lora.rslora,
+    useDora: lora.dora,
+    initAdapter: lora.initAdapter,
+  };
+}
+
+function dropout(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && value < 1) return value;
+  throw new InvalidArgumentError("It must be a number from 0 to below 1.");
+}
+
+function modules(text: string): readonly string[] {
+  const targetModules = text.split(",").map((each) => each.trim());
+  const lastPart = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
+  // Whether the model has layers of longer names is for who knows the model to tell.
+  const unknown = targetModules.filter((name) => !LINEAR_NAMES.includes(lastPart(name)));
+  if (unknown.length === 0) return targetModules;
+  throw new InvalidArgumentError(
+    `Cannot adapt ${unknown.join(", ") || "no module"}: the linear layers are ${
+      LINEAR_NAMES.join(", ")
+    }; name some of these.`,
+  );
+}

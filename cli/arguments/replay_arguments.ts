@@ -1,0 +1,79 @@
+/**
+ * A run.json as flags, and how the world differs from it. In: a manifest. Out: flags that parse to
+ * the same arguments; files and versions that are not as they were.
+ */
+
+import { hashFile } from "../../train/checkpoints/checkpoint.ts";
+import { type LoraArguments, loraFlags } from "./lora_arguments.ts";
+import type { HashedFile, RunManifest } from "../../train/runs/run_manifest.ts";
+
+/** Arguments that say how a run began, not what it is. */
+const NOT_REPLAYED: ReadonlySet<string> = new Set([
+  ...["resumeFromCheckpoint", "overwriteOutputDir", "dryRun", "lora"],
+]);
+
+/** Whether the run trained an adapter. */
+export function trainsAdapter({ arguments: args }: Pick<RunManifest, "arguments">): boolean {
+  return args.lora !== undefined;
+}
+
+/**
+ * Flags of deno task train or train:lora, so that what a file says is checked as what a user types.
+ *
+ * @throws {Error} where an argument is of a kind that no flag has
+ */
+export function replayFlags(
+  { arguments: args }: Pick<RunManifest, "arguments">,
+  outputDir?: string,
+): string[] {
+  const flags: string[] = [];
+  const all: Readonly<Record<string, unknown>> = {
+    ...args,
+    ...args.lora === undefined ? {} : loraFlags(args.lora as LoraArguments),
+    ...outputDir === undefined ? {} : { outputDir },
+  };
+  for (const [name, value] of Object.entries(all)) {
+    if (NOT_REPLAYED.has(name) || value === null || value === undefined) continue;
+    // Not to be given beside what takes its place, not even with its default.
+    if (name === "gradientAccumulationSteps" && typeof args.tokensPerStep === "number") continue;
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    if (value === true) {
+      // On unless turned off.
+      if (name !== "gradientCheckpointing") flags.push(`--${flag}`);
+    } else if (value === false) {
+      if (name === "gradientCheckpointing") flags.push(`--no-${flag}`);
+    } else if (typeof value === "string" || typeof value === "number") {
+      flags.push(`--${flag}=${value}`);
+    } else if (Array.isArray(value)) {
+      flags.push(`--${flag}=${value.join() || "none"}`);
+    } else {
+      throw new Error(`Cannot replay this run: argument ${name} is neither text, number nor list`);
+    }
+  }
+  return flags;
+}
+
+/** Files that are missing or are not what they were, a line each. */
+export async function changedFiles(files: readonly HashedFile[]): Promise<string[]> {
+  const changes: string[] = [];
+  for (const { path, bytes, sha256 } of files) {
+    try {
+      const now = await hashFile(path);
+      if (now.bytes !== bytes) changes.push(`${path} has ${now.bytes} bytes, not ${bytes}`);
+      else if (now.sha256 !== sha256) changes.push(`${path} has another sha256`);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      changes.push(`${path} is missing`);
+    }
+  }
+  return changes;
+}
+
+/** Versions that differ, a line each; with any, results may differ in the last bits. */
+export function changedVersions(
+  then: RunManifest["versions"],
+  now: RunManifest["versions"],
+): string[] {
+  return Object.keys({ ...then, ...now }).filter((name) => then[name] !== now[name])
+    .map((name) => `${name}: ${then[name] ?? "not set"} then, ${now[name] ?? "not set"} now`);
+}

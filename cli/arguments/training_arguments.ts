@@ -1,0 +1,264 @@
+/**
+ * The flags of training, under TrainingArguments' names. In: a commander command. Out: the flags
+ * added, and the type they parse to. Defaults are Qwen3-Medical-SFT's train.py.
+ */
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { EmptyThink } from "../../data/examples/example.ts";
+import type { BestMetric } from "../../train/best_evaluation.ts";
+import { schedules } from "../../train/schedule.ts";
+import {
+  TRAINING_PRECISIONS,
+  type TrainingPrecision,
+} from "../../train/trainers/training_precision.ts";
+import {
+  count,
+  countOrZero,
+  device,
+  DEVICE_HELP,
+  positive,
+  positiveOrZero,
+  seed,
+} from "./flag_values.ts";
+import type { LoraArguments } from "./lora_arguments.ts";
+
+/** The system prompt of Qwen3-Medical-SFT. */
+export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
+
+/** The model that Qwen3-Medical-SFT trains. */
+const DEFAULT_MODEL = "Qwen/Qwen3-1.7B";
+
+/** All that a training run is made of. */
+export interface TrainingArguments {
+  readonly model: string;
+  readonly trainFile: string;
+  readonly validationFile?: string;
+  readonly outputDir: string;
+  readonly overwriteOutputDir?: boolean;
+  readonly system: string;
+  readonly numTrainEpochs: number;
+  readonly maxSteps: number;
+  readonly perDeviceTrainBatchSize: number;
+  readonly perDeviceEvalBatchSize?: number;
+  readonly gradientAccumulationSteps: number;
+  readonly tokensPerStep?: number;
+  readonly learningRate: number;
+  readonly lrSchedulerType: string;
+  readonly warmupSteps: number;
+  readonly weightDecay: number;
+  readonly maxGradNorm: number;
+  readonly maxLength: number;
+  readonly packing?: boolean;
+  readonly dropUnlabelled?: boolean;
+  readonly dropRefusedRows?: boolean;
+  /** Path of a Jinja file in place of the model's chat template. */
+  readonly chatTemplate?: string;
+  readonly emptyThink?: EmptyThink;
+  readonly gradientCheckpointing: boolean;
+  readonly reportTo: readonly string[];
+  readonly loggingSteps: number;
+  readonly evalSteps: number;
+  readonly saveSteps: number;
+  readonly saveTotalLimit?: number;
+  readonly metricForBestModel: BestMetric;
+  readonly loadBestModelAtEnd?: boolean;
+  readonly earlyStoppingPatience?: number;
+  readonly earlyStoppingThreshold: number;
+  readonly predictionSamples: number;
+  readonly predictionMaxNewTokens: number;
+  readonly seed: number;
+  readonly compat?: "seed";
+  readonly optim: string;
+  readonly resumeFromCheckpoint?: string | true;
+  readonly device: string;
+  readonly precision?: TrainingPrecision;
+  readonly kernels: "auto" | "off" | "sync";
+  readonly threads?: number;
+  readonly dryRun?: boolean;
+  /** Trains an adapter in place of all weights. */
+  readonly lora?: LoraArguments;
+}
+
+/** Parsed flags: what is left open has a default that depends on the rest. */
+export type TrainingFlags =
+  & Omit<TrainingArguments, "trainFile" | "outputDir" | "system" | "lora">
+  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir" | "system">>;
+
+const REPORTS = ["tensorboard", "swanlab"];
+
+function reportTo(text: string): readonly string[] {
+  if (text === "none") return [];
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => REPORTS.includes(name))) return names;
+  throw new InvalidArgumentError(`It must name ${REPORTS.join(" or ")}, or be none.`);
+}
+
+/** Adds the flags. */
+export function addTrainingFlags(command: Command): void {
+  command
+    .option(
+      "--model <dir>",
+      "base model: its folder or a checkpoint in Hugging Face's layout, the output folder of a run, or a " +
+        "model's id below models/",
+      DEFAULT_MODEL,
+    )
+    .option(
+      "--train-file <path>",
+      "JSONL of {question, think, answer} or {messages} (default: data/train.jsonl)",
+    )
+    .option(
+      "--validation-file <path>",
+      "JSONL to evaluate on (default: with --train-file none, else data/val.jsonl)",
+    )
+    .option(
+      "--output-dir <dir>",
+      "where checkpoints, curves and the report go (default: output/<the model's name>, of an " +
+        "adapter output/<the model's name>-lora)",
+    )
+    .option("--overwrite-output-dir", "delete checkpoints of an earlier run there")
+    .option(
+      "--system <text>",
+      "system prompt of rows that have none; empty for none (default: Qwen3-Medical-SFT's for its own " +
+        "data and with --compat seed, else none)",
+    )
+    .option(
+      "--chat-template <path>",
+      "Jinja file of a chat template in place of the model's; checkpoints keep it",
+    )
+    .addOption(
+      new Option(
+        "--empty-think <way>",
+        "the empty thinking block of replies without thinking: teach it, put it into the prompt as " +
+          "inference without thinking does, or omit it",
+      ).choices(["teach", "prompt", "omit"]).default("teach"),
+    )
+    .option("--num-train-epochs <n>", "passes over the data, may be fractional", positive, 2)
+    .option("--max-steps <n>", "updates to make; above 0 it wins over epochs", countOrZero, 0)
+    .option("--per-device-train-batch-size <n>", "rows a batch", count, 1)
+    .option(
+      "--per-device-eval-batch-size <n>",
+      "rows an evaluation batch (default: as training)",
+      count,
+    )
+    .option("--gradient-accumulation-steps <n>", "batches an update", count, 4)
+    .addOption(
+      new Option(
+        "--tokens-per-step <n>",
+        "in place of accumulation: packed rows an update until they have this many tokens; " +
+          "--per-device-train-batch-size of them in one run",
+      ).argParser(count).implies({ packing: true })
+        .conflicts(["gradientAccumulationSteps", "compat"]),
+    )
+    .option("--learning-rate <rate>", "peak learning rate", positive, 1e-4)
+    .addOption(
+      new Option("--lr-scheduler-type <name>", "how the learning rate changes")
+        .choices(Object.keys(schedules)).default("linear"),
+    )
+    .option("--warmup-steps <n>", "updates over which the learning rate rises", countOrZero, 0)
+    .option("--weight-decay <x>", "AdamW's, not on norms and biases", positiveOrZero, 0)
+    .option(
+      "--max-grad-norm <x>",
+      "gradients are clipped to this norm; 0 for never",
+      positiveOrZero,
+      1,
+    )
+    .option("--max-length <n>", "tokens an example is cut to, and a packed row holds", count, 2048)
+    .option(
+      "--drop-unlabelled",
+      "leave out rows that have no answer left, instead of refusing them",
+    )
+    .option(
+      "--drop-refused-rows",
+      "leave out rows that cannot be used, instead of stopping at the first; they are counted, and " +
+        "listed in the report",
+    )
+    .option("--packing", "put several examples in a row, without mixing them")
+    .option(
+      "--no-gradient-checkpointing",
+      "keep activations instead of recomputing them: faster, with more memory; the same numbers",
+    )
+    .addOption(
+      new Option(
+        "--report-to <names>",
+        "also write run files of tensorboard, swanlab, both with a comma between, or none",
+      ).argParser(reportTo).default(REPORTS, REPORTS.join()),
+    )
+    .option("--logging-steps <n>", "updates between two log lines", count, 10)
+    .option(
+      "--eval-steps <n>",
+      "updates between two evaluations; 0 for the end only",
+      countOrZero,
+      100,
+    )
+    .option(
+      "--save-steps <n>",
+      "updates between two checkpoints; 0 for the end only",
+      countOrZero,
+      400,
+    )
+    .option("--save-total-limit <n>", "checkpoints to keep (default: all)", count)
+    .addOption(
+      new Option("--metric-for-best-model <name>", "what the best evaluation is chosen by")
+        .choices(["eval_loss", "eval_token_loss"]).default("eval_loss"),
+    )
+    .option(
+      "--load-best-model-at-end",
+      "save every best evaluation so far, and end with the best one's weights",
+    )
+    .option(
+      "--early-stopping-patience <n>",
+      "end after this many evaluations in a row that are no better (default: never)",
+      count,
+    )
+    .option(
+      "--early-stopping-threshold <x>",
+      "by how much the metric must fall to count as better",
+      positiveOrZero,
+      0,
+    )
+    .option(
+      "--prediction-samples <n>",
+      "validation questions that are answered and logged after training",
+      countOrZero,
+      3,
+    )
+    .option("--prediction-max-new-tokens <n>", "most tokens of such an answer", count, 2048)
+    .option("--seed <n>", "seed of the data order, and of sampling", seed, 42)
+    .addOption(
+      new Option(
+        "--compat <name>",
+        "seed: Qwen3-Medical-SFT to the letter, its encoding and its count of updates",
+      ).choices(["seed"]),
+    )
+    .addOption(
+      new Option(
+        "--optim <name>",
+        "adamw_bf16: AdamW that keeps bfloat16 weights and moments, rounded stochastically; " +
+          "adamw_8bit: the same with moments in 8 bits (cuda with own kernels); the others all " +
+          "mean AdamW",
+      ).choices(["adamw", "adamw_torch", "adamw_torch_fused", "adamw_bf16", "adamw_8bit"]).default(
+        "adamw_torch",
+      ),
+    )
+    .option(
+      "--resume-from-checkpoint [dir]",
+      "go on from a checkpoint; without a folder, the newest",
+    )
+    .option("--device <name>", DEVICE_HELP, device, "cpu")
+    .addOption(
+      new Option(
+        "--precision <name>",
+        "bf16: computes in bfloat16, keeps float32; bf16-pure: keeps bfloat16 too " +
+          "(default: bf16 on cuda, fp32 on cpu)",
+      ).choices(TRAINING_PRECISIONS),
+    )
+    .addOption(
+      new Option(
+        "--kernels <name>",
+        "auto: ortune's own CUDA kernels where NVRTC is found; off: ONNX Runtime's alone; sync: as auto, " +
+          "but waits for each of them, so that a fault names its kernel",
+      ).choices(["auto", "off", "sync"]).default("auto"),
+    )
+    .option("--threads <n>", "processor threads (default: all cores)", count)
+    .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");
+}

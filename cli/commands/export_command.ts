@@ -1,0 +1,293 @@
+/** The flags of `deno task export` and what it does. */
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { loadTokenizer } from "../../data/text/tokenizer.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { exportClientFiles } from "../../infer/export/client_files.ts";
+import { type ExportedModel, exportModel } from "../../infer/export/export_model.ts";
+import { ExportedDecoder } from "../../infer/export/exported_decoder.ts";
+import { EXPORT_FORMATS, type ExportDtype } from "../../infer/export/export_format.ts";
+import {
+  compareParity,
+  type ParityModel,
+  type ParityQuestions,
+  type ParityReference,
+  parityReference,
+  type ParityReport,
+} from "../../infer/export/parity.ts";
+import { checkpointParityModel, exportParityModel } from "../../infer/export/parity_models.ts";
+import { loadAdapter } from "../../lora/load_adapter.ts";
+import type { AdapterConfig } from "../../lora/adapter_config.ts";
+import { mergedSource } from "../../lora/merged_source.ts";
+import { openAdapter } from "../../lora/open_adapter.ts";
+import { type Model, openModel } from "../../model/weights/open_model.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { formatBytes, formatDuration } from "../../train/track/format_units.ts";
+import { findFolders } from "../../train/runs/find_model.ts";
+import { count } from "../arguments/flag_values.ts";
+import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
+import { openFile } from "../process/open_file.ts";
+import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { parityQuestions } from "./parity_questions.ts";
+import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
+import { keptChat } from "../../train/runs/taught_chat.ts";
+import { type CommandContext, type CommandDefinition, UsageError } from "../process/run_command.ts";
+
+/** The file of the parity report, in the export's folder. */
+const PARITY_REPORT = "parity.json";
+const DEFAULT_DTYPES: readonly ExportDtype[] = ["q4"];
+
+/** Parsed flags of the export. */
+export interface ExportFlags {
+  readonly model?: string;
+  readonly adapter?: string;
+  readonly keepAdapter?: boolean;
+  readonly outputDir: string;
+  readonly format: "onnx" | "hf";
+  readonly dtype?: readonly ExportDtype[];
+  readonly parity: boolean;
+  readonly parityFile?: string;
+  readonly parityTokens: number;
+  readonly threads?: number;
+}
+
+/** Exports a model. */
+export const exportCommand: CommandDefinition<ExportFlags> = {
+  name: "deno task export",
+  description: "Writes a model for browsers, Node and other runtimes, and tells how exact it is.",
+  flags: (command: Command) =>
+    void command
+      .option(
+        "--model <dir>",
+        "model folder or checkpoint in Hugging Face's layout, the output folder of a run, or a " +
+          "model's id below models/ (default: the one the adapter names)",
+      )
+      .option(
+        "--adapter <dir>",
+        "LoRA adapter to merge into it: its folder or a checkpoint in PEFT's layout, or the output folder " +
+          "of a run",
+      )
+      .option(
+        "--keep-adapter",
+        "do not merge: the adapter is a small file of its own, to be exchanged for another of the " +
+          "same rank and modules",
+      )
+      .requiredOption("--output-dir <dir>", "a new folder for the export")
+      .addOption(
+        new Option("--format <name>", "onnx for transformers.js, hf for safetensors in float32")
+          .choices(["onnx", "hf"]).default("onnx"),
+      )
+      .option(
+        "--dtype <names>",
+        `of onnx: ${Object.keys(EXPORT_FORMATS).join(", ")}, or several with a comma between ` +
+          `(default: ${DEFAULT_DTYPES.join()})`,
+        dtypes,
+      )
+      .option("--parity-file <path>", "a text to compare perplexity on (default: a short one)")
+      .option("--parity-tokens <n>", "greedy tokens to compare after each prompt", count, 32)
+      .option("--no-parity", "do not compare: holds a part of a weight at a time, not the model")
+      .option("--threads <n>", "processor threads (default: all cores)", count),
+  run,
+};
+
+function dtypes(text: string): ExportDtype[] {
+  const names = [...new Set(text.split(","))];
+  const unknown = names.filter((name) => !Object.hasOwn(EXPORT_FORMATS, name));
+  if (unknown.length === 0) return names as ExportDtype[];
+  throw new InvalidArgumentError(`Allowed choices are ${Object.keys(EXPORT_FORMATS).join(", ")}.`);
+}
+
+/** What is exported: folders, opened. */
+interface Subject {
+  readonly directory: string;
+  readonly model: Model;
+  readonly adapter?: {
+    readonly directory: string;
+    readonly lora: AdapterConfig;
+    readonly weights: TensorSource;
+  };
+}
+
+async function run({ options, signal }: CommandContext<ExportFlags>): Promise<void> {
+  const { outputDir, format, dtype: formats = DEFAULT_DTYPES, keepAdapter = false } = options;
+  assertFlags(options);
+  await using resources = new AsyncDisposableStack();
+  const subject = await openSubject(options, resources);
+  const { directory, model: { config }, adapter } = subject;
+  for (const note of [...config.notes, ...adapter?.lora.notes ?? []]) {
+    console.error(`note: ${note}`);
+  }
+  const text = options.parityFile === undefined
+    ? undefined
+    : await new Response((await openFile(options.parityFile, "the parity text")).readable).text();
+  await using folder = await stageFolder(outputDir, "export");
+  const staging = folder.path;
+  const runtime = resources.use(openRuntime({ device: "cpu", threads: options.threads }));
+  const comparison = options.parity
+    ? await askCheckpoint(runtime, subject, { text, greedyTokens: options.parityTokens, signal })
+    : undefined;
+  const reports: Record<string, unknown> = {};
+  const compare = async (name: string, open: () => Disposable & ParityModel): Promise<void> => {
+    if (!comparison) return;
+    using model = open();
+    const report = await compareParity(model, comparison.questions, comparison.reference);
+    reports[name] = { ...reports[name] as Record<string, unknown>, parity: report };
+    console.log(`${name}: ${describe(report)}`);
+  };
+  const merged = adapter && !keepAdapter
+    ? resources.use(
+      mergedSource(runtime, {
+        config,
+        base: subject.model.weights,
+        adapter: adapter.weights,
+        lora: adapter.lora,
+      }),
+    )
+    : undefined;
+  const weights = merged ?? subject.model.weights;
+  const kept = await keptChat(adapter?.directory, {
+    model: directory,
+    eosTokenId: config.raw.eos_token_id,
+  });
+
+  const note = (name: string, files: readonly Written[], began: number): void => {
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    reports[name] = { bytes, files };
+    const seconds = (performance.now() - began) / 1000;
+    console.log(
+      `${name}: ${formatBytes(bytes)} in ${formatDuration(seconds)}, ` +
+        files.map((file) => file.path ?? file.name).join(", "),
+    );
+  };
+  if (format === "hf") {
+    const began = performance.now();
+    const files = await writeModelFolder(staging, {
+      ...{ model: directory, config, ...kept, weights, signal },
+    });
+    note("hf", files, began);
+    if (comparison) {
+      const again = await loadModel(runtime, staging, { signal });
+      resources.use(again.weights);
+      await compare("hf", () => checkpointParityModel(runtime, again));
+    }
+  } else {
+    await Deno.mkdir(`${staging}/onnx`);
+    const exported: ExportedModel[] = [];
+    for (const dtype of formats) {
+      const began = performance.now();
+      const apart = keepAdapter ? adapter : undefined;
+      const model = await exportModel(staging, {
+        ...{ config, weights, dtype, adapter: apart, signal },
+      });
+      exported.push(model);
+      note(dtype, model.files, began);
+      if (apart) {
+        // The last file of weights, before the model.
+        console.log(
+          `${dtype}: the adapter is ${
+            model.files.at(-2)!.path
+          }; another one's, exported from the ` +
+            "same base with the same rank and modules, may take its place",
+        );
+      }
+      await compare(
+        dtype,
+        () => exportParityModel(new ExportedDecoder(runtime, staging, { config, dtype }), config),
+      );
+    }
+    await exportClientFiles(staging, { model: directory, config, ...kept, exported });
+  }
+  const facts = {
+    model: directory,
+    ...adapter ? { adapter: adapter.directory, adapterKept: keepAdapter } : {},
+    onnxruntime: runtime.api.version,
+    ...comparison
+      ? {
+        parityText: options.parityFile ?? "built in",
+        promptTokens: comparison.questions.prompts.map(({ length }) => length),
+      }
+      : {},
+    exports: reports,
+  };
+  await Deno.writeTextFile(`${staging}/${PARITY_REPORT}`, JSON.stringify(facts, null, 2) + "\n");
+  await folder.finish();
+  console.log(`${outputDir}: ${comparison ? `report in ${PARITY_REPORT}` : "not compared"}`);
+}
+
+/** A file as both writers tell it. */
+interface Written {
+  readonly path?: string;
+  readonly name?: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+function assertFlags(options: ExportFlags): void {
+  const { model, adapter, keepAdapter, format, dtype } = options;
+  if (model === undefined && adapter === undefined) {
+    throw new UsageError("Cannot export nothing: give --model, --adapter or both");
+  }
+  if (keepAdapter && adapter === undefined) {
+    throw new UsageError("Cannot keep an adapter apart without one: give --adapter");
+  }
+  if (keepAdapter && format === "hf") {
+    throw new UsageError(
+      "Cannot keep an adapter apart in a model folder: it is one in PEFT's layout already; leave " +
+        "out --keep-adapter, or use --format onnx",
+    );
+  }
+  if (dtype !== undefined && format === "hf") {
+    throw new UsageError(
+      `Cannot write a model folder in ${dtype.join()}: --format hf is float32; leave out --dtype`,
+    );
+  }
+}
+
+async function openSubject(
+  options: ExportFlags,
+  resources: AsyncDisposableStack,
+): Promise<Subject> {
+  const { model: directory, adapter } = await findFolders(options);
+  const model = resources.use(await openModel(directory));
+  if (adapter === undefined) return { directory, model };
+  const { lora, weights } = resources.use(await openAdapter(adapter, model.config));
+  return { directory, model, adapter: { directory: adapter, lora, weights } };
+}
+
+/** Asks the checkpoint and lets go of it, so that it is not in memory beside its export. */
+async function askCheckpoint(
+  runtime: Runtime,
+  { directory, adapter }: Subject,
+  { text, greedyTokens, signal }: {
+    readonly text: string | undefined;
+    readonly greedyTokens: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<{ questions: ParityQuestions; reference: ParityReference }> {
+  const tokenizer = await loadTokenizer(directory);
+  using resources = new DisposableStack();
+  const { config, weights } = await loadModel(runtime, directory, { signal });
+  resources.use(weights);
+  const adapted = adapter &&
+    resources.use(await loadAdapter(runtime, adapter.directory, { config, base: weights, signal }));
+  const questions = parityQuestions({ config, tokenizer, greedyTokens, text });
+  const model = resources.use(checkpointParityModel(runtime, { config, weights, adapted }));
+  return { questions, reference: await parityReference(model, questions) };
+}
+
+function describe(
+  { maxAbsolute, meanAbsolute, positions, greedy, perplexity }: ParityReport,
+): string {
+  const same = greedy.same.filter((tokens) => tokens === greedy.tokens).length;
+  return [
+    `logits differ by at most ${maxAbsolute.toExponential(1)}, ${
+      meanAbsolute.toExponential(1)
+    } on ` +
+    "average",
+    `the likeliest token is the same at ${positions.same} of ${positions.all} positions`,
+    `${greedy.tokens} greedy tokens are the same after ${same} of ${greedy.prompts} prompts` +
+    (same === greedy.prompts ? "" : ` (${greedy.same.join(", ")})`),
+    `perplexity ${perplexity.checkpoint.toFixed(4)} → ${perplexity.export.toFixed(4)}`,
+  ].join("; ");
+}

@@ -1,0 +1,331 @@
+/**
+ * The command behind `deno task inference` and `deno task inference:lora`. In: flags. Out: replies on
+ * standard output, thinking and answer apart.
+ */
+
+import type { Message } from "../../data/text/message.ts";
+import type { Tokenizer } from "../../data/text/tokenizer.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { exportedGenerator, findExported } from "../../infer/export/exported_generator.ts";
+import {
+  createGenerator,
+  type GenerateOptions,
+  type Generator,
+} from "../../infer/generate/generator.ts";
+import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
+import { loadAdapter } from "../../lora/load_adapter.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import {
+  count,
+  countOrZero,
+  device,
+  DEVICE_HELP,
+  positive,
+  probability,
+  seed,
+  share,
+  words,
+} from "../arguments/flag_values.ts";
+import {
+  computePrecision,
+  resolvePrecision,
+  type TrainingPrecision,
+} from "../../train/trainers/training_precision.ts";
+import { openChat, withTaughtEnds } from "../../train/runs/chat_context.ts";
+import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
+import { openFile } from "../process/open_file.ts";
+import { isFolder } from "../../train/runs/path_kind.ts";
+import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { type Output, reply, standardOutput } from "../terminal/reply.ts";
+import { type Command, Option } from "commander";
+import { type CommandContext, type CommandDefinition, UsageError } from "../process/run_command.ts";
+
+/** The question of Qwen3-Medical-SFT's inference.py. */
+const DEFAULT_QUESTION =
+  "医生，我最近被诊断为糖尿病，听说碳水化合物的选择很重要，我应该选择什么样的碳水化合物呢？";
+
+/** What deno task train and train:lora leave where they are given no flags. */
+const TRAINED = "output/Qwen3-1.7B";
+const TRAINED_ADAPTER = "output/Qwen3-1.7B-lora";
+
+/** Parsed flags of inference. */
+export interface InferenceFlags {
+  readonly model?: string;
+  readonly adapter?: string;
+  readonly question?: string;
+  readonly file?: string;
+  readonly chat?: boolean;
+  readonly system?: string;
+  readonly chatTemplate?: string;
+  readonly maxNewTokens?: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly topK?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly greedy?: boolean;
+  readonly seed?: number;
+  readonly device: string;
+  readonly precision?: TrainingPrecision;
+  readonly threads?: number;
+}
+
+/** Inference on a model alone: the adapter is asked for by `inference:lora`. */
+export const inference: CommandDefinition<InferenceFlags> = {
+  name: "deno task inference",
+  description: "Asks a model a question, or chats.",
+  flags: (command) => {
+    command.option(
+      "--model <dir>",
+      "model folder or checkpoint in Hugging Face's layout, the output folder of a run, or a model's " +
+        "id below models/; a folder of deno task export runs as exported, 4-bit weights where it has them",
+      TRAINED,
+    );
+    addFlags(command);
+  },
+  run,
+};
+
+/** Inference on a model with an adapter on it, which is not merged. */
+export const inferenceLora: CommandDefinition<InferenceFlags> = {
+  name: "deno task inference:lora",
+  description: "Asks a model with a LoRA adapter a question, or chats.",
+  flags: (command) => {
+    command
+      .option(
+        "--adapter <dir>",
+        "adapter folder or checkpoint in PEFT's layout, or the output folder of a run",
+        TRAINED_ADAPTER,
+      )
+      .option("--model <dir>", "its base model (default: the one adapter_config.json names)");
+    addFlags(command);
+  },
+  run,
+};
+
+function addFlags(command: Command): void {
+  command
+    .option("--question <text>", `what to ask (default: ${DEFAULT_QUESTION})`, words)
+    .option(
+      "--file <path>",
+      "ask each line of a file, apart from the others; - reads standard input",
+    )
+    .option("--chat", "go on asking, line by line, in one conversation")
+    .option(
+      "--system <text>",
+      "system prompt; empty for none (default: the one it was trained with, else none)",
+    )
+    .option("--chat-template <path>", "Jinja file of a chat template in place of the model's")
+    .option(
+      "--max-new-tokens <n>",
+      "most tokens of a reply (default: the model's generation_config.json, or 2048)",
+      count,
+    )
+    .option(
+      "--temperature <x>",
+      "flattens or sharpens the choice (default: the model's generation_config.json)",
+      positive,
+    )
+    .option(
+      "--top-p <x>",
+      "choose among the likeliest tokens up to this share (default: the model's)",
+      probability,
+    )
+    .option(
+      "--top-k <n>",
+      "choose among this many likeliest tokens; 0 for no limit (default: the model's)",
+      countOrZero,
+    )
+    .option(
+      "--min-p <x>",
+      "choose among tokens with this share of the likeliest one's probability; 0 for no limit " +
+        "(default: the model's)",
+      share,
+    )
+    .option(
+      "--repetition-penalty <x>",
+      "above 1 makes what was said less likely (default: the model's)",
+      positive,
+    )
+    .option("--greedy", "always the likeliest token")
+    .option("--seed <n>", "makes sampling repeatable", seed)
+    .option("--device <name>", DEVICE_HELP, device, "cpu")
+    .addOption(
+      new Option("--precision <name>", "what it computes in (default: bf16 on cuda, fp32 on cpu)")
+        .choices(["fp32", "bf16"]),
+    )
+    .option("--threads <n>", "processor threads (default: all cores)", count);
+}
+
+async function run({ options, signal }: CommandContext<InferenceFlags>): Promise<void> {
+  const ways = [options.question !== undefined, options.file !== undefined, options.chat];
+  if (ways.filter(Boolean).length > 1) {
+    throw new UsageError("Cannot ask in more than one way: give --question, --file or --chat");
+  }
+  await assertTrained(options);
+  const { model, adapter } = await findFolders(options);
+  if (model !== options.model) console.error(`model: ${model}`);
+  if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
+  const adapterNotes = adapter === undefined ? [] : await checkAdapter(adapter, model);
+  for (const note of adapterNotes) console.error(`note: ${note}`);
+  const { tokenizer, system, enableThinking, eosTokenIds, notes } = await openChat({
+    ...options,
+    model,
+    adapter,
+  });
+  for (const note of notes) console.error(note);
+  using resources = new DisposableStack();
+  const runtime = resources.use(openRuntime(options));
+  const exported = adapter === undefined ? await findExported(model) : undefined;
+  if (exported) console.error(`exported: ${exported}`);
+  if (exported && runtime.device.kind !== "cpu") {
+    throw new UsageError(
+      `Cannot run the export ${model} on ${options.device}: exports run on the cpu; give the ` +
+        "checkpoint that it was made from",
+    );
+  }
+  const generator = exported
+    ? await exportedGenerator(runtime, model, {
+      dtype: exported,
+      tokenizer,
+      onNote: (note) => console.error(`note: ${note}`),
+    })
+    : await checkpointGenerator(runtime, model, {
+      ...options,
+      adapter,
+      tokenizer,
+      eosTokenIds,
+      resources,
+      signal,
+    });
+  resources.use(generator);
+  const output = standardOutput(Boolean(Deno.env.get("NO_COLOR")));
+  const { maxNewTokens, temperature, topP, topK, minP, repetitionPenalty, greedy } = options;
+  const how: GenerateOptions & { readonly enableThinking?: boolean } = {
+    ...enableThinking === undefined ? {} : { enableThinking },
+    ...(maxNewTokens !== undefined ? { maxNewTokens } : {}),
+    ...(temperature !== undefined ? { temperature } : {}),
+    ...(topP !== undefined ? { topP } : {}),
+    ...(topK !== undefined ? { topK } : {}),
+    ...(minP !== undefined ? { minP } : {}),
+    ...(repetitionPenalty !== undefined ? { repetitionPenalty } : {}),
+    ...(greedy ? { greedy } : {}),
+    ...(options.seed !== undefined ? { seed: options.seed } : {}),
+    signal,
+  };
+  const opening: readonly Message[] = system ? [{ role: "system", content: system }] : [];
+  let messages = opening;
+  let questions = 0;
+  for await (const content of asked(options, { output, signal })) {
+    questions++;
+    if (!options.chat) messages = opening;
+    if (options.file !== undefined) await output.write(`\n${content}\n\n`);
+    const turn: readonly Message[] = [...messages, { role: "user", content }];
+    const said = await reply({ generator, tokenizer }, { messages: turn, output, ...how });
+    await output.write("\n");
+    if (signal.aborted) return;
+    messages = [
+      ...turn,
+      { role: "assistant", content: said.answer, reasoning_content: said.think },
+    ];
+    console.error(
+      `${said.newTokens} tokens, ${(said.newTokens / said.seconds).toFixed(1)} tokens/s` +
+        (said.finishReason === "length" ? `, cut at ${limitOf(maxNewTokens)}` : ""),
+    );
+  }
+  if (options.file !== undefined && questions === 0 && !signal.aborted) {
+    const source = options.file === "-" ? "standard input" : options.file;
+    throw new Error(`Cannot ask: ${source} has no question; write one a line`);
+  }
+}
+
+/** What cut a reply. */
+function limitOf(maxNewTokens: number | undefined): string {
+  return maxNewTokens === undefined
+    ? "the model's limit; --max-new-tokens sets another"
+    : `--max-new-tokens ${maxNewTokens}`;
+}
+
+/** Says where the defaults come from when they are not there. */
+async function assertTrained({ model, adapter }: InferenceFlags): Promise<void> {
+  const [folder, task, flag] = adapter === undefined
+    ? [model, "train", "model"]
+    : [adapter, "train:lora", "adapter"];
+  if (folder !== TRAINED && folder !== TRAINED_ADAPTER || await isFolder(folder)) return;
+  throw new Error(
+    `Cannot find ${folder}, the run of deno task ${task}: train first, or give --${flag}`,
+  );
+}
+
+/** A generator over the model's own weights, and the adapter's where there is one. */
+async function checkpointGenerator(
+  runtime: Runtime,
+  model: string,
+  { adapter, precision, tokenizer, eosTokenIds, resources, signal }: {
+    readonly adapter?: string;
+    readonly precision?: TrainingPrecision;
+    readonly tokenizer: Tokenizer;
+    /** Ends of replies besides the model's own. */
+    readonly eosTokenIds: readonly number[];
+    readonly resources: DisposableStack;
+    readonly signal: AbortSignal;
+  },
+): Promise<Generator> {
+  const { config, weights: base } = await loadModel(runtime, model, {
+    precision: computePrecision(resolvePrecision(runtime.device, precision)),
+    signal,
+  });
+  resources.use(base);
+  const adapted = adapter === undefined
+    ? undefined
+    : resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
+  const own = await readGenerationConfig(model, { config, tokenizer });
+  const generation = withTaughtEnds(own, eosTokenIds);
+  for (const note of [...config.notes, ...generation.notes]) console.error(`note: ${note}`);
+  return createGenerator({
+    runtime,
+    config,
+    weights: adapted?.weights ?? base,
+    graph: adapted?.decodeGraph,
+    generation,
+  });
+}
+
+/** The questions, in the way that the flags ask for. */
+async function* asked(
+  { question = DEFAULT_QUESTION, file, chat }: InferenceFlags,
+  { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
+): AsyncGenerator<string> {
+  if (chat) yield* typedLines(output, signal);
+  else if (file === "-") yield* filledLines(Deno.stdin.readable, signal);
+  else if (file !== undefined) {
+    const { readable } = await openFile(file, "questions");
+    yield* filledLines(readable, signal);
+  } else yield question;
+}
+
+/** Lines of standard input that are not empty, with a prompt where someone types them. */
+async function* typedLines(output: Output, signal: AbortSignal): AsyncGenerator<string> {
+  const typed = Deno.stdin.isTerminal();
+  const prompt = () => typed ? output.write("\n> ") : Promise.resolve();
+  if (typed) await output.write("Ask away; Ctrl-D ends.\n");
+  await prompt();
+  for await (const line of filledLines(Deno.stdin.readable, signal)) {
+    yield line;
+    await prompt();
+  }
+}
+
+/** Lines that are not empty. */
+async function* filledLines(
+  bytes: ReadableStream<Uint8Array<ArrayBuffer>>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of bytes.pipeThrough(new TextDecoderStream(), { signal })) {
+    const lines = (rest + chunk).split(/\r?\n/);
+    rest = lines.pop()!;
+    for (const line of lines) if (line.trim() !== "") yield line.trim();
+  }
+  if (rest.trim() !== "") yield rest.trim();
+}

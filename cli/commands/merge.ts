@@ -1,0 +1,88 @@
+/**
+ * `deno task merge`: adds an adapter to its base model. In: both folders. Out: a model folder that
+ * needs no adapter, and how far its logits are from those of base and adapter.
+ *
+ * @module
+ */
+
+import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
+import { sequenceGrid } from "../../model/engine/batch.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { TrainingEngine, type TrainingEngineOptions } from "../../model/engine/training_engine.ts";
+import { loadAdapter } from "../../lora/load_adapter.ts";
+import { mergeAdapter } from "../../lora/merge_adapter.ts";
+import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { count } from "../arguments/flag_values.ts";
+import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
+import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
+import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { runCommand } from "../process/run_command.ts";
+import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
+import { keptChat } from "../../train/runs/taught_chat.ts";
+
+interface MergeFlags {
+  readonly model?: string;
+  readonly adapter: string;
+  readonly outputDir: string;
+  readonly threads?: number;
+}
+
+const PROBE = "医生，发烧了应该怎么办？ What helps against a fever?";
+
+await runCommand<MergeFlags>({
+  name: "deno task merge",
+  description: "Merges a LoRA adapter into its base model.",
+  flags: (command) =>
+    command
+      .requiredOption(
+        "--adapter <dir>",
+        "adapter folder or checkpoint in PEFT's layout, or the output folder of a run",
+      )
+      .option("--model <dir>", "the base model (default: the one adapter_config.json names)")
+      .requiredOption("--output-dir <dir>", "a new folder for the merged model")
+      .option("--threads <n>", "processor threads (default: all cores)", count),
+  run: async ({ options, signal }) => {
+    const { outputDir, threads } = options;
+    const { model, adapter } = await findFolders(options);
+    for (const note of await checkAdapter(adapter!, model)) console.error(`note: ${note}`);
+    await using folder = await stageFolder(outputDir, "merge");
+    const tokenizer = await loadTokenizer(model);
+    using runtime = openRuntime({ device: "cpu", threads });
+    const { config, weights: base } = await loadModel(runtime, model, { signal });
+    using _base = base;
+    for (const note of config.notes) console.error(`note: ${note}`);
+    using adapted = await loadAdapter(runtime, adapter!, { config, base, signal });
+    const probe = (options?: TrainingEngineOptions): Promise<Float32Array> =>
+      probeLogits({ runtime, config, tokenizer, weights: base }, options);
+    const before = await probe({ adapter: { block: adapted.block, weights: adapted.weights } });
+    mergeAdapter(runtime, { config, base, adapted });
+    const after = await probe();
+    const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);
+
+    const kept = await keptChat(adapter, { model, eosTokenId: config.raw.eos_token_id });
+    await writeModelFolder(folder.path, { model, config, ...kept, weights: base, signal });
+    await folder.finish();
+    console.log(
+      `${outputDir}: merged; the largest logit difference from base and adapter is ` +
+        difference.toExponential(2),
+    );
+  },
+});
+
+/** Logits of every position of a short prompt, [tokens, vocab]. */
+async function probeLogits(
+  { runtime, config, tokenizer, weights }: {
+    readonly runtime: Runtime;
+    readonly config: ModelConfig;
+    readonly tokenizer: Tokenizer;
+    readonly weights: ParameterStore;
+  },
+  options?: TrainingEngineOptions,
+): Promise<Float32Array> {
+  const ids = tokenizer.encode(PROBE);
+  using engine = new TrainingEngine(runtime, config, weights, undefined, options);
+  const logits = await engine.logits(sequenceGrid(ids), Int32Array.from(ids.keys()));
+  return logits.slice();
+}

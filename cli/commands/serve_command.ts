@@ -1,0 +1,317 @@
+/** The command behind `deno task serve`. In: flags. Out: a server, until Ctrl-C. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { Option } from "commander";
+import { EventTurns } from "../../model/engine/event_turns.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import { findExported } from "../../infer/export/exported_generator.ts";
+import { BatchGenerator, type BatchLane } from "../../infer/generate/batch_generator.ts";
+import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
+import { loadAdapter } from "../../lora/load_adapter.ts";
+import { parseDevice } from "../../ort/runtime/device.ts";
+import { bracketed, isLoopback, ownHosts } from "../../infer/serve/access.ts";
+import { ChatService, type ServedModel } from "../../infer/serve/chat_service.ts";
+import { allowedOrigins, type AllowOrigin } from "../../infer/serve/cross_origin.ts";
+import { createHandler } from "../../infer/serve/handler.ts";
+import { listen, type Listening } from "../../infer/serve/listen.ts";
+import { Metrics } from "../../infer/serve/metrics.ts";
+import { type ChatContext, openChat, withTaughtEnds } from "../../train/runs/chat_context.ts";
+import { count, countOrZero, device, positive } from "../arguments/flag_values.ts";
+import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
+import { folderName } from "../../train/runs/folder_name.ts";
+import { giveUp } from "../process/give_up.ts";
+import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { port } from "../arguments/port.ts";
+import { type CommandContext, type CommandDefinition, UsageError } from "../process/run_command.ts";
+
+/** Parsed flags of the server. */
+export interface ServeFlags {
+  readonly model?: string;
+  readonly adapter: readonly string[];
+  readonly host: string;
+  readonly port: number;
+  readonly allowHost: readonly string[];
+  readonly allowOrigin: readonly string[];
+  readonly apiKey?: string;
+  readonly modelName?: string;
+  readonly adapterName: readonly string[];
+  readonly system?: string;
+  readonly chatTemplate?: string;
+  readonly maxNewTokens: number;
+  readonly maxBatchSize: number;
+  readonly maxQueue: number;
+  readonly kvCacheMib: number;
+  readonly grace: number;
+  readonly device: string;
+  readonly threads?: number;
+}
+
+const MIB = 2 ** 20;
+/** Milliseconds for the last events of replies that are over. */
+const LAST_WORDS = 1000;
+
+/** The server's flags and what it does. */
+export const serve: CommandDefinition<ServeFlags> = {
+  name: "deno task serve",
+  description: "Answers chats over HTTP as the OpenAI API does, and on a page to chat with.",
+  flags: (command) =>
+    command
+      .option(
+        "--model <dir>",
+        "model folder, checkpoint, output folder of a run, or a model's id below models/ (default: " +
+          "the adapter's base)",
+      )
+      .addOption(
+        new Option(
+          "--adapter <dirs...>",
+          "folders, checkpoints or runs of adapters, all served beside the model",
+        ).default([], "none"),
+      )
+      .option("--host <address>", "address to listen on", "127.0.0.1")
+      .option("--port <number>", "port; 0 for any free one", port, 8000)
+      .addOption(
+        new Option(
+          "--allow-host <names...>",
+          "further Host headers to answer, such as chat.lan:8000",
+        ).default([], "none"),
+      )
+      .addOption(
+        new Option(
+          "--allow-origin <origins...>",
+          "other sites whose pages may ask, such as https://chat.example; * for all, with a key only",
+        ).default([], "none"),
+      )
+      .option("--api-key <key>", "token that requests must bear (better: ORTUNE_API_KEY)")
+      .option("--model-name <name>", "what requests call the model (default: its folder)")
+      .addOption(
+        new Option(
+          "--adapter-name <names...>",
+          "what requests call the adapters, in their order",
+        ).default([], "their folders"),
+      )
+      .option(
+        "--system <text>",
+        "system prompt of chats that have none; empty for none (default: of each model the one it was " +
+          "trained with, else none)",
+      )
+      .option("--chat-template <path>", "Jinja file of a chat template in place of the models'")
+      .option(
+        "--max-new-tokens <n>",
+        "most tokens of a reply, whatever a request or the model asks for",
+        count,
+        2048,
+      )
+      .option("--max-batch-size <n>", "most replies made at once", count, 16)
+      .option("--max-queue <n>", "most replies that wait; more get status 429", countOrZero, 8)
+      .option("--kv-cache-mib <n>", "most memory for keys and values, in MiB", count, 1024)
+      .option("--grace <seconds>", "time for replies under way after Ctrl-C", positive, 10)
+      .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
+      .option("--threads <n>", "processor threads (default: all cores)", count),
+  run,
+};
+
+async function run({ options, signal }: CommandContext<ServeFlags>): Promise<void> {
+  const { host } = options;
+  const apiKey = options.apiKey ?? (Deno.env.get("ORTUNE_API_KEY") || undefined);
+  if (!isLoopback(host) && apiKey === undefined) {
+    throw new UsageError(
+      `Cannot listen on ${host} for everyone: set ORTUNE_API_KEY or --api-key, or listen on 127.0.0.1`,
+    );
+  }
+  const allowOrigin = options.allowOrigin.length > 0
+    ? originsOf(options.allowOrigin, apiKey)
+    : undefined;
+  if (options.model === undefined && options.adapter.length === 0) {
+    throw new UsageError("Cannot serve nothing: give --model, or --adapter for one on its base");
+  }
+  if (options.adapterName.length > options.adapter.length) {
+    throw new UsageError(
+      `Cannot name ${options.adapterName.length} adapters: there are ${options.adapter.length}`,
+    );
+  }
+  if (parseDevice(options.device).kind !== "cpu") {
+    throw new UsageError(`Cannot serve on ${options.device}: batches run on the cpu only so far`);
+  }
+  // All adapters are on one base: the model, or what the first one names.
+  const { model } = await findFolders({ model: options.model, adapter: options.adapter[0] });
+  const adapters = await Promise.all(
+    options.adapter.map(async (adapter) => (await findFolders({ model, adapter })).adapter!),
+  );
+  if (await findExported(model)) {
+    throw new UsageError(
+      `Cannot serve the export ${model}: give the checkpoint that it was made from`,
+    );
+  }
+  const adapterNotes: string[] = [];
+  for (const adapter of adapters) adapterNotes.push(...await checkAdapter(adapter, model));
+  const { system, chatTemplate } = options;
+  const base = await openChat({ model, system, chatTemplate });
+  const { tokenizer } = base;
+  const others = await Promise.all(
+    adapters.map((adapter) => openChat({ model, adapter, system, chatTemplate, tokenizer })),
+  );
+  for (const note of [base, ...others].flatMap(({ notes }) => notes)) console.log(note);
+  await using resources = new AsyncDisposableStack();
+  const runtime = resources.use(openRuntime(options));
+  const { config, weights } = await loadModel(runtime, model, { signal });
+  resources.use(weights);
+  const lanes: BatchLane[] = [{ weights }];
+  for (const adapter of adapters) {
+    const adapted = resources.use(
+      await loadAdapter(runtime, adapter, { config, base: weights, signal }),
+    );
+    lanes.push({ weights: adapted.weights, graph: adapted.decodeGraph });
+  }
+  const own = await readGenerationConfig(model, { config, tokenizer });
+  // One batch has one set of ends: a model that never writes another's is not ended by it.
+  const generation = withTaughtEnds(
+    own,
+    [base, ...others].flatMap(({ eosTokenIds }) => eosTokenIds),
+  );
+  for (const note of [...config.notes, ...adapterNotes, ...generation.notes]) {
+    console.log(`note: ${note}`);
+  }
+  const turns = new EventTurns();
+  const batch = resources.use(
+    new BatchGenerator({
+      runtime,
+      config,
+      lanes,
+      generation,
+      maxRows: options.maxBatchSize,
+      maxWaiting: options.maxQueue,
+      cacheBytes: options.kvCacheMib * MIB,
+      turns,
+    }),
+  );
+  const metrics = new Metrics();
+  const service = new ChatService({
+    models: named(batch, options, { model, adapters, chats: [base, ...others] }),
+    tokenizer,
+    window: batch.window,
+    maxNewTokens: options.maxNewTokens,
+    metrics,
+    assertRoom: () => batch.assertRoom(),
+  });
+  let isOwnHost = (_: string): boolean => false;
+  const handler = createHandler({
+    service,
+    metrics,
+    isOwnHost: (each) => isOwnHost(each),
+    allowOrigin,
+    apiKey,
+    system: base.system,
+    load: () => batch.load,
+    onError: report,
+  });
+  const server = await listening(handler, options, () => turns.expectMore());
+  // From here on only others connect; what comes in goes through code of many hands.
+  await giveUp("net");
+  isOwnHost = ownHosts({ hostname: host, port: server.port, allowed: options.allowHost });
+  const url = `http://${bracketed(host)}:${server.port}`;
+  console.log(
+    `${url}/ is the page, ${url}/v1 the API of ` +
+      `${service.models.map(({ id }) => id).join(" and ")}; Ctrl-C ends`,
+  );
+  await aborted(signal);
+  await stop(server, service, options.grace);
+}
+
+/** Whose pages may ask. */
+function originsOf(origins: readonly string[], apiKey: string | undefined): AllowOrigin {
+  if (origins.includes("*") && apiKey === undefined) {
+    throw new UsageError(
+      "Cannot let the pages of all sites ask without a key, since every site that is visited could: " +
+        "set ORTUNE_API_KEY or --api-key, or name the origins with --allow-origin",
+    );
+  }
+  try {
+    return allowedOrigins(origins);
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
+}
+
+/** Names of the models, no two alike, and what makes their replies. */
+function named(
+  batch: BatchGenerator,
+  { modelName, adapterName }: ServeFlags,
+  { model, adapters, chats }: {
+    readonly model: string;
+    readonly adapters: readonly string[];
+    /** How the model and each adapter are asked. */
+    readonly chats: readonly ChatContext[];
+  },
+): ServedModel[] {
+  const id = modelName ?? folderName(model);
+  const served = (lane: number): Omit<ServedModel, "id"> => {
+    const { tokenizer, system, enableThinking } = chats[lane];
+    return { generator: batch.generator(lane), tokenizer, system, enableThinking };
+  };
+  const models: ServedModel[] = [{ id, ...served(0) }];
+  for (const [i, adapter] of adapters.entries()) {
+    const own = adapterName[i] ?? folderName(adapter);
+    const taken = (name: string): boolean => models.some((each) => each.id === name);
+    let free = own;
+    for (let n = 1; taken(free); n++) free = `${own}-adapter${n > 1 ? `-${n}` : ""}`;
+    models.push({ id: free, parent: id, ...served(i + 1) });
+  }
+  return models;
+}
+
+async function listening(
+  handler: (request: Request) => Promise<Response>,
+  { host, port }: ServeFlags,
+  onActivity: () => void,
+): Promise<Listening> {
+  // Node's server would tell of it where nothing can catch it.
+  const { state } = await Deno.permissions.query({
+    name: "net",
+    host: `${bracketed(host)}:${port}`,
+  });
+  if (state !== "granted") {
+    throw new Error(
+      `Cannot listen on ${host}: the task may use 127.0.0.1 only; run deno run ` +
+        `--allow-net=${bracketed(host)}:${port} and the task's other flags in deno.json with ` +
+        "cli/commands/serve.ts",
+    );
+  }
+  try {
+    return await listen(handler, { hostname: host, port, onError: report, onActivity });
+  } catch (cause) {
+    const { code } = cause as { readonly code?: string };
+    if (code !== "EADDRINUSE") throw cause;
+    throw new Error(
+      `Cannot listen on ${host}:${port}: another program does; give another --port`,
+      { cause },
+    );
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Lets replies under way end, for a while; takes no new ones. */
+async function stop(server: Listening, service: ChatService, grace: number): Promise<void> {
+  service.close();
+  if (service.running > 0) {
+    const chats = `${service.running} chat${service.running === 1 ? "" : "s"}`;
+    console.error(`${chats} under way: up to ${grace} s for them; Ctrl-C again ends at once`);
+  }
+  const closed = server.close();
+  const deadline = performance.now() + grace * 1000;
+  while (service.running > 0 && performance.now() < deadline) await sleep(20);
+  service.abort();
+  // What was said last goes out; who does not read it, or never asked anything, is left.
+  const left = setTimeout(() => server.destroy(), LAST_WORDS);
+  await closed;
+  clearTimeout(left);
+}
+
+function report(cause: unknown): void {
+  console.error(`error: ${cause instanceof Error ? cause.message : cause}`);
+}

@@ -1,0 +1,174 @@
+/**
+ * What a split dataset is like.
+ *
+ * In: rows, one by one, each with its part, and optionally a tokenizer. Out: lengths of prompt, think
+ * and answer, rows that training would cut or refuse, and rows that stand in both parts.
+ */
+
+import { createHash } from "node:crypto";
+import { toExamples } from "../../data/examples/example.ts";
+import { JsonlError } from "../../data/records/jsonl_error.ts";
+import { formatPythonJson, toPlainJson } from "../../internal/json/python_json.ts";
+import type { PythonJson } from "../../internal/json/python_json.ts";
+import { parseRecord, toMessages } from "../../data/records/record.ts";
+import { RowStatisticsCollector, type UnreadField } from "../../data/examples/row_statistics.ts";
+import type { Tokenizer } from "../../data/text/tokenizer.ts";
+
+/** A part of the split. */
+export type Part = "train" | "val";
+
+/** Lengths of one field over all rows. */
+export interface Lengths {
+  readonly name: string;
+  readonly unit: "characters" | "tokens";
+  readonly values: readonly number[];
+}
+
+/** What {@linkcode createDataFacts} collects. */
+export interface DataFacts {
+  readonly rows: Readonly<Record<Part, number>>;
+  readonly lengths: readonly Lengths[];
+  /** Longest example in tokens that training takes; `undefined` without a tokenizer. */
+  readonly maxLength: number | undefined;
+  /** Rows that are cut to maxLength. */
+  readonly cut: number;
+  /** Rows that are cut before their answer begins. */
+  readonly unlabelled: number;
+  /** Rows without thinking. */
+  readonly withoutThinking: number;
+  /** `file:line:field: problem` of rows that training would refuse, in order of their lines. */
+  readonly problems: readonly string[];
+  /** Lines of the source whose row, or whose question, stands in the other part as well. */
+  readonly duplicates: readonly {
+    readonly train: number;
+    readonly val: number;
+    readonly same: string;
+  }[];
+  /** Rows that stand twice or more, anywhere. */
+  readonly repeated: number;
+  /** Columns and fields of messages that training does not read, with the rows that hold them. */
+  readonly unread: readonly UnreadField[];
+}
+
+/** Options of {@linkcode createDataFacts}. */
+export interface DataFactsOptions {
+  /** Path of the source, for messages. */
+  readonly file: string;
+  readonly tokenizer?: Tokenizer;
+  readonly maxLength: number;
+  readonly system?: string;
+}
+
+/** Collects facts row by row; rows for training come before those for validation. */
+export function createDataFacts(
+  { file, tokenizer, maxLength, system }: DataFactsOptions,
+): { add(row: Map<string, PythonJson>, line: number, part: Part): void; facts(): DataFacts } {
+  const rows = { train: 0, val: 0 };
+  const units = tokenizer === undefined
+    ? ["characters"] as const
+    : ["characters", "tokens"] as const;
+  const lengths = units.flatMap((unit) =>
+    ["prompt", "think", "answer", ...(unit === "tokens" ? ["whole example"] : [])].map((name) => ({
+      name,
+      unit,
+      values: [] as number[],
+    }))
+  );
+  const keep = (unit: string, values: readonly number[]): void => {
+    lengths.filter((one) => one.unit === unit).forEach((one, index) =>
+      one.values.push(values[index])
+    );
+  };
+  const problems: { line: number; text: string }[] = [];
+  const duplicates: { train: number; val: number; same: string }[] = [];
+  const trainRows = new Map<string, number>();
+  const trainQuestions = new Map<string, number>();
+  const all = new Set<string>();
+  const statistics = new RowStatisticsCollector();
+  let [cut, unlabelled, withoutThinking, repeated] = [0, 0, 0, 0];
+
+  const addText = (row: Map<string, PythonJson>, line: number, part: Part): void => {
+    // Hashes, as the texts of all rows would be held twice over.
+    const text = createHash("sha256").update(formatPythonJson(row)).digest("base64");
+    if (all.has(text)) repeated++;
+    all.add(text);
+    const question = row.get("question");
+    const prompt = typeof question === "string" ? question.trim() : "";
+    if (part === "train") {
+      if (!trainRows.has(text)) trainRows.set(text, line);
+      if (prompt !== "" && !trainQuestions.has(prompt)) trainQuestions.set(prompt, line);
+      return;
+    }
+    const sameRow = trainRows.get(text);
+    const sameQuestion = prompt === "" ? undefined : trainQuestions.get(prompt);
+    if (sameRow !== undefined) duplicates.push({ train: sameRow, val: line, same: "row" });
+    else if (sameQuestion !== undefined) {
+      duplicates.push({ train: sameQuestion, val: line, same: "question" });
+    }
+  };
+
+  const addLengths = (row: Map<string, PythonJson>, line: number): void => {
+    const where = { file, line };
+    // Python writes NaN and the like, which are not JSON.
+    if (hasNonFinite(row)) throw new JsonlError(where, "holds NaN or Infinity, which is not JSON");
+    const plain = toPlainJson(row) as Record<string, unknown>;
+    const record = parseRecord(plain, where, statistics.unreadIn(line));
+    const messages = toMessages(record, { system });
+    const reply = messages.at(-1)!;
+    if (reply.role !== "assistant" || reply.learn === false) {
+      throw new JsonlError(where, "holds no reply that is to be learned");
+    }
+    const think = reply.reasoning_content ?? "";
+    const prompt = messages.slice(0, -1).filter(({ role }) => role !== "system");
+    const size = (text: string): number => Array.from(text).length;
+    if (think === "") withoutThinking++;
+    const characters = prompt.reduce((sum, { content }) => sum + size(content), 0);
+    keep("characters", [characters, size(think), size(reply.content)]);
+    if (tokenizer === undefined) return;
+    const [example] = toExamples(messages, { tokenizer, maxLength, turns: "last" });
+    const whole = example.inputIds.length + example.truncatedTokens;
+    if (example.truncatedTokens > 0) cut++;
+    if (example.supervised === 0) unlabelled++;
+    const count = (text: string): number => text === "" ? 0 : tokenizer.encode(text).length;
+    // The prompt as training sees it, with the system prompt and the template's own tokens.
+    const promptTokens = Math.min(example.promptLength, whole);
+    keep("tokens", [promptTokens, count(think), count(reply.content), whole]);
+  };
+
+  return {
+    add(row: Map<string, PythonJson>, line: number, part: Part): void {
+      rows[part]++;
+      addText(row, line, part);
+      try {
+        addLengths(row, line);
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        const text = error instanceof JsonlError ? message : `${file}:${line}: ${message}`;
+        problems.push({ line, text });
+      }
+    },
+    facts: (): DataFacts => ({
+      rows,
+      lengths,
+      maxLength: tokenizer === undefined ? undefined : maxLength,
+      cut,
+      unlabelled,
+      withoutThinking,
+      problems: problems.sort((a, b) => a.line - b.line).map(({ text }) => text),
+      duplicates,
+      repeated,
+      unread: statistics.finish().unread,
+    }),
+  };
+}
+
+function hasNonFinite(value: PythonJson): boolean {
+  if (value instanceof Map) return [...value.values()].some(hasNonFinite);
+  if (Array.isArray(value)) return value.some(hasNonFinite);
+  return typeof value === "object" && value !== null && /[fN]/.test(value.text);
+}
+
+/** The value below which a part of sorted numbers lies. */
+export function quantile(sorted: readonly number[], part: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? NaN;
+}

@@ -1,0 +1,114 @@
+/**
+ * The examples of a file's rows, handed on one by one.
+ *
+ * In: a JSON Lines file of training records and a function that takes examples. Out: a report with
+ * line numbers; memory does not grow with the rows, but for the lines in the report.
+ */
+
+import { type Example, toExamples } from "./example.ts";
+import { readJsonl } from "../records/jsonl.ts";
+import { JsonlError, type RowLocation } from "../records/jsonl_error.ts";
+import type { ReadExamplesOptions, ReadExamplesReport } from "./read_examples.ts";
+import { parseRecord, toMessages } from "../records/record.ts";
+import { RowStatisticsCollector } from "./row_statistics.ts";
+
+/** An example that knows its row. */
+export type LocatedExample = Example & { readonly source: RowLocation };
+
+/** How far a file is read. */
+export interface RowsProgress {
+  /** Rows so far. */
+  readonly rows: number;
+  /** Tokens of their examples. */
+  readonly tokens: number;
+  /** Bytes of the file so far. */
+  readonly bytes: number;
+}
+
+/** Options of {@linkcode encodeRows}. */
+export interface EncodeRowsOptions extends ReadExamplesOptions {
+  /** Stops between two rows; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Is told after each piece of the file, some tens of rows. */
+  readonly onProgress?: (progress: RowsProgress) => void;
+}
+
+/**
+ * Encodes all rows; an example without a supervised token is reported, not taken.
+ *
+ * @throws {JsonlError} if a row is bad, or the template refuses it.
+ */
+export async function encodeRows(
+  path: string,
+  options: EncodeRowsOptions,
+  take: (example: LocatedExample) => void,
+): Promise<ReadExamplesReport> {
+  const { limit = Infinity, dropRefused, keepUnlabelled, signal, onProgress } = options;
+  if (!(limit >= 1)) throw new RangeError(`Cannot read ${path}: limit is ${limit}, less than 1`);
+  const truncated = new Set<number>();
+  const unterminated = new Set<number>();
+  const unlabelled = new Set<number>();
+  const statistics = new RowStatisticsCollector();
+  let [rows, examples, tokens, supervisedTokens] = [0, 0, 0, 0];
+  const made = readJsonl(path, (value, where) => encodeRow(value, where, options, statistics), {
+    onRead: onProgress && ((bytes) => onProgress({ rows, tokens, bytes })),
+    ...dropRefused
+      ? {
+        onRefused: (error: JsonlError): void => {
+          rows++;
+          statistics.refuse(error);
+        },
+      }
+      : {},
+  });
+  for await (const row of made) {
+    signal?.throwIfAborted();
+    for (const example of row) {
+      const { line } = example.source;
+      if (example.truncatedTokens > 0) truncated.add(line);
+      if (!example.terminated) unterminated.add(line);
+      if (example.supervised === 0) {
+        unlabelled.add(line);
+        if (!keepUnlabelled) continue;
+      }
+      examples++;
+      tokens += example.inputIds.length;
+      supervisedTokens += example.supervised;
+      take(example);
+    }
+    if (++rows >= limit) break;
+  }
+  return {
+    rows,
+    examples,
+    truncated: [...truncated],
+    unterminated: [...unterminated],
+    unlabelled: [...unlabelled],
+    tokens,
+    supervisedTokens,
+    ...statistics.finish(),
+  };
+}
+
+function encodeRow(
+  value: Record<string, unknown>,
+  where: RowLocation,
+  options: EncodeRowsOptions,
+  statistics: RowStatisticsCollector,
+): LocatedExample[] {
+  const { line } = where;
+  const record = parseRecord(value, where, statistics.unreadIn(line));
+  try {
+    const messages = toMessages(record, options);
+    const { enableThinking = options.enableThinking } = record;
+    const examples = options.encode?.(record) ?? toExamples(messages, {
+      ...options,
+      enableThinking,
+      onTrimmed: () => statistics.trim(line),
+    });
+    statistics.add(line, { messages, examples, enableThinking });
+    return examples.map((example) => ({ ...example, source: where }));
+  } catch (cause) {
+    throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import {
+  CHAT_SETTINGS,
+  type ChatSettings,
+  formatChatSettings,
+  parseChatSettings,
+  readChatSettings,
+} from "./chat_settings.ts";
+import { tempFolder } from "../../tests/support/temp_folder.ts";
+
+Deno.test("readChatSettings() reads what formatChatSettings() wrote", async () => {
+  await using folder = await tempFolder();
+  assert.equal(await readChatSettings(folder.path), undefined);
+  const all: ChatSettings[] = [
+    { system: "Be brief.", enableThinking: false, eosTokenIds: [7, 3] },
+    { system: "", eosTokenIds: [] },
+    { eosTokenIds: [0] },
+  ];
+  for (const settings of all) {
+    await folder.write(CHAT_SETTINGS, formatChatSettings(settings));
+    assert.deepEqual(await readChatSettings(folder.path), settings);
+  }
+});
+
+const good = { format: 1, system: null, enable_thinking: null, eos_token_ids: [1] };
+const bad: [unknown, string][] = [
+  [[], "it is not of format 1"],
+  [{ ...good, format: 2 }, "it is not of format 1"],
+  [{ ...good, mood: 1 }, "it holds mood, which is not known"],
+  [{ ...good, system: 4 }, "system must be text or null"],
+  [{ ...good, enable_thinking: "no" }, "enable_thinking must be true, false or null"],
+  [{ ...good, eos_token_ids: [-1] }, "eos_token_ids must be a list of ids"],
+  [{ ...good, eos_token_ids: 5 }, "eos_token_ids must be a list of ids"],
+];
+for (const [json, state] of bad) {
+  Deno.test(`parseChatSettings() refuses ${JSON.stringify(json)}`, () => {
+    const message = `Cannot read c.json: ${state}; delete it, and give --system yourself`;
+    assert.throws(() => parseChatSettings(json, "c.json"), { name: "RangeError", message });
+  });
+}

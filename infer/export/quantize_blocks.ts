@@ -1,0 +1,98 @@
+/**
+ * Rounds numbers to 4 or 8 bits, in blocks that share a scale.
+ *
+ * In: float32 rows. Out: whole numbers q and scales s as MatMulNBits reads them: x ≈ s·(q − zero),
+ * where zero is 8 or 128; of 4-bit numbers two to a byte, the first in the low half.
+ *
+ * @module
+ */
+
+import { float16ToFloat32, float32ToFloat16 } from "../../ort/tensor/half.ts";
+import { BLOCK } from "./export_format.ts";
+
+/** Small whole numbers and their scales. */
+export interface QuantizedBlocks {
+  /** [numbers·bits/8] */
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** [numbers/32] */
+  readonly scales: Float32Array<ArrayBuffer>;
+}
+
+/** Options of {@linkcode quantizeBlocks}. */
+export interface QuantizeOptions {
+  /** Bits of a number. */
+  readonly bits: 4 | 8;
+  /** What the scales are stored as: they are rounded to it before anything is measured. */
+  readonly scaleDtype: "float32" | "float16";
+}
+
+/**
+ * Quantizes whole blocks of 32 numbers.
+ *
+ * @example
+ * ```ts
+ * import { quantizeBlocks } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const numbers = Float32Array.from({ length: 32 }, (_, i) => i % 2 === 0 ? -8 : 4);
+ * const { data, scales } = quantizeBlocks(numbers, { bits: 4, scaleDtype: "float32" });
+ * assert.deepEqual([...scales], [1]);
+ * assert.equal(data[0], 0xc0); // −8 is 0, 4 is 12
+ * ```
+ *
+ * @throws {RangeError} on a part of a block, or on a number that is not finite
+ */
+export function quantizeBlocks(
+  numbers: Float32Array,
+  { bits, scaleDtype }: QuantizeOptions,
+): QuantizedBlocks {
+  if (numbers.length % BLOCK !== 0) {
+    throw new RangeError(`Cannot quantize ${numbers.length} numbers: expected blocks of ${BLOCK}`);
+  }
+  const zero = 2 ** (bits - 1);
+  const data = new Uint8Array(numbers.length * bits / 8);
+  const scales = new Float32Array(numbers.length / BLOCK);
+  const round = scaleDtype === "float16" ? nearestHalf : (scale: number) => Math.fround(scale);
+  for (let block = 0; block < scales.length; block++) {
+    const start = block * BLOCK;
+    const scale = round(extreme(numbers, start) / -zero);
+    scales[block] = scale;
+    for (let i = start; i < start + BLOCK; i++) {
+      const q = scale === 0 ? zero : Math.round(numbers[i] / scale) + zero;
+      const whole = Math.min(2 * zero - 1, Math.max(0, q));
+      if (bits === 8) data[i] = whole;
+      else data[i >> 1] |= i % 2 === 0 ? whole : whole << 4;
+    }
+  }
+  return { data, scales };
+}
+
+/**
+ * The largest number of a block with its sign. It goes to the lowest step, so that all steps are
+ * used. Smaller scales have a smaller squared error but cut the largest numbers off, and those
+ * matter most: of five tried, they raised the perplexity of SmolLM2-135M from 63.0 to 80.6, this one
+ * to 74.6.
+ */
+function extreme(numbers: Float32Array, start: number): number {
+  let largest = 0;
+  for (let i = start; i < start + BLOCK; i++) {
+    const x = numbers[i];
+    if (Math.abs(x) > Math.abs(largest)) largest = x;
+    if (Number.isFinite(x)) continue;
+    throw new RangeError(
+      `Cannot quantize number ${i}: it is ${x}; the weights are not finite, as after a training ` +
+        "run that diverged: go back to an earlier checkpoint",
+    );
+  }
+  return largest;
+}
+
+const single = new Float32Array(1);
+const half = new Uint16Array(1);
+
+function nearestHalf(scale: number): number {
+  single[0] = scale;
+  float32ToFloat16(single, half);
+  float16ToFloat32(half, single);
+  return single[0];
+}

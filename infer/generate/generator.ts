@@ -1,0 +1,208 @@
+/**
+ * Replies token by token.
+ *
+ * In: prompt ids. Out: new ids as they are made, without the one that ends the reply, and the
+ * reason why it ended.
+ *
+ * @module
+ */
+
+import type { ModelConfig } from "../../model/config.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { Decoder, type DecoderOptions, type DecoderWeights } from "./decoder.ts";
+import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
+import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
+import { ReplyTokens } from "./reply_tokens.ts";
+import type { SamplingOptions } from "../sampling/sampling.ts";
+
+/**
+ * Why a reply ended: the model ended it, one of the model's stop strings came, the limit of tokens
+ * or of time or the model's last position was reached, or the caller ended it.
+ */
+export type FinishReason = "eos" | "stop" | "length" | "aborted";
+
+/** How a reply is made; what is left out comes from the generator's defaults. */
+export interface GenerateOptions extends SamplingOptions {
+  /**
+   * Most tokens to make. A reply also ends at the model's last position.
+   * @default {the model's, or 2048}
+   */
+  readonly maxNewTokens?: number;
+  /** Most tokens to make, whatever the option or the model says. @default {Infinity} */
+  readonly atMostNewTokens?: number;
+  /** Tokens that end the reply, in place of the generator's. */
+  readonly eosTokenIds?: readonly number[];
+  /** Whether those tokens do not end the reply. @default {false} */
+  readonly ignoreEos?: boolean;
+  /** Further tokens that end the reply. @default {[]} */
+  readonly stopTokenIds?: readonly number[];
+  /**
+   * A number from 0 to 2³² − 1: the same seed, prompt and options make the same reply.
+   * @default {a random one}
+   */
+  readonly seed?: number;
+  /** Ends the reply within one token, with the finish reason `aborted`. */
+  readonly signal?: AbortSignal;
+}
+
+/** A reply being made: its token ids, in order. */
+export interface Generation extends AsyncIterableIterator<number, void> {
+  /** Why the reply ended; `undefined` until then. */
+  readonly finishReason: FinishReason | undefined;
+  /** The token that ended the reply, which is not given out. */
+  readonly endToken?: number;
+}
+
+/** Makes replies, one at a time. */
+export interface Generator extends Disposable {
+  /**
+   * Starts a reply. Work is done as the iterator is read; leaving it early ends the reply.
+   *
+   * @throws {RangeError} where the prompt fills all of the model's positions or has no token, or an
+   *   option is outside its range
+   */
+  generate(promptIds: ArrayLike<number>, options?: GenerateOptions): Generation;
+}
+
+/** A model that takes tokens one after another, such as {@linkcode Decoder}. */
+export interface TokenDecoder extends Disposable {
+  /** Adds tokens to the sequence; answers the logits after the last one, [vocab]. */
+  prefill(ids: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array>;
+  /** The same for one token. */
+  decode(id: number, signal?: AbortSignal): Promise<Float32Array>;
+  /** Forgets the sequence. */
+  reset(): void;
+}
+
+/** What {@linkcode createGenerator} makes a generator of. */
+export interface GeneratorOptions extends DecoderOptions {
+  /** Where the decoder's graphs run. */
+  readonly runtime: Runtime;
+  /** Sizes and flags of the model. */
+  readonly config: ModelConfig;
+  /** Tensors by Hugging Face's names, such as a trainer's weights: they are read, not copied. */
+  readonly weights: DecoderWeights;
+  /** Defaults of sampling and of where replies end. @default {those of config} */
+  readonly generation?: GenerationConfig;
+}
+
+/**
+ * Makes a generator. It holds the cache of one sequence, and no weights of its own.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   createGenerator, layoutParameters, modelParameters, ParameterStore, parseConfig, Runtime,
+ *   TorchGenerator,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * using runtime = new Runtime({ threads: 1 });
+ * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * new TorchGenerator(42).normal(weights.flat.float32(), 0, 0.1);
+ *
+ * using generator = createGenerator({ runtime, config, weights });
+ * const reply = generator.generate([1, 2, 3], { maxNewTokens: 4, greedy: true });
+ * const ids: number[] = [];
+ * for await (const id of reply) ids.push(id);
+ * assert.equal(ids.length, 4);
+ * assert.equal(reply.finishReason, "length");
+ * ```
+ *
+ * @throws {RangeError} where nothing says which token ends a reply
+ */
+export function createGenerator(options: GeneratorOptions): Generator {
+  const { runtime, config, weights, generation = parseGenerationConfig({}, options) } = options;
+  return decoderGenerator(new Decoder(runtime, config, weights, options), { config, generation });
+}
+
+/** What {@linkcode decoderGenerator} knows of the model. */
+export interface DecoderGeneratorOptions {
+  /** Sizes of the model. */
+  readonly config: ModelConfig;
+  /** Defaults of sampling and of where replies end. */
+  readonly generation: GenerationConfig;
+}
+
+/** Makes a generator of a decoder, which it disposes of. */
+export function decoderGenerator(
+  decoder: TokenDecoder,
+  { config, generation }: DecoderGeneratorOptions,
+): Generator {
+  let running = false;
+
+  async function* tokens(
+    promptIds: ArrayLike<number>,
+    { plan, signal }: { readonly plan: GenerationPlan; readonly signal?: AbortSignal },
+  ): AsyncGenerator<number, End> {
+    if (running) {
+      throw new Error(
+        "Cannot generate: this generator is making another reply; read that one to its end first, " +
+          "or make a second generator",
+      );
+    }
+    running = true;
+    try {
+      decoder.reset();
+      const reply = new ReplyTokens(plan, promptIds);
+      let logits = await decoder.prefill(promptIds, signal);
+      for (;;) {
+        const id = reply.next(logits);
+        if (id !== undefined) yield id;
+        const { finishReason, endToken } = reply;
+        if (id === undefined || finishReason) return { finishReason, endToken };
+        logits = await decoder.decode(id, signal);
+      }
+    } catch (cause) {
+      if (signal?.aborted && cause === signal.reason) return { finishReason: "aborted" };
+      throw cause;
+    } finally {
+      running = false;
+    }
+  }
+
+  return {
+    generate(promptIds: ArrayLike<number>, options: GenerateOptions = {}): Generation {
+      const { signal } = options;
+      const plan = planGeneration(options, {
+        promptLength: promptIds.length,
+        positions: config.maxPositions,
+        generation,
+      });
+      return withEnd(tokens(promptIds, { plan, signal }));
+    },
+    [Symbol.dispose]: () => decoder[Symbol.dispose](),
+  };
+}
+
+/** How a reply ended. */
+type End = Pick<Generation, "finishReason" | "endToken">;
+
+/** Keeps what an async generator returns, which `for await` would lose. */
+function withEnd(tokens: AsyncGenerator<number, End>): Generation {
+  let end: End | undefined;
+  const generation: Generation = {
+    get finishReason(): FinishReason | undefined {
+      return end?.finishReason;
+    },
+    get endToken(): number | undefined {
+      return end?.endToken;
+    },
+    async next(): Promise<IteratorResult<number, void>> {
+      const { done, value } = await tokens.next();
+      if (!done) return { done: false, value };
+      end ??= value;
+      return { done: true, value: undefined };
+    },
+    async return(): Promise<IteratorResult<number, void>> {
+      end ??= { finishReason: "aborted" };
+      await tokens.return(end);
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => generation,
+  };
+  return generation;
+}

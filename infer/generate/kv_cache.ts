@@ -1,0 +1,126 @@
+/**
+ * Keys and values of the tokens so far, a pair of tensors a layer.
+ *
+ * In: a config and a dtype. Out: tensors [1, kvHeads, capacity, D] that the decode graph writes in
+ * place, grown by doubling.
+ */
+
+import { cacheHeadDim } from "../../model/graphs/decode_graphs.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { byteWidth, type DType } from "../../ort/tensor/dtype.ts";
+
+/** Capacity is a multiple of this, so that short replies do not grow the cache again and again. */
+const STEP = 256;
+
+/** One layer's part of the cache. */
+export interface LayerCache {
+  /** [1, kvHeads, capacity, D], or as rows */
+  readonly key: Tensor;
+  /** The same of the values. */
+  readonly value: Tensor;
+}
+
+/** How the decode graph takes the cache. */
+export interface KvCacheOptions {
+  /** Type of keys and values. @default "float32" */
+  readonly dtype?: DType;
+  /** As rows [kvHeads·capacity, headDim], for plain attention. @default false */
+  readonly asRows?: boolean;
+}
+
+/** The cache of one sequence. */
+export class KvCache implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #config: ModelConfig;
+  readonly #dtype: DType;
+  readonly #asRows: boolean;
+  #capacity = 0;
+  #layers: LayerCache[] = [];
+
+  /** Holds no memory until {@linkcode KvCache.reserve}. */
+  constructor(
+    runtime: Runtime,
+    config: ModelConfig,
+    { dtype = "float32", asRows = false }: KvCacheOptions = {},
+  ) {
+    this.#runtime = runtime;
+    this.#config = config;
+    this.#dtype = dtype;
+    this.#asRows = asRows;
+  }
+
+  /** Positions there is memory for. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** The tensors of a layer; others after the cache has grown. */
+  layer(index: number): LayerCache {
+    return this.#layers[index];
+  }
+
+  /**
+   * Makes room for `positions`, keeping the first `used` of them. Memory doubles, so that a long
+   * reply is copied only a few times, and a short one holds no room for the longest.
+   *
+   * @returns whether the tensors were replaced
+   * @throws {RangeError} beyond the model's max_position_embeddings
+   */
+  reserve(positions: number, used: number): boolean {
+    const { layers, maxPositions } = this.#config;
+    if (positions > maxPositions) {
+      throw new RangeError(
+        `Cannot hold ${positions} tokens: the model has ${maxPositions} positions; shorten the ` +
+          "prompt or generate fewer tokens",
+      );
+    }
+    if (positions <= this.#capacity) return false;
+    const wanted = Math.ceil(Math.max(positions, 2 * this.#capacity) / STEP) * STEP;
+    const capacity = Math.min(wanted, maxPositions);
+    const { kvHeads, headDim } = this.#config;
+    const shape = this.#asRows
+      ? [kvHeads * capacity, headDim]
+      : [1, kvHeads, capacity, cacheHeadDim(this.#config)];
+    // All or nothing: what cannot be allocated leaves the cache as it was.
+    using grown = new DisposableStack();
+    const allocate = () => grown.use(Tensor.allocate(this.#runtime, this.#dtype, shape));
+    const layersGrown = Array.from(
+      { length: layers },
+      () => ({ key: allocate(), value: allocate() }),
+    );
+    layersGrown.forEach(({ key, value }, layer) => {
+      const old = this.#layers[layer];
+      this.#copy(old?.key, key, used);
+      this.#copy(old?.value, value, used);
+    });
+    this[Symbol.dispose]();
+    grown.move();
+    this.#layers = layersGrown;
+    this.#capacity = capacity;
+    return true;
+  }
+
+  /** The first `used` positions of the old tensor, and zeros after them. */
+  #copy(old: Tensor | undefined, grown: Tensor, used: number): void {
+    grown.zero();
+    if (!old || used === 0) return;
+    const { kvHeads } = this.#config;
+    const bytes = used * grown.shape.at(-1)! * byteWidth(grown.dtype);
+    for (let head = 0; head < kvHeads; head++) {
+      const from = head * old.byteLength / kvHeads;
+      grown.copyFrom(old, { from, to: head * grown.byteLength / kvHeads, bytes });
+    }
+  }
+
+  /** Releases all memory; tensors given out may not be used afterwards. */
+  [Symbol.dispose](): void {
+    for (const { key, value } of this.#layers) {
+      key[Symbol.dispose]();
+      value[Symbol.dispose]();
+    }
+    this.#layers = [];
+    this.#capacity = 0;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Replies as the OpenAI API writes them.
+ *
+ * In: a completion under way. Out: one object, or the chunks of a stream. What clients stumble over
+ * is kept: one id, a role first, an index in every choice, a final finish_reason, and a usage chunk
+ * with no choices.
+ */
+
+import type { ChatPiece } from "../chat/think_splitter.ts";
+import { type ChoiceReply, type Completion, replyRole } from "./chat_service.ts";
+
+/** Waits for all choices and answers them as one `chat.completion`. */
+export async function completionObject(completion: Completion): Promise<Record<string, unknown>> {
+  const choices = await Promise.all(completion.choices.map(async (choice) => {
+    const said = { think: "", answer: "" };
+    for await (const { kind, text } of choice) said[kind] += text;
+    return {
+      index: choice.index,
+      message: {
+        role: replyRole(completion.request),
+        content: said.answer,
+        ...(said.think === "" ? {} : reasoning(said.think)),
+        refusal: null,
+      },
+      logprobs: null,
+      finish_reason: choice.finishReason,
+    };
+  }));
+  return { ...head(completion, "chat.completion"), choices, usage: usage(completion.choices) };
+}
+
+/** The chunks of a stream, each made when it is asked for. */
+export async function* completionChunks(
+  completion: Completion,
+): AsyncGenerator<Record<string, unknown>, void> {
+  const { choices, request } = completion;
+  const shared = {
+    ...head(completion, "chat.completion.chunk"),
+    // As OpenAI does: null in every chunk but the last, and no field where it was not asked for.
+    ...(request.includeUsage ? { usage: null } : {}),
+  };
+  const chunk = (index: number, delta: unknown, finish: string | null = null) => ({
+    ...shared,
+    choices: [{ index, delta, logprobs: null, finish_reason: finish }],
+  });
+  for (const { index } of choices) yield chunk(index, { role: replyRole(request), content: "" });
+  for await (const { choice, piece } of merge(choices)) {
+    if (!piece) yield chunk(choice.index, {}, choice.finishReason);
+    else if (piece.kind === "think") yield chunk(choice.index, reasoning(piece.text));
+    else yield chunk(choice.index, { content: piece.text });
+  }
+  if (request.includeUsage) yield { ...shared, choices: [], usage: usage(choices) };
+}
+
+/** Pieces of all choices as they come, and at each one's end none. */
+async function* merge(
+  choices: readonly ChoiceReply[],
+): AsyncGenerator<{ readonly choice: ChoiceReply; readonly piece: ChatPiece | undefined }, void> {
+  const ask = (choice: ChoiceReply) => {
+    const answer = choice.next().then((result) => ({ choice, result }));
+    // Its reader may have gone before it is waited for.
+    answer.catch(() => {});
+    return answer;
+  };
+  const asked = new Map(choices.map((choice) => [choice, ask(choice)]));
+  while (asked.size > 0) {
+    const { choice, result } = await Promise.race(asked.values());
+    if (result.done) asked.delete(choice);
+    else asked.set(choice, ask(choice));
+    yield { choice, piece: result.done ? undefined : result.value };
+  }
+}
+
+function head({ request }: Completion, object: string): Record<string, unknown> {
+  return {
+    id: `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`,
+    object,
+    created: Math.floor(Date.now() / 1000),
+    model: request.model,
+  };
+}
+
+/** DeepSeek's name and OpenRouter's: clients read one or the other. */
+function reasoning(text: string): Record<string, string> {
+  return { reasoning_content: text, reasoning: text };
+}
+
+function usage(choices: readonly ChoiceReply[]): Record<string, unknown> {
+  const sum = (of: (choice: ChoiceReply) => number): number =>
+    choices.reduce((total, choice) => total + of(choice), 0);
+  const [{ promptTokens }] = choices;
+  const made = sum(({ newTokens }) => newTokens);
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: made,
+    total_tokens: promptTokens + made,
+    completion_tokens_details: { reasoning_tokens: sum(({ thinkTokens }) => thinkTokens) },
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * What the parts of a training engine share: a model's weights, the graphs that they run on, and buffers.
+ *
+ * In: a runtime, a config, weights. Out: compiled graphs by name, each made when it is first asked for, and
+ * the hidden states.
+ *
+ * @module
+ */
+
+import type { Graph } from "../../ort/graph/ir.ts";
+import type { CrossEntropyKernel } from "../../ort/kernels/cross_entropy_kernels.ts";
+import type { BlockAdapter } from "../graphs/block.ts";
+import type { ModelConfig } from "../config.ts";
+import type { Precision } from "../precision.ts";
+import type { CrossEntropyOptions } from "../graphs/training_graphs.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
+import type { TokenGrid } from "./batch.ts";
+import { CompiledGraph } from "./compiled_graph.ts";
+import type { BlockKernels } from "./kernel_nodes.ts";
+import type { NamedWeights } from "./layered_weights.ts";
+import { Pacer } from "./pacer.ts";
+import { precisionOf } from "./weights_precision.ts";
+import { Scratch } from "./scratch.ts";
+
+/** Kernels that an engine launches, loaded for its model and precision. */
+export interface EngineKernels {
+  /** Takes the loss of logits of the weights' type and writes the gradient over them. */
+  readonly crossEntropy: CrossEntropyKernel;
+  /** Parts of the blocks. @default none */
+  readonly blocks?: BlockKernels;
+}
+
+/** An adapter and its weights. */
+export interface EngineAdapter {
+  /** What it makes of a block. */
+  readonly block: BlockAdapter;
+  /** Its weights and what is derived of them, under their names with the layer's in front. */
+  readonly weights: NamedWeights;
+}
+
+/** What an {@linkcode EngineContext} is made of. */
+export interface EngineContextOptions {
+  readonly runtime: Runtime;
+  /** Sizes and flags of the model. */
+  readonly config: ModelConfig;
+  readonly weights: NamedWeights;
+  /** Kernels of ortune's own. @default none */
+  readonly kernels?: EngineKernels;
+  /** Whether everything is left to graphs. */
+  readonly graphsOnly: boolean;
+}
+
+/** Shared by the parts of an engine. */
+export class EngineContext implements Disposable {
+  readonly runtime: Runtime;
+  /** Sizes and flags of the model. */
+  readonly config: ModelConfig;
+  readonly weights: NamedWeights;
+  /** Kernels of ortune's own, if there are any. */
+  readonly kernels: EngineKernels | undefined;
+  /** Whether everything is left to graphs. */
+  readonly graphsOnly: boolean;
+  /** What the weights are, and so what all graphs compute with. */
+  readonly precision: Precision;
+  /** Buffers by name, which every part may write. */
+  readonly scratch: Scratch;
+  /** Lets others have their turn between two graphs. */
+  readonly pacer: Pacer = new Pacer();
+  readonly #graphs = new Map<string, CompiledGraph>();
+
+  /** Compiles nothing yet. */
+  constructor({ runtime, config, weights, kernels, graphsOnly }: EngineContextOptions) {
+    this.runtime = runtime;
+    this.config = config;
+    this.weights = weights;
+    this.kernels = kernels;
+    this.graphsOnly = graphsOnly;
+    this.precision = precisionOf(weights);
+    this.scratch = new Scratch(runtime);
+  }
+
+  /** A graph outside of the blocks, made once. */
+  graph(name: string, make: () => Graph): CompiledGraph {
+    let graph = this.#graphs.get(name);
+    if (!graph) this.#graphs.set(name, graph = new CompiledGraph(this.runtime, make()));
+    return graph;
+  }
+
+  /** What the graphs outside of the blocks are made for. */
+  get computing(): CrossEntropyOptions {
+    return { precision: this.precision, logSoftmax: this.graphsOnly };
+  }
+
+  /** The input of a layer, [rows · length, hidden]; after the last layer what the head reads. */
+  hidden(layer: number, { rows, length }: TokenGrid): Tensor {
+    const shape = [rows * length, this.config.hiddenSize];
+    return this.scratch.tensor(`hidden.${layer}`, this.precision, shape);
+  }
+
+  /** Releases graphs and buffers; weights stay their owner's. */
+  [Symbol.dispose](): void {
+    for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
+    this.scratch[Symbol.dispose]();
+  }
+}

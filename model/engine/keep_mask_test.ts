@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { fillKeepMask, randomOdd } from "./keep_mask.ts";
+
+Deno.test("fillKeepMask() drops at the rate asked for, in every part of the mask", () => {
+  const mask = new Uint8Array(1 << 20);
+  for (const rate of [0.05, 0.1, 0.5]) {
+    fillKeepMask(mask, rate, [42, 0, "q_proj"]);
+    assert.ok(mask.every((each) => each === 0 || each === 1));
+    const part = mask.length / 8;
+    // Five standard deviations of a binomial share.
+    const bound = 5 * Math.sqrt(rate * (1 - rate) / part);
+    for (let start = 0; start < mask.length; start += part) {
+      const dropped = mask.subarray(start, start + part).filter((each) => each === 0).length / part;
+      assert.ok(Math.abs(dropped - rate) <= bound, `${dropped} of ${rate}`);
+    }
+  }
+});
+
+Deno.test("fillKeepMask() answers the same for the same key and unrelated masks for others", () => {
+  const make = (...key: (number | string)[]): Uint8Array => {
+    const mask = new Uint8Array(1 << 16);
+    fillKeepMask(mask, 0.5, key);
+    return mask;
+  };
+  const first = make(1, 2, "a");
+  assert.deepEqual(make(1, 2, "a"), first);
+  for (const other of [make(2, 2, "a"), make(1, 3, "a"), make(1, 2, "b")]) {
+    const same = first.filter((each, i) => each === other[i]).length / first.length;
+    assert.ok(Math.abs(same - 0.5) < 0.01, `${same}`);
+  }
+});
+
+Deno.test("fillKeepMask() fills masks of odd length, and keeps all at rate 0", () => {
+  const mask = new Uint8Array(7);
+  fillKeepMask(mask, 0, ["x"]);
+  assert.deepEqual([...mask], [1, 1, 1, 1, 1, 1, 1]);
+});
+
+Deno.test("randomOdd() draws odd numbers, the same for a key and others for another", () => {
+  const [draws, again, other] = ["a", "a", "b"].map((key) => randomOdd(10_000, [key, 3]));
+  assert.deepEqual(draws, again);
+  assert.ok(draws.every((draw) => draw % 2 !== 0));
+  assert.equal(new Set(draws).size, draws.length);
+  assert.ok(draws.filter((draw, i) => draw === other[i]).length === 0);
+  // Of both signs alike, to within four standard deviations.
+  assert.ok(Math.abs(draws.filter((draw) => draw < 0).length - 5000) < 200);
+});

@@ -1,0 +1,80 @@
+/**
+ * A model folder's weights, for generation.
+ *
+ * In: a path in Hugging Face's layout. Out: its config and a `ParameterStore` on the runtime's device.
+ *
+ * @module
+ */
+
+import type { ModelConfig } from "../config.ts";
+import { openModel } from "../weights/open_model.ts";
+import { modelParameters } from "../parameters.ts";
+import type { Precision } from "../precision.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { loadWeights } from "./load_weights.ts";
+import { layoutParameters, ParameterStore } from "./parameter_store.ts";
+import { devicePrecision } from "./weights_precision.ts";
+
+/** A loaded model; dispose of the weights. */
+export interface LoadedModel {
+  /** The folder's config.json. */
+  readonly config: ModelConfig;
+  /** All weights in one precision, under their Hugging Face names. */
+  readonly weights: ParameterStore;
+}
+
+/** How a model is loaded. */
+export interface LoadModelOptions {
+  /** What its weights become. @default float32 on the CPU, bfloat16 on CUDA */
+  readonly precision?: Precision;
+  /** Stops the load between two chunks. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Loads a model folder.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   layoutParameters, loadModel, modelParameters, ParameterStore, parseConfig, Runtime,
+ *   TorchGenerator, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ *
+ * const { config, weights } = await loadModel(runtime, folder);
+ * assert.equal(config.hiddenSize, 16);
+ * assert.deepEqual(weights.tensor("model.norm.weight").shape, [16]);
+ * weights[Symbol.dispose]();
+ * await rm(folder, { recursive: true });
+ * ```
+ */
+export async function loadModel(
+  runtime: Runtime,
+  directory: string,
+  { precision = devicePrecision(runtime.device), signal }: LoadModelOptions = {},
+): Promise<LoadedModel> {
+  await using model = await openModel(directory);
+  const { config } = model;
+  const weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)), {
+    dtype: precision,
+  });
+  try {
+    await loadWeights(runtime, weights, model.weights, { from: directory, signal });
+    return { config, weights };
+  } catch (cause) {
+    weights[Symbol.dispose]();
+    throw cause;
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * Fills a parameter store from a tensor source.
+ *
+ * In: float32, bfloat16 or float16 tensors under their Hugging Face names. Out: the store's dtype in
+ * place, converted by ONNX Runtime's Cast where it runs, chunk by chunk, so that nothing but the
+ * store is held.
+ *
+ * @module
+ */
+
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import * as ops from "../../ort/graph/ops.ts";
+import { compareWeights, misfitError } from "../weights/compare_weights.ts";
+import { EMBEDDING, LM_HEAD } from "../parameters.ts";
+import { assertTiedHead } from "../weights/tied_head.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
+import { findNonFinite } from "../../ort/tensor/find_nonfinite.ts";
+import { quoteName } from "../../ort/tensor/tensor_errors.ts";
+import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { CompiledGraph } from "./compiled_graph.ts";
+import type { ParameterStore } from "./parameter_store.ts";
+import { Scratch } from "./scratch.ts";
+
+// Elements converted at a time: half of this and all of this as float32 stay in a core's cache.
+const CHUNK = 1 << 18;
+// A device has its own memory to convert in, and would rather have large copies.
+const DEVICE_CHUNK = 1 << 22;
+
+/** Where a load is. */
+export interface LoadOptions {
+  /** What the weights come from, for errors; @default "the checkpoint" */
+  readonly from?: string;
+  /** Called with the bytes of the store filled so far. */
+  readonly onProgress?: (bytes: number) => void;
+  /** Stops the load between two chunks; weights read so far stay. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Reads every parameter of the store.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   layoutParameters, loadWeights, ParameterStore, Runtime, tensorSourceFromMap,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * const layout = layoutParameters([{ name: "model.norm.weight", shape: [2], decays: false }]);
+ * using store = new ParameterStore(runtime, layout);
+ * const bfloat16 = new Uint8Array(Uint16Array.of(0x3f80, 0xc000).buffer);
+ * const source = tensorSourceFromMap(
+ *   new Map([["model.norm.weight", { dtype: "bfloat16", shape: [2], data: bfloat16 }]]),
+ * );
+ * await loadWeights(runtime, store, source);
+ * assert.deepEqual([...store.tensor("model.norm.weight").float32()], [1, -2]);
+ * ```
+ *
+ * @throws {Error} listing together all tensors that are missing, unknown, or of another shape
+ * @throws {RangeError} where a weight is NaN or infinite, or a tied model's file has another head
+ */
+export async function loadWeights(
+  runtime: Runtime,
+  store: ParameterStore,
+  source: TensorSource,
+  { from = "the checkpoint", onProgress, signal }: LoadOptions = {},
+): Promise<void> {
+  assertFits(store, source, from);
+  await assertTied(store, source, from);
+  using conversion = new Conversion(runtime, store.flat);
+  const width = byteWidth(store.flat.dtype);
+  const pieces = piecesOf(store, source);
+  let filled = 0;
+  // Each piece is read while the one before it is checked and converted.
+  let reading: Promise<Staged> | undefined;
+  try {
+    for (const [i, piece] of pieces.entries()) {
+      signal?.throwIfAborted();
+      using staged = await (reading ?? conversion.read(piece, i));
+      reading = i + 1 < pieces.length ? conversion.read(pieces[i + 1], i + 1) : undefined;
+      // Its error is thrown where it is awaited.
+      reading?.catch(() => {});
+      // A turn for the source to send the read off.
+      await undefined;
+      assertFinite(staged, piece, from);
+      conversion.finish(staged, piece);
+      filled += piece.count * width;
+      onProgress?.(filled);
+    }
+  } finally {
+    // Nothing may be freed that is still being read into.
+    const unused = await reading?.catch(() => undefined);
+    unused?.[Symbol.dispose]();
+  }
+}
+
+/** A run of a tensor's elements. */
+interface Piece {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly start: number;
+  readonly count: number;
+  /** The store's tensor. */
+  readonly target: Tensor;
+  readonly read: (into: Uint8Array, offset: number) => Promise<void>;
+}
+
+function piecesOf(store: ParameterStore, source: TensorSource): readonly Piece[] {
+  const chunk = store.flat.device.kind === "cpu" ? CHUNK : DEVICE_CHUNK;
+  const pieces: Piece[] = [];
+  for (const { name, shape } of store.layout.specs) {
+    const { dtype } = source.info(name);
+    const elements = elementCount(shape);
+    for (let start = 0; start < elements; start += chunk) {
+      pieces.push({
+        name,
+        dtype,
+        start,
+        count: Math.min(chunk, elements - start),
+        target: store.tensor(name),
+        read: (into, offset) => source.read(name, into, offset),
+      });
+    }
+  }
+  return pieces;
+}
+
+/** NaN would spread to every logit, and training would blame its settings for it. */
+function assertFinite(
+  { bytes }: Staged,
+  { name, dtype, start, target: { shape } }: Piece,
+  from: string,
+): void {
+  const found = findNonFinite(bytes, dtype);
+  if (found < 0) return;
+  const at = start + found;
+  const row = shape.length > 1 ? `, in row ${Math.floor(at / shape[shape.length - 1])}` : "";
+  throw new RangeError(
+    `Cannot load weights from ${from}: ${quoteName(name)} holds NaN or infinity (element ${at}` +
+      `${row}); the file is damaged, or was written by a run that diverged: download it again, or ` +
+      "take an earlier checkpoint",
+  );
+}
+
+/** A tied model's file may carry its lm_head, if it is the embedding. */
+async function assertTied(
+  store: ParameterStore,
+  source: TensorSource,
+  from: string,
+): Promise<void> {
+  const known = new Set(store.names());
+  if (!known.has(EMBEDDING) || known.has(LM_HEAD) || !source.names().includes(LM_HEAD)) return;
+  await assertTiedHead(source, { embedding: EMBEDDING, head: LM_HEAD, from });
+}
+
+function assertFits(store: ParameterStore, source: TensorSource, from: string): void {
+  const { problems, hint } = compareWeights(store.layout.specs, source);
+  if (problems.length > 0) throw misfitError(from, { problems, hint });
+}
+
+/** A piece's bytes, and what must be released with them. */
+interface Staged extends Disposable {
+  /** The bytes on the host, in the file's dtype. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The memory that is converted, or is the target itself. */
+  readonly x: Tensor;
+  /** The piece of the store. */
+  readonly into: Tensor;
+}
+
+/** A Cast graph a dtype, with staging buffers that file bytes are read into. */
+class Conversion implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #dtype: DType;
+  readonly #onHost: boolean;
+  readonly #staging: Scratch;
+  readonly #casts = new Map<DType, CompiledGraph>();
+  readonly #host = [new Uint8Array(0), new Uint8Array(0)];
+
+  constructor(runtime: Runtime, { dtype, device }: Tensor) {
+    this.#runtime = runtime;
+    this.#dtype = dtype;
+    this.#onHost = device.kind === "cpu";
+    this.#staging = new Scratch(runtime, device);
+  }
+
+  /** Reads a piece; two that follow each other have memory of their own. */
+  async read({ dtype, start, count, target, read }: Piece, index: number): Promise<Staged> {
+    const into = target.view(start * byteWidth(this.#dtype), [count]);
+    const slot = index % 2;
+    const x = dtype === this.#dtype
+      ? into
+      : this.#staging.tensor(`${dtype}.${slot}`, dtype, into.shape);
+    const bytes = this.#onHost ? x.bytes() : this.#hostBytes(slot, x.byteLength);
+    try {
+      await read(bytes, start * byteWidth(dtype));
+    } catch (cause) {
+      into[Symbol.dispose]();
+      throw cause;
+    }
+    return { bytes, x, into, [Symbol.dispose]: () => into[Symbol.dispose]() };
+  }
+
+  /** Brings a piece that was read to its place in the store. */
+  finish({ bytes, x, into }: Staged, { dtype, count }: Piece): void {
+    if (!this.#onHost) x.write(bytes);
+    if (x !== into) this.#cast(dtype).run({ x, y: into }, { n: count });
+  }
+
+  #hostBytes(slot: number, length: number): Uint8Array<ArrayBuffer> {
+    if (this.#host[slot].byteLength < length) this.#host[slot] = new Uint8Array(length);
+    return this.#host[slot].subarray(0, length);
+  }
+
+  #cast(dtype: DType): CompiledGraph {
+    let cast = this.#casts.get(dtype);
+    if (!cast) {
+      const b = new GraphBuilder(`convert_${dtype}`);
+      b.output("y", ops.cast(b, b.input("x", dtype, ["n"]), this.#dtype));
+      this.#casts.set(dtype, cast = new CompiledGraph(this.#runtime, b.build()));
+    }
+    return cast;
+  }
+
+  [Symbol.dispose](): void {
+    for (const cast of this.#casts.values()) cast[Symbol.dispose]();
+    this.#staging[Symbol.dispose]();
+  }
+}

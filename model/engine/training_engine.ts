@@ -1,0 +1,285 @@
+/**
+ * A training step's arithmetic, block by block.
+ *
+ * In: a batch, weights, and a store that gradients are added to. Out: cross-entropy a token.
+ * Activations stay in device buffers; of each block only the input is kept, and the backward graph
+ * recomputes the rest, unless gradient checkpointing is turned off.
+ *
+ * @module
+ */
+
+import type { ModelConfig } from "../config.ts";
+import { EMBEDDING } from "../parameters.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
+import type { LabelledGrid, TokenGrid } from "./batch.ts";
+import { BlockStack } from "./block_stack.ts";
+import { addEmbeddingGradient } from "./embedding_gradient.ts";
+import { type EngineAdapter, EngineContext, type EngineKernels } from "./engine_context.ts";
+import { Head, headChunkOf } from "./head.ts";
+import type { NamedWeights } from "./layered_weights.ts";
+import type { ParameterStore } from "./parameter_store.ts";
+import { endToEnd, type LaidOut, similarRows } from "./without_padding.ts";
+
+export { type EngineAdapter, type EngineKernels, headChunkOf };
+
+/** How a {@linkcode TrainingEngine} works. */
+export interface TrainingEngineOptions {
+  /** Supervised tokens whose logits are held at once. @default as {@linkcode headChunkOf} says */
+  readonly headChunk?: number;
+  /**
+   * Whether backward recomputes each block from its input. Without it a step takes about an eighth
+   * less time and keeps every block's matrix products: some 13 times the hidden states' memory.
+   * @default true
+   */
+  readonly gradientCheckpointing?: boolean;
+  /** Trains these weights in place of the model's own, which are frozen. */
+  readonly adapter?: EngineAdapter;
+  /**
+   * Leaves everything to graphs, as where tensors are out of the host's reach.
+   * @default on a device
+   */
+  readonly graphsOnly?: boolean;
+  /**
+   * Kernels of ortune's own, in place of operators.
+   * @default none: graphs do everything
+   */
+  readonly kernels?: EngineKernels;
+  /**
+   * Whether padding is left out of what is computed: with own attention kernels all tokens of a batch lie
+   * end to end in one row, and on the host rows of unlike length run apart. Losses and gradients are the
+   * same but for rounding.
+   * @default true
+   */
+  readonly skipPadding?: boolean;
+}
+
+/** Cross-entropy of the supervised tokens of a batch. */
+export interface TokenLosses {
+  /** Index of each supervised token in the batch's grid. */
+  readonly tokens: Int32Array;
+  /** Its cross-entropy in nats. */
+  readonly losses: Float32Array;
+}
+
+/** Losses that are still where they were computed, perhaps under way. */
+export interface PendingLosses {
+  /** Index of each supervised token in the batch's grid. */
+  readonly tokens: Int32Array;
+  /** Their cross-entropy, float32 [tokens, 1], in memory reused by the next call. */
+  readonly losses: Tensor;
+}
+
+/** Options of {@linkcode TrainingEngine.forwardBackward}. */
+export interface ForwardBackwardOptions {
+  /** Factor on the summed loss: one over the supervised tokens of the whole update. */
+  readonly scale: number;
+  /** Writes gradients afresh instead of adding to them: the update's first batch. */
+  readonly first: boolean;
+  /**
+   * Decides which inputs dropout zeroes: the same seed, the same inputs.
+   * @default 0
+   */
+  readonly dropoutSeed?: number | string;
+  /** Stops between two graphs; the gradients are incomplete then. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs forward and backward passes of one model.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   collate, joinExample, layoutParameters, modelParameters, ParameterStore, parseConfig,
+ *   Runtime, TorchGenerator, TrainingEngine,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * using runtime = new Runtime({ threads: 1 });
+ * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * new TorchGenerator(42).normal(weights.flat.float32(), 0, 0.1);
+ * using gradients = new ParameterStore(runtime, weights.layout);
+ * using engine = new TrainingEngine(runtime, config, weights, gradients);
+ * const [prompt, reply] = [Int32Array.of(257, 72, 258), Int32Array.of(79, 75, 258)];
+ * const example = joinExample(prompt, reply, { maxLength: 8, terminated: true });
+ * const batch = collate([example], { padId: 256 });
+ * const { losses } = await engine.forwardBackward(batch, { scale: 1 / 3, first: true });
+ * assert.deepEqual([...losses], [...(await engine.evaluate(batch)).losses]);
+ * assert.equal(losses.length, 3);
+ * assert.ok(gradients.tensor("lm_head.weight").float32().some((each) => each !== 0));
+ * ```
+ */
+export class TrainingEngine implements Disposable {
+  /** Sizes and flags of the model. */
+  readonly config: ModelConfig;
+  readonly #context: EngineContext;
+  readonly #gradients: ParameterStore | undefined;
+  readonly #keep: boolean;
+  readonly #skipPadding: boolean;
+  readonly #adapter: EngineAdapter | undefined;
+  readonly #blocks: BlockStack;
+  readonly #head: Head;
+
+  /**
+   * Compiles nothing yet: each graph is made when it is first run.
+   *
+   * @param gradients where gradients go; without it the engine only evaluates
+   */
+  constructor(
+    runtime: Runtime,
+    config: ModelConfig,
+    weights: NamedWeights,
+    gradients?: ParameterStore,
+    {
+      gradientCheckpointing = true,
+      adapter,
+      kernels,
+      headChunk = headChunkOf({ adapted: adapter !== undefined, kernels: kernels !== undefined }),
+      graphsOnly = runtime.device.kind !== "cpu",
+      skipPadding = true,
+    }: TrainingEngineOptions = {},
+  ) {
+    this.config = config;
+    this.#context = new EngineContext({ runtime, config, weights, kernels, graphsOnly });
+    this.#gradients = gradients;
+    this.#keep = !gradientCheckpointing;
+    this.#skipPadding = skipPadding;
+    this.#adapter = adapter;
+    this.#blocks = new BlockStack(this.#context, gradients, adapter);
+    this.#head = new Head(this.#context, headChunk);
+  }
+
+  /**
+   * Logits of chosen tokens of the grid, [tokens, vocab], on the host, in memory that the next call
+   * may reuse.
+   */
+  async logits(grid: TokenGrid, tokens: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
+    const { grid: laidOut, places } = this.#inOneRow(grid);
+    await this.#blocks.forward(laidOut, { signal });
+    return this.#head.logits(
+      laidOut,
+      places ? tokens.map((token) => places.indexOf(token)) : tokens,
+    )
+      .hostFloat32();
+  }
+
+  /** Cross-entropy of each supervised token, without gradients. */
+  evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
+    return this.#eachGrid(batch, async ({ grid, places }) => {
+      await this.#blocks.forward(grid, { signal });
+      const supervised = this.#head.supervised(grid);
+      await this.#head.losses(grid, supervised, signal);
+      return { tokens: inBatch(supervised.tokens, places), losses: supervised.values.loss };
+    });
+  }
+
+  /**
+   * Cross-entropy of each supervised token; adds the gradients of `scale · Σ loss` to the store.
+   *
+   * @throws the signal's reason, between two graphs, when it is aborted: gradients are incomplete
+   */
+  forwardBackward(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<TokenLosses> {
+    const { first, dropoutSeed = 0 } = options;
+    return this.#eachGrid(batch, (part, index) =>
+      this.#launch(part, {
+        ...options,
+        first: first && index === 0,
+        // Grids of one batch draw apart.
+        dropoutSeed: index === 0 ? dropoutSeed : `${dropoutSeed}.${index}`,
+      }));
+  }
+
+  /** The same, but on a device the work is only queued, and the losses stay there. */
+  launch(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<PendingLosses> {
+    return this.#launch(this.#inOneRow(batch), options);
+  }
+
+  /** The batch as attention in a kernel takes it; elsewhere as it is. */
+  #inOneRow<Grid extends TokenGrid>(grid: Grid): LaidOut<Grid> {
+    const segments = this.#context.kernels?.blocks?.parts.has("attention");
+    return segments && this.#skipPadding ? endToEnd(grid) : { grid };
+  }
+
+  /** Runs a batch, on the host as the grids that cost the least; losses in the order of its tokens. */
+  async #eachGrid(
+    batch: LabelledGrid,
+    run: (part: LaidOut, index: number) => Promise<PendingLosses>,
+  ): Promise<TokenLosses> {
+    const parts = this.#context.graphsOnly || !this.#skipPadding
+      ? [this.#inOneRow(batch)]
+      : similarRows(batch);
+    const done: TokenLosses[] = [];
+    for (const [index, part] of parts.entries()) done.push(onHost(await run(part, index)));
+    return done.length === 1 ? done[0] : inOrder(done, batch.targets.length);
+  }
+
+  async #launch(
+    { grid: batch, places }: LaidOut,
+    { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
+  ): Promise<PendingLosses> {
+    const gradients = this.#gradients;
+    if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
+    const supervised = this.#head.supervised(batch);
+    const pending = {
+      tokens: inBatch(supervised.tokens, places),
+      losses: supervised.values.loss,
+    };
+    if (pending.tokens.length === 0) {
+      // Nothing to add, but what the last update left must not be added to either.
+      if (first) gradients.flat.zero();
+      return pending;
+    }
+    const { config, scratch, precision } = this.#context;
+    const adapter = this.#adapter?.block;
+    const pass = {
+      keep: this.#keep,
+      dropoutSeed: adapter && adapter.dropout > 0 ? dropoutSeed : undefined,
+      places,
+      signal,
+    };
+    const shared = await this.#blocks.forward(batch, pass);
+    const shape = [batch.rows * batch.length, config.hiddenSize];
+    const dy = scratch.tensor("gradient.0", precision, shape);
+    dy.zero();
+    const store = adapter ? undefined : gradients;
+    await this.#head.gradients(batch, supervised, { scale, dx: dy, store, first, signal });
+    const buffers = [dy, scratch.tensor("gradient.1", precision, shape)] as const;
+    const dx = await this.#blocks.backward(batch, { ...pass, shared, buffers, first });
+    if (adapter) return pending;
+    const embedding = gradients.tensor(EMBEDDING);
+    // Where it is the head's too, the head wrote it afresh.
+    if (first && !config.tiedEmbeddings) embedding.zero();
+    addEmbeddingGradient(this.#context, batch, dx, embedding);
+    return pending;
+  }
+
+  /** Releases graphs and activations; weights and gradients stay their owner's. */
+  [Symbol.dispose](): void {
+    this.#blocks[Symbol.dispose]();
+    this.#context[Symbol.dispose]();
+  }
+}
+
+/** Losses read, and no longer where the next batch's go. */
+function onHost({ tokens, losses }: PendingLosses): TokenLosses {
+  const host = new Float32Array(tokens.length);
+  losses.read(host);
+  return { tokens, losses: host };
+}
+
+/** Tokens of a grid by their places in the batch. */
+function inBatch(tokens: Int32Array, places: Int32Array | undefined): Int32Array {
+  return places ? tokens.map((token) => places[token]) : tokens;
+}
+
+/** Losses of all grids of a batch, by token. */
+function inOrder(parts: readonly TokenLosses[], size: number): TokenLosses {
+  const found = new Float32Array(size);
+  const tokens = Int32Array.from(parts.flatMap((part) => [...part.tokens])).sort();
+  for (const part of parts) part.tokens.forEach((token, i) => found[token] = part.losses[i]);
+  return { tokens, losses: Float32Array.from(tokens, (token) => found[token]) };
+}

@@ -1,0 +1,45 @@
+/**
+ * What weights are made of, and so what graphs over them compute with. In: weights, or float32
+ * numbers from the host. Out: their precision, or the numbers rounded to it.
+ */
+
+import type { DecodeBlockOptions } from "../graphs/decode_graphs.ts";
+import { FINAL_NORM } from "../parameters.ts";
+import type { Precision } from "../precision.ts";
+import type { Device } from "../../ort/runtime/device.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { float32ToBfloat16 } from "../../ort/tensor/half.ts";
+
+/** What a device computes with unless it is told otherwise: bfloat16 where it has kernels for it. */
+export function devicePrecision({ kind }: Device): Precision {
+  return kind === "cpu" ? "float32" : "bfloat16";
+}
+
+/** Options of the decode graph for weights on a device: which attention has a kernel there. */
+export function decodeOptions(
+  { device }: Runtime,
+  weights: { tensor(name: string): Tensor },
+): Required<Pick<DecodeBlockOptions, "attention" | "precision">> {
+  const precision = precisionOf(weights);
+  const fused = precision === devicePrecision(device);
+  return { attention: fused ? "fused" : "plain", precision };
+}
+
+/** The precision of a model's own weights; an adapter's are float32 on any of them. */
+export function precisionOf(weights: { tensor(name: string): Tensor }): Precision {
+  const { dtype } = weights.tensor(FINAL_NORM);
+  if (dtype === "float32" || dtype === "bfloat16") return dtype;
+  throw new RangeError(`Cannot run a model in ${dtype}: expected float32 or bfloat16`);
+}
+
+/** Numbers as a tensor of that precision takes them. */
+export function inPrecision(
+  values: Float32Array<ArrayBuffer>,
+  precision: Precision,
+): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
+  if (precision === "float32") return values;
+  const rounded = new Uint16Array(values.length);
+  float32ToBfloat16(values, rounded);
+  return rounded;
+}

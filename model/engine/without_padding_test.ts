@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { randomExamples, tinyBatch } from "../../tests/support/tiny_model.ts";
+import type { LabelledGrid } from "./batch.ts";
+import {
+  computedTokens,
+  countTokens,
+  endToEnd,
+  GRID_COST,
+  type LaidOut,
+  similarRows,
+  TOKEN_MULTIPLE,
+} from "./without_padding.ts";
+
+const examples = randomExamples([70, 9, 300, 5, 280, 6], 64);
+const [a, b, c, d, e, f] = examples;
+/** Rows of 79, 300, 11 and 280 tokens, of 310. */
+const batch = tinyBatch([[a, b], [c], [d, f], [e]], 310);
+
+/** What each token of a batch is, by its place. */
+function tokensOf({ grid, places }: LaidOut): Map<number, string> {
+  const tokens = new Map<number, string>();
+  grid.segmentIds.forEach((segment, at) => {
+    if (segment === 0) return;
+    const place = places ? places[at] : at;
+    assert.ok(!tokens.has(place), `token ${place} stands there twice`);
+    tokens.set(place, [grid.inputIds[at], grid.positionIds[at], grid.targets[at]].join());
+  });
+  return tokens;
+}
+
+/** Where each segment begins and ends, by places in the batch. */
+function segmentsOf({ grid, places }: LaidOut): string[] {
+  const found = new Map<string, number[]>();
+  grid.segmentIds.forEach((segment, at) => {
+    if (segment === 0) return;
+    const key = `${Math.floor(at / grid.length)}.${segment}`;
+    found.set(key, [...found.get(key) ?? [], places ? places[at] : at]);
+  });
+  return [...found.values()].map((all) => `${all[0]} to ${all.at(-1)} of ${all.length}`).sort();
+}
+
+Deno.test("endToEnd() holds every token once, with its position, target and segment, in one row", () => {
+  const laid = endToEnd(batch);
+  assert.deepEqual([laid.grid.rows, laid.grid.length], [1, 672]);
+  assert.deepEqual(tokensOf(laid), tokensOf({ grid: batch }));
+  assert.deepEqual(segmentsOf(laid), segmentsOf({ grid: batch }));
+  // Padding is at the end, and nothing is to be predicted there.
+  assert.deepEqual([...laid.grid.segmentIds.subarray(670)], [0, 0]);
+  assert.deepEqual([...laid.grid.targets.subarray(670)], [-100, -100]);
+  assert.deepEqual([...laid.places!.subarray(670)], [-1, -1]);
+});
+
+Deno.test("endToEnd() tells segments of two rows apart that have one id", () => {
+  const two = tinyBatch([[a], [b]], 72);
+  const same: LabelledGrid = { ...two, segmentIds: two.segmentIds.map((id) => Math.min(id, 1)) };
+  const { grid } = endToEnd(same);
+  assert.equal(grid.length, 80);
+  assert.deepEqual([...new Set(grid.segmentIds)], [1, 2, 0]);
+  assert.deepEqual(segmentsOf(endToEnd(same)), segmentsOf({ grid: same }));
+});
+
+Deno.test("endToEnd() leaves a row as it is that has no padding to leave out", () => {
+  const row = tinyBatch([[a, b]], 80);
+  assert.equal(endToEnd(row).grid, row);
+  const nothing = tinyBatch([[], []], 16);
+  assert.equal(endToEnd(nothing).grid, nothing);
+});
+
+Deno.test("similarRows() runs rows of unlike length apart, the longest first", () => {
+  const parts = similarRows(batch);
+  assert.deepEqual(parts.map(({ grid }) => [grid.rows, grid.length]), [[2, 300], [1, 79], [1, 11]]);
+  const tokens = new Map(parts.flatMap((part) => [...tokensOf(part)]));
+  assert.deepEqual(new Map([...tokens].sort(([a], [b]) => a - b)), tokensOf({ grid: batch }));
+  assert.deepEqual(parts.flatMap(segmentsOf).sort(), segmentsOf({ grid: batch }));
+});
+
+Deno.test("similarRows() keeps rows together where that is cheaper, and leaves out empty ones", () => {
+  const near = tinyBatch([[c], [e]], 300);
+  assert.deepEqual(similarRows(near).map(({ grid }) => grid), [near]);
+  const [{ grid }, ...others] = similarRows(tinyBatch([[c], [], [e]], 301));
+  assert.deepEqual([grid.rows, grid.length, others.length], [2, 300, 0]);
+  const nothing = tinyBatch([[], []], 16);
+  assert.deepEqual(similarRows(nothing).map(({ grid }) => grid), [nothing]);
+});
+
+Deno.test("computedTokens() counts the tokens of the grids that are made", () => {
+  const size = (grid: LabelledGrid): number => grid.rows * grid.length;
+  const rows = [79, 300, 11, 280];
+  assert.equal(computedTokens(rows, "grid"), 1200);
+  assert.equal(computedTokens(rows, "end-to-end"), size(endToEnd(batch).grid));
+  const sum = similarRows(batch).reduce((sum, { grid }) => sum + size(grid), 0);
+  assert.equal(computedTokens(rows, "similar-rows"), sum);
+  assert.equal(countTokens(batch.segmentIds), 670);
+  for (const layout of ["grid", "similar-rows", "end-to-end"] as const) {
+    assert.equal(computedTokens([], layout), 0);
+  }
+});
+
+Deno.test("no way of grouping rows costs less than similarRows()", () => {
+  let seed = 3;
+  const next = (): number => 1 + (seed = (seed * 1103515245 + 12345) % 2 ** 31) % 400;
+  for (let round = 0; round < 50; round++) {
+    const rows = Array.from({ length: 5 }, next);
+    const cost = (groups: readonly (readonly number[])[]): number =>
+      groups.reduce((sum, each) => sum + GRID_COST + Math.max(...each) * each.length, 0);
+    // Every way of putting five rows into groups.
+    let least = Infinity;
+    const place = (at: number, groups: readonly (readonly number[])[]): void => {
+      if (at === rows.length) {
+        least = Math.min(least, cost(groups));
+        return;
+      }
+      groups.forEach((_, to) =>
+        place(at + 1, groups.map((group, i) => i === to ? [...group, rows[at]] : group))
+      );
+      place(at + 1, [...groups, [rows[at]]]);
+    };
+    place(0, []);
+    const all = rows.map((length) => randomExamples([length], 64));
+    const parts = similarRows(tinyBatch(all, 400));
+    const ours = parts.reduce(
+      (sum, { grid }) => sum + GRID_COST + grid.rows * grid.length,
+      0,
+    );
+    assert.equal(ours, least, rows.join());
+  }
+});
+
+Deno.test("a batch end to end computes fewer than TOKEN_MULTIPLE tokens of padding", () => {
+  for (let tokens = 1; tokens < 100; tokens++) {
+    const computed = computedTokens([tokens], "end-to-end");
+    assert.ok(computed >= tokens && computed < tokens + TOKEN_MULTIPLE);
+    assert.equal(computed % TOKEN_MULTIPLE, 0);
+  }
+});

@@ -1,0 +1,252 @@
+/**
+ * The graph of generation: one block whose attention reads and extends a cache of keys and values
+ * in place.
+ *
+ * In: a config. Out: a graph over x [length·rows, hidden]. Weights are inputs, as in the training
+ * graphs, so that a model is sampled while it is trained without a copy of it.
+ *
+ * @module
+ */
+
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import { type Dim, product } from "../../ort/graph/dim.ts";
+import type { Graph, Value } from "../../ort/graph/ir.ts";
+import * as ops from "../../ort/graph/ops.ts";
+import {
+  attendTo,
+  type Attention,
+  block,
+  blockWeightInputs,
+  type LinearLayer,
+  MASKED,
+  rotaryInputs,
+  TOKENS,
+} from "./block.ts";
+import type { ModelConfig } from "../config.ts";
+import { EMBEDDING } from "../parameters.ts";
+import type { Precision, PrecisionOptions } from "../precision.ts";
+
+// GroupQueryAttention refuses any other head size (group_query_attention_helper.h of ONNX Runtime).
+const HEAD_MULTIPLE = 8;
+
+/**
+ * Width of a head in the cache: headDim rounded up to what GroupQueryAttention takes. The elements
+ * added are zeros, which change neither a score nor a mixed value.
+ */
+export function cacheHeadDim(config: ModelConfig): number {
+  return Math.ceil(config.headDim / HEAD_MULTIPLE) * HEAD_MULTIPLE;
+}
+
+/**
+ * The inputs of {@linkcode decodeBlockGraph} that a step gives; all others are the layer's weights.
+ */
+export const STEP_INPUTS: ReadonlySet<string> = new Set([
+  "x",
+  "position_ids",
+  "cos",
+  "sin",
+  "past_key",
+  "past_value",
+  "last_index",
+  "total_length",
+  "cache_rows",
+  "columns",
+]);
+
+/** Options of {@linkcode decodeBlockGraph}. */
+export interface DecodeBlockOptions extends PrecisionOptions {
+  /**
+   * Makes the block's linear layers from its weights, where an adapter goes in.
+   * @default the layer's own weights
+   */
+  readonly linear?: (b: GraphBuilder, weights: ReadonlyMap<string, Value>) => LinearLayer;
+  /**
+   * `fused`: ONNX Runtime's GroupQueryAttention, of float32 on the CPU and bfloat16 on CUDA.
+   * `plain`: operations that CUDA has in float32 too. It takes the caches as rows, `past_key` and
+   * `past_value` [rows·kvHeads·capacity, headDim]; `cache_rows`, int64 [rows·kvHeads·length, 1], the
+   * rows to write, (row·kvHeads + head)·capacity + position; and `columns`, int64 [capacity], which
+   * counts from 0. It scores the whole capacity.
+   * @default "fused"
+   */
+  readonly attention?: "fused" | "plain";
+}
+
+/**
+ * The next tokens of a row through one block: x [length·rows, hidden] → y of the same shape.
+ *
+ * Keys and values are written into `past_key` and `past_value`, [rows, kvHeads, capacity, D], from
+ * position `last_index` + 1 − length on. Bind `present_key` and `present_value` to the same
+ * tensors: nothing else of the cache is touched or copied. With one row, `length` may be anything
+ * at any position; with several, more than one token a row only at the start.
+ *
+ * @example
+ * ```ts
+ * import { decodeBlockGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const graph = decodeBlockGraph(config);
+ * assert.deepEqual(graph.inputs.find(({ name }) => name === "past_key")!.shape, [
+ *   "rows", 2, "capacity", 8,
+ * ]);
+ * assert.equal(graph.aliases.get("present_key"), "past_key");
+ * ```
+ */
+export function decodeBlockGraph(
+  config: ModelConfig,
+  { linear, attention = "fused", precision = "float32" }: DecodeBlockOptions = {},
+): Graph {
+  const b = new GraphBuilder("decode_block");
+  const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
+  const weights = blockWeightInputs(b, config, { precision });
+  const rotary = rotaryInputs(b, config, precision);
+  const cached = attention === "fused"
+    ? fusedAttention(b, config, precision)
+    : plainAttention(b, config, { precision, positions: rotary.positions });
+  const options = { config, weights, rotary, linear: linear?.(b, weights) };
+  b.output("y", block(b, x, { ...options, attention: cached.attention }));
+  for (const { name, past, present } of cached.caches()) {
+    b.output(`present_${name}`, present, { inPlaceOf: past });
+  }
+  return b.build();
+}
+
+/** Attention that extends a cache. */
+interface CachedAttention {
+  readonly attention: Attention;
+  /** Both caches before and after, once the attention was built. */
+  readonly caches: () => readonly { name: string; past: Value; present: Value }[];
+}
+
+function fusedAttention(
+  b: GraphBuilder,
+  config: ModelConfig,
+  precision: Precision,
+): CachedAttention {
+  const { heads, kvHeads, headDim } = config;
+  const shape = ["rows", kvHeads, "capacity", cacheHeadDim(config)];
+  const pastKey = b.input("past_key", precision, shape);
+  const pastValue = b.input("past_value", precision, shape);
+  const lastIndex = b.input("last_index", "int32", ["rows"]);
+  const totalLength = b.input("total_length", "int32", []);
+  let present: readonly Value[] = [];
+  return {
+    attention: (q, k, v) => {
+      const [mixed, ...caches] = ops.groupQueryAttention(b, {
+        q: widenHeads(b, config, q, heads),
+        k: widenHeads(b, config, k, kvHeads),
+        v: widenHeads(b, config, v, kvHeads),
+        cacheK: pastKey,
+        cacheV: pastValue,
+        lastIndex,
+        totalLength,
+        heads,
+        kvHeads,
+        scale: headDim ** -0.5,
+      });
+      present = caches;
+      return narrowHeads(b, config, mixed);
+    },
+    caches: () => [
+      { name: "key", past: pastKey, present: present[0] },
+      { name: "value", past: pastValue, present: present[1] },
+    ],
+  };
+}
+
+function plainAttention(
+  b: GraphBuilder,
+  config: ModelConfig,
+  { precision, positions }: { readonly precision: Precision; readonly positions: Value },
+): CachedAttention {
+  const { kvHeads, headDim } = config;
+  const slots = b.input("cache_rows", "int64", [product("rows", kvHeads, "length"), 1]);
+  const columns = b.input("columns", "int64", ["capacity"]);
+  const cache = (name: string) => ({
+    name,
+    past: b.input(`past_${name}`, precision, [product("rows", kvHeads, "capacity"), headDim]),
+  });
+  const [key, value] = [cache("key"), cache("value")];
+  const written: { name: string; past: Value; present: Value }[] = [];
+  /** Writes x, [rows, length, kvHeads·headDim], and answers the whole cache by head. */
+  const extend = ({ name, past }: ReturnType<typeof cache>, x: Value): Value => {
+    const split = ops.reshape(b, x, ["rows", "length", kvHeads, headDim]);
+    const byHead = ops.transpose(b, split, [0, 2, 1, 3]);
+    const rows = ops.reshape(b, byHead, [product("rows", kvHeads, "length"), headDim]);
+    const present = ops.scatterRows(b, past, slots, rows);
+    written.push({ name, past, present });
+    return ops.reshape(b, present, ["rows", kvHeads, "capacity", headDim]);
+  };
+  return {
+    attention: (q, k, v) => {
+      const [keys, values] = [extend(key, k), extend(value, v)];
+      const seen = ops.lessOrEqual(b, columns, ops.unsqueeze(b, positions, 2));
+      const visible = ops.where(b, seen, b.float(precision, 0), b.float(precision, MASKED));
+      const mask = ops.reshape(b, visible, ["rows", 1, 1, "length", "capacity"]);
+      return attendTo(b, config, q, { k: () => keys, v: () => values, length: "capacity", mask });
+    },
+    caches: () => written,
+  };
+}
+
+/** [rows, length, heads·headDim] → [rows, length, heads·D], zeros at the end of each head. */
+function widenHeads(b: GraphBuilder, config: ModelConfig, x: Value, heads: number): Value {
+  const { headDim } = config;
+  const width = cacheHeadDim(config);
+  if (width === headDim) return x;
+  const byHead: Dim[] = ["rows", "length", heads];
+  if (x.dtype !== "float32") { // CUDA pads no bfloat16
+    const zeros = ops.expand(b, b.float(x.dtype, 0), [...byHead, width - headDim]);
+    const split = ops.reshape(b, x, [...byHead, headDim]);
+    const joined = ops.concat(b, split, zeros, { axis: 3, joined: width });
+    return ops.reshape(b, joined, ["rows", "length", heads * width]);
+  }
+  const [padded] = b.node(
+    "Pad",
+    [ops.reshape(b, x, [...byHead, headDim]), b.int64([0, 0, 0, 0, 0, 0, 0, width - headDim])],
+    [{ dtype: x.dtype, shape: [...byHead, width] }],
+  );
+  return ops.reshape(b, padded, ["rows", "length", heads * width]);
+}
+
+/** [rows, length, heads·D] → [length·rows, heads·headDim]. */
+function narrowHeads(b: GraphBuilder, config: ModelConfig, x: Value): Value {
+  const { heads, headDim } = config;
+  const width = cacheHeadDim(config);
+  if (width === headDim) return ops.reshape(b, x, [TOKENS, heads * headDim]);
+  const [narrow] = b.node(
+    "Slice",
+    [ops.reshape(b, x, [TOKENS, heads, width]), b.int64([0]), b.int64([headDim]), b.int64([2])],
+    [{ dtype: x.dtype, shape: [TOKENS, heads, headDim] }],
+  );
+  return ops.reshape(b, narrow, [TOKENS, heads * headDim]);
+}
+
+/**
+ * The rows of the embedding that generation starts from: input_ids int64 [rows, length] → x
+ * [length·rows, hidden].
+ *
+ * @example
+ * ```ts
+ * import { decodeEmbedGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { outputs } = decodeEmbedGraph(config, { precision: "bfloat16" });
+ * assert.deepEqual(outputs[0].shape, ["length*rows", 16]);
+ * ```
+ */
+export function decodeEmbedGraph(
+  { vocabSize, hiddenSize }: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("decode_embed");
+  const table = b.input(EMBEDDING, precision, [vocabSize, hiddenSize]);
+  const ids = b.input("input_ids", "int64", ["rows", "length"]);
+  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, hiddenSize]));
+  return b.build();
+}

@@ -1,0 +1,518 @@
+/**
+ * The graphs of a training step: embed, block_forward, block_backward and the head.
+ *
+ * In: a config. Out: graphs over x [length·rows, hidden]. All layers share the block graphs, with
+ * their weights as inputs. Backward recomputes the block's forward from its input, which is
+ * gradient checkpointing by construction, or takes what forward kept of it.
+ *
+ * @module
+ */
+
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import { gradient } from "../../ort/graph/gradient.ts";
+import type { Graph, Value } from "../../ort/graph/ir.ts";
+import * as ops from "../../ort/graph/ops.ts";
+import {
+  block,
+  type BlockAdapter,
+  blockWeightInputs,
+  kernelAttention,
+  MASKED,
+  maskedAttention,
+  rotaryInputs,
+  TOKENS,
+} from "./block.ts";
+import type { BlockKernel } from "../block_kernels.ts";
+import type { ModelConfig } from "../config.ts";
+import { EMBEDDING, FINAL_NORM } from "../parameters.ts";
+import type { Precision, PrecisionOptions } from "../precision.ts";
+import { layerOf, type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
+
+/** The name of a weight's gradient among a graph's outputs. */
+export function gradientName(name: string): string {
+  return `grad.${name}`;
+}
+
+/** The name of the input that a weight's gradient is added to. */
+export function accumulatorName(name: string): string {
+  return `accumulated.${name}`;
+}
+
+/**
+ * Token ids and segments to the first block's input and the attention mask. A token sees the
+ * tokens of its own segment up to itself, so rows packed with several examples do not mix.
+ */
+export function embedGraph(
+  config: ModelConfig,
+  { precision = "float32", mask = true }: PrecisionOptions & {
+    /** Whether attention wants a mask. @default true */
+    readonly mask?: boolean;
+  } = {},
+): Graph {
+  const b = new GraphBuilder("embed");
+  const table = b.input(EMBEDDING, precision, [config.vocabSize, config.hiddenSize]);
+  const ids = b.input("input_ids", "int64", ["rows", "length"]);
+  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, config.hiddenSize]));
+  if (!mask) return b.build();
+  const segments = b.input("segment_ids", "int32", ["rows", "length"]);
+  const columns = b.input("columns", "int32", ["length"]);
+  const sameSegment = ops.equal(b, ops.unsqueeze(b, segments, 2), ops.unsqueeze(b, segments, 1));
+  const causal = ops.lessOrEqual(b, ops.unsqueeze(b, columns, 0), ops.unsqueeze(b, columns, 1));
+  const visible = ops.where(
+    b,
+    ops.and(b, sameSegment, causal),
+    b.float(precision, 0),
+    b.float(precision, MASKED),
+  );
+  b.output("mask", ops.reshape(b, visible, ["rows", 1, 1, "length", "length"]));
+  return b.build();
+}
+
+/** What is trained of a block, and whether this is training. */
+export interface AdapterOptions extends PrecisionOptions {
+  /**
+   * Trains these weights in place of the block's own.
+   * @default the block's own weights are trained
+   */
+  readonly adapter?: BlockAdapter;
+  /**
+   * Whether the adapter's dropout is applied.
+   * @default false
+   */
+  readonly dropout?: boolean;
+  /**
+   * Whether the graph makes its dropout masks from random rows and columns of 32-bit numbers, see
+   * {@linkcode DROPOUT_ROWS}, in place of taking masks that the host made.
+   * @default false
+   */
+  readonly deviceDropout?: boolean;
+  /**
+   * Parts that ortune's own kernels run, of {@linkcode blockKernelsFor}: the graph is then for
+   * `splitStages`. With `attention` it takes `segment_starts` and `segment_ends` in place of a mask.
+   * @default none
+   */
+  readonly kernels?: ReadonlySet<BlockKernel>;
+}
+
+const NO_KERNELS: ReadonlySet<BlockKernel> = new Set();
+
+/** Inputs of a block's graph that say where each token's segment begins and ends. */
+export const SEGMENT_STARTS = "segment_starts";
+/** The other one. */
+export const SEGMENT_ENDS = "segment_ends";
+
+/**
+ * What of a block's weights its training graphs take stacked: with an adapter only layers whose parts it
+ * adapts all, in kernels, which find each part's columns.
+ */
+export function trainedStacks(
+  config: ModelConfig,
+  { adapter, kernels = NO_KERNELS }: Pick<AdapterOptions, "adapter" | "kernels">,
+): StackedParameter[] {
+  const stacks = stackedParameters(config, kernels);
+  if (!adapter) return stacks;
+  const adapted = new Set(kernels.has("lora") ? adapter.products?.layers : []);
+  return stacks.filter(({ of }) => of.every((part) => adapted.has(layerOf(part))));
+}
+
+function trainingBlock(
+  b: GraphBuilder,
+  config: ModelConfig,
+  {
+    adapter,
+    dropout = false,
+    deviceDropout = false,
+    precision = "float32",
+    kernels = NO_KERNELS,
+  }: AdapterOptions,
+): {
+  x: Value;
+  y: Value;
+  /** The weights that are trained. */
+  trained: ReadonlyMap<string, Value>;
+  costly: Value[];
+} {
+  const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
+  const stacks = trainedStacks(config, { adapter, kernels });
+  const weights = blockWeightInputs(b, config, { precision, stacks });
+  const rotary = rotaryInputs(b, config, precision);
+  const costly: Value[] = [];
+  const onCostly = (value: Value) => void costly.push(value);
+  const attention = kernels.has("attention")
+    ? kernelAttention(b, config, {
+      weights,
+      rotary,
+      starts: b.input(SEGMENT_STARTS, "int32", [TOKENS]),
+      ends: b.input(SEGMENT_ENDS, "int32", [TOKENS]),
+    }, onCostly)
+    : maskedAttention(b, config, b.input("mask", precision, ["rows", 1, 1, "length", "length"]));
+  const adapted = adapter?.wrap(b, weights, {
+    training: dropout,
+    deviceDropout,
+    kernels,
+    stacks,
+    onCostly,
+  });
+  const linear = adapted?.linear;
+  const y = block(b, x, { config, weights, rotary, attention, linear, kernels, onCostly });
+  return { x, y, trained: adapted?.weights ?? weights, costly };
+}
+
+const KEPT = "kept.";
+
+/** Whether the graph hands over, or takes over, what is costly to compute twice. */
+export interface KeepOptions {
+  /**
+   * Whether forward gives out what backward reads, at the cost of its memory.
+   * @default false: backward recomputes it
+   */
+  readonly keep?: boolean;
+}
+
+/** x → y through one block; with `keep` also outputs `kept.0` and so on for backward. */
+export function blockForwardGraph(
+  config: ModelConfig,
+  { keep = false, ...adapter }: KeepOptions & AdapterOptions = {},
+): Graph {
+  const b = new GraphBuilder(keep ? "block_forward_keep" : "block_forward");
+  const { y, costly } = trainingBlock(b, config, adapter);
+  b.output("y", y);
+  if (keep) costly.forEach((value, i) => b.output(`${KEPT}${i}`, value));
+  return b.build();
+}
+
+/** What forward keeps for backward: outputs of the one graph, inputs of the other. */
+export function keptValues({ inputs, outputs }: Graph): readonly Value[] {
+  return [...inputs, ...outputs].filter(({ name }) => name.startsWith(KEPT));
+}
+
+/** Whether gradients are added to what is there, in place, or written afresh. */
+export interface GradientGraphOptions {
+  /**
+   * Whether gradients are added to accumulators that the graph takes as inputs.
+   * @default true
+   */
+  readonly accumulate?: boolean;
+}
+
+/**
+ * The block's input x and dy → dx and the gradients of its weights.
+ *
+ * @example
+ * ```ts
+ * import { blockBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const graph = blockBackwardGraph(config);
+ * assert.deepEqual(graph.outputs[0].shape, ["length*rows", 16]); // dx
+ * assert.equal(graph.aliases.get("grad.mlp.up_proj.weight"), "accumulated.mlp.up_proj.weight");
+ * ```
+ */
+export function blockBackwardGraph(
+  config: ModelConfig,
+  { accumulate = true, keep = false, ...adapter }:
+    & GradientGraphOptions
+    & KeepOptions
+    & AdapterOptions = {},
+): Graph {
+  const b = new GraphBuilder(
+    `block_backward${accumulate ? "" : "_first"}${keep ? "_kept" : ""}`,
+  );
+  const { x, y, trained, costly } = trainingBlock(b, config, adapter);
+  const dy = b.input("dy", y.dtype, y.shape);
+  const wrt = new Map<Value, Value | undefined>([[x, undefined]]);
+  for (const [name, weight] of trained) {
+    wrt.set(
+      weight,
+      accumulate ? b.input(accumulatorName(name), weight.dtype, weight.shape) : undefined,
+    );
+  }
+  const gradients = gradient(b, { seeds: new Map([[y, dy]]), wrt });
+  if (keep) costly.forEach((value, i) => b.cut(value, `${KEPT}${i}`));
+  b.output("dx", gradients.get(x)!);
+  for (const [name, weight] of trained) {
+    b.output(gradientName(name), gradients.get(weight)!, { inPlaceOf: wrt.get(weight) });
+  }
+  return b.build();
+}
+
+/** The head's common part: chosen rows of x, normed [n, hidden]. */
+function headRows(b: GraphBuilder, config: ModelConfig, precision: Precision): {
+  rows: Value;
+  ids: Value;
+  norm: Value;
+  head: Value;
+  normed: Value;
+  x: Value;
+} {
+  const { hiddenSize, vocabSize } = config;
+  const x = b.input("x", precision, ["tokens", hiddenSize]);
+  const ids = b.input("token_ids", "int64", ["n", 1]);
+  const norm = b.input(FINAL_NORM, precision, [hiddenSize]);
+  const head = b.input("lm_head", precision, [vocabSize, hiddenSize]);
+  const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
+  const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
+  return { rows, ids, norm, head, normed, x };
+}
+
+/** The same and its logits [n, vocab], in float32. */
+function headLogits(
+  b: GraphBuilder,
+  config: ModelConfig,
+  precision: Precision,
+): ReturnType<typeof headRows> & { logits: Value } {
+  const made = headRows(b, config, precision);
+  return { ...made, logits: ops.cast(b, ops.linear(b, made.normed, made.head), "float32") };
+}
+
+/** Chosen tokens of the last block's output → logits [n, vocab], in float32. */
+export function headLogitsGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("head_logits");
+  b.output("logits", headLogits(b, config, precision).logits);
+  return b.build();
+}
+
+/**
+ * The same in the precision that they are computed in, for a kernel that takes their cross-entropy.
+ *
+ * @example
+ * ```ts
+ * import { headProductGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const [logits] = headProductGraph(config, { precision: "bfloat16" }).outputs;
+ * assert.deepEqual([logits.dtype, logits.shape], ["bfloat16", ["n", 261]]);
+ * ```
+ */
+export function headProductGraph(
+  config: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("head_product");
+  const { normed, head } = headRows(b, config, precision);
+  b.output("logits", ops.linear(b, normed, head));
+  return b.build();
+}
+
+/** How cross-entropy is computed. */
+export interface CrossEntropyOptions extends PrecisionOptions {
+  /**
+   * Takes the loss from LogSoftmax and the probabilities from its exponential, in place of one softmax
+   * and two maxima: on CUDA a maximum needs cuDNN.
+   * @default whether precision is bfloat16, which is for CUDA
+   */
+  readonly logSoftmax?: boolean;
+}
+
+/**
+ * Cross-entropy of each row, [n, 1], of float32 logits. Without LogSoftmax the log of the sum of
+ * exponentials is read off the largest logit and its probability, which is at least 1/vocab: no
+ * second softmax, and no underflow.
+ */
+function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax: boolean): {
+  loss: Value;
+  probabilities: Value;
+  /** Makes the targets' own probabilities, [n, 1]. */
+  atTarget: () => Value;
+} {
+  if (logSoftmax) {
+    const logs = ops.logSoftmax(b, logits);
+    const chosen = ops.gatherElements(b, logs, targets);
+    return {
+      loss: ops.mul(b, chosen, b.float32(-1)),
+      probabilities: ops.exp(b, logs),
+      // From the logarithms, so that these can be freed before the gradient is allocated.
+      atTarget: () => ops.exp(b, chosen),
+    };
+  }
+  const probabilities = ops.softmax(b, logits);
+  const logSumExp = ops.sub(
+    b,
+    ops.reduceMax(b, logits, -1),
+    ops.log(b, ops.reduceMax(b, probabilities, -1)),
+  );
+  return {
+    loss: ops.sub(b, logSumExp, ops.gatherElements(b, logits, targets)),
+    probabilities,
+    atTarget: () => ops.gatherElements(b, probabilities, targets),
+  };
+}
+
+/** Chosen tokens and their targets → each one's cross-entropy, for evaluation. */
+export function headLossGraph(
+  config: ModelConfig,
+  { precision = "float32", logSoftmax = precision === "bfloat16" }: CrossEntropyOptions = {},
+): Graph {
+  const b = new GraphBuilder("head_loss");
+  const { logits } = headLogits(b, config, precision);
+  const targets = b.input("targets", "int64", ["n", 1]);
+  b.output("loss", crossEntropy(b, logits, targets, logSoftmax).loss);
+  return b.build();
+}
+
+/** Whether the head's own weights are trained. */
+export interface HeadGraphOptions extends GradientGraphOptions, CrossEntropyOptions {
+  /**
+   * Leaves the final norm and the head as they are: only the gradient of x is computed.
+   * @default false
+   */
+  readonly frozen?: boolean;
+}
+
+/**
+ * Chosen tokens, their targets and a scale → each one's cross-entropy, and the gradients of
+ * `scale · Σ loss`: of x (written into the chosen rows of dx), and unless the head is frozen, of the
+ * norm and of the head.
+ */
+export function headGraph(
+  config: ModelConfig,
+  {
+    accumulate = true,
+    frozen = false,
+    precision = "float32",
+    logSoftmax = precision === "bfloat16",
+  }: HeadGraphOptions = {},
+): Graph {
+  const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
+  const { logits, ...parts } = headLogits(b, config, precision);
+  const { head, normed, x } = parts;
+  const targets = b.input("targets", "int64", ["n", 1]);
+  const scale = b.input("scale", "float32", []);
+  const dx = b.input("dx_before", x.dtype, x.shape);
+  const { loss, probabilities, atTarget } = crossEntropy(b, logits, targets, logSoftmax);
+  b.output("loss", loss);
+  // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
+  const lessOne = ops.sub(b, atTarget(), b.float32(1));
+  const dLogits = ops.scatterElements(
+    b,
+    ops.cast(b, probabilities, precision),
+    targets,
+    ops.cast(b, lessOne, precision),
+  );
+  // The scale is a float32 in any precision: it is one over a count, and would be off by 2⁻⁹.
+  const scaledBy = (value: Value): Value =>
+    ops.cast(b, ops.mul(b, ops.cast(b, value, "float32"), scale), precision);
+  const dNormed = scaledBy(ops.gemm(b, dLogits, head));
+  headGradients(b, { ...parts, dx }, {
+    accumulate,
+    frozen,
+    dNormed,
+    dHead: (before) => ops.gemm(b, dLogits, scaledBy(normed), { transA: true, c: before }),
+  });
+  return b.build();
+}
+
+/**
+ * The gradient of `scale · Σ loss` by the logits, `d_logits` [n, vocab], as a kernel makes it → what
+ * {@linkcode headGraph} gives out but for the loss. Chosen rows are normed once more, which is little
+ * beside the products.
+ *
+ * @example
+ * ```ts
+ * import { headBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { outputs } = headBackwardGraph(config, { frozen: true });
+ * assert.deepEqual(outputs.map(({ name }) => name), ["dx"]);
+ * ```
+ */
+export function headBackwardGraph(
+  config: ModelConfig,
+  { accumulate = true, frozen = false, precision = "float32" }: Omit<
+    HeadGraphOptions,
+    "logSoftmax"
+  > = {},
+): Graph {
+  const suffix = frozen ? "_frozen" : accumulate ? "" : "_first";
+  const b = new GraphBuilder(`head_backward${suffix}`);
+  const parts = headRows(b, config, precision);
+  const { head, normed, x } = parts;
+  const dLogits = b.input("d_logits", precision, ["n", config.vocabSize]);
+  const dx = b.input("dx_before", x.dtype, x.shape);
+  headGradients(b, { ...parts, dx }, {
+    accumulate,
+    frozen,
+    dNormed: ops.gemm(b, dLogits, head),
+    dHead: (before) => ops.gemm(b, dLogits, normed, { transA: true, c: before }),
+  });
+  return b.build();
+}
+
+/** From the gradient of the normed rows on: of the head, the norm and x. */
+function headGradients(
+  b: GraphBuilder,
+  { rows, ids, norm, head, normed, dx }: Omit<ReturnType<typeof headRows>, "x"> & { dx: Value },
+  { accumulate, frozen, dNormed, dHead }: {
+    accumulate: boolean;
+    frozen: boolean;
+    dNormed: Value;
+    /** Makes the head's gradient, added to what was before. */
+    dHead: (before: Value | undefined) => Value;
+  },
+): void {
+  const wrt = new Map<Value, Value | undefined>([[rows, undefined]]);
+  if (!frozen) {
+    const accumulator = (name: string, value: Value): Value | undefined =>
+      accumulate ? b.input(accumulatorName(name), value.dtype, value.shape) : undefined;
+    wrt.set(norm, accumulator(FINAL_NORM, norm));
+    const headBefore = accumulator("lm_head", head);
+    b.output(gradientName("lm_head"), dHead(headBefore), { inPlaceOf: headBefore });
+  }
+  const gradients = gradient(b, { seeds: new Map([[normed, dNormed]]), wrt });
+  if (!frozen) {
+    b.output(gradientName(FINAL_NORM), gradients.get(norm)!, { inPlaceOf: wrt.get(norm) });
+  }
+  b.output("dx", ops.scatterRows(b, dx, ids, gradients.get(rows)!), { inPlaceOf: dx });
+}
+
+/**
+ * The gradient of the embedding: each token's is added to its row, in place, and no other row is
+ * touched. Tokens of one id are summed by a product with their one-hot matrix, in a fixed order,
+ * where a scatter that adds is atomic (and on CUDA has no bfloat16).
+ *
+ * Takes `dx` [tokens, hidden], `input_ids` int64 [tokens] (−1 for padding), and `unique_ids`, int64
+ * [unique, 1], the ids among them, each once. The matrix takes unique · tokens elements, so give a
+ * large batch a few thousand tokens at a time.
+ *
+ * @example
+ * ```ts
+ * import { embeddingBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
+ * });
+ * const { aliases } = embeddingBackwardGraph(config, { precision: "bfloat16" });
+ * const table = "model.embed_tokens.weight";
+ * assert.equal(aliases.get(`grad.${table}`), `accumulated.${table}`);
+ * ```
+ */
+export function embeddingBackwardGraph(
+  { vocabSize, hiddenSize }: ModelConfig,
+  { precision = "float32" }: PrecisionOptions = {},
+): Graph {
+  const b = new GraphBuilder("embedding_backward");
+  const before = b.input(accumulatorName(EMBEDDING), precision, [vocabSize, hiddenSize]);
+  const dx = b.input("dx", precision, ["tokens", hiddenSize]);
+  const ids = b.input("input_ids", "int64", ["tokens"]);
+  const unique = b.input("unique_ids", "int64", ["unique", 1]);
+  const oneHot = ops.cast(b, ops.equal(b, unique, ops.unsqueeze(b, ids, 0)), precision);
+  const rows = ops.reshape(b, ops.gather(b, before, unique), ["unique", hiddenSize]);
+  const sums = ops.gemm(b, oneHot, dx, { c: rows });
+  b.output(gradientName(EMBEDDING), ops.scatterRows(b, before, unique, sums), {
+    inPlaceOf: before,
+  });
+  return b.build();
+}

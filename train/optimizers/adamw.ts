@@ -1,0 +1,181 @@
+/**
+ * AdamW over a parameter store in host memory: two moments in the same layout, updated chunk by
+ * chunk in place.
+ *
+ * In: parameters and gradients, [layout.length] each. Out: parameters updated in place. A chunk of
+ * all four arrays fits a core's cache, which is what makes an elementwise graph fast.
+ *
+ * @module
+ */
+
+import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import { Pacer } from "../../model/engine/pacer.ts";
+import {
+  LAYOUT_BLOCK,
+  type ParameterLayout,
+  type ParameterStore,
+} from "../../model/engine/parameter_store.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Binding } from "../../ort/runtime/session.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { adamWGraph, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
+import { AdamWMoments } from "./adamw_moments.ts";
+
+const CHUNK = 1 << 19;
+const FLOAT_BYTES = 4;
+const SCALARS = ["clip", "step_size", "epsilon", "decay"] as const;
+
+/** What an update is made with. */
+export interface AdamWUpdate {
+  /** The rate of this update. */
+  readonly learningRate: number;
+  /** Factor on every gradient. */
+  readonly clip: number;
+  /** 1-based number of the update, for the bias corrections. */
+  readonly step: number;
+}
+
+/**
+ * The optimizer's state and its compiled update.
+ *
+ * @example
+ * ```ts
+ * import { AdamW, layoutParameters, ParameterStore, Runtime } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * using runtime = new Runtime({ threads: 1 });
+ * const layout = layoutParameters([{ name: "weight", shape: [2], decays: true }]);
+ * using parameters = new ParameterStore(runtime, layout);
+ * using gradients = new ParameterStore(runtime, layout);
+ * parameters.flat.float32().fill(0);
+ * gradients.flat.float32().fill(0);
+ * gradients.tensor("weight").float32().set([3, -4]);
+ *
+ * using optimizer = new AdamW(runtime, parameters, gradients);
+ * assert.equal(await optimizer.gradientNorm(), 5);
+ * await optimizer.update({ learningRate: 0.5, clip: 1 / 5, step: 1 });
+ * const [first, second] = parameters.tensor("weight").float32();
+ * assert.ok(Math.abs(first + 0.5) < 1e-6 && Math.abs(second - 0.5) < 1e-6);
+ * ```
+ */
+export class AdamW implements Disposable {
+  /** The constants, defaults filled in. */
+  readonly options: Required<AdamWOptions>;
+  readonly #moments: AdamWMoments;
+  readonly #scalars: Readonly<Record<typeof SCALARS[number], Tensor>>;
+  readonly #updates: Binding[] = [];
+  readonly #sums: Binding[] = [];
+  readonly #blockSums: Tensor;
+  readonly #owned: Disposable[] = [];
+  readonly #pacer = new Pacer();
+
+  /** Allocates both moments as zeros and compiles the update. */
+  constructor(
+    runtime: Runtime,
+    parameters: ParameterStore,
+    gradients: ParameterStore,
+    { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamWOptions = {},
+  ) {
+    this.options = { beta1, beta2, epsilon, weightDecay };
+    const { layout } = parameters;
+    this.#moments = this.#own(new AdamWMoments(runtime, layout));
+    this.#scalars = Object.fromEntries(
+      SCALARS.map((name) => [name, this.#own(Tensor.allocate(runtime, "float32", []))]),
+    ) as Record<typeof SCALARS[number], Tensor>;
+
+    const sumOfSquares = this.#own(new CompiledGraph(runtime, sumOfSquaresGraph()));
+    const plain = this.#own(new CompiledGraph(runtime, adamWGraph(this.options, false)));
+    const decaying = weightDecay === 0
+      ? plain
+      : this.#own(new CompiledGraph(runtime, adamWGraph(this.options, true)));
+    this.#blockSums = this.#own(
+      Tensor.allocate(runtime, "float32", [layout.length / LAYOUT_BLOCK]),
+    );
+    for (const { start, length, decays } of chunksOf(layout, CHUNK)) {
+      const view = (store: ParameterStore) =>
+        this.#own(store.flat.view(start * FLOAT_BYTES, [length]));
+      const [p, g, m, v] = [
+        view(parameters),
+        view(gradients),
+        view(this.#moments.exp_avg),
+        view(this.#moments.exp_avg_sq),
+      ];
+      const graph = decays ? decaying : plain;
+      this.#updates.push(this.#own(graph.bind({ p, g, m, v, ...this.#scalars })));
+      const blocks = length / LAYOUT_BLOCK;
+      const matrix = gradients.flat.view(start * FLOAT_BYTES, [blocks, LAYOUT_BLOCK]);
+      const sums = this.#blockSums.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [blocks, 1]);
+      this.#sums.push(
+        this.#own(sumOfSquares.bind({ g: this.#own(matrix), sums: this.#own(sums) })),
+      );
+    }
+  }
+
+  #own<T extends Disposable>(resource: T): T {
+    this.#owned.push(resource);
+    return resource;
+  }
+
+  /** L2 norm of all gradients: blocks of 256 summed in float32, the blocks in float64. */
+  async gradientNorm(): Promise<number> {
+    for (const binding of this.#sums) {
+      await this.#pacer.turn();
+      binding.run();
+    }
+    return Math.sqrt(this.#blockSums.float32().reduce((sum, each) => sum + each, 0));
+  }
+
+  /** Updates every parameter. Not to be interrupted: half an update is no state to save. */
+  async update({ learningRate, clip, step }: AdamWUpdate): Promise<void> {
+    const { beta1, beta2, epsilon, weightDecay } = this.options;
+    const correction = Math.sqrt(1 - beta2 ** step);
+    const values = {
+      clip,
+      step_size: learningRate * correction / (1 - beta1 ** step),
+      epsilon: epsilon * correction,
+      decay: 1 - learningRate * weightDecay,
+    };
+    for (const name of SCALARS) this.#scalars[name].float32()[0] = values[name];
+    for (const binding of this.#updates) {
+      await this.#pacer.turn();
+      binding.run();
+    }
+  }
+
+  /** Both moments under `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`. */
+  state(): TensorSource {
+    return this.#moments.state();
+  }
+
+  /** Takes the moments from a source that {@linkcode AdamW.state} was written to. */
+  async load(source: TensorSource): Promise<void> {
+    await this.#moments.load(source);
+  }
+
+  /** Releases graphs and moments; parameters and gradients stay their owner's. */
+  [Symbol.dispose](): void {
+    for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
+  }
+}
+
+/** Part of a layout whose elements are treated alike. */
+export interface Chunk {
+  /** First element. */
+  readonly start: number;
+  /** Elements. */
+  readonly length: number;
+  /** Whether weight decay applies to them. */
+  readonly decays: boolean;
+}
+
+/** Equal chunks of the elements that decay and of those that do not. */
+export function chunksOf({ decaying, length }: ParameterLayout, size: number): readonly Chunk[] {
+  const chunks = [];
+  for (const [from, to, decays] of [[0, decaying, true], [decaying, length, false]] as const) {
+    for (let start = from; start < to; start += size) {
+      chunks.push({ start, length: Math.min(size, to - start), decays });
+    }
+  }
+  return chunks;
+}

@@ -1,0 +1,47 @@
+/**
+ * How an update on a device is made: in ONNX Runtime's own operators, or in ortune's kernels.
+ *
+ * In: gradients, a loss and a few numbers, all on the device. Out: parameters and moments updated in
+ * place, loss and norm in a row of results.
+ */
+
+import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
+import type { AdamWOptions } from "./adamw_graph.ts";
+import type { AdamWMoments } from "./adamw_moments.ts";
+
+/** The numbers of one update. */
+export interface UpdateNumbers {
+  readonly learningRate: number;
+  /** Factor on the sum of losses. */
+  readonly scale: number;
+  /** An odd int32 that decides how this update is rounded, where it is at random. */
+  readonly seed: number;
+}
+
+/** What an update works on. */
+export interface DeviceUpdateOptions {
+  readonly runtime: Runtime;
+  readonly parameters: ParameterStore;
+  readonly gradients: ParameterStore;
+  /** A rounded copy of the parameters. */
+  readonly copy?: ParameterStore;
+  readonly moments: AdamWMoments;
+  /** The update's loss, float32 []. */
+  readonly loss: Tensor;
+  readonly constants: Required<AdamWOptions>;
+  readonly maxGradNorm: number;
+}
+
+/** Norm, clipping and update in one piece. */
+export interface DeviceUpdate extends Disposable {
+  /** Where the scale of the losses lies, float32 []. */
+  readonly scale: Tensor;
+  /** Sends an update's numbers in one copy. */
+  send(numbers: UpdateNumbers): void;
+  /** Queues norm, clipping and update; writes loss and norm into `result`, float32 [2]. */
+  run(result: Tensor): Promise<void>;
+  /** Sets the bias corrections to those after `step` updates, to the bit. */
+  resumeAt(step: number): void;
+}

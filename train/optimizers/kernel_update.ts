@@ -1,0 +1,135 @@
+/**
+ * AdamW on a device in ortune's own kernels: three launches an update, whatever the size.
+ *
+ * In: parameters, gradients and moments of one layout. Out: parameters and moments in place.
+ */
+
+import {
+  ADAMW_CONTROL,
+  ADAMW_CONTROL_BYTES,
+  type AdamWFormat,
+  AdamWKernels,
+  NORM_PARTIALS,
+} from "../../ort/kernels/adamw_kernels.ts";
+import type { Gpu } from "../../ort/kernels/gpu.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { streamOf } from "../../ort/runtime/stream_of.ts";
+import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
+import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
+
+const FLOAT_BYTES = 4;
+// The losses' scale lies right in front of the control buffer, whose first four words the host sets: so
+// one copy brings all five. The buffer itself stays aligned to 16 bytes.
+const SCALE_WORD = 3;
+const CONTROL_WORD = 4;
+
+const FORMATS: Readonly<Record<OptimizerKind, AdamWFormat>> = {
+  float32: {
+    parameters: "float32",
+    gradients: "float32",
+    moments: "float32",
+    rounding: "nearest",
+  },
+  adamw: {
+    parameters: "master",
+    gradients: "bfloat16",
+    moments: "float32",
+    rounding: "nearest",
+  },
+  "adamw-bf16": {
+    parameters: "bfloat16",
+    gradients: "bfloat16",
+    moments: "bfloat16",
+    rounding: "stochastic",
+  },
+  "bfloat16-pure": {
+    parameters: "bfloat16",
+    gradients: "bfloat16",
+    moments: "bfloat16",
+    rounding: "nearest",
+  },
+  "adamw-8bit": {
+    parameters: "bfloat16",
+    gradients: "bfloat16",
+    moments: "int8",
+    rounding: "stochastic",
+  },
+};
+
+/** Compiles and loads what {@linkcode KernelUpdate} launches. */
+export function loadAdamWKernels(
+  gpu: Gpu,
+  kind: OptimizerKind,
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamWOptions = {},
+): Promise<AdamWKernels> {
+  return AdamWKernels.load(gpu, FORMATS[kind], { beta1, beta2, epsilon, weightDecay });
+}
+
+/** The launches of an update and what they need besides. */
+export class KernelUpdate implements DeviceUpdate {
+  readonly scale: Tensor;
+  readonly #kernels: AdamWKernels;
+  readonly #options: DeviceUpdateOptions;
+  readonly #stream: bigint;
+  readonly #words: Tensor;
+  readonly #partials: Tensor;
+
+  /** @param kernels for the very kind and constants */
+  constructor(kernels: AdamWKernels, options: DeviceUpdateOptions) {
+    const { runtime } = options;
+    this.#kernels = kernels;
+    this.#options = options;
+    this.#stream = streamOf(runtime);
+    const words = CONTROL_WORD + ADAMW_CONTROL_BYTES / FLOAT_BYTES;
+    this.#words = Tensor.allocate(runtime, "float32", [words]);
+    this.#words.zero();
+    this.scale = this.#words.view(SCALE_WORD * FLOAT_BYTES, []);
+    this.#partials = Tensor.allocate(runtime, "float32", [NORM_PARTIALS]);
+  }
+
+  send({ learningRate, scale, seed }: UpdateNumbers): void {
+    const words = new Float32Array(5);
+    const at = (name: keyof typeof ADAMW_CONTROL): number =>
+      CONTROL_WORD - SCALE_WORD + ADAMW_CONTROL[name];
+    words[0] = scale;
+    words[at("learningRate")] = learningRate;
+    words[at("maxNorm")] = this.#options.maxGradNorm;
+    // The losses' scale is in the gradients.
+    words[at("gradientScale")] = 1;
+    new Int32Array(words.buffer)[at("seed")] = seed;
+    this.#words.write(words, SCALE_WORD * FLOAT_BYTES);
+  }
+
+  // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
+  async run(result: Tensor): Promise<void> {
+    const { parameters, gradients, copy, moments, loss } = this.#options;
+    const { length: count, decaying } = parameters.layout;
+    const control = this.#words.address + BigInt(CONTROL_WORD * FLOAT_BYTES);
+    const partials = this.#partials.address;
+    const stream = this.#stream;
+    const kernels = this.#kernels;
+    kernels.sumOfSquares(stream, { gradients: gradients.flat.address, partials }, count);
+    const told = { partials, control, loss: loss.address, result: result.address };
+    kernels.decide(stream, told, NORM_PARTIALS);
+    kernels.update(stream, {
+      parameters: (copy ?? parameters).flat.address,
+      ...copy ? { master: parameters.flat.address } : {},
+      gradients: gradients.flat.address,
+      m: moments.exp_avg.flat.address,
+      v: moments.exp_avg_sq.flat.address,
+      mScales: moments.scales?.exp_avg.address,
+      vScales: moments.scales?.exp_avg_sq.address,
+      control,
+    }, { count, decaying });
+  }
+
+  resumeAt(step: number): void {
+    const at = (CONTROL_WORD + ADAMW_CONTROL.step) * FLOAT_BYTES;
+    this.#words.write(Uint32Array.of(step), at);
+  }
+
+  /** Releases the control buffer; the kernels stay their GPU's. */
+  [Symbol.dispose](): void {
+    for (const tensor of [this.scale, this.#words, this.#partials]) tensor[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,86 @@
+/** What a resumed run must share with the one it goes on from, hashed where it is long. */
+
+import { parseDevice } from "../../ort/runtime/device.ts";
+import { sha256 } from "../checkpoints/checkpoint.ts";
+import type { RunFacts } from "../checkpoints/run_facts.ts";
+import { resolvePrecision } from "../trainers/training_precision.ts";
+import type { FileHasher } from "./file_hasher.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+
+/**
+ * Arguments and hashes that shape the result of a run; paths and reporting do not.
+ *
+ * @param dataSha256 of the training examples' ids and labels, which carry the data, the template and
+ *   the cut in one
+ */
+export async function runFacts(
+  args: TrainingArguments,
+  dataSha256: string,
+  hash: FileHasher,
+): Promise<RunFacts> {
+  const precision = resolvePrecision(parseDevice(args.device), args.precision);
+  const file = async (name: string) => (await hash(`${args.model}/${name}`)).sha256;
+  return {
+    ...args.lora ? await loraFacts(args.model, args.lora, hash) : { method: "full" },
+    config_sha256: await file("config.json"),
+    tokenizer_sha256: await file("tokenizer.json"),
+    train_data_sha256: dataSha256,
+    seed: args.seed,
+    num_train_epochs: args.numTrainEpochs,
+    max_steps: args.maxSteps,
+    compat: args.compat ?? null,
+    per_device_train_batch_size: args.perDeviceTrainBatchSize,
+    gradient_accumulation_steps: args.gradientAccumulationSteps,
+    packing: args.packing ?? false,
+    // Left out where it is not asked for, so that earlier checkpoints can be resumed.
+    ...args.tokensPerStep === undefined ? {} : { tokens_per_step: args.tokensPerStep },
+    max_length: args.maxLength,
+    learning_rate: args.learningRate,
+    lr_scheduler_type: args.lrSchedulerType,
+    warmup_steps: args.warmupSteps,
+    weight_decay: args.weightDecay,
+    max_grad_norm: args.maxGradNorm,
+    logging_steps: args.loggingSteps,
+    // Left out in float32, so that checkpoints from before there was a choice can be resumed.
+    ...precision === "fp32" ? {} : { precision },
+    ...["adamw_bf16", "adamw_8bit"].includes(args.optim) ? { optim: args.optim } : {},
+  };
+}
+
+/** An adapter is worth nothing on another base, and its settings shape its weights. */
+async function loraFacts(
+  model: string,
+  lora: NonNullable<TrainingArguments["lora"]>,
+  hash: FileHasher,
+): Promise<RunFacts> {
+  const { rank, alpha, dropout, targetModules, rslora, dora, initAdapter } = lora;
+  const { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern } = lora;
+  const chosen = { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern };
+  return {
+    method: "lora",
+    base_sha256: await hashSafetensors(model, hash),
+    lora_rank: rank,
+    lora_alpha: alpha,
+    lora_dropout: dropout,
+    target_modules: typeof targetModules === "string"
+      ? targetModules
+      : targetModules.toSorted().join(),
+    // Left out where no layer differs from another, so that earlier checkpoints can be resumed.
+    ...JSON.stringify(chosen) === "{}" ? {} : { lora_layers: JSON.stringify(chosen) },
+    use_rslora: rslora,
+    use_dora: dora,
+    init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,
+  };
+}
+
+/** One hash over the hashes of a folder's safetensors files. */
+async function hashSafetensors(directory: string, hash: FileHasher): Promise<string> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(directory)) {
+    if (name.endsWith(".safetensors") && name !== "optimizer.safetensors") names.push(name);
+  }
+  const hashes = await Promise.all(
+    names.sort().map(async (name) => `${name} ${(await hash(`${directory}/${name}`)).sha256}`),
+  );
+  return sha256(hashes.join("\n"));
+}

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { Command } from "commander";
+import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { createFileHasher } from "./file_hasher.ts";
+import { runFacts } from "./collect_run_facts.ts";
+import {
+  addTrainingFlags,
+  type TrainingArguments,
+} from "../../cli/arguments/training_arguments.ts";
+
+function parse(...flags: string[]): TrainingArguments {
+  const command = new Command().exitOverride();
+  addTrainingFlags(command);
+  return command.parse(flags, { from: "user" }).opts();
+}
+
+Deno.test("runFacts() differ by what shapes a run, and not by paths and reporting", async () => {
+  await using folder = await tempFolder();
+  await folder.write("config.json", "{}");
+  await folder.write("tokenizer.json", "{}");
+  const base = ["--model", folder.path, "--train-file", "a.jsonl"];
+  const facts = (...flags: string[]) =>
+    runFacts(parse(...base, ...flags), "aa", createFileHasher());
+  const same = await facts();
+  assert.deepEqual(
+    await facts(
+      ...["--train-file", "b.jsonl", "--output-dir", "elsewhere", "--eval-steps", "7"],
+      ...["--save-steps", "9", "--save-total-limit", "1", "--optim", "adamw"],
+    ),
+    same,
+  );
+  const changes: Readonly<Record<string, string[]>> = {
+    seed: ["--seed", "7"],
+    num_train_epochs: ["--num-train-epochs", "3"],
+    max_steps: ["--max-steps", "5"],
+    per_device_train_batch_size: ["--per-device-train-batch-size", "2"],
+    gradient_accumulation_steps: ["--gradient-accumulation-steps", "1"],
+    packing: ["--packing"],
+    max_length: ["--max-length", "64"],
+    learning_rate: ["--learning-rate", "1"],
+    lr_scheduler_type: ["--lr-scheduler-type", "cosine"],
+    warmup_steps: ["--warmup-steps", "1"],
+    weight_decay: ["--weight-decay", "0.1"],
+    max_grad_norm: ["--max-grad-norm", "0"],
+    logging_steps: ["--logging-steps", "1"],
+  };
+  for (const [name, flags] of Object.entries(changes)) {
+    const other = await facts(...flags);
+    const differing = Object.keys(same).filter((key) => same[key] !== other[key]);
+    assert.deepEqual(differing, [name]);
+  }
+  const other = await runFacts(parse(...base), "bb", createFileHasher());
+  assert.deepEqual([same.train_data_sha256, other.train_data_sha256], ["aa", "bb"]);
+  await folder.write("config.json", "{ }");
+  assert.notEqual((await facts()).config_sha256, same.config_sha256);
+});

@@ -1,0 +1,109 @@
+/**
+ * What training data teach. In: data and a tokenizer. Out: the first example as a table of tokens, and
+ * lines on its terminator, its prompt, and control tokens in texts.
+ */
+
+import type { ExampleList } from "../../data/examples/example_list.ts";
+import type { Example } from "../../data/examples/example.ts";
+import {
+  inspectRecords,
+  promptIsInference,
+  rendersGenerationPrompt,
+  taughtTerminator,
+} from "../../data/examples/preflight.ts";
+import {
+  formatTokenTable,
+  type FormatTokenTableOptions,
+  tokenTable,
+} from "../../data/examples/token_table.ts";
+import type { Tokenizer } from "../../data/text/tokenizer.ts";
+import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import { lines } from "./describe_rows.ts";
+import type { TrainingData } from "./training_data.ts";
+
+const NO_GENERATION_PROMPT =
+  "warning: the chat template knows no add_generation_prompt, so the model is taught to write the header " +
+  "of its replies itself; give one that does with --chat-template FILE";
+const UNLIKE_SEED =
+  "note: replies follow the model's own chat template and end with its end of turn, " +
+  "samples are drawn in evaluation mode, updates are counted rounding up; --compat seed trains as " +
+  "Qwen3-Medical-SFT did";
+
+/** The first example token by token, and what the data teach, a line each. */
+export async function describeData(
+  { model, trainFile, system, compat, emptyThink, dropRefusedRows }: Pick<
+    TrainingArguments,
+    "model" | "trainFile" | "system" | "compat" | "emptyThink" | "dropRefusedRows"
+  >,
+  { data, config, tokenizer, table }: {
+    readonly data: { readonly train: Pick<ExampleList, "at"> } & Pick<TrainingData, "report">;
+    readonly config: ModelConfig;
+    readonly tokenizer: Tokenizer;
+    readonly table?: FormatTokenTableOptions;
+  },
+): Promise<string[]> {
+  const { report, train } = data;
+  const example = train.at(0);
+  const { messages, enableThinking, controlTokens } = await inspectRecords(trainFile, {
+    tokenizer,
+    system: system || undefined,
+    line: example.source?.line,
+    dropRefused: dropRefusedRows,
+  });
+  const said = compat === "seed" ? [] : [UNLIKE_SEED];
+  said.push(...formatTokenTable(tokenTable(example, tokenizer), table));
+  said.push(await describeTerminator(example, { model, config, tokenizer }));
+  if (!rendersGenerationPrompt(tokenizer) && compat !== "seed") said.push(NO_GENERATION_PROMPT);
+  const { unterminated, rows } = report;
+  if (unterminated.length > 0) {
+    said.push(
+      `warning: ${unterminated.length} of ${rows} rows lose their terminator (${
+        lines(unterminated)
+      }), so the model may not learn to stop; raise --max-length`,
+    );
+  }
+  // Where its prompt was cut there is nothing to compare.
+  if (example.supervised > 0 && compat !== "seed") {
+    const silent = emptyThink === "prompt" &&
+      messages.every(({ reasoning_content = "" }) => reasoning_content === "");
+    said.push(
+      promptIsInference(example, messages, tokenizer, silent ? false : enableThinking)
+        ? `prompt: its ${example.promptLength} tokens are those that inference makes`
+        : "warning: inference makes another prompt of the first example than training did; check " +
+          "the chat template",
+    );
+  }
+  if (controlTokens.length > 0) {
+    const tokens = [...new Set(controlTokens.map(({ token }) => token))].join(", ");
+    said.push(
+      `warning: ${tokens} in the text of ${trainFile}, ${
+        lines([...new Set(controlTokens.map(({ line }) => line))])
+      }: read as control, not as text; remove them unless that is meant`,
+    );
+  }
+  return said;
+}
+
+/** Whether the token that ends replies is taught, and is one that inference ends them at. */
+async function describeTerminator(
+  example: Example,
+  { model, config, tokenizer }: {
+    readonly model: string;
+    readonly config: ModelConfig;
+    readonly tokenizer: Tokenizer;
+  },
+): Promise<string> {
+  const terminator = taughtTerminator(example, tokenizer);
+  if (terminator === undefined) {
+    return "terminator: the first example does not teach where a reply ends";
+  }
+  const { eosTokenIds } = await readGenerationConfig(model, { config, tokenizer });
+  if (eosTokenIds.includes(tokenizer.tokenToId(terminator)!)) {
+    return `terminator: ${terminator} is taught`;
+  }
+  const own = eosTokenIds.map((id) => tokenizer.idToToken(id) ?? id).join(", ");
+  return `terminator: ${terminator} is taught; the base model ends at ${own}, so checkpoints end replies at ` +
+    "both";
+}

@@ -1,0 +1,112 @@
+/**
+ * The checks of `--dry-run`. In: training flags. Out: lines on data, memory and time; no file is
+ * written and no run is touched.
+ */
+
+import { makeBatches } from "../../data/batches/batches.ts";
+import type { Batch } from "../../data/batches/collator.ts";
+import { planEpoch } from "../../data/batches/epoch_plan.ts";
+import { cpu } from "../../ort/runtime/device.ts";
+import { formatDuration } from "../track/format_units.ts";
+import type { Trainer } from "../trainer.ts";
+import { describeData } from "./describe_data.ts";
+import { describeIdleSettings, describeWarmup } from "./idle_settings.ts";
+import { checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
+import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
+import { openRuntime } from "./open_runtime.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
+import { describePlan, planRun, type RunPlan, sortWithinOf } from "./run_plan.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import { readTrainingData, type TrainingData } from "./training_data.ts";
+import { createTrainer, openInputs } from "./training_run.ts";
+
+/** How a dry run reports. */
+export interface DryRunOptions {
+  readonly signal: AbortSignal;
+  /** Prints a line. */
+  readonly say: (line: string) => void;
+  /** Whether lines may be dimmed. */
+  readonly color: boolean;
+  /** Where to tell how far the data are prepared. @default nowhere */
+  readonly progress?: ProgressLineOptions;
+}
+
+/** Checks everything that a run would stumble over, and times two updates of a throw-away trainer. */
+export async function dryRun(
+  args: TrainingArguments,
+  { signal, say, color, progress }: DryRunOptions,
+): Promise<void> {
+  // A GPU that is not there is told of before anything is read.
+  using device = args.device === "cpu" ? undefined : openRuntime(args);
+  const on = device ?? { device: cpu };
+  const found = await openKernels(args, on);
+  const { gpu } = found;
+  using _gpu = gpu;
+  const { config, tokenizer, padId, notes } = await openInputs(args);
+  for (const note of [...notes, ...describeIdleSettings(args)]) say(`note: ${note}`);
+  const line = describeKernels(found, { ...args, config, device: on.device });
+  if (line) say(line);
+  using data = await readTrainingData(args, tokenizer, { progress, signal });
+  for (const note of data.notes) say(`note: ${note}`);
+  for (const line of await describeData(args, { data, config, tokenizer, table: { color } })) {
+    say(line);
+  }
+  const plan = planRun(args, data.train, layoutOf(found, { ...args, config, device: on.device }));
+  say(describePlan(plan));
+  for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
+  const room = { available: device?.cuda?.memory().leastFree, kernels: gpu !== undefined };
+  const memory = checkMemory(args, config, data, room);
+  say(describeMemory(memory));
+  const hint = describeRoom(args, config, data, room);
+  if (hint) say(hint);
+  if (memory.tooMuch) {
+    say(memoryWarning(memory, args));
+    say("time: not measured, since the run does not fit in memory");
+    return;
+  }
+  using host = device ? undefined : openRuntime(args);
+  const runtime = (device ?? host)!;
+  await using trainer = await createTrainer(args, { runtime, gpu, signal });
+  say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
+  say("dry run: nothing was written");
+}
+
+/** Makes two updates, the first of which compiles, and scales the second to the run. */
+async function timeUpdates(
+  trainer: Trainer,
+  { args, data, padId, plan, signal }: {
+    readonly args: TrainingArguments;
+    readonly data: TrainingData;
+    readonly padId: number;
+    readonly plan: RunPlan;
+    readonly signal: AbortSignal;
+  },
+): Promise<string> {
+  const { perDeviceTrainBatchSize: batchSize, maxLength, seed, tokensPerStep } = args;
+  const packing = args.packing ? { maxLength } : undefined;
+  const sortWithin = sortWithinOf(args);
+  const options = { batchSize, packing, tokensPerStep, sortWithin, seed, epoch: 0, padId };
+  const [first, second = first] = planEpoch(data.train.lengths, options)
+    .updateEnds(args.gradientAccumulationSteps);
+  const windows: Batch[][] = [[]];
+  let made = 0;
+  for (const batch of makeBatches(data.train, options)) {
+    if (made === second) break;
+    if (made === first) windows.push([]);
+    windows.at(-1)!.push(batch);
+    made++;
+  }
+  const seconds: number[] = [];
+  for (const window of [windows[0], windows[1] ?? windows[0]]) {
+    const began = performance.now();
+    await trainer.trainStep(window, { learningRate: args.learningRate, signal });
+    seconds.push((performance.now() - began) / 1000);
+  }
+  const timed = (windows[1] ?? windows[0]).reduce((sum, each) => sum + each.tokens, 0);
+  const total = seconds[1] / timed * (plan.tokens / plan.updatesPerEpoch) * plan.updates;
+  return `time: ${seconds[0].toFixed(2)} s the first update, ${
+    seconds[1].toFixed(2)
+  } s the second ` +
+    `(${Math.round(timed / seconds[1])} tokens/s); about ${formatDuration(total)} for ` +
+    `${plan.updates} updates, evaluation and checkpoints left out`;
+}

@@ -1,0 +1,66 @@
+/** Settings that have no effect, said before the run. In: training arguments. Out: a line each. */
+
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+
+/** Names of the arguments that are looked at. */
+type Settings = Pick<
+  TrainingArguments,
+  | "lrSchedulerType"
+  | "warmupSteps"
+  | "loadBestModelAtEnd"
+  | "metricForBestModel"
+  | "earlyStoppingPatience"
+  | "earlyStoppingThreshold"
+  | "validationFile"
+  | "perDeviceEvalBatchSize"
+  | "compat"
+  | "emptyThink"
+  | "chatTemplate"
+>;
+
+/** Settings that others make void; of the warmup's length see {@linkcode describeWarmup}. */
+export function describeIdleSettings(args: Settings): string[] {
+  const said: string[] = [];
+  if (args.lrSchedulerType === "constant" && args.warmupSteps > 0) {
+    said.push(
+      `--warmup-steps ${args.warmupSteps} has no effect: the schedule constant has no warmup; for one ` +
+        "use --lr-scheduler-type constant_with_warmup",
+    );
+  }
+  const chooses = args.loadBestModelAtEnd || args.earlyStoppingPatience !== undefined;
+  if (args.earlyStoppingThreshold > 0 && args.earlyStoppingPatience === undefined) {
+    said.push("--early-stopping-threshold has no effect without --early-stopping-patience");
+  }
+  if (args.metricForBestModel !== "eval_loss" && !chooses) {
+    said.push(
+      "--metric-for-best-model has no effect without --load-best-model-at-end or " +
+        "--early-stopping-patience",
+    );
+  }
+  if (args.perDeviceEvalBatchSize !== undefined && args.validationFile === undefined) {
+    said.push("--per-device-eval-batch-size has no effect without --validation-file");
+  }
+  if (args.compat === "seed" && args.chatTemplate !== undefined) {
+    said.push("--chat-template has no effect on training with --compat seed, which uses none");
+  }
+  if (args.compat === "seed" && (args.emptyThink ?? "teach") !== "teach") {
+    said.push("--empty-think has no effect with --compat seed, which writes None as thinking");
+  }
+  return said;
+}
+
+/** What a warmup longer than the run means. */
+export function describeWarmup(
+  { lrSchedulerType, warmupSteps, learningRate }: Pick<
+    TrainingArguments,
+    "lrSchedulerType" | "warmupSteps" | "learningRate"
+  >,
+  updates: number,
+): string[] {
+  if (lrSchedulerType === "constant" || warmupSteps < updates || warmupSteps === 0) return [];
+  const highest = learningRate * Math.max(0, updates - 1) / warmupSteps;
+  return [
+    `the learning rate never reaches --learning-rate ${learningRate}: --warmup-steps ${warmupSteps} is as ` +
+    `long as the run of ${updates} updates or longer, so it ends at ${highest.toPrecision(3)}`,
+  ];
+}

@@ -1,0 +1,179 @@
+/** What memory the machine or a device has, and what a run will need of it. */
+
+import { createLoraAdapter } from "../../lora/block_adapter.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { formatBytes } from "../track/format_units.ts";
+import { estimateMemory, type MemoryEstimate } from "../trainers/memory_estimate.ts";
+import type { DeviceMemory } from "../../ort/runtime/cuda.ts";
+import { parseDevice } from "../../ort/runtime/device.ts";
+import {
+  computePrecision,
+  optimizerKind,
+  resolvePrecision,
+} from "../trainers/training_precision.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingData } from "./training_data.ts";
+
+// What ONNX Runtime and the compiled graphs add to the process once they are there.
+const RUNTIME_BYTES = 70 * 2 ** 20;
+
+/** The copy in the host's memory that checkpoints of a device are written from. */
+export interface SaveCopy {
+  readonly bytes: number;
+  /** Memory that programs can still take; undefined where it may not be asked. */
+  readonly available?: number;
+  /** Whether it is not known to be too large. */
+  readonly fits: boolean;
+}
+
+/** What a run needs against what is free. */
+export interface MemoryCheck {
+  readonly needed: MemoryEstimate;
+  /** Of `needed`, what this process already has. */
+  readonly resident: number;
+  /** Memory that programs can still take; undefined where it may not be asked. */
+  readonly available?: number;
+  /** Whether it is known not to fit. */
+  readonly tooMuch: boolean;
+  /** What a run on a device that saves before its end copies to the host. */
+  readonly copy?: SaveCopy;
+}
+
+/** Memory that programs can still take, if `--allow-sys=systemMemoryInfo` is given. */
+export function availableMemory(): number | undefined {
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+  return state === "granted" ? Deno.systemMemoryInfo().available : undefined;
+}
+
+/** What is there for a run. */
+export interface MemoryCheckOptions {
+  /** Free memory where the run's tensors go. @default the host's */
+  readonly available?: number;
+  /** Free memory of the host. @default asked for, if that is allowed */
+  readonly hostAvailable?: number;
+  /** Whether own kernels are used. @default false */
+  readonly kernels?: boolean;
+}
+
+/** Compares; the largest batch counts. */
+export function checkMemory(
+  args: TrainingArguments,
+  config: ModelConfig,
+  { train }: Pick<TrainingData, "train">,
+  { hostAvailable = availableMemory(), available = hostAvailable, kernels }: MemoryCheckOptions =
+    {},
+): MemoryCheck {
+  const device = parseDevice(args.device);
+  const onHost = device.kind === "cpu";
+  const longest = train.lengths.reduce((most, each) => Math.max(most, each), 0);
+  const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
+  const supervised = train.supervised.toSorted().subarray(args.packing ? 0 : -rows)
+    .reduce((sum, each) => sum + each, 0);
+  const length = args.packing
+    ? Math.min(args.maxLength, train.lengths.reduce((sum, each) => sum + each, 0))
+    : longest;
+  const tokens = args.packing
+    ? Math.min(rows * length, train.lengths.reduce((sum, each) => sum + each, 0))
+    : train.lengths.toSorted().subarray(-rows).reduce((sum, each) => sum + each, 0);
+  const precision = resolvePrecision(device, args.precision);
+  const rss = Deno.memoryUsage().rss;
+  const needed = estimateMemory(config, {
+    rows,
+    length,
+    tokens,
+    supervised: Math.min(supervised, tokens),
+    gradientCheckpointing: args.gradientCheckpointing,
+    adapter: args.lora && createLoraAdapter(config, args.lora),
+    precision: computePrecision(precision),
+    optimizer: optimizerKind(precision, {
+      stochasticRounding: args.optim === "adamw_bf16",
+      eightBitMoments: args.optim === "adamw_8bit" && !args.lora,
+    }),
+    kernels,
+    ...onHost ? { process: rss + RUNTIME_BYTES } : { device: "cuda" },
+  });
+  // What is free on a device was asked when CUDA's context was there.
+  const resident = onHost ? rss : needed.process;
+  const tooMuch = available !== undefined && needed.total - resident > available;
+  const copied = !onHost && (args.saveSteps > 0 || args.loadBestModelAtEnd);
+  const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
+  return { needed, resident, available, tooMuch, copy };
+}
+
+function saveCopy(
+  { lora }: TrainingArguments,
+  { weights, gradients, moments }: MemoryEstimate,
+  available: number | undefined,
+): SaveCopy {
+  // An adapter's weights are as large as their gradients; its base is not saved.
+  const bytes = (lora ? gradients : weights) + moments;
+  return { bytes, available, fits: available === undefined || bytes <= available };
+}
+
+/** What is needed and what is free: a line, and one for a copy on the host. */
+export function describeMemory({ needed, available, copy }: MemoryCheck): string {
+  const { total, weights, gradients, moments, activations, workspace, handles } = needed;
+  const held = { weights, gradients, moments, activations, workspace };
+  const parts = Object.entries({ ...held, ...handles > 0 ? { "cuBLAS handles": handles } : {} })
+    .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(", ");
+  const calculated = handles > 0 ? ", calculated" : "";
+  return `memory: about ${formatBytes(total)} at the peak${calculated} (${parts}); ` +
+    describeFree(available) +
+    (copy ? `\n${describeCopy(copy)}` : "");
+}
+
+// Of what is free, so much a run may be advised to take.
+const ROOM = 0.9;
+
+/** That activations need not be computed twice, where a run does so and there is room not to. */
+export function describeRoom(
+  args: TrainingArguments,
+  config: ModelConfig,
+  data: Pick<TrainingData, "train">,
+  options?: MemoryCheckOptions,
+): string | undefined {
+  if (!args.gradientCheckpointing) return undefined;
+  const keeping = checkMemory({ ...args, gradientCheckpointing: false }, config, data, options);
+  const { needed: { total }, resident, available = 0 } = keeping;
+  if (total - resident > ROOM * available) return undefined;
+  const peak = formatBytes(total);
+  return `memory: about ${peak} with --no-gradient-checkpointing: there is room for it, and ` +
+    "activations are then not computed twice";
+}
+
+function describeFree(available: number | undefined): string {
+  return available === undefined
+    ? "free: not known without --allow-sys=systemMemoryInfo"
+    : `free: ${formatBytes(available)}`;
+}
+
+function describeCopy({ bytes, available, fits }: SaveCopy): string {
+  return `memory of the host: ${
+    formatBytes(bytes)
+  } for the copy that checkpoints are written from; ` +
+    describeFree(available) +
+    (fits ? "" : ", too little: training waits while a checkpoint is written");
+}
+
+/** One line of what a run took of a device's memory. */
+export function describeDeviceMemory(memory: DeviceMemory, device: string): string {
+  const { usedPeak, tensorsPeak, total } = memory;
+  return `memory of ${device}, measured: ${formatBytes(usedPeak)} at the peak, of which tensors ` +
+    `${formatBytes(tensorsPeak)}, of ${formatBytes(total)}`;
+}
+
+/** What to do about a run that will not fit. */
+export function memoryWarning(
+  { needed, resident, available }: MemoryCheck,
+  args: TrainingArguments,
+): string {
+  const ways = [
+    ...args.gradientCheckpointing ? [] : ["leave out --no-gradient-checkpointing"],
+    ...args.perDeviceTrainBatchSize > 1 ? ["lower --per-device-train-batch-size"] : [],
+    "lower --max-length",
+    ...args.lora ? [] : ["train an adapter with deno task train:lora"],
+    "take a smaller model",
+  ];
+  return `warning: this run needs about ${formatBytes(needed.total - resident)} more memory and ` +
+    `${formatBytes(available ?? 0)} is free, so the system may end it; ${ways.join(", ")}`;
+}

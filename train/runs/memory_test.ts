@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { toExampleList } from "../../data/examples/example_list.ts";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { parseConfig } from "../../model/config.ts";
+import { QWEN3_0_6B } from "../../tests/support/model_configs.ts";
+import { repositoryPath, runScript } from "../../tests/support/run_script.ts";
+import { stubExample } from "../../tests/support/trainer_stub.ts";
+import {
+  availableMemory,
+  checkMemory,
+  describeDeviceMemory,
+  describeMemory,
+  describeRoom,
+  memoryWarning,
+} from "./memory.ts";
+import { estimateMemory } from "../trainers/memory_estimate.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+
+const GIB = 2 ** 30;
+const config = parseConfig(QWEN3_0_6B);
+const args = {
+  perDeviceTrainBatchSize: 2,
+  maxLength: 512,
+  gradientCheckpointing: false,
+  device: "cpu",
+} as TrainingArguments;
+const examples = [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1)));
+const data = { train: toExampleList(examples) };
+
+Deno.test("checkMemory() asks for the largest batch, and warns where it does not fit", () => {
+  const tight = checkMemory(args, config, data, { available: 8 * GIB });
+  assert.ok(tight.tooMuch);
+  assert.equal(
+    memoryWarning(tight, args).replace(/[\d.]+ GiB/g, "N GiB"),
+    "warning: this run needs about N GiB more memory and N GiB is free, so the system may end it; " +
+      "leave out --no-gradient-checkpointing, lower --per-device-train-batch-size, lower " +
+      "--max-length, train an adapter with deno task train:lora, take a smaller model",
+  );
+  assert.match(describeMemory(tight), /^memory: about 1[01]\.\d GiB .* free: 8\.00 GiB$/);
+  assert.ok(!checkMemory(args, config, data, { available: 16 * GIB }).tooMuch);
+  const one = { ...args, perDeviceTrainBatchSize: 1 };
+  const single = checkMemory(one, config, data, { available: 8 * GIB });
+  assert.ok(single.needed.total < tight.needed.total);
+  assert.doesNotMatch(memoryWarning(single, one), /batch-size/);
+});
+
+Deno.test("describeRoom() says where activations need not be computed twice", () => {
+  const room = (available: number, gradientCheckpointing = true) =>
+    describeRoom({ ...args, gradientCheckpointing }, config, data, { available });
+  assert.match(
+    room(64 * GIB)!,
+    /^memory: about 1[01]\.\d GiB with --no-gradient-checkpointing: there is room for it, and activ/,
+  );
+  assert.equal(room(11 * GIB), undefined);
+  assert.equal(room(64 * GIB, false), undefined);
+});
+
+Deno.test("checkMemory() warns of nothing where the system may not be asked", () => {
+  const unknown = { ...checkMemory(args, config, data, { available: 1 }), available: undefined };
+  assert.match(describeMemory(unknown), /free: not known without --allow-sys=systemMemoryInfo$/);
+});
+
+Deno.test("checkMemory() counts the copy that a device's checkpoints are written from", () => {
+  const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16", saveSteps: 9 };
+  const check = (args: TrainingArguments, hostAvailable?: number) =>
+    checkMemory(args, config, data, { available: 80 * GIB, hostAvailable });
+  const roomy = check(cuda, 16 * GIB);
+  const { weights, gradients, moments } = roomy.needed;
+  assert.deepEqual(roomy.copy, { bytes: weights + moments, available: 16 * GIB, fits: true });
+  assert.match(
+    describeMemory(roomy),
+    /free: 80\.0 GiB\nmemory of the host: 7\.77 GiB for the copy that .* from; free: 16\.0 GiB$/,
+  );
+  assert.match(
+    describeMemory(check(cuda, 4 * GIB)),
+    /free: 4\.00 GiB, too little: training waits while a checkpoint is written$/,
+  );
+  const lora = check({ ...cuda, lora: DEFAULT_LORA });
+  assert.ok(lora.copy!.bytes < gradients / 10);
+  // One checkpoint, when training is over, needs no copy; nor do those of the host.
+  assert.equal(check({ ...cuda, saveSteps: 0 }).copy, undefined);
+  assert.equal(check({ ...cuda, device: "cpu", precision: "fp32" }).copy, undefined);
+});
+
+Deno.test("checkMemory() needs far less for an adapter", () => {
+  const lora = { ...DEFAULT_LORA, targetModules: ["q_proj"] };
+  const full = checkMemory(args, config, data, { available: 64 * GIB }).needed;
+  const adapter = checkMemory({ ...args, lora }, config, data, { available: 64 * GIB }).needed;
+  assert.equal(adapter.gradients, 4 * 28 * 8 * (2048 + 1024));
+  assert.ok(adapter.total < full.total / 2);
+  const dora =
+    checkMemory({ ...args, lora: { ...lora, dora: true } }, config, data, { available: 64 * GIB })
+      .needed;
+  assert.equal(dora.gradients, adapter.gradients + 4 * 28 * 2048);
+  // What its magnitudes' gradients read is kept too.
+  assert.ok(dora.activations > adapter.activations);
+});
+
+Deno.test("availableMemory() is a number with the permission, and undefined without", async () => {
+  assert.ok(availableMemory()! > 0);
+  const source = `import { availableMemory } from "${repositoryPath("train/runs/memory.ts")}";
+    console.log(availableMemory());`;
+  assert.equal((await runScript(source, [])).stdout, "undefined");
+});
+
+Deno.test("a device's plan names what is calculated, cuBLAS's handles among it", () => {
+  const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16", saveSteps: 0 };
+  const plan = (kernels: boolean) => checkMemory(cuda, config, data, { kernels });
+  assert.match(
+    describeMemory(plan(true)),
+    /at the peak, calculated \(.*, cuBLAS handles 1\d\d MiB\)/,
+  );
+  assert.doesNotMatch(describeMemory(checkMemory(args, config, data, {})), /calculated|cuBLAS/);
+  const memory = { tensors: 0, tensorsPeak: GIB, leastFree: 0, usedPeak: 2 * GIB, total: 80 * GIB };
+  assert.equal(
+    describeDeviceMemory(memory, "cuda:0"),
+    "memory of cuda:0, measured: 2.00 GiB at the peak, of which tensors 1.00 GiB, of 80.0 GiB",
+  );
+});
+
+Deno.test("the largest batch is that of the longest rows, and with own kernels only of their tokens", () => {
+  const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16" };
+  const { needed } = checkMemory(cuda, config, data, { kernels: true });
+  // 512 and 201 tokens, in one row.
+  const row = { rows: 1, length: 720, supervised: 711, precision: "bfloat16" } as const;
+  const how = { device: "cuda", kernels: true, gradientCheckpointing: false } as const;
+  assert.equal(needed.activations, estimateMemory(config, { ...row, ...how }).activations);
+});

@@ -1,0 +1,95 @@
+/**
+ * Which way training takes on a GPU. In: flags, an opened device and a model's config. Out: a GPU for
+ * ortune's own kernels, or none, and a line that says which and why.
+ */
+
+import { type BlockKernel, blockKernelsFor, whyNoKernel } from "../../model/block_kernels.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { createLoraAdapter } from "../../lora/block_adapter.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Layout } from "../../model/engine/without_padding.ts";
+import { findGpu, type FoundGpu } from "../trainers/training_kernels.ts";
+import { computePrecision, resolvePrecision } from "../trainers/training_precision.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+
+/** What flags say of kernels. */
+type KernelFlags = Pick<TrainingArguments, "kernels" | "optim" | "precision" | "lora">;
+
+/**
+ * Opens the GPU for kernels as `--kernels` says.
+ *
+ * @param cacheDir where compiled kernels are kept; without it they are compiled anew
+ * @throws {Error} where the optimizer needs them and they cannot run
+ */
+export async function openKernels(
+  { kernels, optim, precision, lora }: KernelFlags,
+  { device }: Pick<Runtime, "device">,
+  cacheDir?: string,
+): Promise<FoundGpu> {
+  const found: FoundGpu = kernels === "off"
+    ? { reason: "--kernels off" }
+    : await findGpu(device, computePrecision(resolvePrecision(device, precision)), {
+      cacheDir,
+      synchronous: kernels === "sync",
+    });
+  if (!found.gpu && optim === "adamw_8bit" && !lora) {
+    throw new Error(
+      `Cannot train with --optim adamw_8bit: it needs ortune's own CUDA kernels (${found.reason}); ` +
+        "pass --optim adamw_bf16, which takes two more bytes a parameter, or make them run",
+    );
+  }
+  return found;
+}
+
+/** One line on what runs in own kernels, and why something does not; nothing on the CPU. */
+export function describeKernels(
+  { gpu, reason }: FoundGpu,
+  { config, device, precision: chosen, lora, kernels }:
+    & Pick<KernelFlags, "precision" | "lora">
+    & Partial<Pick<KernelFlags, "kernels">>
+    & {
+      readonly config: ModelConfig;
+      readonly device: Runtime["device"];
+    },
+): string | undefined {
+  if (device.kind === "cpu") return undefined;
+  if (!gpu) return `kernels: none of ortune's own, ONNX Runtime's alone: ${reason}`;
+  const precision = computePrecision(resolvePrecision(device, chosen));
+  const adapter = lora && createLoraAdapter(config, lora);
+  const parts = blockKernelsFor(config, precision, adapter);
+  const wanted: readonly BlockKernel[] = [
+    "attention",
+    "rmsNorm",
+    "swiglu",
+    ...lora ? ["lora"] as const : [],
+  ];
+  const own = ["AdamW", "cross-entropy", ...wanted.filter((part) => parts.has(part)).map(nameOf)];
+  const rest = wanted.filter((part) => !parts.has(part))
+    .map((part) => `${nameOf(part)} (${whyNoKernel(part, { config, precision, adapter })})`);
+  return `kernels: ortune's own for ${own.join(", ")}` +
+    (rest.length > 0 ? `; ONNX Runtime's for ${rest.join(", ")}` : "") +
+    (kernels === "sync" ? "; each launch is waited for" : "");
+}
+
+/** How batches are laid out for what computes them. */
+export function layoutOf(
+  { gpu }: FoundGpu,
+  { config, device, precision: chosen }: Pick<KernelFlags, "precision"> & {
+    readonly config: ModelConfig;
+    readonly device: Runtime["device"];
+  },
+): Layout {
+  if (device.kind === "cpu") return "similar-rows";
+  const precision = computePrecision(resolvePrecision(device, chosen));
+  return gpu && blockKernelsFor(config, precision).has("attention") ? "end-to-end" : "grid";
+}
+
+const NAMES: Readonly<Partial<Record<BlockKernel, string>>> = {
+  rmsNorm: "RMSNorm",
+  swiglu: "SwiGLU",
+  lora: "LoRA",
+};
+
+function nameOf(part: BlockKernel): string {
+  return NAMES[part] ?? part;
+}

@@ -1,0 +1,99 @@
+/**
+ * What the trained model says to the first validation questions. In: a finished run. Out: samples,
+ * streamed to the terminal while they are drawn; evaluation mode, without dropout.
+ */
+
+import { readJsonl } from "../../data/records/jsonl.ts";
+import type { Message } from "../../data/text/message.ts";
+import { parseRecord, toMessages } from "../../data/records/record.ts";
+import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
+import { createGenerator } from "../../infer/generate/generator.ts";
+import type { Sample } from "../track/sample.ts";
+import { withTaughtEnds } from "./chat_context.ts";
+import { type Output, reply } from "../../cli/terminal/reply.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingRun } from "./training_run.ts";
+
+/** A sample and the answer that the data gives. */
+export type Prediction = Sample & { readonly reference: string };
+
+/** How predictions are drawn. */
+export interface PredictOptions {
+  readonly args: Pick<
+    TrainingArguments,
+    | "model"
+    | "validationFile"
+    | "system"
+    | "seed"
+    | "predictionSamples"
+    | "predictionMaxNewTokens"
+    | "dropRefusedRows"
+  >;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+/** Answers the questions one by one; those that were answered before an abort are kept. */
+export async function predict(
+  { runtime, trainer, tokenizer, chat }: Pick<
+    TrainingRun,
+    "runtime" | "trainer" | "tokenizer" | "chat"
+  >,
+  { args, output, signal }: PredictOptions,
+): Promise<readonly Prediction[]> {
+  const { model, validationFile, system, seed, predictionSamples, predictionMaxNewTokens } = args;
+  if (validationFile === undefined || predictionSamples === 0) return [];
+  const chats = await firstChats(validationFile, predictionSamples, {
+    system: system || undefined,
+    dropRefused: args.dropRefusedRows ?? false,
+  });
+  const { config, weights, decodeGraph: graph } = trainer;
+  const own = await readGenerationConfig(model, { config, tokenizer });
+  const generation = withTaughtEnds(own, chat.eosTokenIds);
+  using generator = createGenerator({ runtime, config, weights, graph, generation });
+  const predictions: Prediction[] = [];
+  for (
+    const [i, { messages, enableThinking = chat.enableThinking, reference }] of chats.entries()
+  ) {
+    const question = messages.at(-1)!.content;
+    await output.write(`\n${question}\n\n`);
+    const { think, answer } = await reply({ generator, tokenizer }, {
+      messages,
+      enableThinking,
+      output,
+      maxNewTokens: predictionMaxNewTokens,
+      seed: seed + i,
+      signal,
+    });
+    await output.write("\n");
+    if (signal.aborted) break;
+    predictions.push({ question, ...think ? { think } : {}, answer, reference });
+  }
+  return predictions;
+}
+
+/** The first rows up to their last reply that is learned, and that reply. */
+async function firstChats(
+  path: string,
+  count: number,
+  { system, dropRefused }: { readonly system: string | undefined; readonly dropRefused: boolean },
+): Promise<
+  {
+    readonly messages: readonly Message[];
+    readonly enableThinking: boolean | undefined;
+    readonly reference: string;
+  }[]
+> {
+  const chats = [];
+  const onRefused = dropRefused ? () => {} : undefined;
+  for await (const record of readJsonl(path, parseRecord, { onRefused })) {
+    const messages = toMessages(record, { system });
+    const last = messages.at(-1)!;
+    // A row of which nothing is learned ends otherwise.
+    if (last.role !== "assistant" || last.learn === false) continue;
+    const { enableThinking } = record;
+    chats.push({ messages: messages.slice(0, -1), enableThinking, reference: last.content });
+    if (chats.length === count) break;
+  }
+  return chats;
+}

@@ -1,0 +1,179 @@
+/**
+ * The examples of a run, checked before anything slow starts. In: training flags and a tokenizer.
+ * Out: training and evaluation examples, read from token files while they are trained on, and what
+ * was cut, in words.
+ */
+
+import { type ExampleList, toExampleList } from "../../data/examples/example_list.ts";
+import { readJsonl } from "../../data/records/jsonl.ts";
+import { JsonlError } from "../../data/records/jsonl_error.ts";
+import { type PreparedExamples, prepareExamples } from "../../data/examples/prepare_examples.ts";
+import type { ReadExamplesReport } from "../../data/examples/read_examples.ts";
+import type { TrainingRecord } from "../../data/records/record.ts";
+import { toSeedExample } from "../../data/examples/seed_example.ts";
+import { removeOtherTokenFiles } from "../../data/examples/token_file.ts";
+import type { Tokenizer } from "../../data/text/tokenizer.ts";
+import { describeRows, lines } from "./describe_rows.ts";
+import { createPrepareProgress } from "./prepare_progress.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
+import { tokenKey } from "./token_key.ts";
+import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+
+/** The folder of token files in an output folder. */
+const TOKENS = "tokens";
+
+/** Examples and remarks on them; dispose of it to close their files. */
+export interface TrainingData extends Disposable {
+  readonly train: ExampleList;
+  readonly validation: ExampleList;
+  readonly report: ReadExamplesReport;
+  /** The sha256 of the training examples' ids and labels. */
+  readonly sha256: string;
+  /** What a user should know of the data, a line each. */
+  readonly notes: readonly string[];
+}
+
+/** How data are read. */
+export interface ReadTrainingDataOptions {
+  /**
+   * An output folder to keep tokens in, which only this process uses.
+   * @default none: tokens are kept in memory
+   */
+  readonly output?: string;
+  /** Where to tell how far it is. @default nowhere */
+  readonly progress?: ProgressLineOptions;
+  /** Stops between two rows. */
+  readonly signal?: AbortSignal;
+}
+
+/** Reads both files. */
+export async function readTrainingData(
+  args: Pick<
+    TrainingArguments,
+    | "model"
+    | "trainFile"
+    | "validationFile"
+    | "maxLength"
+    | "system"
+    | "dropUnlabelled"
+    | "dropRefusedRows"
+    | "emptyThink"
+    | "compat"
+  >,
+  tokenizer: Tokenizer,
+  { output, progress, signal }: ReadTrainingDataOptions = {},
+): Promise<TrainingData> {
+  using resources = new DisposableStack();
+  const notes: string[] = args.compat === "seed"
+    ? [
+      "--compat seed: replies end with the padding token instead of the template's end of turn, " +
+      "thinking has the seed's spacing, and updates are counted rounding down, as its transformers did",
+    ]
+    : [];
+  const store = (path: string) =>
+    output === undefined ? undefined : {
+      directory: `${output}/${TOKENS}`,
+      key: () => tokenKey(path, args, tokenizer),
+    };
+  const read = async (path: string): Promise<PreparedExamples> => {
+    const { maxLength, system, emptyThink, dropRefusedRows: dropRefused = false } = args;
+    await assertRows(path, { dropRefused });
+    const { size } = await Deno.stat(path);
+    const shown = progress && createPrepareProgress({ file: path, size }, progress);
+    const encode = args.compat === "seed"
+      ? (record: TrainingRecord) => [toSeedExample(record, { tokenizer, maxLength, system })]
+      : undefined;
+    let prepared: PreparedExamples;
+    try {
+      prepared = resources.use(
+        await prepareExamples(path, {
+          tokenizer,
+          maxLength,
+          system: system || undefined,
+          emptyThink,
+          encode,
+          dropRefused,
+          // As in Hugging Face's Trainer, such a row adds nothing to its update.
+          keepUnlabelled: args.compat === "seed",
+          store: store(path),
+          signal,
+          onProgress: shown?.update,
+        }),
+      );
+      shown?.done(prepared.report);
+    } catch (cause) {
+      // A first row that cannot be used is seldom the only one.
+      const other = cause instanceof JsonlError && cause.line !== undefined && cause.line > 1;
+      if (dropRefused || !other) throw cause;
+      throw new Error(`${cause.message} (--drop-refused-rows leaves such rows out)`, { cause });
+    } finally {
+      shown?.finish();
+    }
+    const { examples, report } = prepared;
+    const { unlabelled } = report;
+    const training = path === args.trainFile;
+    notes.push(...describeRows(report, { path, args, tokenizer, training }));
+    if (report.examples === 0 && unlabelled.length === 0) {
+      throw new Error(
+        report.refusedRows > 0
+          ? `Cannot train on ${path}: --drop-refused-rows leaves none of ${report.rows} rows; ` +
+            `${report.refused.slice(0, 1).map(({ line, reason }) => `line ${line}: ${reason}`)}`
+          : `Cannot train on ${path}: none of its ${report.rows} rows has a reply to learn; mark some ` +
+            "(train: true, or weight: 1)",
+      );
+    }
+    if (unlabelled.length > 0 && args.compat === "seed") {
+      notes.push(
+        `${path}: rows without an answer left within --max-length ${maxLength} add nothing to their ` +
+          `updates, as in the seed: ${lines(unlabelled)}`,
+      );
+    } else if (unlabelled.length > 0) {
+      const state = `${lines(unlabelled)} ${
+        unlabelled.length === 1 ? "has" : "have"
+      } no answer left within --max-length ${maxLength}`;
+      if (!args.dropUnlabelled) {
+        throw new Error(
+          `Cannot train on ${path}: ${state}; raise it, shorten or remove the rows, or leave them ` +
+            "out with --drop-unlabelled",
+        );
+      }
+      if (examples.length === 0) {
+        throw new Error(
+          `Cannot train on ${path}: --drop-unlabelled leaves no row, ${state}; raise it`,
+        );
+      }
+      notes.push(`${path}: ${unlabelled.length} of ${report.rows} rows are left out, ${state}`);
+    }
+    if (report.truncated.length > 0) {
+      notes.push(
+        `${path}: ${report.truncated.length} of ${report.rows} rows are cut to --max-length ` +
+          `${maxLength} and lose their end: ${lines(report.truncated)}`,
+      );
+    }
+    return prepared;
+  };
+  const train = await read(args.trainFile);
+  const validation = args.validationFile ? await read(args.validationFile) : undefined;
+  if (output !== undefined) {
+    const used = [train, validation].flatMap((each) => each?.file ?? []);
+    await removeOtherTokenFiles(`${output}/${TOKENS}`, new Set(used));
+  }
+  const owned = resources.move();
+  return {
+    train: train.examples,
+    validation: validation?.examples ?? toExampleList([]),
+    report: train.report,
+    sha256: train.sha256,
+    notes,
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+/** Refuses a file that cannot be read or has no rows, in the words of its reader. */
+async function assertRows(
+  path: string,
+  { dropRefused }: { readonly dropRefused: boolean },
+): Promise<void> {
+  const onRefused = dropRefused ? () => {} : undefined;
+  for await (const _row of readJsonl(path, (row) => row, { onRefused })) return;
+}

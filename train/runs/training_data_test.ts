@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
+import { createTokenizer } from "../../data/text/tokenizer.ts";
+import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { readTrainingData } from "./training_data.ts";
+
+const tokenizer = createTokenizer(byteTokenizerFiles());
+const row = (answer: string): string =>
+  JSON.stringify({ question: "a", think: "t", answer }) + "\n";
+
+Deno.test("readTrainingData() reads both files and says nothing where nothing is cut", async () => {
+  await using folder = await tempFolder();
+  const args = {
+    model: folder.path,
+    trainFile: await folder.write("train.jsonl", row("b") + row("c")),
+    validationFile: await folder.write("val.jsonl", row("d")),
+    maxLength: 512,
+    system: "",
+  };
+  const { train, validation, report, notes } = await readTrainingData(args, tokenizer);
+  assert.deepEqual([train.length, validation.length, report.rows, notes], [2, 1, 2, []]);
+  const { train: alone, validation: none } = await readTrainingData(
+    { ...args, validationFile: undefined, system: "Be brief." },
+    tokenizer,
+  );
+  assert.equal(none.length, 0);
+  assert.match(tokenizer.decode(alone.at(0).inputIds), /Be brief\./);
+});
+
+Deno.test("readTrainingData() notes the rows that are cut, ten at most", async () => {
+  await using folder = await tempFolder();
+  const trainFile = await folder.write("train.jsonl", row("b") + row("c".repeat(900)).repeat(12));
+  const args = { model: folder.path, trainFile, maxLength: 128, system: "" };
+  const { notes } = await readTrainingData(args, tokenizer);
+  assert.deepEqual(notes, [
+    `${trainFile}: 12 of 13 rows are cut to --max-length 128 and lose their end: ` +
+    "lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more",
+  ]);
+});
+
+Deno.test("readTrainingData() refuses rows without an answer left, in either file", async () => {
+  await using folder = await tempFolder();
+  const trainFile = await folder.write("train.jsonl", row("b"));
+  const long = JSON.stringify({ question: "a".repeat(300), think: "t", answer: "b" }) + "\n";
+  const validationFile = await folder.write("val.jsonl", row("b") + long);
+  const args = { model: folder.path, trainFile, validationFile, maxLength: 128, system: "" };
+  await assert.rejects(readTrainingData(args, tokenizer), {
+    message: `Cannot train on ${validationFile}: line 2 has no answer left within --max-length ` +
+      "128; raise it, shorten or remove the rows, or leave them out with --drop-unlabelled",
+  });
+});
+
+Deno.test("readTrainingData() keeps tokens in the output folder, and says the same of them again", async () => {
+  await using folder = await tempFolder();
+  await folder.write("tokenizer.json", "{}");
+  await folder.write("tokenizer_config.json", "{}");
+  const long = JSON.stringify({ question: "a".repeat(300), think: "t", answer: "b" }) + "\n";
+  const trainFile = await folder.write("train.jsonl", row("b") + row("c".repeat(900)) + long);
+  const validationFile = await folder.write("val.jsonl", row("d"));
+  const args = { model: folder.path, trainFile, validationFile, maxLength: 128, system: "" };
+  const output = `${folder.path}/output`;
+  const names = async (): Promise<string[]> =>
+    (await Array.fromAsync(Deno.readDir(`${output}/tokens`), ({ name }) => name)).sort();
+  await assert.rejects(readTrainingData(args, tokenizer, { output }), /line 3 has no answer left/);
+  assert.equal((await names()).length, 1);
+
+  const dropped = { ...args, dropUnlabelled: true };
+  const encode = tokenizer.encode.bind(tokenizer);
+  let encoded = 0;
+  const counting = {
+    ...tokenizer,
+    encode: (text: string): Int32Array => {
+      encoded++;
+      return encode(text);
+    },
+  };
+  using memory = await readTrainingData(dropped, tokenizer);
+  using made = await readTrainingData(dropped, counting, { output });
+  // Of the training file the refused run has left the tokens.
+  assert.equal(encoded, 2);
+  using again = await readTrainingData(dropped, counting, { output });
+  assert.equal(encoded, 2);
+  assert.equal(memory.notes.length, 2);
+  for (const data of [made, again]) {
+    const { train, validation, report, notes, sha256 } = data;
+    assert.deepEqual([report, notes, sha256], [memory.report, memory.notes, memory.sha256]);
+    for (const index of [0, 1]) assert.deepEqual(train.at(index), memory.train.at(index));
+    assert.deepEqual(validation.at(0), memory.validation.at(0));
+  }
+  const kept = await names();
+  assert.equal(kept.length, 2);
+  using _other = await readTrainingData({ ...dropped, maxLength: 127 }, tokenizer, { output });
+  assert.equal((await names()).length, 2);
+  assert.ok((await names()).every((name) => !kept.includes(name)));
+});
+
+Deno.test("readTrainingData() tells what it leaves out and what it does not read, and refuses to leave out all", async () => {
+  await using folder = await tempFolder();
+  const user = { role: "user", content: "a" };
+  const bot = { role: "assistant", content: "b" };
+  const rows = [
+    { question: "a", answer: "b", hint: 1 },
+    { question: "a" },
+    { question: "a", system: "Be brief.", answer: "Write </think> here.", weight: 2 },
+    { messages: [user, { ...bot, train: false }, user, bot] },
+  ];
+  const trainFile = await folder.write(
+    "train.jsonl",
+    rows.map((each) => JSON.stringify(each)).join("\n"),
+  );
+  const args = { model: folder.path, trainFile, maxLength: 512, system: "" };
+  await assert.rejects(
+    readTrainingData(args, tokenizer),
+    /:2:answer: expected a string, got nothing/,
+  );
+  const { notes } = await readTrainingData({ ...args, dropRefusedRows: true }, tokenizer);
+  assert.deepEqual(notes.map((note) => note.replace(`${trainFile}: `, "")), [
+    "1 of 4 rows are left out (--drop-refused-rows): line 2: answer: expected a string, got nothing",
+    "weight is 2: all rows weigh the same; repeat a row to weigh it more, or leave it out (1 of 4 rows)",
+    "not read: hint (1 of 4 rows); what a chat needs is read from question, think, answer, system, input " +
+    "and history, or from messages: rename a column that belongs to it",
+    'system prompt of 2 of 3 rows none, 1 of 3 rows "Be brief."; inference and serve send that ' +
+    "of most rows, other clients must",
+    "3 of 3 replies have no thinking: the empty thinking block is taught; --empty-think prompt or omit " +
+    "leaves it out",
+    "1 replies are read but not learned: the rows mark them so, or they are empty",
+    "a <think> or </think> is left inside the thinking or the answer of 1 of 4 rows (line 3) and taught as " +
+    "it stands; remove it unless that is meant",
+  ]);
+  const bad = await folder.write("bad.jsonl", JSON.stringify(rows[1]));
+  await assert.rejects(
+    readTrainingData({ ...args, trainFile: bad, dropRefusedRows: true }, tokenizer),
+    {
+      message:
+        `Cannot train on ${bad}: --drop-refused-rows leaves none of 1 rows; line 1: answer: ` +
+        "expected a string, got nothing",
+    },
+  );
+  const silent = JSON.stringify({ messages: [user, { ...bot, weight: 0 }] });
+  const none = await folder.write("none.jsonl", silent);
+  await assert.rejects(readTrainingData({ ...args, trainFile: none }, tokenizer), {
+    message:
+      `Cannot train on ${none}: none of its 1 rows has a reply to learn; mark some (train: true, ` +
+      "or weight: 1)",
+  });
+});
+
+Deno.test("readTrainingData() with compat seed keeps rows without an answer left, and says so", async () => {
+  await using folder = await tempFolder();
+  const long = JSON.stringify({ question: "a".repeat(300), think: "t", answer: "b" }) + "\n";
+  const trainFile = await folder.write("train.jsonl", row("b") + long);
+  const args = {
+    model: folder.path,
+    trainFile,
+    maxLength: 128,
+    system: "",
+    compat: "seed",
+  } as const;
+  const { train, notes } = await readTrainingData(args, tokenizer);
+  assert.deepEqual([train.length, train.at(1).supervised], [2, 0]);
+  assert.ok(notes.includes(
+    `${trainFile}: rows without an answer left within --max-length 128 add nothing to their updates, ` +
+      "as in the seed: line 2",
+  ));
+});

@@ -1,0 +1,274 @@
+import assert from "node:assert/strict";
+import type { StepEvent, TrainEvent } from "../events.ts";
+import { createConsoleTracker } from "./console_tracker.ts";
+
+const start: TrainEvent = {
+  type: "start",
+  method: "full",
+  totalSteps: 100,
+  epochs: 2,
+  examples: 800,
+  evalExamples: 20,
+  trainableParameters: 596_049_920,
+  resumedStep: 0,
+};
+const step = (number: number): StepEvent => ({
+  type: "step",
+  step: number,
+  epoch: number / 50,
+  loss: 1.5,
+  gradNorm: 0.75,
+  learningRate: 1e-4,
+  tokens: 2000,
+  supervisedTokens: 900,
+  seconds: 2,
+});
+const lasting: TrainEvent[] = [
+  {
+    type: "log",
+    step: 5,
+    epoch: 0.1,
+    loss: 2.5,
+    gradNorm: 1.25,
+    learningRate: 1e-4,
+    tokensPerSecond: 1234,
+    memoryBytes: 9.6 * 2 ** 30,
+  },
+  {
+    type: "evaluate",
+    step: 5,
+    epoch: 0.1,
+    evalLoss: 2.25,
+    evalTokenLoss: 2,
+    examples: 20,
+    supervisedTokens: 900,
+    seconds: 3,
+  },
+  { type: "save", step: 5, directory: "out/5", bytes: 2048, seconds: 1, waitedSeconds: 1 },
+  { type: "skip", step: 6, loss: NaN, gradNorm: Infinity, consecutive: 1 },
+];
+const end: TrainEvent = {
+  type: "end",
+  epoch: 1,
+  tokens: 1000,
+  step: 100,
+  reason: "completed",
+  seconds: 200,
+  trainLoss: 1.75,
+};
+
+/** A tracker on a fake terminal of `width` columns and a clock that the test turns. */
+function fake(
+  { isTty = true, width = 120, noColor = false } = {},
+): {
+  tracker: ReturnType<typeof createConsoleTracker>;
+  terminal: { now: number; width: number };
+  writes: string[];
+} {
+  const writes: string[] = [];
+  const terminal = { now: 0, width };
+  const tracker = createConsoleTracker({
+    write: (text) => writes.push(text),
+    isTty,
+    noColor,
+    columns: () => terminal.width,
+    clock: () => terminal.now,
+  });
+  return { tracker, terminal, writes };
+}
+
+/** What a screen shows after text with carriage returns and clear-to-end codes. */
+function screenOf(text: string): string[] {
+  return text.split("\n").map((line) => {
+    let shown = "";
+    let column = 0;
+    // deno-lint-ignore no-control-regex -- a terminal's own codes
+    for (const part of line.match(/\r|\x1b\[K|[^\r\x1b]+/g) ?? []) {
+      if (part === "\r") column = 0;
+      else if (part === "\x1b[K") shown = shown.slice(0, column);
+      else {
+        shown = shown.slice(0, column) + part + shown.slice(column + part.length);
+        column += part.length;
+      }
+    }
+    return shown;
+  });
+}
+
+for (const isTty of [true, false]) {
+  Deno.test(`the second update of a long run tells the time to go, ${isTty ? "" : "not "}on a terminal`, async () => {
+    let text = "";
+    await using tracker = createConsoleTracker({ write: (part) => text += part, isTty });
+    await tracker.event({ ...start, resumedStep: 5, totalSteps: 107 });
+    for (const number of [6, 7, 8]) await tracker.event(step(number));
+    assert.deepEqual(text.match(/an update.*/g), [
+      "an update takes 2.0 s: about 0:03:20 to go, evaluation and checkpoints left out",
+    ]);
+  });
+}
+
+Deno.test("a run of less than a minute tells no time to go", async () => {
+  let text = "";
+  await using tracker = createConsoleTracker({ write: (part) => text += part, isTty: false });
+  await tracker.event({ ...start, totalSteps: 31 });
+  for (const number of [1, 2, 3]) await tracker.event(step(number));
+  assert.doesNotMatch(text, /an update/);
+});
+
+Deno.test("createConsoleTracker() writes plain lines where no person watches", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  for (const event of [start, step(1), ...lasting, end]) await tracker.event(event);
+  await tracker[Symbol.asyncDispose]();
+  assert.equal(
+    writes.join(""),
+    [
+      "full fine-tuning: 100 steps, 2 epochs, 800 examples, 20 for evaluation, 596M trainable parameters",
+      "step 5/100 | epoch 0.10 | loss 2.5000 | lr 1.00e-4 | grad 1.2500 | 1,234 tok/s | 9.60 GiB",
+      "step 5/100 | epoch 0.10 | eval loss 2.2500 | per token 2.0000 | 20 examples in 0:00:03",
+      "step 5/100 | saved out/5 | 2.00 KiB in 0:00:01",
+      "step 6/100 | update skipped: loss NaN | grad inf | 1 in a row",
+      "completed at step 100/100 | train loss 1.7500 | 0:03:20",
+      "",
+    ].join("\n"),
+  );
+});
+
+Deno.test("createConsoleTracker() lets no control characters of a folder through", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  const directory = "a\x1b[31mb\r\nc\x9b";
+  const seconds = { seconds: 0, waitedSeconds: 0 };
+  await tracker.event({ type: "save", step: 5, directory, bytes: 1, ...seconds });
+  assert.equal(
+    writes.join(""),
+    "step 5 | saved a\ufffd[31mb\ufffd\ufffdc\ufffd | 1 B in 0:00:00\n",
+  );
+});
+
+Deno.test("createConsoleTracker() tells how long training waited for a save, if not all the time", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  const save = { type: "save", step: 5, directory: "out/5", bytes: 2048, seconds: 75 } as const;
+  await tracker.event({ ...save, waitedSeconds: 3 });
+  await tracker.event({ ...save, waitedSeconds: 74.9 });
+  assert.deepEqual(writes.join("").trimEnd().split("\n"), [
+    "step 5 | saved out/5 | 2.00 KiB in 0:01:15 | training waited 0:00:03",
+    "step 5 | saved out/5 | 2.00 KiB in 0:01:15",
+  ]);
+});
+
+Deno.test("createConsoleTracker() keeps lines above the bar on a terminal", async () => {
+  const { tracker, terminal, writes } = fake({ width: 132 });
+  await tracker.event(start);
+  for (const event of [step(4), step(5), ...lasting]) {
+    terminal.now += 2000;
+    await tracker.event(event);
+  }
+  const screen = screenOf(writes.join(""));
+  assert.equal(screen.length, 6);
+  assert.match(screen[1], /^step 5\/100 \| epoch 0\.10 \| loss 2\.5000/);
+  assert.match(screen[4], /update skipped/);
+  assert.match(
+    screen[5],
+    /^ {2}6% \[=+>-+\] \| 6\/100 \| epoch 0\.10 \| loss 1\.5000 \| lr 1\.00e-4 \| grad 0\.7500 \| 1,000 tok\/s \| 9\.60 GiB \| ETA 0:03:08$/,
+  );
+});
+
+const said = { question: "头痛？", think: "Rest\nfirst.", answer: "Lie\tdown." };
+
+Deno.test("createConsoleTracker() prints samples with their thinking between tags where no person watches", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  await tracker.event(start);
+  await tracker.samples(5, [said, { question: "1+1?", answer: "2\x1b[2J\r" }]);
+  await tracker.samples(6, []);
+  assert.deepEqual(writes.slice(1), [
+    "step 5/100 | sample 1/2\n\nQuestion: 头痛？\n\nLLM:<think>\nRest\nfirst.\n</think>\n\nLie\tdown.\n" +
+    "step 5/100 | sample 2/2\n\nQuestion: 1+1?\n\nLLM:2\ufffd[2J\ufffd\n\n",
+  ]);
+});
+
+Deno.test("createConsoleTracker() dims thinking on a terminal, above the bar", async () => {
+  const { tracker, writes } = fake();
+  await tracker.event(start);
+  await tracker.samples(5, [{ ...said, think: "Rest\x1b[0m" }]);
+  assert.equal(
+    writes[2],
+    "\r\x1b[Kstep 5/100 | sample 1/1\n\nQuestion: 头痛？\n\nLLM:\n" +
+      "\x1b[2mRest\ufffd[0m\x1b[0m\n\nLie\tdown.\n\n",
+  );
+  assert.match(writes[3], /^\r {2}0% /);
+  // After the end there is no bar to draw again.
+  await tracker.event(end);
+  const before = writes.length;
+  await tracker.samples(100, [said]);
+  assert.deepEqual(writes.length - before, 1);
+
+  const plain = fake({ noColor: true });
+  await plain.tracker.samples(5, [said]);
+  assert.match(plain.writes[0], /LLM:<think>\nRest\nfirst\.\n<\/think>\n\nLie/);
+});
+
+Deno.test("createConsoleTracker() redraws at most ten times a second", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event(start);
+  const before = writes.length;
+  for (let number = 1; number <= 100; number++) {
+    terminal.now += 10;
+    await tracker.event(step(number));
+  }
+  const redraws = writes.slice(before).filter((text) => !text.includes("\n"));
+  assert.equal(redraws.length, 10);
+});
+
+Deno.test("createConsoleTracker() moves the bar within an update", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event({ ...start, totalSteps: 1 });
+  terminal.now = 1000;
+  await tracker.event({ type: "micro-step", step: 1, micro: 1, microSteps: 4 });
+  assert.match(writes.at(-1) ?? "", /^\r 25% .* 0\/1 .* ETA 0:00:03/);
+});
+
+Deno.test("createConsoleTracker() counts a resumed run's pace from where it resumed", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event({ ...start, resumedStep: 90 });
+  assert.match(writes[0], /resumed after step 90\n$/);
+  assert.match(writes[1], /ETA -:--:--/);
+  terminal.now = 1000;
+  await tracker.event(step(91));
+  assert.match(writes.at(-1) ?? "", /91% .* ETA 0:00:09/);
+});
+
+Deno.test("createConsoleTracker() fits the bar to each width", async () => {
+  for (let width = 0; width <= 200; width++) {
+    const { tracker, terminal, writes } = fake({ width });
+    await tracker.event(start);
+    await tracker.event(lasting[0]);
+    terminal.now = 1000;
+    await tracker.event(step(50));
+    const line = screenOf(writes.join("")).at(-1) ?? "";
+    assert.ok(line.length <= Math.max(0, width - 1), `${width}: ${line}`);
+    if (width >= 6) assert.ok(line.includes("50%"), `${width}: ${line}`);
+    if (width >= 40) {
+      assert.ok(line.includes("ETA") && line.includes("50/100"), `${width}: ${line}`);
+    }
+    assert.ok(!line.includes("GiB") || line.includes("["), `${width}: ${line}`);
+    if (width >= 125) assert.ok(line.includes("9.60 GiB"), `${width}: ${line}`);
+    if (width >= 110) assert.ok(line.includes("lr") && line.includes("["), `${width}: ${line}`);
+  }
+});
+
+Deno.test("createConsoleTracker() leaves the cursor on a new line, however the run ends", async () => {
+  const ended = fake();
+  for (const event of [start, step(100), end]) await ended.tracker.event(event);
+  await ended.tracker[Symbol.asyncDispose]();
+  const screen = screenOf(ended.writes.join(""));
+  assert.match(screen[1], /^100% \[=+\] \| 100\/100/);
+  assert.deepEqual(screen.slice(2), [
+    "completed at step 100/100 | train loss 1.7500 | 0:03:20",
+    "",
+  ]);
+
+  const broken = fake();
+  await broken.tracker.event(start);
+  await broken.tracker[Symbol.asyncDispose]();
+  await broken.tracker[Symbol.asyncDispose]();
+  assert.equal(broken.writes.filter((text) => text === "\n").length, 1);
+});

@@ -1,0 +1,419 @@
+/**
+ * The report of a run: one HTML file.
+ *
+ * In: the summary, figures and samples of a run. Out: the text of a page that needs nothing else:
+ * no script, no request, charts within. Its content security policy allows its one style sheet, by
+ * hash, and nothing more, so that even markup that got past the escaping would do nothing.
+ *
+ * @module
+ */
+
+import { contentHash } from "./content_hash.ts";
+import type { EvaluateEvent, LogEvent } from "../events.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatLearningRate,
+  formatLoss,
+  formatRate,
+} from "./format_units.ts";
+import { byteUnit } from "./byte_unit.ts";
+import { html, Markup } from "./html.ts";
+import type { HtmlValue } from "./html.ts";
+import { renderLineChart } from "./line_chart.ts";
+import type { ChartPoint, LineChartOptions } from "./line_chart.ts";
+import { renderLossChart } from "./loss_chart.ts";
+import { REPORT_STYLE } from "./report_style.ts";
+
+/** What a run was; rows without a value are left out of the report. */
+export interface ReportSummary {
+  /** Name or folder of the model it started from. */
+  readonly model?: string;
+  /** Such as "full" or "lora, rank 8". */
+  readonly method?: string;
+  /** Where it ran, such as "CPU" or a GPU's name. */
+  readonly device?: string;
+  /** Parameters of the model. */
+  readonly parameters?: number;
+  /** Parameters that training changes. */
+  readonly trainableParameters?: number;
+  /** Rows trained on. */
+  readonly trainRows?: number;
+  /** Rows held back for evaluation. */
+  readonly evalRows?: number;
+  /** Tokens of one pass over the training rows. */
+  readonly tokens?: number;
+  /** Passes over the training rows. */
+  readonly epochs?: number;
+  /** Updates made. */
+  readonly steps?: number;
+  /** Time of the whole run. */
+  readonly seconds?: number;
+  /** Real tokens trained on, a second. */
+  readonly tokensPerSecond?: number;
+  /** Most memory in use, in bytes. */
+  readonly peakMemory?: number;
+  /** Mean training loss of the whole run. */
+  readonly trainLoss?: number;
+  /** Folder of the weights that the run leaves. */
+  readonly checkpoint?: string;
+  /** The command that repeats the run. */
+  readonly command?: string;
+}
+
+/** A question and what the model said to it. */
+export interface ReportSample {
+  /** What the user asks. */
+  readonly question: string;
+  /** What the model thought before it answered. */
+  readonly think?: string;
+  /** What the model said, without its thinking. */
+  readonly answer: string;
+  /** The answer that the data gives. */
+  readonly reference?: string;
+  /** After which update. */
+  readonly step?: number;
+}
+
+/** What {@linkcode renderReport} shows. Any text in it may be hostile. */
+export interface ReportData {
+  /** Heading of the page. */
+  readonly title: string;
+  /** Language of the title, samples and notes, as a BCP 47 tag. @default "en" */
+  readonly language?: string;
+  /** What the run was. */
+  readonly summary: ReportSummary;
+  /** Log events of the run, or lines of its metrics log. */
+  readonly logs: readonly Omit<LogEvent, "type">[];
+  /** Evaluate events of the run, in order. */
+  readonly evaluations: readonly Omit<EvaluateEvent, "type">[];
+  /** What the trained model says. */
+  readonly samples?: readonly ReportSample[];
+  /** What a reader should know, such as rows that were truncated. */
+  readonly notes?: readonly string[];
+  /** Versions by name: of ortune, Deno, ONNX Runtime, the operating system. */
+  readonly versions?: Readonly<Record<string, string>>;
+}
+
+type Evaluation = Omit<EvaluateEvent, "type">;
+
+const WIDE = { width: 1000, height: 400 };
+const NARROW = { width: 480, height: 240 };
+
+/**
+ * Makes the report of a run, for light and dark screens and for print. The same input gives the
+ * same bytes. Needs no permissions.
+ *
+ * @returns a whole HTML document.
+ *
+ * @example
+ * ```ts
+ * import { renderReport } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const page = await renderReport({
+ *   title: "Qwen3 on <medical> data",
+ *   summary: { model: "Qwen/Qwen3-0.6B", steps: 2 },
+ *   logs: [],
+ *   evaluations: [],
+ * });
+ * assert.match(page, /Qwen3 on &lt;medical&gt; data/);
+ * ```
+ */
+export async function renderReport(data: ReportData): Promise<string> {
+  const { title, language = "en", samples = [], notes = [], versions = {} } = data;
+  const charts = await renderCharts(data);
+  const policy = [
+    "default-src 'none'",
+    `style-src ${await contentHash(REPORT_STYLE)}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+  const page = html`
+    <!DOCTYPE html>
+    <html lang="${language}">
+      <head>
+        <meta charset="utf-8">
+        <meta http-equiv="Content-Security-Policy" content="${policy}">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark">
+        <meta name="referrer" content="no-referrer">
+        <title>${title}</title>
+        <style>${new Markup(REPORT_STYLE)}</style>
+      </head>
+      <body>
+        <header>
+    <h1 dir="auto">${title}</h1>
+    ${tiles(data)}
+        </header>
+        <main>
+    ${section("Run", definitions(summaryRows(data)))}
+    ${section("Curves", charts.length > 0 && html`<div class="charts">${charts}</div>`)}
+    ${section("Evaluations", evaluationTable(data))}
+    ${section("Samples", samples.map(sampleCard))}
+    ${section(
+      "Notes",
+      notes.length > 0 && html`<ul>${notes.map((note) => html`<li dir="auto">${note}</li>`)}</ul>`,
+    )}
+    ${section("Versions", definitions(Object.entries(versions)))}
+        </main>
+        <footer>Written by ortune</footer>
+      </body>
+    </html>
+  `;
+  return `${page.text.trim()}\n`;
+}
+
+/** A section with its heading; nothing where there is nothing to show. */
+function section(heading: string, content: HtmlValue): HtmlValue {
+  if (content === false || content === undefined) return undefined;
+  if (Array.isArray(content) && content.length === 0) return undefined;
+  return html`
+    <section>
+    <h2>${heading}</h2>
+    ${content}
+    </section>
+  `;
+}
+
+/** The few figures that a reader looks for first. */
+function tiles({ summary, logs, evaluations }: ReportData): HtmlValue {
+  const log = logs.at(-1);
+  const evaluation = evaluations.at(-1);
+  const shown: [string, string | undefined][] = [
+    ["last train loss", log && formatLoss(log.loss)],
+    ["eval loss", evaluation && formatLoss(evaluation.evalLoss)],
+    ["perplexity", evaluation && formatLoss(Math.exp(evaluation.evalTokenLoss))],
+    ["time", summary.seconds === undefined ? undefined : formatDuration(summary.seconds)],
+    [
+      "speed",
+      summary.tokensPerSecond === undefined ? undefined : formatRate(summary.tokensPerSecond),
+    ],
+  ];
+  const known = shown.filter(([, value]) => value !== undefined);
+  return known.length > 0 &&
+    html`<ul class="tiles">${
+      known.map(([name, value]) => html`<li><b>${value}</b> <span>${name}</span></li>`)
+    }</ul>`;
+}
+
+function summaryRows({ summary: run, logs, evaluations }: ReportData): [string, HtmlValue][] {
+  const log = logs.at(-1);
+  const evaluation = evaluations.at(-1);
+  const best = bestOf(evaluations);
+  const rows: [string, HtmlValue][] = [
+    ["Model", run.model],
+    ["Method", run.method],
+    ["Device", run.device],
+    ["Parameters", show(run.parameters, formatCount)],
+    ["Trainable parameters", trainable(run)],
+    ["Training rows", show(run.trainRows, formatCount)],
+    ["Evaluation rows", show(run.evalRows, formatCount)],
+    ["Training tokens", show(run.tokens, formatCount)],
+    ["Epochs", run.epochs],
+    ["Steps", show(run.steps, formatCount)],
+    ["Time", show(run.seconds, formatDuration)],
+    ["Speed", show(run.tokensPerSecond, formatRate)],
+    ["Peak memory", show(run.peakMemory, formatBytes)],
+    ["Most memory logged", show(mostMemory(logs), formatBytes)],
+    ["Mean training loss", show(run.trainLoss, formatLoss)],
+    ["Last training loss", show(log?.loss, formatLoss)],
+    ["Last evaluation loss", show(evaluation?.evalLoss, formatLoss)],
+    [
+      "Best evaluation loss",
+      best && `${formatLoss(best.evalLoss)} at step ${best.step}`,
+    ],
+    [
+      "Perplexity per token",
+      evaluation && formatLoss(Math.exp(evaluation.evalTokenLoss)),
+    ],
+    ["Checkpoint", run.checkpoint && html`<code>${run.checkpoint}</code>`],
+    ["Command", run.command && html`<pre><code>${run.command}</code></pre>`],
+  ];
+  return rows.filter(([, value]) => value !== undefined && value !== "");
+}
+
+/** The most that the process had at a log line: a peak between two is not seen. */
+function mostMemory(logs: ReportData["logs"]): number | undefined {
+  return logs.reduce<number | undefined>(
+    (most, { memoryBytes }) => memoryBytes === undefined ? most : Math.max(most ?? 0, memoryBytes),
+    undefined,
+  );
+}
+
+/** The evaluation of the lowest loss, the earliest of equals. */
+function bestOf(evaluations: readonly Evaluation[]): Evaluation | undefined {
+  return evaluations.reduce<Evaluation | undefined>(
+    (best, one) => one.evalLoss < (best?.evalLoss ?? Infinity) ? one : best,
+    undefined,
+  );
+}
+
+function show(
+  value: number | undefined,
+  format: (value: number) => string,
+): string | undefined {
+  return value === undefined ? undefined : format(value);
+}
+
+function trainable({ parameters, trainableParameters }: ReportSummary): string | undefined {
+  if (trainableParameters === undefined) return undefined;
+  const count = formatCount(trainableParameters);
+  if (parameters === undefined || !(parameters > 0)) return count;
+  return `${count} (${(trainableParameters / parameters * 100).toPrecision(3)} %)`;
+}
+
+function definitions(rows: readonly (readonly [string, HtmlValue])[]): HtmlValue {
+  return rows.length > 0 && html`
+    <table class="facts">
+      <tbody>
+    ${rows.map(([name, value]) =>
+      html`
+        <tr>
+          <th scope="row">${name}</th>
+          <td dir="auto">${value}</td>
+        </tr>
+      `
+    )}</tbody>
+    </table>
+  `;
+}
+
+function evaluationTable({ evaluations }: ReportData): HtmlValue {
+  if (evaluations.length === 0) return undefined;
+  const best = bestOf(evaluations);
+  return html`
+    <div class="scroll">
+      <table class="figures">
+        <thead>
+          <tr>${["Step", "Epoch", "Eval loss", "Loss per token", "Perplexity", "Examples", "Time"]
+            .map((name) => html`<th scope="col">${name}</th>`)}</tr>
+        </thead>
+        <tbody>
+    ${evaluations.map((one) =>
+      html`
+        <tr${one === best && new Markup(' class="best"')}>
+          <td>${one.step}</td>
+          <td>${one.epoch.toFixed(2)}</td>
+          <td>${formatLoss(one.evalLoss)}</td>
+          <td>${formatLoss(one.evalTokenLoss)}</td>
+          <td>${formatLoss(Math.exp(one.evalTokenLoss))}</td>
+          <td>${formatCount(one.examples)}</td>
+          <td>${formatDuration(one.seconds)}</td>
+          </tr>
+      `
+    )}</tbody>
+      </table>
+    </div>
+  `;
+}
+
+function sampleCard(sample: ReportSample, index: number): Markup {
+  const { question, think, answer, reference, step } = sample;
+  const heading = step === undefined ? `Sample ${index + 1}` : `Sample ${index + 1}, step ${step}`;
+  return html`
+    <article>
+    <h3>${heading}</h3>
+    <h4>Question</h4>
+    <div class="text" dir="auto">${question}</div>
+    ${think !== undefined && think !== "" &&
+      html`
+        <details>
+          <summary>Thinking (${formatCount([...think].length)} characters)</summary>
+          <div class="text" dir="auto">${think}</div>
+        </details>
+      `}
+    <h4>Answer</h4>
+    <div class="text answer" dir="auto">${answer}</div>
+    ${reference !== undefined &&
+      html`
+        <details>
+          <summary>Reference answer</summary>
+          <div class="text" dir="auto">${reference}</div>
+        </details>
+      `}
+    </article>
+  `;
+}
+
+async function renderCharts({ logs, evaluations }: ReportData): Promise<Markup[]> {
+  const figures: Markup[] = [];
+  if (logs.length + evaluations.length > 0) {
+    const svg = await renderLossChart({
+      ...WIDE,
+      title: "Loss",
+      train: logs,
+      eval: evaluations.map(({ step, evalTokenLoss }) => ({ step, loss: evalTokenLoss })),
+    });
+    figures.push(
+      figure(svg, "wide", "Mean loss per supervised token, for training and evaluation alike."),
+    );
+  }
+  if (logs.length === 0) return figures;
+  const points = (value: (log: Omit<LogEvent, "type">) => number): ChartPoint[] =>
+    logs.map((log) => ({ step: log.step, value: value(log) }));
+  const others: Omit<LineChartOptions, "width" | "height">[] = [
+    {
+      id: "rate",
+      title: "Learning rate",
+      series: [{
+        name: "learning rate",
+        color: "learningRate",
+        points: points((log) => log.learningRate),
+      }],
+      format: (value) => formatLearningRate(value).replace(/\.?0+e/, "e"),
+      fromZero: true,
+    },
+    {
+      id: "gradient",
+      title: "Gradient norm",
+      series: [{
+        name: "gradient norm",
+        color: "gradNorm",
+        points: points((log) => log.gradNorm),
+        width: 1.5,
+      }],
+      format: (value) => String(Number(value.toPrecision(3))),
+      fromZero: true,
+    },
+    {
+      id: "speed",
+      title: "Tokens a second",
+      series: [{
+        name: "tokens a second",
+        color: "speed",
+        points: points((log) => log.tokensPerSecond),
+        width: 1.5,
+      }],
+      format: formatCount,
+      fromZero: true,
+    },
+  ];
+  const most = mostMemory(logs);
+  if (most !== undefined) {
+    const { name, size } = byteUnit(most);
+    others.push({
+      id: "memory",
+      title: "Memory",
+      series: [{
+        name: "memory",
+        color: "memory",
+        points: points(({ memoryBytes = NaN }) => memoryBytes / size),
+      }],
+      format: (value) => `${Number(value.toPrecision(3))} ${name}`,
+      fromZero: true,
+    });
+  }
+  for (const options of others) {
+    figures.push(figure(await renderLineChart({ ...NARROW, ...options })));
+  }
+  return figures;
+}
+
+function figure(svg: string, kind?: string, caption?: string): Markup {
+  return html`
+    <figure class="chart ${kind}">${new Markup(svg)}${caption !== undefined &&
+      html`<figcaption>${caption}</figcaption>`}</figure>
+  `;
+}

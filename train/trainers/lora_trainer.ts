@@ -1,0 +1,128 @@
+/**
+ * LoRA fine-tuning: small matrices beside frozen weights are trained, in float32 on a base of any
+ * precision. The base is held once, and has no gradients and no moments.
+ *
+ * In: a model folder and settings, or an adapter to go on from. Out: a `Trainer`.
+ *
+ * @module
+ */
+
+import { loadModel } from "../../model/engine/load_model.ts";
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, formatAdapterConfig } from "../../lora/adapter_config.ts";
+import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../../lora/block_adapter.ts";
+import { type AdaptedModel, adaptModel, readAdapterWeights } from "../../lora/load_adapter.ts";
+import { DEFAULT_LORA, type LoraOptions } from "../../lora/lora_options.ts";
+import { openAdapter } from "../../lora/open_adapter.ts";
+import { toPeft } from "../../lora/peft_source.ts";
+import { resizedSource } from "../../lora/resized_source.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { readConfig } from "../../model/weights/open_model.ts";
+import type { ParameterSpec } from "../../model/parameters.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
+import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
+import type { Trainer } from "../trainer.ts";
+import { loadTrainingKernels } from "./training_kernels.ts";
+import { computePrecision, resolvePrecision } from "./training_precision.ts";
+
+/** How a LoRA trainer works. */
+export interface LoraTrainerOptions extends TrainerOptions {
+  /** @default rank 8, alpha 32, dropout 0.1, all linear layers */
+  readonly lora?: LoraOptions;
+  /** An adapter folder to start from, whose settings then count. @default a new adapter */
+  readonly initAdapter?: string;
+  /** Seed of the new adapter and of dropout. @default 42 */
+  readonly seed?: number;
+}
+
+/** Loads a model folder, frozen, and puts an adapter on it to be trained. */
+export async function createLoraTrainer(
+  directory: string,
+  options: LoraTrainerOptions,
+): Promise<Trainer> {
+  const { runtime, initAdapter, seed = 42, deferLoad = false, signal } = options;
+  const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
+  const { gpu, optimizer } = options;
+  const config = await readConfig(directory);
+  const lora = initAdapter === undefined
+    ? options.lora ?? DEFAULT_LORA
+    : await readSettings(initAdapter, config);
+  const kernels = gpu && await loadTrainingKernels(gpu, {
+    config,
+    kind: "float32",
+    precision,
+    optimizer,
+    adapter: createLoraAdapter(config, lora),
+  });
+  const { weights: base } = await loadModel(runtime, directory, {
+    precision,
+    signal,
+  });
+  const adapted = adaptModel(runtime, { config, base, lora });
+  const { trained } = adapted;
+  const load = (from: string) => readAdapterWeights(runtime, adapted, from, { signal });
+  const trainer = new ModelTrainer({
+    method: "lora",
+    config,
+    trained,
+    trainableParameters: sumOf(adapted.parameters),
+    kernels,
+    weights: adapted.weights,
+    adapter: { block: adapted.block, weights: adapted.weights },
+    decodeGraph: adapted.decodeGraph,
+    seed,
+    owned: [adapted, base],
+    save: async (to, saved) => {
+      const text = formatAdapterConfig(lora, { baseModel: directory });
+      await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
+      const weights = toPeft(resizedSource(saved, adapted.parameters));
+      const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, weights);
+      return [{ name: ADAPTER_WEIGHTS, ...file }];
+    },
+    updated: () => adapted.refresh(),
+    load,
+  }, options);
+  try {
+    if (deferLoad) return trainer;
+    if (initAdapter === undefined) await initialize(adapted, seed);
+    else await load(initAdapter);
+    return trainer;
+  } catch (cause) {
+    await trainer[Symbol.asyncDispose]();
+    throw cause;
+  }
+}
+
+/** An adapter's settings, once all of its files fit the model: before any weight is read. */
+async function readSettings(directory: string, config: ModelConfig): Promise<LoraOptions> {
+  await using adapter = await openAdapter(directory, config);
+  return adapter.lora;
+}
+
+function sumOf(specs: readonly ParameterSpec[]): number {
+  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+/** PEFT's init: A uniform within ±1/√in (He et al. 2015 with a = √5), B zero, magnitudes ‖W‖. */
+async function initialize(
+  { parameters, trained, weights, refresh }: AdaptedModel,
+  seed: number,
+): Promise<void> {
+  const random = new TorchGenerator(seed);
+  const own = new Map(parameters.map(({ name, shape }) => [name, shape]));
+  for (const { name, shape } of trained.layout.specs) {
+    const values = new Float32Array(elementCount(shape));
+    const bound = 1 / Math.sqrt(shape[1]);
+    // What is not saved, and only makes all blocks alike, stays zero for good.
+    const drawn = values.subarray(0, elementCount(own.get(name) ?? [0]));
+    if (name.endsWith(loraA(""))) random.uniform(drawn, -bound, bound);
+    trained.tensor(name).write(values);
+  }
+  await refresh();
+  for (const name of trained.names()) {
+    if (!name.endsWith(loraMagnitude("")) || !own.has(name)) continue;
+    const layer = name.slice(0, -loraMagnitude("").length);
+    trained.tensor(name).copyFrom(weights.tensor(loraNorm(layer)));
+  }
+}

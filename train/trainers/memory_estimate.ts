@@ -1,0 +1,236 @@
+/**
+ * How much memory a training run will take, before it takes it.
+ *
+ * In: sizes of a model and of its largest batch. Out: bytes, by what holds them.
+ *
+ * State and activations are what the engine allocates; the workspace is read off the very graphs
+ * that will run. Within 5 % of measured peaks (`memory_estimate_test.ts`, bench/RESULTS.md).
+ *
+ * @module
+ */
+
+import { layoutParameters } from "../../model/engine/parameter_store.ts";
+import { planCrossing } from "../../model/engine/subgraph_sessions.ts";
+import { headChunkOf } from "../../model/engine/head.ts";
+import { computedTokens } from "../../model/engine/without_padding.ts";
+import { ArenaEstimate } from "../../ort/graph/arena_estimate.ts";
+import { evaluateShape } from "../../ort/graph/dim.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
+import { splitStages, type Stages } from "../../ort/graph/subgraphs.ts";
+import type { BlockAdapter } from "../../model/graphs/block.ts";
+import { blockKernelsFor } from "../../model/block_kernels.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { modelParameters } from "../../model/parameters.ts";
+import type { Precision } from "../../model/precision.ts";
+import {
+  blockBackwardGraph,
+  blockForwardGraph,
+  headBackwardGraph,
+  headGraph,
+  headProductGraph,
+} from "../../model/graphs/training_graphs.ts";
+import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
+import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
+import type { OptimizerKind } from "../optimizers/adamw_graph.ts";
+
+const FLOAT_BYTES = 4;
+const MIB = 2 ** 20;
+// Deno, the libraries and the compiled graphs.
+const PROCESS_BYTES = 140 * MIB;
+// What CUDA takes of a device's memory for its context and its libraries' code: published, not measured here.
+const CUDA_BYTES = 500e6;
+// Sessions that training makes besides the graphs below: both sums of losses, and the embedding.
+const LOSS_SUMS = 2;
+const EMBEDDINGS = 1;
+// Of an optimizer in graphs: norm, control, and AdamW without weight decay.
+const OPTIMIZER_GRAPHS = 3;
+
+/** Bytes a trained number that the optimizer keeps: moments, and a master copy where there is one. */
+const STATE_BYTES: Readonly<Record<OptimizerKind, number>> = {
+  float32: 8,
+  adamw: 12,
+  "adamw-bf16": 4,
+  "bfloat16-pure": 4,
+  // Two bytes, and a float32 scale for each 256 of them.
+  "adamw-8bit": 2 + 2 * 4 / 256,
+};
+
+/** The largest batch of a run, and how the engine works. */
+export interface MemoryEstimateOptions {
+  /** Rows of the batch. */
+  readonly rows: number;
+  /** Tokens a row, padding included. */
+  readonly length: number;
+  /**
+   * Tokens of the batch, padding left out: with own attention kernels only they are computed.
+   * @default rows × length
+   */
+  readonly tokens?: number;
+  /** Supervised tokens of the batch. @default all that are not padding */
+  readonly supervised?: number;
+  /** As the engine's. @default 256, 128 with an adapter */
+  readonly headChunk?: number;
+  /** As the engine's. @default true */
+  readonly gradientCheckpointing?: boolean;
+  /** The adapter that is trained, in float32. @default none: all weights are */
+  readonly adapter?: BlockAdapter;
+  /** Bytes that the process has besides. @default 140 MiB: Deno, ONNX Runtime, graphs */
+  readonly process?: number;
+  /** The type of weights, activations and, but for an adapter's, gradients. @default "float32" */
+  readonly precision?: Precision;
+  /** What the optimizer keeps. @default `float32`, or in bfloat16 `adamw`, with a master */
+  readonly optimizer?: OptimizerKind;
+  /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
+  readonly device?: "cpu" | "cuda";
+  /**
+   * Whether own kernels run what they can: logits are held once, in the weights' type, and where they
+   * compute attention neither scores, which grow with the square of the length, nor a mask.
+   * @default false
+   */
+  readonly kernels?: boolean;
+}
+
+/** Bytes by what holds them. */
+export interface MemoryEstimate {
+  /** The weights, with an adapter's. */
+  readonly weights: number;
+  /** Their gradients. */
+  readonly gradients: number;
+  /** AdamW's two moments, and float32 master weights where it keeps any. */
+  readonly moments: number;
+  /**
+   * Inputs of all blocks, what is kept besides without gradient checkpointing, and with own kernels
+   * what graphs leave for them: a chunk's logits, and intermediate values of a block.
+   */
+  readonly activations: number;
+  /** Intermediate values of the graphs, which share one arena. */
+  readonly workspace: number;
+  /**
+   * Workspaces of cuBLAS, one a session, on a CUDA device: calculated, as all of this, but of a size that
+   * NVIDIA states and nobody measured here.
+   */
+  readonly handles: number;
+  /** Deno, ONNX Runtime, graphs; on a CUDA device its context. */
+  readonly process: number;
+  /** All of it. */
+  readonly total: number;
+}
+
+/**
+ * Estimates the peak memory of training.
+ *
+ * For a CUDA device it is a plan, not a measurement: that the arena is shared by all graphs and that
+ * weights, gradients and state are allocated apart, as on the CPU; that the optimizer works in chunks
+ * whose temporaries fit the arena; and that a large batch's embedding gradient is taken a few thousand
+ * tokens at a time.
+ * Counted without a GPU, allocation by allocation (tests/cuda_calls_test.ts has the means), Qwen3-1.7B
+ * with own kernels takes that within 0.1 % in bf16-pure at 2048 tokens, and within 0.4 % with an adapter at
+ * 2048 and 8192.
+ *
+ * @example
+ * ```ts
+ * import { estimateMemory, parseConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 1024, intermediate_size: 3072,
+ *   num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128,
+ *   vocab_size: 151936, tie_word_embeddings: true,
+ * });
+ * const { total } = estimateMemory(config, { rows: 1, length: 512 });
+ * assert.ok(Math.abs(total / 2 ** 20 - 9789) < 0.05 * 9789); // measured: bench/RESULTS.md
+ * ```
+ */
+export function estimateMemory(
+  config: ModelConfig,
+  {
+    rows,
+    length,
+    tokens: real = rows * length,
+    supervised = real,
+    gradientCheckpointing = true,
+    precision = "float32",
+    optimizer = precision === "float32" ? "float32" : "adamw",
+    device = "cpu",
+    process = device === "cpu" ? PROCESS_BYTES : CUDA_BYTES,
+    adapter,
+    kernels = false,
+    headChunk = headChunkOf({ adapted: adapter !== undefined, kernels }),
+  }: MemoryEstimateOptions,
+): MemoryEstimate {
+  const width = byteWidth(precision);
+  const base = layoutParameters(modelParameters(config)).length;
+  const adapted = adapter &&
+    config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
+  const trained = adapted ?? base;
+  // An adapter is float32 over any base.
+  const state = STATE_BYTES[adapted === undefined ? optimizer : "float32"];
+  const keep = !gradientCheckpointing;
+  const parts = kernels ? blockKernelsFor(config, precision, adapter) : undefined;
+  const segments = parts?.has("attention");
+  const tokens = segments ? computedTokens([real], "end-to-end") : rows * length;
+  const symbols = {
+    ...segments ? { rows: 1, length: tokens } : { rows, length },
+    tokens,
+    positions: length,
+    n: Math.min(headChunk, supervised),
+  };
+  const dropout = adapter !== undefined && adapter.dropout > 0;
+  const blocks = {
+    precision,
+    keep,
+    adapter,
+    dropout,
+    kernels: parts,
+    deviceDropout: device === "cuda",
+  };
+  const forward = blockForwardGraph(config, blocks);
+  // Outputs besides y: what a layer's forward keeps for its backward.
+  const kept = sum(
+    forward.outputs.filter(({ name }) => name !== "y"),
+    ({ dtype, shape }) => byteWidth(dtype) * elementCount(evaluateShape(shape, symbols)),
+  );
+  // Each block's input, the last output, two gradients of them; the mask.
+  const hidden = (config.layers + 3) * tokens * config.hiddenSize;
+  const mask = segments ? 0 : rows * length * length;
+  const arena = new ArenaEstimate();
+  const head = { precision, frozen: adapter !== undefined, logSoftmax: device === "cuda" };
+  const headBackward = kernels ? headBackwardGraph : headGraph;
+  const logits = kernels ? symbols.n * config.vocabSize : 0;
+  const [there, back] = [forward, blockBackwardGraph(config, blocks)].map(splitStages);
+  const graphsOf = ({ steps }: Stages): Graph[] =>
+    steps.map(({ graph }) => graph).filter((graph) => graph !== undefined);
+  for (
+    const graph of [
+      ...graphsOf(there),
+      ...kernels ? [headProductGraph(config, { precision })] : [],
+      headBackward(config, { ...head, accumulate: false }),
+      headBackward(config, head),
+      ...graphsOf(back),
+    ]
+  ) arena.run(graph, symbols);
+  // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
+  // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
+  const plain = splitStages(blockForwardGraph(config, { ...blocks, keep: false, dropout: false }));
+  const sessions = graphsOf(there).length + 2 * graphsOf(back).length +
+    (keep || dropout ? graphsOf(plain).length : 0) +
+    EMBEDDINGS + LOSS_SUMS + (kernels ? 0 : OPTIMIZER_GRAPHS) +
+    // The head's logits or its loss, and its gradients: afresh and added to, or of no weight.
+    1 + (adapter ? 1 : 2) +
+    // The embedding's gradient, or DoRA's norms.
+    (adapter && !adapter.derived.length ? 0 : 1);
+  const crossing = [there, back].map((each) => planCrossing(each.crossing, symbols).bytes);
+  const made = {
+    weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
+    gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
+    moments: state * trained,
+    activations: width * (hidden + mask + logits) + config.layers * kept + Math.max(...crossing),
+    workspace: arena.bytes,
+    handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
+    process,
+  };
+  return { ...made, total: sum(Object.values(made), (bytes) => bytes) };
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { parseConfig } from "../../model/config.ts";
+import { createLoraAdapter } from "../../lora/block_adapter.ts";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
+import type { BlockAdapter } from "../../model/graphs/block.ts";
+import { QWEN3_0_6B, QWEN3_1_7B } from "../../tests/support/model_configs.ts";
+import { estimateMemory, type MemoryEstimate } from "./memory_estimate.ts";
+
+const MIB = 2 ** 20;
+const config = parseConfig(QWEN3_0_6B);
+
+/** Whether the estimate is within a share of what was measured. */
+function assertNear({ total }: MemoryEstimate, measuredMib: number, share: number): void {
+  const ratio = total / MIB / measuredMib;
+  assert.ok(Math.abs(ratio - 1) <= share, `${total / MIB} MiB is ${ratio} of ${measuredMib} MiB`);
+}
+
+Deno.test("estimateMemory() is within 1 % of the peaks measured at Qwen3-0.6B, T = 512", () => {
+  const batch = { rows: 1, length: 512 };
+  assertNear(estimateMemory(config, batch), 9789, 0.01);
+  assertNear(estimateMemory(config, { ...batch, gradientCheckpointing: false }), 10518, 0.01);
+});
+
+Deno.test("estimateMemory() is within 3 % of the peaks measured of LoRA on all its layers, T = 512", () => {
+  const adapter = createLoraAdapter(config, DEFAULT_LORA);
+  const batch = { rows: 1, length: 512, adapter };
+  assertNear(estimateMemory(config, batch), 2817, 0.03);
+  assertNear(estimateMemory(config, { ...batch, headChunk: 256 }), 3049, 0.03);
+});
+
+Deno.test("estimateMemory() is within 5 % of the peaks measured on two layers of it", () => {
+  // Peak RSS of bench/step.ts's step with these sizes, two updates of two batches each.
+  const measured = [
+    { vocab: 151936, rows: 1, length: 512, mib: 3478 },
+    { vocab: 1000, rows: 1, length: 512, mib: 748 },
+    { vocab: 1000, rows: 1, length: 2048, mib: 1770 },
+    { vocab: 1000, rows: 1, length: 2048, mib: 1993, gradientCheckpointing: false },
+    { vocab: 1000, rows: 4, length: 512, mib: 1213 },
+  ];
+  for (const { vocab, mib, ...batch } of measured) {
+    const small = parseConfig({ ...QWEN3_0_6B, num_hidden_layers: 2, vocab_size: vocab });
+    assertNear(estimateMemory(small, batch), mib, 0.05);
+  }
+});
+
+Deno.test("estimateMemory() adds up, and grows with length and rows, less with checkpointing", () => {
+  const small = estimateMemory(config, { rows: 1, length: 128, supervised: 10 });
+  const { total, ...parts } = small;
+  assert.equal(total, Object.values(parts).reduce((sum, bytes) => sum + bytes, 0));
+  assert.equal(parts.moments, 2 * parts.weights);
+  assert.ok(estimateMemory(config, { rows: 1, length: 256 }).total > total);
+  assert.ok(estimateMemory(config, { rows: 2, length: 128 }).total > total);
+  const kept = estimateMemory(config, { rows: 1, length: 128, gradientCheckpointing: false });
+  assert.ok(kept.activations > 10 * small.activations);
+});
+
+/**
+ * Gigabytes that Qwen3-1.7B takes at least, without CUDA's own: block checkpointing, logits of 512
+ * tokens at a time, attention without scores in memory.
+ */
+const FLOORS = [
+  { optimizer: "adamw-bf16", at2048: 14.9, at8192: 16.4 },
+  { optimizer: "bfloat16-pure", at2048: 14.9, at8192: 16.4 },
+  { optimizer: "adamw", at2048: 28.7, at8192: 30.2 },
+  { optimizer: "adamw-8bit", at2048: 11.5, at8192: 13.0 },
+  { optimizer: "lora", at2048: 4.7, at8192: 6.2 },
+] as const;
+
+Deno.test("in bfloat16 Qwen3-1.7B takes at most 1.1 times its least memory, by plan", () => {
+  const large = parseConfig(QWEN3_1_7B);
+  const adapter = createLoraAdapter(large, { ...DEFAULT_LORA, dropout: 0 });
+  for (const { optimizer, at2048, at8192 } of FLOORS) {
+    const how = optimizer === "lora" ? { adapter } : { optimizer };
+    for (const [rows, floor] of [[1, at2048], [4, at8192]]) {
+      const plan = estimateMemory(large, {
+        rows,
+        length: 2048,
+        precision: "bfloat16",
+        device: "cuda",
+        kernels: true,
+        ...how,
+      });
+      const ratio = (plan.total - plan.process) / 1e9 / floor;
+      if (Deno.env.get("ORTUNE_REPORT")) console.log(optimizer, rows * 2048, plan, ratio);
+      assert.ok(ratio > 0.9 && ratio <= 1.1, `${optimizer}, ${rows} rows: ${ratio} of ${floor} GB`);
+    }
+  }
+});
+
+Deno.test("with own kernels the head holds its logits once, and nothing of their size besides", () => {
+  const batch = { rows: 1, length: 512, precision: "bfloat16", device: "cuda" } as const;
+  const [stock, own] = [false, true].map((kernels) =>
+    estimateMemory(config, { ...batch, kernels, headChunk: 256 })
+  );
+  const logits = 256 * config.vocabSize * 2;
+  // Float32 logits, their logarithms and probabilities, and both types of the gradient.
+  assert.ok(stock.workspace - own.workspace > 3 * logits);
+  assert.ok(stock.total - own.total > 2 * logits);
+});
+
+Deno.test("stock attention holds its scores, several of each pair of tokens", () => {
+  const [short, long] = [1024, 2048].map((length) => {
+    const batch = { rows: 2048 / length, length, precision: "bfloat16", device: "cuda" } as const;
+    return [false, true].map((kernels) => estimateMemory(config, { ...batch, kernels }));
+  });
+  // As many tokens in rows twice as long: twice the pairs.
+  const pairs = config.heads * (2048 ** 2 - 2 * 1024 ** 2);
+  assert.ok(long[0].workspace - short[0].workspace > 4 * pairs);
+  assert.equal(long[1].total, short[1].total);
+});
+
+Deno.test("where attention is a kernel only tokens count, not the grid they came in", () => {
+  const batch = { rows: 4, length: 2048, precision: "bfloat16", device: "cuda" } as const;
+  const plan = (how: { readonly tokens?: number; readonly kernels: boolean }) =>
+    estimateMemory(config, { ...batch, ...how });
+  const [grid, real] = [undefined, 2213].map((tokens) => plan({ kernels: true, tokens }));
+  const logits = 2048 * config.vocabSize * 2;
+  assert.ok(real.activations - logits < 0.3 * (grid.activations - logits));
+  assert.ok(real.workspace < grid.workspace);
+  // As one row of that many, rounded up as it is laid out.
+  const row = { ...batch, rows: 1, length: 2224, kernels: true };
+  assert.deepEqual(real, { ...estimateMemory(config, row), workspace: real.workspace });
+  // With a mask the grid is computed; of it fewer tokens may be supervised.
+  const [masked, all] = [2213, undefined].map((tokens) => plan({ kernels: false, tokens }));
+  assert.deepEqual(masked, all);
+});
+
+Deno.test("a device's plan counts a workspace of cuBLAS for each session", () => {
+  const batch = { rows: 1, length: 512, precision: "bfloat16" } as const;
+  const sessions = (kernels: boolean, adapter?: BlockAdapter): number =>
+    estimateMemory(config, { ...batch, device: "cuda", kernels, adapter }).handles /
+    CUBLAS_WORKSPACE_BYTES;
+  // As tests/cuda_calls_test.ts counts them.
+  assert.deepEqual([sessions(false), sessions(true)], [13, 20]);
+  const adapter = createLoraAdapter(config, DEFAULT_LORA);
+  assert.deepEqual([sessions(false, adapter), sessions(true, adapter)], [12, 21]);
+  assert.equal(estimateMemory(config, { ...batch, precision: "float32" }).handles, 0);
+});

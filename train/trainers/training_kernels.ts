@@ -1,0 +1,74 @@
+/**
+ * ortune's own CUDA kernels, as training uses them.
+ *
+ * In: a device. Out: a GPU to load kernels on, or the reason why there is none; and of a GPU the
+ * kernels of one kind of training.
+ */
+
+import { loadBlockKernels } from "../../model/engine/kernel_nodes.ts";
+import type { EngineKernels } from "../../model/engine/training_engine.ts";
+import type { AdamWKernels } from "../../ort/kernels/adamw_kernels.ts";
+import { CrossEntropyKernel, crossEntropySource } from "../../ort/kernels/cross_entropy_kernels.ts";
+import { type Gpu, type GpuOptions, openGpu } from "../../ort/kernels/gpu.ts";
+import type { BlockAdapter } from "../../model/graphs/block.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import type { Precision } from "../../model/precision.ts";
+import type { Device } from "../../ort/runtime/device.ts";
+import type { AdamWOptions, OptimizerKind } from "../optimizers/adamw_graph.ts";
+import { loadAdamWKernels } from "../optimizers/kernel_update.ts";
+
+/** What a trainer launches in place of graphs. */
+export interface TrainingKernels {
+  readonly optimizer: AdamWKernels;
+  readonly engine: EngineKernels;
+}
+
+/** A GPU with a compiler that works, or why there is none. */
+export type FoundGpu =
+  | { readonly gpu: Gpu; readonly reason?: undefined }
+  | { readonly gpu?: undefined; readonly reason: string };
+
+/**
+ * Opens driver and compiler, and tries them on a kernel that training needs anyway.
+ *
+ * @param options where compiled kernels are kept, and what else is to be known to open a GPU
+ */
+export async function findGpu(
+  device: Device,
+  precision: Precision,
+  options: Omit<GpuOptions, "device"> = {},
+): Promise<FoundGpu> {
+  if (device.kind === "cpu") return { reason: "they run on NVIDIA GPUs only" };
+  let gpu: Gpu | undefined;
+  try {
+    gpu = openGpu({ ...options, device: device.index });
+    await gpu.load(crossEntropySource(precision));
+    return { gpu };
+  } catch (error) {
+    gpu?.[Symbol.dispose]();
+    // A compiler's log follows on lines of its own.
+    return { reason: (error instanceof Error ? error.message : String(error)).split("\n")[0] };
+  }
+}
+
+/** Compiles and loads the kernels. */
+export async function loadTrainingKernels(
+  gpu: Gpu,
+  { config, kind, precision, optimizer, adapter }: {
+    readonly config: ModelConfig;
+    readonly kind: OptimizerKind;
+    /** What the model runs in. */
+    readonly precision: Precision;
+    readonly optimizer?: AdamWOptions;
+    /** What is trained in place of the model's weights. */
+    readonly adapter?: BlockAdapter;
+  },
+): Promise<TrainingKernels> {
+  return {
+    optimizer: await loadAdamWKernels(gpu, kind, optimizer),
+    engine: {
+      crossEntropy: await CrossEntropyKernel.load(gpu, precision),
+      blocks: await loadBlockKernels(gpu, { config, precision, adapter }),
+    },
+  };
+}
