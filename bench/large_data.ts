@@ -11,7 +11,7 @@ import { parseConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { loadTokenizer, type Tokenizer } from "../data/text/tokenizer.ts";
 import { readTrainingData } from "../train/runs/training_data.ts";
-import { DEFAULT_SYSTEM } from "../cli/arguments/training_arguments.ts";
+import { DEFAULT_SYSTEM } from "../train/runs/training_arguments.ts";
 import { elementCount } from "../ort/tensor/dtype.ts";
 import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
 import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";

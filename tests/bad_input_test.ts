@@ -1,7 +1,7 @@
 /** Bad input is refused in one clear message that says what to do, and nothing is lost. */
 
 import assert from "node:assert/strict";
-import { DEFAULT_SYSTEM } from "../cli/arguments/training_arguments.ts";
+import { DEFAULT_SYSTEM } from "../train/runs/training_arguments.ts";
 import { quickstartConfig } from "../examples/quickstart/quickstart_model.ts";
 import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { Command } from "commander";
-import { addLoraFlags } from "../cli/arguments/lora_arguments.ts";
-import { addTrainingFlags } from "../cli/arguments/training_arguments.ts";
+import { addLoraFlags } from "../cli/arguments/lora_flags.ts";
+import { addTrainingFlags } from "../cli/arguments/training_flags.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { tasks } from "./support/run_task.ts";
 

@@ -6,7 +6,7 @@ import { makeBatches } from "../../data/batches/batches.ts";
 import type { Batch } from "../../data/batches/collator.ts";
 import type { Example } from "../../data/examples/example.ts";
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
-import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { openRuntime } from "../../cli/process/open_runtime.ts";
 import { CudaKernel } from "../../ort/kernels/driver.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { Binding } from "../../ort/runtime/session.ts";

@@ -4,7 +4,8 @@
  */
 
 import { hashFile } from "../../train/checkpoints/checkpoint.ts";
-import { type LoraArguments, loraFlags } from "./lora_arguments.ts";
+import { loraFlags } from "./lora_flags.ts";
+import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import type { HashedFile, RunManifest } from "../../train/runs/run_manifest.ts";
 
 /** Arguments that say how a run began, not what it is. */

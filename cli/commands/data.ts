@@ -22,7 +22,7 @@ import { count, probability, repositoryId, seed } from "../arguments/flag_values
 import { hubEnvironment } from "../process/hub_environment.ts";
 import { runCommand } from "../process/run_command.ts";
 import { terminal } from "../terminal/terminal.ts";
-import { DEFAULT_SYSTEM } from "../arguments/training_arguments.ts";
+import { DEFAULT_SYSTEM } from "../../train/runs/training_arguments.ts";
 import { refuseOverwrite, writeTogether } from "../data_report/write_split.ts";
 
 interface DataFlags {

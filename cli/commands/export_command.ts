@@ -28,11 +28,12 @@ import { findFolders } from "../../train/runs/find_model.ts";
 import { count } from "../arguments/flag_values.ts";
 import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { openFile } from "../process/open_file.ts";
-import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { openRuntime } from "../process/open_runtime.ts";
 import { parityQuestions } from "./parity_questions.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
 import { keptChat } from "../../train/runs/taught_chat.ts";
-import { type CommandContext, type CommandDefinition, UsageError } from "../process/run_command.ts";
+import type { CommandContext, CommandDefinition } from "../process/run_command.ts";
+import { UsageError } from "../../internal/usage_error.ts";
 
 /** The file of the parity report, in the export's folder. */
 const PARITY_REPORT = "parity.json";

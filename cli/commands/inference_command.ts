@@ -35,10 +35,12 @@ import { openChat, withTaughtEnds } from "../../train/runs/chat_context.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { openFile } from "../process/open_file.ts";
 import { isFolder } from "../../train/runs/path_kind.ts";
-import { openRuntime } from "../../train/runs/open_runtime.ts";
-import { type Output, reply, standardOutput } from "../terminal/reply.ts";
+import { openRuntime } from "../process/open_runtime.ts";
+import { type Output, reply } from "../../infer/chat/reply.ts";
+import { standardOutput } from "../terminal/standard_output.ts";
 import { type Command, Option } from "commander";
-import { type CommandContext, type CommandDefinition, UsageError } from "../process/run_command.ts";
+import type { CommandContext, CommandDefinition } from "../process/run_command.ts";
+import { UsageError } from "../../internal/usage_error.ts";
 
 /** The question of Qwen3-Medical-SFT's inference.py. */
 const DEFAULT_QUESTION =
@@ -163,10 +165,10 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     throw new UsageError("Cannot ask in more than one way: give --question, --file or --chat");
   }
   await assertTrained(options);
-  const { model, adapter } = await findFolders(options);
+  const { model, adapter, config } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);
   if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
-  const adapterNotes = adapter === undefined ? [] : await checkAdapter(adapter, model);
+  const adapterNotes = adapter === undefined ? [] : await checkAdapter(adapter, config);
   for (const note of adapterNotes) console.error(`note: ${note}`);
   const { tokenizer, system, enableThinking, eosTokenIds, notes } = await openChat({
     ...options,

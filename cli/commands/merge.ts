@@ -17,7 +17,7 @@ import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { count } from "../arguments/flag_values.ts";
 import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
-import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { openRuntime } from "../process/open_runtime.ts";
 import { runCommand } from "../process/run_command.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
 import { keptChat } from "../../train/runs/taught_chat.ts";
@@ -45,12 +45,12 @@ await runCommand<MergeFlags>({
       .option("--threads <n>", "processor threads (default: all cores)", count),
   run: async ({ options, signal }) => {
     const { outputDir, threads } = options;
-    const { model, adapter } = await findFolders(options);
-    for (const note of await checkAdapter(adapter!, model)) console.error(`note: ${note}`);
+    const { model, adapter, config } = await findFolders(options);
+    for (const note of await checkAdapter(adapter!, config)) console.error(`note: ${note}`);
     await using folder = await stageFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     using runtime = openRuntime({ device: "cpu", threads });
-    const { config, weights: base } = await loadModel(runtime, model, { signal });
+    const { weights: base } = await loadModel(runtime, model, { signal });
     using _base = base;
     for (const note of config.notes) console.error(`note: ${note}`);
     using adapted = await loadAdapter(runtime, adapter!, { config, base, signal });

@@ -6,21 +6,20 @@
  */
 
 import { Command } from "commander";
-import { addLoraFlags, loraArguments, type LoraFlags } from "../arguments/lora_arguments.ts";
-import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { addLoraFlags, loraArguments, type LoraFlags } from "../arguments/lora_flags.ts";
+import { openRuntime } from "../process/open_runtime.ts";
 import {
   changedFiles,
   changedVersions,
   replayFlags,
   trainsAdapter,
 } from "../arguments/replay_arguments.ts";
-import { resolveTraining } from "../../train/runs/resolve_training.ts";
 import { runCommand } from "../process/run_command.ts";
 import { currentVersions, readManifest } from "../../train/runs/run_manifest.ts";
 import { shellCommand } from "../process/shell_command.ts";
 import { terminal } from "../terminal/terminal.ts";
 import { trainCommand } from "./train_command.ts";
-import { addTrainingFlags, type TrainingFlags } from "../arguments/training_arguments.ts";
+import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
 
 interface ReplayFlags {
   readonly manifest: string;
@@ -58,9 +57,8 @@ await runCommand<ReplayFlags>({
     addLoraFlags(training);
     const parsed: TrainingFlags & LoraFlags = training.parse(flags, { from: "user" }).opts();
     const lora = trainsAdapter(manifest) ? loraArguments(parsed) : undefined;
-    const trainingArgs = await resolveTraining(parsed, lora);
     {
-      using runtime = openRuntime(trainingArgs);
+      using runtime = openRuntime(parsed);
       const now = currentVersions(runtime.api.version, runtime.threads);
       const versions = changedVersions(manifest.versions, now);
       for (const line of [...changes, ...versions]) say(`note: ${line}`);
@@ -68,7 +66,7 @@ await runCommand<ReplayFlags>({
     }
     const task = lora ? "deno task train:lora" : "deno task train";
     say(shellCommand(task, flags));
-    const title = `Replay of ${options.manifest}`;
-    await trainCommand(trainingArgs, { task, title, flags, signal });
+    const title = () => `Replay of ${options.manifest}`;
+    await trainCommand({ ...parsed, lora }, { task, title, flags, signal });
   },
 }, args);

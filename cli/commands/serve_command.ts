@@ -20,9 +20,10 @@ import { count, countOrZero, device, positive } from "../arguments/flag_values.t
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { folderName } from "../../train/runs/folder_name.ts";
 import { giveUp } from "../process/give_up.ts";
-import { openRuntime } from "../../train/runs/open_runtime.ts";
+import { openRuntime } from "../process/open_runtime.ts";
 import { port } from "../arguments/port.ts";
-import { type CommandContext, type CommandDefinition, UsageError } from "../process/run_command.ts";
+import type { CommandContext, CommandDefinition } from "../process/run_command.ts";
+import { UsageError } from "../../internal/usage_error.ts";
 
 /** Parsed flags of the server. */
 export interface ServeFlags {
@@ -133,7 +134,10 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     throw new UsageError(`Cannot serve on ${options.device}: batches run on the cpu only so far`);
   }
   // All adapters are on one base: the model, or what the first one names.
-  const { model } = await findFolders({ model: options.model, adapter: options.adapter[0] });
+  const { model, config } = await findFolders({
+    model: options.model,
+    adapter: options.adapter[0],
+  });
   const adapters = await Promise.all(
     options.adapter.map(async (adapter) => (await findFolders({ model, adapter })).adapter!),
   );
@@ -143,7 +147,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     );
   }
   const adapterNotes: string[] = [];
-  for (const adapter of adapters) adapterNotes.push(...await checkAdapter(adapter, model));
+  for (const adapter of adapters) adapterNotes.push(...await checkAdapter(adapter, config));
   const { system, chatTemplate } = options;
   const base = await openChat({ model, system, chatTemplate });
   const { tokenizer } = base;
@@ -153,7 +157,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   for (const note of [base, ...others].flatMap(({ notes }) => notes)) console.log(note);
   await using resources = new AsyncDisposableStack();
   const runtime = resources.use(openRuntime(options));
-  const { config, weights } = await loadModel(runtime, model, { signal });
+  const { weights } = await loadModel(runtime, model, { signal });
   resources.use(weights);
   const lanes: BatchLane[] = [{ weights }];
   for (const adapter of adapters) {

@@ -4,11 +4,9 @@
  * @module
  */
 
-import { describeFound, resolveTraining } from "../../train/runs/resolve_training.ts";
 import { runCommand } from "../process/run_command.ts";
-import { terminal } from "../terminal/terminal.ts";
 import { trainCommand } from "./train_command.ts";
-import { addTrainingFlags, type TrainingFlags } from "../arguments/training_arguments.ts";
+import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
 
 const task = "deno task train";
 
@@ -16,9 +14,8 @@ await runCommand<TrainingFlags>({
   name: task,
   description: "Fine-tunes all weights of a model on think/answer chat records.",
   flags: addTrainingFlags,
-  run: async ({ options, signal }) => {
-    const args = await resolveTraining(options);
-    for (const line of describeFound(options, args)) terminal.write(`${line}\n`);
-    await trainCommand(args, { task, title: `Fine-tuning ${args.model}`, signal });
+  run: async ({ options: { dryRun, ...options }, signal }) => {
+    const title = (model: string) => `Fine-tuning ${model}`;
+    await trainCommand(options, { task, title, dryRun, signal });
   },
 });

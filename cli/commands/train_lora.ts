@@ -5,12 +5,10 @@
  * @module
  */
 
-import { addLoraFlags, loraArguments, type LoraFlags } from "../arguments/lora_arguments.ts";
-import { describeFound, resolveTraining } from "../../train/runs/resolve_training.ts";
+import { addLoraFlags, loraArguments, type LoraFlags } from "../arguments/lora_flags.ts";
 import { runCommand } from "../process/run_command.ts";
-import { terminal } from "../terminal/terminal.ts";
 import { trainCommand } from "./train_command.ts";
-import { addTrainingFlags, type TrainingFlags } from "../arguments/training_arguments.ts";
+import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
 
 const task = "deno task train:lora";
 
@@ -21,9 +19,9 @@ await runCommand<TrainingFlags & LoraFlags>({
     addTrainingFlags(command);
     addLoraFlags(command);
   },
-  run: async ({ options, signal }) => {
-    const args = await resolveTraining(options, loraArguments(options));
-    for (const line of describeFound(options, args)) terminal.write(`${line}\n`);
-    await trainCommand(args, { task, title: `LoRA on ${args.model}`, signal });
+  run: async ({ options: { dryRun, ...options }, signal }) => {
+    const lora = loraArguments(options);
+    const title = (model: string) => `LoRA on ${model}`;
+    await trainCommand({ ...options, lora }, { task, title, dryRun, signal });
   },
 });

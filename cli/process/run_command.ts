@@ -4,6 +4,7 @@
  */
 
 import { Command, CommanderError } from "commander";
+import { UsageError } from "../../internal/usage_error.ts";
 import { hangupAction } from "./hangup.ts";
 
 const EXIT_FAILED = 1;
@@ -15,9 +16,6 @@ const SAME_END = 2000;
 const PATHS = /[<[](dirs?|file|path|run\.json)\b/;
 const NET_ACCESS = /^Requires net access to "([^"]+)", run again with the --allow-net flag$/;
 const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the --allow-\w+ flag$/s;
-
-/** A wrong combination of flags: exits 2 like a wrong flag. */
-export class UsageError extends Error {}
 
 /** What a command is run with. */
 export interface CommandContext<Options> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Command } from "commander";
-import { type CommandContext, executeCommand, UsageError } from "./run_command.ts";
+import { type CommandContext, executeCommand } from "./run_command.ts";
+import { UsageError } from "../../internal/usage_error.ts";
 import { count } from "../arguments/flag_values.ts";
 
 interface Flags {

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { reply, standardOutput } from "../../cli/terminal/reply.ts";
+import { standardOutput } from "../../cli/terminal/standard_output.ts";
+import { reply } from "../../infer/chat/reply.ts";
 import { runCommand } from "../../cli/process/run_command.ts";
 import { writeRunReport } from "../../train/runs/run_report.ts";
 import { terminal } from "../../cli/terminal/terminal.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
-import { runTraining, type TrainingRun } from "../../train/runs/training_run.ts";
+import { runTraining, type TrainingRun } from "../../train/runs/run_training.ts";
 import { count, positive, seed } from "../../cli/arguments/flag_values.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
@@ -20,6 +20,8 @@ import type { ReportSample } from "../../train/track/report.ts";
 import { writeQuickstartData } from "./write_dataset.ts";
 import { writeQuickstartModel } from "./quickstart_model.ts";
 import { systemPrompt, trainRecords } from "./records.ts";
+import { ortLibrary } from "../../cli/process/open_runtime.ts";
+import type { TrainingOptions } from "../../train/runs/training_arguments.ts";
 
 interface QuickstartFlags {
   readonly outputDir: string;
@@ -50,21 +52,17 @@ await runCommand<QuickstartFlags>({
     say(
       `wrote a Qwen3 with random weights to ${model} and ${trainRecords.length} records to ${data}`,
     );
-    const args: TrainingArguments = {
+    const training: TrainingOptions = {
       ...options,
       model,
       trainFile: `${data}/train.jsonl`,
       validationFile: `${data}/val.jsonl`,
       overwriteOutputDir: true,
       system: systemPrompt,
-      maxSteps: 0,
-      perDeviceTrainBatchSize: 1,
       perDeviceEvalBatchSize: 4,
       gradientAccumulationSteps: 1,
       lrSchedulerType: "cosine",
       warmupSteps: 10,
-      weightDecay: 0,
-      maxGradNorm: 1,
       maxLength: 512,
       packing: true,
       gradientCheckpointing: false,
@@ -73,21 +71,19 @@ await runCommand<QuickstartFlags>({
       evalSteps: 20,
       saveSteps: 0,
       saveTotalLimit: 2,
-      metricForBestModel: "eval_loss",
-      earlyStoppingThreshold: 0,
       predictionSamples: 0,
-      predictionMaxNewTokens: MAX_NEW_TOKENS,
-      optim: "adamw_torch",
-      device: "cpu",
-      kernels: "auto",
     };
     await using console = createConsoleTracker(terminal);
-    await using run = await runTraining(args, { signal, say, trackers: [console] });
+    await using run = await runTraining(training, {
+      signal,
+      say,
+      trackers: [console],
+      libraryPath: ortLibrary(),
+    });
     if (run.end.reason === "aborted") return;
     const sample = await ask(run, { model, signal });
     for (const tracker of run.trackers) await tracker.samples?.(run.end.step, [sample]);
     const files = await writeRunReport(run, {
-      args,
       title: "ortune quickstart",
       command: ["deno task quickstart", ...Deno.args].join(" "),
       samples: [sample],

@@ -1,9 +1,8 @@
 /** The train command in the process of the test. In: flags. Out: exit code and standard error. */
 
-import { resolveTraining } from "../../train/runs/resolve_training.ts";
 import { executeCommand } from "../../cli/process/run_command.ts";
-import { addTrainingFlags, type TrainingFlags } from "../../cli/arguments/training_arguments.ts";
-import { runTraining } from "../../train/runs/training_run.ts";
+import { addTrainingFlags, type TrainingFlags } from "../../cli/arguments/training_flags.ts";
+import { runTraining } from "../../train/runs/run_training.ts";
 import { THREADS } from "./quickstart_folder.ts";
 
 /** What a command came to. */
@@ -32,8 +31,7 @@ export async function trainCommand(args: readonly string[]): Promise<CommandResu
     description: "",
     flags: addTrainingFlags,
     run: async ({ options, signal }) => {
-      const args = await resolveTraining(options);
-      await using _run = await runTraining(args, { signal, say: () => {}, trackers: [] });
+      await using _run = await runTraining(options, { signal });
     },
   }, { args, printError: (text) => stderr += text });
   return { code, stderr: stderr.trimEnd() };

@@ -1,11 +1,10 @@
 /** What a resumed run must share with the one it goes on from, hashed where it is long. */
 
-import { parseDevice } from "../../ort/runtime/device.ts";
 import { sha256 } from "../checkpoints/checkpoint.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
-import { resolvePrecision } from "../trainers/training_precision.ts";
 import type { FileHasher } from "./file_hasher.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { DerivedTraining } from "./resolve_training.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
 /**
  * Arguments and hashes that shape the result of a run; paths and reporting do not.
@@ -14,11 +13,10 @@ import type { TrainingArguments } from "../../cli/arguments/training_arguments.t
  *   the cut in one
  */
 export async function runFacts(
-  args: TrainingArguments,
+  { args, precision }: DerivedTraining,
   dataSha256: string,
   hash: FileHasher,
 ): Promise<RunFacts> {
-  const precision = resolvePrecision(parseDevice(args.device), args.precision);
   const file = async (name: string) => (await hash(`${args.model}/${name}`)).sha256;
   return {
     ...args.lora ? await loraFacts(args.model, args.lora, hash) : { method: "full" },

@@ -1,18 +1,15 @@
 import assert from "node:assert/strict";
-import { Command } from "commander";
+import { parseConfig } from "../../model/config.ts";
+import { QWEN3_0_6B } from "../../tests/support/model_configs.ts";
+import { parse } from "../../tests/support/parse_training_flags.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { runFacts } from "./collect_run_facts.ts";
-import {
-  addTrainingFlags,
-  type TrainingArguments,
-} from "../../cli/arguments/training_arguments.ts";
+import { deriveTraining } from "./resolve_training.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
-function parse(...flags: string[]): TrainingArguments {
-  const command = new Command().exitOverride();
-  addTrainingFlags(command);
-  return command.parse(flags, { from: "user" }).opts();
-}
+const config = parseConfig(QWEN3_0_6B);
+const derive = (...flags: string[]) => deriveTraining(parse(...flags) as TrainingArguments, config);
 
 Deno.test("runFacts() differ by what shapes a run, and not by paths and reporting", async () => {
   await using folder = await tempFolder();
@@ -20,7 +17,7 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
   await folder.write("tokenizer.json", "{}");
   const base = ["--model", folder.path, "--train-file", "a.jsonl"];
   const facts = (...flags: string[]) =>
-    runFacts(parse(...base, ...flags), "aa", createFileHasher());
+    runFacts(derive(...base, ...flags), "aa", createFileHasher());
   const same = await facts();
   assert.deepEqual(
     await facts(
@@ -49,7 +46,7 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
     const differing = Object.keys(same).filter((key) => same[key] !== other[key]);
     assert.deepEqual(differing, [name]);
   }
-  const other = await runFacts(parse(...base), "bb", createFileHasher());
+  const other = await runFacts(derive(...base), "bb", createFileHasher());
   assert.deepEqual([same.train_data_sha256, other.train_data_sha256], ["aa", "bb"]);
   await folder.write("config.json", "{ }");
   assert.notEqual((await facts()).config_sha256, same.config_sha256);

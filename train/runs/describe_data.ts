@@ -19,7 +19,7 @@ import {
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 import { lines } from "./describe_rows.ts";
 import type { TrainingData } from "./training_data.ts";
 

@@ -5,7 +5,7 @@
 
 import type { ReadExamplesReport } from "../../data/examples/read_examples.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
 /** What the lines are of. */
 export interface DescribeRowsOptions {

@@ -1,24 +1,23 @@
 /**
- * The checks of `--dry-run`. In: training flags. Out: lines on data, memory and time; no file is
+ * The checks of `--dry-run`. In: training options. Out: lines on data, memory and time; no file is
  * written and no run is touched.
  */
 
 import { makeBatches } from "../../data/batches/batches.ts";
 import type { Batch } from "../../data/batches/collator.ts";
 import { planEpoch } from "../../data/batches/epoch_plan.ts";
-import { cpu } from "../../ort/runtime/device.ts";
 import { formatDuration } from "../track/format_units.ts";
 import type { Trainer } from "../trainer.ts";
 import { describeData } from "./describe_data.ts";
-import { describeIdleSettings, describeWarmup } from "./idle_settings.ts";
+import { createTrainer } from "./create_trainer.ts";
+import { describeWarmup } from "./idle_settings.ts";
 import { checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
-import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
-import { openRuntime } from "./open_runtime.ts";
+import { openRun } from "./open_run.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { describePlan, planRun, type RunPlan, sortWithinOf } from "./run_plan.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import { resolveTraining } from "./resolve_training.ts";
+import type { TrainingArguments, TrainingOptions } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
-import { createTrainer, openInputs } from "./training_run.ts";
 
 /** How a dry run reports. */
 export interface DryRunOptions {
@@ -29,44 +28,39 @@ export interface DryRunOptions {
   readonly color: boolean;
   /** Where to tell how far the data are prepared. @default nowhere */
   readonly progress?: ProgressLineOptions;
+  /** ONNX Runtime's library. @default npm's */
+  readonly libraryPath?: string;
 }
 
 /** Checks everything that a run would stumble over, and times two updates of a throw-away trainer. */
 export async function dryRun(
-  args: TrainingArguments,
-  { signal, say, color, progress }: DryRunOptions,
+  options: TrainingOptions,
+  { signal, say, color, progress, libraryPath }: DryRunOptions,
 ): Promise<void> {
-  // A GPU that is not there is told of before anything is read.
-  using device = args.device === "cpu" ? undefined : openRuntime(args);
-  const on = device ?? { device: cpu };
-  const found = await openKernels(args, on);
-  const { gpu } = found;
-  using _gpu = gpu;
-  const { config, tokenizer, padId, notes } = await openInputs(args);
-  for (const note of [...notes, ...describeIdleSettings(args)]) say(`note: ${note}`);
-  const line = describeKernels(found, { ...args, config, device: on.device });
-  if (line) say(line);
+  const resolved = await resolveTraining(options);
+  for (const line of resolved.found) say(line);
+  using opened = await openRun(resolved, { libraryPath });
+  const { args, config, tokenizer, padId, gpu } = opened;
+  for (const line of opened.lines) say(line);
   using data = await readTrainingData(args, tokenizer, { progress, signal });
   for (const note of data.notes) say(`note: ${note}`);
   for (const line of await describeData(args, { data, config, tokenizer, table: { color } })) {
     say(line);
   }
-  const plan = planRun(args, data.train, layoutOf(found, { ...args, config, device: on.device }));
+  const plan = planRun(args, data.train, opened.layout);
   say(describePlan(plan));
   for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
-  const room = { available: device?.cuda?.memory().leastFree, kernels: gpu !== undefined };
-  const memory = checkMemory(args, config, data, room);
+  const room = { available: opened.deviceFree, kernels: gpu !== undefined };
+  const memory = checkMemory(opened, data, room);
   say(describeMemory(memory));
-  const hint = describeRoom(args, config, data, room);
+  const hint = describeRoom(opened, data, room);
   if (hint) say(hint);
   if (memory.tooMuch) {
     say(memoryWarning(memory, args));
     say("time: not measured, since the run does not fit in memory");
     return;
   }
-  using host = device ? undefined : openRuntime(args);
-  const runtime = (device ?? host)!;
-  await using trainer = await createTrainer(args, { runtime, gpu, signal });
+  await using trainer = await createTrainer(opened, { signal });
   say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
   say("dry run: nothing was written");
 }

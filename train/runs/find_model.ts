@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import { ADAPTER_CONFIG, readBaseModel } from "../../lora/adapter_config.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
+import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
 import { listCheckpoints } from "../checkpoints/checkpoint.ts";
 import { describePlaces, firstFolder, foldersBelow, ID, LONE_NAME } from "./named_folders.ts";
@@ -131,6 +132,11 @@ export interface ModelFolders {
   readonly adapter?: string;
 }
 
+/** Folders that were found, with what the model's config.json says. */
+export interface FoundFolders extends ModelFolders {
+  readonly config: ModelConfig;
+}
+
 const USE_ADAPTER = "give it with --adapter (to ask it, use deno task inference:lora)";
 
 /**
@@ -143,7 +149,7 @@ const USE_ADAPTER = "give it with --adapter (to ask it, use deno task inference:
 export async function findFolders(
   named: Partial<ModelFolders>,
   useAdapter: string = USE_ADAPTER,
-): Promise<ModelFolders> {
+): Promise<FoundFolders> {
   const adapter = named.adapter &&
     await findTrained(await findAdapter(named.adapter), ADAPTER_CONFIG);
   const model = named.model === undefined
@@ -153,8 +159,8 @@ export async function findFolders(
     throw new Error(`Cannot open model ${model}: it holds an adapter; ${useAdapter}`);
   }
   // What is no model is said first: what else its folder lacks matters less.
-  await readConfig(model);
-  return { model, adapter };
+  const config = await readConfig(model);
+  return { model, adapter, config };
 }
 
 /**
@@ -163,8 +169,11 @@ export async function findFolders(
  * @returns what of the adapter's settings is not honoured, a sentence each
  * @throws {Error} naming the settings that cannot be used, or the tensors that do not fit
  */
-export async function checkAdapter(adapter: string, model: string): Promise<readonly string[]> {
-  await using files = await openAdapter(adapter, await readConfig(model));
+export async function checkAdapter(
+  adapter: string,
+  config: ModelConfig,
+): Promise<readonly string[]> {
+  await using files = await openAdapter(adapter, config);
   return files.lora.notes;
 }
 

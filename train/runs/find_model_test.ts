@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
-import { findFolders } from "./find_model.ts";
+import { findFolders, type ModelFolders } from "./find_model.ts";
 
 const CONFIG = JSON.stringify({
   model_type: "qwen3",
   ...{ hidden_size: 16, intermediate_size: 32, vocab_size: 64, eos_token_id: 0 },
   ...{ num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8 },
 });
+
+/** The folders that are found for names. */
+async function foldersOf(named: Partial<ModelFolders>): Promise<ModelFolders> {
+  const { model, adapter } = await findFolders(named);
+  return { model, adapter };
+}
 
 /** A run that ended with a checkpoint of the model, and one that ended with an adapter on it. */
 async function writeRuns(path: string): Promise<{ model: string; adapter: string }> {
@@ -24,9 +30,9 @@ Deno.test("findFolders() takes runs for what they ended with, the base of an ada
   await using folder = await tempFolder();
   const { model, adapter } = await writeRuns(folder.path);
   const [full, lora] = [`${folder.path}/full`, `${folder.path}/lora`];
-  assert.deepEqual(await findFolders({ model: full }), { model, adapter: undefined });
-  assert.deepEqual(await findFolders({ adapter: lora }), { model, adapter });
-  assert.deepEqual(await findFolders({ model: full, adapter: lora }), { model, adapter });
+  assert.deepEqual(await foldersOf({ model: full }), { model, adapter: undefined });
+  assert.deepEqual(await foldersOf({ adapter: lora }), { model, adapter });
+  assert.deepEqual(await foldersOf({ model: full, adapter: lora }), { model, adapter });
 });
 
 Deno.test("findFolders() tells a folder that is not there, a file, and an adapter in a model's place", async () => {
@@ -91,7 +97,7 @@ Deno.test("an adapter's base is looked for below models/, by its id, its name or
       ]
     ) {
       const adapter = await writeAdapter("output/ad", base);
-      const found = await findFolders({ adapter: "ad" });
+      const found = await foldersOf({ adapter: "ad" });
       assert.equal(await Deno.realPath(found.model), await Deno.realPath(model), base);
       assert.equal(found.adapter, adapter);
     }

@@ -1,6 +1,6 @@
 /** Settings that have no effect, said before the run. In: training arguments. Out: a line each. */
 
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
 /** Names of the arguments that are looked at. */
 type Settings = Pick<

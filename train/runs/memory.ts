@@ -1,17 +1,11 @@
 /** What memory the machine or a device has, and what a run will need of it. */
 
-import { createLoraAdapter } from "../../lora/block_adapter.ts";
-import type { ModelConfig } from "../../model/config.ts";
 import { formatBytes } from "../track/format_units.ts";
 import { estimateMemory, type MemoryEstimate } from "../trainers/memory_estimate.ts";
 import type { DeviceMemory } from "../../ort/runtime/cuda.ts";
-import { parseDevice } from "../../ort/runtime/device.ts";
-import {
-  computePrecision,
-  optimizerKind,
-  resolvePrecision,
-} from "../trainers/training_precision.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import { computePrecision, optimizerKind } from "../trainers/training_precision.ts";
+import type { DerivedTraining } from "./resolve_training.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
 
 // What ONNX Runtime and the compiled graphs add to the process once they are there.
@@ -57,13 +51,11 @@ export interface MemoryCheckOptions {
 
 /** Compares; the largest batch counts. */
 export function checkMemory(
-  args: TrainingArguments,
-  config: ModelConfig,
+  { args, device, precision, config, adapter }: DerivedTraining,
   { train }: Pick<TrainingData, "train">,
   { hostAvailable = availableMemory(), available = hostAvailable, kernels }: MemoryCheckOptions =
     {},
 ): MemoryCheck {
-  const device = parseDevice(args.device);
   const onHost = device.kind === "cpu";
   const longest = train.lengths.reduce((most, each) => Math.max(most, each), 0);
   const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
@@ -75,7 +67,6 @@ export function checkMemory(
   const tokens = args.packing
     ? Math.min(rows * length, train.lengths.reduce((sum, each) => sum + each, 0))
     : train.lengths.toSorted().subarray(-rows).reduce((sum, each) => sum + each, 0);
-  const precision = resolvePrecision(device, args.precision);
   const rss = Deno.memoryUsage().rss;
   const needed = estimateMemory(config, {
     rows,
@@ -83,7 +74,7 @@ export function checkMemory(
     tokens,
     supervised: Math.min(supervised, tokens),
     gradientCheckpointing: args.gradientCheckpointing,
-    adapter: args.lora && createLoraAdapter(config, args.lora),
+    adapter,
     precision: computePrecision(precision),
     optimizer: optimizerKind(precision, {
       stochasticRounding: args.optim === "adamw_bf16",
@@ -127,13 +118,13 @@ const ROOM = 0.9;
 
 /** That activations need not be computed twice, where a run does so and there is room not to. */
 export function describeRoom(
-  args: TrainingArguments,
-  config: ModelConfig,
+  run: DerivedTraining,
   data: Pick<TrainingData, "train">,
   options?: MemoryCheckOptions,
 ): string | undefined {
-  if (!args.gradientCheckpointing) return undefined;
-  const keeping = checkMemory({ ...args, gradientCheckpointing: false }, config, data, options);
+  if (!run.args.gradientCheckpointing) return undefined;
+  const args = { ...run.args, gradientCheckpointing: false };
+  const keeping = checkMemory({ ...run, args }, data, options);
   const { needed: { total }, resident, available = 0 } = keeping;
   if (total - resident > ROOM * available) return undefined;
   const peak = formatBytes(total);

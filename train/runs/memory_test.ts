@@ -14,9 +14,11 @@ import {
   memoryWarning,
 } from "./memory.ts";
 import { estimateMemory } from "../trainers/memory_estimate.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import { deriveTraining } from "./resolve_training.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
 const GIB = 2 ** 30;
+const derive = (args: TrainingArguments) => deriveTraining(args, config);
 const config = parseConfig(QWEN3_0_6B);
 const args = {
   perDeviceTrainBatchSize: 2,
@@ -28,7 +30,7 @@ const examples = [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1))
 const data = { train: toExampleList(examples) };
 
 Deno.test("checkMemory() asks for the largest batch, and warns where it does not fit", () => {
-  const tight = checkMemory(args, config, data, { available: 8 * GIB });
+  const tight = checkMemory(derive(args), data, { available: 8 * GIB });
   assert.ok(tight.tooMuch);
   assert.equal(
     memoryWarning(tight, args).replace(/[\d.]+ GiB/g, "N GiB"),
@@ -37,16 +39,16 @@ Deno.test("checkMemory() asks for the largest batch, and warns where it does not
       "--max-length, train an adapter with deno task train:lora, take a smaller model",
   );
   assert.match(describeMemory(tight), /^memory: about 1[01]\.\d GiB .* free: 8\.00 GiB$/);
-  assert.ok(!checkMemory(args, config, data, { available: 16 * GIB }).tooMuch);
+  assert.ok(!checkMemory(derive(args), data, { available: 16 * GIB }).tooMuch);
   const one = { ...args, perDeviceTrainBatchSize: 1 };
-  const single = checkMemory(one, config, data, { available: 8 * GIB });
+  const single = checkMemory(derive(one), data, { available: 8 * GIB });
   assert.ok(single.needed.total < tight.needed.total);
   assert.doesNotMatch(memoryWarning(single, one), /batch-size/);
 });
 
 Deno.test("describeRoom() says where activations need not be computed twice", () => {
   const room = (available: number, gradientCheckpointing = true) =>
-    describeRoom({ ...args, gradientCheckpointing }, config, data, { available });
+    describeRoom(derive({ ...args, gradientCheckpointing }), data, { available });
   assert.match(
     room(64 * GIB)!,
     /^memory: about 1[01]\.\d GiB with --no-gradient-checkpointing: there is room for it, and activ/,
@@ -56,14 +58,14 @@ Deno.test("describeRoom() says where activations need not be computed twice", ()
 });
 
 Deno.test("checkMemory() warns of nothing where the system may not be asked", () => {
-  const unknown = { ...checkMemory(args, config, data, { available: 1 }), available: undefined };
+  const unknown = { ...checkMemory(derive(args), data, { available: 1 }), available: undefined };
   assert.match(describeMemory(unknown), /free: not known without --allow-sys=systemMemoryInfo$/);
 });
 
 Deno.test("checkMemory() counts the copy that a device's checkpoints are written from", () => {
   const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16", saveSteps: 9 };
   const check = (args: TrainingArguments, hostAvailable?: number) =>
-    checkMemory(args, config, data, { available: 80 * GIB, hostAvailable });
+    checkMemory(derive(args), data, { available: 80 * GIB, hostAvailable });
   const roomy = check(cuda, 16 * GIB);
   const { weights, gradients, moments } = roomy.needed;
   assert.deepEqual(roomy.copy, { bytes: weights + moments, available: 16 * GIB, fits: true });
@@ -84,12 +86,12 @@ Deno.test("checkMemory() counts the copy that a device's checkpoints are written
 
 Deno.test("checkMemory() needs far less for an adapter", () => {
   const lora = { ...DEFAULT_LORA, targetModules: ["q_proj"] };
-  const full = checkMemory(args, config, data, { available: 64 * GIB }).needed;
-  const adapter = checkMemory({ ...args, lora }, config, data, { available: 64 * GIB }).needed;
+  const full = checkMemory(derive(args), data, { available: 64 * GIB }).needed;
+  const adapter = checkMemory(derive({ ...args, lora }), data, { available: 64 * GIB }).needed;
   assert.equal(adapter.gradients, 4 * 28 * 8 * (2048 + 1024));
   assert.ok(adapter.total < full.total / 2);
   const dora =
-    checkMemory({ ...args, lora: { ...lora, dora: true } }, config, data, { available: 64 * GIB })
+    checkMemory(derive({ ...args, lora: { ...lora, dora: true } }), data, { available: 64 * GIB })
       .needed;
   assert.equal(dora.gradients, adapter.gradients + 4 * 28 * 2048);
   // What its magnitudes' gradients read is kept too.
@@ -105,12 +107,12 @@ Deno.test("availableMemory() is a number with the permission, and undefined with
 
 Deno.test("a device's plan names what is calculated, cuBLAS's handles among it", () => {
   const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16", saveSteps: 0 };
-  const plan = (kernels: boolean) => checkMemory(cuda, config, data, { kernels });
+  const plan = (kernels: boolean) => checkMemory(derive(cuda), data, { kernels });
   assert.match(
     describeMemory(plan(true)),
     /at the peak, calculated \(.*, cuBLAS handles 1\d\d MiB\)/,
   );
-  assert.doesNotMatch(describeMemory(checkMemory(args, config, data, {})), /calculated|cuBLAS/);
+  assert.doesNotMatch(describeMemory(checkMemory(derive(args), data, {})), /calculated|cuBLAS/);
   const memory = { tensors: 0, tensorsPeak: GIB, leastFree: 0, usedPeak: 2 * GIB, total: 80 * GIB };
   assert.equal(
     describeDeviceMemory(memory, "cuda:0"),
@@ -120,7 +122,7 @@ Deno.test("a device's plan names what is calculated, cuBLAS's handles among it",
 
 Deno.test("the largest batch is that of the longest rows, and with own kernels only of their tokens", () => {
   const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16" };
-  const { needed } = checkMemory(cuda, config, data, { kernels: true });
+  const { needed } = checkMemory(derive(cuda), data, { kernels: true });
   // 512 and 201 tokens, in one row.
   const row = { rows: 1, length: 720, supervised: 711, precision: "bfloat16" } as const;
   const how = { device: "cuda", kernels: true, gradientCheckpointing: false } as const;

@@ -1,19 +1,13 @@
 /**
- * Which way training takes on a GPU. In: flags, an opened device and a model's config. Out: a GPU for
- * ortune's own kernels, or none, and a line that says which and why.
+ * Which way training takes on a GPU. In: resolved arguments. Out: a GPU for ortune's own kernels, or
+ * none, and a line that says which and why.
  */
 
 import { type BlockKernel, blockKernelsFor, whyNoKernel } from "../../model/block_kernels.ts";
-import type { ModelConfig } from "../../model/config.ts";
-import { createLoraAdapter } from "../../lora/block_adapter.ts";
-import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
 import { findGpu, type FoundGpu } from "../trainers/training_kernels.ts";
-import { computePrecision, resolvePrecision } from "../trainers/training_precision.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
-
-/** What flags say of kernels. */
-type KernelFlags = Pick<TrainingArguments, "kernels" | "optim" | "precision" | "lora">;
+import { computePrecision } from "../trainers/training_precision.ts";
+import type { DerivedTraining } from "./resolve_training.ts";
 
 /**
  * Opens the GPU for kernels as `--kernels` says.
@@ -22,13 +16,12 @@ type KernelFlags = Pick<TrainingArguments, "kernels" | "optim" | "precision" | "
  * @throws {Error} where the optimizer needs them and they cannot run
  */
 export async function openKernels(
-  { kernels, optim, precision, lora }: KernelFlags,
-  { device }: Pick<Runtime, "device">,
+  { args: { kernels, optim, lora }, device, precision }: DerivedTraining,
   cacheDir?: string,
 ): Promise<FoundGpu> {
   const found: FoundGpu = kernels === "off"
     ? { reason: "--kernels off" }
-    : await findGpu(device, computePrecision(resolvePrecision(device, precision)), {
+    : await findGpu(device, computePrecision(precision), {
       cacheDir,
       synchronous: kernels === "sync",
     });
@@ -44,24 +37,17 @@ export async function openKernels(
 /** One line on what runs in own kernels, and why something does not; nothing on the CPU. */
 export function describeKernels(
   { gpu, reason }: FoundGpu,
-  { config, device, precision: chosen, lora, kernels }:
-    & Pick<KernelFlags, "precision" | "lora">
-    & Partial<Pick<KernelFlags, "kernels">>
-    & {
-      readonly config: ModelConfig;
-      readonly device: Runtime["device"];
-    },
+  { args: { kernels }, device, precision: training, config, adapter }: DerivedTraining,
 ): string | undefined {
   if (device.kind === "cpu") return undefined;
   if (!gpu) return `kernels: none of ortune's own, ONNX Runtime's alone: ${reason}`;
-  const precision = computePrecision(resolvePrecision(device, chosen));
-  const adapter = lora && createLoraAdapter(config, lora);
+  const precision = computePrecision(training);
   const parts = blockKernelsFor(config, precision, adapter);
   const wanted: readonly BlockKernel[] = [
     "attention",
     "rmsNorm",
     "swiglu",
-    ...lora ? ["lora"] as const : [],
+    ...adapter ? ["lora"] as const : [],
   ];
   const own = ["AdamW", "cross-entropy", ...wanted.filter((part) => parts.has(part)).map(nameOf)];
   const rest = wanted.filter((part) => !parts.has(part))
@@ -74,14 +60,11 @@ export function describeKernels(
 /** How batches are laid out for what computes them. */
 export function layoutOf(
   { gpu }: FoundGpu,
-  { config, device, precision: chosen }: Pick<KernelFlags, "precision"> & {
-    readonly config: ModelConfig;
-    readonly device: Runtime["device"];
-  },
+  { config, device, precision }: DerivedTraining,
 ): Layout {
   if (device.kind === "cpu") return "similar-rows";
-  const precision = computePrecision(resolvePrecision(device, chosen));
-  return gpu && blockKernelsFor(config, precision).has("attention") ? "end-to-end" : "grid";
+  const attention = blockKernelsFor(config, computePrecision(precision)).has("attention");
+  return gpu && attention ? "end-to-end" : "grid";
 }
 
 const NAMES: Readonly<Partial<Record<BlockKernel, string>>> = {

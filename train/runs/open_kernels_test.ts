@@ -1,46 +1,50 @@
 import assert from "node:assert/strict";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { parseConfig } from "../../model/config.ts";
-import { cpu, parseDevice } from "../../ort/runtime/device.ts";
 import { QWEN3_0_6B } from "../../tests/support/model_configs.ts";
 import type { FoundGpu } from "../trainers/training_kernels.ts";
+import { type DerivedTraining, deriveTraining } from "./resolve_training.ts";
+import {
+  DEFAULT_TRAINING,
+  type TrainingArguments,
+  type TrainingOptions,
+} from "./training_arguments.ts";
 import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
 
-const FLAGS = { kernels: "auto", optim: "adamw_torch" } as const;
-const cuda = { device: parseDevice("cuda:99") };
-const config = parseConfig(QWEN3_0_6B);
+const cuda: TrainingOptions = { device: "cuda:99" };
+
+/** What follows from options, of a model with changes in its config.json. */
+function derive(options: TrainingOptions, changes: Record<string, unknown> = {}): DerivedTraining {
+  const args = { ...DEFAULT_TRAINING, ...options } as TrainingArguments;
+  return deriveTraining(args, parseConfig({ ...QWEN3_0_6B, ...changes }));
+}
 
 Deno.test("on the CPU nothing is said of kernels", async () => {
-  const found = await openKernels(FLAGS, { device: cpu });
+  const found = await openKernels(derive({}));
   assert.equal(found.gpu, undefined);
-  assert.equal(describeKernels(found, { config, device: cpu }), undefined);
+  assert.equal(describeKernels(found, derive({})), undefined);
 });
 
 Deno.test("where kernels are off or cannot run, one line says why", async () => {
-  const off = await openKernels({ ...FLAGS, kernels: "off" }, cuda);
+  const off = await openKernels(derive({ ...cuda, kernels: "off" }));
   assert.equal(off.gpu, undefined);
   assert.equal(
-    describeKernels(off, { config, ...cuda }),
+    describeKernels(off, derive(cuda)),
     "kernels: none of ortune's own, ONNX Runtime's alone: --kernels off",
   );
   // Nobody's hundredth GPU: no driver, or no such device.
-  const found = await openKernels(FLAGS, cuda);
+  const found = await openKernels(derive(cuda));
   assert.equal(found.gpu, undefined);
   assert.match(
-    describeKernels(found, { config, ...cuda })!,
+    describeKernels(found, derive(cuda))!,
     /^kernels: none of ortune's own, ONNX Runtime's alone: Cannot .*/,
   );
 });
 
 Deno.test("what runs in kernels is named, and why the rest does not", () => {
   const found = { gpu: {} } as FoundGpu;
-  const line = (
-    flags: Parameters<typeof describeKernels>[1] | Record<string, unknown>,
-    change: Record<string, unknown> = {},
-  ) => {
-    const changed = parseConfig({ ...QWEN3_0_6B, ...change });
-    return describeKernels(found, { config: changed, ...cuda, ...flags })!;
-  };
+  const line = (options: TrainingOptions, changes: Record<string, unknown> = {}) =>
+    describeKernels(found, derive({ ...cuda, ...options }, changes))!;
   const all = "kernels: ortune's own for AdamW, cross-entropy, attention, RMSNorm, SwiGLU";
   assert.equal(line({}), all);
   assert.equal(line({ lora: DEFAULT_LORA }), `${all}, LoRA`);
@@ -69,14 +73,14 @@ Deno.test("what runs in kernels is named, and why the rest does not", () => {
 });
 
 Deno.test("8-bit moments are refused without kernels, but for an adapter, which has none", async () => {
-  const flags = { kernels: "off", optim: "adamw_8bit" } as const;
+  const options: TrainingOptions = { ...cuda, kernels: "off", optim: "adamw_8bit" };
   await assert.rejects(
-    openKernels(flags, cuda),
+    openKernels(derive(options)),
     /^Error: Cannot train with --optim adamw_8bit: it needs .* kernels \(--kernels off\); pass --optim adamw_bf16/,
   );
-  assert.equal((await openKernels({ ...flags, lora: DEFAULT_LORA }, cuda)).gpu, undefined);
+  assert.equal((await openKernels(derive({ ...options, lora: DEFAULT_LORA }))).gpu, undefined);
   await assert.rejects(
-    openKernels({ ...flags, kernels: "auto" }, { device: cpu }),
+    openKernels(derive({ optim: "adamw_8bit" })),
     /^Error: Cannot train with --optim adamw_8bit: .*\(they run on NVIDIA GPUs only\)/,
   );
 });
@@ -85,8 +89,8 @@ Deno.test("batches are laid out for what computes them", () => {
   const own = { gpu: {} } as FoundGpu;
   const none: FoundGpu = { reason: "--kernels off" };
   const layout = (found: FoundGpu, precision: "bf16" | "fp32") =>
-    layoutOf(found, { config, precision, ...cuda });
-  assert.equal(layoutOf(none, { config, device: cpu }), "similar-rows");
+    layoutOf(found, derive({ ...cuda, precision }));
+  assert.equal(layoutOf(none, derive({})), "similar-rows");
   assert.equal(layout(own, "bf16"), "end-to-end");
   // Attention has a kernel in bfloat16 alone.
   assert.equal(layout(own, "fp32"), "grid");
@@ -94,9 +98,9 @@ Deno.test("batches are laid out for what computes them", () => {
 });
 
 Deno.test("--kernels sync is auto that waits, and says so", async () => {
-  const { reason } = await openKernels({ ...FLAGS, kernels: "sync" }, cuda);
+  const { reason } = await openKernels(derive({ ...cuda, kernels: "sync" }));
   assert.match(reason!, /^Cannot /);
   const found = { gpu: {} } as FoundGpu;
-  const line = describeKernels(found, { config, ...cuda, kernels: "sync" });
+  const line = describeKernels(found, derive({ ...cuda, kernels: "sync" }));
   assert.match(line!, /^kernels: ortune's own for AdamW, .*; each launch is waited for$/);
 });

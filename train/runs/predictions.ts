@@ -10,36 +10,25 @@ import { readGenerationConfig } from "../../infer/generate/generation_config.ts"
 import { createGenerator } from "../../infer/generate/generator.ts";
 import type { Sample } from "../track/sample.ts";
 import { withTaughtEnds } from "./chat_context.ts";
-import { type Output, reply } from "../../cli/terminal/reply.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
-import type { TrainingRun } from "./training_run.ts";
+import { type Output, reply } from "../../infer/chat/reply.ts";
+import type { TrainingRun } from "./run_training.ts";
 
 /** A sample and the answer that the data gives. */
 export type Prediction = Sample & { readonly reference: string };
 
 /** How predictions are drawn. */
 export interface PredictOptions {
-  readonly args: Pick<
-    TrainingArguments,
-    | "model"
-    | "validationFile"
-    | "system"
-    | "seed"
-    | "predictionSamples"
-    | "predictionMaxNewTokens"
-    | "dropRefusedRows"
-  >;
   readonly output: Output;
   readonly signal: AbortSignal;
 }
 
 /** Answers the questions one by one; those that were answered before an abort are kept. */
 export async function predict(
-  { runtime, trainer, tokenizer, chat }: Pick<
+  { args, runtime, trainer, tokenizer, chat }: Pick<
     TrainingRun,
-    "runtime" | "trainer" | "tokenizer" | "chat"
+    "args" | "runtime" | "trainer" | "tokenizer" | "chat"
   >,
-  { args, output, signal }: PredictOptions,
+  { output, signal }: PredictOptions,
 ): Promise<readonly Prediction[]> {
   const { model, validationFile, system, seed, predictionSamples, predictionMaxNewTokens } = args;
   if (validationFile === undefined || predictionSamples === 0) return [];

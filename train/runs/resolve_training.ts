@@ -1,18 +1,28 @@
 /**
- * What training flags leave open. In: parsed flags. Out: arguments with a model's folder, data files
- * and an output folder, those of Qwen3-Medical-SFT where none was given.
+ * What a run is asked for, worked out once. In: options. Out: all arguments, with the model's folder,
+ * data files and an output folder, and what follows from them: device, precision, the model's sizes
+ * and the adapter. Nothing is opened yet.
  */
 
-import { ADAPTER_CONFIG, readAdapterConfig } from "../../lora/adapter_config.ts";
-import { checkAdapter, findAdapter, findFolders, findTrained } from "./find_model.ts";
+import { createLoraAdapter } from "../../lora/block_adapter.ts";
+import { ADAPTER_CONFIG } from "../../lora/adapter_config.ts";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { openAdapter } from "../../lora/open_adapter.ts";
+import { defined } from "../../internal/json/defined.ts";
+import { UsageError } from "../../internal/usage_error.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import type { BlockAdapter } from "../../model/graphs/block.ts";
+import { type Device, parseDevice } from "../../ort/runtime/device.ts";
+import { resolvePrecision, type TrainingPrecision } from "../trainers/training_precision.ts";
+import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
-import type { LoraArguments } from "../../cli/arguments/lora_arguments.ts";
-import { UsageError } from "../../cli/process/run_command.ts";
 import {
   DEFAULT_SYSTEM,
+  DEFAULT_TRAINING,
+  type LoraArguments,
   type TrainingArguments,
-  type TrainingFlags,
-} from "../../cli/arguments/training_arguments.ts";
+  type TrainingOptions,
+} from "./training_arguments.ts";
 
 const TRAIN_FILE = "data/train.jsonl";
 const VALIDATION_FILE = "data/val.jsonl";
@@ -20,61 +30,105 @@ const USE_ADAPTER =
   "to train it on, use deno task train:lora with --init-adapter and the base model; " +
   "to train all weights, merge it first with deno task merge";
 
+/** The arguments of a run and its model, with what follows from them. */
+export interface DerivedTraining {
+  readonly args: TrainingArguments;
+  /** Sizes and flags of the base model. */
+  readonly config: ModelConfig;
+  /** Where the run's graphs run. */
+  readonly device: Device;
+  readonly precision: TrainingPrecision;
+  /** The adapter on each block, where one is trained in place of all weights. */
+  readonly adapter?: BlockAdapter;
+}
+
+/** A run that was resolved. */
+export interface ResolvedTraining extends DerivedTraining {
+  /** The folders that names were found to be, a line each. */
+  readonly found: readonly string[];
+  /** What a user should know of the files of model and adapter, a line each. */
+  readonly notes: readonly string[];
+}
+
 /**
- * Fills in what is open.
+ * Fills in what is open: data and an output folder of Qwen3-Medical-SFT where none is given, and else
+ * the defaults of the command line.
  *
- * @param lora what to train in place of all weights
- * @throws {UsageError} where flags contradict each other
- * @throws {Error} where a file or folder that was not asked for by name is missing
+ * @throws {UsageError} where options contradict each other
+ * @throws {Error} where a file or folder that was not asked for by name is missing, or the model
+ *   cannot be trained so
  */
-export async function resolveTraining(
-  flags: TrainingFlags,
-  lora?: LoraArguments,
-): Promise<TrainingArguments> {
-  const ownData = flags.trainFile !== undefined;
-  const validationFile = flags.validationFile ?? (ownData ? undefined : VALIDATION_FILE);
-  const chooses = flags.loadBestModelAtEnd || flags.earlyStoppingPatience !== undefined;
-  if (chooses && validationFile === undefined) {
+export async function resolveTraining(options: TrainingOptions): Promise<ResolvedTraining> {
+  assertConsistent(options);
+  const given = { ...DEFAULT_TRAINING, ...defined(options) };
+  const ownData = given.trainFile !== undefined;
+  const seedRun = !ownData || given.compat === "seed";
+  const { model, config } = await findFolders({ model: given.model }, USE_ADAPTER);
+  for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
+  const { lora, notes } = await resolveLora(options.lora, config);
+  const args: TrainingArguments = {
+    ...given,
+    model,
+    system: given.system ?? (seedRun ? DEFAULT_SYSTEM : ""),
+    trainFile: given.trainFile ?? TRAIN_FILE,
+    validationFile: validationFile(given),
+    outputDir: given.outputDir ?? `output/${outputName(model)}${lora ? "-lora" : ""}`,
+    lora,
+  };
+  return {
+    ...deriveTraining(args, config),
+    found: [
+      ...model === given.model ? [] : [`model: ${model}`],
+      ...lora?.initAdapter === options.lora?.initAdapter ? [] : [`adapter: ${lora!.initAdapter}`],
+    ],
+    notes: [...config.notes, ...notes],
+  };
+}
+
+/** Device, precision and adapter. */
+export function deriveTraining(args: TrainingArguments, config: ModelConfig): DerivedTraining {
+  const device = parseDevice(args.device);
+  const precision = resolvePrecision(device, args.precision);
+  const adapter = args.lora && createLoraAdapter(config, args.lora);
+  return { args, config, device, precision, adapter };
+}
+
+function assertConsistent(options: TrainingOptions): void {
+  const { loadBestModelAtEnd, earlyStoppingPatience } = options;
+  const chooses = loadBestModelAtEnd || earlyStoppingPatience !== undefined;
+  if (chooses && validationFile(options) === undefined) {
     throw new UsageError(
       "Cannot choose the best checkpoint without evaluations: give --validation-file, or leave out " +
         "--load-best-model-at-end and --early-stopping-patience",
     );
   }
-  const seedRun = !ownData || flags.compat === "seed";
-  const { model } = await findFolders({ model: flags.model }, USE_ADAPTER);
-  for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
-  return {
-    ...flags,
-    model,
-    system: flags.system ?? (seedRun ? DEFAULT_SYSTEM : ""),
-    trainFile: flags.trainFile ?? TRAIN_FILE,
-    validationFile,
-    outputDir: flags.outputDir ?? `output/${outputName(model)}${lora ? "-lora" : ""}`,
-    ...lora ? { lora: await resolveLora(lora, model) } : {},
-  };
+  if (options.resumeFromCheckpoint !== undefined && options.overwriteOutputDir) {
+    throw new UsageError(
+      "Cannot both resume and overwrite: leave out --resume-from-checkpoint or " +
+        "--overwrite-output-dir",
+    );
+  }
 }
 
-/** The folder of the adapter to start from, whose settings then are the run's. */
-async function resolveLora(lora: LoraArguments, model: string): Promise<LoraArguments> {
-  if (!lora.initAdapter) return lora;
+/** Own training data come with their own validation data, or with none. */
+function validationFile({ trainFile, validationFile }: TrainingOptions): string | undefined {
+  return validationFile ?? (trainFile === undefined ? VALIDATION_FILE : undefined);
+}
+
+/** The settings of the adapter; those of the adapter that it starts from, where there is one. */
+async function resolveLora(
+  options: Partial<LoraArguments> | undefined,
+  config: ModelConfig,
+): Promise<{ readonly lora?: LoraArguments; readonly notes: readonly string[] }> {
+  if (options === undefined) return { notes: [] };
+  const lora = { ...DEFAULT_LORA, ...defined(options) };
+  if (!lora.initAdapter) return { lora, notes: [] };
   const named = await findAdapter(lora.initAdapter, "--init-adapter");
   const initAdapter = await findTrained(named, ADAPTER_CONFIG);
-  await checkAdapter(initAdapter, model);
+  await using files = await openAdapter(initAdapter, config);
   // What is noted of the file is no setting of the run.
-  const { notes: _, ...settings } = await readAdapterConfig(initAdapter);
-  return { ...lora, ...settings, initAdapter };
-}
-
-/** What was found for the folders that the flags name, a line each where it is another. */
-export function describeFound(
-  named: { readonly model: string; readonly initAdapter?: string },
-  { model, lora }: Pick<TrainingArguments, "model" | "lora">,
-): string[] {
-  const adapter = lora?.initAdapter;
-  return [
-    ...model === named.model ? [] : [`model: ${model}`],
-    ...adapter === named.initAdapter ? [] : [`adapter: ${adapter}`],
-  ];
+  const { notes, ...settings } = files.lora;
+  return { lora: { ...lora, ...settings, initAdapter }, notes };
 }
 
 /** A model's name; a checkpoint's with its run's before it, so that it is not the run's own folder. */

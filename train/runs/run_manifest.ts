@@ -12,7 +12,7 @@ import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../../lora/adapter_config.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import { companionFiles } from "../checkpoints/model_files.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "../../internal/version.ts";
 import { writeWhole } from "../../internal/write_whole.ts";
 

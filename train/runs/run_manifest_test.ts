@@ -1,18 +1,9 @@
 import assert from "node:assert/strict";
-import { Command } from "commander";
-import { DEFAULT_LORA } from "../../lora/lora_options.ts";
-import { createFileHasher } from "./file_hasher.ts";
-import { addLoraFlags, loraArguments } from "../../cli/arguments/lora_arguments.ts";
-import { addTrainingFlags } from "../../cli/arguments/training_arguments.ts";
-import { parse } from "../../tests/support/parse_training_flags.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
-import {
-  changedFiles,
-  changedVersions,
-  replayFlags,
-} from "../../cli/arguments/replay_arguments.ts";
+import { hashFile } from "../checkpoints/checkpoint.ts";
+import { createFileHasher } from "./file_hasher.ts";
 import { readManifest, RUN_MANIFEST, startManifest } from "./run_manifest.ts";
-import { shellCommand } from "../../cli/process/shell_command.ts";
+import { DEFAULT_TRAINING } from "./training_arguments.ts";
 
 const end = {
   type: "end",
@@ -32,7 +23,14 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
   }
   await folder.write("unrelated.bin", "");
   const trainFile = `${directory}/train.jsonl`;
-  const args = parse("--model", directory, "--train-file", trainFile, "--seed", "7");
+  const args = {
+    ...DEFAULT_TRAINING,
+    model: directory,
+    trainFile,
+    outputDir: directory,
+    system: "",
+    seed: 7,
+  };
   let clock = 0;
   const options = {
     directory,
@@ -52,7 +50,9 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
     before.files.map((file) => file.path.slice(directory.length + 1)),
     ["train.jsonl", "config.json", "model.safetensors", "tokenizer.json"],
   );
-  assert.deepEqual(await changedFiles(before.files), []);
+  for (const { path, ...hashed } of before.files) {
+    assert.deepEqual(hashed, await hashFile(path));
+  }
   await started.end({ end, checkpoint: "output/checkpoint-3" });
   const after = await readManifest(path);
   assert.deepEqual([after.status, after.started, after.ended], [
@@ -68,55 +68,6 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
   assert.deepEqual([earlier.status, none.length], ["completed", 0]);
   const names = await Array.fromAsync(Deno.readDir(directory), ({ name }) => name);
   assert.ok(!names.some((name) => name.startsWith(".staging")));
-});
-
-Deno.test("changedFiles() names every file that is not what it was", async () => {
-  await using folder = await tempFolder();
-  const [a, b, c] = await Promise.all(["a", "b", "c"].map((name) => folder.write(name, name)));
-  const files = [a, b, c].map((path) => ({ path, bytes: 1, sha256: "00" }));
-  await Deno.remove(a);
-  await folder.write("b", "bb");
-  assert.deepEqual(await changedFiles(files), [
-    `${a} is missing`,
-    `${b} has 2 bytes, not 1`,
-    `${c} has another sha256`,
-  ]);
-  assert.deepEqual(changedVersions({ deno: "1", cpus: 2 }, { deno: "2", cpus: 2 }), [
-    "deno: 1 then, 2 now",
-  ]);
-});
-
-Deno.test("replayFlags() parse to the arguments they came from, but for how the run began", () => {
-  const flags = ["--model", "m", "--train-file", "-t.jsonl", "--system", "", "--packing"];
-  const more = ["--no-gradient-checkpointing", "--learning-rate", "1e-7", "--drop-unlabelled"];
-  const args = parse(...flags, ...more);
-  const begun = { ...args, overwriteOutputDir: true, resumeFromCheckpoint: true };
-  assert.deepEqual(parse(...replayFlags({ arguments: begun })), args);
-  const elsewhere = parse(...replayFlags({ arguments: { ...args } }, "there"));
-  assert.deepEqual(elsewhere, { ...args, outputDir: "there" });
-  const lora = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
-  const command = new Command().exitOverride();
-  addTrainingFlags(command);
-  addLoraFlags(command);
-  const adapted = replayFlags({ arguments: { ...args, lora } });
-  assert.deepEqual(loraArguments(command.parse(adapted, { from: "user" }).opts()), lora);
-  for (const reportTo of ["none", "swanlab", "tensorboard,swanlab"]) {
-    const reported = parse(...flags, "--report-to", reportTo);
-    assert.deepEqual(parse(...replayFlags({ arguments: { ...reported } })), reported);
-  }
-  assert.throws(() => replayFlags({ arguments: { model: {} } }), /model is neither text, number/);
-});
-
-Deno.test("--tokens-per-step packs, replays, and excludes accumulation", () => {
-  const args = parse("--train-file", "t.jsonl", "--tokens-per-step", "8192");
-  assert.deepEqual([args.tokensPerStep, args.packing], [8192, true]);
-  assert.deepEqual(parse(...replayFlags({ arguments: { ...args } })), args);
-  const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-  addTrainingFlags(command);
-  for (const other of ["--gradient-accumulation-steps=4", "--compat=seed"]) {
-    const flags = ["--tokens-per-step=8192", other];
-    assert.throws(() => command.parse(flags, { from: "user" }), /cannot be used with option/);
-  }
 });
 
 function manifestWith(fields: Record<string, unknown>): string {
@@ -151,11 +102,4 @@ Deno.test("readManifest() refuses what is not a manifest", async () => {
       message: `Cannot read ${path}: ${state}; give the run.json of an output folder`,
     });
   }
-});
-
-Deno.test("shellCommand() quotes what a shell would take apart", () => {
-  assert.equal(
-    shellCommand("deno task train", ["--system", "it's", "--model", "models/a-b", "$x", ""]),
-    "deno task train --system 'it'\\''s' --model models/a-b '$x' ''",
-  );
 });

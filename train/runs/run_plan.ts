@@ -6,7 +6,7 @@ import { nextFit } from "../../data/batches/next_fit.ts";
 import { computedTokens, type Layout } from "../../model/engine/without_padding.ts";
 import { formatCount } from "../track/format_units.ts";
 import { countUpdates, type StepRule } from "../loop/plan_updates.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
 /** The run in numbers; the first epoch stands for all. */
 export interface RunPlan {

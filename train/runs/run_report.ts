@@ -7,14 +7,12 @@ import { renderLossChart } from "../track/loss_chart.ts";
 import { readMetricsLog } from "../track/read_metrics_log.ts";
 import { renderReport, type ReportSample } from "../track/report.ts";
 import type { EvaluateEvent, LogEvent } from "../events.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
-import type { TrainingRun } from "./training_run.ts";
+import type { TrainingRun } from "./run_training.ts";
 import { VERSION } from "../../internal/version.ts";
 import { writeWhole } from "../../internal/write_whole.ts";
 
 /** What a report says besides the run's own figures. */
 export interface RunReportOptions {
-  readonly args: TrainingArguments;
   readonly title: string;
   /** How to start the run again. */
   readonly command: string;
@@ -29,8 +27,9 @@ export interface RunReportOptions {
  */
 export async function writeRunReport(
   run: TrainingRun,
-  { args, title, command, samples, say }: RunReportOptions,
+  { title, command, samples, say }: RunReportOptions,
 ): Promise<readonly string[]> {
+  const { args } = run;
   const events = await readFigures(`${args.outputDir}/${METRICS_FILE}`, say);
   const logs = events.filter((event): event is LogEvent => event.type === "log");
   const evaluations = events.filter((event): event is EvaluateEvent => event.type === "evaluate");

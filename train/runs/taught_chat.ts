@@ -16,7 +16,7 @@ import { readJson } from "../../internal/json/read_json.ts";
 import { withEosTokenIds } from "../../model/eos_token_ids.ts";
 import { isFile } from "./path_kind.ts";
 import { readChatTemplate } from "./read_chat_template.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
 const GENERATION_CONFIG = "generation_config.json";
 

@@ -17,7 +17,7 @@ import { describeRows, lines } from "./describe_rows.ts";
 import { createPrepareProgress } from "./prepare_progress.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { tokenKey } from "./token_key.ts";
-import type { TrainingArguments } from "../../cli/arguments/training_arguments.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
 
 /** The folder of token files in an output folder. */
 const TOKENS = "tokens";

@@ -4,16 +4,14 @@
  */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { DEFAULT_LORA, LINEAR_LAYERS, type LoraOptions } from "../../lora/lora_options.ts";
+import { DEFAULT_LORA, LINEAR_LAYERS } from "../../lora/lora_options.ts";
+import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import { count, positive } from "./flag_values.ts";
 
 /** The linear layers as flags name them. */
 const LINEAR_NAMES: readonly string[] = LINEAR_LAYERS.map((name) =>
   name.slice(name.indexOf(".") + 1)
 );
-
-/** What is trained as an adapter, and what it starts from. */
-export type LoraArguments = LoraOptions & { readonly initAdapter?: string };
 
 /** Parsed flags. */
 export interface LoraFlags {

@@ -9,8 +9,12 @@ export interface RuntimeFlags {
   readonly threads?: number;
 }
 
-/** Opens the library that ORTUNE_ORT_LIB or npm names, and the device. */
+/** The library that ORTUNE_ORT_LIB names, in place of npm's. */
+export function ortLibrary(): string | undefined {
+  return Deno.env.get("ORTUNE_ORT_LIB") || undefined;
+}
+
+/** Opens the library and the device. */
 export function openRuntime({ device, threads }: RuntimeFlags): Runtime {
-  const libraryPath = Deno.env.get("ORTUNE_ORT_LIB") || undefined;
-  return new Runtime({ threads, libraryPath, device: parseDevice(device) });
+  return new Runtime({ threads, libraryPath: ortLibrary(), device: parseDevice(device) });
 }

@@ -1,12 +1,12 @@
-/** Answers one question in the terminal: think and answer apart, streamed. */
+/** Answers one question: think and answer apart, streamed to an output and whole. */
 
 import type { Message } from "../../data/text/message.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
-import { chat, type ChatReply } from "../../infer/chat/chat.ts";
-import type { GenerateOptions, Generator } from "../../infer/generate/generator.ts";
-import { renderTerminal } from "../../infer/chat/render_terminal.ts";
+import { chat, type ChatReply } from "./chat.ts";
+import type { GenerateOptions, Generator } from "../generate/generator.ts";
+import { renderTerminal } from "./render_terminal.ts";
 
-/** Standard output as a terminal or not. */
+/** Where a reply is streamed to, such as standard output. */
 export interface Output {
   readonly write: (text: string) => Promise<void>;
   readonly isTty: boolean;
@@ -21,18 +21,6 @@ export interface Reply {
   readonly promptTokens: number;
   readonly seconds: number;
   readonly finishReason: ChatReply["finishReason"];
-}
-
-const encoder = new TextEncoder();
-
-/** The process's standard output; long text is written whole. */
-export function standardOutput(noColor?: boolean): Output {
-  const writer = async (text: string) => {
-    for (let bytes = encoder.encode(text); bytes.length > 0;) {
-      bytes = bytes.subarray(await Deno.stdout.write(bytes));
-    }
-  };
-  return { write: writer, isTty: Deno.stdout.isTerminal(), noColor };
 }
 
 /** Streams the reply to the messages and answers it whole. */

@@ -1,16 +1,15 @@
 /**
  * The flags of training, under TrainingArguments' names. In: a commander command. Out: the flags
- * added, and the type they parse to. Defaults are Qwen3-Medical-SFT's train.py.
+ * added, and the type they parse to.
  */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { EmptyThink } from "../../data/examples/example.ts";
-import type { BestMetric } from "../../train/best_evaluation.ts";
-import { schedules } from "../../train/schedule.ts";
 import {
-  TRAINING_PRECISIONS,
-  type TrainingPrecision,
-} from "../../train/trainers/training_precision.ts";
+  DEFAULT_TRAINING as DEFAULTS,
+  type TrainingArguments,
+} from "../../train/runs/training_arguments.ts";
+import { schedules } from "../../train/schedule.ts";
+import { TRAINING_PRECISIONS } from "../../train/trainers/training_precision.ts";
 import {
   count,
   countOrZero,
@@ -20,69 +19,12 @@ import {
   positiveOrZero,
   seed,
 } from "./flag_values.ts";
-import type { LoraArguments } from "./lora_arguments.ts";
-
-/** The system prompt of Qwen3-Medical-SFT. */
-export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
-
-/** The model that Qwen3-Medical-SFT trains. */
-const DEFAULT_MODEL = "Qwen/Qwen3-1.7B";
-
-/** All that a training run is made of. */
-export interface TrainingArguments {
-  readonly model: string;
-  readonly trainFile: string;
-  readonly validationFile?: string;
-  readonly outputDir: string;
-  readonly overwriteOutputDir?: boolean;
-  readonly system: string;
-  readonly numTrainEpochs: number;
-  readonly maxSteps: number;
-  readonly perDeviceTrainBatchSize: number;
-  readonly perDeviceEvalBatchSize?: number;
-  readonly gradientAccumulationSteps: number;
-  readonly tokensPerStep?: number;
-  readonly learningRate: number;
-  readonly lrSchedulerType: string;
-  readonly warmupSteps: number;
-  readonly weightDecay: number;
-  readonly maxGradNorm: number;
-  readonly maxLength: number;
-  readonly packing?: boolean;
-  readonly dropUnlabelled?: boolean;
-  readonly dropRefusedRows?: boolean;
-  /** Path of a Jinja file in place of the model's chat template. */
-  readonly chatTemplate?: string;
-  readonly emptyThink?: EmptyThink;
-  readonly gradientCheckpointing: boolean;
-  readonly reportTo: readonly string[];
-  readonly loggingSteps: number;
-  readonly evalSteps: number;
-  readonly saveSteps: number;
-  readonly saveTotalLimit?: number;
-  readonly metricForBestModel: BestMetric;
-  readonly loadBestModelAtEnd?: boolean;
-  readonly earlyStoppingPatience?: number;
-  readonly earlyStoppingThreshold: number;
-  readonly predictionSamples: number;
-  readonly predictionMaxNewTokens: number;
-  readonly seed: number;
-  readonly compat?: "seed";
-  readonly optim: string;
-  readonly resumeFromCheckpoint?: string | true;
-  readonly device: string;
-  readonly precision?: TrainingPrecision;
-  readonly kernels: "auto" | "off" | "sync";
-  readonly threads?: number;
-  readonly dryRun?: boolean;
-  /** Trains an adapter in place of all weights. */
-  readonly lora?: LoraArguments;
-}
 
 /** Parsed flags: what is left open has a default that depends on the rest. */
 export type TrainingFlags =
   & Omit<TrainingArguments, "trainFile" | "outputDir" | "system" | "lora">
-  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir" | "system">>;
+  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir" | "system">>
+  & { readonly dryRun?: boolean };
 
 const REPORTS = ["tensorboard", "swanlab"];
 
@@ -100,7 +42,7 @@ export function addTrainingFlags(command: Command): void {
       "--model <dir>",
       "base model: its folder or a checkpoint in Hugging Face's layout, the output folder of a run, or a " +
         "model's id below models/",
-      DEFAULT_MODEL,
+      DEFAULTS.model,
     )
     .option(
       "--train-file <path>",
@@ -132,15 +74,35 @@ export function addTrainingFlags(command: Command): void {
           "inference without thinking does, or omit it",
       ).choices(["teach", "prompt", "omit"]).default("teach"),
     )
-    .option("--num-train-epochs <n>", "passes over the data, may be fractional", positive, 2)
-    .option("--max-steps <n>", "updates to make; above 0 it wins over epochs", countOrZero, 0)
-    .option("--per-device-train-batch-size <n>", "rows a batch", count, 1)
+    .option(
+      "--num-train-epochs <n>",
+      "passes over the data, may be fractional",
+      positive,
+      DEFAULTS.numTrainEpochs,
+    )
+    .option(
+      "--max-steps <n>",
+      "updates to make; above 0 it wins over epochs",
+      countOrZero,
+      DEFAULTS.maxSteps,
+    )
+    .option(
+      "--per-device-train-batch-size <n>",
+      "rows a batch",
+      count,
+      DEFAULTS.perDeviceTrainBatchSize,
+    )
     .option(
       "--per-device-eval-batch-size <n>",
       "rows an evaluation batch (default: as training)",
       count,
     )
-    .option("--gradient-accumulation-steps <n>", "batches an update", count, 4)
+    .option(
+      "--gradient-accumulation-steps <n>",
+      "batches an update",
+      count,
+      DEFAULTS.gradientAccumulationSteps,
+    )
     .addOption(
       new Option(
         "--tokens-per-step <n>",
@@ -149,20 +111,35 @@ export function addTrainingFlags(command: Command): void {
       ).argParser(count).implies({ packing: true })
         .conflicts(["gradientAccumulationSteps", "compat"]),
     )
-    .option("--learning-rate <rate>", "peak learning rate", positive, 1e-4)
+    .option("--learning-rate <rate>", "peak learning rate", positive, DEFAULTS.learningRate)
     .addOption(
       new Option("--lr-scheduler-type <name>", "how the learning rate changes")
-        .choices(Object.keys(schedules)).default("linear"),
+        .choices(Object.keys(schedules)).default(DEFAULTS.lrSchedulerType),
     )
-    .option("--warmup-steps <n>", "updates over which the learning rate rises", countOrZero, 0)
-    .option("--weight-decay <x>", "AdamW's, not on norms and biases", positiveOrZero, 0)
+    .option(
+      "--warmup-steps <n>",
+      "updates over which the learning rate rises",
+      countOrZero,
+      DEFAULTS.warmupSteps,
+    )
+    .option(
+      "--weight-decay <x>",
+      "AdamW's, not on norms and biases",
+      positiveOrZero,
+      DEFAULTS.weightDecay,
+    )
     .option(
       "--max-grad-norm <x>",
       "gradients are clipped to this norm; 0 for never",
       positiveOrZero,
-      1,
+      DEFAULTS.maxGradNorm,
     )
-    .option("--max-length <n>", "tokens an example is cut to, and a packed row holds", count, 2048)
+    .option(
+      "--max-length <n>",
+      "tokens an example is cut to, and a packed row holds",
+      count,
+      DEFAULTS.maxLength,
+    )
     .option(
       "--drop-unlabelled",
       "leave out rows that have no answer left, instead of refusing them",
@@ -181,25 +158,25 @@ export function addTrainingFlags(command: Command): void {
       new Option(
         "--report-to <names>",
         "also write run files of tensorboard, swanlab, both with a comma between, or none",
-      ).argParser(reportTo).default(REPORTS, REPORTS.join()),
+      ).argParser(reportTo).default(DEFAULTS.reportTo, DEFAULTS.reportTo.join()),
     )
-    .option("--logging-steps <n>", "updates between two log lines", count, 10)
+    .option("--logging-steps <n>", "updates between two log lines", count, DEFAULTS.loggingSteps)
     .option(
       "--eval-steps <n>",
       "updates between two evaluations; 0 for the end only",
       countOrZero,
-      100,
+      DEFAULTS.evalSteps,
     )
     .option(
       "--save-steps <n>",
       "updates between two checkpoints; 0 for the end only",
       countOrZero,
-      400,
+      DEFAULTS.saveSteps,
     )
     .option("--save-total-limit <n>", "checkpoints to keep (default: all)", count)
     .addOption(
       new Option("--metric-for-best-model <name>", "what the best evaluation is chosen by")
-        .choices(["eval_loss", "eval_token_loss"]).default("eval_loss"),
+        .choices(["eval_loss", "eval_token_loss"]).default(DEFAULTS.metricForBestModel),
     )
     .option(
       "--load-best-model-at-end",
@@ -214,16 +191,21 @@ export function addTrainingFlags(command: Command): void {
       "--early-stopping-threshold <x>",
       "by how much the metric must fall to count as better",
       positiveOrZero,
-      0,
+      DEFAULTS.earlyStoppingThreshold,
     )
     .option(
       "--prediction-samples <n>",
       "validation questions that are answered and logged after training",
       countOrZero,
-      3,
+      DEFAULTS.predictionSamples,
     )
-    .option("--prediction-max-new-tokens <n>", "most tokens of such an answer", count, 2048)
-    .option("--seed <n>", "seed of the data order, and of sampling", seed, 42)
+    .option(
+      "--prediction-max-new-tokens <n>",
+      "most tokens of such an answer",
+      count,
+      DEFAULTS.predictionMaxNewTokens,
+    )
+    .option("--seed <n>", "seed of the data order, and of sampling", seed, DEFAULTS.seed)
     .addOption(
       new Option(
         "--compat <name>",
@@ -237,14 +219,14 @@ export function addTrainingFlags(command: Command): void {
           "adamw_8bit: the same with moments in 8 bits (cuda with own kernels); the others all " +
           "mean AdamW",
       ).choices(["adamw", "adamw_torch", "adamw_torch_fused", "adamw_bf16", "adamw_8bit"]).default(
-        "adamw_torch",
+        DEFAULTS.optim,
       ),
     )
     .option(
       "--resume-from-checkpoint [dir]",
       "go on from a checkpoint; without a folder, the newest",
     )
-    .option("--device <name>", DEVICE_HELP, device, "cpu")
+    .option("--device <name>", DEVICE_HELP, device, DEFAULTS.device)
     .addOption(
       new Option(
         "--precision <name>",
@@ -257,7 +239,7 @@ export function addTrainingFlags(command: Command): void {
         "--kernels <name>",
         "auto: ortune's own CUDA kernels where NVRTC is found; off: ONNX Runtime's alone; sync: as auto, " +
           "but waits for each of them, so that a fault names its kernel",
-      ).choices(["auto", "off", "sync"]).default("auto"),
+      ).choices(["auto", "off", "sync"]).default(DEFAULTS.kernels),
     )
     .option("--threads <n>", "processor threads (default: all cores)", count)
     .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");

@@ -1,0 +1,29 @@
+/** The trainer that a run's arguments ask for. In: an opened run. Out: a trainer of all weights or of an adapter. */
+
+import { createFullTrainer } from "../trainers/full_trainer.ts";
+import { createLoraTrainer } from "../trainers/lora_trainer.ts";
+import type { TrainerOptions } from "../trainers/model_trainer.ts";
+import type { Trainer } from "../trainer.ts";
+import type { OpenedRun } from "./open_run.ts";
+
+/** Loads the model and makes it, or an adapter on it, trainable. */
+export function createTrainer(
+  { args, precision, gpu, runtime }: Pick<OpenedRun, "args" | "precision" | "gpu" | "runtime">,
+  more: Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "signal">,
+): Promise<Trainer> {
+  const { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, optim, lora } = args;
+  const options: TrainerOptions = {
+    ...more,
+    runtime: runtime(),
+    optimizer: { weightDecay },
+    maxGradNorm,
+    gradientCheckpointing,
+    precision,
+    stochasticRounding: optim === "adamw_bf16",
+    eightBitMoments: optim === "adamw_8bit",
+    gpu,
+  };
+  return lora
+    ? createLoraTrainer(model, { ...options, seed, lora, initAdapter: lora.initAdapter })
+    : createFullTrainer(model, options);
+}

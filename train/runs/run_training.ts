@@ -1,0 +1,235 @@
+/**
+ * A whole training run. In: options under TrainingArguments' names. Out: events to trackers,
+ * checkpoints and run.json in the output folder, and the trainer, still open.
+ */
+
+import type { FormatTokenTableOptions } from "../../data/examples/token_table.ts";
+import type { ChatSettings } from "../../data/text/chat_settings.ts";
+import type { Tokenizer } from "../../data/text/tokenizer.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { removeCheckpoint } from "../checkpoints/checkpoint.ts";
+import { companionFiles } from "../checkpoints/model_files.ts";
+import type { EndEvent, EvaluateEvent, SaveEvent, StartEvent } from "../events.ts";
+import { train } from "../loop/loop.ts";
+import { schedules } from "../schedule.ts";
+import { createSafeTracker } from "../track/safe_tracker.ts";
+import type { Tracker } from "../track/tracker.ts";
+import type { Trainer } from "../trainer.ts";
+import { runFacts } from "./collect_run_facts.ts";
+import { createTrainer } from "./create_trainer.ts";
+import { describeData } from "./describe_data.ts";
+import { createFileHasher } from "./file_hasher.ts";
+import { fileTrackers } from "./file_trackers.ts";
+import { describeWarmup } from "./idle_settings.ts";
+import { kernelCacheDir } from "./kernel_cache_dir.ts";
+import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
+import { openRun } from "./open_run.ts";
+import type { ProgressLineOptions } from "./progress_line.ts";
+import { resolveTraining } from "./resolve_training.ts";
+import { openRunFolder } from "./run_folder.ts";
+import { type StartedManifest, startManifest } from "./run_manifest.ts";
+import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
+import { chatTexts, taughtChat } from "./taught_chat.ts";
+import type { TrainingArguments, TrainingOptions } from "./training_arguments.ts";
+import { readTrainingData, type TrainingData } from "./training_data.ts";
+
+/** Where a run's output goes besides its folder. */
+export interface RunTrainingContext {
+  /** Ends the run after the step under way, with a checkpoint. @default it runs to its end */
+  readonly signal?: AbortSignal;
+  /** Takes a line that a user should read. @default nobody does */
+  readonly say?: (line: string) => void;
+  /** Told of every event. @default none but those that write into the output folder */
+  readonly trackers?: readonly Tracker[];
+  /** How the run was started, for its manifest. @default not told */
+  readonly command?: string;
+  /** Where to tell how far the data are prepared. @default nowhere */
+  readonly progress?: ProgressLineOptions;
+  /** Shows the first example token by token, and what the data teach. @default neither */
+  readonly table?: FormatTokenTableOptions;
+  /** ONNX Runtime's library. @default npm's */
+  readonly libraryPath?: string;
+}
+
+/** A finished or interrupted run; its trainer can still generate. */
+export interface TrainingRun extends AsyncDisposable {
+  /** All arguments, with what was left open filled in. */
+  readonly args: TrainingArguments;
+  readonly runtime: Runtime;
+  readonly trainer: Trainer;
+  readonly tokenizer: Tokenizer;
+  /** How the data chat, as the checkpoints keep it. */
+  readonly chat: ChatSettings;
+  readonly data: TrainingData;
+  readonly start: StartEvent;
+  readonly end: EndEvent;
+  /** The folder of the checkpoint that the trainer holds: the last one, or the best. */
+  readonly checkpoint: string;
+  /** The trackers that write into the output folder, to be told what comes after training. */
+  readonly trackers: readonly Tracker[];
+}
+
+/**
+ * Trains as the options say.
+ *
+ * @throws {UsageError} where options contradict each other
+ * @throws {Error} saying what is missing or does not fit, before anything is written
+ */
+export async function runTraining(
+  options: TrainingOptions,
+  {
+    signal = new AbortController().signal,
+    say = () => {},
+    trackers = [],
+    command,
+    progress,
+    table,
+    libraryPath,
+  }: RunTrainingContext = {},
+): Promise<TrainingRun> {
+  await using resources = new AsyncDisposableStack();
+  const resolved = await resolveTraining(options);
+  const { args, config } = resolved;
+  for (const line of resolved.found) say(line);
+  const opened = resources.use(
+    await openRun(resolved, { libraryPath, kernelCacheDir: kernelCacheDir(args.outputDir) }),
+  );
+  const { tokenizer } = opened;
+  for (const line of opened.lines) say(line);
+  const folder = resources.use(await openRunFolder(args));
+  const { directory: output, resumeFrom } = folder;
+  const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
+  for (const note of data.notes) say(`note: ${note}`);
+
+  const memory = checkMemory(opened, data, {
+    available: opened.deviceFree,
+    kernels: opened.gpu !== undefined,
+  });
+  if (memory.tooMuch) say(memoryWarning(memory, args));
+  const chat = taughtChat(data.report, args);
+  const trainer = resources.use(
+    await createTrainer(opened, {
+      eosTokenIds: chat.eosTokenIds,
+      deferLoad: resumeFrom !== undefined,
+      signal,
+    }),
+  );
+  const runtime = opened.runtime();
+  // Only now, when nothing is left that a wrong flag or file can stop.
+  for (const each of folder.earlier) await removeCheckpoint(output, each);
+  const onnxRuntime = runtime.api.version;
+  const files = fileTrackers(args, { directory: output, onnxRuntime }).map(([path, tracker]) =>
+    resources.use(createSafeTracker(tracker, { path, say }))
+  );
+  // A base model's gigabytes are hashed for the checkpoints and for the manifest.
+  const hash = createFileHasher();
+
+  let start: StartEvent | undefined;
+  let end: EndEvent | undefined;
+  let saved: SaveEvent | undefined;
+  let evaluation: EvaluateEvent | undefined;
+  let manifest: StartedManifest | undefined;
+  const events = train(trainer, {
+    examples: data.train,
+    evalExamples: data.validation,
+    padId: opened.padId,
+    schedule: (totalSteps) =>
+      schedules[args.lrSchedulerType]({
+        peak: args.learningRate,
+        totalSteps,
+        warmupSteps: args.warmupSteps,
+      }),
+    batchSize: args.perDeviceTrainBatchSize,
+    evalBatchSize: args.perDeviceEvalBatchSize,
+    accumulationSteps: args.gradientAccumulationSteps,
+    tokensPerStep: args.tokensPerStep,
+    epochs: args.numTrainEpochs,
+    maxSteps: args.maxSteps,
+    stepRule: stepRuleOf(args),
+    packing: args.packing ? { maxLength: args.maxLength } : undefined,
+    // The seed's batches are its sampler's.
+    sortUpdates: args.compat !== "seed",
+    seed: args.seed,
+    loggingSteps: args.loggingSteps,
+    evalSteps: args.evalSteps,
+    saveSteps: args.saveSteps,
+    best: {
+      metric: args.metricForBestModel,
+      load: args.loadBestModelAtEnd,
+      patience: args.earlyStoppingPatience,
+      threshold: args.earlyStoppingThreshold,
+    },
+    output: {
+      directory: output,
+      saveTotalLimit: args.saveTotalLimit,
+      copyFiles: await companionFiles(args.model),
+      texts: await chatTexts(chat, {
+        model: args.model,
+        chatTemplate: opened.chatTemplate,
+        eosTokenId: config.raw.eos_token_id,
+      }),
+      facts: await runFacts(opened, data.sha256, hash),
+      whileTraining: memory.copy?.fits,
+      isHeld: folder.isHeld,
+    },
+    resumeFrom,
+    signal,
+  });
+  for await (const event of events) {
+    if (event.type === "start") {
+      // After what a wrong checkpoint would stop, so that the manifest of its run stays.
+      manifest = await startManifest(args, {
+        directory: output,
+        command,
+        hash,
+        config: config.raw,
+        onnxRuntime,
+        threads: runtime.threads,
+        resumed: resumeFrom !== undefined,
+      });
+      const taught = table ? await describeData(args, { data, config, tokenizer, table }) : [];
+      for (const line of taught) say(line);
+      const plan = planRun(args, data.train, opened.layout);
+      say(describePlan(plan));
+      for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
+      say(describeMemory(memory));
+    }
+    for (const tracker of [...trackers, ...files]) await tracker.event(event);
+    if (event.type === "start") start = event;
+    if (event.type === "save") saved = event;
+    if (event.type === "evaluate") evaluation = event;
+    if (event.type === "end") end = event;
+  }
+  const checkpoint = end?.best?.loaded ? end.best.directory : saved?.directory ?? resumeFrom;
+  if (runtime.cuda) say(describeDeviceMemory(runtime.cuda.memory(), args.device));
+  if (!await folder.isHeld()) {
+    throw new Error(
+      `Cannot finish in ${output}: the folder was moved, removed or replaced after the last ` +
+        `checkpoint, ${checkpoint}, which went with it; run.json and the report are not written`,
+    );
+  }
+  try {
+    await manifest!.end({ end: end!, evaluation, checkpoint });
+  } catch (cause) {
+    if ((cause as Error).cause instanceof Deno.errors.NotCapable) throw cause;
+    // The weights, which the run was for, are saved by then.
+    say(
+      `warning: ${(cause as Error).message}; it tells of a run that has not ended, and all is ` +
+        `saved in ${checkpoint}`,
+    );
+  }
+  const owned = resources.move();
+  return {
+    args,
+    runtime,
+    trainer,
+    tokenizer,
+    chat,
+    data,
+    start: start!,
+    end: end!,
+    checkpoint: checkpoint!,
+    trackers: files,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * What a training run is asked for, under TrainingArguments' names, and the defaults:
+ * Qwen3-Medical-SFT's train.py.
+ */
+
+import type { EmptyThink } from "../../data/examples/example.ts";
+import type { LoraOptions } from "../../lora/lora_options.ts";
+import type { BestMetric } from "../best_evaluation.ts";
+import type { TrainingPrecision } from "../trainers/training_precision.ts";
+
+/** The system prompt of Qwen3-Medical-SFT. */
+export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
+
+/** What is trained as an adapter, and the folder of the adapter that it starts from. */
+export type LoraArguments = LoraOptions & { readonly initAdapter?: string };
+
+/** All that a training run is made of, as its run.json records it. */
+export interface TrainingArguments {
+  /** The base model's folder. */
+  readonly model: string;
+  /** JSON Lines of {question, think, answer} or {messages}. */
+  readonly trainFile: string;
+  /** JSON Lines to evaluate on. @default none */
+  readonly validationFile?: string;
+  /** Where checkpoints, curves and the report go. */
+  readonly outputDir: string;
+  /** Deletes checkpoints of an earlier run there. @default false */
+  readonly overwriteOutputDir?: boolean;
+  /** System prompt of rows that have none; empty for none. */
+  readonly system: string;
+  /** Passes over the data, may be fractional. */
+  readonly numTrainEpochs: number;
+  /** Optimizer steps to make; above 0 it wins over epochs. */
+  readonly maxSteps: number;
+  /** Rows a batch. */
+  readonly perDeviceTrainBatchSize: number;
+  /** Rows an evaluation batch. @default as training */
+  readonly perDeviceEvalBatchSize?: number;
+  /** Batches an optimizer step. */
+  readonly gradientAccumulationSteps: number;
+  /** In place of accumulation: packed rows a step until they have this many tokens. */
+  readonly tokensPerStep?: number;
+  /** Peak learning rate. */
+  readonly learningRate: number;
+  /** The name of a schedule. */
+  readonly lrSchedulerType: string;
+  /** Steps over which the learning rate rises. */
+  readonly warmupSteps: number;
+  /** AdamW's, not on norms and biases. */
+  readonly weightDecay: number;
+  /** L2 norm that gradients are clipped to; 0 for never. */
+  readonly maxGradNorm: number;
+  /** Tokens an example is cut to, and a packed row holds. */
+  readonly maxLength: number;
+  /** Puts several examples in a row, without mixing them. @default false */
+  readonly packing?: boolean;
+  /** Leaves rows out that have no answer left, instead of refusing them. @default false */
+  readonly dropUnlabelled?: boolean;
+  /** Leaves rows out that cannot be used, instead of stopping at the first. @default false */
+  readonly dropRefusedRows?: boolean;
+  /** Path of a Jinja file in place of the model's chat template. @default the model's */
+  readonly chatTemplate?: string;
+  /** The empty thinking block of replies without thinking. @default "teach" */
+  readonly emptyThink?: EmptyThink;
+  /** Recomputes activations in backward, for less memory; the same numbers. */
+  readonly gradientCheckpointing: boolean;
+  /** Run files besides metrics.jsonl: of `tensorboard`, `swanlab`, both or none. */
+  readonly reportTo: readonly string[];
+  /** Steps between two log lines. */
+  readonly loggingSteps: number;
+  /** Steps between two evaluations; 0 for the end only. */
+  readonly evalSteps: number;
+  /** Steps between two checkpoints; 0 for the end only. */
+  readonly saveSteps: number;
+  /** Checkpoints to keep. @default all */
+  readonly saveTotalLimit?: number;
+  /** What the best evaluation is chosen by. */
+  readonly metricForBestModel: BestMetric;
+  /** Saves every best evaluation so far, and ends with the best one's weights. @default false */
+  readonly loadBestModelAtEnd?: boolean;
+  /** Ends after this many evaluations in a row that are no better. @default never */
+  readonly earlyStoppingPatience?: number;
+  /** By how much the metric must fall to count as better. */
+  readonly earlyStoppingThreshold: number;
+  /** Validation questions that are answered and logged after training. */
+  readonly predictionSamples: number;
+  /** Most tokens of such an answer. */
+  readonly predictionMaxNewTokens: number;
+  /** Seed of the data order, of a new adapter, of dropout and of sampling. */
+  readonly seed: number;
+  /** `seed`: Qwen3-Medical-SFT to the letter. @default none */
+  readonly compat?: "seed";
+  /** The name of an optimizer. */
+  readonly optim: string;
+  /** Goes on from a checkpoint's folder, or from the newest in `outputDir`. @default a new run */
+  readonly resumeFromCheckpoint?: string | true;
+  /** `cpu`, `cuda` or `cuda:N`. */
+  readonly device: string;
+  /** What the model computes in. @default bf16 on CUDA, fp32 on the CPU */
+  readonly precision?: TrainingPrecision;
+  /** ortune's own CUDA kernels; `sync` waits for each, so that a fault names its kernel. */
+  readonly kernels: "auto" | "off" | "sync";
+  /** Processor threads. @default all cores */
+  readonly threads?: number;
+  /** Trains an adapter in place of all weights. @default all weights */
+  readonly lora?: LoraArguments;
+}
+
+/** What a run may be asked for; what is left out has the default of the command line. */
+export type TrainingOptions =
+  & Partial<Omit<TrainingArguments, "lora">>
+  & { readonly lora?: Partial<LoraArguments> };
+
+/** Arguments whose defaults depend on others, or that have none. */
+type Open = "trainFile" | "outputDir" | "system";
+/** Names of the arguments that always have a value. */
+type Required = {
+  [Name in keyof TrainingArguments]-?: undefined extends TrainingArguments[Name] ? never : Name;
+}[keyof TrainingArguments];
+
+/** The defaults, those of the flags too; of `lora` they are `DEFAULT_LORA`. */
+export const DEFAULT_TRAINING: Readonly<Pick<TrainingArguments, Exclude<Required, Open>>> = {
+  model: "Qwen/Qwen3-1.7B",
+  numTrainEpochs: 2,
+  maxSteps: 0,
+  perDeviceTrainBatchSize: 1,
+  gradientAccumulationSteps: 4,
+  learningRate: 1e-4,
+  lrSchedulerType: "linear",
+  warmupSteps: 0,
+  weightDecay: 0,
+  maxGradNorm: 1,
+  maxLength: 2048,
+  gradientCheckpointing: true,
+  reportTo: ["tensorboard", "swanlab"],
+  loggingSteps: 10,
+  evalSteps: 100,
+  saveSteps: 400,
+  metricForBestModel: "eval_loss",
+  earlyStoppingThreshold: 0,
+  predictionSamples: 3,
+  predictionMaxNewTokens: 2048,
+  seed: 42,
+  optim: "adamw_torch",
+  device: "cpu",
+  kernels: "auto",
+};
