@@ -4,17 +4,8 @@
  */
 
 import type { Message } from "../../data/text/message.ts";
-import type { Tokenizer } from "../../data/text/tokenizer.ts";
-import { loadModel } from "../../model/engine/load_model.ts";
 import { exportedGenerator, findExported } from "../../infer/export/exported_generator.ts";
-import {
-  createGenerator,
-  type GenerateOptions,
-  type Generator,
-} from "../../infer/generate/generator.ts";
-import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
-import { loadAdapter } from "../../lora/load_adapter.ts";
-import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { GenerateOptions, Generator } from "../../infer/generate/generator.ts";
 import {
   count,
   countOrZero,
@@ -31,10 +22,11 @@ import {
   resolvePrecision,
   type TrainingPrecision,
 } from "../../train/trainers/training_precision.ts";
-import { openChat, withTaughtEnds } from "../../train/runs/chat_context.ts";
+import { openChat } from "../../infer/chat/chat_context.ts";
+import { loadGenerator } from "../../infer/chat/open_chat_model.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { openFile } from "../process/open_file.ts";
-import { isFolder } from "../../train/runs/path_kind.ts";
+import { isFolder } from "../../internal/path_kind.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { type Output, reply } from "../../infer/chat/reply.ts";
 import { standardOutput } from "../terminal/standard_output.ts";
@@ -170,12 +162,9 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   if (adapter !== options.adapter) console.error(`adapter: ${adapter}`);
   const adapterNotes = adapter === undefined ? [] : await checkAdapter(adapter, config);
   for (const note of adapterNotes) console.error(`note: ${note}`);
-  const { tokenizer, system, enableThinking, eosTokenIds, notes } = await openChat({
-    ...options,
-    model,
-    adapter,
-  });
-  for (const note of notes) console.error(note);
+  const chat = await openChat({ ...options, model, adapter });
+  const { tokenizer, system, enableThinking } = chat;
+  for (const note of chat.notes) console.error(note);
   using resources = new DisposableStack();
   const runtime = resources.use(openRuntime(options));
   const exported = adapter === undefined ? await findExported(model) : undefined;
@@ -186,21 +175,20 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
         "checkpoint that it was made from",
     );
   }
-  const generator = exported
-    ? await exportedGenerator(runtime, model, {
-      dtype: exported,
-      tokenizer,
-      onNote: (note) => console.error(`note: ${note}`),
-    })
-    : await checkpointGenerator(runtime, model, {
-      ...options,
-      adapter,
-      tokenizer,
-      eosTokenIds,
-      resources,
-      signal,
-    });
-  resources.use(generator);
+  const note = (text: string) => console.error(`note: ${text}`);
+  let generator: Generator;
+  if (exported) {
+    generator = resources.use(
+      await exportedGenerator(runtime, model, { dtype: exported, tokenizer, onNote: note }),
+    );
+  } else {
+    const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
+    const loaded = resources.use(
+      await loadGenerator(model, chat, { runtime, adapter, precision, signal }),
+    );
+    loaded.notes.forEach(note);
+    generator = loaded.generator;
+  }
   const output = standardOutput(Boolean(Deno.env.get("NO_COLOR")));
   const { maxNewTokens, temperature, topP, topK, minP, repetitionPenalty, greedy } = options;
   const how: GenerateOptions & { readonly enableThinking?: boolean } = {
@@ -257,40 +245,6 @@ async function assertTrained({ model, adapter }: InferenceFlags): Promise<void> 
   throw new Error(
     `Cannot find ${folder}, the run of deno task ${task}: train first, or give --${flag}`,
   );
-}
-
-/** A generator over the model's own weights, and the adapter's where there is one. */
-async function checkpointGenerator(
-  runtime: Runtime,
-  model: string,
-  { adapter, precision, tokenizer, eosTokenIds, resources, signal }: {
-    readonly adapter?: string;
-    readonly precision?: TrainingPrecision;
-    readonly tokenizer: Tokenizer;
-    /** Ends of replies besides the model's own. */
-    readonly eosTokenIds: readonly number[];
-    readonly resources: DisposableStack;
-    readonly signal: AbortSignal;
-  },
-): Promise<Generator> {
-  const { config, weights: base } = await loadModel(runtime, model, {
-    precision: computePrecision(resolvePrecision(runtime.device, precision)),
-    signal,
-  });
-  resources.use(base);
-  const adapted = adapter === undefined
-    ? undefined
-    : resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
-  const own = await readGenerationConfig(model, { config, tokenizer });
-  const generation = withTaughtEnds(own, eosTokenIds);
-  for (const note of [...config.notes, ...generation.notes]) console.error(`note: ${note}`);
-  return createGenerator({
-    runtime,
-    config,
-    weights: adapted?.weights ?? base,
-    graph: adapted?.decodeGraph,
-    generation,
-  });
 }
 
 /** The questions, in the way that the flags ask for. */

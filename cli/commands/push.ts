@@ -20,7 +20,7 @@ import { readChatSettings } from "../../data/text/chat_settings.ts";
 import { modelCard } from "../../train/runs/model_card.ts";
 import { companionFiles } from "../../train/checkpoints/model_files.ts";
 import { runCommand } from "../process/run_command.ts";
-import { isFile, isFolder } from "../../train/runs/path_kind.ts";
+import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { readManifest, RUN_MANIFEST, type RunManifest } from "../../train/runs/run_manifest.ts";
 import { terminal } from "../terminal/terminal.ts";
 

@@ -15,7 +15,7 @@ import { allowedOrigins, type AllowOrigin } from "../../infer/serve/cross_origin
 import { createHandler } from "../../infer/serve/handler.ts";
 import { listen, type Listening } from "../../infer/serve/listen.ts";
 import { Metrics } from "../../infer/serve/metrics.ts";
-import { type ChatContext, openChat, withTaughtEnds } from "../../train/runs/chat_context.ts";
+import { type ChatContext, openChat, withTaughtEnds } from "../../infer/chat/chat_context.ts";
 import { count, countOrZero, device, positive } from "../arguments/flag_values.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { folderName } from "../../train/runs/folder_name.ts";

@@ -10,7 +10,7 @@ import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
 import { listCheckpoints } from "../checkpoints/checkpoint.ts";
 import { describePlaces, firstFolder, foldersBelow, ID, LONE_NAME } from "./named_folders.ts";
-import { isFile } from "./path_kind.ts";
+import { isFile } from "../../internal/path_kind.ts";
 import { readManifest, RUN_MANIFEST } from "./run_manifest.ts";
 
 /** The file that tells a model's folder. */

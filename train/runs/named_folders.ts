@@ -3,7 +3,7 @@
  * was seen of the others: what a task may not read is told from what is not there.
  */
 
-import { isFolder } from "./path_kind.ts";
+import { isFolder } from "../../internal/path_kind.ts";
 
 /** An owner and a name, as hubs have them; not a folder of the house. */
 export const ID = /^(?!(?:models|data|output)\/)\w[\w.-]*\/\w[\w.-]*$/;

@@ -9,7 +9,7 @@ import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { describeIdleSettings } from "./idle_settings.ts";
 import { describeKernels, layoutOf, openKernels } from "./open_kernels.ts";
-import { readChatTemplate } from "./read_chat_template.ts";
+import { readChatTemplate } from "../../infer/chat/read_chat_template.ts";
 import type { ResolvedTraining } from "./resolve_training.ts";
 
 /** How a run is opened. */

@@ -9,7 +9,7 @@ import { parseRecord, toMessages } from "../../data/records/record.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
 import type { Sample } from "../track/sample.ts";
-import { withTaughtEnds } from "./chat_context.ts";
+import { withTaughtEnds } from "../../infer/chat/chat_context.ts";
 import { type Output, reply } from "../../infer/chat/reply.ts";
 import type { TrainingRun } from "./run_training.ts";
 

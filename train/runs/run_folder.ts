@@ -5,7 +5,7 @@
 
 import { type CheckpointFolder, listCheckpoints, sweepStaging } from "../checkpoints/checkpoint.ts";
 import { lockOutput, type OutputLock } from "../checkpoints/output_lock.ts";
-import { isSameFolder } from "./path_kind.ts";
+import { isSameFolder } from "../../internal/path_kind.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 /** A locked output folder. */

@@ -14,8 +14,8 @@ import { CHAT_TEMPLATE } from "../../data/text/tokenizer.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { readJson } from "../../internal/json/read_json.ts";
 import { withEosTokenIds } from "../../model/eos_token_ids.ts";
-import { isFile } from "./path_kind.ts";
-import { readChatTemplate } from "./read_chat_template.ts";
+import { isFile } from "../../internal/path_kind.ts";
+import { readChatTemplate } from "../../infer/chat/read_chat_template.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 const GENERATION_CONFIG = "generation_config.json";

@@ -5,7 +5,7 @@
 
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { hashFile, sha256 } from "../checkpoints/checkpoint.ts";
-import { isFile } from "./path_kind.ts";
+import { isFile } from "../../internal/path_kind.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "../../internal/version.ts";
 

@@ -7,7 +7,7 @@
 import { type ChatSettings, readChatSettings } from "../../data/text/chat_settings.ts";
 import { CHAT_TEMPLATE, loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import { quoteHead } from "../../internal/json/describe_value.ts";
-import { isFile } from "./path_kind.ts";
+import { isFile } from "../../internal/path_kind.ts";
 import { readChatTemplate } from "./read_chat_template.ts";
 
 /** How a model is asked. */

@@ -1,0 +1,86 @@
+/**
+ * A model to chat with, from folders. In: a model's folder, perhaps an adapter's. Out: its generator,
+ * and how it is to be asked: as it was trained, unless options say otherwise.
+ */
+
+import { loadAdapter } from "../../lora/load_adapter.ts";
+import { loadModel } from "../../model/engine/load_model.ts";
+import type { Precision } from "../../model/precision.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { readGenerationConfig } from "../generate/generation_config.ts";
+import { createGenerator, type Generator } from "../generate/generator.ts";
+import {
+  type ChatContext,
+  type ChatContextOptions,
+  openChat,
+  withTaughtEnds,
+} from "./chat_context.ts";
+
+/** A generator over weights that it owns. */
+export interface LoadedGenerator extends Disposable {
+  readonly generator: Generator;
+  /** What a user should know of the model's files, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+/** How a generator is loaded. */
+export interface LoadGeneratorOptions {
+  /** Where it runs. */
+  readonly runtime: Runtime;
+  /** The folder of an adapter on the model, which is not merged. @default none */
+  readonly adapter?: string;
+  /** What the model computes in. @default float32 on the CPU, bfloat16 on CUDA */
+  readonly precision?: Precision;
+  /** Stops the load between two chunks. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a chat model is opened. */
+export interface OpenChatModelOptions
+  extends LoadGeneratorOptions, Omit<ChatContextOptions, "model" | "tokenizer"> {}
+
+/** A model that can be asked; dispose of it to free its weights. */
+export interface ChatModel extends ChatContext, LoadedGenerator {}
+
+/**
+ * Opens a model's folder, and an adapter's on it.
+ *
+ * @throws {Error} naming the file that is missing or does not fit
+ */
+export async function openChatModel(
+  model: string,
+  options: OpenChatModelOptions,
+): Promise<ChatModel> {
+  const context = await openChat({ ...options, model });
+  const loaded = await loadGenerator(model, context, options);
+  return { ...context, ...loaded, notes: [...context.notes, ...loaded.notes] };
+}
+
+/** Loads the weights of an opened chat, the adapter's too. */
+export async function loadGenerator(
+  model: string,
+  { tokenizer, eosTokenIds }: Pick<ChatContext, "tokenizer" | "eosTokenIds">,
+  { runtime, adapter, precision, signal }: LoadGeneratorOptions,
+): Promise<LoadedGenerator> {
+  using resources = new DisposableStack();
+  const { config, weights: base } = await loadModel(runtime, model, { precision, signal });
+  resources.use(base);
+  const adapted = adapter === undefined
+    ? undefined
+    : resources.use(await loadAdapter(runtime, adapter, { config, base, signal }));
+  const own = await readGenerationConfig(model, { config, tokenizer });
+  const generation = withTaughtEnds(own, eosTokenIds);
+  const generator = resources.use(createGenerator({
+    runtime,
+    config,
+    weights: adapted?.weights ?? base,
+    graph: adapted?.decodeGraph,
+    generation,
+  }));
+  const owned = resources.move();
+  return {
+    generator,
+    notes: [...config.notes, ...generation.notes],
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
