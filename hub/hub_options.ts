@@ -30,7 +30,7 @@ export interface HubOptions {
   readonly revision?: string;
   /** Folder that keeps what is fetched, as `{owner}/{name}/…`. */
   readonly cacheDir: string;
-  /** @default globalThis.fetch */
+  /** Makes requests. @default globalThis.fetch */
   readonly fetch?: typeof fetch;
   /** Stops the download; what has come stays, to go on from. */
   readonly signal?: AbortSignal;

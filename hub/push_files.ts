@@ -37,7 +37,7 @@ export interface PushOptions {
   readonly revision?: string;
   /** Address of the hub or a mirror. @default Hugging Face's */
   readonly endpoint?: string;
-  /** @default globalThis.fetch */
+  /** Makes requests. @default globalThis.fetch */
   readonly fetch?: typeof fetch;
   /** Stops between requests; what was not committed leaves no trace. */
   readonly signal?: AbortSignal;

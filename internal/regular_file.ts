@@ -71,7 +71,7 @@ export interface ReadCappedOptions extends FindRegularFileOptions {
  *
  * @example
  * ```ts
- * import { readCapped } from "@ortune/ortune";
+ * import { readCapped } from "./regular_file.ts";
  * import assert from "node:assert/strict";
  *
  * const options = { maxBytes: 1024, remedy: "give a regular file" };

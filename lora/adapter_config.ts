@@ -62,7 +62,7 @@ export function formatAdapterConfig(
  *
  * @example
  * ```ts
- * import { parseAdapterConfig } from "@ortune/ortune";
+ * import { parseAdapterConfig } from "@ortune/ortune/lora";
  * import assert from "node:assert/strict";
  *
  * const core = { peft_type: "LORA", r: 4, lora_alpha: 16, target_modules: "all-linear" };

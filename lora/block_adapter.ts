@@ -143,7 +143,9 @@ export function adapterConstants(
  *
  * @example
  * ```ts
- * import { blockForwardGraph, createLoraAdapter, DEFAULT_LORA, parseConfig } from "@ortune/ortune";
+ * import { DEFAULT_LORA, parseConfig } from "@ortune/ortune";
+ * import { createLoraAdapter } from "@ortune/ortune/lora";
+ * import { blockForwardGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

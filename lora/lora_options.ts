@@ -61,7 +61,8 @@ export const DEFAULT_LORA: LoraOptions = {
  *
  * @example
  * ```ts
- * import { DEFAULT_LORA, loraScale } from "@ortune/ortune";
+ * import { DEFAULT_LORA } from "@ortune/ortune";
+ * import { loraScale } from "@ortune/ortune/lora";
  * import assert from "node:assert/strict";
  *
  * assert.equal(loraScale(DEFAULT_LORA), 4);

@@ -36,7 +36,8 @@ type Matches = (name: string) => boolean;
  *
  * @example
  * ```ts
- * import { DEFAULT_LORA, loraTargets, parseConfig } from "@ortune/ortune";
+ * import { DEFAULT_LORA, parseConfig } from "@ortune/ortune";
+ * import { loraTargets } from "@ortune/ortune/lora";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

@@ -84,6 +84,7 @@ export class MergeGraphs implements Disposable {
     return graph;
   }
 
+  /** Releases the graphs. */
   [Symbol.dispose](): void {
     for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
   }

@@ -39,7 +39,8 @@ export interface KernelAdapter {
  *
  * @example
  * ```ts
- * import { blockKernelsFor, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { blockKernelsFor } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 1024, intermediate_size: 3072,
@@ -84,7 +85,8 @@ function hasLoraKernel(rank: number): boolean {
  *
  * @example
  * ```ts
- * import { parseConfig, whyNoKernel } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { whyNoKernel } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 1024, intermediate_size: 3072,

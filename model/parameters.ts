@@ -75,7 +75,8 @@ export function headName(config: ModelConfig): string {
  *
  * @example
  * ```ts
- * import { modelParameters, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { modelParameters } from "@ortune/ortune/model";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

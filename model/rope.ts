@@ -105,7 +105,8 @@ export function attentionFactor({ ropeScaling }: ModelConfig): number {
  *
  * @example
  * ```ts
- * import { parseConfig, ropeTables } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { ropeTables } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

@@ -14,6 +14,7 @@ import { isRecord } from "../internal/json/is_record.ts";
 
 /** Frequencies are divided by a factor (`linear`). */
 export interface LinearRopeScaling {
+  /** Its `rope_type`. */
   readonly type: "linear";
   /** Frequencies are divided by this. */
   readonly factor: number;
@@ -24,6 +25,7 @@ export interface LinearRopeScaling {
  * and no longer sequence is accepted, θ is the config's.
  */
 export interface DynamicRopeScaling {
+  /** Its `rope_type`. */
   readonly type: "dynamic";
   /** How much longer sequences may become. */
   readonly factor: number;
@@ -31,6 +33,7 @@ export interface DynamicRopeScaling {
 
 /** Low frequencies are divided, high ones kept, and queries and keys scaled (YaRN, Peng et al. 2023). */
 export interface YarnRopeScaling {
+  /** Its `rope_type`. */
   readonly type: "yarn";
   /** Low frequencies are divided by this. */
   readonly factor: number;
@@ -48,6 +51,7 @@ export interface YarnRopeScaling {
 
 /** Long wavelengths are divided, short ones kept (`llama3`). */
 export interface Llama3RopeScaling {
+  /** Its `rope_type`. */
   readonly type: "llama3";
   /** Long wavelengths are divided by this. */
   readonly factor: number;

@@ -38,7 +38,8 @@ export const GATE_UP = "mlp.gate_up_proj.weight";
  *
  * @example
  * ```ts
- * import { blockKernelsFor, parseConfig, stackedParameters } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { blockKernelsFor, stackedParameters } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 1024, intermediate_size: 3072,

@@ -14,7 +14,7 @@ export type BestMetric = "eval_loss" | "eval_token_loss";
 
 /** Options of {@linkcode findBest}. */
 export interface FindBestOptions {
-  /** @default "eval_loss" */
+  /** What evaluations are compared by. @default "eval_loss" */
   readonly metric?: BestMetric;
   /**
    * By how much the metric must fall to count as getting better, for `stale` alone.
@@ -38,7 +38,7 @@ export interface BestEvaluation {
  *
  * @example
  * ```ts
- * import { findBest } from "@ortune/ortune";
+ * import { findBest } from "@ortune/ortune/train";
  * import assert from "node:assert/strict";
  *
  * const rows = [3, 1, 2, 4].map((loss, i) => (

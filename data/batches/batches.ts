@@ -117,7 +117,7 @@ export function makeBatches(
  *
  * @example
  * ```ts
- * import { countBatches } from "@ortune/ortune";
+ * import { countBatches } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const options = { batchSize: 2, seed: 42, epoch: 0 };
@@ -137,7 +137,7 @@ export function countBatches(lengths: ArrayLike<number>, options: BatchPlanOptio
  *
  * @example
  * ```ts
- * import { planBatches } from "@ortune/ortune";
+ * import { planBatches } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const plan = planBatches([5, 5, 5], { batchSize: 2, seed: 42, epoch: 0, shuffle: false });

@@ -87,7 +87,8 @@ export function collate(examples: readonly Example[], options: CollateOptions): 
  *
  * @example
  * ```ts
- * import { byteTokenizerFiles, createTokenizer, packExamples, toExamples } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer, toExamples } from "@ortune/ortune";
+ * import { packExamples } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const tokenizer = createTokenizer(byteTokenizerFiles());

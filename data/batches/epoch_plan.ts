@@ -27,7 +27,7 @@ export interface EpochPlan {
  *
  * @example
  * ```ts
- * import { epochOrder } from "@ortune/ortune";
+ * import { epochOrder } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const order = epochOrder(37, { seed: 42, epoch: 0 });

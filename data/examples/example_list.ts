@@ -30,7 +30,7 @@ export interface ExampleList {
  *
  * @example
  * ```ts
- * import { joinExample, toExampleList } from "@ortune/ortune";
+ * import { joinExample, toExampleList } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const ids = Int32Array.of(1, 2, 3);

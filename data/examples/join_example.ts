@@ -20,7 +20,7 @@ export interface JoinExampleOptions {
  *
  * @example
  * ```ts
- * import { joinExample } from "@ortune/ortune";
+ * import { joinExample } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const options = { maxLength: 4, terminated: true };

@@ -37,6 +37,7 @@ export interface ExampleColumns {
 
 /** What {@linkcode PackedExamples} are made of. */
 export interface PackedExamplesParts extends ExampleColumns {
+  /** Where the token ids lie. */
   readonly tokens: TokenStorage;
   /** The file of their rows. */
   readonly file: string;
@@ -86,6 +87,7 @@ export class PackedExamples implements ExampleList, Disposable {
     };
   }
 
+  /** Closes the storage. */
   [Symbol.dispose](): void {
     this.#parts.tokens[Symbol.dispose]();
   }
@@ -168,6 +170,7 @@ export class TokenMemory implements TokenStorage, TokenSink {
     }
   }
 
+  /** Closes the storage. */
   [Symbol.dispose](): void {
     this.#chunks.length = 0;
   }

@@ -53,7 +53,8 @@ export interface RecordsInspection {
  *
  * @example
  * ```ts
- * import { byteTokenizerFiles, createTokenizer, inspectRecords } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer } from "@ortune/ortune";
+ * import { inspectRecords } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";
@@ -97,9 +98,8 @@ export async function inspectRecords(
  *
  * @example
  * ```ts
- * import {
- *   byteTokenizerFiles, createTokenizer, promptIsInference, toExamples,
- * } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer, toExamples } from "@ortune/ortune";
+ * import { promptIsInference } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const tokenizer = createTokenizer(byteTokenizerFiles());

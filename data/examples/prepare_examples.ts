@@ -71,7 +71,8 @@ export interface PreparedExamples extends Disposable {
  *
  * @example
  * ```ts
- * import { byteTokenizerFiles, createTokenizer, prepareExamples } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer } from "@ortune/ortune";
+ * import { prepareExamples } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";

@@ -29,7 +29,8 @@ export interface ToSeedExampleOptions {
  *
  * @example
  * ```ts
- * import { byteTokenizerFiles, createTokenizer, toSeedExample } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer } from "@ortune/ortune";
+ * import { toSeedExample } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const tokenizer = createTokenizer(byteTokenizerFiles());

@@ -42,7 +42,8 @@ const MAX_TEXT = 48;
  *
  * @example
  * ```ts
- * import { byteTokenizerFiles, createTokenizer, joinExample, tokenTable } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer } from "@ortune/ortune";
+ * import { joinExample, tokenTable } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const tokenizer = createTokenizer(byteTokenizerFiles());
@@ -72,7 +73,7 @@ export function tokenTable(example: Example, tokenizer: Tokenizer): TokenRow[] {
  *
  * @example
  * ```ts
- * import { formatTokenTable } from "@ortune/ortune";
+ * import { formatTokenTable } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const row = { position: 0, id: 72, text: "H", supervised: true };

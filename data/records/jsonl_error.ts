@@ -28,7 +28,7 @@ export interface JsonlErrorPlace {
  *
  * @example
  * ```ts
- * import { JsonlError } from "@ortune/ortune";
+ * import { JsonlError } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const error = new JsonlError(

@@ -19,7 +19,7 @@ import { type OnUnread, readColumns } from "./row_fields.ts";
 import { splitThinking, trimLineBreaks } from "../text/thinking.ts";
 
 /** What rows of both kinds may say besides. */
-interface AnyRecord {
+export interface AnyRecord {
   /** The row's own system prompt, where it has one: `""` asks for none. */
   readonly system?: string;
   /** Whether the row asks for a prompt with or without thinking, by `chat_template_kwargs`. */

@@ -19,7 +19,9 @@ export interface SplitDatasetOptions {
 
 /** Row numbers, from 0, in their shuffled order. */
 export interface DatasetSplit {
+  /** Indices of the rows to train on, in order. */
   readonly train: readonly number[];
+  /** Indices of the rows to evaluate on, in order. */
   readonly validation: readonly number[];
 }
 

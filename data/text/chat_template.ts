@@ -58,7 +58,7 @@ const WAY_OUT = "give another template with --chat-template FILE";
  *
  * @example
  * ```ts
- * import { renderChat } from "@ortune/ortune";
+ * import { renderChat } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" +
@@ -104,7 +104,7 @@ export function renderChat(
  *
  * @example
  * ```ts
- * import { checkChatTemplate } from "@ortune/ortune";
+ * import { checkChatTemplate } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * checkChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}");

@@ -24,7 +24,8 @@ export interface StreamingDecoderOptions {
  *
  * @example
  * ```ts
- * import { byteTokenizerFiles, createTokenizer, StreamingDecoder } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer } from "@ortune/ortune";
+ * import { StreamingDecoder } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const tokenizer = createTokenizer(byteTokenizerFiles());

@@ -43,7 +43,7 @@ const CLOSE_AT_LINE_EDGE = /(?:^|[\r\n])<\/think>|<\/think>(?:[\r\n]|$)/;
  *
  * @example
  * ```ts
- * import { splitThinking } from "@ortune/ortune";
+ * import { splitThinking } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const reply = splitThinking("<think>\nA loop will do.\n</think>\n\n    for x in xs:");

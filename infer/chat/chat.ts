@@ -59,9 +59,10 @@ export interface ChatReply extends AsyncIterableIterator<ChatPiece, void> {
  * @example
  * ```ts
  * import {
- *   byteTokenizerFiles, chat, createGenerator, createTokenizer, layoutParameters,
- *   modelParameters, ParameterStore, parseConfig, Runtime, TorchGenerator,
+ *   byteTokenizerFiles, chat, createGenerator, createTokenizer, parseConfig, Runtime,
  * } from "@ortune/ortune";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

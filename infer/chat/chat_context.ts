@@ -12,6 +12,7 @@ import { readChatTemplate } from "./read_chat_template.ts";
 
 /** How a model is asked. */
 export interface ChatContext {
+  /** The tokenizer, with the chat template. */
   readonly tokenizer: Tokenizer;
   /** The system prompt; empty for none. */
   readonly system: string;
@@ -25,7 +26,9 @@ export interface ChatContext {
 
 /** What it is made of. */
 export interface ChatContextOptions {
+  /** The model's folder. */
   readonly model: string;
+  /** The folder of an adapter on it. @default none */
   readonly adapter?: string;
   /** As the flag says; empty for none. @default what was trained, or else none */
   readonly system?: string;

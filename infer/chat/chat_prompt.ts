@@ -31,6 +31,7 @@ export interface ChatPromptOptions {
 
 /** A prompt. */
 export interface ChatPrompt {
+  /** As the template renders it. */
   readonly text: string;
   /** Whether the reply begins a turn, goes on with its thinking, or with its answer. */
   readonly state: "start" | "thinking" | "answer";
@@ -81,6 +82,7 @@ function stateOf(content: string, prompt: string): ChatPrompt["state"] {
 
 /** A prompt as tokens. */
 export interface EncodedPrompt {
+  /** Its token ids. */
   readonly ids: Int32Array;
   /** As in {@linkcode ChatPrompt}. */
   readonly state: ChatPrompt["state"];
@@ -91,7 +93,8 @@ export interface EncodedPrompt {
  *
  * @example
  * ```ts
- * import { byteTokenizerFiles, createTokenizer, encodeChatPrompt } from "@ortune/ortune";
+ * import { byteTokenizerFiles, createTokenizer } from "@ortune/ortune";
+ * import { encodeChatPrompt } from "./chat_prompt.ts";
  * import assert from "node:assert/strict";
  *
  * const tokenizer = createTokenizer(byteTokenizerFiles());

@@ -18,6 +18,7 @@ import {
 
 /** A generator over weights that it owns. */
 export interface LoadedGenerator extends Disposable {
+  /** Makes replies. */
   readonly generator: Generator;
   /** What a user should know of the model's files, a sentence each. */
   readonly notes: readonly string[];

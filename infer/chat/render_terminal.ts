@@ -32,7 +32,7 @@ const CONTROLS = /[^\P{Cc}\n\t]/gu;
  *
  * @example
  * ```ts
- * import { renderTerminal } from "@ortune/ortune";
+ * import { renderTerminal } from "@ortune/ortune/infer";
  * import assert from "node:assert/strict";
  *
  * let shown = "";

@@ -8,18 +8,27 @@ import { renderTerminal } from "./render_terminal.ts";
 
 /** Where a reply is streamed to, such as standard output. */
 export interface Output {
+  /** Takes text as it comes. */
   readonly write: (text: string) => Promise<void>;
+  /** Whether it is a terminal, which takes colors. */
   readonly isTty: boolean;
+  /** Leaves colors out. @default false */
   readonly noColor?: boolean;
 }
 
 /** What was said. */
 export interface Reply {
+  /** The thinking, without its tags. */
   readonly think: string;
+  /** The answer. */
   readonly answer: string;
+  /** Tokens that were made. */
   readonly newTokens: number;
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
+  /** Seconds that it took, the prompt included. */
   readonly seconds: number;
+  /** Why it ended. */
   readonly finishReason: ChatReply["finishReason"];
 }
 

@@ -47,7 +47,7 @@ export interface ThinkSplitterOptions {
  *
  * @example
  * ```ts
- * import { ThinkSplitter } from "@ortune/ortune";
+ * import { ThinkSplitter } from "@ortune/ortune/infer";
  * import assert from "node:assert/strict";
  *
  * const splitter = new ThinkSplitter({ textTags: true });

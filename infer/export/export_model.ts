@@ -75,10 +75,10 @@ export interface ExportedModel {
  *
  * @example
  * ```ts
- * import {
- *   ExportedDecoder, exportModel, layoutParameters, modelParameters, ParameterStore, parseConfig,
- *   Runtime, TorchGenerator,
- * } from "@ortune/ortune";
+ * import { exportModel, parseConfig, Runtime } from "@ortune/ortune";
+ * import { ExportedDecoder } from "@ortune/ortune/export";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  * import { mkdir, mkdtemp, rm } from "node:fs/promises";
  * import { tmpdir } from "node:os";

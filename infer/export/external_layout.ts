@@ -55,7 +55,10 @@ function partBytes({ values: [{ dtype, shape }] }: WeightPart): number {
  *
  * @example
  * ```ts
- * import { EXPORT_FORMATS, layOutExternal, modelGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { EXPORT_FORMATS } from "@ortune/ortune/export";
+ * import { layOutExternal } from "./external_layout.ts";
+ * import { modelGraph } from "./model_graph.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 32, intermediate_size: 64,

@@ -82,7 +82,9 @@ const HEAD_MULTIPLE = 16;
  *
  * @example
  * ```ts
- * import { EXPORT_FORMATS, modelGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { EXPORT_FORMATS } from "@ortune/ortune/export";
+ * import { modelGraph } from "./model_graph.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 32, intermediate_size: 64,

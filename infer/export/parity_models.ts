@@ -22,7 +22,7 @@ export interface LoadedCheckpoint {
   readonly config: ModelConfig;
   /** Its weights. */
   readonly weights: ParameterStore;
-  /** @default no adapter */
+  /** The adapter on it. @default none */
   readonly adapted?: AdaptedModel;
 }
 

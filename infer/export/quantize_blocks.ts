@@ -31,7 +31,7 @@ export interface QuantizeOptions {
  *
  * @example
  * ```ts
- * import { quantizeBlocks } from "@ortune/ortune";
+ * import { quantizeBlocks } from "./quantize_blocks.ts";
  * import assert from "node:assert/strict";
  *
  * const numbers = Float32Array.from({ length: 32 }, (_, i) => i % 2 === 0 ? -8 : 4);

@@ -65,6 +65,7 @@ export interface BatchLoad {
 
 /** Thrown where as many replies wait as may; try again later. */
 export class BatchFullError extends Error {
+  /** The name that tells it from other errors. */
   override readonly name = "BatchFullError";
 }
 
@@ -77,10 +78,10 @@ export class BatchFullError extends Error {
  *
  * @example
  * ```ts
- * import {
- *   BatchGenerator, layoutParameters, modelParameters, ParameterStore, parseConfig, Runtime,
- *   TorchGenerator,
- * } from "@ortune/ortune";
+ * import { parseConfig, Runtime } from "@ortune/ortune";
+ * import { BatchGenerator } from "@ortune/ortune/infer";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

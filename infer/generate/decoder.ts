@@ -57,10 +57,10 @@ export interface DecoderOptions {
  *
  * @example
  * ```ts
- * import {
- *   createSampler, Decoder, layoutParameters, modelParameters, ParameterStore, parseConfig,
- *   Runtime, TorchGenerator,
- * } from "@ortune/ortune";
+ * import { parseConfig, Runtime } from "@ortune/ortune";
+ * import { createSampler, Decoder } from "@ortune/ortune/infer";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

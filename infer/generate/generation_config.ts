@@ -87,7 +87,8 @@ export async function readGenerationConfig(
  *
  * @example
  * ```ts
- * import { parseConfig, parseGenerationConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { parseGenerationConfig } from "@ortune/ortune/infer";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

@@ -91,10 +91,9 @@ export interface GeneratorOptions extends DecoderOptions {
  *
  * @example
  * ```ts
- * import {
- *   createGenerator, layoutParameters, modelParameters, ParameterStore, parseConfig, Runtime,
- *   TorchGenerator,
- * } from "@ortune/ortune";
+ * import { createGenerator, parseConfig, Runtime } from "@ortune/ortune";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

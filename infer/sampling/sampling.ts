@@ -86,7 +86,7 @@ export type Sampler = (logits: Float32Array, sequence?: TokenSequence) => number
  *
  * @example
  * ```ts
- * import { createSampler } from "@ortune/ortune";
+ * import { createSampler } from "@ortune/ortune/infer";
  * import assert from "node:assert/strict";
  *
  * const logits = Float32Array.of(0, 3, 2, 1);
@@ -110,7 +110,7 @@ export function createSampler(options: SamplerOptions = {}): Sampler {
  *
  * @example
  * ```ts
- * import { assertSampling } from "@ortune/ortune";
+ * import { assertSampling } from "@ortune/ortune/infer";
  * import assert from "node:assert/strict";
  *
  * assertSampling({ temperature: 0.6, topP: 0.95 });

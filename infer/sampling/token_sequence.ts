@@ -11,7 +11,7 @@
  *
  * @example
  * ```ts
- * import { createSampler, TokenSequence } from "@ortune/ortune";
+ * import { createSampler, TokenSequence } from "@ortune/ortune/infer";
  * import assert from "node:assert/strict";
  *
  * const sequence = new TokenSequence([1, 2]);

@@ -24,7 +24,9 @@ import {
 
 /** A chat completion that is asked for. */
 export interface ChatRequest {
+  /** The name of the model that is to answer. */
   readonly model: string;
+  /** The chat so far. */
   readonly messages: readonly Message[];
   /** Whether the reply is to come piece by piece. */
   readonly stream: boolean;

@@ -32,7 +32,7 @@ export interface ServedModel {
   readonly parent?: string;
   /** Makes its replies, several at once. */
   readonly generator: Generator;
-  /** @default {the service's} */
+  /** Its tokenizer. @default {the service's} */
   readonly tokenizer?: Tokenizer;
   /** The system prompt of chats that have none of their own; empty for none. @default {""} */
   readonly system?: string;
@@ -44,11 +44,13 @@ export interface ServedModel {
 export interface ChatServiceOptions {
   /** The models; the first one is the base. */
   readonly models: readonly ServedModel[];
+  /** The tokenizer of models that have none of their own. */
   readonly tokenizer: Tokenizer;
   /** Positions that a prompt and its reply have together at most. */
   readonly window: number;
   /** Most tokens of a reply, whatever a request or the model asks for. */
   readonly maxNewTokens: number;
+  /** Takes the figures of each request. */
   readonly metrics: Metrics;
   /**
    * Throws a {@linkcode BatchFullError} where no reply would be taken in now: asked before a prompt
@@ -67,7 +69,9 @@ const MAX_CHARACTERS = 128 * 1024;
 
 /** One choice of a completion, being made. */
 export interface ChoiceReply extends AsyncIterableIterator<ChatPiece, void> {
+  /** Its place among the choices, from 0. */
   readonly index: number;
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
   /** Tokens made so far. */
   readonly newTokens: number;
@@ -79,6 +83,7 @@ export interface ChoiceReply extends AsyncIterableIterator<ChatPiece, void> {
 
 /** A request as tokens. */
 export interface PreparedChat {
+  /** The prompt, encoded. */
   readonly prompt: EncodedPrompt;
   /** The words that are not generated. */
   readonly bannedIds: readonly (readonly number[])[];
@@ -92,6 +97,7 @@ export class ChatService {
   readonly #slices = new SliceQueue();
   #closed = false;
 
+  /** Serves the models; nothing runs before a request comes. */
   constructor(options: ChatServiceOptions) {
     this.#options = options;
   }
@@ -316,10 +322,13 @@ function refusal(cause: unknown): ApiError {
 
 /** A request's replies, under way. */
 export class Completion {
+  /** What was asked for. */
   readonly request: ChatRequest;
+  /** The replies, one a choice. */
   readonly choices: readonly ChoiceReply[];
   readonly #controller: AbortController;
 
+  /** Starts counting; the replies are read by who sends them. */
   constructor(request: ChatRequest, replies: readonly ChatReply[], { controller, metrics, onEnd }: {
     readonly controller: AbortController;
     readonly metrics: Metrics;
@@ -371,6 +380,7 @@ export class Completion {
 }
 
 function choiceReply(index: number, reply: ChatReply, { request, signal, onPiece, onEnd }: {
+  /** What was asked for. */
   readonly request: ChatRequest;
   readonly signal: AbortSignal;
   readonly onPiece: () => void;

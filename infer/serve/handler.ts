@@ -20,7 +20,9 @@ import { type BodyLimits, readJsonBody } from "./read_body.ts";
 
 /** What a handler is made with. */
 export interface HandlerOptions extends AccessOptions {
+  /** Answers the chats. */
   readonly service: ChatService;
+  /** What /metrics shows. */
   readonly metrics: Metrics;
   /** How busy the models are. */
   readonly load: () => BatchLoad;

@@ -15,6 +15,7 @@ import {
 
 /** What {@linkcode listen} is given. */
 export interface ListenOptions {
+  /** The address to listen on. */
   readonly hostname: string;
   /** 0 for any free port. */
   readonly port: number;
@@ -34,6 +35,7 @@ export interface ListenOptions {
 
 /** A server that listens. */
 export interface Listening {
+  /** The port that was opened. */
   readonly port: number;
   /** Takes no more connections, and answers once those there are have ended. */
   close(): Promise<void>;

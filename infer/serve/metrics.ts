@@ -7,7 +7,8 @@
 /** Seconds that the histograms tell apart. */
 const BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
-type Labels = Readonly<Record<string, string>>;
+/** Values of a figure's labels, by name. */
+export type Labels = Readonly<Record<string, string>>;
 
 interface Family {
   readonly type: "counter" | "gauge" | "histogram";

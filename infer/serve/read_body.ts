@@ -9,7 +9,7 @@ import { ApiError } from "./api_error.ts";
 
 /** Limits of {@linkcode readJsonBody}. */
 export interface BodyLimits {
-  /** @default {1 MiB} */
+  /** Most bytes of a body. @default {1 MiB} */
   readonly maxBytes?: number;
   /** Milliseconds for the whole body. @default {10000} */
   readonly deadline?: number;

@@ -86,7 +86,7 @@ export class FieldTable {
    *
    * @example
    * ```ts
-   * import { FieldTable } from "@ortune/ortune";
+   * import { FieldTable } from "./field_table.ts";
    * import assert from "node:assert/strict";
    *
    * const table = new FieldTable({

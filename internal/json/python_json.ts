@@ -64,7 +64,8 @@ const WORDS: readonly (readonly [string, () => PythonJson])[] = [
  *
  * @example
  * ```ts
- * import { formatPythonJson, parsePythonJson } from "@ortune/ortune";
+ * import { formatPythonJson } from "@ortune/ortune";
+ * import { parsePythonJson } from "@ortune/ortune/data";
  * import assert from "node:assert/strict";
  *
  * const value = parsePythonJson('{"b":4.0,"a":[1e-5,12345678901234567890,NaN]}');

@@ -60,7 +60,7 @@ const plainEscapes: ReadonlyMap<string, string> = new Map([
  *
  * @example
  * ```ts
- * import { parseStrictJson } from "@ortune/ortune";
+ * import { parseStrictJson } from "./strict_json.ts";
  * import assert from "node:assert/strict";
  *
  * assert.deepEqual(parseStrictJson('{"shape": [2, 3]}'), new Map([["shape", [2, 3]]]));

@@ -6,7 +6,7 @@
  */
 
 /** The target of a token after which nothing is to be predicted, as in PyTorch. */
-export const NO_TARGET = -100;
+export const NO_TARGET: number = -100;
 
 /** A grid of tokens, [rows, length] laid out flat. */
 export interface TokenGrid {
@@ -35,7 +35,7 @@ export interface LabelledGrid extends TokenGrid {
  *
  * @example
  * ```ts
- * import { sequenceGrid } from "@ortune/ortune";
+ * import { sequenceGrid } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * assert.deepEqual([...sequenceGrid([5, 6, 7]).targets], [6, 7, -100]);

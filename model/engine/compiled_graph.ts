@@ -20,7 +20,10 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
  *
  * @example
  * ```ts
- * import { CompiledGraph, GraphBuilder, ops, Runtime, Tensor } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { CompiledGraph } from "@ortune/ortune/unstable-engine";
+ * import { GraphBuilder, ops } from "@ortune/ortune/unstable-graph";
+ * import { Tensor } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("double");

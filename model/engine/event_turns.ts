@@ -26,7 +26,7 @@ const UNINTERRUPTED = 4;
  *
  * @example
  * ```ts
- * import { EventTurns } from "@ortune/ortune";
+ * import { EventTurns } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const turns = new EventTurns();

@@ -43,7 +43,7 @@ export interface Supervised {
  *
  * @example
  * ```ts
- * import { headChunkOf } from "@ortune/ortune";
+ * import { headChunkOf } from "./head.ts";
  * import assert from "node:assert/strict";
  *
  * assert.ok(headChunkOf({ adapted: true }) < headChunkOf({ adapted: false }));

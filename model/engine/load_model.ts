@@ -36,10 +36,9 @@ export interface LoadModelOptions {
  *
  * @example
  * ```ts
- * import {
- *   layoutParameters, loadModel, modelParameters, ParameterStore, parseConfig, Runtime,
- *   TorchGenerator, writeSafetensors,
- * } from "@ortune/ortune";
+ * import { loadModel, parseConfig, Runtime, writeSafetensors } from "@ortune/ortune";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";

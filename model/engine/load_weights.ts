@@ -43,9 +43,10 @@ export interface LoadOptions {
  *
  * @example
  * ```ts
- * import {
- *   layoutParameters, loadWeights, ParameterStore, Runtime, tensorSourceFromMap,
- * } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { layoutParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { tensorSourceFromMap } from "@ortune/ortune/safetensors";
+ * import { loadWeights } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * using runtime = new Runtime({ threads: 1 });

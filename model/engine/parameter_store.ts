@@ -38,7 +38,7 @@ export interface ParameterLayout {
  *
  * @example
  * ```ts
- * import { layoutParameters } from "@ortune/ortune";
+ * import { layoutParameters } from "@ortune/ortune/model";
  * import assert from "node:assert/strict";
  *
  * const { offsets, decaying, length } = layoutParameters([
@@ -78,7 +78,8 @@ export interface ParameterStoreOptions {
  *
  * @example
  * ```ts
- * import { layoutParameters, ParameterStore, Runtime } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { layoutParameters, ParameterStore } from "@ortune/ortune/model";
  * import assert from "node:assert/strict";
  *
  * using runtime = new Runtime({ threads: 1 });

@@ -15,7 +15,8 @@ import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
  *
  * @example
  * ```ts
- * import { Runtime, Scratch } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { Scratch } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * using runtime = new Runtime({ threads: 1 });

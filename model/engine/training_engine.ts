@@ -90,10 +90,11 @@ export interface ForwardBackwardOptions {
  *
  * @example
  * ```ts
- * import {
- *   collate, joinExample, layoutParameters, modelParameters, ParameterStore, parseConfig,
- *   Runtime, TorchGenerator, TrainingEngine,
- * } from "@ortune/ortune";
+ * import { collate, parseConfig, Runtime } from "@ortune/ortune";
+ * import { joinExample } from "@ortune/ortune/data";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TrainingEngine } from "@ortune/ortune/unstable-engine";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

@@ -35,7 +35,7 @@ export type Layout =
  *
  * @example
  * ```ts
- * import { computedTokens } from "@ortune/ortune";
+ * import { computedTokens } from "./without_padding.ts";
  * import assert from "node:assert/strict";
  *
  * const rows = [500, 490, 100];

@@ -22,7 +22,7 @@ import { GATE_UP, QKV, type StackedParameter } from "../stacked_parameters.ts";
  * every dtype, small enough to survive an addition. Not −80 or so: exponentials of that size are
  * denormal, and denormals slow a Gemm a hundredfold.
  */
-export const MASKED = -1e9;
+export const MASKED: number = -1e9;
 
 /** Tokens of a grid of rows by length, laid out flat. */
 export const TOKENS: string = product("rows", "length") as string;
@@ -237,6 +237,7 @@ export function maskedAttention(b: GraphBuilder, config: ModelConfig, mask: Valu
 export interface SegmentInputs {
   /** The layer's weights by their names inside the layer, of which it takes the heads' norms. */
   readonly weights: ReadonlyMap<string, Value>;
+  /** Cosines and sines of the positions. */
   readonly rotary: Rotary;
   /** Where each token's segment begins, counted over the whole grid: int32 [length·rows]. */
   readonly starts: Value;

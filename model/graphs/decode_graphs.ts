@@ -81,7 +81,8 @@ export interface DecodeBlockOptions extends PrecisionOptions {
  *
  * @example
  * ```ts
- * import { decodeBlockGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { decodeBlockGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
@@ -230,7 +231,8 @@ function narrowHeads(b: GraphBuilder, config: ModelConfig, x: Value): Value {
  *
  * @example
  * ```ts
- * import { decodeEmbedGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { decodeEmbedGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

@@ -41,7 +41,9 @@ import type { DType } from "../../ort/tensor/dtype.ts";
  *
  * @example
  * ```ts
- * import { CompiledGraph, Runtime, Tensor, zerosGraph } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { CompiledGraph, zerosGraph } from "@ortune/ortune/unstable-engine";
+ * import { Tensor } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * using runtime = new Runtime({ threads: 1 });
@@ -63,7 +65,7 @@ export function zerosGraph(dtype: DType): Graph {
  *
  * @example
  * ```ts
- * import { castGraph } from "@ortune/ortune";
+ * import { castGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const { inputs, outputs } = castGraph("bfloat16", "float32");

@@ -200,7 +200,8 @@ export interface GradientGraphOptions {
  *
  * @example
  * ```ts
- * import { blockBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { blockBackwardGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
@@ -283,7 +284,8 @@ export function headLogitsGraph(
  *
  * @example
  * ```ts
- * import { headProductGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { headProductGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
@@ -418,7 +420,8 @@ export function headGraph(
  *
  * @example
  * ```ts
- * import { headBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { headBackwardGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
@@ -488,7 +491,8 @@ function headGradients(
  *
  * @example
  * ```ts
- * import { embeddingBackwardGraph, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { embeddingBackwardGraph } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,

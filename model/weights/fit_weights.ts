@@ -31,7 +31,10 @@ export interface FittedWeights {
  *
  * @example
  * ```ts
- * import { fitWeights, modelParameters, parseConfig, tensorSourceFromMap } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { modelParameters } from "@ortune/ortune/model";
+ * import { tensorSourceFromMap } from "@ortune/ortune/safetensors";
+ * import { fitWeights } from "./fit_weights.ts";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "llama", hidden_size: 4, intermediate_size: 4,

@@ -66,10 +66,9 @@ async function parseConfigFile(directory: string): Promise<ModelConfig> {
  *
  * @example
  * ```ts
- * import {
- *   layoutParameters, modelParameters, openModel, ParameterStore, parseConfig, Runtime,
- *   TorchGenerator, writeSafetensors,
- * } from "@ortune/ortune";
+ * import { openModel, parseConfig, Runtime, writeSafetensors } from "@ortune/ortune";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";

@@ -46,7 +46,7 @@ function survivesOverwrite(writer: Node, memory: ReadonlySet<Value>): boolean {
  *
  * @example
  * ```ts
- * import { GraphBuilder, ops } from "@ortune/ortune";
+ * import { GraphBuilder, ops } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("careless");

@@ -31,7 +31,7 @@ interface Chunk {
  *
  * @example
  * ```ts
- * import { ArenaEstimate, GraphBuilder, ops } from "@ortune/ortune";
+ * import { ArenaEstimate, GraphBuilder, ops } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("example");

@@ -41,7 +41,7 @@ export interface OwnGradient {
  *
  * @example
  * ```ts
- * import { GraphBuilder, ops } from "@ortune/ortune";
+ * import { GraphBuilder, ops } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("mlp");

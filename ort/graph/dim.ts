@@ -31,7 +31,7 @@ function factors(dim: Dim): { number: number; symbols: string[] } {
  *
  * @example
  * ```ts
- * import { product } from "@ortune/ortune";
+ * import { product } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * assert.equal(product("rows", 2, "length", 3), "6*length*rows");
@@ -51,7 +51,7 @@ export function product(...dims: readonly Dim[]): Dim {
  *
  * @example
  * ```ts
- * import { evaluateDim } from "@ortune/ortune";
+ * import { evaluateDim } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * assert.equal(evaluateDim("6*length*rows", { rows: 2, length: 5 }), 60);
@@ -75,7 +75,7 @@ export function evaluateDim(dim: Dim, symbols: Symbols): number {
  *
  * @example
  * ```ts
- * import { evaluateShape } from "@ortune/ortune";
+ * import { evaluateShape } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * assert.deepEqual(evaluateShape(["rows", "length", 16], { rows: 2, length: 5 }), [2, 5, 16]);
@@ -90,7 +90,7 @@ export function evaluateShape(shape: Shape, symbols: Symbols): number[] {
  *
  * @example
  * ```ts
- * import { sameShape } from "@ortune/ortune";
+ * import { sameShape } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * assert.ok(sameShape(["tokens", 16], ["tokens", 16]));
@@ -106,7 +106,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
  *
  * @example
  * ```ts
- * import { broadcast } from "@ortune/ortune";
+ * import { broadcast } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * assert.deepEqual(broadcast(["rows", 1, "length"], [8, "length"]), ["rows", 8, "length"]);

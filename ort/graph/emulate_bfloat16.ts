@@ -41,7 +41,7 @@ const MOVES: ReadonlySet<string> = new Set([
  *
  * @example
  * ```ts
- * import { emulateBfloat16, GraphBuilder, ops } from "@ortune/ortune";
+ * import { emulateBfloat16, GraphBuilder, ops } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("double");

@@ -30,7 +30,10 @@ export interface GradientOptions {
  *
  * @example
  * ```ts
- * import { CompiledGraph, gradient, GraphBuilder, ops, Runtime, Tensor } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { CompiledGraph } from "@ortune/ortune/unstable-engine";
+ * import { gradient, GraphBuilder, ops } from "@ortune/ortune/unstable-graph";
+ * import { Tensor } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("square_backward");

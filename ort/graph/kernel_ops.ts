@@ -36,7 +36,7 @@ function kernel(
  *
  * @example
  * ```ts
- * import { GraphBuilder, swiglu } from "@ortune/ortune";
+ * import { GraphBuilder, swiglu } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("gated");
@@ -75,7 +75,7 @@ export function swiglu(b: GraphBuilder, gate: Value, up?: Value): Value {
  *
  * @example
  * ```ts
- * import { gradient, GraphBuilder, rmsNormWithKernel } from "@ortune/ortune";
+ * import { gradient, GraphBuilder, rmsNormWithKernel } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("norm_backward");
@@ -134,7 +134,7 @@ export interface HashedDropout {
  *
  * @example
  * ```ts
- * import { GraphBuilder, hashedDropout } from "@ortune/ortune";
+ * import { GraphBuilder, hashedDropout } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("dropout");
@@ -177,6 +177,7 @@ function loraWeightGradients(
 
 /** A layer's A, [rank, in] in float32, and what its dropout takes. */
 export interface LoraPart {
+  /** A, [rank, in]. */
   readonly a: Value;
   /** int32 [in], odd: a random number for each column. */
   readonly columns?: Value;
@@ -189,7 +190,7 @@ export interface LoraPart {
  *
  * @example
  * ```ts
- * import { GraphBuilder, loraDown, loraUp } from "@ortune/ortune";
+ * import { GraphBuilder, loraDown, loraUp } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("adapter");
@@ -247,7 +248,7 @@ export function loraDown(
  *
  * @example
  * ```ts
- * import { GraphBuilder, loraUp } from "@ortune/ortune";
+ * import { GraphBuilder, loraUp } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("up");
@@ -310,7 +311,9 @@ export interface HeadAttentionInputs {
   readonly starts: Value;
   /** int32 [tokens]: where it ends, exclusive. */
   readonly ends: Value;
+  /** Query heads. */
   readonly heads: number;
+  /** Key heads, which divide the query heads. */
   readonly kvHeads: number;
 }
 
@@ -322,7 +325,7 @@ export interface HeadAttentionInputs {
  *
  * @example
  * ```ts
- * import { GraphBuilder, headAttention } from "@ortune/ortune";
+ * import { GraphBuilder, headAttention } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("attention");

@@ -15,6 +15,7 @@ const GRAIN = 256;
 
 /** Something that is needed for a while. */
 export interface PlannedItem {
+  /** Its size. */
   readonly bytes: number;
   /** The first step that needs it. */
   readonly from: number;
@@ -35,7 +36,7 @@ export interface MemoryPlan {
  *
  * @example
  * ```ts
- * import { planMemory } from "@ortune/ortune";
+ * import { planMemory } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const { offsets, bytes } = planMemory([

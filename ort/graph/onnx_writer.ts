@@ -131,7 +131,9 @@ function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): vo
  *
  * @example
  * ```ts
- * import { GraphBuilder, ops, Runtime, Session, writeOnnx } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { GraphBuilder, ops, writeOnnx } from "@ortune/ortune/unstable-graph";
+ * import { Session } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("double");

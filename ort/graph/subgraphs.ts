@@ -24,6 +24,7 @@ export type Stage =
 
 /** A value between two steps. */
 export interface Crossing {
+  /** The value that goes from one subgraph to another. */
   readonly value: Value;
   /** The step that makes it, an index into {@linkcode Stages.steps}. */
   readonly from: number;
@@ -45,7 +46,7 @@ export interface Stages {
  *
  * @example
  * ```ts
- * import { GraphBuilder, ops, splitStages, swiglu } from "@ortune/ortune";
+ * import { GraphBuilder, ops, splitStages, swiglu } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("mlp");

@@ -72,7 +72,9 @@ export const ADAMW_CONTROL = {
 export interface AdamWFormat {
   /** `master`: bfloat16 with a float32 copy that is updated. */
   readonly parameters: "float32" | "bfloat16" | "master";
+  /** The type of gradients. */
   readonly gradients: "float32" | "bfloat16";
+  /** The type of both moments. */
   readonly moments: "float32" | "bfloat16" | "int8";
   /**
    * How bfloat16 moments, and parameters without a master, are rounded. 8-bit moments always
@@ -83,9 +85,13 @@ export interface AdamWFormat {
 
 /** AdamW's constants. */
 export interface AdamWConstants {
+  /** Decay of the first moment. */
   readonly beta1: number;
+  /** Decay of the second moment. */
   readonly beta2: number;
+  /** Added to the root of the second moment. */
   readonly epsilon: number;
+  /** Decoupled weight decay. */
   readonly weightDecay: number;
 }
 

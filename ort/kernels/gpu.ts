@@ -40,7 +40,7 @@ export interface GpuOptions {
  *
  * @example
  * ```ts
- * import { kernelsAvailable } from "@ortune/ortune";
+ * import { kernelsAvailable } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * const { available, reason } = kernelsAvailable({ driverLibrary: "/nowhere/libcuda.so.1" });
@@ -64,7 +64,7 @@ export function kernelsAvailable(
  *
  * @example
  * ```ts
- * import { openGpu } from "@ortune/ortune";
+ * import { openGpu } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * assert.throws(
@@ -98,7 +98,7 @@ export function openGpu(
  *
  * @example
  * ```ts
- * import { kernelsAvailable, openGpu } from "@ortune/ortune";
+ * import { kernelsAvailable, openGpu } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * if (kernelsAvailable().available) {

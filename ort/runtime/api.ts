@@ -156,10 +156,13 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 
 /** Eight zeroed bytes for a C out parameter, and the pointer or number read back from them. */
 export class OutParameter {
+  /** The memory that the call writes into. */
   readonly bytes: BigUint64Array<ArrayBuffer> = new BigUint64Array(1);
+  /** What was written, as an address. */
   get address(): bigint {
     return this.bytes[0];
   }
+  /** What was written, as a pointer. */
   get pointer(): Deno.PointerValue {
     return Deno.UnsafePointer.create(this.bytes[0]);
   }

@@ -39,7 +39,7 @@ export function parseDevice(text: string): Device {
  *
  * @example
  * ```ts
- * import { deviceName } from "@ortune/ortune";
+ * import { deviceName } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * assert.equal(deviceName({ kind: "cuda", index: 0 }), "cuda:0");
@@ -54,7 +54,8 @@ export function deviceName(device: Device): string {
  *
  * @example
  * ```ts
- * import { parseDevice, sameDevice } from "@ortune/ortune";
+ * import { parseDevice } from "@ortune/ortune";
+ * import { sameDevice } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * assert.ok(sameDevice(parseDevice("cuda"), parseDevice("cuda:0")));

@@ -35,7 +35,7 @@ const LIBRARIES: Readonly<Record<string, string>> = {
  *
  * @example
  * ```ts
- * import { libraryFile } from "@ortune/ortune";
+ * import { libraryFile } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * assert.equal(

@@ -30,7 +30,9 @@ export interface SessionOptions {
  *
  * @example
  * ```ts
- * import { GraphBuilder, ops, Runtime, Session, Tensor, writeOnnx } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { GraphBuilder, ops, writeOnnx } from "@ortune/ortune/unstable-graph";
+ * import { Session, Tensor } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("square");

@@ -18,7 +18,8 @@ import type { Runtime } from "./runtime.ts";
  *
  * @example
  * ```ts
- * import { Runtime, Tensor } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { Tensor } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * using runtime = new Runtime({ threads: 1 });

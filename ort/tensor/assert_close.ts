@@ -35,7 +35,7 @@ export interface Closeness {
  *
  * @example
  * ```ts
- * import { assertClose } from "@ortune/ortune";
+ * import { assertClose } from "./assert_close.ts";
  * import assert from "node:assert/strict";
  *
  * const { maxAbsolute } = assertClose([1, 2.5], [1, 2], { absolute: 0.5, label: "logits" });

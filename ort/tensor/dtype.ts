@@ -52,7 +52,7 @@ function lookUp<T>(map: ReadonlyMap<DType, T>, dtype: DType, action: string): T 
  *
  * @example
  * ```ts
- * import { byteWidth } from "@ortune/ortune";
+ * import { byteWidth } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * assert.equal(byteWidth("bfloat16"), 2);
@@ -67,7 +67,7 @@ export function byteWidth(dtype: DType): number {
  *
  * @example
  * ```ts
- * import { safetensorsName } from "@ortune/ortune";
+ * import { safetensorsName } from "./dtype.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(safetensorsName("bfloat16"), "BF16");
@@ -82,7 +82,7 @@ export function safetensorsName(dtype: DType): string {
  *
  * @example
  * ```ts
- * import { dtypeFromSafetensors } from "@ortune/ortune";
+ * import { dtypeFromSafetensors } from "./dtype.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(dtypeFromSafetensors("I64"), "int64");
@@ -99,7 +99,7 @@ export function dtypeFromSafetensors(name: string): DType | undefined {
  *
  * @example
  * ```ts
- * import { elementCount } from "@ortune/ortune";
+ * import { elementCount } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * assert.equal(elementCount([2, 3, 4]), 24);

@@ -21,7 +21,7 @@ function checkLengths(action: string, src: ArrayLike<number>, dst: ArrayLike<num
  *
  * @example
  * ```ts
- * import { bfloat16ToFloat32 } from "@ortune/ortune";
+ * import { bfloat16ToFloat32 } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const out = new Float32Array(2);
@@ -42,7 +42,7 @@ export function bfloat16ToFloat32(src: Uint16Array, dst: Float32Array): void {
  *
  * @example
  * ```ts
- * import { float32ToBfloat16 } from "@ortune/ortune";
+ * import { float32ToBfloat16 } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const out = new Uint16Array(2);
@@ -68,7 +68,7 @@ export function float32ToBfloat16(src: Float32Array, dst: Uint16Array): void {
  *
  * @example
  * ```ts
- * import { roundToBfloat16 } from "@ortune/ortune";
+ * import { roundToBfloat16 } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * assert.equal(roundToBfloat16(2 ** -3), 2 ** -3);
@@ -87,7 +87,7 @@ export function roundToBfloat16(value: number): number {
  *
  * @example
  * ```ts
- * import { float16ToFloat32 } from "@ortune/ortune";
+ * import { float16ToFloat32 } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const out = new Float32Array(2);
@@ -106,7 +106,7 @@ export function float16ToFloat32(src: Uint16Array, dst: Float32Array): void {
  *
  * @example
  * ```ts
- * import { float32ToFloat16 } from "@ortune/ortune";
+ * import { float32ToFloat16 } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const out = new Uint16Array(3);

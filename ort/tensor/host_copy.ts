@@ -22,7 +22,8 @@ export interface HostCopy extends TensorSource {
  *
  * @example
  * ```ts
- * import { hostCopy, readAll, tensorSourceFromMap } from "@ortune/ortune";
+ * import { readAll, tensorSourceFromMap } from "@ortune/ortune/safetensors";
+ * import { hostCopy } from "./host_copy.ts";
  * import assert from "node:assert/strict";
  *
  * const data = Uint8Array.of(7, 8);

@@ -23,7 +23,7 @@ export interface MersenneTwisterState {
  *
  * @example
  * ```ts
- * import { MersenneTwister } from "@ortune/ortune";
+ * import { MersenneTwister } from "./mersenne_twister.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(MersenneTwister.fromSeed(5489).nextUint32(), 3499211612);

@@ -24,7 +24,7 @@ const ONNX_DATA_TYPES: Readonly<Record<DType, number>> = {
  *
  * @example
  * ```ts
- * import { onnxDataType } from "@ortune/ortune";
+ * import { onnxDataType } from "./onnx_dtype.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(onnxDataType("bfloat16"), 16);

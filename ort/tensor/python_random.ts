@@ -16,7 +16,7 @@ import { MersenneTwister, type MersenneTwisterState } from "./mersenne_twister.t
  *
  * @example
  * ```ts
- * import { PythonRandom } from "@ortune/ortune";
+ * import { PythonRandom } from "./python_random.ts";
  * import assert from "node:assert/strict";
  *
  * const list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];

@@ -133,7 +133,8 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
  *
  * @example
  * ```ts
- * import { openSafetensors, readAll, tensorSourceFromMap, writeSafetensors } from "@ortune/ortune";
+ * import { openSafetensors, writeSafetensors } from "@ortune/ortune";
+ * import { readAll, tensorSourceFromMap } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const dir = await Deno.makeTempDir();

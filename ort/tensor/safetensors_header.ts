@@ -56,7 +56,7 @@ const wayOut = "The file is damaged or not safetensors: download or write it aga
  *
  * @example
  * ```ts
- * import { safetensorsHeaderLength } from "@ortune/ortune";
+ * import { safetensorsHeaderLength } from "./safetensors_header.ts";
  * import assert from "node:assert/strict";
  *
  * const first = Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0);
@@ -95,7 +95,7 @@ export function safetensorsHeaderLength(
  *
  * @example
  * ```ts
- * import { parseSafetensorsHeader } from "@ortune/ortune";
+ * import { parseSafetensorsHeader } from "./safetensors_header.ts";
  * import assert from "node:assert/strict";
  *
  * const json = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}';

@@ -45,10 +45,8 @@ const maxShards = 512;
  * @example
  * ```ts
  * import {
- *   openSafetensorsFolder,
- *   tensorSourceFromMap,
- *   writeSafetensorsSharded,
- * } from "@ortune/ortune";
+ *   openSafetensorsFolder, tensorSourceFromMap, writeSafetensorsSharded,
+ * } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const dir = await Deno.makeTempDir();

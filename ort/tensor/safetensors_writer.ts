@@ -61,7 +61,8 @@ const dtypeOrder: readonly DType[] = [
  *
  * @example
  * ```ts
- * import { openSafetensors, tensorSourceFromMap, writeSafetensors } from "@ortune/ortune";
+ * import { openSafetensors, writeSafetensors } from "@ortune/ortune";
+ * import { tensorSourceFromMap } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const dir = await Deno.makeTempDir();
@@ -128,7 +129,7 @@ export async function writeSafetensors(
  *
  * @example
  * ```ts
- * import { tensorSourceFromMap, writeSafetensorsSharded } from "@ortune/ortune";
+ * import { tensorSourceFromMap, writeSafetensorsSharded } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const dir = await Deno.makeTempDir();
@@ -183,7 +184,8 @@ export async function writeSafetensorsSharded(
  *
  * @example
  * ```ts
- * import { planShards, tensorSourceFromMap } from "@ortune/ortune";
+ * import { tensorSourceFromMap } from "@ortune/ortune/safetensors";
+ * import { planShards } from "./safetensors_writer.ts";
  * import assert from "node:assert/strict";
  *
  * const tensor = { dtype: "uint8", shape: [4], data: new Uint8Array(4) } as const;

@@ -10,7 +10,7 @@
  *
  * @example
  * ```ts
- * import { quoteName } from "@ortune/ortune";
+ * import { quoteName } from "./tensor_errors.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(quoteName("a\nb"), '"a\\nb"');
@@ -25,7 +25,7 @@ export function quoteName(name: string): string {
  *
  * @example
  * ```ts
- * import { quoteNames } from "@ortune/ortune";
+ * import { quoteNames } from "./tensor_errors.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(quoteNames(["a", "b", "c"], 2), '"a", "b" and 1 more');
@@ -41,7 +41,7 @@ export function quoteNames(names: readonly string[], limit = 10): string {
  *
  * @example
  * ```ts
- * import { missingTensorError } from "@ortune/ortune";
+ * import { missingTensorError } from "./tensor_errors.ts";
  * import assert from "node:assert/strict";
  *
  * const error = missingTensorError("model.nrm.weight", ["model.norm.weight"], "model.safetensors");
@@ -69,7 +69,7 @@ export function missingTensorError(
  *
  * @example
  * ```ts
- * import { checkTensorRange } from "@ortune/ortune";
+ * import { checkTensorRange } from "./tensor_errors.ts";
  * import assert from "node:assert/strict";
  *
  * checkTensorRange("a", 8, new Uint8Array(4), 4);

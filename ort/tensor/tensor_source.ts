@@ -43,7 +43,7 @@ export interface TensorData extends TensorInfo {
  *
  * @example
  * ```ts
- * import { tensorBytes } from "@ortune/ortune";
+ * import { tensorBytes } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * assert.equal(tensorBytes({ dtype: "bfloat16", shape: [3, 4] }), 24);
@@ -67,7 +67,7 @@ export function tensorBytes(info: TensorInfo): number {
  *
  * @example
  * ```ts
- * import { readFloat32, tensorSourceFromMap } from "@ortune/ortune";
+ * import { readFloat32, tensorSourceFromMap } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const data = new Uint8Array(Float32Array.of(1, 2).buffer);
@@ -113,7 +113,7 @@ export function tensorSourceFromMap(tensors: ReadonlyMap<string, TensorData>): T
  *
  * @example
  * ```ts
- * import { readAll, tensorSourceFromMap } from "@ortune/ortune";
+ * import { readAll, tensorSourceFromMap } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const data = Uint8Array.of(7, 8);
@@ -147,7 +147,7 @@ export interface ElementRange {
  *
  * @example
  * ```ts
- * import { readFloat32, tensorSourceFromMap } from "@ortune/ortune";
+ * import { readFloat32, tensorSourceFromMap } from "@ortune/ortune/safetensors";
  * import assert from "node:assert/strict";
  *
  * const data = new Uint8Array(Uint16Array.of(0x3f80, 0xc000).buffer);

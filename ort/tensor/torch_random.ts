@@ -20,7 +20,7 @@ const twoPi = fround(2 * Math.PI);
  *
  * @example
  * ```ts
- * import { torchRandperm } from "@ortune/ortune";
+ * import { torchRandperm } from "./torch_random.ts";
  * import assert from "node:assert/strict";
  *
  * assert.deepEqual([...torchRandperm(37, 42).subarray(0, 6)], [12, 24, 13, 15, 28, 0]);
@@ -58,7 +58,7 @@ export interface TorchGeneratorState extends MersenneTwisterState {
  *
  * @example
  * ```ts
- * import { TorchGenerator } from "@ortune/ortune";
+ * import { TorchGenerator } from "./torch_random.ts";
  * import assert from "node:assert/strict";
  *
  * const generator = new TorchGenerator(42);

@@ -77,7 +77,8 @@ export async function sweepStaging(output: string): Promise<void> {
  *
  * @example
  * ```ts
- * import { listCheckpoints, verifyCheckpoint, writeCheckpoint } from "@ortune/ortune";
+ * import { listCheckpoints, verifyCheckpoint } from "@ortune/ortune";
+ * import { writeCheckpoint } from "@ortune/ortune/train";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";

@@ -17,7 +17,7 @@ export interface OutputLock extends Disposable {
  *
  * @example
  * ```ts
- * import { lockOutput } from "@ortune/ortune";
+ * import { lockOutput } from "@ortune/ortune/train";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm } from "node:fs/promises";
  * import { tmpdir } from "node:os";

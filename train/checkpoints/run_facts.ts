@@ -36,7 +36,7 @@ export function parseRunFacts(text: string, path: string): RunFacts {
  *
  * @example
  * ```ts
- * import { assertSameRun } from "@ortune/ortune";
+ * import { assertSameRun } from "./run_facts.ts";
  * import assert from "node:assert/strict";
  *
  * assertSameRun({ seed: 42 }, { seed: 42 }, "output/checkpoint-8");

@@ -125,9 +125,11 @@ export interface BestOptions {
  * @example
  * ```ts
  * import {
- *   createFullTrainer, joinExample, layoutParameters, linearSchedule, modelParameters,
- *   ParameterStore, parseConfig, Runtime, TorchGenerator, train, writeSafetensors,
+ *   createFullTrainer, linearSchedule, parseConfig, Runtime, train, writeSafetensors,
  * } from "@ortune/ortune";
+ * import { joinExample } from "@ortune/ortune/data";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";

@@ -32,7 +32,7 @@ export type StepRule = "ceil" | "floor";
  *
  * @example
  * ```ts
- * import { countUpdates } from "@ortune/ortune";
+ * import { countUpdates } from "@ortune/ortune/train";
  * import assert from "node:assert/strict";
  *
  * const options = { batchSize: 2, accumulationSteps: 2, epochs: 3, maxSteps: 0, seed: 42 };

@@ -41,7 +41,9 @@ export interface AdamWUpdate {
  *
  * @example
  * ```ts
- * import { AdamW, layoutParameters, ParameterStore, Runtime } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { layoutParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { AdamW } from "./adamw.ts";
  * import assert from "node:assert/strict";
  *
  * using runtime = new Runtime({ threads: 1 });

@@ -79,7 +79,10 @@ export interface AdamWGraphOptions extends Required<Pick<AdamWOptions, "beta1" |
  *
  * @example
  * ```ts
- * import { adamWGraph, CompiledGraph, Runtime, Tensor } from "@ortune/ortune";
+ * import { Runtime } from "@ortune/ortune";
+ * import { CompiledGraph } from "@ortune/ortune/unstable-engine";
+ * import { Tensor } from "@ortune/ortune/unstable-ort";
+ * import { adamWGraph } from "./adamw_graph.ts";
  * import assert from "node:assert/strict";
  *
  * using runtime = new Runtime({ threads: 1 });

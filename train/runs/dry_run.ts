@@ -21,6 +21,7 @@ import { readTrainingData, type TrainingData } from "./training_data.ts";
 
 /** How a dry run reports. */
 export interface DryRunOptions {
+  /** Ends it between two steps. */
   readonly signal: AbortSignal;
   /** Prints a line. */
   readonly say: (line: string) => void;

@@ -18,7 +18,9 @@ export type Prediction = Sample & { readonly reference: string };
 
 /** How predictions are drawn. */
 export interface PredictOptions {
+  /** Where the replies are streamed to. */
   readonly output: Output;
+  /** Ends it within a reply. */
   readonly signal: AbortSignal;
 }
 

@@ -6,7 +6,9 @@
 
 /** Where to write, and the time. */
 export interface ProgressLineOptions {
+  /** Takes text. */
   readonly write: (text: string) => void;
+  /** Whether it is a terminal, whose line can be written over. */
   readonly isTty: boolean;
   /** Width of the terminal. */
   readonly columns: () => number;

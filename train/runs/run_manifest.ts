@@ -23,13 +23,17 @@ const MAX_BYTES = 1024 * 1024;
 
 /** A file by its content. */
 export interface HashedFile {
+  /** Its path, as the arguments name it. */
   readonly path: string;
+  /** Its size. */
   readonly bytes: number;
+  /** The sha256 of its content, in hexadecimal. */
   readonly sha256: string;
 }
 
 /** What the file holds. */
 export interface RunManifest {
+  /** The version of the format. */
   readonly format: 1;
   /** As the run was started; null where not by a command. */
   readonly command: string | null;
@@ -39,14 +43,19 @@ export interface RunManifest {
   readonly files: readonly HashedFile[];
   /** The base model's config.json. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** What the results depend on besides files. */
   readonly versions: Readonly<Record<string, string | number>>;
+  /** How the run ended; `started` where it did not. */
   readonly status: "started" | EndEvent["reason"];
+  /** When, as ISO 8601. */
   readonly started: string;
+  /** When, as ISO 8601; null until then. */
   readonly ended: string | null;
   /** The checkpoint to use: the last one, or the best where that was asked for. */
   readonly checkpoint: string | null;
   /** The best evaluation, where there was one. */
   readonly best?: Pick<BestCheckpoint, "step" | "metric" | "value">;
+  /** The last figures; null until the end. */
   readonly metrics: Readonly<Record<string, number | string>> | null;
   /** The runs that this one goes on from, oldest first. */
   readonly earlier: readonly Pick<

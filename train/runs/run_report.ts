@@ -13,9 +13,11 @@ import { writeWhole } from "../../internal/write_whole.ts";
 
 /** What a report says besides the run's own figures. */
 export interface RunReportOptions {
+  /** The heading. */
   readonly title: string;
   /** How to start the run again. */
   readonly command: string;
+  /** What the model said. @default none */
   readonly samples?: readonly ReportSample[];
   /** Prints a line. */
   readonly say: (line: string) => void;

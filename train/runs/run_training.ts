@@ -55,13 +55,19 @@ export interface RunTrainingContext {
 export interface TrainingRun extends AsyncDisposable {
   /** All arguments, with what was left open filled in. */
   readonly args: TrainingArguments;
+  /** Where the trainer runs. */
   readonly runtime: Runtime;
+  /** The trainer, with the last or the best weights. */
   readonly trainer: Trainer;
+  /** The tokenizer that the data were encoded with. */
   readonly tokenizer: Tokenizer;
   /** How the data chat, as the checkpoints keep it. */
   readonly chat: ChatSettings;
+  /** What was trained and evaluated on. */
   readonly data: TrainingData;
+  /** The first event. */
   readonly start: StartEvent;
+  /** The last event. */
   readonly end: EndEvent;
   /** The folder of the checkpoint that the trainer holds: the last one, or the best. */
   readonly checkpoint: string;

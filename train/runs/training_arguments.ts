@@ -111,15 +111,16 @@ export type TrainingOptions =
   & Partial<Omit<TrainingArguments, "lora">>
   & { readonly lora?: Partial<LoraArguments> };
 
-/** Arguments whose defaults depend on others, or that have none. */
-type Open = "trainFile" | "outputDir" | "system";
-/** Names of the arguments that always have a value. */
-type Required = {
-  [Name in keyof TrainingArguments]-?: undefined extends TrainingArguments[Name] ? never : Name;
-}[keyof TrainingArguments];
+/** Arguments that have a default of their own, whatever the others are. */
+export type DefaultArgument = Exclude<
+  {
+    [Name in keyof TrainingArguments]-?: undefined extends TrainingArguments[Name] ? never : Name;
+  }[keyof TrainingArguments],
+  "trainFile" | "outputDir" | "system"
+>;
 
 /** The defaults, those of the flags too; of `lora` they are `DEFAULT_LORA`. */
-export const DEFAULT_TRAINING: Readonly<Pick<TrainingArguments, Exclude<Required, Open>>> = {
+export const DEFAULT_TRAINING: Readonly<Pick<TrainingArguments, DefaultArgument>> = {
   model: "Qwen/Qwen3-1.7B",
   numTrainEpochs: 2,
   maxSteps: 0,

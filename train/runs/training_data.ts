@@ -24,8 +24,11 @@ const TOKENS = "tokens";
 
 /** Examples and remarks on them; dispose of it to close their files. */
 export interface TrainingData extends Disposable {
+  /** What is trained on. */
   readonly train: ExampleList;
+  /** What is evaluated on; empty where nothing is. */
   readonly validation: ExampleList;
+  /** What the rows to train on were. */
   readonly report: ReadExamplesReport;
   /** The sha256 of the training examples' ids and labels. */
   readonly sha256: string;

@@ -12,7 +12,7 @@ const BYTE_UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"];
  *
  * @example
  * ```ts
- * import { formatDuration } from "@ortune/ortune";
+ * import { formatDuration } from "./format_units.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(formatDuration(3725), "1:02:05");
@@ -30,7 +30,7 @@ export function formatDuration(seconds: number): string {
  *
  * @example
  * ```ts
- * import { formatCount } from "@ortune/ortune";
+ * import { formatCount } from "./format_units.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(formatCount(2_048), "2,048");
@@ -48,7 +48,7 @@ export function formatCount(count: number): string {
  *
  * @example
  * ```ts
- * import { formatBytes } from "@ortune/ortune";
+ * import { formatBytes } from "./format_units.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(formatBytes(1_192_099_840), "1.11 GiB");
@@ -66,7 +66,7 @@ export function formatBytes(bytes: number): string {
  *
  * @example
  * ```ts
- * import { formatLoss } from "@ortune/ortune";
+ * import { formatLoss } from "./format_units.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(formatLoss(1.23456), "1.2346");
@@ -87,7 +87,7 @@ export function formatLoss(loss: number): string {
  *
  * @example
  * ```ts
- * import { formatLearningRate } from "@ortune/ortune";
+ * import { formatLearningRate } from "./format_units.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(formatLearningRate(0.0001), "1.00e-4");
@@ -106,7 +106,7 @@ export function formatLearningRate(rate: number): string {
  *
  * @example
  * ```ts
- * import { formatRate } from "@ortune/ortune";
+ * import { formatRate } from "./format_units.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(formatRate(1234.5), "1,235 tok/s");

@@ -49,7 +49,7 @@ const SMOOTHED_POINTS = 40;
  *
  * @example
  * ```ts
- * import { renderLossChart } from "@ortune/ortune";
+ * import { renderLossChart } from "@ortune/ortune/track";
  * import assert from "node:assert/strict";
  *
  * const svg = await renderLossChart({

@@ -20,7 +20,8 @@ const MAX_BYTES = 256 * 1024 * 1024;
  *
  * @example
  * ```ts
- * import { createMetricsLog, readMetricsLog } from "@ortune/ortune";
+ * import { createMetricsLog } from "@ortune/ortune";
+ * import { readMetricsLog } from "@ortune/ortune/track";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm } from "node:fs/promises";
  * import { tmpdir } from "node:os";

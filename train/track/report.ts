@@ -109,7 +109,7 @@ const NARROW = { width: 480, height: 240 };
  *
  * @example
  * ```ts
- * import { renderReport } from "@ortune/ortune";
+ * import { renderReport } from "@ortune/ortune/track";
  * import assert from "node:assert/strict";
  *
  * const page = await renderReport({

@@ -24,7 +24,7 @@ export const SAMPLES_KEY = "Prediction";
  *
  * @example
  * ```ts
- * import { formatSample } from "@ortune/ortune";
+ * import { formatSample } from "@ortune/ortune/track";
  * import assert from "node:assert/strict";
  *
  * assert.equal(

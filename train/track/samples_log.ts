@@ -24,7 +24,7 @@ import type { Tracker } from "./tracker.ts";
  *
  * @example
  * ```ts
- * import { createSamplesLog } from "@ortune/ortune";
+ * import { createSamplesLog } from "@ortune/ortune/track";
  * import assert from "node:assert/strict";
  * import { mkdtemp, readFile, rm } from "node:fs/promises";
  * import { tmpdir } from "node:os";

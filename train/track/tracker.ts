@@ -18,7 +18,7 @@ import type { Sample } from "./sample.ts";
  *
  * @example
  * ```ts
- * import type { Tracker } from "@ortune/ortune";
+ * import { Tracker } from "@ortune/ortune";
  *
  * const losses: number[] = [];
  * const tracker: Tracker = {

@@ -30,9 +30,11 @@ export interface FullTrainerOptions extends TrainerOptions {
  * @example
  * ```ts
  * import {
- *   collate, createFullTrainer, joinExample, layoutParameters, modelParameters,
- *   ParameterStore, parseConfig, Runtime, TorchGenerator, writeSafetensors,
+ *   collate, createFullTrainer, parseConfig, Runtime, writeSafetensors,
  * } from "@ortune/ortune";
+ * import { joinExample } from "@ortune/ortune/data";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
  * import assert from "node:assert/strict";
  * import { mkdtemp, rm, writeFile } from "node:fs/promises";
  * import { tmpdir } from "node:os";

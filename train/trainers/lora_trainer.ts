@@ -28,7 +28,7 @@ import { computePrecision, resolvePrecision } from "./training_precision.ts";
 
 /** How a LoRA trainer works. */
 export interface LoraTrainerOptions extends TrainerOptions {
-  /** @default rank 8, alpha 32, dropout 0.1, all linear layers */
+  /** Settings of the adapter. @default rank 8, alpha 32, dropout 0.1, all linear layers */
   readonly lora?: LoraOptions;
   /** An adapter folder to start from, whose settings then count. @default a new adapter */
   readonly initAdapter?: string;

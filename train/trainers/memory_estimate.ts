@@ -129,7 +129,8 @@ export interface MemoryEstimate {
  *
  * @example
  * ```ts
- * import { estimateMemory, parseConfig } from "@ortune/ortune";
+ * import { parseConfig } from "@ortune/ortune";
+ * import { estimateMemory } from "@ortune/ortune/train";
  * import assert from "node:assert/strict";
  *
  * const config = parseConfig({ model_type: "qwen3", hidden_size: 1024, intermediate_size: 3072,

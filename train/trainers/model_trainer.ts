@@ -85,6 +85,7 @@ export interface TrainerOptions {
 export interface TrainerParts {
   /** The kind, for events and checkpoints. */
   readonly method: Trainer["method"];
+  /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   /** The weights that the optimizer updates. */
   readonly trained: ParameterStore;
@@ -123,6 +124,7 @@ interface Saved<Source extends TensorSource = TensorSource> {
 /** A trainer of any kind. */
 export class ModelTrainer implements Trainer {
   readonly method: Trainer["method"];
+  /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   readonly weights: Trainer["weights"];
   readonly decodeGraph: Graph | undefined;
@@ -325,6 +327,7 @@ export class ModelTrainer implements Trainer {
     this.#step = step;
   }
 
+  /** Releases the engine, the optimizer, gradients and what the parts own. */
   // deno-lint-ignore require-await -- the interface leaves room for trainers that must wait
   async [Symbol.asyncDispose](): Promise<void> {
     this.#engine[Symbol.dispose]();

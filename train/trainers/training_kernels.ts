@@ -19,7 +19,9 @@ import { loadAdamWKernels } from "../optimizers/kernel_update.ts";
 
 /** What a trainer launches in place of graphs. */
 export interface TrainingKernels {
+  /** Those of the optimizer. */
   readonly optimizer: AdamWKernels;
+  /** Those of blocks and loss. */
   readonly engine: EngineKernels;
 }
 

@@ -24,7 +24,8 @@ export const TRAINING_PRECISIONS: readonly TrainingPrecision[] = ["fp32", "bf16"
  *
  * @example
  * ```ts
- * import { cpu, parseDevice, resolvePrecision } from "@ortune/ortune";
+ * import { cpu, parseDevice } from "@ortune/ortune";
+ * import { resolvePrecision } from "@ortune/ortune/train";
  * import assert from "node:assert/strict";
  *
  * assert.equal(resolvePrecision(parseDevice("cuda"), undefined), "bf16");

@@ -1,0 +1,71 @@
+/**
+ * Generation: replies of a model, thinking and answer apart.
+ *
+ * ```ts
+ * import { createSampler } from "@ortune/ortune/infer";
+ * import assert from "node:assert/strict";
+ *
+ * const greedy = createSampler({ greedy: true });
+ * assert.equal(greedy(Float32Array.of(0.1, 2, -1)), 1);
+ * ```
+ *
+ * @module
+ */
+
+// Chats.
+export {
+  type ChatModel,
+  type LoadedGenerator,
+  loadGenerator,
+  type LoadGeneratorOptions,
+  openChatModel,
+  type OpenChatModelOptions,
+} from "./chat/open_chat_model.ts";
+export { type ChatContext, type ChatContextOptions, openChat } from "./chat/chat_context.ts";
+export { chat, type ChatOptions, type ChatReply } from "./chat/chat.ts";
+export type { ChatPrompt, ChatPromptOptions, EncodedPrompt } from "./chat/chat_prompt.ts";
+export { type Output, type Reply, reply } from "./chat/reply.ts";
+export { renderTerminal, type RenderTerminalOptions } from "./chat/render_terminal.ts";
+export { type ChatPiece, ThinkSplitter, type ThinkSplitterOptions } from "./chat/think_splitter.ts";
+
+// Tokens.
+export {
+  createGenerator,
+  decoderGenerator,
+  type DecoderGeneratorOptions,
+  type FinishReason,
+  type GenerateOptions,
+  type Generation,
+  type Generator,
+  type GeneratorOptions,
+  type TokenDecoder,
+} from "./generate/generator.ts";
+export {
+  type GenerationConfig,
+  type GenerationFallbacks,
+  parseGenerationConfig,
+  readGenerationConfig,
+} from "./generate/generation_config.ts";
+export { Decoder, type DecoderOptions, type DecoderWeights } from "./generate/decoder.ts";
+export { KvCache, type KvCacheOptions, type LayerCache } from "./generate/kv_cache.ts";
+export {
+  BatchFullError,
+  BatchGenerator,
+  type BatchGeneratorOptions,
+  type BatchLoad,
+} from "./generate/batch_generator.ts";
+export type { BatchLane } from "./generate/batch_decoder.ts";
+export type { StopTexts } from "./generate/stop_texts.ts";
+export {
+  assertSampling,
+  createSampler,
+  type Sampler,
+  type SamplerOptions,
+  type SamplingOptions,
+} from "./sampling/sampling.ts";
+export { TokenSequence } from "./sampling/token_sequence.ts";
+export type {
+  LogitsProcessorContext,
+  LogitsProcessorOptions,
+  SequenceBias,
+} from "./sampling/logits_processors.ts";

@@ -1,0 +1,99 @@
+/**
+ * A model's graphs, and the engine that runs them block by block, forwards and backwards. Not
+ * promised: names and shapes here change with any version.
+ *
+ * ```ts
+ * import { blockForwardGraph } from "@ortune/ortune/unstable-engine";
+ * import { parseConfig } from "@ortune/ortune/model";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   vocab_size: 261, num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 });
+ * assert.ok(blockForwardGraph(config).nodes.length > 10);
+ * ```
+ *
+ * @module
+ */
+
+export {
+  type ForwardBackwardOptions,
+  type PendingLosses,
+  type TokenLosses,
+  TrainingEngine,
+  type TrainingEngineOptions,
+} from "./training_engine.ts";
+export type { EngineAdapter, EngineKernels } from "./engine_context.ts";
+export type { BlockKernels } from "./kernel_nodes.ts";
+export type { LaunchNode } from "./subgraph_sessions.ts";
+export { type LabelledGrid, NO_TARGET, sequenceGrid, type TokenGrid } from "./batch.ts";
+export { CompiledGraph } from "./compiled_graph.ts";
+export { type LoadOptions, loadWeights } from "./load_weights.ts";
+export { Scratch } from "./scratch.ts";
+export { EventTurns } from "./event_turns.ts";
+export { Pacer } from "./pacer.ts";
+export {
+  type BlockKernel,
+  blockKernelsFor,
+  type KernelAdapter,
+  whyNoKernel,
+} from "../block_kernels.ts";
+export {
+  GATE_UP,
+  layerOf,
+  QKV,
+  type StackedParameter,
+  stackedParameters,
+} from "../stacked_parameters.ts";
+export { attentionFactor, inverseFrequencies, type RopeTables, ropeTables } from "../rope.ts";
+export {
+  accumulatorName,
+  type AdapterOptions,
+  blockBackwardGraph,
+  blockForwardGraph,
+  type CrossEntropyOptions,
+  embeddingBackwardGraph,
+  embedGraph,
+  type GradientGraphOptions,
+  gradientName,
+  headBackwardGraph,
+  headGraph,
+  type HeadGraphOptions,
+  headLogitsGraph,
+  headLossGraph,
+  headProductGraph,
+  type KeepOptions,
+  keptValues,
+  SEGMENT_ENDS,
+  SEGMENT_STARTS,
+  trainedStacks,
+} from "../graphs/training_graphs.ts";
+export {
+  cacheHeadDim,
+  decodeBlockGraph,
+  type DecodeBlockOptions,
+  decodeEmbedGraph,
+  STEP_INPUTS,
+} from "../graphs/decode_graphs.ts";
+export { castGraph, zerosGraph } from "../graphs/device_graphs.ts";
+export {
+  attendTo,
+  type Attention,
+  type AttentionKeys,
+  block,
+  type BlockAdapter,
+  type BlockOptions,
+  blockWeightInputs,
+  DROPOUT_COLUMNS,
+  DROPOUT_MASK,
+  DROPOUT_ROWS,
+  kernelAttention,
+  type LinearLayer,
+  MASKED,
+  maskedAttention,
+  plainLinear,
+  type ProjectedAttention,
+  type Rotary,
+  rotaryInputs,
+  type SegmentInputs,
+  TOKENS,
+} from "../graphs/block.ts";

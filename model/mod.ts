@@ -1,0 +1,44 @@
+/**
+ * Models in Hugging Face's layout: config.json and weights, and what a family's block is made of.
+ *
+ * ```ts
+ * import { modelParameters, parseConfig } from "@ortune/ortune/model";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   vocab_size: 261, num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 });
+ * assert.equal(modelParameters(config)[0].name, "model.embed_tokens.weight");
+ * ```
+ *
+ * @module
+ */
+
+export { type ModelConfig, type ModelType, parseConfig } from "./config.ts";
+export type { Precision, PrecisionOptions } from "./precision.ts";
+export {
+  blockParameters,
+  EMBEDDING,
+  FINAL_NORM,
+  headName,
+  layerName,
+  LM_HEAD,
+  modelParameters,
+  type ParameterSpec,
+} from "./parameters.ts";
+export type {
+  DynamicRopeScaling,
+  LinearRopeScaling,
+  Llama3RopeScaling,
+  RopeScaling,
+  YarnRopeScaling,
+} from "./rope_scaling.ts";
+export { type Model, openModel, readConfig } from "./weights/open_model.ts";
+export { type LoadedModel, loadModel, type LoadModelOptions } from "./engine/load_model.ts";
+export {
+  LAYOUT_BLOCK,
+  layoutParameters,
+  type ParameterLayout,
+  ParameterStore,
+  type ParameterStoreOptions,
+} from "./engine/parameter_store.ts";
+export { layeredWeights, type NamedWeights } from "./engine/layered_weights.ts";

@@ -1,0 +1,95 @@
+/**
+ * Training: whole runs, or trainers, optimizers, schedules and the loop to put together yourself.
+ *
+ * ```ts
+ * import { linearSchedule } from "@ortune/ortune/train";
+ * import assert from "node:assert/strict";
+ *
+ * const rate = linearSchedule({ peak: 1e-4, totalSteps: 10, warmupSteps: 2 });
+ * assert.deepEqual([rate(0), rate(2), rate(10)], [0, 1e-4, 0]);
+ * ```
+ *
+ * @module
+ */
+
+// Whole runs.
+export { runTraining, type RunTrainingContext, type TrainingRun } from "./runs/run_training.ts";
+export { dryRun, type DryRunOptions } from "./runs/dry_run.ts";
+export {
+  DEFAULT_SYSTEM,
+  DEFAULT_TRAINING,
+  type DefaultArgument,
+  type LoraArguments,
+  type TrainingArguments,
+  type TrainingOptions,
+} from "./runs/training_arguments.ts";
+export { predict, type Prediction, type PredictOptions } from "./runs/predictions.ts";
+export { type RunReportOptions, writeRunReport } from "./runs/run_report.ts";
+export { type HashedFile, readManifest, type RunManifest } from "./runs/run_manifest.ts";
+export type { TrainingData } from "./runs/training_data.ts";
+export type { ProgressLineOptions } from "./runs/progress_line.ts";
+export { UsageError } from "../internal/usage_error.ts";
+
+// Trainers and the loop.
+export type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "./trainer.ts";
+export { createFullTrainer, type FullTrainerOptions } from "./trainers/full_trainer.ts";
+export { createLoraTrainer, type LoraTrainerOptions } from "./trainers/lora_trainer.ts";
+export { ModelTrainer, type TrainerOptions, type TrainerParts } from "./trainers/model_trainer.ts";
+export type { TrainingKernels } from "./trainers/training_kernels.ts";
+export {
+  computePrecision,
+  optimizerKind,
+  resolvePrecision,
+  TRAINING_PRECISIONS,
+  type TrainingPrecision,
+} from "./trainers/training_precision.ts";
+export {
+  estimateMemory,
+  type MemoryEstimate,
+  type MemoryEstimateOptions,
+} from "./trainers/memory_estimate.ts";
+export {
+  constantSchedule,
+  cosineSchedule,
+  linearSchedule,
+  type Schedule,
+  type ScheduleOptions,
+  schedules,
+} from "./schedule.ts";
+export { type BestOptions, train, type TrainOptions } from "./loop/loop.ts";
+export { evaluate, type EvaluateOptions, type EvaluationResult } from "./loop/evaluate.ts";
+export { countUpdates, type StepRule, type UpdatePlanOptions } from "./loop/plan_updates.ts";
+export type {
+  BestCheckpoint,
+  EndEvent,
+  EvaluateEvent,
+  LogEvent,
+  MicroStepEvent,
+  SaveEvent,
+  SkipEvent,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+} from "./events.ts";
+export {
+  type BestEvaluation,
+  type BestMetric,
+  findBest,
+  type FindBestOptions,
+} from "./best_evaluation.ts";
+export type { LogRow } from "./log_row.ts";
+export type { AdamWKind, AdamWOptions, OptimizerKind } from "./optimizers/adamw_graph.ts";
+
+// Checkpoints.
+export {
+  type CheckpointFolder,
+  listCheckpoints,
+  removeCheckpoint,
+  rotateCheckpoints,
+  sweepStaging,
+  verifyCheckpoint,
+  writeCheckpoint,
+} from "./checkpoints/checkpoint.ts";
+export { lockOutput, type OutputLock } from "./checkpoints/output_lock.ts";
+export type { CheckpointOptions } from "./checkpoints/run_checkpoints.ts";
+export type { RunFacts } from "./checkpoints/run_facts.ts";
