@@ -6,46 +6,18 @@
  */
 
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { PythonError, typeError, UnsupportedError } from "./errors.ts";
 import { PyFloat } from "./float.ts";
 import { bitLength } from "./integer_bits.ts";
 import { addMarkup, PyMarkup } from "./markup.ts";
+import { asFloat, asInteger, toInteger } from "./numbers.ts";
 import { formatPercent } from "./percent_format.ts";
 import { PyList, PySequence, PyTuple } from "./sequence.ts";
 import { Undefined } from "./undefined.ts";
-import { typeName, type Value } from "./value.ts";
+import { asString, typeName, type Value } from "./value.ts";
 
 /** The operators, as Python writes them. */
 export type ArithmeticOperator = "+" | "-" | "*" | "/" | "//" | "%" | "**";
-
-/** An integer in its own form: number where that is safe. */
-export function toInteger(value: bigint): number | bigint {
-  return value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value;
-}
-
-/** A whole float as an integer, exactly. */
-export function integerOf(value: number): number | bigint {
-  return Number.isSafeInteger(value) ? value + 0 : BigInt(value);
-}
-
-/** An int or bool as JavaScript's; undefined for anything else. */
-export function asInteger(value: Value): number | bigint | undefined {
-  if (typeof value === "number" || typeof value === "bigint") return value;
-  return typeof value === "boolean" ? Number(value) : undefined;
-}
-
-/** An int, bool or float as float; undefined for anything else. */
-export function asFloat(value: Value): number | undefined {
-  if (value instanceof PyFloat) return value.value;
-  const integer = asInteger(value);
-  if (typeof integer !== "bigint") return integer;
-  const float = Number(integer);
-  if (!Number.isFinite(float)) {
-    throw new PythonError("OverflowError", "int too large to convert to float");
-  }
-  return float;
-}
 
 /** `a operator b`. */
 export function binary(budget: Budget, operator: ArithmeticOperator, a: Value, b: Value): Value {

@@ -1,13 +1,12 @@
 /** What `attribute=` of filters looks up: a port of make_attrgetter of jinja2.filters. */
 
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { PyMarkup } from "./markup.ts";
 import { getItem } from "./member.ts";
 import { parseInteger } from "./number_text.ts";
 import { STRING_KINDS } from "./string_kinds.ts";
 import { Undefined } from "./undefined.ts";
-import type { Value } from "./value.ts";
+import { asString, type Value } from "./value.ts";
 
 /** Looks an attribute of an item up. */
 export type Getter = (budget: Budget, item: Value) => Value;

@@ -1,13 +1,20 @@
 /** Calls of values. */
 
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { typeError } from "./errors.ts";
 import type { Evaluate, Frame } from "./frame.ts";
 import { toArray } from "./iterate.ts";
 import { Undefined } from "./undefined.ts";
-import { type Args, type Kwargs, NO_KWARGS, PyObject, typeName, type Value } from "./value.ts";
+import {
+  type Args,
+  asString,
+  type Kwargs,
+  NO_KWARGS,
+  PyObject,
+  typeName,
+  type Value,
+} from "./value.ts";
 
 /** `callee(*args, **kwargs)`. */
 export function callValue(budget: Budget, callee: Value, args: Args, kwargs: Kwargs): Value {

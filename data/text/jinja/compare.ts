@@ -5,12 +5,10 @@ import { comparePoints } from "./code_points.ts";
 import { typeError } from "./errors.ts";
 import { PyFloat } from "./float.ts";
 import { iterate } from "./iterate.ts";
-import { PyMarkup } from "./markup.ts";
-import { PyDict, PyDictView } from "./dict.ts";
+import { asInteger } from "./numbers.ts";
 import { Finder } from "./search.ts";
-import { PySequence } from "./sequence.ts";
 import { Undefined } from "./undefined.ts";
-import { PyObject, typeName, type Value } from "./value.ts";
+import { asString, PyObject, typeName, type Value } from "./value.ts";
 
 /** `a == b`. */
 export function equals(budget: Budget, a: Value, b: Value): boolean {
@@ -26,27 +24,13 @@ export function equals(budget: Budget, a: Value, b: Value): boolean {
     if (a.length === b.length) budget.text(a.length);
     return false;
   }
-  return isIntegral(a) && isIntegral(b) && toNumeric(a) === toNumeric(b);
-}
-
-function isIntegral(value: Value): value is boolean | number | bigint {
-  return typeof value === "number" || typeof value === "boolean" || typeof value === "bigint";
-}
-
-function toNumeric(value: boolean | number | bigint): number | bigint {
-  return typeof value === "boolean" ? Number(value) : value;
+  const integer = asInteger(a);
+  return integer !== undefined && integer === asInteger(b);
 }
 
 /** A number as JavaScript compares it, exactly even between integer and float. */
 function asNumber(value: Value): number | bigint | undefined {
-  if (value instanceof PyFloat) return value.value;
-  return isIntegral(value) ? toNumeric(value) : undefined;
-}
-
-/** The text of a str or of a Markup, which is a str. */
-export function asString(value: Value): string | undefined {
-  if (typeof value === "string") return value;
-  return value instanceof PyMarkup ? value.value : undefined;
+  return value instanceof PyFloat ? value.value : asInteger(value);
 }
 
 /**
@@ -65,10 +49,8 @@ export function compareValues(budget: Budget, a: Value, b: Value, operator: stri
   }
   if (a instanceof Undefined) return a.fail();
   if (b instanceof Undefined) return b.fail();
-  if (a instanceof PySequence && b instanceof PySequence && a.type === b.type) {
-    return a.compare(budget, b);
-  }
-  return typeError(
+  const order = a instanceof PyObject ? a.compare(budget, b) : undefined;
+  return order ?? typeError(
     `'${operator}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`,
   );
 }
@@ -81,10 +63,8 @@ export function contains(budget: Budget, container: Value, item: Value): boolean
       typeError(`'in <string>' requires string as left operand, not ${typeName(item)}`);
     return new Finder(budget, part).first(text) !== -1;
   }
-  if (container instanceof PyDict) return container.has(budget, item);
-  if (container instanceof PyDictView && container.kind === "keys") {
-    return container.dict.has(budget, item);
-  }
+  const known = container instanceof PyObject ? container.contains(budget, item) : undefined;
+  if (known !== undefined) return known;
   const iterator = iterate(budget, container);
   for (let each = iterator.next(); each !== undefined; each = iterator.next()) {
     if (each === item || equals(budget, each, item)) return true;

@@ -5,17 +5,16 @@ import { type Arguments, callValue, compiledArguments } from "./call.ts";
 import { walk } from "./children.ts";
 import { compareValues, contains, equals } from "./compare.ts";
 import { PyDict } from "./dict.ts";
+import { ENVIRONMENT } from "./environment.ts";
 import { PythonError, TemplateSyntaxError, UnsupportedError } from "./errors.ts";
-import { type FilterFunction, FILTERS } from "./filters.ts";
+import type { FilterFunction, FilterTable } from "./filter_arguments.ts";
 import type { Evaluate, Frame } from "./frame.ts";
-import { getAttribute, getItem, getSlice } from "./member.ts";
+import { getAttribute, getItem, getSlice, STRING_METHODS } from "./member.ts";
 import type { Call, CallArguments, CompareOperator, Expression, Filter, Slice } from "./nodes.ts";
 import { numberLiteral } from "./number_literal.ts";
 import { textOf } from "./repr.ts";
 import { reader, type Scope, softScope } from "./scope.ts";
 import { PyList, PyTuple } from "./sequence.ts";
-import { STRING_METHODS } from "./string_methods.ts";
-import { TESTS } from "./tests.ts";
 import { truthy } from "./truthy.ts";
 import { Undefined, undefinedName } from "./undefined.ts";
 import { type Kwargs, PyObject, type Value } from "./value.ts";
@@ -126,8 +125,9 @@ export function compileExpression(node: Expression, scope: Scope): Evaluate {
     case "Test": {
       const value = compile(node.node);
       const { args, kwargs } = compileArguments(node, scope);
-      const test = lookUp("test", TESTS, node.name, node.line, scope);
-      return (frame) => test(frame.budget, [value(frame), ...args(frame)], kwargs(frame));
+      const test = lookUp("test", ENVIRONMENT.tests, node.name, node.line, scope);
+      return (frame) =>
+        test(frame.budget, [value(frame), ...args(frame)], kwargs(frame), ENVIRONMENT);
     }
   }
 }
@@ -260,17 +260,17 @@ export function compileFilter(node: Filter, scope: Scope, body: Evaluate | undef
     ? compileFilter(node.node, scope, body)
     : compileExpression(node.node, scope);
   const { args, kwargs } = compileArguments(node, scope);
-  const filter = lookUp("filter", FILTERS, node.name, node.line, scope);
+  const filter = lookUp("filter", ENVIRONMENT.filters, node.name, node.line, scope);
   return (frame) => {
     frame.budget.step();
-    return filter(frame.budget, [value(frame), ...args(frame)], kwargs(frame));
+    return filter(frame.budget, [value(frame), ...args(frame)], kwargs(frame), ENVIRONMENT);
   };
 }
 
 /** A filter or a test by its name; null where Jinja has one that is not rendered here. */
 function lookUp(
   kind: "filter" | "test",
-  table: ReadonlyMap<string, FilterFunction | null>,
+  table: FilterTable,
   name: string,
   line: number,
   scope: Scope,

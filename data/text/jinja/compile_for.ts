@@ -2,7 +2,6 @@
 
 import { childrenOf, walk } from "./children.ts";
 import { compileExpression } from "./compile_expression.ts";
-import { compileBody } from "./compile_statement.ts";
 import { compileTarget } from "./compile_target.ts";
 import { TemplateSyntaxError } from "./errors.ts";
 import {
@@ -19,19 +18,27 @@ import { PyGenerator } from "./py_generator.ts";
 import { iterate } from "./iterate.ts";
 import { iterateIf, LoopContext, type RenderLoop } from "./loop_context.ts";
 import type { For } from "./nodes.ts";
-import { enterScope, functionScope, innerScope, leaveScope, type Scope, writer } from "./scope.ts";
+import {
+  type CompileBody,
+  enterScope,
+  functionScope,
+  innerScope,
+  leaveScope,
+  type Scope,
+  writer,
+} from "./scope.ts";
 import { truthy } from "./truthy.ts";
 import { readsUndeclared } from "./undeclared.ts";
 import type { Value } from "./value.ts";
 import { declareTarget, visitSymbols } from "./visit_symbols.ts";
 
 /** The function that executes a loop. */
-export function compileFor(node: For, scope: Scope): Execute {
+export function compileFor(node: For, scope: Scope, compileBody: CompileBody): Execute {
   refuseLoopTargets(node);
   const items = compileExpression(node.iter, scope);
   const filtered = compileTest(node, scope);
   const loopScope = node.recursive ? functionScope(scope) : innerScope(scope);
-  const rounds = compileRounds(node, loopScope);
+  const rounds = compileRounds(node, loopScope, compileBody);
   if (!node.recursive) return (frame) => rounds(frame, filtered(frame, items(frame)), undefined, 0);
   return (frame) => {
     const render: RenderLoop = (value, depth) => {
@@ -51,7 +58,7 @@ type Rounds = (
   depth: number,
 ) => Signal;
 
-function compileRounds(node: For, scope: Scope): Rounds {
+function compileRounds(node: For, scope: Scope, compileBody: CompileBody): Rounds {
   const extended = node.recursive || readsUndeclared(node.body, ["loop"]).has("loop");
   const setLoop = extended ? writer(scope, scope.symbols.declareParameter("loop")) : undefined;
   declareTarget(scope.symbols, node.target);
@@ -60,7 +67,7 @@ function compileRounds(node: For, scope: Scope): Rounds {
   const enter = enterScope(scope);
   const body = compileBody(node.body, scope);
   const leave = leaveScope(scope);
-  const otherwise = compileElse(node, scope);
+  const otherwise = compileElse(node, scope, compileBody);
   return (frame, items, render, depth) => {
     const loop = setLoop && new LoopContext(frame.budget, items, render, depth);
     const iterator = loop ?? iterate(frame.budget, items);
@@ -81,7 +88,7 @@ function compileRounds(node: For, scope: Scope): Rounds {
   };
 }
 
-function compileElse(node: For, loopScope: Scope): Execute {
+function compileElse(node: For, loopScope: Scope, compileBody: CompileBody): Execute {
   if (node.otherwise.length === 0) return () => NEXT;
   const { parent } = loopScope.symbols;
   const scope = innerScope({ ...loopScope, symbols: parent! });

@@ -1,12 +1,18 @@
 /** Compiles macros and the bodies of call blocks. */
 
 import { compileExpression } from "./compile_expression.ts";
-import { compileBody } from "./compile_statement.ts";
 import { TemplateSyntaxError } from "./errors.ts";
 import { type Evaluate, type Frame, innerFrame } from "./frame.ts";
 import { PyMacro } from "./macro.ts";
 import type { CallBlock, Macro } from "./nodes.ts";
-import { enterScope, functionScope, reader, type Scope, writer } from "./scope.ts";
+import {
+  type CompileBody,
+  enterScope,
+  functionScope,
+  reader,
+  type Scope,
+  writer,
+} from "./scope.ts";
 import { readsUndeclared } from "./undeclared.ts";
 import { Undefined } from "./undefined.ts";
 import { visitSymbols } from "./visit_symbols.ts";
@@ -16,6 +22,7 @@ export function compileMacro(
   node: Macro | CallBlock,
   name: string | undefined,
   outer: Scope,
+  compileBody: CompileBody,
 ): (frame: Frame) => PyMacro {
   const scope = functionScope(outer);
   const { symbols } = scope;

@@ -46,11 +46,11 @@ function compileStatement(node: Statement, scope: Scope): Execute {
     case "Output":
       return compileOutput(node.nodes, scope);
     case "For":
-      return compileFor(node, scope);
+      return compileFor(node, scope, compileBody);
     case "If":
       return compileIf(node, scope);
     case "Macro": {
-      const make = compileMacro(node, node.name, scope);
+      const make = compileMacro(node, node.name, scope, compileBody);
       const set = writer(scope, scope.symbols.ref(node.name));
       return (frame) => {
         set(frame, make(frame));
@@ -168,7 +168,7 @@ function compileIf(node: If, scope: Scope): Execute {
 }
 
 function compileCallBlock(node: CallBlock, scope: Scope): Execute {
-  const make = compileMacro(node, undefined, scope);
+  const make = compileMacro(node, undefined, scope, compileBody);
   const call: Evaluate = node.call === undefined
     ? (frame) => make(frame).call(frame.budget, [], NO_KWARGS)
     : compileCall(node.call, scope, make);

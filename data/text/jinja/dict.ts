@@ -1,17 +1,18 @@
 /** Python's dict, and the views of its keys, values and items. */
 
+import { parameters } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
 import { equals } from "./compare.ts";
-import { DICT_METHODS, REFUSED_DICT_METHODS } from "./dict_methods.ts";
 import { PythonError, typeError } from "./errors.ts";
 import { hashKeyOf } from "./hash_key.ts";
-import { boundMethod, refusedMethod } from "./method.ts";
+import { boundMethod, type Method, type Methods, refusedMethod } from "./method.ts";
 import { reprOf } from "./repr.ts";
 import { PyTuple } from "./sequence.ts";
 import {
   type HashKey,
   iterateArray,
   iterateArrayBack,
+  orElse,
   type PyIterator,
   PyObject,
   type Value,
@@ -92,6 +93,9 @@ export class PyDict extends PyObject {
     budget.leave();
     return `${text}}`;
   }
+  override contains(budget: Budget, item: Value): boolean {
+    return this.has(budget, item);
+  }
   override equals(budget: Budget, other: Value): boolean {
     if (this === other) return true;
     if (!(other instanceof PyDict) || other.#entries.size !== this.#entries.size) return false;
@@ -140,6 +144,9 @@ export class PyDictView extends PyObject {
   override attribute(): Value | undefined {
     return undefined;
   }
+  override contains(budget: Budget, item: Value): boolean | undefined {
+    return this.kind === "keys" ? this.dict.has(budget, item) : undefined;
+  }
   override equals(budget: Budget, other: Value): boolean {
     if (this === other) return true;
     if (!(other instanceof PyDictView) || this.kind === "values" || other.kind === "values") {
@@ -154,3 +161,41 @@ export class PyDictView extends PyObject {
 const pickKey = ({ key }: Entry): Value => key;
 const pickValue = ({ value }: Entry): Value => value;
 const pickItem = ({ key, value }: Entry): Value => new PyTuple([key, value]);
+
+const bindGet = parameters("get", "key, default?, /");
+const bindNone = parameters("dict method", "");
+
+const view = (kind: "keys" | "values" | "items"): [string, Method<PyDict>] => [
+  kind,
+  (_budget, dict, args, kwargs) => {
+    bindNone(args, kwargs);
+    return new PyDictView(dict, kind);
+  },
+];
+
+/** Methods of dicts. */
+const DICT_METHODS: Methods<PyDict> = new Map<string, Method<PyDict> | null>([
+  view("keys"),
+  view("values"),
+  view("items"),
+  ["get", (budget, dict, args, kwargs) => {
+    const [key, missing = null] = bindGet(args, kwargs);
+    return orElse(dict.get(budget, key!), () => missing);
+  }],
+  ["copy", (budget, dict, args, kwargs) => {
+    bindNone(args, kwargs);
+    const copy = new PyDict();
+    for (const { key, value } of dict.entries()) copy.set(budget, key, value);
+    return copy;
+  }],
+  ["fromkeys", null],
+]);
+
+/** Methods that change a dict, which the sandbox refuses. */
+const REFUSED_DICT_METHODS: ReadonlySet<string> = new Set([
+  "clear",
+  "pop",
+  "popitem",
+  "setdefault",
+  "update",
+]);

@@ -6,14 +6,11 @@
  * indents and white space, and it takes any value where Python refuses it.
  */
 
-import type { FilterFunction } from "./filter_arguments.ts";
-import { applyingFilters } from "./filters_apply.ts";
+import type { FilterFunction, FilterTable } from "./filter_arguments.ts";
+import { APPLYING_FILTERS } from "./filters_apply.ts";
 import { LIST_FILTERS } from "./filters_list.ts";
 import { NUMBER_FILTERS } from "./filters_number.ts";
 import { TEXT_FILTERS } from "./filters_text.ts";
-import { TESTS } from "./tests.ts";
-
-export type { FilterFunction };
 
 const UNSUPPORTED = [
   "filesizeformat",
@@ -26,13 +23,13 @@ const UNSUPPORTED = [
 ] as const;
 
 /** The filters by name. */
-export const FILTERS: ReadonlyMap<string, FilterFunction | null> = new Map<
+export const FILTERS: FilterTable = new Map<
   string,
   FilterFunction | null
 >([
   ...TEXT_FILTERS,
   ...NUMBER_FILTERS,
   ...LIST_FILTERS,
-  ...applyingFilters(() => FILTERS, () => TESTS),
+  ...APPLYING_FILTERS,
   ...UNSUPPORTED.map((name) => [name, null] as const),
 ]);

@@ -2,19 +2,15 @@
 
 import { attributeGetter, type Getter } from "./attribute_getter.ts";
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { PythonError, UnsupportedError } from "./errors.ts";
-import type { FilterFunction, NamedFilter } from "./filter_arguments.ts";
+import type { Environment, FilterFunction, FilterTable, NamedFilter } from "./filter_arguments.ts";
 import { generate } from "./py_generator.ts";
 import { iterate } from "./iterate.ts";
 import { truthy } from "./truthy.ts";
 import { Undefined } from "./undefined.ts";
-import type { Args, Kwargs, Value } from "./value.ts";
+import { type Args, asString, type Kwargs, type Value } from "./value.ts";
 
-/** Filters or tests by name. */
-type Table = ReadonlyMap<string, FilterFunction | null>;
-
-function byName(kind: "filter" | "test", table: Table, name: Value): FilterFunction {
+function byName(kind: "filter" | "test", table: FilterTable, name: Value): FilterFunction {
   if (name instanceof Undefined) name.fail();
   const text = asString(name) ?? "";
   const found = table.get(text);
@@ -27,7 +23,7 @@ function argumentError(message: string): never {
   throw new PythonError("FilterArgumentError", message);
 }
 
-function prepareMap(filters: Table, args: Args, kwargs: Kwargs): Getter {
+function prepareMap(args: Args, kwargs: Kwargs, environment: Environment): Getter {
   if (args.length === 0 && kwargs.has("attribute")) {
     const { attribute, default: fallback = null, ...rest } = Object.fromEntries(kwargs);
     const [unexpected] = Object.keys(rest);
@@ -36,25 +32,38 @@ function prepareMap(filters: Table, args: Args, kwargs: Kwargs): Getter {
   }
   const [name, ...rest] = args;
   if (name === undefined) argumentError("map requires a filter argument");
-  return (budget, item) => byName("filter", filters, name)(budget, [item, ...rest], kwargs);
+  return (budget, item) =>
+    byName("filter", environment.filters, name)(budget, [item, ...rest], kwargs, environment);
 }
 
 function* map(
-  filters: Table,
   budget: Budget,
   value: Value,
   args: Args,
   kwargs: Kwargs,
+  environment: Environment,
 ): Generator<Value, void> {
   if (!truthy(budget, value)) return;
-  const apply = prepareMap(filters, args, kwargs);
+  const apply = prepareMap(args, kwargs, environment);
   const iterator = iterate(budget, value);
   for (let item = iterator.next(); item !== undefined; item = iterator.next()) {
     yield apply(budget, item);
   }
 }
 
-function prepareTest(tests: Table, args: Args, kwargs: Kwargs, byAttribute: boolean): Getter {
+/** Which items are selected: those whose test, or that of an attribute, is as wanted. */
+interface Selection {
+  readonly environment: Environment;
+  readonly wanted: boolean;
+  readonly byAttribute: boolean;
+}
+
+function prepareTest(
+  args: Args,
+  kwargs: Kwargs,
+  { environment, byAttribute }: Selection,
+): Getter {
+  const { tests } = environment;
   let get: Getter = (_budget, item) => item;
   let rest = args;
   if (byAttribute) {
@@ -66,13 +75,7 @@ function prepareTest(tests: Table, args: Args, kwargs: Kwargs, byAttribute: bool
   const [name, ...more] = rest;
   if (name === undefined) return get;
   return (budget, item) =>
-    byName("test", tests, name)(budget, [get(budget, item), ...more], kwargs);
-}
-
-interface Selection {
-  readonly tests: Table;
-  readonly wanted: boolean;
-  readonly byAttribute: boolean;
+    byName("test", tests, name)(budget, [get(budget, item), ...more], kwargs, environment);
 }
 
 function* select(
@@ -80,31 +83,31 @@ function* select(
   value: Value,
   args: Args,
   kwargs: Kwargs,
-  { tests, wanted, byAttribute }: Selection,
+  selection: Selection,
 ): Generator<Value, void> {
   if (!truthy(budget, value)) return;
-  const test = prepareTest(tests, args, kwargs, byAttribute);
+  const test = prepareTest(args, kwargs, selection);
   const iterator = iterate(budget, value);
   for (let item = iterator.next(); item !== undefined; item = iterator.next()) {
-    if (truthy(budget, test(budget, item)) === wanted) yield item;
+    if (truthy(budget, test(budget, item)) === selection.wanted) yield item;
   }
 }
 
-/** The filters. The tables are asked for where a filter runs: they hold these filters too. */
-export function applyingFilters(filters: () => Table, tests: () => Table): readonly NamedFilter[] {
-  const selecting = (name: string, wanted: boolean, byAttribute: boolean): NamedFilter => [
-    name,
-    (budget, [value, ...args], kwargs) =>
-      generate(select(budget, value, args, kwargs, { tests: tests(), wanted, byAttribute })),
-  ];
-  return [
-    [
-      "map",
-      (budget, [value, ...args], kwargs) => generate(map(filters(), budget, value, args, kwargs)),
-    ],
-    selecting("select", true, false),
-    selecting("reject", false, false),
-    selecting("selectattr", true, true),
-    selecting("rejectattr", false, true),
-  ];
-}
+const selecting = (name: string, wanted: boolean, byAttribute: boolean): NamedFilter => [
+  name,
+  (budget, [value, ...args], kwargs, environment) =>
+    generate(select(budget, value, args, kwargs, { environment, wanted, byAttribute })),
+];
+
+/** The filters. */
+export const APPLYING_FILTERS: readonly NamedFilter[] = [
+  [
+    "map",
+    (budget, [value, ...args], kwargs, environment) =>
+      generate(map(budget, value, args, kwargs, environment)),
+  ],
+  selecting("select", true, false),
+  selecting("reject", false, false),
+  selecting("selectattr", true, true),
+  selecting("rejectattr", false, true),
+];

@@ -3,7 +3,7 @@
 import { binary } from "./arithmetic.ts";
 import { attributeGetter, attributeGetters, ignoreCase } from "./attribute_getter.ts";
 import type { Budget } from "./budget.ts";
-import { asString, compareValues, equals } from "./compare.ts";
+import { compareValues, equals } from "./compare.ts";
 import { splitPoints } from "./code_points.ts";
 import { PyDict } from "./dict.ts";
 import { PythonError, typeError } from "./errors.ts";
@@ -18,10 +18,11 @@ import { textOf } from "./repr.ts";
 import { PyList, PyTuple } from "./sequence.ts";
 import { sortValues } from "./sort_values.ts";
 import { integerArgument } from "./string_argument.ts";
-import { join } from "./string_methods.ts";
+import { join } from "./text_methods.ts";
 import { truthy } from "./truthy.ts";
 import { Undefined, undefinedMember } from "./undefined.ts";
 import {
+  asString,
   iterateArrayBack,
   orElse,
   type PyIterator,

@@ -1,16 +1,16 @@
 /** Filters of numbers. */
 
-import { asFloat, asInteger, binary, integerOf, negate, toInteger } from "./arithmetic.ts";
+import { binary, negate } from "./arithmetic.ts";
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { PythonError, typeError } from "./errors.ts";
 import { filter, type NamedFilter } from "./filter_arguments.ts";
 import { PyFloat } from "./float.ts";
 import { roundFloat } from "./float_digits.ts";
+import { asFloat, asInteger, integerOf, toInteger } from "./numbers.ts";
 import { parseFloatText, parseInteger } from "./number_text.ts";
 import { integerArgument } from "./string_argument.ts";
 import { Undefined } from "./undefined.ts";
-import { typeName, type Value } from "./value.ts";
+import { asString, typeName, type Value } from "./value.ts";
 
 /** `float(value)`; undefined for a TypeError or a ValueError. */
 function toFloat(budget: Budget, value: Value): number | undefined {

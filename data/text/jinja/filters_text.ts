@@ -2,7 +2,7 @@
 
 import { binary } from "./arithmetic.ts";
 import { callValue } from "./call.ts";
-import { asString, compareValues } from "./compare.ts";
+import { compareValues } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { PythonError, typeError } from "./errors.ts";
 import { filter, type NamedFilter } from "./filter_arguments.ts";
@@ -20,7 +20,7 @@ import { integerArgument } from "./string_argument.ts";
 import { truthy } from "./truthy.ts";
 import { Undefined } from "./undefined.ts";
 import { SPACE } from "./whitespace.ts";
-import { NO_KWARGS, PyObject, typeName, type Value } from "./value.ts";
+import { asString, NO_KWARGS, PyObject, typeName, type Value } from "./value.ts";
 import type { Budget } from "./budget.ts";
 
 /** `soft_str`: Markup stays what it is. */

@@ -1,7 +1,8 @@
 /** Python's float, apart from its int as JavaScript's number is both. */
 
 import { formatFloat } from "../../../internal/json/python_json.ts";
-import { floatAttribute } from "./number_methods.ts";
+import { parameters } from "./arguments.ts";
+import { boundMethod, type Method, type Methods } from "./method.ts";
 import { type HashKey, PyObject, type Value } from "./value.ts";
 import type { Budget } from "./budget.ts";
 
@@ -30,9 +31,27 @@ export class PyFloat extends PyObject {
     return Number.isSafeInteger(value) ? value + 0 : BigInt(value);
   }
   override attribute(_budget: Budget, name: string): Value | undefined {
-    return floatAttribute(this, name);
+    if (name === "real") return this;
+    return name === "imag" ? new PyFloat(0) : boundMethod(this, name, FLOAT_METHODS);
   }
 }
+
+const bindNone = parameters("number method", "");
+
+/** Methods of float. */
+export const FLOAT_METHODS: Methods<PyFloat> = new Map<string, Method<PyFloat> | null>([
+  ["is_integer", (_budget, { value }, args, kwargs) => {
+    bindNone(args, kwargs);
+    return Number.isInteger(value);
+  }],
+  ["conjugate", (_budget, value, args, kwargs) => {
+    bindNone(args, kwargs);
+    return value;
+  }],
+  ["as_integer_ratio", null],
+  ["fromhex", null],
+  ["hex", null],
+]);
 
 /** `repr` of a float. */
 export function floatText(value: number): string {

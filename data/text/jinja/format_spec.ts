@@ -1,15 +1,14 @@
 /** `format(value, spec)`: the part after the colon in `str.format`. */
 
-import { asFloat, asInteger } from "./arithmetic.ts";
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { pointLength } from "./code_points.ts";
 import { PythonError, typeError, UnsupportedError, valueError } from "./errors.ts";
 import { floatText, PyFloat } from "./float.ts";
 import { formatMagnitude } from "./format_float.ts";
+import { asFloat, asInteger } from "./numbers.ts";
 import { textOf } from "./repr.ts";
 import { pad } from "./string_pad.ts";
-import { typeName, type Value } from "./value.ts";
+import { asString, typeName, type Value } from "./value.ts";
 
 const SPEC =
   /^(?:([^])?([<>=^]))?([-+ ])?(z)?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([bcdeEfFgGnosxX%])?$/u;

@@ -3,16 +3,29 @@
 import type { Budget } from "./budget.ts";
 import { PythonError, valueError } from "./errors.ts";
 import { formatValue } from "./format_spec.ts";
-import { getAttribute, getItem } from "./member.ts";
+import type { Method } from "./method.ts";
 import { asciiText } from "./percent_format.ts";
 import { reprOf, textOf } from "./repr.ts";
 import type { Args, Kwargs, Value } from "./value.ts";
+
+/** How a template reads members of values. */
+export interface Members {
+  /** `object.name`. */
+  readonly getAttribute: (budget: Budget, object: Value, name: string) => Value;
+  /** `object[key]`. */
+  readonly getItem: (budget: Budget, object: Value, key: Value) => Value;
+}
 
 /** What a call formats with. */
 class Formatter {
   #next = 0;
   #isManual: boolean | undefined;
-  constructor(readonly budget: Budget, readonly args: Args, readonly kwargs: Kwargs) {}
+  constructor(
+    readonly members: Members,
+    readonly budget: Budget,
+    readonly args: Args,
+    readonly kwargs: Kwargs,
+  ) {}
 
   format(template: string, depth: number): string {
     if (depth < 0) valueError("Max string recursion exceeded");
@@ -57,14 +70,14 @@ class Formatter {
       if (name[at] === ".") {
         const attribute = /^[^.[]*/.exec(name.slice(at + 1))![0];
         if (attribute === "") valueError("Empty attribute in format string");
-        value = getAttribute(this.budget, value, attribute);
+        value = this.members.getAttribute(this.budget, value, attribute);
         at += 1 + attribute.length;
       } else if (name[at] === "[") {
         const end = name.indexOf("]", at);
         if (end === -1) valueError("Missing ']' in format string");
         const key = name.slice(at + 1, end);
         if (key === "") valueError("Empty attribute in format string");
-        value = getItem(this.budget, value, /^\d+$/.test(key) ? Number(key) : key);
+        value = this.members.getItem(this.budget, value, /^\d+$/.test(key) ? Number(key) : key);
         at = end + 1;
       } else valueError("Only '.' or '[' may follow ']' in format field specifier");
     }
@@ -134,8 +147,10 @@ function splitField(text: string): {
   return { name, conversion, spec: text.slice(at + 3) };
 }
 
-/** `text.format(*args, **kwargs)`. */
-export function formatMethod(budget: Budget, text: string, args: Args, kwargs: Kwargs): Value {
-  budget.text(text.length);
-  return new Formatter(budget, args, kwargs).format(text, 2);
+/** `text.format(*args, **kwargs)`, whose fields read members as a template does. */
+export function formatMethod(members: Members): Method<string> {
+  return (budget, text, args, kwargs) => {
+    budget.text(text.length);
+    return new Formatter(members, budget, args, kwargs).format(text, 2);
+  };
 }

@@ -3,11 +3,11 @@
  * other a float.
  */
 
-import { integerOf, toInteger } from "./arithmetic.ts";
 import type { Budget } from "./budget.ts";
 import { PyDict } from "./dict.ts";
 import { PyFloat } from "./float.ts";
 import { PythonNumber } from "../../../internal/json/python_json.ts";
+import { integerOf, toInteger } from "./numbers.ts";
 import { PyList } from "./sequence.ts";
 import type { Value } from "./value.ts";
 

@@ -2,7 +2,6 @@
 
 import { parameters } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { PythonError, typeError, UnsupportedError } from "./errors.ts";
 import { iterate } from "./iterate.ts";
@@ -11,7 +10,7 @@ import { makeDict, PyNamespace } from "./namespace.ts";
 import { makeRange } from "./range.ts";
 import { textOf } from "./repr.ts";
 import { PyTuple } from "./sequence.ts";
-import { type Args, type Kwargs, PyObject, type Value } from "./value.ts";
+import { type Args, asString, type Kwargs, PyObject, type Value } from "./value.ts";
 
 const bindMessage = parameters("raise_exception", "message");
 const bindFormat = parameters("strftime_now", "format");

@@ -7,13 +7,13 @@
 
 import { formatFloat } from "../../../internal/json/python_json.ts";
 import type { Budget } from "./budget.ts";
-import { asString, compareValues } from "./compare.ts";
+import { compareValues } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { typeError, valueError } from "./errors.ts";
 import { PyFloat } from "./float.ts";
 import { textOf } from "./repr.ts";
 import { PySequence } from "./sequence.ts";
-import { PyObject, typeName, type Value } from "./value.ts";
+import { asString, PyObject, typeName, type Value } from "./value.ts";
 
 /** How JSON is written. */
 export interface JsonFormat {

@@ -5,11 +5,23 @@
 
 import type { Budget } from "./budget.ts";
 import { pointLength, splitPoints } from "./code_points.ts";
-import { asString } from "./compare.ts";
-import { getStringItem, getStringSlice } from "./string_item.ts";
-import { markupMethod } from "./markup_methods.ts";
+import { UnsupportedError } from "./errors.ts";
+import { toArray } from "./iterate.ts";
+import { BoundMethod } from "./method.ts";
 import { reprOf, textOf } from "./repr.ts";
-import { type HashKey, iterateArray, type PyIterator, PyObject, type Value } from "./value.ts";
+import { PyList, PyTuple } from "./sequence.ts";
+import { getStringItem, getStringSlice } from "./string_item.ts";
+import { join, TEXT_METHODS } from "./text_methods.ts";
+import {
+  type Args,
+  asString,
+  type HashKey,
+  iterateArray,
+  type Kwargs,
+  type PyIterator,
+  PyObject,
+  type Value,
+} from "./value.ts";
 
 /** A text that is HTML. */
 export class PyMarkup extends PyObject {
@@ -45,6 +57,9 @@ export class PyMarkup extends PyObject {
     return `Markup(${reprOf(budget, this.value)})`;
   }
   override text(): string {
+    return this.value;
+  }
+  override asString(): string {
     return this.value;
   }
   override equals(budget: Budget, other: Value): boolean {
@@ -86,4 +101,35 @@ export function addMarkup(budget: Budget, a: Value, b: Value): Value | undefined
   const [x, y] = [escapeMarkup(budget, a).value, escapeMarkup(budget, b).value];
   budget.text(Math.min(x.length, y.length) + 8);
   return new PyMarkup(x + y);
+}
+
+/** Arguments, by position, that are escaped. */
+const ESCAPED: Readonly<Record<string, number>> = { replace: 1, ljust: 1, rjust: 1, center: 1 };
+
+/**
+ * The method of a name, if Markup has it: those of str, with escaped arguments and results that are
+ * Markup again.
+ */
+function markupMethod(markup: PyMarkup, name: string): Value | undefined {
+  const method = TEXT_METHODS.get(name);
+  if (method === undefined) return undefined;
+  return new BoundMethod(markup, name, (budget: Budget, _self: Value, args: Args, kw: Kwargs) => {
+    if (method === null) throw new UnsupportedError(`the method Markup.${name}`);
+    if (name === "join" && args.length === 1 && kw.size === 0) {
+      const items = toArray(budget, args[0]).map((item) => escapeMarkup(budget, item).value);
+      return new PyMarkup(join(budget, markup.value, new PyList(items)));
+    }
+    const escaped = args.map((value, i) =>
+      i === ESCAPED[name] ? escapeMarkup(budget, value).value : value
+    );
+    return wrap(method(budget, markup.value, escaped, kw));
+  });
+}
+
+/** Texts as Markup; the rest as it is. */
+function wrap(value: Value): Value {
+  if (value instanceof PyList) return new PyList(value.items.map(wrap));
+  if (value instanceof PyTuple) return new PyTuple(value.items.map(wrap));
+  const text = asString(value);
+  return text === undefined ? value : new PyMarkup(text);
 }

@@ -6,10 +6,11 @@
 import type { Budget } from "./budget.ts";
 import { PyDict } from "./dict.ts";
 import { PythonError, typeError } from "./errors.ts";
-import { boundMethod, unsafeAttribute } from "./method.ts";
-import { integerAttribute } from "./number_methods.ts";
+import { formatMethod } from "./format_string.ts";
+import { integerAttribute } from "./integer_methods.ts";
+import { boundMethod, type Methods, unsafeAttribute } from "./method.ts";
 import { getStringItem, getStringSlice } from "./string_item.ts";
-import { STRING_METHODS } from "./string_methods.ts";
+import { TEXT_METHODS } from "./text_methods.ts";
 import { undefinedMember } from "./undefined.ts";
 import { orElse, PyObject, typeName, type Value } from "./value.ts";
 
@@ -20,6 +21,12 @@ const OBJECT_ATTRIBUTES: ReadonlySet<string> = new Set(
       `__${name}__`
     ),
 );
+
+/** Methods of str. */
+export const STRING_METHODS: Methods<string> = new Map([
+  ...TEXT_METHODS,
+  ["format", formatMethod({ getAttribute, getItem })],
+]);
 
 /** Python's `getattr`; undefined for an AttributeError. */
 export function attributeOf(budget: Budget, object: Value, name: string): Value | undefined {

@@ -1,9 +1,9 @@
 /** Values of number literals. */
 
-import { toInteger } from "./arithmetic.ts";
 import { MAX_INTEGER_BITS } from "./budget.ts";
 import { TemplateSyntaxError, UnsupportedError } from "./errors.ts";
 import { PyFloat } from "./float.ts";
+import { toInteger } from "./numbers.ts";
 import type { Value } from "./value.ts";
 
 /** The number that a token stands for. */

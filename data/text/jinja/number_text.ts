@@ -1,8 +1,8 @@
 /** Numbers from text: Python's `int(text, base)` and `float(text)`. */
 
-import { toInteger } from "./arithmetic.ts";
 import { MAX_INTEGER_BITS } from "./budget.ts";
 import { UnsupportedError } from "./errors.ts";
+import { toInteger } from "./numbers.ts";
 import { skipSpace, skipSpaceBack } from "./whitespace.ts";
 
 const FLOAT =

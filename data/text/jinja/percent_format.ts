@@ -1,17 +1,16 @@
 /** `text % values`: Python's printf-style formatting. */
 
-import { asFloat, asInteger, integerOf } from "./arithmetic.ts";
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { pointLength } from "./code_points.ts";
 import { PythonError, typeError, valueError } from "./errors.ts";
 import { PyFloat } from "./float.ts";
 import { formatMagnitude } from "./format_float.ts";
 import { escapeMarkup, PyMarkup } from "./markup.ts";
+import { asFloat, asInteger, integerOf } from "./numbers.ts";
 import { escapePoint, reprOf, textOf } from "./repr.ts";
 import { PyTuple } from "./sequence.ts";
 import { pad } from "./string_pad.ts";
-import { PyObject, typeName, type Value } from "./value.ts";
+import { asString, PyObject, typeName, type Value } from "./value.ts";
 
 const NOT_ASCII = /\P{ASCII}/gu;
 const SPEC = /%(?:\(|([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?[hlL]?([^]?))/gu;

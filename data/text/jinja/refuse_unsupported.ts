@@ -4,12 +4,13 @@
  */
 
 import { walk } from "./children.ts";
+import { ENVIRONMENT } from "./environment.ts";
 import { UnsupportedError } from "./errors.ts";
-import { FILTERS } from "./filters.ts";
-import { FLOAT_METHODS, INTEGER_METHODS } from "./number_methods.ts";
+import type { FilterTable } from "./filter_arguments.ts";
+import { FLOAT_METHODS } from "./float.ts";
+import { INTEGER_METHODS } from "./integer_methods.ts";
+import { STRING_METHODS } from "./member.ts";
 import type { CallArguments, Expression, Statement } from "./nodes.ts";
-import { STRING_METHODS } from "./string_methods.ts";
-import { TESTS } from "./tests.ts";
 import { readsUndeclared } from "./undeclared.ts";
 
 /** Methods of Python's values that are not rendered here. */
@@ -23,15 +24,16 @@ function withoutMethod(methods: ReadonlyMap<string, unknown>): string[] {
   return [...methods].filter(([, method]) => method === null).map(([name]) => name);
 }
 
+const { filters, tests } = ENVIRONMENT;
+
 /** Filters that take the name of another, or of a test, as an argument; and where it stands. */
-const NAMING: Readonly<Record<string, { readonly table: typeof FILTERS; readonly index: number }>> =
-  {
-    map: { table: FILTERS, index: 0 },
-    select: { table: TESTS, index: 0 },
-    reject: { table: TESTS, index: 0 },
-    selectattr: { table: TESTS, index: 1 },
-    rejectattr: { table: TESTS, index: 1 },
-  };
+const NAMING: Readonly<Record<string, { readonly table: FilterTable; readonly index: number }>> = {
+  map: { table: filters, index: 0 },
+  select: { table: tests, index: 0 },
+  reject: { table: tests, index: 0 },
+  selectattr: { table: tests, index: 1 },
+  rejectattr: { table: tests, index: 1 },
+};
 
 /** @throws {UnsupportedError} which names the line and what stands there */
 export function refuseUnsupported(body: readonly Statement[]): void {

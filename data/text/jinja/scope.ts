@@ -1,7 +1,8 @@
 /** Where a variable's value lies while a template runs. */
 
-import type { Frame } from "./frame.ts";
+import type { Execute, Frame } from "./frame.ts";
 import { TEMPLATE_GLOBALS } from "./globals.ts";
+import type { Statement } from "./nodes.ts";
 import { Symbols } from "./symbols.ts";
 import type { Value } from "./value.ts";
 
@@ -38,6 +39,9 @@ export interface Scope {
   /** Whether unknown filters and tests are errors only where they are reached. */
   readonly soft: boolean;
 }
+
+/** Compiles the statements inside another, in their scope, to a function that executes them. */
+export type CompileBody = (body: readonly Statement[], scope: Scope) => Execute;
 
 /** A scope in the same function. */
 export function innerScope({ symbols, fn }: Scope): Scope {

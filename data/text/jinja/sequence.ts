@@ -1,17 +1,19 @@
 /** Lists and tuples, which share all but their brackets. */
 
+import { parameters } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
 import { compareValues, equals } from "./compare.ts";
-import { PythonError, typeError } from "./errors.ts";
-import { LIST_METHODS, REFUSED_LIST_METHODS, TUPLE_METHODS } from "./sequence_methods.ts";
-import { boundMethod, refusedMethod } from "./method.ts";
+import { PythonError, typeError, valueError } from "./errors.ts";
+import { boundMethod, type Method, type Methods, refusedMethod } from "./method.ts";
 import { reprOf } from "./repr.ts";
 import { sliceIndices, toIndex } from "./slice_indices.ts";
 import { hashKeyOf } from "./hash_key.ts";
 import {
+  type Args,
   type HashKey,
   iterateArray,
   iterateArrayBack,
+  type Kwargs,
   type PyIterator,
   PyObject,
   typeName,
@@ -67,8 +69,9 @@ export abstract class PySequence extends PyObject {
     budget.leave();
     return result;
   }
-  /** Which of two comes first: negative, 0 or positive; of the first items that differ. */
-  compare(budget: Budget, other: PySequence): number {
+  /** Lists compare with lists and tuples with tuples, by the first items that differ. */
+  override compare(budget: Budget, other: Value): number | undefined {
+    if (!(other instanceof PySequence) || other.type !== this.type) return undefined;
     budget.enter();
     const length = Math.min(this.items.length, other.items.length);
     let result = this.items.length - other.items.length;
@@ -141,3 +144,57 @@ function bracketed(budget: Budget, open: string, items: readonly Value[], close:
   budget.leave();
   return text + close;
 }
+
+const bindCount = parameters("count", "value, /");
+const bindIndex = parameters("index", "value, start?, stop?, /");
+const bindNone = parameters("copy", "");
+
+function same(budget: Budget, a: Value, b: Value): boolean {
+  return a === b || equals(budget, a, b);
+}
+
+function count(budget: Budget, { items }: PySequence, args: Args, kwargs: Kwargs): Value {
+  const [value] = bindCount(args, kwargs);
+  return items.filter((item) => same(budget, item, value!)).length;
+}
+
+function index(budget: Budget, { items }: PySequence, args: Args, kwargs: Kwargs): Value {
+  const [value, start, stop] = bindIndex(args, kwargs);
+  const clamp = (given: Value | undefined, missing: number): number => {
+    if (given === undefined) return missing;
+    const at = toIndex(given);
+    return at < 0 ? Math.max(0, at + items.length) : at;
+  };
+  const to = Math.min(items.length, clamp(stop, items.length));
+  for (let i = clamp(start, 0); i < to; i++) if (same(budget, items[i], value!)) return i;
+  return valueError("the value is not in the sequence");
+}
+
+/** Methods of tuples. */
+const TUPLE_METHODS: Methods<PyTuple> = new Map<string, Method<PyTuple>>([
+  ["count", count],
+  ["index", index],
+]);
+
+/** Methods of lists. */
+const LIST_METHODS: Methods<PyList> = new Map<string, Method<PyList>>([
+  ["count", count],
+  ["index", index],
+  ["copy", (budget, list, args, kwargs) => {
+    bindNone(args, kwargs);
+    budget.step(list.items.length);
+    return list.like(list.items);
+  }],
+]);
+
+/** Methods that change a list, which the sandbox refuses. */
+const REFUSED_LIST_METHODS: ReadonlySet<string> = new Set([
+  "append",
+  "clear",
+  "pop",
+  "reverse",
+  "insert",
+  "sort",
+  "extend",
+  "remove",
+]);

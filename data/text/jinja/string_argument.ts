@@ -1,10 +1,9 @@
 /** Arguments of methods of text, and the part of a text that `start` and `end` leave. */
 
-import { asString } from "./compare.ts";
 import { countPoints, isFlat, offsetOf } from "./code_points.ts";
 import { typeError } from "./errors.ts";
 import { toIndex } from "./slice_indices.ts";
-import { typeName, type Value } from "./value.ts";
+import { asString, typeName, type Value } from "./value.ts";
 
 /** A text, or a TypeError. */
 export function stringArgument(method: string, value: Value | undefined): string {

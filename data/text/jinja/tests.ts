@@ -3,22 +3,27 @@
  * them `number`, `iterable`, `sequence` and `string` that differ for booleans, dicts and undefined.
  */
 
-import { asInteger, binary } from "./arithmetic.ts";
+import { binary } from "./arithmetic.ts";
 import type { Budget } from "./budget.ts";
-import { asString, compareValues, contains, equals } from "./compare.ts";
+import { compareValues, contains, equals } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { UnsupportedError } from "./errors.ts";
-import { filter, type FilterFunction, type NamedFilter } from "./filter_arguments.ts";
-import { FILTERS } from "./filters.ts";
+import {
+  filter,
+  type FilterFunction,
+  type FilterTable,
+  type NamedFilter,
+} from "./filter_arguments.ts";
 import { PyFloat } from "./float.ts";
 import { tryIterate } from "./iterate.ts";
 import { hashKeyOf } from "./hash_key.ts";
 import { lengthOf } from "./length.ts";
 import { PyMarkup } from "./markup.ts";
+import { asInteger } from "./numbers.ts";
 import { textOf } from "./repr.ts";
 import { isCase } from "./string_case.ts";
 import { Undefined } from "./undefined.ts";
-import { PyObject, type Value } from "./value.ts";
+import { asString, PyObject, type Value } from "./value.ts";
 
 const test = (name: string, run: (value: Value, budget: Budget) => boolean): NamedFilter =>
   filter(name, "", (budget, value) => run(value, budget));
@@ -55,8 +60,13 @@ function isSequence(value: Value, budget: Budget): boolean {
   return value instanceof PyObject && value.subscriptable && lengthOf(budget, value) !== undefined;
 }
 
+function isName(budget: Budget, value: Value, table: FilterTable): boolean {
+  hashKeyOf(budget, value);
+  return table.has(asString(value) ?? "");
+}
+
 /** The tests by name. */
-export const TESTS: ReadonlyMap<string, FilterFunction | null> = new Map<
+export const TESTS: FilterTable = new Map<
   string,
   FilterFunction | null
 >([
@@ -65,14 +75,8 @@ export const TESTS: ReadonlyMap<string, FilterFunction | null> = new Map<
   filter("divisibleby", "num", (budget, value, [by]) => isRemainder(budget, value, by!, 0)),
   test("defined", (value) => !(value instanceof Undefined)),
   test("undefined", (value) => value instanceof Undefined),
-  test("filter", (value, budget) => {
-    hashKeyOf(budget, value);
-    return FILTERS.has(asString(value) ?? "");
-  }),
-  test("test", (value, budget) => {
-    hashKeyOf(budget, value);
-    return TESTS.has(asString(value) ?? "");
-  }),
+  filter("filter", "", (budget, value, _rest, { filters }) => isName(budget, value, filters)),
+  filter("test", "", (budget, value, _rest, { tests }) => isName(budget, value, tests)),
   test("none", (value) => value === null),
   test("boolean", (value) => typeof value === "boolean"),
   test("false", (value) => value === false),

@@ -88,6 +88,24 @@ export abstract class PyObject {
     return this.repr(budget);
   }
 
+  /** The text of a value that is a str of its own kind, such as Markup; undefined of all others. */
+  asString(): string | undefined {
+    return undefined;
+  }
+
+  /** `item in value`; undefined where that is a search of what {@linkcode iterate} gives. */
+  contains(_budget: Budget, _item: Value): boolean | undefined {
+    return undefined;
+  }
+
+  /**
+   * Which of two comes first: negative for this one, positive for the other, 0 for neither.
+   * Undefined where Python has no order for their types.
+   */
+  compare(_budget: Budget, _other: Value): number | undefined {
+    return undefined;
+  }
+
   /** `value == other`. */
   equals(_budget: Budget, other: Value): boolean {
     return this === other;
@@ -112,6 +130,12 @@ export function typeName(value: Value): string {
     default:
       return value === null ? "NoneType" : value.type;
   }
+}
+
+/** The text of a str or of a Markup, which is a str; undefined for anything else. */
+export function asString(value: Value): string | undefined {
+  if (typeof value === "string") return value;
+  return value instanceof PyObject ? value.asString() : undefined;
 }
 
 /** An iterator over an array. */

@@ -1,6 +1,5 @@
-/** Attributes of int, bool and float. */
+/** Attributes of int and bool. */
 
-import { PyFloat } from "./float.ts";
 import { boundMethod, type Method, type Methods } from "./method.ts";
 import { bitLength } from "./integer_bits.ts";
 import { parameters } from "./arguments.ts";
@@ -8,7 +7,7 @@ import type { Value } from "./value.ts";
 
 const bindNone = parameters("number method", "");
 
-/** Of int and bool. */
+/** The methods. */
 export const INTEGER_METHODS: Methods<number | bigint | boolean> = new Map<
   string,
   Method<number | bigint | boolean> | null
@@ -30,21 +29,6 @@ export const INTEGER_METHODS: Methods<number | bigint | boolean> = new Map<
   ["to_bytes", null],
 ]);
 
-/** Of float. */
-export const FLOAT_METHODS: Methods<PyFloat> = new Map<string, Method<PyFloat> | null>([
-  ["is_integer", (_budget, { value }, args, kwargs) => {
-    bindNone(args, kwargs);
-    return Number.isInteger(value);
-  }],
-  ["conjugate", (_budget, value, args, kwargs) => {
-    bindNone(args, kwargs);
-    return value;
-  }],
-  ["as_integer_ratio", null],
-  ["fromhex", null],
-  ["hex", null],
-]);
-
 /** `value.name` of an int or bool. */
 export function integerAttribute(
   value: number | bigint | boolean,
@@ -61,10 +45,4 @@ export function integerAttribute(
     default:
       return boundMethod(value, name, INTEGER_METHODS);
   }
-}
-
-/** `value.name` of a float. */
-export function floatAttribute(value: PyFloat, name: string): Value | undefined {
-  if (name === "real") return value;
-  return name === "imag" ? new PyFloat(0) : boundMethod(value, name, FLOAT_METHODS);
 }

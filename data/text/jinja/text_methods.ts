@@ -1,5 +1,5 @@
 /**
- * Methods of str.
+ * Methods of text: of str, and of Markup.
  *
  * @huggingface/jinja 0.5.11 has 12 of these 45, several of them with fewer arguments: no rsplit
  * without a limit, no prefix that is a tuple, no count, no find, no join, no format.
@@ -7,10 +7,8 @@
 
 import { parameters } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
-import { asString } from "./compare.ts";
 import { countPoints, isFlat, pointLength } from "./code_points.ts";
 import { typeError, valueError } from "./errors.ts";
-import { formatMethod } from "./format_string.ts";
 import { iterate } from "./iterate.ts";
 import type { Method, Methods } from "./method.ts";
 import { replace } from "./replace.ts";
@@ -23,7 +21,7 @@ import { STRING_KINDS } from "./string_kinds.ts";
 import { expandTabs, pad, zeroFill } from "./string_pad.ts";
 import { type Side, strip } from "./strip.ts";
 import { truthy } from "./truthy.ts";
-import { typeName, type Value } from "./value.ts";
+import { asString, typeName, type Value } from "./value.ts";
 
 type Bound = readonly (Value | undefined)[];
 
@@ -156,8 +154,11 @@ export function join(budget: Budget, separator: string, items: Value): string {
   return result;
 }
 
-/** The methods. */
-export const STRING_METHODS: Methods<string> = new Map<string, Method<string> | null>([
+/**
+ * The methods. `format` is one of str alone here, and reads members of any value: member.ts, which
+ * knows those, adds it.
+ */
+export const TEXT_METHODS: Methods<string> = new Map<string, Method<string> | null>([
   simple("capitalize", capitalize),
   simple("lower", (text) => text.toLowerCase()),
   perCharacter("swapcase", swapCase),
@@ -222,9 +223,9 @@ export const STRING_METHODS: Methods<string> = new Map<string, Method<string> | 
     "width, /",
     (budget, text, [width]) => zeroFill(budget, text, integerArgument(width!)),
   ),
-  ["format", (budget, text, args, kwargs) => formatMethod(budget, text, args, kwargs)],
   ["casefold", null],
   ["encode", null],
+  ["format", null],
   ["format_map", null],
   ["maketrans", null],
   ["translate", null],
