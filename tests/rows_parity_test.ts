@@ -1,7 +1,7 @@
 /** Rows as people write them give the tokens that transformers makes of the chats they stand for. */
 
 import assert from "node:assert/strict";
-import { toExamples } from "../data/examples/example.ts";
+import { toExamples } from "../data/examples/to_examples.ts";
 import { parseRecord, toMessages } from "../data/records/record.ts";
 import { qwen3Tokenizer } from "./support/qwen3_tokenizer.ts";
 

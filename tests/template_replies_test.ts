@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "../data/text/byte_tokenizer.ts";
-import { toExamples } from "../data/examples/example.ts";
+import { toExamples } from "../data/examples/to_examples.ts";
 import type { Message } from "../data/text/message.ts";
 import { createTokenizer } from "../data/text/tokenizer.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { toExamples } from "../../data/examples/example.ts";
+import { toExamples } from "../../data/examples/to_examples.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { formatPythonJson, toPlainJson } from "../../internal/json/python_json.ts";
 import type { PythonJson } from "../../internal/json/python_json.ts";

@@ -9,45 +9,11 @@
 
 import { collate, packExamples } from "./collator.ts";
 import type { Batch } from "./collator.ts";
-import { planEpoch } from "./epoch_plan.ts";
+import { type BatchPlanOptions, planEpoch } from "./epoch_plan.ts";
 import type { Example } from "../examples/example.ts";
 import { type ExampleList, toExampleList } from "../examples/example_list.ts";
 
-export { epochOrder } from "./epoch_plan.ts";
-
-/** Options of {@linkcode epochOrder}. */
-export interface EpochOrderOptions {
-  /** The seed of the run; epoch e uses seed + e, as Hugging Face Trainer does. */
-  readonly seed: number;
-  /** 0-based. */
-  readonly epoch: number;
-}
-
-/** What decides which examples make a batch. */
-export interface BatchPlanOptions extends EpochOrderOptions {
-  /** Rows of a batch; the last batch of an epoch may have fewer. */
-  readonly batchSize: number;
-  /** Puts several examples in a row of at most `maxLength` tokens; one example a row without. */
-  readonly packing?: { readonly maxLength: number };
-  /**
-   * Cuts the epoch into updates of packed rows: an update ends with the row that brings it to this many
-   * tokens, padding not counted, and no batch reaches into the next update. It needs `packing`.
-   * @default updates are a number of batches
-   */
-  readonly tokensPerStep?: number;
-  /**
-   * Sorts the examples of so many batches by length, the longest first, before they are cut into those
-   * batches: given the batches of an update, its rows are of similar length within a batch, and its sums
-   * are the same but for rounding. It has no effect with `packing`, or with one row a batch.
-   * @default {1}
-   */
-  readonly sortWithin?: number;
-  /**
-   * Whether to shuffle; evaluation does not.
-   * @default {true}
-   */
-  readonly shuffle?: boolean;
-}
+export { type BatchPlanOptions, epochOrder, type EpochOrderOptions } from "./epoch_plan.ts";
 
 /** Options of {@linkcode makeBatches}. */
 export interface MakeBatchesOptions extends BatchPlanOptions {

@@ -5,12 +5,14 @@
  * line numbers; memory does not grow with the rows, but for the lines in the report.
  */
 
-import { type Example, toExamples } from "./example.ts";
+import type { Example } from "./example.ts";
 import { readJsonl } from "../records/jsonl.ts";
 import { JsonlError, type RowLocation } from "../records/jsonl_error.ts";
-import type { ReadExamplesOptions, ReadExamplesReport } from "./read_examples.ts";
+import type { ReadExamplesOptions } from "./read_examples_options.ts";
+import type { ReadExamplesReport } from "./read_examples_report.ts";
 import { parseRecord, toMessages } from "../records/record.ts";
 import { RowStatisticsCollector } from "./row_statistics.ts";
+import { toExamples } from "./to_examples.ts";
 
 /** An example that knows its row. */
 export type LocatedExample = Example & { readonly source: RowLocation };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { qwen3Tokenizer } from "../../tests/support/qwen3_tokenizer.ts";
 import { byteTokenizerFiles } from "../text/byte_tokenizer.ts";
-import { toExamples } from "./example.ts";
+import { toExamples } from "./to_examples.ts";
 import { inspectRecords, promptIsInference, taughtTerminator } from "./preflight.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 

@@ -13,7 +13,8 @@ import { join } from "node:path";
 import { encodeRows, type RowsProgress } from "./encode_rows.ts";
 import type { ExampleList } from "./example_list.ts";
 import { ExamplePacker, PackedExamples, TokenMemory } from "./packed_examples.ts";
-import type { ReadExamplesOptions, ReadExamplesReport } from "./read_examples.ts";
+import type { ReadExamplesOptions } from "./read_examples_options.ts";
+import type { ReadExamplesReport } from "./read_examples_report.ts";
 import {
   openTokenFile,
   type TokenFileContent,

@@ -8,50 +8,11 @@
  */
 
 import { encodeRows } from "./encode_rows.ts";
-import type { Example, ToExamplesOptions } from "./example.ts";
-import type { TrainingRecord } from "../records/record.ts";
-import type { RowStatistics } from "./row_statistics.ts";
+import type { Example } from "./example.ts";
+import type { ReadExamplesOptions } from "./read_examples_options.ts";
+import type { ReadExamplesReport } from "./read_examples_report.ts";
 
-/** Options of {@linkcode readExamples}. */
-export interface ReadExamplesOptions extends ToExamplesOptions {
-  /** A system prompt for the rows that have none. */
-  readonly system?: string;
-  /** Most rows to read; all of them by default. */
-  readonly limit?: number;
-  /**
-   * Makes the examples of one record.
-   * @default {(record) => toExamples(toMessages(record, options), options)}
-   */
-  readonly encode?: (record: TrainingRecord) => readonly Example[];
-  /**
-   * Whether rows that cannot be used are left out and counted.
-   * @default {false: the first one is an error}
-   */
-  readonly dropRefused?: boolean;
-  /**
-   * Whether an example without a supervised token is kept: it adds nothing to its update.
-   * @default {false}
-   */
-  readonly keepUnlabelled?: boolean;
-}
-
-/** What became of the rows; lines are 1-based. */
-export interface ReadExamplesReport extends RowStatistics {
-  /** How many rows were read, those that were left out among them. */
-  readonly rows: number;
-  /** How many examples they gave. */
-  readonly examples: number;
-  /** Lines with an example that was cut to `maxLength`. */
-  readonly truncated: readonly number[];
-  /** Lines with an example that does not end with the token that ends a reply. */
-  readonly unterminated: readonly number[];
-  /** Lines with an example that has no supervised token left; it is kept if `keepUnlabelled`. */
-  readonly unlabelled: readonly number[];
-  /** How many tokens the examples have. */
-  readonly tokens: number;
-  /** How many of them are supervised. */
-  readonly supervisedTokens: number;
-}
+export type { ReadExamplesOptions, ReadExamplesReport };
 
 /** Examples and what became of the rows. */
 export interface ReadExamplesResult {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "../text/byte_tokenizer.ts";
-import { toExamples } from "./example.ts";
+import { toExamples } from "./to_examples.ts";
 import { readExamples } from "./read_examples.ts";
 import { toMessages } from "../records/record.ts";
 import { toSeedExample } from "./seed_example.ts";

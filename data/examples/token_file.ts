@@ -24,7 +24,7 @@ import {
   type TokenSink,
   type TokenStorage,
 } from "./packed_examples.ts";
-import type { ReadExamplesReport } from "./read_examples.ts";
+import type { ReadExamplesReport } from "./read_examples_report.ts";
 
 /** Raised when the layout changes, or what examples are made of the same inputs. */
 const FORMAT = 2;

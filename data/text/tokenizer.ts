@@ -15,7 +15,7 @@ import { isAbsent, readCappedText } from "../../internal/regular_file.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import type { Message } from "./message.ts";
 import type { ListedToken } from "./tokenize/added_tokens.ts";
-import { MODEL_TYPES } from "./tokenize/token_model.ts";
+import { MODEL_TYPES } from "./tokenize/create_model.ts";
 import { TokenPipeline } from "./tokenize/token_pipeline.ts";
 import { tokenByteCodec } from "./token_bytes.ts";
 import { readTokenizerConfig } from "./tokenizer_config.ts";

@@ -16,12 +16,8 @@ import {
   type ChatPromptOptions,
   type EncodedPrompt,
 } from "./chat_prompt.ts";
-import type {
-  FinishReason,
-  GenerateOptions,
-  Generation,
-  Generator,
-} from "../generate/generator.ts";
+import type { FinishReason, GenerateOptions, Generation } from "../generate/generation.ts";
+import type { Generator } from "../generate/generator.ts";
 import { type ChatPiece, ThinkSplitter } from "./think_splitter.ts";
 
 /** What to reply to, and how. */

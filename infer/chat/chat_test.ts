@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
 import { createTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import { chat } from "./chat.ts";
-import type {
-  FinishReason,
-  GenerateOptions,
-  Generation,
-  Generator,
-} from "../generate/generator.ts";
+import type { FinishReason, GenerateOptions, Generation } from "../generate/generation.ts";
+import type { Generator } from "../generate/generator.ts";
 
 const tokenizer = createTokenizer(byteTokenizerFiles());
 const messages = [{ role: "user", content: "Hi" }] as const;

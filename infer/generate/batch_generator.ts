@@ -14,9 +14,10 @@ import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { BatchCache, cacheBytesPerPosition, CAPACITY_STEP } from "./batch_cache.ts";
 import { BatchDecoder, type BatchLane } from "./batch_decoder.ts";
 import { assertPrompt } from "./assert_prompt.ts";
+import type { FinishReason, GenerateOptions, Generation } from "./generation.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
 import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
-import type { FinishReason, GenerateOptions, Generation, Generator } from "./generator.ts";
+import type { Generator } from "./generator.ts";
 import { ReplyTokens } from "./reply_tokens.ts";
 
 export type { BatchLane };

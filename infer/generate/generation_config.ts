@@ -14,7 +14,8 @@ import type { ModelConfig } from "../../model/config.ts";
 import { readJson } from "../../internal/json/read_json.ts";
 import { GENERATION_FIELDS, generationNotes } from "./generation_fields.ts";
 import { GenerationReader } from "./generation_reader.ts";
-import { assertSampling, type SamplingOptions } from "../sampling/sampling.ts";
+import { assertSampling } from "../sampling/sampling.ts";
+import type { SamplingOptions } from "../sampling/sampling_options.ts";
 import { SAMPLING_RULES } from "../sampling/sampling_rules.ts";
 import type { StopTexts } from "./stop_texts.ts";
 

@@ -6,9 +6,10 @@
 
 import { defined } from "../../internal/json/defined.ts";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
+import type { GenerateOptions } from "./generation.ts";
 import { DRAWING_OPTIONS, type GenerationConfig } from "./generation_config.ts";
-import type { GenerateOptions } from "./generator.ts";
-import { createSampler, type Sampler, type SamplingOptions } from "../sampling/sampling.ts";
+import { createSampler, type Sampler } from "../sampling/sampling.ts";
+import type { SamplingOptions } from "../sampling/sampling_options.ts";
 import type { StopTexts } from "./stop_texts.ts";
 
 /** How one reply is made. */

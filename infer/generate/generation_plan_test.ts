@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { GenerationConfig } from "./generation_config.ts";
 import { planGeneration } from "./generation_plan.ts";
-import type { GenerateOptions } from "./generator.ts";
+import type { GenerateOptions } from "./generation.ts";
 import { TokenSequence } from "../sampling/token_sequence.ts";
 
 const plan = (

@@ -10,48 +10,12 @@
 import type { ModelConfig } from "../../model/config.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Decoder, type DecoderOptions, type DecoderWeights } from "./decoder.ts";
+import type { FinishReason, GenerateOptions, Generation } from "./generation.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
 import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { ReplyTokens } from "./reply_tokens.ts";
-import type { SamplingOptions } from "../sampling/sampling.ts";
 
-/**
- * Why a reply ended: the model ended it, one of the model's stop strings came, the limit of tokens
- * or of time or the model's last position was reached, or the caller ended it.
- */
-export type FinishReason = "eos" | "stop" | "length" | "aborted";
-
-/** How a reply is made; what is left out comes from the generator's defaults. */
-export interface GenerateOptions extends SamplingOptions {
-  /**
-   * Most tokens to make. A reply also ends at the model's last position.
-   * @default {the model's, or 2048}
-   */
-  readonly maxNewTokens?: number;
-  /** Most tokens to make, whatever the option or the model says. @default {Infinity} */
-  readonly atMostNewTokens?: number;
-  /** Tokens that end the reply, in place of the generator's. */
-  readonly eosTokenIds?: readonly number[];
-  /** Whether those tokens do not end the reply. @default {false} */
-  readonly ignoreEos?: boolean;
-  /** Further tokens that end the reply. @default {[]} */
-  readonly stopTokenIds?: readonly number[];
-  /**
-   * A number from 0 to 2³² − 1: the same seed, prompt and options make the same reply.
-   * @default {a random one}
-   */
-  readonly seed?: number;
-  /** Ends the reply within one token, with the finish reason `aborted`. */
-  readonly signal?: AbortSignal;
-}
-
-/** A reply being made: its token ids, in order. */
-export interface Generation extends AsyncIterableIterator<number, void> {
-  /** Why the reply ended; `undefined` until then. */
-  readonly finishReason: FinishReason | undefined;
-  /** The token that ended the reply, which is not given out. */
-  readonly endToken?: number;
-}
+export type { FinishReason, GenerateOptions, Generation };
 
 /** Makes replies, one at a time. */
 export interface Generator extends Disposable {

@@ -5,8 +5,8 @@
  * What generators of one reply and of many have in common.
  */
 
+import type { FinishReason } from "./generation.ts";
 import type { GenerationPlan } from "./generation_plan.ts";
-import type { FinishReason } from "./generator.ts";
 import { StopTextMatcher } from "./stop_texts.ts";
 import { TokenSequence } from "../sampling/token_sequence.ts";
 

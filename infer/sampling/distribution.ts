@@ -18,7 +18,7 @@ import {
   keepTypical,
 } from "./candidates.ts";
 import { logitsProcessors } from "./logits_processors.ts";
-import type { SamplerOptions } from "./sampling.ts";
+import type { SamplerOptions } from "./sampling_options.ts";
 import { TokenSequence } from "./token_sequence.ts";
 
 /** What may come next. */

@@ -5,7 +5,7 @@
  */
 
 import { isCount } from "../../internal/json/is_count.ts";
-import type { SamplingOptions } from "./sampling.ts";
+import type { SamplingOptions } from "./sampling_options.ts";
 
 /** What an option must be. */
 export interface SamplingRule {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
-import { createSampler, type SamplerOptions } from "./sampling.ts";
+import { createSampler } from "./sampling.ts";
+import type { SamplerOptions } from "./sampling_options.ts";
 import { TokenSequence } from "./token_sequence.ts";
 
 // Probabilities 0.5, 0.3, 0.15 and 0.05, in another order.

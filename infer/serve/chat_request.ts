@@ -9,7 +9,7 @@
 import { defined } from "../../internal/json/defined.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import type { Message } from "../../data/text/message.ts";
-import type { GenerateOptions } from "../generate/generator.ts";
+import type { GenerateOptions } from "../generate/generation.ts";
 import { assertFields, BODY_FIELDS, FORMAT_FIELDS, STREAM_FIELDS } from "./request_fields.ts";
 import { parseMessages } from "./request_messages.ts";
 import { parseSampling } from "./request_sampling.ts";

@@ -5,7 +5,7 @@
  */
 
 import { defined } from "../../internal/json/defined.ts";
-import type { GenerateOptions } from "../generate/generator.ts";
+import type { GenerateOptions } from "../generate/generation.ts";
 import { assertSampling } from "../sampling/sampling.ts";
 import { ApiError } from "./api_error.ts";
 import {

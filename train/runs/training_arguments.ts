@@ -3,7 +3,7 @@
  * Qwen3-Medical-SFT's train.py.
  */
 
-import type { EmptyThink } from "../../data/examples/example.ts";
+import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
 import type { BestMetric } from "../best_evaluation.ts";
 import type { TrainingPrecision } from "../trainers/training_precision.ts";

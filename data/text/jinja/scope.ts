@@ -40,7 +40,10 @@ export interface Scope {
   readonly soft: boolean;
 }
 
-/** Compiles the statements inside another, in their scope, to a function that executes them. */
+/**
+ * Compiles the statements of a body to a function that executes them. Compilers of loops and macros
+ * take it as an argument: statements contain loops, and loops contain statements.
+ */
 export type CompileBody = (body: readonly Statement[], scope: Scope) => Execute;
 
 /** A scope in the same function. */

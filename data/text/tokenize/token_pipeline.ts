@@ -12,7 +12,8 @@ import { AddedTokens, type ListedToken, readAddedToken } from "./added_tokens.ts
 import { toByteChars } from "./byte_chars.ts";
 import { createDecoder, type TokenDecoder } from "./token_decoder.ts";
 import { BYTE_TO_CHAR } from "./gpt2_bytes.ts";
-import { createModel, type TokenModel } from "./token_model.ts";
+import { createModel } from "./create_model.ts";
+import type { TokenModel } from "./token_model.ts";
 import { createNormalizer, type Normalizer } from "./normalizer.ts";
 import { createPreTokenizer, type PreTokenizer } from "./pre_tokenizer.ts";
 import { finish, type Slices } from "./slices.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "../text/byte_tokenizer.ts";
-import { type EmptyThink, type Example, toExamples } from "./example.ts";
+import type { Example } from "./example.ts";
+import { type EmptyThink, toExamples } from "./to_examples.ts";
 import type { Message } from "../text/message.ts";
 import { qwen3Tokenizer } from "../../tests/support/qwen3_tokenizer.ts";
 import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
