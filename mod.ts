@@ -60,8 +60,10 @@ export { parseRecord, toMessages, type TrainingRecord } from "./data/records/rec
 export type { Message } from "./data/text/message.ts";
 export { createTokenizer, loadTokenizer, type Tokenizer } from "./data/text/tokenizer.ts";
 export { byteTokenizerFiles } from "./data/text/byte_tokenizer.ts";
-export { type Example, toExamples, type ToExamplesOptions } from "./data/examples/example.ts";
-export { readExamples, type ReadExamplesOptions } from "./data/examples/read_examples.ts";
+export type { Example } from "./data/examples/example.ts";
+export { toExamples, type ToExamplesOptions } from "./data/examples/to_examples.ts";
+export { readExamples } from "./data/examples/read_examples.ts";
+export type { ReadExamplesOptions } from "./data/examples/read_examples_options.ts";
 export { makeBatches } from "./data/batches/batches.ts";
 export { type Batch, collate } from "./data/batches/collator.ts";
 export { readDatasetRows } from "./data/records/dataset_rows.ts";
@@ -80,12 +82,8 @@ export { mergeAdapter } from "./lora/merge_adapter.ts";
 export { type ChatModel, openChatModel } from "./infer/chat/open_chat_model.ts";
 export { chat, type ChatOptions, type ChatReply } from "./infer/chat/chat.ts";
 export { type Output, reply } from "./infer/chat/reply.ts";
-export {
-  createGenerator,
-  type GenerateOptions,
-  type Generation,
-  type Generator,
-} from "./infer/generate/generator.ts";
+export { createGenerator, type Generator } from "./infer/generate/generator.ts";
+export type { GenerateOptions, Generation } from "./infer/generate/generation.ts";
 export { readGenerationConfig } from "./infer/generate/generation_config.ts";
 
 // Other runtimes, hubs and trackers.

@@ -70,21 +70,13 @@ export { byteTokenizerFiles } from "./text/byte_tokenizer.ts";
 export { StreamingDecoder, type StreamingDecoderOptions } from "./text/streaming_decoder.ts";
 
 // Examples.
-export {
-  type EmptyThink,
-  type Example,
-  IGNORED,
-  toExamples,
-  type ToExamplesOptions,
-} from "./examples/example.ts";
+export { type Example, IGNORED } from "./examples/example.ts";
+export { type EmptyThink, toExamples, type ToExamplesOptions } from "./examples/to_examples.ts";
 export { joinExample, type JoinExampleOptions } from "./examples/join_example.ts";
 export { type ExampleList, toExampleList } from "./examples/example_list.ts";
-export {
-  readExamples,
-  type ReadExamplesOptions,
-  type ReadExamplesReport,
-  type ReadExamplesResult,
-} from "./examples/read_examples.ts";
+export { readExamples, type ReadExamplesResult } from "./examples/read_examples.ts";
+export type { ReadExamplesOptions } from "./examples/read_examples_options.ts";
+export type { ReadExamplesReport } from "./examples/read_examples_report.ts";
 export type {
   RefusedRow,
   RowStatistics,
@@ -124,14 +116,12 @@ export {
 
 // Batches.
 export {
-  type BatchPlanOptions,
   countBatches,
-  epochOrder,
-  type EpochOrderOptions,
   makeBatches,
   type MakeBatchesOptions,
   planBatches,
 } from "./batches/batches.ts";
+export { type BatchPlanOptions, epochOrder, type EpochOrderOptions } from "./batches/epoch_plan.ts";
 export {
   type Batch,
   collate,

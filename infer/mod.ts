@@ -33,13 +33,11 @@ export {
   createGenerator,
   decoderGenerator,
   type DecoderGeneratorOptions,
-  type FinishReason,
-  type GenerateOptions,
-  type Generation,
   type Generator,
   type GeneratorOptions,
   type TokenDecoder,
 } from "./generate/generator.ts";
+export type { FinishReason, GenerateOptions, Generation } from "./generate/generation.ts";
 export {
   type GenerationConfig,
   type GenerationFallbacks,
@@ -56,13 +54,8 @@ export {
 } from "./generate/batch_generator.ts";
 export type { BatchLane } from "./generate/batch_decoder.ts";
 export type { StopTexts } from "./generate/stop_texts.ts";
-export {
-  assertSampling,
-  createSampler,
-  type Sampler,
-  type SamplerOptions,
-  type SamplingOptions,
-} from "./sampling/sampling.ts";
+export { assertSampling, createSampler, type Sampler } from "./sampling/sampling.ts";
+export type { SamplerOptions, SamplingOptions } from "./sampling/sampling_options.ts";
 export { TokenSequence } from "./sampling/token_sequence.ts";
 export type {
   LogitsProcessorContext,

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { chatPrompt } from "../infer/chat/chat_prompt.ts";
-import type { Generation, Generator } from "../infer/generate/generator.ts";
+import type { Generator } from "../infer/generate/generator.ts";
+import type { Generation } from "../infer/generate/generation.ts";
 import { ChatService } from "../infer/serve/chat_service.ts";
 import { parseChatRequest } from "../infer/serve/chat_request.ts";
 import { Metrics } from "../infer/serve/metrics.ts";

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { listCheckpoints, verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
 import type { SaveEvent, TrainEvent } from "../train/events.ts";
-import { type CheckpointOptions, train, type TrainOptions } from "../train/loop/loop.ts";
+import { train, type TrainOptions } from "../train/loop/loop.ts";
+import type { CheckpointOptions } from "../train/checkpoints/run_checkpoints.ts";
 import type { Trainer } from "../train/trainer.ts";
 import {
   type DeferredStub,

@@ -3,7 +3,7 @@
  * Out: what is wrong with it, nothing where nothing is.
  */
 
-import type { FinishReason } from "../../infer/generate/generator.ts";
+import type { FinishReason } from "../../infer/generate/generation.ts";
 
 const OPEN = "<think>";
 const CLOSE = "</think>";

@@ -5,7 +5,8 @@
 
 import type { Message } from "../../data/text/message.ts";
 import { exportedGenerator, findExported } from "../../infer/export/exported_generator.ts";
-import type { GenerateOptions, Generator } from "../../infer/generate/generator.ts";
+import type { Generator } from "../../infer/generate/generator.ts";
+import type { GenerateOptions } from "../../infer/generate/generation.ts";
 import {
   count,
   countOrZero,

@@ -13,8 +13,6 @@ import { type BatchPlanOptions, planEpoch } from "./epoch_plan.ts";
 import type { Example } from "../examples/example.ts";
 import { type ExampleList, toExampleList } from "../examples/example_list.ts";
 
-export { type BatchPlanOptions, epochOrder, type EpochOrderOptions } from "./epoch_plan.ts";
-
 /** Options of {@linkcode makeBatches}. */
 export interface MakeBatchesOptions extends BatchPlanOptions {
   /** Id of the padding token. */

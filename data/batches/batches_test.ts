@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { countBatches, epochOrder, makeBatches, planBatches } from "./batches.ts";
+import { countBatches, makeBatches, planBatches } from "./batches.ts";
+import { epochOrder } from "./epoch_plan.ts";
 import type { Example } from "../examples/example.ts";
 import { joinExample } from "../examples/join_example.ts";
 

@@ -12,8 +12,6 @@ import type { Example } from "./example.ts";
 import type { ReadExamplesOptions } from "./read_examples_options.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
 
-export type { ReadExamplesOptions, ReadExamplesReport };
-
 /** Examples and what became of the rows. */
 export interface ReadExamplesResult {
   /** In file order. */

@@ -18,8 +18,6 @@ import { replyText } from "../text/reply_text.ts";
 import { findTextLoss } from "./text_loss.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
-export { type Example, IGNORED } from "./example.ts";
-
 /**
  * What becomes of the empty thinking block of a reply without thinking: it is taught, it stands in
  * the prompt as inference without thinking has it, or there is none.

@@ -3,7 +3,8 @@
 import type { Message } from "../../data/text/message.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { chat, type ChatReply } from "./chat.ts";
-import type { GenerateOptions, Generator } from "../generate/generator.ts";
+import type { Generator } from "../generate/generator.ts";
+import type { GenerateOptions } from "../generate/generation.ts";
 import { renderTerminal } from "./render_terminal.ts";
 
 /** Where a reply is streamed to, such as standard output. */

@@ -20,8 +20,6 @@ import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import type { Generator } from "./generator.ts";
 import { ReplyTokens } from "./reply_tokens.ts";
 
-export type { BatchLane };
-
 /** What {@linkcode BatchGenerator} is made with. */
 export interface BatchGeneratorOptions {
   /** Where the graphs run. */

@@ -15,8 +15,6 @@ import { type GenerationConfig, parseGenerationConfig } from "./generation_confi
 import { type GenerationPlan, planGeneration } from "./generation_plan.ts";
 import { ReplyTokens } from "./reply_tokens.ts";
 
-export type { FinishReason, GenerateOptions, Generation };
-
 /** Makes replies, one at a time. */
 export interface Generator extends Disposable {
   /**

@@ -14,8 +14,6 @@ import type { SamplerOptions, SamplingOptions } from "./sampling_options.ts";
 import { SAMPLING_RULES } from "./sampling_rules.ts";
 import type { TokenSequence } from "./token_sequence.ts";
 
-export type { SamplerOptions, SamplingOptions };
-
 /**
  * Chooses a token from logits [vocab] after a sequence. A sampler may keep what it knows of a
  * sequence: give it one sequence that grows, not two by turns.

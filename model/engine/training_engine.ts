@@ -21,8 +21,6 @@ import type { NamedWeights } from "./layered_weights.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import { endToEnd, type LaidOut, similarRows } from "./without_padding.ts";
 
-export { type EngineAdapter, type EngineKernels, headChunkOf };
-
 /** How a {@linkcode TrainingEngine} works. */
 export interface TrainingEngineOptions {
   /** Supervised tokens whose logits are held at once. @default as {@linkcode headChunkOf} says */

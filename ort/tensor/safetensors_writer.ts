@@ -14,8 +14,6 @@ import { maxSafetensorsHeaderBytes, maxSafetensorsTensors } from "./safetensors_
 import { quoteName, quoteNames } from "./tensor_errors.ts";
 import { tensorBytes, type TensorInfo, type TensorSource } from "./tensor_source.ts";
 
-export type { WrittenBytes };
-
 /** Options of {@linkcode writeSafetensors}. */
 export interface WriteSafetensorsOptions {
   /** The strings under `__metadata__`. @default { format: "pt" } */

@@ -7,12 +7,8 @@
 
 import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
 import { createTokenizer } from "../../data/text/tokenizer.ts";
-import type {
-  FinishReason,
-  GenerateOptions,
-  Generation,
-  Generator,
-} from "../../infer/generate/generator.ts";
+import type { Generator } from "../../infer/generate/generator.ts";
+import type { FinishReason, GenerateOptions, Generation } from "../../infer/generate/generation.ts";
 import { type AccessOptions, ownHosts } from "../../infer/serve/access.ts";
 import { ChatService } from "../../infer/serve/chat_service.ts";
 import { createHandler, type HandlerOptions } from "../../infer/serve/handler.ts";

@@ -22,8 +22,6 @@ import type { Schedule } from "../schedule.ts";
 import type { Trainer, TrainStepResult } from "../trainer.ts";
 import { initialState, jsonNumber, type LoopState } from "../checkpoints/trainer_state.ts";
 
-export type { CheckpointOptions };
-
 // Skipped updates in a row after which something is wrong that skipping will not mend.
 const MAX_SKIPPED = 3;
 

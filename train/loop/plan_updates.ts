@@ -4,7 +4,7 @@
  * In: example lengths [n] and batch options. Out: a number of updates.
  */
 
-import type { BatchPlanOptions } from "../../data/batches/batches.ts";
+import type { BatchPlanOptions } from "../../data/batches/epoch_plan.ts";
 import { planEpoch } from "../../data/batches/epoch_plan.ts";
 
 /** What decides the number of updates. */

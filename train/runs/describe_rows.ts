@@ -3,7 +3,7 @@
  * for each thing that is not as the user may think.
  */
 
-import type { ReadExamplesReport } from "../../data/examples/read_examples.ts";
+import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 

@@ -4,7 +4,7 @@
  */
 
 import type { RowsProgress } from "../../data/examples/encode_rows.ts";
-import type { ReadExamplesReport } from "../../data/examples/read_examples.ts";
+import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
 import { formatCount, formatDuration, formatRate } from "../track/format_units.ts";
 import { createProgressLine, type ProgressLineOptions } from "./progress_line.ts";
 

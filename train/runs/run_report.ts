@@ -1,7 +1,7 @@
 /** Curves and a report of a finished run, beside its checkpoints: loss.svg and report.html. */
 
 import { isAbsent } from "../../internal/regular_file.ts";
-import type { ReadExamplesReport } from "../../data/examples/read_examples.ts";
+import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
 import { METRICS_FILE } from "../track/find_runs.ts";
 import { renderLossChart } from "../track/loss_chart.ts";
 import { readMetricsLog } from "../track/read_metrics_log.ts";

@@ -9,7 +9,7 @@ import {
   formatChatSettings,
   readChatSettings,
 } from "../../data/text/chat_settings.ts";
-import type { ReadExamplesReport } from "../../data/examples/read_examples.ts";
+import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
 import { CHAT_TEMPLATE } from "../../data/text/tokenizer.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { readJson } from "../../internal/json/read_json.ts";

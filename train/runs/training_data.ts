@@ -8,7 +8,7 @@ import { type ExampleList, toExampleList } from "../../data/examples/example_lis
 import { readJsonl } from "../../data/records/jsonl.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { type PreparedExamples, prepareExamples } from "../../data/examples/prepare_examples.ts";
-import type { ReadExamplesReport } from "../../data/examples/read_examples.ts";
+import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
 import type { TrainingRecord } from "../../data/records/record.ts";
 import { toSeedExample } from "../../data/examples/seed_example.ts";
 import { removeOtherTokenFiles } from "../../data/examples/token_file.ts";

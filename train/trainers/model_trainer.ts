@@ -5,11 +5,8 @@
 
 import type { Batch } from "../../data/batches/collator.ts";
 import { ParameterStore } from "../../model/engine/parameter_store.ts";
-import {
-  type EngineAdapter,
-  type TokenLosses,
-  TrainingEngine,
-} from "../../model/engine/training_engine.ts";
+import { type TokenLosses, TrainingEngine } from "../../model/engine/training_engine.ts";
+import type { EngineAdapter } from "../../model/engine/engine_context.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import type { ModelConfig } from "../../model/config.ts";

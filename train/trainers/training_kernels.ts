@@ -6,7 +6,7 @@
  */
 
 import { loadBlockKernels } from "../../model/engine/kernel_nodes.ts";
-import type { EngineKernels } from "../../model/engine/training_engine.ts";
+import type { EngineKernels } from "../../model/engine/engine_context.ts";
 import type { AdamWKernels } from "../../ort/kernels/adamw_kernels.ts";
 import { CrossEntropyKernel, crossEntropySource } from "../../ort/kernels/cross_entropy_kernels.ts";
 import { type Gpu, type GpuOptions, openGpu } from "../../ort/kernels/gpu.ts";
