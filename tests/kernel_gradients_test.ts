@@ -1,7 +1,7 @@
 /**
  * Blocks built for ortune's own kernels against blocks of operators, whose gradients
  * `gradients_test.ts` proves: in float64 both are the same function. The kernels themselves are tested
- * in `kernels/`.
+ * in `ort/kernels/`.
  */
 
 import assert from "node:assert/strict";

@@ -66,9 +66,9 @@ const shim = `
 
 /** The cells as one module, which reports after each what came of it. */
 function toModule(shimPath: string): string {
-  const root = new URL("../", import.meta.url).href;
+  const beside = new URL("../examples/", import.meta.url).href;
   const code = cells.map(({ source }) =>
-    `cell();\n${source.join("").replaceAll('from "../', `from "${root}`)}`
+    `cell();\n${source.join("").replaceAll(/from "(?=\.\.?\/)/g, `from "${beside}`)}`
   );
   return [`import { cell, write } from "${shimPath}";`, ...code, "await write();"].join("\n\n");
 }

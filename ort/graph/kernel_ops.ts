@@ -2,7 +2,7 @@
  * Operations that ortune's own kernels run, each with its shape rule and its gradient.
  *
  * In: the builder first, values after it. Out: a value. A graph with such operations is cut into
- * stages (`stages.ts`), between which the kernels are launched (`model/engine/kernel_nodes.ts`). They compute
+ * subgraphs (`subgraphs.ts`), between which the kernels are launched (`model/engine/kernel_nodes.ts`). They compute
  * what operators of `ops.ts` compute, in fewer passes over memory and without a matrix of scores.
  *
  * @module

@@ -2,7 +2,7 @@
  * Patterns of published models, which JavaScript's engine runs in linear time on any text.
  *
  * Each was read by hand: where a part can fail after a long run, a later alternative takes the whole
- * run, so that no run is read again and again. `known_patterns_test.ts` times each on long runs.
+ * run, so that no run is read again and again. `compile_pattern_test.ts` times each on long runs.
  */
 
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
