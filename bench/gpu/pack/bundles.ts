@@ -24,6 +24,7 @@ export const FILES: readonly string[] = [
   "bench/gpu/pack/machine.sh",
   "bench/gpu/pack/cuda_folders.py",
 ];
+const KERNELS = "ort/kernels";
 // The mark of a unit test that runs on a GPU where there is one.
 const ON_GPU = /\btestGpu\(\)/;
 
@@ -35,10 +36,10 @@ export function baseName(path: string): string {
 /** Kernels' unit tests that a GPU changes: those that run on the GPU of `testGpu()`. */
 async function kernelTests(root: string): Promise<string[]> {
   const paths: string[] = [];
-  for await (const { name } of Deno.readDir(`${root}/kernels`)) {
+  for await (const { name } of Deno.readDir(`${root}/${KERNELS}`)) {
     if (!name.endsWith("_test.ts")) continue;
-    const text = await Deno.readTextFile(`${root}/kernels/${name}`);
-    if (ON_GPU.test(text)) paths.push(`kernels/${name}`);
+    const text = await Deno.readTextFile(`${root}/${KERNELS}/${name}`);
+    if (ON_GPU.test(text)) paths.push(`${KERNELS}/${name}`);
   }
   return paths.sort();
 }

@@ -207,7 +207,7 @@ function sanitizerStep({ has }: StepsOptions): Step {
         command: [
           SANITIZER,
           ...["--tool", tool, "--target-processes", "all", "--error-exitcode", "1"],
-          ...testBundle("attention_test.js"),
+          ...testBundle("attention_kernels_test.js"),
         ],
         env: { ORTUNE_TEST_GPU: "1" },
         proof: TESTED,

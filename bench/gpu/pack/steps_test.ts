@@ -25,24 +25,28 @@ Deno.test("a pack's steps run bundles that it has, and every bundle is run", asy
 Deno.test("the kernels' tests that a GPU changes are packed", async () => {
   const modules = (await listBundles(ROOT)).map(({ module }) => module);
   const wanted = [
-    "adamw",
-    "attention",
-    "cross_entropy",
-    "dropout",
-    "heads",
-    "lora",
-    "rms_norm",
-    "swiglu",
+    "adamw_kernels",
+    "attention_kernels",
+    "cross_entropy_kernels",
+    "dropout_kernel",
+    "heads_kernels",
+    "lora_kernels",
+    "rms_norm_kernels",
+    "swiglu_kernels",
   ];
   assert.deepEqual(
-    wanted.filter((name) => !modules.includes(`kernels/${name}_test.ts`)),
+    wanted.filter((name) => !modules.includes(`ort/kernels/${name}_test.ts`)),
     [],
   );
   assert.ok(!modules.includes("ort/kernels/cubin_cache_test.ts"));
 });
 
 Deno.test("a pack's steps write 8 logs at the most, and have names of their own", () => {
-  const steps = listSteps({ ...settings, files: ["adamw_test.js", "webgpu.js"], rehearse: false });
+  const steps = listSteps({
+    ...settings,
+    files: ["adamw_kernels_test.js", "webgpu.js"],
+    rehearse: false,
+  });
   assert.ok(new Set(steps.map(({ log }) => log)).size <= 8);
   assert.equal(new Set(steps.map(({ name }) => name)).size, steps.length);
   assert.ok(steps.some(({ name }) => name === "webgpu"));
