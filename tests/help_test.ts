@@ -1,12 +1,12 @@
-/** What `--help` says: every task explains itself, and the READMEs use flags that it has. */
+/** What `--help` says: every task explains itself, and the guides use flags that it has. */
 
 import assert from "node:assert/strict";
-import { repositoryPath } from "./support/run_script.ts";
-import { runTask, tasks } from "./support/run_task.ts";
+import { documentText, guides, shellCommands } from "./support/documents.ts";
+import { runTask, task, tasks } from "./support/run_task.ts";
 
-/** Tasks that are scripts of this configuration. */
-const SCRIPTS = Object.entries(tasks).filter(([name, command]) =>
-  / (cli|quickstart)\/\w+\.ts$/.test(command) && !name.startsWith("bench")
+/** Tasks that users run. */
+const SCRIPTS = Object.entries(tasks).filter(([, command]) =>
+  / (cli\/commands|examples\/\w+)\/\w+\.ts$/.test(command)
 ).map(([name]) => name);
 
 const helps = new Map(
@@ -16,7 +16,7 @@ const helps = new Map(
 );
 
 Deno.test(`${SCRIPTS.length} tasks explain themselves, their defaults once and in words`, () => {
-  assert.ok(SCRIPTS.length > 12, SCRIPTS.join());
+  assert.ok(SCRIPTS.length > 13, SCRIPTS.join());
   for (const [name, { code, stdout, stderr }] of helps) {
     assert.deepEqual([code, stderr], [0, ""], name);
     assert.ok(stdout.startsWith(`Usage: deno task ${name} `), stdout);
@@ -28,26 +28,51 @@ Deno.test(`${SCRIPTS.length} tasks explain themselves, their defaults once and i
   }
 });
 
-for (const readme of ["README.md", "README.zh.md"]) {
-  Deno.test(`${readme} gives tasks flags that they have`, async () => {
-    const text = (await Deno.readTextFile(repositoryPath(readme))).replaceAll("\\\n", " ");
-    let checked = 0;
+/** Words of `--help` by the script that gives them. */
+const helpOf = new Map([...helps].map(([name, { stdout }]) => [task(name).script, stdout]));
+
+/** Flags among words that a help does not list, and how many it does. */
+function compareFlags(
+  words: readonly string[],
+  help: string,
+): { unknown: string[]; known: number } {
+  const flags = words.flatMap((word) => /^--[a-z][a-z-]*/.exec(word) ?? []);
+  const unknown = flags.filter((flag) => !new RegExp(`^ +(-h, )?${flag}\\b(?!-)`, "m").test(help));
+  return { unknown, known: flags.length - unknown.length };
+}
+
+Deno.test("commands in the guides give tasks and scripts flags that they have", () => {
+  let checked = 0;
+  for (const path of guides) {
+    for (const words of shellCommands(documentText(path))) {
+      const at = words[1] === "task" ? 2 : words.findIndex((word) => helpOf.has(word));
+      const help = words[1] === "task" ? helps.get(words[2])?.stdout : helpOf.get(words[at]);
+      if (help === undefined) continue;
+      const { unknown, known } = compareFlags(words.slice(at + 1), help);
+      assert.deepEqual(unknown, [], `${path}: ${words.join(" ")}`);
+      checked += known;
+    }
+  }
+  assert.ok(checked > 60, `${checked}`);
+});
+
+for (const path of guides) {
+  Deno.test(`${path} gives tasks flags that they have, in its sentences too`, () => {
+    const text = documentText(path).replaceAll("\\\n", " ");
     for (const [, name, rest] of text.matchAll(/deno task ([a-z:]+)([^`#\n]*)/g)) {
       const help = helps.get(name)?.stdout;
-      for (const [flag] of help === undefined ? [] : rest.matchAll(/--[a-z][a-z-]*/g)) {
-        assert.match(help!, new RegExp(`^ +(-h, )?${flag}\\b(?!-)`, "m"), `${name} ${flag}`);
-        checked++;
-      }
+      if (help === undefined) continue;
+      const { unknown } = compareFlags(rest.split(/[\s|]+/), help);
+      assert.deepEqual(unknown, [], `${name}${rest}`);
     }
-    assert.ok(checked > 30, `${checked}`);
   });
 
-  Deno.test(`${readme} names no flag that there is not`, async () => {
-    const text = await Deno.readTextFile(repositoryPath(readme));
+  Deno.test(`${path} names no flag that there is not`, () => {
     const all = [...helps.values()].map(({ stdout }) => stdout).join("\n");
     // Of Deno and TensorBoard.
     const others = /^--(allow-\w+|install|logdir)$/;
-    const unknown = [...text.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([flag]) => flag)
+    const unknown = [...documentText(path).matchAll(/(?<![\w-])--[a-z][a-z-]*/g)]
+      .map(([flag]) => flag)
       .filter((flag) => !others.test(flag) && !new RegExp(`${flag}(?![\\w-])`).test(all));
     assert.deepEqual(unknown, []);
   });
