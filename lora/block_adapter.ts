@@ -14,10 +14,9 @@ import {
   DROPOUT_COLUMNS,
   DROPOUT_MASK,
   DROPOUT_ROWS,
-  type LinearLayer,
   plainLinear,
 } from "../model/graphs/block.ts";
-import type { BlockKernel } from "../model/block_kernels.ts";
+import type { BlockKernel, LinearLayer } from "../model/parts/block_scope.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";
 import { layerOf, type StackedParameter } from "../model/stacked_parameters.ts";

@@ -8,7 +8,8 @@
 
 import { listFields } from "../internal/json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { layerName } from "../model/parameters.ts";
+import { blockNorms, layerName } from "../model/parameters.ts";
+import { layerOf } from "../model/stacked_parameters.ts";
 import { LINEAR_LAYERS, type LoraOptions, loraScale } from "./lora_options.ts";
 import { NamePattern, StepLimit } from "./name_pattern.ts";
 
@@ -169,10 +170,14 @@ function linearNames({ layers }: ModelConfig): { layer: number; name: string; fu
 }
 
 /** The modules that transformers' model has besides, none of which can be adapted here. */
-function otherModules({ layers, qkNorm }: ModelConfig): string[] {
+function otherModules(config: ModelConfig): string[] {
+  const { layers } = config;
+  const norms = blockNorms(config).map(({ name }) => layerOf(name));
+  const isInside = (name: string): boolean => name.includes(".");
   const parts = [
-    ...["self_attn", "mlp", "mlp.act_fn", "input_layernorm", "post_attention_layernorm"],
-    ...qkNorm ? ["self_attn.q_norm", "self_attn.k_norm"] : [],
+    ...["self_attn", "mlp", "mlp.act_fn"],
+    ...norms.filter((name) => !isInside(name)),
+    ...norms.filter(isInside),
   ];
   const blocks = Array.from({ length: layers }, (_, layer) => [
     `model.layers.${layer}`,

@@ -7,10 +7,11 @@
  */
 
 import type { ModelConfig } from "./config.ts";
+import { blockNorms } from "./parameters.ts";
+import type { BlockKernel } from "./parts/block_scope.ts";
 import type { Precision } from "./precision.ts";
 
-/** A part of a block that there is a kernel for. */
-export type BlockKernel = "attention" | "dropout" | "lora" | "rmsNorm" | "swiglu";
+export type { BlockKernel };
 
 /** Head sizes of the attention kernels. */
 const HEAD_DIMS: ReadonlySet<number> = new Set([64, 128]);
@@ -54,13 +55,14 @@ export interface KernelAdapter {
  * ```
  */
 export function blockKernelsFor(
-  { hiddenSize, intermediateSize, heads, kvHeads, headDim, qkNorm }: ModelConfig,
+  config: ModelConfig,
   precision: Precision,
   adapter?: KernelAdapter,
 ): ReadonlySet<BlockKernel> {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
   const kernels = new Set<BlockKernel>();
   if (precision === "bfloat16" && HEAD_DIMS.has(headDim)) kernels.add("attention");
-  if (hiddenSize % LANE === 0 && (!qkNorm || headDim % LANE === 0)) kernels.add("rmsNorm");
+  if (blockNorms(config).every(({ shape: [width] }) => width % LANE === 0)) kernels.add("rmsNorm");
   if (intermediateSize % LANE === 0) kernels.add("swiglu");
   if (!adapter?.products) return kernels;
   const { products: { rank }, dropout } = adapter;

@@ -3,13 +3,14 @@
  *
  * In: a family. Out: a table over the fields of transformers' PretrainedConfig, of the family's own
  * config class (4.57.6 and 5.24.0), of relatives, and of what tools write beside them. Rules that
- * need more than a value are in `config.ts`.
+ * need more than a value are in `config.ts` and in the families' files.
  */
 
 import { FieldTable, type UnsupportedField } from "../internal/json/field_table.ts";
-import type { ModelType } from "./config.ts";
+import { FAMILIES } from "./families/families.ts";
+import type { Family } from "./families/family.ts";
 
-/** Read by `config.ts` and `rope_scaling.ts`, which check them too. */
+/** Read by `config.ts`, `rope_scaling.ts` and the families, which check them too. */
 const HONOURED = [
   "architectures",
   "attention_bias",
@@ -334,14 +335,6 @@ const WARNED: Readonly<Record<string, UnsupportedField>> = {
   mtp_num_hidden_layers: { unless: [0], remedy: "layers that predict further tokens are left out" },
 };
 
-/** Whether queries and keys are normed is the family's own choice. */
-function families(qkNorm: boolean): Readonly<Record<string, UnsupportedField>> {
-  const remedy = qkNorm
-    ? "qwen3 always norms queries and keys"
-    : "this family does not norm queries and keys; its model_type would be another";
-  return each({ unless: [qkNorm], remedy }, ["qk_norm", "qk_layernorm", "use_qk_norm"]);
-}
-
 /** The same rule for several fields. */
 function each(
   rule: UnsupportedField,
@@ -350,7 +343,7 @@ function each(
   return Object.fromEntries(fields.map((field) => [field, rule]));
 }
 
-function table(refused: Readonly<Record<string, UnsupportedField>>): FieldTable {
+function table({ refused }: Family): FieldTable {
   return new FieldTable({
     honoured: HONOURED,
     ignored: Object.keys(WITHOUT_EFFECT),
@@ -360,8 +353,6 @@ function table(refused: Readonly<Record<string, UnsupportedField>>): FieldTable 
 }
 
 /** Every field that is known, by family. */
-export const CONFIG_FIELDS: Readonly<Record<ModelType, FieldTable>> = {
-  qwen3: table(families(true)),
-  qwen2: table(families(false)),
-  llama: table(families(false)),
-};
+export const CONFIG_FIELDS: Readonly<Record<string, FieldTable>> = Object.fromEntries(
+  Object.entries(FAMILIES).map(([modelType, family]) => [modelType, table(family)]),
+);

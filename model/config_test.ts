@@ -7,8 +7,8 @@ import {
 } from "../tests/support/model_configs.ts";
 import { type ModelConfig, parseConfig } from "./config.ts";
 
-/** The sizes and flags of a config that is wholly honoured. */
-function flags(
+/** The sizes and options of a config that is wholly honoured. */
+function honoured(
   json: Readonly<Record<string, unknown>>,
 ): Omit<ModelConfig, "raw" | "notes" | "padTokenId"> {
   const { raw, notes, padTokenId, ...rest } = parseConfig(json);
@@ -18,7 +18,7 @@ function flags(
 }
 
 Deno.test("parseConfig() reads Qwen3-0.6B", () => {
-  assert.deepEqual(flags(QWEN3_0_6B), {
+  assert.deepEqual(honoured(QWEN3_0_6B), {
     modelType: "qwen3",
     hiddenSize: 1024,
     intermediateSize: 3072,
@@ -32,14 +32,12 @@ Deno.test("parseConfig() reads Qwen3-0.6B", () => {
     ropeTheta: 1e6,
     ropeScaling: undefined,
     tiedEmbeddings: true,
-    qkNorm: true,
-    qkvBias: false,
-    outputBias: false,
+    attentionBias: false,
   });
 });
 
 Deno.test("parseConfig() reads Qwen2.5-0.5B: biases on q, k and v only, and a derived head size", () => {
-  assert.deepEqual(flags(QWEN2_5_0_5B), {
+  assert.deepEqual(honoured(QWEN2_5_0_5B), {
     modelType: "qwen2",
     hiddenSize: 896,
     intermediateSize: 4864,
@@ -53,14 +51,12 @@ Deno.test("parseConfig() reads Qwen2.5-0.5B: biases on q, k and v only, and a de
     ropeTheta: 1e6,
     ropeScaling: undefined,
     tiedEmbeddings: true,
-    qkNorm: false,
-    qkvBias: true,
-    outputBias: false,
+    attentionBias: true,
   });
 });
 
 Deno.test("parseConfig() reads SmolLM2-135M as a Llama", () => {
-  assert.deepEqual(flags(SMOLLM2_135M), {
+  assert.deepEqual(honoured(SMOLLM2_135M), {
     modelType: "llama",
     hiddenSize: 576,
     intermediateSize: 1536,
@@ -74,14 +70,12 @@ Deno.test("parseConfig() reads SmolLM2-135M as a Llama", () => {
     ropeTheta: 1e5,
     ropeScaling: undefined,
     tiedEmbeddings: true,
-    qkNorm: false,
-    qkvBias: false,
-    outputBias: false,
+    attentionBias: false,
   });
 });
 
 Deno.test("parseConfig() reads Llama-3.2-1B with its frequency scaling", () => {
-  const config = flags(LLAMA3_2_1B);
+  const config = honoured(LLAMA3_2_1B);
   assert.equal(config.headDim, 64);
   assert.equal(config.ropeTheta, 5e5);
   assert.deepEqual(config.ropeScaling, {
@@ -104,7 +98,7 @@ const LEAST = {
 };
 
 Deno.test("parseConfig() fills in what Hugging Face's classes fill in", () => {
-  assert.deepEqual(flags(LEAST), {
+  assert.deepEqual(honoured(LEAST), {
     modelType: "llama",
     hiddenSize: 32,
     intermediateSize: 64,
@@ -118,21 +112,18 @@ Deno.test("parseConfig() fills in what Hugging Face's classes fill in", () => {
     ropeTheta: 10000,
     ropeScaling: undefined,
     tiedEmbeddings: false,
-    qkNorm: false,
-    qkvBias: false,
-    outputBias: false,
+    attentionBias: false,
   });
   assert.equal(parseConfig({ ...LEAST, model_type: "qwen3" }).headDim, 128);
-  const biased = parseConfig({ ...LEAST, attention_bias: true });
-  assert.ok(biased.qkvBias && biased.outputBias);
-  const qwen2 = parseConfig({ ...LEAST, model_type: "qwen2", attention_bias: true });
-  assert.ok(qwen2.qkvBias && !qwen2.outputBias);
+  assert.ok(parseConfig({ ...LEAST, attention_bias: true }).attentionBias);
+  const qwen2 = parseConfig({ ...LEAST, model_type: "qwen2", attention_bias: false });
+  assert.ok(qwen2.attentionBias, "Qwen2 has biases, whatever the field says");
 });
 
 Deno.test("parseConfig() reads rope_parameters, as newer transformers write it", () => {
   const { rope_theta, rope_scaling, ...rest } = LLAMA3_2_1B;
   const newer = { ...rest, rope_parameters: { rope_theta, ...rope_scaling as object } };
-  assert.deepEqual(flags(newer), flags(LLAMA3_2_1B));
+  assert.deepEqual(honoured(newer), honoured(LLAMA3_2_1B));
   const plain = { ...LEAST, rope_parameters: { rope_type: "default", rope_theta: 5000 } };
   assert.equal(parseConfig(plain).ropeTheta, 5000);
   assert.equal(parseConfig(plain).ropeScaling, undefined);
@@ -141,7 +132,7 @@ Deno.test("parseConfig() reads rope_parameters, as newer transformers write it",
 Deno.test("parseConfig() takes null for what is not there", () => {
   const nulls = { mlp_bias: null, use_sliding_window: null, quantization_config: null };
   const more = { rope_scaling: null, rope_parameters: null, head_dim: null, attention_bias: null };
-  assert.deepEqual(flags({ ...LEAST, ...nulls, ...more }), flags(LEAST));
+  assert.deepEqual(honoured({ ...LEAST, ...nulls, ...more }), honoured(LEAST));
 });
 
 const WHOLE = "must be a whole number from 1 to 16777216, got";

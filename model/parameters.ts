@@ -7,16 +7,10 @@
  */
 
 import type { ModelConfig } from "./config.ts";
+import { familyBlock } from "./families/families.ts";
+import { parameter, type ParameterSpec } from "./parts/parameter_spec.ts";
 
-/** One weight. */
-export interface ParameterSpec {
-  /** Hugging Face's name, such as `model.layers.0.self_attn.q_proj.weight`. */
-  readonly name: string;
-  /** Row-major; a linear layer's weight is [out, in]. */
-  readonly shape: readonly number[];
-  /** Whether weight decay applies: not to norms and biases, as in Hugging Face's Trainer. */
-  readonly decays: boolean;
-}
+export type { ParameterSpec };
 
 /** The token embedding, [vocab, hidden]. */
 export const EMBEDDING = "model.embed_tokens.weight";
@@ -30,39 +24,16 @@ export function layerName(layer: number, local: string): string {
   return `model.layers.${layer}.${local}`;
 }
 
-function parameter(name: string, shape: readonly number[]): ParameterSpec {
-  return { name, shape, decays: shape.length > 1 };
-}
-
 /** The weights of one block, under their names inside the layer. */
 export function blockParameters(config: ModelConfig): ParameterSpec[] {
-  const { hiddenSize, intermediateSize, headDim, qkNorm, qkvBias, outputBias } = config;
-  const [q, kv] = [config.heads * headDim, config.kvHeads * headDim];
-  return [
-    parameter("input_layernorm.weight", [hiddenSize]),
-    parameter("self_attn.q_proj.weight", [q, hiddenSize]),
-    parameter("self_attn.k_proj.weight", [kv, hiddenSize]),
-    parameter("self_attn.v_proj.weight", [kv, hiddenSize]),
-    ...qkvBias
-      ? [
-        parameter("self_attn.q_proj.bias", [q]),
-        parameter("self_attn.k_proj.bias", [kv]),
-        parameter("self_attn.v_proj.bias", [kv]),
-      ]
-      : [],
-    ...qkNorm
-      ? [
-        parameter("self_attn.q_norm.weight", [headDim]),
-        parameter("self_attn.k_norm.weight", [headDim]),
-      ]
-      : [],
-    parameter("self_attn.o_proj.weight", [hiddenSize, q]),
-    ...outputBias ? [parameter("self_attn.o_proj.bias", [hiddenSize])] : [],
-    parameter("post_attention_layernorm.weight", [hiddenSize]),
-    parameter("mlp.gate_proj.weight", [intermediateSize, hiddenSize]),
-    parameter("mlp.up_proj.weight", [intermediateSize, hiddenSize]),
-    parameter("mlp.down_proj.weight", [hiddenSize, intermediateSize]),
-  ];
+  return [...familyBlock(config).parameters];
+}
+
+/** The weights of one block's norms among them, [width] each. */
+export function blockNorms(config: ModelConfig): ParameterSpec[] {
+  return blockParameters(config).filter(({ name, shape }) =>
+    shape.length === 1 && name.endsWith(".weight")
+  );
 }
 
 /** The name of the output projection's weight: the embedding's own where they are tied. */

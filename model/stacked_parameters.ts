@@ -10,9 +10,10 @@
  */
 
 import { elementCount } from "../ort/tensor/dtype.ts";
-import type { BlockKernel } from "./block_kernels.ts";
 import type { ModelConfig } from "./config.ts";
-import { blockParameters, type ParameterSpec } from "./parameters.ts";
+import { familyBlock } from "./families/families.ts";
+import type { BlockKernel } from "./parts/block_scope.ts";
+import type { ParameterSpec } from "./parts/parameter_spec.ts";
 
 /** Several parameters of a block as one, under a name inside the layer. */
 export interface StackedParameter extends ParameterSpec {
@@ -27,11 +28,6 @@ const CACHE_LINE = 16;
 export function layerOf(parameter: string): string {
   return parameter.slice(0, parameter.lastIndexOf("."));
 }
-
-/** The projections to queries, keys and values, [(heads + 2·kvHeads)·D, hidden]. */
-export const QKV = "self_attn.qkv_proj.weight";
-/** The projections to gate and up, [2·intermediate, hidden]. */
-export const GATE_UP = "mlp.gate_up_proj.weight";
 
 /**
  * What is stacked: of the layers whose results a kernel reads, where it finds them side by side.
@@ -55,24 +51,14 @@ export function stackedParameters(
   config: ModelConfig,
   kernels: ReadonlySet<BlockKernel>,
 ): StackedParameter[] {
-  const known = new Map(blockParameters(config).map((spec) => [spec.name, spec]));
-  const stack = (name: string, of: readonly string[]): StackedParameter[] => {
-    const parts = of.flatMap((part) => known.get(part) ?? []);
+  const { parameters, stacks } = familyBlock(config);
+  const known = new Map(parameters.map((spec) => [spec.name, spec]));
+  return stacks.filter(({ kernel }) => kernels.has(kernel)).flatMap(({ name, of }) => {
+    const parts = of.map((part) => known.get(part)!);
     const whole = parts.every(({ shape }) => elementCount(shape) % CACHE_LINE === 0);
-    if (parts.length === 0 || !whole) return [];
+    if (!whole) return [];
     const rows = parts.reduce((sum, { shape }) => sum + shape[0], 0);
     const { shape: [, ...row], decays } = parts[0];
     return [{ name, of, shape: [rows, ...row], decays }];
-  };
-  const projections = (end: string): string[] =>
-    ["q", "k", "v"].map((name) => `self_attn.${name}_proj.${end}`);
-  return [
-    ...kernels.has("attention")
-      ? [
-        ...stack(QKV, projections("weight")),
-        ...stack("self_attn.qkv_proj.bias", projections("bias")),
-      ]
-      : [],
-    ...kernels.has("swiglu") ? stack(GATE_UP, ["mlp.gate_proj.weight", "mlp.up_proj.weight"]) : [],
-  ];
+  });
 }

@@ -35,9 +35,11 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     batches: ["examples"],
   },
   model: {
-    [TOP]: [],
+    parts: [],
+    families: ["parts"],
+    [TOP]: ["families", "parts"],
     weights: [TOP],
-    graphs: [TOP],
+    graphs: [TOP, "families", "parts"],
     engine: ["graphs", "weights", TOP],
   },
   infer: {

@@ -12,10 +12,11 @@ import { segmentBounds } from "../ort/kernels/attention_kernels.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
 import { type BlockKernel, blockKernelsFor } from "../model/block_kernels.ts";
-import { MASKED } from "../model/graphs/block.ts";
+import { MASKED } from "../model/graphs/attention.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope.ts";
-import { QKV, stackedParameters } from "../model/stacked_parameters.ts";
+import { QKV } from "../model/parts/self_attention.ts";
+import { stackedParameters } from "../model/stacked_parameters.ts";
 import {
   accumulatorName,
   type AdapterOptions,

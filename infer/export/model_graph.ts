@@ -12,7 +12,8 @@ import { type Dim, product } from "../../ort/graph/dim.ts";
 import type { Constant, Graph, Node, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { loraA, loraB } from "../../lora/block_adapter.ts";
-import { type Attention, block, type LinearLayer, TOKENS } from "../../model/graphs/block.ts";
+import { block } from "../../model/graphs/block.ts";
+import { type Attention, type LinearLayer, TOKENS } from "../../model/parts/block_scope.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import {
   blockParameters,

@@ -12,18 +12,11 @@ import { GraphBuilder } from "../../ort/graph/builder.ts";
 import { type Dim, product } from "../../ort/graph/dim.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
-import {
-  attendTo,
-  type Attention,
-  block,
-  blockWeightInputs,
-  type LinearLayer,
-  MASKED,
-  rotaryInputs,
-  TOKENS,
-} from "./block.ts";
+import { attendTo, MASKED } from "./attention.ts";
+import { block, blockWeightInputs, rotaryInputs } from "./block.ts";
 import type { ModelConfig } from "../config.ts";
 import { EMBEDDING } from "../parameters.ts";
+import { type Attention, type LinearLayer, TOKENS } from "../parts/block_scope.ts";
 import type { Precision, PrecisionOptions } from "../precision.ts";
 
 // GroupQueryAttention refuses any other head size (group_query_attention_helper.h of ONNX Runtime).

@@ -12,19 +12,11 @@ import { GraphBuilder } from "../../ort/graph/builder.ts";
 import { gradient } from "../../ort/graph/gradient.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
-import {
-  block,
-  type BlockAdapter,
-  blockWeightInputs,
-  kernelAttention,
-  MASKED,
-  maskedAttention,
-  rotaryInputs,
-  TOKENS,
-} from "./block.ts";
-import type { BlockKernel } from "../block_kernels.ts";
+import { kernelAttention, MASKED, maskedAttention } from "./attention.ts";
+import { block, type BlockAdapter, blockWeightInputs, rotaryInputs } from "./block.ts";
 import type { ModelConfig } from "../config.ts";
 import { EMBEDDING, FINAL_NORM } from "../parameters.ts";
+import { type BlockKernel, TOKENS } from "../parts/block_scope.ts";
 import type { Precision, PrecisionOptions } from "../precision.ts";
 import { layerOf, type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
 
@@ -140,7 +132,6 @@ function trainingBlock(
   const onCostly = (value: Value) => void costly.push(value);
   const attention = kernels.has("attention")
     ? kernelAttention(b, config, {
-      weights,
       rotary,
       starts: b.input(SEGMENT_STARTS, "int32", [TOKENS]),
       ends: b.input(SEGMENT_ENDS, "int32", [TOKENS]),

@@ -1,0 +1,36 @@
+/**
+ * The families that ortune can train, by config.json's `model_type`.
+ *
+ * @module
+ */
+
+import type { BlockConfig } from "../parts/block_config.ts";
+import type { Block } from "../parts/block_part.ts";
+import type { Family } from "./family.ts";
+import { llama } from "./llama.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
+
+/** The one table: a row a family. */
+export const FAMILIES = { qwen3, qwen2, llama } as const satisfies Readonly<Record<string, Family>>;
+
+/** A value of config.json's model_type that ortune can train. */
+export type ModelType = keyof typeof FAMILIES;
+
+/** Whether there is a family of this model_type. */
+export function isModelType(value: unknown): value is ModelType {
+  return typeof value === "string" && Object.hasOwn(FAMILIES, value);
+}
+
+/** The families for an error, and which other models they cover. */
+export function listFamilies(): string {
+  const rows: [string, Family][] = Object.entries(FAMILIES);
+  const covered = rows.filter(([, { covers }]) => covers !== undefined)
+    .map(([modelType, { covers }]) => `${modelType} covers ${covers}`);
+  return `${Object.keys(FAMILIES).join(", ")} (${covered.toSorted().join("; ")})`;
+}
+
+/** The block of a model, as its family puts it together. */
+export function familyBlock(config: BlockConfig & { readonly modelType: ModelType }): Block {
+  return FAMILIES[config.modelType].block(config);
+}

@@ -1,0 +1,34 @@
+/**
+ * Qwen2 and Qwen2.5: biases on q, k and v and none on the output projection, whatever `attention_bias`
+ * says.
+ *
+ * https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/models/qwen2/modeling_qwen2.py
+ *
+ * @module
+ */
+
+import { preNormBlock } from "../parts/pre_norm_block.ts";
+import { rmsNorm } from "../parts/rms_norm.ts";
+import { selfAttention } from "../parts/self_attention.ts";
+import { swigluMlp } from "../parts/swiglu_mlp.ts";
+import type { Family } from "./family.ts";
+import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
+import { refuseWindowLayers } from "./refuse_window_layers.ts";
+
+/** `model_type` qwen2. */
+export const qwen2: Family = {
+  className: "Qwen2",
+  covers: "Qwen2.5",
+  defaults: { maxPositions: 32768 },
+  attentionBias: true,
+  refused: NO_HEAD_NORMS,
+  refuseWindows: refuseWindowLayers,
+  block: (config) =>
+    preNormBlock([
+      {
+        norm: rmsNorm(config, "input_layernorm"),
+        part: selfAttention(config, { qkvBias: true }),
+      },
+      { norm: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+    ]),
+};

@@ -1,0 +1,117 @@
+/**
+ * How the attention of a block mixes queries, keys and values: over a grid with a mask, or in kernels.
+ *
+ * In: q, k and v of a block. Out: [length·rows, heads·D]. `decode_graphs.ts` has the attention that reads
+ * a cache.
+ */
+
+import type { GraphBuilder } from "../../ort/graph/builder.ts";
+import { type Dim, product } from "../../ort/graph/dim.ts";
+import type { Value } from "../../ort/graph/ir.ts";
+import { headAttention } from "../../ort/graph/kernel_ops.ts";
+import * as ops from "../../ort/graph/ops.ts";
+import { roundToBfloat16 } from "../../ort/tensor/half.ts";
+import type { ModelConfig } from "../config.ts";
+import {
+  type Attention,
+  type ProjectedAttention,
+  type Rotary,
+  TOKENS,
+} from "../parts/block_scope.ts";
+
+/**
+ * Added to the score of a key that is not to be seen. Large enough that its exponential is zero in
+ * every dtype, small enough to survive an addition. Not −80 or so: exponentials of that size are
+ * denormal, and denormals slow a Gemm a hundredfold.
+ */
+export const MASKED = -1e9;
+
+/**
+ * Attention over the whole grid with an additive mask [rows, 1, 1, length, length]. The heads that
+ * share a key head are stacked along the queries, so keys and values are never repeated, and the
+ * sum over the group in their gradients comes out of the matrix product.
+ */
+export function maskedAttention(b: GraphBuilder, config: ModelConfig, mask: Value): Attention {
+  const { kvHeads, headDim } = config;
+  const byHead = (x: Value): Value =>
+    ops.transpose(b, ops.reshape(b, x, ["rows", "length", kvHeads, headDim]), [0, 2, 1, 3]);
+  return (q, k, v) => {
+    const keys = { k: () => byHead(k), v: () => byHead(v), length: "length", mask };
+    return attendTo(b, config, q, keys);
+  };
+}
+
+/** What attention in a kernel reads besides the projections. */
+export interface SegmentInputs {
+  /** Positions and tables that turn queries and keys. */
+  readonly rotary: Rotary;
+  /** Where each token's segment begins, counted over the whole grid: int32 [length·rows]. */
+  readonly starts: Value;
+  /** Where it ends, exclusive. */
+  readonly ends: Value;
+}
+
+/** Attention in kernels of ortune's own: no scores in memory, and nothing outside of a segment read. */
+export function kernelAttention(
+  b: GraphBuilder,
+  { heads, kvHeads }: ModelConfig,
+  inputs: SegmentInputs,
+  onCostly: (value: Value) => void,
+): ProjectedAttention {
+  return {
+    mixProjections: (projected) => {
+      const { mixed, sums } = headAttention(b, { ...projected, heads, kvHeads, ...inputs });
+      onCostly(sums);
+      return mixed;
+    },
+  };
+}
+
+/** What queries are held against. */
+export interface AttentionKeys {
+  /** Makes the keys, [rows, kvHeads, length, headDim], where the product reads them. */
+  readonly k: () => Value;
+  /** The same of the values. */
+  readonly v: () => Value;
+  /** How many keys there are. */
+  readonly length: Dim;
+  /** Added to the scores: [rows, 1, 1, queries, length]. */
+  readonly mask: Value;
+}
+
+/** Queries [rows, length, heads·headDim] against keys → [length·rows, heads·headDim]. */
+export function attendTo(
+  b: GraphBuilder,
+  config: ModelConfig,
+  q: Value,
+  { k, v, length, mask }: AttentionKeys,
+): Value {
+  const { heads, kvHeads, headDim } = config;
+  const group = heads / kvHeads;
+  const stacked = product(group, "length");
+  const scale = headDim ** -0.5;
+  // cuBLAS rounds a product's alpha to the type of its operands.
+  const exact = q.dtype === "float32" || roundToBfloat16(scale) === scale;
+  const grouped = ops.transpose(
+    b,
+    ops.reshape(b, exact ? q : scaled(b, q, scale), ["rows", "length", kvHeads, group, headDim]),
+    [0, 2, 3, 1, 4],
+  );
+  const queries = ops.reshape(b, grouped, ["rows", kvHeads, stacked, headDim]);
+  const scores = ops.matmul(b, queries, k(), { transB: true, alpha: exact ? scale : 1 });
+  const byGroup = ops.reshape(b, scores, ["rows", kvHeads, group, "length", length]);
+  const weights = ops.softmax(b, ops.add(b, byGroup, mask));
+  const stackedWeights = ops.reshape(b, weights, ["rows", kvHeads, stacked, length]);
+  const mixed = ops.matmul(b, stackedWeights, v());
+  const ungrouped = ops.transpose(
+    b,
+    ops.reshape(b, mixed, ["rows", kvHeads, group, "length", headDim]),
+    [0, 3, 1, 2, 4],
+  );
+  return ops.reshape(b, ungrouped, [TOKENS, heads * headDim]);
+}
+
+/** x times a factor in float32, rounded once. */
+function scaled(b: GraphBuilder, x: Value, factor: number): Value {
+  return ops.cast(b, ops.mul(b, ops.cast(b, x, "float32"), b.float32(factor)), x.dtype);
+}

@@ -1,0 +1,23 @@
+/**
+ * What the parts of a block need to know of a model's config.
+ *
+ * @module
+ */
+
+/** Sizes and options of one transformer block, from config.json. */
+export interface BlockConfig {
+  /** Width of the hidden states, `hidden_size`. */
+  readonly hiddenSize: number;
+  /** Width inside the MLP, `intermediate_size`. */
+  readonly intermediateSize: number;
+  /** Query heads, `num_attention_heads`. */
+  readonly heads: number;
+  /** Key and value heads, `num_key_value_heads`; divides `heads`. */
+  readonly kvHeads: number;
+  /** Width of a head, `head_dim`; even. */
+  readonly headDim: number;
+  /** ε of RMSNorm, `rms_norm_eps`. */
+  readonly rmsNormEps: number;
+  /** Biases on the projections of attention, `attention_bias`; on which of them, the family says. */
+  readonly attentionBias: boolean;
+}

@@ -1,0 +1,66 @@
+/**
+ * What the parts of a block are built with: one graph's builder, weights and attention.
+ *
+ * @module
+ */
+
+import type { GraphBuilder } from "../../ort/graph/builder.ts";
+import { product } from "../../ort/graph/dim.ts";
+import type { Value } from "../../ort/graph/ir.ts";
+import type { HeadAttentionInputs } from "../../ort/graph/kernel_ops.ts";
+
+/** Tokens of a grid of rows by length, laid out flat. */
+export const TOKENS: string = product("rows", "length") as string;
+
+/** A part of a block that there is a kernel for. */
+export type BlockKernel = "attention" | "dropout" | "lora" | "rmsNorm" | "swiglu";
+
+/**
+ * A linear layer of the block by name, such as `self_attn.q_proj`: x [N, in] → [N, out], plus an
+ * addend [N, out] if given. The place where an adapter is injected.
+ */
+export type LinearLayer = (name: string, x: Value, addend?: Value) => Value;
+
+/** Mixes q, k and v, [rows, length, heads·D] each, into [length·rows, heads·D]. */
+export type Attention = (q: Value, k: Value, v: Value) => Value;
+
+/**
+ * Queries, keys and values before they are turned: the projections, [length·rows, heads·D] each or all
+ * three side by side, and the weights [D] and ε of the RMSNorm of each head's queries and keys, where
+ * the family has it.
+ */
+export type ProjectedHeads = Pick<HeadAttentionInputs, "projections" | "norms">;
+
+/** Attention that norms and turns heads itself. */
+export interface ProjectedAttention {
+  /** Mixes projections into [length·rows, heads·D]. */
+  readonly mixProjections: (heads: ProjectedHeads) => Value;
+}
+
+/** Inputs that every block of a step shares. */
+export interface Rotary {
+  /** int64 [rows, length] */
+  readonly positions: Value;
+  /** [positions, headDim/2] */
+  readonly cos: Value;
+  /** [positions, headDim/2] */
+  readonly sin: Value;
+}
+
+/** What the nodes of a block are made from. */
+export interface BlockScope {
+  /** The graph that the block is built in. */
+  readonly b: GraphBuilder;
+  /** The layer's weights by their names inside the layer. */
+  readonly weights: ReadonlyMap<string, Value>;
+  /** Makes `y = x·Wᵀ (+ bias)` of each projection. */
+  readonly linear: LinearLayer;
+  /** How queries, keys and values are mixed. */
+  readonly attention: Attention | ProjectedAttention;
+  /** Positions and tables that turn queries and keys, unless the attention turns them. */
+  readonly rotary?: Rotary;
+  /** Which parts are built for ortune's own kernels. */
+  readonly kernels: ReadonlySet<BlockKernel>;
+  /** Called for each activation worth saving: one that would cost a large matrix product to recompute. */
+  readonly onCostly: (value: Value) => void;
+}

@@ -1,0 +1,112 @@
+/**
+ * Causal self-attention with rotary positions, where several query heads may share a key head. Ainslie
+ * et al. 2023, https://arxiv.org/abs/2305.13245.
+ *
+ * How queries, keys and values are mixed is the graph's own: training masks a grid or runs a kernel,
+ * generation extends a cache.
+ *
+ * @module
+ */
+
+import { product } from "../../ort/graph/dim.ts";
+import type { Value } from "../../ort/graph/ir.ts";
+import * as ops from "../../ort/graph/ops.ts";
+import type { BlockConfig } from "./block_config.ts";
+import type { BlockPart } from "./block_part.ts";
+import { type BlockScope, TOKENS } from "./block_scope.ts";
+import { parameter } from "./parameter_spec.ts";
+import { rmsNorm } from "./rms_norm.ts";
+
+/** The projections to queries, keys and values, [(heads + 2·kvHeads)·D, hidden]. */
+export const QKV = "self_attn.qkv_proj.weight";
+
+/** What families differ in. */
+export interface SelfAttentionOptions {
+  /** Whether q, k and v have a bias. @default false */
+  readonly qkvBias?: boolean;
+  /** Whether the output projection has a bias. @default false */
+  readonly outputBias?: boolean;
+  /** RMSNorm of each head's queries and keys, before they are turned. @default false */
+  readonly headNorms?: boolean;
+}
+
+/** The attention of a block, `self_attn`. */
+export function selfAttention(
+  config: BlockConfig,
+  { qkvBias = false, outputBias = false, headNorms = false }: SelfAttentionOptions = {},
+): BlockPart {
+  const { hiddenSize, heads, kvHeads, headDim, rmsNormEps: epsilon } = config;
+  const headsOf = { q: heads, k: kvHeads, v: kvHeads };
+  const names = ["q", "k", "v"] as const;
+  const named = (end: string): string[] => names.map((name) => `self_attn.${name}_proj.${end}`);
+  const norms = headNorms
+    ? {
+      q: rmsNorm(config, "self_attn.q_norm", headDim),
+      k: rmsNorm(config, "self_attn.k_norm", headDim),
+    }
+    : undefined;
+
+  /** q, k or v as the graph's attention takes it, [rows, length, heads·D]. */
+  const turnedHeads = (scope: BlockScope, name: keyof typeof headsOf, projected: Value): Value => {
+    const { b, rotary } = scope;
+    let y = projected;
+    if (norms && name !== "v") {
+      y = ops.reshape(b, y, [product(headsOf[name], TOKENS), headDim]);
+      y = norms[name].build(scope, y);
+    }
+    y = ops.reshape(b, y, ["rows", "length", headsOf[name] * headDim]);
+    if (name === "v" || !rotary) return y;
+    return ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
+  };
+
+  return {
+    parameters: [
+      ...names.map((name) =>
+        parameter(`self_attn.${name}_proj.weight`, [headsOf[name] * headDim, hiddenSize])
+      ),
+      ...qkvBias
+        ? names.map((name) => parameter(`self_attn.${name}_proj.bias`, [headsOf[name] * headDim]))
+        : [],
+      ...norms ? [norms.q.parameter, norms.k.parameter] : [],
+      parameter("self_attn.o_proj.weight", [hiddenSize, heads * headDim]),
+      ...outputBias ? [parameter("self_attn.o_proj.bias", [hiddenSize])] : [],
+    ],
+    stacks: [
+      { kernel: "attention", name: QKV, of: named("weight") },
+      ...qkvBias
+        ? [
+          {
+            kernel: "attention",
+            name: "self_attn.qkv_proj.bias",
+            of: named("bias"),
+          } as const,
+        ]
+        : [],
+    ],
+    build: (scope, x, residual) => {
+      const { weights, linear, attention, onCostly } = scope;
+      const costly = (value: Value): Value => {
+        onCostly(value);
+        return value;
+      };
+      const project = (name: string): Value => costly(linear(`self_attn.${name}_proj`, x));
+      const mix = (): Value => {
+        if (!("mixProjections" in attention)) {
+          const [q, k, v] = names.map((name) => turnedHeads(scope, name, project(name)));
+          return attention(q, k, v);
+        }
+        return attention.mixProjections({
+          projections: weights.has(QKV)
+            ? [project("qkv")]
+            : [project("q"), project("k"), project("v")],
+          norms: norms && {
+            q: weights.get(norms.q.parameter.name)!,
+            k: weights.get(norms.k.parameter.name)!,
+            epsilon,
+          },
+        });
+      };
+      return costly(linear("self_attn.o_proj", costly(mix()), residual));
+    },
+  };
+}
