@@ -7,6 +7,7 @@
  */
 
 import type { ModelConfig } from "./config.ts";
+import { familyBlock } from "./families/families.ts";
 import { blockNorms } from "./parameters.ts";
 import type { BlockKernel } from "./parts/block_scope.ts";
 import type { Precision } from "./precision.ts";
@@ -32,9 +33,10 @@ export interface KernelAdapter {
 }
 
 /**
- * The parts that kernels can run: attention, with the heads' norms and rotation, in bfloat16 with heads of
- * 64 or 128; the others wherever rows are whole lanes. Of an adapter its products, in bfloat16 with a rank
- * that is a multiple of 8 up to 64 and layers whose widths are multiples of 64; else its dropout.
+ * The parts that kernels can run, of those that the family's block can be built for: attention, with the
+ * heads' norms and rotation, in bfloat16 with heads of 64 or 128; the others wherever rows are whole lanes.
+ * Of an adapter its products, in bfloat16 with a rank that is a multiple of 8 up to 64 and layers whose
+ * widths are multiples of 64; else its dropout.
  *
  * @param adapter what is trained in place of the block's own weights
  *
@@ -60,10 +62,14 @@ export function blockKernelsFor(
   adapter?: KernelAdapter,
 ): ReadonlySet<BlockKernel> {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
+  const built = new Set(familyBlock(config).kernels);
   const kernels = new Set<BlockKernel>();
-  if (precision === "bfloat16" && HEAD_DIMS.has(headDim)) kernels.add("attention");
-  if (blockNorms(config).every(({ shape: [width] }) => width % LANE === 0)) kernels.add("rmsNorm");
-  if (intermediateSize % LANE === 0) kernels.add("swiglu");
+  const add = (kernel: BlockKernel, fits: boolean): void => {
+    if (built.has(kernel) && fits) kernels.add(kernel);
+  };
+  add("attention", precision === "bfloat16" && HEAD_DIMS.has(headDim));
+  add("rmsNorm", blockNorms(config).every(({ shape: [width] }) => width % LANE === 0));
+  add("swiglu", intermediateSize % LANE === 0);
   if (!adapter?.products) return kernels;
   const { products: { rank }, dropout } = adapter;
   const inputs = [hiddenSize, heads * headDim, intermediateSize];

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { loadTokenizer } from "../data/text/tokenizer.ts";
 import { loadModel } from "../model/engine/load_model.ts";
 import type { ParameterStore } from "../model/engine/parameter_store.ts";
+import { FAMILIES } from "../model/families/families.ts";
 import { BatchCache, cacheBytesPerPosition } from "../infer/generate/batch_cache.ts";
 import { BatchDecoder } from "../infer/generate/batch_decoder.ts";
 import { BatchFullError, BatchGenerator } from "../infer/generate/batch_generator.ts";
@@ -54,7 +55,7 @@ function prompts(count: number): number[][] {
   );
 }
 
-for (const name of ["qwen3", "qwen2", "smollm", "llama"]) {
+for (const name of [...Object.keys(FAMILIES), "smollm"]) {
   Deno.test(`${name}: logits of ragged rows are those of each row alone`, async () => {
     const model = await loadFixtureModel(runtime, name);
     await model.expected[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { WITHOUT_EFFECT } from "../model/config_fields.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
+import { FAMILIES } from "../model/families/families.ts";
 import { attentionFactor, inverseFrequencies } from "../model/rope.ts";
 import { isRecord } from "../internal/json/is_record.ts";
 import { readConfigFixture } from "./support/config_fixture.ts";
@@ -23,7 +24,7 @@ const versions = await Promise.all(
   ["5.24.0", "4.57.6"].map((version) => readConfigFixture<Fields>(`fields-${version}.json`)),
 );
 
-/** What all three families can be read from, with every size another. */
+/** What every family can be read from, with every size another. */
 const SIZES: Json = {
   hidden_size: 48,
   intermediate_size: 40,
@@ -34,8 +35,6 @@ const SIZES: Json = {
   vocab_size: 96,
   max_position_embeddings: 64,
 };
-
-const FAMILIES = { Qwen3Config: "qwen3", Qwen2Config: "qwen2", LlamaConfig: "llama" } as const;
 
 /**
  * Values that are valid and not the default, where a number more or the other flag would not do.
@@ -114,7 +113,8 @@ function outcome(base: Json, change: Json, field: string): "honoured" | "named" 
 }
 
 for (const { version, classes, popped, generation, read_by_models: read } of versions) {
-  for (const [className, family] of Object.entries(FAMILIES)) {
+  for (const [family, { className: prefix }] of Object.entries(FAMILIES)) {
+    const className = `${prefix}Config`;
     Deno.test(`every field of ${className} and its base in transformers ${version} is honoured, named or listed`, () => {
       const defaults: Record<string, unknown> = {
         ...Object.fromEntries([...popped, ...read].map((field) => [field, undefined])),

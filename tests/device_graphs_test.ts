@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { Graph } from "../ort/graph/ir.ts";
 import { createLoraAdapter, loraA, loraB } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { FAMILIES } from "../model/families/families.ts";
 import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/graphs/block.ts";
 import { blockParameters, EMBEDDING } from "../model/parameters.ts";
 import { ropeTables } from "../model/rope.ts";
@@ -296,7 +297,7 @@ for (const [kind, settings] of Object.entries(ADAPTERS)) {
   });
 }
 
-for (const family of ["qwen3", "qwen2", "llama"]) {
+for (const family of Object.keys(FAMILIES)) {
   const own = tinyConfig({ model_type: family });
   const symbols = { rows: 1, length: LENGTH, positions: LENGTH };
 

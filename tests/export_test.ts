@@ -19,6 +19,7 @@ import { mergeAdapter } from "../lora/merge_adapter.ts";
 import { mergedSource } from "../lora/merged_source.ts";
 import { resizedSource } from "../lora/resized_source.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { FAMILIES } from "../model/families/families.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { elementCount } from "../ort/tensor/dtype.ts";
@@ -53,8 +54,7 @@ const SIZES = {
   max_position_embeddings: 320,
 };
 const MODELS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  qwen3: {},
-  qwen2: { model_type: "qwen2" },
+  ...Object.fromEntries(Object.keys(FAMILIES).map((model_type) => [model_type, { model_type }])),
   llama: { model_type: "llama", tie_word_embeddings: false, attention_bias: true },
   "llama 3": {
     model_type: "llama",

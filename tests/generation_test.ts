@@ -13,11 +13,12 @@ import {
   fixturePath,
   loadFixtureModel,
   readFixtureJson,
+  withFixtureFile,
 } from "./support/parity_fixture.ts";
 
 // Measured worst over the six models, three chunk sizes: 6.4e-6.
 const LOGITS_ABSOLUTE = 1e-4;
-const MODELS = ["qwen3", "qwen2", "qwen2-untied", "llama", "smollm", "qwen3-vocab"];
+const MODELS = await withFixtureFile("generate.json");
 
 interface GenerateFixture {
   readonly max_new_tokens: number;

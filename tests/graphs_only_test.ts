@@ -8,6 +8,7 @@ import { readExamples } from "../data/examples/read_examples.ts";
 import { loadTokenizer } from "../data/text/tokenizer.ts";
 import { Decoder } from "../infer/generate/decoder.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { FAMILIES } from "../model/families/families.ts";
 import { decodeBlockGraph } from "../model/graphs/decode_graphs.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
@@ -291,7 +292,7 @@ Deno.test("an aborted run reads what was made before, and saves it", async () =>
 // Measured worst: 6.3e-6.
 const LOGITS_ABSOLUTE = 1e-4;
 
-for (const name of ["qwen3", "qwen2", "llama"]) {
+for (const name of Object.keys(FAMILIES)) {
   Deno.test(`${name}: decoding with plain attention gives the logits of the fused one`, async () => {
     const { config, weights, expected } = await loadFixtureModel(runtime, name);
     await expected[Symbol.asyncDispose]();

@@ -13,7 +13,12 @@ import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import { readAll, readFloat32, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
-import { fixturePath, readFixtureJson, recipeTensors } from "./support/parity_fixture.ts";
+import {
+  fixturePath,
+  readFixtureJson,
+  recipeTensors,
+  withFixtureFile,
+} from "./support/parity_fixture.ts";
 import { qwen3Tokenizer } from "./support/qwen3_tokenizer.ts";
 import {
   argument,
@@ -55,7 +60,7 @@ for (
 
 const runtime = new Runtime({ threads: 2 });
 
-for (const name of ["qwen3", "qwen2", "llama", "qwen3-vocab"]) {
+for (const name of await withFixtureFile("series.json")) {
   Deno.test(`${name}: a whole run follows Hugging Face Trainer`, async () => {
     const series = await readFixtureJson<Series>(`${name}/series.json`);
     const { maxLength, tokenizer } = name === "qwen3-vocab" ? real : byteLevel;

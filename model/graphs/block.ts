@@ -72,7 +72,7 @@ export const DROPOUT_COLUMNS = ".dropout_columns";
 
 /** What {@linkcode block} is made of. */
 export interface BlockOptions {
-  /** Sizes and flags of the model. */
+  /** The model's config, whose family has the block. */
   readonly config: ModelConfig;
   /** The layer's weights by their names inside the layer. */
   readonly weights: ReadonlyMap<string, Value>;

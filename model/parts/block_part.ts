@@ -1,8 +1,8 @@
 /**
  * The interfaces of a transformer block and of the parts that a model's family puts it together from.
  *
- * A part lists its weights and builds its nodes; both stand in one file, so that names and shapes
- * agree. A block is the same for a whole layer.
+ * A part lists its weights and the kernels that it can be built for, and builds its nodes; all of it
+ * stands in one file, so that names and shapes agree. A block is the same for a whole layer.
  *
  * @module
  */
@@ -21,22 +21,20 @@ export interface WeightStack {
   readonly of: readonly string[];
 }
 
-/** What a block and its parts have: weights under their names inside the layer. */
-interface Weighted {
-  /** The weights, in the order of graph inputs and of stored tensors. */
+/** A part of a block that maps hidden states to hidden states, such as attention. */
+export interface BlockPart {
+  /** Its weights under their names inside the layer, in the order of graph inputs and stored tensors. */
   readonly parameters: readonly ParameterSpec[];
-  /** Which of them can be stacked. */
+  /** Which of its weights can be stacked. */
   readonly stacks: readonly WeightStack[];
+  /** The kernels that it can be built for, where a model's sizes allow them. */
+  readonly kernels: readonly BlockKernel[];
+  /** Adds its nodes: x [length·rows, hidden] → the same shape, plus an addend of that shape if given. */
+  readonly build: (scope: BlockScope, x: Value, addend?: Value) => Value;
 }
 
-/** A part that is added to the hidden states, such as attention. */
-export interface BlockPart extends Weighted {
-  /** Adds its nodes: x and residual [length·rows, hidden] → residual + part(x), of the same shape. */
-  readonly build: (scope: BlockScope, x: Value, residual: Value) => Value;
-}
-
-/** A whole transformer block. */
-export interface Block extends Weighted {
+/** A whole transformer block: what its parts have together. */
+export interface Block extends Omit<BlockPart, "build"> {
   /** Adds its forward nodes: x [length·rows, hidden] → the same shape. */
   readonly build: (scope: BlockScope, x: Value) => Value;
 }

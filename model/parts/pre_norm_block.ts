@@ -19,6 +19,7 @@ export function preNormBlock(branches: readonly PreNormBranch[]): Block {
   return {
     parameters: branches.flatMap(({ norm, part }) => [norm.parameter, ...part.parameters]),
     stacks: branches.flatMap(({ part }) => part.stacks),
+    kernels: branches.flatMap(({ norm, part }) => [...norm.kernels, ...part.kernels]),
     build: (scope, x) =>
       branches.reduce((y, { norm, part }) => part.build(scope, norm.build(scope, y), y), x),
   };

@@ -9,13 +9,15 @@ import type { Value } from "../../ort/graph/ir.ts";
 import { rmsNormWithKernel } from "../../ort/graph/kernel_ops.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import type { BlockConfig } from "./block_config.ts";
-import type { BlockScope } from "./block_scope.ts";
+import type { BlockKernel, BlockScope } from "./block_scope.ts";
 import { parameter, type ParameterSpec } from "./parameter_spec.ts";
 
 /** A norm inside a block. */
 export interface Norm {
   /** Its weight [width], under its name inside the layer. */
   readonly parameter: ParameterSpec;
+  /** The kernels that it can be built for. */
+  readonly kernels: readonly BlockKernel[];
   /** Adds its nodes: x [N, width] → the same shape. */
   readonly build: (scope: BlockScope, x: Value) => Value;
 }
@@ -34,6 +36,7 @@ export function rmsNorm(
   const spec = parameter(`${name}.weight`, [width]);
   return {
     parameter: spec,
+    kernels: ["rmsNorm"],
     build: ({ b, weights, kernels }, x) => {
       const weight = weights.get(spec.name)!;
       return kernels.has("rmsNorm")

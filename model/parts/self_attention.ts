@@ -12,7 +12,7 @@ import { product } from "../../ort/graph/dim.ts";
 import type { Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import type { BlockConfig } from "./block_config.ts";
-import type { BlockPart } from "./block_part.ts";
+import type { BlockPart, WeightStack } from "./block_part.ts";
 import { type BlockScope, TOKENS } from "./block_scope.ts";
 import { parameter } from "./parameter_spec.ts";
 import { rmsNorm } from "./rms_norm.ts";
@@ -38,7 +38,11 @@ export function selfAttention(
   const { hiddenSize, heads, kvHeads, headDim, rmsNormEps: epsilon } = config;
   const headsOf = { q: heads, k: kvHeads, v: kvHeads };
   const names = ["q", "k", "v"] as const;
-  const named = (end: string): string[] => names.map((name) => `self_attn.${name}_proj.${end}`);
+  const stack = (end: "weight" | "bias"): WeightStack => ({
+    kernel: "attention",
+    name: `self_attn.qkv_proj.${end}`,
+    of: names.map((name) => `self_attn.${name}_proj.${end}`),
+  });
   const norms = headNorms
     ? {
       q: rmsNorm(config, "self_attn.q_norm", headDim),
@@ -71,19 +75,9 @@ export function selfAttention(
       parameter("self_attn.o_proj.weight", [hiddenSize, heads * headDim]),
       ...outputBias ? [parameter("self_attn.o_proj.bias", [hiddenSize])] : [],
     ],
-    stacks: [
-      { kernel: "attention", name: QKV, of: named("weight") },
-      ...qkvBias
-        ? [
-          {
-            kernel: "attention",
-            name: "self_attn.qkv_proj.bias",
-            of: named("bias"),
-          } as const,
-        ]
-        : [],
-    ],
-    build: (scope, x, residual) => {
+    stacks: [stack("weight"), ...qkvBias ? [stack("bias")] : []],
+    kernels: ["attention", ...norms ? norms.q.kernels : []],
+    build: (scope, x, addend) => {
       const { weights, linear, attention, onCostly } = scope;
       const costly = (value: Value): Value => {
         onCostly(value);
@@ -106,7 +100,7 @@ export function selfAttention(
           },
         });
       };
-      return costly(linear("self_attn.o_proj", costly(mix()), residual));
+      return costly(linear("self_attn.o_proj", costly(mix()), addend));
     },
   };
 }

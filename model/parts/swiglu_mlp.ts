@@ -26,7 +26,8 @@ export function swigluMlp({ hiddenSize, intermediateSize }: BlockConfig): BlockP
       parameter("mlp.down_proj.weight", [hiddenSize, intermediateSize]),
     ],
     stacks: [{ kernel: "swiglu", name: GATE_UP, of: [gateWeight.name, upWeight.name] }],
-    build: ({ b, weights, linear, kernels, onCostly }, x, residual) => {
+    kernels: ["swiglu"],
+    build: ({ b, weights, linear, kernels, onCostly }, x, addend) => {
       const project = (name: string): Value => {
         const y = linear(`mlp.${name}_proj`, x);
         onCostly(y);
@@ -38,7 +39,7 @@ export function swigluMlp({ hiddenSize, intermediateSize }: BlockConfig): BlockP
         return kernels.has("swiglu") ? swiglu(b, gate, up) : ops.mul(b, ops.silu(b, gate), up);
       };
       // The result is the block's own: backward does not read it.
-      return linear("mlp.down_proj", gated(), residual);
+      return linear("mlp.down_proj", gated(), addend);
     },
   };
 }

@@ -22,6 +22,18 @@ export async function readFixtureJson<T>(path: string): Promise<T> {
   return JSON.parse(await Deno.readTextFile(fixturePath(path))) as T;
 }
 
+/** The models of the fixtures that have a file of this name, such as `series.json`. */
+export async function withFixtureFile(file: string): Promise<readonly string[]> {
+  const models: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(root)) {
+    if (!isDirectory) continue;
+    for await (const { name: found } of Deno.readDir(new URL(name, root))) {
+      if (found === file) models.push(name);
+    }
+  }
+  return models.sort();
+}
+
 /** A model of the fixtures with its weights loaded. */
 export interface FixtureModel {
   readonly config: ModelConfig;
