@@ -6,6 +6,7 @@ import {
   SMOLLM2_135M,
 } from "../tests/support/model_configs.ts";
 import { type ModelConfig, parseConfig } from "./config.ts";
+import { listFamilies } from "./families/families.ts";
 
 /** The sizes and options of a config that is wholly honoured. */
 function honoured(
@@ -135,31 +136,16 @@ Deno.test("parseConfig() takes null for what is not there", () => {
   assert.deepEqual(honoured({ ...LEAST, ...nulls, ...more }), honoured(LEAST));
 });
 
+const SUPPORTED = `ortune supports ${listFamilies()}`;
 const WHOLE = "must be a whole number from 1 to 16777216, got";
 const SCALING = { ...LLAMA3_2_1B.rope_scaling as object };
 
 /** What is wrong with a config, and the message after the path. */
 const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
-  [
-    { model_type: undefined },
-    "model_type is missing: ortune supports qwen3, qwen2, llama (llama " +
-    "covers SmolLM; qwen2 covers Qwen2.5)",
-  ],
-  [
-    { model_type: "gpt2" },
-    'model_type is "gpt2": ortune supports qwen3, qwen2, llama (llama ' +
-    "covers SmolLM; qwen2 covers Qwen2.5)",
-  ],
-  [
-    { model_type: "toString" },
-    'model_type is "toString": ortune supports qwen3, qwen2, llama ' +
-    "(llama covers SmolLM; qwen2 covers Qwen2.5)",
-  ],
-  [
-    { model_type: 3 },
-    "model_type is 3: ortune supports qwen3, qwen2, llama (llama covers " +
-    "SmolLM; qwen2 covers Qwen2.5)",
-  ],
+  [{ model_type: undefined }, `model_type is missing: ${SUPPORTED}`],
+  [{ model_type: "gpt2" }, `model_type is "gpt2": ${SUPPORTED}`],
+  [{ model_type: "toString" }, `model_type is "toString": ${SUPPORTED}`],
+  [{ model_type: 3 }, `model_type is 3: ${SUPPORTED}`],
   [{ hidden_act: "gelu" }, 'hidden_act is "gelu": only silu is supported'],
   [{ mlp_bias: true }, "mlp_bias is true: only models without it are supported"],
   [{ mlp_bias: 1 }, "mlp_bias must be true or false, got 1"],

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_SYSTEM } from "../train/runs/training_arguments.ts";
 import { quickstartConfig } from "../examples/quickstart/quickstart_model.ts";
+import { listFamilies } from "../model/families/families.ts";
 import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import { readAll, type TensorData, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
@@ -236,7 +237,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
   },
   "a model type that is not there": config(
     { model_type: "mixtral" },
-    'Cannot read ~/models/tiny/config.json: model_type is "mixtral": ortune supports qwen3, qwen2, llama (llama covers SmolLM; qwen2 covers Qwen2.5)',
+    `Cannot read ~/models/tiny/config.json: model_type is "mixtral": ortune supports ${listFamilies()}`,
   ),
   "heads that do not divide": config(
     { num_key_value_heads: 3 },
