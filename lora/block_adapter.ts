@@ -18,7 +18,8 @@ import {
 } from "../model/graphs/block.ts";
 import type { BlockKernel, LinearLayer } from "../model/parts/block_scope.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { blockParameters, layerName, type ParameterSpec } from "../model/parameters.ts";
+import { blockParameters, layerName } from "../model/parameters.ts";
+import type { ParameterSpec } from "../model/parts/parameter_spec.ts";
 import { layerOf, type StackedParameter } from "../model/stacked_parameters.ts";
 import { LINEAR_LAYERS, type LoraOptions } from "./lora_options.ts";
 import { type LoraTarget, loraTargets } from "./lora_targets.ts";

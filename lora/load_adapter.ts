@@ -13,7 +13,7 @@ import type { Graph } from "../ort/graph/ir.ts";
 import type { BlockAdapter } from "../model/graphs/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { decodeBlockGraph } from "../model/graphs/decode_graphs.ts";
-import type { ParameterSpec } from "../model/parameters.ts";
+import type { ParameterSpec } from "../model/parts/parameter_spec.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
 import type { TensorSource } from "../ort/tensor/tensor_source.ts";
 import {

@@ -5,7 +5,7 @@
  * An adapter's weights have the largest rank of all blocks in memory, and their own on disk.
  */
 
-import type { ParameterSpec } from "../model/parameters.ts";
+import type { ParameterSpec } from "../model/parts/parameter_spec.ts";
 import { byteWidth, elementCount } from "../ort/tensor/dtype.ts";
 import { checkTensorRange, missingTensorError } from "../ort/tensor/tensor_errors.ts";
 import { readAll, type TensorInfo, type TensorSource } from "../ort/tensor/tensor_source.ts";

@@ -12,8 +12,6 @@ import { blockNorms } from "./parameters.ts";
 import type { BlockKernel } from "./parts/block_scope.ts";
 import type { Precision } from "./precision.ts";
 
-export type { BlockKernel };
-
 /** Head sizes of the attention kernels. */
 const HEAD_DIMS: ReadonlySet<number> = new Set([64, 128]);
 /** Kernels read this many elements at a time: 16 bytes of bfloat16. */

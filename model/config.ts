@@ -15,8 +15,6 @@ import { FAMILIES, isModelType, listFamilies, type ModelType } from "./families/
 import type { BlockConfig } from "./parts/block_config.ts";
 import { parseRope, type RopeScaling } from "./rope_scaling.ts";
 
-export type { ModelType };
-
 /** Sizes and options of a decoder-only transformer, from config.json. */
 export interface ModelConfig extends BlockConfig {
   /** The family, `model_type`. */

@@ -13,7 +13,12 @@
  * @module
  */
 
-export { type ModelConfig, type ModelType, parseConfig } from "./config.ts";
+export { type ModelConfig, parseConfig } from "./config.ts";
+export { FAMILIES, type ModelType } from "./families/families.ts";
+export type { Family, FamilyDefaults } from "./families/family.ts";
+export type { ConfigReader } from "./families/config_reader.ts";
+export type { UnsupportedField } from "../internal/json/field_table.ts";
+export type { BlockConfig } from "./parts/block_config.ts";
 export type { Precision, PrecisionOptions } from "./precision.ts";
 export {
   blockParameters,
@@ -23,8 +28,8 @@ export {
   layerName,
   LM_HEAD,
   modelParameters,
-  type ParameterSpec,
 } from "./parameters.ts";
+export type { ParameterSpec } from "./parts/parameter_spec.ts";
 export type {
   DynamicRopeScaling,
   LinearRopeScaling,

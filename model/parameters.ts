@@ -10,8 +10,6 @@ import type { ModelConfig } from "./config.ts";
 import { familyBlock } from "./families/families.ts";
 import { parameter, type ParameterSpec } from "./parts/parameter_spec.ts";
 
-export type { ParameterSpec };
-
 /** The token embedding, [vocab, hidden]. */
 export const EMBEDDING = "model.embed_tokens.weight";
 /** The norm after the last block, [hidden]. */

@@ -38,9 +38,9 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     parts: [],
     families: ["parts"],
     [TOP]: ["families", "parts"],
-    weights: [TOP],
+    weights: [TOP, "parts"],
     graphs: [TOP, "families", "parts"],
-    engine: ["graphs", "weights", TOP],
+    engine: ["graphs", "weights", TOP, "parts"],
   },
   infer: {
     sampling: [],

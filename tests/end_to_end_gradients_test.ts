@@ -9,7 +9,7 @@ import { endToEnd } from "../model/engine/without_padding.ts";
 import { evaluateShape, type Symbols } from "../ort/graph/dim.ts";
 import type { Graph } from "../ort/graph/ir.ts";
 import { segmentBounds } from "../ort/kernels/attention_kernels.ts";
-import type { BlockKernel } from "../model/block_kernels.ts";
+import type { BlockKernel } from "../model/parts/block_scope.ts";
 import { MASKED } from "../model/graphs/attention.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { ropeTables } from "../model/rope.ts";

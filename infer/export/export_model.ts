@@ -13,7 +13,8 @@ import type { LoraOptions } from "../../lora/lora_options.ts";
 import { loraTargets } from "../../lora/lora_targets.ts";
 import { resizedSource } from "../../lora/resized_source.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import { layerName, type ParameterSpec } from "../../model/parameters.ts";
+import { layerName } from "../../model/parameters.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { ropeTables } from "../../model/rope.ts";
 import { FileWriter, type WrittenBytes } from "../../ort/tensor/file_writer.ts";
 import {

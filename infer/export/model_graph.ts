@@ -22,8 +22,8 @@ import {
   headName,
   layerName,
   modelParameters,
-  type ParameterSpec,
 } from "../../model/parameters.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { BLOCK, type ExportFormat } from "./export_format.ts";
 
 /** A run of bytes of a weight, under the names that the graph has for it. */

@@ -14,7 +14,8 @@ import { type LoraDownOptions, LoraKernels } from "../../ort/kernels/lora_kernel
 import { RmsNormGradientKernel } from "../../ort/kernels/rms_norm_kernels.ts";
 import { SwigluKernels } from "../../ort/kernels/swiglu_kernels.ts";
 import type { BlockAdapter } from "../graphs/block.ts";
-import { type BlockKernel, blockKernelsFor } from "../block_kernels.ts";
+import { blockKernelsFor } from "../block_kernels.ts";
+import type { BlockKernel } from "../parts/block_scope.ts";
 import type { ModelConfig } from "../config.ts";
 import type { Precision } from "../precision.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";

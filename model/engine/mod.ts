@@ -31,19 +31,8 @@ export { type LoadOptions, loadWeights } from "./load_weights.ts";
 export { Scratch } from "./scratch.ts";
 export { EventTurns } from "./event_turns.ts";
 export { Pacer } from "./pacer.ts";
-export {
-  type BlockKernel,
-  blockKernelsFor,
-  type KernelAdapter,
-  whyNoKernel,
-} from "../block_kernels.ts";
-export {
-  GATE_UP,
-  layerOf,
-  QKV,
-  type StackedParameter,
-  stackedParameters,
-} from "../stacked_parameters.ts";
+export { blockKernelsFor, type KernelAdapter, whyNoKernel } from "../block_kernels.ts";
+export { layerOf, type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
 export { attentionFactor, inverseFrequencies, type RopeTables, ropeTables } from "../rope.ts";
 export {
   accumulatorName,
@@ -76,9 +65,6 @@ export {
 } from "../graphs/decode_graphs.ts";
 export { castGraph, zerosGraph } from "../graphs/device_graphs.ts";
 export {
-  attendTo,
-  type Attention,
-  type AttentionKeys,
   block,
   type BlockAdapter,
   type BlockOptions,
@@ -86,14 +72,29 @@ export {
   DROPOUT_COLUMNS,
   DROPOUT_MASK,
   DROPOUT_ROWS,
+  plainLinear,
+  rotaryInputs,
+} from "../graphs/block.ts";
+export {
+  attendTo,
+  type AttentionKeys,
   kernelAttention,
-  type LinearLayer,
   MASKED,
   maskedAttention,
-  plainLinear,
-  type ProjectedAttention,
-  type Rotary,
-  rotaryInputs,
   type SegmentInputs,
+} from "../graphs/attention.ts";
+export type { Block, BlockPart, WeightStack } from "../parts/block_part.ts";
+export {
+  type Attention,
+  type BlockKernel,
+  type BlockScope,
+  type LinearLayer,
+  type ProjectedAttention,
+  type ProjectedHeads,
+  type Rotary,
   TOKENS,
-} from "../graphs/block.ts";
+} from "../parts/block_scope.ts";
+export { preNormBlock, type PreNormBranch } from "../parts/pre_norm_block.ts";
+export { type Norm, rmsNorm } from "../parts/rms_norm.ts";
+export { QKV, selfAttention, type SelfAttentionOptions } from "../parts/self_attention.ts";
+export { GATE_UP, swigluMlp } from "../parts/swiglu_mlp.ts";

@@ -14,7 +14,7 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
 import { checkTensorRange, missingTensorError } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
-import type { ParameterSpec } from "../parameters.ts";
+import type { ParameterSpec } from "../parts/parameter_spec.ts";
 
 // Floats in a cache line: each tensor starts on one.
 const ALIGNMENT = 16;

@@ -24,7 +24,7 @@ import {
  * every dtype, small enough to survive an addition. Not −80 or so: exponentials of that size are
  * denormal, and denormals slow a Gemm a hundredfold.
  */
-export const MASKED = -1e9;
+export const MASKED: number = -1e9;
 
 /**
  * Attention over the whole grid with an additive mask [rows, 1, 1, length, length]. The heads that

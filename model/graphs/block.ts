@@ -9,7 +9,8 @@ import type { Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import type { ModelConfig } from "../config.ts";
 import { familyBlock } from "../families/families.ts";
-import { blockParameters, type ParameterSpec } from "../parameters.ts";
+import { blockParameters } from "../parameters.ts";
+import type { ParameterSpec } from "../parts/parameter_spec.ts";
 import type {
   Attention,
   BlockKernel,

@@ -10,7 +10,9 @@ import type { Norm } from "./rms_norm.ts";
 
 /** A part and the norm in front of it. */
 export interface PreNormBranch {
+  /** The norm of its input. */
   readonly norm: Norm;
+  /** What the normed input goes through. */
   readonly part: BlockPart;
 }
 

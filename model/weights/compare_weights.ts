@@ -7,7 +7,8 @@
 
 import { quoteNames } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
-import { EMBEDDING, LM_HEAD, type ParameterSpec } from "../parameters.ts";
+import { EMBEDDING, LM_HEAD } from "../parameters.ts";
+import type { ParameterSpec } from "../parts/parameter_spec.ts";
 
 /** What is wrong with a file for a model. */
 export interface Misfit {

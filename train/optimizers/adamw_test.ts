@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
-import type { ParameterSpec } from "../../model/parameters.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";

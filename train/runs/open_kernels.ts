@@ -3,7 +3,8 @@
  * none, and a line that says which and why.
  */
 
-import { type BlockKernel, blockKernelsFor, whyNoKernel } from "../../model/block_kernels.ts";
+import { blockKernelsFor, whyNoKernel } from "../../model/block_kernels.ts";
+import type { BlockKernel } from "../../model/parts/block_scope.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
 import { findGpu, type FoundGpu } from "../trainers/training_kernels.ts";
 import { computePrecision } from "../trainers/training_precision.ts";

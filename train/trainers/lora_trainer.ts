@@ -17,7 +17,7 @@ import { toPeft } from "../../lora/peft_source.ts";
 import { resizedSource } from "../../lora/resized_source.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
-import type { ParameterSpec } from "../../model/parameters.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
