@@ -20,7 +20,7 @@ const ENGLISH =
 /** A worker: encodes the file with the code of one checkout and prints rows a second and tokens. */
 const WORKER = `
 const [root, file] = Deno.args;
-const { readExamples } = await import(root + "/data/read_examples.ts");
+const { readExamples } = await import("@ortune/ortune");
 const { qwen3Tokenizer } = await import(root + "/tests/support/qwen3_tokenizer.ts");
 const tokenizer = await qwen3Tokenizer();
 const options = { tokenizer, maxLength: 2048, system: "Be brief." };
