@@ -6,20 +6,26 @@
  * dK and dV. A token sees its own segment up to itself. Several rows of a grid are one row here:
  * segments keep them apart, and whole tiles outside a segment are never looked at.
  *
- * A block of four warps holds 64 rows of one operand and streams tiles of the others through shared
- * memory, copying one while it computes with the last; a warp owns 16 rows, so softmax needs no
- * barrier, and the accumulators of one tensor-core product are the operand of the next without
- * leaving registers. Sums in float32. Backwards is two kernels, one that walks the queries of a
- * tile of keys and one that walks the keys of a tile of queries: seven products instead of five,
- * but every sum has one owner, so no atomics, no float32 copy of dQ, and the same bits every run.
+ * A block of four warps holds a tile of one operand's rows in shared memory and streams tiles of the others
+ * through it, copying one while it computes with another. A warp computes with 32 rows: each piece that it
+ * loads of a streamed tile serves two tensor-core products of 16 rows. The accumulators of one product are
+ * the operand of the next without leaving registers. Sums in float32.
  *
- * Calculated for an H200, 132 × 1.75 GHz: with 16 rows a warp, what bounds it is shared memory, 4
- * cycles for each 16×16 piece of an operand, of which forwards loads one for two products of 4096 FLOP
- * (470 TFLOP/s) and backwards four for six and five for eight (355); mma.sync alone gives about 600. A
- * warp issues some 500 instructions for 128 products forwards, and backwards 350 for 96 and 430 for
- * 128 (sm_90, heads of 128, tiles without a mask), which is less than either. Qwen3-1.7B (28 layers, 16
- * heads of 128), per token: at 1k context 0.12 GFLOP forwards and 0.41 backwards, 1.4 µs against 16 µs of
- * all other products; at 8k 0.94 and 3.3, 11 µs.
+ * Forwards a warp owns its 32 queries, so softmax needs no barrier. Backwards is two kernels, one that walks
+ * the keys of a tile of queries and one that walks the queries of a tile of keys: seven products instead of
+ * five, but every sum has one owner, so no atomics, no float32 copy of dQ, and the same bits every run.
+ * Registers hold one result of 32 rows of 128 and no more, so there two warps share 32 rows. For dQ each takes
+ * half of the keys, and at the end one adds both sums; for keys one has dV and the other dK. Warps pass over
+ * tiles that none of their rows sees.
+ *
+ * Calculated for an H200, 132 × 1.75 GHz, by bench/gpu/attention_bounds.ts: forwards mma.sync's own 600
+ * TFLOP/s are the bound, backwards shared memory's 473. Of its cycles loads, 4 for each 16×16 piece of an
+ * operand, are five sixths in the kernel of queries and three quarters in that of keys; the rest are copies in
+ * and what warps exchange. With 16 rows a warp it was 378, and backwards 315 and 344. A warp issues some 820
+ * instructions for 256 products forwards, and backwards 570 for 192 and 420 for 128 (sm_90, heads of 128, tiles
+ * without a mask), which is less than either. Registers, 252 to 254, let a multiprocessor hold two blocks.
+ * Qwen3-1.7B (28 layers, 16 heads of 128), per token: at 1k context 0.12 GFLOP forwards and 0.41 backwards,
+ * 1.1 µs against 16 µs of all other products; at 8k 0.94 and 3.3, 8.5 µs.
  *
  * Dao 2023, https://arxiv.org/abs/2307.08691.
  */
@@ -42,22 +48,29 @@ export interface AttentionSizes {
   readonly scale?: number;
 }
 
-const TILE = 64;
 const THREADS = 128;
+/** Rows that a block holds: of queries forwards, of queries or keys backwards. */
+const FORWARD_TILE = 128, BACKWARD_TILE = 64;
+/** Keys that a tile of queries walks at a time. */
+const STEP = 64;
 
 const CODE = String.raw`
-constexpr i32 THREADS = 128, TILE = 64, EIGHTS = D / 8;
+constexpr i32 THREADS = 128, EIGHTS = D / 8;
+// Rows that a block holds, forwards and backwards.
+constexpr i32 FORWARD_TILE = 128, BACKWARD_TILE = 64;
+// A warp's rows: two times the 16 of a product, so that each piece loaded of the other operand serves both.
+constexpr i32 HALVES = 2, WARP_ROWS = 16 * HALVES;
 // 16 bytes more than a row, so that the eight rows of a matrix lie in different banks.
 constexpr i32 PITCH = D + 8;
-constexpr i32 OWN = TILE * PITCH;
 
-// Rows first to first + ROWS of [tokens, D], a row every stride; zeros past the end.
+// Rows first to first + ROWS of a head of [tokens, stride]; zeros past the end.
 template <int ROWS>
-__device__ inline void fetch(bf16* tile, const bf16* from, i32 stride, i32 first, i32 tokens) {
+__device__ inline void fetch(bf16* tile, const bf16* from, i32 head, i32 stride, i32 first,
+                             i32 tokens) {
   constexpr i32 AT_ONCE = THREADS / EIGHTS;
   i32 row = threadIdx.x / EIGHTS, column = threadIdx.x % EIGHTS * 8;
   tile += row * PITCH + column;
-  from += static_cast<i64>(first + row) * stride + column;
+  from += static_cast<i64>(first + row) * stride + (head * D + column);
 #pragma unroll
   for (i32 i = 0; i < ROWS; i += AT_ONCE) {
     copyAsync16(tile + i * PITCH, from, first + row + i < tokens);
@@ -65,84 +78,119 @@ __device__ inline void fetch(bf16* tile, const bf16* from, i32 stride, i32 first
   }
 }
 
-// The left operand of a product, 16 rows of D: read as it is needed, or held in registers.
-struct SharedRows {
-  const bf16* rows;
-  __device__ inline void at(int k, u32 (&a)[4]) const {
-    u32 lane = threadIdx.x % WARP, matrix = lane / 8;
-    loadMatrices(a, rows + (matrix % 2 * 8 + lane % 8) * PITCH + 16 * k + matrix / 2 * 8);
-  }
-};
-
-struct HeldRows {
-  u32 held[D / 16][4];
-  __device__ inline void hold(const bf16* rows) {
-#pragma unroll
-    for (int k = 0; k < D / 16; k++) SharedRows{rows}.at(k, held[k]);
-  }
-  __device__ inline void at(int k, u32 (&a)[4]) const {
-#pragma unroll
-    for (int i = 0; i < 4; i++) a[i] = held[k][i];
-  }
-};
-
-// c[16, 8 N] = a[16, D] b[8 N, D]^T
-template <int N, class Rows>
-__device__ inline void compare(float (&c)[N][4], const Rows& a, const bf16* b) {
+// Where a lane's row of four matrices lies in 16 rows of 16, the second matrix below the first or beside it.
+__device__ inline i32 below() {
   u32 lane = threadIdx.x % WARP, matrix = lane / 8;
-  const bf16* from = b + (matrix / 2 * 8 + lane % 8) * PITCH + matrix % 2 * 8;
+  return (matrix % 2 * 8 + lane % 8) * PITCH + matrix / 2 * 8;
+}
+
+__device__ inline i32 beside() {
+  u32 lane = threadIdx.x % WARP, matrix = lane / 8;
+  return (matrix / 2 * 8 + lane % 8) * PITCH + matrix % 2 * 8;
+}
+
+template <int N>
+__device__ inline void clear(float (&c)[HALVES][N][4]) {
 #pragma unroll
-  for (int n = 0; n < N; n++) {
+  for (int m = 0; m < HALVES; m++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) c[n][i] = 0;
+    for (int n = 0; n < N; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) c[m][n][i] = 0;
+    }
   }
+}
+
+// c[32, 8 N] = a[32, D] b[8 N, D]^T
+template <int N>
+__device__ inline void compare(float (&c)[HALVES][N][4], const bf16* a, const bf16* b) {
+  a += below();
+  b += beside();
+  clear(c);
 #pragma unroll
   for (int k = 0; k < D / 16; k++) {
-    u32 left[4];
-    a.at(k, left);
+    u32 left[HALVES][4];
+#pragma unroll
+    for (int m = 0; m < HALVES; m++) loadMatrices(left[m], a + 16 * m * PITCH + 16 * k);
 #pragma unroll
     for (int n = 0; n < N; n += 2) {
       u32 right[4];
-      loadMatrices(right, from + 8 * n * PITCH + 16 * k);
-      multiplyAdd(c[n], left, right[0], right[1]);
-      multiplyAdd(c[n + 1], left, right[2], right[3]);
+      loadMatrices(right, b + 8 * n * PITCH + 16 * k);
+#pragma unroll
+      for (int m = 0; m < HALVES; m++) {
+        multiplyAdd(c[m][n], left[m], right[0], right[1]);
+        multiplyAdd(c[m][n + 1], left[m], right[2], right[3]);
+      }
     }
   }
 }
 
-// c[16, D] += a[16, 8 N] b[8 N, D]; a as another product left it, rounded to bfloat16.
+// What a product left, rounded to bfloat16, is the left operand of another one.
 template <int N>
-__device__ inline void mix(float (&c)[EIGHTS][4], const float (&a)[N][4], const bf16* b) {
-  u32 lane = threadIdx.x % WARP, matrix = lane / 8;
-  const bf16* from = b + (matrix % 2 * 8 + lane % 8) * PITCH + matrix / 2 * 8;
+struct Packed {
+  u32 words[HALVES][N / 2][4];
+  __device__ inline void pack(const float (&c)[HALVES][N][4]) {
+#pragma unroll
+    for (int m = 0; m < HALVES; m++) {
+#pragma unroll
+      for (int i = 0; i < 2 * N; i++) {
+        words[m][i / 4][i % 4] = packBf16(c[m][i / 2][i % 2 * 2], c[m][i / 2][i % 2 * 2 + 1]);
+      }
+    }
+  }
+};
+
+// c[32, D] += a[32, 8 N] b[8 N, D]
+template <int N>
+__device__ inline void mix(float (&c)[HALVES][EIGHTS][4], const Packed<N>& a, const bf16* b) {
+  b += below();
 #pragma unroll
   for (int k = 0; k < N / 2; k++) {
-    u32 left[4] = {packBf16(a[2 * k][0], a[2 * k][1]), packBf16(a[2 * k][2], a[2 * k][3]),
-                   packBf16(a[2 * k + 1][0], a[2 * k + 1][1]),
-                   packBf16(a[2 * k + 1][2], a[2 * k + 1][3])};
 #pragma unroll
     for (int n = 0; n < EIGHTS; n += 2) {
       u32 right[4];
-      loadMatricesTransposed(right, from + 16 * k * PITCH + 8 * n);
-      multiplyAdd(c[n], left, right[0], right[1]);
-      multiplyAdd(c[n + 1], left, right[2], right[3]);
+      loadMatricesTransposed(right, b + 16 * k * PITCH + 8 * n);
+#pragma unroll
+      for (int m = 0; m < HALVES; m++) {
+        multiplyAdd(c[m][n], a.words[m][k], right[0], right[1]);
+        multiplyAdd(c[m][n + 1], a.words[m][k], right[2], right[3]);
+      }
     }
   }
 }
 
-// A warp's rows times a factor each, through its own rows of shared memory, in 16-byte stores.
-__device__ inline void store(const float (&c)[EIGHTS][4], float upper, float lower, bf16* rows,
-                             bf16* to, i32 stride, i32 first, i32 tokens) {
+// A warp's floats for the same lanes of another one, which finds c[m][n] at (m * N + n) * WARP.
+template <int N>
+__device__ inline void send(const float (&c)[HALVES][N][4], float4* to) {
+#pragma unroll
+  for (int m = 0; m < HALVES; m++) {
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+      to[(m * N + n) * WARP] = {c[m][n][0], c[m][n][1], c[m][n][2], c[m][n][3]};
+    }
+  }
+}
+
+// A warp's 32 rows, through its own rows of shared memory, in 16-byte stores.
+__device__ inline void store(const float (&c)[HALVES][EIGHTS][4], const float (&factors)[4],
+                             bf16* rows, bf16* to, i32 stride, i32 first, i32 tokens) {
   u32 lane = threadIdx.x % WARP;
   __syncwarp();
 #pragma unroll
-  for (int n = 0; n < EIGHTS; n++) {
-    bf16* at = rows + lane / 4 * PITCH + 8 * n + 2 * (lane % 4);
-    *reinterpret_cast<u32*>(at) = packBf16(c[n][0] * upper, c[n][1] * upper);
-    *reinterpret_cast<u32*>(at + 8 * PITCH) = packBf16(c[n][2] * lower, c[n][3] * lower);
+  for (int m = 0; m < HALVES; m++) {
+#pragma unroll
+    for (int n = 0; n < EIGHTS; n++) {
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        float factor = factors[2 * m + i];
+        *reinterpret_cast<u32*>(rows + (16 * m + 8 * i + lane / 4) * PITCH + 8 * n +
+                                2 * (lane % 4)) =
+            packBf16(c[m][n][2 * i] * factor, c[m][n][2 * i + 1] * factor);
+      }
+    }
   }
   __syncwarp();
-  for (i32 i = lane; i < 16 * EIGHTS; i += WARP) {
+  for (i32 i = lane; i < WARP_ROWS * EIGHTS; i += WARP) {
     i32 row = i / EIGHTS, column = i % EIGHTS * 8;
     if (first + row < tokens) {
       *reinterpret_cast<uint4*>(to + static_cast<i64>(first + row) * stride + column) =
@@ -151,59 +199,70 @@ __device__ inline void store(const float (&c)[EIGHTS][4], float upper, float low
   }
 }
 
-__device__ inline void clear(float (&c)[EIGHTS][4]) {
-#pragma unroll
-  for (int n = 0; n < EIGHTS; n++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) c[n][i] = 0;
-  }
-}
-
-// The two rows of a warp's 16 whose scores a thread holds, and where their segments begin.
+// A warp's 32 queries, four of which a thread holds scores of, 8 apart.
 struct Rows {
-  i32 at[2], begins[2];
-  __device__ inline Rows(i32 first, const i32* starts, i32 tokens) {
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      at[i] = first + threadIdx.x % WARP / 4 + 8 * i;
-      begins[i] = at[i] < tokens ? starts[at[i]] : tokens;
-    }
+  const i32* starts;
+  i32 tokens, first, firstBegin, lastBegin;
+  __device__ inline Rows(i32 first, const i32* starts, i32 tokens)
+      : starts(starts), tokens(tokens), first(first),
+        firstBegin(first < tokens ? begin(first) : tokens), lastBegin(begin(first + WARP_ROWS - 1)) {}
+  // Past the end, where nothing is kept, as the last one's.
+  __device__ inline i32 begin(i32 row) const { return starts[smaller(row, tokens - 1)]; }
+  __device__ inline i32 at(int i) const { return first + threadIdx.x % WARP / 4 + 8 * i; }
+  // Whether any of them sees one of so many keys.
+  __device__ inline bool see(i32 key, i32 count) const {
+    return key < first + WARP_ROWS && key + count > firstBegin;
   }
-  // Scores of keys from first on that a row does not see become e^score = 0.
+  // Scores of keys from that one on that a row does not see become e^score = 0.
   template <int N>
-  __device__ inline void hide(float (&scores)[N][4], i32 first) const {
+  __device__ inline void hide(float (&scores)[HALVES][N][4], i32 key) const {
+    // Below the diagonal and inside every row's segment there are none.
+    if (key + 8 * N - 1 <= first && key >= lastBegin) return;
+    key += 2 * (threadIdx.x % 4);
 #pragma unroll
-    for (int n = 0; n < N; n++) {
+    for (int i = 0; i < 4; i++) {
+      i32 from = begin(at(i));
 #pragma unroll
-      for (int j = 0; j < 4; j++) {
-        i32 key = first + 8 * n + 2 * (threadIdx.x % 4) + j % 2;
-        if (key > at[j / 2] || key < begins[j / 2]) scores[n][j] = -INFINITY;
+      for (int n = 0; n < N; n++) {
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+          i32 of = key + 8 * n + j;
+          if (of > at(i) || of < from) scores[i / 2][n][i % 2 * 2 + j] = -INFINITY;
+        }
       }
     }
   }
 };
 
-// The keys and values that a tile of queries walks, STEP at a time: one tile of each to compute with, and
-// one of each under way.
-template <int STEP>
+// Keys that a tile of queries walks at a time.
+constexpr i32 STEP = 64;
+
+// Two operands of the keys that a tile of queries walks. One tile of each is enough: while it computes
+// with either, the other one's next is under way.
 struct Walk {
-  const bf16 *k, *v;
+  const bf16 *leading, *following;
   bf16* tiles;
-  i32 stride, from, until, tokens;
-  __device__ inline Walk(const bf16* k, const bf16* v, const i32* starts, bf16* tiles, i32 first,
-                         i32 tokens, i32 kvHead, i32 kvHeads)
-      : k(k + kvHead * D), v(v + kvHead * D), tiles(tiles), stride(kvHeads * D),
-        from(starts[first]), until(smaller(first + TILE, tokens)), tokens(tokens) {}
-  // STEP rows of keys, and after them of values.
-  __device__ inline bf16* at(i32 key) const {
-    return tiles + (key - from) / STEP % 2 * (2 * STEP * PITCH);
-  }
-  __device__ inline void next(i32 key) const {
-    if (key < until) {
-      fetch<STEP>(at(key), k, stride, key, tokens);
-      fetch<STEP>(at(key) + STEP * PITCH, v, stride, key, tokens);
-    }
+  i32 head, stride, from, until, tokens;
+  __device__ inline Walk(const bf16* leading, const bf16* following, bf16* tiles, i32 head,
+                         i32 stride, i32 from, i32 until, i32 tokens)
+      : leading(leading), following(following), tiles(tiles), head(head), stride(stride),
+        from(from), until(until), tokens(tokens) {
+    fetch<STEP>(tiles, leading, head, stride, from, tokens);
     commitCopies();
+  }
+  __device__ inline const bf16* lead(i32 key) const {
+    waitCopies<0>();
+    __syncthreads();
+    fetch<STEP>(tiles + STEP * PITCH, following, head, stride, key, tokens);
+    commitCopies();
+    return tiles;
+  }
+  __device__ inline const bf16* follow(i32 key) const {
+    waitCopies<0>();
+    __syncthreads();
+    if (key + STEP < until) fetch<STEP>(tiles, leading, head, stride, key + STEP, tokens);
+    commitCopies();
+    return tiles + STEP * PITCH;
   }
 };
 
@@ -211,49 +270,43 @@ struct Walk {
 constexpr float HEADROOM = 8;
 
 // sums holds log2 of each row's sum of e^score, [heads, tokens].
-extern "C" __global__ void __launch_bounds__(THREADS, 3)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const bf16* __restrict__ v,
                  const i32* __restrict__ starts, bf16* __restrict__ mixed, float* __restrict__ sums,
                  i32 tokens, i32 heads, i32 group, float scale) {
   DYNAMIC_SHARED(memory);
-  constexpr i32 STEP = 64, N = STEP / 8;
-  bf16* streamed = reinterpret_cast<bf16*>(memory);
-  // Where the second tiles will lie once the queries are in registers: a third block finds room.
-  bf16* own = streamed + 2 * STEP * PITCH;
-  u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+  constexpr i32 N = STEP / 8;
+  bf16* own = reinterpret_cast<bf16*>(memory);
+  i32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
   i32 head = blockIdx.y, stride = heads * D;
   // The last tiles have most keys to look at: they begin first.
-  i32 first = (gridDim.x - 1 - blockIdx.x) * TILE;
-  Walk<STEP> walk(k, v, starts, streamed, first, tokens, head / group, heads / group);
-  fetch<TILE>(own, q + head * D, stride, first, tokens);
-  commitCopies();
-  walk.next(walk.from);
-  Rows rows(first + 16 * warp, starts, tokens);
-  i32 lastBegin = starts[walk.until - 1];
+  i32 first = (gridDim.x - 1 - blockIdx.x) * FORWARD_TILE;
+  fetch<FORWARD_TILE>(own, q, head, stride, first, tokens);
+  Walk walk(k, v, own + FORWARD_TILE * PITCH, head / group, heads / group * D, starts[first],
+            smaller(first + FORWARD_TILE, tokens), tokens);
+  bf16* queries = own + WARP_ROWS * warp * PITCH;
+  Rows rows(first + WARP_ROWS * warp, starts, tokens);
   // Weights are e^score / 2^base.
-  float base[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, factor = scale * LOG2_E;
-  float result[EIGHTS][4];
-  clear(result);
-  waitCopies<1>();
-  __syncthreads();
-  HeldRows queries;
-  queries.hold(own + 16 * warp * PITCH);
-  __syncthreads();
-  for (i32 key = walk.from; key < walk.until; key += STEP) {
-    walk.next(key + STEP);
-    waitCopies<1>();
-    __syncthreads();
-    const bf16* keys = walk.at(key);
-    float scores[N][4];
-    compare<N>(scores, queries, keys);
-    // Tiles below the diagonal and inside every row's segment need no mask.
-    if (key + STEP - 1 > first || key < lastBegin) rows.hide<N>(scores, key);
+  float base[4], sum[4], factor = scale * LOG2_E;
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 4; i++) base[i] = -INFINITY, sum[i] = 0;
+  float result[HALVES][EIGHTS][4];
+  clear(result);
+  for (i32 key = walk.from; key < walk.until; key += STEP) {
+    float scores[HALVES][N][4];
+    const bf16* keys = walk.lead(key);
+    bool seen = rows.see(key, STEP);
+    if (seen) compare(scores, queries, keys);
+    const bf16* values = walk.follow(key);
+    if (!seen) continue;
+    rows.hide(scores, key);
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
       float top = -INFINITY;
 #pragma unroll
       for (int n = 0; n < N; n++) {
-        top = fmaxf(top, fmaxf(scores[n][2 * i], scores[n][2 * i + 1]));
+        const float(&pair)[4] = scores[i / 2][n];
+        top = fmaxf(top, fmaxf(pair[i % 2 * 2], pair[i % 2 * 2 + 1]));
       }
       top = groupMax(top, 4) * factor;
       if (top > base[i] + HEADROOM) {
@@ -262,8 +315,8 @@ attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const b
         sum[i] *= keep;
 #pragma unroll
         for (int n = 0; n < EIGHTS; n++) {
-          result[n][2 * i] *= keep;
-          result[n][2 * i + 1] *= keep;
+          result[i / 2][n][i % 2 * 2] *= keep;
+          result[i / 2][n][i % 2 * 2 + 1] *= keep;
         }
       }
       // The products that follow take a whole warp.
@@ -273,25 +326,26 @@ attentionForward(const bf16* __restrict__ q, const bf16* __restrict__ k, const b
 #pragma unroll
       for (int n = 0; n < N; n++) {
 #pragma unroll
-        for (int j = 2 * i; j < 2 * i + 2; j++) {
-          scores[n][j] = fastPower2(scores[n][j] * factor - from);
-          sum[i] += scores[n][j];
+        for (int j = i % 2 * 2; j < i % 2 * 2 + 2; j++) {
+          scores[i / 2][n][j] = fastPower2(scores[i / 2][n][j] * factor - from);
+          sum[i] += scores[i / 2][n][j];
         }
       }
     }
-    mix<N>(result, scores, keys + STEP * PITCH);
-    __syncthreads();
+    Packed<N> weights;
+    weights.pack(scores);
+    mix(result, weights, values);
   }
-  waitCopies<0>();
+  float factors[4];
 #pragma unroll
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 4; i++) {
     sum[i] = groupSum(sum[i], 4);
-    if (lane % 4 == 0 && rows.at[i] < tokens) {
-      sums[static_cast<i64>(head) * tokens + rows.at[i]] = base[i] + log2f(sum[i]);
+    factors[i] = fastDivide(1, sum[i]);
+    if (lane % 4 == 0 && rows.at(i) < tokens) {
+      sums[static_cast<i64>(head) * tokens + rows.at(i)] = base[i] + log2f(sum[i]);
     }
   }
-  store(result, fastDivide(1, sum[0]), fastDivide(1, sum[1]), own + 16 * warp * PITCH,
-        mixed + head * D, stride, first + 16 * warp, tokens);
+  store(result, factors, queries, mixed + head * D, stride, rows.first, tokens);
 }
 
 // dots [heads, tokens]: the product of each mixed row with its gradient.
@@ -310,61 +364,80 @@ attentionDots(const bf16* __restrict__ mixed, const bf16* __restrict__ dMixed,
   if (inside && threadIdx.x % EIGHTS == 0) dots[row % heads * tokens + row / heads] = dot;
 }
 
-// Rows of the streamed tiles backwards: as many as registers hold two products of.
-constexpr i32 BACK = D == 64 ? 64 : 32, BACK_N = BACK / 8;
-
-// dQ: 64 queries a block, walking their keys.
-extern "C" __global__ void __launch_bounds__(THREADS)
+// dQ: 64 queries a block, walking their keys. Two warps share 32 queries: each takes half of a turn's keys,
+// and at the end one adds what the other one has.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 attentionBackwardQueries(const bf16* __restrict__ q, const bf16* __restrict__ k,
                          const bf16* __restrict__ v, const bf16* __restrict__ dMixed,
                          const i32* __restrict__ starts, const float* __restrict__ sums,
                          const float* __restrict__ dots, bf16* __restrict__ dQ, i32 tokens,
                          i32 heads, i32 group, float scale) {
   DYNAMIC_SHARED(memory);
+  constexpr i32 OWN = BACKWARD_TILE * PITCH, KEYS = STEP / 2, N = KEYS / 8;
   bf16* own = reinterpret_cast<bf16*>(memory);
-  u32 warp = threadIdx.x / WARP;
-  i32 head = blockIdx.y, first = (gridDim.x - 1 - blockIdx.x) * TILE;
-  i32 stride = heads * D;
-  Walk<BACK> walk(k, v, starts, own + 2 * OWN, first, tokens, head / group, heads / group);
-  fetch<TILE>(own, q + head * D, stride, first, tokens);
-  fetch<TILE>(own + OWN, dMixed + head * D, stride, first, tokens);
-  walk.next(walk.from);
-  Rows rows(first + 16 * warp, starts, tokens);
-  i32 lastBegin = starts[walk.until - 1];
-  float rowSums[2], rowDots[2], factor = scale * LOG2_E;
+  i32 lane = threadIdx.x % WARP, pair = threadIdx.x / WARP / 2, half = threadIdx.x / WARP % 2;
+  i32 head = blockIdx.y, stride = heads * D;
+  i32 first = (gridDim.x - 1 - blockIdx.x) * BACKWARD_TILE;
+  fetch<BACKWARD_TILE>(own, q, head, stride, first, tokens);
+  fetch<BACKWARD_TILE>(own + OWN, dMixed, head, stride, first, tokens);
+  // The values first: keys are read until a turn's end.
+  Walk walk(v, k, own + 2 * OWN, head / group, heads / group * D, starts[first],
+            smaller(first + BACKWARD_TILE, tokens), tokens);
+  bf16 *queries = own + WARP_ROWS * pair * PITCH, *gradients = queries + OWN;
+  Rows rows(first + WARP_ROWS * pair, starts, tokens);
+  float rowSums[4], rowDots[4], factor = scale * LOG2_E;
 #pragma unroll
-  for (int i = 0; i < 2; i++) {
-    bool inside = rows.at[i] < tokens;
-    rowSums[i] = inside ? sums[static_cast<i64>(head) * tokens + rows.at[i]] : 0;
-    rowDots[i] = inside ? dots[static_cast<i64>(head) * tokens + rows.at[i]] : 0;
+  for (int i = 0; i < 4; i++) {
+    bool inside = rows.at(i) < tokens;
+    rowSums[i] = inside ? sums[static_cast<i64>(head) * tokens + rows.at(i)] : 0;
+    rowDots[i] = inside ? dots[static_cast<i64>(head) * tokens + rows.at(i)] : 0;
   }
-  float result[EIGHTS][4];
+  float result[HALVES][EIGHTS][4];
   clear(result);
-  SharedRows queries{own + 16 * warp * PITCH}, gradients{own + OWN + 16 * warp * PITCH};
-  for (i32 key = walk.from; key < walk.until; key += BACK) {
-    walk.next(key + BACK);
-    waitCopies<1>();
-    __syncthreads();
-    const bf16* keys = walk.at(key);
-    float scores[BACK_N][4], slopes[BACK_N][4];
-    compare<BACK_N>(scores, queries, keys);
-    compare<BACK_N>(slopes, gradients, keys + BACK * PITCH);
-    if (key + BACK - 1 > first || key < lastBegin) rows.hide<BACK_N>(scores, key);
+  for (i32 key = walk.from; key < walk.until; key += STEP) {
+    float scores[HALVES][N][4], slopes[HALVES][N][4];
+    const bf16* values = walk.lead(key) + half * KEYS * PITCH;
+    i32 ofWarp = key + half * KEYS;
+    bool seen = rows.see(ofWarp, KEYS);
+    if (seen) compare(slopes, gradients, values);
+    const bf16* keys = walk.follow(key) + half * KEYS * PITCH;
+    if (!seen) continue;
+    compare(scores, queries, keys);
+    rows.hide(scores, ofWarp);
 #pragma unroll
-    for (int n = 0; n < BACK_N; n++) {
+    for (int m = 0; m < HALVES; m++) {
 #pragma unroll
-      for (int j = 0; j < 4; j++) {
-        float weight = fastPower2(scores[n][j] * factor - rowSums[j / 2]);
-        slopes[n][j] = weight * (slopes[n][j] - rowDots[j / 2]);
+      for (int n = 0; n < N; n++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+          float weight = fastPower2(scores[m][n][j] * factor - rowSums[2 * m + j / 2]);
+          slopes[m][n][j] = weight * (slopes[m][n][j] - rowDots[2 * m + j / 2]);
+        }
       }
     }
-    mix<BACK_N>(result, slopes, keys);
-    __syncthreads();
+    Packed<N> left;
+    left.pack(slopes);
+    mix(result, left, keys);
   }
-  waitCopies<0>();
-  store(result, scale, scale, own + 16 * warp * PITCH, dQ + head * D, stride, first + 16 * warp,
-        tokens);
+  __syncthreads();
+  float4* sent = reinterpret_cast<float4*>(walk.tiles) + pair * (HALVES * EIGHTS * WARP) + lane;
+  if (half == 1) send(result, sent);
+  __syncthreads();
+  if (half == 1) return;
+#pragma unroll
+  for (int m = 0; m < HALVES; m++) {
+#pragma unroll
+    for (int n = 0; n < EIGHTS; n++) {
+      float4 other = sent[(m * EIGHTS + n) * WARP];
+      result[m][n][0] += other.x, result[m][n][1] += other.y;
+      result[m][n][2] += other.z, result[m][n][3] += other.w;
+    }
+  }
+  store(result, {scale, scale, scale, scale}, queries, dQ + head * D, stride, rows.first, tokens);
 }
+
+// Queries that a tile of keys walks at a time: as many as registers hold a product of.
+constexpr i32 BACK = D == 64 ? 64 : 32, BACK_N = BACK / 8;
 
 // What a tile of queries is read with.
 struct Queries {
@@ -373,9 +446,10 @@ struct Queries {
   float sums[BACK], dots[BACK];
 };
 
-// dK and dV: 64 keys a block, walking the queries that see them, of every head of the group.
-// Scores are held transposed, keys by queries.
-extern "C" __global__ void __launch_bounds__(THREADS)
+// dK and dV: 64 keys a block, walking the queries that see them, of every head of the group. Scores are
+// held transposed, keys by queries. Two warps share 32 keys: one computes weights and dV, the other one
+// slopes and dK. It takes the weights from the first one: rounded to bfloat16, slopes would be off too far.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 attentionBackwardKeys(const bf16* __restrict__ q, const bf16* __restrict__ k,
                       const bf16* __restrict__ v, const bf16* __restrict__ dMixed,
                       const i32* __restrict__ starts, const i32* __restrict__ ends,
@@ -383,20 +457,23 @@ attentionBackwardKeys(const bf16* __restrict__ q, const bf16* __restrict__ k,
                       bf16* __restrict__ dK, bf16* __restrict__ dV, i32 tokens, i32 heads,
                       i32 group, float scale) {
   DYNAMIC_SHARED(memory);
+  constexpr i32 OWN = BACKWARD_TILE * PITCH;
   bf16* own = reinterpret_cast<bf16*>(memory);
   Queries* streamed = reinterpret_cast<Queries*>(own + 2 * OWN);
-  u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-  i32 kvHead = blockIdx.y, first = blockIdx.x * TILE;
+  i32 lane = threadIdx.x % WARP, pair = threadIdx.x / WARP / 2;
+  bool ofValues = threadIdx.x / WARP % 2;
+  float4* sent = reinterpret_cast<float4*>(streamed + 2) + pair * (HALVES * BACK_N * WARP) + lane;
+  i32 kvHead = blockIdx.y, first = blockIdx.x * BACKWARD_TILE;
   i32 stride = heads * D, kvStride = heads / group * D;
   // No query before the first key sees any of them.
-  i32 end = ends[smaller(first + TILE, tokens) - 1];
+  i32 end = ends[smaller(first + BACKWARD_TILE, tokens) - 1];
   i32 turns = (end - first + BACK - 1) / BACK * group;
   i32 nextHead = kvHead * group, nextQuery = first;
   auto next = [&](i32 turn) {
     if (turn < turns) {
       Queries& tile = streamed[turn % 2];
-      fetch<BACK>(tile.rows, q + nextHead * D, stride, nextQuery, tokens);
-      fetch<BACK>(tile.gradients, dMixed + nextHead * D, stride, nextQuery, tokens);
+      fetch<BACK>(tile.rows, q, nextHead, stride, nextQuery, tokens);
+      fetch<BACK>(tile.gradients, dMixed, nextHead, stride, nextQuery, tokens);
       i64 row = static_cast<i64>(nextHead) * tokens;
 #pragma unroll
       for (i32 turn = 0; turn < 3 * BACK; turn += THREADS) {
@@ -410,58 +487,82 @@ attentionBackwardKeys(const bf16* __restrict__ q, const bf16* __restrict__ k,
     }
     commitCopies();
   };
-  fetch<TILE>(own, k + kvHead * D, kvStride, first, tokens);
-  fetch<TILE>(own + OWN, v + kvHead * D, kvStride, first, tokens);
+  fetch<BACKWARD_TILE>(own, k, kvHead, kvStride, first, tokens);
+  fetch<BACKWARD_TILE>(own + OWN, v, kvHead, kvStride, first, tokens);
   next(0);
-  i32 keyOf[2] = {static_cast<i32>(first + 16 * warp + lane / 4),
-                  static_cast<i32>(first + 16 * warp + lane / 4 + 8)};
+  i32 firstKey = first + WARP_ROWS * pair;
   float factor = scale * LOG2_E;
-  float ofKeys[EIGHTS][4], ofValues[EIGHTS][4];
-  clear(ofKeys);
-  clear(ofValues);
-  SharedRows keys{own + 16 * warp * PITCH}, values{own + OWN + 16 * warp * PITCH};
+  float result[HALVES][EIGHTS][4];
+  clear(result);
+  bf16* mine = own + WARP_ROWS * pair * PITCH + (ofValues ? 0 : OWN);
   i32 query = first;
   for (i32 turn = 0; turn < turns; turn++) {
-    next(turn + 1);
-    waitCopies<1>();
+    waitCopies<0>();
     __syncthreads();
+    next(turn + 1);
     const Queries& tile = streamed[turn % 2];
-    float weights[BACK_N][4], slopes[BACK_N][4];
-    compare<BACK_N>(weights, keys, tile.rows);
-    compare<BACK_N>(slopes, values, tile.gradients);
-    // Queries past the end are zeros, and add nothing wherever they seem to begin.
-    if (query < first + TILE - 1 || query + BACK > tokens || tile.begins[BACK - 1] > first) {
+    bool seen = query + BACK > firstKey && tile.begins[0] < firstKey + WARP_ROWS;
+    float scores[HALVES][BACK_N][4];
+    if (seen) {
+      compare(scores, mine, ofValues ? tile.rows : tile.gradients);
+      if (ofValues) {
+        // Queries past the end are zeros, and add nothing wherever they seem to begin.
+        if (query < firstKey + WARP_ROWS - 1 || query + BACK > tokens ||
+            tile.begins[BACK - 1] > firstKey) {
 #pragma unroll
-      for (int n = 0; n < BACK_N; n++) {
-        i32 of = 8 * n + 2 * (lane % 4), begins[2] = {tile.begins[of], tile.begins[of + 1]};
+          for (int n = 0; n < BACK_N; n++) {
+            i32 of = 8 * n + 2 * (lane % 4), begins[2] = {tile.begins[of], tile.begins[of + 1]};
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
-          i32 key = keyOf[j / 2];
-          if (key > query + of + j % 2 || key < begins[j % 2]) weights[n][j] = -INFINITY;
+            for (int i = 0; i < 4; i++) {
+              i32 key = firstKey + lane / 4 + 8 * i;
+#pragma unroll
+              for (int j = 0; j < 2; j++) {
+                if (key > query + of + j || key < begins[j]) {
+                  scores[i / 2][n][i % 2 * 2 + j] = -INFINITY;
+                }
+              }
+            }
+          }
+        }
+#pragma unroll
+        for (int n = 0; n < BACK_N; n++) {
+          float2 sum = *reinterpret_cast<const float2*>(tile.sums + 8 * n + 2 * (lane % 4));
+#pragma unroll
+          for (int i = 0; i < 4 * HALVES; i++) {
+            float& score = scores[i / 4][n][i % 4];
+            score = fastPower2(score * factor - (i % 2 ? sum.y : sum.x));
+          }
+        }
+        send(scores, sent);
+      }
+    }
+    __syncthreads();
+    if (seen) {
+      if (!ofValues) {
+#pragma unroll
+        for (int n = 0; n < BACK_N; n++) {
+          float2 dot = *reinterpret_cast<const float2*>(tile.dots + 8 * n + 2 * (lane % 4));
+#pragma unroll
+          for (int m = 0; m < HALVES; m++) {
+            float4 weights = sent[(m * BACK_N + n) * WARP];
+            float(&slopes)[4] = scores[m][n];
+            slopes[0] = weights.x * (slopes[0] - dot.x);
+            slopes[1] = weights.y * (slopes[1] - dot.y);
+            slopes[2] = weights.z * (slopes[2] - dot.x);
+            slopes[3] = weights.w * (slopes[3] - dot.y);
+          }
         }
       }
+      Packed<BACK_N> left;
+      left.pack(scores);
+      mix(result, left, ofValues ? tile.gradients : tile.rows);
     }
-#pragma unroll
-    for (int n = 0; n < BACK_N; n++) {
-      i32 of = 8 * n + 2 * (lane % 4);
-      float2 sum = *reinterpret_cast<const float2*>(tile.sums + of);
-      float2 dot = *reinterpret_cast<const float2*>(tile.dots + of);
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        weights[n][j] = fastPower2(weights[n][j] * factor - (j % 2 ? sum.y : sum.x));
-        slopes[n][j] = weights[n][j] * (slopes[n][j] - (j % 2 ? dot.y : dot.x));
-      }
-    }
-    mix<BACK_N>(ofValues, weights, tile.gradients);
-    mix<BACK_N>(ofKeys, slopes, tile.rows);
     query += BACK;
     if (query >= end) query = first;
-    __syncthreads();
   }
-  waitCopies<0>();
-  bf16* rowsOfWarp = own + 16 * warp * PITCH;
-  store(ofKeys, scale, scale, rowsOfWarp, dK + kvHead * D, kvStride, first + 16 * warp, tokens);
-  store(ofValues, 1, 1, rowsOfWarp + OWN, dV + kvHead * D, kvStride, first + 16 * warp, tokens);
+  float last = ofValues ? 1 : scale;
+  store(result, {last, last, last, last}, mine, (ofValues ? dV : dK) + kvHead * D, kvStride,
+        firstKey, tokens);
 }
 `;
 
@@ -537,7 +638,7 @@ export class AttentionKernels {
   ): void {
     const { q, k, v, starts, mixed, sums } = pointers;
     this.#kernels.forward.launch(
-      this.#grid(stream, sizes, sizes.heads, 4 * TILE),
+      this.#grid(stream, sizes, sizes.heads, FORWARD_TILE, FORWARD_TILE + 2 * STEP),
       [q, k, v, starts, mixed, sums, ...this.#values(sizes)],
     );
   }
@@ -566,18 +667,19 @@ export class AttentionKernels {
     const { q, k, v, starts, ends, mixed, sums, dMixed, dots, dQ, dK, dV } = pointers;
     const { tokens, heads, kvHeads } = sizes;
     const values = this.#values(sizes);
-    const step = this.#headDim === 64 ? 64 : 32;
+    const [tile, step] = [BACKWARD_TILE, this.#headDim === 64 ? 64 : 32];
     const blocks = Math.ceil(tokens * heads * this.#headDim / 8 / THREADS);
     this.#kernels.dots.launch(
       { stream, grid: [blocks], block: THREADS },
       [mixed, dMixed, dots, tokens, heads],
     );
     this.#kernels.queries.launch(
-      this.#grid(stream, sizes, heads, 2 * TILE + 4 * step),
+      this.#grid(stream, sizes, heads, tile, 2 * tile + 2 * STEP),
       [q, k, v, dMixed, starts, sums, dots, dQ, ...values],
     );
+    // Three numbers of each query in either tile, and a weight for each key that goes from warp to warp.
     this.#kernels.keys.launch(
-      this.#grid(stream, sizes, kvHeads, 2 * TILE + 4 * step, 6 * step),
+      this.#grid(stream, sizes, kvHeads, tile, 2 * tile + 4 * step, (6 + tile) * step),
       [q, k, v, dMixed, starts, ends, sums, dots, dK, dV, ...values],
     );
   }
@@ -586,12 +688,13 @@ export class AttentionKernels {
     stream: bigint,
     { tokens }: AttentionSizes,
     heads: number,
+    tile: number,
     /** Of headDim elements, and single numbers, in shared memory. */
     rows: number,
     numbers = 0,
   ): { stream: bigint; grid: [number, number]; block: number; sharedBytes: number } {
     const sharedBytes = rows * (this.#headDim + 8) * 2 + numbers * 4;
-    return { stream, grid: [Math.ceil(tokens / TILE), heads], block: THREADS, sharedBytes };
+    return { stream, grid: [Math.ceil(tokens / tile), heads], block: THREADS, sharedBytes };
   }
 
   #values(sizes: AttentionSizes): number[] {
