@@ -2,13 +2,14 @@
  * What an update takes at least on a GPU, read off the graphs: `deno run -A bench/gpu/roofline.ts`. No GPU
  * is needed, and nothing is measured.
  *
- * In: rates in TFLOP/s and TB/s (an H200's by default), and how many examples of the dataset's lengths make a
- * batch. Out: a table of microseconds a token, padding computed but not counted.
+ * In: rates in TFLOP/s and TB/s (an H200's by default), and how many examples of the dataset's lengths, or of
+ * one length, make a batch. Out: a table of microseconds a token, padding computed but not counted.
  *
  * A node takes its products at their rate or what it reads and writes, once each, at the rate of memory,
  * whichever is longer, and a Gemm the copy of what it adds to besides: a product that reads its operands
  * again, a launch and a wait come on top. Attention
- * in a kernel has a rate of its own, of `ort/kernels/attention_kernels.ts`. The optimizer reads gradients twice,
+ * in a kernel has a rate of its own, the mean of two products forwards and seven backwards at the bounds of
+ * bench/gpu/attention_bounds.ts. The optimizer reads gradients twice,
  * for their norm and for the update, and parameters and moments once, and writes the latter: in bfloat16
  * 14 bytes a parameter.
  */
@@ -37,13 +38,15 @@ import { batchesOfLengths, type ExampleLength } from "./workload.ts";
 const { values } = parseArgs({
   options: {
     tflops: { type: "string", default: "790" },
-    "attention-tflops": { type: "string", default: "380" },
+    "attention-tflops": { type: "string", default: "496" },
     "terabytes-per-second": { type: "string", default: "4.3" },
     /** Examples a batch, of the dataset's lengths. */
     examples: { type: "string", default: "4" },
     /** Batches of an update. */
     batches: { type: "string", default: "1" },
     "max-length": { type: "string", default: "2048" },
+    /** Tokens of every example, instead of the dataset's lengths. */
+    length: { type: "string" },
   },
 });
 const [tflops, attentionTflops, terabytes, examples, batches, maxLength] = [
@@ -56,8 +59,12 @@ const [tflops, attentionTflops, terabytes, examples, batches, maxLength] = [
 ].map(Number);
 const OPTIMIZER_BYTES = 14;
 
-/** Examples of the dataset's lengths, a batch each. */
-const drawn = batchesOfLengths({ examples, maxLength });
+/** Of an example of a given length, what is not supervised: about as much as of the dataset's. */
+const PROMPT = 60;
+/** Examples of each batch. */
+const drawn: ReturnType<typeof batchesOfLengths> = values.length
+  ? [Array(examples).fill({ tokens: Number(values.length), reply: Number(values.length) - PROMPT })]
+  : batchesOfLengths({ examples, maxLength });
 const mean = (of: (batch: readonly ExampleLength[]) => number): number =>
   drawn.reduce((sum, batch) => sum + of(batch), 0) / drawn.length;
 const sum = (batch: readonly ExampleLength[], of: (each: ExampleLength) => number): number =>
@@ -182,9 +189,9 @@ function estimate(config: ModelConfig, { adapted, kernels, keep, layout }: {
 }
 
 console.log(
-  `${examples} examples a batch of the dataset's lengths, up to ${maxLength}: ${
-    real.toFixed(0)
-  } tokens, ` +
+  `${examples} examples a batch of ${
+    values.length ? `${values.length} tokens` : `the dataset's lengths, up to ${maxLength}`
+  }: ${real.toFixed(0)} tokens, ` +
     `${
       supervised.toFixed(0)
     } of them supervised; ${batches} an update; ${tflops} TFLOP/s, in attention ` +
