@@ -11,7 +11,7 @@
  * nothing of a turn takes none. Instructions, waits and what the second level of cache gives come on top.
  */
 
-import { segmentBounds } from "../../kernels/attention.ts";
+import { segmentBounds } from "../../ort/kernels/attention_kernels.ts";
 import { batchesOfLengths } from "./workload.ts";
 
 const MULTIPROCESSORS = 132;
