@@ -22,7 +22,7 @@ for (let i = 0; i < elements.length; i++) {
   elements[i] = (((i * 2654435761) >>> 0) * 2 ** -32 - 0.5) * 0.05;
 }
 using cache = new BatchCache(runtime, config, MOST_ROWS * 2 * CONTEXT);
-using decoder = new BatchDecoder(runtime, config, { lanes: [{ weights }], cache });
+using decoder = new BatchDecoder(runtime, config, { slots: [{ weights }], cache });
 cache.reserve(MOST_ROWS, 2 * CONTEXT);
 
 async function milliseconds(run: () => Promise<unknown>): Promise<number> {

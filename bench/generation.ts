@@ -118,7 +118,7 @@ try {
   );
   const read = readers(runtime, weights);
   using cache = new BatchCache(runtime, config, BATCH * 2 * CONTEXT);
-  using batch = new BatchDecoder(runtime, config, { lanes: [{ weights }], cache });
+  using batch = new BatchDecoder(runtime, config, { slots: [{ weights }], cache });
   cache.reserve(BATCH, 2 * CONTEXT);
   const together = async (rows: number): Promise<number> => {
     for (let row = 0; row < rows; row++) cache.setLength(row, CONTEXT);

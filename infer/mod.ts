@@ -52,7 +52,7 @@ export {
   type BatchGeneratorOptions,
   type BatchLoad,
 } from "./generate/batch_generator.ts";
-export type { BatchLane } from "./generate/batch_decoder.ts";
+export type { AdapterSlot } from "./generate/batch_decoder.ts";
 export type { StopTexts } from "./generate/stop_texts.ts";
 export { assertSampling, createSampler, type Sampler } from "./sampling/sampling.ts";
 export type { SamplerOptions, SamplingOptions } from "./sampling/sampling_options.ts";

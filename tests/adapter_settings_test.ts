@@ -128,13 +128,13 @@ for (const name of VARIANTS) {
         assert.deepEqual(ids, new_ids.slice(0, ids.length));
       }
     };
-    const lane = { weights: adapted.weights, graph: adapted.decodeGraph };
+    const slot = { weights: adapted.weights, graph: adapted.decodeGraph };
     {
-      using generator = createGenerator({ runtime, config, ...lane });
+      using generator = createGenerator({ runtime, config, ...slot });
       await greedy(generator);
       // As it is served.
-      const lanes = [{ weights: base }, lane];
-      await using batch = new BatchGenerator({ runtime, config, lanes, maxRows: 2 });
+      const slots = [{ weights: base }, slot];
+      await using batch = new BatchGenerator({ runtime, config, slots, maxRows: 2 });
       await greedy(batch.generator(1));
     }
 

@@ -62,7 +62,7 @@ for (const name of [...Object.keys(FAMILIES), "smollm"]) {
     using weights = model.weights;
     const { config } = model;
     using cache = new BatchCache(runtime, config, 4 * 256);
-    using batch = new BatchDecoder(runtime, config, { lanes: [{ weights }], cache });
+    using batch = new BatchDecoder(runtime, config, { slots: [{ weights }], cache });
     // What is left over from others, or was in memory before, is never read.
     cache.reserve(3, 256);
     using all = cache.layer(0, 0, 3);
@@ -107,24 +107,24 @@ for (const name of [...Object.keys(FAMILIES), "smollm"]) {
 Deno.test("a greedy reply in a batch has the tokens that it has alone, on base and adapter", async () => {
   using model = adapted();
   const { weights, adapter } = model;
-  const lanes = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }];
-  const single = lanes.map((lane) => createGenerator({ runtime, config, ...lane }));
-  await using batch = new BatchGenerator({ runtime, config, lanes, maxWaiting: 99, maxRows: 5 });
+  const slots = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }];
+  const single = slots.map((slot) => createGenerator({ runtime, config, ...slot }));
+  await using batch = new BatchGenerator({ runtime, config, slots, maxWaiting: 99, maxRows: 5 });
   const jobs = prompts(24).map((prompt, i) => ({
     prompt,
-    lane: i % 3 === 1 ? 1 : 0,
+    slot: i % 3 === 1 ? 1 : 0,
     options: { maxNewTokens: 5 + (i * 29) % 60, greedy: true } satisfies GenerateOptions,
   }));
-  const together = await Promise.all(jobs.map(async ({ prompt, lane, options }) => {
-    const reply = batch.generator(lane).generate(prompt, options);
+  const together = await Promise.all(jobs.map(async ({ prompt, slot, options }) => {
+    const reply = batch.generator(slot).generate(prompt, options);
     return { ids: await Array.fromAsync(reply), reason: reply.finishReason };
   }));
-  for (const [i, { prompt, lane, options }] of jobs.entries()) {
-    const reply = single[lane].generate(prompt, options);
+  for (const [i, { prompt, slot, options }] of jobs.entries()) {
+    const reply = single[slot].generate(prompt, options);
     const ids = await Array.fromAsync(reply);
     assert.deepEqual(together[i], { ids, reason: reply.finishReason }, `reply ${i}`);
   }
-  // The lanes differ, so that a mix-up would have shown.
+  // The slots differ, so that a mix-up would have shown.
   const [one, other] = await Promise.all(
     single.map((generator) =>
       Array.fromAsync(generator.generate([1, 2, 3], { maxNewTokens: 20, greedy: true }))
@@ -138,7 +138,7 @@ Deno.test("a greedy reply in a batch has the tokens that it has alone, on base a
 Deno.test("a seed draws the same tokens in any company", async () => {
   using model = adapted();
   const { weights } = model;
-  await using batch = new BatchGenerator({ runtime, config, lanes: [{ weights }], maxWaiting: 99 });
+  await using batch = new BatchGenerator({ runtime, config, slots: [{ weights }], maxWaiting: 99 });
   const generator = batch.generator();
   const draw = (seed: number) =>
     Array.fromAsync(
@@ -156,29 +156,29 @@ Deno.test("a seed draws the same tokens in any company", async () => {
 Deno.test("replies join, leave and are aborted at any step without touching the others", async () => {
   using model = adapted();
   const { weights, adapter } = model;
-  const lanes = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }];
-  const single = lanes.map((lane) => createGenerator({ runtime, config, ...lane }));
+  const slots = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }];
+  const single = slots.map((slot) => createGenerator({ runtime, config, ...slot }));
   await using batch = new BatchGenerator({
     runtime,
     config,
-    lanes,
+    slots,
     maxRows: 6,
     maxWaiting: 1000,
     chunk: 16,
     sharedChunk: 4,
   });
   const draw = draws(5);
-  const made = new Map<number, { lane: number; prompt: number[]; ids: number[] }>();
+  const made = new Map<number, { slot: number; prompt: number[]; ids: number[] }>();
   let left = 0;
   await Promise.all(
     prompts(120).map(async (prompt, i) => {
       for (let wait = Math.floor(draw(0, 40)); wait > 0; wait--) {
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
-      const lane = i % 2;
+      const slot = i % 2;
       const options = { maxNewTokens: 30, greedy: true, eosTokenIds: [] };
       const controller = new AbortController();
-      const reply = batch.generator(lane).generate(prompt, {
+      const reply = batch.generator(slot).generate(prompt, {
         ...options,
         signal: controller.signal,
       });
@@ -194,13 +194,13 @@ Deno.test("replies join, leave and are aborted at any step without touching the 
       }
       assert.equal(ids.length, Math.min(stopAt, 30));
       assert.equal(reply.finishReason, stopAt < 30 ? "aborted" : "length");
-      made.set(i, { lane, prompt, ids });
+      made.set(i, { slot, prompt, ids });
     }),
   );
   assert.ok(left > 20, `${left} left`);
-  for (const { lane, prompt, ids } of made.values()) {
+  for (const { slot, prompt, ids } of made.values()) {
     const options = { maxNewTokens: 30, greedy: true, eosTokenIds: [] };
-    const wanted = await Array.fromAsync(single[lane].generate(prompt, options));
+    const wanted = await Array.fromAsync(single[slot].generate(prompt, options));
     assert.deepEqual(ids, wanted.slice(0, ids.length));
   }
   for (const generator of single) generator[Symbol.dispose]();
@@ -212,7 +212,7 @@ Deno.test("a reply begins only where it fits the cache to its end", async () => 
   await using batch = new BatchGenerator({
     runtime,
     config,
-    lanes: [{ weights }],
+    slots: [{ weights }],
     cacheBytes: 3 * 256 * perPosition + 5,
   });
   assert.equal(batch.load.positions, 3 * 256);
@@ -229,7 +229,7 @@ Deno.test("a reply begins only where it fits the cache to its end", async () => 
   assert.deepEqual([batch.load.running, batch.load.waiting], [1, 0]);
   assert.equal((await Array.fromAsync(long)).length, 399);
   assert.throws(
-    () => new BatchGenerator({ runtime, config, lanes: [{ weights }], cacheBytes: 1000 }),
+    () => new BatchGenerator({ runtime, config, slots: [{ weights }], cacheBytes: 1000 }),
     /Cannot generate with 1000 bytes of cache: 256 positions take/,
   );
 });
@@ -240,7 +240,7 @@ Deno.test("as many replies wait as may, and no more", async () => {
   await using batch = new BatchGenerator({
     runtime,
     config,
-    lanes: [{ weights }],
+    slots: [{ weights }],
     maxRows: 2,
     maxWaiting: 3,
   });
@@ -263,7 +263,7 @@ Deno.test("a long prompt is read between the steps of the others", async () => {
   await using batch = new BatchGenerator({
     runtime,
     config,
-    lanes: [{ weights }],
+    slots: [{ weights }],
     sharedChunk: 8,
   });
   const generator = batch.generator();
@@ -287,7 +287,7 @@ Deno.test("a long prompt is read between the steps of the others", async () => {
 Deno.test("a failed reply fails alone, and a disposed batch ends all", async () => {
   using model = adapted();
   const { weights } = model;
-  const batch = new BatchGenerator({ runtime, config, lanes: [{ weights }] });
+  const batch = new BatchGenerator({ runtime, config, slots: [{ weights }] });
   const generator = batch.generator();
   assert.throws(() => generator.generate([]), /no tokens/);
   assert.throws(() => generator.generate([64]), /id 64 is not in the vocabulary/);
@@ -306,13 +306,13 @@ Deno.test("a failed reply fails alone, and a disposed batch ends all", async () 
   assert.throws(() => generator.generate([1]), /disposed of/);
 });
 
-Deno.test("chat() on a lane of a batch gives the pieces it gives alone", async () => {
+Deno.test("chat() on a slot of a batch gives the pieces it gives alone", async () => {
   await using folder = await quickstartFolder();
   const tokenizer = await loadTokenizer(`${folder.path}/models/tiny`);
   const { config, weights } = await loadModel(runtime, `${folder.path}/models/tiny`);
   using _weights = weights;
   using single = createGenerator({ runtime, config, weights });
-  await using batch = new BatchGenerator({ runtime, config, lanes: [{ weights }] });
+  await using batch = new BatchGenerator({ runtime, config, slots: [{ weights }] });
   const questions = ["Hello", "头疼怎么办？", "What helps against a cough?"];
   const text = async (generator: Parameters<typeof chat>[0], content: string) => {
     const messages = [{ role: "user", content }] as const;
@@ -332,7 +332,7 @@ Deno.test("assertRoom() refuses what generate() would, and takes nothing", async
     await using batch = new BatchGenerator({
       runtime,
       config,
-      lanes: [{ weights }],
+      slots: [{ weights }],
       maxRows: 2,
       maxWaiting,
     });

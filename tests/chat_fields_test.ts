@@ -382,8 +382,8 @@ async function openServer(): Promise<Server & AsyncDisposable> {
   const json = generationJson(config.vocabSize);
 
   const handlerOf = (generation: GenerationConfig): (request: Request) => Promise<Response> => {
-    const lanes = [{ weights }];
-    const batch = resources.use(new BatchGenerator({ runtime, config, lanes, generation }));
+    const slots = [{ weights }];
+    const batch = resources.use(new BatchGenerator({ runtime, config, slots, generation }));
     const metrics = new Metrics();
     return createHandler({
       service: new ChatService({

@@ -138,7 +138,7 @@ for (
   Deno.test(`${title}: a reply in a batch is the same`, async () => {
     const config = parseConfig(each.config);
     using weights = await load(each, config);
-    await using batch = new BatchGenerator({ runtime, config, lanes: [{ weights }] });
+    await using batch = new BatchGenerator({ runtime, config, slots: [{ weights }] });
     const prompt = fixture.ids.long.slice(0, fixture.prompt);
     const options = { maxNewTokens: each.greedy.length, greedy: true };
     const [reply] = await Promise.all(

@@ -82,7 +82,7 @@ Deno.test("a generation_config.json gives the greedy tokens that it gives in gen
     const reason = ended ? "eos" : new_ids.length === length ? "length" : "stop";
     assert.equal(reply.finishReason, reason, name);
 
-    await using batch = new BatchGenerator({ runtime, config, lanes: [{ weights }], generation });
+    await using batch = new BatchGenerator({ runtime, config, slots: [{ weights }], generation });
     const together = [1, 2].map(() => batch.generator().generate(prompt_ids));
     for (const each of together) {
       assert.deepEqual(await Array.fromAsync(each), ids, `${name}, in a batch`);

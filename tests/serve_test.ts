@@ -623,7 +623,7 @@ Deno.test("chats of a real model together have the greedy replies of each alone;
   await using batch = new BatchGenerator({
     runtime,
     config,
-    lanes: [{ weights }],
+    slots: [{ weights }],
     maxRows: 3,
     maxWaiting: 3,
   });

@@ -6,7 +6,7 @@ import { EventTurns } from "../../model/engine/event_turns.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import { findExported } from "../../infer/export/exported_generator.ts";
 import { BatchGenerator } from "../../infer/generate/batch_generator.ts";
-import type { BatchLane } from "../../infer/generate/batch_decoder.ts";
+import type { AdapterSlot } from "../../infer/generate/batch_decoder.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import { parseDevice } from "../../ort/runtime/device.ts";
@@ -160,12 +160,12 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   const runtime = resources.use(openRuntime(options));
   const { weights } = await loadModel(runtime, model, { signal });
   resources.use(weights);
-  const lanes: BatchLane[] = [{ weights }];
+  const slots: AdapterSlot[] = [{ weights }];
   for (const adapter of adapters) {
     const adapted = resources.use(
       await loadAdapter(runtime, adapter, { config, base: weights, signal }),
     );
-    lanes.push({ weights: adapted.weights, graph: adapted.decodeGraph });
+    slots.push({ weights: adapted.weights, graph: adapted.decodeGraph });
   }
   const own = await readGenerationConfig(model, { config, tokenizer });
   // One batch has one set of ends: a model that never writes another's is not ended by it.
@@ -181,7 +181,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     new BatchGenerator({
       runtime,
       config,
-      lanes,
+      slots,
       generation,
       maxRows: options.maxBatchSize,
       maxWaiting: options.maxQueue,
@@ -249,9 +249,9 @@ function named(
   },
 ): ServedModel[] {
   const id = modelName ?? folderName(model);
-  const served = (lane: number): Omit<ServedModel, "id"> => {
-    const { tokenizer, system, enableThinking } = chats[lane];
-    return { generator: batch.generator(lane), tokenizer, system, enableThinking };
+  const served = (slot: number): Omit<ServedModel, "id"> => {
+    const { tokenizer, system, enableThinking } = chats[slot];
+    return { generator: batch.generator(slot), tokenizer, system, enableThinking };
   };
   const models: ServedModel[] = [{ id, ...served(0) }];
   for (const [i, adapter] of adapters.entries()) {

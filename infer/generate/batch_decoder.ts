@@ -21,7 +21,7 @@ import type { BatchCache } from "./batch_cache.ts";
 import type { DecoderWeights } from "./decoder.ts";
 
 /** One set of weights, such as a base model's, or the same with an adapter over it. */
-export interface BatchLane {
+export interface AdapterSlot {
   /** Tensors by Hugging Face's names: they are read, not copied. */
   readonly weights: DecoderWeights;
   /** The graph of a block. @default {decodeBlockGraph(config)} */
@@ -40,14 +40,14 @@ export interface RowRun {
   readonly signal?: AbortSignal;
 }
 
-/** Runs lanes over rows of a cache. */
+/** Runs slots over rows of a cache. */
 export class BatchDecoder implements Disposable {
   readonly #resources = new DisposableStack();
-  readonly #lanes: readonly Lane[];
+  readonly #slots: readonly Slot[];
 
   /** Compiles the graphs and binds the weights; the cache stays its owner's. */
-  constructor(runtime: Runtime, config: ModelConfig, { lanes, cache, turns = new EventTurns() }: {
-    readonly lanes: readonly BatchLane[];
+  constructor(runtime: Runtime, config: ModelConfig, { slots, cache, turns = new EventTurns() }: {
+    readonly slots: readonly AdapterSlot[];
     readonly cache: BatchCache;
     /** Turns of the event loop in long runs. */
     readonly turns?: EventTurns;
@@ -65,7 +65,7 @@ export class BatchDecoder implements Disposable {
       sin: resources.use(Tensor.from(runtime, "float32", shape, sin)),
       head: resources.use(new CompiledGraph(runtime, headLogitsGraph(config))),
     };
-    this.#lanes = lanes.map((lane) => resources.use(new Lane(shared, lane)));
+    this.#slots = slots.map((slot) => resources.use(new Slot(shared, slot)));
     this.#resources = resources.move();
   }
 
@@ -74,8 +74,8 @@ export class BatchDecoder implements Disposable {
    *
    * @returns the logits after the last one, [vocab], in memory that the next call writes to
    */
-  prefill(lane: number, run: RowRun): Promise<Float32Array> {
-    return this.#lanes[lane].prefill.run(run);
+  prefill(slot: number, run: RowRun): Promise<Float32Array> {
+    return this.#slots[slot].prefill.run(run);
   }
 
   /**
@@ -83,8 +83,8 @@ export class BatchDecoder implements Disposable {
    *
    * @returns the logits after them, [rows, vocab], in memory that the next call writes to
    */
-  decode(lane: number, run: RowRun): Promise<Float32Array> {
-    return this.#lanes[lane].decode.run(run);
+  decode(slot: number, run: RowRun): Promise<Float32Array> {
+    return this.#slots[slot].decode.run(run);
   }
 
   /** Releases graphs and buffers; weights and cache stay their owners'. */
@@ -103,18 +103,18 @@ interface Shared {
   readonly head: CompiledGraph;
 }
 
-/** A lane's graph, bound twice: prompts and next tokens take turns and keep their own shapes. */
-class Lane implements Disposable {
+/** A slot's graph, bound twice: prompts and next tokens take turns and keep their own shapes. */
+class Slot implements Disposable {
   readonly prefill: Pass;
   readonly decode: Pass;
   readonly #resources: DisposableStack;
 
-  constructor(shared: Shared, lane: BatchLane) {
+  constructor(shared: Shared, slot: AdapterSlot) {
     using resources = new DisposableStack();
-    const graph = lane.graph ?? decodeBlockGraph(shared.config);
+    const graph = slot.graph ?? decodeBlockGraph(shared.config);
     const block = resources.use(new CompiledGraph(shared.runtime, graph));
-    this.prefill = resources.use(new Pass(shared, block, lane.weights));
-    this.decode = resources.use(new Pass(shared, block, lane.weights));
+    this.prefill = resources.use(new Pass(shared, block, slot.weights));
+    this.decode = resources.use(new Pass(shared, block, slot.weights));
     this.#resources = resources.move();
   }
 
@@ -123,7 +123,7 @@ class Lane implements Disposable {
   }
 }
 
-/** One binding of a lane's graph to rows of the cache. */
+/** One binding of a slot's graph to rows of the cache. */
 class Pass implements Disposable {
   readonly #shared: Shared;
   readonly #block: CompiledGraph;

@@ -12,7 +12,7 @@ import { EventTurns } from "../../model/engine/event_turns.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { BatchCache, cacheBytesPerPosition, CAPACITY_STEP } from "./batch_cache.ts";
-import { BatchDecoder, type BatchLane } from "./batch_decoder.ts";
+import { type AdapterSlot, BatchDecoder } from "./batch_decoder.ts";
 import { assertPrompt } from "./assert_prompt.ts";
 import type { FinishReason, GenerateOptions, Generation } from "./generation.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
@@ -27,7 +27,7 @@ export interface BatchGeneratorOptions {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   /** Sets of weights that replies choose among, such as the base model and an adapter on it. */
-  readonly lanes: readonly BatchLane[];
+  readonly slots: readonly AdapterSlot[];
   /** Defaults of sampling and of where replies end. @default {those of config} */
   readonly generation?: GenerationConfig;
   /** Most replies made at once. @default {16} */
@@ -69,7 +69,7 @@ export class BatchFullError extends Error {
 }
 
 /**
- * Makes many replies at once. Each lane is a {@linkcode Generator}, so that whatever takes one,
+ * Makes many replies at once. Each slot is a {@linkcode Generator}, so that whatever takes one,
  * such as {@linkcode chat}, can share a batch with others.
  *
  * A greedy reply has the tokens it would have alone, and a seed the same draws: only the last bits
@@ -90,7 +90,7 @@ export class BatchFullError extends Error {
  * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
  * new TorchGenerator(42).normal(weights.flat.float32(), 0, 0.1);
  *
- * await using batch = new BatchGenerator({ runtime, config, lanes: [{ weights }] });
+ * await using batch = new BatchGenerator({ runtime, config, slots: [{ weights }] });
  * const generator = batch.generator();
  * const options = { maxNewTokens: 4, greedy: true };
  * const [first, second] = await Promise.all([
@@ -109,7 +109,7 @@ export class BatchGenerator implements AsyncDisposable {
   readonly #waiting: Reply[] = [];
   /** Have a row in the account, and get one in the cache at the next step. */
   readonly #joining: Reply[] = [];
-  /** In the order of the cache's rows: those of the first lane, of the next, and so on. */
+  /** In the order of the cache's rows: those of the first slot, of the next, and so on. */
   readonly #decoding: Reply[] = [];
   /** Has the cache's last row while its prompt is read. */
   #prefilling: Reply | undefined;
@@ -161,7 +161,7 @@ export class BatchGenerator implements AsyncDisposable {
     this.#cache = new BatchCache(runtime, config, positions);
     try {
       this.#decoder = new BatchDecoder(runtime, config, {
-        lanes: options.lanes,
+        slots: options.slots,
         cache: this.#cache,
         turns,
       });
@@ -188,11 +188,11 @@ export class BatchGenerator implements AsyncDisposable {
     };
   }
 
-  /** Replies on one lane's weights; disposing of it does nothing, the batch is this object's. */
-  generator(lane = 0): Generator {
-    if (!this.#options.lanes[lane]) throw new RangeError(`Cannot generate on lane ${lane}`);
+  /** Replies on one slot's weights; disposing of it does nothing, the batch is this object's. */
+  generator(slot = 0): Generator {
+    if (!this.#options.slots[slot]) throw new RangeError(`Cannot generate on slot ${slot}`);
     return {
-      generate: (promptIds, options = {}) => this.#submit(lane, promptIds, options),
+      generate: (promptIds, options = {}) => this.#submit(slot, promptIds, options),
       [Symbol.dispose]: () => {},
     };
   }
@@ -217,7 +217,7 @@ export class BatchGenerator implements AsyncDisposable {
     );
   }
 
-  #submit(lane: number, promptIds: ArrayLike<number>, options: GenerateOptions): Generation {
+  #submit(slot: number, promptIds: ArrayLike<number>, options: GenerateOptions): Generation {
     if (this.#closed) throw new ReferenceError("Cannot generate: the batch was disposed of");
     const { config, generation, maxWaiting } = this.#options;
     assertPrompt(promptIds, config.vocabSize);
@@ -226,7 +226,7 @@ export class BatchGenerator implements AsyncDisposable {
       positions: this.#window,
       generation,
     });
-    const reply = new Reply(lane, Int32Array.from(promptIds), {
+    const reply = new Reply(slot, Int32Array.from(promptIds), {
       ...plan,
       signal: options.signal,
       // A reply that is left frees its place in the queue at once.
@@ -279,7 +279,7 @@ export class BatchGenerator implements AsyncDisposable {
         if (!this.#prefilling && this.#decoding.length === 0) return;
         this.#steps++;
         if (this.#prefilling) await this.#prefill(this.#prefilling);
-        for (let lane = 0; lane < this.#options.lanes.length; lane++) await this.#decode(lane);
+        for (let slot = 0; slot < this.#options.slots.length; slot++) await this.#decode(slot);
       }
     } catch (cause) {
       // Not a reply's own fault: all that are under way fail with it.
@@ -318,7 +318,7 @@ export class BatchGenerator implements AsyncDisposable {
     const { signal } = reply;
     let logits: Float32Array;
     try {
-      logits = await this.#decoder.prefill(reply.lane, { start: row, ids, signal });
+      logits = await this.#decoder.prefill(reply.slot, { start: row, ids, signal });
     } catch (cause) {
       if (cause === signal.reason) return;
       throw cause;
@@ -330,10 +330,10 @@ export class BatchGenerator implements AsyncDisposable {
       this.#cache.reserve(row, this.#cache.capacity);
       return;
     }
-    // To the end of its lane: the first row of each lane behind it goes to that lane's end.
+    // To the end of its slot: the first row of each slot behind it goes to that slot's end.
     let at = row;
-    for (let lane = this.#options.lanes.length - 1; lane > reply.lane; lane--) {
-      const first = this.#firstRow(lane);
+    for (let slot = this.#options.slots.length - 1; slot > reply.slot; slot--) {
+      const first = this.#firstRow(slot);
       if (first === at) continue;
       this.#cache.swap(first, at);
       this.#decoding[at] = this.#decoding[first];
@@ -342,18 +342,18 @@ export class BatchGenerator implements AsyncDisposable {
     this.#decoding[at] = reply;
   }
 
-  /** The first row of a lane, or where it would be. */
-  #firstRow(lane: number): number {
-    const row = this.#decoding.findIndex((reply) => reply.lane >= lane);
+  /** The first row of a slot, or where it would be. */
+  #firstRow(slot: number): number {
+    const row = this.#decoding.findIndex((reply) => reply.slot >= slot);
     return row < 0 ? this.#decoding.length : row;
   }
 
-  async #decode(lane: number): Promise<void> {
-    const start = this.#firstRow(lane);
-    const replies = this.#decoding.slice(start, this.#firstRow(lane + 1));
+  async #decode(slot: number): Promise<void> {
+    const start = this.#firstRow(slot);
+    const replies = this.#decoding.slice(start, this.#firstRow(slot + 1));
     if (replies.length === 0) return;
     const ids = replies.map(({ last }) => last);
-    const logits = await this.#decoder.decode(lane, { start, rows: replies.length, ids });
+    const logits = await this.#decoder.decode(slot, { start, rows: replies.length, ids });
     const { vocabSize } = this.#options.config;
     replies.forEach((reply, row) =>
       reply.take(logits.subarray(row * vocabSize, (row + 1) * vocabSize))
@@ -372,13 +372,13 @@ export class BatchGenerator implements AsyncDisposable {
     }
   }
 
-  /** Fills a row with its lane's last one, the hole that leaves with the next lane's last, … */
+  /** Fills a row with its slot's last one, the hole that leaves with the next slot's last, … */
   #remove(row: number): void {
-    // A row whose prompt is being read comes last, as a lane of its own.
-    const { lane } = this.#decoding[row];
+    // A row whose prompt is being read comes last, as a slot of its own.
+    const { slot } = this.#decoding[row];
     this.#cache.setLength(row, 0);
     let hole = row;
-    const ends = this.#options.lanes.slice(lane).map((_, i) => this.#firstRow(lane + i + 1));
+    const ends = this.#options.slots.slice(slot).map((_, i) => this.#firstRow(slot + i + 1));
     for (const end of ends) {
       if (end - 1 <= hole) continue;
       this.#cache.swap(hole, end - 1);
@@ -410,7 +410,7 @@ function roundUp(positions: number): number {
 
 /** One reply: ids that were made and not yet read, which `need` bounds. */
 class Reply implements Generation {
-  readonly lane: number;
+  readonly slot: number;
   readonly promptIds: Int32Array;
   /** Positions it takes at most. */
   readonly need: number;
@@ -425,11 +425,11 @@ class Reply implements Generation {
   #finishReason: FinishReason | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(lane: number, promptIds: Int32Array, { signal, onLeft, ...plan }: GenerationPlan & {
+  constructor(slot: number, promptIds: Int32Array, { signal, onLeft, ...plan }: GenerationPlan & {
     readonly signal?: AbortSignal;
     readonly onLeft: () => void;
   }) {
-    this.lane = lane;
+    this.slot = slot;
     this.promptIds = promptIds;
     this.need = promptIds.length + plan.limit;
     this.#plan = plan;

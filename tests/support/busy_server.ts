@@ -27,7 +27,7 @@ const config = tinyConfig({
 });
 const weights = randomWeights(runtime, config);
 const turns = new EventTurns();
-const batch = new BatchGenerator({ runtime, config, lanes: [{ weights }], turns });
+const batch = new BatchGenerator({ runtime, config, slots: [{ weights }], turns });
 const metrics = new Metrics();
 const service = new ChatService({
   models: [{ id: "base", generator: batch.generator() }],
