@@ -20,8 +20,14 @@ export type Slices<Result> = Generator<void, Result, void>;
 
 /** Does works in slices. */
 export class SliceQueue {
+  readonly #now: () => number;
   #last: Promise<void> = Promise.resolve();
   #long = 0;
+
+  /** @param now milliseconds on a clock that never goes back */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
 
   /**
    * Does a work.
@@ -33,7 +39,7 @@ export class SliceQueue {
     work: Slices<Result>,
     ...signals: readonly AbortSignal[]
   ): Promise<Result> {
-    const first = slice(work);
+    const first = this.#slice(work);
     if (first) return first.result;
     if (this.#long > MAX_WAITING) {
       throw new ApiError(
@@ -52,13 +58,23 @@ export class SliceQueue {
         // A timer and not setImmediate(), of which a batch lets many pass between two steps.
         await sleep(0);
         for (const signal of signals) signal.throwIfAborted();
-        const done = slice(work);
+        const done = this.#slice(work);
         if (done) return done.result;
       }
     } finally {
       this.#long--;
       mine.resolve();
     }
+  }
+
+  /** Goes on for a while; `undefined` where there is more to do. */
+  #slice<Result>(work: Slices<Result>): { readonly result: Result } | undefined {
+    const end = this.#now() + SLICE;
+    do {
+      const { done, value } = work.next();
+      if (done) return { result: value };
+    } while (this.#now() < end);
+    return undefined;
   }
 }
 
@@ -68,16 +84,4 @@ export function atOnce<Result>(work: Slices<Result>): Result {
     const { done, value } = work.next();
     if (done) return value;
   }
-}
-
-/** Goes on for a while; `undefined` where there is more to do. */
-function slice<Result>(
-  work: Slices<Result>,
-): { readonly result: Result } | undefined {
-  const end = performance.now() + SLICE;
-  do {
-    const { done, value } = work.next();
-    if (done) return { result: value };
-  } while (performance.now() < end);
-  return undefined;
 }
