@@ -26,7 +26,7 @@ Deno.test("merge and export that were killed at any moment are done by the next 
   for (const [name, flags] of Object.entries(COMMANDS)) {
     await t.step(name, async () => {
       const [command, ...more] = name.split(" ");
-      const script = repositoryPath(`cli/${command}.ts`);
+      const script = repositoryPath(`cli/commands/${command}.ts`);
       const run = (output: string) =>
         startDeno(script, {
           args: [...more, ...flags.split(" "), "--output-dir", `output/${output}`],

@@ -196,7 +196,7 @@ async function run(
     args: [
       ...["run", "--quiet", "--no-prompt", "--no-check", "--cached-only", "--allow-all"],
       ...[`--config=${new URL("../../deno.json", import.meta.url).pathname}`],
-      new URL(`../../cli/${script}`, import.meta.url).pathname,
+      new URL(`../../cli/commands/${script}`, import.meta.url).pathname,
       ...flags.split(" "),
       ...args,
     ],

@@ -42,7 +42,7 @@ export async function measureRun(options: MeasuredRunOptions): Promise<MeasuredR
       "--allow-sys=systemMemoryInfo",
       `--allow-read=${[...reads, outputDir].join(",")}`,
       `--allow-write=${outputDir}`,
-      new URL(`../../cli/${script}.ts`, import.meta.url).pathname,
+      new URL(`../../cli/commands/${script}.ts`, import.meta.url).pathname,
       ...Object.entries(flags).flatMap(([name, value]) =>
         value === true ? [`--${name}`] : [`--${name}`, `${value}`]
       ),
@@ -52,7 +52,7 @@ export async function measureRun(options: MeasuredRunOptions): Promise<MeasuredR
   const poll = setInterval(() => peakMiB = highWaterMark(child.pid) ?? peakMiB, POLL_MS);
   const { code } = await child.status;
   clearInterval(poll);
-  if (code !== 0) throw new Error(`Cannot go on: cli/${script}.ts exited ${code}`);
+  if (code !== 0) throw new Error(`Cannot go on: cli/commands/${script}.ts exited ${code}`);
   const minutes = (performance.now() - began) / 60_000;
   const events = await readMetricsLog(`${outputDir}/metrics.jsonl`);
   const logs = events.filter((event): event is LogEvent => event.type === "log");
