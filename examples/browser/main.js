@@ -11,18 +11,24 @@ import {
   TextStreamer,
 } from "/transformers.js";
 
+/** @import { Message, PreTrainedModel, PreTrainedTokenizer } from "/transformers.js" */
+/** @typedef {"q4f16" | "q4" | "fp16" | "fp32"} Dtype */
+/** @typedef {"webgpu" | "wasm"} Device */
+
 env.allowRemoteModels = false;
 env.allowLocalModels = true;
 env.localModelPath = "/";
 // The model lies on this machine already; a second copy in the browser's cache would be one too many.
 env.useBrowserCache = false;
 env.useWasmCache = false;
-env.backends.onnx.wasm.wasmPaths = {
+const { wasm } = /** @type {Required<typeof env.backends.onnx>} */ (env.backends.onnx);
+wasm.wasmPaths = {
   mjs: "/ort/ort-wasm-simd-threaded.asyncify.mjs",
   wasm: "/ort/ort-wasm-simd-threaded.asyncify.wasm",
 };
 
 const MODEL = "model";
+/** @type {Record<string, Dtype>} */
 const SUFFIXES = {
   "model_q4f16.onnx": "q4f16",
   "model_q4.onnx": "q4",
@@ -30,23 +36,36 @@ const SUFFIXES = {
   "model.onnx": "fp32",
 };
 
-const find = (id) => document.getElementById(id);
-const [status, chat, question, ask, stop] = ["status", "chat", "question", "ask", "stop"].map(find);
+/** @param {string} id */
+const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const [status, chat, stop] = ["status", "chat", "stop"].map(find);
+const question = /** @type {HTMLTextAreaElement} */ (find("question"));
+const ask = /** @type {HTMLButtonElement} */ (find("ask"));
 const parameters = new URLSearchParams(location.search);
 const stopping = new InterruptableStoppingCriteria();
+/** @type {(Message & { reasoning_content?: string })[]} */
 const messages = [];
 const system = parameters.get("system");
 if (system) messages.push({ role: "system", content: system });
 
-/** The smallest of the export's models that runs here. */
+/**
+ * The smallest of the export's models that runs here.
+ * @param {Device} device
+ */
 async function chooseDtype(device) {
+  /** @type {{ "transformers.js_config": { use_external_data_format: Record<string, unknown> } }} */
   const config = await (await fetch(`/${MODEL}/config.json`)).json();
   const files = config["transformers.js_config"].use_external_data_format;
+  /** @param {[file: string, dtype: Dtype]} entry */
   const runs = ([, dtype]) => device === "webgpu" || !dtype.endsWith("f16") && dtype !== "fp16";
   const there = Object.entries(SUFFIXES).filter(([file]) => file in files);
   return (there.find(runs) ?? there[0])[1];
 }
 
+/**
+ * @param {"ready" | "answering" | "failed"} state
+ * @param {string} text
+ */
 function setState(state, text) {
   document.body.dataset.state = state;
   status.textContent = text;
@@ -55,16 +74,20 @@ function setState(state, text) {
 }
 
 async function load() {
-  const device = parameters.get("device") ??
+  // What the address asks for and does not exist, transformers.js refuses.
+  const device = /** @type {Device | null} */ (parameters.get("device")) ??
     (await navigator.gpu?.requestAdapter() ? "webgpu" : "wasm");
-  const dtype = parameters.get("dtype") ?? await chooseDtype(device);
+  const dtype = /** @type {Dtype | null} */ (parameters.get("dtype")) ?? await chooseDtype(device);
   const tokenizer = await AutoTokenizer.from_pretrained(MODEL);
   const model = await AutoModelForCausalLM.from_pretrained(MODEL, { dtype, device });
   setState("ready", `${dtype} on ${device}`);
   return { tokenizer, model };
 }
 
-/** What was said so far, thinking and answer apart. */
+/**
+ * What was said so far, thinking and answer apart.
+ * @param {string} text
+ */
 function split(text) {
   const end = text.indexOf("</think>");
   const start = text.indexOf("<think>");
@@ -73,6 +96,11 @@ function split(text) {
   return { think: think.trim(), answer: end < 0 ? "" : text.slice(end + "</think>".length).trim() };
 }
 
+/**
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {string} className
+ */
 function element(name, className, text = "") {
   const made = document.createElement(name);
   made.className = className;
@@ -80,6 +108,10 @@ function element(name, className, text = "") {
   return made;
 }
 
+/**
+ * @param {{ tokenizer: PreTrainedTokenizer, model: PreTrainedModel }} loaded
+ * @param {string} content
+ */
 async function reply({ tokenizer, model }, content) {
   messages.push({ role: "user", content });
   const article = element("article", "reply");
@@ -96,6 +128,7 @@ async function reply({ tokenizer, model }, content) {
     return_dict: true,
   });
   let text = "";
+  /** @type {number[]} */
   const ids = [];
   const began = performance.now();
   stopping.reset();
@@ -122,11 +155,12 @@ async function reply({ tokenizer, model }, content) {
   setState("ready", `${ids.length} tokens, ${(ids.length / seconds).toFixed(1)} tokens/s`);
 }
 
+/** @param {Error} error */
 const failed = (error) => setState("failed", error.message);
 const loaded = load();
 loaded.catch(failed);
 
-document.querySelector("form").addEventListener("submit", async (event) => {
+document.querySelector("form")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const content = question.value.trim();
   if (content === "" || ask.disabled) return;
@@ -138,5 +172,5 @@ stop.addEventListener("click", () => stopping.interrupt());
 question.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  question.form.requestSubmit();
+  question.form?.requestSubmit();
 });

@@ -4,6 +4,8 @@
  * In: what is wrong with a request. Out: a status and a body that clients of that API show.
  */
 
+import type { ErrorAnswer } from "./page_answers.ts";
+
 /** What {@linkcode ApiError} is made with. */
 export interface ApiErrorOptions extends ErrorOptions {
   /** A word for programs, such as `model_not_found`. */
@@ -32,7 +34,7 @@ export class ApiError extends Error {
   }
 
   /** `{ error: { message, type, param, code } }` */
-  toJSON(): Record<string, unknown> {
+  toJSON(): ErrorAnswer {
     const { message, status, param = null, code = null } = this;
     return { error: { message, type: TYPES[status] ?? "server_error", param, code } };
   }

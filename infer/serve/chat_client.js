@@ -10,6 +10,48 @@ import DOMPurify from "dompurify";
 import { Marked } from "marked";
 import { WORDS } from "./chat_words.js";
 
+/**
+ * @import {
+ *   ChunkChoice,
+ *   CompletionChunk,
+ *   ErrorAnswer,
+ *   ModelAnswer,
+ *   ModelList,
+ *   PageSettings,
+ * } from "./page_answers.ts"
+ */
+
+/**
+ * A reply of one model: `tokens` made in `ms` milliseconds, of which it thought for `thinkMs`.
+ * @typedef {{
+ *   model: string,
+ *   think: string,
+ *   answer: string,
+ *   state: "waiting" | "thinking" | "answering" | "done" | "cut" | "stopped" | "failed",
+ *   error?: string,
+ *   tokens?: number,
+ *   ms?: number,
+ *   thinkMs?: number,
+ * }} Reply
+ * @typedef {{ question: string, replies: Reply[] }} Turn
+ * @typedef {{ created: number, turns: Turn[] }} Chat
+ * @typedef {typeof WORDS.en} Words
+ * @typedef {keyof { [Key in keyof Words as Words[Key] extends string ? Key : never]: never }} TextKey
+ */
+
+/**
+ * The elements of chat_page.html by their ids.
+ * @typedef {{ [Id in "chats" | "health" | "key-problem" | "log" | "stage" | "status"]: HTMLElement }
+ *   & { [Id in "close" | "language" | "menu" | "new" | "reset" | "send" | "settings" | "stop"]:
+ *     HTMLButtonElement }
+ *   & { [Id in "key" | "maxTokens" | "seed" | "temperature" | "thinking" | "topK" | "topP"]:
+ *     HTMLInputElement }
+ *   & { [Id in "question" | "system"]: HTMLTextAreaElement }
+ *   & { [Id in "composer" | "key-form"]: HTMLFormElement }
+ *   & { [Id in "dialog" | "key-dialog"]: HTMLDialogElement }
+ *   & { model: HTMLSelectElement }} PageElements
+ */
+
 const CHATS_KEY = "ortune.chats";
 const SETTINGS_KEY = "ortune.settings";
 const API_KEY = "ortune.key";
@@ -21,7 +63,7 @@ const BOTH = "*";
 const DEFAULTS = {
   model: "",
   // Null is the server's own.
-  system: null,
+  system: /** @type {string | null} */ (null),
   thinking: true,
   temperature: "",
   topP: "",
@@ -30,39 +72,78 @@ const DEFAULTS = {
   seed: "",
 };
 
-const $ = (id) => document.getElementById(id);
-const settings = { ...DEFAULTS, language: "", ...load(localStorage, SETTINGS_KEY, {}) };
-let chats = load(localStorage, CHATS_KEY, []).filter(isChat);
+/**
+ * @template {keyof PageElements} Id
+ * @param {Id} id
+ */
+const $ = (id) => /** @type {PageElements[Id]} */ (document.getElementById(id));
+/** @typedef {typeof DEFAULTS & { language: string }} Settings */
+/** @type {Settings} */
+const settings = {
+  ...DEFAULTS,
+  language: "",
+  .../** @type {Partial<Settings> | undefined} */ (load(SETTINGS_KEY)),
+};
+let chats = loadChats();
+/** @type {Chat} */
 let current;
+/** @type {readonly ModelAnswer[]} */
 let models = [];
 let serverSystem = "";
-/** What ends the replies under way. */
+/**
+ * What ends the replies under way.
+ * @type {Set<AbortController>}
+ */
 const running = new Set();
+/** @type {Words} */
 let words;
 
 // ---- small things ----
 
+/**
+ * Makes an element: of what is set, names with "-" and `role` are attributes, others properties.
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Partial<HTMLElementTagNameMap[Name]>
+ *   & { classes?: string, text?: string, "aria-label"?: string }} [options]
+ * @param {...(Node | string)} children
+ */
 function element(name, { classes, text, ...properties } = {}, ...children) {
   const made = document.createElement(name);
   if (classes) made.className = classes;
   if (text !== undefined) made.textContent = text;
-  for (const [property, value] of Object.entries(properties)) {
-    if (property.includes("-") || property === "role") made.setAttribute(property, value);
-    else made[property] = value;
+  /** @type {[string, unknown][]} */
+  const entries = Object.entries(properties);
+  for (const [property, value] of entries) {
+    if (property.includes("-") || property === "role") made.setAttribute(property, String(value));
+    else Object.assign(made, { [property]: value });
   }
   made.append(...children);
   return made;
 }
 
-function load(storage, key, fallback) {
+/**
+ * What the browser keeps under a name; undefined for nothing, or nothing that can be read.
+ * @param {string} key
+ * @returns {unknown}
+ */
+function load(key) {
   try {
-    return JSON.parse(storage.getItem(key)) ?? fallback;
+    return JSON.parse(localStorage.getItem(key) ?? "null") ?? undefined;
   } catch {
-    return fallback;
+    return undefined;
   }
 }
 
+/** @returns {Chat[]} */
+function loadChats() {
+  const kept = load(CHATS_KEY);
+  return Array.isArray(kept) ? kept.filter(isChat) : [];
+}
+
+/** @type {(chat: Partial<Chat> | null) => chat is Chat} */
 function isChat(chat) {
+  /** @param {Partial<Reply> | null} reply */
   const isReply = (reply) =>
     [reply?.model, reply?.think, reply?.answer].every((each) => typeof each === "string");
   return Array.isArray(chat?.turns) &&
@@ -82,15 +163,20 @@ function save() {
   }
 }
 
-/** Says something to who listens instead of looking. */
+/**
+ * Says something to who listens instead of looking.
+ * @param {string} text
+ */
 function tell(text) {
   $("status").textContent = text;
 }
 
+/** @param {number} milliseconds */
 const seconds = (milliseconds) => (milliseconds / 1000).toFixed(milliseconds < 9950 ? 1 : 0);
 
 // ---- markdown ----
 
+/** @param {{ raw: string, text: string }} token */
 const asText = (token) => escapeHtml(token.raw ?? token.text);
 const parser = new Marked({
   gfm: true,
@@ -100,7 +186,9 @@ const parser = new Marked({
   renderer: { html: asText, image: asText, checkbox: ({ checked }) => checked ? "☑ " : "☐ " },
 });
 
+/** @param {string} text */
 function escapeHtml(text) {
+  /** @type {Record<string, string>} */
   const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
   return text.replace(/[&<>"']/g, (character) => entities[character]);
 }
@@ -115,11 +203,12 @@ const ALLOWED = {
   ALLOWED_URI_REGEXP: /^(https?:|mailto:)/i,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
-  RETURN_DOM_FRAGMENT: true,
+  RETURN_DOM_FRAGMENT: /** @type {const} */ (true),
 };
 
+/** @param {string} text */
 function markdown(text) {
-  const fragment = DOMPurify.sanitize(parser.parse(text), ALLOWED);
+  const fragment = DOMPurify.sanitize(parser.parse(text, { async: false }), ALLOWED);
   for (const link of fragment.querySelectorAll("a")) {
     link.target = "_blank";
     link.rel = "noopener noreferrer nofollow";
@@ -142,6 +231,7 @@ function markdown(text) {
 // Browsers lend the clipboard to this machine's pages and to secure ones only.
 const canCopy = navigator.clipboard !== undefined;
 
+/** @param {() => string} text */
 function copyButton(text) {
   const button = element("button", {
     classes: "small",
@@ -160,6 +250,10 @@ function copyButton(text) {
 
 // ---- the server ----
 
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ */
 function ask(path, options = {}) {
   const key = sessionStorage.getItem(API_KEY);
   const headers = {
@@ -169,19 +263,29 @@ function ask(path, options = {}) {
   return fetch(path, { ...options, headers });
 }
 
-/** The events of a reply. */
+/**
+ * The events of a reply.
+ * @param {Response} response
+ * @returns {AsyncGenerator<CompletionChunk | ErrorAnswer, void, void>}
+ */
 async function* events(response) {
   let rest = "";
-  for await (const chunk of read(response.body.pipeThrough(new TextDecoderStream()))) {
+  // An answer to a POST has a body.
+  const body = /** @type {NonNullable<Response["body"]>} */ (response.body);
+  for await (const chunk of read(body.pipeThrough(new TextDecoderStream()))) {
     const lines = (rest + chunk).split("\n");
-    rest = lines.pop();
+    rest = lines.pop() ?? "";
     for (const line of lines) {
       if (line.startsWith("data: ") && line !== "data: [DONE]") yield JSON.parse(line.slice(6));
     }
   }
 }
 
-/** A stream's chunks, in browsers whose streams cannot be iterated, too. */
+/**
+ * A stream's chunks, in browsers whose streams cannot be iterated, too.
+ * @template Chunk
+ * @param {ReadableStream<Chunk>} stream
+ */
 async function* read(stream) {
   const reader = stream.getReader();
   try {
@@ -195,9 +299,15 @@ async function* read(stream) {
   }
 }
 
+/**
+ * @param {Chat} chat
+ * @param {Turn} turn
+ * @param {string} model
+ */
 function requestBody(chat, turn, model) {
   // Unless it was changed here the server adds the model's own; an empty one asks for none.
   const { system } = settings;
+  /** @type {{ role: string, content: string, reasoning_content?: string }[]} */
   const messages = system === null ? [] : [{ role: "system", content: system.trim() && system }];
   for (const each of chat.turns) {
     messages.push({ role: "user", content: each.question });
@@ -212,6 +322,7 @@ function requestBody(chat, turn, model) {
       });
     }
   }
+  /** @param {string} value */
   const number = (value) => value === "" ? undefined : Number(value);
   return {
     model,
@@ -227,16 +338,29 @@ function requestBody(chat, turn, model) {
   };
 }
 
-/** Makes one reply, and shows it as it grows. */
+/**
+ * Makes one reply, and shows it as it grows.
+ * @param {Chat} chat
+ * @param {Turn} turn
+ * @param {Reply} reply
+ * @param {ReplyView} view
+ */
 async function generate(chat, turn, reply, view) {
   const controller = new AbortController();
   running.add(controller);
   busy();
   const began = performance.now();
-  Object.assign(reply, { think: "", answer: "", state: "waiting", error: "", tokens: 0 });
+  /** @type {Partial<Reply>} */
+  const anew = { think: "", answer: "", state: "waiting", error: "", tokens: 0 };
+  Object.assign(reply, anew);
+  /** @type {number | undefined} */
   let thinkingSince;
+  const timeThinking = () => {
+    if (reply.state !== "thinking") return;
+    reply.thinkMs = performance.now() - (thinkingSince ?? began);
+  };
   const clock = setInterval(() => {
-    if (reply.state === "thinking") reply.thinkMs = performance.now() - thinkingSince;
+    timeThinking();
     view.update();
     save();
   }, 500);
@@ -249,12 +373,13 @@ async function generate(chat, turn, reply, view) {
     });
     if (response.status === 401) askKey();
     if (!response.ok) {
-      const { error } = await response.json();
+      const { error } = /** @type {ErrorAnswer} */ (await response.json());
       throw new Error(response.status === 429 ? words.busy : error.message);
     }
+    /** @type {ChunkChoice["finish_reason"]} */
     let finish = "stop";
     for await (const event of events(response)) {
-      if (event.error) throw new Error(event.error.message);
+      if ("error" in event) throw new Error(event.error.message);
       if (event.usage) reply.tokens = event.usage.completion_tokens;
       const [choice] = event.choices;
       if (!choice) continue;
@@ -265,7 +390,7 @@ async function generate(chat, turn, reply, view) {
         reply.think += thought;
       }
       if (content) {
-        if (reply.state === "thinking") reply.thinkMs = performance.now() - thinkingSince;
+        timeThinking();
         if (reply.state !== "answering") tell(words.answering);
         reply.state = "answering";
         reply.answer += content;
@@ -276,9 +401,10 @@ async function generate(chat, turn, reply, view) {
     reply.state = finish === "length" ? "cut" : "done";
     tell(words.answered);
   } catch (error) {
-    if (reply.state === "thinking") reply.thinkMs = performance.now() - thinkingSince;
+    timeThinking();
     reply.state = controller.signal.aborted ? "stopped" : "failed";
-    reply.error = error instanceof TypeError ? words.unreachable : error.message;
+    const message = error instanceof Error ? error.message : String(error);
+    reply.error = error instanceof TypeError ? words.unreachable : message;
     if (reply.state === "stopped") tell(words.stopped);
   } finally {
     clearInterval(clock);
@@ -301,14 +427,23 @@ function busy() {
   $("stop").hidden = !working;
   $("send").hidden = working;
   if (focused) $(working ? "stop" : "send").focus();
-  for (const button of document.querySelectorAll(".retry")) button.disabled = working;
-  for (const id of ["model", "new"]) $(id).disabled = working;
-  for (const button of document.querySelectorAll("#chats button")) button.disabled = working;
+  $("model").disabled = working;
+  $("new").disabled = working;
+  /** @type {NodeListOf<HTMLButtonElement>} */
+  const buttons = document.querySelectorAll(".retry, #chats button");
+  for (const button of buttons) button.disabled = working;
 }
 
 // ---- the conversation ----
 
-/** One reply's elements, and a way to bring them up to date. */
+/** @typedef {ReturnType<typeof replyView>} ReplyView */
+
+/**
+ * One reply's elements, and a way to bring them up to date.
+ * @param {Chat} chat
+ * @param {Turn} turn
+ * @param {Reply} reply
+ */
 function replyView(chat, turn, reply) {
   const summary = element("summary");
   const thought = element("div", { classes: "thought" });
@@ -333,6 +468,7 @@ function replyView(chat, turn, reply) {
   );
   let shown = { think: "", answer: "", state: "" };
   let touched = false;
+  /** @type {number | undefined} */
   let timer;
   summary.addEventListener("click", () => touched = true);
   const view = { root, update };
@@ -354,7 +490,7 @@ function replyView(chat, turn, reply) {
   function show() {
     const log = $("log");
     const stuck = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-    const { state } = reply;
+    const { state, error = "", tokens = 0, ms = 0 } = reply;
     const working = ["waiting", "thinking", "answering"].includes(state);
     root.setAttribute("aria-busy", String(working));
     waiting.hidden = state !== "waiting";
@@ -370,15 +506,15 @@ function replyView(chat, turn, reply) {
     }
     if (shown.answer !== reply.answer) answer.replaceChildren(markdown(reply.answer));
     problem.hidden = state !== "failed";
-    problem.textContent = state === "failed" ? reply.error : "";
+    problem.textContent = state === "failed" ? error : "";
     tools.hidden = working;
     copy.hidden = !canCopy || reply.answer === "";
-    const speed = (1000 * reply.tokens / reply.ms).toFixed(1);
+    const speed = (1000 * tokens / ms).toFixed(1);
     note.textContent = [
       ...(state === "stopped" ? [words.stopped] : []),
       ...(silent ? [words.silent] : []),
       ...(state === "cut" ? [words.cut] : []),
-      ...(reply.tokens > 0 && !working ? [words.stats(reply.tokens, speed)] : []),
+      ...(tokens > 0 && !working ? [words.stats(tokens, speed)] : []),
     ].join(" · ");
     shown = { think: reply.think, answer: reply.answer, state };
     if (stuck) log.scrollTop = log.scrollHeight;
@@ -392,7 +528,11 @@ function replyView(chat, turn, reply) {
   return view;
 }
 
-/** A turn's elements, and views of its replies. */
+/**
+ * A turn's elements, and views of its replies.
+ * @param {Chat} chat
+ * @param {Turn} turn
+ */
 function turnView(chat, turn) {
   const views = turn.replies.map((reply) => replyView(chat, turn, reply));
   const question = element(
@@ -447,6 +587,7 @@ function showChats() {
   }));
 }
 
+/** @param {Chat} [chat] a new one where it is left out */
 function openChat(chat) {
   if (!chat) {
     chat = { created: Date.now(), turns: [] };
@@ -460,7 +601,10 @@ function openChat(chat) {
   $("question").focus();
 }
 
-/** On narrow screens the list of chats comes and goes. */
+/**
+ * On narrow screens the list of chats comes and goes.
+ * @param {boolean} open
+ */
 function showMenu(open) {
   document.body.classList.toggle("menu", open);
   $("menu").setAttribute("aria-expanded", String(open));
@@ -468,11 +612,15 @@ function showMenu(open) {
 
 const menuIsOpen = () => document.body.classList.contains("menu");
 
+/** @param {string} question */
 function send(question) {
   if (question.trim() === "") return;
   const names = settings.model === BOTH ? models.map(({ id }) => id) : [settings.model];
-  const replies = names.map((model) => ({ model, think: "", answer: "", state: "waiting" }));
-  const turn = { question, replies };
+  /** @type {Turn} */
+  const turn = {
+    question,
+    replies: names.map((model) => ({ model, think: "", answer: "", state: "waiting" })),
+  };
   if (current.turns.length === 0) $("log").replaceChildren();
   current.turns.push(turn);
   const { root, views } = turnView(current, turn);
@@ -486,19 +634,16 @@ function send(question) {
 
 function showWords() {
   const preferred = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-  const language = WORDS[settings.language] ? settings.language : preferred;
+  const { language: chosen } = settings;
+  const language = chosen === "en" || chosen === "zh" ? chosen : preferred;
   words = WORDS[language];
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  for (const each of document.querySelectorAll("[data-word]")) {
-    each.textContent = words[each.dataset.word];
+  for (const [each, text] of textsOf("word")) each.textContent = text;
+  for (const [each, text] of textsOf("label")) {
+    each.setAttribute("aria-label", text);
+    each.title = each.tagName === "BUTTON" ? text : "";
   }
-  for (const each of document.querySelectorAll("[data-label]")) {
-    each.setAttribute("aria-label", words[each.dataset.label]);
-    each.title = each.tagName === "BUTTON" ? words[each.dataset.label] : "";
-  }
-  for (const each of document.querySelectorAll("[data-placeholder]")) {
-    each.placeholder = words[each.dataset.placeholder];
-  }
+  for (const [each, text] of textsOf("placeholder")) each.setAttribute("placeholder", text);
   const other = language === "zh" ? "en" : "zh";
   $("language").textContent = WORDS[other].name;
   $("language").lang = other;
@@ -512,7 +657,18 @@ function showWords() {
   };
 }
 
-const FIELDS = ["temperature", "topP", "topK", "maxTokens", "seed"];
+/**
+ * The elements with a `data-` attribute that names a text, and those texts.
+ * @param {"word" | "label" | "placeholder"} attribute
+ * @returns {[HTMLElement, string][]}
+ */
+function textsOf(attribute) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const found = document.querySelectorAll(`[data-${attribute}]`);
+  return [...found].map((each) => [each, words[/** @type {TextKey} */ (each.dataset[attribute])]]);
+}
+
+const FIELDS = /** @type {const} */ (["temperature", "topP", "topK", "maxTokens", "seed"]);
 
 function showSettings() {
   $("system").value = settings.system ?? serverSystem;
@@ -528,6 +684,7 @@ function readSettings() {
 }
 
 function showModels() {
+  /** @param {string} value @param {string} text */
   const option = (value, text) => element("option", { value, text });
   const options = models.map(({ id }) => option(id, id));
   if (models.length > 1) options.push(option(BOTH, words.both(models.map(({ id }) => id))));
@@ -542,8 +699,9 @@ async function findModels() {
   try {
     const response = await ask("/v1/models");
     if (response.status === 401) return askKey();
-    models = (await response.json()).data;
-    serverSystem = (await (await ask("/settings.json")).json()).system;
+    ({ data: models } = /** @type {ModelList} */ (await response.json()));
+    const started = await ask("/settings.json");
+    ({ system: serverSystem } = /** @type {PageSettings} */ (await started.json()));
     $("health").textContent = words.connected;
     $("health").classList.remove("lost");
     showModels();
@@ -622,7 +780,7 @@ addEventListener("pagehide", save);
 // Another tab's chats are this one's, too: who saves last would else write over them.
 addEventListener("storage", ({ key }) => {
   if (key !== CHATS_KEY || running.size > 0) return;
-  chats = load(localStorage, CHATS_KEY, []).filter(isChat);
+  chats = loadChats();
   const same = chats.find(({ created }) => created === current.created);
   if (same) current = same;
   else chats.unshift(current);

@@ -8,6 +8,7 @@
 
 import type { ChatPiece } from "../chat/think_splitter.ts";
 import { type ChoiceReply, type Completion, replyRole } from "./chat_service.ts";
+import type { ChunkChoice, ChunkDelta, CompletionChunk, Reasoning, Usage } from "./page_answers.ts";
 
 /** Waits for all choices and answers them as one `chat.completion`. */
 export async function completionObject(completion: Completion): Promise<Record<string, unknown>> {
@@ -32,14 +33,18 @@ export async function completionObject(completion: Completion): Promise<Record<s
 /** The chunks of a stream, each made when it is asked for. */
 export async function* completionChunks(
   completion: Completion,
-): AsyncGenerator<Record<string, unknown>, void> {
+): AsyncGenerator<CompletionChunk, void> {
   const { choices, request } = completion;
   const shared = {
     ...head(completion, "chat.completion.chunk"),
     // As OpenAI does: null in every chunk but the last, and no field where it was not asked for.
     ...(request.includeUsage ? { usage: null } : {}),
   };
-  const chunk = (index: number, delta: unknown, finish: string | null = null) => ({
+  const chunk = (
+    index: number,
+    delta: ChunkDelta,
+    finish: ChunkChoice["finish_reason"] = null,
+  ): CompletionChunk => ({
     ...shared,
     choices: [{ index, delta, logprobs: null, finish_reason: finish }],
   });
@@ -71,7 +76,10 @@ async function* merge(
   }
 }
 
-function head({ request }: Completion, object: string): Record<string, unknown> {
+function head<Name extends string>(
+  { request }: Completion,
+  object: Name,
+): Pick<CompletionChunk, "id" | "created" | "model"> & { readonly object: Name } {
   return {
     id: `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`,
     object,
@@ -80,12 +88,11 @@ function head({ request }: Completion, object: string): Record<string, unknown> 
   };
 }
 
-/** DeepSeek's name and OpenRouter's: clients read one or the other. */
-function reasoning(text: string): Record<string, string> {
+function reasoning(text: string): Reasoning {
   return { reasoning_content: text, reasoning: text };
 }
 
-function usage(choices: readonly ChoiceReply[]): Record<string, unknown> {
+function usage(choices: readonly ChoiceReply[]): Usage {
   const sum = (of: (choice: ChoiceReply) => number): number =>
     choices.reduce((total, choice) => total + of(choice), 0);
   const [{ promptTokens }] = choices;

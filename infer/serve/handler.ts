@@ -16,6 +16,7 @@ import { completionChunks, completionObject } from "./completion_format.ts";
 import { eventStream } from "./event_stream.ts";
 import type { Metrics } from "./metrics.ts";
 import { notFound } from "./not_found.ts";
+import type { ModelAnswer, ModelList, PageSettings } from "./page_answers.ts";
 import { type BodyLimits, readJsonBody } from "./read_body.ts";
 
 /** What a handler is made with. */
@@ -131,7 +132,7 @@ function withoutSlash(pathname: string): string {
 
 /** What the page starts with. */
 function settings(_: Request, { system = "" }: Context): Response {
-  return json({ system });
+  return json({ system } satisfies PageSettings);
 }
 
 function page(_: Request, { pathname }: Context): Response {
@@ -159,7 +160,7 @@ function metricsText(_: Request, { metrics, load }: Context): Response {
 
 function models(_: Request, { service, pathname, created }: Context): Response {
   const { window } = service;
-  const describe = ({ id, parent }: ServedModel) => ({
+  const describe = ({ id, parent }: ServedModel): ModelAnswer => ({
     id,
     object: "model",
     created,
@@ -169,7 +170,7 @@ function models(_: Request, { service, pathname, created }: Context): Response {
   });
   const name = pathname.slice("/v1/models/".length);
   if (name !== "") return json(describe(service.model(decoded(name))));
-  return json({ object: "list", data: service.models.map(describe) });
+  return json({ object: "list", data: service.models.map(describe) } satisfies ModelList);
 }
 
 /** Names of models have slashes, which some clients escape. */

@@ -6,7 +6,7 @@
 import { basename } from "node:path";
 import type { ChatSettings } from "../../data/text/chat_settings.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
-import type { SampleRow } from "../track/dashboard_data.ts";
+import type { SampleRow } from "../track/run_update.ts";
 import { formatSample } from "../track/sample.ts";
 import { folderName } from "./folder_name.ts";
 import type { RunManifest } from "./run_manifest.ts";

@@ -5,77 +5,159 @@
  * and samples. All text goes in as text nodes: nothing of a run becomes markup.
  */
 
-const WORDS = {
-  en: {
-    title: "Training runs",
-    live: "live",
-    lost: "the server does not answer",
-    report: "report",
-    log: "log scale",
-    smoothing: "smoothing",
-    run: "Run",
-    step: "Step",
-    epoch: "Epoch",
-    train: "Train loss",
-    evaluation: "Eval loss",
-    best: "Best eval loss",
-    speed: "Tokens/s",
-    loss: "Loss",
-    lossHint: "solid: training, dashed: evaluation; mean per supervised token",
-    rate: "Learning rate",
-    gradient: "Gradient norm",
-    memory: "Memory",
-    memoryHint: "resident, of the process",
-    all: "all runs",
-    read: (title) => `${title}: arrow keys read its values`,
-    samples: "Samples",
-    thinking: (count) => `Thinking (${count} characters)`,
-    empty: "No runs yet: a run appears here with its first figures.",
-    none: "no figures",
-  },
-  zh: {
-    title: "训练运行",
-    live: "实时更新",
-    lost: "服务器无响应",
-    report: "报告",
-    log: "对数坐标",
-    smoothing: "平滑",
-    run: "运行",
-    step: "步数",
-    epoch: "轮次",
-    train: "训练损失",
-    evaluation: "验证损失",
-    best: "最低验证损失",
-    speed: "词元/秒",
-    loss: "损失",
-    lossHint: "实线：训练，虚线：验证；按监督词元平均",
-    rate: "学习率",
-    gradient: "梯度范数",
-    memory: "内存",
-    memoryHint: "进程常驻内存",
-    all: "全部运行",
-    read: (title) => `${title}：用方向键读取数值`,
-    samples: "样例",
-    thinking: (count) => `思考（${count} 字）`,
-    empty: "还没有运行：有了第一批数据后会显示在这里。",
-    none: "没有数据",
-  },
+/**
+ * @import {
+ *   Cursors,
+ *   FigureName,
+ *   FigureRow,
+ *   NewRows,
+ *   RunData,
+ *   RunUpdate,
+ *   SampleRow,
+ * } from "./run_update.ts"
+ */
+
+/**
+ * Points of a figure by rising step; null for a value that is not finite.
+ * @typedef {(readonly [step: number, value: number | null])[]} Series
+ * @typedef {{ low: number, high: number, positive: number, count: number, above: number }} Extent
+ */
+
+/**
+ * A run: `version` counts how often its rows began anew, `cache` holds what is made of them.
+ * @typedef {{
+ *   name: string,
+ *   color: number,
+ *   hidden: boolean,
+ *   figures: FigureRow[],
+ *   samples: SampleRow[],
+ *   cursors: Cursors,
+ *   version: number,
+ *   cache: Map<string, unknown>,
+ * }} Run
+ */
+
+/**
+ * What a chart shows; `log`: whether it follows the switch to a logarithmic scale.
+ * @typedef {{ key: FigureName, smoothed?: boolean, evaluation?: boolean }} CurveDefinition
+ * @typedef {{
+ *   title: string,
+ *   hint?: string,
+ *   wide?: boolean,
+ *   log?: boolean,
+ *   zero?: boolean,
+ *   bytes?: boolean,
+ *   curves: readonly CurveDefinition[],
+ * }} ChartDefinition
+ */
+
+/**
+ * A chart and, while it shows any point, what it was drawn with.
+ * @typedef {ReturnType<typeof curvesOf>} Curves
+ * @typedef {{
+ *   area: { left: number, right: number, top: number, bottom: number },
+ *   width: number,
+ *   first: number,
+ *   last: number,
+ *   x: (step: number) => number,
+ *   y: (value: number) => number,
+ *   isDrawn: (value: number | null) => value is number,
+ *   curves: Curves,
+ *   cursor: SVGGElement,
+ * }} Drawn
+ * @typedef {ChartDefinition & {
+ *   svg: SVGSVGElement,
+ *   tip: HTMLElement,
+ *   figure: HTMLElement,
+ *   drawn: Drawn | undefined,
+ * }} Chart
+ */
+
+const EN = {
+  title: "Training runs",
+  live: "live",
+  lost: "the server does not answer",
+  report: "report",
+  log: "log scale",
+  smoothing: "smoothing",
+  run: "Run",
+  step: "Step",
+  epoch: "Epoch",
+  train: "Train loss",
+  evaluation: "Eval loss",
+  best: "Best eval loss",
+  speed: "Tokens/s",
+  loss: "Loss",
+  lossHint: "solid: training, dashed: evaluation; mean per supervised token",
+  rate: "Learning rate",
+  gradient: "Gradient norm",
+  memory: "Memory",
+  memoryHint: "resident, of the process",
+  all: "all runs",
+  /** @param {string} title */
+  read: (title) => `${title}: arrow keys read its values`,
+  samples: "Samples",
+  /** @param {number} count */
+  thinking: (count) => `Thinking (${count} characters)`,
+  empty: "No runs yet: a run appears here with its first figures.",
+  none: "no figures",
+};
+
+/** @type {typeof EN} */
+const ZH = {
+  title: "训练运行",
+  live: "实时更新",
+  lost: "服务器无响应",
+  report: "报告",
+  log: "对数坐标",
+  smoothing: "平滑",
+  run: "运行",
+  step: "步数",
+  epoch: "轮次",
+  train: "训练损失",
+  evaluation: "验证损失",
+  best: "最低验证损失",
+  speed: "词元/秒",
+  loss: "损失",
+  lossHint: "实线：训练，虚线：验证；按监督词元平均",
+  rate: "学习率",
+  gradient: "梯度范数",
+  memory: "内存",
+  memoryHint: "进程常驻内存",
+  all: "全部运行",
+  read: (title) => `${title}：用方向键读取数值`,
+  samples: "样例",
+  thinking: (count) => `思考（${count} 字）`,
+  empty: "还没有运行：有了第一批数据后会显示在这里。",
+  none: "没有数据",
 };
 
 const language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-const words = WORDS[language];
+const words = language === "zh" ? ZH : EN;
 const COLORS = 8;
 const POLL_MS = 1000;
 /** Samples shown a run: those of its last steps. */
 const SHOWN_SAMPLES = 6;
 
-/** Runs by name: { name, color, hidden, figures, samples, cursors, version, cache }. */
+/**
+ * Runs by name.
+ * @type {Map<string, Run>}
+ */
 const runs = new Map();
-/** `hover`: the step that is read, and the chart that its values are shown in. */
+/**
+ * `hover`: the step that is read, and the chart that its values are shown in.
+ * @type {{ smoothing: number, log: boolean, hover: { chart: Chart, step: number } | undefined }}
+ */
 const view = { smoothing: 0.6, log: false, hover: undefined };
 
 // ---- elements ----
 
+/**
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Partial<HTMLElementTagNameMap[Name]> & { classes?: string, text?: string }} [options]
+ * @param {...(Node | string)} children
+ */
 function element(name, { classes, text, ...attributes } = {}, ...children) {
   const made = document.createElement(name);
   if (classes) made.className = classes;
@@ -85,15 +167,22 @@ function element(name, { classes, text, ...attributes } = {}, ...children) {
   return made;
 }
 
+/**
+ * @template {keyof SVGElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Record<string, string | number>} attributes
+ * @param {string} [text]
+ */
 function shape(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
   if (text !== undefined) made.textContent = text;
   return made;
 }
 
 // ---- numbers ----
 
+/** @param {number | null} [value] null for one that is not finite */
 function format(value) {
   if (value === undefined) return "";
   if (value === null) return "NaN";
@@ -104,50 +193,78 @@ function format(value) {
   return String(Number(value.toPrecision(4)));
 }
 
+/** @param {number | null} [value] */
 function formatBytes(value) {
   if (value === undefined || value === null) return format(value);
   const { size, unit } = byteUnit(value);
   return `${Number((value / size).toPrecision(3))} ${unit}`;
 }
 
-/** The binary unit that a number of bytes is read in. */
+/**
+ * The binary unit that a number of bytes is read in.
+ * @param {number} bytes
+ */
 function byteUnit(bytes) {
   const power = Math.max(0, Math.min(4, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
   return { size: 1024 ** power, unit: ["B", "KiB", "MiB", "GiB", "TiB"][power] };
 }
 
-/** What is made of a run's figures is made once, until there are others. */
+/**
+ * What is made of a run's figures is made once, until there are others.
+ * @template Made
+ * @param {Run} run
+ * @param {string} key
+ * @param {() => Made} make
+ */
 function cached(run, key, make) {
-  let entry = run.cache.get(key);
+  let entry = /** @type {Made | undefined} */ (run.cache.get(key));
   if (entry === undefined) run.cache.set(key, entry = make());
   return entry;
 }
 
-/** Points of a figure: [step, value] by rising step; a later row of a step replaces the earlier. */
+/**
+ * Points of a figure: [step, value] by rising step; a later row of a step replaces the earlier.
+ * @param {Run} run
+ * @param {FigureName} key
+ */
 function points(run, key) {
   return cached(run, key, () => {
+    /** @type {Map<number, number | null>} */
     const found = new Map();
     for (const row of run.figures) {
       // A skipped update's figures are not part of a curve.
       if (row[key] === undefined || row.skipped_updates !== undefined) continue;
       found.set(row.step, row[key]);
     }
-    return [...found].sort((a, b) => a[0] - b[0]);
+    /** @type {Series} */
+    const series = [...found].sort((a, b) => a[0] - b[0]);
+    return series;
   });
 }
 
-/** The smoothed points; of the weights that a slider passes, only the last is kept. */
+/**
+ * The smoothed points; of the weights that a slider passes, only the last is kept.
+ * @param {Run} run
+ * @param {FigureName} key
+ */
 function smoothedLine(run, key) {
-  const { weight, line } = run.cache.get(`${key} smooth`) ?? {};
-  if (weight === view.smoothing) return line;
-  const made = smooth(points(run, key), view.smoothing);
-  run.cache.set(`${key} smooth`, { weight: view.smoothing, line: made });
-  return made;
+  /** @type {{ weight: number, line: Series }} */
+  const kept = cached(run, `${key} smooth`, () => ({ weight: NaN, line: [] }));
+  if (kept.weight !== view.smoothing) {
+    kept.weight = view.smoothing;
+    kept.line = smooth(points(run, key), view.smoothing);
+  }
+  return kept.line;
 }
 
-/** Lowest, highest and lowest positive value of a figure, and how many there are; NaNs left out. */
+/**
+ * Lowest, highest and lowest positive value of a figure, and how many there are; NaNs left out.
+ * @param {Run} run
+ * @param {FigureName} key
+ */
 function extent(run, key) {
   return cached(run, `${key} extent`, () => {
+    /** @type {Extent} */
     const found = { low: Infinity, high: -Infinity, positive: Infinity, count: 0, above: 0 };
     for (const [, value] of points(run, key)) {
       if (value === null) continue;
@@ -162,7 +279,11 @@ function extent(run, key) {
   });
 }
 
-/** Where the last point up to a step is in a series; -1 for none. */
+/**
+ * Where the last point up to a step is in a series; -1 for none.
+ * @param {Series} series
+ * @param {number} step
+ */
 function indexAt(series, step) {
   let [low, high] = [0, series.length];
   while (low < high) {
@@ -176,6 +297,9 @@ function indexAt(series, step) {
 /**
  * The exponential mean, without its bias to the first values, as TensorBoard smooths; in a series of
  * many points the weight is that of a hundredth of it, as else a long run would stay a band of noise.
+ * @param {Series} series
+ * @param {number} weight
+ * @returns {Series}
  */
 function smooth(series, weight) {
   const each = weight ** Math.min(1, 100 / series.length);
@@ -192,22 +316,26 @@ function smooth(series, weight) {
 /**
  * At most four points a pixel column: its first, lowest, highest and last, so that no peak is lost;
  * of a column without a value, its gap.
+ * @param {Series} series
+ * @param {number} columns
  */
 function thin(series, columns) {
   if (series.length <= columns * 4) return series;
   const first = series[0][0];
-  const width = (series.at(-1)[0] - first) / columns || 1;
+  const width = (series[series.length - 1][0] - first) / columns || 1;
+  /** @type {Series} */
   const kept = [];
   for (let from = 0, to = 0; from < series.length; from = to) {
     const column = Math.floor((series[from][0] - first) / width);
     let [start, low, high, end] = [-1, -1, -1, -1];
+    let [lowest, highest] = [Infinity, -Infinity];
     for (to = from; to < series.length; to++) {
       const [step, value] = series[to];
       if (Math.floor((step - first) / width) !== column) break;
       if (value === null) continue;
-      if (start < 0) start = low = high = to;
-      if (value < series[low][1]) low = to;
-      if (value > series[high][1]) high = to;
+      if (start < 0) start = to;
+      if (value < lowest) [low, lowest] = [to, value];
+      if (value > highest) [high, highest] = [to, value];
       end = to;
     }
     if (start < 0) kept.push(series[from]);
@@ -218,10 +346,16 @@ function thin(series, columns) {
   return kept;
 }
 
+/**
+ * @param {number} low
+ * @param {number} high
+ * @param {number} count
+ */
 function ticks(low, high, count) {
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ??
+    10 * power;
   const found = [];
   for (let tick = Math.ceil(low / step - 1e-9) * step; tick <= high + step * 1e-9; tick += step) {
     found.push(Number(tick.toPrecision(12)));
@@ -229,6 +363,10 @@ function ticks(low, high, count) {
   return found;
 }
 
+/**
+ * @param {number} low
+ * @param {number} high
+ */
 function logTicks(low, high) {
   const found = [];
   const wide = Math.log10(high / low) > 3;
@@ -243,6 +381,7 @@ function logTicks(low, high) {
 
 // ---- charts ----
 
+/** @type {readonly ChartDefinition[]} */
 const CHARTS = [
   {
     title: words.loss,
@@ -263,6 +402,7 @@ const CHARTS = [
   },
 ];
 
+/** @param {ChartDefinition} definition */
 function chart(definition) {
   const svg = shape("svg", {
     role: "img",
@@ -273,6 +413,7 @@ function chart(definition) {
   const caption = element("figcaption", { text: definition.title });
   if (definition.hint) caption.append(element("span", { text: definition.hint }));
   const figure = element("figure", { classes: definition.wide ? "wide" : "" }, caption, svg, tip);
+  /** @type {Chart} */
   const made = { ...definition, svg, tip, figure, drawn: undefined };
   svg.addEventListener("pointermove", (event) => {
     // A reader hears values asked for with keys, not each that a pointer passes.
@@ -282,8 +423,8 @@ function chart(definition) {
     const x = event.clientX - svg.getBoundingClientRect().left;
     hover(made, first + (x - area.left) / (area.right - area.left) * (last - first));
   });
-  svg.addEventListener("pointerleave", () => hover(undefined));
-  svg.addEventListener("blur", () => hover(undefined));
+  svg.addEventListener("pointerleave", () => hover());
+  svg.addEventListener("blur", () => hover());
   svg.addEventListener("keydown", (event) => {
     if (made.drawn === undefined) return;
     const { first, last, curves } = made.drawn;
@@ -297,7 +438,7 @@ function chart(definition) {
       Home: () => first,
       End: () => last,
     }[event.key];
-    if (event.key === "Escape") hover(undefined);
+    if (event.key === "Escape") hover();
     if (wanted === undefined) return;
     event.preventDefault();
     tip.ariaLive = "polite";
@@ -306,15 +447,23 @@ function chart(definition) {
   return made;
 }
 
-/** Reads the step nearest to `wanted`, with a line through it in all charts. */
-function hover(made, wanted) {
-  const step = made && nearest(made.drawn.curves, wanted);
-  if (view.hover?.chart === made && view.hover?.step === step) return;
-  view.hover = made && { chart: made, step };
+/**
+ * Reads the step nearest to `wanted`, with a line through it in all charts.
+ * @param {Chart} [made] none to read no step any more
+ * @param {number} [wanted]
+ */
+function hover(made, wanted = 0) {
+  const read = made?.drawn && { chart: made, step: nearest(made.drawn.curves, wanted) };
+  if (view.hover?.chart === read?.chart && view.hover?.step === read?.step) return;
+  view.hover = read;
   charts.forEach(drawHover);
 }
 
-/** The step of any curve that is nearest to `wanted`. */
+/**
+ * The step of any curve that is nearest to `wanted`.
+ * @param {Curves} curves
+ * @param {number} wanted
+ */
 function nearest(curves, wanted) {
   const near = curves.flatMap(({ raw }) => {
     const at = indexAt(raw, wanted);
@@ -323,7 +472,12 @@ function nearest(curves, wanted) {
   return near.reduce((a, b) => Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a);
 }
 
-/** The next step of any curve, after or before `step`; itself at the end. */
+/**
+ * The next step of any curve, after or before `step`; itself at the end.
+ * @param {Curves} curves
+ * @param {number} step
+ * @param {1 | -1} direction
+ */
 function neighbour(curves, step, direction) {
   const near = curves.flatMap(({ raw }) => {
     const at = direction > 0 ? indexAt(raw, step) + 1 : indexAt(raw, step - 0.5);
@@ -333,7 +487,10 @@ function neighbour(curves, step, direction) {
   return direction > 0 ? Math.min(...near) : Math.max(...near);
 }
 
-/** The curves of a chart's visible runs, as they are and smoothed. */
+/**
+ * The curves of a chart's visible runs, as they are and smoothed.
+ * @param {ChartDefinition} definition
+ */
 function curvesOf(definition) {
   return [...runs.values()].filter((run) => !run.hidden).flatMap((run) =>
     definition.curves.map((curve) => {
@@ -345,17 +502,19 @@ function curvesOf(definition) {
   ).filter(({ raw }) => raw.length > 0);
 }
 
+/** @param {Chart} made */
 function draw(made) {
-  const { svg, tip, wide, zero, bytes } = made;
-  const width = svg.clientWidth || svg.parentElement.clientWidth - 30;
+  const { svg, tip, figure, wide, zero, bytes } = made;
+  const width = svg.clientWidth || figure.clientWidth - 30;
   if (width < 60) return;
   const height = wide ? 340 : 220;
   const log = made.log && view.log;
+  /** @type {Drawn["isDrawn"]} */
   const isDrawn = (value) => value !== null && (!log || value > 0);
   const curves = curvesOf(made);
   const count = curves.reduce((sum, { bounds }) => sum + (log ? bounds.above : bounds.count), 0);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("height", height);
+  svg.setAttribute("height", String(height));
   svg.replaceChildren();
   svg.dataset.points = String(count);
   made.drawn = undefined;
@@ -369,7 +528,7 @@ function draw(made) {
   let low = Math.min(...curves.map(({ bounds }) => log ? bounds.positive : bounds.low));
   let high = Math.max(...curves.map(({ bounds }) => bounds.high));
   let first = Math.min(...curves.map(({ raw }) => raw[0][0]));
-  let last = Math.max(...curves.map(({ raw }) => raw.at(-1)[0]));
+  let last = Math.max(...curves.map(({ raw }) => raw[raw.length - 1][0]));
   if (zero) low = Math.min(low, 0);
   if (first < last / 2 || first === last) first = 0;
   if (last === first) last = first + 1;
@@ -378,12 +537,15 @@ function draw(made) {
   high = log ? high * margin : high + margin;
   if (log) low /= margin;
   else low = low >= 0 ? Math.max(0, low - margin) : low - margin;
+  /** @param {number} step */
   const x = (step) => area.left + (step - first) / (last - first) * (area.right - area.left);
+  /** @param {number} value */
   const part = (value) =>
     log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  /** @param {number} value */
   const y = (value) => area.bottom - part(value) * (area.bottom - area.top);
 
-  const { size, unit } = bytes ? byteUnit(high) : { size: 1 };
+  const { size, unit } = bytes ? byteUnit(high) : { size: 1, unit: undefined };
   const values = log ? logTicks(low, high) : ticks(low / size, high / size, wide ? 8 : 5);
   for (const tick of values) {
     const at = y(tick * size).toFixed(1);
@@ -412,6 +574,7 @@ function draw(made) {
 
   // Lines are two pixels wide: finer columns would not be seen.
   const columns = Math.ceil((area.right - area.left) / 2);
+  /** @param {Series} series */
   const path = (series) => {
     const parts = [];
     let pen = "M";
@@ -444,7 +607,10 @@ function draw(made) {
   drawHover(made);
 }
 
-/** The line through the step that is read and, in the chart it is read in, the values there. */
+/**
+ * The line through the step that is read and, in the chart it is read in, the values there.
+ * @param {Chart} made
+ */
 function drawHover(made) {
   const { tip, drawn, title, bytes } = made;
   const step = view.hover?.step;
@@ -481,6 +647,15 @@ function drawHover(made) {
 
 // ---- page ----
 
+const COLUMNS = /** @type {const} */ ([
+  "step",
+  "epoch",
+  "train",
+  "evaluation",
+  "best",
+  "speed",
+  "memory",
+]);
 const charts = CHARTS.map(chart);
 const status = element("span", { classes: "status" });
 const table = element("tbody");
@@ -510,9 +685,7 @@ const runsPart = element(
         "tr",
         {},
         element("th", { scope: "col" }, element("label", {}, allRuns, words.run)),
-        ...["step", "epoch", "train", "evaluation", "best", "speed", "memory"].map((key) =>
-          element("th", { scope: "col", text: words[key] })
-        ),
+        ...COLUMNS.map((key) => element("th", { scope: "col", text: words[key] })),
       ),
     ),
     table,
@@ -538,9 +711,13 @@ smoothing.addEventListener("input", () => {
   drawSoon(charts.filter(({ curves }) => curves.some(({ smoothed }) => smoothed)));
 });
 
-/** Charts to draw before the browser shows its next frame, each once. */
+/**
+ * Charts to draw before the browser shows its next frame, each once.
+ * @type {Set<Chart>}
+ */
 const waiting = new Set();
 
+/** @param {readonly Chart[]} which */
 function drawSoon(which) {
   if (waiting.size === 0) {
     requestAnimationFrame(() => {
@@ -552,6 +729,7 @@ function drawSoon(which) {
   for (const each of which) waiting.add(each);
 }
 
+/** @param {Run} run */
 function row(run) {
   const visible = element("input", { type: "checkbox", checked: !run.hidden });
   visible.addEventListener("change", () => {
@@ -565,6 +743,7 @@ function row(run) {
     element("span", { classes: `swatch run-${run.color}` }),
     element("span", { classes: "name", text: run.name }),
   );
+  /** @param {FigureName} key */
   const last = (key) => points(run, key).at(-1)?.[1];
   const { low } = extent(run, "eval_token_loss");
   const best = points(run, "eval_token_loss").find(([, value]) => value === low);
@@ -586,7 +765,11 @@ function row(run) {
   );
 }
 
-/** What a run's model said to a question that stands above. */
+/**
+ * What a run's model said to a question that stands above.
+ * @param {Run} run
+ * @param {SampleRow} sample
+ */
 function card(run, { step, think, answer }) {
   const heading = element(
     "h4",
@@ -618,6 +801,7 @@ function renderSamples() {
   const key = JSON.stringify(visible.map((run) => [run.name, run.version, run.samples.length]));
   if (key === shownSamples) return;
   shownSamples = key;
+  /** @type {Map<string, HTMLElement[]>} */
   const questions = new Map();
   for (const run of visible) {
     // Of the last step first; those of a step as they were asked.
@@ -642,7 +826,7 @@ function render() {
   grid.hidden = runs.size === 0;
   const focused = [...table.rows].findIndex((each) => each.contains(document.activeElement));
   table.replaceChildren(...[...runs.values()].map(row));
-  if (focused >= 0) table.rows[focused]?.querySelector("input").focus();
+  if (focused >= 0) table.rows[focused]?.querySelector("input")?.focus();
   const hidden = [...runs.values()].filter((run) => run.hidden).length;
   allRuns.checked = hidden === 0;
   allRuns.indeterminate = hidden > 0 && hidden < runs.size;
@@ -652,11 +836,19 @@ function render() {
 
 let colors = 0;
 
+/** @param {string} name */
 function addRun(name) {
-  const cursors = { figures: "", samples: "" };
-  const color = colors++ % COLORS;
-  const rows = { figures: [], samples: [] };
-  const run = { name, color, hidden: false, ...rows, cursors, version: 0, cache: new Map() };
+  /** @type {Run} */
+  const run = {
+    name,
+    color: colors++ % COLORS,
+    hidden: false,
+    figures: [],
+    samples: [],
+    cursors: { figures: "", samples: "" },
+    version: 0,
+    cache: new Map(),
+  };
   runs.set(name, run);
   return run;
 }
@@ -664,7 +856,7 @@ function addRun(name) {
 const grid = element("div", { classes: "charts" }, ...charts.map(({ figure }) => figure));
 document.documentElement.lang = language;
 document.title = `ortune · ${words.title}`;
-document.getElementById("dashboard").append(
+document.getElementById("dashboard")?.append(
   element(
     "header",
     {},
@@ -682,39 +874,55 @@ new ResizeObserver(() => drawSoon(charts)).observe(grid);
 
 // ---- data ----
 
+/**
+ * @param {string} path
+ * @returns {Promise<unknown>}
+ */
 async function ask(path) {
   const response = await fetch(path);
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return await response.json();
 }
 
-/** Takes what a run's files got; true if that is anything. */
+/**
+ * Takes what a run's files got; true if that is anything.
+ * @param {Run} run
+ */
 async function update(run) {
   let changed = false;
   for (let more = true; more;) {
     const query = new URLSearchParams({ name: run.name, ...run.cursors });
-    const found = await ask(`/api/run?${query}`);
-    more = false;
-    for (const key of ["figures", "samples"]) {
-      const { rows, reset, cursor } = found[key];
-      if (reset) {
-        run[key] = [];
-        run.version++;
-      }
-      for (const row of rows) run[key].push(row);
-      if (reset || rows.length > 0) run.cache.clear();
-      run.cursors[key] = cursor;
-      changed ||= reset || rows.length > 0;
-      more ||= found[key].more;
-    }
+    const { figures, samples } = /** @type {RunUpdate} */ (await ask(`/api/run?${query}`));
+    changed = take(run, run.figures, figures) || changed;
+    changed = take(run, run.samples, samples) || changed;
+    run.cursors = { figures: figures.cursor, samples: samples.cursor };
+    more = figures.more || samples.more;
   }
+  return changed;
+}
+
+/**
+ * Takes what one of a run's files got into its rows; true if that is anything.
+ * @template Row
+ * @param {Run} run
+ * @param {Row[]} rows
+ * @param {NewRows<Row>} found
+ */
+function take(run, rows, found) {
+  if (found.reset) {
+    rows.length = 0;
+    run.version++;
+  }
+  for (const row of found.rows) rows.push(row);
+  const changed = found.reset || found.rows.length > 0;
+  if (changed) run.cache.clear();
   return changed;
 }
 
 async function poll() {
   let changed = false;
   try {
-    const names = await ask("/api/runs");
+    const names = /** @type {readonly string[]} */ (await ask("/api/runs"));
     for (const name of [...runs.keys()].filter((each) => !names.includes(each))) {
       runs.delete(name);
       changed = true;
@@ -733,8 +941,11 @@ async function poll() {
 
 const data = document.getElementById("data");
 if (data) {
-  for (const { name, figures, samples } of JSON.parse(data.textContent)) {
-    Object.assign(addRun(name), { figures, samples });
+  const reported = /** @type {readonly RunData[]} */ (JSON.parse(data.textContent));
+  for (const { name, figures, samples } of reported) {
+    const run = addRun(name);
+    run.figures = [...figures];
+    run.samples = [...samples];
   }
   status.textContent = words.report;
   render();

@@ -7,53 +7,15 @@
 
 import { METRICS_FILE, SAMPLES_FILE } from "./find_runs.ts";
 import { type NewLines, readNewLines } from "./read_new_lines.ts";
-
-/** Figures of a step by name; `null` for those that are not finite. */
-export type FigureRow = Readonly<Record<string, number | null>>;
-
-/** What the model said. */
-export interface SampleRow {
-  readonly step: number;
-  readonly question: string;
-  readonly think: string;
-  readonly answer: string;
-}
-
-/** New rows of a file; see `NewLines`. */
-export interface NewRows<Row> extends Omit<NewLines, "lines"> {
-  readonly rows: readonly Row[];
-}
-
-/** New rows of a run's files. */
-export interface RunUpdate {
-  readonly figures: NewRows<FigureRow>;
-  readonly samples: NewRows<SampleRow>;
-}
-
-/** A whole run, as the page of a report holds it. */
-export interface RunData {
-  readonly name: string;
-  readonly figures: readonly FigureRow[];
-  readonly samples: readonly SampleRow[];
-}
-
-const FIGURES = [
-  "epoch",
-  "loss",
-  "grad_norm",
-  "learning_rate",
-  "tokens_per_second",
-  "memory_bytes",
-  "eval_loss",
-  "eval_token_loss",
-  "skipped_updates",
-];
-
-/** Where the last look ended. */
-export interface Cursors {
-  readonly figures: string;
-  readonly samples: string;
-}
+import {
+  type Cursors,
+  FIGURE_NAMES,
+  type FigureRow,
+  type NewRows,
+  type RunData,
+  type RunUpdate,
+  type SampleRow,
+} from "./run_update.ts";
 
 /** What a run's files got since the last look. */
 export async function readUpdate(folder: string, cursors: Cursors): Promise<RunUpdate> {
@@ -108,8 +70,8 @@ function isStep(value: unknown): value is number {
 
 function toFigures(value: Record<string, unknown>): FigureRow | undefined {
   if (!isStep(value.step)) return undefined;
-  const row: Record<string, number | null> = { step: value.step };
-  for (const name of FIGURES) {
+  const row: { -readonly [Name in keyof FigureRow]: FigureRow[Name] } = { step: value.step };
+  for (const name of FIGURE_NAMES) {
     const figure = value[name];
     if (typeof figure === "number") row[name] = Number.isFinite(figure) ? figure : null;
     else if (typeof figure === "string") row[name] = null;

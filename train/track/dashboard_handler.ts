@@ -5,9 +5,10 @@
  * since the last look. The server keeps nothing between requests: a page sends its cursors.
  */
 
-import { type Cursors, readUpdate } from "./dashboard_data.ts";
+import { readUpdate } from "./dashboard_data.ts";
 import { DASHBOARD_CLIENT, DASHBOARD_STYLE, renderLivePage } from "./dashboard_page.ts";
 import { findRuns } from "./find_runs.ts";
+import type { Cursors } from "./run_update.ts";
 
 /** What a dashboard is made with. */
 export interface DashboardOptions {

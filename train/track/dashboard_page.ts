@@ -8,8 +8,8 @@
 import { contentHash } from "./content_hash.ts";
 import CLIENT from "./dashboard_client.js" with { type: "text" };
 import STYLE from "./dashboard.css" with { type: "text" };
-import type { RunData } from "./dashboard_data.ts";
 import { html, Markup } from "./html.ts";
+import type { RunData } from "./run_update.ts";
 
 /** The page's script. */
 export const DASHBOARD_CLIENT: string = CLIENT;

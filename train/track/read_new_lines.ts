@@ -8,19 +8,14 @@
 import { Buffer } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
 import { findRegularFile, isAbsent } from "../../internal/regular_file.ts";
+import type { FileUpdate } from "./run_update.ts";
 
 /** Bytes a look: a page shows the first figures of a long run before it has read the last. */
 const MAX_BYTES = 1024 * 1024;
 const LINE_BREAK = 0x0a;
 
 /** What a look at a file found. */
-export interface NewLines {
-  /** For the next look. */
-  readonly cursor: string;
-  /** Whether earlier lines are void: the file is another one, or is gone. */
-  readonly reset: boolean;
-  /** Whether there is more to read at once. */
-  readonly more: boolean;
+export interface NewLines extends FileUpdate {
   readonly lines: readonly string[];
 }
 
