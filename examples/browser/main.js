@@ -11,9 +11,13 @@ import {
   TextStreamer,
 } from "/transformers.js";
 
-/** @import { Message, PreTrainedModel, PreTrainedTokenizer } from "/transformers.js" */
-/** @typedef {"q4f16" | "q4" | "fp16" | "fp32"} Dtype */
-/** @typedef {"webgpu" | "wasm"} Device */
+/**
+ * @typedef {import("/transformers.js").Message} Message
+ * @typedef {import("/transformers.js").PreTrainedModel} PreTrainedModel
+ * @typedef {import("/transformers.js").PreTrainedTokenizer} PreTrainedTokenizer
+ * @typedef {"q4f16" | "q4" | "fp16" | "fp32"} Dtype
+ * @typedef {"webgpu" | "wasm"} Device
+ */
 
 env.allowRemoteModels = false;
 env.allowLocalModels = true;

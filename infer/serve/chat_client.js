@@ -11,14 +11,12 @@ import { Marked } from "marked";
 import { WORDS } from "./chat_words.js";
 
 /**
- * @import {
- *   ChunkChoice,
- *   CompletionChunk,
- *   ErrorAnswer,
- *   ModelAnswer,
- *   ModelList,
- *   PageSettings,
- * } from "./page_answers.ts"
+ * @typedef {import("./page_answers.ts").ChunkChoice} ChunkChoice
+ * @typedef {import("./page_answers.ts").CompletionChunk} CompletionChunk
+ * @typedef {import("./page_answers.ts").ErrorAnswer} ErrorAnswer
+ * @typedef {import("./page_answers.ts").ModelAnswer} ModelAnswer
+ * @typedef {import("./page_answers.ts").ModelList} ModelList
+ * @typedef {import("./page_answers.ts").PageSettings} PageSettings
  */
 
 /**

@@ -6,15 +6,12 @@
  */
 
 /**
- * @import {
- *   Cursors,
- *   FigureName,
- *   FigureRow,
- *   NewRows,
- *   RunData,
- *   RunUpdate,
- *   SampleRow,
- * } from "./run_update.ts"
+ * @typedef {import("./run_update.ts").Cursors} Cursors
+ * @typedef {import("./run_update.ts").FigureName} FigureName
+ * @typedef {import("./run_update.ts").FigureRow} FigureRow
+ * @typedef {import("./run_update.ts").RunData} RunData
+ * @typedef {import("./run_update.ts").RunUpdate} RunUpdate
+ * @typedef {import("./run_update.ts").SampleRow} SampleRow
  */
 
 /**
@@ -906,7 +903,7 @@ async function update(run) {
  * @template Row
  * @param {Run} run
  * @param {Row[]} rows
- * @param {NewRows<Row>} found
+ * @param {import("./run_update.ts").NewRows<Row>} found
  */
 function take(run, rows, found) {
   if (found.reset) {
