@@ -1,7 +1,7 @@
 /**
  * Exports against the client that they are made for: transformers.js in Deno and in a browser gives
  * the tokens that ortune gives. `deno task test:clients`; apart from the other tests, since the
- * client and its ONNX Runtime for the web take some 200 MB that no task of ortune needs.
+ * client and its ONNX Runtime for the web take some 200 MB that only examples/browser needs.
  */
 
 import assert from "node:assert/strict";
