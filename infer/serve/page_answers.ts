@@ -1,5 +1,5 @@
 /**
- * What the server answers to its page, of what the OpenAI API answers to any client.
+ * The server's JSON answers that its chat page reads; but for the settings they are the OpenAI API's.
  *
  * Types alone, and no import: the page's script is checked against them together with the browser's
  * types, which know nothing of Deno and Node.
