@@ -45,6 +45,8 @@ export interface MemoryCheckOptions {
   readonly available?: number;
   /** Free memory of the host. @default asked for, if that is allowed */
   readonly hostAvailable?: number;
+  /** What this process has of the host's. @default its resident set */
+  readonly resident?: number;
   /** Whether own kernels are used. @default false */
   readonly kernels?: boolean;
 }
@@ -53,8 +55,12 @@ export interface MemoryCheckOptions {
 export function checkMemory(
   { args, device, precision, config, adapter }: DerivedTraining,
   { train }: Pick<TrainingData, "train">,
-  { hostAvailable = availableMemory(), available = hostAvailable, kernels }: MemoryCheckOptions =
-    {},
+  {
+    hostAvailable = availableMemory(),
+    available = hostAvailable,
+    resident: rss = Deno.memoryUsage().rss,
+    kernels,
+  }: MemoryCheckOptions = {},
 ): MemoryCheck {
   const onHost = device.kind === "cpu";
   const longest = train.lengths.reduce((most, each) => Math.max(most, each), 0);
@@ -67,7 +73,6 @@ export function checkMemory(
   const tokens = args.packing
     ? Math.min(rows * length, train.lengths.reduce((sum, each) => sum + each, 0))
     : train.lengths.toSorted().subarray(-rows).reduce((sum, each) => sum + each, 0);
-  const rss = Deno.memoryUsage().rss;
   const needed = estimateMemory(config, {
     rows,
     length,
