@@ -16,7 +16,15 @@
  */
 
 export { type Place, Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
-export { cpu, type Device, deviceName, parseDevice, sameDevice } from "./runtime/device.ts";
+export {
+  cpu,
+  type Device,
+  deviceName,
+  type DeviceTraits,
+  deviceTraits,
+  parseDevice,
+  sameDevice,
+} from "./runtime/device.ts";
 export { findLibrary, libraryFile, type Platform } from "./runtime/library.ts";
 export { Binding, Session, type SessionOptions, type TensorMap } from "./runtime/session.ts";
 export { Tensor } from "./runtime/tensor.ts";

@@ -8,6 +8,8 @@ import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import { readAll, type TensorData, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { lockOutput } from "../train/checkpoints/output_lock.ts";
+import { optimizers } from "../train/optimizers/optimizers.ts";
+import { schedules } from "../train/schedules/schedules.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { canMount, runMounted } from "./support/mounts.ts";
 import { denoArgs } from "./support/process.ts";
@@ -158,14 +160,16 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "0",
   ),
   "a schedule that is not there": flag(
-    "option '--lr-scheduler-type <name>' argument 'polynomial' is invalid. Allowed choices are linear, cosine, constant, constant_with_warmup.",
+    "option '--lr-scheduler-type <name>' argument 'sideways' is invalid. Allowed choices are " +
+      `${Object.keys(schedules).join(", ")}.`,
     "--lr-scheduler-type",
-    "polynomial",
+    "sideways",
   ),
   "an optimizer that is not there": flag(
-    "option '--optim <name>' argument 'sgd' is invalid. Allowed choices are adamw, adamw_torch, adamw_torch_fused, adamw_bf16, adamw_8bit.",
+    "option '--optim <name>' argument 'guess' is invalid. Allowed choices are " +
+      `${Object.keys(optimizers).join(", ")}.`,
     "--optim",
-    "sgd",
+    "guess",
   ),
   "two words without quotes": flag(
     "unexpected argument 'brief': put a value of several words in quotes",

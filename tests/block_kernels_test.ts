@@ -100,7 +100,7 @@ async function pass(
     adapter: made?.adapter,
     kernels: kernels
       ? {
-        crossEntropy: await CrossEntropyKernel.load(host!.gpu, precision),
+        loss: await CrossEntropyKernel.load(host!.gpu, precision),
         blocks: await loadBlockKernels(host!.gpu, {
           config,
           precision,

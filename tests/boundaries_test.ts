@@ -52,11 +52,13 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
   train: {
     [TOP]: [],
     track: [TOP],
+    schedules: [TOP],
+    objectives: [TOP],
     optimizers: [TOP],
     checkpoints: [TOP],
-    trainers: ["optimizers", "checkpoints", TOP],
+    trainers: ["optimizers", "objectives", "checkpoints", TOP],
     loop: ["checkpoints", TOP],
-    runs: ["track", "loop", "trainers", "checkpoints", TOP],
+    runs: ["track", "loop", "trainers", "optimizers", "schedules", "checkpoints", TOP],
   },
   cli: {
     terminal: [],

@@ -186,10 +186,10 @@ function table(log: Log): string {
 
 const KEPT = {
   fp32: "float32",
-  bf16: "adamw",
-  "bf16-pure": "bfloat16-pure",
-  "bf16-stochastic": "adamw-bf16",
-  "bf16-8bit": "adamw-8bit",
+  bf16: "master",
+  "bf16-pure": "bfloat16",
+  "bf16-stochastic": "bfloat16-stochastic",
+  "bf16-8bit": "bfloat16-8bit",
 } as const;
 
 interface Kind {
@@ -300,7 +300,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
         tokens: STEPS_BATCH.tokens,
         supervised: STEPS_BATCH.supervised,
         precision: precision === "fp32" ? "float32" : "bfloat16",
-        optimizer: KEPT[precision],
+        format: KEPT[precision],
         device: "cuda",
         adapter,
         kernels,

@@ -45,7 +45,7 @@ Deno.test({
       using _gpu = gpu;
       await loadTrainingKernels(gpu, {
         config,
-        kind: lora ? "float32" : "adamw",
+        format: lora ? "float32" : "master",
         precision: "bfloat16",
         adapter: lora ? createLoraAdapter(config, DEFAULT_LORA) : undefined,
       });

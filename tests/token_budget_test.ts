@@ -10,7 +10,7 @@ import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { train } from "../train/loop/loop.ts";
 import { countUpdates } from "../train/loop/plan_updates.ts";
-import { constantSchedule } from "../train/schedule.ts";
+import { constantSchedule } from "../train/schedules/schedules.ts";
 import { emptyStore, randomWeights, tinyConfig } from "./support/tiny_model.ts";
 import { stubExample, trainerStub } from "./support/trainer_stub.ts";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createMetricsLog } from "../train/track/metrics_log.ts";
 import { readMetricsLog } from "../train/track/read_metrics_log.ts";
 import { train } from "../train/loop/loop.ts";
-import { constantSchedule } from "../train/schedule.ts";
+import { constantSchedule } from "../train/schedules/schedules.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import { stubExample, trainerStub } from "./support/trainer_stub.ts";

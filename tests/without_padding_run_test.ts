@@ -14,7 +14,7 @@ import type { EvaluateEvent, StepEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { train, type TrainOptions } from "../train/loop/loop.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
-import { linearSchedule } from "../train/schedule.ts";
+import { linearSchedule } from "../train/schedules/schedules.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { bfloat16Trainer } from "./support/bfloat16_trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";

@@ -34,28 +34,32 @@ export { UsageError } from "../internal/usage_error.ts";
 export type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "./trainer.ts";
 export { createFullTrainer, type FullTrainerOptions } from "./trainers/full_trainer.ts";
 export { createLoraTrainer, type LoraTrainerOptions } from "./trainers/lora_trainer.ts";
-export { ModelTrainer, type TrainerOptions, type TrainerParts } from "./trainers/model_trainer.ts";
+export {
+  type AssembleOptions,
+  assembleTrainer,
+  type TrainerOptions,
+} from "./trainers/assemble_trainer.ts";
+export { ModelTrainer, type TrainerParts } from "./trainers/model_trainer.ts";
+export type { TrainedParameters } from "./trainers/trained_parameters.ts";
 export type { TrainingKernels } from "./trainers/training_kernels.ts";
 export {
   computePrecision,
-  optimizerKind,
   resolvePrecision,
   TRAINING_PRECISIONS,
   type TrainingPrecision,
-} from "./trainers/training_precision.ts";
+} from "./training_precision.ts";
 export {
   estimateMemory,
   type MemoryEstimate,
   type MemoryEstimateOptions,
 } from "./trainers/memory_estimate.ts";
+export { type MakeSchedule, type Schedule, type ScheduleOptions, warmedUp } from "./schedule.ts";
 export {
   constantSchedule,
   cosineSchedule,
   linearSchedule,
-  type Schedule,
-  type ScheduleOptions,
   schedules,
-} from "./schedule.ts";
+} from "./schedules/schedules.ts";
 export { type BestOptions, train, type TrainOptions } from "./loop/loop.ts";
 export { evaluate, type EvaluateOptions, type EvaluationResult } from "./loop/evaluate.ts";
 export { countUpdates, type StepRule, type UpdatePlanOptions } from "./loop/plan_updates.ts";
@@ -78,7 +82,25 @@ export {
   type FindBestOptions,
 } from "./best_evaluation.ts";
 export type { LogRow } from "./log_row.ts";
-export type { AdamWKind, AdamWOptions, OptimizerKind } from "./optimizers/adamw_graph.ts";
+export type { Optimizer, UpdateOptions } from "./optimizer.ts";
+export {
+  formatOf,
+  type MakeOptimizer,
+  type OptimizerDescription,
+  type OptimizerOptions,
+} from "./optimizers/optimizer_description.ts";
+export { DEFAULT_OPTIMIZER, findOptimizer, optimizers } from "./optimizers/optimizers.ts";
+export type { GraphStateFormat, StateFormat } from "./optimizers/state_format.ts";
+export type { AdamWOptions } from "./optimizers/adamw_graph.ts";
+export type {
+  StepScalars,
+  StepValues,
+  UpdatedValues,
+  UpdateRule,
+  UpdateValues,
+} from "./optimizers/update_rule.ts";
+export { ruleOptimizer } from "./optimizers/rule_optimizer.ts";
+export { findObjective, objectives } from "./objectives/objectives.ts";
 
 // Checkpoints.
 export {

@@ -1,8 +1,8 @@
 /**
- * Learning-rate schedules.
+ * What a learning-rate schedule is.
  *
  * In: peak, steps, warmup. Out: a function from the number of updates already made to the rate of
- * the next one, as Hugging Face's get_scheduler has them.
+ * the next one. The schedules themselves are in `schedules/schedules.ts`.
  *
  * @module
  */
@@ -20,9 +20,25 @@ export interface ScheduleOptions {
   readonly warmupSteps?: number;
 }
 
-type Decay = (progress: number) => number;
+/** A schedule for a run's peak and length. */
+export type MakeSchedule = (options: ScheduleOptions) => Schedule;
 
-function schedule(decay: Decay): (options: ScheduleOptions) => Schedule {
+/**
+ * A schedule that rises in a straight line from 0 to its peak, and then falls as the decay says.
+ *
+ * @example
+ * ```ts
+ * import { warmedUp } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * const square = warmedUp((progress) => (1 - progress) ** 2);
+ * const rate = square({ peak: 1e-4, totalSteps: 12, warmupSteps: 2 });
+ * assert.deepEqual([rate(0), rate(1), rate(2), rate(7)], [0, 5e-5, 1e-4, 2.5e-5]);
+ * ```
+ *
+ * @param decay the part of the peak, by how much of the run after the warmup is done, from 0 up
+ */
+export function warmedUp(decay: (progress: number) => number): MakeSchedule {
   return ({ peak, totalSteps, warmupSteps = 0 }) => (step) => {
     if (step < warmupSteps) return peak * step / Math.max(1, warmupSteps);
     const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
@@ -30,57 +46,8 @@ function schedule(decay: Decay): (options: ScheduleOptions) => Schedule {
   };
 }
 
-/**
- * Falls in a straight line to 0.
- *
- * @example
- * ```ts
- * import { linearSchedule } from "@ortune/ortune";
- * import assert from "node:assert/strict";
- *
- * const rate = linearSchedule({ peak: 1e-4, totalSteps: 4 });
- * assert.equal(rate(0), 1e-4);
- * assert.equal(rate(2), 5e-5);
- * ```
- */
-export const linearSchedule: (options: ScheduleOptions) => Schedule = schedule(
-  (progress) => 1 - progress,
-);
-
-/**
- * Falls along half a cosine to 0.
- *
- * @example
- * ```ts
- * import { cosineSchedule } from "@ortune/ortune";
- * import assert from "node:assert/strict";
- *
- * const rate = cosineSchedule({ peak: 1e-4, totalSteps: 12, warmupSteps: 2 });
- * assert.deepEqual([rate(0), rate(1), rate(2), rate(12)], [0, 5e-5, 1e-4, 0]);
- * ```
- */
-export const cosineSchedule: (options: ScheduleOptions) => Schedule = schedule(
-  (progress) => 0.5 * (1 + Math.cos(Math.PI * progress)),
-);
-
-/**
- * Stays at its peak.
- *
- * @example
- * ```ts
- * import { constantSchedule } from "@ortune/ortune";
- * import assert from "node:assert/strict";
- *
- * const rate = constantSchedule({ peak: 1e-4, totalSteps: 12, warmupSteps: 2 });
- * assert.deepEqual([rate(1), rate(2), rate(11)], [5e-5, 1e-4, 1e-4]);
- * ```
- */
-export const constantSchedule: (options: ScheduleOptions) => Schedule = schedule(() => 1);
-
-/** Schedules by the names of TrainingArguments' lr_scheduler_type. */
-export const schedules: Readonly<Record<string, (options: ScheduleOptions) => Schedule>> = {
-  linear: linearSchedule,
-  cosine: cosineSchedule,
-  constant: (options) => constantSchedule({ ...options, warmupSteps: 0 }),
-  constant_with_warmup: constantSchedule,
-};
+/** Whether a schedule heeds a warmup: what it is before the first update shows. */
+export function hasWarmup(make: MakeSchedule): boolean {
+  const before = (warmupSteps: number): number => make({ peak: 1, totalSteps: 2, warmupSteps })(0);
+  return before(1) !== before(0);
+}

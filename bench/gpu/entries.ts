@@ -86,10 +86,10 @@ export function ortuneEntries(
   return [
     entry("bf16", { precision: "bf16" }),
     entry("bf16-pure", { precision: "bf16-pure" }),
-    entry("adamw_bf16", { precision: "bf16", stochasticRounding: true }),
+    entry("adamw_bf16", { precision: "bf16", optim: "adamw_bf16" }),
     entry("adamw_bf16, nothing recomputed", {
       precision: "bf16",
-      stochasticRounding: true,
+      optim: "adamw_bf16",
       gradientCheckpointing: false,
     }),
     entry("bf16, ONNX Runtime alone", { precision: "bf16", kernels: false }),

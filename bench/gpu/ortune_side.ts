@@ -13,14 +13,14 @@ import { Binding } from "../../ort/runtime/session.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { createFullTrainer } from "../../train/trainers/full_trainer.ts";
 import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
-import { linearSchedule } from "../../train/schedule.ts";
+import { linearSchedule } from "../../train/schedules/schedules.ts";
 import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
 import { findGpu } from "../../train/trainers/training_kernels.ts";
 import {
   computePrecision,
   resolvePrecision,
   type TrainingPrecision,
-} from "../../train/trainers/training_precision.ts";
+} from "../../train/training_precision.ts";
 import { type Command, REPLY, type Reply } from "./contender.ts";
 import type { Row, Workload } from "./workload.ts";
 
@@ -33,7 +33,8 @@ export interface OrtuneSide {
   readonly device: string;
   readonly threads?: number;
   readonly precision?: TrainingPrecision;
-  readonly stochasticRounding?: boolean;
+  /** A name of `--optim`. @default AdamW */
+  readonly optim?: string;
   readonly gradientCheckpointing: boolean;
   /** Whether ortune's own kernels run what they can. */
   readonly kernels: boolean;
@@ -98,9 +99,9 @@ export async function runOrtune(side: OrtuneSide): Promise<void> {
   const workload: Workload = JSON.parse(await Deno.readTextFile(side.workload));
   using runtime = openRuntime(side);
   profile.watch(runtime);
-  const { precision, stochasticRounding, gradientCheckpointing } = side;
+  const { precision, optim, gradientCheckpointing } = side;
   using gpu = side.kernels ? await openGpuFor(runtime, precision) : undefined;
-  const options = { runtime, precision, stochasticRounding, gradientCheckpointing, gpu };
+  const options = { runtime, precision, optim, gradientCheckpointing, gpu };
   await using trainer = side.adapter === undefined
     ? await createFullTrainer(side.model, options)
     : await createLoraTrainer(side.model, { ...options, initAdapter: side.adapter });

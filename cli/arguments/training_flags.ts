@@ -8,8 +8,9 @@ import {
   DEFAULT_TRAINING as DEFAULTS,
   type TrainingArguments,
 } from "../../train/runs/training_arguments.ts";
-import { schedules } from "../../train/schedule.ts";
-import { TRAINING_PRECISIONS } from "../../train/trainers/training_precision.ts";
+import { optimizers, optimizersHelp } from "../../train/optimizers/optimizers.ts";
+import { schedules } from "../../train/schedules/schedules.ts";
+import { TRAINING_PRECISIONS } from "../../train/training_precision.ts";
 import {
   count,
   countOrZero,
@@ -215,12 +216,8 @@ export function addTrainingFlags(command: Command): void {
     .addOption(
       new Option(
         "--optim <name>",
-        "adamw_bf16: AdamW that keeps bfloat16 weights and moments, rounded stochastically; " +
-          "adamw_8bit: the same with moments in 8 bits (cuda with own kernels); the others all " +
-          "mean AdamW",
-      ).choices(["adamw", "adamw_torch", "adamw_torch_fused", "adamw_bf16", "adamw_8bit"]).default(
-        DEFAULTS.optim,
-      ),
+        optimizersHelp(),
+      ).choices(Object.keys(optimizers)).default(DEFAULTS.optim),
     )
     .option(
       "--resume-from-checkpoint [dir]",

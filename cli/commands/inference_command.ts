@@ -22,7 +22,7 @@ import {
   computePrecision,
   resolvePrecision,
   type TrainingPrecision,
-} from "../../train/trainers/training_precision.ts";
+} from "../../train/training_precision.ts";
 import { openChat } from "../../infer/chat/chat_context.ts";
 import { loadGenerator } from "../../infer/chat/open_chat_model.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";

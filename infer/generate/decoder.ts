@@ -22,7 +22,7 @@ import { EMBEDDING, FINAL_NORM, headName, layerName } from "../../model/paramete
 import type { Precision } from "../../model/precision.ts";
 import { ropeTables } from "../../model/rope.ts";
 import { headLogitsGraph } from "../../model/graphs/training_graphs.ts";
-import { cpu } from "../../ort/runtime/device.ts";
+import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
@@ -122,7 +122,7 @@ export class Decoder implements Disposable {
     this.#host = new Scratch(runtime, cpu);
     this.#block = new CompiledGraph(runtime, graph);
     this.#head = new CompiledGraph(runtime, headLogitsGraph(config, { precision }));
-    this.#embedding = runtime.device.kind === "cpu"
+    this.#embedding = deviceTraits(runtime.device).hostMemory
       ? undefined
       : new CompiledGraph(runtime, decodeEmbedGraph(config, { precision }));
     const names = graph.inputs.map(({ name }) => name).filter((name) =>

@@ -10,7 +10,7 @@ import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
 import { emulateBfloat16 } from "../../ort/graph/emulate_bfloat16.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
-import { cpu, type Device } from "../../ort/runtime/device.ts";
+import { cpu, type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Binding, Session, type TensorMap } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
@@ -52,8 +52,7 @@ export class CompiledGraph implements Disposable {
   constructor(runtime: Runtime, graph: Graph, device: Device = runtime.device) {
     this.graph = graph;
     this.#runtime = runtime;
-    // The CPU has no arithmetic in bfloat16.
-    const runnable = device.kind === "cpu" ? emulateBfloat16(graph) : graph;
+    const runnable = deviceTraits(device).bfloat16 ? graph : emulateBfloat16(graph);
     this.#session = new Session(runtime, writeOnnx(runnable), { name: graph.name, device });
   }
 

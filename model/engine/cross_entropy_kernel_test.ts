@@ -46,7 +46,7 @@ for (const tie_word_embeddings of [true, false]) {
           using engine = new TrainingEngine(runtime, config, weights, gradients, {
             headChunk: 4,
             graphsOnly: true,
-            kernels: kernel && { crossEntropy: kernel },
+            kernels: kernel && { loss: kernel },
           });
           const losses: number[] = [];
           for (const [i, batch] of batches.entries()) {
@@ -95,7 +95,7 @@ Deno.test({
     const config = tinyConfig();
     using weights = randomWeights(runtime, config);
     using engine = new TrainingEngine(runtime, config, weights, undefined, {
-      kernels: { crossEntropy: await CrossEntropyKernel.load(host!.gpu, "float32") },
+      kernels: { loss: await CrossEntropyKernel.load(host!.gpu, "float32") },
     });
     const [batch] = batches;
     const token = batch.targets.findIndex((target) => target >= 0);

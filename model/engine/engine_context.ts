@@ -8,11 +8,11 @@
  */
 
 import type { Graph } from "../../ort/graph/ir.ts";
-import type { CrossEntropyKernel } from "../../ort/kernels/cross_entropy_kernels.ts";
 import type { BlockAdapter } from "../graphs/block.ts";
 import type { ModelConfig } from "../config.ts";
 import type { Precision } from "../precision.ts";
-import type { CrossEntropyOptions } from "../graphs/training_graphs.ts";
+import type { LossKernel, Objective } from "../graphs/objective.ts";
+import type { HeadLossOptions } from "../graphs/training_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
@@ -25,8 +25,8 @@ import { Scratch } from "./scratch.ts";
 
 /** Kernels that an engine launches, loaded for its model and precision. */
 export interface EngineKernels {
-  /** Takes the loss of logits of the weights' type and writes the gradient over them. */
-  readonly crossEntropy: CrossEntropyKernel;
+  /** Takes the objective of logits of the weights' type. @default none: the head stays in graphs */
+  readonly loss?: LossKernel;
   /** Parts of the blocks. @default none */
   readonly blocks?: BlockKernels;
 }
@@ -45,6 +45,8 @@ export interface EngineContextOptions {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   readonly weights: NamedWeights;
+  /** What is minimized. */
+  readonly objective: Objective;
   /** Kernels of ortune's own. @default none */
   readonly kernels?: EngineKernels;
   /** Whether everything is left to graphs. */
@@ -57,6 +59,8 @@ export class EngineContext implements Disposable {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   readonly weights: NamedWeights;
+  /** What is minimized. */
+  readonly objective: Objective;
   /** Kernels of ortune's own, if there are any. */
   readonly kernels: EngineKernels | undefined;
   /** Whether everything is left to graphs. */
@@ -70,10 +74,13 @@ export class EngineContext implements Disposable {
   readonly #graphs = new Map<string, CompiledGraph>();
 
   /** Compiles nothing yet. */
-  constructor({ runtime, config, weights, kernels, graphsOnly }: EngineContextOptions) {
+  constructor(
+    { runtime, config, weights, objective, kernels, graphsOnly }: EngineContextOptions,
+  ) {
     this.runtime = runtime;
     this.config = config;
     this.weights = weights;
+    this.objective = objective;
     this.kernels = kernels;
     this.graphsOnly = graphsOnly;
     this.precision = precisionOf(weights);
@@ -88,8 +95,9 @@ export class EngineContext implements Disposable {
   }
 
   /** What the graphs outside of the blocks are made for. */
-  get computing(): CrossEntropyOptions {
-    return { precision: this.precision, logSoftmax: this.graphsOnly };
+  get computing(): HeadLossOptions {
+    const { precision, objective, graphsOnly } = this;
+    return { precision, objective, logSoftmax: graphsOnly };
   }
 
   /** The input of a layer, [rows · length, hidden]; after the last layer what the head reads. */

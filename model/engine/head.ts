@@ -1,15 +1,15 @@
 /**
  * What stands on a model's blocks: the head and the loss.
  *
- * In: the last block's output, in an `EngineContext`, and a batch. Out: logits; cross-entropy of supervised
- * tokens; the gradient of the last block's output, and gradients of the head's weights added to a store.
- * Logits are held of so many tokens at a time.
+ * In: the last block's output, in an `EngineContext`, and a batch. Out: logits; losses of supervised tokens;
+ * the gradient of the last block's output, and gradients of the head's weights added to a store. Logits are
+ * held of so many tokens at a time.
  *
  * @module
  */
 
-import type { CrossEntropyKernel } from "../../ort/kernels/cross_entropy_kernels.ts";
 import { FINAL_NORM, headName } from "../parameters.ts";
+import type { LossKernel } from "../graphs/objective.ts";
 import {
   accumulatorName,
   gradientName,
@@ -95,7 +95,7 @@ export class Head {
     const shape = [tokens.length, 1];
     const ids = BigInt64Array.from(tokens, BigInt);
     const targets = BigInt64Array.from(tokens, (token) => BigInt(batch.targets[token]));
-    if (this.#context.kernels) this.#assertTargets(batch, tokens);
+    if (this.#context.kernels?.loss) this.#assertTargets(batch, tokens);
     return {
       tokens,
       values: {
@@ -142,13 +142,14 @@ export class Head {
     }
   }
 
-  /** Cross-entropy of the supervised tokens, without gradients. */
+  /** Losses of the supervised tokens, without gradients. */
   async losses(batch: LabelledGrid, supervised: Supervised, signal?: AbortSignal): Promise<void> {
     const { config, computing, kernels, pacer } = this.#context;
+    const kernel = kernels?.loss;
     const tokens = batch.rows * batch.length;
     for (const { n, tensors } of this.#chunks(batch, supervised)) {
       await pacer.turn(signal);
-      if (kernels) this.#lossInKernel(kernels.crossEntropy, { n, tokens, tensors });
+      if (kernel) this.#lossInKernel(kernel, { n, tokens, tensors });
       else {
         this.#context.graph("head_loss", () => headLossGraph(config, computing))
           .run(tensors, { n, tokens });
@@ -174,16 +175,17 @@ export class Head {
     },
   ): Promise<void> {
     const { config, computing, kernels, pacer, scratch } = this.#context;
+    const kernel = kernels?.loss;
     const tokens = batch.rows * batch.length;
     const frozen = store === undefined;
     const factor = scratch.write("scale", "float32", [], Float32Array.of(scale));
     for (const { start, n, tensors } of this.#chunks(batch, supervised)) {
       await pacer.turn(signal);
       const fresh = first && start === 0;
-      const made: TensorMap = kernels
-        ? { d_logits: this.#lossInKernel(kernels.crossEntropy, { n, tokens, tensors, factor }) }
+      const made: TensorMap = kernel
+        ? { d_logits: this.#lossInKernel(kernel, { n, tokens, tensors, factor }) }
         : { scale: factor };
-      const make = kernels ? headBackwardGraph : headGraph;
+      const make = kernel ? headBackwardGraph : headGraph;
       const graph = this.#context.graph(
         frozen ? "head_frozen" : fresh ? "head_first" : "head",
         () => make(config, { accumulate: !fresh, frozen, ...computing }),
@@ -199,11 +201,10 @@ export class Head {
   }
 
   /**
-   * Logits of a chunk, and over them, where there is a factor, that times the gradient of their
-   * cross-entropy.
+   * Logits of a chunk, and over them, where there is a factor, that times the gradient of their losses.
    */
   #lossInKernel(
-    kernel: CrossEntropyKernel,
+    kernel: LossKernel,
     { n, tokens, tensors, factor }: {
       readonly n: number;
       readonly tokens: number;

@@ -13,6 +13,7 @@ import * as ops from "../../ort/graph/ops.ts";
 import { compareWeights, misfitError } from "../weights/compare_weights.ts";
 import { EMBEDDING, LM_HEAD } from "../parameters.ts";
 import { assertTiedHead } from "../weights/tied_head.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
@@ -110,7 +111,7 @@ interface Piece {
 }
 
 function piecesOf(store: ParameterStore, source: TensorSource): readonly Piece[] {
-  const chunk = store.flat.device.kind === "cpu" ? CHUNK : DEVICE_CHUNK;
+  const chunk = deviceTraits(store.flat.device).hostMemory ? CHUNK : DEVICE_CHUNK;
   const pieces: Piece[] = [];
   for (const { name, shape } of store.layout.specs) {
     const { dtype } = source.info(name);
@@ -184,7 +185,7 @@ class Conversion implements Disposable {
   constructor(runtime: Runtime, { dtype, device }: Tensor) {
     this.#runtime = runtime;
     this.#dtype = dtype;
-    this.#onHost = device.kind === "cpu";
+    this.#onHost = deviceTraits(device).hostMemory;
     this.#staging = new Scratch(runtime, device);
   }
 

@@ -39,7 +39,6 @@ export {
   type AdapterOptions,
   blockBackwardGraph,
   blockForwardGraph,
-  type CrossEntropyOptions,
   embeddingBackwardGraph,
   embedGraph,
   type GradientGraphOptions,
@@ -49,6 +48,7 @@ export {
   type HeadGraphOptions,
   headLogitsGraph,
   headLossGraph,
+  type HeadLossOptions,
   headProductGraph,
   type KeepOptions,
   keptValues,
@@ -56,6 +56,8 @@ export {
   SEGMENT_STARTS,
   trainedStacks,
 } from "../graphs/training_graphs.ts";
+export type { Losses, LossKernel, LossOptions, Objective } from "../graphs/objective.ts";
+export { crossEntropy } from "../graphs/cross_entropy.ts";
 export {
   cacheHeadDim,
   decodeBlockGraph,

@@ -1,7 +1,7 @@
 /**
  * A training step's arithmetic, block by block.
  *
- * In: a batch, weights, and a store that gradients are added to. Out: cross-entropy a token.
+ * In: a batch, weights, and a store that gradients are added to. Out: a loss a token.
  * Activations stay in device buffers; of each block only the input is kept, and the backward graph
  * recomputes the rest, unless gradient checkpointing is turned off.
  *
@@ -9,7 +9,10 @@
  */
 
 import type { ModelConfig } from "../config.ts";
+import { crossEntropy } from "../graphs/cross_entropy.ts";
+import type { Objective } from "../graphs/objective.ts";
 import { EMBEDDING } from "../parameters.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
@@ -33,6 +36,8 @@ export interface TrainingEngineOptions {
   readonly gradientCheckpointing?: boolean;
   /** Trains these weights in place of the model's own, which are frozen. */
   readonly adapter?: EngineAdapter;
+  /** What is minimized. @default cross-entropy */
+  readonly objective?: Objective;
   /**
    * Leaves everything to graphs, as where tensors are out of the host's reach.
    * @default on a device
@@ -52,11 +57,11 @@ export interface TrainingEngineOptions {
   readonly skipPadding?: boolean;
 }
 
-/** Cross-entropy of the supervised tokens of a batch. */
+/** Losses of the supervised tokens of a batch. */
 export interface TokenLosses {
   /** Index of each supervised token in the batch's grid. */
   readonly tokens: Int32Array;
-  /** Its cross-entropy in nats. */
+  /** Its loss in nats: cross-entropy, unless another objective was chosen. */
   readonly losses: Float32Array;
 }
 
@@ -64,7 +69,7 @@ export interface TokenLosses {
 export interface PendingLosses {
   /** Index of each supervised token in the batch's grid. */
   readonly tokens: Int32Array;
-  /** Their cross-entropy, float32 [tokens, 1], in memory reused by the next call. */
+  /** Their losses, float32 [tokens, 1], in memory reused by the next call. */
   readonly losses: Tensor;
 }
 
@@ -115,6 +120,8 @@ export interface ForwardBackwardOptions {
 export class TrainingEngine implements Disposable {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
+  /** Whether everything is left to graphs: on a device work is queued, and losses stay there. */
+  readonly graphsOnly: boolean;
   readonly #context: EngineContext;
   readonly #gradients: ParameterStore | undefined;
   readonly #keep: boolean;
@@ -136,14 +143,26 @@ export class TrainingEngine implements Disposable {
     {
       gradientCheckpointing = true,
       adapter,
+      objective = crossEntropy,
       kernels,
-      headChunk = headChunkOf({ adapted: adapter !== undefined, kernels: kernels !== undefined }),
-      graphsOnly = runtime.device.kind !== "cpu",
+      headChunk = headChunkOf({
+        adapted: adapter !== undefined,
+        kernels: kernels?.loss !== undefined,
+      }),
+      graphsOnly = !deviceTraits(runtime.device).hostMemory,
       skipPadding = true,
     }: TrainingEngineOptions = {},
   ) {
     this.config = config;
-    this.#context = new EngineContext({ runtime, config, weights, kernels, graphsOnly });
+    this.graphsOnly = graphsOnly;
+    this.#context = new EngineContext({
+      runtime,
+      config,
+      weights,
+      objective,
+      kernels,
+      graphsOnly,
+    });
     this.#gradients = gradients;
     this.#keep = !gradientCheckpointing;
     this.#skipPadding = skipPadding;
@@ -166,9 +185,9 @@ export class TrainingEngine implements Disposable {
       .hostFloat32();
   }
 
-  /** Cross-entropy of each supervised token, without gradients. */
+  /** The loss of each supervised token, without gradients. */
   evaluate(batch: LabelledGrid, signal?: AbortSignal): Promise<TokenLosses> {
-    return this.#eachGrid(batch, async ({ grid, places }) => {
+    return this.#eachGrid(batch, this.#gridsOf(batch), async ({ grid, places }) => {
       await this.#blocks.forward(grid, { signal });
       const supervised = this.#head.supervised(grid);
       await this.#head.losses(grid, supervised, signal);
@@ -177,24 +196,32 @@ export class TrainingEngine implements Disposable {
   }
 
   /**
-   * Cross-entropy of each supervised token; adds the gradients of `scale · Σ loss` to the store.
+   * The loss of each supervised token; adds the gradients of `scale · Σ loss` to the store.
    *
    * @throws the signal's reason, between two graphs, when it is aborted: gradients are incomplete
    */
-  forwardBackward(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<TokenLosses> {
+  async forwardBackward(
+    batch: LabelledGrid,
+    options: ForwardBackwardOptions,
+  ): Promise<TokenLosses> {
+    return onHost(await this.launch(batch, options));
+  }
+
+  /** The same, but on a device the work is only queued, and the losses stay there. */
+  async launch(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<PendingLosses> {
     const { first, dropoutSeed = 0 } = options;
-    return this.#eachGrid(batch, (part, index) =>
+    const run = (part: LaidOut, index: number): Promise<PendingLosses> =>
       this.#launch(part, {
         ...options,
         first: first && index === 0,
         // Grids of one batch draw apart.
         dropoutSeed: index === 0 ? dropoutSeed : `${dropoutSeed}.${index}`,
-      }));
-  }
-
-  /** The same, but on a device the work is only queued, and the losses stay there. */
-  launch(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<PendingLosses> {
-    return this.#launch(this.#inOneRow(batch), options);
+      });
+    const grids = this.#gridsOf(batch);
+    if (grids.length === 1) return await run(grids[0], 0);
+    const { tokens, losses } = await this.#eachGrid(batch, grids, run);
+    const { scratch } = this.#context;
+    return { tokens, losses: scratch.write("losses", "float32", [losses.length, 1], losses) };
   }
 
   /** The batch as attention in a kernel takes it; elsewhere as it is. */
@@ -203,16 +230,19 @@ export class TrainingEngine implements Disposable {
     return segments && this.#skipPadding ? endToEnd(grid) : { grid };
   }
 
-  /** Runs a batch, on the host as the grids that cost the least; losses in the order of its tokens. */
+  /** What a batch is run as: on the host, the grids that cost the least. */
+  #gridsOf(batch: LabelledGrid): readonly LaidOut[] {
+    return this.graphsOnly || !this.#skipPadding ? [this.#inOneRow(batch)] : similarRows(batch);
+  }
+
+  /** Runs the grids of a batch; losses in the order of its tokens. */
   async #eachGrid(
     batch: LabelledGrid,
+    grids: readonly LaidOut[],
     run: (part: LaidOut, index: number) => Promise<PendingLosses>,
   ): Promise<TokenLosses> {
-    const parts = this.#context.graphsOnly || !this.#skipPadding
-      ? [this.#inOneRow(batch)]
-      : similarRows(batch);
     const done: TokenLosses[] = [];
-    for (const [index, part] of parts.entries()) done.push(onHost(await run(part, index)));
+    for (const [index, part] of grids.entries()) done.push(onHost(await run(part, index)));
     return done.length === 1 ? done[0] : inOrder(done, batch.targets.length);
   }
 

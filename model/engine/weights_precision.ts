@@ -6,14 +6,14 @@
 import type { DecodeBlockOptions } from "../graphs/decode_graphs.ts";
 import { FINAL_NORM } from "../parameters.ts";
 import type { Precision } from "../precision.ts";
-import type { Device } from "../../ort/runtime/device.ts";
+import { type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { float32ToBfloat16 } from "../../ort/tensor/half.ts";
 
 /** What a device computes with unless it is told otherwise: bfloat16 where it has kernels for it. */
-export function devicePrecision({ kind }: Device): Precision {
-  return kind === "cpu" ? "float32" : "bfloat16";
+export function devicePrecision(device: Device): Precision {
+  return deviceTraits(device).bfloat16 ? "bfloat16" : "float32";
 }
 
 /** Options of the decode graph for weights on a device: which attention has a kernel there. */

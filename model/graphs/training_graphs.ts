@@ -14,6 +14,8 @@ import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { kernelAttention, MASKED, maskedAttention } from "./attention.ts";
 import { block, type BlockAdapter, blockWeightInputs, rotaryInputs } from "./block.ts";
+import { crossEntropy } from "./cross_entropy.ts";
+import type { Objective } from "./objective.ts";
 import type { ModelConfig } from "../config.ts";
 import { EMBEDDING, FINAL_NORM } from "../parameters.ts";
 import { type BlockKernel, TOKENS } from "../parts/block_scope.ts";
@@ -296,64 +298,39 @@ export function headProductGraph(
   return b.build();
 }
 
-/** How cross-entropy is computed. */
-export interface CrossEntropyOptions extends PrecisionOptions {
+/** How losses are computed of logits. */
+export interface HeadLossOptions extends PrecisionOptions {
   /**
-   * Takes the loss from LogSoftmax and the probabilities from its exponential, in place of one softmax
-   * and two maxima: on CUDA a maximum needs cuDNN.
+   * What is minimized.
+   * @default cross-entropy
+   */
+  readonly objective?: Objective;
+  /**
+   * Takes softmax as the exponential of LogSoftmax, in place of one softmax and maxima: on CUDA a maximum
+   * needs cuDNN.
    * @default whether precision is bfloat16, which is for CUDA
    */
   readonly logSoftmax?: boolean;
 }
 
-/**
- * Cross-entropy of each row, [n, 1], of float32 logits. Without LogSoftmax the log of the sum of
- * exponentials is read off the largest logit and its probability, which is at least 1/vocab: no
- * second softmax, and no underflow.
- */
-function crossEntropy(b: GraphBuilder, logits: Value, targets: Value, logSoftmax: boolean): {
-  loss: Value;
-  probabilities: Value;
-  /** Makes the targets' own probabilities, [n, 1]. */
-  atTarget: () => Value;
-} {
-  if (logSoftmax) {
-    const logs = ops.logSoftmax(b, logits);
-    const chosen = ops.gatherElements(b, logs, targets);
-    return {
-      loss: ops.mul(b, chosen, b.float32(-1)),
-      probabilities: ops.exp(b, logs),
-      // From the logarithms, so that these can be freed before the gradient is allocated.
-      atTarget: () => ops.exp(b, chosen),
-    };
-  }
-  const probabilities = ops.softmax(b, logits);
-  const logSumExp = ops.sub(
-    b,
-    ops.reduceMax(b, logits, -1),
-    ops.log(b, ops.reduceMax(b, probabilities, -1)),
-  );
-  return {
-    loss: ops.sub(b, logSumExp, ops.gatherElements(b, logits, targets)),
-    probabilities,
-    atTarget: () => ops.gatherElements(b, probabilities, targets),
-  };
-}
-
-/** Chosen tokens and their targets → each one's cross-entropy, for evaluation. */
+/** Chosen tokens and their targets → each one's loss, for evaluation. */
 export function headLossGraph(
   config: ModelConfig,
-  { precision = "float32", logSoftmax = precision === "bfloat16" }: CrossEntropyOptions = {},
+  {
+    precision = "float32",
+    objective = crossEntropy,
+    logSoftmax = precision === "bfloat16",
+  }: HeadLossOptions = {},
 ): Graph {
   const b = new GraphBuilder("head_loss");
   const { logits } = headLogits(b, config, precision);
   const targets = b.input("targets", "int64", ["n", 1]);
-  b.output("loss", crossEntropy(b, logits, targets, logSoftmax).loss);
+  b.output("loss", objective.losses(b, logits, targets, { logSoftmax }).loss);
   return b.build();
 }
 
 /** Whether the head's own weights are trained. */
-export interface HeadGraphOptions extends GradientGraphOptions, CrossEntropyOptions {
+export interface HeadGraphOptions extends GradientGraphOptions, HeadLossOptions {
   /**
    * Leaves the final norm and the head as they are: only the gradient of x is computed.
    * @default false
@@ -362,9 +339,8 @@ export interface HeadGraphOptions extends GradientGraphOptions, CrossEntropyOpti
 }
 
 /**
- * Chosen tokens, their targets and a scale → each one's cross-entropy, and the gradients of
- * `scale · Σ loss`: of x (written into the chosen rows of dx), and unless the head is frozen, of the
- * norm and of the head.
+ * Chosen tokens, their targets and a scale → each one's loss, and the gradients of `scale · Σ loss`: of
+ * x (written into the chosen rows of dx), and unless the head is frozen, of the norm and of the head.
  */
 export function headGraph(
   config: ModelConfig,
@@ -372,6 +348,7 @@ export function headGraph(
     accumulate = true,
     frozen = false,
     precision = "float32",
+    objective = crossEntropy,
     logSoftmax = precision === "bfloat16",
   }: HeadGraphOptions = {},
 ): Graph {
@@ -381,17 +358,11 @@ export function headGraph(
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
   const dx = b.input("dx_before", x.dtype, x.shape);
-  const { loss, probabilities, atTarget } = crossEntropy(b, logits, targets, logSoftmax);
+  const { loss, gradient } = objective.losses(b, logits, targets, { logSoftmax });
   b.output("loss", loss);
-  // d loss / d logits = softmax − one-hot; the scale goes onto the small operands.
-  const lessOne = ops.sub(b, atTarget(), b.float32(1));
-  const dLogits = ops.scatterElements(
-    b,
-    ops.cast(b, probabilities, precision),
-    targets,
-    ops.cast(b, lessOne, precision),
-  );
-  // The scale is a float32 in any precision: it is one over a count, and would be off by 2⁻⁹.
+  const dLogits = gradient(precision);
+  // The scale goes onto the small operands, and is a float32 in any precision: it is one over a count, and
+  // would be off by 2⁻⁹.
   const scaledBy = (value: Value): Value =>
     ops.cast(b, ops.mul(b, ops.cast(b, value, "float32"), scale), precision);
   const dNormed = scaledBy(ops.gemm(b, dLogits, head));
@@ -426,7 +397,7 @@ export function headBackwardGraph(
   config: ModelConfig,
   { accumulate = true, frozen = false, precision = "float32" }: Omit<
     HeadGraphOptions,
-    "logSoftmax"
+    "logSoftmax" | "objective"
   > = {},
 ): Graph {
   const suffix = frozen ? "_frozen" : accumulate ? "" : "_first";

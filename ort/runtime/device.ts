@@ -13,6 +13,38 @@ export type Device = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonl
 /** The host processor and its memory. */
 export const cpu: Device = { kind: "cpu" };
 
+/** What a program must know of a device, whatever its kind. */
+export interface DeviceTraits {
+  /**
+   * Whether tensors lie in the host's memory. Elsewhere they are read and written by copies, work is
+   * queued, and reading a tensor waits for it.
+   */
+  readonly hostMemory: boolean;
+  /** Whether ONNX Runtime has kernels in bfloat16 there. */
+  readonly bfloat16: boolean;
+}
+
+const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
+  cpu: { hostMemory: true, bfloat16: false },
+  cuda: { hostMemory: false, bfloat16: true },
+};
+
+/**
+ * What kind of place a device is: the one table that a new kind of device is added to.
+ *
+ * @example
+ * ```ts
+ * import { cpu, deviceTraits, parseDevice } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.ok(deviceTraits(cpu).hostMemory);
+ * assert.ok(!deviceTraits(parseDevice("cuda")).hostMemory);
+ * ```
+ */
+export function deviceTraits({ kind }: Device): DeviceTraits {
+  return TRAITS[kind];
+}
+
 /**
  * Parses `cpu`, `cuda` or `cuda:N`.
  *

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpu, deviceName, parseDevice, sameDevice } from "./device.ts";
+import { cpu, deviceName, deviceTraits, parseDevice, sameDevice } from "./device.ts";
 
 Deno.test("parseDevice() reads what deviceName() writes", () => {
   for (const name of ["cpu", "cuda:0", "cuda:12"]) {
@@ -24,4 +24,9 @@ Deno.test("sameDevice() tells the processor and each GPU apart", () => {
   }
   assert.ok(sameDevice(cpu, parseDevice("cpu")));
   assert.ok(sameDevice(parseDevice("cuda"), parseDevice("cuda:0")));
+});
+
+Deno.test("deviceTraits() says where tensors lie and whether there is arithmetic in bfloat16", () => {
+  assert.deepEqual(deviceTraits(cpu), { hostMemory: true, bfloat16: false });
+  assert.deepEqual(deviceTraits(parseDevice("cuda:1")), { hostMemory: false, bfloat16: true });
 });

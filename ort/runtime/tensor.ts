@@ -10,7 +10,7 @@
 import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
 import { onnxDataType } from "../tensor/onnx_dtype.ts";
 import { OutParameter } from "./api.ts";
-import { type Device, deviceName, sameDevice } from "./device.ts";
+import { type Device, deviceName, deviceTraits, sameDevice } from "./device.ts";
 import type { Runtime } from "./runtime.ts";
 
 /**
@@ -221,7 +221,7 @@ export class Tensor implements Disposable {
    * a device a copy.
    */
   hostFloat32(): Float32Array<ArrayBuffer> {
-    if (this.device.kind === "cpu") return this.float32();
+    if (deviceTraits(this.device).hostMemory) return this.float32();
     this.#assertType("float32");
     const copy = new Float32Array(elementCount(this.shape));
     this.read(copy);
@@ -267,7 +267,7 @@ export class Tensor implements Disposable {
 
   #buffer(): ArrayBuffer {
     this.#assertAlive();
-    if (this.device.kind !== "cpu") {
+    if (!deviceTraits(this.device).hostMemory) {
       throw new TypeError(
         `Cannot view a tensor on ${deviceName(this.device)} as host memory: copy with read() and ` +
           "write()",

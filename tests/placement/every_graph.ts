@@ -21,11 +21,9 @@ import {
   headLossGraph,
   headProductGraph,
 } from "../../model/graphs/training_graphs.ts";
-import {
-  adamWGraph,
-  type AdamWKind,
-  sumOfSquaresGraph,
-} from "../../train/optimizers/adamw_graph.ts";
+import { adamWGraph } from "../../train/optimizers/adamw_graph.ts";
+import type { GraphStateFormat } from "../../train/optimizers/state_format.ts";
+import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
 import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
 
 const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -78,11 +76,11 @@ function* commonGraphs(): Generator<[string, Graph]> {
   }
   yield ["cast up", castGraph("bfloat16", "float32")];
   yield ["cast down", castGraph("float32", "bfloat16")];
-  const kinds: AdamWKind[] = ["float32", "adamw", "adamw-bf16", "bfloat16-pure"];
-  for (const kind of kinds) {
+  const formats: GraphStateFormat[] = ["float32", "master", "bfloat16-stochastic", "bfloat16"];
+  for (const format of formats) {
     for (const decays of BOTH) {
-      const graph = adamWGraph({ beta1: 0.9, beta2: 0.999 }, decays, kind);
-      yield [`optimizer ${kind}${decays ? ", decay" : ""}`, graph];
+      const graph = adamWGraph({ beta1: 0.9, beta2: 0.999 }, decays, format);
+      yield [`optimizer ${format}${decays ? ", decay" : ""}`, graph];
     }
   }
 }

@@ -24,8 +24,8 @@ import {
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { roundToBfloat16 } from "../../ort/tensor/half.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
-import type { OptimizerKind } from "../../train/optimizers/adamw_graph.ts";
-import { ModelTrainer } from "../../train/trainers/model_trainer.ts";
+import { STATE_TYPES, type StateFormat } from "../../train/optimizers/state_format.ts";
+import { assembleTrainer } from "../../train/trainers/assemble_trainer.ts";
 import { loadTrainingKernels } from "../../train/trainers/training_kernels.ts";
 import { writeNumbers } from "./numbers.ts";
 import { tempFolder } from "./temp_folder.ts";
@@ -116,13 +116,15 @@ export interface CurveOptions {
 export async function runCurve(
   runtime: Runtime,
   plan: RunPlan,
-  kind: OptimizerKind,
+  format: StateFormat,
   { gpu, lora }: CurveOptions = {},
 ): Promise<number[]> {
   const { config } = plan;
-  const precision = kind === "float32" ? "float32" : "bfloat16";
+  const precision = format === "float32" ? "float32" : "bfloat16";
   const base = storeOf(runtime, plan, precision);
-  const master = kind === "adamw" && !lora ? storeOf(runtime, plan, "float32") : undefined;
+  const master = STATE_TYPES[format].parameters === "master" && !lora
+    ? storeOf(runtime, plan, "float32")
+    : undefined;
   const adapted = lora && adaptModel(runtime, { config, base, lora });
   if (adapted) {
     // As PEFT begins: A at random, B zero.
@@ -133,22 +135,23 @@ export async function runCurve(
       else numbers.fill(0);
     }
   }
-  const trainedKind = lora ? "float32" : kind;
+  const trained = lora ? "float32" : format;
   const adapter = adapted?.block;
-  await using trainer = new ModelTrainer({
+  const kernels = gpu &&
+    await loadTrainingKernels(gpu, { config, format: trained, precision, adapter });
+  await using trainer = assembleTrainer({
     method: lora ? "lora" : "full",
     config,
-    kind: trainedKind,
-    weights: adapted?.weights ?? base,
-    trained: adapted?.trained ?? master ?? base,
+    store: adapted?.trained ?? master ?? base,
     rounded: master && base,
+    weights: adapted?.weights ?? base,
     adapter: adapted && { block: adapted.block, weights: adapted.weights },
-    kernels: gpu &&
-      await loadTrainingKernels(gpu, { config, kind: trainedKind, precision, adapter }),
-    owned: [...adapted ? [adapted] : [], ...master ? [master] : [], base],
     save: () => Promise.resolve([]),
     load: () => Promise.resolve(),
-  }, { runtime, graphsOnly: true, maxGradNorm: MAX_NORM });
+    [Symbol.dispose]() {
+      for (const each of [adapted, master, base]) each?.[Symbol.dispose]();
+    },
+  }, { runtime, graphsOnly: true, maxGradNorm: MAX_NORM, format: trained, kernels });
   const losses: number[] = [];
   for (const [i, window] of plan.windows.entries()) {
     const { loss } = await trainer.trainStep(window, { learningRate: plan.learningRates[i] });

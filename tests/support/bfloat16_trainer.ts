@@ -13,7 +13,7 @@ import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { openSafetensors } from "../../ort/tensor/safetensors_file.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
-import { ModelTrainer } from "../../train/trainers/model_trainer.ts";
+import { assembleTrainer } from "../../train/trainers/assemble_trainer.ts";
 import type { Trainer } from "../../train/trainer.ts";
 import { loadTrainingKernels } from "../../train/trainers/training_kernels.ts";
 import { numbersOf, writeNumbers } from "./numbers.ts";
@@ -43,30 +43,31 @@ export async function bfloat16Trainer(
     random[Symbol.dispose]();
   }
   // Without an adapter, the float32 master that AdamW updates.
-  const trained = adapted?.trained ?? random;
-  const kind = lora ? "float32" : "adamw";
-  const load = async (from: string): Promise<void> => {
-    await using file = await openSafetensors(`${from}/${WEIGHTS}`);
-    await loadWeights(runtime, trained, file, { from });
-  };
-  return new ModelTrainer({
+  const store = adapted?.trained ?? random;
+  const format = lora ? "float32" : "master";
+  const adapter = adapted?.block;
+  const kernels = await loadTrainingKernels(gpu, {
+    config,
+    format,
+    precision: "bfloat16",
+    adapter,
+  });
+  return assembleTrainer({
     method: lora ? "lora" : "full",
     config,
-    kind,
-    weights: adapted?.weights ?? base,
-    trained,
+    store,
     rounded: adapted ? undefined : base,
+    weights: adapted?.weights ?? base,
     adapter: adapted && { block: adapted.block, weights: adapted.weights },
-    kernels: await loadTrainingKernels(gpu, {
-      config,
-      kind,
-      precision: "bfloat16",
-      adapter: adapted?.block,
-    }),
-    owned: [...adapted ? [adapted] : [random], base],
     async save(to, saved) {
       return [{ name: WEIGHTS, ...await writeSafetensors(`${to}/${WEIGHTS}`, saved) }];
     },
-    load,
-  }, { runtime, graphsOnly: true, skipPadding });
+    async load(from) {
+      await using file = await openSafetensors(`${from}/${WEIGHTS}`);
+      await loadWeights(runtime, store, file, { from });
+    },
+    [Symbol.dispose]() {
+      for (const each of [adapted ?? random, base]) each[Symbol.dispose]();
+    },
+  }, { runtime, graphsOnly: true, skipPadding, format, kernels });
 }

@@ -13,7 +13,7 @@ import { parseDevice } from "../../ort/runtime/device.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { createFullTrainer } from "../../train/trainers/full_trainer.ts";
 import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
-import type { TrainingPrecision } from "../../train/trainers/training_precision.ts";
+import type { TrainingPrecision } from "../../train/training_precision.ts";
 import { STEPS_BATCH } from "./steps_batch.ts";
 import { hostGpu } from "./test_gpu.ts";
 
@@ -32,13 +32,11 @@ const runtime = new Runtime({
 });
 const host = kernels ? await hostGpu() : undefined;
 if (kernels && !host) throw new Error("Cannot run own kernels: gcc and g++ are missing");
-const stochasticRounding = precision === "bf16-stochastic";
-const eightBitMoments = precision === "bf16-8bit";
+const optim = { "bf16-stochastic": "adamw_bf16", "bf16-8bit": "adamw_8bit" }[precision];
 const options = {
   runtime,
-  precision: (stochasticRounding || eightBitMoments ? "bf16" : precision) as TrainingPrecision,
-  stochasticRounding,
-  eightBitMoments,
+  precision: (optim ? "bf16" : precision) as TrainingPrecision,
+  optim,
   gpu: host?.gpu,
 };
 const trainer = method === "full"

@@ -8,7 +8,7 @@ import { assertClose } from "../../ort/tensor/assert_close.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { train } from "../../train/loop/loop.ts";
 import type { StepRule } from "../../train/loop/plan_updates.ts";
-import { schedules } from "../../train/schedule.ts";
+import { schedules } from "../../train/schedules/schedules.ts";
 import type { Trainer } from "../../train/trainer.ts";
 import { fixturePath } from "./parity_fixture.ts";
 

@@ -1,6 +1,6 @@
 /**
  * AdamW over a parameter store in host memory: two moments in the same layout, updated chunk by
- * chunk in place.
+ * chunk in place. Its scalars are computed in float64.
  *
  * In: parameters and gradients, [layout.length] each. Out: parameters updated in place. A chunk of
  * all four arrays fits a core's cache, which is what makes an elementwise graph fast.
@@ -10,31 +10,19 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { Pacer } from "../../model/engine/pacer.ts";
-import {
-  LAYOUT_BLOCK,
-  type ParameterLayout,
-  type ParameterStore,
-} from "../../model/engine/parameter_store.ts";
+import { LAYOUT_BLOCK, type ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
-import { adamWGraph, type AdamWOptions, sumOfSquaresGraph } from "./adamw_graph.ts";
-import { AdamWMoments } from "./adamw_moments.ts";
+import { ADAMW_STATE, adamWConstants, adamWGraph, type AdamWOptions } from "./adamw_graph.ts";
+import type { HostUpdate, HostUpdateOptions } from "./host_optimizer.ts";
+import { chunksOf } from "./layout_chunks.ts";
+import { OptimizerState } from "./optimizer_state.ts";
+import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 
-const CHUNK = 1 << 19;
 const FLOAT_BYTES = 4;
 const SCALARS = ["clip", "step_size", "epsilon", "decay"] as const;
-
-/** What an update is made with. */
-export interface AdamWUpdate {
-  /** The rate of this update. */
-  readonly learningRate: number;
-  /** Factor on every gradient. */
-  readonly clip: number;
-  /** 1-based number of the update, for the bias corrections. */
-  readonly step: number;
-}
 
 /**
  * The optimizer's state and its compiled update.
@@ -61,10 +49,10 @@ export interface AdamWUpdate {
  * assert.ok(Math.abs(first + 0.5) < 1e-6 && Math.abs(second - 0.5) < 1e-6);
  * ```
  */
-export class AdamW implements Disposable {
+export class AdamW implements HostUpdate {
   /** The constants, defaults filled in. */
   readonly options: Required<AdamWOptions>;
-  readonly #moments: AdamWMoments;
+  readonly #moments: OptimizerState;
   readonly #scalars: Readonly<Record<typeof SCALARS[number], Tensor>>;
   readonly #updates: Binding[] = [];
   readonly #sums: Binding[] = [];
@@ -77,31 +65,32 @@ export class AdamW implements Disposable {
     runtime: Runtime,
     parameters: ParameterStore,
     gradients: ParameterStore,
-    { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamWOptions = {},
+    options?: AdamWOptions,
   ) {
-    this.options = { beta1, beta2, epsilon, weightDecay };
+    this.options = adamWConstants(options);
     const { layout } = parameters;
-    this.#moments = this.#own(new AdamWMoments(runtime, layout));
+    const names = Object.values(ADAMW_STATE);
+    this.#moments = this.#own(new OptimizerState(runtime, layout, { names }));
     this.#scalars = Object.fromEntries(
       SCALARS.map((name) => [name, this.#own(Tensor.allocate(runtime, "float32", []))]),
     ) as Record<typeof SCALARS[number], Tensor>;
 
     const sumOfSquares = this.#own(new CompiledGraph(runtime, sumOfSquaresGraph()));
     const plain = this.#own(new CompiledGraph(runtime, adamWGraph(this.options, false)));
-    const decaying = weightDecay === 0
+    const decaying = this.options.weightDecay === 0
       ? plain
       : this.#own(new CompiledGraph(runtime, adamWGraph(this.options, true)));
     this.#blockSums = this.#own(
       Tensor.allocate(runtime, "float32", [layout.length / LAYOUT_BLOCK]),
     );
-    for (const { start, length, decays } of chunksOf(layout, CHUNK)) {
+    for (const { start, length, decays } of chunksOf(layout, runtime.device)) {
       const view = (store: ParameterStore) =>
         this.#own(store.flat.view(start * FLOAT_BYTES, [length]));
       const [p, g, m, v] = [
         view(parameters),
         view(gradients),
-        view(this.#moments.exp_avg),
-        view(this.#moments.exp_avg_sq),
+        view(this.#moments.store(ADAMW_STATE.m)),
+        view(this.#moments.store(ADAMW_STATE.v)),
       ];
       const graph = decays ? decaying : plain;
       this.#updates.push(this.#own(graph.bind({ p, g, m, v, ...this.#scalars })));
@@ -129,7 +118,7 @@ export class AdamW implements Disposable {
   }
 
   /** Updates every parameter. Not to be interrupted: half an update is no state to save. */
-  async update({ learningRate, clip, step }: AdamWUpdate): Promise<void> {
+  async update({ learningRate, clip, step }: HostUpdateOptions): Promise<void> {
     const { beta1, beta2, epsilon, weightDecay } = this.options;
     const correction = Math.sqrt(1 - beta2 ** step);
     const values = {
@@ -147,7 +136,7 @@ export class AdamW implements Disposable {
 
   /** Both moments under `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`. */
   state(): TensorSource {
-    return this.#moments.state();
+    return this.#moments.source();
   }
 
   /** Takes the moments from a source that {@linkcode AdamW.state} was written to. */
@@ -159,25 +148,4 @@ export class AdamW implements Disposable {
   [Symbol.dispose](): void {
     for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
   }
-}
-
-/** Part of a layout whose elements are treated alike. */
-export interface Chunk {
-  /** First element. */
-  readonly start: number;
-  /** Elements. */
-  readonly length: number;
-  /** Whether weight decay applies to them. */
-  readonly decays: boolean;
-}
-
-/** Equal chunks of the elements that decay and of those that do not. */
-export function chunksOf({ decaying, length }: ParameterLayout, size: number): readonly Chunk[] {
-  const chunks = [];
-  for (const [from, to, decays] of [[0, decaying, true], [decaying, length, false]] as const) {
-    for (let start = from; start < to; start += size) {
-      chunks.push({ start, length: Math.min(size, to - start), decays });
-    }
-  }
-  return chunks;
 }

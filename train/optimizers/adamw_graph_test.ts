@@ -7,7 +7,9 @@ import { roundToBfloat16 } from "../../ort/tensor/half.ts";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 import { numbersOf, writeNumbers } from "../../tests/support/numbers.ts";
 import { draws } from "../../tests/support/random.ts";
-import { adamWGraph, type AdamWKind, sumOfSquaresGraph } from "./adamw_graph.ts";
+import { adamWGraph } from "./adamw_graph.ts";
+import type { GraphStateFormat } from "./state_format.ts";
+import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 
 const runtime = new Runtime({ threads: 2 });
 const betas = { beta1: 0.9, beta2: 0.999 };
@@ -15,10 +17,10 @@ const BLOCKS = 8;
 const N = 256 * BLOCKS;
 
 /** An optimizer's tensors and a way to update them, emulated where they are bfloat16. */
-function optimizer(kind: AdamWKind, owned: DisposableStack) {
-  const graph = adamWGraph(betas, true, kind);
+function optimizer(format: GraphStateFormat, owned: DisposableStack) {
+  const graph = adamWGraph(betas, true, format);
   const compiled = owned.use(new CompiledGraph(runtime, graph));
-  const shape = kind === "adamw-bf16" ? [BLOCKS, 256] : [N];
+  const shape = format === "bfloat16-stochastic" ? [BLOCKS, 256] : [N];
   const tensors: Record<string, Tensor> = {};
   const random = MersenneTwister.fromSeed(3);
   const odd = () => (random.nextUint32() | 1) | 0;
@@ -43,9 +45,9 @@ function optimizer(kind: AdamWKind, owned: DisposableStack) {
   };
 }
 
-Deno.test("adamw keeps a float32 master, and its bfloat16 copy is that rounded", () => {
+Deno.test("master keeps float32 parameters, and its bfloat16 copy is that rounded", () => {
   using owned = new DisposableStack();
-  const [exact, mixed] = (["float32", "adamw"] as const).map((kind) => optimizer(kind, owned));
+  const [exact, mixed] = (["float32", "master"] as const).map((format) => optimizer(format, owned));
   for (const each of [exact, mixed]) {
     const draw = draws(1);
     each.set("p", () => draw());
@@ -58,9 +60,9 @@ Deno.test("adamw keeps a float32 master, and its bfloat16 copy is that rounded",
   assert.deepEqual(mixed.get("weight"), exact.get("p").map(roundToBfloat16));
 });
 
-Deno.test("bfloat16-pure computes in float32 and rounds what it stores to nearest", () => {
+Deno.test("bfloat16 computes in float32 and rounds what it stores to nearest", () => {
   using owned = new DisposableStack();
-  const pure = optimizer("bfloat16-pure", owned);
+  const pure = optimizer("bfloat16", owned);
   const draw = draws(2);
   const [p, g] = [0, 1].map(() => Array.from({ length: N }, () => roundToBfloat16(draw())));
   pure.set("p", (i) => p[i]);
@@ -79,9 +81,9 @@ Deno.test("bfloat16-pure computes in float32 and rounds what it stores to neares
   assert.deepEqual(pure.get("p"), stays);
 });
 
-Deno.test("adamw-bf16 stores one of the two bfloat16 beside what was computed, right on average", () => {
+Deno.test("bfloat16-stochastic stores one of the two bfloat16 beside what was computed, right on average", () => {
   using owned = new DisposableStack();
-  const stochastic = optimizer("adamw-bf16", owned);
+  const stochastic = optimizer("bfloat16-stochastic", owned);
   // From a power of two down, where steps above and below differ.
   stochastic.set("p", () => 1);
   stochastic.set("g", () => 1);
@@ -111,9 +113,9 @@ Deno.test("adamw-bf16 stores one of the two bfloat16 beside what was computed, r
   assert.ok(distinct.size > 2, "elements are rounded apart from each other");
 });
 
-Deno.test("adamw-bf16 is right on average between any two powers of two", () => {
+Deno.test("bfloat16-stochastic is right on average between any two powers of two", () => {
   using owned = new DisposableStack();
-  const stochastic = optimizer("adamw-bf16", owned);
+  const stochastic = optimizer("bfloat16-stochastic", owned);
   // A moment that an update with no gradient takes to 0.9 of itself: numbers on and off the grid.
   const starts = Array.from({ length: 16 }, (_, i) => roundToBfloat16(1.115 * 2 ** (i / 8)));
   const sums = new Float64Array(starts.length);

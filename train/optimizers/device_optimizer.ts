@@ -1,27 +1,23 @@
 /**
- * AdamW on a device, from gradients to parameters without a look from the host.
+ * An optimizer on a device, from gradients to parameters without a look from the host.
  *
  * In: parameters and gradients of one layout, and losses where they were computed. Out: parameters
- * updated in place, and rows of results that are read when somebody wants them.
+ * updated in place, and rows of results that are read when somebody wants them. On the host's memory it
+ * does the same.
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
-import type { AdamWKernels } from "../../ort/kernels/adamw_kernels.ts";
-import { castGraph } from "../../model/graphs/device_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
-import { byteWidth } from "../../ort/tensor/dtype.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
-import { chunksOf } from "./adamw.ts";
-import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
-import { AdamWMoments, loadStore } from "./adamw_moments.ts";
-import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
-import { DEVICE_CHUNK, GraphUpdate } from "./graph_update.ts";
-import { KernelUpdate } from "./kernel_update.ts";
-import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
+import type { Optimizer, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
+import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
+import { loadStore, OptimizerState } from "./optimizer_state.ts";
+import { STATE_TYPES, type StateFormat } from "./state_format.ts";
+import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
 
 /** Results that can wait to be read. */
 export const MOST_PENDING = 1024;
@@ -31,7 +27,8 @@ const FLOAT_BYTES = 4;
 const MASTER = ".master";
 
 /** What a {@linkcode DeviceOptimizer} works on. */
-export interface DeviceOptimizerOptions extends AdamWOptions {
+export interface DeviceOptimizerOptions {
+  readonly runtime: Runtime;
   /** What is updated. */
   readonly parameters: ParameterStore;
   /** Their gradients, in the same layout. */
@@ -39,25 +36,21 @@ export interface DeviceOptimizerOptions extends AdamWOptions {
   /** A rounded copy of the parameters that the graphs run on, if it is not they themselves. */
   readonly copy?: ParameterStore;
   /** What is kept in which type, and how it is rounded. */
-  readonly kind: OptimizerKind;
+  readonly format: StateFormat;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. */
   readonly maxGradNorm: number;
-  /**
-   * Own kernels for this kind and these constants. A run may be resumed the other way: what is kept
-   * is the same.
-   * @default none: graphs of ONNX Runtime's operators, of which 8-bit moments have none
-   */
-  readonly kernels?: AdamWKernels;
+  /** Names of what is kept of each parameter, as checkpoints have them. */
+  readonly state: readonly string[];
+  /** Makes the norm, the clipping and the update, in that format. */
+  readonly makeUpdate: (options: DeviceUpdateOptions) => DeviceUpdate;
 }
 
 /** The optimizer's state on a device and its compiled update. */
-export class DeviceOptimizer implements Disposable {
-  /** The constants, defaults filled in. */
-  readonly options: Required<AdamWOptions>;
-  readonly #runtime: Runtime;
+export class DeviceOptimizer implements Optimizer {
+  readonly maxUnread = MOST_PENDING;
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
-  readonly #moments: AdamWMoments;
+  readonly #state: OptimizerState;
   readonly #loss: Tensor;
   readonly #results: Tensor;
   readonly #rows: readonly Tensor[];
@@ -65,40 +58,23 @@ export class DeviceOptimizer implements Disposable {
   readonly #update: DeviceUpdate;
   readonly #owned: Disposable[] = [];
   #pending = 0;
-  /** What {@linkcode DeviceOptimizer.begin} was given as scale. */
-  #factor = 1;
+  /** Supervised tokens of the update that was begun. */
+  #tokens = 1;
 
-  /**
-   * Allocates both moments as zeros and compiles the update.
-   *
-   * @throws {Error} where 8-bit moments are asked for without kernels
-   */
+  /** Allocates the state as zeros and compiles the update. */
   constructor(
-    runtime: Runtime,
-    {
-      parameters,
-      gradients,
-      copy,
-      kind,
-      maxGradNorm,
-      beta1 = 0.9,
-      beta2 = 0.999,
-      epsilon = 1e-8,
-      weightDecay = 0,
-      kernels,
-    }: DeviceOptimizerOptions,
+    { runtime, parameters, gradients, copy, format, maxGradNorm, state, makeUpdate }:
+      DeviceOptimizerOptions,
   ) {
-    const makeUpdate = updateMaker(kind, kernels);
-    this.options = { beta1, beta2, epsilon, weightDecay };
-    this.#runtime = runtime;
     this.#parameters = parameters;
     this.#copy = copy;
-    const { layout } = parameters;
-    this.#moments = this.#own(
-      new AdamWMoments(runtime, layout, {
-        // But for 8-bit moments, their type is the updated parameters'.
-        dtype: kind === "adamw-8bit" ? "uint8" : parameters.flat.dtype,
-        scaled: kind === "adamw-8bit",
+    const scaled = STATE_TYPES[format].state === "int8";
+    this.#state = this.#own(
+      new OptimizerState(runtime, parameters.layout, {
+        names: state,
+        // But for 8 bits, their type is the updated parameters'.
+        dtype: scaled ? "uint8" : parameters.flat.dtype,
+        scaled,
       }),
     );
     this.#loss = this.#own(Tensor.allocate(runtime, "float32", []));
@@ -119,9 +95,8 @@ export class DeviceOptimizer implements Disposable {
       parameters,
       gradients,
       copy,
-      moments: this.#moments,
+      state: this.#state,
       loss: this.#loss,
-      constants: this.options,
       maxGradNorm,
     }));
   }
@@ -131,30 +106,18 @@ export class DeviceOptimizer implements Disposable {
     return resource;
   }
 
-  /** Updates launched whose results nobody has read. */
-  get pending(): number {
-    return this.#pending;
-  }
-
-  /** Sends what changes from update to update: a few bytes. Before the update's first batch. */
-  begin({ learningRate, scale, seed }: {
-    readonly learningRate: number;
-    /** Factor on the sum of losses. */
-    readonly scale: number;
-    /** Decides how this update is rounded, where it is at random. */
-    readonly seed: number | string;
-  }): void {
-    this.#factor = scale;
+  /** Sends what changes from update to update: a few bytes. */
+  begin({ learningRate, tokens, seed }: UpdateOptions): void {
+    this.#tokens = tokens;
     const [odd] = randomOdd(1, [seed, "rounding"]);
-    this.#update.send({ learningRate, scale, seed: odd });
+    this.#update.send({ learningRate, scale: 1 / tokens, seed: odd });
   }
 
-  /** Adds a batch's losses [tokens, 1] to the update's, or starts it with them. */
   addLosses(losses: Tensor, first: boolean): void {
     const n = losses.shape[0];
     if (n === 0) {
       // A mean over no tokens at all is no number, and its update is skipped.
-      if (first) this.#loss.write(Float32Array.of(Number.isFinite(this.#factor) ? 0 : NaN));
+      if (first) this.#loss.write(Float32Array.of(this.#tokens > 0 ? 0 : NaN));
       return;
     }
     const graph = this.#lossSum[first ? 0 : 1];
@@ -162,12 +125,7 @@ export class DeviceOptimizer implements Disposable {
     graph.run({ losses, scale, [first ? "sum_new" : "sum"]: this.#loss }, { n });
   }
 
-  /**
-   * Queues norm, clipping and update; nothing is waited for. Not to be interrupted: half an update
-   * is no state to save.
-   *
-   * @throws {Error} where {@linkcode MOST_PENDING} results are unread
-   */
+  /** Queues norm, clipping and update; nothing is waited for. */
   async update(): Promise<void> {
     if (this.#pending === MOST_PENDING) {
       throw new Error(`Cannot queue another update: ${MOST_PENDING} results are unread; read them`);
@@ -175,8 +133,7 @@ export class DeviceOptimizer implements Disposable {
     await this.#update.run(this.#rows[this.#pending++]);
   }
 
-  /** What the updates since the last call came to, in order; waits for them. */
-  results(): TrainStepResult[] {
+  results(): readonly TrainStepResult[] {
     const count = this.#pending;
     if (count === 0) return [];
     const rows = new Float32Array(count * RESULT_STRIDE);
@@ -188,39 +145,20 @@ export class DeviceOptimizer implements Disposable {
     });
   }
 
-  /** Sets the bias corrections to those after `step` updates, to the bit. */
   resumeAt(step: number): void {
     this.#update.resumeAt(step);
   }
 
-  /** Rounds the parameters into their copy, after they were filled from elsewhere. */
-  refreshCopy(): void {
-    const copy = this.#copy;
-    if (!copy) return;
-    const { flat } = this.#parameters;
-    using graph = new CompiledGraph(this.#runtime, castGraph(flat.dtype, copy.flat.dtype));
-    for (const { start, length } of chunksOf(copy.layout, DEVICE_CHUNK)) {
-      const view = ({ flat }: ParameterStore): Tensor =>
-        flat.view(start * byteWidth(flat.dtype), [length]);
-      using x = view(this.#parameters);
-      using y = view(copy);
-      graph.run({ x, y }, { elements: length });
-    }
-  }
-
-  /**
-   * Both moments under `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`, and where the graphs run
-   * on a copy, the parameters under `<parameter>.master`.
-   */
+  /** The state, and where the graphs run on a copy, the parameters under `<parameter>.master`. */
   state(): TensorSource {
-    const moments = this.#moments.state();
-    if (!this.#copy) return moments;
+    const state = this.#state.source();
+    if (!this.#copy) return state;
     const parameters = this.#parameters;
     const find = (name: string): [TensorSource, string] =>
-      name.endsWith(MASTER) ? [parameters, name.slice(0, -MASTER.length)] : [moments, name];
+      name.endsWith(MASTER) ? [parameters, name.slice(0, -MASTER.length)] : [state, name];
     return {
       names: (): readonly string[] => [
-        ...moments.names(),
+        ...state.names(),
         ...parameters.names().map((name) => name + MASTER),
       ],
       info: (name: string): TensorInfo => {
@@ -234,29 +172,18 @@ export class DeviceOptimizer implements Disposable {
     };
   }
 
-  /** Takes what {@linkcode DeviceOptimizer.state} was written to; a run in float32 has no masters. */
+  /**
+   * Takes what {@linkcode DeviceOptimizer.state} was written to; a run in float32 has no masters. Whoever
+   * loads masters rounds them into their copy.
+   */
   async load(source: TensorSource): Promise<void> {
-    await this.#moments.load(source);
+    await this.#state.load(source);
     if (!this.#copy || !source.names().some((name) => name.endsWith(MASTER))) return;
     await loadStore(this.#parameters, source, MASTER);
-    this.refreshCopy();
   }
 
-  /** Releases graphs and moments; parameters and gradients stay their owner's. */
+  /** Releases graphs and state; parameters and gradients stay their owner's. */
   [Symbol.dispose](): void {
     for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
   }
-}
-
-/** The way an update is made; a kind that cannot be is refused before anything is allocated. */
-function updateMaker(
-  kind: OptimizerKind,
-  kernels: AdamWKernels | undefined,
-): (options: DeviceUpdateOptions) => DeviceUpdate {
-  if (kernels) return (options) => new KernelUpdate(kernels, options);
-  if (kind !== "adamw-8bit") return (options) => new GraphUpdate(kind, options);
-  throw new Error(
-    "Cannot keep 8-bit moments without ortune's CUDA kernels, which need an NVIDIA GPU, its driver " +
-      "and NVRTC; take another optimizer, such as adamw_bf16",
-  );
 }

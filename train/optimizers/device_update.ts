@@ -1,15 +1,14 @@
 /**
  * How an update on a device is made: in ONNX Runtime's own operators, or in ortune's kernels.
  *
- * In: gradients, a loss and a few numbers, all on the device. Out: parameters and moments updated in
+ * In: gradients, a loss and a few numbers, all on the device. Out: parameters and state updated in
  * place, loss and norm in a row of results.
  */
 
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
-import type { AdamWOptions } from "./adamw_graph.ts";
-import type { AdamWMoments } from "./adamw_moments.ts";
+import type { OptimizerState } from "./optimizer_state.ts";
 
 /** The numbers of one update. */
 export interface UpdateNumbers {
@@ -27,10 +26,9 @@ export interface DeviceUpdateOptions {
   readonly gradients: ParameterStore;
   /** A rounded copy of the parameters. */
   readonly copy?: ParameterStore;
-  readonly moments: AdamWMoments;
+  readonly state: OptimizerState;
   /** The update's loss, float32 []. */
   readonly loss: Tensor;
-  readonly constants: Required<AdamWOptions>;
   readonly maxGradNorm: number;
 }
 
@@ -42,6 +40,6 @@ export interface DeviceUpdate extends Disposable {
   send(numbers: UpdateNumbers): void;
   /** Queues norm, clipping and update; writes loss and norm into `result`, float32 [2]. */
   run(result: Tensor): Promise<void>;
-  /** Sets the bias corrections to those after `step` updates, to the bit. */
+  /** Goes on as after `step` updates, to the bit. */
   resumeAt(step: number): void;
 }

@@ -7,15 +7,15 @@
 import {
   ADAMW_CONTROL,
   ADAMW_CONTROL_BYTES,
-  type AdamWFormat,
   AdamWKernels,
   NORM_PARTIALS,
 } from "../../ort/kernels/adamw_kernels.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { streamOf } from "../../ort/runtime/stream_of.ts";
-import type { AdamWOptions, OptimizerKind } from "./adamw_graph.ts";
+import { ADAMW_STATE, adamWConstants, type AdamWOptions } from "./adamw_graph.ts";
 import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
+import { STATE_TYPES, type StateFormat } from "./state_format.ts";
 
 const FLOAT_BYTES = 4;
 // The losses' scale lies right in front of the control buffer, whose first four words the host sets: so
@@ -23,46 +23,14 @@ const FLOAT_BYTES = 4;
 const SCALE_WORD = 3;
 const CONTROL_WORD = 4;
 
-const FORMATS: Readonly<Record<OptimizerKind, AdamWFormat>> = {
-  float32: {
-    parameters: "float32",
-    gradients: "float32",
-    moments: "float32",
-    rounding: "nearest",
-  },
-  adamw: {
-    parameters: "master",
-    gradients: "bfloat16",
-    moments: "float32",
-    rounding: "nearest",
-  },
-  "adamw-bf16": {
-    parameters: "bfloat16",
-    gradients: "bfloat16",
-    moments: "bfloat16",
-    rounding: "stochastic",
-  },
-  "bfloat16-pure": {
-    parameters: "bfloat16",
-    gradients: "bfloat16",
-    moments: "bfloat16",
-    rounding: "nearest",
-  },
-  "adamw-8bit": {
-    parameters: "bfloat16",
-    gradients: "bfloat16",
-    moments: "int8",
-    rounding: "stochastic",
-  },
-};
-
 /** Compiles and loads what {@linkcode KernelUpdate} launches. */
 export function loadAdamWKernels(
   gpu: Gpu,
-  kind: OptimizerKind,
-  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamWOptions = {},
+  format: StateFormat,
+  options?: AdamWOptions,
 ): Promise<AdamWKernels> {
-  return AdamWKernels.load(gpu, FORMATS[kind], { beta1, beta2, epsilon, weightDecay });
+  const { state: moments, ...types } = STATE_TYPES[format];
+  return AdamWKernels.load(gpu, { ...types, moments }, adamWConstants(options));
 }
 
 /** The launches of an update and what they need besides. */
@@ -74,7 +42,7 @@ export class KernelUpdate implements DeviceUpdate {
   readonly #words: Tensor;
   readonly #partials: Tensor;
 
-  /** @param kernels for the very kind and constants */
+  /** @param kernels for the very format and constants */
   constructor(kernels: AdamWKernels, options: DeviceUpdateOptions) {
     const { runtime } = options;
     this.#kernels = kernels;
@@ -102,8 +70,9 @@ export class KernelUpdate implements DeviceUpdate {
 
   // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
   async run(result: Tensor): Promise<void> {
-    const { parameters, gradients, copy, moments, loss } = this.#options;
+    const { parameters, gradients, copy, state, loss } = this.#options;
     const { length: count, decaying } = parameters.layout;
+    const { m, v } = ADAMW_STATE;
     const control = this.#words.address + BigInt(CONTROL_WORD * FLOAT_BYTES);
     const partials = this.#partials.address;
     const stream = this.#stream;
@@ -115,10 +84,10 @@ export class KernelUpdate implements DeviceUpdate {
       parameters: (copy ?? parameters).flat.address,
       ...copy ? { master: parameters.flat.address } : {},
       gradients: gradients.flat.address,
-      m: moments.exp_avg.flat.address,
-      v: moments.exp_avg_sq.flat.address,
-      mScales: moments.scales?.exp_avg.address,
-      vScales: moments.scales?.exp_avg_sq.address,
+      m: state.store(m).flat.address,
+      v: state.store(v).flat.address,
+      mScales: state.scales(m)?.address,
+      vScales: state.scales(v)?.address,
       control,
     }, { count, decaying });
   }

@@ -2,6 +2,7 @@
 
 import { sha256 } from "../checkpoints/checkpoint.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -41,7 +42,8 @@ export async function runFacts(
     logging_steps: args.loggingSteps,
     // Left out in float32, so that checkpoints from before there was a choice can be resumed.
     ...precision === "fp32" ? {} : { precision },
-    ...["adamw_bf16", "adamw_8bit"].includes(args.optim) ? { optim: args.optim } : {},
+    // All names of AdamW are one optimizer, and were left out from the start.
+    ...findOptimizer(args.optim) === findOptimizer() ? {} : { optim: args.optim },
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { createFullTrainer } from "../trainers/full_trainer.ts";
 import { createLoraTrainer } from "../trainers/lora_trainer.ts";
-import type { TrainerOptions } from "../trainers/model_trainer.ts";
+import type { TrainerOptions } from "../trainers/assemble_trainer.ts";
 import type { Trainer } from "../trainer.ts";
 import type { OpenedRun } from "./open_run.ts";
 
@@ -19,8 +19,7 @@ export function createTrainer(
     maxGradNorm,
     gradientCheckpointing,
     precision,
-    stochasticRounding: optim === "adamw_bf16",
-    eightBitMoments: optim === "adamw_8bit",
+    optim,
     gpu,
   };
   return lora

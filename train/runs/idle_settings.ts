@@ -1,5 +1,7 @@
 /** Settings that have no effect, said before the run. In: training arguments. Out: a line each. */
 
+import { hasWarmup } from "../schedule.ts";
+import { schedules } from "../schedules/schedules.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 /** Names of the arguments that are looked at. */
@@ -21,10 +23,10 @@ type Settings = Pick<
 /** Settings that others make void; of the warmup's length see {@linkcode describeWarmup}. */
 export function describeIdleSettings(args: Settings): string[] {
   const said: string[] = [];
-  if (args.lrSchedulerType === "constant" && args.warmupSteps > 0) {
+  if (args.warmupSteps > 0 && !hasWarmup(schedules[args.lrSchedulerType])) {
     said.push(
-      `--warmup-steps ${args.warmupSteps} has no effect: the schedule constant has no warmup; for one ` +
-        "use --lr-scheduler-type constant_with_warmup",
+      `--warmup-steps ${args.warmupSteps} has no effect: the schedule ${args.lrSchedulerType} has no ` +
+        "warmup; for one use --lr-scheduler-type constant_with_warmup",
     );
   }
   const chooses = args.loadBestModelAtEnd || args.earlyStoppingPatience !== undefined;
@@ -57,7 +59,8 @@ export function describeWarmup(
   >,
   updates: number,
 ): string[] {
-  if (lrSchedulerType === "constant" || warmupSteps < updates || warmupSteps === 0) return [];
+  if (warmupSteps < updates || warmupSteps === 0) return [];
+  if (!hasWarmup(schedules[lrSchedulerType])) return [];
   const highest = learningRate * Math.max(0, updates - 1) / warmupSteps;
   return [
     `the learning rate never reaches --learning-rate ${learningRate}: --warmup-steps ${warmupSteps} is as ` +

@@ -3,7 +3,10 @@
 import { formatBytes } from "../track/format_units.ts";
 import { estimateMemory, type MemoryEstimate } from "../trainers/memory_estimate.ts";
 import type { DeviceMemory } from "../../ort/runtime/cuda.ts";
-import { computePrecision, optimizerKind } from "../trainers/training_precision.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
+import { formatOf } from "../optimizers/optimizer_description.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
+import { computePrecision } from "../training_precision.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
@@ -62,7 +65,7 @@ export function checkMemory(
     kernels,
   }: MemoryCheckOptions = {},
 ): MemoryCheck {
-  const onHost = device.kind === "cpu";
+  const onHost = deviceTraits(device).hostMemory;
   const longest = train.lengths.reduce((most, each) => Math.max(most, each), 0);
   const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
   const supervised = train.supervised.toSorted().subarray(args.packing ? 0 : -rows)
@@ -81,10 +84,8 @@ export function checkMemory(
     gradientCheckpointing: args.gradientCheckpointing,
     adapter,
     precision: computePrecision(precision),
-    optimizer: optimizerKind(precision, {
-      stochasticRounding: args.optim === "adamw_bf16",
-      eightBitMoments: args.optim === "adamw_8bit" && !args.lora,
-    }),
+    optim: args.optim,
+    format: args.lora ? undefined : formatOf(findOptimizer(args.optim), precision),
     kernels,
     ...onHost ? { process: rss + RUNTIME_BYTES } : { device: "cuda" },
   });

@@ -5,9 +5,11 @@
 
 import { blockKernelsFor, whyNoKernel } from "../../model/block_kernels.ts";
 import type { BlockKernel } from "../../model/parts/block_scope.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
 import { findGpu, type FoundGpu } from "../trainers/training_kernels.ts";
-import { computePrecision } from "../trainers/training_precision.ts";
+import { computePrecision } from "../training_precision.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 
 /**
@@ -26,10 +28,11 @@ export async function openKernels(
       cacheDir,
       synchronous: kernels === "sync",
     });
-  if (!found.gpu && optim === "adamw_8bit" && !lora) {
+  const { needsKernels } = findOptimizer(optim);
+  if (!found.gpu && needsKernels !== undefined && !lora) {
     throw new Error(
-      `Cannot train with --optim adamw_8bit: it needs ortune's own CUDA kernels (${found.reason}); ` +
-        "pass --optim adamw_bf16, which takes two more bytes a parameter, or make them run",
+      `Cannot train with --optim ${optim}: it needs ortune's own CUDA kernels (${found.reason}); ` +
+        `${needsKernels}, or make them run`,
     );
   }
   return found;
@@ -38,7 +41,7 @@ export async function openKernels(
 /** One line on what runs in own kernels, and why something does not; nothing on the CPU. */
 export function describeKernels(
   { gpu, reason }: FoundGpu,
-  { args: { kernels }, device, precision: training, config, adapter }: DerivedTraining,
+  { args: { kernels, optim }, device, precision: training, config, adapter }: DerivedTraining,
 ): string | undefined {
   if (device.kind === "cpu") return undefined;
   if (!gpu) return `kernels: none of ortune's own, ONNX Runtime's alone: ${reason}`;
@@ -50,9 +53,17 @@ export function describeKernels(
     "swiglu",
     ...adapter ? ["lora"] as const : [],
   ];
-  const own = ["AdamW", "cross-entropy", ...wanted.filter((part) => parts.has(part)).map(nameOf)];
-  const rest = wanted.filter((part) => !parts.has(part))
-    .map((part) => `${nameOf(part)} (${whyNoKernel(part, { config, precision, adapter })})`);
+  const { title, withKernels } = findOptimizer(optim);
+  const own = [
+    ...withKernels ? [title] : [],
+    "cross-entropy",
+    ...wanted.filter((part) => parts.has(part)).map(nameOf),
+  ];
+  const rest = [
+    ...withKernels ? [] : [title],
+    ...wanted.filter((part) => !parts.has(part))
+      .map((part) => `${nameOf(part)} (${whyNoKernel(part, { config, precision, adapter })})`),
+  ];
   return `kernels: ortune's own for ${own.join(", ")}` +
     (rest.length > 0 ? `; ONNX Runtime's for ${rest.join(", ")}` : "") +
     (kernels === "sync" ? "; each launch is waited for" : "");
@@ -63,7 +74,7 @@ export function layoutOf(
   { gpu }: FoundGpu,
   { config, device, precision }: DerivedTraining,
 ): Layout {
-  if (device.kind === "cpu") return "similar-rows";
+  if (deviceTraits(device).hostMemory) return "similar-rows";
   const attention = blockKernelsFor(config, computePrecision(precision)).has("attention");
   return gpu && attention ? "end-to-end" : "grid";
 }

@@ -13,7 +13,7 @@ import { UsageError } from "../../internal/usage_error.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import { type Device, parseDevice } from "../../ort/runtime/device.ts";
-import { resolvePrecision, type TrainingPrecision } from "../trainers/training_precision.ts";
+import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import {

@@ -11,7 +11,7 @@ import { removeCheckpoint } from "../checkpoints/checkpoint.ts";
 import { companionFiles } from "../checkpoints/model_files.ts";
 import type { EndEvent, EvaluateEvent, SaveEvent, StartEvent } from "../events.ts";
 import { train } from "../loop/loop.ts";
-import { schedules } from "../schedule.ts";
+import { schedules } from "../schedules/schedules.ts";
 import { createSafeTracker } from "../track/safe_tracker.ts";
 import type { Tracker } from "../track/tracker.ts";
 import type { Trainer } from "../trainer.ts";

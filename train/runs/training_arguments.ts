@@ -6,7 +6,8 @@
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
 import type { BestMetric } from "../best_evaluation.ts";
-import type { TrainingPrecision } from "../trainers/training_precision.ts";
+import { DEFAULT_OPTIMIZER } from "../optimizers/optimizers.ts";
+import type { TrainingPrecision } from "../training_precision.ts";
 
 /** The system prompt of Qwen3-Medical-SFT. */
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
@@ -142,7 +143,7 @@ export const DEFAULT_TRAINING: Readonly<Pick<TrainingArguments, DefaultArgument>
   predictionSamples: 3,
   predictionMaxNewTokens: 2048,
   seed: 42,
-  optim: "adamw_torch",
+  optim: DEFAULT_OPTIMIZER,
   device: "cpu",
   kernels: "auto",
 };

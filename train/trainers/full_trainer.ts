@@ -1,5 +1,5 @@
 /**
- * Full fine-tuning: every parameter is trained with AdamW.
+ * Full fine-tuning: every parameter is trained.
  *
  * In: a model folder. Out: a `Trainer`.
  *
@@ -8,15 +8,20 @@
 
 import { loadWeights } from "../../model/engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { ModelConfig } from "../../model/config.ts";
 import { openModel, readConfig } from "../../model/weights/open_model.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import type { Precision } from "../../model/precision.ts";
 import { writeSafetensorsSharded } from "../../ort/tensor/safetensors_writer.ts";
-import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
 import { savedConfig } from "../checkpoints/saved_config.ts";
+import { formatOf } from "../optimizers/optimizer_description.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
+import { STATE_TYPES, type StateFormat } from "../optimizers/state_format.ts";
 import type { Trainer } from "../trainer.ts";
+import { computePrecision, resolvePrecision } from "../training_precision.ts";
+import { assembleTrainer, type TrainerOptions } from "./assemble_trainer.ts";
+import type { TrainedParameters } from "./trained_parameters.ts";
 import { loadTrainingKernels } from "./training_kernels.ts";
-import { computePrecision, optimizerKind, resolvePrecision } from "./training_precision.ts";
 
 /** How a full trainer works. */
 export interface FullTrainerOptions extends TrainerOptions {
@@ -62,44 +67,15 @@ export async function createFullTrainer(
   directory: string,
   options: FullTrainerOptions,
 ): Promise<Trainer> {
-  const { runtime, onLoad, deferLoad = false, signal } = options;
-  const precision = resolvePrecision(runtime.device, options.precision);
+  const { runtime, gpu, deferLoad = false } = options;
+  const asked = resolvePrecision(runtime.device, options.precision);
   const config = await readConfig(directory);
-  const kind = optimizerKind(precision, options);
-  const { gpu, optimizer } = options;
-  const kernels = gpu && await loadTrainingKernels(gpu, {
-    config,
-    kind,
-    precision: computePrecision(precision),
-    optimizer,
-  });
+  const format = formatOf(findOptimizer(options.optim), asked);
+  const precision = computePrecision(asked);
+  const kernels = gpu && await loadTrainingKernels(gpu, { ...options, config, precision, format });
   using owned = new DisposableStack();
-  const store = (dtype: Precision): ParameterStore =>
-    owned.use(new ParameterStore(runtime, layoutParameters(modelParameters(config)), { dtype }));
-  const weights = store(computePrecision(precision));
-  // What the optimizer updates; the model runs on a rounded copy of it.
-  const master = kind === "adamw" ? store("float32") : undefined;
-  const trained = master ?? weights;
-  const load = async (from: string): Promise<void> => {
-    await using model = await openModel(from);
-    const onProgress = onLoad && ((bytes: number) => onLoad(bytes, trained.flat.byteLength));
-    await loadWeights(runtime, trained, model.weights, { from, onProgress, signal });
-  };
-  const trainer = new ModelTrainer({
-    method: "full",
-    config,
-    trained,
-    rounded: master && weights,
-    kind,
-    kernels,
-    weights,
-    owned: master ? [weights, master] : [weights],
-    save: async (to, saved) => {
-      await Deno.writeTextFile(`${to}/config.json`, savedConfig(config, options.eosTokenIds));
-      return await writeSafetensorsSharded(to, saved);
-    },
-    load,
-  }, options);
+  const parameters = owned.use(allParameters(config, { ...options, precision, format }));
+  const trainer = assembleTrainer(parameters, { ...options, format, kernels });
   owned.move();
   try {
     if (!deferLoad) await trainer.load(directory);
@@ -108,4 +84,42 @@ export async function createFullTrainer(
     await trainer[Symbol.asyncDispose]();
     throw cause;
   }
+}
+
+/** All of a model's parameters, to be filled. */
+function allParameters(
+  config: ModelConfig,
+  { runtime, precision, format, eosTokenIds, onLoad, signal }:
+    & Omit<FullTrainerOptions, "precision">
+    & {
+      readonly precision: Precision;
+      readonly format: StateFormat;
+    },
+): TrainedParameters {
+  using made = new DisposableStack();
+  const layout = layoutParameters(modelParameters(config));
+  const allocate = (dtype: Precision): ParameterStore =>
+    made.use(new ParameterStore(runtime, layout, { dtype }));
+  const weights = allocate(precision);
+  // What the optimizer updates; the model runs on a rounded copy of it.
+  const master = STATE_TYPES[format].parameters === "master" ? allocate("float32") : undefined;
+  const store = master ?? weights;
+  const owned = made.move();
+  return {
+    method: "full",
+    config,
+    store,
+    rounded: master && weights,
+    weights,
+    async save(to, saved) {
+      await Deno.writeTextFile(`${to}/config.json`, savedConfig(config, eosTokenIds));
+      return await writeSafetensorsSharded(to, saved);
+    },
+    async load(from) {
+      await using model = await openModel(from);
+      const onProgress = onLoad && ((bytes: number) => onLoad(bytes, store.flat.byteLength));
+      await loadWeights(runtime, store, model.weights, { from, onProgress, signal });
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
 }

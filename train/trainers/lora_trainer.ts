@@ -18,13 +18,20 @@ import { resizedSource } from "../../lora/resized_source.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
-import { ModelTrainer, type TrainerOptions } from "./model_trainer.ts";
+import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { StateFormat } from "../optimizers/state_format.ts";
 import type { Trainer } from "../trainer.ts";
+import { computePrecision, resolvePrecision } from "../training_precision.ts";
+import { assembleTrainer, type TrainerOptions } from "./assemble_trainer.ts";
+import type { TrainedParameters } from "./trained_parameters.ts";
 import { loadTrainingKernels } from "./training_kernels.ts";
-import { computePrecision, resolvePrecision } from "./training_precision.ts";
+
+/** An adapter is float32, whatever the base and the optimizer. */
+const FORMAT: StateFormat = "float32";
 
 /** How a LoRA trainer works. */
 export interface LoraTrainerOptions extends TrainerOptions {
@@ -41,57 +48,72 @@ export async function createLoraTrainer(
   directory: string,
   options: LoraTrainerOptions,
 ): Promise<Trainer> {
-  const { runtime, initAdapter, seed = 42, deferLoad = false, signal } = options;
+  const { runtime, gpu, initAdapter, seed = 42, deferLoad = false, signal } = options;
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
-  const { gpu, optimizer } = options;
   const config = await readConfig(directory);
   const lora = initAdapter === undefined
     ? options.lora ?? DEFAULT_LORA
     : await readSettings(initAdapter, config);
   const kernels = gpu && await loadTrainingKernels(gpu, {
+    ...options,
     config,
-    kind: "float32",
     precision,
-    optimizer,
+    format: FORMAT,
     adapter: createLoraAdapter(config, lora),
   });
-  const { weights: base } = await loadModel(runtime, directory, {
-    precision,
-    signal,
-  });
-  const adapted = adaptModel(runtime, { config, base, lora });
-  const { trained } = adapted;
-  const load = (from: string) => readAdapterWeights(runtime, adapted, from, { signal });
-  const trainer = new ModelTrainer({
+  using owned = new DisposableStack();
+  const { weights: base } = await loadModel(runtime, directory, { precision, signal });
+  owned.use(base);
+  const adapted = owned.use(adaptModel(runtime, { config, base, lora }));
+  const parameters = adapterParameters({ ...options, config, directory, base, adapted, seed });
+  const trainer = assembleTrainer(parameters, { ...options, format: FORMAT, kernels });
+  owned.move();
+  try {
+    if (deferLoad) return trainer;
+    if (initAdapter === undefined) await initialize(adapted, seed);
+    else await parameters.load(initAdapter);
+    return trainer;
+  } catch (cause) {
+    await trainer[Symbol.asyncDispose]();
+    throw cause;
+  }
+}
+
+/** An adapter's parameters over a frozen base; both are released with them. */
+function adapterParameters({ runtime, config, directory, base, adapted, seed, signal }: {
+  readonly runtime: Runtime;
+  readonly config: ModelConfig;
+  /** The base model's folder. */
+  readonly directory: string;
+  readonly base: ParameterStore;
+  readonly adapted: AdaptedModel;
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+}): TrainedParameters {
+  const { lora, block, weights, trained: store, decodeGraph } = adapted;
+  return {
     method: "lora",
     config,
-    trained,
-    trainableParameters: sumOf(adapted.parameters),
-    kernels,
-    weights: adapted.weights,
-    adapter: { block: adapted.block, weights: adapted.weights },
-    decodeGraph: adapted.decodeGraph,
+    store,
+    count: sumOf(adapted.parameters),
+    weights,
+    adapter: { block, weights },
+    decodeGraph,
     seed,
-    owned: [adapted, base],
-    save: async (to, saved) => {
+    updated: () => adapted.refresh(),
+    async save(to, saved) {
       const text = formatAdapterConfig(lora, { baseModel: directory });
       await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
       const weights = toPeft(resizedSource(saved, adapted.parameters));
       const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, weights);
       return [{ name: ADAPTER_WEIGHTS, ...file }];
     },
-    updated: () => adapted.refresh(),
-    load,
-  }, options);
-  try {
-    if (deferLoad) return trainer;
-    if (initAdapter === undefined) await initialize(adapted, seed);
-    else await load(initAdapter);
-    return trainer;
-  } catch (cause) {
-    await trainer[Symbol.asyncDispose]();
-    throw cause;
-  }
+    load: (from) => readAdapterWeights(runtime, adapted, from, { signal }),
+    [Symbol.dispose]() {
+      adapted[Symbol.dispose]();
+      base[Symbol.dispose]();
+    },
+  };
 }
 
 /** An adapter's settings, once all of its files fit the model: before any weight is read. */

@@ -18,6 +18,7 @@ import { evaluateShape } from "../../ort/graph/dim.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import { splitStages, type Stages } from "../../ort/graph/subgraphs.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
+import type { Objective } from "../../model/graphs/objective.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
@@ -31,7 +32,10 @@ import {
 } from "../../model/graphs/training_graphs.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
-import type { OptimizerKind } from "../optimizers/adamw_graph.ts";
+import { findObjective } from "../objectives/objectives.ts";
+import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
+import { stateBytes, type StateFormat } from "../optimizers/state_format.ts";
 
 const FLOAT_BYTES = 4;
 const MIB = 2 ** 20;
@@ -42,18 +46,8 @@ const CUDA_BYTES = 500e6;
 // Sessions that training makes besides the graphs below: both sums of losses, and the embedding.
 const LOSS_SUMS = 2;
 const EMBEDDINGS = 1;
-// Of an optimizer in graphs: norm, control, and AdamW without weight decay.
+// Of an optimizer in graphs: norm, control, and the update without weight decay.
 const OPTIMIZER_GRAPHS = 3;
-
-/** Bytes a trained number that the optimizer keeps: moments, and a master copy where there is one. */
-const STATE_BYTES: Readonly<Record<OptimizerKind, number>> = {
-  float32: 8,
-  adamw: 12,
-  "adamw-bf16": 4,
-  "bfloat16-pure": 4,
-  // Two bytes, and a float32 scale for each 256 of them.
-  "adamw-8bit": 2 + 2 * 4 / 256,
-};
 
 /** The largest batch of a run, and how the engine works. */
 export interface MemoryEstimateOptions {
@@ -78,8 +72,12 @@ export interface MemoryEstimateOptions {
   readonly process?: number;
   /** The type of weights, activations and, but for an adapter's, gradients. @default "float32" */
   readonly precision?: Precision;
-  /** What the optimizer keeps. @default `float32`, or in bfloat16 `adamw`, with a master */
-  readonly optimizer?: OptimizerKind;
+  /** What updates the weights: a name, or a description. @default AdamW */
+  readonly optim?: string | OptimizerDescription;
+  /** How it stores them; an adapter is float32. @default `float32`, or in bfloat16 `master` */
+  readonly format?: StateFormat;
+  /** What is minimized: a name, or an objective. @default cross-entropy */
+  readonly objective?: string | Objective;
   /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
   readonly device?: "cpu" | "cuda";
   /**
@@ -96,7 +94,7 @@ export interface MemoryEstimate {
   readonly weights: number;
   /** Their gradients. */
   readonly gradients: number;
-  /** AdamW's two moments, and float32 master weights where it keeps any. */
+  /** What the optimizer keeps: AdamW's two moments, and float32 master weights where there are any. */
   readonly moments: number;
   /**
    * Inputs of all blocks, what is kept besides without gradient checkpointing, and with own kernels
@@ -150,21 +148,27 @@ export function estimateMemory(
     supervised = real,
     gradientCheckpointing = true,
     precision = "float32",
-    optimizer = precision === "float32" ? "float32" : "adamw",
+    optim,
+    format = precision === "float32" ? "float32" : "master",
+    objective: minimized,
     device = "cpu",
     process = device === "cpu" ? PROCESS_BYTES : CUDA_BYTES,
     adapter,
     kernels = false,
-    headChunk = headChunkOf({ adapted: adapter !== undefined, kernels }),
+    headChunk: chunk,
   }: MemoryEstimateOptions,
 ): MemoryEstimate {
+  const optimizer = findOptimizer(optim);
+  const objective = findObjective(minimized);
+  const lossKernel = kernels && objective.loadKernel !== undefined;
+  const headChunk = chunk ?? headChunkOf({ adapted: adapter !== undefined, kernels: lossKernel });
   const width = byteWidth(precision);
   const base = layoutParameters(modelParameters(config)).length;
   const adapted = adapter &&
     config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
   const trained = adapted ?? base;
   // An adapter is float32 over any base.
-  const state = STATE_BYTES[adapted === undefined ? optimizer : "float32"];
+  const state = stateBytes(adapted === undefined ? format : "float32", optimizer.state.length);
   const keep = !gradientCheckpointing;
   const parts = kernels ? blockKernelsFor(config, precision, adapter) : undefined;
   const segments = parts?.has("attention");
@@ -194,16 +198,21 @@ export function estimateMemory(
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
   const mask = segments ? 0 : rows * length * length;
   const arena = new ArenaEstimate();
-  const head = { precision, frozen: adapter !== undefined, logSoftmax: device === "cuda" };
-  const headBackward = kernels ? headBackwardGraph : headGraph;
-  const logits = kernels ? symbols.n * config.vocabSize : 0;
+  const head = {
+    precision,
+    objective,
+    frozen: adapter !== undefined,
+    logSoftmax: device === "cuda",
+  };
+  const headBackward = lossKernel ? headBackwardGraph : headGraph;
+  const logits = lossKernel ? symbols.n * config.vocabSize : 0;
   const [there, back] = [forward, blockBackwardGraph(config, blocks)].map(splitStages);
   const graphsOf = ({ steps }: Stages): Graph[] =>
     steps.map(({ graph }) => graph).filter((graph) => graph !== undefined);
   for (
     const graph of [
       ...graphsOf(there),
-      ...kernels ? [headProductGraph(config, { precision })] : [],
+      ...lossKernel ? [headProductGraph(config, { precision })] : [],
       headBackward(config, { ...head, accumulate: false }),
       headBackward(config, head),
       ...graphsOf(back),
@@ -214,7 +223,7 @@ export function estimateMemory(
   const plain = splitStages(blockForwardGraph(config, { ...blocks, keep: false, dropout: false }));
   const sessions = graphsOf(there).length + 2 * graphsOf(back).length +
     (keep || dropout ? graphsOf(plain).length : 0) +
-    EMBEDDINGS + LOSS_SUMS + (kernels ? 0 : OPTIMIZER_GRAPHS) +
+    EMBEDDINGS + LOSS_SUMS + (kernels && optimizer.withKernels ? 0 : OPTIMIZER_GRAPHS) +
     // The head's logits or its loss, and its gradients: afresh and added to, or of no weight.
     1 + (adapter ? 1 : 2) +
     // The embedding's gradient, or DoRA's norms.

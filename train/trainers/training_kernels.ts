@@ -7,20 +7,23 @@
 
 import { loadBlockKernels } from "../../model/engine/kernel_nodes.ts";
 import type { EngineKernels } from "../../model/engine/engine_context.ts";
-import type { AdamWKernels } from "../../ort/kernels/adamw_kernels.ts";
-import { CrossEntropyKernel, crossEntropySource } from "../../ort/kernels/cross_entropy_kernels.ts";
+import { crossEntropySource } from "../../ort/kernels/cross_entropy_kernels.ts";
 import { type Gpu, type GpuOptions, openGpu } from "../../ort/kernels/gpu.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
+import type { Objective } from "../../model/graphs/objective.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { Precision } from "../../model/precision.ts";
 import type { Device } from "../../ort/runtime/device.ts";
-import type { AdamWOptions, OptimizerKind } from "../optimizers/adamw_graph.ts";
-import { loadAdamWKernels } from "../optimizers/kernel_update.ts";
+import { findObjective } from "../objectives/objectives.ts";
+import type { AdamWOptions } from "../optimizers/adamw_graph.ts";
+import type { MakeOptimizer, OptimizerDescription } from "../optimizers/optimizer_description.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
+import type { StateFormat } from "../optimizers/state_format.ts";
 
 /** What a trainer launches in place of graphs. */
 export interface TrainingKernels {
-  /** Those of the optimizer. */
-  readonly optimizer: AdamWKernels;
+  /** Makes the optimizer, in kernels where it has any. */
+  readonly optimizer: MakeOptimizer;
   /** Those of blocks and loss. */
   readonly engine: EngineKernels;
 }
@@ -40,7 +43,7 @@ export async function findGpu(
   precision: Precision,
   options: Omit<GpuOptions, "device"> = {},
 ): Promise<FoundGpu> {
-  if (device.kind === "cpu") return { reason: "they run on NVIDIA GPUs only" };
+  if (device.kind !== "cuda") return { reason: "they run on NVIDIA GPUs only" };
   let gpu: Gpu | undefined;
   try {
     gpu = openGpu({ ...options, device: device.index });
@@ -56,20 +59,27 @@ export async function findGpu(
 /** Compiles and loads the kernels. */
 export async function loadTrainingKernels(
   gpu: Gpu,
-  { config, kind, precision, optimizer, adapter }: {
+  { config, precision, optim, format, optimizer: constants, objective, adapter }: {
     readonly config: ModelConfig;
-    readonly kind: OptimizerKind;
     /** What the model runs in. */
     readonly precision: Precision;
+    /** What updates the trained weights. @default AdamW */
+    readonly optim?: string | OptimizerDescription;
+    /** What it keeps of them. */
+    readonly format: StateFormat;
+    /** Its constants. @default its own */
     readonly optimizer?: AdamWOptions;
+    /** What is minimized. @default cross-entropy */
+    readonly objective?: string | Objective;
     /** What is trained in place of the model's weights. */
     readonly adapter?: BlockAdapter;
   },
 ): Promise<TrainingKernels> {
+  const { make, withKernels } = findOptimizer(optim);
   return {
-    optimizer: await loadAdamWKernels(gpu, kind, optimizer),
+    optimizer: await withKernels?.(gpu, format, constants) ?? make,
     engine: {
-      crossEntropy: await CrossEntropyKernel.load(gpu, precision),
+      loss: await findObjective(objective).loadKernel?.(gpu, precision),
       blocks: await loadBlockKernels(gpu, { config, precision, adapter }),
     },
   };

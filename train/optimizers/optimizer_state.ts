@@ -1,7 +1,8 @@
 /**
- * AdamW's two moments, in the layout of the parameters they belong to.
+ * What an optimizer keeps of its parameters from update to update, in their layout.
  *
- * In: a layout. Out: two stores of zeros, and their state under torch's names for checkpoints.
+ * In: a layout and names, such as `exp_avg`. Out: a store of zeros a name, and all of them as a
+ * `TensorSource` for checkpoints, under torch's names.
  */
 
 import {
@@ -10,6 +11,7 @@ import {
   ParameterStore,
   type ParameterStoreOptions,
 } from "../../model/engine/parameter_store.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth } from "../../ort/tensor/dtype.ts";
@@ -19,65 +21,72 @@ import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts
 // Bytes read from a file at a time on their way to a device.
 const CHUNK_BYTES = 1 << 24;
 
-const NAMES = ["exp_avg", "exp_avg_sq"] as const;
-/** What follows a moment's name in the name of its scales, which are the whole layout's. */
+/** What follows a name in that of its scales, which are the whole layout's. */
 const SCALES = ".scales";
 
-/** How moments are kept. */
-export interface AdamWMomentsOptions extends ParameterStoreOptions {
+/** What is kept, and how. */
+export interface OptimizerStateOptions extends ParameterStoreOptions {
+  /** What of each parameter: `<parameter>.<name>` in checkpoints, in this order. */
+  readonly names: readonly string[];
   /**
-   * Whether there is a float32 for each block of 256 of them, which the kernels' 8-bit codes are
+   * Whether there is a float32 for each block of 256 elements, which the kernels' 8-bit codes are
    * relative to.
    * @default false
    */
   readonly scaled?: boolean;
 }
 
-/** Moments, under torch's names. */
-export class AdamWMoments implements Disposable {
-  /** Of the gradient. */
-  readonly exp_avg: ParameterStore;
-  /** Of its square. */
-  readonly exp_avg_sq: ParameterStore;
-  /** float32 [length / 256] of each, where they are scaled. */
-  readonly scales: Readonly<Record<typeof NAMES[number], Tensor>> | undefined;
+/** The state of an optimizer. */
+export class OptimizerState implements Disposable {
+  readonly #stores: ReadonlyMap<string, ParameterStore>;
+  readonly #scales: ReadonlyMap<string, Tensor>;
 
-  /** Allocates both as zeros. */
-  constructor(runtime: Runtime, layout: ParameterLayout, options: AdamWMomentsOptions = {}) {
-    this.exp_avg = new ParameterStore(runtime, layout, options);
-    this.exp_avg_sq = new ParameterStore(runtime, layout, options);
-    for (const store of this.#stores().values()) store.flat.zero();
-    if (!options.scaled) return;
-    const scales = (): Tensor => {
+  /** Allocates all of it as zeros. */
+  constructor(
+    runtime: Runtime,
+    layout: ParameterLayout,
+    { names, scaled = false, ...options }: OptimizerStateOptions,
+  ) {
+    this.#stores = new Map(
+      names.map((name) => [name, new ParameterStore(runtime, layout, options)]),
+    );
+    for (const store of this.#stores.values()) store.flat.zero();
+    this.#scales = new Map((scaled ? names : []).map((name) => {
       const shape = [layout.length / LAYOUT_BLOCK];
-      const made = Tensor.allocate(runtime, "float32", shape, options.device);
-      made.zero();
-      return made;
-    };
-    this.scales = { exp_avg: scales(), exp_avg_sq: scales() };
+      const scales = Tensor.allocate(runtime, "float32", shape, options.device);
+      scales.zero();
+      return [name, scales];
+    }));
   }
 
-  #stores(): ReadonlyMap<string, ParameterStore> {
-    return new Map([["exp_avg", this.exp_avg], ["exp_avg_sq", this.exp_avg_sq]]);
+  /** All of one name, in the layout of the parameters. */
+  store(name: string): ParameterStore {
+    return this.#stores.get(name)!;
+  }
+
+  /** float32 [length / 256] of one name, where it is scaled. */
+  scales(name: string): Tensor | undefined {
+    return this.#scales.get(name);
   }
 
   /**
-   * Both under `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`, and their scales, if any, under
-   * `exp_avg.scales` and `exp_avg_sq.scales`: blocks go across parameters.
+   * Every parameter's under `<parameter>.<name>`, and the scales, if any, under `<name>.scales`: blocks
+   * go across parameters.
    */
-  state(): TensorSource {
-    const scales = new Map(
-      this.scales ? NAMES.map((name) => [name + SCALES, this.scales![name]]) : [],
-    );
+  source(): TensorSource {
+    const stores = this.#stores;
+    const scales = new Map([...this.#scales].map(([name, tensor]) => [name + SCALES, tensor]));
     const find = (name: string): [ParameterStore, string] => {
       const dot = name.lastIndexOf(".");
-      const store = this.#stores().get(name.slice(dot + 1));
+      const store = stores.get(name.slice(dot + 1));
       if (!store) throw new RangeError(`Cannot find optimizer state ${name}`);
       return [store, name.slice(0, dot)];
     };
+    const [first] = stores.values();
     return {
       names: (): readonly string[] => [
-        ...this.exp_avg.names().flatMap((name) => [`${name}.exp_avg`, `${name}.exp_avg_sq`]),
+        ...first?.names().flatMap((name) => [...stores.keys()].map((kept) => `${name}.${kept}`)) ??
+          [],
         ...scales.keys(),
       ],
       info: (name: string): TensorInfo => {
@@ -99,18 +108,16 @@ export class AdamWMoments implements Disposable {
     };
   }
 
-  /** Takes both from a source that {@linkcode AdamWMoments.state} was written to. */
+  /** Takes all from a source that {@linkcode OptimizerState.source} was written to. */
   async load(source: TensorSource): Promise<void> {
-    for (const [moment, store] of this.#stores()) await loadStore(store, source, `.${moment}`);
-    for (const [moment, tensor] of Object.entries(this.scales ?? {})) {
-      await loadTensor(tensor, source, moment + SCALES);
-    }
+    for (const [name, store] of this.#stores) await loadStore(store, source, `.${name}`);
+    for (const [name, tensor] of this.#scales) await loadTensor(tensor, source, name + SCALES);
   }
 
-  /** Releases both. */
+  /** Releases all memory. */
   [Symbol.dispose](): void {
-    for (const store of this.#stores().values()) store[Symbol.dispose]();
-    for (const tensor of Object.values(this.scales ?? {})) tensor[Symbol.dispose]();
+    for (const store of this.#stores.values()) store[Symbol.dispose]();
+    for (const tensor of this.#scales.values()) tensor[Symbol.dispose]();
   }
 }
 
@@ -135,7 +142,7 @@ async function loadTensor(tensor: Tensor, source: TensorSource, name: string): P
         `expected ${tensor.dtype} [${tensor.shape}]`,
     );
   }
-  if (tensor.device.kind === "cpu") return await source.read(name, tensor.bytes());
+  if (deviceTraits(tensor.device).hostMemory) return await source.read(name, tensor.bytes());
   const width = byteWidth(tensor.dtype);
   const staging = new Uint8Array(Math.min(tensor.byteLength, CHUNK_BYTES - CHUNK_BYTES % width));
   for (let start = 0; start < tensor.byteLength; start += staging.byteLength) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { assertClose } from "../ort/tensor/assert_close.ts";
-import { type Schedule, schedules } from "./schedule.ts";
+import { assertClose } from "../../ort/tensor/assert_close.ts";
+import { hasWarmup, type Schedule } from "../schedule.ts";
+import { schedules } from "./schedules.ts";
 
 /** Rates of the updates after these steps. */
 function rates(schedule: Schedule, steps: readonly number[]): number[] {
@@ -33,8 +34,9 @@ Deno.test("schedules without warmup start at their peak", () => {
 });
 
 Deno.test("a warmup longer than the run only rises", () => {
-  for (const name of ["linear", "cosine", "constant_with_warmup"]) {
-    const schedule = schedules[name]({ peak: 1, totalSteps: 4, warmupSteps: 8 });
+  for (const [name, make] of Object.entries(schedules)) {
+    if (!hasWarmup(make)) continue;
+    const schedule = make({ peak: 1, totalSteps: 4, warmupSteps: 8 });
     assert.deepEqual(rates(schedule, [0, 1, 2, 3]), [0, 0.125, 0.25, 0.375], name);
   }
 });
@@ -42,4 +44,9 @@ Deno.test("a warmup longer than the run only rises", () => {
 Deno.test("a warmup as long as the run ends at the peak", () => {
   const schedule = schedules.linear({ peak: 1, totalSteps: 4, warmupSteps: 4 });
   assert.deepEqual(rates(schedule, [3, 4]), [0.75, 1]);
+});
+
+Deno.test("hasWarmup() tells schedules that heed a warmup", () => {
+  const heeding = Object.keys(EXPECTED).filter((name) => hasWarmup(schedules[name]));
+  assert.deepEqual(heeding, ["linear", "cosine", "constant_with_warmup"]);
 });

@@ -1,13 +1,12 @@
 /**
- * What training computes with and keeps. In: a precision's name and a device. Out: the types of
- * weights and optimizer state.
+ * What training computes with. In: a precision's name and a device. Out: the type that the model runs
+ * in. What an optimizer keeps in which type is in `optimizers/state_format.ts`.
  *
  * @module
  */
 
-import type { Precision } from "../../model/precision.ts";
-import { type Device, deviceName } from "../../ort/runtime/device.ts";
-import type { OptimizerKind } from "../optimizers/adamw_graph.ts";
+import type { Precision } from "../model/precision.ts";
+import { type Device, deviceName, deviceTraits } from "../ort/runtime/device.ts";
 
 /**
  * `fp32`: everything is float32. `bf16`: the model runs in bfloat16, and the optimizer keeps trained
@@ -39,8 +38,9 @@ export function resolvePrecision(
   device: Device,
   asked: TrainingPrecision | undefined,
 ): TrainingPrecision {
-  const precision = asked ?? (device.kind === "cpu" ? "fp32" : "bf16");
-  if (device.kind !== "cpu" || precision === "fp32") return precision;
+  const { bfloat16 } = deviceTraits(device);
+  const precision = asked ?? (bfloat16 ? "bf16" : "fp32");
+  if (bfloat16 || precision === "fp32") return precision;
   throw new RangeError(
     `Cannot train in ${precision} on ${
       deviceName(device)
@@ -52,34 +52,4 @@ export function resolvePrecision(
 /** The type that the model runs in. */
 export function computePrecision(precision: TrainingPrecision): Precision {
   return precision === "fp32" ? "float32" : "bfloat16";
-}
-
-/**
- * What AdamW keeps of all weights.
- *
- * @param options what to keep in place of what the precision says: bfloat16 alone, or that and 8-bit
- *   moments
- * @throws {RangeError} where one is asked for in float32
- */
-export function optimizerKind(
-  precision: TrainingPrecision,
-  { stochasticRounding = false, eightBitMoments = false }: {
-    readonly stochasticRounding?: boolean;
-    readonly eightBitMoments?: boolean;
-  } = {},
-): OptimizerKind {
-  if (eightBitMoments) {
-    if (precision !== "fp32") return "adamw-8bit";
-    throw new RangeError(
-      "Cannot keep 8-bit moments in fp32: their weights are bfloat16; pass --device cuda and " +
-        "--precision bf16",
-    );
-  }
-  if (stochasticRounding) {
-    if (precision !== "fp32") return "adamw-bf16";
-    throw new RangeError(
-      "Cannot round stochastically in fp32: there is nothing to round; pass --precision bf16",
-    );
-  }
-  return ({ fp32: "float32", bf16: "adamw", "bf16-pure": "bfloat16-pure" } as const)[precision];
 }

@@ -1,0 +1,91 @@
+/**
+ * What a run knows of an optimizer before it makes one.
+ *
+ * In: a row of `optimizers.ts`. Out: help, what it keeps in which type, and the optimizer itself.
+ *
+ * @module
+ */
+
+import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { Gpu } from "../../ort/kernels/gpu.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { Optimizer } from "../optimizer.ts";
+import type { TrainingPrecision } from "../training_precision.ts";
+import type { AdamWOptions } from "./adamw_graph.ts";
+import { PRECISION_FORMATS, type StateFormat } from "./state_format.ts";
+
+/** What an optimizer is made of. */
+export interface OptimizerOptions {
+  /** Where it runs. */
+  readonly runtime: Runtime;
+  /** What it updates. */
+  readonly parameters: ParameterStore;
+  /** Their gradients, in the same layout. */
+  readonly gradients: ParameterStore;
+  /** A rounded copy of the parameters that the model runs on, if it is not they themselves. */
+  readonly copy?: ParameterStore;
+  /** What is kept in which type. */
+  readonly format: StateFormat;
+  /** Global L2 norm that gradients are clipped to; 0 clips nothing. */
+  readonly maxGradNorm: number;
+  /** Constants, of which an optimizer takes those that it knows; @default its own */
+  readonly constants?: AdamWOptions;
+  /** Whether the host looks at no number before results are asked for, as on a device. */
+  readonly graphsOnly: boolean;
+}
+
+/** Makes an optimizer; it allocates its state as zeros. */
+export type MakeOptimizer = (options: OptimizerOptions) => Optimizer;
+
+/** A row of the table of optimizers. */
+export interface OptimizerDescription {
+  /** Its name in sentences, such as AdamW. */
+  readonly title: string;
+  /** What `--optim`'s help says of it. @default its title */
+  readonly help?: string;
+  /** Names of what it keeps of each parameter, as checkpoints have them: what memory is planned by. */
+  readonly state: readonly string[];
+  /**
+   * How it stores weights and state at each precision; one that is left out is refused.
+   * @default what the precision stores, see `PRECISION_FORMATS`
+   */
+  readonly formats?: Readonly<Partial<Record<TrainingPrecision, StateFormat>>>;
+  /** Why a precision is refused and what to do, after "Cannot ". */
+  readonly refusal?: string;
+  /** Makes it in ONNX Runtime's own operators. An adapter's is of the format `float32`. */
+  readonly make: MakeOptimizer;
+  /**
+   * Compiles ortune's own kernels of a format and constants; answers what makes it with them. What it
+   * keeps is the same, so that a run may be resumed the other way.
+   * @default none: it runs in operators beside the engine's kernels
+   */
+  readonly withKernels?: (
+    gpu: Gpu,
+    format: StateFormat,
+    constants?: AdamWOptions,
+  ) => Promise<MakeOptimizer>;
+  /**
+   * What to take where there are no kernels, of an optimizer that only they make.
+   * @default it can do without
+   */
+  readonly needsKernels?: string;
+}
+
+/**
+ * How an optimizer stores weights and state at a precision.
+ *
+ * @throws {RangeError} where it does not work with it
+ */
+export function formatOf(
+  { title, formats = PRECISION_FORMATS, refusal }: OptimizerDescription,
+  precision: TrainingPrecision,
+): StateFormat {
+  const format = formats[precision];
+  if (format) return format;
+  throw new RangeError(
+    `Cannot ${
+      refusal ??
+        `train with ${title} in ${precision}: pass --precision ${Object.keys(formats).join(" or ")}`
+    }`,
+  );
+}

@@ -1,0 +1,112 @@
+/**
+ * The graph of an update over a chunk of parameters, in place.
+ *
+ * In: p, g and the state of a rule, [n] each in the types of a format, and the step's scalars. Out: p and
+ * the state, rounded as the format says.
+ */
+
+import { LAYOUT_BLOCK } from "../../model/engine/parameter_store.ts";
+import type { Precision } from "../../model/precision.ts";
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import type { Graph, Value } from "../../ort/graph/ir.ts";
+import * as ops from "../../ort/graph/ops.ts";
+import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
+import { type GraphStateFormat, STATE_TYPES } from "./state_format.ts";
+import type { UpdatedValues, UpdateValues } from "./update_rule.ts";
+
+/** What an update's graph is made of. */
+export interface UpdateGraphOptions {
+  /** Names of the state among the graph's inputs. */
+  readonly state: readonly string[];
+  /** Whether weight decay applies. */
+  readonly decays: boolean;
+  /** The types of inputs and outputs. */
+  readonly format: GraphStateFormat;
+  /** Whether gradients count as 0 where one more input, `finite` bool [], is false. */
+  readonly guarded: boolean;
+  /** The arithmetic, in float32. */
+  readonly update: (b: GraphBuilder, values: UpdateValues) => UpdatedValues;
+}
+
+/**
+ * Inputs are `p`, `g` and the state, `clip` float32 [], and what else the rule reads; outputs `p_new`, the
+ * state's with `_new` behind their names, all over their inputs, and of a master `weight`, its bfloat16 copy.
+ *
+ * In `bfloat16-stochastic` tensors are [blocks, 256], and two more inputs give the random numbers: `blocks`,
+ * int32 [blocks, 1], odd numbers that differ from block to block, the same at every update; and `seed`,
+ * int32 [], a random odd number for each update.
+ */
+export function updateGraph(
+  { state, decays, format, guarded, update }: UpdateGraphOptions,
+): Graph {
+  const b = new GraphBuilder(decays ? "optimizer" : "optimizer_no_decay");
+  const types = STATE_TYPES[format];
+  const stochastic = types.rounding === "stochastic";
+  const master = types.parameters === "master";
+  const shape = stochastic ? ["blocks", LAYOUT_BLOCK] : ["n"];
+  // Of the formats of graphs none is in 8 bits.
+  const kept = types.state as Precision;
+  const stored = {
+    p: b.input("p", master ? "float32" : types.parameters, shape),
+    g: b.input("g", types.gradients, shape),
+    state: mapValues(state, (name) => b.input(name, kept, shape)),
+  };
+  const wide = (value: Value): Value => ops.cast(b, value, "float32");
+  const [p, g] = [stored.p, stored.g].map(wide);
+  const before = mapValues(state, (name) => wide(stored.state[name]));
+  const scalars = new Map<string, Value>();
+  const scalar = (name: string): Value => {
+    let value = scalars.get(name);
+    if (!value) scalars.set(name, value = b.input(name, "float32", []));
+    return value;
+  };
+  // NaN times 0 is NaN, so the gradients of an update that is not to be are replaced.
+  const seen = guarded ? ops.where(b, b.input("finite", "bool", []), g, b.float32(0)) : g;
+  const clipped = ops.mul(b, seen, scalar("clip"));
+  const after = update(b, { p, g: clipped, state: before, scalar, decays });
+  const round = stochastic
+    ? stochasticRounding(b)
+    : (value: Value): Value => ops.cast(b, value, kept);
+  const newP = round(after.p);
+  b.output("p_new", newP, { inPlaceOf: stored.p });
+  if (master) b.output("weight", ops.cast(b, newP, "bfloat16"));
+  for (const name of state) {
+    b.output(`${name}_new`, round(after.state[name]), { inPlaceOf: stored.state[name] });
+  }
+  return b.build();
+}
+
+function mapValues<T>(names: readonly string[], make: (name: string) => T): Record<string, T> {
+  return Object.fromEntries(names.map((name) => [name, make(name)]));
+}
+
+// A little below x, rounded: a bfloat16 between the same two powers of two as x, where x itself might
+// be rounded up to the upper one.
+const BELOW = 1 - 2 ** -9;
+// A bfloat16 that grows by this share ends nearest to the next one, wherever between two powers of
+// two it starts: 0.7 to 1.4 steps.
+const NEXT = 1 + 0.7 * 2 ** -7;
+
+/**
+ * Rounds float32 [blocks, 256] to one of the two bfloat16 beside it, the nearer the likelier:
+ * x + u·(distance of the two), u uniform within ±½, rounded to nearest. Opset 21 cannot reinterpret
+ * bits, so the distance is found by going from one number to the next.
+ *
+ * u is block·seed·column modulo 2³², all odd: a multiplicative hash (Dietzfelbinger et al. 1997,
+ * https://doi.org/10.1006/jagm.1997.0873), the columns being constants of the graph. What is rounded
+ * of one parameter shares it; each rounding alone is fair.
+ */
+function stochasticRounding(b: GraphBuilder): (x: Value) => Value {
+  const random = MersenneTwister.fromSeed(256);
+  const columns = Array.from({ length: LAYOUT_BLOCK }, () => random.nextUint32() | 1);
+  const blocks = b.input("blocks", "int32", ["blocks", 1]);
+  const seeds = ops.mul(b, blocks, b.input("seed", "int32", []));
+  const narrow = (x: Value): Value => ops.cast(b, x, "bfloat16");
+  const wide = (x: Value): Value => ops.cast(b, x, "float32");
+  const uniform = ops.mul(b, wide(ops.mul(b, seeds, b.int32(columns))), b.float32(2 ** -32));
+  return (x) => {
+    const below = wide(narrow(ops.mul(b, x, b.float32(BELOW))));
+    const next = wide(narrow(ops.mul(b, below, b.float32(NEXT))));
+    return narrow(ops.add(b, x, ops.mul(b, uniform, ops.sub(b, next, below))));
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * A trainer from the names of its parts. In: what is trained, and options. Out: a `Trainer` with
+ * gradients, an engine and an optimizer over it.
+ */
+
+import { ParameterStore } from "../../model/engine/parameter_store.ts";
+import { TrainingEngine } from "../../model/engine/training_engine.ts";
+import type { Objective } from "../../model/graphs/objective.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
+import type { Gpu } from "../../ort/kernels/gpu.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { findObjective } from "../objectives/objectives.ts";
+import type { AdamWOptions } from "../optimizers/adamw_graph.ts";
+import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
+import type { StateFormat } from "../optimizers/state_format.ts";
+import type { TrainingPrecision } from "../training_precision.ts";
+import { ModelTrainer } from "./model_trainer.ts";
+import type { TrainedParameters } from "./trained_parameters.ts";
+import type { TrainingKernels } from "./training_kernels.ts";
+
+/** How any trainer works. */
+export interface TrainerOptions {
+  /** Where the graphs run. */
+  readonly runtime: Runtime;
+  /**
+   * What updates the trained weights: a name of `optimizers`, or a description of one's own. Formats in
+   * bfloat16 have no effect on an adapter, which is float32.
+   * @default "adamw_torch"
+   */
+  readonly optim?: string | OptimizerDescription;
+  /** The optimizer's constants; @default betas 0.9 and 0.999, epsilon 1e-8, no weight decay */
+  readonly optimizer?: AdamWOptions;
+  /** What is minimized: a name of `objectives`, or an objective of one's own. @default "cross_entropy" */
+  readonly objective?: string | Objective;
+  /** Global L2 norm that gradients are clipped to; 0 clips nothing. @default 1 */
+  readonly maxGradNorm?: number;
+  /** Supervised tokens whose logits are held at once. @default as `headChunkOf` says */
+  readonly headChunk?: number;
+  /** Recomputes each block in backward: slower, with less memory. @default true */
+  readonly gradientCheckpointing?: boolean;
+  /** Leaves padding out of what is computed, as the engine does. @default true */
+  readonly skipPadding?: boolean;
+  /** What the model runs in and the optimizer keeps. @default bf16 on CUDA, fp32 on the CPU */
+  readonly precision?: TrainingPrecision;
+  /**
+   * The runtime's device, opened for ortune's own kernels, which then take the place of graphs in the
+   * optimizer and the loss. It stays the caller's, who disposes of it after the trainer.
+   * @default none: graphs of ONNX Runtime's operators alone
+   */
+  readonly gpu?: Gpu;
+  /**
+   * Ids that replies are taught to end with: among `eos_token_id` in the config.json that is saved.
+   * @default none but those of the base model
+   */
+  readonly eosTokenIds?: readonly number[];
+  /**
+   * Leaves the trained weights unset, where a checkpoint's are loaded by `resume` anyway.
+   * @default false
+   */
+  readonly deferLoad?: boolean;
+  /**
+   * Leaves everything to graphs and reads results when asked, as where tensors are out of the host's
+   * reach.
+   * @default on a device
+   */
+  readonly graphsOnly?: boolean;
+  /** Stops the load between two chunks. */
+  readonly signal?: AbortSignal;
+}
+
+/** What was found out, and loaded, before there was anything to train. */
+export interface AssembleOptions extends TrainerOptions {
+  /** What the optimizer keeps of the trained parameters. */
+  readonly format: StateFormat;
+  /** Own kernels of that format, used where everything is left to the device. @default none */
+  readonly kernels?: TrainingKernels;
+}
+
+/** Allocates gradients and optimizer state beside the given parameters, which the trainer then owns. */
+export function assembleTrainer(
+  parameters: TrainedParameters,
+  { runtime, format, kernels, maxGradNorm = 1, optim, optimizer: constants, ...options }:
+    AssembleOptions,
+): ModelTrainer {
+  const { graphsOnly = !deviceTraits(runtime.device).hostMemory } = options;
+  const { headChunk, gradientCheckpointing, skipPadding } = options;
+  const { store, rounded, config, weights, adapter } = parameters;
+  const make = kernels?.optimizer ?? findOptimizer(optim).make;
+  const objective = findObjective(options.objective);
+  using owned = new DisposableStack();
+  const gradients = owned.use(
+    new ParameterStore(runtime, store.layout, { dtype: (rounded ?? store).flat.dtype }),
+  );
+  const optimizer = owned.use(make({
+    runtime,
+    parameters: store,
+    gradients,
+    copy: rounded,
+    format,
+    maxGradNorm,
+    constants,
+    graphsOnly,
+  }));
+  const engine = new TrainingEngine(runtime, config, weights, gradients, {
+    headChunk,
+    gradientCheckpointing,
+    skipPadding,
+    adapter,
+    objective,
+    graphsOnly,
+    kernels: graphsOnly ? kernels?.engine : undefined,
+  });
+  owned.move();
+  return new ModelTrainer({ runtime, parameters, gradients, engine, optimizer });
+}

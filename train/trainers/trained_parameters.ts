@@ -1,0 +1,47 @@
+/**
+ * What is trained: all weights of a model, or an adapter's on frozen ones.
+ *
+ * In: a model folder, by `createFullTrainer` or `createLoraTrainer`. Out: the store that an optimizer
+ * updates, the weights that the model runs on, and how a checkpoint holds them.
+ *
+ * @module
+ */
+
+import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { EngineAdapter } from "../../model/engine/engine_context.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
+import type { WrittenFile } from "../../ort/tensor/safetensors_writer.ts";
+import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import type { Trainer } from "../trainer.ts";
+
+/** The parameters of one kind of training. */
+export interface TrainedParameters extends Disposable {
+  /** The kind, as events and files name it; nothing is decided by it. */
+  readonly method: Trainer["method"];
+  /** Sizes and flags of the model. */
+  readonly config: ModelConfig;
+  /** The parameters that the optimizer updates. */
+  readonly store: ParameterStore;
+  /**
+   * How many of its numbers are trained, but for those that only fill it up.
+   * @default all
+   */
+  readonly count?: number;
+  /** A rounded copy of the store that the model runs on. @default none: it runs on the store */
+  readonly rounded?: ParameterStore;
+  /** The weights that generation and gradients run on. */
+  readonly weights: Trainer["weights"];
+  /** The adapter that is trained, where the model's own weights are frozen. @default none */
+  readonly adapter?: EngineAdapter;
+  /** The graph that generation runs. @default {decodeBlockGraph(config)} */
+  readonly decodeGraph?: Graph;
+  /** Seed of the adapter's dropout. @default 0 */
+  readonly seed?: number;
+  /** Called when an update has changed the store. @default does nothing */
+  updated?(): Promise<void>;
+  /** Writes what a checkpoint holds of them into a folder: the given weights, which are the model's. */
+  save(directory: string, weights: TensorSource): Promise<readonly WrittenFile[]>;
+  /** Fills the store from a folder; the trainer rounds it into its copy. */
+  load(directory: string): Promise<void>;
+}
