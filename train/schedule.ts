@@ -28,7 +28,7 @@ export type MakeSchedule = (options: ScheduleOptions) => Schedule;
  *
  * @example
  * ```ts
- * import { warmedUp } from "@ortune/ortune";
+ * import { warmedUp } from "@ortune/ortune/train";
  * import assert from "node:assert/strict";
  *
  * const square = warmedUp((progress) => (1 - progress) ** 2);

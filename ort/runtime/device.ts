@@ -34,7 +34,8 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
  *
  * @example
  * ```ts
- * import { cpu, deviceTraits, parseDevice } from "@ortune/ortune";
+ * import { cpu, parseDevice } from "@ortune/ortune";
+ * import { deviceTraits } from "@ortune/ortune/unstable-ort";
  * import assert from "node:assert/strict";
  *
  * assert.ok(deviceTraits(cpu).hostMemory);
