@@ -173,12 +173,12 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
     wrap: (
       b: GraphBuilder,
       own: ReadonlyMap<string, Value>,
-      { training, deviceDropout = false, kernels, stacks: stacked, onCostly = () => {} }: {
+      { training, deviceDropout = false, kernels, stacks: stacked, onSaveable = () => {} }: {
         readonly training: boolean;
         readonly deviceDropout?: boolean;
         readonly kernels?: ReadonlySet<BlockKernel>;
         readonly stacks?: readonly StackedParameter[];
-        readonly onCostly?: (value: Value) => void;
+        readonly onSaveable?: (value: Value) => void;
       },
     ) => {
       const declare = (specs: readonly ParameterSpec[]): Map<string, Value> =>
@@ -217,7 +217,7 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
             columns: drops[i]?.columns,
           }));
           const hidden = loraDown(b, x, parts, { ...drops[0], scale: alike! / kept });
-          onCostly(hidden); // small, and all of x to compute again
+          onSaveable(hidden); // small, and all of x to compute again
           const ups = layers.map((layer) => weights.get(loraB(layer))!);
           // ONNX Runtime copies what a product is added to: that is the residual only, not the result.
           return addend
@@ -250,7 +250,7 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
         const hidden = ops.mul(b, ops.linear(b, dropped, a), scaleOf(name, 1));
         const unscaled = wide(withoutBias(name, mask ? narrow(dropped) : x));
         const turned = ops.linear(b, hidden, weights.get(loraB(name))!, unscaled);
-        onCostly(turned); // the gradient of m reads it
+        onSaveable(turned); // the gradient of m reads it
         const magnitude = weights.get(loraMagnitude(name))!;
         const ratio = ops.div(b, magnitude, constants.get(loraNorm(name))!);
         const active = constants.get(loraActive(name));

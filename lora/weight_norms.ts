@@ -8,7 +8,7 @@
  */
 
 import { CompiledGraph } from "../model/engine/compiled_graph.ts";
-import { Pacer } from "../model/engine/pacer.ts";
+import { YieldTimer } from "../model/engine/yield_timer.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
 import { precisionOf } from "../model/engine/weights_precision.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
@@ -49,7 +49,7 @@ export class WeightNorms implements Disposable {
   /** By the factor on B·A. */
   readonly #graphs = new Map<number, CompiledGraph>();
   readonly #bindings: Binding[] = [];
-  readonly #pacer = new Pacer();
+  readonly #yieldTimer = new YieldTimer();
 
   constructor(
     runtime: Runtime,
@@ -87,7 +87,7 @@ export class WeightNorms implements Disposable {
   /** Computes all norms. Not to be interrupted, as an update is not. */
   async update(): Promise<void> {
     for (const binding of this.#bindings) {
-      await this.#pacer.turn();
+      await this.#yieldTimer.turn();
       binding.run();
     }
   }

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { evaluateShape, type Symbols } from "../ort/graph/dim.ts";
 import type { Graph, Node } from "../ort/graph/ir.ts";
-import { splitStages } from "../ort/graph/subgraphs.ts";
+import { splitSubgraphs } from "../ort/graph/subgraphs.ts";
 import { segmentBounds } from "../ort/kernels/attention_kernels.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
@@ -135,7 +135,7 @@ function compare(
   return actual;
 }
 
-/** Runs a kernel of a stage on the memory it reads, in the shapes that it has in the whole graph. */
+/** Runs a kernel of a subgraph on the memory it reads, in the shapes that it has in the whole graph. */
 function runKernel({ nodes }: Graph, kernel: Node, values: DenseMap): DenseMap {
   const node = nodes.find(({ outputs }) => outputs[0] === kernel.outputs[0])!;
   const inputs: Record<string, Dense> = {};
@@ -225,10 +225,10 @@ for (const [family, config] of Object.entries(CONFIGS)) {
           ...keep ? graph === backward ? forward : kept : {},
         });
         compare("backward", given, [backward, operators], BACKWARD);
-        // The stages compute what the whole graph computes.
+        // The subgraphs compute what the whole graph computes.
         const whole = interpret(backward, given(backward), GRID);
         const values: Record<string, Dense> = { ...given(backward) };
-        for (const { graph, kernel } of splitStages(backward).steps) {
+        for (const { graph, kernel } of splitSubgraphs(backward).steps) {
           if (graph) Object.assign(values, interpret(graph, values, GRID));
           else Object.assign(values, runKernel(backward, kernel, values));
         }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Pacer } from "../../model/engine/pacer.ts";
+import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
 import type { TokenDecoder } from "../generate/generator.ts";
 import { KvCache } from "../generate/kv_cache.ts";
@@ -46,7 +46,7 @@ export class ExportedDecoder implements TokenDecoder {
   readonly #binding: Binding;
   readonly #cache: KvCache;
   readonly #scratch: Scratch;
-  readonly #pacer = new Pacer();
+  readonly #yieldTimer = new YieldTimer();
   #position = 0;
   #disposed = false;
 
@@ -103,7 +103,7 @@ export class ExportedDecoder implements TokenDecoder {
     if (ids.length === 0) throw new RangeError("Cannot decode: the prompt has no tokens");
     let logits = new Float32Array();
     for (let start = 0; start < ids.length; start += this.#chunk) {
-      await this.#pacer.turn(signal);
+      await this.#yieldTimer.turn(signal);
       const end = Math.min(start + this.#chunk, ids.length);
       logits = this.#run(Array.prototype.slice.call(ids, start, end), 1);
     }

@@ -8,7 +8,7 @@
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
-import { Pacer } from "../../model/engine/pacer.ts";
+import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { decodeOptions, inPrecision, precisionOf } from "../../model/engine/weights_precision.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
@@ -95,7 +95,7 @@ export class Decoder implements Disposable {
   readonly #embedding: CompiledGraph | undefined;
   /** Whether the block's graph is told by row where to write into the cache. */
   readonly #plain: boolean;
-  readonly #pacer = new Pacer();
+  readonly #yieldTimer = new YieldTimer();
   #position = 0;
   #boundLength = 0;
   #disposed = false;
@@ -197,7 +197,7 @@ export class Decoder implements Disposable {
       this.#host.write("total_length", "int32", [], Int32Array.of(total));
     }
     for (let layer = 0; layer < layers; layer++) {
-      await this.#pacer.turn(signal);
+      await this.#yieldTimer.turn(signal);
       this.#assertAlive();
       this.#layerBindings[layer].run();
     }

@@ -24,12 +24,12 @@ import type { TokenGrid } from "./batch.ts";
 import type { EngineAdapter, EngineContext } from "./engine_context.ts";
 import { GridInputs } from "./grid_inputs.ts";
 import type { ParameterStore } from "./parameter_store.ts";
-import { type LaunchNode, type StagedBinding, StagedGraph } from "./subgraph_sessions.ts";
+import { type LaunchNode, type SubgraphBinding, SubgraphSessions } from "./subgraph_sessions.ts";
 
 /** A compiled graph with one binding a layer, the layer's weights bound once. */
 interface LayerBindings {
-  readonly graph: StagedGraph;
-  readonly bindings: readonly StagedBinding[];
+  readonly graph: SubgraphSessions;
+  readonly bindings: readonly SubgraphBinding[];
 }
 
 /** How a pass goes. */
@@ -81,7 +81,7 @@ export class BlockStack implements Disposable {
       () => blockForwardGraph(context.config, { keep, ...this.#made(dropout) }),
     );
     for (const [layer, binding] of bindings.entries()) {
-      await context.pacer.turn(signal);
+      await context.yieldTimer.turn(signal);
       graph.bindMore(binding, {
         ...shared,
         ...(keep ? this.#kept(graph.graph, layer, grid) : {}),
@@ -122,7 +122,7 @@ export class BlockStack implements Disposable {
         }),
     );
     for (let layer = bindings.length - 1; layer >= 0; layer--) {
-      await context.pacer.turn(signal);
+      await context.yieldTimer.turn(signal);
       graph.bindMore(bindings[layer], {
         ...shared,
         ...(keep ? this.#kept(graph.graph, layer, grid) : {}),
@@ -152,7 +152,7 @@ export class BlockStack implements Disposable {
     let layer = this.#layers.get(name);
     if (!layer) {
       const { runtime, scratch } = this.#context;
-      const graph = new StagedGraph(runtime, make(), { launch: this.#launch, scratch });
+      const graph = new SubgraphSessions(runtime, make(), { launch: this.#launch, scratch });
       const bindings = Array.from(
         { length: this.#context.config.layers },
         (_, index) => graph.bind(this.#layerTensors(index)),

@@ -19,7 +19,7 @@ import type { TokenGrid } from "./batch.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import type { BlockKernels } from "./kernel_nodes.ts";
 import type { NamedWeights } from "./layered_weights.ts";
-import { Pacer } from "./pacer.ts";
+import { YieldTimer } from "./yield_timer.ts";
 import { precisionOf } from "./weights_precision.ts";
 import { Scratch } from "./scratch.ts";
 
@@ -70,7 +70,7 @@ export class EngineContext implements Disposable {
   /** Buffers by name, which every part may write. */
   readonly scratch: Scratch;
   /** Lets others have their turn between two graphs. */
-  readonly pacer: Pacer = new Pacer();
+  readonly yieldTimer: YieldTimer = new YieldTimer();
   readonly #graphs = new Map<string, CompiledGraph>();
 
   /** Compiles nothing yet. */

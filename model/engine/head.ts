@@ -144,11 +144,11 @@ export class Head {
 
   /** Losses of the supervised tokens, without gradients. */
   async losses(batch: LabelledGrid, supervised: Supervised, signal?: AbortSignal): Promise<void> {
-    const { config, computing, kernels, pacer } = this.#context;
+    const { config, computing, kernels, yieldTimer } = this.#context;
     const kernel = kernels?.loss;
     const tokens = batch.rows * batch.length;
     for (const { n, tensors } of this.#chunks(batch, supervised)) {
-      await pacer.turn(signal);
+      await yieldTimer.turn(signal);
       if (kernel) this.#lossInKernel(kernel, { n, tokens, tensors });
       else {
         this.#context.graph("head_loss", () => headLossGraph(config, computing))
@@ -174,13 +174,13 @@ export class Head {
       readonly signal?: AbortSignal;
     },
   ): Promise<void> {
-    const { config, computing, kernels, pacer, scratch } = this.#context;
+    const { config, computing, kernels, yieldTimer, scratch } = this.#context;
     const kernel = kernels?.loss;
     const tokens = batch.rows * batch.length;
     const frozen = store === undefined;
     const factor = scratch.write("scale", "float32", [], Float32Array.of(scale));
     for (const { start, n, tensors } of this.#chunks(batch, supervised)) {
-      await pacer.turn(signal);
+      await yieldTimer.turn(signal);
       const fresh = first && start === 0;
       const made: TensorMap = kernel
         ? { d_logits: this.#lossInKernel(kernel, { n, tokens, tensors, factor }) }

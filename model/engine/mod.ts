@@ -30,7 +30,7 @@ export { CompiledGraph } from "./compiled_graph.ts";
 export { type LoadOptions, loadWeights } from "./load_weights.ts";
 export { Scratch } from "./scratch.ts";
 export { EventTurns } from "./event_turns.ts";
-export { Pacer } from "./pacer.ts";
+export { YieldTimer } from "./yield_timer.ts";
 export { blockKernelsFor, type KernelAdapter, whyNoKernel } from "../block_kernels.ts";
 export { layerOf, type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
 export { attentionFactor, inverseFrequencies, type RopeTables, ropeTables } from "../rope.ts";

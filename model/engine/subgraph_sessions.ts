@@ -1,7 +1,7 @@
 /**
  * A graph with operations of ortune's own: sessions, and kernels launched between them.
  *
- * In: a `Graph`, what launches its kernels, and memory for what one stage leaves for the next. Out:
+ * In: a `Graph`, what launches its kernels, and memory for what one subgraph leaves for the next. Out:
  * bindings, as of a `CompiledGraph`, which a graph without such operations is.
  *
  * @module
@@ -10,7 +10,7 @@
 import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
 import type { Graph, Node, Value } from "../../ort/graph/ir.ts";
 import { type MemoryPlan, planMemory } from "../../ort/graph/memory_plan.ts";
-import { bytesOf, type Crossing, splitStages } from "../../ort/graph/subgraphs.ts";
+import { bytesOf, type Crossing, splitSubgraphs } from "../../ort/graph/subgraphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
@@ -24,32 +24,32 @@ export type LaunchNode = (
   outputs: readonly Tensor[],
 ) => void;
 
-/** What a {@linkcode StagedGraph} runs with. */
-export interface StagedGraphOptions {
+/** What a {@linkcode SubgraphSessions} runs with. */
+export interface SubgraphSessionsOptions {
   /** Launches kernels, on the stream that sessions run on. */
   readonly launch: LaunchNode;
-  /** Holds what crosses stages; graphs that never run at the same time may share it. */
+  /** Holds what crosses subgraphs; graphs that never run at the same time may share it. */
   readonly scratch: Scratch;
 }
 
-/** What one stage leaves for others, as tensors of one run's sizes. */
+/** What one subgraph leaves for others, as tensors of one run's sizes. */
 interface CrossingTensors {
   /** Tells other sizes and other memory apart. */
   readonly key: string;
   readonly tensors: TensorMap;
 }
 
-const NAME = "stages";
+const NAME = "subgraphs";
 
 type Step =
   | { readonly compiled: CompiledGraph; readonly kernel?: undefined }
   | { readonly compiled?: undefined; readonly kernel: Node };
 
-/** A graph in stages, compiled. */
-export class StagedGraph implements Disposable {
+/** A graph in subgraphs, compiled. */
+export class SubgraphSessions implements Disposable {
   /** The graph as it was written. */
   readonly graph: Graph;
-  readonly #options: StagedGraphOptions;
+  readonly #options: SubgraphSessionsOptions;
   readonly #steps: readonly Step[];
   readonly #crossing: readonly Crossing[];
   #plan: (MemoryPlan & { readonly sizes: string }) | undefined;
@@ -60,10 +60,10 @@ export class StagedGraph implements Disposable {
    *
    * @throws {Error} where ONNX Runtime refuses one, with its message
    */
-  constructor(runtime: Runtime, graph: Graph, options: StagedGraphOptions) {
+  constructor(runtime: Runtime, graph: Graph, options: SubgraphSessionsOptions) {
     this.graph = graph;
     this.#options = options;
-    const { steps, crossing } = splitStages(graph);
+    const { steps, crossing } = splitSubgraphs(graph);
     this.#crossing = crossing;
     using compiled = new DisposableStack();
     this.#steps = steps.map(({ graph, kernel }) =>
@@ -73,8 +73,8 @@ export class StagedGraph implements Disposable {
   }
 
   /** A binding with the tensors that stay the same from run to run, such as a layer's weights. */
-  bind(tensors: TensorMap): StagedBinding {
-    const binding = new StagedBinding(
+  bind(tensors: TensorMap): SubgraphBinding {
+    const binding = new SubgraphBinding(
       this.#steps.map(({ compiled, kernel }) => kernel ?? compiled.bind({})),
       this.#options.launch,
     );
@@ -83,7 +83,7 @@ export class StagedGraph implements Disposable {
   }
 
   /** Binds tensors by the names of inputs and outputs; a later one replaces an earlier one. */
-  bindMore(binding: StagedBinding, tensors: TensorMap, symbols: Symbols): void {
+  bindMore(binding: SubgraphBinding, tensors: TensorMap, symbols: Symbols): void {
     const { key, tensors: crossing } = this.#tensors(symbols);
     // A run of the last one's sizes finds these where they were.
     if (binding.sizes === key) this.#bind(binding, tensors);
@@ -91,14 +91,14 @@ export class StagedGraph implements Disposable {
     binding.sizes = key;
   }
 
-  #bind(binding: StagedBinding, tensors: TensorMap, symbols?: Symbols): void {
+  #bind(binding: SubgraphBinding, tensors: TensorMap, symbols?: Symbols): void {
     binding.remember(tensors, this.graph.aliases);
     this.#steps.forEach(({ compiled }, i) => {
       compiled?.bindMore(binding.steps[i] as Binding, tensors, symbols);
     });
   }
 
-  /** What crosses stages, at its places in the one buffer. */
+  /** What crosses subgraphs, at its places in the one buffer. */
   #tensors(symbols: Symbols): CrossingTensors {
     const { scratch } = this.#options;
     const sizes = JSON.stringify(symbols);
@@ -130,23 +130,23 @@ export class StagedGraph implements Disposable {
   }
 }
 
-/** Where everything that crosses stages lies, for runs of these sizes. */
+/** Where everything that crosses subgraphs lies, for runs of these sizes. */
 export function planCrossing(crossing: readonly Crossing[], symbols: Symbols): MemoryPlan {
   return planMemory(
     crossing.map(({ value, from, to }) => ({ bytes: bytesOf(value, symbols), from, to })),
   );
 }
 
-/** Tensors bound to the stages of a graph. */
-export class StagedBinding implements Disposable {
+/** Tensors bound to the subgraphs of a graph. */
+export class SubgraphBinding implements Disposable {
   /** A session's binding, or the node of a kernel. */
   readonly steps: readonly (Binding | Node)[];
-  /** Which sizes and which crossing tensors are bound; set by {@linkcode StagedGraph.bindMore}. */
+  /** Which sizes and which crossing tensors are bound; set by {@linkcode SubgraphSessions.bindMore}. */
   sizes = "";
   readonly #launch: LaunchNode;
   readonly #tensors = new Map<string, Tensor>();
 
-  /** Made by {@linkcode StagedGraph.bind}. */
+  /** Made by {@linkcode SubgraphSessions.bind}. */
   constructor(steps: readonly (Binding | Node)[], launch: LaunchNode) {
     this.steps = steps;
     this.#launch = launch;
@@ -161,7 +161,7 @@ export class StagedBinding implements Disposable {
     }
   }
 
-  /** Runs all stages; on a device they are queued. */
+  /** Runs all subgraphs; on a device they are queued. */
   run(): void {
     const find = ({ name }: Value): Tensor => {
       const tensor = this.#tensors.get(name);

@@ -56,12 +56,12 @@ export function kernelAttention(
   b: GraphBuilder,
   { heads, kvHeads }: ModelConfig,
   inputs: SegmentInputs,
-  onCostly: (value: Value) => void,
+  onSaveable: (value: Value) => void,
 ): ProjectedAttention {
   return {
     mixProjections: (projected) => {
       const { mixed, sums } = headAttention(b, { ...projected, heads, kvHeads, ...inputs });
-      onCostly(sums);
+      onSaveable(sums);
       return mixed;
     },
   };

@@ -49,7 +49,7 @@ export interface BlockAdapter {
    *   {@linkcode DROPOUT_ROWS} and inputs named `<layer>` + {@linkcode DROPOUT_COLUMNS}
    * @param kernels as {@linkcode BlockOptions}
    * @param stacks the layers that are one, as {@linkcode blockWeightInputs}
-   * @param onCostly as {@linkcode BlockOptions}, for what is not a linear layer's result
+   * @param onSaveable as {@linkcode BlockOptions}, for what is not a linear layer's result
    */
   wrap(
     b: GraphBuilder,
@@ -59,7 +59,7 @@ export interface BlockAdapter {
       readonly deviceDropout?: boolean;
       readonly kernels?: ReadonlySet<BlockKernel>;
       readonly stacks?: readonly StackedParameter[];
-      readonly onCostly?: (value: Value) => void;
+      readonly onSaveable?: (value: Value) => void;
     },
   ): { readonly linear: LinearLayer; readonly weights: ReadonlyMap<string, Value> };
 }
@@ -99,7 +99,7 @@ export interface BlockOptions {
    * Attention weights are not among them: they grow with the square of the length.
    * @default nothing is done
    */
-  readonly onCostly?: (value: Value) => void;
+  readonly onSaveable?: (value: Value) => void;
 }
 
 /** Declares the layer's weights as graph inputs; those that are stacked as one. */
@@ -150,8 +150,8 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
     attention,
     linear = plainLinear(b, weights),
     kernels = new Set(),
-    onCostly = () => {},
+    onSaveable = () => {},
   } = options;
-  const scope = { b, weights, linear, attention, rotary, kernels, onCostly };
+  const scope = { b, weights, linear, attention, rotary, kernels, onSaveable };
   return familyBlock(config).build(scope, x);
 }

@@ -82,7 +82,7 @@ export interface AdapterOptions extends PrecisionOptions {
   readonly deviceDropout?: boolean;
   /**
    * Parts that ortune's own kernels run, of {@linkcode blockKernelsFor}: the graph is then for
-   * `splitStages`. With `attention` it takes `segment_starts` and `segment_ends` in place of a mask.
+   * `splitSubgraphs`. With `attention` it takes `segment_starts` and `segment_ends` in place of a mask.
    * @default none
    */
   readonly kernels?: ReadonlySet<BlockKernel>;
@@ -124,36 +124,36 @@ function trainingBlock(
   y: Value;
   /** The weights that are trained. */
   trained: ReadonlyMap<string, Value>;
-  costly: Value[];
+  saveable: Value[];
 } {
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
   const stacks = trainedStacks(config, { adapter, kernels });
   const weights = blockWeightInputs(b, config, { precision, stacks });
   const rotary = rotaryInputs(b, config, precision);
-  const costly: Value[] = [];
-  const onCostly = (value: Value) => void costly.push(value);
+  const saveable: Value[] = [];
+  const onSaveable = (value: Value) => void saveable.push(value);
   const attention = kernels.has("attention")
     ? kernelAttention(b, config, {
       rotary,
       starts: b.input(SEGMENT_STARTS, "int32", [TOKENS]),
       ends: b.input(SEGMENT_ENDS, "int32", [TOKENS]),
-    }, onCostly)
+    }, onSaveable)
     : maskedAttention(b, config, b.input("mask", precision, ["rows", 1, 1, "length", "length"]));
   const adapted = adapter?.wrap(b, weights, {
     training: dropout,
     deviceDropout,
     kernels,
     stacks,
-    onCostly,
+    onSaveable,
   });
   const linear = adapted?.linear;
-  const y = block(b, x, { config, weights, rotary, attention, linear, kernels, onCostly });
-  return { x, y, trained: adapted?.weights ?? weights, costly };
+  const y = block(b, x, { config, weights, rotary, attention, linear, kernels, onSaveable });
+  return { x, y, trained: adapted?.weights ?? weights, saveable };
 }
 
 const KEPT = "kept.";
 
-/** Whether the graph hands over, or takes over, what is costly to compute twice. */
+/** Whether the graph hands over, or takes over, activations worth saving. */
 export interface KeepOptions {
   /**
    * Whether forward gives out what backward reads, at the cost of its memory.
@@ -168,9 +168,9 @@ export function blockForwardGraph(
   { keep = false, ...adapter }: KeepOptions & AdapterOptions = {},
 ): Graph {
   const b = new GraphBuilder(keep ? "block_forward_keep" : "block_forward");
-  const { y, costly } = trainingBlock(b, config, adapter);
+  const { y, saveable } = trainingBlock(b, config, adapter);
   b.output("y", y);
-  if (keep) costly.forEach((value, i) => b.output(`${KEPT}${i}`, value));
+  if (keep) saveable.forEach((value, i) => b.output(`${KEPT}${i}`, value));
   return b.build();
 }
 
@@ -215,7 +215,7 @@ export function blockBackwardGraph(
   const b = new GraphBuilder(
     `block_backward${accumulate ? "" : "_first"}${keep ? "_kept" : ""}`,
   );
-  const { x, y, trained, costly } = trainingBlock(b, config, adapter);
+  const { x, y, trained, saveable } = trainingBlock(b, config, adapter);
   const dy = b.input("dy", y.dtype, y.shape);
   const wrt = new Map<Value, Value | undefined>([[x, undefined]]);
   for (const [name, weight] of trained) {
@@ -225,7 +225,7 @@ export function blockBackwardGraph(
     );
   }
   const gradients = gradient(b, { seeds: new Map([[y, dy]]), wrt });
-  if (keep) costly.forEach((value, i) => b.cut(value, `${KEPT}${i}`));
+  if (keep) saveable.forEach((value, i) => b.cut(value, `${KEPT}${i}`));
   b.output("dx", gradients.get(x)!);
   for (const [name, weight] of trained) {
     b.output(gradientName(name), gradients.get(weight)!, { inPlaceOf: wrt.get(weight) });

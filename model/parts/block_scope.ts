@@ -62,5 +62,5 @@ export interface BlockScope {
   /** Which parts are built for ortune's own kernels. */
   readonly kernels: ReadonlySet<BlockKernel>;
   /** Called for each activation worth saving: one that would cost a large matrix product to recompute. */
-  readonly onCostly: (value: Value) => void;
+  readonly onSaveable: (value: Value) => void;
 }

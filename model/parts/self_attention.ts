@@ -78,12 +78,12 @@ export function selfAttention(
     stacks: [stack("weight"), ...qkvBias ? [stack("bias")] : []],
     kernels: ["attention", ...norms ? norms.q.kernels : []],
     build: (scope, x, addend) => {
-      const { weights, linear, attention, onCostly } = scope;
-      const costly = (value: Value): Value => {
-        onCostly(value);
+      const { weights, linear, attention, onSaveable } = scope;
+      const saveable = (value: Value): Value => {
+        onSaveable(value);
         return value;
       };
-      const project = (name: string): Value => costly(linear(`self_attn.${name}_proj`, x));
+      const project = (name: string): Value => saveable(linear(`self_attn.${name}_proj`, x));
       const mix = (): Value => {
         if (!("mixProjections" in attention)) {
           const [q, k, v] = names.map((name) => turnedHeads(scope, name, project(name)));
@@ -100,7 +100,7 @@ export function selfAttention(
           },
         });
       };
-      return costly(linear("self_attn.o_proj", costly(mix()), addend));
+      return saveable(linear("self_attn.o_proj", saveable(mix()), addend));
     },
   };
 }

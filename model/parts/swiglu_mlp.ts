@@ -27,10 +27,10 @@ export function swigluMlp({ hiddenSize, intermediateSize }: BlockConfig): BlockP
     ],
     stacks: [{ kernel: "swiglu", name: GATE_UP, of: [gateWeight.name, upWeight.name] }],
     kernels: ["swiglu"],
-    build: ({ b, weights, linear, kernels, onCostly }, x, addend) => {
+    build: ({ b, weights, linear, kernels, onSaveable }, x, addend) => {
       const project = (name: string): Value => {
         const y = linear(`mlp.${name}_proj`, x);
-        onCostly(y);
+        onSaveable(y);
         return y;
       };
       const gated = (): Value => {

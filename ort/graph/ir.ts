@@ -28,7 +28,7 @@ export interface Node {
   readonly op: string;
   /**
    * Operator set: ONNX's own, ONNX Runtime's contrib operators, or ortune's own kernels, which no
-   * session runs (`splitStages` puts them between two).
+   * session runs (`splitSubgraphs` puts them between two).
    */
   readonly domain: "" | "com.microsoft" | typeof KERNEL_DOMAIN;
   /** In the operator's order. */

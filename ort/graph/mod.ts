@@ -54,7 +54,13 @@ export {
   rmsNormWithKernel,
   swiglu,
 } from "./kernel_ops.ts";
-export { bytesOf, type Crossing, splitStages, type Stage, type Stages } from "./subgraphs.ts";
+export {
+  bytesOf,
+  type Crossing,
+  type SplitGraph,
+  splitSubgraphs,
+  type Subgraph,
+} from "./subgraphs.ts";
 export { type MemoryPlan, planMemory, type PlannedItem } from "./memory_plan.ts";
 export { ArenaEstimate } from "./arena_estimate.ts";
 export { emulateBfloat16 } from "./emulate_bfloat16.ts";

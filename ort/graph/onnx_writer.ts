@@ -58,7 +58,7 @@ function writeNode(writer: BinaryWriter, node: Node): void {
       `Cannot write ${node.op} (${
         node.outputs[0].name
       }) as ONNX: it is a kernel of ortune's own; ` +
-        "split the graph into stages",
+        "split the graph into subgraphs",
     );
   }
   for (const input of node.inputs) text(writer, 1, input?.name ?? "");

@@ -18,7 +18,7 @@ import { evaluateShape, type Symbols } from "./dim.ts";
 import { type Graph, KERNEL_DOMAIN, type Node, type Value } from "./ir.ts";
 
 /** One step: a graph for a session, or a kernel to launch. */
-export type Stage =
+export type Subgraph =
   | { readonly graph: Graph; readonly kernel?: undefined }
   | { readonly graph?: undefined; readonly kernel: Node };
 
@@ -26,16 +26,16 @@ export type Stage =
 export interface Crossing {
   /** The value that goes from one subgraph to another. */
   readonly value: Value;
-  /** The step that makes it, an index into {@linkcode Stages.steps}. */
+  /** The step that makes it, an index into {@linkcode SplitGraph.steps}. */
   readonly from: number;
   /** The last step that reads it. */
   readonly to: number;
 }
 
 /** A graph in steps. */
-export interface Stages {
+export interface SplitGraph {
   /** In the order in which they run. */
-  readonly steps: readonly Stage[];
+  readonly steps: readonly Subgraph[];
   /** Neither inputs nor outputs of the graph; those of a kernel that nobody reads are among them. */
   readonly crossing: readonly Crossing[];
 }
@@ -46,7 +46,7 @@ export interface Stages {
  *
  * @example
  * ```ts
- * import { GraphBuilder, ops, splitStages, swiglu } from "@ortune/ortune/unstable-graph";
+ * import { GraphBuilder, ops, splitSubgraphs, swiglu } from "@ortune/ortune/unstable-graph";
  * import assert from "node:assert/strict";
  *
  * const b = new GraphBuilder("mlp");
@@ -56,7 +56,7 @@ export interface Stages {
  * );
  * const gated = swiglu(b, ops.linear(b, x, gate), ops.linear(b, x, up));
  * b.output("y", ops.linear(b, gated, down));
- * const { steps, crossing } = splitStages(b.build());
+ * const { steps, crossing } = splitSubgraphs(b.build());
  * assert.deepEqual(
  *   steps.map(({ graph, kernel }) => kernel?.op ?? graph!.nodes.map(({ op }) => op).join()),
  *   ["Gemm,Gemm", "SwiGLU", "Gemm"],
@@ -64,7 +64,7 @@ export interface Stages {
  * assert.deepEqual(crossing.map(({ from, to }) => [from, to]), [[0, 1], [0, 1], [1, 2]]);
  * ```
  */
-export function splitStages(graph: Graph): Stages {
+export function splitSubgraphs(graph: Graph): SplitGraph {
   const producers = new Map<Value, Node>();
   for (const node of graph.nodes) for (const output of node.outputs) producers.set(output, node);
   /** What a node reads of memory: a kernel takes what was reshaped as it was before. */
@@ -125,7 +125,7 @@ function assignRounds(graph: Graph, { producers, reads }: Reading): Map<Node, nu
 function assemble(
   graph: Graph,
   { rounds, producers, reads }: Reading & { readonly rounds: ReadonlyMap<Node, number> },
-): Stages {
+): SplitGraph {
   // A reshape that only kernels read has nothing to do.
   const read = new Set<Value>(graph.outputs);
   const used = graph.nodes.toReversed().filter((node) => {
@@ -133,7 +133,7 @@ function assemble(
     for (const input of reads(node)) read.add(input);
     return true;
   }).reverse();
-  const steps: Stage[] = [];
+  const steps: Subgraph[] = [];
   const stepOf = new Map<Node, number>();
   const nodesOf: Node[][] = [];
   const last = Math.max(0, ...rounds.values());
@@ -195,7 +195,7 @@ function stageGraph(
   const inputs = [...taken].filter((value) => !constants.has(value));
   const inputNames = new Set(inputs.map(({ name }) => name));
   const outputNames = new Set(left.map(({ name }) => name));
-  const stage: Graph = {
+  const subgraph: Graph = {
     name,
     inputs,
     outputs: left,
@@ -208,6 +208,6 @@ function stageGraph(
     ),
     shapeInputs: new Map([...graph.shapeInputs].filter(([name]) => inputNames.has(name))),
   };
-  assertAliases(stage);
-  return stage;
+  assertAliases(subgraph);
+  return subgraph;
 }

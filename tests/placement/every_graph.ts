@@ -1,7 +1,7 @@
 /** Every graph that a run on CUDA creates, of several families, precisions and variants. */
 
 import type { Graph } from "../../ort/graph/ir.ts";
-import { splitStages } from "../../ort/graph/subgraphs.ts";
+import { splitSubgraphs } from "../../ort/graph/subgraphs.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
@@ -126,9 +126,9 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
         for (const kernels of [undefined, blockKernelsFor(config, precision, adapter)]) {
           const options = { precision, adapter, keep, kernels, ...variant };
           const flags = { keep, ...variant, "own kernels": kernels !== undefined };
-          yield* stages(title(`${method}, forward`, flags), blockForwardGraph(config, options));
+          yield* subgraphs(title(`${method}, forward`, flags), blockForwardGraph(config, options));
           for (const accumulate of BOTH) {
-            yield* stages(
+            yield* subgraphs(
               title(`${method}, backward`, { ...flags, accumulate }),
               blockBackwardGraph(config, { ...options, accumulate }),
             );
@@ -148,9 +148,9 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
 }
 
 /** What sessions run of a graph. */
-function* stages(title: string, graph: Graph): Generator<[string, Graph]> {
-  for (const [i, stage] of splitStages(graph).steps.entries()) {
-    if (stage.graph) yield [`${title}, step ${i}`, stage.graph];
+function* subgraphs(title: string, graph: Graph): Generator<[string, Graph]> {
+  for (const [i, subgraph] of splitSubgraphs(graph).steps.entries()) {
+    if (subgraph.graph) yield [`${title}, step ${i}`, subgraph.graph];
   }
 }
 

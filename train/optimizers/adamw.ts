@@ -9,7 +9,7 @@
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
-import { Pacer } from "../../model/engine/pacer.ts";
+import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { LAYOUT_BLOCK, type ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
@@ -58,7 +58,7 @@ export class AdamW implements HostUpdate {
   readonly #sums: Binding[] = [];
   readonly #blockSums: Tensor;
   readonly #owned: Disposable[] = [];
-  readonly #pacer = new Pacer();
+  readonly #yieldTimer = new YieldTimer();
 
   /** Allocates both moments as zeros and compiles the update. */
   constructor(
@@ -111,7 +111,7 @@ export class AdamW implements HostUpdate {
   /** L2 norm of all gradients: blocks of 256 summed in float32, the blocks in float64. */
   async gradientNorm(): Promise<number> {
     for (const binding of this.#sums) {
-      await this.#pacer.turn();
+      await this.#yieldTimer.turn();
       binding.run();
     }
     return Math.sqrt(this.#blockSums.float32().reduce((sum, each) => sum + each, 0));
@@ -129,7 +129,7 @@ export class AdamW implements HostUpdate {
     };
     for (const name of SCALARS) this.#scalars[name].float32()[0] = values[name];
     for (const binding of this.#updates) {
-      await this.#pacer.turn();
+      await this.#yieldTimer.turn();
       binding.run();
     }
   }

@@ -7,7 +7,7 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
-import { Pacer } from "../../model/engine/pacer.ts";
+import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { LAYOUT_BLOCK, type ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
@@ -33,7 +33,7 @@ export class GraphUpdate implements DeviceUpdate {
   readonly #norms: readonly Binding[];
   readonly #control: { readonly graph: CompiledGraph; readonly binding: Binding };
   readonly #updates: readonly Binding[];
-  readonly #pacer = new Pacer();
+  readonly #yieldTimer = new YieldTimer();
   readonly #owned: Disposable[] = [];
 
   /** Compiles the update. */
@@ -130,14 +130,14 @@ export class GraphUpdate implements DeviceUpdate {
 
   async run(result: Tensor): Promise<void> {
     for (const norm of this.#norms) {
-      await this.#pacer.turn();
+      await this.#yieldTimer.turn();
       norm.run();
     }
     const { graph, binding } = this.#control;
     graph.bindMore(binding, { result });
     binding.run();
     for (const update of this.#updates) {
-      await this.#pacer.turn();
+      await this.#yieldTimer.turn();
       update.run();
     }
   }

@@ -16,7 +16,7 @@ import { computedTokens } from "../../model/engine/without_padding.ts";
 import { ArenaEstimate } from "../../ort/graph/arena_estimate.ts";
 import { evaluateShape } from "../../ort/graph/dim.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
-import { splitStages, type Stages } from "../../ort/graph/subgraphs.ts";
+import { type SplitGraph, splitSubgraphs } from "../../ort/graph/subgraphs.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
@@ -206,8 +206,8 @@ export function estimateMemory(
   };
   const headBackward = lossKernel ? headBackwardGraph : headGraph;
   const logits = lossKernel ? symbols.n * config.vocabSize : 0;
-  const [there, back] = [forward, blockBackwardGraph(config, blocks)].map(splitStages);
-  const graphsOf = ({ steps }: Stages): Graph[] =>
+  const [there, back] = [forward, blockBackwardGraph(config, blocks)].map(splitSubgraphs);
+  const graphsOf = ({ steps }: SplitGraph): Graph[] =>
     steps.map(({ graph }) => graph).filter((graph) => graph !== undefined);
   for (
     const graph of [
@@ -220,7 +220,9 @@ export function estimateMemory(
   ) arena.run(graph, symbols);
   // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
   // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
-  const plain = splitStages(blockForwardGraph(config, { ...blocks, keep: false, dropout: false }));
+  const plain = splitSubgraphs(
+    blockForwardGraph(config, { ...blocks, keep: false, dropout: false }),
+  );
   const sessions = graphsOf(there).length + 2 * graphsOf(back).length +
     (keep || dropout ? graphsOf(plain).length : 0) +
     EMBEDDINGS + LOSS_SUMS + (kernels && optimizer.withKernels ? 0 : OPTIMIZER_GRAPHS) +

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Pacer } from "./pacer.ts";
+import { YieldTimer } from "./yield_timer.ts";
 
 /** Blocks the thread, as a running graph does. */
 function block(milliseconds: number): void {
@@ -7,13 +7,13 @@ function block(milliseconds: number): void {
   while (performance.now() < end);
 }
 
-Deno.test("timers fire while a pacer works off blocking runs", async () => {
-  const pacer = new Pacer();
+Deno.test("timers fire while a yield timer works off blocking runs", async () => {
+  const yieldTimer = new YieldTimer();
   let ticks = 0;
   const timer = setInterval(() => ticks++, 1);
   for (let i = 0; i < 20; i++) {
     block(10);
-    await pacer.turn();
+    await yieldTimer.turn();
   }
   const during = ticks;
   clearInterval(timer);
@@ -33,15 +33,18 @@ Deno.test("awaiting alone would not do: timers starve without a turn", async () 
 });
 
 Deno.test("a turn throws the signal's reason, also one that came in by the event loop", async () => {
-  const pacer = new Pacer();
+  const yieldTimer = new YieldTimer();
   const reason = new Error("stop");
-  await assert.rejects(pacer.turn(AbortSignal.abort(reason)), (error: unknown) => error === reason);
+  await assert.rejects(
+    yieldTimer.turn(AbortSignal.abort(reason)),
+    (error: unknown) => error === reason,
+  );
   const controller = new AbortController();
   setTimeout(() => controller.abort(reason), 1);
   const work = async (): Promise<void> => {
     for (let i = 0; i < 100; i++) {
       block(5);
-      await pacer.turn(controller.signal);
+      await yieldTimer.turn(controller.signal);
     }
   };
   await assert.rejects(work(), (error: unknown) => error === reason);

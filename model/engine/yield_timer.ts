@@ -12,7 +12,7 @@ import { setImmediate } from "node:timers";
 const TURN_AFTER = 20;
 
 /** Yields to the event loop now and then. */
-export class Pacer {
+export class YieldTimer {
   #last = performance.now();
 
   /** Gives the event loop a turn if one is due, then throws if the signal was aborted. */
