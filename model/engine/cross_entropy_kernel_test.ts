@@ -15,7 +15,7 @@ import {
   tinyBatch,
   tinyConfig,
 } from "../../tests/support/tiny_model.ts";
-import { TrainingEngine } from "./training_engine.ts";
+import { type EngineKernels, TrainingEngine } from "./training_engine.ts";
 
 // As parts of the largest of a tensor. Measured: losses 1.6e-7, gradients 9.8e-7.
 const LOSSES = 2e-6;
@@ -87,6 +87,23 @@ for (const tie_word_embeddings of [true, false]) {
     });
   }
 }
+
+Deno.test("an objective without a kernel stays in graphs beside other kernels", async () => {
+  const config = tinyConfig();
+  using weights = randomWeights(runtime, config);
+  const pass = async (kernels: EngineKernels | undefined) => {
+    using gradients = emptyStore(runtime, config);
+    using engine = new TrainingEngine(runtime, config, weights, gradients, {
+      graphsOnly: true,
+      kernels,
+    });
+    const { losses } = await engine.forwardBackward(batches[0], { scale: 0.1, first: true });
+    const evaluated = await engine.evaluate(batches[0]);
+    assert.deepEqual(evaluated.losses, losses);
+    return { losses, gradients: gradients.flat.float32().slice() };
+  };
+  assert.deepEqual(await pass({}), await pass(undefined));
+});
 
 Deno.test({
   name: "a target outside of the vocabulary is refused before a kernel reads it",

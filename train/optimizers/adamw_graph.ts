@@ -127,15 +127,14 @@ export function adamWRule(options: AdamWOptions = {}): UpdateRule {
       const next2 = corrected(correction2, beta2);
       const root = ops.sqrt(b, next2);
       return {
-        scalars: {
-          keep_m: guarded(beta1, 1),
-          keep_v: guarded(beta2, 1),
-          step_size: guarded(ops.div(b, ops.mul(b, rate, root), next1), 0),
-          // Not 0 of a skipped update: nothing is divided by it and a moment of 0.
-          epsilon: guarded(ops.mul(b, root, b.float32(epsilon)), 1),
-          decay: guarded(decay, 1),
-        },
-        running: { correction1: next1, correction2: next2 },
+        keep_m: guarded(beta1, 1),
+        keep_v: guarded(beta2, 1),
+        step_size: guarded(ops.div(b, ops.mul(b, rate, root), next1), 0),
+        // Not 0 of a skipped update: nothing is divided by it and a moment of 0.
+        epsilon: guarded(ops.mul(b, root, b.float32(epsilon)), 1),
+        decay: guarded(decay, 1),
+        correction1: next1,
+        correction2: next2,
       };
     },
     update: (b, values) =>

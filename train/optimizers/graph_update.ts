@@ -27,7 +27,7 @@ const FLOAT_BYTES = 4;
 export class GraphUpdate implements DeviceUpdate {
   readonly scale: Tensor;
   readonly #rule: UpdateRule;
-  /** rate, decay_rate, scale and seed in one piece, so that one copy brings a step's numbers. */
+  /** rate, decay, scale and seed in one piece, so that one copy brings a step's numbers. */
   readonly #numbers: Tensor;
   readonly #running: ReadonlyMap<string, Tensor>;
   readonly #norms: readonly Binding[];
@@ -72,10 +72,10 @@ export class GraphUpdate implements DeviceUpdate {
     );
     const control = compile(controlGraph);
     const binding = this.#own(control.bind({
-      sums,
-      loss,
-      rate: number(0),
-      decay_rate: number(1),
+      "step.sums": sums,
+      "step.loss": loss,
+      "step.rate": number(0),
+      "step.decay": number(1),
       ...Object.fromEntries(this.#running),
       ...scalars,
     }));
@@ -134,7 +134,7 @@ export class GraphUpdate implements DeviceUpdate {
       norm.run();
     }
     const { graph, binding } = this.#control;
-    graph.bindMore(binding, { result });
+    graph.bindMore(binding, { "step.result": result });
     binding.run();
     for (const update of this.#updates) {
       await this.#yieldTimer.turn();

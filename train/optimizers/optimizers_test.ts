@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { checkOptimizer } from "../../tests/support/check_optimizer.ts";
 import { TRAINING_PRECISIONS } from "../training_precision.ts";
 import { formatOf } from "./optimizer_description.ts";
 import { findOptimizer, optimizers, optimizersHelp } from "./optimizers.ts";
@@ -79,3 +80,10 @@ Deno.test("stateBytes() counts state, masters and scales of each trained number"
   });
   assert.equal(bytes(0).master, 4);
 });
+
+for (const row of new Set(Object.values(optimizers))) {
+  await checkOptimizer(
+    Object.keys(optimizers).filter((name) => optimizers[name] === row).join(", "),
+    row,
+  );
+}

@@ -45,18 +45,18 @@ function total(b: GraphBuilder, x: Value, count: string): Value {
 /**
  * From a step's sums to its scalars, [] each.
  *
- * `sums` [blocks, 1] are of squared gradients, `loss`, `rate` and `decay_rate` are scalars, and so is what
- * the rule keeps from step to step. Outputs are `finite` bool, `clip`, the rule's scalars, its running
- * numbers in place, and `result` [{@linkcode RESULT_WIDTH}].
+ * `step.sums` [blocks, 1] are of squared gradients, `step.loss`, `step.rate` and `step.decay` are scalars, and
+ * so is what the rule keeps from step to step. Outputs are `finite` bool, `clip`, the rule's scalars, its
+ * running numbers in place, and `step.result` [{@linkcode RESULT_WIDTH}].
  */
 export function updateControlGraph(
   { running = {}, scalars }: Pick<UpdateRule, "running" | "scalars">,
   maxGradNorm: number,
 ): Graph {
   const b = new GraphBuilder("update_control");
-  const sums = b.input("sums", "float32", ["blocks", 1]);
+  const sums = b.input("step.sums", "float32", ["blocks", 1]);
   const scalar = (name: string): Value => b.input(name, "float32", []);
-  const [loss, rate, decay] = ["loss", "rate", "decay_rate"].map(scalar);
+  const [loss, rate, decay] = ["step.loss", "step.rate", "step.decay"].map(scalar);
   const before = Object.fromEntries(Object.keys(running).map((name) => [name, scalar(name)]));
   const [zero, one] = [b.float32(0), b.float32(1)];
   const norm = ops.sqrt(b, total(b, sums, "blocks"));
@@ -77,14 +77,14 @@ export function updateControlGraph(
   const step = scalars(b, { rate, decay, made, running: before, guarded });
   b.output("finite", finite);
   b.output("clip", guarded(clip, zero));
-  for (const [name, value] of Object.entries(step.scalars)) b.output(name, value);
-  for (const [name, value] of Object.entries(step.running ?? {})) {
-    b.output(`${name}_new`, value, { inPlaceOf: before[name] });
+  for (const [name, value] of Object.entries(step)) {
+    if (Object.hasOwn(before, name)) b.output(`${name}_new`, value, { inPlaceOf: before[name] });
+    else b.output(name, value);
   }
   const shown = [loss, norm].map((x) => ops.unsqueeze(b, x, 0));
   const [result] = b.node("Concat", shown, [
     { dtype: "float32", shape: [RESULT_WIDTH] },
   ], { attributes: { axis: 0n } });
-  b.output("result", result);
+  b.output("step.result", result);
   return b.build();
 }

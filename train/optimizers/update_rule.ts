@@ -22,14 +22,6 @@ export interface StepValues {
   guarded(made: Value | number, skipped: Value | number): Value;
 }
 
-/** What a rule makes of a step's scalars. */
-export interface StepScalars {
-  /** What the update reads. Those of a skipped step must let it change nothing. */
-  readonly scalars: Readonly<Record<string, Value>>;
-  /** What is kept for the next step, under the names of {@linkcode UpdateRule.running}. */
-  readonly running?: Readonly<Record<string, Value>>;
-}
-
 /** What a rule reads of a chunk of parameters, all of one shape, in float32. */
 export interface UpdateValues {
   /** The parameters. */
@@ -69,8 +61,12 @@ export interface UpdateRule {
    * @default none
    */
   readonly running?: Readonly<Record<string, (updates: number) => number>>;
-  /** The scalars of a step. */
-  scalars(b: GraphBuilder, step: StepValues): StepScalars;
+  /**
+   * The scalars that the update reads, by names other than `finite` and `clip`: those of a skipped step must
+   * let it change nothing. What stands under a name of {@linkcode UpdateRule.running} is kept for the next
+   * step.
+   */
+  scalars(b: GraphBuilder, step: StepValues): Readonly<Record<string, Value>>;
   /** The update of a chunk of parameters. */
   update(b: GraphBuilder, values: UpdateValues): UpdatedValues;
 }
