@@ -22,7 +22,8 @@ import { assertClose } from "../ort/tensor/assert_close.ts";
 import { roundToBfloat16 } from "../ort/tensor/half.ts";
 import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
 import { draws } from "./support/random.ts";
-import { type Dense, dense, type DenseMap } from "./support/reference_interpreter.ts";
+import { dense, type DenseMap } from "./support/reference_interpreter.ts";
+import { type Dense } from "./support/reference_interpreter.ts";
 import { runGraph } from "./support/run_graph.ts";
 import { tinyConfig } from "./support/tiny_model.ts";
 

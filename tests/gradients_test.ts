@@ -28,7 +28,8 @@ import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose, type Closeness } from "../ort/tensor/assert_close.ts";
 import { alongDirection, byElements, dot, weightedSum } from "./support/central_differences.ts";
 import { type Draw, draws } from "./support/random.ts";
-import { type Dense, dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
+import { dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
+import { type Dense } from "./support/reference_interpreter.ts";
 import { type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
 import { runGraph } from "./support/run_graph.ts";
 

@@ -28,7 +28,8 @@ import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { readAll, readFloat32 } from "../ort/tensor/tensor_source.ts";
 import { createLoraAdapter, loraA, loraB, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
-import { type Dense, dense } from "./support/reference_interpreter.ts";
+import { dense } from "./support/reference_interpreter.ts";
+import { type Dense } from "./support/reference_interpreter.ts";
 import { runGraph } from "./support/run_graph.ts";
 import { expectedBatch, fixturePath } from "./support/parity_fixture.ts";
 import {

@@ -93,7 +93,6 @@ export { DEFAULT_OPTIMIZER, findOptimizer, optimizers } from "./optimizers/optim
 export type { GraphStateFormat, StateFormat } from "./optimizers/state_format.ts";
 export type { AdamWOptions } from "./optimizers/adamw_graph.ts";
 export type {
-  StepScalars,
   StepValues,
   UpdatedValues,
   UpdateRule,

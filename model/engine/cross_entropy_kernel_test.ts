@@ -15,7 +15,8 @@ import {
   tinyBatch,
   tinyConfig,
 } from "../../tests/support/tiny_model.ts";
-import { type EngineKernels, TrainingEngine } from "./training_engine.ts";
+import { TrainingEngine } from "./training_engine.ts";
+import type { EngineKernels } from "./engine_context.ts";
 
 // As parts of the largest of a tensor. Measured: losses 1.6e-7, gradients 9.8e-7.
 const LOSSES = 2e-6;

@@ -7,13 +7,8 @@
 import assert from "node:assert/strict";
 import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
 import type { Constant, Graph, Node, Value } from "../../ort/graph/ir.ts";
+import type { Dense } from "./dense.ts";
 import { kernelOperations } from "./reference_kernels.ts";
-
-/** A dense tensor, row-major. */
-export interface Dense {
-  readonly shape: readonly number[];
-  readonly data: Float64Array;
-}
 
 /** Tensors by name. */
 export type DenseMap = Readonly<Record<string, Dense>>;

@@ -1,7 +1,7 @@
 /** What ortune's own kernels compute, in plain float64: operations of the reference interpreter. */
 
 import type { Node } from "../../ort/graph/ir.ts";
-import type { Dense } from "./reference_interpreter.ts";
+import type { Dense } from "./dense.ts";
 
 type Operation = (node: Node, ...inputs: Dense[]) => Dense[];
 
