@@ -23,7 +23,7 @@ import { roundToBfloat16 } from "../ort/tensor/half.ts";
 import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
 import { draws } from "./support/random.ts";
 import { dense, type DenseMap } from "./support/reference_interpreter.ts";
-import { type Dense } from "./support/reference_interpreter.ts";
+import type { Dense } from "./support/dense.ts";
 import { runGraph } from "./support/run_graph.ts";
 import { tinyConfig } from "./support/tiny_model.ts";
 

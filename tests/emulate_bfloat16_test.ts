@@ -3,7 +3,7 @@ import { Runtime } from "../ort/runtime/runtime.ts";
 import { roundToBfloat16 } from "../ort/tensor/half.ts";
 import { draws } from "./support/random.ts";
 import { dense } from "./support/reference_interpreter.ts";
-import { type Dense } from "./support/reference_interpreter.ts";
+import type { Dense } from "./support/dense.ts";
 import { runGraph } from "./support/run_graph.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
 import { emulateBfloat16 } from "../ort/graph/emulate_bfloat16.ts";

@@ -29,7 +29,7 @@ import { assertClose, type Closeness } from "../ort/tensor/assert_close.ts";
 import { alongDirection, byElements, dot, weightedSum } from "./support/central_differences.ts";
 import { type Draw, draws } from "./support/random.ts";
 import { dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
-import { type Dense } from "./support/reference_interpreter.ts";
+import type { Dense } from "./support/dense.ts";
 import { type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
 import { runGraph } from "./support/run_graph.ts";
 

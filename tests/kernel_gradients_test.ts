@@ -29,7 +29,7 @@ import {
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { draws } from "./support/random.ts";
 import { dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
-import { type Dense } from "./support/reference_interpreter.ts";
+import type { Dense } from "./support/dense.ts";
 import { tinyConfig } from "./support/tiny_model.ts";
 
 // Of the largest of a tensor. Measured: 1.0e-15 forward; backward 8.6e-8, which is RMSNorm's 1/12 rounded

@@ -29,7 +29,7 @@ import { readAll, readFloat32 } from "../ort/tensor/tensor_source.ts";
 import { createLoraAdapter, loraA, loraB, loraMagnitude, loraNorm } from "../lora/block_adapter.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { dense } from "./support/reference_interpreter.ts";
-import { type Dense } from "./support/reference_interpreter.ts";
+import type { Dense } from "./support/dense.ts";
 import { runGraph } from "./support/run_graph.ts";
 import { expectedBatch, fixturePath } from "./support/parity_fixture.ts";
 import {

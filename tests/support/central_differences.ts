@@ -3,7 +3,7 @@
 import type { Symbols } from "../../ort/graph/dim.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import { type DenseMap, interpret } from "./reference_interpreter.ts";
-import { type Dense } from "./reference_interpreter.ts";
+import type { Dense } from "./dense.ts";
 
 // Truncation grows with the square of the step and rounding with its inverse: at 1e-5 both leave
 // errors of about 1e-10 in float64.

@@ -7,7 +7,7 @@ import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../ort/tensor/half.ts";
 import type { DenseMap } from "./reference_interpreter.ts";
-import type { Dense } from "./reference_interpreter.ts";
+import type { Dense } from "./dense.ts";
 
 function encode({ name, dtype }: Value, { data }: Dense): ArrayBufferView {
   if (dtype === "float32") return Float32Array.from(data);

@@ -6,7 +6,7 @@ import { assertClose } from "../../ort/tensor/assert_close.ts";
 import { byElements } from "../../tests/support/central_differences.ts";
 import { draws } from "../../tests/support/random.ts";
 import { dense, interpret } from "../../tests/support/reference_interpreter.ts";
-import { type Dense } from "../../tests/support/reference_interpreter.ts";
+import type { Dense } from "../../tests/support/dense.ts";
 import { runGraph } from "../../tests/support/run_graph.ts";
 import { findObjective, objectives } from "./objectives.ts";
 
