@@ -120,6 +120,40 @@ async function fill(
 /**
  * Opens an adapter folder, PEFT's or ortune's, on a loaded model.
  *
+ * @example
+ * ```ts
+ * import {
+ *   createLoraTrainer, DEFAULT_LORA, loadAdapter, loadModel, parseConfig, Runtime,
+ *   writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "@ortune/ortune/unstable-ort";
+ * import assert from "node:assert/strict";
+ * import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ * const lora = { ...DEFAULT_LORA, rank: 2 };
+ * {
+ *   await using trainer = await createLoraTrainer(folder, { runtime, lora });
+ *   await mkdir(`${folder}/adapter`);
+ *   await trainer.save(`${folder}/adapter`);
+ * }
+ *
+ * const { config, weights: base } = await loadModel(runtime, folder);
+ * using adapted = await loadAdapter(runtime, `${folder}/adapter`, { config, base });
+ * assert.equal(adapted.lora.rank, 2);
+ * base[Symbol.dispose]();
+ * await rm(folder, { recursive: true });
+ * ```
+ *
  * @throws {Error} naming together all tensors that do not fit the model
  */
 export async function loadAdapter(

@@ -46,7 +46,17 @@ export interface LoraOptions {
   readonly alphaPattern?: Readonly<Record<string, number>>;
 }
 
-/** Qwen3-Medical-SFT's settings. */
+/**
+ * Qwen3-Medical-SFT's settings.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LORA } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual([DEFAULT_LORA.rank, DEFAULT_LORA.alpha, DEFAULT_LORA.dropout], [8, 32, 0.1]);
+ * ```
+ */
 export const DEFAULT_LORA: LoraOptions = {
   rank: 8,
   alpha: 32,

@@ -39,7 +39,28 @@ export function mergeGraph(
   return g.build();
 }
 
-/** Adds the adapter to the model's weights. */
+/**
+ * Adds the adapter to the model's weights.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LORA, mergeAdapter, parseConfig, Runtime } from "@ortune/ortune";
+ * import { adaptModel } from "@ortune/ortune/lora";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "@ortune/ortune/unstable-ort";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   vocab_size: 261, num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 });
+ * using runtime = new Runtime({ threads: 1 });
+ * using base = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * using adapted = adaptModel(runtime, { config, base, lora: { ...DEFAULT_LORA, rank: 2 } });
+ * new TorchGenerator(42).normal(adapted.trained.flat.float32(), 0, 0.1);
+ *
+ * mergeAdapter(runtime, { config, base, adapted });
+ * assert.ok(base.tensor("model.layers.0.self_attn.q_proj.weight").float32().some((w) => w !== 0));
+ * ```
+ */
 export function mergeAdapter(
   runtime: Runtime,
   { config, base, adapted }: {

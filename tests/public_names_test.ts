@@ -43,6 +43,27 @@ Deno.test("the main entry has at most 80 names, and no entry gives a name twice"
   }
 });
 
+Deno.test("whatever the main entry lets one call or read has an example", async () => {
+  const main = await Deno.readTextFile(repositoryPath(exports["."]));
+  const values = [...main.matchAll(/^export \{([^}]*)\} from "\.\/([^"]+)"/gm)]
+    .flatMap(([, list, path]) =>
+      list.split(",").map((name) => name.trim())
+        .filter((name) => name !== "" && !name.startsWith("type ")).map((name) => ({ name, path }))
+    );
+  assert.ok(values.length > 30, `${values.length}`);
+  const without: string[] = [];
+  for (const { name, path } of values) {
+    const source = await Deno.readTextFile(repositoryPath(path));
+    const at = source.search(
+      new RegExp(`^export (async )?(function\\*?|class|const) ${name}\\b`, "m"),
+    );
+    assert.ok(at > 0, `${path}: ${name}`);
+    const doc = source.slice(source.lastIndexOf("/**", at), at);
+    if (!doc.includes("@example")) without.push(name);
+  }
+  assert.deepEqual(without, []);
+});
+
 Deno.test("every entry is linted for documentation by deno task check", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(repositoryPath("deno.json")));
   const linted = /deno doc --lint (.+?)(?: &&|$)/.exec(tasks.check)![1].split(" ");

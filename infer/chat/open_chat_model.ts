@@ -46,6 +46,37 @@ export interface ChatModel extends ChatContext, LoadedGenerator {}
 /**
  * Opens a model's folder, and an adapter's on it.
  *
+ * @example
+ * ```ts
+ * import {
+ *   byteTokenizerFiles, chat, openChatModel, parseConfig, Runtime, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "@ortune/ortune/unstable-ort";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ * const { tokenizerJson, tokenizerConfig } = byteTokenizerFiles();
+ * await writeFile(`${folder}/tokenizer.json`, JSON.stringify(tokenizerJson));
+ * await writeFile(`${folder}/tokenizer_config.json`, JSON.stringify(tokenizerConfig));
+ *
+ * using model = await openChatModel(folder, { runtime });
+ * const messages = [{ role: "user", content: "Hi" }] as const;
+ * const said = chat(model.generator, model.tokenizer, { messages, maxNewTokens: 4, greedy: true });
+ * for await (const { kind } of said) assert.ok(kind === "think" || kind === "answer");
+ * assert.ok(said.newTokens <= 4);
+ * await rm(folder, { recursive: true });
+ * ```
+ *
  * @throws {Error} naming the file that is missing or does not fit
  */
 export async function openChatModel(

@@ -63,6 +63,25 @@ const MAX_STOP_STRINGS = 1024;
  *
  * Needs `--allow-read` for the folder.
  *
+ * @example
+ * ```ts
+ * import {
+ *   byteTokenizerFiles, createTokenizer, parseConfig, readGenerationConfig,
+ * } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * await writeFile(`${folder}/generation_config.json`, '{"do_sample":true,"temperature":0.6,"eos_token_id":258}');
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   vocab_size: 261, num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 });
+ * const tokenizer = createTokenizer(byteTokenizerFiles());
+ * const { eosTokenIds, sampling } = await readGenerationConfig(folder, { config, tokenizer });
+ * assert.deepEqual([eosTokenIds, sampling.temperature], [[258], 0.6]);
+ * await rm(folder, { recursive: true });
+ * ```
+ *
  * @throws {Error} where the file is not JSON, a field is wrong, or no file says where replies end
  */
 export async function readGenerationConfig(

@@ -198,7 +198,19 @@ export function parsePythonJson(text: string): PythonJson {
   return value;
 }
 
-/** Writes a value as Python's `json.dumps(value, ensure_ascii=False)` does. */
+/**
+ * Writes a value as Python's `json.dumps(value, ensure_ascii=False)` does.
+ *
+ * @example
+ * ```ts
+ * import { formatPythonJson } from "@ortune/ortune";
+ * import { parsePythonJson } from "@ortune/ortune/data";
+ * import assert from "node:assert/strict";
+ *
+ * const value = parsePythonJson('{"a":1.0,"b":"é"}');
+ * assert.equal(formatPythonJson(value), '{"a": 1.0, "b": "é"}');
+ * ```
+ */
 export function formatPythonJson(value: PythonJson): string {
   if (value instanceof PythonNumber) return value.text;
   if (Array.isArray(value)) return `[${value.map(formatPythonJson).join(", ")}]`;

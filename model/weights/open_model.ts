@@ -27,6 +27,21 @@ export interface Model extends AsyncDisposable {
  * Reads config.json of a model folder, and compares it with the names and shapes of its weights
  * where there are any: nothing is laid out for sizes that the files do not have.
  *
+ * @example
+ * ```ts
+ * import { readConfig } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * assert.equal((await readConfig(folder)).layers, 1);
+ * await rm(folder, { recursive: true });
+ * ```
+ *
  * @throws {Error} where the folder or the file is missing, a field is wrong, or the weights have
  *   other sizes
  */

@@ -10,7 +10,17 @@
 /** A place for tensors and graphs. */
 export type Device = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonly index: number };
 
-/** The host processor and its memory. */
+/**
+ * The host processor and its memory.
+ *
+ * @example
+ * ```ts
+ * import { cpu, parseDevice } from "@ortune/ortune";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(parseDevice("cpu"), cpu);
+ * ```
+ */
 export const cpu: Device = { kind: "cpu" };
 
 /** What a program must know of a device, whatever its kind. */

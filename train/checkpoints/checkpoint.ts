@@ -41,7 +41,27 @@ export interface CheckpointFolder {
   readonly directory: string;
 }
 
-/** The checkpoints of an output folder, oldest first. */
+/**
+ * The checkpoints of an output folder, oldest first.
+ *
+ * @example
+ * ```ts
+ * import { listCheckpoints } from "@ortune/ortune";
+ * import { writeCheckpoint } from "@ortune/ortune/train";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const output = await mkdtemp(`${tmpdir()}/ortune-`);
+ * await writeCheckpoint(output, 8, async (staging) => {
+ *   await writeFile(`${staging}/weights.txt`, "1 2 3");
+ *   return [];
+ * });
+ * const [{ step, directory }] = await listCheckpoints(output);
+ * assert.deepEqual([step, directory], [8, `${output}/checkpoint-8`]);
+ * await rm(output, { recursive: true });
+ * ```
+ */
 export async function listCheckpoints(output: string): Promise<CheckpointFolder[]> {
   const found: CheckpointFolder[] = [];
   try {
@@ -146,6 +166,25 @@ interface ListedFile {
 /**
  * Checks a checkpoint against its manifest: it has exactly the files that are listed, each with its
  * content, and the step of the folder's name, if that is `checkpoint-<step>`.
+ *
+ * @example
+ * ```ts
+ * import { verifyCheckpoint } from "@ortune/ortune";
+ * import { writeCheckpoint } from "@ortune/ortune/train";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const output = await mkdtemp(`${tmpdir()}/ortune-`);
+ * await writeCheckpoint(output, 8, async (staging) => {
+ *   await writeFile(`${staging}/weights.txt`, "1 2 3");
+ *   return [];
+ * });
+ * assert.equal(await verifyCheckpoint(`${output}/checkpoint-8`), 8);
+ * await writeFile(`${output}/checkpoint-8/weights.txt`, "1 2 4");
+ * await assert.rejects(verifyCheckpoint(`${output}/checkpoint-8`), /another sha256/);
+ * await rm(output, { recursive: true });
+ * ```
  *
  * @returns the step that the manifest tells
  * @throws {Error} naming all files that are missing, differ or are not listed

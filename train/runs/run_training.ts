@@ -78,6 +78,46 @@ export interface TrainingRun extends AsyncDisposable {
 /**
  * Trains as the options say.
  *
+ * @example
+ * ```ts
+ * import {
+ *   byteTokenizerFiles, parseConfig, Runtime, runTraining, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "@ortune/ortune/unstable-ort";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ * const { tokenizerJson, tokenizerConfig } = byteTokenizerFiles();
+ * await writeFile(`${folder}/tokenizer.json`, JSON.stringify(tokenizerJson));
+ * await writeFile(`${folder}/tokenizer_config.json`, JSON.stringify(tokenizerConfig));
+ * const row = JSON.stringify({ question: "2 + 2?", think: "Add.", answer: "4" });
+ * await writeFile(`${folder}/rows.jsonl`, row);
+ *
+ * {
+ *   await using run = await runTraining({
+ *     model: folder,
+ *     trainFile: `${folder}/rows.jsonl`,
+ *     outputDir: `${folder}/output`,
+ *     maxSteps: 2,
+ *     reportTo: [],
+ *     threads: 1,
+ *   });
+ *   assert.equal(run.end.step, 2);
+ *   assert.equal(run.checkpoint, `${folder}/output/checkpoint-2`);
+ * }
+ * await rm(folder, { recursive: true });
+ * ```
+ *
  * @throws {UsageError} where options contradict each other
  * @throws {Error} saying what is missing or does not fit, before anything is written
  */

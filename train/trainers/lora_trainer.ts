@@ -43,7 +43,40 @@ export interface LoraTrainerOptions extends TrainerOptions {
   readonly seed?: number;
 }
 
-/** Loads a model folder, frozen, and puts an adapter on it to be trained. */
+/**
+ * Loads a model folder, frozen, and puts an adapter on it to be trained.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   collate, createLoraTrainer, DEFAULT_LORA, parseConfig, Runtime, writeSafetensors,
+ * } from "@ortune/ortune";
+ * import { joinExample } from "@ortune/ortune/data";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import { TorchGenerator } from "@ortune/ortune/unstable-ort";
+ * import assert from "node:assert/strict";
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/ortune-`);
+ * const json = { model_type: "qwen3", hidden_size: 16, intermediate_size: 32, vocab_size: 261,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, eos_token_id: 258 };
+ * using runtime = new Runtime({ threads: 1 });
+ * using random = new ParameterStore(runtime, layoutParameters(modelParameters(parseConfig(json))));
+ * new TorchGenerator(42).normal(random.flat.float32(), 0, 0.1);
+ * await writeFile(`${folder}/config.json`, JSON.stringify(json));
+ * await writeSafetensors(`${folder}/model.safetensors`, random);
+ *
+ * await using trainer = await createLoraTrainer(folder, { runtime, lora: { ...DEFAULT_LORA, rank: 2 } });
+ * const [prompt, reply] = [Int32Array.of(257, 72, 258), Int32Array.of(79, 75, 258)];
+ * const example = joinExample(prompt, reply, { maxLength: 8, terminated: true });
+ * const batch = collate([example], { padId: 256 });
+ * const before = await trainer.trainStep([batch], { learningRate: 0.01 });
+ * const after = await trainer.trainStep([batch], { learningRate: 0.01 });
+ * assert.ok(after.loss < before.loss);
+ * await rm(folder, { recursive: true });
+ * ```
+ */
 export async function createLoraTrainer(
   directory: string,
   options: LoraTrainerOptions,
