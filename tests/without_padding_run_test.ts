@@ -124,9 +124,11 @@ function compare(
 // Measured: losses 4.2e-8, norms 8.4e-8, weights 6.0e-6, where AdamW's first updates make a step of the full
 // size of a gradient near zero.
 const ROUNDING = { loss: 1e-6, norm: 1e-5, weights: 1e-3 };
-// Where updates are sorted besides, gradients in bfloat16 are rounded at other batches. Measured: losses 3.7e-4,
-// norms 5.7e-4, weights 4.8e-3, which is a step of one of eight bits.
-const SORTED_BFLOAT16 = { loss: 2e-3, norm: 5e-3, weights: 2e-2 };
+// In bfloat16 sums of another order are rounded otherwise now and then: those of updates that are sorted, and of
+// attention's gradients, whose two halves of a turn of keys go by where a segment begins. The first losses are
+// the same to the bit. Measured: losses 9.8e-4, norms 1.6e-3, weights
+// 4.8e-3, which is a step of one of eight bits.
+const BFLOAT16_ROUNDING = { loss: 2e-3, norm: 5e-3, weights: 2e-2 };
 
 // Dropout draws by the place of a token in its batch, so that it is the same without padding. (The host's own
 // masks are drawn a grid at a time.)
@@ -145,12 +147,14 @@ for (
       for (const skipPadding of [false, true]) {
         gpu!.records();
         runs.push(await run(model.path, { kernels: true, skipPadding, lora }));
-        const attention = gpu!.records().filter(({ name }) => name === "attentionForward");
+        // Its tiles have 64 tokens; those of attention forwards 128, which rounds short rows up.
+        const attention = gpu!.records().filter(({ name }) => name === "attentionBackwardQueries");
         tiles.push(attention.reduce((sum, { grid }) => sum + grid[0], 0));
       }
       assert.ok(tiles[1] > 0 && tiles[1] < 0.7 * tiles[0], tiles.join());
       const [padded, endToEnd] = runs;
-      compare(`${method}, own kernels`, endToEnd, padded, ROUNDING);
+      assert.equal(endToEnd.steps[0].loss, padded.steps[0].loss);
+      compare(`${method}, own kernels`, endToEnd, padded, BFLOAT16_ROUNDING);
     },
   });
 }
@@ -190,7 +194,7 @@ for (const kernels of [false, true]) {
       const output = (name: string) => ({ directory: `${folder.path}/${name}`, facts: {} });
       const before = { kernels, skipPadding: false, sortUpdates: false };
       const after = { kernels, skipPadding: true };
-      const most = kernels ? SORTED_BFLOAT16 : ROUNDING;
+      const most = kernels ? BFLOAT16_ROUNDING : ROUNDING;
       const saved = { saveSteps: 3 };
       const padded = await run(model.path, before, { ...saved, output: output("padded") });
       const resumeFrom = `${folder.path}/padded/checkpoint-3`;

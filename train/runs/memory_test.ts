@@ -41,9 +41,9 @@ Deno.test("checkMemory() asks for the largest batch, and warns where it does not
       "--max-length, train an adapter with deno task train:lora, take a smaller model",
   );
   assert.match(describeMemory(tight), /^memory: about 1[01]\.\d GiB .* free: 8\.00 GiB$/);
-  assert.ok(!checkMemory(derive(args), data, { available: 16 * GIB }).tooMuch);
+  assert.ok(!checkMemory(derive(args), data, { available: 16 * GIB, resident: RESIDENT }).tooMuch);
   const one = { ...args, perDeviceTrainBatchSize: 1 };
-  const single = checkMemory(derive(one), data, { available: 8 * GIB });
+  const single = checkMemory(derive(one), data, { available: 8 * GIB, resident: RESIDENT });
   assert.ok(single.needed.total < tight.needed.total);
   assert.doesNotMatch(memoryWarning(single, one), /batch-size/);
 });
@@ -91,13 +91,17 @@ Deno.test("checkMemory() counts the copy that a device's checkpoints are written
 
 Deno.test("checkMemory() needs far less for an adapter", () => {
   const lora = { ...DEFAULT_LORA, targetModules: ["q_proj"] };
-  const full = checkMemory(derive(args), data, { available: 64 * GIB }).needed;
-  const adapter = checkMemory(derive({ ...args, lora }), data, { available: 64 * GIB }).needed;
+  const full = checkMemory(derive(args), data, { available: 64 * GIB, resident: RESIDENT }).needed;
+  const adapter =
+    checkMemory(derive({ ...args, lora }), data, { available: 64 * GIB, resident: RESIDENT })
+      .needed;
   assert.equal(adapter.gradients, 4 * 28 * 8 * (2048 + 1024));
   assert.ok(adapter.total < full.total / 2);
-  const dora =
-    checkMemory(derive({ ...args, lora: { ...lora, dora: true } }), data, { available: 64 * GIB })
-      .needed;
+  const dora = checkMemory(derive({ ...args, lora: { ...lora, dora: true } }), data, {
+    available: 64 * GIB,
+    resident: RESIDENT,
+  })
+    .needed;
   assert.equal(dora.gradients, adapter.gradients + 4 * 28 * 2048);
   // What its magnitudes' gradients read is kept too.
   assert.ok(dora.activations > adapter.activations);
