@@ -36,7 +36,7 @@ export interface StepEvent {
   readonly step: number;
   /** Epochs done, fractional. */
   readonly epoch: number;
-  /** Mean cross-entropy of the update's supervised tokens, in nats. */
+  /** Mean loss of the update's supervised tokens, in nats. */
   readonly loss: number;
   /** L2 norm of all gradients before clipping. */
   readonly gradNorm: number;
@@ -91,7 +91,7 @@ export interface SkipEvent {
   readonly type: "skip";
   /** The update that would have been made. */
   readonly step: number;
-  /** Mean cross-entropy, in nats; perhaps NaN or Infinity. */
+  /** Mean loss, in nats; perhaps NaN or Infinity. */
   readonly loss: number;
   /** L2 norm of all gradients; NaN where there were none. */
   readonly gradNorm: number;

@@ -13,9 +13,9 @@ import type { Graph } from "../ort/graph/ir.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { WrittenFile } from "../ort/tensor/safetensors_writer.ts";
 
-/** What one update came to. */
+/** The result of one optimizer step. */
 export interface TrainStepResult {
-  /** Mean cross-entropy over the supervised tokens of all batches, in nats. */
+  /** Mean loss over the supervised tokens of all batches, in nats: cross-entropy, unless told otherwise. */
   readonly loss: number;
   /** L2 norm of all gradients before clipping. */
   readonly gradNorm: number;
@@ -35,7 +35,7 @@ export interface TrainStepOptions {
 
 /** Updates whose numbers are read later than they are made. */
 export interface DeferredSteps {
-  /** The most updates whose results may be unread. */
+  /** Maximum number of updates whose results may be unread. */
   readonly most: number;
   /**
    * Queues an update on the device, without waiting for it. One whose loss or gradient is not finite
@@ -56,7 +56,7 @@ export interface DeferredSteps {
 
 /** Trains a model, one update at a time. */
 export interface Trainer extends AsyncDisposable {
-  /** What is trained: all weights, or an adapter's. */
+  /** What is trained, as events and files name it: all weights, or an adapter's. */
   readonly method: "full" | "lora";
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
@@ -72,7 +72,7 @@ export interface Trainer extends AsyncDisposable {
    * @default none: trainStep's numbers are there at once
    */
   readonly deferred?: DeferredSteps;
-  /** Cross-entropy of each supervised token, in evaluation mode. */
+  /** The loss of each supervised token, in evaluation mode. */
   evaluate(batch: Batch, signal?: AbortSignal): Promise<TokenLosses>;
   /** The tensors generation runs on; no copy. */
   readonly weights: NamedWeights;

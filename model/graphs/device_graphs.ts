@@ -19,7 +19,7 @@
  * | `castGraph` | x [elements] | y [elements], another type |
  * | `weightNormGraph` | DoRA's: w p [out, in], a and b float32 | norm float32 [out] |
  * | `sumOfSquaresGraph` | g p [blocks, 256] | sums float32 [blocks, 1] |
- * | `adamWGraph` | see its kinds | in place |
+ * | `adamWGraph` | see its formats | in place |
  * | `decodeEmbedGraph` | table p, input_ids int64 [rows, length] | x p |
  * | `decodeBlockGraph` | `fused` bfloat16, `plain` either: see there | y p, present_key and present_value over past_* |
  *

@@ -1,7 +1,7 @@
 /**
  * Evaluation over a set of examples.
  *
- * In: a trainer and examples. Out: both averages of the cross-entropy, in nats.
+ * In: a trainer and examples. Out: both averages of the loss, in nats.
  *
  * @module
  */
