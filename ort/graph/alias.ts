@@ -84,7 +84,7 @@ export function assertAliases(graph: Graph): void {
       throw new Error(
         `Cannot write ${outputName} in place of ${inputName} in graph ${graph.name}: ` +
           `${node.op} (${node.outputs[0].name}) may read it after it was overwritten; ` +
-          "use a buffer of its own, or compute from what was written",
+          "use a buffer of its own",
       );
     }
   }

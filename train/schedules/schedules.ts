@@ -1,6 +1,6 @@
 /**
  * All learning-rate schedules by their names for `--lr-scheduler-type`, as Hugging Face's get_scheduler
- * has them. A new one is a function and a row here, or a file of its own and a row.
+ * has them. A new one is a file of its own in this folder and a row here.
  *
  * @module
  */
