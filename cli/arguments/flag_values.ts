@@ -2,11 +2,19 @@
 
 import { InvalidArgumentError } from "commander";
 import { checkRepositoryId } from "../../hub/repository_path.ts";
+import {
+  COUNT,
+  COUNT_OR_ZERO,
+  type NumberRange,
+  POSITIVE,
+  SEED,
+} from "../../internal/number_range.ts";
 import { parseDevice } from "../../ort/runtime/device.ts";
 
 type Parse = (text: string) => number;
 
-function number(what: string, holds: (value: number) => boolean): Parse {
+/** A parser of numbers in a range. */
+export function numberIn({ what, holds }: NumberRange): Parse {
   return (text) => {
     const value = text.trim() === "" ? NaN : Number(text);
     if (Number.isFinite(value) && holds(value)) return value;
@@ -15,37 +23,28 @@ function number(what: string, holds: (value: number) => boolean): Parse {
 }
 
 /** A whole number from 1 up. */
-export const count: Parse = number(
-  "a whole number from 1 up",
-  (value) => Number.isSafeInteger(value) && value >= 1,
-);
+export const count: Parse = numberIn(COUNT);
 
 /** A whole number from 0 up. */
-export const countOrZero: Parse = number(
-  "a whole number from 0 up",
-  (value) => Number.isSafeInteger(value) && value >= 0,
-);
+export const countOrZero: Parse = numberIn(COUNT_OR_ZERO);
 
 /** A whole number from 0 to 2^32 − 1. */
-export const seed: Parse = number(
-  "a whole number from 0 to 4294967295",
-  (value) => Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32,
-);
+export const seed: Parse = numberIn(SEED);
 
 /** A number above 0. */
-export const positive: Parse = number("a number above 0", (value) => value > 0);
-
-/** A number from 0 up. */
-export const positiveOrZero: Parse = number("a number from 0 up", (value) => value >= 0);
+export const positive: Parse = numberIn(POSITIVE);
 
 /** A number above 0 and at most 1. */
-export const probability: Parse = number(
-  "a number above 0 and at most 1",
-  (value) => value > 0 && value <= 1,
-);
+export const probability: Parse = numberIn({
+  what: "a number above 0 and at most 1",
+  holds: (value) => value > 0 && value <= 1,
+});
 
 /** A number from 0 to 1. */
-export const share: Parse = number("a number from 0 to 1", (value) => value >= 0 && value <= 1);
+export const share: Parse = numberIn({
+  what: "a number from 0 to 1",
+  holds: (value) => value >= 0 && value <= 1,
+});
 
 /** A text that is more than blanks. */
 export function words(text: string): string {

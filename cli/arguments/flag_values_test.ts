@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { POSITIVE_OR_ZERO } from "../../internal/number_range.ts";
 import {
   count,
   countOrZero,
   device,
+  numberIn,
   positive,
-  positiveOrZero,
   probability,
   repositoryId,
   seed,
@@ -25,7 +26,7 @@ const TABLE = [
   ["countOrZero", countOrZero, ["0", "12"], ["-1", "0.5", "NaN"]],
   ["seed", seed, ["0", "4294967295"], ["-1", "4294967296", "1.5"]],
   ["positive", positive, ["1e-4", "0.5", "3"], ["0", "-1", "Infinity", "1e400", "1,5", "5%"]],
-  ["positiveOrZero", positiveOrZero, ["0", "0.1"], ["-0.1", "NaN"]],
+  ["numberIn(POSITIVE_OR_ZERO)", numberIn(POSITIVE_OR_ZERO), ["0", "0.1"], ["-0.1", "NaN"]],
   ["probability", probability, ["1", "0.95", "1e-3"], ["0", "1.01", "-1"]],
 ] as const;
 

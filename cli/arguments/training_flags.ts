@@ -8,18 +8,12 @@ import {
   DEFAULT_TRAINING as DEFAULTS,
   type TrainingArguments,
 } from "../../train/runs/training_arguments.ts";
-import { optimizers, optimizersHelp } from "../../train/optimizers/optimizers.ts";
-import { schedules } from "../../train/schedules/schedules.ts";
-import { TRAINING_PRECISIONS } from "../../train/training_precision.ts";
+import { optimizersHelp } from "../../train/optimizers/optimizers.ts";
 import {
-  count,
-  countOrZero,
-  device,
-  DEVICE_HELP,
-  positive,
-  positiveOrZero,
-  seed,
-} from "./flag_values.ts";
+  ARGUMENT_CHOICES as CHOICES,
+  ARGUMENT_RANGES as RANGES,
+} from "../../train/runs/argument_rules.ts";
+import { device, DEVICE_HELP, numberIn } from "./flag_values.ts";
 
 /** Parsed flags: what is left open has a default that depends on the rest. */
 export type TrainingFlags =
@@ -27,13 +21,11 @@ export type TrainingFlags =
   & Partial<Pick<TrainingArguments, "trainFile" | "outputDir" | "system">>
   & { readonly dryRun?: boolean };
 
-const REPORTS = ["tensorboard", "swanlab"];
-
 function reportTo(text: string): readonly string[] {
   if (text === "none") return [];
   const names = text.split(",").map((name) => name.trim());
-  if (names.every((name) => REPORTS.includes(name))) return names;
-  throw new InvalidArgumentError(`It must name ${REPORTS.join(" or ")}, or be none.`);
+  if (names.every((name) => (CHOICES.reportTo as readonly string[]).includes(name))) return names;
+  throw new InvalidArgumentError(`It must name ${CHOICES.reportTo.join(" or ")}, or be none.`);
 }
 
 /** Adds the flags. */
@@ -73,35 +65,35 @@ export function addTrainingFlags(command: Command): void {
         "--empty-think <way>",
         "the empty thinking block of replies without thinking: teach it, put it into the prompt as " +
           "inference without thinking does, or omit it",
-      ).choices(["teach", "prompt", "omit"]).default("teach"),
+      ).choices(CHOICES.emptyThink).default("teach"),
     )
     .option(
       "--num-train-epochs <n>",
       "passes over the data, may be fractional",
-      positive,
+      numberIn(RANGES.numTrainEpochs),
       DEFAULTS.numTrainEpochs,
     )
     .option(
       "--max-steps <n>",
       "updates to make; above 0 it wins over epochs",
-      countOrZero,
+      numberIn(RANGES.maxSteps),
       DEFAULTS.maxSteps,
     )
     .option(
       "--per-device-train-batch-size <n>",
       "rows a batch",
-      count,
+      numberIn(RANGES.perDeviceTrainBatchSize),
       DEFAULTS.perDeviceTrainBatchSize,
     )
     .option(
       "--per-device-eval-batch-size <n>",
       "rows an evaluation batch (default: as training)",
-      count,
+      numberIn(RANGES.perDeviceEvalBatchSize),
     )
     .option(
       "--gradient-accumulation-steps <n>",
       "batches an update",
-      count,
+      numberIn(RANGES.gradientAccumulationSteps),
       DEFAULTS.gradientAccumulationSteps,
     )
     .addOption(
@@ -109,36 +101,41 @@ export function addTrainingFlags(command: Command): void {
         "--tokens-per-step <n>",
         "in place of accumulation: packed rows an update until they have this many tokens; " +
           "--per-device-train-batch-size of them in one run",
-      ).argParser(count).implies({ packing: true })
+      ).argParser(numberIn(RANGES.tokensPerStep)).implies({ packing: true })
         .conflicts(["gradientAccumulationSteps", "compat"]),
     )
-    .option("--learning-rate <rate>", "peak learning rate", positive, DEFAULTS.learningRate)
+    .option(
+      "--learning-rate <rate>",
+      "peak learning rate",
+      numberIn(RANGES.learningRate),
+      DEFAULTS.learningRate,
+    )
     .addOption(
       new Option("--lr-scheduler-type <name>", "how the learning rate changes")
-        .choices(Object.keys(schedules)).default(DEFAULTS.lrSchedulerType),
+        .choices(CHOICES.lrSchedulerType).default(DEFAULTS.lrSchedulerType),
     )
     .option(
       "--warmup-steps <n>",
       "updates over which the learning rate rises",
-      countOrZero,
+      numberIn(RANGES.warmupSteps),
       DEFAULTS.warmupSteps,
     )
     .option(
       "--weight-decay <x>",
       "AdamW's, not on norms and biases",
-      positiveOrZero,
+      numberIn(RANGES.weightDecay),
       DEFAULTS.weightDecay,
     )
     .option(
       "--max-grad-norm <x>",
       "gradients are clipped to this norm; 0 for never",
-      positiveOrZero,
+      numberIn(RANGES.maxGradNorm),
       DEFAULTS.maxGradNorm,
     )
     .option(
       "--max-length <n>",
       "tokens an example is cut to, and a packed row holds",
-      count,
+      numberIn(RANGES.maxLength),
       DEFAULTS.maxLength,
     )
     .option(
@@ -161,23 +158,32 @@ export function addTrainingFlags(command: Command): void {
         "also write run files of tensorboard, swanlab, both with a comma between, or none",
       ).argParser(reportTo).default(DEFAULTS.reportTo, DEFAULTS.reportTo.join()),
     )
-    .option("--logging-steps <n>", "updates between two log lines", count, DEFAULTS.loggingSteps)
+    .option(
+      "--logging-steps <n>",
+      "updates between two log lines",
+      numberIn(RANGES.loggingSteps),
+      DEFAULTS.loggingSteps,
+    )
     .option(
       "--eval-steps <n>",
       "updates between two evaluations; 0 for the end only",
-      countOrZero,
+      numberIn(RANGES.evalSteps),
       DEFAULTS.evalSteps,
     )
     .option(
       "--save-steps <n>",
       "updates between two checkpoints; 0 for the end only",
-      countOrZero,
+      numberIn(RANGES.saveSteps),
       DEFAULTS.saveSteps,
     )
-    .option("--save-total-limit <n>", "checkpoints to keep (default: all)", count)
+    .option(
+      "--save-total-limit <n>",
+      "checkpoints to keep (default: all)",
+      numberIn(RANGES.saveTotalLimit),
+    )
     .addOption(
       new Option("--metric-for-best-model <name>", "what the best evaluation is chosen by")
-        .choices(["eval_loss", "eval_token_loss"]).default(DEFAULTS.metricForBestModel),
+        .choices(CHOICES.metricForBestModel).default(DEFAULTS.metricForBestModel),
     )
     .option(
       "--load-best-model-at-end",
@@ -186,38 +192,43 @@ export function addTrainingFlags(command: Command): void {
     .option(
       "--early-stopping-patience <n>",
       "end after this many evaluations in a row that are no better (default: never)",
-      count,
+      numberIn(RANGES.earlyStoppingPatience),
     )
     .option(
       "--early-stopping-threshold <x>",
       "by how much the metric must fall to count as better",
-      positiveOrZero,
+      numberIn(RANGES.earlyStoppingThreshold),
       DEFAULTS.earlyStoppingThreshold,
     )
     .option(
       "--prediction-samples <n>",
       "validation questions that are answered and logged after training",
-      countOrZero,
+      numberIn(RANGES.predictionSamples),
       DEFAULTS.predictionSamples,
     )
     .option(
       "--prediction-max-new-tokens <n>",
       "most tokens of such an answer",
-      count,
+      numberIn(RANGES.predictionMaxNewTokens),
       DEFAULTS.predictionMaxNewTokens,
     )
-    .option("--seed <n>", "seed of the data order, and of sampling", seed, DEFAULTS.seed)
+    .option(
+      "--seed <n>",
+      "seed of the data order, and of sampling",
+      numberIn(RANGES.seed),
+      DEFAULTS.seed,
+    )
     .addOption(
       new Option(
         "--compat <name>",
         "seed: Qwen3-Medical-SFT to the letter, its encoding and its count of updates",
-      ).choices(["seed"]),
+      ).choices(CHOICES.compat),
     )
     .addOption(
       new Option(
         "--optim <name>",
         optimizersHelp(),
-      ).choices(Object.keys(optimizers)).default(DEFAULTS.optim),
+      ).choices(CHOICES.optim).default(DEFAULTS.optim),
     )
     .option(
       "--resume-from-checkpoint [dir]",
@@ -229,15 +240,15 @@ export function addTrainingFlags(command: Command): void {
         "--precision <name>",
         "bf16: computes in bfloat16, keeps float32; bf16-pure: keeps bfloat16 too " +
           "(default: bf16 on cuda, fp32 on cpu)",
-      ).choices(TRAINING_PRECISIONS),
+      ).choices(CHOICES.precision),
     )
     .addOption(
       new Option(
         "--kernels <name>",
         "auto: ortune's own CUDA kernels where NVRTC is found; off: ONNX Runtime's alone; sync: as auto, " +
           "but waits for each of them, so that a fault names its kernel",
-      ).choices(["auto", "off", "sync"]).default(DEFAULTS.kernels),
+      ).choices(CHOICES.kernels).default(DEFAULTS.kernels),
     )
-    .option("--threads <n>", "processor threads (default: all cores)", count)
+    .option("--threads <n>", "processor threads (default: all cores)", numberIn(RANGES.threads))
     .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");
 }

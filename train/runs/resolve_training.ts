@@ -14,6 +14,7 @@ import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import { type Device, parseDevice } from "../../ort/runtime/device.ts";
 import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
+import { assertArguments } from "./argument_rules.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import {
@@ -61,6 +62,7 @@ export interface ResolvedTraining extends DerivedTraining {
 export async function resolveTraining(options: TrainingOptions): Promise<ResolvedTraining> {
   assertConsistent(options);
   const given = { ...DEFAULT_TRAINING, ...defined(options) };
+  assertArguments(given);
   const ownData = given.trainFile !== undefined;
   const seedRun = !ownData || given.compat === "seed";
   const { model, config } = await findFolders({ model: given.model }, USE_ADAPTER);

@@ -4,7 +4,7 @@ import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { quickstartFolder } from "../../tests/support/quickstart_folder.ts";
 import { parse } from "../../tests/support/parse_training_flags.ts";
 import { resolveTraining } from "./resolve_training.ts";
-import { DEFAULT_SYSTEM, DEFAULT_TRAINING } from "./training_arguments.ts";
+import { DEFAULT_SYSTEM, DEFAULT_TRAINING, type TrainingOptions } from "./training_arguments.ts";
 
 Deno.test("resolveTraining() fills in the defaults of the command line", async () => {
   await using folder = await quickstartFolder();
@@ -65,4 +65,25 @@ Deno.test("resolveTraining() refuses options that contradict each other, before 
     (error: Error) => error instanceof UsageError && /^Cannot both resume/.test(error.message),
   );
   await assert.rejects(resolveTraining(nowhere), /^Error: Cannot open model \/nowhere/);
+});
+
+Deno.test("resolveTraining() refuses what no flag could have said, by its name", async () => {
+  const bad: Readonly<Record<string, readonly [value: unknown, message: string]>> = {
+    perDeviceTrainBatchSize: [0, "number 0: it must be a whole number from 1 up"],
+    numTrainEpochs: ["2", 'string "2": it must be a number above 0'],
+    learningRate: [NaN, "number NaN: it must be a number above 0"],
+    seed: [2 ** 32, "number 4294967296: it must be a whole number from 0 to 4294967295"],
+    optim: ["sgdd", 'string "sgdd": it must be adamw or adamw_torch or'],
+    lrSchedulerType: ["liner", 'string "liner": it must be linear or cosine or'],
+    reportTo: [["wandb"], "array of 1: it must be a list of tensorboard and swanlab"],
+    precision: ["fp16", 'string "fp16": it must be fp32 or bf16 or bf16-pure'],
+  };
+  for (const [name, [value, message]] of Object.entries(bad)) {
+    const options = { model: "/nowhere", trainFile: "rows.jsonl", [name]: value };
+    await assert.rejects(resolveTraining(options as TrainingOptions), (error: Error) => {
+      assert.ok(error instanceof UsageError);
+      assert.ok(error.message.startsWith(`Cannot train with ${name} ${message}`), error.message);
+      return true;
+    });
+  }
 });

@@ -1,0 +1,86 @@
+/** What each argument of a run may be: for flags, and for programs, which no command line checks. */
+
+import {
+  COUNT,
+  COUNT_OR_ZERO,
+  type NumberRange,
+  POSITIVE,
+  POSITIVE_OR_ZERO,
+  SEED,
+} from "../../internal/number_range.ts";
+import { describeValue } from "../../internal/json/describe_value.ts";
+import { UsageError } from "../../internal/usage_error.ts";
+import { optimizers } from "../optimizers/optimizers.ts";
+import { schedules } from "../schedules/schedules.ts";
+import { TRAINING_PRECISIONS } from "../training_precision.ts";
+import type { TrainingArguments } from "./training_arguments.ts";
+
+/** Names of the arguments that are numbers. */
+type NumberArgument = {
+  [Name in keyof TrainingArguments]-?: NonNullable<TrainingArguments[Name]> extends number ? Name
+    : never;
+}[keyof TrainingArguments];
+
+/** The numbers that each may be. */
+export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
+  numTrainEpochs: POSITIVE,
+  maxSteps: COUNT_OR_ZERO,
+  perDeviceTrainBatchSize: COUNT,
+  perDeviceEvalBatchSize: COUNT,
+  gradientAccumulationSteps: COUNT,
+  tokensPerStep: COUNT,
+  learningRate: POSITIVE,
+  warmupSteps: COUNT_OR_ZERO,
+  weightDecay: POSITIVE_OR_ZERO,
+  maxGradNorm: POSITIVE_OR_ZERO,
+  maxLength: COUNT,
+  loggingSteps: COUNT,
+  evalSteps: COUNT_OR_ZERO,
+  saveSteps: COUNT_OR_ZERO,
+  saveTotalLimit: COUNT,
+  earlyStoppingPatience: COUNT,
+  earlyStoppingThreshold: POSITIVE_OR_ZERO,
+  predictionSamples: COUNT_OR_ZERO,
+  predictionMaxNewTokens: COUNT,
+  seed: SEED,
+  threads: COUNT,
+};
+
+/** The texts that each may be, of those that have a list. */
+export const ARGUMENT_CHOICES = {
+  emptyThink: ["teach", "prompt", "omit"],
+  lrSchedulerType: Object.keys(schedules),
+  reportTo: ["tensorboard", "swanlab"],
+  metricForBestModel: ["eval_loss", "eval_token_loss"],
+  compat: ["seed"],
+  optim: Object.keys(optimizers),
+  precision: TRAINING_PRECISIONS,
+  kernels: ["auto", "off", "sync"],
+} as const satisfies Readonly<Partial<Record<keyof TrainingArguments, readonly string[]>>>;
+
+/**
+ * Refuses what no flag could have said.
+ *
+ * @throws {UsageError} naming the first argument that is not what it may be
+ */
+export function assertArguments(args: Readonly<Record<string, unknown>>): void {
+  const refuse = (name: string, what: string): never => {
+    throw new UsageError(
+      `Cannot train with ${name} ${describeValue(args[name])}: it must be ${what}`,
+    );
+  };
+  for (const [name, { what, holds }] of Object.entries(ARGUMENT_RANGES)) {
+    const value = args[name];
+    if (
+      value === undefined || typeof value === "number" && Number.isFinite(value) && holds(value)
+    ) {
+      continue;
+    }
+    refuse(name, what);
+  }
+  for (const [name, choices] of Object.entries<readonly string[]>(ARGUMENT_CHOICES)) {
+    const values = [args[name] ?? []].flat();
+    if (values.every((value) => choices.includes(value as string))) continue;
+    refuse(name, name === "reportTo" ? `a list of ${choices.join(" and ")}` : choices.join(" or "));
+  }
+}
