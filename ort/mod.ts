@@ -17,17 +17,20 @@
 
 export { type Place, Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
 export {
+  assertDeviceUse,
   cpu,
   type Device,
   deviceName,
   type DeviceTraits,
   deviceTraits,
+  type DeviceUse,
   parseDevice,
   sameDevice,
 } from "./runtime/device.ts";
 export { findLibrary, libraryFile, type Platform } from "./runtime/library.ts";
 export { Binding, Session, type SessionOptions, type TensorMap } from "./runtime/session.ts";
 export { Tensor } from "./runtime/tensor.ts";
+export type { AllocatedTensor, MemoryStart, TensorMemory } from "./runtime/tensor_memory.ts";
 export { TorchGenerator, type TorchGeneratorState, torchRandperm } from "./tensor/torch_random.ts";
 export { MersenneTwister, type MersenneTwisterState } from "./tensor/mersenne_twister.ts";
 export { PythonRandom } from "./tensor/python_random.ts";

@@ -178,10 +178,14 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "brief",
   ),
   "a device that is no device": flag(
-    "option '--device <name>' argument 'tpu' is invalid. Cannot use device \"tpu\": expected cpu, cuda or cuda:N",
+    "option '--device <name>' argument 'tpu' is invalid. Cannot use device \"tpu\": expected cpu, cuda, cuda:N or webgpu",
     "--device",
     "tpu",
   ),
+  "a device that training is not on yet": {
+    flags: ["--device", "webgpu"],
+    message: "Cannot train on webgpu: it is not there yet; use cpu or cuda",
+  },
   "to resume and to overwrite": {
     flags: ["--resume-from-checkpoint"],
     code: 2,

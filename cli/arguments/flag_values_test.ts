@@ -43,7 +43,7 @@ Deno.test("device() takes the cpu and refuses, with the reason, what graphs cann
   assert.equal(device("cpu"), "cpu");
   assert.throws(() => device("gpu"), {
     code: "commander.invalidArgument",
-    message: 'Cannot use device "gpu": expected cpu, cuda or cuda:N',
+    message: 'Cannot use device "gpu": expected cpu, cuda, cuda:N or webgpu',
   });
 });
 

@@ -28,6 +28,7 @@ import { loadGenerator } from "../../infer/chat/open_chat_model.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { openFile } from "../process/open_file.ts";
 import { isFolder } from "../../internal/path_kind.ts";
+import { assertDeviceUse, parseDevice } from "../../ort/runtime/device.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { type Output, reply } from "../../infer/chat/reply.ts";
 import { standardOutput } from "../terminal/standard_output.ts";
@@ -157,6 +158,7 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   if (ways.filter(Boolean).length > 1) {
     throw new UsageError("Cannot ask in more than one way: give --question, --file or --chat");
   }
+  assertDeviceUse(parseDevice(options.device), "generate");
   await assertTrained(options);
   const { model, adapter, config } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);

@@ -6,6 +6,7 @@
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Precision } from "../../model/precision.ts";
+import { assertDeviceUse } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { readGenerationConfig } from "../generate/generation_config.ts";
 import { createGenerator, type Generator } from "../generate/generator.ts";
@@ -94,6 +95,7 @@ export async function loadGenerator(
   { tokenizer, eosTokenIds }: Pick<ChatContext, "tokenizer" | "eosTokenIds">,
   { runtime, adapter, precision, signal }: LoadGeneratorOptions,
 ): Promise<LoadedGenerator> {
+  assertDeviceUse(runtime.device, "generate");
   using resources = new DisposableStack();
   const { config, weights: base } = await loadModel(runtime, model, { precision, signal });
   resources.use(base);

@@ -14,7 +14,7 @@ type Signature = {
 };
 
 /** What may be passed to a C function: a pointer, memory, or a number. */
-export type Argument = Deno.PointerValue | BufferSource | number | bigint;
+export type Argument = Deno.PointerValue | BufferSource | number | bigint | boolean;
 
 // The table version asked for: the oldest that has every slot below, so older libraries still work.
 const API_VERSION = 22;
@@ -69,7 +69,13 @@ export type ApiCall =
   | "CreateCUDAProviderOptions"
   | "UpdateCUDAProviderOptions"
   | "ReleaseCUDAProviderOptions"
-  | "CreateAndRegisterAllocatorV2";
+  | "CreateAndRegisterAllocatorV2"
+  | "CreateAllocator"
+  | "ReleaseAllocator"
+  | "CreateEnvWithCustomLoggerAndGlobalThreadPools"
+  | "SessionOptionsAppendExecutionProvider"
+  | "SetDeterministicCompute"
+  | "CopyTensors";
 
 const status = (slot: number, ...parameters: Deno.NativeType[]): Signature => ({
   slot,
@@ -145,6 +151,28 @@ const SIGNATURES: Readonly<Record<ApiCall, Signature>> = {
     "buffer",
     "usize",
   ),
+  CreateAllocator: status(131, "pointer", "pointer", "buffer"),
+  ReleaseAllocator: release(132),
+  CreateEnvWithCustomLoggerAndGlobalThreadPools: status(
+    151,
+    "function",
+    "pointer",
+    "i32",
+    "buffer",
+    "pointer",
+    "buffer",
+  ),
+  SessionOptionsAppendExecutionProvider: status(
+    216,
+    "pointer",
+    "buffer",
+    "buffer",
+    "buffer",
+    "usize",
+  ),
+  SetDeterministicCompute: status(273, "pointer", "bool"),
+  // Newer than API_VERSION: `appendWebGpuProvider` asks for a library that has it.
+  CopyTensors: status(386, "pointer", "buffer", "buffer", "pointer", "usize"),
 };
 
 const encoder = new TextEncoder();

@@ -1,5 +1,5 @@
 /**
- * Where a tensor lives and a graph runs: `cpu` or `cuda:0`.
+ * Where a tensor lives and a graph runs: `cpu`, `cuda:0` or `webgpu`.
  *
  * In: a device as it is written on a command line. Out: a `Device`. Every value and every session
  * carries one.
@@ -8,7 +8,10 @@
  */
 
 /** A place for tensors and graphs. */
-export type Device = { readonly kind: "cpu" } | { readonly kind: "cuda"; readonly index: number };
+export type Device =
+  | { readonly kind: "cpu" }
+  | { readonly kind: "cuda"; readonly index: number }
+  | { readonly kind: "webgpu" };
 
 /**
  * The host processor and its memory.
@@ -32,11 +35,42 @@ export interface DeviceTraits {
   readonly hostMemory: boolean;
   /** Whether ONNX Runtime has kernels in bfloat16 there. */
   readonly bfloat16: boolean;
+  /** Whether ONNX Runtime has a kernel for each operation that graphs use; else they are lowered. */
+  readonly everyOperation: boolean;
+  /**
+   * Whether a tensor may lie inside another one's memory: stores are one allocation then, of which
+   * tensors are views.
+   */
+  readonly viewsAtOffset: boolean;
+  /** What commands cannot do there yet. */
+  readonly missing: readonly DeviceUse[];
 }
 
+/** What a command does with a device. */
+export type DeviceUse = "train" | "generate";
+
 const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
-  cpu: { hostMemory: true, bfloat16: false },
-  cuda: { hostMemory: false, bfloat16: true },
+  cpu: {
+    hostMemory: true,
+    bfloat16: false,
+    everyOperation: true,
+    viewsAtOffset: true,
+    missing: [],
+  },
+  cuda: {
+    hostMemory: false,
+    bfloat16: true,
+    everyOperation: true,
+    viewsAtOffset: true,
+    missing: [],
+  },
+  webgpu: {
+    hostMemory: false,
+    bfloat16: false,
+    everyOperation: false,
+    viewsAtOffset: false,
+    missing: ["train", "generate"],
+  },
 };
 
 /**
@@ -57,7 +91,27 @@ export function deviceTraits({ kind }: Device): DeviceTraits {
 }
 
 /**
- * Parses `cpu`, `cuda` or `cuda:N`.
+ * Refuses a device that a command cannot use yet.
+ *
+ * @example
+ * ```ts
+ * import { cpu } from "@ortune/ortune";
+ * import { assertDeviceUse } from "@ortune/ortune/unstable-ort";
+ *
+ * assertDeviceUse(cpu, "train");
+ * ```
+ *
+ * @throws {RangeError} naming the devices that can be used
+ */
+export function assertDeviceUse(device: Device, use: DeviceUse): void {
+  if (!deviceTraits(device).missing.includes(use)) return;
+  throw new RangeError(
+    `Cannot ${use} on ${deviceName(device)}: it is not there yet; use cpu or cuda`,
+  );
+}
+
+/**
+ * Parses `cpu`, `cuda`, `cuda:N` or `webgpu`.
  *
  * @example
  * ```ts
@@ -74,7 +128,8 @@ export function parseDevice(text: string): Device {
   if (text === "cpu") return cpu;
   const cuda = /^cuda(?::(\d{1,3}))?$/.exec(text);
   if (cuda) return { kind: "cuda", index: Number(cuda[1] ?? 0) };
-  throw new RangeError(`Cannot use device "${text}": expected cpu, cuda or cuda:N`);
+  if (text === "webgpu") return { kind: "webgpu" };
+  throw new RangeError(`Cannot use device "${text}": expected cpu, cuda, cuda:N or webgpu`);
 }
 
 /**
@@ -89,7 +144,7 @@ export function parseDevice(text: string): Device {
  * ```
  */
 export function deviceName(device: Device): string {
-  return device.kind === "cpu" ? "cpu" : `cuda:${device.index}`;
+  return device.kind === "cuda" ? `cuda:${device.index}` : device.kind;
 }
 
 /**

@@ -1,24 +1,31 @@
 import assert from "node:assert/strict";
-import { cpu, deviceName, deviceTraits, parseDevice, sameDevice } from "./device.ts";
+import {
+  assertDeviceUse,
+  cpu,
+  deviceName,
+  deviceTraits,
+  parseDevice,
+  sameDevice,
+} from "./device.ts";
 
 Deno.test("parseDevice() reads what deviceName() writes", () => {
-  for (const name of ["cpu", "cuda:0", "cuda:12"]) {
+  for (const name of ["cpu", "cuda:0", "cuda:12", "webgpu"]) {
     assert.equal(deviceName(parseDevice(name)), name);
   }
   assert.deepEqual(parseDevice("cuda"), { kind: "cuda", index: 0 });
 });
 
 Deno.test("parseDevice() refuses any other word", () => {
-  for (const text of ["", "gpu", "cuda:", "cuda:-1", "cuda:1234", "CPU", "cpu:0"]) {
+  for (const text of ["", "gpu", "cuda:", "cuda:-1", "cuda:1234", "CPU", "cpu:0", "webgpu:0"]) {
     assert.throws(() => parseDevice(text), {
       name: "RangeError",
-      message: `Cannot use device "${text}": expected cpu, cuda or cuda:N`,
+      message: `Cannot use device "${text}": expected cpu, cuda, cuda:N or webgpu`,
     });
   }
 });
 
 Deno.test("sameDevice() tells the processor and each GPU apart", () => {
-  const devices = ["cpu", "cuda:0", "cuda:1"].map(parseDevice);
+  const devices = ["cpu", "cuda:0", "cuda:1", "webgpu"].map(parseDevice);
   for (const a of devices) {
     for (const b of devices) assert.equal(sameDevice(a, b), a === b);
   }
@@ -26,7 +33,21 @@ Deno.test("sameDevice() tells the processor and each GPU apart", () => {
   assert.ok(sameDevice(parseDevice("cuda"), parseDevice("cuda:0")));
 });
 
-Deno.test("deviceTraits() says where tensors lie and whether there is arithmetic in bfloat16", () => {
-  assert.deepEqual(deviceTraits(cpu), { hostMemory: true, bfloat16: false });
-  assert.deepEqual(deviceTraits(parseDevice("cuda:1")), { hostMemory: false, bfloat16: true });
+Deno.test("deviceTraits() says where tensors lie, what there is arithmetic for, and what is not", () => {
+  const traits = ["cpu", "cuda:1", "webgpu"].map((name) => deviceTraits(parseDevice(name)));
+  assert.deepEqual(traits.map(({ hostMemory }) => hostMemory), [true, false, false]);
+  assert.deepEqual(traits.map(({ bfloat16 }) => bfloat16), [false, true, false]);
+  assert.deepEqual(traits.map(({ viewsAtOffset }) => viewsAtOffset), [true, true, false]);
+  assert.deepEqual(traits.map(({ everyOperation }) => everyOperation), [true, true, false]);
+});
+
+Deno.test("assertDeviceUse() refuses what is not there yet on a device", () => {
+  for (const use of ["train", "generate"] as const) {
+    assertDeviceUse(cpu, use);
+    assertDeviceUse(parseDevice("cuda"), use);
+    assert.throws(() => assertDeviceUse(parseDevice("webgpu"), use), {
+      name: "RangeError",
+      message: `Cannot ${use} on webgpu: it is not there yet; use cpu or cuda`,
+    });
+  }
 });

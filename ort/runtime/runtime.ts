@@ -9,13 +9,20 @@
 
 import { cString, openApi, type OrtApi, StringArray } from "./api.ts";
 import { Cuda } from "./cuda.ts";
+import { cudaMemory } from "./cuda_memory.ts";
 import { appendCudaProvider, cudaRunOptions, describeCudaMemory } from "./cuda_provider.ts";
-import { cpu, type Device, deviceName } from "./device.ts";
+import { cpu, type Device, deviceName, sameDevice } from "./device.ts";
+import { deviceLog } from "./device_log.ts";
 import { findLibrary } from "./library.ts";
+import type { TensorMemory } from "./tensor_memory.ts";
+import { WebGpu } from "./webgpu.ts";
+import { appendWebGpuProvider, describeWebGpuMemory } from "./webgpu_provider.ts";
 
 // OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.
 // Only what ends the process is logged: errors are thrown, and need not be printed too.
 const LOG_FATAL = 4;
+// A WebGPU device's errors are only logged; they are collected, and thrown.
+const LOG_ERROR = 3;
 const ARENA_ALLOCATOR = 1;
 const MEMORY_DEFAULT = 0;
 const EXTEND_SAME_AS_REQUESTED = 1n;
@@ -38,6 +45,8 @@ export interface Place {
   readonly sessionOptions: Deno.PointerObject;
   /** OrtRunOptions that every run there is made with; null for the defaults. */
   readonly runOptions: Deno.PointerValue;
+  /** How tensors are made and copied there, where their memory is not the host's. */
+  readonly tensors?: TensorMemory;
 }
 
 /**
@@ -70,6 +79,7 @@ export class Runtime implements Disposable {
   readonly device: Device;
   /** The opened GPU, where `device` is one. */
   readonly cuda: Cuda | undefined;
+  #webgpu: WebGpu | undefined;
   readonly #places = new Map<Device["kind"], Place>();
   #disposed = false;
 
@@ -96,13 +106,7 @@ export class Runtime implements Disposable {
     const threading = api.create("CreateThreadingOptions", "set up the thread pool");
     api.call("SetGlobalIntraOpNumThreads", "set the thread count", threading, threads);
     api.call("SetGlobalDenormalAsZero", "flush denormals", threading);
-    this.env = api.create(
-      "CreateEnvWithGlobalThreadPools",
-      "open ONNX Runtime",
-      LOG_FATAL,
-      cString("ortune"),
-      threading,
-    );
+    this.env = this.#openEnvironment(threading);
     api.raw("ReleaseThreadingOptions", threading);
     this.cpuAllocator = api.create("GetAllocatorWithDefaultOptions", "get the allocator");
     const memory = api.create(
@@ -114,13 +118,29 @@ export class Runtime implements Disposable {
     this.#shareArena(memory);
     const sessionOptions = this.#makeSessionOptions();
     this.#places.set("cpu", { memory, sessionOptions, runOptions: null });
-    if (this.cuda) this.#openCuda(this.cuda);
+    try {
+      if (this.cuda) this.#openCuda(this.cuda);
+      if (device.kind === "webgpu") this.#openWebGpu(memory);
+    } catch (cause) {
+      this[Symbol.dispose]();
+      throw cause;
+    }
+  }
+
+  #openEnvironment(threading: Deno.PointerObject): Deno.PointerObject {
+    const [what, name] = ["open ONNX Runtime", cString("ortune")];
+    if (this.device.kind !== "webgpu") {
+      const args = [LOG_FATAL, name, threading];
+      return this.api.create("CreateEnvWithGlobalThreadPools", what, ...args);
+    }
+    const args = [deviceLog().pointer, null, LOG_ERROR, name, threading];
+    return this.api.create("CreateEnvWithCustomLoggerAndGlobalThreadPools", what, ...args);
   }
 
   /** What sessions and tensors on a device are made with. */
   place(device: Device): Place {
     const place = this.#places.get(device.kind);
-    if (place && (device.kind === "cpu" || device.index === this.cuda!.index)) return place;
+    if (place && (device.kind === "cpu" || sameDevice(device, this.device))) return place;
     throw new RangeError(
       `Cannot use device ${deviceName(device)}: this runtime was opened for ` +
         `${deviceName(this.device)}; make one with new Runtime({ device })`,
@@ -156,12 +176,28 @@ export class Runtime implements Disposable {
       appendCudaProvider(this.api, sessionOptions, cuda);
     } catch (cause) {
       this.api.raw("ReleaseSessionOptions", sessionOptions);
-      this[Symbol.dispose]();
       throw cause;
     }
     const memory = describeCudaMemory(this.api, cuda.index);
     this.#shareArena(memory, cuda);
-    this.#places.set("cuda", { memory, sessionOptions, runOptions: cudaRunOptions(this.api) });
+    const tensors = cudaMemory(this.api, cuda, memory);
+    const runOptions = cudaRunOptions(this.api);
+    this.#places.set("cuda", { memory, sessionOptions, runOptions, tensors });
+  }
+
+  #openWebGpu(hostMemory: Deno.PointerObject): void {
+    const { api, env } = this;
+    using failed = new DisposableStack();
+    const sessionOptions = this.#makeSessionOptions();
+    failed.defer(() => api.raw("ReleaseSessionOptions", sessionOptions));
+    appendWebGpuProvider(api, sessionOptions);
+    const memory = describeWebGpuMemory(api);
+    failed.defer(() => api.raw("ReleaseMemoryInfo", memory));
+    const log = deviceLog();
+    this.#webgpu = new WebGpu({ api, env, sessionOptions, hostMemory, memory, log });
+    failed.move();
+    const tensors = this.#webgpu;
+    this.#places.set("webgpu", { memory, sessionOptions, runOptions: null, tensors });
   }
 
   #makeSessionOptions(): Deno.PointerObject {
@@ -195,6 +231,7 @@ export class Runtime implements Disposable {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#webgpu?.[Symbol.dispose]();
     for (const { memory, sessionOptions, runOptions } of this.#places.values()) {
       this.api.raw("ReleaseSessionOptions", sessionOptions);
       this.api.raw("ReleaseMemoryInfo", memory);

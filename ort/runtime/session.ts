@@ -206,7 +206,7 @@ export class Binding implements Disposable {
    * work is queued, and {@linkcode Tensor.read} waits for it.
    */
   run(): void {
-    const { runtime, pointer, name, runOptions } = this.#session;
+    const { runtime, pointer, name, runOptions, device } = this.#session;
     this.#assertAlive();
     try {
       runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, runOptions, this.#pointer);
@@ -214,6 +214,7 @@ export class Binding implements Disposable {
       const told = runtime.cuda?.explainShortage(cause as Error, `run graph ${name}`);
       throw told ?? cause;
     }
+    runtime.place(device).tensors?.throwErrors(`run graph ${name}`);
   }
 
   #assertAlive(): void {

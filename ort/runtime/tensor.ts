@@ -12,6 +12,8 @@ import { onnxDataType } from "../tensor/onnx_dtype.ts";
 import { OutParameter } from "./api.ts";
 import { type Device, deviceName, deviceTraits, sameDevice } from "./device.ts";
 import type { Runtime } from "./runtime.ts";
+import type { MemoryStart, TensorMemory } from "./tensor_memory.ts";
+import { wrapMemory } from "./wrap_memory.ts";
 
 /**
  * A tensor in a device's memory. Views made by {@linkcode Tensor.view} share it.
@@ -46,6 +48,8 @@ export class Tensor implements Disposable {
   readonly #pointer: Deno.PointerObject;
   readonly #runtime: Runtime;
   readonly #address: bigint;
+  /** The memory's device, where it is not the host's. */
+  readonly #tensors: TensorMemory | undefined;
   /** Whether the memory is freed with the tensor: a device's, where this is no view. */
   readonly #owns: boolean;
   #alive = true;
@@ -54,10 +58,11 @@ export class Tensor implements Disposable {
     runtime: Runtime,
     pointer: Deno.PointerObject,
     address: bigint,
-    { dtype, shape, device, owns = false }: {
+    { dtype, shape, device, tensors, owns = false }: {
       dtype: DType;
       shape: readonly number[];
       device: Device;
+      tensors?: TensorMemory;
       owns?: boolean;
     },
   ) {
@@ -67,6 +72,7 @@ export class Tensor implements Disposable {
     this.dtype = dtype;
     this.shape = shape;
     this.device = device;
+    this.#tensors = tensors;
     this.#owns = owns;
     this.byteLength = elementCount(shape) * byteWidth(dtype);
   }
@@ -77,7 +83,7 @@ export class Tensor implements Disposable {
     return this.#pointer;
   }
 
-  /** Where the memory begins, for native code; on a device it is the device's own address. */
+  /** Where the memory begins, for native code; on a device it is the device's own address or handle. */
   get address(): bigint {
     this.#assertAlive();
     return this.#address;
@@ -96,12 +102,10 @@ export class Tensor implements Disposable {
     device: Device = runtime.device,
   ): Tensor {
     const what = `allocate a ${dtype} tensor of shape [${shape}]`;
-    const { memory } = runtime.place(device);
-    if (device.kind === "cuda") {
-      const cuda = runtime.cuda!;
-      const address = cuda.allocate(elementCount(shape) * byteWidth(dtype));
-      const value = wrap(runtime, what, { memory, address, dtype, shape });
-      return new Tensor(runtime, value, address, { dtype, shape, device, owns: true });
+    const { tensors } = runtime.place(device);
+    if (tensors) {
+      const { value, address } = tensors.allocate(dtype, shape, what);
+      return new Tensor(runtime, value, address, { dtype, shape, device, tensors, owns: true });
     }
     const value = runtime.api.create(
       "CreateTensorAsOrtValue",
@@ -132,6 +136,9 @@ export class Tensor implements Disposable {
   /**
    * A tensor over part of this one's memory, from byte `offset` on. The memory stays this
    * tensor's: dispose of the view first.
+   *
+   * @throws {RangeError} outside of the tensor, or from an offset on webgpu, where a tensor is a
+   *   buffer of its own
    */
   view(offset: number, shape: readonly number[], dtype: DType = this.dtype): Tensor {
     this.#assertAlive();
@@ -141,11 +148,21 @@ export class Tensor implements Disposable {
         `Cannot view bytes ${offset} to ${offset + length} of a tensor of ${this.byteLength} bytes`,
       );
     }
+    const { device } = this;
+    const tensors = this.#tensors;
+    if (offset > 0 && tensors?.viewsAtOffset === false) {
+      throw new RangeError(
+        `Cannot view a tensor on ${
+          deviceName(device)
+        } from byte ${offset} on: a tensor there is one ` +
+          "buffer, which graphs use from its start; give each part a tensor of its own",
+      );
+    }
     const address = this.#address + BigInt(offset);
-    const { memory } = this.#runtime.place(this.device);
+    const { memory } = this.#runtime.place(device);
     const what = `view a ${dtype} tensor of shape [${shape}]`;
-    const value = wrap(this.#runtime, what, { memory, address, dtype, shape });
-    return new Tensor(this.#runtime, value, address, { dtype, shape, device: this.device });
+    const value = wrapMemory(this.#runtime.api, { memory, address, dtype, shape }, what);
+    return new Tensor(this.#runtime, value, address, { dtype, shape, device, tensors });
   }
 
   /** The tensor's own bytes; they dangle once it is disposed of. CPU only. */
@@ -191,9 +208,8 @@ export class Tensor implements Disposable {
       );
     }
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    if (this.device.kind === "cuda") {
-      this.#runtime.cuda!.upload(this.#address + BigInt(start), bytes);
-    } else this.bytes().set(bytes, start);
+    if (this.#tensors) this.#tensors.upload(this.#from(start), bytes);
+    else this.bytes().set(bytes, start);
   }
 
   /**
@@ -211,9 +227,8 @@ export class Tensor implements Disposable {
           `${this.byteLength} bytes`,
       );
     }
-    if (this.device.kind === "cuda") {
-      this.#runtime.cuda!.download(this.#address + BigInt(offset), bytes);
-    } else bytes.set(this.bytes().subarray(offset, offset + bytes.byteLength));
+    if (this.#tensors) this.#tensors.download(this.#from(offset), bytes);
+    else bytes.set(this.bytes().subarray(offset, offset + bytes.byteLength));
   }
 
   /**
@@ -252,17 +267,19 @@ export class Tensor implements Disposable {
           deviceName(this.device),
       );
     }
-    if (this.device.kind === "cuda") {
-      const target = this.#address + BigInt(to);
-      this.#runtime.cuda!.copy(target, source.#address + BigInt(from), bytes);
-    } else this.bytes().set(source.bytes().subarray(from, from + bytes), to);
+    if (this.#tensors) this.#tensors.copy(this.#from(to), source.#from(from), bytes);
+    else this.bytes().set(source.bytes().subarray(from, from + bytes), to);
   }
 
   /** Sets every byte to 0. */
   zero(): void {
     this.#assertAlive();
-    if (this.device.kind === "cuda") this.#runtime.cuda!.zero(this.#address, this.byteLength);
+    if (this.#tensors) this.#tensors.zero(this.#address, this.byteLength);
     else this.bytes().fill(0);
+  }
+
+  #from(offset: number): MemoryStart {
+    return { address: this.#address, offset, byteLength: this.byteLength };
   }
 
   #buffer(): ArrayBuffer {
@@ -292,29 +309,6 @@ export class Tensor implements Disposable {
     if (!this.#alive) return;
     this.#alive = false;
     this.#runtime.api.raw("ReleaseValue", this.#pointer);
-    if (this.#owns) this.#runtime.cuda!.free(this.#address);
+    if (this.#owns) this.#tensors?.free(this.#address);
   }
-}
-
-/** An OrtValue over memory that stays the caller's. */
-function wrap(
-  { api }: Runtime,
-  what: string,
-  { memory, address, dtype, shape }: {
-    readonly memory: Deno.PointerObject;
-    readonly address: bigint;
-    readonly dtype: DType;
-    readonly shape: readonly number[];
-  },
-): Deno.PointerObject {
-  return api.create(
-    "CreateTensorWithDataAsOrtValue",
-    what,
-    memory,
-    Deno.UnsafePointer.create(address),
-    elementCount(shape) * byteWidth(dtype),
-    BigInt64Array.from(shape, BigInt),
-    shape.length,
-    onnxDataType(dtype),
-  );
 }
