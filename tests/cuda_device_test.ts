@@ -74,7 +74,7 @@ const host = rehearsal ? await hostGpu() : undefined;
 
 /** The device's kernels, opened for a test; of a rehearsal those of the processor. */
 function openKernels(device: Device): { readonly gpu?: Gpu } & Disposable {
-  if (device.kind === "cpu") return { gpu: host?.gpu, [Symbol.dispose]: () => {} };
+  if (device.kind !== "cuda") return { gpu: host?.gpu, [Symbol.dispose]: () => {} };
   const gpu = openGpu({
     device: device.index,
     nvrtcLibrary: Deno.env.get("ORTUNE_NVRTC_LIB"),

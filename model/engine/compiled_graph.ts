@@ -9,6 +9,7 @@
 import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
 import { emulateBfloat16 } from "../../ort/graph/emulate_bfloat16.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
+import { lowerForWebGpu } from "../../ort/graph/lower_webgpu.ts";
 import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
 import { cpu, type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
@@ -52,8 +53,8 @@ export class CompiledGraph implements Disposable {
   constructor(runtime: Runtime, graph: Graph, device: Device = runtime.device) {
     this.graph = graph;
     this.#runtime = runtime;
-    const runnable = deviceTraits(device).bfloat16 ? graph : emulateBfloat16(graph);
-    this.#session = new Session(runtime, writeOnnx(runnable), { name: graph.name, device });
+    const model = writeOnnx(runnableOn(device, graph));
+    this.#session = new Session(runtime, model, { name: graph.name, device });
   }
 
   /**
@@ -106,4 +107,11 @@ export class CompiledGraph implements Disposable {
   [Symbol.dispose](): void {
     this.#session[Symbol.dispose]();
   }
+}
+
+/** The graph as the device has kernels for it. */
+function runnableOn(device: Device, graph: Graph): Graph {
+  const { bfloat16, everyOperation } = deviceTraits(device);
+  const computable = bfloat16 ? graph : emulateBfloat16(graph);
+  return everyOperation ? computable : lowerForWebGpu(computable);
 }

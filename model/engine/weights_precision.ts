@@ -22,7 +22,7 @@ export function decodeOptions(
   weights: { tensor(name: string): Tensor },
 ): Required<Pick<DecodeBlockOptions, "attention" | "precision">> {
   const precision = precisionOf(weights);
-  const fused = precision === devicePrecision(device);
+  const fused = deviceTraits(device).fusedAttention && precision === devicePrecision(device);
   return { attention: fused ? "fused" : "plain", precision };
 }
 

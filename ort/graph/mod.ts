@@ -64,5 +64,6 @@ export {
 export { type MemoryPlan, planMemory, type PlannedItem } from "./memory_plan.ts";
 export { ArenaEstimate } from "./arena_estimate.ts";
 export { emulateBfloat16 } from "./emulate_bfloat16.ts";
+export { lowerForWebGpu } from "./lower_webgpu.ts";
 export { type ExternalData, writeOnnx, type WriteOnnxOptions } from "./onnx_writer.ts";
 export * as ops from "./ops.ts";

@@ -37,6 +37,8 @@ export interface DeviceTraits {
   readonly bfloat16: boolean;
   /** Whether ONNX Runtime has a kernel for each operation that graphs use; else they are lowered. */
   readonly everyOperation: boolean;
+  /** Whether attention over a cache is one operation there, in the type that the device computes in. */
+  readonly fusedAttention: boolean;
   /**
    * Whether a tensor may lie inside another one's memory: stores are one allocation then, of which
    * tensors are views.
@@ -54,6 +56,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     hostMemory: true,
     bfloat16: false,
     everyOperation: true,
+    fusedAttention: true,
     viewsAtOffset: true,
     missing: [],
   },
@@ -61,6 +64,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     hostMemory: false,
     bfloat16: true,
     everyOperation: true,
+    fusedAttention: true,
     viewsAtOffset: true,
     missing: [],
   },
@@ -68,6 +72,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     hostMemory: false,
     bfloat16: false,
     everyOperation: false,
+    fusedAttention: false,
     viewsAtOffset: false,
     missing: ["train", "generate"],
   },

@@ -16,7 +16,9 @@ export interface AllocatedTensor {
 
 /** Where bytes begin: that many bytes into the memory of a tensor. */
 export interface MemoryStart {
+  /** Of the tensor's memory, as {@linkcode AllocatedTensor.address}. */
   readonly address: bigint;
+  /** Bytes from there on. */
   readonly offset: number;
   /** Bytes of the tensor. */
   readonly byteLength: number;

@@ -230,11 +230,14 @@ export const operations: Readonly<Record<string, Operation>> = {
   LogSoftmax: (node, x) =>
     softmax(node, x).map(({ shape, data }) => ({ shape, data: data.map(Math.log) })),
   // Integers wrap around.
+  MatMul: (_, left, right) => [multiply(left, right)],
   Mul: (node, ...inputs) =>
     elementwise(node.outputs[0].dtype === "int32" ? Math.imul : (a, b) => a * b)(node, ...inputs),
   QuickGelu: elementwise((a) => a / (1 + Math.exp(-a))),
+  Reciprocal: elementwise((a) => 1 / a),
   ReduceMax: reduction(Math.max, -Infinity),
   ReduceSum: reduction((total, value) => total + value, 0),
+  ReduceSumSquare: reduction((total, value) => total + value * value, 0),
   Reshape: reshape,
   RotaryEmbedding: rotary,
   ScatterElements: scatterElements,
