@@ -1,0 +1,170 @@
+/**
+ * Whether this machine's WebGPU driver computes what training and generation need. ONNX Runtime's
+ * kernels run on drivers that nobody here has seen, and a wrong one gives wrong numbers, no error.
+ *
+ * In: a runtime on webgpu. Out: what was found, or an error that names the driver. It takes some
+ * milliseconds, and seconds where the driver compiles its kernels for the first time.
+ *
+ * @module
+ */
+
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import type { Graph, Value } from "../../ort/graph/ir.ts";
+import * as ops from "../../ort/graph/ops.ts";
+import { cpu, type Device, deviceName } from "../../ort/runtime/device.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { VULKAN_LOADER, type VulkanAdapter, vulkanAdapters } from "../../ort/runtime/vulkan.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
+import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
+import { CompiledGraph } from "./compiled_graph.ts";
+
+/** What {@linkcode checkWebGpu} found. */
+export interface WebGpuReport {
+  /** The driver, or all that there are: which one was taken is not told. */
+  readonly driver: string;
+  /** Whether there are adapters, and all of them compute on the processor. */
+  readonly software: boolean;
+  /** Whether graphs can tell NaN and infinities: fast mathematics lets x − x be 0 of any x. */
+  readonly tellsNonFinite: boolean;
+}
+
+/** One computation, held against the CPU's. */
+interface Check {
+  readonly name: string;
+  /** Its inputs are filled at random, between −2 and 2; an output in place of one is really that. */
+  readonly graph: Graph;
+}
+
+/** Times an output's largest. Measured on lavapipe: at most 3e-7. */
+const TOLERANCE = 1e-4;
+
+function check(name: string, build: (b: GraphBuilder) => void): Check {
+  const b = new GraphBuilder(name);
+  build(b);
+  return { name, graph: b.build() };
+}
+
+const CHECKS: readonly Check[] = [
+  check("a product of matrices", (b) => {
+    const [x, w] = [b.input("x", "float32", [70, 130]), b.input("w", "float32", [66, 130])];
+    b.output("y", ops.linear(b, x, w));
+  }),
+  check("RMSNorm", (b) => {
+    const [x, w] = [b.input("x", "float32", [33, 130]), b.input("w", "float32", [130])];
+    const [y, invStd] = ops.rmsNorm(b, x, w, 1e-6);
+    b.output("y", y);
+    b.output("inv_std", invStd);
+  }),
+  check("a sum in place", (b) => {
+    const [x, w] = [b.input("x", "float32", [40, 50]), b.input("w", "float32", [30, 50])];
+    const sum = b.input("sum", "float32", [40, 30]);
+    b.output("sum_new", ops.linear(b, x, w, sum), { inPlaceOf: sum });
+  }),
+  check("attention of 64 tokens", (b) => {
+    const [q, k, v] = ["q", "k", "v"].map((name) => b.input(name, "float32", [1, 2, 64, 16]));
+    const weights = ops.softmax(b, ops.matmul(b, q, k, { transB: true, alpha: 0.25 }));
+    b.output("y", ops.matmul(b, weights, v));
+  }),
+];
+
+/**
+ * Runs the checks.
+ *
+ * @throws {Error} naming the driver and what it computes wrongly, or refuses
+ */
+export function checkWebGpu(runtime: Runtime): WebGpuReport {
+  const adapters = listAdapters();
+  const driver = describe(adapters);
+  for (const { name, graph } of CHECKS) {
+    const expected = run(runtime, graph, cpu);
+    const actual = attempt(() => run(runtime, graph, runtime.device), { name, driver });
+    const error = Math.max(...expected.map((values, i) => errorOf(actual[i], values)));
+    if (!(error <= TOLERANCE)) {
+      throw new Error(
+        `Cannot use device ${deviceName(runtime.device)}: ${driver} computes ${name} wrongly ` +
+          `(${error.toExponential(1)} of the largest); update the driver, or pass --device cpu`,
+      );
+    }
+  }
+  const software = adapters.length > 0 && adapters.every((adapter) => adapter.software);
+  return { driver, software, tellsNonFinite: tellsNonFinite(runtime) };
+}
+
+function listAdapters(): readonly VulkanAdapter[] {
+  const loader = VULKAN_LOADER[Deno.build.os];
+  return loader === undefined ? [] : vulkanAdapters(loader);
+}
+
+function describe(adapters: readonly VulkanAdapter[]): string {
+  if (adapters.length === 0) return "the system's driver";
+  return adapters.map(({ name, driver }) => `${name}, driver ${driver}`).join(" or ");
+}
+
+function attempt<T>(
+  run: () => T,
+  { name, driver }: { readonly name: string; readonly driver: string },
+): T {
+  try {
+    return run();
+  } catch (cause) {
+    throw new Error(
+      `Cannot use device webgpu: ${driver} refuses ${name}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+function run(runtime: Runtime, graph: Graph, device: Device): readonly Float32Array[] {
+  const random = MersenneTwister.fromSeed(42);
+  return runOn(runtime, graph, device, ({ shape }) =>
+    Float32Array.from(
+      { length: elementCount(shape as readonly number[]) },
+      () => 4 * random.nextUint32() * 2 ** -32 - 2,
+    ));
+}
+
+/** Outputs of a graph of float32 inputs; those in place of an input are. */
+function runOn(
+  runtime: Runtime,
+  graph: Graph,
+  device: Device,
+  fill: (input: Value) => Float32Array<ArrayBuffer>,
+): readonly Float32Array[] {
+  using owned = new DisposableStack();
+  const tensors: Record<string, Tensor> = {};
+  for (const input of graph.inputs) {
+    const shape = input.shape as readonly number[];
+    tensors[input.name] = owned.use(
+      Tensor.from(runtime, "float32", shape, fill(input), device),
+    );
+  }
+  for (const { name, dtype, shape } of graph.outputs) {
+    tensors[name] = tensors[graph.aliases.get(name) ?? ""] ??
+      owned.use(Tensor.allocate(runtime, dtype, shape as readonly number[], device));
+  }
+  owned.use(new CompiledGraph(runtime, graph, device)).run(tensors);
+  return graph.outputs.map(({ name }) => tensors[name].hostFloat32().slice());
+}
+
+/** The largest error over the largest expected number. */
+function errorOf(actual: Float32Array, expected: Float32Array): number {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const errors = expected.map((value, i) => Math.abs(actual[i] - value));
+  // A NaN stays one.
+  const worst = errors.reduce((most, error) => Math.max(most, error), 0);
+  return worst / largest;
+}
+
+const SPECIAL = Float32Array.of(NaN, Infinity, -Infinity, 0, 1, -3e38, 1e-30, -1);
+
+function tellsNonFinite(runtime: Runtime): boolean {
+  const { graph } = check("finite", (b) => {
+    const x = b.input("x", "float32", [SPECIAL.length]);
+    // As updateControlGraph of the optimizers has it.
+    const finite = ops.equal(b, ops.sub(b, x, x), b.float32(0));
+    b.output("finite", ops.cast(b, finite, "float32"));
+  });
+  const [finite] = runOn(runtime, graph, runtime.device, () => SPECIAL);
+  return SPECIAL.every((value, i) => finite[i] === Number(Number.isFinite(value)));
+}

@@ -1,0 +1,60 @@
+/** The test at the start of a run on WebGPU. */
+
+import assert from "node:assert/strict";
+import { checkWebGpu } from "../../model/engine/check_webgpu.ts";
+import type { Device } from "../../ort/runtime/device.ts";
+import type { Place, Runtime } from "../../ort/runtime/runtime.ts";
+import type { TensorMemory } from "../../ort/runtime/tensor_memory.ts";
+import { runtime } from "../support/webgpu_runtime.ts";
+
+Deno.test("a driver that computes rightly passes and is named", () => {
+  const { driver, tellsNonFinite } = checkWebGpu(runtime);
+  if (Deno.build.os === "linux") assert.match(driver, /^.+, driver \d+\.\d+\.\d+/);
+  assert.equal(tellsNonFinite, true);
+});
+
+/** The runtime, with a device that lets `change` at the numbers that are read back. */
+function faulty(change: (values: Float32Array) => void): Runtime {
+  const place = (device: Device): Place => {
+    const real = runtime.place(device);
+    const { tensors } = real;
+    if (!tensors) return real;
+    const changed: TensorMemory = {
+      viewsAtOffset: tensors.viewsAtOffset,
+      allocate: (dtype, shape, what) => tensors.allocate(dtype, shape, what),
+      free: (address) => tensors.free(address),
+      upload: (to, bytes) => tensors.upload(to, bytes),
+      download: (from, into) => {
+        tensors.download(from, into);
+        change(new Float32Array(into.buffer, into.byteOffset, into.byteLength / 4));
+      },
+      copy: (to, from, bytes) => tensors.copy(to, from, bytes),
+      zero: (address, bytes) => tensors.zero(address, bytes),
+      throwErrors: (what) => tensors.throwErrors(what),
+    };
+    return { ...real, tensors: changed };
+  };
+  return new Proxy(runtime, {
+    get: (target, name) => name === "place" ? place : Reflect.get(target, name, target),
+  });
+}
+
+Deno.test("a driver that computes wrongly is named, with what it gets wrong", () => {
+  for (const wrong of [1.001, NaN]) {
+    const change = (values: Float32Array): void => void (values[0] *= wrong);
+    assert.throws(
+      () => checkWebGpu(faulty(change)),
+      /^Error: Cannot use device webgpu: .+ computes a product of matrices wrongly \(.* of the largest\); update the driver/,
+    );
+  }
+});
+
+Deno.test("a driver that refuses a graph is named, with what it says", () => {
+  const refuse = (): void => {
+    throw new Error("no such thing");
+  };
+  assert.throws(
+    () => checkWebGpu(faulty(refuse)),
+    /Cannot use device webgpu: .+ refuses a product of matrices: no such thing/,
+  );
+});
