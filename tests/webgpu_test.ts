@@ -7,7 +7,14 @@
 
 import assert from "node:assert/strict";
 
-const FILES = ["device.ts", "lowering.ts", "check.ts", "placement.ts", "numbers.ts"];
+const FILES = [
+  "device.ts",
+  "lowering.ts",
+  "check.ts",
+  "placement.ts",
+  "numbers.ts",
+  "generation.ts",
+];
 
 async function deno(...args: string[]): Promise<{ success: boolean; text: string }> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

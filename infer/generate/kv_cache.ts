@@ -7,6 +7,7 @@
 
 import { cacheHeadDim } from "../../model/graphs/decode_graphs.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType } from "../../ort/tensor/dtype.ts";
@@ -104,10 +105,13 @@ export class KvCache implements Disposable {
 
   /** The first `used` positions of the old tensor, and zeros after them. */
   #copy(old: Tensor | undefined, grown: Tensor, used: number): void {
-    grown.zero();
-    if (!old || used === 0) return;
     const { kvHeads } = this.#config;
     const bytes = used * grown.shape.at(-1)! * byteWidth(grown.dtype);
+    if (old && !deviceTraits(grown.device).viewsAtOffset) {
+      return copyOnHost(old, grown, { parts: kvHeads, bytes });
+    }
+    grown.zero();
+    if (!old || used === 0) return;
     for (let head = 0; head < kvHeads; head++) {
       const from = head * old.byteLength / kvHeads;
       grown.copyFrom(old, { from, to: head * grown.byteLength / kvHeads, bytes });
@@ -123,4 +127,19 @@ export class KvCache implements Disposable {
     this.#layers = [];
     this.#capacity = 0;
   }
+}
+
+/** The first bytes of each part of a tensor, and zeros after them, where copies begin at a tensor's start. */
+function copyOnHost(
+  old: Tensor,
+  grown: Tensor,
+  { parts, bytes }: { readonly parts: number; readonly bytes: number },
+): void {
+  const [from, to] = [old, grown].map(({ byteLength }) => new Uint8Array(byteLength));
+  old.read(from);
+  for (let part = 0; part < parts; part++) {
+    const start = part * from.length / parts;
+    to.set(from.subarray(start, start + bytes), part * to.length / parts);
+  }
+  grown.write(to);
 }

@@ -2,8 +2,8 @@
  * Fills a parameter store from a tensor source.
  *
  * In: float32, bfloat16 or float16 tensors under their Hugging Face names. Out: the store's dtype in
- * place, converted by ONNX Runtime's Cast where it runs, chunk by chunk, so that nothing but the
- * store is held.
+ * place, converted by ONNX Runtime's Cast, chunk by chunk, so that nothing but the store is held. On a
+ * device without views a chunk is a whole tensor; one without bfloat16 gets it converted on the host.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import * as ops from "../../ort/graph/ops.ts";
 import { compareWeights, misfitError } from "../weights/compare_weights.ts";
 import { EMBEDDING, LM_HEAD } from "../parameters.ts";
 import { assertTiedHead } from "../weights/tied_head.ts";
-import { deviceTraits } from "../../ort/runtime/device.ts";
+import { cpu, type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
@@ -72,8 +72,8 @@ export async function loadWeights(
 ): Promise<void> {
   assertFits(store, source, from);
   await assertTied(store, source, from);
-  using conversion = new Conversion(runtime, store.flat);
-  const width = byteWidth(store.flat.dtype);
+  using conversion = new Conversion(runtime, store);
+  const width = byteWidth(store.dtype);
   const pieces = piecesOf(store, source);
   let filled = 0;
   // Each piece is read while the one before it is checked and converted.
@@ -111,7 +111,8 @@ interface Piece {
 }
 
 function piecesOf(store: ParameterStore, source: TensorSource): readonly Piece[] {
-  const chunk = deviceTraits(store.flat.device).hostMemory ? CHUNK : DEVICE_CHUNK;
+  const { hostMemory, viewsAtOffset } = deviceTraits(store.device);
+  const chunk = hostMemory ? CHUNK : viewsAtOffset ? DEVICE_CHUNK : Infinity;
   const pieces: Piece[] = [];
   for (const { name, shape } of store.layout.specs) {
     const { dtype } = source.info(name);
@@ -177,26 +178,32 @@ interface Staged extends Disposable {
 class Conversion implements Disposable {
   readonly #runtime: Runtime;
   readonly #dtype: DType;
-  readonly #onHost: boolean;
+  /** Where bytes are converted. */
+  readonly #place: Device;
+  /** Whether pieces are converted elsewhere than in the store's own memory, and then copied there. */
+  readonly #elsewhere: boolean;
   readonly #staging: Scratch;
   readonly #casts = new Map<DType, CompiledGraph>();
   readonly #host = [new Uint8Array(0), new Uint8Array(0)];
 
-  constructor(runtime: Runtime, { dtype, device }: Tensor) {
+  constructor(runtime: Runtime, { dtype, device }: ParameterStore) {
     this.#runtime = runtime;
     this.#dtype = dtype;
-    this.#onHost = deviceTraits(device).hostMemory;
-    this.#staging = new Scratch(runtime, device);
+    const { hostMemory, bfloat16 } = deviceTraits(device);
+    this.#elsewhere = !hostMemory && !bfloat16;
+    this.#place = this.#elsewhere ? cpu : device;
+    this.#staging = new Scratch(runtime, this.#place);
   }
 
   /** Reads a piece; two that follow each other have memory of their own. */
   async read({ dtype, start, count, target, read }: Piece, index: number): Promise<Staged> {
     const into = target.view(start * byteWidth(this.#dtype), [count]);
     const slot = index % 2;
-    const x = dtype === this.#dtype
+    const x = dtype === this.#dtype && !this.#elsewhere
       ? into
       : this.#staging.tensor(`${dtype}.${slot}`, dtype, into.shape);
-    const bytes = this.#onHost ? x.bytes() : this.#hostBytes(slot, x.byteLength);
+    const onHost = deviceTraits(this.#place).hostMemory;
+    const bytes = onHost ? x.bytes() : this.#hostBytes(slot, x.byteLength);
     try {
       await read(bytes, start * byteWidth(dtype));
     } catch (cause) {
@@ -208,7 +215,15 @@ class Conversion implements Disposable {
 
   /** Brings a piece that was read to its place in the store. */
   finish({ bytes, x, into }: Staged, { dtype, count }: Piece): void {
-    if (!this.#onHost) x.write(bytes);
+    if (this.#elsewhere) {
+      const y = dtype === this.#dtype
+        ? x
+        : this.#staging.tensor("converted", this.#dtype, into.shape);
+      if (y !== x) this.#cast(dtype).run({ x, y }, { n: count });
+      into.write(y.bytes());
+      return;
+    }
+    if (!deviceTraits(this.#place).hostMemory) x.write(bytes);
     if (x !== into) this.#cast(dtype).run({ x, y: into }, { n: count });
   }
 
@@ -222,7 +237,7 @@ class Conversion implements Disposable {
     if (!cast) {
       const b = new GraphBuilder(`convert_${dtype}`);
       b.output("y", ops.cast(b, b.input("x", dtype, ["n"]), this.#dtype));
-      this.#casts.set(dtype, cast = new CompiledGraph(this.#runtime, b.build()));
+      this.#casts.set(dtype, cast = new CompiledGraph(this.#runtime, b.build(), this.#place));
     }
     return cast;
   }

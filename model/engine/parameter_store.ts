@@ -1,6 +1,6 @@
 /**
  * Tensors of a model in one flat allocation: parameters, and in the same layout their gradients and
- * moments.
+ * moments. On a device where no tensor may lie inside another one's memory each has its own.
  *
  * In: specs. Out: a tensor a name, a flat view that optimizers chunk, and a `TensorSource` for
  * writers.
@@ -9,7 +9,7 @@
  */
 
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import type { Device } from "../../ort/runtime/device.ts";
+import { type Device, deviceName, deviceTraits } from "../../ort/runtime/device.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
 import { checkTensorRange, missingTensorError } from "../../ort/tensor/tensor_errors.ts";
@@ -74,7 +74,7 @@ export interface ParameterStoreOptions {
 }
 
 /**
- * One flat allocation and the tensors in it.
+ * One flat allocation and the tensors in it, or on a device without views a tensor each.
  *
  * @example
  * ```ts
@@ -93,8 +93,11 @@ export interface ParameterStoreOptions {
 export class ParameterStore implements TensorSource, Disposable {
   /** Where each tensor lies in {@linkcode ParameterStore.flat}. */
   readonly layout: ParameterLayout;
-  /** All elements, [layout.length]. */
-  readonly flat: Tensor;
+  /** Type of the elements. */
+  readonly dtype: DType;
+  /** Where the memory lies. */
+  readonly device: Device;
+  readonly #flat: Tensor | undefined;
   readonly #tensors = new Map<string, Tensor>();
 
   /** Allocates the store. The tensors hold whatever was in memory; the gaps between them are 0. */
@@ -104,7 +107,18 @@ export class ParameterStore implements TensorSource, Disposable {
     { dtype = "float32", device = runtime.device }: ParameterStoreOptions = {},
   ) {
     this.layout = layout;
-    this.flat = Tensor.allocate(runtime, dtype, [layout.length], device);
+    this.dtype = dtype;
+    this.device = device;
+    if (!deviceTraits(device).viewsAtOffset) {
+      using allocated = new DisposableStack();
+      for (const { name, shape } of layout.specs) {
+        const tensor = allocated.use(Tensor.allocate(runtime, dtype, shape, device));
+        this.#tensors.set(name, tensor);
+      }
+      allocated.move();
+      return;
+    }
+    const flat = this.#flat = Tensor.allocate(runtime, dtype, [layout.length], device);
     const width = byteWidth(dtype);
     const shapes = new Map(layout.specs.map(({ name, shape }) => [name, shape]));
     const starts = [...layout.offsets.values(), layout.length];
@@ -113,11 +127,25 @@ export class ParameterStore implements TensorSource, Disposable {
       // The gaps take part in flat arithmetic, so they must not hold what was in memory before.
       const end = offset + elementCount(shape);
       if (end < starts[i + 1]) {
-        using gap = this.flat.view(end * width, [starts[i + 1] - end]);
+        using gap = flat.view(end * width, [starts[i + 1] - end]);
         gap.zero();
       }
-      this.#tensors.set(name, this.flat.view(offset * width, shape));
+      this.#tensors.set(name, flat.view(offset * width, shape));
     });
+  }
+
+  /**
+   * All elements, [layout.length].
+   *
+   * @throws {RangeError} on a device where each tensor has its own memory
+   */
+  get flat(): Tensor {
+    if (this.#flat) return this.#flat;
+    throw new RangeError(
+      `Cannot take parameters on ${
+        deviceName(this.device)
+      } as one tensor: each is a buffer of its own`,
+    );
   }
 
   /** The tensor of a parameter. */
@@ -172,7 +200,7 @@ export class ParameterStore implements TensorSource, Disposable {
   /** Releases all memory; no tensor or view of it may be used afterwards. */
   [Symbol.dispose](): void {
     for (const tensor of this.#tensors.values()) tensor[Symbol.dispose]();
-    this.flat[Symbol.dispose]();
+    this.#flat?.[Symbol.dispose]();
   }
 }
 
