@@ -17,13 +17,12 @@
 
 export { type Place, Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
 export {
-  assertDeviceUse,
+  assertTrains,
   cpu,
   type Device,
   deviceName,
   type DeviceTraits,
   deviceTraits,
-  type DeviceUse,
   parseDevice,
   sameDevice,
 } from "./runtime/device.ts";

@@ -14,6 +14,7 @@ const FILES = [
   "placement.ts",
   "numbers.ts",
   "generation.ts",
+  "command.ts",
 ];
 
 async function deno(...args: string[]): Promise<{ success: boolean; text: string }> {

@@ -28,7 +28,6 @@ import { loadGenerator } from "../../infer/chat/open_chat_model.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { openFile } from "../process/open_file.ts";
 import { isFolder } from "../../internal/path_kind.ts";
-import { assertDeviceUse, parseDevice } from "../../ort/runtime/device.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { type Output, reply } from "../../infer/chat/reply.ts";
 import { standardOutput } from "../terminal/standard_output.ts";
@@ -145,7 +144,7 @@ function addFlags(command: Command): void {
     )
     .option("--greedy", "always the likeliest token")
     .option("--seed <n>", "makes sampling repeatable", seed)
-    .option("--device <name>", DEVICE_HELP, device, "cpu")
+    .option("--device <name>", `${DEVICE_HELP}; or webgpu`, device, "cpu")
     .addOption(
       new Option("--precision <name>", "what it computes in (default: bf16 on cuda, fp32 on cpu)")
         .choices(["fp32", "bf16"]),
@@ -158,7 +157,6 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   if (ways.filter(Boolean).length > 1) {
     throw new UsageError("Cannot ask in more than one way: give --question, --file or --chat");
   }
-  assertDeviceUse(parseDevice(options.device), "generate");
   await assertTrained(options);
   const { model, adapter, config } = await findFolders(options);
   if (model !== options.model) console.error(`model: ${model}`);

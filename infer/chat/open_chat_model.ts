@@ -6,7 +6,8 @@
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Precision } from "../../model/precision.ts";
-import { assertDeviceUse } from "../../ort/runtime/device.ts";
+import { checkWebGpu } from "../../model/engine/check_webgpu.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { readGenerationConfig } from "../generate/generation_config.ts";
 import { createGenerator, type Generator } from "../generate/generator.ts";
@@ -89,14 +90,18 @@ export async function openChatModel(
   return { ...context, ...loaded, notes: [...context.notes, ...loaded.notes] };
 }
 
-/** Loads the weights of an opened chat, the adapter's too. */
+/**
+ * Loads the weights of an opened chat, the adapter's too.
+ *
+ * @throws {Error} where the device's driver computes wrongly
+ */
 export async function loadGenerator(
   model: string,
   { tokenizer, eosTokenIds }: Pick<ChatContext, "tokenizer" | "eosTokenIds">,
   { runtime, adapter, precision, signal }: LoadGeneratorOptions,
 ): Promise<LoadedGenerator> {
-  assertDeviceUse(runtime.device, "generate");
   using resources = new DisposableStack();
+  const device = deviceTraits(runtime.device).checkedFirst ? checkWebGpu(runtime) : undefined;
   const { config, weights: base } = await loadModel(runtime, model, { precision, signal });
   resources.use(base);
   const adapted = adapter === undefined
@@ -114,7 +119,11 @@ export async function loadGenerator(
   const owned = resources.move();
   return {
     generator,
-    notes: [...config.notes, ...generation.notes],
+    notes: [
+      ...device ? [`webgpu: ${device.driver}${device.software ? ", on the processor" : ""}`] : [],
+      ...config.notes,
+      ...generation.notes,
+    ],
     [Symbol.dispose]: () => owned.dispose(),
   };
 }

@@ -44,12 +44,11 @@ export interface DeviceTraits {
    * tensors are views.
    */
   readonly viewsAtOffset: boolean;
-  /** What commands cannot do there yet. */
-  readonly missing: readonly DeviceUse[];
+  /** Whether drivers of many makers may be behind it, so that their numbers are checked first. */
+  readonly checkedFirst: boolean;
+  /** Whether training works there. */
+  readonly trains: boolean;
 }
-
-/** What a command does with a device. */
-export type DeviceUse = "train" | "generate";
 
 const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
   cpu: {
@@ -58,7 +57,8 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     everyOperation: true,
     fusedAttention: true,
     viewsAtOffset: true,
-    missing: [],
+    checkedFirst: false,
+    trains: true,
   },
   cuda: {
     hostMemory: false,
@@ -66,7 +66,8 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     everyOperation: true,
     fusedAttention: true,
     viewsAtOffset: true,
-    missing: [],
+    checkedFirst: false,
+    trains: true,
   },
   webgpu: {
     hostMemory: false,
@@ -74,7 +75,8 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     everyOperation: false,
     fusedAttention: false,
     viewsAtOffset: false,
-    missing: ["train", "generate"],
+    checkedFirst: true,
+    trains: false,
   },
 };
 
@@ -96,22 +98,22 @@ export function deviceTraits({ kind }: Device): DeviceTraits {
 }
 
 /**
- * Refuses a device that a command cannot use yet.
+ * Refuses a device that training does not work on yet.
  *
  * @example
  * ```ts
  * import { cpu } from "@ortune/ortune";
- * import { assertDeviceUse } from "@ortune/ortune/unstable-ort";
+ * import { assertTrains } from "@ortune/ortune/unstable-ort";
  *
- * assertDeviceUse(cpu, "train");
+ * assertTrains(cpu);
  * ```
  *
- * @throws {RangeError} naming the devices that can be used
+ * @throws {RangeError} naming the devices that it works on
  */
-export function assertDeviceUse(device: Device, use: DeviceUse): void {
-  if (!deviceTraits(device).missing.includes(use)) return;
+export function assertTrains(device: Device): void {
+  if (deviceTraits(device).trains) return;
   throw new RangeError(
-    `Cannot ${use} on ${deviceName(device)}: it is not there yet; use cpu or cuda`,
+    `Cannot train on ${deviceName(device)}: it is not there yet; use cpu or cuda`,
   );
 }
 
