@@ -113,24 +113,31 @@ function dropoutLaunch(kernel: DropoutKernel): Launch {
 }
 
 function loraLaunches(kernels: LoraKernels): Record<string, Launch> {
-  /** Sizes and dropout of a product with x, of which `columns` are the layers' own numbers. */
+  /**
+   * Sizes and dropout of a product with x, of which `columns` are the layers' own numbers. How wide x is
+   * says A, [rank, width]: x itself may lie here as it was before it was reshaped.
+   */
   const down = (
     { attributes }: Node,
-    { shape: [tokens, width] }: Tensor,
-    rows: Tensor | undefined,
-    columns: readonly (Tensor | undefined)[],
+    { x, a: { shape: [, width] }, rows, columns }: {
+      readonly x: Tensor;
+      readonly a: Tensor;
+      readonly rows: Tensor | undefined;
+      readonly columns: readonly (Tensor | undefined)[];
+    },
   ): LoraDownOptions => ({
-    ...{ tokens, width, parts: columns.length, scale: Number(attributes.scale) },
+    tokens: elementCount(x.shape) / width,
+    ...{ width, parts: columns.length, scale: Number(attributes.scale) },
     dropout: rows && {
       rows: rows.address,
       columns: addresses(columns),
       above: Number(attributes.above),
     },
   });
-  const up = ({ shape: [tokens] }: Tensor, weights: readonly (Tensor | undefined)[]) => ({
-    tokens,
-    widths: weights.map((weight) => weight!.shape[0]),
-  });
+  const up = ({ shape }: Tensor, weights: readonly (Tensor | undefined)[]) => {
+    const widths = weights.map((weight) => weight!.shape[0]);
+    return { tokens: elementCount(shape) / widths.reduce((sum, width) => sum + width), widths };
+  };
   const gradients = (
     node: Node,
     before: readonly (Tensor | undefined)[],
@@ -148,19 +155,20 @@ function loraLaunches(kernels: LoraKernels): Record<string, Launch> {
     LoraDown: (stream, node, [x, rows, ...parts], [hidden]) => {
       const [a, columns] = everyOther(parts);
       const pointers = { x: x!.address, a: addresses(a), hidden: hidden.address };
-      kernels.down(stream, pointers, down(node, x!, rows, columns));
+      kernels.down(stream, pointers, down(node, { x: x!, a: a[0]!, rows, columns }));
     },
     LoraDownInputGradient: (stream, node, [dHidden, past, rows, ...parts], [dX]) => {
       const [a, columns] = everyOther(parts);
       const pointers = { dHidden: dHidden!.address, a: addresses(a), dX: dX.address };
-      const options = down(node, dX, rows, columns);
+      const options = down(node, { x: dX, a: a[0]!, rows, columns });
       kernels.downInput(stream, { ...pointers, past: past?.address }, options);
     },
     LoraDownWeightGradient: (stream, node, [x, dHidden, rows, ...parts], outputs) => {
       const [columns, before] = everyOther(parts);
       const pointers = { x: x!.address, dHidden: dHidden!.address };
       const to = gradients(node, before, outputs);
-      kernels.downWeight(stream, { ...pointers, ...to }, down(node, x!, rows, columns));
+      const options = down(node, { x: x!, a: outputs[0], rows, columns });
+      kernels.downWeight(stream, { ...pointers, ...to }, options);
     },
     LoraUp: (stream, _, [past, hidden, ...weights], [y]) => {
       kernels.up(stream, {
