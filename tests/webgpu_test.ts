@@ -14,6 +14,7 @@ const FILES = [
   "placement.ts",
   "numbers.ts",
   "generation.ts",
+  "training_engine.ts",
   "command.ts",
 ];
 

@@ -10,6 +10,7 @@ import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth } from "../../ort/tensor/dtype.ts";
 import type { TokenGrid } from "./batch.ts";
 import type { EngineContext } from "./engine_context.ts";
+import { takeRows } from "./rows.ts";
 
 // Tokens whose embedding gradients a device sums at once: the one-hot matrix has a row for each of
 // their ids and a column for each of them.
@@ -58,7 +59,8 @@ function inGraph(
     const ids = BigInt64Array.from(new Set(chunk.filter((id) => id >= 0n)));
     if (ids.length === 0) continue;
     const bytes = start * hiddenSize * byteWidth(dx.dtype);
-    using part = dx.view(bytes, [chunk.length, hiddenSize]);
+    using view = context.views ? dx.view(bytes, [chunk.length, hiddenSize]) : undefined;
+    const part = view ?? takeRows(context, dx, { start, count: chunk.length });
     graph.run({
       dx: part,
       input_ids: scratch.write("embedded_ids", "int64", [chunk.length], chunk),

@@ -13,6 +13,7 @@ import type { ModelConfig } from "../config.ts";
 import type { Precision } from "../precision.ts";
 import type { LossKernel, Objective } from "../graphs/objective.ts";
 import type { HeadLossOptions } from "../graphs/training_graphs.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
@@ -92,6 +93,11 @@ export class EngineContext implements Disposable {
     let graph = this.#graphs.get(name);
     if (!graph) this.#graphs.set(name, graph = new CompiledGraph(this.runtime, make()));
     return graph;
+  }
+
+  /** Whether a part of a tensor can be seen as a tensor; else rows are copied. */
+  get views(): boolean {
+    return deviceTraits(this.runtime.device).viewsAtOffset;
   }
 
   /** What the graphs outside of the blocks are made for. */

@@ -26,11 +26,14 @@ import { byteWidth } from "../../ort/tensor/dtype.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
 import type { EngineContext } from "./engine_context.ts";
 import type { ParameterStore } from "./parameter_store.ts";
+import { placeRows } from "./rows.ts";
 
 /** The tokens of a batch that are to be predicted. */
 export interface Supervised {
   /** Index of each in the batch's grid. */
   readonly tokens: Int32Array;
+  /** One row a token each: of what the host gives, its numbers. */
+  readonly given: Readonly<Record<"token_ids" | "targets", BigInt64Array<ArrayBuffer>>>;
   /** One row a token each. */
   readonly values: Readonly<Record<"token_ids" | "targets" | "loss", Tensor>>;
 }
@@ -98,6 +101,7 @@ export class Head {
     if (this.#context.kernels?.loss) this.#assertTargets(batch, tokens);
     return {
       tokens,
+      given: { token_ids: ids, targets },
       values: {
         token_ids: this.#context.scratch.write("token_ids", "int64", shape, ids),
         targets: this.#context.scratch.write("targets", "int64", shape, targets),
@@ -120,26 +124,43 @@ export class Head {
   /** Supervised tokens, a chunk at a time; the tensors are the chunk's. */
   *#chunks(
     batch: LabelledGrid,
-    { tokens, values }: Supervised,
+    supervised: Supervised,
   ): Generator<{ start: number; n: number; tensors: TensorMap }> {
+    const { tokens, values } = supervised;
     for (let start = 0; start < tokens.length; start += this.#chunk) {
       const n = Math.min(this.#chunk, tokens.length - start);
       using owned = new DisposableStack();
-      const views = Object.entries(values).map(([name, tensor]) => [
-        name,
-        owned.use(tensor.view(start * byteWidth(tensor.dtype), [n, 1])),
-      ]);
+      const parts = this.#context.views
+        ? Object.fromEntries(
+          Object.entries(values).map(([name, tensor]) => [
+            name,
+            owned.use(tensor.view(start * byteWidth(tensor.dtype), [n, 1])),
+          ]),
+        )
+        : this.#copiedParts(supervised, start, n);
       yield {
         start,
         n,
         tensors: {
           x: this.#context.hidden(this.#context.config.layers, batch),
-          ...Object.fromEntries(views),
+          ...parts,
           [FINAL_NORM]: this.#context.weights.tensor(FINAL_NORM),
           lm_head: this.#context.weights.tensor(headName(this.#context.config)),
         },
       };
+      if (!this.#context.views) placeRows(this.#context, values.loss, parts.loss, { start });
     }
+  }
+
+  /** A chunk's tokens in tensors of their own. */
+  #copiedParts({ given }: Supervised, start: number, n: number): Record<"loss", Tensor> {
+    const { scratch } = this.#context;
+    const shape = [n, 1];
+    const parts = Object.entries(given).map(([name, numbers]) => [
+      name,
+      scratch.write(`chunk.${name}`, "int64", shape, numbers.subarray(start, start + n)),
+    ]);
+    return { ...Object.fromEntries(parts), loss: scratch.tensor("chunk.loss", "float32", shape) };
   }
 
   /** Losses of the supervised tokens, without gradients. */

@@ -181,6 +181,12 @@ export class ParameterStore implements TensorSource, Disposable {
     return stack;
   }
 
+  /** Sets all elements to 0. */
+  zero(): void {
+    if (this.#flat) this.#flat.zero();
+    else for (const tensor of this.#tensors.values()) tensor.zero();
+  }
+
   names(): readonly string[] {
     return this.layout.specs.map((spec) => spec.name);
   }

@@ -259,7 +259,7 @@ export class TrainingEngine implements Disposable {
     };
     if (pending.tokens.length === 0) {
       // Nothing to add, but what the last update left must not be added to either.
-      if (first) gradients.flat.zero();
+      if (first) gradients.zero();
       return pending;
     }
     const { config, scratch, precision } = this.#context;

@@ -9,6 +9,7 @@ import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { decodeBlockGraph, decodeEmbedGraph } from "../../model/graphs/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/graphs/device_graphs.ts";
+import { placeRowsGraph, takeRowsGraph } from "../../model/graphs/row_graphs.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
   blockBackwardGraph,
@@ -74,6 +75,8 @@ function* commonGraphs(): Generator<[string, Graph]> {
     yield [`${precision}: weight norms`, weightNormGraph(4, precision)];
     yield [`${precision}: zeros`, zerosGraph(precision)];
   }
+  yield ["take rows", takeRowsGraph(16)];
+  yield ["place rows", placeRowsGraph(1)];
   yield ["cast up", castGraph("bfloat16", "float32")];
   yield ["cast down", castGraph("float32", "bfloat16")];
   const formats: GraphStateFormat[] = ["float32", "master", "bfloat16-stochastic", "bfloat16"];

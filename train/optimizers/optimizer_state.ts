@@ -50,7 +50,7 @@ export class OptimizerState implements Disposable {
     this.#stores = new Map(
       names.map((name) => [name, new ParameterStore(runtime, layout, options)]),
     );
-    for (const store of this.#stores.values()) store.flat.zero();
+    for (const store of this.#stores.values()) store.zero();
     this.#scales = new Map((scaled ? names : []).map((name) => {
       const shape = [layout.length / LAYOUT_BLOCK];
       const scales = Tensor.allocate(runtime, "float32", shape, options.device);
