@@ -99,6 +99,8 @@ export class ParameterStore implements TensorSource, Disposable {
   readonly device: Device;
   readonly #flat: Tensor | undefined;
   readonly #tensors = new Map<string, Tensor>();
+  /** A tensor that is being read in pieces, where no piece can be read alone. */
+  #readBack: { readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
 
   /** Allocates the store. The tensors hold whatever was in memory; the gaps between them are 0. */
   constructor(
@@ -146,6 +148,12 @@ export class ParameterStore implements TensorSource, Disposable {
         deviceName(this.device)
       } as one tensor: each is a buffer of its own`,
     );
+  }
+
+  /** Bytes of all memory. */
+  get byteLength(): number {
+    if (this.#flat) return this.#flat.byteLength;
+    return this.#tensors.values().reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   /** The tensor of a parameter. */
@@ -200,7 +208,18 @@ export class ParameterStore implements TensorSource, Disposable {
   async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
     const tensor = this.tensor(name);
     checkTensorRange(name, tensor.byteLength, into, offset);
-    tensor.read(into, offset);
+    if (this.#flat || offset === 0 && into.byteLength === tensor.byteLength) {
+      return tensor.read(into, offset);
+    }
+    // Read from its start on only: pieces of one read after the other are those of one moment.
+    if (offset === 0 || this.#readBack?.name !== name) {
+      const bytes = new Uint8Array(tensor.byteLength);
+      tensor.read(bytes);
+      this.#readBack = { name, bytes };
+    }
+    const end = offset + into.byteLength;
+    into.set(this.#readBack!.bytes.subarray(offset, end));
+    if (end === tensor.byteLength) this.#readBack = undefined;
   }
 
   /** Releases all memory; no tensor or view of it may be used afterwards. */

@@ -10,6 +10,7 @@ import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { Optimizer, UpdateOptions } from "../optimizer.ts";
@@ -21,6 +22,8 @@ import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
 
 /** Results that can wait to be read. */
 export const MOST_PENDING = 1024;
+/** The same where each lies in a tensor of its own. */
+const MOST_PENDING_APART = 16;
 
 const RESULT_STRIDE = 4;
 const FLOAT_BYTES = 4;
@@ -47,12 +50,13 @@ export interface DeviceOptimizerOptions {
 
 /** The optimizer's state on a device and its compiled update. */
 export class DeviceOptimizer implements Optimizer {
-  readonly maxUnread = MOST_PENDING;
+  readonly maxUnread: number;
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
   readonly #state: OptimizerState;
   readonly #loss: Tensor;
-  readonly #results: Tensor;
+  /** All rows in one piece, where that is possible. */
+  readonly #results: Tensor | undefined;
   readonly #rows: readonly Tensor[];
   readonly #lossSum: readonly [first: CompiledGraph, more: CompiledGraph];
   readonly #update: DeviceUpdate;
@@ -73,19 +77,24 @@ export class DeviceOptimizer implements Optimizer {
       new OptimizerState(runtime, parameters.layout, {
         names: state,
         // But for 8 bits, their type is the updated parameters'.
-        dtype: scaled ? "uint8" : parameters.flat.dtype,
+        dtype: scaled ? "uint8" : parameters.dtype,
         scaled,
       }),
     );
     this.#loss = this.#own(Tensor.allocate(runtime, "float32", []));
-    this.#results = this.#own(
-      Tensor.allocate(runtime, "float32", [MOST_PENDING, RESULT_STRIDE]),
-    );
-    this.#results.zero();
-    this.#rows = Array.from(
-      { length: MOST_PENDING },
-      (_, row) => this.#own(this.#results.view(row * RESULT_STRIDE * FLOAT_BYTES, [RESULT_WIDTH])),
-    );
+    const { viewsAtOffset } = deviceTraits(runtime.device);
+    this.maxUnread = viewsAtOffset ? MOST_PENDING : MOST_PENDING_APART;
+    const shape = [MOST_PENDING, RESULT_STRIDE];
+    const results = viewsAtOffset
+      ? this.#own(Tensor.allocate(runtime, "float32", shape))
+      : undefined;
+    results?.zero();
+    this.#results = results;
+    this.#rows = Array.from({ length: this.maxUnread }, (_, row) =>
+      this.#own(
+        results?.view(row * RESULT_STRIDE * FLOAT_BYTES, [RESULT_WIDTH]) ??
+          Tensor.allocate(runtime, "float32", [RESULT_WIDTH]),
+      ));
     this.#lossSum = [
       this.#own(new CompiledGraph(runtime, lossSumGraph(true))),
       this.#own(new CompiledGraph(runtime, lossSumGraph(false))),
@@ -127,8 +136,10 @@ export class DeviceOptimizer implements Optimizer {
 
   /** Queues norm, clipping and update; nothing is waited for. */
   async update(): Promise<void> {
-    if (this.#pending === MOST_PENDING) {
-      throw new Error(`Cannot queue another update: ${MOST_PENDING} results are unread; read them`);
+    if (this.#pending === this.maxUnread) {
+      throw new Error(
+        `Cannot queue another update: ${this.maxUnread} results are unread; read them`,
+      );
     }
     await this.#update.run(this.#rows[this.#pending++]);
   }
@@ -137,7 +148,13 @@ export class DeviceOptimizer implements Optimizer {
     const count = this.#pending;
     if (count === 0) return [];
     const rows = new Float32Array(count * RESULT_STRIDE);
-    this.#results.read(rows);
+    if (this.#results) this.#results.read(rows);
+    else {
+      for (let row = 0; row < count; row++) {
+        const at = row * RESULT_STRIDE;
+        this.#rows[row].read(rows.subarray(at, at + RESULT_WIDTH));
+      }
+    }
     this.#pending = 0;
     return Array.from({ length: count }, (_, row) => {
       const [loss, gradNorm] = rows.subarray(row * RESULT_STRIDE);

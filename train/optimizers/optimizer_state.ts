@@ -143,6 +143,11 @@ async function loadTensor(tensor: Tensor, source: TensorSource, name: string): P
     );
   }
   if (deviceTraits(tensor.device).hostMemory) return await source.read(name, tensor.bytes());
+  if (!deviceTraits(tensor.device).viewsAtOffset) {
+    const all = new Uint8Array(tensor.byteLength);
+    await source.read(name, all);
+    return tensor.write(all);
+  }
   const width = byteWidth(tensor.dtype);
   const staging = new Uint8Array(Math.min(tensor.byteLength, CHUNK_BYTES - CHUNK_BYTES % width));
   for (let start = 0; start < tensor.byteLength; start += staging.byteLength) {

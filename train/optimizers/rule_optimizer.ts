@@ -5,8 +5,10 @@
 
 import type { Optimizer } from "../optimizer.ts";
 import { DeviceOptimizer } from "./device_optimizer.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import { GraphUpdate } from "./graph_update.ts";
 import type { OptimizerOptions } from "./optimizer_description.ts";
+import { TensorUpdate } from "./tensor_update.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
 /**
@@ -22,6 +24,9 @@ export function ruleOptimizer(rule: UpdateRule, options: OptimizerOptions): Opti
   return new DeviceOptimizer({
     ...options,
     state: Object.values(rule.state),
-    makeUpdate: (made) => new GraphUpdate(rule, format, made),
+    makeUpdate: (made) =>
+      deviceTraits(made.runtime.device).viewsAtOffset
+        ? new GraphUpdate(rule, format, made)
+        : new TensorUpdate(rule, made),
   });
 }

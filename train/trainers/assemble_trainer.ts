@@ -90,7 +90,7 @@ export function assembleTrainer(
   const objective = findObjective(options.objective);
   using owned = new DisposableStack();
   const gradients = owned.use(
-    new ParameterStore(runtime, store.layout, { dtype: (rounded ?? store).flat.dtype }),
+    new ParameterStore(runtime, store.layout, { dtype: (rounded ?? store).dtype }),
   );
   const optimizer = owned.use(make({
     runtime,

@@ -117,7 +117,7 @@ function allParameters(
     },
     async load(from) {
       await using model = await openModel(from);
-      const onProgress = onLoad && ((bytes: number) => onLoad(bytes, store.flat.byteLength));
+      const onProgress = onLoad && ((bytes: number) => onLoad(bytes, store.byteLength));
       await loadWeights(runtime, store, model.weights, { from, onProgress, signal });
     },
     [Symbol.dispose]: () => owned.dispose(),
