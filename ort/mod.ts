@@ -17,7 +17,6 @@
 
 export { type Place, Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
 export {
-  assertTrains,
   cpu,
   type Device,
   deviceName,

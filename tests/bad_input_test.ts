@@ -182,10 +182,6 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "--device",
     "tpu",
   ),
-  "a device that training is not on yet": {
-    flags: ["--device", "webgpu"],
-    message: "Cannot train on webgpu: it is not there yet; use cpu or cuda",
-  },
   "to resume and to overwrite": {
     flags: ["--resume-from-checkpoint"],
     code: 2,

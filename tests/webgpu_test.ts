@@ -15,6 +15,7 @@ const FILES = [
   "numbers.ts",
   "generation.ts",
   "training_engine.ts",
+  "training.ts",
   "command.ts",
 ];
 

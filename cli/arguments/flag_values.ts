@@ -62,7 +62,7 @@ export function repositoryId(text: string): string {
 }
 
 /** What `--device` may be, for help. */
-export const DEVICE_HELP = "cpu, cuda or cuda:N: where the model runs";
+export const DEVICE_HELP = "cpu, cuda, cuda:N or webgpu: where the model runs";
 
 /** The name of a device; whether this machine has it is seen when it is opened. */
 export function device(text: string): string {

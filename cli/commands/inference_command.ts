@@ -144,7 +144,7 @@ function addFlags(command: Command): void {
     )
     .option("--greedy", "always the likeliest token")
     .option("--seed <n>", "makes sampling repeatable", seed)
-    .option("--device <name>", `${DEVICE_HELP}; or webgpu`, device, "cpu")
+    .option("--device <name>", DEVICE_HELP, device, "cpu")
     .addOption(
       new Option("--precision <name>", "what it computes in (default: bf16 on cuda, fp32 on cpu)")
         .choices(["fp32", "bf16"]),

@@ -6,7 +6,7 @@
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Precision } from "../../model/precision.ts";
-import { checkWebGpu } from "../../model/engine/check_webgpu.ts";
+import { checkWebGpu, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { readGenerationConfig } from "../generate/generation_config.ts";
@@ -120,7 +120,7 @@ export async function loadGenerator(
   return {
     generator,
     notes: [
-      ...device ? [`webgpu: ${device.driver}${device.software ? ", on the processor" : ""}`] : [],
+      ...device ? [describeWebGpu(device)] : [],
       ...config.notes,
       ...generation.notes,
     ],

@@ -29,6 +29,11 @@ export interface WebGpuReport {
   readonly tellsNonFinite: boolean;
 }
 
+/** One line on what computes. */
+export function describeWebGpu({ driver, software }: WebGpuReport): string {
+  return `webgpu: ${driver}${software ? ", on the processor" : ""}`;
+}
+
 /** One computation, held against the CPU's. */
 interface Check {
   readonly name: string;

@@ -46,8 +46,8 @@ export interface DeviceTraits {
   readonly viewsAtOffset: boolean;
   /** Whether drivers of many makers may be behind it, so that their numbers are checked first. */
   readonly checkedFirst: boolean;
-  /** Whether training works there. */
-  readonly trains: boolean;
+  /** Whether it can be asked how much memory is free. */
+  readonly tellsMemory: boolean;
 }
 
 const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
@@ -58,7 +58,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     fusedAttention: true,
     viewsAtOffset: true,
     checkedFirst: false,
-    trains: true,
+    tellsMemory: true,
   },
   cuda: {
     hostMemory: false,
@@ -67,7 +67,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     fusedAttention: true,
     viewsAtOffset: true,
     checkedFirst: false,
-    trains: true,
+    tellsMemory: true,
   },
   webgpu: {
     hostMemory: false,
@@ -76,7 +76,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     fusedAttention: false,
     viewsAtOffset: false,
     checkedFirst: true,
-    trains: false,
+    tellsMemory: false,
   },
 };
 
@@ -95,26 +95,6 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
  */
 export function deviceTraits({ kind }: Device): DeviceTraits {
   return TRAITS[kind];
-}
-
-/**
- * Refuses a device that training does not work on yet.
- *
- * @example
- * ```ts
- * import { cpu } from "@ortune/ortune";
- * import { assertTrains } from "@ortune/ortune/unstable-ort";
- *
- * assertTrains(cpu);
- * ```
- *
- * @throws {RangeError} naming the devices that it works on
- */
-export function assertTrains(device: Device): void {
-  if (deviceTraits(device).trains) return;
-  throw new RangeError(
-    `Cannot train on ${deviceName(device)}: it is not there yet; use cpu or cuda`,
-  );
 }
 
 /**

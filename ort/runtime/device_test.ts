@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertTrains, cpu, deviceName, deviceTraits, parseDevice, sameDevice } from "./device.ts";
+import { cpu, deviceName, deviceTraits, parseDevice, sameDevice } from "./device.ts";
 
 Deno.test("parseDevice() reads what deviceName() writes", () => {
   for (const name of ["cpu", "cuda:0", "cuda:12", "webgpu"]) {
@@ -32,13 +32,4 @@ Deno.test("deviceTraits() says where tensors lie, what there is arithmetic for, 
   assert.deepEqual(traits.map(({ bfloat16 }) => bfloat16), [false, true, false]);
   assert.deepEqual(traits.map(({ viewsAtOffset }) => viewsAtOffset), [true, true, false]);
   assert.deepEqual(traits.map(({ everyOperation }) => everyOperation), [true, true, false]);
-});
-
-Deno.test("assertTrains() refuses a device that training is not on yet", () => {
-  assertTrains(cpu);
-  assertTrains(parseDevice("cuda"));
-  assert.throws(() => assertTrains(parseDevice("webgpu")), {
-    name: "RangeError",
-    message: "Cannot train on webgpu: it is not there yet; use cpu or cuda",
-  });
 });

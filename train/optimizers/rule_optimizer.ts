@@ -21,12 +21,14 @@ export function ruleOptimizer(rule: UpdateRule, options: OptimizerOptions): Opti
   if (format === "bfloat16-8bit") {
     throw new RangeError("Cannot keep 8-bit state in operators: only own kernels have its codes");
   }
+  const apart = !deviceTraits(options.runtime.device).viewsAtOffset;
+  if (apart && format !== "float32") {
+    throw new RangeError(`Cannot keep state as ${format} there: webgpu keeps float32 alone`);
+  }
   return new DeviceOptimizer({
     ...options,
     state: Object.values(rule.state),
     makeUpdate: (made) =>
-      deviceTraits(made.runtime.device).viewsAtOffset
-        ? new GraphUpdate(rule, format, made)
-        : new TensorUpdate(rule, made),
+      apart ? new TensorUpdate(rule, made) : new GraphUpdate(rule, format, made),
   });
 }

@@ -34,6 +34,10 @@ export interface MemoryCheck {
   readonly tooMuch: boolean;
   /** What a run on a device that saves before its end copies to the host. */
   readonly copy?: SaveCopy;
+  /** Whether the device can be asked what is free. */
+  readonly tellsMemory: boolean;
+  /** Whether it is calculated, not measured as the host's is. */
+  readonly calculated: boolean;
 }
 
 /** Memory that programs can still take, if `--allow-sys=systemMemoryInfo` is given. */
@@ -60,7 +64,7 @@ export function checkMemory(
   { train }: Pick<TrainingData, "train">,
   {
     hostAvailable = availableMemory(),
-    available = hostAvailable,
+    available = deviceTraits(device).tellsMemory ? hostAvailable : undefined,
     resident: rss = Deno.memoryUsage().rss,
     kernels,
   }: MemoryCheckOptions = {},
@@ -87,14 +91,15 @@ export function checkMemory(
     optim: args.optim,
     format: args.lora ? undefined : formatOf(findOptimizer(args.optim), precision),
     kernels,
-    ...onHost ? { process: rss + RUNTIME_BYTES } : { device: "cuda" },
+    ...onHost ? { process: rss + RUNTIME_BYTES } : { device: device.kind },
   });
   // What is free on a device was asked when CUDA's context was there.
   const resident = onHost ? rss : needed.process;
   const tooMuch = available !== undefined && needed.total - resident > available;
   const copied = !onHost && (args.saveSteps > 0 || args.loadBestModelAtEnd);
   const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
-  return { needed, resident, available, tooMuch, copy };
+  const { tellsMemory } = deviceTraits(device);
+  return { needed, resident, available, tooMuch, copy, tellsMemory, calculated: !onHost };
 }
 
 function saveCopy(
@@ -108,14 +113,16 @@ function saveCopy(
 }
 
 /** What is needed and what is free: a line, and one for a copy on the host. */
-export function describeMemory({ needed, available, copy }: MemoryCheck): string {
+export function describeMemory(
+  { needed, available, copy, tellsMemory, calculated }: MemoryCheck,
+): string {
   const { total, weights, gradients, moments, activations, workspace, handles } = needed;
   const held = { weights, gradients, moments, activations, workspace };
   const parts = Object.entries({ ...held, ...handles > 0 ? { "cuBLAS handles": handles } : {} })
     .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(", ");
-  const calculated = handles > 0 ? ", calculated" : "";
-  return `memory: about ${formatBytes(total)} at the peak${calculated} (${parts}); ` +
-    describeFree(available) +
+  const how = calculated ? ", calculated" : "";
+  return `memory: about ${formatBytes(total)} at the peak${how} (${parts}); ` +
+    (tellsMemory ? describeFree(available) : "free: WebGPU does not tell") +
     (copy ? `\n${describeCopy(copy)}` : "");
 }
 

@@ -5,6 +5,8 @@
 
 import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
+import { checkWebGpu, describeWebGpu } from "../../model/engine/check_webgpu.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { describeIdleSettings } from "./idle_settings.ts";
@@ -72,6 +74,13 @@ export async function openRun(
   }
   const notes = [...resolved.notes, ...tokenizer.notes, ...describeIdleSettings(args)];
   const kernelsLine = describeKernels(kernels, resolved);
+  const found = runtime && deviceTraits(device).checkedFirst ? checkWebGpu(runtime) : undefined;
+  if (found && !found.tellsNonFinite) {
+    throw new Error(
+      `Cannot train on ${args.device}: ${found.driver} computes NaN − NaN as 0, so that an update ` +
+        "with NaN would not be noticed; update the driver, or pass --device cpu",
+    );
+  }
   const owned = resources.move();
   return {
     ...resolved,
@@ -81,7 +90,11 @@ export async function openRun(
     gpu: kernels.gpu,
     layout: layoutOf(kernels, resolved),
     deviceFree: runtime?.cuda?.memory().leastFree,
-    lines: [...notes.map((note) => `note: ${note}`), ...kernelsLine ? [kernelsLine] : []],
+    lines: [
+      ...notes.map((note) => `note: ${note}`),
+      ...kernelsLine ? [kernelsLine] : [],
+      ...found ? [describeWebGpu(found)] : [],
+    ],
     runtime: () => runtime ??= owned.use(open()),
     [Symbol.dispose]: () => owned.dispose(),
   };

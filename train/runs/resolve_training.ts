@@ -12,7 +12,7 @@ import { defined } from "../../internal/json/defined.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
-import { assertTrains, type Device, parseDevice } from "../../ort/runtime/device.ts";
+import { type Device, parseDevice } from "../../ort/runtime/device.ts";
 import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
 import { assertArguments } from "./argument_rules.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
@@ -90,7 +90,6 @@ export async function resolveTraining(options: TrainingOptions): Promise<Resolve
 /** Device, precision and adapter. */
 export function deriveTraining(args: TrainingArguments, config: ModelConfig): DerivedTraining {
   const device = parseDevice(args.device);
-  assertTrains(device);
   const precision = resolvePrecision(device, args.precision);
   const adapter = args.lora && createLoraAdapter(config, args.lora);
   return { args, config, device, precision, adapter };

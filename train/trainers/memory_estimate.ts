@@ -9,6 +9,7 @@
  * @module
  */
 
+import type { Device } from "../../ort/runtime/device.ts";
 import { layoutParameters } from "../../model/engine/parameter_store.ts";
 import { planCrossing } from "../../model/engine/subgraph_sessions.ts";
 import { headChunkOf } from "../../model/engine/head.ts";
@@ -78,8 +79,11 @@ export interface MemoryEstimateOptions {
   readonly format?: StateFormat;
   /** What is minimized: a name, or an objective. @default cross-entropy */
   readonly objective?: string | Objective;
-  /** Whose memory it is: a CUDA device holds its context, and no process. @default "cpu" */
-  readonly device?: "cpu" | "cuda";
+  /**
+   * Whose memory it is: a CUDA device holds its context, and no process. Of a WebGPU device it is what
+   * tensors and intermediate values need; what its driver takes besides is not known. @default "cpu"
+   */
+  readonly device?: Device["kind"];
   /**
    * Whether own kernels run what they can: logits are held once, in the weights' type, and where they
    * compute attention neither scores, which grow with the square of the length, nor a mask.
@@ -152,7 +156,7 @@ export function estimateMemory(
     format = precision === "float32" ? "float32" : "master",
     objective: minimized,
     device = "cpu",
-    process = device === "cpu" ? PROCESS_BYTES : CUDA_BYTES,
+    process = { cpu: PROCESS_BYTES, cuda: CUDA_BYTES, webgpu: 0 }[device],
     adapter,
     kernels = false,
     headChunk: chunk,
@@ -186,7 +190,7 @@ export function estimateMemory(
     adapter,
     dropout,
     kernels: parts,
-    deviceDropout: device === "cuda",
+    deviceDropout: device !== "cpu",
   };
   const forward = blockForwardGraph(config, blocks);
   // Outputs besides y: what a layer's forward keeps for its backward.
@@ -202,7 +206,7 @@ export function estimateMemory(
     precision,
     objective,
     frozen: adapter !== undefined,
-    logSoftmax: device === "cuda",
+    logSoftmax: device !== "cpu",
   };
   const headBackward = lossKernel ? headBackwardGraph : headGraph;
   const logits = lossKernel ? symbols.n * config.vocabSize : 0;
