@@ -64,6 +64,7 @@ const SYMBOLS: Symbols = {
   out: 4,
   in: 4,
   rank: 2,
+  tensors: 2,
 };
 
 if (import.meta.main) {

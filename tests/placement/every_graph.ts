@@ -24,6 +24,7 @@ import {
 } from "../../model/graphs/training_graphs.ts";
 import { adamWGraph } from "../../train/optimizers/adamw_graph.ts";
 import type { GraphStateFormat } from "../../train/optimizers/state_format.ts";
+import { placeSumOfSquaresGraph } from "../../train/optimizers/tensor_update.ts";
 import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
 import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
 
@@ -77,6 +78,7 @@ function* commonGraphs(): Generator<[string, Graph]> {
   }
   yield ["take rows", takeRowsGraph(16)];
   yield ["place rows", placeRowsGraph(1)];
+  yield ["place sum of squares", placeSumOfSquaresGraph()];
   yield ["cast up", castGraph("bfloat16", "float32")];
   yield ["cast down", castGraph("float32", "bfloat16")];
   const formats: GraphStateFormat[] = ["float32", "master", "bfloat16-stochastic", "bfloat16"];

@@ -31,7 +31,7 @@ const RULES: readonly (readonly [name: RegExp, rule: Rule])[] = [
     /^segment_ids$/,
     (i, { symbols }) => [1, 1, 2, 2, 0][Math.floor(5 * (i % symbols.length) / symbols.length)],
   ],
-  [/^columns$/, (i) => i],
+  [/^(columns|ids)$/, (i) => i],
   [
     /^cache_rows$/,
     (i, { symbols: { length, capacity } }) => Math.floor(i / length) * capacity + i % length,

@@ -25,6 +25,7 @@ const symbolsOf = (rows: number, length: number): Symbols => ({
   out: 24,
   in: 20,
   rank: 4,
+  tensors: 3,
 });
 
 const QWEN3 = "small Qwen3";
