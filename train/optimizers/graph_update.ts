@@ -7,7 +7,6 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
-import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { LAYOUT_BLOCK, type ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
@@ -17,7 +16,7 @@ import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_
 import { chunksOf } from "./layout_chunks.ts";
 import { type GraphStateFormat, STATE_TYPES } from "./state_format.ts";
 import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
-import { updateControlGraph } from "./update_control_graph.ts";
+import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
@@ -29,11 +28,9 @@ export class GraphUpdate implements DeviceUpdate {
   readonly #rule: UpdateRule;
   /** rate, decay, scale and seed in one piece, so that one copy brings a step's numbers. */
   readonly #numbers: Tensor;
-  readonly #running: ReadonlyMap<string, Tensor>;
   readonly #norms: readonly Binding[];
-  readonly #control: { readonly graph: CompiledGraph; readonly binding: Binding };
+  readonly #control: UpdateControl;
   readonly #updates: readonly Binding[];
-  readonly #yieldTimer = new YieldTimer();
   readonly #owned: Disposable[] = [];
 
   /** Compiles the update. */
@@ -48,8 +45,6 @@ export class GraphUpdate implements DeviceUpdate {
     const number = (i: number, dtype?: DType): Tensor =>
       this.#own(this.#numbers.view(i * FLOAT_BYTES, [], dtype));
     this.scale = number(2);
-    this.#running = new Map(Object.keys(rule.running ?? {}).map((name) => [name, floats()]));
-    this.resumeAt(0);
 
     const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
     const blocks = layout.length / LAYOUT_BLOCK;
@@ -64,22 +59,14 @@ export class GraphUpdate implements DeviceUpdate {
       return this.#own(norms.bind({ g, sums: into }));
     });
 
-    const controlGraph = updateControlGraph(rule, maxGradNorm);
-    const scalars = Object.fromEntries(
-      controlGraph.outputs
-        .filter(({ name, shape }) => shape.length === 0 && !controlGraph.aliases.has(name))
-        .map(({ name, dtype }) => [name, this.#own(Tensor.allocate(runtime, dtype, []))]),
+    this.#control = this.#own(
+      new UpdateControl(rule, {
+        ...{ runtime, maxGradNorm, sums, loss },
+        rate: number(0),
+        decay: number(1),
+      }),
     );
-    const control = compile(controlGraph);
-    const binding = this.#own(control.bind({
-      "step.sums": sums,
-      "step.loss": loss,
-      "step.rate": number(0),
-      "step.decay": number(1),
-      ...Object.fromEntries(this.#running),
-      ...scalars,
-    }));
-    this.#control = { graph: control, binding };
+    const { scalars } = this.#control;
 
     const names = Object.keys(rule.state);
     const graphs = new Map([false, ...rule.weightDecay === 0 ? [] : [true]].map((decays) => {
@@ -128,24 +115,12 @@ export class GraphUpdate implements DeviceUpdate {
     this.#numbers.write(numbers);
   }
 
-  async run(result: Tensor): Promise<void> {
-    for (const norm of this.#norms) {
-      await this.#yieldTimer.turn();
-      norm.run();
-    }
-    const { graph, binding } = this.#control;
-    graph.bindMore(binding, { "step.result": result });
-    binding.run();
-    for (const update of this.#updates) {
-      await this.#yieldTimer.turn();
-      update.run();
-    }
+  run(result: Tensor): Promise<void> {
+    return this.#control.run({ norms: this.#norms, updates: this.#updates }, result);
   }
 
   resumeAt(step: number): void {
-    for (const [name, tensor] of this.#running) {
-      tensor.write(Float32Array.of(this.#rule.running![name](step)));
-    }
+    this.#control.resumeAt(step);
   }
 
   /** Releases graphs and scalars. */

@@ -7,7 +7,6 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
-import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
@@ -15,7 +14,7 @@ import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
-import { updateControlGraph } from "./update_control_graph.ts";
+import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
@@ -36,11 +35,9 @@ export class TensorUpdate implements DeviceUpdate {
   readonly #rule: UpdateRule;
   readonly #rate: Tensor;
   readonly #decay: Tensor;
-  readonly #running: ReadonlyMap<string, Tensor>;
   readonly #norms: readonly Binding[];
-  readonly #control: { readonly graph: CompiledGraph; readonly binding: Binding };
+  readonly #control: UpdateControl;
   readonly #updates: readonly Binding[];
-  readonly #yieldTimer = new YieldTimer();
   readonly #owned: Disposable[] = [];
 
   /** Compiles the update. */
@@ -53,8 +50,6 @@ export class TensorUpdate implements DeviceUpdate {
     this.scale = floats();
     this.#rate = floats();
     this.#decay = floats();
-    this.#running = new Map(Object.keys(rule.running ?? {}).map((name) => [name, floats()]));
-    this.resumeAt(0);
 
     const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
     const view = (store: ParameterStore, name: string, shape: readonly number[]): Tensor =>
@@ -70,22 +65,14 @@ export class TensorUpdate implements DeviceUpdate {
       );
     });
 
-    const controlGraph = updateControlGraph(rule, maxGradNorm);
-    const scalars = Object.fromEntries(
-      controlGraph.outputs
-        .filter(({ name, shape }) => shape.length === 0 && !controlGraph.aliases.has(name))
-        .map(({ name, dtype }) => [name, this.#own(Tensor.allocate(runtime, dtype, []))]),
+    this.#control = this.#own(
+      new UpdateControl(rule, {
+        ...{ runtime, maxGradNorm, sums, loss },
+        rate: this.#rate,
+        decay: this.#decay,
+      }),
     );
-    const control = compile(controlGraph);
-    const binding = this.#own(control.bind({
-      "step.sums": sums,
-      "step.loss": loss,
-      "step.rate": this.#rate,
-      "step.decay": this.#decay,
-      ...Object.fromEntries(this.#running),
-      ...scalars,
-    }));
-    this.#control = { graph: control, binding };
+    const { scalars } = this.#control;
 
     const kept = Object.keys(rule.state);
     const { update, weightDecay } = rule;
@@ -117,24 +104,12 @@ export class TensorUpdate implements DeviceUpdate {
     this.scale.write(Float32Array.of(scale));
   }
 
-  async run(result: Tensor): Promise<void> {
-    for (const norm of this.#norms) {
-      await this.#yieldTimer.turn();
-      norm.run();
-    }
-    const { graph, binding } = this.#control;
-    graph.bindMore(binding, { "step.result": result });
-    binding.run();
-    for (const update of this.#updates) {
-      await this.#yieldTimer.turn();
-      update.run();
-    }
+  run(result: Tensor): Promise<void> {
+    return this.#control.run({ norms: this.#norms, updates: this.#updates }, result);
   }
 
   resumeAt(step: number): void {
-    for (const [name, tensor] of this.#running) {
-      tensor.write(Float32Array.of(this.#rule.running![name](step)));
-    }
+    this.#control.resumeAt(step);
   }
 
   /** Releases graphs and scalars. */
