@@ -158,6 +158,31 @@ Deno.test("no files import each other in a circle", () => {
   assert.deepEqual(findCircles(chain).map((files) => files.sort()), [["b", "c"]]);
 });
 
+/** Longer helpers with one caller may stand alone. */
+const HELPER_LINES = 30;
+
+Deno.test("a short helper that one file alone calls stands in that file", async () => {
+  const users = new Map<string, string[]>();
+  for (const [from, all] of imports) {
+    for (const to of all) users.set(to, [...users.get(to) ?? [], from]);
+  }
+  let checked = 0;
+  const alone: string[] = [];
+  for (const [file, from] of users) {
+    // A public name has callers elsewhere, and a helper with a test of its own is a thing of its own.
+    if (from.length > 1 || from[0].endsWith("mod.ts") || file.endsWith("mod.ts")) continue;
+    if (!(placeOf(file).room in ROOMS)) continue;
+    const text = await Deno.readTextFile(new URL(file, root));
+    const [lines, functions] = [/\n/g, /^export (async )?function/gm].map((pattern) =>
+      text.match(pattern)?.length ?? 0
+    );
+    checked++;
+    if (lines < HELPER_LINES && functions === 1) alone.push(`${file} (only ${from[0]} calls it)`);
+  }
+  assert.deepEqual(alone, []);
+  assert.ok(checked > 50, `only ${checked} files with one caller were checked`);
+});
+
 /** Groups of files of which each leads to every other: Tarjan 1972, SIAM J. Comput. 1(2). */
 function findCircles(graph: Imports): string[][] {
   const order = new Map<string, number>();

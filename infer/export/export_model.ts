@@ -17,15 +17,16 @@ import { layerName } from "../../model/parameters.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { ropeTables } from "../../model/rope.ts";
 import { FileWriter, type WrittenBytes } from "../../ort/tensor/file_writer.ts";
+import { missingTensorError } from "../../ort/tensor/tensor_errors.ts";
 import {
   readFloat32,
   type TensorData,
+  type TensorInfo,
   type TensorSource,
   tensorSourceFromMap,
 } from "../../ort/tensor/tensor_source.ts";
 import { type ExternalLayoutOptions, layOutExternal } from "./external_layout.ts";
 import { EXPORT_FORMATS, type ExportDtype, modelFile } from "./export_format.ts";
-import { layeredSource } from "./layered_source.ts";
 import { modelGraph, ROTARY_COS, ROTARY_SIN } from "./model_graph.ts";
 import { writeExternalFile } from "./write_external.ts";
 
@@ -182,4 +183,22 @@ async function scaledAdapter(
     tensors.set(name, { dtype: "float32", shape, data: new Uint8Array(scaled.buffer) });
   }
   return tensorSourceFromMap(tensors);
+}
+
+/** One set of names over several sources, of which the first counts. */
+function layeredSource(sources: readonly TensorSource[]): TensorSource {
+  const owners = new Map(
+    sources.toReversed().flatMap((source) => source.names().map((name) => [name, source])),
+  );
+  const owner = (name: string): TensorSource => {
+    const source = owners.get(name);
+    if (!source) throw missingTensorError(name, [...owners.keys()], "the checkpoint");
+    return source;
+  };
+  return {
+    names: (): readonly string[] => [...owners.keys()],
+    info: (name: string): TensorInfo => owner(name).info(name),
+    read: (name: string, into: Uint8Array, offset?: number): Promise<void> =>
+      owner(name).read(name, into, offset),
+  };
 }

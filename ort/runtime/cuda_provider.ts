@@ -7,6 +7,9 @@
 
 import { cString, type OrtApi, StringArray } from "./api.ts";
 import { type Cuda, CUDA_LIBRARIES } from "./cuda.ts";
+import { byteWidth, elementCount } from "../tensor/dtype.ts";
+import type { MemoryStart, TensorMemory } from "./tensor_memory.ts";
+import { wrapMemory } from "./wrap_memory.ts";
 
 // OrtAllocatorType and OrtMemType of onnxruntime_c_api.h.
 const DEVICE_ALLOCATOR = 0;
@@ -109,4 +112,26 @@ function explained(
     );
   }
   return cause;
+}
+
+/** Tensors in memory that ortune allocates itself, described by an OrtMemoryInfo. */
+export function cudaMemory(
+  api: OrtApi,
+  cuda: Cuda,
+  memory: Deno.PointerObject,
+): TensorMemory {
+  const at = ({ address, offset }: MemoryStart): bigint => address + BigInt(offset);
+  return {
+    viewsAtOffset: true,
+    allocate: (dtype, shape, what) => {
+      const address = cuda.allocate(elementCount(shape) * byteWidth(dtype));
+      return { value: wrapMemory(api, { memory, address, dtype, shape }, what), address };
+    },
+    free: (address) => cuda.free(address),
+    upload: (to, bytes) => cuda.upload(at(to), bytes),
+    download: (from, into) => cuda.download(at(from), into),
+    copy: (to, from, bytes) => cuda.copy(at(to), at(from), bytes),
+    zero: (address, bytes) => cuda.zero(address, bytes),
+    throwErrors: () => {},
+  };
 }

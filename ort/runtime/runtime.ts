@@ -9,8 +9,12 @@
 
 import { cString, openApi, type OrtApi, StringArray } from "./api.ts";
 import { Cuda } from "./cuda.ts";
-import { cudaMemory } from "./cuda_memory.ts";
-import { appendCudaProvider, cudaRunOptions, describeCudaMemory } from "./cuda_provider.ts";
+import {
+  appendCudaProvider,
+  cudaMemory,
+  cudaRunOptions,
+  describeCudaMemory,
+} from "./cuda_provider.ts";
 import { cpu, type Device, deviceName, sameDevice } from "./device.ts";
 import { deviceLog } from "./device_log.ts";
 import { findLibrary } from "./library.ts";

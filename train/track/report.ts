@@ -18,7 +18,6 @@ import {
   formatLoss,
   formatRate,
 } from "./format_units.ts";
-import { byteUnit } from "./byte_unit.ts";
 import { html, Markup } from "./html.ts";
 import type { HtmlValue } from "./html.ts";
 import { renderLineChart } from "./line_chart.ts";
@@ -416,4 +415,12 @@ function figure(svg: string, kind?: string, caption?: string): Markup {
     <figure class="chart ${kind}">${new Markup(svg)}${caption !== undefined &&
       html`<figcaption>${caption}</figcaption>`}</figure>
   `;
+}
+
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/** The unit in which {@linkcode formatBytes} writes the largest size of an axis, so that ticks are round. */
+function byteUnit(largest: number): { readonly name: string; readonly size: number } {
+  const [, name = "B"] = formatBytes(largest).split(" ");
+  return { name, size: 1024 ** BYTE_UNITS.indexOf(name) };
 }

@@ -3,15 +3,17 @@
 import { type ArithmeticOperator, binary, negate, plus } from "./arithmetic.ts";
 import { type Arguments, callValue, compiledArguments } from "./call.ts";
 import { walk } from "./children.ts";
+import { MAX_INTEGER_BITS } from "./budget.ts";
 import { compareValues, contains, equals } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { ENVIRONMENT } from "./environment.ts";
 import { PythonError, TemplateSyntaxError, UnsupportedError } from "./errors.ts";
 import type { FilterFunction, FilterTable } from "./filter_arguments.ts";
+import { PyFloat } from "./float.ts";
 import type { Evaluate, Frame } from "./frame.ts";
 import { getAttribute, getItem, getSlice, STRING_METHODS } from "./member.ts";
 import type { Call, CallArguments, CompareOperator, Expression, Filter, Slice } from "./nodes.ts";
-import { numberLiteral } from "./number_literal.ts";
+import { toInteger } from "./numbers.ts";
 import { textOf } from "./repr.ts";
 import { reader, type Scope, softScope } from "./scope.ts";
 import { PyList, PyTuple } from "./sequence.ts";
@@ -282,4 +284,21 @@ function lookUp(
   return () => {
     throw new PythonError("TemplateRuntimeError", `No ${kind} named '${name}' found.`);
   };
+}
+
+/** The number that a token stands for. */
+function numberLiteral(kind: "integer" | "float", text: string, line: number): Value {
+  const digits = text.replaceAll("_", "");
+  if (kind === "integer") {
+    if (digits.length > MAX_INTEGER_BITS / 4) {
+      throw new TemplateSyntaxError("an integer has more digits than can be converted", line);
+    }
+    return toInteger(BigInt(digits));
+  }
+  const value = Number(digits);
+  // Jinja writes it into Python code as `inf`, a name that is not defined there.
+  if (!Number.isFinite(value)) {
+    throw new UnsupportedError(`line ${line}: a number that is too large for a float`);
+  }
+  return new PyFloat(value);
 }

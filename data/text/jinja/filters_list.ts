@@ -6,8 +6,9 @@ import type { Budget } from "./budget.ts";
 import { compareValues, equals } from "./compare.ts";
 import { splitPoints } from "./code_points.ts";
 import { PyDict } from "./dict.ts";
-import { PythonError, typeError } from "./errors.ts";
+import { PythonError, typeError, UnsupportedError } from "./errors.ts";
 import { filter, type NamedFilter } from "./filter_arguments.ts";
+import { PyFloat } from "./float.ts";
 import { generate, PyGenerator } from "./py_generator.ts";
 import { hashKeyOf } from "./hash_key.ts";
 import { iterate, toArray, tryIterate } from "./iterate.ts";
@@ -16,7 +17,6 @@ import { PyMarkup } from "./markup.ts";
 import { attributeOf } from "./member.ts";
 import { textOf } from "./repr.ts";
 import { PyList, PyTuple } from "./sequence.ts";
-import { sortValues } from "./sort_values.ts";
 import { integerArgument } from "./string_argument.ts";
 import { join } from "./text_methods.ts";
 import { truthy } from "./truthy.ts";
@@ -281,3 +281,23 @@ export const LIST_FILTERS: readonly NamedFilter[] = [
     })
   ),
 ];
+
+/** The values in the order of their keys as Python's `sorted` has it: stable, also backwards, by `<` alone. */
+function sortValues(
+  budget: Budget,
+  values: readonly Value[],
+  keyOf: (value: Value) => Value,
+  reverse: boolean,
+): Value[] {
+  const keyed = values.map((value) => ({ value, key: keyOf(value) }));
+  for (const { key } of keyed) {
+    if (key instanceof PyFloat && Number.isNaN(key.value)) {
+      throw new UnsupportedError("sorting NaN, which has no order");
+    }
+  }
+  keyed.sort((a, b) => {
+    const order = compareValues(budget, a.key, b.key, "<");
+    return reverse ? -order : order;
+  });
+  return keyed.map(({ value }) => value);
+}
