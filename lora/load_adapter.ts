@@ -12,7 +12,7 @@ import { decodeOptions } from "../model/engine/weights_precision.ts";
 import type { Graph } from "../ort/graph/ir.ts";
 import type { BlockAdapter } from "../model/graphs/block.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { decodeBlockGraph } from "../model/graphs/decode_graphs.ts";
+import { decodeBlockGraph, type DecodeBlockOptions } from "../model/graphs/decode_graphs.ts";
 import type { ParameterSpec } from "../model/parts/parameter_spec.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
 import type { TensorSource } from "../ort/tensor/tensor_source.ts";
@@ -41,6 +41,8 @@ export interface AdaptedModel extends Disposable {
   readonly trained: ParameterStore;
   /** Its weights, and what is derived of them, over the model's. */
   readonly weights: NamedWeights;
+  /** Makes a block's linear layers from its weights, the adapter's among them, for generation. */
+  readonly linear: NonNullable<DecodeBlockOptions["linear"]>;
   /** The graph that generation runs. */
   readonly decodeGraph: Graph;
   /** Computes anew what DoRA derives of the weights: to be called whenever they have changed. */
@@ -61,6 +63,8 @@ export function adaptModel(
   const trained = new ParameterStore(runtime, layoutParameters(specs));
   const norms = lora.dora ? new WeightNorms(runtime, { config, base, lora, trained }) : undefined;
   const constants = constantStore(runtime, adapterConstants(config, lora));
+  const linear: AdaptedModel["linear"] = (b, weights) =>
+    block.wrap(b, weights, { training: false }).linear;
   const derived = [norms?.store, constants].filter((store) => store !== undefined);
   return {
     lora,
@@ -69,10 +73,8 @@ export function adaptModel(
     parameters: loraParameters(config, lora),
     trained,
     weights: layeredWeights([trained, ...derived, base]),
-    decodeGraph: decodeBlockGraph(config, {
-      ...decodeOptions(runtime, base),
-      linear: (b, weights) => block.wrap(b, weights, { training: false }).linear,
-    }),
+    linear,
+    decodeGraph: decodeBlockGraph(config, { ...decodeOptions(runtime, base), linear }),
     refresh: () => norms?.update() ?? Promise.resolve(),
     [Symbol.dispose]: () => {
       constants?.[Symbol.dispose]();

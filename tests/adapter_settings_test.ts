@@ -128,12 +128,12 @@ for (const name of VARIANTS) {
         assert.deepEqual(ids, new_ids.slice(0, ids.length));
       }
     };
-    const slot = { weights: adapted.weights, graph: adapted.decodeGraph };
+    const { weights, linear, decodeGraph: graph } = adapted;
     {
-      using generator = createGenerator({ runtime, config, ...slot });
+      using generator = createGenerator({ runtime, config, weights, graph });
       await greedy(generator);
       // As it is served.
-      const slots = [{ weights: base }, slot];
+      const slots = [{ weights: base }, { weights, linear }];
       await using batch = new BatchGenerator({ runtime, config, slots, maxRows: 2 });
       await greedy(batch.generator(1));
     }

@@ -107,8 +107,10 @@ for (const name of [...Object.keys(FAMILIES), "smollm"]) {
 Deno.test("a greedy reply in a batch has the tokens that it has alone, on base and adapter", async () => {
   using model = adapted();
   const { weights, adapter } = model;
-  const slots = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }];
-  const single = slots.map((slot) => createGenerator({ runtime, config, ...slot }));
+  const slots = [{ weights }, { weights: adapter.weights, linear: adapter.linear }];
+  const single = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }].map((
+    slot,
+  ) => createGenerator({ runtime, config, ...slot }));
   await using batch = new BatchGenerator({ runtime, config, slots, maxWaiting: 99, maxRows: 5 });
   const jobs = prompts(24).map((prompt, i) => ({
     prompt,
@@ -156,8 +158,10 @@ Deno.test("a seed draws the same tokens in any company", async () => {
 Deno.test("replies join, leave and are aborted at any step without touching the others", async () => {
   using model = adapted();
   const { weights, adapter } = model;
-  const slots = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }];
-  const single = slots.map((slot) => createGenerator({ runtime, config, ...slot }));
+  const slots = [{ weights }, { weights: adapter.weights, linear: adapter.linear }];
+  const single = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }].map((
+    slot,
+  ) => createGenerator({ runtime, config, ...slot }));
   await using batch = new BatchGenerator({
     runtime,
     config,

@@ -90,7 +90,12 @@ Deno.test("decode embed takes rows", () => {
 });
 
 /** A sequence through one decode block, in chunks; answers y of every token. */
-function decode(graph: Graph, chunks: readonly number[], plain: boolean): number[] {
+function decode(
+  graph: Graph,
+  chunks: readonly number[],
+  plain: boolean,
+  { cached, own } = { cached: 1, own: 0 },
+): number[] {
   const draw = draws(4);
   const capacity = 16;
   const { kvHeads, hiddenSize, headDim } = config;
@@ -103,9 +108,11 @@ function decode(graph: Graph, chunks: readonly number[], plain: boolean): number
   const table = (values: Float32Array) =>
     dense([capacity, headDim / 2], (i) => roundToBfloat16(values[i]));
   const cacheShape = plain
-    ? [kvHeads * capacity, headDim]
+    ? [cached * kvHeads * capacity, headDim]
     : [1, kvHeads, capacity, cacheHeadDim(config)];
-  let [past_key, past_value] = [dense(cacheShape, () => 0), dense(cacheShape, () => 0)];
+  const others = draws(9);
+  const fill = () => dense(cacheShape, () => cached > 1 ? others() : 0);
+  let [past_key, past_value] = [fill(), fill()];
   const answers: number[] = [];
   let position = 0;
   for (const length of chunks) {
@@ -115,8 +122,9 @@ function decode(graph: Graph, chunks: readonly number[], plain: boolean): number
       ? {
         cache_rows: dense(
           [kvHeads * length, 1],
-          (i) => Math.floor(i / length) * capacity + start + i % length,
+          (i) => (own * kvHeads + Math.floor(i / length)) * capacity + start + i % length,
         ),
+        ...cached > 1 ? { cache_ids: dense([1], () => own) } : {},
         columns: dense([capacity], (i) => i),
       }
       : { last_index: dense([1], () => total - 1), total_length: dense([], () => total) };
@@ -129,7 +137,7 @@ function decode(graph: Graph, chunks: readonly number[], plain: boolean): number
       sin: table(sin),
       past_key,
       past_value,
-    }, { rows: 1, length, capacity, positions: capacity });
+    }, { rows: 1, length, capacity, positions: capacity, cached });
     answers.push(...result.y.data);
     [past_key, past_value] = [result.present_key, result.present_value];
     position = total;
@@ -142,6 +150,13 @@ Deno.test("plain decoding gives what GroupQueryAttention gives, chunk after chun
   const fused = decode(decodeBlockGraph(config), chunks, false);
   const plain = decode(decodeBlockGraph(config, { attention: "plain" }), chunks, true);
   assertClose(plain, fused, { absolute: 2e-6, label: "y" }); // measured: 1.2e-7
+});
+
+Deno.test("a sequence that is chosen of several gets what it gets alone", () => {
+  const chunks = [5, 1, 1, 3];
+  const alone = decode(decodeBlockGraph(config, { attention: "plain" }), chunks, true);
+  const chosen = decodeBlockGraph(config, { attention: "plain", chosen: true });
+  assert.deepEqual(decode(chosen, chunks, true, { cached: 3, own: 1 }), alone);
 });
 
 Deno.test("bfloat16 decoding, fused and plain, is float32's to bfloat16's accuracy", () => {

@@ -14,6 +14,7 @@ const FILES = [
   "placement.ts",
   "numbers.ts",
   "generation.ts",
+  "batch.ts",
   "training_engine.ts",
   "training.ts",
   "command.ts",

@@ -9,7 +9,8 @@ import {
   POSITIVE,
   SEED,
 } from "../../internal/number_range.ts";
-import { parseDevice } from "../../ort/runtime/device.ts";
+import { AUTO } from "../../model/engine/find_devices.ts";
+import { type Device, parseDevice } from "../../ort/runtime/device.ts";
 
 type Parse = (text: string) => number;
 
@@ -62,14 +63,28 @@ export function repositoryId(text: string): string {
 }
 
 /** What `--device` may be, for help. */
-export const DEVICE_HELP = "cpu, cuda, cuda:N or webgpu: where the model runs";
+export const DEVICE_HELP =
+  "cpu, cuda, cuda:N, webgpu, or auto for the best that deno task devices lists: where the model runs";
 
 /** The name of a device; whether this machine has it is seen when it is opened. */
 export function device(text: string): string {
   try {
-    parseDevice(text);
+    if (text !== AUTO) parseDevice(text);
     return text;
   } catch (cause) {
     throw new InvalidArgumentError((cause as Error).message);
   }
+}
+
+/** Devices of commands that do not run on CUDA so far. */
+export const WITHOUT_CUDA: readonly Device["kind"][] = ["webgpu", "cpu"];
+
+/** What their `--device` may be, for help. */
+export const DEVICE_WITHOUT_CUDA_HELP =
+  "cpu, webgpu, or auto for the better of them: where the model runs";
+
+/** The name of such a device. */
+export function deviceWithoutCuda(text: string): string {
+  if (!device(text).startsWith("cuda")) return text;
+  throw new InvalidArgumentError("It must be cpu, webgpu or auto: cuda is not there yet.");
 }

@@ -14,7 +14,13 @@ import { mergeAdapter } from "../../lora/merge_adapter.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import { count } from "../arguments/flag_values.ts";
+import {
+  count,
+  DEVICE_WITHOUT_CUDA_HELP,
+  deviceWithoutCuda,
+  WITHOUT_CUDA,
+} from "../arguments/flag_values.ts";
+import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { openRuntime } from "../process/open_runtime.ts";
@@ -26,6 +32,7 @@ interface MergeFlags {
   readonly model?: string;
   readonly adapter: string;
   readonly outputDir: string;
+  readonly device: string;
   readonly threads?: number;
 }
 
@@ -42,14 +49,18 @@ await runCommand<MergeFlags>({
       )
       .option("--model <dir>", "the base model (default: the one adapter_config.json names)")
       .requiredOption("--output-dir <dir>", "a new folder for the merged model")
+      .option("--device <name>", DEVICE_WITHOUT_CUDA_HELP, deviceWithoutCuda, "cpu")
       .option("--threads <n>", "processor threads (default: all cores)", count),
   run: async ({ options, signal }) => {
-    const { outputDir, threads } = options;
+    const { outputDir } = options;
     const { model, adapter, config } = await findFolders(options);
     for (const note of await checkAdapter(adapter!, config)) console.error(`note: ${note}`);
     await using folder = await stageFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
-    using runtime = openRuntime({ device: "cpu", threads });
+    const say = (line: string) => console.error(line);
+    using runtime = openRuntime(options, { kinds: WITHOUT_CUDA, say });
+    const checked = checkDevice(runtime);
+    if (checked) say(`note: ${describeWebGpu(checked)}`);
     const { weights: base } = await loadModel(runtime, model, { signal });
     using _base = base;
     for (const note of config.notes) console.error(`note: ${note}`);

@@ -9,7 +9,6 @@ import { BatchGenerator } from "../../infer/generate/batch_generator.ts";
 import type { AdapterSlot } from "../../infer/generate/batch_decoder.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
-import { parseDevice } from "../../ort/runtime/device.ts";
 import { bracketed, isLoopback, ownHosts } from "../../infer/serve/access.ts";
 import { ChatService, type ServedModel } from "../../infer/serve/chat_service.ts";
 import { allowedOrigins, type AllowOrigin } from "../../infer/serve/cross_origin.ts";
@@ -17,7 +16,15 @@ import { createHandler } from "../../infer/serve/handler.ts";
 import { listen, type Listening } from "../../infer/serve/listen.ts";
 import { Metrics } from "../../infer/serve/metrics.ts";
 import { type ChatContext, openChat, withTaughtEnds } from "../../infer/chat/chat_context.ts";
-import { count, countOrZero, device, positive } from "../arguments/flag_values.ts";
+import {
+  count,
+  countOrZero,
+  DEVICE_WITHOUT_CUDA_HELP,
+  deviceWithoutCuda,
+  positive,
+  WITHOUT_CUDA,
+} from "../arguments/flag_values.ts";
+import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { folderName } from "../../train/runs/folder_name.ts";
 import { giveUp } from "../process/give_up.ts";
@@ -107,7 +114,7 @@ export const serve: CommandDefinition<ServeFlags> = {
       .option("--max-queue <n>", "most replies that wait; more get status 429", countOrZero, 8)
       .option("--kv-cache-mib <n>", "most memory for keys and values, in MiB", count, 1024)
       .option("--grace <seconds>", "time for replies under way after Ctrl-C", positive, 10)
-      .option("--device <name>", "cpu (cuda:N is not there yet)", device, "cpu")
+      .option("--device <name>", DEVICE_WITHOUT_CUDA_HELP, deviceWithoutCuda, "cpu")
       .option("--threads <n>", "processor threads (default: all cores)", count),
   run,
 };
@@ -130,9 +137,6 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     throw new UsageError(
       `Cannot name ${options.adapterName.length} adapters: there are ${options.adapter.length}`,
     );
-  }
-  if (parseDevice(options.device).kind !== "cpu") {
-    throw new UsageError(`Cannot serve on ${options.device}: batches run on the cpu only so far`);
   }
   // All adapters are on one base: the model, or what the first one names.
   const { model, config } = await findFolders({
@@ -157,7 +161,11 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   );
   for (const note of [base, ...others].flatMap(({ notes }) => notes)) console.log(note);
   await using resources = new AsyncDisposableStack();
-  const runtime = resources.use(openRuntime(options));
+  const runtime = resources.use(
+    openRuntime(options, { kinds: WITHOUT_CUDA, say: (line) => console.log(line) }),
+  );
+  const checked = checkDevice(runtime);
+  if (checked) console.log(`note: ${describeWebGpu(checked)}`);
   const { weights } = await loadModel(runtime, model, { signal });
   resources.use(weights);
   const slots: AdapterSlot[] = [{ weights }];
@@ -165,7 +173,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     const adapted = resources.use(
       await loadAdapter(runtime, adapter, { config, base: weights, signal }),
     );
-    slots.push({ weights: adapted.weights, graph: adapted.decodeGraph });
+    slots.push({ weights: adapted.weights, linear: adapted.linear });
   }
   const own = await readGenerationConfig(model, { config, tokenizer });
   // One batch has one set of ends: a model that never writes another's is not ended by it.

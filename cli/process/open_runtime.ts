@@ -1,6 +1,6 @@
 /** Opens ONNX Runtime as the flags and the environment say. */
 
-import { parseDevice } from "../../ort/runtime/device.ts";
+import { chooseDevice, type FindDevicesOptions } from "../../model/engine/find_devices.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 
 /** Flags that choose where graphs run. */
@@ -14,7 +14,19 @@ export function ortLibrary(): string | undefined {
   return Deno.env.get("ORTUNE_ORT_LIB") || undefined;
 }
 
+/** How a runtime is opened. */
+export interface OpenRuntimeOptions extends Pick<FindDevicesOptions, "kinds"> {
+  /** Told of the device that `auto` turned out to be. @default nobody is */
+  readonly say?: (line: string) => void;
+}
+
 /** Opens the library and the device. */
-export function openRuntime({ device, threads }: RuntimeFlags): Runtime {
-  return new Runtime({ threads, libraryPath: ortLibrary(), device: parseDevice(device) });
+export function openRuntime(
+  { device: name, threads }: RuntimeFlags,
+  { say = () => {}, kinds }: OpenRuntimeOptions = {},
+): Runtime {
+  const libraryPath = ortLibrary();
+  const { device, line } = chooseDevice(name, { libraryPath, threads, kinds });
+  if (line !== undefined) say(line);
+  return new Runtime({ threads, libraryPath, device });
 }

@@ -11,7 +11,7 @@ import { runCommand } from "../../cli/process/run_command.ts";
 import { writeRunReport } from "../../train/runs/run_report.ts";
 import { terminal } from "../../cli/terminal/terminal.ts";
 import { runTraining, type TrainingRun } from "../../train/runs/run_training.ts";
-import { count, positive, seed } from "../../cli/arguments/flag_values.ts";
+import { count, device, DEVICE_HELP, positive, seed } from "../../cli/arguments/flag_values.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import type { Message } from "../../data/text/message.ts";
@@ -28,6 +28,7 @@ interface QuickstartFlags {
   readonly numTrainEpochs: number;
   readonly learningRate: number;
   readonly seed: number;
+  readonly device: string;
   readonly threads?: number;
 }
 
@@ -42,6 +43,7 @@ await runCommand<QuickstartFlags>({
       .option("--num-train-epochs <n>", "passes over the records", positive, 30)
       .option("--learning-rate <rate>", "peak learning rate", positive, 3e-3)
       .option("--seed <n>", "seed of the weights and the data order", seed, 42)
+      .option("--device <name>", DEVICE_HELP, device, "cpu")
       .option("--threads <n>", "processor threads (default: all cores)", count),
   run: async ({ options, signal }) => {
     const { outputDir } = options;

@@ -6,8 +6,7 @@
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Precision } from "../../model/precision.ts";
-import { checkWebGpu, describeWebGpu } from "../../model/engine/check_webgpu.ts";
-import { deviceTraits } from "../../ort/runtime/device.ts";
+import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { readGenerationConfig } from "../generate/generation_config.ts";
 import { createGenerator, type Generator } from "../generate/generator.ts";
@@ -101,7 +100,7 @@ export async function loadGenerator(
   { runtime, adapter, precision, signal }: LoadGeneratorOptions,
 ): Promise<LoadedGenerator> {
   using resources = new DisposableStack();
-  const device = deviceTraits(runtime.device).checkedFirst ? checkWebGpu(runtime) : undefined;
+  const device = checkDevice(runtime);
   const { config, weights: base } = await loadModel(runtime, model, { precision, signal });
   resources.use(base);
   const adapted = adapter === undefined

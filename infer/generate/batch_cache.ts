@@ -1,15 +1,19 @@
 /**
  * Keys and values of several sequences at once, within a fixed amount of memory.
  *
- * In: a config and a number of positions. Out: for each layer, tensors [rows, kvHeads, capacity, D]
- * over any run of rows, that the decode graph writes in place. Rows and capacity change as sequences
- * join and leave; rows · capacity never exceeds the positions there is memory for.
+ * In: a config and a number of positions. Out: for each layer, tensors over any run of rows, that the
+ * decode graph writes in place. Rows and capacity change as sequences join and leave; rows · capacity
+ * never exceeds the positions there is memory for.
  */
 
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import { cacheHeadDim } from "../../model/graphs/decode_graphs.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
+import type { CacheMemory } from "./cache_memory.ts";
+import { DeviceCacheMemory } from "./device_cache_memory.ts";
+import { HostCacheMemory } from "./host_cache_memory.ts";
 import type { LayerCache } from "./kv_cache.ts";
 
 /** Capacity is a multiple of this, so that sequences of about the same length share a layout. */
@@ -26,12 +30,7 @@ export function cacheBytesPerPosition(config: ModelConfig): number {
 export class BatchCache implements Disposable {
   /** The most that rows · capacity may be. */
   readonly positions: number;
-  readonly #kvHeads: number;
-  readonly #width: number;
-  /** A pair a layer, [positions · kvHeads · D] each. */
-  readonly #layers: readonly LayerCache[];
-  /** One head of one row, while two rows change places. */
-  #spare = new Float32Array();
+  readonly #memory: CacheMemory;
   #rows = 0;
   #capacity = 0;
   #lengths: number[] = [];
@@ -40,15 +39,19 @@ export class BatchCache implements Disposable {
   /** Allocates memory for all positions; the system gives it as it is written to. */
   constructor(runtime: Runtime, config: ModelConfig, positions: number) {
     this.positions = positions;
-    this.#kvHeads = config.kvHeads;
-    this.#width = cacheHeadDim(config);
+    const { kvHeads } = config;
+    const { hostMemory } = deviceTraits(runtime.device);
+    const width = hostMemory ? cacheHeadDim(config) : config.headDim;
     using stack = new DisposableStack();
-    const shape = [positions * this.#kvHeads * this.#width];
+    const shape = [positions * kvHeads, width];
     const allocate = () => stack.use(Tensor.allocate(runtime, "float32", shape));
-    this.#layers = Array.from(
+    const layers = Array.from(
       { length: config.layers },
       () => ({ key: allocate(), value: allocate() }),
     );
+    this.#memory = hostMemory
+      ? new HostCacheMemory(layers, kvHeads, width)
+      : new DeviceCacheMemory(runtime, layers, kvHeads, width);
     stack.move();
   }
 
@@ -94,7 +97,8 @@ export class BatchCache implements Disposable {
       throw new RangeError(`Cannot hold a sequence of ${longest} tokens in ${capacity} positions`);
     }
     if (capacity !== this.#capacity) {
-      this.#move(Math.min(rows, this.#rows), capacity);
+      const lengths = this.#lengths.slice(0, Math.min(rows, this.#rows));
+      this.#memory.resize({ capacity: this.#capacity, lengths }, capacity);
       this.#version++;
     }
     this.#lengths = Array.from({ length: rows }, (_, row) => this.#lengths[row] ?? 0);
@@ -102,64 +106,20 @@ export class BatchCache implements Disposable {
     this.#capacity = capacity;
   }
 
-  /** Takes every head of the first rows to where it lies under another capacity. */
-  #move(rows: number, capacity: number): void {
-    // In an order in which nothing is written over before it has been moved.
-    const heads = Array.from({ length: rows * this.#kvHeads }, (_, head) => head);
-    if (capacity > this.#capacity) heads.reverse();
-    for (const values of this.#tensors()) {
-      for (const head of heads) {
-        const used = this.#lengths[Math.floor(head / this.#kvHeads)] * this.#width;
-        const from = head * this.#capacity * this.#width;
-        values.copyWithin(head * capacity * this.#width, from, from + used);
-      }
-    }
-  }
-
   /** Lets two rows change places. */
   swap(row: number, other: number): void {
     if (row === other) return;
-    const size = this.#capacity * this.#width;
-    if (this.#spare.length < size) this.#spare = new Float32Array(size);
-    const [used, otherUsed] = [row, other].map((each) => this.#lengths[each] * this.#width);
-    for (const values of this.#tensors()) {
-      for (let head = 0; head < this.#kvHeads; head++) {
-        const at = (row * this.#kvHeads + head) * size;
-        const otherAt = (other * this.#kvHeads + head) * size;
-        this.#spare.set(values.subarray(at, at + used));
-        values.copyWithin(at, otherAt, otherAt + otherUsed);
-        values.set(this.#spare.subarray(0, used), otherAt);
-      }
-    }
+    this.#memory.swap({ capacity: this.#capacity, lengths: this.#lengths }, row, other);
     [this.#lengths[row], this.#lengths[other]] = [this.#lengths[other], this.#lengths[row]];
   }
 
-  *#tensors(): Iterable<Float32Array> {
-    for (const { key, value } of this.#layers) {
-      yield key.float32();
-      yield value.float32();
-    }
-  }
-
-  /** A layer's tensors over `count` rows from `start` on, [count, kvHeads, capacity, D] each. */
+  /** A layer's tensors over `count` rows from `start` on, in the shape that {@linkcode CacheMemory} has. */
   layer(index: number, start: number, count: number): LayerCache & Disposable {
-    const shape = [count, this.#kvHeads, this.#capacity, this.#width];
-    const offset = start * this.#kvHeads * this.#capacity * this.#width * FLOAT_BYTES;
-    const { key, value } = this.#layers[index];
-    using stack = new DisposableStack();
-    const views = {
-      key: stack.use(key.view(offset, shape)),
-      value: stack.use(value.view(offset, shape)),
-    };
-    const owned = stack.move();
-    return { ...views, [Symbol.dispose]: () => owned.dispose() };
+    return this.#memory.layer(index, { start, count, capacity: this.#capacity });
   }
 
   /** Releases all memory. */
   [Symbol.dispose](): void {
-    for (const { key, value } of this.#layers) {
-      key[Symbol.dispose]();
-      value[Symbol.dispose]();
-    }
+    this.#memory[Symbol.dispose]();
   }
 }

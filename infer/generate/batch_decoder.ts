@@ -8,14 +8,20 @@
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { EventTurns } from "../../model/engine/event_turns.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
-import type { Graph } from "../../ort/graph/ir.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import { decodeBlockGraph, STEP_INPUTS } from "../../model/graphs/decode_graphs.ts";
+import {
+  decodeBlockGraph,
+  type DecodeBlockOptions,
+  decodeEmbedGraph,
+  STEP_INPUTS,
+} from "../../model/graphs/decode_graphs.ts";
+import { decodeOptions } from "../../model/engine/weights_precision.ts";
+import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import { EMBEDDING, FINAL_NORM, headName, layerName } from "../../model/parameters.ts";
 import { ropeTables } from "../../model/rope.ts";
 import { headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import type { Binding } from "../../ort/runtime/session.ts";
+import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { BatchCache } from "./batch_cache.ts";
 import type { DecoderWeights } from "./decoder.ts";
@@ -24,8 +30,8 @@ import type { DecoderWeights } from "./decoder.ts";
 export interface AdapterSlot {
   /** Tensors by Hugging Face's names: they are read, not copied. */
   readonly weights: DecoderWeights;
-  /** The graph of a block. @default {decodeBlockGraph(config)} */
-  readonly graph?: Graph;
+  /** Makes a block's linear layers, where an adapter goes in. @default {the block's own} */
+  readonly linear?: DecodeBlockOptions["linear"];
 }
 
 /** Rows of the cache that are run together. */
@@ -64,6 +70,9 @@ export class BatchDecoder implements Disposable {
       cos: resources.use(Tensor.from(runtime, "float32", shape, cos)),
       sin: resources.use(Tensor.from(runtime, "float32", shape, sin)),
       head: resources.use(new CompiledGraph(runtime, headLogitsGraph(config))),
+      embedding: deviceTraits(runtime.device).hostMemory
+        ? undefined
+        : resources.use(new CompiledGraph(runtime, decodeEmbedGraph(config))),
     };
     this.#slots = slots.map((slot) => resources.use(new Slot(shared, slot)));
     this.#resources = resources.move();
@@ -101,95 +110,164 @@ interface Shared {
   readonly cos: Tensor;
   readonly sin: Tensor;
   readonly head: CompiledGraph;
+  /** Looks tokens up where the host cannot reach the table. */
+  readonly embedding: CompiledGraph | undefined;
 }
 
-/** A slot's graph, bound twice: prompts and next tokens take turns and keep their own shapes. */
+/** A slot's graphs, bound twice: prompts and next tokens take turns and keep their own shapes. */
 class Slot implements Disposable {
   readonly prefill: Pass;
   readonly decode: Pass;
   readonly #resources: DisposableStack;
+  #chosen: CompiledGraph | undefined;
 
   constructor(shared: Shared, slot: AdapterSlot) {
+    const { runtime, config } = shared;
     using resources = new DisposableStack();
-    const graph = slot.graph ?? decodeBlockGraph(shared.config);
-    const block = resources.use(new CompiledGraph(shared.runtime, graph));
-    this.prefill = resources.use(new Pass(shared, block, slot.weights));
-    this.decode = resources.use(new Pass(shared, block, slot.weights));
+    const options = { ...decodeOptions(runtime, slot.weights), linear: slot.linear };
+    const blocks: Blocks = {
+      plain: options.attention === "plain",
+      first: resources.use(new CompiledGraph(runtime, decodeBlockGraph(config, options))),
+      chosen: () =>
+        this.#chosen ??= new CompiledGraph(
+          runtime,
+          decodeBlockGraph(config, { ...options, chosen: true }),
+        ),
+    };
+    this.prefill = resources.use(new Pass(shared, blocks, slot.weights));
+    this.decode = resources.use(new Pass(shared, blocks, slot.weights));
     this.#resources = resources.move();
   }
 
   [Symbol.dispose](): void {
-    this.#resources.dispose();
+    this.#resources.dispose(); // with the bindings, which must go before their graph
+    this.#chosen?.[Symbol.dispose]();
   }
 }
 
-/** One binding of a slot's graph to rows of the cache. */
+/** The graphs of a block. */
+interface Blocks {
+  /** Whether it is told by row where to write into the cache. */
+  readonly plain: boolean;
+  /** For rows that are views of the cache: with plain attention those from the first one on. */
+  readonly first: CompiledGraph;
+  /** For any other rows. */
+  readonly chosen: () => CompiledGraph;
+}
+
+/** A graph of a block, with a binding a layer. */
+interface BoundBlock {
+  readonly graph: CompiledGraph;
+  readonly bindings: readonly Binding[];
+}
+
+/** One binding of a slot's graphs to rows of the cache. */
 class Pass implements Disposable {
   readonly #shared: Shared;
-  readonly #block: CompiledGraph;
+  readonly #blocks: Blocks;
   readonly #weights: DecoderWeights;
-  readonly #layerBindings: readonly Binding[];
+  readonly #bound = new Map<CompiledGraph, BoundBlock>();
   readonly #headBinding: Binding;
   readonly #scratch: Scratch;
+  /** What graphs read on the host, on every device. */
+  readonly #host: Scratch;
   readonly #resources: DisposableStack;
-  #bound = "";
+  #current: BoundBlock | undefined;
+  #key = "";
 
-  constructor(shared: Shared, block: CompiledGraph, weights: DecoderWeights) {
+  constructor(shared: Shared, blocks: Blocks, weights: DecoderWeights) {
     const { runtime, config, head } = shared;
     using resources = new DisposableStack();
     this.#shared = shared;
-    this.#block = block;
+    this.#blocks = blocks;
     this.#weights = weights;
     this.#scratch = resources.use(new Scratch(runtime));
-    const names = block.graph.inputs.map(({ name }) => name).filter((name) =>
-      !STEP_INPUTS.has(name) && !block.graph.shapeInputs.has(name)
-    );
-    this.#layerBindings = Array.from(
-      { length: config.layers },
-      (_, layer) =>
-        resources.use(block.bind(
-          Object.fromEntries(names.map((name) => [name, weights.tensor(layerName(layer, name))])),
-        )),
-    );
+    this.#host = resources.use(new Scratch(runtime, cpu));
     this.#headBinding = resources.use(head.bind({
       [FINAL_NORM]: weights.tensor(FINAL_NORM),
       lm_head: weights.tensor(headName(config)),
     }));
     this.#resources = resources.move();
+    this.#bindWeights(blocks.first);
+  }
+
+  /** A graph with the layers' weights bound. */
+  #bindWeights(graph: CompiledGraph): BoundBlock {
+    let bound = this.#bound.get(graph);
+    if (bound) return bound;
+    const { inputs, shapeInputs } = graph.graph;
+    const names = inputs.map(({ name }) => name).filter((name) =>
+      !STEP_INPUTS.has(name) && !shapeInputs.has(name)
+    );
+    const bindings = Array.from({ length: this.#shared.config.layers }, (_, layer) => {
+      const weights = names.map((name) => [name, this.#weights.tensor(layerName(layer, name))]);
+      return this.#resources.use(graph.bind(Object.fromEntries(weights)));
+    });
+    this.#bound.set(graph, bound = { graph, bindings });
+    return bound;
   }
 
   async run({ start, rows = 1, ids, signal }: RowRun): Promise<Float32Array> {
     const { cache, config, turns } = this.#shared;
-    const { hiddenSize, vocabSize } = config;
     const length = ids.length / rows;
-    this.#bind(start, rows, length);
-    const hidden = this.#hidden(0, rows * length).float32();
-    const positions = this.#scratch.tensor("positions", "int64", [rows, length]).int64();
-    const lastIndex = this.#scratch.tensor("last_index", "int32", [rows]).int32();
-    const table = this.#weights.tensor(EMBEDDING).float32();
-    let longest = 0;
-    for (let row = 0; row < rows; row++) {
-      const before = cache.length(start + row);
-      for (let i = 0; i < length; i++) {
-        const at = row * length + i;
-        const from = ids[at] * hiddenSize;
-        hidden.set(table.subarray(from, from + hiddenSize), at * hiddenSize);
-        positions[at] = BigInt(before + i);
-      }
-      lastIndex[row] = before + length - 1;
-      longest = Math.max(longest, before + length);
-    }
-    this.#scratch.tensor("total_length", "int32", []).int32()[0] = longest;
-    for (const binding of this.#layerBindings) {
+    const { bindings } = this.#bind(start, rows, length);
+    this.#embed(ids, rows);
+    this.#writePositions({ start, rows, length });
+    for (const binding of bindings) {
       await turns.due(signal);
       binding.run();
     }
     this.#headBinding.run();
+    const logits = this.#scratch.tensor("logits", "float32", [rows, config.vocabSize])
+      .hostFloat32();
     // Only now: a run that was ended leaves the sequences as they were.
     for (let row = start; row < start + rows; row++) {
       cache.setLength(row, cache.length(row) + length);
     }
-    return this.#scratch.tensor("logits", "float32", [rows, vocabSize]).float32();
+    return logits;
+  }
+
+  /** Puts the tokens' rows of the embedding where the first block reads. */
+  #embed(tokens: ArrayLike<number>, rows: number): void {
+    const { embedding, config: { hiddenSize } } = this.#shared;
+    const table = this.#weights.tensor(EMBEDDING);
+    const x = this.#hidden(0, tokens.length);
+    if (embedding) {
+      const length = tokens.length / rows;
+      const ids = BigInt64Array.from(tokens, BigInt);
+      const input_ids = this.#scratch.write("input_ids", "int64", [rows, length], ids);
+      embedding.run({ [EMBEDDING]: table, input_ids, x }, { rows, length });
+      return;
+    }
+    const [hidden, values] = [x.float32(), table.float32()];
+    for (let at = 0; at < tokens.length; at++) {
+      const from = tokens[at] * hiddenSize;
+      hidden.set(values.subarray(from, from + hiddenSize), at * hiddenSize);
+    }
+  }
+
+  /** Says where in its sequence each token stands, and where attention reads and writes. */
+  #writePositions({ start, rows, length }: Run): void {
+    const { cache, config: { kvHeads } } = this.#shared;
+    const before = Array.from({ length: rows }, (_, row) => cache.length(start + row));
+    const positions = BigInt64Array.from(
+      { length: rows * length },
+      (_, i) => BigInt(before[Math.floor(i / length)] + i % length),
+    );
+    this.#scratch.write("positions", "int64", [rows, length], positions);
+    if (!this.#blocks.plain) {
+      const last = Int32Array.from(before, (each) => each + length - 1);
+      this.#scratch.write("last_index", "int32", [rows], last);
+      const longest = Math.max(...before) + length;
+      this.#host.write("total_length", "int32", [], Int32Array.of(longest));
+      return;
+    }
+    const slots = BigInt64Array.from({ length: rows * kvHeads * length }, (_, i) => {
+      const head = Math.floor(i / length);
+      const row = Math.floor(head / kvHeads);
+      return BigInt((start * kvHeads + head) * cache.capacity + before[row] + i % length);
+    });
+    this.#scratch.write("cache_rows", "int64", [slots.length, 1], slots);
   }
 
   #hidden(layer: number, tokens: number): Tensor {
@@ -201,29 +279,34 @@ class Pass implements Disposable {
   }
 
   /** Binds everything whose shape or place depends on the rows, the length or the layout. */
-  #bind(start: number, rows: number, length: number): void {
+  #bind(start: number, rows: number, length: number): BoundBlock {
     const { cache, config, cos, sin, head } = this.#shared;
     const key = [start, rows, length, cache.version].join();
-    if (key === this.#bound) return;
-    this.#bound = "";
+    if (this.#current && key === this.#key) return this.#current;
+    this.#key = "";
+    const { plain, first, chosen } = this.#blocks;
+    const block = this.#bindWeights(plain && start > 0 ? chosen() : first);
     const scratch = this.#scratch;
     const tokens = rows * length;
+    const { capacity } = cache;
     const shared = {
       cos,
       sin,
       position_ids: scratch.tensor("positions", "int64", [rows, length]),
-      last_index: scratch.tensor("last_index", "int32", [rows]),
-      total_length: scratch.tensor("total_length", "int32", []),
+      ...plain ? this.#plainInputs({ start, rows, length }) : {
+        last_index: scratch.tensor("last_index", "int32", [rows]),
+        total_length: this.#host.tensor("total_length", "int32", []),
+      },
     };
-    this.#layerBindings.forEach((binding, layer) => {
+    block.bindings.forEach((binding, layer) => {
       using pair = cache.layer(layer, start, rows);
-      this.#block.bindMore(binding, {
+      block.graph.bindMore(binding, {
         ...shared,
         x: this.#hidden(layer, tokens),
         y: this.#hidden(layer + 1, tokens),
         past_key: pair.key,
         past_value: pair.value,
-      }, { rows, length });
+      }, { rows, length, capacity, cached: start + rows });
     });
     const lastTokens = BigInt64Array.from(
       { length: rows },
@@ -234,10 +317,32 @@ class Pass implements Disposable {
       token_ids: scratch.write("last_tokens", "int64", [rows, 1], lastTokens),
       logits: scratch.tensor("logits", "float32", [rows, config.vocabSize]),
     }, { n: rows, tokens });
-    this.#bound = key;
+    this.#key = key;
+    return this.#current = block;
+  }
+
+  /** What plain attention takes. */
+  #plainInputs({ start, rows, length }: Run): TensorMap {
+    const { cache: { capacity }, config: { kvHeads } } = this.#shared;
+    const counted = (name: string, count: number, from: number): Tensor => {
+      const numbers = BigInt64Array.from({ length: count }, (_, i) => BigInt(from + i));
+      return this.#scratch.write(name, "int64", [count], numbers);
+    };
+    return {
+      cache_rows: this.#scratch.tensor("cache_rows", "int64", [rows * kvHeads * length, 1]),
+      columns: counted("columns", capacity, 0),
+      ...start > 0 ? { cache_ids: counted("cache_ids", rows, start) } : {},
+    };
   }
 
   [Symbol.dispose](): void {
     this.#resources.dispose();
   }
+}
+
+/** Rows of the cache, and how many tokens each gets. */
+interface Run {
+  readonly start: number;
+  readonly rows: number;
+  readonly length: number;
 }

@@ -11,7 +11,7 @@
 import { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
-import { cpu, type Device, deviceName } from "../../ort/runtime/device.ts";
+import { cpu, type Device, deviceName, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { VULKAN_LOADER, type VulkanAdapter, vulkanAdapters } from "../../ort/runtime/vulkan.ts";
@@ -72,6 +72,11 @@ const CHECKS: readonly Check[] = [
     b.output("y", ops.matmul(b, weights, v));
   }),
 ];
+
+/** The same of a runtime on any device; undefined of one that needs no check. */
+export function checkDevice(runtime: Runtime): WebGpuReport | undefined {
+  return deviceTraits(runtime.device).checkedFirst ? checkWebGpu(runtime) : undefined;
+}
 
 /**
  * Runs the checks.

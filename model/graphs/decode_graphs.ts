@@ -43,6 +43,7 @@ export const STEP_INPUTS: ReadonlySet<string> = new Set([
   "last_index",
   "total_length",
   "cache_rows",
+  "cache_ids",
   "columns",
 ]);
 
@@ -62,6 +63,12 @@ export interface DecodeBlockOptions extends PrecisionOptions {
    * @default "fused"
    */
   readonly attention?: "fused" | "plain";
+  /**
+   * With plain attention: takes the caches of more sequences, [cached·kvHeads·capacity, headDim], and
+   * `cache_ids`, int64 [rows], which of them the rows are. Theirs are copied for the products.
+   * @default false: each sequence of the caches is a row
+   */
+  readonly chosen?: boolean;
 }
 
 /**
@@ -90,7 +97,7 @@ export interface DecodeBlockOptions extends PrecisionOptions {
  */
 export function decodeBlockGraph(
   config: ModelConfig,
-  { linear, attention = "fused", precision = "float32" }: DecodeBlockOptions = {},
+  { linear, attention = "fused", precision = "float32", chosen = false }: DecodeBlockOptions = {},
 ): Graph {
   const b = new GraphBuilder("decode_block");
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
@@ -98,7 +105,7 @@ export function decodeBlockGraph(
   const rotary = rotaryInputs(b, config, precision);
   const cached = attention === "fused"
     ? fusedAttention(b, config, precision)
-    : plainAttention(b, config, { precision, positions: rotary.positions });
+    : plainAttention(b, config, { precision, chosen, positions: rotary.positions });
   const options = { config, weights, rotary, linear: linear?.(b, weights) };
   b.output("y", block(b, x, { ...options, attention: cached.attention }));
   for (const { name, past, present } of cached.caches()) {
@@ -153,14 +160,20 @@ function fusedAttention(
 function plainAttention(
   b: GraphBuilder,
   config: ModelConfig,
-  { precision, positions }: { readonly precision: Precision; readonly positions: Value },
+  { precision, chosen, positions }: {
+    readonly precision: Precision;
+    readonly chosen: boolean;
+    readonly positions: Value;
+  },
 ): CachedAttention {
   const { kvHeads, headDim } = config;
   const slots = b.input("cache_rows", "int64", [product("rows", kvHeads, "length"), 1]);
+  const ids = chosen ? b.input("cache_ids", "int64", ["rows"]) : undefined;
   const columns = b.input("columns", "int64", ["capacity"]);
+  const cached = product(chosen ? "cached" : "rows", kvHeads, "capacity");
   const cache = (name: string) => ({
     name,
-    past: b.input(`past_${name}`, precision, [product("rows", kvHeads, "capacity"), headDim]),
+    past: b.input(`past_${name}`, precision, [cached, headDim]),
   });
   const [key, value] = [cache("key"), cache("value")];
   const written: { name: string; past: Value; present: Value }[] = [];
@@ -171,7 +184,14 @@ function plainAttention(
     const rows = ops.reshape(b, byHead, [product("rows", kvHeads, "length"), headDim]);
     const present = ops.scatterRows(b, past, slots, rows);
     written.push({ name, past, present });
-    return ops.reshape(b, present, ["rows", kvHeads, "capacity", headDim]);
+    const sequences = ids
+      ? ops.gather(
+        b,
+        ops.reshape(b, present, ["cached", product(kvHeads, "capacity", headDim)]),
+        ids,
+      )
+      : present;
+    return ops.reshape(b, sequences, ["rows", kvHeads, "capacity", headDim]);
   };
   return {
     attention: (q, k, v) => {

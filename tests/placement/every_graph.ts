@@ -2,6 +2,7 @@
 
 import type { Graph } from "../../ort/graph/ir.ts";
 import { splitSubgraphs } from "../../ort/graph/subgraphs.ts";
+import { mergeGraph } from "../../lora/merge_adapter.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
@@ -76,6 +77,9 @@ function* commonGraphs(): Generator<[string, Graph]> {
     yield [`${precision}: weight norms`, weightNormGraph(4, precision)];
     yield [`${precision}: zeros`, zerosGraph(precision)];
   }
+  for (const dora of BOTH) {
+    yield [`merge${dora ? ", dora" : ""}`, mergeGraph({ rank: 8, alpha: 16, rslora: false, dora })];
+  }
   yield ["take rows", takeRowsGraph(16)];
   yield ["place rows", placeRowsGraph(1)];
   yield ["place sum of squares", placeSumOfSquaresGraph()];
@@ -148,6 +152,10 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
       };
       const graph = decodeBlockGraph(config, { precision, attention, ...linear });
       yield [`${method}, decode with ${attention} attention`, graph];
+      if (attention === "plain") {
+        const chosen = decodeBlockGraph(config, { precision, attention, chosen: true, ...linear });
+        yield [`${method}, decode chosen sequences`, chosen];
+      }
     }
   }
 }

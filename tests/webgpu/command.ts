@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { folderHashes } from "../support/folder_hashes.ts";
 import { quickstartFolder } from "../support/quickstart_folder.ts";
-import { runTask } from "../support/run_task.ts";
+import { startDeno } from "../support/process.ts";
+import { repositoryPath } from "../support/run_script.ts";
+import { runTask, task } from "../support/run_task.ts";
+import { vulkanAdapters } from "../../ort/runtime/vulkan.ts";
 
 Deno.test("deno task inference --device webgpu gives the CPU's reply, and names the driver", async () => {
   await using folder = await quickstartFolder();
@@ -47,13 +50,74 @@ for (const [task, file] of [["train", "model"], ["train:lora", "adapter_model"]]
   });
 }
 
-Deno.test("deno task serve says that it is not on webgpu yet", async () => {
+Deno.test("deno task serve --device webgpu answers what it answers on the CPU", async () => {
   await using folder = await quickstartFolder();
-  const { code, stderr } = await runTask(
-    "serve",
+  const { flags, script } = task("serve");
+  const answers: string[] = [];
+  for (const device of ["cpu", "webgpu"]) {
+    await using server = startDeno(repositoryPath(script), {
+      permissions: [...flags, "--allow-env"],
+      args: [..."--model models/tiny --port 0 --kv-cache-mib 8 --device".split(" "), device],
+      cwd: folder.path,
+    });
+    await server.waitFor(/\/v1 the API/);
+    if (device === "webgpu") assert.match(server.text, /note: webgpu: /);
+    const [url] = /http:\S+\/v1/.exec(server.text)!;
+    const replies = await Promise.all(["Hi", "What helps?", "又发烧了"].map(async (content) => {
+      const response = await fetch(`${url}/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          model: "tiny",
+          messages: [{ role: "user", content }],
+          max_tokens: 12,
+          temperature: 0,
+        }),
+      });
+      const text = await response.text();
+      assert.equal(response.status, 200, text);
+      return JSON.parse(text).choices[0].message;
+    }));
+    answers.push(JSON.stringify(replies));
+  }
+  assert.equal(answers[1], answers[0]);
+  assert.ok(answers[0].length > 100, answers[0]);
+});
+
+Deno.test("deno task replay of a run on webgpu ends in the same bytes, and merge takes its adapter there", async () => {
+  await using folder = await quickstartFolder();
+  const how = "--model models/tiny --max-length 512 --max-steps 2 --save-steps 2 " +
+    "--prediction-max-new-tokens 2 --device webgpu --output-dir output/run";
+  const run = await runTask("train:lora", folder.path, how);
+  assert.equal(run.code, 0, run.stderr);
+  const wanted = await checkpoint(folder.path, "output/run");
+  const again = await runTask(
+    "replay",
     folder.path,
-    "--model models/tiny --device webgpu",
+    "output/run/run.json --output-dir output/again",
   );
-  assert.notEqual(code, 0);
-  assert.match(stderr, /Cannot serve on webgpu: batches run on the cpu only so far/);
+  assert.equal(again.code, 0, again.stderr);
+  const got = await checkpoint(folder.path, "output/again");
+  const differ = Object.keys(wanted).filter((name) => got[name] !== wanted[name]);
+  assert.deepEqual(differ, []);
+  const merging = "--adapter output/run --output-dir output/merged --device webgpu";
+  const merged = await runTask("merge", folder.path, merging);
+  assert.equal(merged.code, 0, merged.stderr);
+  const [, difference] = /logit difference from base and adapter is (\S+)/.exec(merged.stdout)!;
+  assert.ok(Number(difference) < 1e-4, merged.stdout);
+  const how2 = "--max-new-tokens 12 --greedy";
+  const reply = await runTask("inference", folder.path, `--model output/merged ${how2}`);
+  const apart = await runTask("inference:lora", folder.path, `--adapter output/run ${how2}`);
+  assert.equal(reply.stdout, apart.stdout);
+});
+
+Deno.test("deno task devices names the driver, and auto takes no GPU that the processor computes", async () => {
+  const { code, stdout } = await runTask("devices", ".", "");
+  assert.equal(code, 0);
+  assert.match(stdout, /^webgpu {2}yes {2}\S/m);
+  const software = vulkanAdapters("libvulkan.so.1").every((each) => each.software);
+  assert.match(
+    stdout,
+    software ? /--device auto takes (cpu|cuda)/ : /--device auto takes (webgpu|cuda)/,
+  );
 });

@@ -38,7 +38,7 @@ export async function dryRun(
   options: TrainingOptions,
   { signal, say, color, progress, libraryPath }: DryRunOptions,
 ): Promise<void> {
-  const resolved = await resolveTraining(options);
+  const resolved = await resolveTraining(options, { libraryPath });
   for (const line of resolved.found) say(line);
   using opened = await openRun(resolved, { libraryPath });
   const { args, config, tokenizer, padId, gpu } = opened;

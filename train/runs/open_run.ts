@@ -5,8 +5,7 @@
 
 import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
-import { checkWebGpu, describeWebGpu } from "../../model/engine/check_webgpu.ts";
-import { deviceTraits } from "../../ort/runtime/device.ts";
+import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { describeIdleSettings } from "./idle_settings.ts";
@@ -74,7 +73,7 @@ export async function openRun(
   }
   const notes = [...resolved.notes, ...tokenizer.notes, ...describeIdleSettings(args)];
   const kernelsLine = describeKernels(kernels, resolved);
-  const found = runtime && deviceTraits(device).checkedFirst ? checkWebGpu(runtime) : undefined;
+  const found = runtime && checkDevice(runtime);
   if (found && !found.tellsNonFinite) {
     throw new Error(
       `Cannot train on ${args.device}: ${found.driver} computes NaN − NaN as 0, so that an update ` +

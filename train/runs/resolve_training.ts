@@ -1,7 +1,7 @@
 /**
  * What a run is asked for, worked out once. In: options. Out: all arguments, with the model's folder,
  * data files and an output folder, and what follows from them: device, precision, the model's sizes
- * and the adapter. Nothing is opened yet.
+ * and the adapter. Nothing stays open yet.
  */
 
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
@@ -12,7 +12,8 @@ import { defined } from "../../internal/json/defined.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
-import { type Device, parseDevice } from "../../ort/runtime/device.ts";
+import { chooseDevice } from "../../model/engine/find_devices.ts";
+import { type Device, deviceName, parseDevice } from "../../ort/runtime/device.ts";
 import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
 import { assertArguments } from "./argument_rules.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
@@ -55,11 +56,15 @@ export interface ResolvedTraining extends DerivedTraining {
  * Fills in what is open: data and an output folder of Qwen3-Medical-SFT where none is given, and else
  * the defaults of the command line.
  *
+ * @param libraryPath ONNX Runtime's library, for who leaves the choice of a device to this machine
  * @throws {UsageError} where options contradict each other
  * @throws {Error} where a file or folder that was not asked for by name is missing, or the model
  *   cannot be trained so
  */
-export async function resolveTraining(options: TrainingOptions): Promise<ResolvedTraining> {
+export async function resolveTraining(
+  options: TrainingOptions,
+  { libraryPath }: { readonly libraryPath?: string } = {},
+): Promise<ResolvedTraining> {
   assertConsistent(options);
   const given = { ...DEFAULT_TRAINING, ...defined(options) };
   assertArguments(given);
@@ -68,9 +73,11 @@ export async function resolveTraining(options: TrainingOptions): Promise<Resolve
   const { model, config } = await findFolders({ model: given.model }, USE_ADAPTER);
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   const { lora, notes } = await resolveLora(options.lora, config);
+  const { device, line } = chooseDevice(given.device, { libraryPath, threads: given.threads });
   const args: TrainingArguments = {
     ...given,
     model,
+    device: deviceName(device),
     system: given.system ?? (seedRun ? DEFAULT_SYSTEM : ""),
     trainFile: given.trainFile ?? TRAIN_FILE,
     validationFile: validationFile(given),
@@ -80,6 +87,7 @@ export async function resolveTraining(options: TrainingOptions): Promise<Resolve
   return {
     ...deriveTraining(args, config),
     found: [
+      ...line === undefined ? [] : [line],
       ...model === given.model ? [] : [`model: ${model}`],
       ...lora?.initAdapter === options.lora?.initAdapter ? [] : [`adapter: ${lora!.initAdapter}`],
     ],

@@ -134,7 +134,7 @@ export async function runTraining(
   }: RunTrainingContext = {},
 ): Promise<TrainingRun> {
   await using resources = new AsyncDisposableStack();
-  const resolved = await resolveTraining(options);
+  const resolved = await resolveTraining(options, { libraryPath });
   const { args, config } = resolved;
   for (const line of resolved.found) say(line);
   const opened = resources.use(

@@ -95,7 +95,7 @@ export interface TrainingArguments {
   readonly optim: string;
   /** Goes on from a checkpoint's folder, or from the newest in `outputDir`. @default a new run */
   readonly resumeFromCheckpoint?: string | true;
-  /** `cpu`, `cuda` or `cuda:N`. */
+  /** `cpu`, `cuda`, `cuda:N`, `webgpu`, or `auto` for the best that this machine has. */
   readonly device: string;
   /** What the model computes in. @default bf16 on CUDA, fp32 on the CPU */
   readonly precision?: TrainingPrecision;
