@@ -17,6 +17,7 @@ const FILES = [
   "batch.ts",
   "training_engine.ts",
   "training.ts",
+  "resume.ts",
   "command.ts",
 ];
 
