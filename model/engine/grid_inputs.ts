@@ -45,6 +45,7 @@ export class GridInputs {
   embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
     const scratch = this.#context.scratch;
+    assertIds(this.#context.config, grid);
     assertPositions(this.#context.config, grid);
     this.#rowsSent = false;
     const segments = this.#segments ? this.#segmentBounds(grid) : this.#maskInputs(grid);
@@ -147,6 +148,17 @@ export class GridInputs {
     this.#sent.add(name);
     return columns;
   }
+}
+
+/** A device would read what is not the embedding's, and say nothing. */
+function assertIds({ vocabSize }: ModelConfig, { inputIds }: TokenGrid): void {
+  const size = BigInt(vocabSize);
+  const wrong = inputIds.findIndex((id) => id < 0n || id >= size);
+  if (wrong < 0) return;
+  throw new RangeError(
+    `Cannot run token ${wrong}: its id ${inputIds[wrong]} is not from 0 to below vocab_size ` +
+      `${vocabSize}; use the tokenizer of this model`,
+  );
 }
 
 /** Longer sequences would change the frequencies of `dynamic` scaling, for all batches after them. */

@@ -98,7 +98,7 @@ export class Head {
     const shape = [tokens.length, 1];
     const ids = BigInt64Array.from(tokens, BigInt);
     const targets = BigInt64Array.from(tokens, (token) => BigInt(batch.targets[token]));
-    if (this.#context.kernels?.loss) this.#assertTargets(batch, tokens);
+    this.#assertTargets(batch, tokens);
     return {
       tokens,
       given: { token_ids: ids, targets },
@@ -110,7 +110,7 @@ export class Head {
     };
   }
 
-  /** Graphs refuse other targets themselves; a kernel would read what is not the logits'. */
+  /** Graphs refuse other targets themselves on the CPU; a device would read what is not the logits'. */
   #assertTargets({ targets }: LabelledGrid, tokens: Int32Array): void {
     const { vocabSize } = this.#context.config;
     const wrong = tokens.find((token) => targets[token] >= vocabSize);
