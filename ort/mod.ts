@@ -26,6 +26,8 @@ export {
   sameDevice,
 } from "./runtime/device.ts";
 export { findLibrary, libraryFile, type Platform } from "./runtime/library.ts";
+export type { ToldMemory } from "./runtime/memory_budget.ts";
+export type { SpareTensors } from "./runtime/spare_tensors.ts";
 export { Binding, Session, type SessionOptions, type TensorMap } from "./runtime/session.ts";
 export { Tensor } from "./runtime/tensor.ts";
 export type { AllocatedTensor, MemoryStart, TensorMemory } from "./runtime/tensor_memory.ts";

@@ -25,13 +25,16 @@ export interface WebGpuReport {
   readonly driver: string;
   /** Whether there are adapters, and all of them compute on the processor. */
   readonly software: boolean;
+  /** Whether outputs are written in place of inputs; else elsewhere, and copied. */
+  readonly writesInPlace: boolean;
   /** Whether graphs can tell NaN and infinities: fast mathematics lets x − x be 0 of any x. */
   readonly tellsNonFinite: boolean;
 }
 
 /** One line on what computes. */
-export function describeWebGpu({ driver, software }: WebGpuReport): string {
-  return `webgpu: ${driver}${software ? ", on the processor" : ""}`;
+export function describeWebGpu({ driver, software, writesInPlace }: WebGpuReport): string {
+  return `webgpu: ${driver}${software ? ", on the processor" : ""}` +
+    (writesInPlace ? "" : "; it writes no output in place of an input, so such outputs are copied");
 }
 
 /** One computation, held against the CPU's. */
@@ -50,6 +53,12 @@ function check(name: string, build: (b: GraphBuilder) => void): Check {
   return { name, graph: b.build() };
 }
 
+const IN_PLACE = check("a sum in place", (b) => {
+  const [x, w] = [b.input("x", "float32", [40, 50]), b.input("w", "float32", [30, 50])];
+  const sum = b.input("sum", "float32", [40, 30]);
+  b.output("sum_new", ops.linear(b, x, w, sum), { inPlaceOf: sum });
+});
+
 const CHECKS: readonly Check[] = [
   check("a product of matrices", (b) => {
     const [x, w] = [b.input("x", "float32", [70, 130]), b.input("w", "float32", [66, 130])];
@@ -61,11 +70,7 @@ const CHECKS: readonly Check[] = [
     b.output("y", y);
     b.output("inv_std", invStd);
   }),
-  check("a sum in place", (b) => {
-    const [x, w] = [b.input("x", "float32", [40, 50]), b.input("w", "float32", [30, 50])];
-    const sum = b.input("sum", "float32", [40, 30]);
-    b.output("sum_new", ops.linear(b, x, w, sum), { inPlaceOf: sum });
-  }),
+  IN_PLACE,
   check("attention of 64 tokens", (b) => {
     const [q, k, v] = ["q", "k", "v"].map((name) => b.input(name, "float32", [1, 2, 64, 16]));
     const weights = ops.softmax(b, ops.matmul(b, q, k, { transB: true, alpha: 0.25 }));
@@ -79,26 +84,26 @@ export function checkDevice(runtime: Runtime): WebGpuReport | undefined {
 }
 
 /**
- * Runs the checks.
+ * Runs the checks, before any other graph of the runtime is compiled. A driver that refuses outputs in
+ * place, or gets them wrong, is used without them from then on.
  *
  * @throws {Error} naming the driver and what it computes wrongly, or refuses
  */
 export function checkWebGpu(runtime: Runtime): WebGpuReport {
   const adapters = listAdapters();
   const driver = describe(adapters);
-  for (const { name, graph } of CHECKS) {
-    const expected = run(runtime, graph, cpu);
-    const actual = attempt(() => run(runtime, graph, runtime.device), { name, driver });
-    const error = Math.max(...expected.map((values, i) => errorOf(actual[i], values)));
-    if (!(error <= TOLERANCE)) {
-      throw new Error(
-        `Cannot use device ${deviceName(runtime.device)}: ${driver} computes ${name} wrongly ` +
-          `(${error.toExponential(1)} of the largest); update the driver, or pass --device cpu`,
-      );
+  const fault = (each: Check): Error | undefined => faultOf(runtime, each, driver);
+  for (const each of CHECKS) {
+    let found = fault(each);
+    if (found && each === IN_PLACE && runtime.writesInPlace) {
+      runtime.writesInPlace = false;
+      found = fault(each);
     }
+    if (found) throw found;
   }
   const software = adapters.length > 0 && adapters.every((adapter) => adapter.software);
-  return { driver, software, tellsNonFinite: tellsNonFinite(runtime) };
+  const { writesInPlace } = runtime;
+  return { driver, software, writesInPlace, tellsNonFinite: tellsNonFinite(runtime) };
 }
 
 function listAdapters(): readonly VulkanAdapter[] {
@@ -111,18 +116,21 @@ function describe(adapters: readonly VulkanAdapter[]): string {
   return adapters.map(({ name, driver }) => `${name}, driver ${driver}`).join(" or ");
 }
 
-function attempt<T>(
-  run: () => T,
-  { name, driver }: { readonly name: string; readonly driver: string },
-): T {
+/** What the device gets wrong of a computation; undefined where it is right. */
+function faultOf(runtime: Runtime, { name, graph }: Check, driver: string): Error | undefined {
+  const expected = run(runtime, graph, cpu);
+  let actual: readonly Float32Array[];
   try {
-    return run();
+    actual = run(runtime, graph, runtime.device);
   } catch (cause) {
-    throw new Error(
-      `Cannot use device webgpu: ${driver} refuses ${name}: ${(cause as Error).message}`,
-      { cause },
-    );
+    const { message } = cause as Error;
+    return new Error(`Cannot use device webgpu: ${driver} refuses ${name}: ${message}`, { cause });
   }
+  const error = Math.max(...expected.map((values, i) => errorOf(actual[i], values)));
+  return error <= TOLERANCE ? undefined : new Error(
+    `Cannot use device ${deviceName(runtime.device)}: ${driver} computes ${name} wrongly ` +
+      `(${error.toExponential(1)} of the largest); update the driver, or pass --device cpu`,
+  );
 }
 
 function run(runtime: Runtime, graph: Graph, device: Device): readonly Float32Array[] {

@@ -11,9 +11,10 @@ import { emulateBfloat16 } from "../../ort/graph/emulate_bfloat16.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import { lowerForWebGpu } from "../../ort/graph/lower_webgpu.ts";
 import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
-import { cpu, type Device, deviceTraits } from "../../ort/runtime/device.ts";
+import { cpu, type Device, deviceTraits, sameDevice } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Binding, Session, type TensorMap } from "../../ort/runtime/session.ts";
+import { SpareTensors } from "../../ort/runtime/spare_tensors.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 
 /**
@@ -44,6 +45,8 @@ export class CompiledGraph implements Disposable {
   readonly graph: Graph;
   readonly #runtime: Runtime;
   readonly #session: Session;
+  /** Where outputs in place are written first, if they may not be. */
+  readonly #spares: SpareTensors | undefined;
 
   /**
    * Compiles the graph.
@@ -55,6 +58,8 @@ export class CompiledGraph implements Disposable {
     this.#runtime = runtime;
     const model = writeOnnx(runnableOn(device, graph));
     this.#session = new Session(runtime, model, { name: graph.name, device });
+    const apart = !runtime.writesInPlace && sameDevice(device, runtime.device);
+    if (apart && graph.aliases.size > 0) this.#spares = SpareTensors.of(runtime);
   }
 
   /**
@@ -73,8 +78,11 @@ export class CompiledGraph implements Disposable {
       if (tensors[name]) binding.input(name, tensors[name]);
     }
     for (const { name } of this.graph.outputs) {
-      const tensor = tensors[name] ?? tensors[this.graph.aliases.get(name) ?? ""];
-      if (tensor) binding.output(name, tensor);
+      const replaced = this.graph.aliases.get(name);
+      const tensor = tensors[name] ?? tensors[replaced ?? ""];
+      if (!tensor) continue;
+      if (this.#spares && replaced !== undefined) binding.outputByCopy(name, tensor, this.#spares);
+      else binding.output(name, tensor);
     }
     if (!symbols) return;
     for (const [name, shape] of this.graph.shapeInputs) {
@@ -106,6 +114,7 @@ export class CompiledGraph implements Disposable {
   /** Releases the session; bindings made from it must be gone by then. */
   [Symbol.dispose](): void {
     this.#session[Symbol.dispose]();
+    this.#spares?.[Symbol.dispose]();
   }
 }
 

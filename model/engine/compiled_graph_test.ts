@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { GraphBuilder } from "../../ort/graph/builder.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
+import { SpareTensors } from "../../ort/runtime/spare_tensors.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 
@@ -68,4 +69,40 @@ Deno.test("a symbol without a value is named", () => {
   using x = floats([2, 2], () => 0);
   using y = floats([2, 1, 2], () => 0);
   assert.throws(() => graph.run({ x, sum_before: x, y }, { rows: 1 }), /no value for "length"/);
+});
+
+Deno.test("outputs in place are written elsewhere and copied where the device cannot write them so", () => {
+  const apart = new Runtime({ threads: 2 });
+  apart.writesInPlace = false;
+  const b = new GraphBuilder("apart");
+  const x = b.input("x", "float32", ["n"]);
+  const [first, second] = ["first", "second"].map((name) => b.input(name, "float32", ["n"]));
+  b.output("first_new", ops.add(b, first, x), { inPlaceOf: first });
+  b.output("second_new", ops.mul(b, second, x), { inPlaceOf: second });
+  const other = new GraphBuilder("other");
+  const sum = other.input("sum", "float32", ["n"]);
+  other.output("sum_new", ops.add(other, sum, sum), { inPlaceOf: sum });
+  {
+    using graph = new CompiledGraph(apart, b.build());
+    using doubling = new CompiledGraph(apart, other.build());
+    using spares = SpareTensors.of(apart);
+    const tensor = (...values: number[]): Tensor =>
+      Tensor.from(apart, "float32", [values.length], Float32Array.from(values));
+    using x = tensor(2, 3);
+    using one = tensor(10, 20);
+    using two = tensor(1, 2);
+    using binding = graph.bind({ x, first: one, second: two });
+    for (let i = 0; i < 2; i++) binding.run();
+    assert.deepEqual([[...one.float32()], [...two.float32()]], [[14, 26], [4, 18]]);
+    doubling.run({ sum: one });
+    assert.deepEqual([...one.float32()], [28, 52]);
+    // Both outputs of the first graph at once; the second graph's is one of them.
+    assert.equal(spares.bytes, 2 * 8);
+    using longer = tensor(1, 2, 3);
+    doubling.run({ sum: longer });
+    assert.deepEqual([...longer.float32()], [2, 4, 6]);
+    assert.equal(spares.bytes, 2 * 8 + 12);
+  }
+  using spares = SpareTensors.of(apart);
+  assert.equal(spares.bytes, 0);
 });

@@ -48,11 +48,17 @@ interface Chunk {
  */
 export class ArenaEstimate {
   #bytes = 0;
+  #largest = 0;
   readonly #chunks = new Set<Chunk>();
 
   /** What the arena holds; it never shrinks. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Bytes of the largest value that was allocated. */
+  get largest(): number {
+    return this.#largest;
   }
 
   /**
@@ -94,6 +100,7 @@ export class ArenaEstimate {
           continue;
         }
         const bytes = byteWidth(output.dtype) * elementCount(evaluateShape(output.shape, symbols));
+        this.#largest = Math.max(this.#largest, bytes);
         let holder = view && held.get(view);
         holder ??= { chunk: this.#allocate(bytes), bytes, users: 0 };
         holder.users++;

@@ -232,6 +232,12 @@ export class OrtApi {
   readonly version: string;
   readonly #table: Deno.UnsafePointerView;
   readonly #functions = new Map<ApiCall, NativeCall>();
+  /**
+   * Why nothing may be called any more, once that may end the process: calls throw it from then on,
+   * and nothing is released.
+   * @default always undefined
+   */
+  stopped: () => string | undefined = () => undefined;
 
   /** Wraps an OrtApi table; {@linkcode openApi} finds one. */
   constructor(table: Deno.PointerObject, version: string) {
@@ -241,6 +247,8 @@ export class OrtApi {
 
   /** Calls a function that answers an OrtStatus; `what` says in an error what it was for. */
   call(name: ApiCall, what: string, ...args: Argument[]): void {
+    const stopped = this.stopped();
+    if (stopped !== undefined) throw new Error(`Cannot ${what}: ${stopped}`);
     const failed = this.raw(name, ...args) as Deno.PointerValue;
     if (failed === null) return;
     const message = this.raw("GetErrorMessage", failed) as Deno.PointerObject;
@@ -258,6 +266,7 @@ export class OrtApi {
 
   /** Calls a function whose answer is not a status. */
   raw(name: ApiCall, ...args: Argument[]): unknown {
+    if (this.stopped() !== undefined) return null;
     let call = this.#functions.get(name);
     if (!call) {
       const { slot, parameters, result } = SIGNATURES[name];

@@ -5,6 +5,8 @@
 
 /** Collects the messages of the process's ONNX Runtime environment. */
 export class DeviceLog {
+  /** Why the process's WebGPU device may not be used any more; set once, when it has failed. */
+  failure: string | undefined;
   readonly #messages: string[] = [];
   // OrtLoggingFunction of onnxruntime_c_api.h: param, severity, category, logid, location, message.
   readonly #callback = new Deno.UnsafeCallback(

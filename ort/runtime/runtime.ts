@@ -18,9 +18,10 @@ import {
 import { cpu, type Device, deviceName, sameDevice } from "./device.ts";
 import { deviceLog } from "./device_log.ts";
 import { findLibrary } from "./library.ts";
+import { MemoryBudget, type ToldMemory } from "./memory_budget.ts";
 import type { TensorMemory } from "./tensor_memory.ts";
 import { WebGpu } from "./webgpu.ts";
-import { appendWebGpuProvider, describeWebGpuMemory } from "./webgpu_provider.ts";
+import { appendWebGpuProvider, describeWebGpuMemory, webGpuMemory } from "./webgpu_provider.ts";
 
 // OrtLoggingLevel, OrtAllocatorType, OrtMemType of onnxruntime_c_api.h.
 // Only what ends the process is logged: errors are thrown, and need not be printed too.
@@ -39,6 +40,8 @@ export interface RuntimeOptions {
   readonly libraryPath?: string;
   /** Where tensors lie and graphs run unless they are told otherwise. @default the CPU */
   readonly device?: Device;
+  /** Options of ONNX Runtime's WebGPU provider that win over ortune's. @default none */
+  readonly webGpuSettings?: Readonly<Record<string, string>>;
 }
 
 /** What one place for tensors and graphs needs of ONNX Runtime. */
@@ -83,6 +86,11 @@ export class Runtime implements Disposable {
   readonly device: Device;
   /** The opened GPU, where `device` is one. */
   readonly cuda: Cuda | undefined;
+  /**
+   * Whether a graph on the device may write an output in place of an input. Where not, as some
+   * WebGPU drivers, graphs compiled from then on write elsewhere, and what they wrote is copied.
+   */
+  writesInPlace = true;
   #webgpu: WebGpu | undefined;
   readonly #places = new Map<Device["kind"], Place>();
   #disposed = false;
@@ -96,13 +104,15 @@ export class Runtime implements Disposable {
    * @throws {Error} where a library or a permission is missing, or a library is too old
    */
   constructor(
-    { threads = navigator.hardwareConcurrency, libraryPath, device = cpu }: RuntimeOptions = {},
+    { threads = navigator.hardwareConcurrency, libraryPath, device = cpu, webGpuSettings }:
+      RuntimeOptions = {},
   ) {
     if (!Number.isSafeInteger(threads) || threads < 1) {
       throw new RangeError(`Cannot open ONNX Runtime with ${threads} threads: expected 1 or more`);
     }
     const api = openApi(findLibrary(libraryPath));
     this.api = api;
+    if (device.kind === "webgpu") api.stopped = () => deviceLog().failure;
     this.threads = threads;
     this.device = device;
     // Before anything of ONNX Runtime's is made, since this is what may fail.
@@ -124,7 +134,7 @@ export class Runtime implements Disposable {
     this.#places.set("cpu", { memory, sessionOptions, runOptions: null });
     try {
       if (this.cuda) this.#openCuda(this.cuda);
-      if (device.kind === "webgpu") this.#openWebGpu(memory);
+      if (device.kind === "webgpu") this.#openWebGpu(memory, webGpuSettings);
     } catch (cause) {
       this[Symbol.dispose]();
       throw cause;
@@ -143,12 +153,18 @@ export class Runtime implements Disposable {
 
   /** What sessions and tensors on a device are made with. */
   place(device: Device): Place {
+    if (this.#disposed) throw new ReferenceError("Cannot use the runtime: it was disposed of");
     const place = this.#places.get(device.kind);
     if (place && (device.kind === "cpu" || sameDevice(device, this.device))) return place;
     throw new RangeError(
       `Cannot use device ${deviceName(device)}: this runtime was opened for ` +
         `${deviceName(this.device)}; make one with new Runtime({ device })`,
     );
+  }
+
+  /** What the driver of a WebGPU device tells of its memory now; undefined where none does. */
+  toldMemory(): ToldMemory | undefined {
+    return this.#webgpu?.budget.tell();
   }
 
   /** One arena for all sessions, grown by just what is asked for: each keeps no peak of its own. */
@@ -189,16 +205,20 @@ export class Runtime implements Disposable {
     this.#places.set("cuda", { memory, sessionOptions, runOptions, tensors });
   }
 
-  #openWebGpu(hostMemory: Deno.PointerObject): void {
+  #openWebGpu(
+    hostMemory: Deno.PointerObject,
+    settings: RuntimeOptions["webGpuSettings"],
+  ): void {
     const { api, env } = this;
     using failed = new DisposableStack();
     const sessionOptions = this.#makeSessionOptions();
     failed.defer(() => api.raw("ReleaseSessionOptions", sessionOptions));
-    appendWebGpuProvider(api, sessionOptions);
+    appendWebGpuProvider(api, sessionOptions, { settings });
     const memory = describeWebGpuMemory(api);
     failed.defer(() => api.raw("ReleaseMemoryInfo", memory));
     const log = deviceLog();
-    this.#webgpu = new WebGpu({ api, env, sessionOptions, hostMemory, memory, log });
+    const budget = new MemoryBudget(() => webGpuMemory(Deno.build));
+    this.#webgpu = new WebGpu({ api, env, sessionOptions, hostMemory, memory, log, budget });
     failed.move();
     const tensors = this.#webgpu;
     this.#places.set("webgpu", { memory, sessionOptions, runOptions: null, tensors });

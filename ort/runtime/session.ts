@@ -9,6 +9,7 @@
 import { cString, OutParameter, takeString } from "./api.ts";
 import type { Device } from "./device.ts";
 import type { Runtime } from "./runtime.ts";
+import type { SpareTensors } from "./spare_tensors.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** How a session is made. */
@@ -167,6 +168,8 @@ export type TensorMap = Readonly<Record<string, Tensor>>;
 export class Binding implements Disposable {
   readonly #session: Session;
   readonly #pointer: Deno.PointerObject;
+  /** Outputs that are copied after a run, by their names. */
+  readonly #copied = new Map<string, { readonly spare: Tensor; readonly tensor: Tensor }>();
   #alive = true;
 
   /** A binding with nothing bound yet. */
@@ -186,7 +189,18 @@ export class Binding implements Disposable {
 
   /** Binds an output to preallocated memory. */
   output(name: string, tensor: Tensor): void {
+    this.#copied.delete(name);
     this.#bind("BindOutput", name, tensor);
+  }
+
+  /** Binds an output to a spare buffer, from which each run copies it into the tensor. */
+  outputByCopy(name: string, tensor: Tensor, spares: SpareTensors): void {
+    this.#copied.delete(name);
+    const used = [...this.#copied.values()].map(({ spare }) => spare);
+    const spare = spares.find(tensor.byteLength, used);
+    using view = spare.view(0, tensor.shape, tensor.dtype);
+    this.#bind("BindOutput", name, view);
+    this.#copied.set(name, { spare, tensor });
   }
 
   #bind(call: "BindInput" | "BindOutput", name: string, tensor: Tensor): void {
@@ -208,13 +222,17 @@ export class Binding implements Disposable {
   run(): void {
     const { runtime, pointer, name, runOptions, device } = this.#session;
     this.#assertAlive();
+    const { tensors } = runtime.place(device);
+    const what = `run graph ${name}`;
+    let refusal: Error | undefined;
     try {
-      runtime.api.call("RunWithBinding", `run graph ${name}`, pointer, runOptions, this.#pointer);
+      runtime.api.call("RunWithBinding", what, pointer, runOptions, this.#pointer);
     } catch (cause) {
-      const told = runtime.cuda?.explainShortage(cause as Error, `run graph ${name}`);
-      throw told ?? cause;
+      refusal = runtime.cuda?.explainShortage(cause as Error, what) ?? cause as Error;
     }
-    runtime.place(device).tensors?.throwErrors(`run graph ${name}`);
+    tensors?.throwErrors(what, refusal);
+    if (refusal) throw refusal;
+    for (const { spare, tensor } of this.#copied.values()) tensor.copyFrom(spare);
   }
 
   #assertAlive(): void {

@@ -40,6 +40,9 @@ export interface TensorMemory {
   copy(to: MemoryStart, from: MemoryStart, bytes: number): void;
   /** Queues a fill with zeros. */
   zero(address: bigint, bytes: number): void;
-  /** Throws what the device told of since the last call and no call of ONNX Runtime answered. */
-  throwErrors(what: string): void;
+  /**
+   * Throws what the device told of since the last call, else what a call of ONNX Runtime was refused
+   * with, if one was.
+   */
+  throwErrors(what: string, refusal?: Error): void;
 }

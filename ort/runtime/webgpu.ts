@@ -5,10 +5,11 @@
  * of the GPU, so nothing can begin inside it.
  */
 
-import type { DType } from "../tensor/dtype.ts";
+import { byteWidth, type DType, elementCount } from "../tensor/dtype.ts";
 import { onnxDataType } from "../tensor/onnx_dtype.ts";
 import { type OrtApi, OutParameter } from "./api.ts";
 import type { DeviceLog } from "./device_log.ts";
+import { type MemoryBudget, WAYS_OUT } from "./memory_budget.ts";
 import type { AllocatedTensor, MemoryStart, TensorMemory } from "./tensor_memory.ts";
 import { wrapMemory } from "./wrap_memory.ts";
 
@@ -22,6 +23,9 @@ const GRAIN = 4;
 /** What a message of the device itself begins with. */
 const OF_THE_DEVICE = /^WebGPU device /;
 
+/** The loss of the device is logged as no error; it is told of by the calls that come after it. */
+const LOST = /device (?:is |was )?lost/i;
+
 /** What a {@linkcode WebGpu} is opened with. */
 export interface WebGpuOptions {
   readonly api: OrtApi;
@@ -33,6 +37,8 @@ export interface WebGpuOptions {
   /** OrtMemoryInfo of the device. */
   readonly memory: Deno.PointerObject;
   readonly log: DeviceLog;
+  /** What there is room for. */
+  readonly budget: MemoryBudget;
 }
 
 /** The device of the process; there is one. */
@@ -43,22 +49,28 @@ export class WebGpu implements TensorMemory, Disposable {
   readonly #hostMemory: Deno.PointerObject;
   readonly #memory: Deno.PointerObject;
   readonly #log: DeviceLog;
+  /** What there is room for. */
+  readonly budget: MemoryBudget;
+  /** Bytes of each tensor. */
+  readonly #sizes = new Map<bigint, number>();
   /** A session that lives as long as this: the allocator is its. */
   readonly #keeper: Deno.PointerObject;
   readonly #allocator: Deno.PointerObject;
+  #disposed = false;
 
   /**
    * Makes the session that keeps the device.
    *
    * @throws {Error} where ONNX Runtime was opened before in a way that hides the device's errors
    */
-  constructor({ api, env, sessionOptions, hostMemory, memory, log }: WebGpuOptions) {
+  constructor({ api, env, sessionOptions, hostMemory, memory, log, budget }: WebGpuOptions) {
     const what = "use device webgpu";
     this.#api = api;
     this.#env = env;
     this.#hostMemory = hostMemory;
     this.#memory = memory;
     this.#log = log;
+    this.budget = budget;
     const model = Uint8Array.fromBase64(KEEPER_MODEL);
     if (!hearsErrors(api, { env, sessionOptions, log })) {
       throw new Error(
@@ -74,26 +86,29 @@ export class WebGpu implements TensorMemory, Disposable {
 
   allocate(dtype: DType, shape: readonly number[], what: string): AllocatedTensor {
     const api = this.#api;
-    const value = api.create(
-      "CreateTensorAsOrtValue",
-      what,
-      this.#allocator,
-      BigInt64Array.from(shape, BigInt),
-      shape.length,
-      onnxDataType(dtype),
-    );
+    const bytes = elementCount(shape) * byteWidth(dtype);
+    this.budget.claim(bytes, what);
+    let value: Deno.PointerObject;
     try {
+      const dimensions = BigInt64Array.from(shape, BigInt);
+      const args = [this.#allocator, dimensions, shape.length, onnxDataType(dtype)];
+      value = api.create("CreateTensorAsOrtValue", what, ...args);
       this.throwErrors(what);
     } catch (cause) {
-      api.raw("ReleaseValue", value);
+      this.budget.release(bytes);
       throw cause;
     }
     const handle = new OutParameter();
     api.call("GetTensorMutableData", what, value, handle.bytes);
+    this.#sizes.set(handle.address, bytes);
     return { value, address: handle.address };
   }
 
-  free(_address: bigint): void {} // goes with its OrtValue
+  /** The memory goes with its OrtValue. */
+  free(address: bigint): void {
+    this.budget.release(this.#sizes.get(address) ?? 0);
+    this.#sizes.delete(address);
+  }
 
   upload(to: MemoryStart, bytes: Uint8Array): void {
     const host = Deno.UnsafePointer.value(
@@ -126,9 +141,17 @@ export class WebGpu implements TensorMemory, Disposable {
     this.upload({ address, offset: 0, byteLength: bytes }, new Uint8Array(bytes));
   }
 
-  throwErrors(what: string): void {
+  /** An error of the device is its last: what comes after one can end the process. */
+  throwErrors(what: string, refusal?: Error): void {
     const told = this.#log.take().filter((message) => OF_THE_DEVICE.test(message));
-    if (told.length > 0) throw new Error(`Cannot ${what} on webgpu: ${explainErrors(told)}`);
+    if (refusal && LOST.test(refusal.message)) told.push(refusal.message);
+    if (told.length > 0 && this.#log.failure === undefined) {
+      const reason = explainErrors(told);
+      this.#log.failure = "the WebGPU device has failed and may not be used any more in this " +
+        `process: ${reason}`;
+      throw new Error(`Cannot ${what} on webgpu: ${reason}`, { cause: refusal });
+    }
+    if (refusal) throw refusal;
   }
 
   #writable(to: MemoryStart, bytes: number): bigint {
@@ -151,6 +174,7 @@ export class WebGpu implements TensorMemory, Disposable {
     readonly from: { readonly memory: Deno.PointerObject; readonly address: bigint };
     readonly to: { readonly memory: Deno.PointerObject; readonly address: bigint };
   }): void {
+    if (this.#disposed) throw new ReferenceError("Cannot use the runtime: it was disposed of");
     if (bytes === 0) return;
     const api = this.#api;
     const what = `copy ${bytes} bytes`;
@@ -160,15 +184,21 @@ export class WebGpu implements TensorMemory, Disposable {
     const [source, target] = values.map((value) =>
       BigUint64Array.of(Deno.UnsafePointer.value(value))
     );
+    let refusal: Error | undefined;
     try {
       api.call("CopyTensors", what, this.#env, source, target, null, 1);
+    } catch (cause) {
+      refusal = cause as Error;
+    }
+    try {
+      this.throwErrors(what, refusal);
     } finally {
       for (const value of values) api.raw("ReleaseValue", value);
     }
-    this.throwErrors(what);
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.#api.raw("ReleaseAllocator", this.#allocator);
     this.#api.raw("ReleaseSession", this.#keeper);
   }
@@ -202,13 +232,12 @@ function hearsErrors(
 function explainErrors(told: readonly string[]): string {
   const said = told.map((message) => message.replace(/\s+/g, " ").trim());
   const all = [...new Set(said)].join("; ");
-  if (/device lost/i.test(all)) {
+  if (LOST.test(all)) {
     return `the GPU was lost, as when a driver restarts or a dispatch takes too long (${all}); ` +
       "start again from the last checkpoint";
   }
   if (/memory|exceeds|max\w*size/i.test(all)) {
-    return `a tensor did not fit (${all}); train shorter rows or fewer of them at once, an adapter, ` +
-      "or a smaller model";
+    return `a tensor did not fit (${all}); ${WAYS_OUT}`;
   }
   return all;
 }

@@ -7,7 +7,8 @@
 
 import { cString, type OrtApi, StringArray } from "./api.ts";
 import type { Platform } from "./library.ts";
-import { VULKAN_LOADER } from "./vulkan.ts";
+import type { ToldMemory } from "./memory_budget.ts";
+import { preferredAdapter, VULKAN_LOADER, vulkanAdapters } from "./vulkan.ts";
 
 // OrtAllocatorType and OrtMemType of onnxruntime_c_api.h.
 const DEVICE_ALLOCATOR = 0;
@@ -16,7 +17,7 @@ const MEMORY_DEFAULT = 0;
 /** The release whose C API copies tensors between devices. */
 const OLDEST_RELEASE = [1, 23] as const;
 
-/** Options of the provider. It ignores unknown keys, so a misspelt one goes unnoticed. */
+/** Options of the provider. */
 export function webGpuSettings(os: string): Readonly<Record<string, string>> {
   return {
     // Without it the device goes with the first session options that are released.
@@ -32,17 +33,46 @@ export function webGpuSettings(os: string): Readonly<Record<string, string>> {
   };
 }
 
-/** Adds the provider to session options; nodes without a kernel there are an error. */
+/** Those that ONNX Runtime 1.30 knows. */
+const KNOWN_SETTINGS: ReadonlySet<string> = new Set([
+  ...["dawnBackendType", "powerPreference", "deviceId", "enableInt64", "validationMode"],
+  ...["preserveDevice", "enableRobustness", "maxStorageBufferBindingSize", "preferredLayout"],
+  ...["maxNumPendingDispatches", "storageBufferCacheMode", "uniformBufferCacheMode"],
+  ...["queryResolveBufferCacheMode", "defaultBufferCacheMode", "enableGraphCapture"],
+  ...["sessionBufferPoolGenerations", "forceCpuNodeNames", "kvCacheQuantizationBits"],
+]);
+
+/** How the provider is added. */
+export interface WebGpuProviderOptions {
+  /** @default this machine's */
+  readonly platform?: Platform;
+  /** Options of the provider that win over {@linkcode webGpuSettings}. @default none */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Adds the provider to session options; nodes without a kernel there are an error.
+ *
+ * @throws {RangeError} where settings have a name that the provider would ignore
+ * @throws {Error} that says what is missing
+ */
 export function appendWebGpuProvider(
   api: OrtApi,
   sessionOptions: Deno.PointerObject,
-  platform: Platform = Deno.build,
+  { platform = Deno.build, settings: given = {} }: WebGpuProviderOptions = {},
 ): void {
   const what = "use device webgpu";
   checkRelease(api, what);
+  const unknown = Object.keys(given).filter((key) => !KNOWN_SETTINGS.has(key));
+  if (unknown.length > 0) {
+    throw new RangeError(
+      `Cannot ${what}: its provider has no setting ${unknown.join(", ")}; it has ` +
+        [...KNOWN_SETTINGS].join(", "),
+    );
+  }
   const loader = VULKAN_LOADER[platform.os];
   if (loader !== undefined) checkLoader(loader, what);
-  const settings = webGpuSettings(platform.os);
+  const settings = { ...webGpuSettings(platform.os), ...given };
   const keys = new StringArray(Object.keys(settings));
   const values = new StringArray(Object.values(settings));
   const count = Object.keys(settings).length;
@@ -57,6 +87,12 @@ export function appendWebGpuProvider(
   // A node that ran on the host would copy its tensors there and back at every run.
   const entry = ["session.disable_cpu_ep_fallback", "1"].map(cString);
   api.call("AddSessionConfigEntry", what, sessionOptions, ...entry);
+}
+
+/** What Vulkan tells of the GPU's memory; undefined on Metal, and where GPUs are alike. */
+export function webGpuMemory({ os }: Platform): ToldMemory | undefined {
+  const loader = VULKAN_LOADER[os];
+  return loader === undefined ? undefined : preferredAdapter(vulkanAdapters(loader));
 }
 
 /** OrtMemoryInfo of memory on the device. */

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { checkLoader, explainWebGpu, webGpuSettings } from "./webgpu_provider.ts";
+import type { OrtApi } from "./api.ts";
+import {
+  appendWebGpuProvider,
+  checkLoader,
+  explainWebGpu,
+  webGpuSettings,
+} from "./webgpu_provider.ts";
 
 const what = "use device webgpu";
 
@@ -42,4 +48,13 @@ Deno.test("a refusal of the provider says what to do", () => {
   );
   assert.match(explain(build, "linux"), /has no WebGPU; unset ORTUNE_ORT_LIB/);
   assert.equal(explain("something new", "linux"), "something new");
+});
+
+Deno.test("a setting that the provider would ignore is refused by name", () => {
+  const api = { version: "1.30.0" } as OrtApi;
+  const settings = { validationmode: "full", powerPreference: "low-power" };
+  assert.throws(
+    () => appendWebGpuProvider(api, {} as Deno.PointerObject, { settings }),
+    /^RangeError: Cannot use device webgpu: its provider has no setting validationmode; it has dawn/,
+  );
 });

@@ -30,7 +30,7 @@ function faulty(change: (values: Float32Array) => void): Runtime {
       },
       copy: (to, from, bytes) => tensors.copy(to, from, bytes),
       zero: (address, bytes) => tensors.zero(address, bytes),
-      throwErrors: (what) => tensors.throwErrors(what),
+      throwErrors: (what, refusal) => tensors.throwErrors(what, refusal),
     };
     return { ...real, tensors: changed };
   };
