@@ -51,7 +51,11 @@ export async function dryRun(
   const plan = planRun(args, data.train, opened.layout);
   say(describePlan(plan));
   for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
-  const room = { available: opened.deviceFree, kernels: gpu !== undefined };
+  const room = {
+    told: opened.told,
+    available: opened.deviceFree,
+    kernels: gpu !== undefined,
+  };
   const memory = checkMemory(opened, data, room);
   say(describeMemory(memory));
   const hint = describeRoom(opened, data, room);

@@ -4,6 +4,7 @@ import { formatBytes } from "../track/format_units.ts";
 import { estimateMemory, type MemoryEstimate } from "../trainers/memory_estimate.ts";
 import type { DeviceMemory } from "../../ort/runtime/cuda.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
+import type { ToldMemory } from "../../ort/runtime/memory_budget.ts";
 import { formatOf } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { computePrecision } from "../training_precision.ts";
@@ -32,6 +33,8 @@ export interface MemoryCheck {
   readonly available?: number;
   /** Whether it is known not to fit. */
   readonly tooMuch: boolean;
+  /** What the driver of a WebGPU device tells of its memory. */
+  readonly told?: ToldMemory;
   /** What a run on a device that saves before its end copies to the host. */
   readonly copy?: SaveCopy;
   /** Whether the device can be asked what is free. */
@@ -48,7 +51,9 @@ export function availableMemory(): number | undefined {
 
 /** What is there for a run. */
 export interface MemoryCheckOptions {
-  /** Free memory where the run's tensors go. @default the host's */
+  /** What the driver of a WebGPU device tells of its memory. @default nothing */
+  readonly told?: ToldMemory;
+  /** Free memory where the run's tensors go. @default the host's, or as is told */
   readonly available?: number;
   /** Free memory of the host. @default asked for, if that is allowed */
   readonly hostAvailable?: number;
@@ -63,8 +68,13 @@ export function checkMemory(
   { args, device, precision, config, adapter }: DerivedTraining,
   { train }: Pick<TrainingData, "train">,
   {
+    told,
     hostAvailable = availableMemory(),
-    available = deviceTraits(device).tellsMemory ? hostAvailable : undefined,
+    available = told
+      ? told.free ?? told.heap
+      : deviceTraits(device).tellsMemory
+      ? hostAvailable
+      : undefined,
     resident: rss = Deno.memoryUsage().rss,
     kernels,
   }: MemoryCheckOptions = {},
@@ -95,11 +105,12 @@ export function checkMemory(
   });
   // What is free on a device was asked when CUDA's context was there.
   const resident = onHost ? rss : needed.process;
-  const tooMuch = available !== undefined && needed.total - resident > available;
+  const tooMuch = available !== undefined && needed.total - resident > available ||
+    told !== undefined && needed.largest > told.largestBuffer;
   const copied = !onHost && (args.saveSteps > 0 || args.loadBestModelAtEnd);
   const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
   const { tellsMemory } = deviceTraits(device);
-  return { needed, resident, available, tooMuch, copy, tellsMemory, calculated: !onHost };
+  return { needed, resident, available, tooMuch, told, copy, tellsMemory, calculated: !onHost };
 }
 
 function saveCopy(
@@ -114,15 +125,16 @@ function saveCopy(
 
 /** What is needed and what is free: a line, and one for a copy on the host. */
 export function describeMemory(
-  { needed, available, copy, tellsMemory, calculated }: MemoryCheck,
+  { needed, available, told, copy, tellsMemory, calculated }: MemoryCheck,
 ): string {
   const { total, weights, gradients, moments, activations, workspace, handles } = needed;
   const held = { weights, gradients, moments, activations, workspace };
   const parts = Object.entries({ ...held, ...handles > 0 ? { "cuBLAS handles": handles } : {} })
     .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`).join(", ");
   const how = calculated ? ", calculated" : "";
+  const free = tellsMemory ? describeFree(available) : "free: WebGPU does not tell";
   return `memory: about ${formatBytes(total)} at the peak${how} (${parts}); ` +
-    (tellsMemory ? describeFree(available) : "free: WebGPU does not tell") +
+    (told ? describeTold(told, needed) : free) +
     (copy ? `\n${describeCopy(copy)}` : "");
 }
 
@@ -151,6 +163,15 @@ function describeFree(available: number | undefined): string {
     : `free: ${formatBytes(available)}`;
 }
 
+function describeTold(
+  { name, heap, free, largestBuffer }: ToldMemory,
+  { largest }: MemoryEstimate,
+): string {
+  return (free === undefined ? "free: not told," : `free: ${formatBytes(free)}`) +
+    ` of ${formatBytes(heap)}, as Vulkan tells of ${name}; the largest tensor ` +
+    `${formatBytes(largest)}, where one may have ${formatBytes(largestBuffer)}`;
+}
+
 function describeCopy({ bytes, available, fits }: SaveCopy): string {
   return `memory of the host: ${
     formatBytes(bytes)
@@ -168,7 +189,7 @@ export function describeDeviceMemory(memory: DeviceMemory, device: string): stri
 
 /** What to do about a run that will not fit. */
 export function memoryWarning(
-  { needed, resident, available }: MemoryCheck,
+  { needed, resident, available, told }: MemoryCheck,
   args: TrainingArguments,
 ): string {
   const ways = [
@@ -178,6 +199,15 @@ export function memoryWarning(
     ...args.lora ? [] : ["train an adapter with deno task train:lora"],
     "take a smaller model",
   ];
+  if (told && needed.largest > told.largestBuffer) {
+    return `warning: this run needs a tensor of ${
+      formatBytes(needed.largest)
+    }, and ${told.name} has ` +
+      `buffers of at most ${formatBytes(told.largestBuffer)}, so it will end with an error; ` +
+      ways.join(", ");
+  }
   return `warning: this run needs about ${formatBytes(needed.total - resident)} more memory and ` +
-    `${formatBytes(available ?? 0)} is free, so the system may end it; ${ways.join(", ")}`;
+    `${formatBytes(available ?? 0)} is free, so ${
+      told ? "it will end with an error" : "the system may end it"
+    }; ${ways.join(", ")}`;
 }

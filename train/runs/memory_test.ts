@@ -13,6 +13,7 @@ import {
   describeRoom,
   memoryWarning,
 } from "./memory.ts";
+import type { ToldMemory } from "../../ort/runtime/memory_budget.ts";
 import { estimateMemory } from "../trainers/memory_estimate.ts";
 import { deriveTraining } from "./resolve_training.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -136,4 +137,39 @@ Deno.test("the largest batch is that of the longest rows, and with own kernels o
   const row = { rows: 1, length: 720, supervised: 711, precision: "bfloat16" } as const;
   const how = { device: "cuda", kernels: true, gradientCheckpointing: false } as const;
   assert.equal(needed.activations, estimateMemory(config, { ...row, ...how }).activations);
+});
+
+Deno.test("a plan on webgpu says what Vulkan tells, and warns where it or the largest tensor does not fit", () => {
+  const webgpu: TrainingArguments = { ...args, device: "webgpu", saveSteps: 0 };
+  const told = { name: "GPU", heap: 24 * GIB, free: 20 * GIB, largestBuffer: 4 * GIB };
+  const plan = (changed: Partial<ToldMemory> = {}) =>
+    checkMemory(derive(webgpu), data, { told: { ...told, ...changed } });
+  assert.match(describeMemory(checkMemory(derive(webgpu), data)), /; free: WebGPU does not tell$/);
+  const roomy = plan();
+  assert.ok(!roomy.tooMuch);
+  // The table of 151936 rows of 1024 float32 numbers.
+  assert.equal(roomy.needed.largest, 151936 * 1024 * 4);
+  assert.match(
+    describeMemory(roomy),
+    /; free: 20\.0 GiB of 24\.0 GiB, as Vulkan tells of GPU; the largest tensor 594 MiB, where one may have 4\.00 GiB$/,
+  );
+  const tight = plan({ free: 8 * GIB });
+  assert.ok(tight.tooMuch);
+  assert.match(
+    memoryWarning(tight, webgpu),
+    /^warning: this run needs about 1\d\.\d GiB more memory and 8\.00 GiB is free, so it will end with an error; leave out/,
+  );
+  const untold = plan({ free: undefined });
+  assert.equal(untold.available, 24 * GIB);
+  assert.match(describeMemory(untold), /; free: not told, of 24\.0 GiB, as Vulkan tells of GPU;/);
+  const narrow = plan({ largestBuffer: GIB / 2 });
+  assert.ok(narrow.tooMuch);
+  assert.match(
+    memoryWarning(narrow, webgpu),
+    /^warning: this run needs a tensor of 594 MiB, and GPU has buffers of at most 512 MiB, so it will end with an error; /,
+  );
+  // Attention's scores grow with the square of the length.
+  const long = toExampleList([stubExample(1, new Array(8000).fill(1))]);
+  const scores = checkMemory(derive({ ...webgpu, maxLength: 8000 }), { train: long }, { told });
+  assert.ok(scores.needed.largest >= 16 * 8000 ** 2 * 4);
 });

@@ -6,6 +6,7 @@
 import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
 import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
+import type { ToldMemory } from "../../ort/runtime/memory_budget.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import { describeIdleSettings } from "./idle_settings.ts";
@@ -30,6 +31,8 @@ export interface OpenedRun extends ResolvedTraining, Disposable {
   readonly chatTemplate?: string;
   /** The GPU for ortune's own kernels, where they are used. */
   readonly gpu?: Gpu;
+  /** What the driver of a WebGPU device tells of its memory before the run. */
+  readonly told?: ToldMemory;
   /** How batches are laid out for what computes them. */
   readonly layout: Layout;
   /** Free bytes of the device's memory before the run; undefined on the host. */
@@ -89,6 +92,7 @@ export async function openRun(
     gpu: kernels.gpu,
     layout: layoutOf(kernels, resolved),
     deviceFree: runtime?.cuda?.memory().leastFree,
+    told: runtime?.toldMemory(),
     lines: [
       ...notes.map((note) => `note: ${note}`),
       ...kernelsLine ? [kernelsLine] : [],

@@ -148,6 +148,7 @@ export async function runTraining(
   for (const note of data.notes) say(`note: ${note}`);
 
   const memory = checkMemory(opened, data, {
+    told: opened.told,
     available: opened.deviceFree,
     kernels: opened.gpu !== undefined,
   });

@@ -16,7 +16,7 @@ import { headChunkOf } from "../../model/engine/head.ts";
 import { computedTokens } from "../../model/engine/without_padding.ts";
 import { ArenaEstimate } from "../../ort/graph/arena_estimate.ts";
 import { evaluateShape } from "../../ort/graph/dim.ts";
-import type { Graph } from "../../ort/graph/ir.ts";
+import type { Graph, Value } from "../../ort/graph/ir.ts";
 import { type SplitGraph, splitSubgraphs } from "../../ort/graph/subgraphs.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
@@ -116,6 +116,8 @@ export interface MemoryEstimate {
   readonly process: number;
   /** All of it. */
   readonly total: number;
+  /** Bytes of the largest tensor, where each has memory of its own: of weights, or of graphs. */
+  readonly largest: number;
 }
 
 /**
@@ -194,10 +196,9 @@ export function estimateMemory(
   };
   const forward = blockForwardGraph(config, blocks);
   // Outputs besides y: what a layer's forward keeps for its backward.
-  const kept = sum(
-    forward.outputs.filter(({ name }) => name !== "y"),
-    ({ dtype, shape }) => byteWidth(dtype) * elementCount(evaluateShape(shape, symbols)),
-  );
+  const bytesOf = ({ dtype, shape }: Value): number =>
+    byteWidth(dtype) * elementCount(evaluateShape(shape, symbols));
+  const kept = sum(forward.outputs.filter(({ name }) => name !== "y"), bytesOf);
   // Each block's input, the last output, two gradients of them; the mask.
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
   const mask = segments ? 0 : rows * length * length;
@@ -244,7 +245,16 @@ export function estimateMemory(
     handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
     process,
   };
-  return { ...made, total: sum(Object.values(made), (bytes) => bytes) };
+  const sizes = [
+    ...modelParameters(config).map(({ shape }) => width * elementCount(shape)),
+    ...forward.outputs.map(bytesOf),
+    width * mask,
+  ];
+  return {
+    ...made,
+    total: sum(Object.values(made), (bytes) => bytes),
+    largest: Math.max(arena.largest, ...sizes),
+  };
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {
