@@ -57,6 +57,11 @@ const DEVICE_LOCAL = 1;
 const VERSION_1_1 = 1 << 22 | 1 << 12;
 const TYPE_CPU = 4;
 const NVIDIA = 0x10de;
+/**
+ * Mesa's lavapipe takes the bytes of a copy, rounded up to 16, as a signed number of 32 bits: it tells
+ * of buffers of 2 GiB, and the copy of one ends the process (measured with Mesa 25.0.7).
+ */
+const LARGEST_COPY = 2 ** 31 - 16;
 
 /**
  * Lists the adapters; none where no driver answers.
@@ -125,7 +130,11 @@ function describe(vulkan: Vulkan, { device, instance }: Handles): VulkanAdapter 
     type,
     software: type === TYPE_CPU,
     ...memory,
-    largestBuffer: Math.min(memory.heap, ...toldLimits(vulkan, handles)),
+    largestBuffer: Math.min(
+      memory.heap,
+      ...toldLimits(vulkan, handles),
+      ...type === TYPE_CPU ? [LARGEST_COPY] : [],
+    ),
   };
 }
 

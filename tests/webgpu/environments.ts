@@ -311,10 +311,14 @@ const CASES: Readonly<Record<string, Case>> = {
     script: `const r = open(); double(r, tensor(r, 1));`,
     setup: "ulimit -n 32",
   },
+  // Let through, Mesa's lavapipe ends the process at the first copy of 2 GiB or more.
   "a tensor larger than a buffer may be": {
-    script: `Tensor.allocate(open(), "float32", [2 ** 44]);`,
+    script: `
+      const runtime = open();
+      Tensor.allocate(runtime, "float32", [runtime.toldMemory().largestBuffer / 4 + 1]);
+    `,
     says:
-      /^Cannot allocate a float32 tensor of shape \[17592186044416\] on webgpu: it has 70368744177664 bytes, and a buffer of .* at most \d+; train shorter rows/,
+      /^Cannot allocate a float32 tensor of shape \[\d+\] on webgpu: it has \d+ bytes, and a buffer of .* at most \d+; train shorter rows/,
   },
   "tensors larger than what is free": {
     script: `

@@ -11,7 +11,7 @@ import type { Trainer } from "../trainer.ts";
 import { describeData } from "./describe_data.ts";
 import { createTrainer } from "./create_trainer.ts";
 import { describeWarmup } from "./idle_settings.ts";
-import { checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
+import { bufferFault, checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
 import { openRun } from "./open_run.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { describePlan, planRun, type RunPlan, sortWithinOf } from "./run_plan.ts";
@@ -60,6 +60,8 @@ export async function dryRun(
   say(describeMemory(memory));
   const hint = describeRoom(opened, data, room);
   if (hint) say(hint);
+  const fault = bufferFault(memory, args);
+  if (fault !== undefined) throw new RangeError(fault);
   if (memory.tooMuch) {
     say(memoryWarning(memory, args));
     say("time: not measured, since the run does not fit in memory");

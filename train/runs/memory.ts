@@ -105,8 +105,7 @@ export function checkMemory(
   });
   // What is free on a device was asked when CUDA's context was there.
   const resident = onHost ? rss : needed.process;
-  const tooMuch = available !== undefined && needed.total - resident > available ||
-    told !== undefined && needed.largest > told.largestBuffer;
+  const tooMuch = available !== undefined && needed.total - resident > available;
   const copied = !onHost && (args.saveSteps > 0 || args.loadBestModelAtEnd);
   const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
   const { tellsMemory } = deviceTraits(device);
@@ -188,26 +187,38 @@ export function describeDeviceMemory(memory: DeviceMemory, device: string): stri
 }
 
 /** What to do about a run that will not fit. */
-export function memoryWarning(
-  { needed, resident, available, told }: MemoryCheck,
-  args: TrainingArguments,
-): string {
-  const ways = [
+function waysOut(args: TrainingArguments): string {
+  return [
     ...args.gradientCheckpointing ? [] : ["leave out --no-gradient-checkpointing"],
     ...args.perDeviceTrainBatchSize > 1 ? ["lower --per-device-train-batch-size"] : [],
     "lower --max-length",
     ...args.lora ? [] : ["train an adapter with deno task train:lora"],
     "take a smaller model",
-  ];
-  if (told && needed.largest > told.largestBuffer) {
-    return `warning: this run needs a tensor of ${
-      formatBytes(needed.largest)
-    }, and ${told.name} has ` +
-      `buffers of at most ${formatBytes(told.largestBuffer)}, so it will end with an error; ` +
-      ways.join(", ");
-  }
+  ].join(", ");
+}
+
+/** That memory is known not to be enough, and what to do about it. */
+export function memoryWarning(
+  { needed, resident, available, told }: MemoryCheck,
+  args: TrainingArguments,
+): string {
   return `warning: this run needs about ${formatBytes(needed.total - resident)} more memory and ` +
     `${formatBytes(available ?? 0)} is free, so ${
       told ? "it will end with an error" : "the system may end it"
-    }; ${ways.join(", ")}`;
+    }; ${waysOut(args)}`;
+}
+
+/**
+ * That a tensor of the run is larger than a buffer of the device may be, and what to do about it: a
+ * driver that is asked for it in spite of that can end the process. Undefined where none is known to be.
+ */
+export function bufferFault(
+  { needed, told }: MemoryCheck,
+  args: TrainingArguments,
+): string | undefined {
+  if (!told || needed.largest <= told.largestBuffer) return undefined;
+  return `Cannot train on ${args.device}: a tensor of ${
+    formatBytes(needed.largest)
+  } is needed, and ` +
+    `a buffer of ${told.name} has at most ${formatBytes(told.largestBuffer)}; ${waysOut(args)}`;
 }

@@ -22,7 +22,13 @@ import { createFileHasher } from "./file_hasher.ts";
 import { fileTrackers } from "./file_trackers.ts";
 import { describeWarmup } from "./idle_settings.ts";
 import { kernelCacheDir } from "./kernel_cache_dir.ts";
-import { checkMemory, describeDeviceMemory, describeMemory, memoryWarning } from "./memory.ts";
+import {
+  bufferFault,
+  checkMemory,
+  describeDeviceMemory,
+  describeMemory,
+  memoryWarning,
+} from "./memory.ts";
 import { openRun } from "./open_run.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { resolveTraining } from "./resolve_training.ts";
@@ -152,6 +158,8 @@ export async function runTraining(
     available: opened.deviceFree,
     kernels: opened.gpu !== undefined,
   });
+  const fault = bufferFault(memory, args);
+  if (fault !== undefined) throw new RangeError(fault);
   if (memory.tooMuch) say(memoryWarning(memory, args));
   const chat = taughtChat(data.report, args);
   const trainer = resources.use(
