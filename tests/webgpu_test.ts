@@ -16,6 +16,7 @@ const FILES = [
   "in_place.ts",
   "placement.ts",
   "numbers.ts",
+  "attention.ts",
   "generation.ts",
   "batch.ts",
   "training_engine.ts",

@@ -21,6 +21,7 @@ import type { TensorMap } from "../../ort/runtime/session.ts";
 import { streamOf } from "../../ort/runtime/stream_of.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
+import { ChunkedAttention } from "./chunked_attention.ts";
 import type { EngineAdapter, EngineContext } from "./engine_context.ts";
 import { GridInputs } from "./grid_inputs.ts";
 import type { ParameterStore } from "./parameter_store.ts";
@@ -50,6 +51,7 @@ export class BlockStack implements Disposable {
   readonly #gradients: ParameterStore | undefined;
   readonly #adapter: EngineAdapter | undefined;
   readonly #inputs: GridInputs;
+  readonly #attention: ChunkedAttention | undefined;
   readonly #launch: LaunchNode;
   readonly #layers = new Map<string, LayerBindings>();
 
@@ -64,7 +66,12 @@ export class BlockStack implements Disposable {
     this.#gradients = gradients;
     this.#adapter = adapter;
     this.#inputs = new GridInputs(context, adapter?.block.dropout ?? 0);
-    this.#launch = context.kernels?.blocks?.launcher(streamOf(context.runtime)) ?? noKernel;
+    const { kernels, attentionChunk, runtime } = context;
+    if (attentionChunk !== undefined) {
+      this.#attention = new ChunkedAttention(context, attentionChunk);
+    }
+    this.#launch = this.#attention?.launch ?? kernels?.blocks?.launcher(streamOf(runtime)) ??
+      noKernel;
   }
 
   /** Runs all blocks; keeps each block's input, and answers what they all share. */
@@ -75,6 +82,7 @@ export class BlockStack implements Disposable {
     const context = this.#context;
     const { rows, length } = grid;
     const shared = this.#inputs.embed(grid);
+    this.#attention?.prepare(grid);
     const dropout = dropoutSeed !== undefined;
     const { graph, bindings } = this.#layer(
       `forward${keep ? "_keep" : ""}${dropout ? "_dropout" : ""}`,
@@ -144,15 +152,16 @@ export class BlockStack implements Disposable {
       deviceDropout: this.#context.graphsOnly,
       adapter: this.#adapter?.block,
       precision: this.#context.precision,
-      kernels: this.#context.kernels?.blocks?.parts,
+      kernels: this.#context.parts,
     };
   }
 
   #layer(name: string, make: () => Graph): LayerBindings {
     let layer = this.#layers.get(name);
     if (!layer) {
-      const { runtime, scratch } = this.#context;
-      const graph = new SubgraphSessions(runtime, make(), { launch: this.#launch, scratch });
+      const { runtime, scratch, views } = this.#context;
+      const launch = this.#launch;
+      const graph = new SubgraphSessions(runtime, make(), { launch, scratch, views });
       const bindings = Array.from(
         { length: this.#context.config.layers },
         (_, index) => graph.bind(this.#layerTensors(index)),
@@ -179,7 +188,7 @@ export class BlockStack implements Disposable {
     for (const { name } of gradients ? adapter?.block.parameters ?? own : []) {
       accumulate(name, gradients!.tensor(layerName(layer, name)));
     }
-    const how = { adapter: adapter?.block, kernels: this.#context.kernels?.blocks?.parts };
+    const how = { adapter: adapter?.block, kernels: this.#context.parts };
     for (const { name, of } of trainedStacks(this.#context.config, how)) {
       const names = of.map((part) => layerName(layer, part));
       tensors[name] = this.#context.weights.stacked(names);
@@ -209,6 +218,7 @@ export class BlockStack implements Disposable {
       for (const binding of bindings) binding[Symbol.dispose]();
       graph[Symbol.dispose]();
     }
+    this.#attention?.[Symbol.dispose]();
   }
 }
 

@@ -10,12 +10,14 @@
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { BlockAdapter } from "../graphs/block.ts";
 import type { ModelConfig } from "../config.ts";
+import type { BlockKernel } from "../parts/block_scope.ts";
 import type { Precision } from "../precision.ts";
 import type { LossKernel, Objective } from "../graphs/objective.ts";
 import type { HeadLossOptions } from "../graphs/training_graphs.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { CHUNKED_ATTENTION } from "./attention_chunks.ts";
 import type { TokenGrid } from "./batch.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import type { BlockKernels } from "./kernel_nodes.ts";
@@ -52,7 +54,11 @@ export interface EngineContextOptions {
   readonly kernels?: EngineKernels;
   /** Whether everything is left to graphs. */
   readonly graphsOnly: boolean;
+  /** Most queries that attention takes at a time, unless it is a kernel. @default all, with a mask */
+  readonly attentionChunk?: number;
 }
+
+const NO_PARTS: ReadonlySet<BlockKernel> = new Set();
 
 /** Shared by the parts of an engine. */
 export class EngineContext implements Disposable {
@@ -66,6 +72,10 @@ export class EngineContext implements Disposable {
   readonly kernels: EngineKernels | undefined;
   /** Whether everything is left to graphs. */
   readonly graphsOnly: boolean;
+  /** Most queries that attention takes at a time; undefined where it has a mask or is a kernel. */
+  readonly attentionChunk: number | undefined;
+  /** The parts of blocks that are operations of ortune's own. */
+  readonly parts: ReadonlySet<BlockKernel>;
   /** What the weights are, and so what all graphs compute with. */
   readonly precision: Precision;
   /** Buffers by name, which every part may write. */
@@ -76,7 +86,8 @@ export class EngineContext implements Disposable {
 
   /** Compiles nothing yet. */
   constructor(
-    { runtime, config, weights, objective, kernels, graphsOnly }: EngineContextOptions,
+    { runtime, config, weights, objective, kernels, graphsOnly, attentionChunk }:
+      EngineContextOptions,
   ) {
     this.runtime = runtime;
     this.config = config;
@@ -84,6 +95,9 @@ export class EngineContext implements Disposable {
     this.objective = objective;
     this.kernels = kernels;
     this.graphsOnly = graphsOnly;
+    this.attentionChunk = kernels?.blocks ? undefined : attentionChunk;
+    this.parts = kernels?.blocks?.parts ??
+      (attentionChunk === undefined ? NO_PARTS : CHUNKED_ATTENTION);
     this.precision = precisionOf(weights);
     this.scratch = new Scratch(runtime);
   }
@@ -93,6 +107,11 @@ export class EngineContext implements Disposable {
     let graph = this.#graphs.get(name);
     if (!graph) this.#graphs.set(name, graph = new CompiledGraph(this.runtime, make()));
     return graph;
+  }
+
+  /** Whether attention goes by segments, in place of a mask over a grid. */
+  get segments(): boolean {
+    return this.parts.has("attention") || this.parts.has("chunkedAttention");
   }
 
   /** Whether a part of a tensor can be seen as a tensor; else rows are copied. */

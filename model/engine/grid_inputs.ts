@@ -36,11 +36,6 @@ export class GridInputs {
     this.#dropout = dropout;
   }
 
-  /** Whether attention, and with it the rotation, runs in kernels that go by segments. */
-  get #segments(): boolean {
-    return this.#context.kernels?.blocks?.parts.has("attention") ?? false;
-  }
-
   /** Writes the first block's input; answers what every block shares. */
   embed(grid: TokenGrid): TensorMap {
     const { rows, length } = grid;
@@ -48,7 +43,7 @@ export class GridInputs {
     assertIds(this.#context.config, grid);
     assertPositions(this.#context.config, grid);
     this.#rowsSent = false;
-    const segments = this.#segments ? this.#segmentBounds(grid) : this.#maskInputs(grid);
+    const segments = this.#context.segments ? this.#segmentBounds(grid) : this.#maskInputs(grid);
     const mask = "mask" in segments;
     this.#context.graph(
       "embed",
@@ -76,7 +71,7 @@ export class GridInputs {
     };
   }
 
-  /** What attention in a kernel takes in place of a mask. */
+  /** What attention by segments takes in place of a mask. */
   #segmentBounds({ rows, length, segmentIds }: TokenGrid): TensorMap {
     const { starts, ends } = segmentBounds(segmentIds, length);
     const shape = [rows * length];
@@ -89,7 +84,8 @@ export class GridInputs {
   /** For the longest segment so far; ONNX Runtime's operator wants a row of the grid to fit besides. */
   #ropeTables({ length: row, positionIds }: TokenGrid): TensorMap {
     const last = Number(positionIds.reduce((most, each) => each > most ? each : most, 0n));
-    const length = this.#segments ? last + 1 : Math.max(last + 1, row);
+    const turnedInKernel = this.#context.parts.has("attention");
+    const length = turnedInKernel ? last + 1 : Math.max(last + 1, row);
     const half = this.#context.config.headDim / 2;
     const grow = length > this.#tablePositions;
     if (grow) this.#tablePositions = length;

@@ -9,7 +9,7 @@
 
 import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
 import type { Graph, Node, Value } from "../../ort/graph/ir.ts";
-import { type MemoryPlan, planMemory } from "../../ort/graph/memory_plan.ts";
+import { type BufferPlan, planBuffers, planMemory } from "../../ort/graph/memory_plan.ts";
 import { bytesOf, type Crossing, splitSubgraphs } from "../../ort/graph/subgraphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
@@ -30,6 +30,8 @@ export interface SubgraphSessionsOptions {
   readonly launch: LaunchNode;
   /** Holds what crosses subgraphs; graphs that never run at the same time may share it. */
   readonly scratch: Scratch;
+  /** Whether what crosses subgraphs may lie in one buffer; else it lies in several. */
+  readonly views: boolean;
 }
 
 /** What one subgraph leaves for others, as tensors of one run's sizes. */
@@ -52,7 +54,7 @@ export class SubgraphSessions implements Disposable {
   readonly #options: SubgraphSessionsOptions;
   readonly #steps: readonly Step[];
   readonly #crossing: readonly Crossing[];
-  #plan: (MemoryPlan & { readonly sizes: string }) | undefined;
+  #plan: (BufferPlan & { readonly sizes: string }) | undefined;
   #current: (CrossingTensors & { readonly owned: DisposableStack }) | undefined;
 
   /**
@@ -98,25 +100,27 @@ export class SubgraphSessions implements Disposable {
     });
   }
 
-  /** What crosses subgraphs, at its places in the one buffer. */
+  /** What crosses subgraphs, at its places. */
   #tensors(symbols: Symbols): CrossingTensors {
-    const { scratch } = this.#options;
+    const { scratch, views } = this.#options;
     const sizes = JSON.stringify(symbols);
     if (this.#crossing.length === 0) return { key: sizes, tensors: {} };
     // All layers of a batch ask for the same.
     if (this.#plan?.sizes !== sizes) {
-      this.#plan = { sizes, ...planCrossing(this.#crossing, symbols) };
+      this.#plan = { sizes, ...planCrossing(this.#crossing, symbols, { views }) };
     }
-    const { offsets, bytes } = this.#plan;
-    const buffer = scratch.atLeast(NAME, bytes);
-    const key = `${buffer.address} ${sizes}`;
+    const { places } = this.#plan;
+    const buffers = this.#plan.buffers.map((bytes, i) => scratch.atLeast(`${NAME}.${i}`, bytes));
+    const key = `${buffers.map(({ address }) => address)} ${sizes}`;
     if (this.#current?.key === key) return this.#current;
     this.#current?.owned.dispose();
     using made = new DisposableStack();
     const tensors = Object.fromEntries(
       this.#crossing.map(({ value: { name, dtype, shape } }, i) => [
         name,
-        made.use(buffer.view(offsets[i], evaluateShape(shape, symbols), dtype)),
+        made.use(
+          buffers[places[i].buffer].view(places[i].offset, evaluateShape(shape, symbols), dtype),
+        ),
       ]),
     );
     this.#current = { key, tensors, owned: made.move() };
@@ -131,10 +135,18 @@ export class SubgraphSessions implements Disposable {
 }
 
 /** Where everything that crosses subgraphs lies, for runs of these sizes. */
-export function planCrossing(crossing: readonly Crossing[], symbols: Symbols): MemoryPlan {
-  return planMemory(
-    crossing.map(({ value, from, to }) => ({ bytes: bytesOf(value, symbols), from, to })),
-  );
+export function planCrossing(
+  crossing: readonly Crossing[],
+  symbols: Symbols,
+  { views }: Pick<SubgraphSessionsOptions, "views">,
+): BufferPlan {
+  const items = crossing.map(({ value, from, to }) => ({
+    bytes: bytesOf(value, symbols),
+    ...{ from, to },
+  }));
+  if (!views) return planBuffers(items);
+  const { offsets, bytes } = planMemory(items);
+  return { places: offsets.map((offset) => ({ buffer: 0, offset })), buffers: [bytes] };
 }
 
 /** Tensors bound to the subgraphs of a graph. */

@@ -15,6 +15,7 @@ import { EMBEDDING } from "../parameters.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { attentionChunkOf } from "./attention_chunks.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
 import { BlockStack } from "./block_stack.ts";
 import { addEmbeddingGradient } from "./embedding_gradient.ts";
@@ -49,12 +50,18 @@ export interface TrainingEngineOptions {
    */
   readonly kernels?: EngineKernels;
   /**
-   * Whether padding is left out of what is computed: with own attention kernels all tokens of a batch lie
-   * end to end in one row, and on the host rows of unlike length run apart. Losses and gradients are the
+   * Whether padding is left out of what is computed: where attention goes by segments, in a kernel or in
+   * chunks, all tokens of a batch lie end to end in one row, and on the host rows of unlike length run apart. Losses and gradients are the
    * same but for rounding.
    * @default true
    */
   readonly skipPadding?: boolean;
+  /**
+   * Most queries whose attention scores are held at once, where attention is no kernel: graphs go over
+   * chunks of queries then, each with the keys that it sees.
+   * @default on webgpu {@linkcode ATTENTION_CHUNK}; elsewhere all queries', with a mask
+   */
+  readonly attentionChunk?: number;
 }
 
 /** Losses of the supervised tokens of a batch. */
@@ -151,6 +158,7 @@ export class TrainingEngine implements Disposable {
       }),
       graphsOnly = !deviceTraits(runtime.device).hostMemory,
       skipPadding = true,
+      attentionChunk = attentionChunkOf(runtime.device),
     }: TrainingEngineOptions = {},
   ) {
     this.config = config;
@@ -162,6 +170,7 @@ export class TrainingEngine implements Disposable {
       objective,
       kernels,
       graphsOnly,
+      attentionChunk,
     });
     this.#gradients = gradients;
     this.#keep = !gradientCheckpointing;
@@ -224,10 +233,9 @@ export class TrainingEngine implements Disposable {
     return { tokens, losses: scratch.write("losses", "float32", [losses.length, 1], losses) };
   }
 
-  /** The batch as attention in a kernel takes it; elsewhere as it is. */
+  /** The batch as attention by segments takes it; elsewhere as it is. */
   #inOneRow<Grid extends TokenGrid>(grid: Grid): LaidOut<Grid> {
-    const segments = this.#context.kernels?.blocks?.parts.has("attention");
-    return segments && this.#skipPadding ? endToEnd(grid) : { grid };
+    return this.#context.segments && this.#skipPadding ? endToEnd(grid) : { grid };
   }
 
   /** What a batch is run as: on the host, the grids that cost the least. */

@@ -1,5 +1,6 @@
 /**
- * How the attention of a block mixes queries, keys and values: over a grid with a mask, or in kernels.
+ * How the attention of a block mixes queries, keys and values: over a grid with a mask, in kernels,
+ * or over chunks of queries.
  *
  * In: q, k and v of a block. Out: [length·rows, heads·D]. `decode_graphs.ts` has the attention that reads
  * a cache.
@@ -8,7 +9,7 @@
 import type { GraphBuilder } from "../../ort/graph/builder.ts";
 import { type Dim, product } from "../../ort/graph/dim.ts";
 import type { Value } from "../../ort/graph/ir.ts";
-import { headAttention } from "../../ort/graph/kernel_ops.ts";
+import { headAttention, segmentAttention } from "../../ort/graph/kernel_ops.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { roundToBfloat16 } from "../../ort/tensor/half.ts";
 import type { ModelConfig } from "../config.ts";
@@ -32,13 +33,38 @@ export const MASKED: number = -1e9;
  * sum over the group in their gradients comes out of the matrix product.
  */
 export function maskedAttention(b: GraphBuilder, config: ModelConfig, mask: Value): Attention {
-  const { kvHeads, headDim } = config;
-  const byHead = (x: Value): Value =>
-    ops.transpose(b, ops.reshape(b, x, ["rows", "length", kvHeads, headDim]), [0, 2, 1, 3]);
-  return (q, k, v) => {
-    const keys = { k: () => byHead(k), v: () => byHead(v), length: "length", mask };
-    return attendTo(b, config, q, keys);
+  return (q, k, v) =>
+    attendTo(b, config, q, { ...byHead(b, config, k, v), length: "length", mask });
+}
+
+/** Makes of keys and values [rows, length, kvHeads·headDim] what {@linkcode attendTo} reads. */
+export function byHead(
+  b: GraphBuilder,
+  { kvHeads, headDim }: ModelConfig,
+  k: Value,
+  v: Value,
+): Pick<AttentionKeys, "k" | "v"> {
+  const split = (x: Value): Value => {
+    const [rows, length] = x.shape;
+    return ops.transpose(b, ops.reshape(b, x, [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
   };
+  return { k: () => split(k), v: () => split(v) };
+}
+
+/** Attention by segments, in an operation that goes over chunks of queries. */
+export function chunkedAttention(
+  b: GraphBuilder,
+  { heads, kvHeads, headDim }: ModelConfig,
+  starts: Value,
+): Attention {
+  const flat = (x: Value, count: number): Value => ops.reshape(b, x, [TOKENS, count * headDim]);
+  return (q, k, v) =>
+    segmentAttention(b, {
+      q: flat(q, heads),
+      k: flat(k, kvHeads),
+      v: flat(v, kvHeads),
+      ...{ starts, heads, kvHeads },
+    });
 }
 
 /** What attention in a kernel reads besides the projections. */
@@ -77,6 +103,8 @@ export interface AttentionKeys {
   readonly length: Dim;
   /** Added to the scores: [rows, 1, 1, queries, length]. */
   readonly mask: Value;
+  /** Called with the weights, [rows, kvHeads, group, queries, length], and the sums they are softmax of. */
+  readonly onWeights?: (weights: Value, scores: Value) => void;
 }
 
 /** Queries [rows, length, heads·headDim] against keys → [length·rows, heads·headDim]. */
@@ -84,7 +112,7 @@ export function attendTo(
   b: GraphBuilder,
   config: ModelConfig,
   q: Value,
-  { k, v, length, mask }: AttentionKeys,
+  { k, v, length, mask, onWeights = () => {} }: AttentionKeys,
 ): Value {
   const { heads, kvHeads, headDim } = config;
   const group = heads / kvHeads;
@@ -100,7 +128,9 @@ export function attendTo(
   const queries = ops.reshape(b, grouped, ["rows", kvHeads, stacked, headDim]);
   const scores = ops.matmul(b, queries, k(), { transB: true, alpha: exact ? scale : 1 });
   const byGroup = ops.reshape(b, scores, ["rows", kvHeads, group, "length", length]);
-  const weights = ops.softmax(b, ops.add(b, byGroup, mask));
+  const masked = ops.add(b, byGroup, mask);
+  const weights = ops.softmax(b, masked);
+  onWeights(weights, masked);
   const stackedWeights = ops.reshape(b, weights, ["rows", kvHeads, stacked, length]);
   const mixed = ops.matmul(b, stackedWeights, v());
   const ungrouped = ops.transpose(

@@ -14,6 +14,10 @@
  * | `headBackwardGraph`, for own kernels | the same, d_logits p over the logits, dx_before p, accumulated.* p | dx p over dx_before, grad.* p over accumulated.* |
  * | `headLossGraph`, `headLogitsGraph` | the same without gradients | loss float32 [n, 1]; logits float32 [n, vocab] |
  * | `blockBackwardGraph` | forward's and dy p, kept.* or none, accumulated.* | dx p (not dy's memory), grad.* over accumulated.*; an adapter's float32 |
+ * | both block graphs, for attention in chunks | segment_starts int32 [tokens] in place of the mask | |
+ * | `chunkMaskGraph` | starts and queries int32 [length], keys int32 [keys] | mask float32 [1, 1, 1, length, keys] |
+ * | `chunkForwardGraph` | q, k, v and mixed_before float32 [tokens, …], query_ids int64 [length, 1], key_ids int64 [keys, 1], mask | mixed over mixed_before |
+ * | `chunkBackwardGraph` | the same, mixed, d_mixed, dq_before, dk_before and dv_before float32 [tokens, …] | dq, dk, dv over those before |
  * | `embeddingBackwardGraph` | dx p [tokens, hidden], input_ids int64 [tokens] (−1: padding), unique_ids int64 [unique, 1], accumulated p | grad p over accumulated |
  * | `zerosGraph` | only its shape | zeros [rows, columns] |
  * | `castGraph` | x [elements] | y [elements], another type |

@@ -12,7 +12,7 @@ import { GraphBuilder } from "../../ort/graph/builder.ts";
 import { gradient } from "../../ort/graph/gradient.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
-import { kernelAttention, MASKED, maskedAttention } from "./attention.ts";
+import { chunkedAttention, kernelAttention, MASKED, maskedAttention } from "./attention.ts";
 import { block, type BlockAdapter, blockWeightInputs, rotaryInputs } from "./block.ts";
 import { crossEntropy } from "./cross_entropy.ts";
 import type { Objective } from "./objective.ts";
@@ -82,7 +82,8 @@ export interface AdapterOptions extends PrecisionOptions {
   readonly deviceDropout?: boolean;
   /**
    * Parts that ortune's own kernels run, of {@linkcode blockKernelsFor}: the graph is then for
-   * `splitSubgraphs`. With `attention` it takes `segment_starts` and `segment_ends` in place of a mask.
+   * `splitSubgraphs`. With `attention` it takes `segment_starts` and `segment_ends` in place of a mask,
+   * with `chunkedAttention` only the starts.
    * @default none
    */
   readonly kernels?: ReadonlySet<BlockKernel>;
@@ -132,12 +133,15 @@ function trainingBlock(
   const rotary = rotaryInputs(b, config, precision);
   const saveable: Value[] = [];
   const onSaveable = (value: Value) => void saveable.push(value);
+  const bounds = (name: string): Value => b.input(name, "int32", [TOKENS]);
   const attention = kernels.has("attention")
     ? kernelAttention(b, config, {
       rotary,
-      starts: b.input(SEGMENT_STARTS, "int32", [TOKENS]),
-      ends: b.input(SEGMENT_ENDS, "int32", [TOKENS]),
+      starts: bounds(SEGMENT_STARTS),
+      ends: bounds(SEGMENT_ENDS),
     }, onSaveable)
+    : kernels.has("chunkedAttention")
+    ? chunkedAttention(b, config, bounds(SEGMENT_STARTS))
     : maskedAttention(b, config, b.input("mask", precision, ["rows", 1, 1, "length", "length"]));
   const adapted = adapter?.wrap(b, weights, {
     training: dropout,

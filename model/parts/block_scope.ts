@@ -12,8 +12,17 @@ import type { HeadAttentionInputs } from "../../ort/graph/kernel_ops.ts";
 /** Tokens of a grid of rows by length, laid out flat. */
 export const TOKENS: string = product("rows", "length") as string;
 
-/** A part of a block that there is a kernel for. */
-export type BlockKernel = "attention" | "dropout" | "lora" | "rmsNorm" | "swiglu";
+/**
+ * A part of a block that there is a kernel for, or of attention in chunks a run of graphs in the place of
+ * one (`model/engine/chunked_attention.ts`).
+ */
+export type BlockKernel =
+  | "attention"
+  | "chunkedAttention"
+  | "dropout"
+  | "lora"
+  | "rmsNorm"
+  | "swiglu";
 
 /**
  * A linear layer of the block by name, such as `self_attn.q_proj`: x [N, in] → [N, out], plus an

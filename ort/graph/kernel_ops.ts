@@ -292,6 +292,59 @@ export function loraUp(
   return sum;
 }
 
+/** What {@linkcode segmentAttention} works on. */
+export interface SegmentAttentionInputs {
+  /** [tokens, heads·D] */
+  readonly q: Value;
+  /** [tokens, kvHeads·D] */
+  readonly k: Value;
+  /** [tokens, kvHeads·D] */
+  readonly v: Value;
+  /** int32 [tokens]: where each token's segment begins. */
+  readonly starts: Value;
+  /** Query heads. */
+  readonly heads: number;
+  /** Key heads, which divide the query heads. */
+  readonly kvHeads: number;
+}
+
+/**
+ * Causal attention within segments, scaled by D^−½, of queries and keys that are turned already:
+ * [tokens, heads·D]. Its gradient computes the weights again from q and k, so nothing that grows with
+ * the square of the tokens is kept. Dao et al. 2022, https://arxiv.org/abs/2205.14135.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, segmentAttention } from "@ortune/ortune/unstable-graph";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("attention");
+ * const [q, k, v] = [64, 32, 32].map((width, i) =>
+ *   b.input("qkv"[i], "float32", ["tokens", width])
+ * );
+ * const starts = b.input("starts", "int32", ["tokens"]);
+ * const mixed = segmentAttention(b, { q, k, v, starts, heads: 4, kvHeads: 2 });
+ * assert.deepEqual(mixed.shape, ["tokens", 64]);
+ * ```
+ */
+export function segmentAttention(
+  b: GraphBuilder,
+  { q, k, v, starts, heads, kvHeads }: SegmentAttentionInputs,
+): Value {
+  const attributes = { heads: BigInt(heads), kv_heads: BigInt(kvHeads) };
+  // Without ends and sums, the fifth and the seventh input: only kernels read them.
+  const [mixed] = kernel(b, "SegmentAttention", [q, k, v, starts], [q], attributes);
+  b.differentiate(mixed, {
+    inputs: [q, k, v],
+    rule: ({ dy, give }) => {
+      const read = [q, k, v, starts, undefined, mixed, undefined, dy];
+      const gradients = kernel(b, "SegmentAttentionGradient", read, [q, k, v], attributes);
+      gradients.forEach((gradient, i) => give(i, (partial) => plus(b, partial, gradient)));
+    },
+  });
+  return mixed;
+}
+
 /** What {@linkcode headAttention} works on. */
 export interface HeadAttentionInputs {
   /** q [tokens, heads·D], k and v [tokens, kvHeads·D]; or all side by side in one. */

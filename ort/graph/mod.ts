@@ -52,6 +52,8 @@ export {
   loraUp,
   PARTIAL_SUMS,
   rmsNormWithKernel,
+  segmentAttention,
+  type SegmentAttentionInputs,
   swiglu,
 } from "./kernel_ops.ts";
 export {
@@ -61,7 +63,13 @@ export {
   splitSubgraphs,
   type Subgraph,
 } from "./subgraphs.ts";
-export { type MemoryPlan, planMemory, type PlannedItem } from "./memory_plan.ts";
+export {
+  type BufferPlan,
+  type MemoryPlan,
+  planBuffers,
+  planMemory,
+  type PlannedItem,
+} from "./memory_plan.ts";
 export { ArenaEstimate } from "./arena_estimate.ts";
 export { emulateBfloat16 } from "./emulate_bfloat16.ts";
 export { lowerForWebGpu } from "./lower_webgpu.ts";

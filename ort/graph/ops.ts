@@ -236,9 +236,17 @@ export function scatterElements(b: GraphBuilder, x: Value, ids: Value, updates: 
   })[0];
 }
 
-/** x [N, H] with rows ids [n, 1] (no two alike) replaced by updates [n, H]. */
-export function scatterRows(b: GraphBuilder, x: Value, ids: Value, updates: Value): Value {
-  return b.node("ScatterND", [x, ids, updates], [{ dtype: x.dtype, shape: x.shape }])[0];
+/** x [N, H] with rows ids [n, 1] (no two alike) replaced by updates [n, H], or with these added. */
+export function scatterRows(
+  b: GraphBuilder,
+  x: Value,
+  ids: Value,
+  updates: Value,
+  { add = false }: { readonly add?: boolean } = {},
+): Value {
+  return b.node("ScatterND", [x, ids, updates], [{ dtype: x.dtype, shape: x.shape }], {
+    attributes: add ? { reduction: "add" } : {},
+  })[0];
 }
 
 /** A dimension of size 1 put in before dimension `axis`. */

@@ -44,6 +44,11 @@ export interface DeviceTraits {
    * tensors are views.
    */
   readonly viewsAtOffset: boolean;
+  /**
+   * Whether training's attention goes over chunks of queries, so that the scores of all are never there
+   * at once. No kernel of ortune's own can do it there.
+   */
+  readonly attentionInChunks: boolean;
   /** Whether drivers of many makers may be behind it, so that their numbers are checked first. */
   readonly checkedFirst: boolean;
   /** Whether it can be asked how much memory is free. */
@@ -57,6 +62,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     everyOperation: true,
     fusedAttention: true,
     viewsAtOffset: true,
+    attentionInChunks: false,
     checkedFirst: false,
     tellsMemory: true,
   },
@@ -66,6 +72,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     everyOperation: true,
     fusedAttention: true,
     viewsAtOffset: true,
+    attentionInChunks: false,
     checkedFirst: false,
     tellsMemory: true,
   },
@@ -75,6 +82,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
     everyOperation: false,
     fusedAttention: false,
     viewsAtOffset: false,
+    attentionInChunks: true,
     checkedFirst: true,
     tellsMemory: false,
   },
@@ -93,7 +101,7 @@ const TRAITS: Readonly<Record<Device["kind"], DeviceTraits>> = {
  * assert.ok(!deviceTraits(parseDevice("cuda")).hostMemory);
  * ```
  */
-export function deviceTraits({ kind }: Device): DeviceTraits {
+export function deviceTraits({ kind }: Pick<Device, "kind">): DeviceTraits {
   return TRAITS[kind];
 }
 

@@ -57,6 +57,7 @@ const SYMBOLS: Symbols = {
   capacity: 16,
   added: 16,
   grown: 32,
+  keys: 1,
   unique: 1,
   blocks: 2,
   columns: 4,

@@ -1,4 +1,4 @@
-/** Every graph that a run on CUDA creates, of several families, precisions and variants. */
+/** Every graph that a run on a GPU creates, of several families, precisions and variants. */
 
 import type { Graph } from "../../ort/graph/ir.ts";
 import { splitSubgraphs } from "../../ort/graph/subgraphs.ts";
@@ -8,6 +8,12 @@ import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
+import { CHUNKED_ATTENTION } from "../../model/engine/attention_chunks.ts";
+import {
+  chunkBackwardGraph,
+  chunkForwardGraph,
+  chunkMaskGraph,
+} from "../../model/graphs/attention_chunk_graphs.ts";
 import { decodeBlockGraph, decodeEmbedGraph } from "../../model/graphs/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/graphs/device_graphs.ts";
 import { placeRowsGraph, takeRowsGraph } from "../../model/graphs/row_graphs.ts";
@@ -80,6 +86,7 @@ function* commonGraphs(): Generator<[string, Graph]> {
   for (const dora of BOTH) {
     yield [`merge${dora ? ", dora" : ""}`, mergeGraph({ rank: 8, alpha: 16, rslora: false, dora })];
   }
+  yield ["mask of a chunk", chunkMaskGraph()];
   yield ["take rows", takeRowsGraph(16)];
   yield ["place rows", placeRowsGraph(1)];
   yield ["place sum of squares", placeSumOfSquaresGraph()];
@@ -107,6 +114,15 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
       yield [title("head backward", { accumulate, frozen }), backward];
     }
   }
+  for (const whole of precision === "float32" ? BOTH : []) {
+    yield [title("a chunk's attention, forward", { whole }), chunkForwardGraph(config, { whole })];
+    for (const first of whole ? [false] : BOTH) {
+      yield [
+        title("a chunk's attention, backward", { whole, first }),
+        chunkBackwardGraph(config, { whole, first }),
+      ];
+    }
+  }
   yield ["head loss", headLossGraph(config, { precision, logSoftmax: true })];
   yield ["head product", headProductGraph(config, { precision })];
   yield ["head logits", headLogitsGraph(config, { precision })];
@@ -132,9 +148,15 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
         ? [{ dropout: true, deviceDropout: false }, { dropout: true, deviceDropout: true }]
         : [{}];
       for (const variant of variants) {
-        for (const kernels of [undefined, blockKernelsFor(config, precision, adapter)]) {
+        const inChunks = precision === "float32" ? [CHUNKED_ATTENTION] : [];
+        const own = blockKernelsFor(config, precision, adapter);
+        for (const kernels of [undefined, own, ...inChunks]) {
           const options = { precision, adapter, keep, kernels, ...variant };
-          const flags = { keep, ...variant, "own kernels": kernels !== undefined };
+          const chunked = kernels === CHUNKED_ATTENTION;
+          const flags = {
+            ...{ keep, ...variant },
+            ...{ "own kernels": kernels === own, "attention in chunks": chunked },
+          };
           yield* subgraphs(title(`${method}, forward`, flags), blockForwardGraph(config, options));
           for (const accumulate of BOTH) {
             yield* subgraphs(

@@ -31,7 +31,8 @@ const RULES: readonly (readonly [name: RegExp, rule: Rule])[] = [
     /^segment_ids$/,
     (i, { symbols }) => [1, 1, 2, 2, 0][Math.floor(5 * (i % symbols.length) / symbols.length)],
   ],
-  [/^(columns|ids)$/, (i) => i],
+  [/^(columns|ids|query_ids|key_ids|queries|keys)$/, (i) => i],
+  [/^starts$/, () => 0],
   [
     /^cache_rows$/,
     (i, { symbols: { length, capacity } }) => Math.floor(i / length) * capacity + i % length,

@@ -184,6 +184,11 @@ const reshape: Operation = (_, x, target) => {
   return [{ shape, data: x.data }];
 };
 
+/** Of a single element. */
+const expand: Operation = (_, { data: [element] }, target) => [
+  dense(Array.from(target.data), () => element),
+];
+
 const gather: Operation = (_, table, ids) => {
   const width = size(table.shape.slice(1));
   const rows = Array.from(ids.data, (id) => table.data.slice(id * width, (id + 1) * width));
@@ -200,10 +205,13 @@ const scatterElements: Operation = (_, x, ids, updates) => {
   return [{ shape: x.shape, data }];
 };
 
-const scatterRows: Operation = (_, x, ids, updates) => {
+const scatterRows: Operation = ({ attributes: { reduction } }, x, ids, updates) => {
   const data = x.data.slice();
   const width = x.shape[1];
-  ids.data.forEach((id, i) => data.set(updates.data.slice(i * width, (i + 1) * width), id * width));
+  updates.data.forEach((value, i) => {
+    const at = ids.data[Math.floor(i / width)] * width + i % width;
+    data[at] = reduction === "add" ? data[at] + value : value;
+  });
   return [{ shape: x.shape, data }];
 };
 
@@ -219,6 +227,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   Div: elementwise((a, b) => a / b),
   Exp: elementwise(Math.exp),
   Equal: elementwise((a, b) => Number(a === b)),
+  Expand: expand,
   FusedMatMul: fusedMatMul,
   Gather: gather,
   GatherElements: gatherElements,

@@ -312,10 +312,11 @@ const segmentAttention: Operation = (node, q, k, v, starts) => {
   return [{ shape: [tokens, q.shape[1]], data: mixed }, { shape: [heads, tokens], data: sums }];
 };
 
-const segmentAttentionGradient: Operation = (node, q, k, v, starts, _, mixed, sums, dMixed) => {
+const segmentAttentionGradient: Operation = (node, q, k, v, starts, _, mixed, known, dMixed) => {
   const { heads, tokens, headDim, scale, atQ, atK } = layout(node, q, k);
   const [dQ, dK, dV] = [q, k, v].map(({ data }) => new Float64Array(data.length));
   const dots = new Float64Array(heads * tokens);
+  const [, sums] = known ? [mixed, known] : segmentAttention(node, q, k, v, starts);
   for (let head = 0; head < heads; head++) {
     for (let t = 0; t < tokens; t++) {
       const own = dot(mixed.data, atQ(t, head), dMixed.data, atQ(t, head), headDim);

@@ -15,6 +15,7 @@ const TOLERANCE = 5e-6;
 const symbolsOf = (rows: number, length: number): Symbols => ({
   rows,
   length,
+  keys: length - 1,
   tokens: rows * length,
   positions: length,
   capacity: 64,
@@ -35,7 +36,9 @@ const ALL = [...float32Graphs()].filter(({ small, title }) =>
 );
 /** What differs in shapes alone shows in one family. */
 const SOME = ALL.filter(({ title }) => title.startsWith(QWEN3) && !title.includes("keep"));
-const BACKWARD = SOME.filter(({ title }) => /head|backward.*accumulate/.test(title));
+const BACKWARD = SOME.filter(({ title }) =>
+  /head|backward.*accumulate|attention, backward/.test(title)
+);
 
 for (const [graphs, rows, length] of [[ALL, 2, 48], [SOME, 3, 33], [SOME, 1, 5]] as const) {
   Deno.test(`${graphs.length} graphs give the CPU's numbers on WebGPU, of ${rows} × ${length} tokens`, () => {

@@ -74,7 +74,9 @@ export function layoutOf(
   { gpu }: FoundGpu,
   { config, device, precision }: DerivedTraining,
 ): Layout {
-  if (deviceTraits(device).hostMemory) return "similar-rows";
+  const { hostMemory, attentionInChunks } = deviceTraits(device);
+  if (hostMemory) return "similar-rows";
+  if (attentionInChunks) return "end-to-end";
   const attention = blockKernelsFor(config, computePrecision(precision)).has("attention");
   return gpu && attention ? "end-to-end" : "grid";
 }

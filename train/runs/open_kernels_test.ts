@@ -95,6 +95,8 @@ Deno.test("batches are laid out for what computes them", () => {
   // Attention has a kernel in bfloat16 alone.
   assert.equal(layout(own, "fp32"), "grid");
   assert.equal(layout(none, "bf16"), "grid");
+  // Elsewhere in chunks, which go by segments.
+  assert.equal(layoutOf(none, derive({ device: "webgpu" })), "end-to-end");
 });
 
 Deno.test("--kernels sync is auto that waits, and says so", async () => {

@@ -9,15 +9,24 @@
  * @module
  */
 
-import type { Device } from "../../ort/runtime/device.ts";
+import { type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import { layoutParameters } from "../../model/engine/parameter_store.ts";
 import { planCrossing } from "../../model/engine/subgraph_sessions.ts";
+import {
+  attentionChunkOf,
+  attentionChunks,
+  CHUNKED_ATTENTION,
+} from "../../model/engine/attention_chunks.ts";
 import { headChunkOf } from "../../model/engine/head.ts";
 import { computedTokens } from "../../model/engine/without_padding.ts";
 import { ArenaEstimate } from "../../ort/graph/arena_estimate.ts";
 import { evaluateShape } from "../../ort/graph/dim.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import { type SplitGraph, splitSubgraphs } from "../../ort/graph/subgraphs.ts";
+import {
+  chunkBackwardGraph,
+  chunkForwardGraph,
+} from "../../model/graphs/attention_chunk_graphs.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
@@ -57,7 +66,8 @@ export interface MemoryEstimateOptions {
   /** Tokens a row, padding included. */
   readonly length: number;
   /**
-   * Tokens of the batch, padding left out: with own attention kernels only they are computed.
+   * Tokens of the batch, padding left out: where attention goes by segments, in own kernels or in chunks,
+   * only they are computed.
    * @default rows × length
    */
   readonly tokens?: number;
@@ -81,7 +91,8 @@ export interface MemoryEstimateOptions {
   readonly objective?: string | Objective;
   /**
    * Whose memory it is: a CUDA device holds its context, and no process. Of a WebGPU device it is what
-   * tensors and intermediate values need; what its driver takes besides is not known. @default "cpu"
+   * tensors and intermediate values need; what its driver takes besides is not known. Attention goes over
+   * chunks of queries there. @default "cpu"
    */
   readonly device?: Device["kind"];
   /**
@@ -176,8 +187,10 @@ export function estimateMemory(
   // An adapter is float32 over any base.
   const state = stateBytes(adapted === undefined ? format : "float32", optimizer.state.length);
   const keep = !gradientCheckpointing;
-  const parts = kernels ? blockKernelsFor(config, precision, adapter) : undefined;
-  const segments = parts?.has("attention");
+  const queries = kernels ? undefined : attentionChunkOf({ kind: device });
+  const inChunks = queries === undefined ? undefined : CHUNKED_ATTENTION;
+  const parts = kernels ? blockKernelsFor(config, precision, adapter) : inChunks;
+  const segments = parts?.has("attention") || inChunks !== undefined;
   const tokens = segments ? computedTokens([real], "end-to-end") : rows * length;
   const symbols = {
     ...segments ? { rows: 1, length: tokens } : { rows, length },
@@ -199,9 +212,19 @@ export function estimateMemory(
   const bytesOf = ({ dtype, shape }: Value): number =>
     byteWidth(dtype) * elementCount(evaluateShape(shape, symbols));
   const kept = sum(forward.outputs.filter(({ name }) => name !== "y"), bytesOf);
-  // Each block's input, the last output, two gradients of them; the mask.
+  // Each block's input, the last output, two gradients of them; the mask, or those of all chunks.
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
-  const mask = segments ? 0 : rows * length * length;
+  // Rows of the whole length are the most that a chunk's queries can see.
+  const starts = Int32Array.from({ length: tokens }, (_, at) => at - at % length);
+  const chunks = queries === undefined
+    ? []
+    : attentionChunks(starts, { heads: config.heads, queries }).map((
+      { start, end, firstKey, lastKey },
+    ) => ({
+      ...{ rows: 1, length: end - start, keys: lastKey - firstKey, tokens },
+    }));
+  const masks = segments ? chunks.map(({ length, keys }) => length * keys) : [rows * length * length];
+  const mask = sum(masks, (each) => each);
   const arena = new ArenaEstimate();
   const head = {
     precision,
@@ -214,6 +237,7 @@ export function estimateMemory(
   const [there, back] = [forward, blockBackwardGraph(config, blocks)].map(splitSubgraphs);
   const graphsOf = ({ steps }: SplitGraph): Graph[] =>
     steps.map(({ graph }) => graph).filter((graph) => graph !== undefined);
+  const whole = chunks.length === 1;
   for (
     const graph of [
       ...graphsOf(there),
@@ -223,6 +247,9 @@ export function estimateMemory(
       ...graphsOf(back),
     ]
   ) arena.run(graph, symbols);
+  for (const [make, adds] of [[chunkForwardGraph, false], [chunkBackwardGraph, true]] as const) {
+    chunks.forEach((sizes, i) => arena.run(make(config, { whole, first: adds && i === 0 }), sizes));
+  }
   // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
   // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
   const plain = splitSubgraphs(
@@ -235,12 +262,20 @@ export function estimateMemory(
     1 + (adapter ? 1 : 2) +
     // The embedding's gradient, or DoRA's norms.
     (adapter && !adapter.derived.length ? 0 : 1);
-  const crossing = [there, back].map((each) => planCrossing(each.crossing, symbols).bytes);
+  const { viewsAtOffset: views } = deviceTraits({ kind: device });
+  const [forwards, backwards] = [there, back].map((each) =>
+    planCrossing(each.crossing, symbols, { views }).buffers
+  );
+  // Both directions share the buffers.
+  const crossing = sum(
+    forwards.length > backwards.length ? forwards : backwards,
+    (_, i) => Math.max(forwards[i] ?? 0, backwards[i] ?? 0),
+  );
   const made = {
     weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
     moments: state * trained,
-    activations: width * (hidden + mask + logits) + config.layers * kept + Math.max(...crossing),
+    activations: width * (hidden + mask + logits) + config.layers * kept + crossing,
     workspace: arena.bytes,
     handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
     process,
@@ -248,7 +283,7 @@ export function estimateMemory(
   const sizes = [
     ...modelParameters(config).map(({ shape }) => width * elementCount(shape)),
     ...forward.outputs.map(bytesOf),
-    width * mask,
+    ...masks.map((each) => width * each),
   ];
   return {
     ...made,
@@ -257,6 +292,6 @@ export function estimateMemory(
   };
 }
 
-function sum<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.reduce((total, item) => total + of(item), 0);
+function sum<T>(items: readonly T[], of: (item: T, index: number) => number): number {
+  return items.reduce((total, item, i) => total + of(item, i), 0);
 }

@@ -126,6 +126,26 @@ Deno.test("where attention is a kernel only tokens count, not the grid they came
   assert.deepEqual(masked, all);
 });
 
+Deno.test("where attention goes in chunks, the scores of one are planned, and no mask of all", () => {
+  const plan = (length: number, device: "cpu" | "webgpu") =>
+    estimateMemory(config, { rows: 1, length, device });
+  const [short, long] = [plan(2048, "webgpu"), plan(8192, "webgpu")];
+  const scores = config.heads * 2048 ** 2 * 4;
+  assert.ok(plan(2048, "cpu").workspace - short.workspace > 3 * scores);
+  // Sixteen times the pairs, four times the tokens.
+  assert.ok(long.workspace < 4 * short.workspace);
+  const hidden = (config.layers + 3) * 2048 * config.hiddenSize;
+  const masks = 512 * (512 + 1024 + 1536 + 2048);
+  // In widths of hidden states: q, mixed, their gradients and q before its norm 2 each, k, v, the same of
+  // them and k before its norm 1 each, the block's input normed and what is added to attention 1 each.
+  const between = (short.activations / 4 - hidden - masks) / (2048 * config.hiddenSize);
+  assert.ok(between > 17 && between < 17.1, `${between}`);
+  // As one row of the tokens that are not padding.
+  const padded = { rows: 4, length: 2048, tokens: 2213, device: "webgpu" } as const;
+  const { activations } = estimateMemory(config, { rows: 1, length: 2224, device: "webgpu" });
+  assert.ok(estimateMemory(config, padded).activations <= activations);
+});
+
 Deno.test("a device's plan counts a workspace of cuBLAS for each session", () => {
   const batch = { rows: 1, length: 512, precision: "bfloat16" } as const;
   const sessions = (kernels: boolean, adapter?: BlockAdapter): number =>

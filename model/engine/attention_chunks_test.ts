@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { segmentBounds } from "../../ort/kernels/attention_kernels.ts";
+import { parseDevice } from "../../ort/runtime/device.ts";
+import { draws } from "../../tests/support/random.ts";
+import { ATTENTION_CHUNK, attentionChunkOf, attentionChunks } from "./attention_chunks.ts";
+
+/** Where segments begin that lie end to end in one row, the last of them padding. */
+function startsOf(lengths: readonly number[], padding = 0): Int32Array {
+  const ids = lengths.flatMap((length, i) => Array<number>(length).fill(i + 1));
+  const all = Int32Array.from([...ids, ...Array<number>(padding).fill(0)]);
+  return segmentBounds(all, all.length).starts;
+}
+
+const sizes = (lengths: readonly number[], heads = 16) =>
+  attentionChunks(startsOf(lengths), { heads, queries: ATTENTION_CHUNK })
+    .map(({ start, end, firstKey, lastKey }) => [end - start, lastKey - firstKey]);
+
+Deno.test("attentionChunks() holds every query once, with all keys that it sees", () => {
+  const draw = draws(9);
+  for (let round = 0; round < 100; round++) {
+    const lengths = Array.from(
+      { length: 1 + Math.floor(draw(0, 8)) },
+      () => 1 + Math.floor(draw(0, 90)),
+    );
+    const starts = startsOf(lengths, Math.floor(draw(0, 9)));
+    const queries = Math.floor(draw(1, 80));
+    let at = 0;
+    const chunks = attentionChunks(starts, { heads: 2, queries });
+    for (const chunk of chunks.toSorted((a, b) => a.start - b.start)) {
+      const { start, end, firstKey, lastKey } = chunk;
+      assert.equal(start, at);
+      assert.ok(end > start && end - start <= Math.max(4, queries));
+      for (let query = start; query < end; query++) assert.ok(starts[query] >= firstKey);
+      assert.ok(firstKey % 4 === 0 && lastKey === end);
+      at = end;
+    }
+    assert.equal(at, starts.length);
+  }
+});
+
+Deno.test("a row of up to 512 tokens is one chunk, and so are short rows together", () => {
+  assert.deepEqual(sizes([512]), [[512, 512]]);
+  assert.deepEqual(sizes([17]), [[17, 17]]);
+  assert.deepEqual(sizes([100, 200, 212]), [[512, 512]]);
+  assert.deepEqual(sizes([400, 400]), [[400, 400], [400, 400]]);
+});
+
+Deno.test("a chunk of a long row has the keys up to its end, in at most 64 MiB of scores", () => {
+  assert.deepEqual(sizes([2048]), [[512, 2048], [512, 1536], [512, 1024], [512, 512]]);
+  for (const heads of [9, 16, 32]) {
+    const chunks = sizes([300, 9000], heads);
+    for (const [queries, keys] of chunks) assert.ok(queries * keys * heads * 4 <= 64 * 2 ** 20);
+    // Causal: about half of all pairs.
+    const pairs = chunks.reduce((sum, [queries, keys]) => sum + queries * keys, 0);
+    assert.ok(pairs < 0.55 * 9000 ** 2, `${pairs}`);
+  }
+});
+
+Deno.test("attention goes in chunks on webgpu alone", () => {
+  const of = (device: string): number | undefined => attentionChunkOf(parseDevice(device));
+  assert.deepEqual([of("webgpu"), of("cuda"), of("cpu")], [512, undefined, undefined]);
+});

@@ -1,0 +1,108 @@
+/** Losses and gradients of the training engine over a few batches, on any device. */
+
+import assert from "node:assert/strict";
+import { adaptModel } from "../../lora/load_adapter.ts";
+import type { LoraOptions } from "../../lora/lora_options.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import type { LabelledGrid } from "../../model/engine/batch.ts";
+import { loadWeights } from "../../model/engine/load_weights.ts";
+import { ParameterStore } from "../../model/engine/parameter_store.ts";
+import { TrainingEngine, type TrainingEngineOptions } from "../../model/engine/training_engine.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { assertClose } from "../../ort/tensor/assert_close.ts";
+import { draws } from "./random.ts";
+import { emptyStore, randomWeights } from "./tiny_model.ts";
+
+/** What the batches gave. */
+export interface EnginePass {
+  readonly losses: Float32Array;
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+}
+
+/** What is run. */
+export interface EngineCase {
+  readonly config: ModelConfig;
+  readonly batches: readonly LabelledGrid[];
+  /** @default all weights are trained */
+  readonly lora?: LoraOptions;
+  readonly options?: TrainingEngineOptions;
+}
+
+/** Fills an adapter at random; the same for the same names. */
+function fill(store: ParameterStore): void {
+  const draw = draws(5);
+  for (const name of store.names()) {
+    const tensor = store.tensor(name);
+    const magnitude = name.endsWith("magnitude_vector");
+    const values = Float32Array.from(
+      { length: tensor.byteLength / 4 },
+      () => magnitude ? draw(0.5, 1.5) : draw(-0.2, 0.2),
+    );
+    tensor.write(values);
+  }
+}
+
+/**
+ * Runs batches with random weights, padding included unless options say otherwise.
+ *
+ * @param host the CPU, where weights are drawn
+ */
+export async function enginePass(
+  on: Runtime,
+  host: Runtime,
+  { config, batches, lora, options }: EngineCase,
+): Promise<EnginePass> {
+  using source = randomWeights(host, config);
+  using weights = emptyStore(on, config);
+  await loadWeights(on, weights, source);
+  using adapted = lora && adaptModel(on, { config, base: weights, lora });
+  if (adapted) {
+    fill(adapted.trained);
+    await adapted.refresh();
+  }
+  using gradients = adapted
+    ? new ParameterStore(on, adapted.trained.layout)
+    : emptyStore(on, config);
+  using engine = new TrainingEngine(on, config, weights, gradients, {
+    graphsOnly: true,
+    headChunk: 24,
+    skipPadding: false,
+    ...adapted ? { adapter: { block: adapted.block, weights: adapted.weights } } : {},
+    ...options,
+  });
+  const losses: number[] = [];
+  for (const [i, batch] of batches.entries()) {
+    const how = { scale: 0.1, first: i === 0, dropoutSeed: i + 1 };
+    losses.push(...(await engine.forwardBackward(batch, how)).losses);
+  }
+  return {
+    losses: Float32Array.from(losses),
+    gradients: new Map(
+      gradients.names().map((name) => [name, gradients.tensor(name).hostFloat32().slice()]),
+    ),
+  };
+}
+
+/** Holds one pass against another; answers the worst errors over a tensor's largest. */
+export function assertSamePass(
+  actual: EnginePass,
+  expected: EnginePass,
+  limits: { readonly losses: number; readonly gradients: number },
+): { readonly losses: number; readonly gradients: number } {
+  assert.ok(expected.losses.length > 100);
+  const largest = (values: Float32Array): number =>
+    values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const losses = assertClose(actual.losses, expected.losses, {
+    label: "losses",
+    relativeToMax: limits.losses,
+  });
+  let worst = 0;
+  for (const [name, wanted] of expected.gradients) {
+    const { maxAbsolute } = assertClose(actual.gradients.get(name)!, wanted, {
+      label: name,
+      relativeToMax: limits.gradients,
+    });
+    worst = Math.max(worst, maxAbsolute / (largest(wanted) || 1));
+  }
+  return { losses: losses.maxAbsolute / largest(expected.losses), gradients: worst };
+}
