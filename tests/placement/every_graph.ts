@@ -51,6 +51,8 @@ const SMALL_FAMILIES: typeof FAMILIES = {
 };
 const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
 const BOTH = [false, true];
+/** Methods whose blocks are also built for attention in chunks: of the others the same parts are. */
+const IN_CHUNKS: ReadonlySet<string> = new Set(["full", "lora with dropout", "dora"]);
 
 /** A graph and how it came about. */
 export interface NamedGraph {
@@ -148,7 +150,9 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
         ? [{ dropout: true, deviceDropout: false }, { dropout: true, deviceDropout: true }]
         : [{}];
       for (const variant of variants) {
-        const inChunks = precision === "float32" ? [CHUNKED_ATTENTION] : [];
+        const inChunks = precision === "float32" && IN_CHUNKS.has(method)
+          ? [CHUNKED_ATTENTION]
+          : [];
         const own = blockKernelsFor(config, precision, adapter);
         for (const kernels of [undefined, own, ...inChunks]) {
           const options = { precision, adapter, keep, kernels, ...variant };
