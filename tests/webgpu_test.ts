@@ -23,6 +23,7 @@ const FILES = [
   "training.ts",
   "resume.ts",
   "command.ts",
+  "bench.ts",
 ];
 
 async function deno(...args: string[]): Promise<{ success: boolean; text: string }> {

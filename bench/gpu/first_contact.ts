@@ -9,8 +9,6 @@
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
-import { GraphBuilder } from "../../ort/graph/builder.ts";
-import { gemm, linear } from "../../ort/graph/ops.ts";
 import { adamWSource } from "../../ort/kernels/adamw_kernels.ts";
 import { attentionSource } from "../../ort/kernels/attention_kernels.ts";
 import { columnSumsSource } from "../../ort/kernels/column_sums.ts";
@@ -26,6 +24,7 @@ import { parseDevice } from "../../ort/runtime/device.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
+import { PRODUCT_KINDS, productGraph, type ProductKind } from "../product_graph.ts";
 
 const TYPE = "bfloat16";
 // What full training with float32 masters and LoRA of rank 8 load.
@@ -53,10 +52,6 @@ const PRODUCTS: Readonly<Record<string, readonly [out: number, width: number]>> 
 const TOKENS = [2048, 8192];
 const SESSIONS = 8;
 const RUNS = 2000;
-
-/** One of a product's three, in training. */
-type Kind = "forwards" | "inputs' gradient" | "weights' gradient, added";
-const KINDS: readonly Kind[] = ["forwards", "inputs' gradient", "weights' gradient, added"];
 
 const failures: string[] = [];
 
@@ -92,18 +87,8 @@ function checkCopies(runtime: Runtime): void {
   if (at >= 0) throw new Error(`Other bytes came back, from element ${at} on`);
 }
 
-/** c: one of the products of x [t, k], weights [n, k] and y [t, n]. */
-function product(runtime: Runtime, kind: Kind, type: "bfloat16" | "float32"): CompiledGraph {
-  const b = new GraphBuilder("product");
-  if (kind === "forwards") {
-    b.output("c", linear(b, b.input("x", type, ["t", "k"]), b.input("w", type, ["n", "k"])));
-  } else if (kind === "inputs' gradient") {
-    b.output("c", gemm(b, b.input("y", type, ["t", "n"]), b.input("w", type, ["n", "k"])));
-  } else {
-    const [y, x] = [b.input("y", type, ["t", "n"]), b.input("x", type, ["t", "k"])];
-    b.output("c", gemm(b, y, x, { transA: true, c: b.input("sum", type, ["n", "k"]) }));
-  }
-  return new CompiledGraph(runtime, b.build());
+function product(runtime: Runtime, kind: ProductKind, type: "bfloat16" | "float32"): CompiledGraph {
+  return new CompiledGraph(runtime, productGraph(kind, type));
 }
 
 function checkProduct(runtime: Runtime): void {
@@ -157,7 +142,7 @@ function checkSessions(runtime: Runtime): void {
 /** TFLOP/s of each product at sizes of training. */
 function checkRates(runtime: Runtime): void {
   using graphs = new DisposableStack();
-  const compiled = KINDS.map((kind) => graphs.use(product(runtime, kind, TYPE)));
+  const compiled = PRODUCT_KINDS.map((kind) => graphs.use(product(runtime, kind, TYPE)));
   // Numbers about 0.01 of either sign: power, and with it the clock, depends on what is multiplied.
   const random = Uint16Array.from(
     { length: 1 << 20 },
@@ -179,12 +164,12 @@ function checkRates(runtime: Runtime): void {
         return tensor;
       };
       const [x, w, y, sum] = [[t, k], [n, k], [t, n], [n, k]].map(fill);
-      const into: Readonly<Record<Kind, Tensor>> = {
+      const into: Readonly<Record<ProductKind, Tensor>> = {
         forwards: y,
         "inputs' gradient": tensors.use(Tensor.allocate(runtime, TYPE, [t, k])),
         "weights' gradient, added": sum,
       };
-      const rates = KINDS.map((kind, i) => {
+      const rates = PRODUCT_KINDS.map((kind, i) => {
         using binding = compiled[i].bind({ x, w, y, sum, c: into[kind] });
         return `${kind} ${measureRate(runtime, binding, 2 * t * n * k).toFixed(0)}`;
       });

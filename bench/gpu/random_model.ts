@@ -34,10 +34,12 @@ interface Weight {
   readonly fill: Fill;
 }
 
-/** Writes both folders. */
-export async function writeRandomModel(options: RandomModelOptions): Promise<void> {
-  const { model, adapter, shape, seed, dtype } = options;
-  const config = {
+/** The config.json of a shape. */
+export function randomModelConfig(
+  shape: ModelShape,
+  dtype: RandomModelOptions["dtype"],
+): Readonly<Record<string, unknown>> {
+  return {
     ...shape,
     architectures: ["Qwen3ForCausalLM"],
     model_type: "qwen3",
@@ -51,6 +53,12 @@ export async function writeRandomModel(options: RandomModelOptions): Promise<voi
     eos_token_id: 1,
     torch_dtype: dtype,
   };
+}
+
+/** Writes both folders. */
+export async function writeRandomModel(options: RandomModelOptions): Promise<void> {
+  const { model, adapter, shape, seed, dtype } = options;
+  const config = randomModelConfig(shape, dtype);
   const weights = modelParameters(parseConfig(config)).map(({ name, shape }): Weight => ({
     name,
     shape,

@@ -16,7 +16,7 @@
 
 import { parseArgs } from "node:util";
 import { evaluateShape, type Symbols } from "../../ort/graph/dim.ts";
-import type { Graph, Node, Value } from "../../ort/graph/ir.ts";
+import type { Graph, Node } from "../../ort/graph/ir.ts";
 import { bytesOf } from "../../ort/graph/subgraphs.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
@@ -33,6 +33,7 @@ import {
 import { computedTokens, type Layout } from "../../model/engine/without_padding.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { QWEN3_0_6B, QWEN3_1_7B } from "../../tests/support/model_configs.ts";
+import { productFlops } from "../product_flops.ts";
 import { batchesOfLengths, type ExampleLength } from "./workload.ts";
 
 const { values } = parseArgs({
@@ -107,18 +108,13 @@ interface Times {
 }
 
 /** Floating-point operations of matrix products; nothing of other nodes. */
-function flopsOf({ op, inputs, outputs, attributes }: Node, symbols: Symbols): number {
-  const sizes = (value: Value): number[] => evaluateShape(value.shape, symbols);
-  if (op === "Gemm" || op === "FusedMatMul") {
-    const left = sizes(inputs[0]!);
-    const inner = attributes.transA === 1n ? left.at(-2)! : left.at(-1)!;
-    return 2 * elementCount(sizes(outputs[0])) * inner;
-  }
-  if (!op.startsWith("SegmentAttention")) return 0;
+function flopsOf(node: Node, symbols: Symbols): number {
+  const { op, inputs } = node;
+  if (!op.startsWith("SegmentAttention")) return productFlops(node, symbols);
   // A token sees half of its segment, and padding nothing but itself; two products there, seven on the way
   // back.
   const products = op.endsWith("Gradient") ? 7 : 2;
-  const [, ...width] = sizes(inputs[0]!);
+  const [, ...width] = evaluateShape(inputs[0]!.shape, symbols);
   return products * 2 * real * elementCount(width) * segment / 2;
 }
 

@@ -143,6 +143,12 @@ Deno.test({
       assert.match(came("kernels"), /^FAILED .*attention.*: exit code 1: .*lib(?:cuda|nvrtc)\.so/);
     });
 
+    await test.step("webgpu is measured, or its driver named as missing", () =>
+      assert.match(
+        came("webgpu"),
+        /^(?:ok |FAILED .* exit code 1: error: Cannot use device webgpu: )/,
+      ));
+
     await test.step("races run, and say who is left out", async () => {
       for (const name of ["weights", "full 1.7B", "lora 1.7B", "more 1.7B", "0.6B", "seed 1.7B"]) {
         assert.match(came(name), /^ok /);

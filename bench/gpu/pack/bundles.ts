@@ -13,11 +13,10 @@ const MODULES = [
   "tests/cuda_device_test.ts",
   "bench/gpu/first_contact.ts",
   "bench/gpu/compare.ts",
+  "bench/webgpu.ts",
   "bench/kernels.ts",
   "bench/gpu/pack/run.ts",
 ];
-/** Modules that may come, and then take part. */
-const LATER = ["bench/webgpu.ts"];
 /** Files beside the bundles. */
 export const FILES: readonly string[] = [
   "bench/gpu/torch_side.py",
@@ -44,19 +43,9 @@ async function kernelTests(root: string): Promise<string[]> {
   return paths.sort();
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
 /** All that is bundled. */
 export async function listBundles(root: string): Promise<Bundle[]> {
   const modules = [...await kernelTests(root), ...MODULES];
-  for (const module of LATER) if (await exists(`${root}/${module}`)) modules.push(module);
   const bundles = modules.map((module) => ({
     name: baseName(module).replace(/\.ts$/, ".js"),
     module,
