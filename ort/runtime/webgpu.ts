@@ -20,6 +20,8 @@ export const KEEPER_MODEL =
 
 /** Copies are in whole groups of this many bytes; the rest of a last one that is cut short is zeroed. */
 const GRAIN = 4;
+/** Most zeros that are kept on the device, to be copied. */
+const MOST_ZEROS = 1 << 26;
 /** What a message of the device itself begins with. */
 const OF_THE_DEVICE = /^WebGPU device /;
 
@@ -57,6 +59,8 @@ export class WebGpu implements TensorMemory, Disposable {
   readonly #keeper: Deno.PointerObject;
   readonly #allocator: Deno.PointerObject;
   #disposed = false;
+  /** The most zeros that were asked for so far. */
+  #zeros: AllocatedTensor & { readonly bytes: number } | undefined;
 
   /**
    * Makes the session that keeps the device.
@@ -138,7 +142,21 @@ export class WebGpu implements TensorMemory, Disposable {
   }
 
   zero(address: bigint, bytes: number): void {
-    this.upload({ address, offset: 0, byteLength: bytes }, new Uint8Array(bytes));
+    const all = (address: bigint): MemoryStart => ({ address, offset: 0, byteLength: bytes });
+    if (bytes > MOST_ZEROS) return this.upload(all(address), new Uint8Array(bytes));
+    if (bytes > (this.#zeros?.bytes ?? 0)) {
+      this.#freeZeros();
+      this.#zeros = { bytes, ...this.allocate("uint8", [bytes], `keep ${bytes} zeros`) };
+      this.upload(all(this.#zeros.address), new Uint8Array(bytes));
+    }
+    if (bytes > 0) this.copy(all(address), all(this.#zeros!.address), bytes);
+  }
+
+  #freeZeros(): void {
+    if (!this.#zeros) return;
+    this.free(this.#zeros.address);
+    this.#api.raw("ReleaseValue", this.#zeros.value);
+    this.#zeros = undefined;
   }
 
   /** An error of the device is its last: what comes after one can end the process. */
@@ -198,6 +216,7 @@ export class WebGpu implements TensorMemory, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#freeZeros();
     this.#disposed = true;
     this.#api.raw("ReleaseAllocator", this.#allocator);
     this.#api.raw("ReleaseSession", this.#keeper);

@@ -65,6 +65,17 @@ Deno.test("a tensor is written and read, in any type and of any length", () => {
   }
 });
 
+Deno.test("tensors of any length are zeroed, larger and smaller ones in turns", () => {
+  for (const bytes of [8, 6, 4096, 7, (1 << 26) + 4, 100]) {
+    using tensor = Tensor.from(runtime, "uint8", [bytes], new Uint8Array(bytes).fill(7));
+    tensor.zero();
+    const found = new Uint8Array(bytes).fill(1);
+    tensor.read(found);
+    assert.ok(found.every((byte) => byte === 0), `${bytes} bytes`);
+    tensor.write(new Uint8Array(bytes).fill(9)); // must not reach what others are zeroed with
+  }
+});
+
 Deno.test("a new tensor is zeroed, one over the memory of a released one too", () => {
   for (let i = 0; i < 3; i++) {
     using tensor = Tensor.allocate(runtime, "float32", [1 << 16]);

@@ -223,7 +223,9 @@ export function estimateMemory(
     ) => ({
       ...{ rows: 1, length: end - start, keys: lastKey - firstKey, tokens },
     }));
-  const masks = segments ? chunks.map(({ length, keys }) => length * keys) : [rows * length * length];
+  const masks = segments
+    ? chunks.map(({ length, keys }) => length * keys)
+    : [rows * length * length];
   const mask = sum(masks, (each) => each);
   const arena = new ArenaEstimate();
   const head = {
