@@ -212,6 +212,8 @@ export function sumRows(b: GraphBuilder, x: Value): Value {
 
 /** Sum over one dimension. */
 export const reduceSum: Reduction = reduction("ReduceSum");
+/** Sum of squares over one dimension. */
+export const reduceSumSquare: Reduction = reduction("ReduceSumSquare");
 /** Largest over one dimension. */
 export const reduceMax: Reduction = reduction("ReduceMax");
 

@@ -29,9 +29,10 @@ import {
   headLossGraph,
   headProductGraph,
 } from "../../model/graphs/training_graphs.ts";
-import { adamWGraph } from "../../train/optimizers/adamw_graph.ts";
+import { adamWGraph, adamWRule } from "../../train/optimizers/adamw_graph.ts";
 import type { GraphStateFormat } from "../../train/optimizers/state_format.ts";
-import { placeSumOfSquaresGraph } from "../../train/optimizers/tensor_update.ts";
+import { MOST_TOGETHER, placeSumsOfSquaresGraph } from "../../train/optimizers/tensor_update.ts";
+import { updateGraph } from "../../train/optimizers/update_graph.ts";
 import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
 import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
 
@@ -91,7 +92,9 @@ function* commonGraphs(): Generator<[string, Graph]> {
   yield ["mask of a chunk", chunkMaskGraph()];
   yield ["take rows", takeRowsGraph(16)];
   yield ["place rows", placeRowsGraph(1)];
-  yield ["place sum of squares", placeSumOfSquaresGraph()];
+  for (const count of [1, MOST_TOGETHER]) {
+    yield [`place ${count} sums of squares`, placeSumsOfSquaresGraph(count)];
+  }
   yield ["cast up", castGraph("bfloat16", "float32")];
   yield ["cast down", castGraph("float32", "bfloat16")];
   const formats: GraphStateFormat[] = ["float32", "master", "bfloat16-stochastic", "bfloat16"];
@@ -101,6 +104,12 @@ function* commonGraphs(): Generator<[string, Graph]> {
       yield [`optimizer ${format}${decays ? ", decay" : ""}`, graph];
     }
   }
+  const rule = adamWRule();
+  const together = { state: Object.keys(rule.state), together: MOST_TOGETHER, update: rule.update };
+  yield [
+    `optimizer of ${MOST_TOGETHER} tensors together`,
+    updateGraph({ ...together, decays: true, format: "float32", guarded: true }),
+  ];
 }
 
 function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[string, Graph]> {

@@ -49,12 +49,14 @@ const RULES: readonly (readonly [name: RegExp, rule: Rule])[] = [
   [/lora_active$/, () => 1],
   [/lora_scale$/, () => 2],
   [/lora_weight_norm$|lora_magnitude_vector$/, (_, { draw }) => draw(0.5, 1.5)],
-  [/^v$/, (_, { draw }) => draw(0, 0.01)],
+  [/^v(\.\d+)?$/, (_, { draw }) => draw(0, 0.01)],
+  [/^finite$/, () => 1],
+  [/^keep_[mv]$/, () => 0.9],
   [/^(clip|decay|step_size|scale|epsilon)$/, (_, { draw }) => draw(0.01, 0.9)],
   [/^accumulated\./, (_, { draw }) => draw(-0.01, 0.01)],
   [/norm\.weight$/, (_, { draw }) => draw(0.5, 1.5)],
   [/^(dy|dx|dx_before|d_logits)$/, (_, { draw }) => draw(-0.01, 0.01)],
-  [/^(x|p|g|m)$|^kept/, (_, { draw }) => draw(-2, 2)],
+  [/^(x|[pgm](\.\d+)?)$|^kept/, (_, { draw }) => draw(-2, 2)],
   [/./, (_, { draw }) => draw(-0.15, 0.15)],
 ];
 

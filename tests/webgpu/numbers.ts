@@ -8,6 +8,7 @@ import { float32Graphs } from "../support/float32_graphs.ts";
 import { graphInputs } from "../support/graph_inputs.ts";
 import { runGraph } from "../support/run_graph.ts";
 import { runtime } from "../support/webgpu_runtime.ts";
+import { MOST_TOGETHER } from "../../train/optimizers/tensor_update.ts";
 
 /** Times an output's largest. Measured on lavapipe: 2.7e-6, in a block's backward; ORTUNE_REPORT=1 prints it. */
 const TOLERANCE = 5e-6;
@@ -26,7 +27,11 @@ const symbolsOf = (rows: number, length: number): Symbols => ({
   out: 24,
   in: 20,
   rank: 4,
-  tensors: 3,
+  tensors: MOST_TOGETHER,
+  ...Object.fromEntries(
+    Array.from({ length: MOST_TOGETHER }, (_, i) => [[`rows.${i}`, 3 + i], [`columns.${i}`, 9 - i]])
+      .flat(),
+  ),
 });
 
 const QWEN3 = "small Qwen3";

@@ -2,11 +2,13 @@
  * An update on a device where each tensor is a buffer of its own, in ONNX Runtime's own operators.
  *
  * In: parameters, gradients and state in float32, and a rule. Out: parameters and state in place, tensor
- * by tensor. As `GraphUpdate`, but for where the tensors lie and the order in which squares are added.
+ * by tensor or some small ones in a run. As `GraphUpdate`, but for where the tensors lie and the order in
+ * which squares are added.
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
@@ -18,14 +20,35 @@ import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
-/** The sum of squares of g [rows, columns] in its place among others': sums [tensors, 1], ids int64 [1, 1]. */
-export function placeSumOfSquaresGraph(): Graph {
-  const b = new GraphBuilder("place_sum_of_squares");
-  const g = b.input("g", "float32", ["rows", "columns"]);
+/**
+ * Tensors that one run takes, at the most: joined to one they are 8 buffers of a kernel, as many as any
+ * WebGPU device allows for.
+ */
+export const MOST_TOGETHER = 7;
+/**
+ * Tensors of fewer elements are updated together. Of more, launching the kernels takes less time than
+ * joining them and taking them apart.
+ */
+const FEW_ELEMENTS = 1 << 16;
+
+/**
+ * Sums of squares of `g.0` [rows.0, columns.0] and so on in their places among others': sums [tensors, 1],
+ * ids int64 [count, 1].
+ */
+export function placeSumsOfSquaresGraph(count: number): Graph {
+  const b = new GraphBuilder(`place_sums_of_squares_${count}`);
+  const each = Array.from({ length: count }, (_, i) => {
+    const g = b.input(`g.${i}`, "float32", [`rows.${i}`, `columns.${i}`]);
+    // Over the last dimension both times: of another one WebGPU's kernel transposes first.
+    return ops.reduceSum(b, ops.reduceSumSquare(b, g, 1, { keepDims: false }), 0);
+  });
   const sums = b.input("sums", "float32", ["tensors", 1]);
-  const ids = b.input("ids", "int64", [1, 1]);
-  const total = ops.reduceSum(b, ops.reduceSum(b, ops.mul(b, g, g), 1), 0);
-  b.output("sums_new", ops.scatterRows(b, sums, ids, total), { inPlaceOf: sums });
+  const ids = b.input("ids", "int64", [count, 1]);
+  const [joined] = b.node("Concat", each, [{ dtype: "float32", shape: [count] }], {
+    attributes: { axis: 0n },
+  });
+  const placed = ops.scatterRows(b, sums, ids, ops.unsqueeze(b, joined, 1));
+  b.output("sums_new", placed, { inPlaceOf: sums });
   return b.build();
 }
 
@@ -55,14 +78,17 @@ export class TensorUpdate implements DeviceUpdate {
     const view = (store: ParameterStore, name: string, shape: readonly number[]): Tensor =>
       this.#own(store.tensor(name).view(0, shape));
     const sums = floats(specs.length, 1);
-    const norm = compile(placeSumOfSquaresGraph());
-    this.#norms = specs.map(({ name, shape }, i) => {
-      const count = elementCount(shape);
-      const columns = shape.at(-1) ?? 1;
-      const ids = this.#own(Tensor.from(runtime, "int64", [1, 1], BigInt64Array.of(BigInt(i))));
-      return this.#own(
-        norm.bind({ g: view(gradients, name, [count / columns, columns]), ids, sums }),
-      );
+    const norms = onceFor((count) => compile(placeSumsOfSquaresGraph(count)));
+    this.#norms = chunked(specs.map((spec, id) => ({ ...spec, id }))).map((some) => {
+      const numbers = BigInt64Array.from(some, ({ id }) => BigInt(id));
+      const ids = this.#own(Tensor.from(runtime, "int64", [some.length, 1], numbers));
+      const parts = some.map(({ name, shape }, i) => {
+        const columns = shape.at(-1) ?? 1;
+        const rows = elementCount(shape) / columns;
+        return [`g.${i}`, view(gradients, name, [rows, columns])];
+      });
+      const graph = norms(some.length);
+      return this.#own(graph.bind({ ...Object.fromEntries(parts), ids, sums }));
     });
 
     this.#control = this.#own(
@@ -76,18 +102,29 @@ export class TensorUpdate implements DeviceUpdate {
 
     const kept = Object.keys(rule.state);
     const { update, weightDecay } = rule;
-    const compileUpdate = (decays: boolean): CompiledGraph =>
-      compile(updateGraph({ state: kept, decays, format: "float32", guarded: true, update }));
-    const plain = compileUpdate(false);
-    const decaying = weightDecay === 0 ? plain : compileUpdate(true);
-    this.#updates = specs.map(({ name, shape, decays }) => {
-      const flat = [elementCount(shape)];
-      return this.#own((decays ? decaying : plain).bind({
-        p: view(parameters, name, flat),
-        g: view(gradients, name, flat),
-        ...Object.fromEntries(
-          kept.map((key) => [key, view(state.store(rule.state[key]), name, flat)]),
-        ),
+    const graphs = [false, true].map((decays) =>
+      onceFor((together) => {
+        const how = { state: kept, decays, format: "float32", guarded: true, update } as const;
+        return compile(updateGraph({ ...how, together }));
+      })
+    );
+    this.#updates = alikeTogether(specs).map((some) => {
+      const together = some.length;
+      const [{ decays }] = some;
+      const bound = (name: string, store: ParameterStore): [string, Tensor][] =>
+        some.map((spec, i) => {
+          const count = elementCount(spec.shape);
+          return together > 1
+            ? [`${name}.${i}`, view(store, spec.name, [1, count])]
+            : [name, view(store, spec.name, [count])];
+        });
+      const graph = graphs[Number(decays && weightDecay !== 0)](together);
+      return this.#own(graph.bind({
+        ...Object.fromEntries([
+          ...bound("p", parameters),
+          ...bound("g", gradients),
+          ...kept.flatMap((key) => bound(key, state.store(rule.state[key]))),
+        ]),
         ...scalars,
       }));
     });
@@ -116,4 +153,29 @@ export class TensorUpdate implements DeviceUpdate {
   [Symbol.dispose](): void {
     for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
   }
+}
+
+/** Tensors for a run each: small ones of as many elements, treated alike, in one. */
+function alikeTogether(specs: readonly ParameterSpec[]): readonly (readonly ParameterSpec[])[] {
+  const kinds = Map.groupBy(specs, ({ name, shape, decays }) => {
+    const count = elementCount(shape);
+    return count < FEW_ELEMENTS ? `${decays} ${count}` : name;
+  });
+  return [...kinds.values()].flatMap(chunked);
+}
+
+function chunked<T>(all: readonly T[]): T[][] {
+  return Array.from(
+    { length: Math.ceil(all.length / MOST_TOGETHER) },
+    (_, i) => all.slice(i * MOST_TOGETHER, (i + 1) * MOST_TOGETHER),
+  );
+}
+
+/** Makes one thing for each count, when it is first asked for. */
+function onceFor<T>(make: (count: number) => T): (count: number) => T {
+  const known = new Map<number, T>();
+  return (count) => {
+    if (!known.has(count)) known.set(count, make(count));
+    return known.get(count)!;
+  };
 }

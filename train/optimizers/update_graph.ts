@@ -8,8 +8,10 @@
 import { LAYOUT_BLOCK } from "../../model/engine/parameter_store.ts";
 import type { Precision } from "../../model/precision.ts";
 import { GraphBuilder } from "../../ort/graph/builder.ts";
+import type { Shape } from "../../ort/graph/dim.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
+import type { DType } from "../../ort/tensor/dtype.ts";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 import { type GraphStateFormat, STATE_TYPES } from "./state_format.ts";
 import type { UpdatedValues, UpdateValues } from "./update_rule.ts";
@@ -24,6 +26,12 @@ export interface UpdateGraphOptions {
   readonly format: GraphStateFormat;
   /** Whether gradients count as 0 where one more input, `finite` bool [], is false. */
   readonly guarded: boolean;
+  /**
+   * Tensors of n elements that one run updates, joined for the arithmetic, in float32: of few elements a
+   * device takes no longer than its kernels take to be launched.
+   * @default 1
+   */
+  readonly together?: number;
   /** The arithmetic, in float32. */
   readonly update: (b: GraphBuilder, values: UpdateValues) => UpdatedValues;
 }
@@ -35,9 +43,11 @@ export interface UpdateGraphOptions {
  * In `bfloat16-stochastic` tensors are [blocks, 256], and two more inputs give the random numbers: `blocks`,
  * int32 [blocks, 1], odd numbers that differ from block to block, the same at every update; and `seed`,
  * int32 [], a random odd number for each update.
+ *
+ * Of several tensors together each is [1, n], with its place behind its name: `p.0` and `p.0_new`.
  */
 export function updateGraph(
-  { state, decays, format, guarded, update }: UpdateGraphOptions,
+  { state, decays, format, guarded, together = 1, update }: UpdateGraphOptions,
 ): Graph {
   const b = new GraphBuilder(decays ? "optimizer" : "optimizer_no_decay");
   const types = STATE_TYPES[format];
@@ -46,12 +56,14 @@ export function updateGraph(
   const shape = stochastic ? ["blocks", LAYOUT_BLOCK] : ["n"];
   // Of the formats of graphs none is in 8 bits.
   const kept = types.state as Precision;
+  const store = (name: string, dtype: DType): Stored =>
+    together > 1 ? inSeveral(b, name, together) : inOne(b, name, dtype, shape);
   const stored = {
-    p: b.input("p", master ? "float32" : types.parameters, shape),
-    g: b.input("g", types.gradients, shape),
-    state: mapValues(state, (name) => b.input(name, kept, shape)),
+    p: store("p", master ? "float32" : types.parameters),
+    g: store("g", types.gradients),
+    state: mapValues(state, (name) => store(name, kept)),
   };
-  const wide = (value: Value): Value => ops.cast(b, value, "float32");
+  const wide = ({ value }: Stored): Value => ops.cast(b, value, "float32");
   const [p, g] = [stored.p, stored.g].map(wide);
   const before = mapValues(state, (name) => wide(stored.state[name]));
   const scalars = new Map<string, Value>();
@@ -68,12 +80,38 @@ export function updateGraph(
     ? stochasticRounding(b)
     : (value: Value): Value => ops.cast(b, value, kept);
   const newP = round(after.p);
-  b.output("p_new", newP, { inPlaceOf: stored.p });
+  stored.p.write(newP);
   if (master) b.output("weight", ops.cast(b, newP, "bfloat16"));
-  for (const name of state) {
-    b.output(`${name}_new`, round(after.state[name]), { inPlaceOf: stored.state[name] });
-  }
+  for (const name of state) stored.state[name].write(round(after.state[name]));
   return b.build();
+}
+
+/** What lies in inputs, and is written over them. */
+interface Stored {
+  readonly value: Value;
+  write(after: Value): void;
+}
+
+function inOne(b: GraphBuilder, name: string, dtype: DType, shape: Shape): Stored {
+  const value = b.input(name, dtype, shape);
+  return { value, write: (after) => b.output(`${name}_new`, after, { inPlaceOf: value }) };
+}
+
+/** [count, n] of as many inputs. */
+function inSeveral(b: GraphBuilder, name: string, count: number): Stored {
+  const dtype = "float32";
+  const rows = Array.from({ length: count }, (_, i) => b.input(`${name}.${i}`, dtype, [1, "n"]));
+  const attributes = { axis: 0n };
+  const [value] = b.node("Concat", rows, [{ dtype, shape: [count, "n"] }], { attributes });
+  return {
+    value,
+    write(after) {
+      const apart = b.node("Split", [after], rows, {
+        attributes: { ...attributes, num_outputs: BigInt(count) },
+      });
+      rows.forEach((row, i) => b.output(`${row.name}_new`, apart[i], { inPlaceOf: row }));
+    },
+  };
 }
 
 function mapValues<T>(names: readonly string[], make: (name: string) => T): Record<string, T> {
