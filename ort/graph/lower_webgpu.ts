@@ -201,10 +201,11 @@ function lowerRmsNorm(node: Node, to: Lowered): void {
   if (to.isRead(invStd)) {
     const attributes = { keepdims: 1n };
     const squares = to.add("ReduceSumSquare", [x, to.axis(-1)], invStd, { attributes });
-    const mean = to.scaled(squares, 1 / (x.shape.at(-1) as number));
-    const added = to.add("Add", [mean, to.scalar(node.attributes.epsilon as number)], invStd);
-    const root = to.add("Sqrt", [added], invStd);
-    to.write("Reciprocal", [root], invStd);
+    // √width ÷ √(Σx² + width·ε): of so few numbers a node is a launch and nothing else.
+    const width = x.shape.at(-1) as number;
+    const epsilon = width * (node.attributes.epsilon as number);
+    const root = to.add("Sqrt", [to.add("Add", [squares, to.scalar(epsilon)], invStd)], invStd);
+    to.write("Div", [to.scalar(Math.sqrt(width)), root], invStd);
   }
   if (to.isRead(y)) to.keep({ ...node, outputs: [y] });
 }
