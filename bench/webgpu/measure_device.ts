@@ -34,6 +34,8 @@ export interface MeasureDeviceOptions {
 
 /** Parts of the time: numbers, products, calls and their cost, models. */
 const PARTS = [10, 9, 2, 9, 50];
+/** Shares of a method's time: the device at the CPU's size, the CPU, the device at its own largest size. */
+const PASSES = { common: 0.2, host: 0.3, alone: 0.5 };
 const METHODS: readonly Method[] = ["full", "lora"];
 // An assumed GPU's rate of products in float32, with which the host's time is compared.
 const ASSUMED_FLOPS = 4e12;
@@ -131,24 +133,26 @@ async function measureModels(
   const hostBytes = Deno.systemMemoryInfo().available * 0.7;
   for (const [i, method] of METHODS.entries()) {
     const part = budget.part(METHODS.slice(i).map(() => 1));
-    const third = part.left() / 3;
-    const largest = chooseSize(SIZES, method, means(runtime, memory, third));
-    const forHost = chooseSize(SIZES, method, means(host, hostBytes, third));
+    const [most, mostOfHost] = [PASSES.alone, PASSES.host].map((share) => part.left() * share);
+    const largest = chooseSize(SIZES, method, means(runtime, memory, most));
+    const forHost = chooseSize(SIZES, method, means(host, hostBytes, mostOfHost));
     if (!largest || !forHost) {
       skipped.push(`${method}: no time for the smallest of the models`);
       continue;
     }
     const common = SIZES[Math.max(...[largest, forHost].map((size) => SIZES.indexOf(size)))];
     const runs = [
-      { on: runtime, counts: counter, size: common },
-      { on: host, counts: hostCounter, size: common },
-      ...largest === common ? [] : [{ on: runtime, counts: counter, size: largest }],
+      { on: runtime, counts: counter, size: common, share: PASSES.common },
+      { on: host, counts: hostCounter, size: common, share: PASSES.host },
+      ...largest === common
+        ? []
+        : [{ on: runtime, counts: counter, size: largest, share: PASSES.alone }],
     ];
     for (const [k, { on, counts, size }] of runs.entries()) {
       measured.push(
         ...await measureModel({
           ...{ runtime: on, counter: counts, size, method, folder, decode: method === "full" },
-          budget: part.part(runs.slice(k).map(() => 1)),
+          budget: part.part(runs.slice(k).map(({ share }) => share)),
         }),
       );
     }

@@ -64,8 +64,8 @@ const FLOAT_BYTES = 4;
 const LOGITS_TOKENS = 256;
 /** Bytes a parameter: itself, and if it is trained its gradient and two moments. */
 const PARAMETER_BYTES: Readonly<Record<Method, number>> = { full: 16, lora: 4 };
-/** Copies of the parameters that are sent at the start: themselves, and zeros of two moments. */
-const SENT: Readonly<Record<Method, number>> = { full: 3, lora: 1 };
+/** Copies of the parameters that are sent at the start: themselves, and zeros of the moments of large ones. */
+const SENT: Readonly<Record<Method, number>> = { full: 2, lora: 1 };
 /** Training's products reach this share of the rate of large ones at least: an allowance. */
 const EFFICIENCY = 0.4;
 /** Updates that it must have time for, the first of which compiles. */
