@@ -30,8 +30,8 @@ export interface Repeated {
   readonly seconds: number;
   /** How many were warm; of 0 the time is the first one's, with all compilation. */
   readonly warm: number;
-  /** Host time until the last of it is queued, of the same. */
-  readonly hostSeconds: number;
+  /** Host time of an update until the last of it is queued, of the same; none where nothing is queued. */
+  readonly hostSeconds?: number;
   /** Calls of the last. */
   readonly calls: CallCounts;
 }
@@ -127,15 +127,14 @@ async function repeat(
   most: number,
   work: (queued: () => void) => Promise<void>,
 ): Promise<Pick<Repeated, "seconds" | "hostSeconds" | "warm">> {
-  const times: { seconds: number; hostSeconds: number }[] = [];
+  const times: { seconds: number; hostSeconds?: number }[] = [];
   do {
     counter.take();
     const began = performance.now();
     const since = (): number => (performance.now() - began) / 1000;
-    let hostSeconds = NaN;
+    let hostSeconds: number | undefined;
     await work(() => hostSeconds = since());
-    const seconds = since();
-    times.push({ seconds, hostSeconds: Number.isNaN(hostSeconds) ? seconds : hostSeconds });
+    times.push({ seconds: since(), hostSeconds });
   } while (
     times.length < least || times.length <= most && budget.left() > times.at(-1)!.seconds
   );
@@ -144,7 +143,7 @@ async function repeat(
   return {
     warm: warm.length,
     seconds: median(counted.map(({ seconds }) => seconds)),
-    hostSeconds: median(counted.map(({ hostSeconds }) => hostSeconds)),
+    hostSeconds: median(counted.flatMap(({ hostSeconds }) => hostSeconds ?? [])),
   };
 }
 

@@ -99,14 +99,15 @@ function formatMeasured(measured: readonly Repeated[], skipped: readonly string[
       milliseconds(seconds),
       warm || "the first one, with compilation",
       isCpu || !beside ? "" : (beside.seconds / seconds).toFixed(2),
-      isCpu ? "" : `${(100 * hostSeconds / seconds).toFixed(0)} %`,
+      hostSeconds === undefined ? "" : `${(100 * hostSeconds / seconds).toFixed(0)} %`,
+      isCpu ? "" : `${(each.calls.runMilliseconds / seconds / 10).toFixed(0)} %`,
       isCpu ? "" : (1000 * each.calls.runMilliseconds / each.calls.dispatches).toFixed(1),
       ...isCpu ? CALLS.map(() => "") : formatCalls(each.calls),
     ];
   });
   const head = [
     ...["", "model", "tokens", "device", "tokens/s", "time", "warm ones", "× CPU"],
-    ...["queued after", "µs a dispatch", ...CALLS],
+    ...["queued after", "spent in run calls", "µs a dispatch", ...CALLS],
   ];
   return [table("Training and generation", head, rows), ...skipped.map((why) => `Left out: ${why}`)]
     .join("\n\n");

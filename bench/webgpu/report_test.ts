@@ -26,7 +26,7 @@ Deno.test("the report names a driver that computes on the processor", () => {
 Deno.test("the report shows a device beside the CPU at the same size alone", () => {
   const measured = [
     update,
-    { ...update, device: "cpu", seconds: 2 },
+    { ...update, device: "cpu", seconds: 2, hostSeconds: undefined },
     { ...update, model: "a larger model", seconds: 4 },
   ];
   const lines = SECTIONS.measured!({ ...EMPTY, measured, skipped: ["lora: no time"] }).split("\n");
@@ -37,6 +37,7 @@ Deno.test("the report shows a device beside the CPU at the same size alone", () 
   assert.deepEqual(column("tokens/s"), ["1,024", "128", "256"]);
   assert.deepEqual(column("× CPU"), ["4.00", "", ""]);
   assert.deepEqual(column("queued after"), ["20 %", "3 %", ""]);
+  assert.deepEqual(column("spent in run calls"), ["4 %", "1 %", ""]);
   assert.deepEqual(column("µs a dispatch"), ["20.0", "20.0", ""]);
   assert.deepEqual(column("copies to it"), ["2, 5.00 MB", "2, 5.00 MB", ""]);
   assert.equal(lines.at(-1), "Left out: lora: no time");
