@@ -227,7 +227,7 @@ Deno.test("an abort between any two graphs rejects with the reason, and the engi
   assert.deepEqual(gradients.flat.float32(), expected);
 });
 
-Deno.test("tokens and targets outside of the vocabulary make an error that names the graph", async () => {
+Deno.test("tokens and targets outside of the vocabulary are refused before a graph runs", async () => {
   using weights = randomWeights(runtime, config);
   using gradients = emptyStore(runtime, config);
   using engine = new TrainingEngine(runtime, config, weights, gradients);
@@ -236,11 +236,11 @@ Deno.test("tokens and targets outside of the vocabulary make an error that names
   const inputIds = batch.inputIds.with(3, 64n);
   await assert.rejects(
     engine.forwardBackward({ ...batch, inputIds }, options),
-    /^Error: Cannot run graph embed: /,
+    /^RangeError: Cannot run token 3: its id 64 is not from 0 to below vocab_size 64; use the /,
   );
   const targets = batch.targets.with(3, 64);
   await assert.rejects(
     engine.forwardBackward({ ...batch, targets }, options),
-    /^Error: Cannot run graph head_first: /,
+    /^RangeError: Cannot take the loss of token 3: its target 64 is not below vocab_size 64$/,
   );
 });

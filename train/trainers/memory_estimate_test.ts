@@ -46,7 +46,8 @@ Deno.test("estimateMemory() is within 5 % of the peaks measured on two layers of
 
 Deno.test("estimateMemory() adds up, and grows with length and rows, less with checkpointing", () => {
   const small = estimateMemory(config, { rows: 1, length: 128, supervised: 10 });
-  const { total, ...parts } = small;
+  const { total, largest, ...parts } = small;
+  assert.equal(largest, 4 * config.vocabSize * config.hiddenSize);
   assert.equal(total, Object.values(parts).reduce((sum, bytes) => sum + bytes, 0));
   assert.equal(parts.moments, 2 * parts.weights);
   assert.ok(estimateMemory(config, { rows: 1, length: 256 }).total > total);
