@@ -10,13 +10,14 @@
 import { CompiledGraph } from "../model/engine/compiled_graph.ts";
 import { YieldTimer } from "../model/engine/yield_timer.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
-import { precisionOf } from "../model/engine/weights_precision.ts";
+import { computingOf } from "../model/engine/weights_precision.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
 import type { Graph } from "../ort/graph/ir.ts";
 import * as ops from "../ort/graph/ops.ts";
+import { matrixInput } from "../model/graphs/matrix_input.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
-import type { Precision } from "../model/precision.ts";
+import type { PrecisionOptions } from "../model/precision.ts";
 import type { Binding } from "../ort/runtime/session.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
 import { adaptedLayers, inEveryLayer, loraA, loraB, loraNorm } from "./block_adapter.ts";
@@ -25,11 +26,11 @@ import { loraTargets } from "./lora_targets.ts";
 
 /**
  * w [out, in], a [rank, in], b [out, rank] → ‖w + scale·b·a‖ of each row, [out], without the sum:
- * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row. In float32, whatever precision w is in.
+ * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row. In float32, whatever w is stored in.
  */
-export function weightNormGraph(scale: number, precision: Precision = "float32"): Graph {
+export function weightNormGraph(scale: number, stored: PrecisionOptions = {}): Graph {
   const g = new GraphBuilder("weight_norms");
-  const w = ops.cast(g, g.input("w", precision, ["out", "in"]), "float32");
+  const w = ops.cast(g, matrixInput(g, { name: "w", shape: ["out", "in"] }, stored), "float32");
   const a = g.input("a", "float32", ["rank", "in"]);
   const b = g.input("b", "float32", ["out", "rank"]);
   const scaled = ops.mul(g, a, g.float32(scale));
@@ -72,7 +73,7 @@ export class WeightNorms implements Disposable {
     for (const { layer, name, scale } of loraTargets(config, lora)) {
       let graph = this.#graphs.get(scale);
       if (!graph) {
-        graph = new CompiledGraph(runtime, weightNormGraph(scale, precisionOf(base)));
+        graph = new CompiledGraph(runtime, weightNormGraph(scale, computingOf(base)));
         this.#graphs.set(scale, graph);
       }
       this.#bindings.push(graph.bind({

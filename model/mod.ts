@@ -20,6 +20,7 @@ export type { ConfigReader } from "./families/config_reader.ts";
 export type { UnsupportedField } from "../internal/json/field_table.ts";
 export type { BlockConfig } from "./parts/block_config.ts";
 export type { Precision, PrecisionOptions } from "./precision.ts";
+export { BASE_STORAGES, type BaseDtype, type BaseStorage } from "./base_storage.ts";
 export {
   blockParameters,
   EMBEDDING,
@@ -46,4 +47,5 @@ export {
   ParameterStore,
   type ParameterStoreOptions,
 } from "./engine/parameter_store.ts";
+export type { Rounding } from "./engine/rounding_tally.ts";
 export { layeredWeights, type NamedWeights } from "./engine/layered_weights.ts";

@@ -17,6 +17,8 @@
  * @module
  */
 
+import type { BaseStorage } from "./base_storage.ts";
+
 /** The type of a graph's weights and activations. */
 export type Precision = "float32" | "bfloat16";
 
@@ -27,4 +29,9 @@ export interface PrecisionOptions {
    * @default "float32"
    */
   readonly precision?: Precision;
+  /**
+   * How the matrices are stored that graphs take as inputs; frozen ones may be in fewer bits.
+   * @default in the precision
+   */
+  readonly storage?: BaseStorage;
 }

@@ -5,6 +5,7 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DEFAULT_LORA, LINEAR_LAYERS } from "../../lora/lora_options.ts";
+import { BASE_STORAGES, type BaseDtype } from "../../model/base_storage.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import { count, positive } from "./flag_values.ts";
 
@@ -22,6 +23,7 @@ export interface LoraFlags {
   readonly useRslora?: boolean;
   readonly useDora?: boolean;
   readonly initAdapter?: string;
+  readonly baseDtype?: BaseDtype;
 }
 
 /** Adds the flags. */
@@ -45,6 +47,13 @@ export function addLoraFlags(command: Command): void {
     .option(
       "--init-adapter <dir>",
       "start from this adapter, or the one that a run ended with; with its settings",
+    )
+    .addOption(
+      new Option(
+        "--base-dtype <name>",
+        "what the frozen model's matrices are kept in; fp16: half the memory, computes in fp32 " +
+          "(default: fp32; not on cuda, where --precision says)",
+      ).choices(Object.keys(BASE_STORAGES)),
     );
 }
 
@@ -58,6 +67,7 @@ export function loraArguments(flags: LoraFlags): LoraArguments {
     rslora: flags.useRslora ?? false,
     dora: flags.useDora ?? false,
     initAdapter: flags.initAdapter,
+    baseDtype: flags.baseDtype,
   };
 }
 
@@ -74,6 +84,7 @@ export function loraFlags(lora: LoraArguments): LoraFlags {
     useRslora: lora.rslora,
     useDora: lora.dora,
     initAdapter: lora.initAdapter,
+    baseDtype: lora.baseDtype,
   };
 }
 

@@ -31,7 +31,8 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
   assert.deepEqual(parse(...replayFlags({ arguments: begun })), args);
   const elsewhere = parse(...replayFlags({ arguments: { ...args } }, "there"));
   assert.deepEqual(elsewhere, { ...args, outputDir: "there" });
-  const lora = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
+  const adapter = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
+  const lora = { ...adapter, baseDtype: "fp16" };
   const command = new Command().exitOverride();
   addTrainingFlags(command);
   addLoraFlags(command);

@@ -9,7 +9,7 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { YieldTimer } from "../../model/engine/yield_timer.ts";
-import { decodeOptions, inPrecision, precisionOf } from "../../model/engine/weights_precision.ts";
+import { computingOf, decodeOptions, inPrecision } from "../../model/engine/weights_precision.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -91,7 +91,7 @@ export class Decoder implements Disposable {
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
   readonly #precision: Precision;
-  /** Looks tokens up where the host cannot reach the table. */
+  /** Looks tokens up where the host cannot reach the table, or has it in fewer bits. */
   readonly #embedding: CompiledGraph | undefined;
   /** Whether the block's graph is told by row where to write into the cache. */
   readonly #plain: boolean;
@@ -114,17 +114,19 @@ export class Decoder implements Disposable {
     this.config = config;
     this.#weights = weights;
     this.#chunk = chunk;
-    const precision = precisionOf(weights);
+    const computing = computingOf(weights);
+    const { precision } = computing;
     this.#precision = precision;
     this.#plain = graph.inputs.some(({ name }) => name === "cache_rows");
     this.#cache = new KvCache(runtime, config, { dtype: precision, asRows: this.#plain });
     this.#scratch = new Scratch(runtime);
     this.#host = new Scratch(runtime, cpu);
     this.#block = new CompiledGraph(runtime, graph);
-    this.#head = new CompiledGraph(runtime, headLogitsGraph(config, { precision }));
-    this.#embedding = deviceTraits(runtime.device).hostMemory
+    this.#head = new CompiledGraph(runtime, headLogitsGraph(config, computing));
+    const { hostMemory } = deviceTraits(runtime.device);
+    this.#embedding = hostMemory && weights.tensor(EMBEDDING).dtype === "float32"
       ? undefined
-      : new CompiledGraph(runtime, decodeEmbedGraph(config, { precision }));
+      : new CompiledGraph(runtime, decodeEmbedGraph(config, computing));
     const names = graph.inputs.map(({ name }) => name).filter((name) =>
       !STEP_INPUTS.has(name) && !graph.shapeInputs.has(name)
     );

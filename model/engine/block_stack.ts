@@ -152,6 +152,7 @@ export class BlockStack implements Disposable {
       deviceDropout: this.#context.graphsOnly,
       adapter: this.#adapter?.block,
       precision: this.#context.precision,
+      storage: this.#context.storage,
       kernels: this.#context.parts,
     };
   }

@@ -10,6 +10,7 @@
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { BlockAdapter } from "../graphs/block.ts";
 import type { ModelConfig } from "../config.ts";
+import type { BaseStorage } from "../base_storage.ts";
 import type { BlockKernel } from "../parts/block_scope.ts";
 import type { Precision } from "../precision.ts";
 import type { LossKernel, Objective } from "../graphs/objective.ts";
@@ -23,7 +24,7 @@ import { CompiledGraph } from "./compiled_graph.ts";
 import type { BlockKernels } from "./kernel_nodes.ts";
 import type { NamedWeights } from "./layered_weights.ts";
 import { YieldTimer } from "./yield_timer.ts";
-import { precisionOf } from "./weights_precision.ts";
+import { computingOf } from "./weights_precision.ts";
 import { Scratch } from "./scratch.ts";
 
 /** Kernels that an engine launches, loaded for its model and precision. */
@@ -76,8 +77,10 @@ export class EngineContext implements Disposable {
   readonly attentionChunk: number | undefined;
   /** The parts of blocks that are operations of ortune's own. */
   readonly parts: ReadonlySet<BlockKernel>;
-  /** What the weights are, and so what all graphs compute with. */
+  /** What the weights are but for stored matrices, and so what all graphs compute with. */
   readonly precision: Precision;
+  /** How the matrices are stored. */
+  readonly storage: BaseStorage;
   /** Buffers by name, which every part may write. */
   readonly scratch: Scratch;
   /** Lets others have their turn between two graphs. */
@@ -98,7 +101,9 @@ export class EngineContext implements Disposable {
     this.attentionChunk = kernels?.blocks ? undefined : attentionChunk;
     this.parts = kernels?.blocks?.parts ??
       (attentionChunk === undefined ? NO_PARTS : CHUNKED_ATTENTION);
-    this.precision = precisionOf(weights);
+    const { precision, storage } = computingOf(weights);
+    this.precision = precision;
+    this.storage = storage;
     this.scratch = new Scratch(runtime);
   }
 
@@ -121,8 +126,8 @@ export class EngineContext implements Disposable {
 
   /** What the graphs outside of the blocks are made for. */
   get computing(): HeadLossOptions {
-    const { precision, objective, graphsOnly } = this;
-    return { precision, objective, logSoftmax: graphsOnly };
+    const { precision, storage, objective, graphsOnly } = this;
+    return { precision, storage, objective, logSoftmax: graphsOnly };
   }
 
   /** The input of a layer, [rows · length, hidden]; after the last layer what the head reads. */

@@ -1,5 +1,5 @@
 /**
- * A model folder's weights, for generation.
+ * A model folder's weights, for generation, or frozen under an adapter that is trained.
  *
  * In: a path in Hugging Face's layout. Out: its config and a `ParameterStore` on the runtime's device.
  *
@@ -8,25 +8,31 @@
 
 import type { ModelConfig } from "../config.ts";
 import { openModel } from "../weights/open_model.ts";
+import { BASE_STORAGES, type BaseStorage, storedTypes } from "../base_storage.ts";
 import { modelParameters } from "../parameters.ts";
 import type { Precision } from "../precision.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { loadWeights } from "./load_weights.ts";
 import { layoutParameters, ParameterStore } from "./parameter_store.ts";
+import { type Rounding, RoundingTally } from "./rounding_tally.ts";
 import { devicePrecision } from "./weights_precision.ts";
 
 /** A loaded model; dispose of the weights. */
 export interface LoadedModel {
   /** The folder's config.json. */
   readonly config: ModelConfig;
-  /** All weights in one precision, under their Hugging Face names. */
+  /** All weights in one precision, but for matrices that are stored otherwise, under their Hugging Face names. */
   readonly weights: ParameterStore;
+  /** What storing its matrices did to them; none where they are in the precision. */
+  readonly rounding?: Rounding;
 }
 
 /** How a model is loaded. */
 export interface LoadModelOptions {
   /** What its weights become. @default float32 on the CPU, bfloat16 on CUDA */
   readonly precision?: Precision;
+  /** How its matrices are stored. @default in the precision */
+  readonly storage?: BaseStorage;
   /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
 }
@@ -62,16 +68,21 @@ export interface LoadModelOptions {
 export async function loadModel(
   runtime: Runtime,
   directory: string,
-  { precision = devicePrecision(runtime.device), signal }: LoadModelOptions = {},
+  { precision = devicePrecision(runtime.device), storage = BASE_STORAGES.fp32, signal }:
+    LoadModelOptions = {},
 ): Promise<LoadedModel> {
   await using model = await openModel(directory);
   const { config } = model;
-  const weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)), {
+  const specs = modelParameters(config);
+  const dtypes = storedTypes(specs, storage);
+  const weights = new ParameterStore(runtime, layoutParameters(specs), {
     dtype: precision,
+    dtypes,
   });
+  const tally = new RoundingTally();
   try {
-    await loadWeights(runtime, weights, model.weights, { from: directory, signal });
-    return { config, weights };
+    await loadWeights(runtime, weights, model.weights, { from: directory, tally, signal });
+    return { config, weights, rounding: tally.result() };
   } catch (cause) {
     weights[Symbol.dispose]();
     throw cause;

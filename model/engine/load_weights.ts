@@ -4,6 +4,7 @@
  * In: float32, bfloat16 or float16 tensors under their Hugging Face names. Out: the store's dtype in
  * place, converted by ONNX Runtime's Cast, chunk by chunk, so that nothing but the store is held. On a
  * device without views a chunk is a whole tensor; one without bfloat16 gets it converted on the host.
+ * To float16 it is rounded to nearest, ties to even, and what would become infinite is refused.
  *
  * @module
  */
@@ -19,9 +20,11 @@ import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
 import { findNonFinite } from "../../ort/tensor/find_nonfinite.ts";
 import { quoteName } from "../../ort/tensor/tensor_errors.ts";
+import { widenFloats } from "../../ort/tensor/widen_floats.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import type { ParameterStore } from "./parameter_store.ts";
+import type { RoundingTally } from "./rounding_tally.ts";
 import { Scratch } from "./scratch.ts";
 
 // Elements converted at a time: half of this and all of this as float32 stay in a core's cache.
@@ -35,6 +38,8 @@ export interface LoadOptions {
   readonly from?: string;
   /** Called with the bytes of the store filled so far. */
   readonly onProgress?: (bytes: number) => void;
+  /** Takes what was rounded. @default nobody counts it */
+  readonly tally?: RoundingTally;
   /** Stops the load between two chunks; weights read so far stay. */
   readonly signal?: AbortSignal;
 }
@@ -62,18 +67,18 @@ export interface LoadOptions {
  * ```
  *
  * @throws {Error} listing together all tensors that are missing, unknown, or of another shape
- * @throws {RangeError} where a weight is NaN or infinite, or a tied model's file has another head
+ * @throws {RangeError} where a weight is NaN or infinite, or beyond what the store's type holds, or a
+ *   tied model's file has another head
  */
 export async function loadWeights(
   runtime: Runtime,
   store: ParameterStore,
   source: TensorSource,
-  { from = "the checkpoint", onProgress, signal }: LoadOptions = {},
+  { from = "the checkpoint", onProgress, tally, signal }: LoadOptions = {},
 ): Promise<void> {
   assertFits(store, source, from);
   await assertTied(store, source, from);
   using conversion = new Conversion(runtime, store);
-  const width = byteWidth(store.dtype);
   const pieces = piecesOf(store, source);
   let filled = 0;
   // Each piece is read while the one before it is checked and converted.
@@ -88,8 +93,15 @@ export async function loadWeights(
       // A turn for the source to send the read off.
       await undefined;
       assertFinite(staged, piece, from);
-      conversion.finish(staged, piece);
-      filled += piece.count * width;
+      const stored = conversion.finish(staged, piece);
+      if (stored && piece.target.dtype === "float16") {
+        assertInRange(stored, staged, piece, from);
+        tally?.add(piece.name, { bytes: staged.bytes, dtype: piece.dtype }, {
+          bytes: stored,
+          dtype: "float16",
+        });
+      }
+      filled += piece.count * byteWidth(piece.target.dtype);
       onProgress?.(filled);
     }
   } finally {
@@ -148,6 +160,25 @@ function assertFinite(
   );
 }
 
+/** The range of float16 ends at 65504; bfloat16 and float32 go on to 3e38. */
+function assertInRange(
+  stored: Uint8Array<ArrayBuffer>,
+  { bytes }: Staged,
+  { name, dtype, start }: Piece,
+  from: string,
+): void {
+  const found = findNonFinite(stored, "float16");
+  if (found < 0) return;
+  const value = new Float32Array(1);
+  widenFloats(bytes.subarray(found * byteWidth(dtype)), dtype, value);
+  throw new RangeError(
+    `Cannot load weights from ${from} as float16: element ${start + found} of ${
+      quoteName(name)
+    } is ` +
+      `${value[0]}, and float16 ends at 65504; keep the base in float32 with --base-dtype fp32`,
+  );
+}
+
 /** A tied model's file may carry its lm_head, if it is the embedding. */
 async function assertTied(
   store: ParameterStore,
@@ -177,18 +208,17 @@ interface Staged extends Disposable {
 /** A Cast graph a dtype, with staging buffers that file bytes are read into. */
 class Conversion implements Disposable {
   readonly #runtime: Runtime;
-  readonly #dtype: DType;
   /** Where bytes are converted. */
   readonly #place: Device;
   /** Whether pieces are converted elsewhere than in the store's own memory, and then copied there. */
   readonly #elsewhere: boolean;
   readonly #staging: Scratch;
-  readonly #casts = new Map<DType, CompiledGraph>();
+  /** By what they convert from and to. */
+  readonly #casts = new Map<string, CompiledGraph>();
   readonly #host = [new Uint8Array(0), new Uint8Array(0)];
 
-  constructor(runtime: Runtime, { dtype, device }: ParameterStore) {
+  constructor(runtime: Runtime, { device }: ParameterStore) {
     this.#runtime = runtime;
-    this.#dtype = dtype;
     const { hostMemory, bfloat16 } = deviceTraits(device);
     this.#elsewhere = !hostMemory && !bfloat16;
     this.#place = this.#elsewhere ? cpu : device;
@@ -197,9 +227,9 @@ class Conversion implements Disposable {
 
   /** Reads a piece; two that follow each other have memory of their own. */
   async read({ dtype, start, count, target, read }: Piece, index: number): Promise<Staged> {
-    const into = target.view(start * byteWidth(this.#dtype), [count]);
+    const into = target.view(start * byteWidth(target.dtype), [count]);
     const slot = index % 2;
-    const x = dtype === this.#dtype && !this.#elsewhere
+    const x = dtype === target.dtype && !this.#elsewhere
       ? into
       : this.#staging.tensor(`${dtype}.${slot}`, dtype, into.shape);
     const onHost = deviceTraits(this.#place).hostMemory;
@@ -213,18 +243,23 @@ class Conversion implements Disposable {
     return { bytes, x, into, [Symbol.dispose]: () => into[Symbol.dispose]() };
   }
 
-  /** Brings a piece that was read to its place in the store. */
-  finish({ bytes, x, into }: Staged, { dtype, count }: Piece): void {
+  /** Brings a piece that was read to its place in the store; answers its bytes there, if the host has them. */
+  finish(
+    { bytes, x, into }: Staged,
+    { dtype, count }: Piece,
+  ): Uint8Array<ArrayBuffer> | undefined {
+    const to = into.dtype;
     if (this.#elsewhere) {
-      const y = dtype === this.#dtype
-        ? x
-        : this.#staging.tensor("converted", this.#dtype, into.shape);
-      if (y !== x) this.#cast(dtype).run({ x, y }, { n: count });
-      into.write(y.bytes());
-      return;
+      const y = dtype === to ? x : this.#staging.tensor(`converted.${to}`, to, into.shape);
+      if (y !== x) this.#cast(dtype, to).run({ x, y }, { n: count });
+      const converted = y === x ? bytes : y.bytes();
+      into.write(converted);
+      return converted;
     }
-    if (!deviceTraits(this.#place).hostMemory) x.write(bytes);
-    if (x !== into) this.#cast(dtype).run({ x, y: into }, { n: count });
+    const { hostMemory } = deviceTraits(this.#place);
+    if (!hostMemory) x.write(bytes);
+    if (x !== into) this.#cast(dtype, to).run({ x, y: into }, { n: count });
+    return hostMemory ? into.bytes() : undefined;
   }
 
   #hostBytes(slot: number, length: number): Uint8Array<ArrayBuffer> {
@@ -232,12 +267,13 @@ class Conversion implements Disposable {
     return this.#host[slot].subarray(0, length);
   }
 
-  #cast(dtype: DType): CompiledGraph {
-    let cast = this.#casts.get(dtype);
+  #cast(from: DType, to: DType): CompiledGraph {
+    const name = `convert_${from}_${to}`;
+    let cast = this.#casts.get(name);
     if (!cast) {
-      const b = new GraphBuilder(`convert_${dtype}`);
-      b.output("y", ops.cast(b, b.input("x", dtype, ["n"]), this.#dtype));
-      this.#casts.set(dtype, cast = new CompiledGraph(this.#runtime, b.build(), this.#place));
+      const b = new GraphBuilder(name);
+      b.output("y", ops.cast(b, b.input("x", from, ["n"]), to));
+      this.#casts.set(name, cast = new CompiledGraph(this.#runtime, b.build(), this.#place));
     }
     return cast;
   }

@@ -7,6 +7,7 @@ import { type TensorData, tensorSourceFromMap } from "../../ort/tensor/tensor_so
 import { draws } from "../../tests/support/random.ts";
 import { emptyStore, tinyConfig } from "../../tests/support/tiny_model.ts";
 import { loadWeights } from "./load_weights.ts";
+import { RoundingTally } from "./rounding_tally.ts";
 import { layoutParameters, ParameterStore } from "./parameter_store.ts";
 
 const runtime = new Runtime({ threads: 2 });
@@ -93,6 +94,98 @@ for (
     }
   });
 }
+
+/** A store of one matrix in float16 [n, 1] and a norm in float32, with what is loaded into it. */
+async function loadHalves(dtype: DType, values: ArrayBufferView, n: number) {
+  const specs = [
+    { name: "w", shape: [n, 1], decays: true },
+    { name: "norm.weight", shape: [2], decays: false },
+  ];
+  const dtypes = new Map([["w", "float16"]] as const);
+  using store = new ParameterStore(runtime, layoutParameters(specs), { dtypes });
+  const norm = data("float32", [2], Float32Array.of(1e-30, 1e30));
+  const source = new Map([["w", data(dtype, [n, 1], values)], ["norm.weight", norm]]);
+  const tally = new RoundingTally();
+  await loadWeights(runtime, store, tensorSourceFromMap(source), { tally });
+  assert.deepEqual([...store.tensor("norm.weight").float32()], [...Float32Array.of(1e-30, 1e30)]);
+  assert.equal(store.byteLength, 2 * n + 8);
+  const bits = new Uint16Array(store.tensor("w").bytes().slice().buffer);
+  return { bits, rounding: tally.result()! };
+}
+
+/** Numbers that float16 holds, or that lie between two of them, of every size. */
+function withinHalves(): Float32Array<ArrayBuffer> {
+  const draw = draws(9);
+  const values = Float32Array.from(
+    { length: MANY },
+    () => draw(1, 2) * 2 ** Math.floor(draw(-45, 15)) * Math.sign(draw()),
+  );
+  // Ties, the ends of both ranges, and what is nearest to 0 and to the largest.
+  const ties = [1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 ** -25, 3 * 2 ** -25, 65504, 65519, 2 ** -14, -0];
+  values.set(ties);
+  return values;
+}
+
+Deno.test("float32 is rounded to float16 to nearest, ties to even, subnormals too, and counted", async () => {
+  const values = withinHalves();
+  const expected = new Float16Array(values);
+  const { bits, rounding } = await loadHalves("float32", values, MANY);
+  assert.deepEqual(bits, new Uint16Array(expected.buffer));
+  const { changed, zeroed, weights, from, worst } = rounding;
+  const different = values.filter((value, i) => value !== expected[i]);
+  const gone = values.filter((value, i) => value !== 0 && expected[i] === 0);
+  assert.ok(gone.length > 1000);
+  assert.deepEqual([changed, zeroed, weights], [different.length, gone.length, MANY]);
+  assert.deepEqual([from, worst.name], [["float32"], "w"]);
+  const norm = (of: (value: number, i: number) => number): number =>
+    Math.sqrt(values.reduce((sum, value, i) => sum + of(value, i) ** 2, 0));
+  const error = norm((value, i) => value - expected[i]) / norm((value) => value);
+  assert.ok(Math.abs(worst.error / error - 1) < 1e-9);
+});
+
+Deno.test("bfloat16 is a float16 exactly from 2^-14 up, and tiny numbers become 0", async () => {
+  // Every bfloat16 of a size from 2^-14 to 2^15.
+  const normal = Uint16Array.from(
+    { length: 30 * 128 * 2 },
+    (_, i) => (i >> 1) + (113 << 7) | i << 15,
+  );
+  const { bits, rounding } = await loadHalves("bfloat16", normal, normal.length);
+  const wide = new Float32Array(normal.length);
+  bfloat16ToFloat32(normal, wide);
+  assert.deepEqual(bits, new Uint16Array(new Float16Array(wide).buffer));
+  const { changed, worst, from } = rounding;
+  assert.deepEqual([changed, worst.error, from], [0, 0, ["bfloat16"]]);
+  // 2^-126 and its negative; 1, a denormal of float32 too, counts as zero before and after.
+  const tiny = await loadHalves("bfloat16", Uint16Array.of(0x0080, 0x8080, 0x3f80, 1), 4);
+  assert.deepEqual([...tiny.bits], [0, 0x8000, 0x3c00, 0]);
+  assert.deepEqual([tiny.rounding.changed, tiny.rounding.zeroed], [2, 2]);
+});
+
+Deno.test("float16 is kept bit by bit", async () => {
+  const halves = Uint16Array.from({ length: MANY }, (_, i) => i & 0xfbff);
+  const { bits, rounding } = await loadHalves("float16", halves, MANY);
+  assert.deepEqual(bits, halves);
+  assert.deepEqual([rounding.changed, rounding.weights, rounding.from], [0, MANY, ["float16"]]);
+});
+
+Deno.test("a weight beyond float16 is refused by its tensor, place and value, with the way out", async () => {
+  for (
+    const [dtype, values, value] of [
+      ["float32", Float32Array.of(1, 65520), 65520],
+      ["float32", Float32Array.of(1, -1e38), Math.fround(-1e38)],
+      ["bfloat16", Uint16Array.of(0x3f80, 0x4780), 65536],
+    ] as const
+  ) {
+    const many = new (values.constructor as typeof Float32Array)(MANY);
+    many.set(values, 1 << 18);
+    await assert.rejects(loadHalves(dtype, many, MANY), {
+      name: "RangeError",
+      message:
+        `Cannot load weights from the checkpoint as float16: element ${(1 << 18) + 1} of "w" is ` +
+        `${value}, and float16 ends at 65504; keep the base in float32 with --base-dtype fp32`,
+    });
+  }
+});
 
 Deno.test("the largest finite weights are no infinities", async () => {
   const bits = Uint32Array.of(0x7f7fffff, 0xff7fffff, 1);

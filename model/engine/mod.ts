@@ -28,6 +28,7 @@ export type { LaunchNode } from "./subgraph_sessions.ts";
 export { type LabelledGrid, NO_TARGET, sequenceGrid, type TokenGrid } from "./batch.ts";
 export { CompiledGraph } from "./compiled_graph.ts";
 export { type LoadOptions, loadWeights } from "./load_weights.ts";
+export { RoundingTally, type TypedBytes } from "./rounding_tally.ts";
 export { Scratch } from "./scratch.ts";
 export { EventTurns } from "./event_turns.ts";
 export { YieldTimer } from "./yield_timer.ts";

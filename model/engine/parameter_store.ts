@@ -1,6 +1,7 @@
 /**
  * Tensors of a model in one flat allocation: parameters, and in the same layout their gradients and
- * moments. On a device where no tensor may lie inside another one's memory each has its own.
+ * moments. On a device where no tensor may lie inside another one's memory each has its own, and so it
+ * has where they are of more than one type.
  *
  * In: specs. Out: a tensor a name, a flat view that optimizers chunk, and a `TensorSource` for
  * writers.
@@ -69,12 +70,15 @@ export function layoutParameters(specs: readonly ParameterSpec[]): ParameterLayo
 export interface ParameterStoreOptions {
   /** Type of the elements. @default "float32" */
   readonly dtype?: DType;
+  /** Tensors of another type, by name; each tensor of the store has its own memory then. @default none */
+  readonly dtypes?: ReadonlyMap<string, DType>;
   /** Where the memory lies. @default the runtime's device */
   readonly device?: Device;
 }
 
 /**
- * One flat allocation and the tensors in it, or on a device without views a tensor each.
+ * One flat allocation and the tensors in it, or on a device without views, and with tensors of more than
+ * one type, an allocation a tensor.
  *
  * @example
  * ```ts
@@ -93,7 +97,7 @@ export interface ParameterStoreOptions {
 export class ParameterStore implements TensorSource, Disposable {
   /** Where each tensor lies in {@linkcode ParameterStore.flat}. */
   readonly layout: ParameterLayout;
-  /** Type of the elements. */
+  /** Type of the elements, but for tensors that were given one of their own. */
   readonly dtype: DType;
   /** Where the memory lies. */
   readonly device: Device;
@@ -106,15 +110,16 @@ export class ParameterStore implements TensorSource, Disposable {
   constructor(
     runtime: Runtime,
     layout: ParameterLayout,
-    { dtype = "float32", device = runtime.device }: ParameterStoreOptions = {},
+    { dtype = "float32", dtypes = new Map(), device = runtime.device }: ParameterStoreOptions = {},
   ) {
     this.layout = layout;
     this.dtype = dtype;
     this.device = device;
-    if (!deviceTraits(device).viewsAtOffset) {
+    if (!deviceTraits(device).viewsAtOffset || dtypes.size > 0) {
       using allocated = new DisposableStack();
       for (const { name, shape } of layout.specs) {
-        const tensor = allocated.use(Tensor.allocate(runtime, dtype, shape, device));
+        const own = dtypes.get(name) ?? dtype;
+        const tensor = allocated.use(Tensor.allocate(runtime, own, shape, device));
         this.#tensors.set(name, tensor);
       }
       allocated.move();
@@ -139,7 +144,7 @@ export class ParameterStore implements TensorSource, Disposable {
   /**
    * All elements, [layout.length].
    *
-   * @throws {RangeError} on a device where each tensor has its own memory
+   * @throws {RangeError} where each tensor has its own memory
    */
   get flat(): Tensor {
     if (this.#flat) return this.#flat;
@@ -208,7 +213,8 @@ export class ParameterStore implements TensorSource, Disposable {
   async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
     const tensor = this.tensor(name);
     checkTensorRange(name, tensor.byteLength, into, offset);
-    if (this.#flat || offset === 0 && into.byteLength === tensor.byteLength) {
+    const { viewsAtOffset } = deviceTraits(this.device);
+    if (viewsAtOffset || offset === 0 && into.byteLength === tensor.byteLength) {
       return tensor.read(into, offset);
     }
     // Read from its start on only: pieces of one read after the other are those of one moment.

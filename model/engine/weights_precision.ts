@@ -4,8 +4,9 @@
  */
 
 import type { DecodeBlockOptions } from "../graphs/decode_graphs.ts";
-import { FINAL_NORM } from "../parameters.ts";
-import type { Precision } from "../precision.ts";
+import { EMBEDDING, FINAL_NORM } from "../parameters.ts";
+import { BASE_STORAGES, type BaseStorage } from "../base_storage.ts";
+import type { Precision, PrecisionOptions } from "../precision.ts";
 import { type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
@@ -20,10 +21,25 @@ export function devicePrecision(device: Device): Precision {
 export function decodeOptions(
   { device }: Runtime,
   weights: { tensor(name: string): Tensor },
-): Required<Pick<DecodeBlockOptions, "attention" | "precision">> {
-  const precision = precisionOf(weights);
-  const fused = deviceTraits(device).fusedAttention && precision === devicePrecision(device);
-  return { attention: fused ? "fused" : "plain", precision };
+): Required<Pick<DecodeBlockOptions, "attention" | "precision" | "storage">> {
+  const computing = computingOf(weights);
+  const fused = deviceTraits(device).fusedAttention &&
+    computing.precision === devicePrecision(device);
+  return { attention: fused ? "fused" : "plain", ...computing };
+}
+
+/** What a model's graphs are made for, by its weights. */
+export function computingOf(
+  weights: { tensor(name: string): Tensor },
+): Required<PrecisionOptions> {
+  return { precision: precisionOf(weights), storage: storageOf(weights) };
+}
+
+/** How a model's matrices are stored. */
+function storageOf(weights: { tensor(name: string): Tensor }): BaseStorage {
+  const { dtype } = weights.tensor(EMBEDDING);
+  const stored = Object.values(BASE_STORAGES).find(({ matrices }) => matrices === dtype);
+  return stored ?? BASE_STORAGES.fp32;
 }
 
 /** The precision of a model's own weights; an adapter's are float32 on any of them. */

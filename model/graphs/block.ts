@@ -10,6 +10,7 @@ import * as ops from "../../ort/graph/ops.ts";
 import type { ModelConfig } from "../config.ts";
 import { familyBlock } from "../families/families.ts";
 import { blockParameters } from "../parameters.ts";
+import { matrixInput } from "./matrix_input.ts";
 import type { ParameterSpec } from "../parts/parameter_spec.ts";
 import type {
   Attention,
@@ -102,18 +103,23 @@ export interface BlockOptions {
   readonly onSaveable?: (value: Value) => void;
 }
 
-/** Declares the layer's weights as graph inputs; those that are stacked as one. */
+/** Declares the layer's weights as graph inputs; those that are stacked as one. Answers their values. */
 export function blockWeightInputs(
   b: GraphBuilder,
   config: ModelConfig,
-  { precision = "float32", stacks = [] }: PrecisionOptions & {
+  { precision = "float32", storage, stacks = [] }: PrecisionOptions & {
     /** Stacks that take the place of their parts. @default none */
     readonly stacks?: readonly StackedParameter[];
   } = {},
 ): Map<string, Value> {
   const parts = new Set(stacks.flatMap(({ of }) => of));
   const specs = [...blockParameters(config).filter(({ name }) => !parts.has(name)), ...stacks];
-  return new Map(specs.map(({ name, shape }) => [name, b.input(name, precision, shape)]));
+  return new Map(specs.map((spec) => [
+    spec.name,
+    spec.shape.length > 1
+      ? matrixInput(b, spec, { precision, storage })
+      : b.input(spec.name, precision, spec.shape),
+  ]));
 }
 
 /** Declares the rotary inputs. */

@@ -14,6 +14,7 @@ import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { attendTo, MASKED } from "./attention.ts";
 import { block, blockWeightInputs, rotaryInputs } from "./block.ts";
+import { matrixRows } from "./matrix_input.ts";
 import type { ModelConfig } from "../config.ts";
 import { EMBEDDING } from "../parameters.ts";
 import { type Attention, type LinearLayer, TOKENS } from "../parts/block_scope.ts";
@@ -97,11 +98,17 @@ export interface DecodeBlockOptions extends PrecisionOptions {
  */
 export function decodeBlockGraph(
   config: ModelConfig,
-  { linear, attention = "fused", precision = "float32", chosen = false }: DecodeBlockOptions = {},
+  {
+    linear,
+    attention = "fused",
+    precision = "float32",
+    storage,
+    chosen = false,
+  }: DecodeBlockOptions = {},
 ): Graph {
   const b = new GraphBuilder("decode_block");
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
-  const weights = blockWeightInputs(b, config, { precision });
+  const weights = blockWeightInputs(b, config, { precision, storage });
   const rotary = rotaryInputs(b, config, precision);
   const cached = attention === "fused"
     ? fusedAttention(b, config, precision)
@@ -214,7 +221,7 @@ function widenHeads(b: GraphBuilder, config: ModelConfig, x: Value, heads: numbe
   if (x.dtype !== "float32") { // CUDA pads no bfloat16
     const zeros = ops.expand(b, b.float(x.dtype, 0), [...byHead, width - headDim]);
     const split = ops.reshape(b, x, [...byHead, headDim]);
-    const joined = ops.concat(b, split, zeros, { axis: 3, joined: width });
+    const joined = ops.concat(b, [split, zeros], { axis: 3, joined: width });
     return ops.reshape(b, joined, ["rows", "length", heads * width]);
   }
   const [padded] = b.node(
@@ -230,11 +237,8 @@ function narrowHeads(b: GraphBuilder, config: ModelConfig, x: Value): Value {
   const { heads, headDim } = config;
   const width = cacheHeadDim(config);
   if (width === headDim) return ops.reshape(b, x, [TOKENS, heads * headDim]);
-  const [narrow] = b.node(
-    "Slice",
-    [ops.reshape(b, x, [TOKENS, heads, width]), b.int64([0]), b.int64([headDim]), b.int64([2])],
-    [{ dtype: x.dtype, shape: [TOKENS, heads, headDim] }],
-  );
+  const byHead = ops.reshape(b, x, [TOKENS, heads, width]);
+  const narrow = ops.slice(b, byHead, { axis: 2, start: 0, end: headDim });
   return ops.reshape(b, narrow, [TOKENS, heads * headDim]);
 }
 
@@ -257,11 +261,11 @@ function narrowHeads(b: GraphBuilder, config: ModelConfig, x: Value): Value {
  */
 export function decodeEmbedGraph(
   { vocabSize, hiddenSize }: ModelConfig,
-  { precision = "float32" }: PrecisionOptions = {},
+  options: PrecisionOptions = {},
 ): Graph {
   const b = new GraphBuilder("decode_embed");
-  const table = b.input(EMBEDDING, precision, [vocabSize, hiddenSize]);
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
-  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, hiddenSize]));
+  const table = { name: EMBEDDING, shape: [vocabSize, hiddenSize] };
+  b.output("x", ops.reshape(b, matrixRows(b, table, { ids, ...options }), [TOKENS, hiddenSize]));
   return b.build();
 }

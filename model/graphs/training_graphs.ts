@@ -15,11 +15,12 @@ import * as ops from "../../ort/graph/ops.ts";
 import { chunkedAttention, kernelAttention, MASKED, maskedAttention } from "./attention.ts";
 import { block, type BlockAdapter, blockWeightInputs, rotaryInputs } from "./block.ts";
 import { crossEntropy } from "./cross_entropy.ts";
+import { type LargeMatrix, largeMatrixInput, matrixRows } from "./matrix_input.ts";
 import type { Objective } from "./objective.ts";
 import type { ModelConfig } from "../config.ts";
 import { EMBEDDING, FINAL_NORM } from "../parameters.ts";
 import { type BlockKernel, TOKENS } from "../parts/block_scope.ts";
-import type { Precision, PrecisionOptions } from "../precision.ts";
+import type { PrecisionOptions } from "../precision.ts";
 import { layerOf, type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
@@ -38,15 +39,16 @@ export function accumulatorName(name: string): string {
  */
 export function embedGraph(
   config: ModelConfig,
-  { precision = "float32", mask = true }: PrecisionOptions & {
+  { precision = "float32", storage, mask = true }: PrecisionOptions & {
     /** Whether attention wants a mask. @default true */
     readonly mask?: boolean;
   } = {},
 ): Graph {
   const b = new GraphBuilder("embed");
-  const table = b.input(EMBEDDING, precision, [config.vocabSize, config.hiddenSize]);
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
-  b.output("x", ops.reshape(b, ops.gather(b, table, ids), [TOKENS, config.hiddenSize]));
+  const table = { name: EMBEDDING, shape: [config.vocabSize, config.hiddenSize] };
+  const rows = matrixRows(b, table, { ids, precision, storage });
+  b.output("x", ops.reshape(b, rows, [TOKENS, config.hiddenSize]));
   if (!mask) return b.build();
   const segments = b.input("segment_ids", "int32", ["rows", "length"]);
   const columns = b.input("columns", "int32", ["length"]);
@@ -118,6 +120,7 @@ function trainingBlock(
     dropout = false,
     deviceDropout = false,
     precision = "float32",
+    storage,
     kernels = NO_KERNELS,
   }: AdapterOptions,
 ): {
@@ -129,7 +132,7 @@ function trainingBlock(
 } {
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
   const stacks = trainedStacks(config, { adapter, kernels });
-  const weights = blockWeightInputs(b, config, { precision, stacks });
+  const weights = blockWeightInputs(b, config, { precision, storage, stacks });
   const rotary = rotaryInputs(b, config, precision);
   const saveable: Value[] = [];
   const onSaveable = (value: Value) => void saveable.push(value);
@@ -238,19 +241,20 @@ export function blockBackwardGraph(
 }
 
 /** The head's common part: chosen rows of x, normed [n, hidden]. */
-function headRows(b: GraphBuilder, config: ModelConfig, precision: Precision): {
+function headRows(b: GraphBuilder, config: ModelConfig, options: PrecisionOptions): {
   rows: Value;
   ids: Value;
   norm: Value;
-  head: Value;
+  head: LargeMatrix;
   normed: Value;
   x: Value;
 } {
   const { hiddenSize, vocabSize } = config;
+  const { precision = "float32" } = options;
   const x = b.input("x", precision, ["tokens", hiddenSize]);
   const ids = b.input("token_ids", "int64", ["n", 1]);
   const norm = b.input(FINAL_NORM, precision, [hiddenSize]);
-  const head = b.input("lm_head", precision, [vocabSize, hiddenSize]);
+  const head = largeMatrixInput(b, { name: "lm_head", shape: [vocabSize, hiddenSize] }, options);
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
   const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
   return { rows, ids, norm, head, normed, x };
@@ -260,19 +264,19 @@ function headRows(b: GraphBuilder, config: ModelConfig, precision: Precision): {
 function headLogits(
   b: GraphBuilder,
   config: ModelConfig,
-  precision: Precision,
+  options: PrecisionOptions,
 ): ReturnType<typeof headRows> & { logits: Value } {
-  const made = headRows(b, config, precision);
-  return { ...made, logits: ops.cast(b, ops.linear(b, made.normed, made.head), "float32") };
+  const made = headRows(b, config, options);
+  return { ...made, logits: ops.cast(b, made.head.linear(made.normed), "float32") };
 }
 
 /** Chosen tokens of the last block's output → logits [n, vocab], in float32. */
 export function headLogitsGraph(
   config: ModelConfig,
-  { precision = "float32" }: PrecisionOptions = {},
+  options: PrecisionOptions = {},
 ): Graph {
   const b = new GraphBuilder("head_logits");
-  b.output("logits", headLogits(b, config, precision).logits);
+  b.output("logits", headLogits(b, config, options).logits);
   return b.build();
 }
 
@@ -294,11 +298,11 @@ export function headLogitsGraph(
  */
 export function headProductGraph(
   config: ModelConfig,
-  { precision = "float32" }: PrecisionOptions = {},
+  options: PrecisionOptions = {},
 ): Graph {
   const b = new GraphBuilder("head_product");
-  const { normed, head } = headRows(b, config, precision);
-  b.output("logits", ops.linear(b, normed, head));
+  const { normed, head } = headRows(b, config, options);
+  b.output("logits", head.linear(normed));
   return b.build();
 }
 
@@ -322,12 +326,13 @@ export function headLossGraph(
   config: ModelConfig,
   {
     precision = "float32",
+    storage,
     objective = crossEntropy,
     logSoftmax = precision === "bfloat16",
   }: HeadLossOptions = {},
 ): Graph {
   const b = new GraphBuilder("head_loss");
-  const { logits } = headLogits(b, config, precision);
+  const { logits } = headLogits(b, config, { precision, storage });
   const targets = b.input("targets", "int64", ["n", 1]);
   b.output("loss", objective.losses(b, logits, targets, { logSoftmax }).loss);
   return b.build();
@@ -352,12 +357,13 @@ export function headGraph(
     accumulate = true,
     frozen = false,
     precision = "float32",
+    storage,
     objective = crossEntropy,
     logSoftmax = precision === "bfloat16",
   }: HeadGraphOptions = {},
 ): Graph {
   const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
-  const { logits, ...parts } = headLogits(b, config, precision);
+  const { logits, ...parts } = headLogits(b, config, { precision, storage });
   const { head, normed, x } = parts;
   const targets = b.input("targets", "int64", ["n", 1]);
   const scale = b.input("scale", "float32", []);
@@ -369,7 +375,7 @@ export function headGraph(
   // would be off by 2⁻⁹.
   const scaledBy = (value: Value): Value =>
     ops.cast(b, ops.mul(b, ops.cast(b, value, "float32"), scale), precision);
-  const dNormed = scaledBy(ops.gemm(b, dLogits, head));
+  const dNormed = scaledBy(head.backward(dLogits));
   headGradients(b, { ...parts, dx }, {
     accumulate,
     frozen,
@@ -399,21 +405,21 @@ export function headGraph(
  */
 export function headBackwardGraph(
   config: ModelConfig,
-  { accumulate = true, frozen = false, precision = "float32" }: Omit<
+  { accumulate = true, frozen = false, precision = "float32", storage }: Omit<
     HeadGraphOptions,
     "logSoftmax" | "objective"
   > = {},
 ): Graph {
   const suffix = frozen ? "_frozen" : accumulate ? "" : "_first";
   const b = new GraphBuilder(`head_backward${suffix}`);
-  const parts = headRows(b, config, precision);
+  const parts = headRows(b, config, { precision, storage });
   const { head, normed, x } = parts;
   const dLogits = b.input("d_logits", precision, ["n", config.vocabSize]);
   const dx = b.input("dx_before", x.dtype, x.shape);
   headGradients(b, { ...parts, dx }, {
     accumulate,
     frozen,
-    dNormed: ops.gemm(b, dLogits, head),
+    dNormed: head.backward(dLogits),
     dHead: (before) => ops.gemm(b, dLogits, normed, { transA: true, c: before }),
   });
   return b.build();
@@ -436,7 +442,7 @@ function headGradients(
     const accumulator = (name: string, value: Value): Value | undefined =>
       accumulate ? b.input(accumulatorName(name), value.dtype, value.shape) : undefined;
     wrt.set(norm, accumulator(FINAL_NORM, norm));
-    const headBefore = accumulator("lm_head", head);
+    const headBefore = accumulator("lm_head", head.input);
     b.output(gradientName("lm_head"), dHead(headBefore), { inPlaceOf: headBefore });
   }
   const gradients = gradient(b, { seeds: new Map([[normed, dNormed]]), wrt });

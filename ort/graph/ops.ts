@@ -287,20 +287,33 @@ export function expand(b: GraphBuilder, x: Value, shape: Shape): Value {
   return b.node("Expand", [x, sizes], [{ dtype: x.dtype, shape }])[0];
 }
 
-/** Two tensors end to end along a dimension, which then has the size `joined`. */
+/** Tensors end to end along a dimension, which then has the size `joined`. */
 export function concat(
   b: GraphBuilder,
-  left: Value,
-  right: Value,
+  parts: readonly Value[],
   { axis, joined }: { readonly axis: number; readonly joined: Dim },
 ): Value {
-  left.shape.forEach((dim, i) => {
-    if (i !== axis) expectEqual("Concat", dim, right.shape[i], left, right);
-  });
-  const shape = left.shape.map((dim, i) => i === axis ? joined : dim);
-  return b.node("Concat", [left, right], [{ dtype: left.dtype, shape }], {
+  const [first, ...rest] = parts;
+  for (const part of rest) {
+    first.shape.forEach((dim, i) => {
+      if (i !== axis) expectEqual("Concat", dim, part.shape[i], first, part);
+    });
+  }
+  const shape = first.shape.map((dim, i) => i === axis ? joined : dim);
+  return b.node("Concat", parts, [{ dtype: first.dtype, shape }], {
     attributes: { axis: BigInt(axis) },
   })[0];
+}
+
+/** Of a dimension the elements from `start` to before `end`. */
+export function slice(
+  b: GraphBuilder,
+  x: Value,
+  { axis, start, end }: { readonly axis: number; readonly start: number; readonly end: number },
+): Value {
+  const bounds = [start, end, axis].map((each) => b.int64([each]));
+  const shape = x.shape.map((dim, i) => i === axis ? end - start : dim);
+  return b.node("Slice", [x, ...bounds], [{ dtype: x.dtype, shape }])[0];
 }
 
 /** The same numbers in another dtype; no node where it is the same. */

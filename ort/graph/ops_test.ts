@@ -26,7 +26,8 @@ Deno.test("operations infer the shapes of their results", () => {
     [ops.scatterRows(b, x, ids, x), ["length*rows", 6]],
     [ops.unsqueeze(b, x, 1), ["length*rows", 1, 6]],
     [ops.expand(b, b.float32(1), ["rows", "length"]), ["rows", "length"]],
-    [ops.concat(b, x, x, { axis: 1, joined: 12 }), ["length*rows", 12]],
+    [ops.concat(b, [x, x], { axis: 1, joined: 12 }), ["length*rows", 12]],
+    [ops.slice(b, x, { axis: 1, start: 2, end: 5 }), ["length*rows", 3]],
     [ops.sumRows(b, x), [6]],
     [ops.sumRows(b, ops.cast(b, x, "bfloat16")), [6]],
     [ops.where(b, ops.equal(b, x, b.float32(0)), b.float32(1), x), ["length*rows", 6]],
@@ -105,7 +106,7 @@ Deno.test("operations refuse shapes that do not fit, naming both values", () => 
     [
       /^Cannot apply Concat to a \[2,3\] and b \[4,3\]: 2 against 4$/,
       [[2, 3], [4, 3]],
-      (b, [x, y]) => ops.concat(b, x, y, { axis: 1, joined: 6 }),
+      (b, [x, y]) => ops.concat(b, [x, y], { axis: 1, joined: 6 }),
     ],
     [/Cannot broadcast shapes \[2\] and \[3\]/, [[2], [3]], (b, [x, y]) => ops.add(b, x, y)],
   ];

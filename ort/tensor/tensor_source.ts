@@ -8,8 +8,8 @@
  */
 
 import { byteWidth, type DType, elementCount } from "./dtype.ts";
-import { bfloat16ToFloat32, float16ToFloat32 } from "./half.ts";
 import { checkTensorRange, missingTensorError } from "./tensor_errors.ts";
+import { widenFloats } from "./widen_floats.ts";
 
 /** What is known of a tensor before its bytes are read. */
 export interface TensorInfo {
@@ -178,12 +178,7 @@ export async function readFloat32(
   for (let start = 0; start < floats.length; start += chunkElements) {
     const dst = floats.subarray(start, start + chunkElements);
     await source.read(name, chunk.subarray(0, dst.length * width), (first + start) * width);
-    if (dtype === "float64") dst.set(new Float64Array(chunk.buffer, 0, dst.length));
-    else {
-      const src = new Uint16Array(chunk.buffer, 0, dst.length);
-      if (dtype === "bfloat16") bfloat16ToFloat32(src, dst);
-      else float16ToFloat32(src, dst);
-    }
+    widenFloats(chunk, dtype, dst);
   }
   return floats;
 }

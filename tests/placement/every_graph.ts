@@ -6,6 +6,7 @@ import { mergeGraph } from "../../lora/merge_adapter.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
+import { BASE_STORAGES } from "../../model/base_storage.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { CHUNKED_ATTENTION } from "../../model/engine/attention_chunks.ts";
@@ -74,6 +75,9 @@ export function* everyGraph(): Generator<NamedGraph> {
           yield { title: `${family}, ${precision}: ${title}`, graph, small };
         }
       }
+      for (const [title, graph] of storedGraphs(config)) {
+        yield { title: `${family}, float32 on a float16 base: ${title}`, graph, small };
+      }
     }
   }
   for (const [title, graph] of commonGraphs()) yield { title, graph, small: true };
@@ -83,9 +87,10 @@ export function* everyGraph(): Generator<NamedGraph> {
 function* commonGraphs(): Generator<[string, Graph]> {
   for (const precision of PRECISIONS) {
     yield [`${precision}: sum of squares`, sumOfSquaresGraph(precision)];
-    yield [`${precision}: weight norms`, weightNormGraph(4, precision)];
+    yield [`${precision}: weight norms`, weightNormGraph(4, { precision })];
     yield [`${precision}: zeros`, zerosGraph(precision)];
   }
+  yield ["float16: weight norms", weightNormGraph(4, { storage: BASE_STORAGES.fp16 })];
   for (const dora of BOTH) {
     yield [`merge${dora ? ", dora" : ""}`, mergeGraph({ rank: 8, alpha: 16, rslora: false, dora })];
   }
@@ -192,6 +197,30 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
         yield [`${method}, decode chosen sequences`, chosen];
       }
     }
+  }
+}
+
+/** The graphs over a frozen base that is stored in float16. */
+function* storedGraphs(config: ModelConfig): Generator<[string, Graph]> {
+  const stored = { storage: BASE_STORAGES.fp16 };
+  yield ["embed", embedGraph(config, stored)];
+  yield ["decode embed", decodeEmbedGraph(config, stored)];
+  yield ["head, frozen", headGraph(config, { ...stored, frozen: true, logSoftmax: true })];
+  yield ["head loss", headLossGraph(config, { ...stored, logSoftmax: true })];
+  yield ["head logits", headLogitsGraph(config, stored)];
+  for (const dora of BOTH) {
+    const adapter = createLoraAdapter(config, { ...DEFAULT_LORA, dora });
+    const options = { ...stored, adapter, dropout: true, deviceDropout: true };
+    const method = dora ? "dora" : "lora";
+    yield [`${method}, forward`, blockForwardGraph(config, options)];
+    yield [`${method}, backward`, blockBackwardGraph(config, options)];
+    const linear: Parameters<typeof decodeBlockGraph>[1] = {
+      linear: (b, weights) => adapter.wrap(b, weights, { training: false }).linear,
+    };
+    yield [
+      `${method}, decode`,
+      decodeBlockGraph(config, { ...stored, attention: "plain", ...linear }),
+    ];
   }
 }
 

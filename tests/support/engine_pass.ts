@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { adaptModel } from "../../lora/load_adapter.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
+import { BASE_STORAGES, type BaseDtype, storedTypes } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { modelParameters } from "../../model/parameters.ts";
 import type { LabelledGrid } from "../../model/engine/batch.ts";
 import { loadWeights } from "../../model/engine/load_weights.ts";
-import { ParameterStore } from "../../model/engine/parameter_store.ts";
+import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../../model/engine/training_engine.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
@@ -23,6 +25,8 @@ export interface EnginePass {
 export interface EngineCase {
   readonly config: ModelConfig;
   readonly batches: readonly LabelledGrid[];
+  /** How the matrices of a frozen base are stored. @default "fp32" */
+  readonly base?: BaseDtype;
   /** @default all weights are trained */
   readonly lora?: LoraOptions;
   readonly options?: TrainingEngineOptions;
@@ -50,10 +54,12 @@ function fill(store: ParameterStore): void {
 export async function enginePass(
   on: Runtime,
   host: Runtime,
-  { config, batches, lora, options }: EngineCase,
+  { config, batches, base = "fp32", lora, options }: EngineCase,
 ): Promise<EnginePass> {
   using source = randomWeights(host, config);
-  using weights = emptyStore(on, config);
+  const specs = modelParameters(config);
+  const dtypes = storedTypes(specs, BASE_STORAGES[base]);
+  using weights = new ParameterStore(on, layoutParameters(specs), { dtypes });
   await loadWeights(on, weights, source);
   using adapted = lora && adaptModel(on, { config, base: weights, lora });
   if (adapted) {

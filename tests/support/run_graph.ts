@@ -13,6 +13,7 @@ import type { Dense } from "./dense.ts";
 /** Numbers as a value of a graph takes them. */
 export function encode({ name, dtype }: Value, { data }: Dense): ArrayBufferView {
   if (dtype === "float32") return Float32Array.from(data);
+  if (dtype === "float16") return Float16Array.from(data);
   if (dtype === "int64") return BigInt64Array.from(data, BigInt);
   if (dtype === "int32") return Int32Array.from(data);
   if (dtype === "bool" || dtype === "uint8") return Uint8Array.from(data);

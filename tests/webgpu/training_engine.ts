@@ -2,6 +2,7 @@
 
 import { DEFAULT_LORA, type LoraOptions } from "../../lora/lora_options.ts";
 import type { LabelledGrid } from "../../model/engine/batch.ts";
+import type { BaseDtype } from "../../model/base_storage.ts";
 import type { TrainingEngineOptions } from "../../model/engine/training_engine.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { assertSamePass, enginePass } from "../support/engine_pass.ts";
@@ -23,6 +24,7 @@ const LONG: readonly LabelledGrid[] = [tinyBatch([[long], [other, d]], 1100)];
 
 interface Case {
   readonly tied: boolean;
+  readonly base?: BaseDtype;
   readonly lora?: LoraOptions;
   readonly options?: TrainingEngineOptions;
   /** Of WebGPU alone: the CPU's attention has a mask over the padded grid. */
@@ -53,6 +55,12 @@ const CASES: Readonly<Record<string, Case>> = {
     ...{ tied: true, batches: LONG, device: { skipPadding: true } },
   },
   "DoRA": { tied: true, lora: { ...NO_DROPOUT, dora: true } },
+  "LoRA with dropout, base in float16": { tied: true, base: "fp16", lora: DEFAULT_LORA },
+  "DoRA, base in float16, untied": {
+    tied: false,
+    base: "fp16",
+    lora: { ...NO_DROPOUT, dora: true },
+  },
 };
 
 for (const [title, { tied, device, batches = BATCHES, ...rest }] of Object.entries(CASES)) {

@@ -55,6 +55,7 @@ async function loraFacts(
 ): Promise<RunFacts> {
   const { rank, alpha, dropout, targetModules, rslora, dora, initAdapter } = lora;
   const { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern } = lora;
+  const { baseDtype = "fp32" } = lora;
   const chosen = { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern };
   return {
     method: "lora",
@@ -69,6 +70,8 @@ async function loraFacts(
     ...JSON.stringify(chosen) === "{}" ? {} : { lora_layers: JSON.stringify(chosen) },
     use_rslora: rslora,
     use_dora: dora,
+    // Left out in float32, so that checkpoints from before there was a choice can be resumed.
+    ...baseDtype === "fp32" ? {} : { base_dtype: baseDtype },
     init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,
   };
 }

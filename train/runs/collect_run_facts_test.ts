@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import type { BaseDtype } from "../../model/base_storage.ts";
 import { parseConfig } from "../../model/config.ts";
 import { QWEN3_0_6B } from "../../tests/support/model_configs.ts";
 import { parse } from "../../tests/support/parse_training_flags.ts";
@@ -46,6 +48,16 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
     const differing = Object.keys(same).filter((key) => same[key] !== other[key]);
     assert.deepEqual(differing, [name]);
   }
+  const lora = async (baseDtype?: BaseDtype) => {
+    const { args } = derive(...base);
+    return await runFacts(
+      deriveTraining({ ...args, lora: { ...DEFAULT_LORA, baseDtype } }, config),
+      "aa",
+      createFileHasher(),
+    );
+  };
+  assert.deepEqual(await lora("fp16"), { ...await lora(), base_dtype: "fp16" });
+  assert.deepEqual(await lora("fp32"), await lora());
   const other = await runFacts(derive(...base), "bb", createFileHasher());
   assert.deepEqual([same.train_data_sha256, other.train_data_sha256], ["aa", "bb"]);
   await folder.write("config.json", "{ }");

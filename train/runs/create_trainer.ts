@@ -1,7 +1,7 @@
 /** The trainer that a run's arguments ask for. In: an opened run. Out: a trainer of all weights or of an adapter. */
 
 import { createFullTrainer } from "../trainers/full_trainer.ts";
-import { createLoraTrainer } from "../trainers/lora_trainer.ts";
+import { createLoraTrainer, type LoraTrainerOptions } from "../trainers/lora_trainer.ts";
 import type { TrainerOptions } from "../trainers/assemble_trainer.ts";
 import type { Trainer } from "../trainer.ts";
 import type { OpenedRun } from "./open_run.ts";
@@ -9,7 +9,9 @@ import type { OpenedRun } from "./open_run.ts";
 /** Loads the model and makes it, or an adapter on it, trainable. */
 export function createTrainer(
   { args, precision, gpu, runtime }: Pick<OpenedRun, "args" | "precision" | "gpu" | "runtime">,
-  more: Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "signal">,
+  { onRounding, ...more }:
+    & Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "signal">
+    & Pick<LoraTrainerOptions, "onRounding">,
 ): Promise<Trainer> {
   const { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, optim, lora } = args;
   const options: TrainerOptions = {
@@ -22,7 +24,7 @@ export function createTrainer(
     optim,
     gpu,
   };
-  return lora
-    ? createLoraTrainer(model, { ...options, seed, lora, initAdapter: lora.initAdapter })
-    : createFullTrainer(model, options);
+  if (!lora) return createFullTrainer(model, options);
+  const { initAdapter, baseDtype } = lora;
+  return createLoraTrainer(model, { ...options, seed, lora, initAdapter, baseDtype, onRounding });
 }

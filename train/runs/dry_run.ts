@@ -6,8 +6,10 @@
 import { makeBatches } from "../../data/batches/batches.ts";
 import type { Batch } from "../../data/batches/collator.ts";
 import { planEpoch } from "../../data/batches/epoch_plan.ts";
+import type { Rounding } from "../../model/engine/rounding_tally.ts";
 import { formatDuration } from "../track/format_units.ts";
 import type { Trainer } from "../trainer.ts";
+import { describeBase } from "./describe_base.ts";
 import { describeData } from "./describe_data.ts";
 import { createTrainer } from "./create_trainer.ts";
 import { describeWarmup } from "./idle_settings.ts";
@@ -63,11 +65,12 @@ export async function dryRun(
   const fault = bufferFault(memory, args);
   if (fault !== undefined) throw new RangeError(fault);
   if (memory.tooMuch) {
-    say(memoryWarning(memory, args));
+    say(memoryWarning(memory, opened));
     say("time: not measured, since the run does not fit in memory");
     return;
   }
-  await using trainer = await createTrainer(opened, { signal });
+  const onRounding = (rounding: Rounding): void => say(describeBase(rounding, opened));
+  await using trainer = await createTrainer(opened, { onRounding, signal });
   say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
   say("dry run: nothing was written");
 }

@@ -65,7 +65,7 @@ export interface MemoryCheckOptions {
 
 /** Compares; the largest batch counts. */
 export function checkMemory(
-  { args, device, precision, config, adapter }: DerivedTraining,
+  { args, device, precision, storage, config, adapter }: DerivedTraining,
   { train }: Pick<TrainingData, "train">,
   {
     told,
@@ -98,6 +98,7 @@ export function checkMemory(
     gradientCheckpointing: args.gradientCheckpointing,
     adapter,
     precision: computePrecision(precision),
+    storage,
     optim: args.optim,
     format: args.lora ? undefined : formatOf(findOptimizer(args.optim), precision),
     kernels,
@@ -187,12 +188,15 @@ export function describeDeviceMemory(memory: DeviceMemory, device: string): stri
 }
 
 /** What to do about a run that will not fit. */
-function waysOut(args: TrainingArguments): string {
+function waysOut({ args, device, storage }: DerivedTraining): string {
   return [
     ...args.gradientCheckpointing ? [] : ["leave out --no-gradient-checkpointing"],
     ...args.perDeviceTrainBatchSize > 1 ? ["lower --per-device-train-batch-size"] : [],
     "lower --max-length",
     ...args.lora ? [] : ["train an adapter with deno task train:lora"],
+    ...args.lora && storage.matrices === undefined && !deviceTraits(device).bfloat16
+      ? ["keep the base in half the memory with --base-dtype fp16"]
+      : [],
     "take a smaller model",
   ].join(", ");
 }
@@ -200,12 +204,12 @@ function waysOut(args: TrainingArguments): string {
 /** That memory is known not to be enough, and what to do about it. */
 export function memoryWarning(
   { needed, resident, available, told }: MemoryCheck,
-  args: TrainingArguments,
+  run: DerivedTraining,
 ): string {
   return `warning: this run needs about ${formatBytes(needed.total - resident)} more memory and ` +
     `${formatBytes(available ?? 0)} is free, so ${
       told ? "it will end with an error" : "the system may end it"
-    }; ${waysOut(args)}`;
+    }; ${waysOut(run)}`;
 }
 
 /**
@@ -214,11 +218,11 @@ export function memoryWarning(
  */
 export function bufferFault(
   { needed, told }: MemoryCheck,
-  args: TrainingArguments,
+  run: DerivedTraining,
 ): string | undefined {
   if (!told || needed.largest <= told.largestBuffer) return undefined;
-  return `Cannot train on ${args.device}: a tensor of ${
+  return `Cannot train on ${run.args.device}: a tensor of ${
     formatBytes(needed.largest)
   } is needed, and ` +
-    `a buffer of ${told.name} has at most ${formatBytes(told.largestBuffer)}; ${waysOut(args)}`;
+    `a buffer of ${told.name} has at most ${formatBytes(told.largestBuffer)}; ${waysOut(run)}`;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { toExampleList } from "../../data/examples/example_list.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import type { BaseDtype } from "../../model/base_storage.ts";
 import { parseConfig } from "../../model/config.ts";
 import { QWEN3_0_6B } from "../../tests/support/model_configs.ts";
 import { repositoryPath, runScript } from "../../tests/support/run_script.ts";
@@ -37,7 +38,7 @@ Deno.test("checkMemory() asks for the largest batch, and warns where it does not
   const tight = checkMemory(derive(args), data, { available: 8 * GIB, resident: RESIDENT });
   assert.ok(tight.tooMuch);
   assert.equal(
-    memoryWarning(tight, args).replace(/[\d.]+ GiB/g, "N GiB"),
+    memoryWarning(tight, derive(args)).replace(/[\d.]+ GiB/g, "N GiB"),
     "warning: this run needs about N GiB more memory and N GiB is free, so the system may end it; " +
       "leave out --no-gradient-checkpointing, lower --per-device-train-batch-size, lower " +
       "--max-length, train an adapter with deno task train:lora, take a smaller model",
@@ -47,7 +48,7 @@ Deno.test("checkMemory() asks for the largest batch, and warns where it does not
   const one = { ...args, perDeviceTrainBatchSize: 1 };
   const single = checkMemory(derive(one), data, { available: 8 * GIB, resident: RESIDENT });
   assert.ok(single.needed.total < tight.needed.total);
-  assert.doesNotMatch(memoryWarning(single, one), /batch-size/);
+  assert.doesNotMatch(memoryWarning(single, derive(one)), /batch-size/);
 });
 
 Deno.test("describeRoom() says where activations need not be computed twice", () => {
@@ -107,6 +108,24 @@ Deno.test("checkMemory() needs far less for an adapter", () => {
   assert.equal(dora.gradients, adapter.gradients + 4 * 28 * 2048);
   // What its magnitudes' gradients read is kept too.
   assert.ok(dora.activations > adapter.activations);
+});
+
+Deno.test("checkMemory() counts a float16 base in half its memory, and advises it where there is too little", () => {
+  const check = (baseDtype?: BaseDtype) => {
+    const run = derive({ ...args, lora: { ...DEFAULT_LORA, baseDtype } });
+    return { run, memory: checkMemory(run, data, { available: 2 * GIB, resident: RESIDENT }) };
+  };
+  const [wide, half] = [check(), check("fp16")];
+  const matrices = 151936 * 1024 + 28 * 1024 * (2048 + 1024 + 1024 + 2048 + 3 * 3072);
+  assert.equal(wide.memory.needed.weights - half.memory.needed.weights, 2 * matrices);
+  // A slice of the head, or a block's matrices, in float32 while they are used.
+  const more = half.memory.needed.workspace - wide.memory.needed.workspace;
+  assert.ok(more > 0 && more < 200e6, `${more}`);
+  const advice = /keep the base in half the memory with --base-dtype fp16/;
+  assert.match(memoryWarning(wide.memory, wide.run), advice);
+  assert.doesNotMatch(memoryWarning(half.memory, half.run), advice);
+  const cuda = derive({ ...args, device: "cuda", lora: DEFAULT_LORA });
+  assert.doesNotMatch(memoryWarning(checkMemory(cuda, data, { available: 1 }), cuda), advice);
 });
 
 Deno.test("availableMemory() is a number with the permission, and undefined without", async () => {

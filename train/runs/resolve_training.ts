@@ -10,10 +10,12 @@ import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import { defined } from "../../internal/json/defined.ts";
 import { UsageError } from "../../internal/usage_error.ts";
+import type { BaseStorage } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import { chooseDevice } from "../../model/engine/find_devices.ts";
 import { type Device, deviceName, parseDevice } from "../../ort/runtime/device.ts";
+import { resolveBaseStorage } from "../resolve_base_storage.ts";
 import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
 import { assertArguments } from "./argument_rules.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
@@ -40,6 +42,8 @@ export interface DerivedTraining {
   /** Where the run's graphs run. */
   readonly device: Device;
   readonly precision: TrainingPrecision;
+  /** How the matrices of a frozen base are kept. */
+  readonly storage: BaseStorage;
   /** The adapter on each block, where one is trained in place of all weights. */
   readonly adapter?: BlockAdapter;
 }
@@ -95,12 +99,13 @@ export async function resolveTraining(
   };
 }
 
-/** Device, precision and adapter. */
+/** Device, precision, how the base is kept, and adapter. */
 export function deriveTraining(args: TrainingArguments, config: ModelConfig): DerivedTraining {
   const device = parseDevice(args.device);
   const precision = resolvePrecision(device, args.precision);
+  const storage = resolveBaseStorage(device, args.lora?.baseDtype);
   const adapter = args.lora && createLoraAdapter(config, args.lora);
-  return { args, config, device, precision, adapter };
+  return { args, config, device, precision, storage, adapter };
 }
 
 function assertConsistent(options: TrainingOptions): void {

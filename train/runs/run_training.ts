@@ -17,6 +17,7 @@ import type { Tracker } from "../track/tracker.ts";
 import type { Trainer } from "../trainer.ts";
 import { runFacts } from "./collect_run_facts.ts";
 import { createTrainer } from "./create_trainer.ts";
+import { describeBase } from "./describe_base.ts";
 import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { fileTrackers } from "./file_trackers.ts";
@@ -158,14 +159,15 @@ export async function runTraining(
     available: opened.deviceFree,
     kernels: opened.gpu !== undefined,
   });
-  const fault = bufferFault(memory, args);
+  const fault = bufferFault(memory, opened);
   if (fault !== undefined) throw new RangeError(fault);
-  if (memory.tooMuch) say(memoryWarning(memory, args));
+  if (memory.tooMuch) say(memoryWarning(memory, opened));
   const chat = taughtChat(data.report, args);
   const trainer = resources.use(
     await createTrainer(opened, {
       eosTokenIds: chat.eosTokenIds,
       deferLoad: resumeFrom !== undefined,
+      onRounding: (rounding) => say(describeBase(rounding, opened)),
       signal,
     }),
   );

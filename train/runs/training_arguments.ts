@@ -5,6 +5,7 @@
 
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
+import type { BaseDtype } from "../../model/base_storage.ts";
 import type { BestMetric } from "../best_evaluation.ts";
 import { DEFAULT_OPTIMIZER } from "../optimizers/optimizers.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
@@ -12,8 +13,13 @@ import type { TrainingPrecision } from "../training_precision.ts";
 /** The system prompt of Qwen3-Medical-SFT. */
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
 
-/** What is trained as an adapter, and the folder of the adapter that it starts from. */
-export type LoraArguments = LoraOptions & { readonly initAdapter?: string };
+/** What is trained as an adapter, and on what. */
+export type LoraArguments = LoraOptions & {
+  /** Folder of the adapter that it starts from. @default a new adapter */
+  readonly initAdapter?: string;
+  /** What the frozen base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
+  readonly baseDtype?: BaseDtype;
+};
 
 /** All that a training run is made of, as its run.json records it. */
 export interface TrainingArguments {

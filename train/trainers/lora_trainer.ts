@@ -7,7 +7,9 @@
  * @module
  */
 
+import type { BaseDtype } from "../../model/base_storage.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
+import type { Rounding } from "../../model/engine/rounding_tally.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, formatAdapterConfig } from "../../lora/adapter_config.ts";
 import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../../lora/block_adapter.ts";
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../../lora/load_adapter.ts";
@@ -24,6 +26,7 @@ import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { StateFormat } from "../optimizers/state_format.ts";
+import { resolveBaseStorage } from "../resolve_base_storage.ts";
 import type { Trainer } from "../trainer.ts";
 import { computePrecision, resolvePrecision } from "../training_precision.ts";
 import { assembleTrainer, type TrainerOptions } from "./assemble_trainer.ts";
@@ -41,6 +44,10 @@ export interface LoraTrainerOptions extends TrainerOptions {
   readonly initAdapter?: string;
   /** Seed of the new adapter and of dropout. @default 42 */
   readonly seed?: number;
+  /** What the base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
+  readonly baseDtype?: BaseDtype;
+  /** Told what keeping the base in fewer bits did to it, where it is. @default nobody is */
+  readonly onRounding?: (rounding: Rounding) => void;
 }
 
 /**
@@ -82,6 +89,7 @@ export async function createLoraTrainer(
   options: LoraTrainerOptions,
 ): Promise<Trainer> {
   const { runtime, gpu, initAdapter, seed = 42, deferLoad = false, signal } = options;
+  const storage = resolveBaseStorage(runtime.device, options.baseDtype);
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const config = await readConfig(directory);
   const lora = initAdapter === undefined
@@ -95,8 +103,10 @@ export async function createLoraTrainer(
     adapter: createLoraAdapter(config, lora),
   });
   using owned = new DisposableStack();
-  const { weights: base } = await loadModel(runtime, directory, { precision, signal });
+  const how = { precision, storage, signal };
+  const { weights: base, rounding } = await loadModel(runtime, directory, how);
   owned.use(base);
+  if (rounding) options.onRounding?.(rounding);
   const adapted = owned.use(adaptModel(runtime, { config, base, lora }));
   const parameters = adapterParameters({ ...options, config, directory, base, adapted, seed });
   const trainer = assembleTrainer(parameters, { ...options, format: FORMAT, kernels });

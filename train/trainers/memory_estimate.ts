@@ -30,6 +30,7 @@ import {
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
+import { BASE_STORAGES, type BaseStorage, storedTypes } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import type { Precision } from "../../model/precision.ts";
@@ -83,6 +84,8 @@ export interface MemoryEstimateOptions {
   readonly process?: number;
   /** The type of weights, activations and, but for an adapter's, gradients. @default "float32" */
   readonly precision?: Precision;
+  /** How the matrices of a base are kept that an adapter is trained on. @default in the precision */
+  readonly storage?: BaseStorage;
   /** What updates the weights: a name, or a description. @default AdamW */
   readonly optim?: string | OptimizerDescription;
   /** How it stores them; an adapter is float32. @default `float32`, or in bfloat16 `master` */
@@ -165,6 +168,7 @@ export function estimateMemory(
     supervised = real,
     gradientCheckpointing = true,
     precision = "float32",
+    storage = BASE_STORAGES.fp32,
     optim,
     format = precision === "float32" ? "float32" : "master",
     objective: minimized,
@@ -180,7 +184,13 @@ export function estimateMemory(
   const lossKernel = kernels && objective.loadKernel !== undefined;
   const headChunk = chunk ?? headChunkOf({ adapted: adapter !== undefined, kernels: lossKernel });
   const width = byteWidth(precision);
-  const base = layoutParameters(modelParameters(config)).length;
+  const specs = modelParameters(config);
+  const base = layoutParameters(specs).length;
+  const stored = storedTypes(specs, storage);
+  const spared = sum(
+    specs.filter(({ name }) => stored.has(name)),
+    ({ name, shape }) => elementCount(shape) * (width - byteWidth(stored.get(name)!)),
+  );
   const adapted = adapter &&
     config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
   const trained = adapted ?? base;
@@ -201,6 +211,7 @@ export function estimateMemory(
   const dropout = adapter !== undefined && adapter.dropout > 0;
   const blocks = {
     precision,
+    storage,
     keep,
     adapter,
     dropout,
@@ -230,6 +241,7 @@ export function estimateMemory(
   const arena = new ArenaEstimate();
   const head = {
     precision,
+    storage,
     objective,
     frozen: adapter !== undefined,
     logSoftmax: device !== "cpu",
@@ -243,7 +255,7 @@ export function estimateMemory(
   for (
     const graph of [
       ...graphsOf(there),
-      ...lossKernel ? [headProductGraph(config, { precision })] : [],
+      ...lossKernel ? [headProductGraph(config, { precision, storage })] : [],
       headBackward(config, { ...head, accumulate: false }),
       headBackward(config, head),
       ...graphsOf(back),
@@ -274,7 +286,7 @@ export function estimateMemory(
     (_, i) => Math.max(forwards[i] ?? 0, backwards[i] ?? 0),
   );
   const made = {
-    weights: width * base + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
+    weights: width * base - spared + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
     moments: state * trained,
     activations: width * (hidden + mask + logits) + config.layers * kept + crossing,
