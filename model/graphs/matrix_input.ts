@@ -45,8 +45,8 @@ export interface LargeMatrix {
   readonly backward: (dy: Value) => Value;
 }
 
-/** Elements of a large matrix that are held widened at a time: 64 MiB of float32. */
-export const SLICE_ELEMENTS: number = 2 ** 24;
+/** Elements of a large matrix that are held widened at a time: 32 MiB of float32. */
+export const SLICE_ELEMENTS: number = 2 ** 23;
 
 /**
  * Declares a large matrix as an input. Where it is stored in fewer bits it is widened a slice of rows at a

@@ -6,7 +6,6 @@ import { mergeGraph } from "../../lora/merge_adapter.ts";
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
-import { BASE_STORAGES } from "../../model/base_storage.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { CHUNKED_ATTENTION } from "../../model/engine/attention_chunks.ts";
@@ -37,7 +36,8 @@ import { updateGraph } from "../../train/optimizers/update_graph.ts";
 import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
 import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
 
-const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+/** Models in their own sizes, by name. */
+export const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "Qwen3-0.6B": QWEN3_0_6B,
   "Qwen3-1.7B": QWEN3_1_7B,
   "Qwen2.5-0.5B": QWEN2_5_0_5B,
@@ -46,7 +46,8 @@ const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "Llama with attention_bias": { ...LLAMA3_2_1B, attention_bias: true },
 };
 const SMALL = { hidden_size: 32, intermediate_size: 48, vocab_size: 64, head_dim: 16 };
-const SMALL_FAMILIES: typeof FAMILIES = {
+/** Models that are small enough to be run. */
+export const SMALL_FAMILIES: typeof FAMILIES = {
   "small Qwen3": { ...QWEN3_0_6B, ...SMALL },
   "small Qwen2": { ...QWEN2_5_0_5B, ...SMALL, num_attention_heads: 4, hidden_size: 64 },
   "small Llama": { ...LLAMA3_2_1B, ...SMALL, attention_bias: true },
@@ -75,9 +76,6 @@ export function* everyGraph(): Generator<NamedGraph> {
           yield { title: `${family}, ${precision}: ${title}`, graph, small };
         }
       }
-      for (const [title, graph] of storedGraphs(config)) {
-        yield { title: `${family}, float32 on a float16 base: ${title}`, graph, small };
-      }
     }
   }
   for (const [title, graph] of commonGraphs()) yield { title, graph, small: true };
@@ -90,7 +88,6 @@ function* commonGraphs(): Generator<[string, Graph]> {
     yield [`${precision}: weight norms`, weightNormGraph(4, { precision })];
     yield [`${precision}: zeros`, zerosGraph(precision)];
   }
-  yield ["float16: weight norms", weightNormGraph(4, { storage: BASE_STORAGES.fp16 })];
   for (const dora of BOTH) {
     yield [`merge${dora ? ", dora" : ""}`, mergeGraph({ rank: 8, alpha: 16, rslora: false, dora })];
   }
@@ -197,30 +194,6 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
         yield [`${method}, decode chosen sequences`, chosen];
       }
     }
-  }
-}
-
-/** The graphs over a frozen base that is stored in float16. */
-function* storedGraphs(config: ModelConfig): Generator<[string, Graph]> {
-  const stored = { storage: BASE_STORAGES.fp16 };
-  yield ["embed", embedGraph(config, stored)];
-  yield ["decode embed", decodeEmbedGraph(config, stored)];
-  yield ["head, frozen", headGraph(config, { ...stored, frozen: true, logSoftmax: true })];
-  yield ["head loss", headLossGraph(config, { ...stored, logSoftmax: true })];
-  yield ["head logits", headLogitsGraph(config, stored)];
-  for (const dora of BOTH) {
-    const adapter = createLoraAdapter(config, { ...DEFAULT_LORA, dora });
-    const options = { ...stored, adapter, dropout: true, deviceDropout: true };
-    const method = dora ? "dora" : "lora";
-    yield [`${method}, forward`, blockForwardGraph(config, options)];
-    yield [`${method}, backward`, blockBackwardGraph(config, options)];
-    const linear: Parameters<typeof decodeBlockGraph>[1] = {
-      linear: (b, weights) => adapter.wrap(b, weights, { training: false }).linear,
-    };
-    yield [
-      `${method}, decode`,
-      decodeBlockGraph(config, { ...stored, attention: "plain", ...linear }),
-    ];
   }
 }
 

@@ -29,15 +29,22 @@ async function checkpoint(
   return hashes;
 }
 
-for (const [task, file] of [["train", "model"], ["train:lora", "adapter_model"]]) {
-  Deno.test(`deno task ${task} --device webgpu trains, and resumed ends in the same bytes`, async () => {
+for (
+  const [task, file, flags] of [
+    ["train", "model", ""],
+    ["train:lora", "adapter_model", ""],
+    ["train:lora", "adapter_model", "--base-dtype fp16 "],
+  ]
+) {
+  Deno.test(`deno task ${task} ${flags}--device webgpu trains, and resumed ends in the same bytes`, async () => {
     await using folder = await quickstartFolder();
-    const how = "--model models/tiny --max-length 512 --max-steps 2 --save-steps 1 " +
+    const how = `${flags}--model models/tiny --max-length 512 --max-steps 2 --save-steps 1 ` +
       "--logging-steps 1 --prediction-max-new-tokens 2 --device webgpu --output-dir output/run";
     const whole = await runTask(task, folder.path, how);
     assert.equal(whole.code, 0, whole.stderr);
     // Metal does not tell.
     assert.match(whole.stderr, /free: (.+ of .+, as Vulkan tells of .+;|WebGPU does not tell)/);
+    assert.equal(/base: matrices take .* in float16/.test(whole.stderr), flags !== "");
     assert.match(whole.stderr, /step 2\/2 \| .* loss \d/);
     const wanted = await checkpoint(folder.path, "output/run");
     await Deno.remove(`${folder.path}/output/run/checkpoint-2`, { recursive: true });
