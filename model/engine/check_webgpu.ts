@@ -40,7 +40,7 @@ export function describeWebGpu({ driver, software, writesInPlace }: WebGpuReport
 /** One computation, held against the CPU's. */
 interface Check {
   readonly name: string;
-  /** Its inputs are filled at random, between −2 and 2; an output in place of one is really that. */
+  /** Its inputs, of floats, are filled at random, between −2 and 2; an output in place of one is really that. */
   readonly graph: Graph;
 }
 
@@ -81,9 +81,21 @@ const CHECKS: readonly Check[] = [
   }),
 ];
 
-/** The same of a runtime on any device; undefined of one that needs no check. */
-export function checkDevice(runtime: Runtime): WebGpuReport | undefined {
-  return deviceTraits(runtime.device).checkedFirst ? checkWebGpu(runtime) : undefined;
+/** For a base that is stored in float16: not every GPU has the type. */
+const FLOAT16 = check("a product with float16 weights", (b) => {
+  const [x, w] = [b.input("x", "float32", [70, 130]), b.input("w", "float16", [66, 130])];
+  b.output("y", ops.linear(b, x, ops.cast(b, w, "float32")));
+});
+
+/** What a device is checked for besides. */
+export interface CheckOptions {
+  /** Whether weights in float16 are needed. @default false */
+  readonly float16?: boolean;
+}
+
+/** {@linkcode checkWebGpu} of a runtime on any device; undefined of one that needs no check. */
+export function checkDevice(runtime: Runtime, options?: CheckOptions): WebGpuReport | undefined {
+  return deviceTraits(runtime.device).checkedFirst ? checkWebGpu(runtime, options) : undefined;
 }
 
 /**
@@ -92,11 +104,14 @@ export function checkDevice(runtime: Runtime): WebGpuReport | undefined {
  *
  * @throws {Error} naming the driver and what it computes wrongly, or refuses
  */
-export function checkWebGpu(runtime: Runtime): WebGpuReport {
+export function checkWebGpu(
+  runtime: Runtime,
+  { float16 = false }: CheckOptions = {},
+): WebGpuReport {
   const adapters = listAdapters();
   const driver = describe(adapters);
   const fault = (each: Check): Error | undefined => faultOf(runtime, each, driver);
-  for (const each of CHECKS) {
+  for (const each of [...CHECKS, ...float16 ? [FLOAT16] : []]) {
     let found = fault(each);
     if (found && each.graph.aliases.size > 0 && runtime.writesInPlace) {
       runtime.writesInPlace = false;
@@ -145,7 +160,7 @@ function run(runtime: Runtime, graph: Graph, device: Device): readonly Float32Ar
     ));
 }
 
-/** Outputs of a graph of float32 inputs; those in place of an input are. */
+/** Outputs of a graph whose inputs are filled with numbers; those in place of an input are. */
 function runOn(
   runtime: Runtime,
   graph: Graph,
@@ -155,9 +170,11 @@ function runOn(
   using owned = new DisposableStack();
   const tensors: Record<string, Tensor> = {};
   for (const input of graph.inputs) {
-    const shape = input.shape as readonly number[];
+    const { dtype, shape } = input;
+    const values = fill(input);
+    const data = dtype === "float16" ? new Float16Array(values) : values;
     tensors[input.name] = owned.use(
-      Tensor.from(runtime, "float32", shape, fill(input), device),
+      Tensor.from(runtime, dtype, shape as readonly number[], data, device),
     );
   }
   for (const { name, dtype, shape } of graph.outputs) {

@@ -13,31 +13,54 @@ Deno.test("a driver that computes rightly passes and is named", () => {
   assert.equal(tellsNonFinite, true);
 });
 
-/** The runtime, with a device that lets `change` at the numbers that are read back. */
-function faulty(change: (values: Float32Array) => void): Runtime {
+/** The runtime, with a device that does some things otherwise. */
+function changed(changes: (real: TensorMemory) => Partial<TensorMemory>): Runtime {
   const place = (device: Device): Place => {
     const real = runtime.place(device);
     const { tensors } = real;
     if (!tensors) return real;
-    const changed: TensorMemory = {
+    const memory: TensorMemory = {
       viewsAtOffset: tensors.viewsAtOffset,
       allocate: (dtype, shape, what) => tensors.allocate(dtype, shape, what),
       free: (address) => tensors.free(address),
       upload: (to, bytes) => tensors.upload(to, bytes),
-      download: (from, into) => {
-        tensors.download(from, into);
-        change(new Float32Array(into.buffer, into.byteOffset, into.byteLength / 4));
-      },
+      download: (from, into) => tensors.download(from, into),
       copy: (to, from, bytes) => tensors.copy(to, from, bytes),
       zero: (address, bytes) => tensors.zero(address, bytes),
       throwErrors: (what, refusal) => tensors.throwErrors(what, refusal),
+      ...changes(tensors),
     };
-    return { ...real, tensors: changed };
+    return { ...real, tensors: memory };
   };
   return new Proxy(runtime, {
     get: (target, name) => name === "place" ? place : Reflect.get(target, name, target),
   });
 }
+
+/** The same, with a device that lets `change` at the numbers that are read back. */
+function faulty(change: (values: Float32Array) => void): Runtime {
+  return changed((real) => ({
+    download: (from, into) => {
+      real.download(from, into);
+      change(new Float32Array(into.buffer, into.byteOffset, into.byteLength / 4));
+    },
+  }));
+}
+
+Deno.test("float16 weights are tried where they are needed, and a driver without the type is named", () => {
+  assert.equal(checkWebGpu(runtime, { float16: true }).tellsNonFinite, true);
+  const without = changed((real) => ({
+    allocate: (dtype, shape, what) => {
+      if (dtype === "float16") throw new Error("no such type");
+      return real.allocate(dtype, shape, what);
+    },
+  }));
+  assert.equal(checkWebGpu(without).tellsNonFinite, true);
+  assert.throws(
+    () => checkWebGpu(without, { float16: true }),
+    /Cannot use device webgpu: .+ refuses a product with float16 weights: no such type/,
+  );
+});
 
 Deno.test("a driver that computes wrongly is named, with what it gets wrong", () => {
   for (const wrong of [1.001, NaN]) {

@@ -76,7 +76,8 @@ export async function openRun(
   }
   const notes = [...resolved.notes, ...tokenizer.notes, ...describeIdleSettings(args)];
   const kernelsLine = describeKernels(kernels, resolved);
-  const found = runtime && checkDevice(runtime);
+  const float16 = resolved.storage.matrices === "float16";
+  const found = runtime && checkDevice(runtime, { float16 });
   if (found && !found.tellsNonFinite) {
     throw new Error(
       `Cannot train on ${args.device}: ${found.driver} computes NaN − NaN as 0, so that an update ` +
