@@ -62,7 +62,7 @@ export async function dryRun(
   say(describeMemory(memory));
   const hint = describeRoom(opened, data, room);
   if (hint) say(hint);
-  const fault = bufferFault(memory, args);
+  const fault = bufferFault(memory, opened);
   if (fault !== undefined) throw new RangeError(fault);
   if (memory.tooMuch) {
     say(memoryWarning(memory, opened));

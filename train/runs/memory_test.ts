@@ -176,7 +176,7 @@ Deno.test("a plan on webgpu says what Vulkan tells, and warns where it or the la
   const tight = plan({ free: 8 * GIB });
   assert.ok(tight.tooMuch);
   assert.match(
-    memoryWarning(tight, webgpu),
+    memoryWarning(tight, derive(webgpu)),
     /^warning: this run needs about 1\d\.\d GiB more memory and 8\.00 GiB is free, so it will end with an error; leave out/,
   );
   const untold = plan({ free: undefined });
@@ -185,12 +185,12 @@ Deno.test("a plan on webgpu says what Vulkan tells, and warns where it or the la
   const narrow = plan({ largestBuffer: GIB / 2 });
   assert.ok(!narrow.tooMuch);
   assert.equal(
-    bufferFault(narrow, webgpu),
+    bufferFault(narrow, derive(webgpu)),
     "Cannot train on webgpu: a tensor of 594 MiB is needed, and a buffer of GPU has at most 512 MiB; " +
       "leave out --no-gradient-checkpointing, lower --per-device-train-batch-size, lower " +
       "--max-length, train an adapter with deno task train:lora, take a smaller model",
   );
-  assert.equal(bufferFault(roomy, webgpu), undefined);
+  assert.equal(bufferFault(roomy, derive(webgpu)), undefined);
   // Attention's scores grow with the square of the length.
   const long = toExampleList([stubExample(1, new Array(8000).fill(1))]);
   const scores = checkMemory(derive({ ...webgpu, maxLength: 8000 }), { train: long }, { told });
