@@ -32,9 +32,16 @@ export interface WebGpuReport {
 }
 
 /** One line on what computes. */
-export function describeWebGpu({ driver, software, writesInPlace }: WebGpuReport): string {
+export function describeWebGpu(
+  { driver, software, writesInPlace, tellsNonFinite }: WebGpuReport,
+): string {
   return `webgpu: ${driver}${software ? ", on the processor" : ""}` +
-    (writesInPlace ? "" : "; it writes no output in place of an input, so such outputs are copied");
+    (writesInPlace
+      ? ""
+      : "; it writes no output in place of an input, so such outputs are copied") +
+    (tellsNonFinite
+      ? ""
+      : "; it cannot tell NaN, so the host looks at each update before it is made");
 }
 
 /** One computation, held against the CPU's. */
@@ -120,8 +127,9 @@ export function checkWebGpu(
     if (found) throw found;
   }
   const software = adapters.length > 0 && adapters.every((adapter) => adapter.software);
+  runtime.tellsNonFinite = tellsNonFinite(runtime);
   const { writesInPlace } = runtime;
-  return { driver, software, writesInPlace, tellsNonFinite: tellsNonFinite(runtime) };
+  return { driver, software, writesInPlace, tellsNonFinite: runtime.tellsNonFinite };
 }
 
 function listAdapters(): readonly VulkanAdapter[] {

@@ -47,10 +47,7 @@ export function* findDevices(
 }
 
 function describeWebGpu(runtime: Runtime): Omit<FoundDevice & { reason?: undefined }, "device"> {
-  const { driver: what, software, tellsNonFinite } = checkWebGpu(runtime);
-  if (!tellsNonFinite) {
-    return { what, passedOver: "it cannot tell NaN, so it answers but does not train" };
-  }
+  const { driver: what, software } = checkWebGpu(runtime);
   return software
     ? { what, passedOver: "its driver computes on the processor, where device cpu is faster" }
     : { what };

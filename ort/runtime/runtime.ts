@@ -91,6 +91,11 @@ export class Runtime implements Disposable {
    * WebGPU drivers, graphs compiled from then on write elsewhere, and what they wrote is copied.
    */
   writesInPlace = true;
+  /**
+   * Whether graphs on the device can tell NaN and infinities. Where not, as with fast mathematics, which
+   * lets x − x be 0 of any x, the host looks at an update's loss and norm before it is made.
+   */
+  tellsNonFinite = true;
   #webgpu: WebGpu | undefined;
   readonly #places = new Map<Device["kind"], Place>();
   #disposed = false;

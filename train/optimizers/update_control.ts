@@ -2,7 +2,8 @@
  * What decides an update on a device, between the squares of its gradients and the parameters.
  *
  * In: a rule, and where sums, loss and rates lie. Out: the rule's scalars, and the update in order: norms,
- * decision, parameters.
+ * decision, parameters. The decision is the graph's; on a device that cannot tell NaN it is the host's, which
+ * then waits for loss and norm.
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
@@ -10,7 +11,7 @@ import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
-import { updateControlGraph } from "./update_control_graph.ts";
+import { isMade, updateControlGraph } from "./update_control_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
 /** What the decision reads. */
@@ -30,10 +31,13 @@ export class UpdateControl implements Disposable {
   /** The rule's scalars by their names, written by each update. */
   readonly scalars: Readonly<Record<string, Tensor>>;
   readonly #rule: UpdateRule;
+  readonly #runtime: Runtime;
   readonly #running: ReadonlyMap<string, Tensor>;
   readonly #graph: CompiledGraph;
   readonly #binding: Binding;
   readonly #yieldTimer = new YieldTimer();
+  /** Updates that were made, where the host decides. */
+  #made = 0;
   readonly #owned: DisposableStack;
 
   /** Compiles it, as before the first update. */
@@ -41,6 +45,7 @@ export class UpdateControl implements Disposable {
     const { runtime, maxGradNorm, sums, loss, rate, decay } = options;
     using owned = new DisposableStack();
     this.#rule = rule;
+    this.#runtime = runtime;
     this.#running = new Map(
       Object.keys(rule.running ?? {}).map((name) => [
         name,
@@ -79,6 +84,11 @@ export class UpdateControl implements Disposable {
     }
     this.#graph.bindMore(this.#binding, { "step.result": result });
     this.#binding.run();
+    if (!this.#runtime.tellsNonFinite) {
+      const [loss, gradNorm] = result.hostFloat32();
+      if (!isMade(loss, gradNorm)) return this.resumeAt(this.#made);
+      this.#made++;
+    }
     for (const update of updates) {
       await this.#yieldTimer.turn();
       update.run();
@@ -87,6 +97,7 @@ export class UpdateControl implements Disposable {
 
   /** Sets what the rule keeps from step to step to what it is after `step` updates. */
   resumeAt(step: number): void {
+    this.#made = step;
     for (const [name, tensor] of this.#running) {
       tensor.write(Float32Array.of(this.#rule.running![name](step)));
     }

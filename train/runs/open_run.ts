@@ -78,12 +78,6 @@ export async function openRun(
   const kernelsLine = describeKernels(kernels, resolved);
   const float16 = resolved.storage.matrices === "float16";
   const found = runtime && checkDevice(runtime, { float16 });
-  if (found && !found.tellsNonFinite) {
-    throw new Error(
-      `Cannot train on ${args.device}: ${found.driver} computes NaN − NaN as 0, so that an update ` +
-        "with NaN would not be noticed; update the driver, or pass --device cpu",
-    );
-  }
   const owned = resources.move();
   return {
     ...resolved,
