@@ -55,6 +55,7 @@ const SYMBOLS: Symbols = {
   positions: 8,
   n: 4,
   capacity: 16,
+  cached: 2,
   added: 16,
   grown: 32,
   keys: 1,

@@ -32,6 +32,7 @@ const RULES: readonly (readonly [name: RegExp, rule: Rule])[] = [
     (i, { symbols }) => [1, 1, 2, 2, 0][Math.floor(5 * (i % symbols.length) / symbols.length)],
   ],
   [/^(columns|ids|query_ids|key_ids|queries|keys)$/, (i) => i],
+  [/^cache_ids$/, (i) => i + 1],
   [/^starts$/, () => 0],
   [
     /^cache_rows$/,

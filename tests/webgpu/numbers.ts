@@ -20,6 +20,7 @@ const symbolsOf = (rows: number, length: number): Symbols => ({
   tokens: rows * length,
   positions: length,
   capacity: 64,
+  cached: rows + 1,
   n: Math.floor(rows * length / 2),
   unique: 12,
   blocks: 2,
