@@ -8,11 +8,9 @@
 import { layeredWeights, type NamedWeights } from "../model/engine/layered_weights.ts";
 import { loadWeights } from "../model/engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
-import { decodeOptions } from "../model/engine/weights_precision.ts";
-import type { Graph } from "../ort/graph/ir.ts";
 import type { BlockAdapter } from "../model/graphs/block.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { decodeBlockGraph, type DecodeBlockOptions } from "../model/graphs/decode_graphs.ts";
+import type { DecodeBlockOptions } from "../model/graphs/decode_graphs.ts";
 import type { ParameterSpec } from "../model/parts/parameter_spec.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
 import type { TensorSource } from "../ort/tensor/tensor_source.ts";
@@ -43,8 +41,6 @@ export interface AdaptedModel extends Disposable {
   readonly weights: NamedWeights;
   /** Makes a block's linear layers from its weights, the adapter's among them, for generation. */
   readonly linear: NonNullable<DecodeBlockOptions["linear"]>;
-  /** The graph that generation runs. */
-  readonly decodeGraph: Graph;
   /** Computes anew what DoRA derives of the weights: to be called whenever they have changed. */
   refresh(): Promise<void>;
 }
@@ -74,7 +70,6 @@ export function adaptModel(
     trained,
     weights: layeredWeights([trained, ...derived, base]),
     linear,
-    decodeGraph: decodeBlockGraph(config, { ...decodeOptions(runtime, base), linear }),
     refresh: () => norms?.update() ?? Promise.resolve(),
     [Symbol.dispose]: () => {
       constants?.[Symbol.dispose]();

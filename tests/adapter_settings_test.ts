@@ -128,9 +128,9 @@ for (const name of VARIANTS) {
         assert.deepEqual(ids, new_ids.slice(0, ids.length));
       }
     };
-    const { weights, linear, decodeGraph: graph } = adapted;
+    const { weights, linear } = adapted;
     {
-      using generator = createGenerator({ runtime, config, weights, graph });
+      using generator = createGenerator({ runtime, config, weights, linear });
       await greedy(generator);
       // As it is served.
       const slots = [{ weights: base }, { weights, linear }];

@@ -89,7 +89,7 @@ async function passes(base: ParameterStore, { config, lora, options }: Case): Pr
   }
   await adapted.refresh();
   using gradients = new ParameterStore(runtime, adapted.trained.layout);
-  const { block, weights, decodeGraph: graph } = adapted;
+  const { block, weights, linear } = adapted;
   using engine = new TrainingEngine(runtime, config, weights, gradients, {
     headChunk: 24,
     adapter: { block, weights },
@@ -101,7 +101,7 @@ async function passes(base: ParameterStore, { config, lora, options }: Case): Pr
     losses.push(...(await engine.forwardBackward(batch, how)).losses);
     losses.push(...(await engine.evaluate(batch)).losses);
   }
-  using decoder = new Decoder(runtime, config, weights, { graph });
+  using decoder = new Decoder(runtime, config, weights, { linear });
   const logits = [...await decoder.prefill(a.ids.slice(0, 9))];
   for (const id of a.ids.slice(9, 12)) logits.push(...await decoder.decode(id));
   return {

@@ -108,9 +108,7 @@ Deno.test("a greedy reply in a batch has the tokens that it has alone, on base a
   using model = adapted();
   const { weights, adapter } = model;
   const slots = [{ weights }, { weights: adapter.weights, linear: adapter.linear }];
-  const single = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }].map((
-    slot,
-  ) => createGenerator({ runtime, config, ...slot }));
+  const single = slots.map((slot) => createGenerator({ runtime, config, ...slot }));
   await using batch = new BatchGenerator({ runtime, config, slots, maxWaiting: 99, maxRows: 5 });
   const jobs = prompts(24).map((prompt, i) => ({
     prompt,
@@ -159,9 +157,7 @@ Deno.test("replies join, leave and are aborted at any step without touching the 
   using model = adapted();
   const { weights, adapter } = model;
   const slots = [{ weights }, { weights: adapter.weights, linear: adapter.linear }];
-  const single = [{ weights }, { weights: adapter.weights, graph: adapter.decodeGraph }].map((
-    slot,
-  ) => createGenerator({ runtime, config, ...slot }));
+  const single = slots.map((slot) => createGenerator({ runtime, config, ...slot }));
   await using batch = new BatchGenerator({
     runtime,
     config,

@@ -118,8 +118,8 @@ async function run(
     maxSteps: 10,
     loggingSteps: 4,
   }));
-  const { config, weights, decodeGraph: graph } = trainer;
-  using generator = createGenerator({ runtime, config, weights, graph });
+  const { config, weights, linear } = trainer;
+  using generator = createGenerator({ runtime, config, weights, linear });
   const prompt = [...examples[0].inputIds.subarray(0, examples[0].promptLength)];
   const reply = await Array.fromAsync(
     generator.generate(prompt, { maxNewTokens: 16, greedy: true, eosTokenIds: [0] }),
@@ -259,10 +259,10 @@ async function side(
   }));
   const steps = events.filter((event): event is StepEvent => event.type === "step");
   const evaluations = events.filter((event): event is EvaluateEvent => event.type === "evaluate");
-  const { config, weights, decodeGraph: graph } = trainer;
-  using decoder = new Decoder(runtime, config, weights, { graph });
+  const { config, weights, linear } = trainer;
+  using decoder = new Decoder(runtime, config, weights, { linear });
   const logits = (await decoder.prefill(PROMPT)).slice();
-  using generator = createGenerator({ runtime, config, weights, graph });
+  using generator = createGenerator({ runtime, config, weights, linear });
   const reply = await Array.fromAsync(
     generator.generate(PROMPT, { maxNewTokens: 16, greedy: true, eosTokenIds: [0] }),
   );

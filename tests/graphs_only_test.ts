@@ -9,7 +9,6 @@ import { loadTokenizer } from "../data/text/tokenizer.ts";
 import { Decoder } from "../infer/generate/decoder.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { FAMILIES } from "../model/families/families.ts";
-import { decodeBlockGraph } from "../model/graphs/decode_graphs.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
@@ -297,8 +296,7 @@ for (const name of Object.keys(FAMILIES)) {
     const { config, weights, expected } = await loadFixtureModel(runtime, name);
     await expected[Symbol.asyncDispose]();
     using _weights = weights;
-    const graph = decodeBlockGraph(config, { attention: "plain" });
-    using plain = new Decoder(runtime, config, weights, { graph, chunk: 100 });
+    using plain = new Decoder(runtime, config, weights, { attention: "plain", chunk: 100 });
     using fused = new Decoder(runtime, config, weights, { chunk: 100 });
     const ids = Array.from({ length: 250 }, (_, i) => (i * 37 + 11) % config.vocabSize);
     let worst = 0;

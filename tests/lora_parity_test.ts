@@ -127,7 +127,7 @@ for (const name of ["qwen3", "llama", "dora"]) {
         assert.ok(ids.length >= new_ids.length - 1);
       }
     };
-    await greedy({ runtime, config, weights: adapted.weights, graph: adapted.decodeGraph });
+    await greedy({ runtime, config, weights: adapted.weights, linear: adapted.linear });
     mergeAdapter(runtime, { config, base, adapted });
     await greedy({ runtime, config, weights: base });
     base[Symbol.dispose]();

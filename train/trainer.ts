@@ -9,7 +9,7 @@
 import type { Batch } from "../data/batches/collator.ts";
 import type { NamedWeights } from "../model/engine/layered_weights.ts";
 import type { TokenLosses } from "../model/engine/training_engine.ts";
-import type { Graph } from "../ort/graph/ir.ts";
+import type { DecodeBlockOptions } from "../model/graphs/decode_graphs.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { WrittenFile } from "../ort/tensor/safetensors_writer.ts";
 
@@ -76,8 +76,8 @@ export interface Trainer extends AsyncDisposable {
   evaluate(batch: Batch, signal?: AbortSignal): Promise<TokenLosses>;
   /** The tensors generation runs on; no copy. */
   readonly weights: NamedWeights;
-  /** The graph that generation runs on them. @default {decodeBlockGraph(config)} */
-  readonly decodeGraph?: Graph;
+  /** Makes a block's linear layers of them for generation. @default {the block's own} */
+  readonly linear?: DecodeBlockOptions["linear"];
   /** Writes weights, config and optimizer state into an existing folder. */
   save(directory: string): Promise<readonly WrittenFile[]>;
   /** Takes the weights of a checkpoint, and leaves the optimizer as it is: training is over. */

@@ -49,9 +49,9 @@ export async function ask(options: AskOptions): Promise<Answers> {
     : resources.use(await loadAdapter(runtime, adapter, { config, base }));
   const generation = await readGenerationConfig(model, { config, tokenizer });
   const weights = adapted?.weights ?? base;
-  const graph = adapted?.decodeGraph;
+  const linear = adapted?.linear;
   const generator = resources.use(
-    createGenerator({ runtime, config, weights, graph, generation }),
+    createGenerator({ runtime, config, weights, linear, generation }),
   );
   const answers: Answer[] = [];
   const began = performance.now();

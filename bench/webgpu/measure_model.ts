@@ -106,8 +106,8 @@ async function measureUpdates(trainer: Trainer, options: ModelOptions): Promise<
 
 async function measureTokens(trainer: Trainer, options: ModelOptions): Promise<Repeated> {
   const { runtime, counter, size } = options;
-  const { config, weights, decodeGraph: graph } = trainer;
-  using decoder = new Decoder(runtime, config, weights, { graph });
+  const { config, weights, linear } = trainer;
+  using decoder = new Decoder(runtime, config, weights, { linear });
   await decoder.prefill(Int32Array.from({ length: PROMPT }, (_, i) => i));
   let id = 0;
   const measured = await repeat(options, MOST_TOKENS, async () => {

@@ -112,7 +112,7 @@ export async function loadGenerator(
     runtime,
     config,
     weights: adapted?.weights ?? base,
-    graph: adapted?.decodeGraph,
+    linear: adapted?.linear,
     generation,
   }));
   const owned = resources.move();

@@ -49,7 +49,7 @@ export function checkpointParityModel(
       runtime,
       config,
       weights: adapted?.weights ?? weights,
-      graph: adapted?.decodeGraph,
+      linear: adapted?.linear,
       generation: ENDLESS,
     }),
   );

@@ -9,12 +9,12 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { YieldTimer } from "../../model/engine/yield_timer.ts";
-import { computingOf, decodeOptions, inPrecision } from "../../model/engine/weights_precision.ts";
+import { decodeOptions, inPrecision } from "../../model/engine/weights_precision.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
-import type { Graph } from "../../ort/graph/ir.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import {
   decodeBlockGraph,
+  type DecodeBlockOptions,
   decodeEmbedGraph,
   STEP_INPUTS,
 } from "../../model/graphs/decode_graphs.ts";
@@ -44,11 +44,13 @@ export interface DecoderOptions {
    */
   readonly chunk?: number;
   /**
-   * The graph of a block. Each input that is no part of a step is a weight of the layer and comes
-   * from {@linkcode DecoderWeights} under its full name, an adapter's matrices too.
-   * @default {decodeBlockGraph(config), with the attention that the device has}
+   * Makes a block's linear layers, where an adapter goes in. Its weights too come from
+   * {@linkcode DecoderWeights} under their full names.
+   * @default {the block's own}
    */
-  readonly graph?: Graph;
+  readonly linear?: DecodeBlockOptions["linear"];
+  /** Which attention reads the cache. @default {what the device has} */
+  readonly attention?: DecodeBlockOptions["attention"];
 }
 
 /**
@@ -105,16 +107,17 @@ export class Decoder implements Disposable {
     runtime: Runtime,
     config: ModelConfig,
     weights: DecoderWeights,
-    { chunk = 256, graph = decodeBlockGraph(config, decodeOptions(runtime, weights)) }:
-      DecoderOptions = {},
+    { chunk = 256, linear, attention }: DecoderOptions = {},
   ) {
     if (!Number.isSafeInteger(chunk) || chunk < 1) {
       throw new RangeError(`Cannot decode in chunks of ${chunk} tokens: expected 1 or more`);
     }
+    const computing = decodeOptions(runtime, weights);
+    const how = { ...computing, attention: attention ?? computing.attention, linear };
+    const graph = decodeBlockGraph(config, how);
     this.config = config;
     this.#weights = weights;
     this.#chunk = chunk;
-    const computing = computingOf(weights);
     const { precision } = computing;
     this.#precision = precision;
     this.#plain = graph.inputs.some(({ name }) => name === "cache_rows");

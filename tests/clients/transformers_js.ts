@@ -137,7 +137,7 @@ Deno.test("transformers.js in Deno gives ortune's tokens", async () => {
       );
       generator = createGenerator({
         ...{ runtime, config, generation, weights: adapted?.weights ?? weights },
-        graph: adapted?.decodeGraph,
+        linear: adapted?.linear,
       });
     } else {
       const decoder = new ExportedDecoder(runtime, `${output}/${model}`, { config, dtype });

@@ -68,8 +68,8 @@ mark("write");
 await Deno.mkdir(`${model}/saved`);
 await copy.save(`${model}/saved`);
 mark("reply");
-const { config, weights, decodeGraph: graph } = trainer;
-using decoder = new Decoder(runtime, config, weights, { graph });
+const { config, weights, linear } = trainer;
+using decoder = new Decoder(runtime, config, weights, { linear });
 await decoder.prefill([1, 2, 3]);
 for (let made = 1; made <= 3; made++) {
   mark(`token ${made}`);

@@ -75,11 +75,9 @@ Deno.test("greedy replies that join and leave have the tokens that they have alo
   const { config, weights: base } = model;
   const path = fixturePath("../lora/qwen3/trained_adapter");
   using adapted = await loadAdapter(runtime, path, { config, base });
-  const { weights, linear, decodeGraph: graph } = adapted;
+  const { weights, linear } = adapted;
   const slots = [{ weights: base }, { weights, linear }];
-  const single = [{ weights: base }, { weights, graph }].map((slot) =>
-    createGenerator({ runtime, config, ...slot })
-  );
+  const single = slots.map((slot) => createGenerator({ runtime, config, ...slot }));
   await using batch = new BatchGenerator({ runtime, config, slots, maxWaiting: 99, maxRows: 4 });
   const jobs = Array.from({ length: 10 }, (_, i) => ({
     prompt: Array.from(

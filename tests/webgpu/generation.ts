@@ -83,8 +83,8 @@ for (const name of ["qwen3", "llama", "dora"]) {
     const { config, weights: base } = model;
     const path = fixturePath(`${folder}/trained_adapter`);
     using adapted = await loadAdapter(runtime, path, { config, base });
-    const { weights, decodeGraph: graph } = adapted;
-    using generator = createGenerator({ runtime, config, weights, graph });
+    const { weights, linear } = adapted;
+    using generator = createGenerator({ runtime, config, weights, linear });
     for (const { prompt_ids, new_ids } of rows) {
       const options = { greedy: true, maxNewTokens: new_ids.length };
       const ids = await Array.fromAsync(generator.generate(prompt_ids, options));

@@ -38,10 +38,10 @@ export async function predict(
     system: system || undefined,
     dropRefused: args.dropRefusedRows ?? false,
   });
-  const { config, weights, decodeGraph: graph } = trainer;
+  const { config, weights, linear } = trainer;
   const own = await readGenerationConfig(model, { config, tokenizer });
   const generation = withTaughtEnds(own, chat.eosTokenIds);
-  using generator = createGenerator({ runtime, config, weights, graph, generation });
+  using generator = createGenerator({ runtime, config, weights, linear, generation });
   const predictions: Prediction[] = [];
   for (
     const [i, { messages, enableThinking = chat.enableThinking, reference }] of chats.entries()

@@ -133,7 +133,7 @@ function adapterParameters({ runtime, config, directory, base, adapted, seed, si
   readonly seed: number;
   readonly signal?: AbortSignal;
 }): TrainedParameters {
-  const { lora, block, weights, trained: store, decodeGraph } = adapted;
+  const { lora, block, weights, trained: store, linear } = adapted;
   return {
     method: "lora",
     config,
@@ -141,7 +141,7 @@ function adapterParameters({ runtime, config, directory, base, adapted, seed, si
     count: sumOf(adapted.parameters),
     weights,
     adapter: { block, weights },
-    decodeGraph,
+    linear,
     seed,
     updated: () => adapted.refresh(),
     async save(to, saved) {

@@ -7,7 +7,7 @@ import type { Batch } from "../../data/batches/collator.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { TokenLosses, TrainingEngine } from "../../model/engine/training_engine.ts";
-import type { Graph } from "../../ort/graph/ir.ts";
+import type { DecodeBlockOptions } from "../../model/graphs/decode_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { type HostCopy, hostCopy } from "../../ort/tensor/host_copy.ts";
@@ -47,7 +47,7 @@ export class ModelTrainer implements Trainer {
   /** Sizes and flags of the model. */
   readonly config: ModelConfig;
   readonly weights: Trainer["weights"];
-  readonly decodeGraph: Graph | undefined;
+  readonly linear: DecodeBlockOptions["linear"];
   readonly deferred: DeferredSteps | undefined;
   readonly #parts: TrainerParts;
   #step = 0;
@@ -60,7 +60,7 @@ export class ModelTrainer implements Trainer {
     this.method = parameters.method;
     this.config = parameters.config;
     this.weights = parameters.weights;
-    this.decodeGraph = parameters.decodeGraph;
+    this.linear = parameters.linear;
     this.#parts = parts;
     if (!engine.graphsOnly) return;
     this.deferred = {

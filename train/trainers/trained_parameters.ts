@@ -10,7 +10,7 @@
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { EngineAdapter } from "../../model/engine/engine_context.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import type { Graph } from "../../ort/graph/ir.ts";
+import type { DecodeBlockOptions } from "../../model/graphs/decode_graphs.ts";
 import type { WrittenFile } from "../../ort/tensor/safetensors_writer.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { Trainer } from "../trainer.ts";
@@ -34,8 +34,8 @@ export interface TrainedParameters extends Disposable {
   readonly weights: Trainer["weights"];
   /** The adapter that is trained, where the model's own weights are frozen. @default none */
   readonly adapter?: EngineAdapter;
-  /** The graph that generation runs. @default {decodeBlockGraph(config)} */
-  readonly decodeGraph?: Graph;
+  /** Makes a block's linear layers for generation. @default {the block's own} */
+  readonly linear?: DecodeBlockOptions["linear"];
   /** Seed of the adapter's dropout. @default 0 */
   readonly seed?: number;
   /** Called when an update has changed the store. @default does nothing */
