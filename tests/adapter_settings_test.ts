@@ -237,7 +237,7 @@ for (const name of ["regex", "patterns", "dora"]) {
     await trainer.resume(half, 2);
     for (let i = 0; i < 2; i++) await step(trainer);
     await trainer.save(resumed);
-    for (const file of [ADAPTER_CONFIG, ADAPTER_WEIGHTS, "optimizer.safetensors"]) {
+    for (const file of [ADAPTER_CONFIG, ADAPTER_WEIGHTS, "optimizer.state"]) {
       const [a, b] = await Promise.all(
         [whole, resumed].map((path) => Deno.readFile(`${path}/${file}`)),
       );

@@ -201,7 +201,7 @@ Deno.test("a checkpoint holds what parity asks for, and generation can start fro
     "generation_config.json",
     "manifest.json",
     "model.safetensors",
-    "optimizer.safetensors",
+    "optimizer.state",
     "rng_state.json",
     "scheduler.json",
     "tokenizer.json",
@@ -243,7 +243,7 @@ Deno.test("a checkpoint holds what parity asks for, and generation can start fro
   ]);
 
   await using weights = await openSafetensors(`${checkpoint}/model.safetensors`);
-  await using optimizer = await openSafetensors(`${checkpoint}/optimizer.safetensors`);
+  await using optimizer = await openSafetensors(`${checkpoint}/optimizer.state`);
   assert.equal(weights.metadata.get("format"), "pt");
   assert.ok(!weights.has("lm_head.weight"));
   assert.deepEqual(

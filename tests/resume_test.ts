@@ -5,7 +5,8 @@ import type { Example } from "../data/examples/example.ts";
 import { readExamples } from "../data/examples/read_examples.ts";
 import { loadTokenizer } from "../data/text/tokenizer.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
-import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
+import { listCheckpoints, MANIFEST } from "../train/checkpoints/checkpoint.ts";
+import { OLD_OPTIMIZER_STATE, OPTIMIZER_STATE } from "../train/checkpoints/optimizer_state.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
@@ -186,7 +187,7 @@ for (const [what, { cuts, ...shape }] of Object.entries(SHAPES)) {
     assert.equal(reason, "completed");
     assert.ok(total > 5, `only ${total} updates`);
     const expected = await folderHashes(await newest(whole));
-    assert.ok("optimizer.safetensors" in expected && "manifest.json" in expected);
+    assert.ok("optimizer.state" in expected && "manifest.json" in expected);
 
     for (const cut of cuts) {
       await t.step(`cut at: ${cut}`, async () => {
@@ -211,6 +212,36 @@ for (const [what, { cuts, ...shape }] of Object.entries(SHAPES)) {
     }
   });
 }
+
+Deno.test("a checkpoint with the optimizer's state under its old name is resumed to the same bytes", async () => {
+  await using folder = await quickstartFolder();
+  const data = await readData(folder);
+  const shape: Shape = { accumulationSteps: 1, epochs: 0.75 };
+  const whole = `${folder.path}/whole`;
+  const { step: total } = await run(data, { ...shape, output: whole });
+  const output = `${folder.path}/old`;
+  const controller = new AbortController();
+  await run(data, {
+    ...shape,
+    output,
+    signal: controller.signal,
+    onEvent: (event) => event.type === "save" && controller.abort(),
+  });
+  const checkpoint = await newest(output);
+  await Deno.rename(`${checkpoint}/${OPTIMIZER_STATE}`, `${checkpoint}/${OLD_OPTIMIZER_STATE}`);
+  const manifest = await Deno.readTextFile(`${checkpoint}/${MANIFEST}`);
+  assert.ok(manifest.includes(OPTIMIZER_STATE));
+  await Deno.writeTextFile(
+    `${checkpoint}/${MANIFEST}`,
+    manifest.replace(OPTIMIZER_STATE, OLD_OPTIMIZER_STATE),
+  );
+  const end = await run(data, { ...shape, output, resume: true });
+  assert.deepEqual([end.step, end.reason], [total, "completed"]);
+  assert.deepEqual(
+    await folderHashes(await newest(output)),
+    await folderHashes(await newest(whole)),
+  );
+});
 
 Deno.test("resuming with other facts is refused, naming each that differs with both values", async () => {
   await using folder = await tempFolder();
@@ -249,8 +280,8 @@ const DAMAGES: readonly [string, (directory: string) => Promise<void>, string][]
   ],
   [
     "a truncated optimizer",
-    (directory) => Deno.truncate(`${directory}/optimizer.safetensors`, 9),
-    "optimizer.safetensors has 9 bytes, not 15 as manifest.json says; resume from an earlier one",
+    (directory) => Deno.truncate(`${directory}/optimizer.state`, 9),
+    "optimizer.state has 9 bytes, not 15 as manifest.json says; resume from an earlier one",
   ],
   [
     "two damages at once",

@@ -191,7 +191,7 @@ export async function checkOptimizer(name: string, row: OptimizerDescription): P
         ];
         await run(first, [0, 5]);
         await using folder = await tempFolder();
-        const path = `${folder.path}/optimizer.safetensors`;
+        const path = `${folder.path}/optimizer.state`;
         await writeSafetensors(path, first.optimizer.state());
         await using saved = await openSafetensors(path);
         second.weights.flat.write(first.weights.flat.bytes());

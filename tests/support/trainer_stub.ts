@@ -74,7 +74,7 @@ export function trainerStub(
 
 /** Writes what a stub writes after so many updates. */
 export async function saveStub(directory: string, step: number): Promise<readonly WrittenFile[]> {
-  for (const name of ["model.safetensors", "optimizer.safetensors"]) {
+  for (const name of ["model.safetensors", "optimizer.state"]) {
     await Deno.writeTextFile(`${directory}/${name}`, `after ${step} updates`);
   }
   return [];

@@ -10,7 +10,7 @@ import {
 
 async function checkpoint(output: string, step = 6): Promise<string> {
   const { directory } = await writeCheckpoint(output, step, async (staging) => {
-    for (const name of ["model.safetensors", "optimizer.safetensors"]) {
+    for (const name of ["model.safetensors", "optimizer.state"]) {
       await Deno.writeTextFile(`${staging}/${name}`, name);
     }
     return [];
@@ -35,7 +35,7 @@ const CRAFTED: Readonly<Record<string, readonly [(manifest: Manifest) => unknown
   "a list of files": [(m) => ({ ...m, files: [] }), /missing or broken;/],
   "no optimizer": [
     ({ step, files }) => ({ step, files: { "model.safetensors": files["model.safetensors"] } }),
-    /optimizer\.safetensors is not in its manifest\.json/,
+    /optimizer\.state is not in its manifest\.json/,
   ],
   "a file that is not there": [
     ({ step, files }) => ({ step, files: { ...files, other: { bytes: 0, sha256: SHA } } }),

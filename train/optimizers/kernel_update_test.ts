@@ -252,7 +252,7 @@ for (const format of Object.keys(STATE_TYPES) as StateFormat[]) {
         second.weights.tensor(name).write(first.weights.tensor(name).bytes());
       }
       await using folder = await tempFolder();
-      const path = `${folder.path}/optimizer.safetensors`;
+      const path = `${folder.path}/optimizer.state`;
       await writeSafetensors(path, first.optimizer.state());
       await using saved = await openSafetensors(path);
       await second.optimizer.load(saved);

@@ -1,6 +1,7 @@
 /** What a resumed run must share with the one it goes on from, hashed where it is long. */
 
 import { sha256 } from "../checkpoints/checkpoint.ts";
+import { OLD_OPTIMIZER_STATE } from "../checkpoints/optimizer_state.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { FileHasher } from "./file_hasher.ts";
@@ -80,7 +81,7 @@ async function loraFacts(
 async function hashSafetensors(directory: string, hash: FileHasher): Promise<string> {
   const names: string[] = [];
   for await (const { name } of Deno.readDir(directory)) {
-    if (name.endsWith(".safetensors") && name !== "optimizer.safetensors") names.push(name);
+    if (name.endsWith(".safetensors") && name !== OLD_OPTIMIZER_STATE) names.push(name);
   }
   const hashes = await Promise.all(
     names.sort().map(async (name) => `${name} ${(await hash(`${directory}/${name}`)).sha256}`),

@@ -14,12 +14,11 @@ import { type HostCopy, hostCopy } from "../../ort/tensor/host_copy.ts";
 import { openSafetensors } from "../../ort/tensor/safetensors_file.ts";
 import { writeSafetensors, type WrittenFile } from "../../ort/tensor/safetensors_writer.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { OPTIMIZER_STATE, optimizerStatePath } from "../checkpoints/optimizer_state.ts";
 import type { Optimizer } from "../optimizer.ts";
 import { roundParameters } from "../optimizers/round_parameters.ts";
 import type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "../trainer.ts";
 import type { TrainedParameters } from "./trained_parameters.ts";
-
-const OPTIMIZER_FILE = "optimizer.safetensors";
 
 /** What a trainer is put together from, and releases. */
 export interface TrainerParts {
@@ -165,8 +164,8 @@ export class ModelTrainer implements Trainer {
     { weights, optimizer }: Saved,
   ): Promise<readonly WrittenFile[]> {
     const written = await this.#parts.parameters.save(directory, weights);
-    const state = await writeSafetensors(`${directory}/${OPTIMIZER_FILE}`, optimizer);
-    return [...written, { name: OPTIMIZER_FILE, ...state }];
+    const state = await writeSafetensors(`${directory}/${OPTIMIZER_STATE}`, optimizer);
+    return [...written, { name: OPTIMIZER_STATE, ...state }];
   }
 
   async load(directory: string): Promise<void> {
@@ -177,7 +176,7 @@ export class ModelTrainer implements Trainer {
   async resume(directory: string, step: number): Promise<void> {
     const { parameters, optimizer } = this.#parts;
     await parameters.load(directory);
-    await using state = await openSafetensors(`${directory}/${OPTIMIZER_FILE}`);
+    await using state = await openSafetensors(await optimizerStatePath(directory));
     // Which may fill the parameters more exactly than the checkpoint's weights did.
     await optimizer.load(state);
     this.#round();
