@@ -5,16 +5,14 @@
  * change, and `.ortune.json` in it, which says what they are.
  */
 
+import { MAX_ORIGIN_BYTES, ORIGIN_FILE } from "../internal/json/model_origin.ts";
 import { FileWriter } from "../ort/tensor/file_writer.ts";
 import { HubError } from "./hub_error.ts";
 import type { HubOptions } from "./hub_options.ts";
 import { checkFilePath } from "./repository_path.ts";
 
-const RECORD = ".ortune.json";
 const LOCK = ".ortune.lock";
 const PARTIAL = ".ortune-partial";
-/** Largest record read: 20,000 files of some 200 bytes each, twice over. */
-const MAX_RECORD_BYTES = 8 * 1024 * 1024;
 const LOCK_POLL_MILLISECONDS = 200;
 
 /** A file that was fetched and checked. */
@@ -30,6 +28,8 @@ export interface RecordedFile {
 /** What a folder holds. */
 export interface FolderRecord {
   readonly version: 1;
+  /** What it was fetched by, `owner/name`; records from before have none. */
+  readonly id?: string;
   readonly source: string;
   readonly revision: string;
   /** The commit, where the service names one. */
@@ -126,10 +126,10 @@ export async function lockFolder(
 
 /** Reads what the folder holds; a record that is missing or damaged is none. */
 export async function readRecord(folder: string): Promise<FolderRecord | undefined> {
-  const path = `${folder}/${RECORD}`;
+  const path = `${folder}/${ORIGIN_FILE}`;
   try {
     const found = await Deno.lstat(path);
-    if (!found.isFile || found.size > MAX_RECORD_BYTES) return undefined;
+    if (!found.isFile || found.size > MAX_ORIGIN_BYTES) return undefined;
     return parseRecord(JSON.parse(await Deno.readTextFile(path)));
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
@@ -139,7 +139,7 @@ export async function readRecord(folder: string): Promise<FolderRecord | undefin
 
 function parseRecord(value: unknown): FolderRecord | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { version, source, revision, commit = null, complete, files } = value as FolderRecord;
+  const { version, id, source, revision, commit = null, complete, files } = value as FolderRecord;
   if (version !== 1 || typeof source !== "string" || typeof revision !== "string") return undefined;
   if (typeof files !== "object" || files === null) return undefined;
   const entries: [string, RecordedFile][] = [];
@@ -150,6 +150,7 @@ function parseRecord(value: unknown): FolderRecord | undefined {
   }
   return {
     version,
+    ...typeof id === "string" ? { id } : {},
     source,
     revision,
     commit,
@@ -160,7 +161,7 @@ function parseRecord(value: unknown): FolderRecord | undefined {
 
 /** Writes what the folder holds, whole or not at all. */
 export async function writeRecord(folder: string, record: FolderRecord): Promise<void> {
-  await using writer = await FileWriter.create(`${folder}/${RECORD}`);
+  await using writer = await FileWriter.create(`${folder}/${ORIGIN_FILE}`);
   await writer.write(new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`));
   await writer.commit();
 }

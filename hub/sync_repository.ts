@@ -113,7 +113,8 @@ async function fetchAll(client: HubClient, job: FetchAll): Promise<void> {
     const commit = listing.commit ?? null;
     const sorted = Object.fromEntries([...recorded].sort(([a], [b]) => a < b ? -1 : 1));
     const { source } = client;
-    await writeRecord(folder, { version: 1, source, revision, commit, complete, files: sorted });
+    const what = { version: 1, id, source, revision, commit, complete, files: sorted } as const;
+    await writeRecord(folder, what);
   };
   const progress = new Progress(files, options);
   const missing: HubFile[] = [];

@@ -54,6 +54,23 @@ export function formatAdapterConfig(
     use_dora: dora,
     use_rslora: rslora,
   };
+  return formatFields(fields);
+}
+
+/**
+ * The text of an adapter's file with another name of its base model; all else stays.
+ *
+ * @throws {Error} where the file is missing or is no JSON object
+ */
+export async function renameBaseModel(directory: string, baseModel: string): Promise<string> {
+  const fields = await readFields(directory);
+  if (!isRecord(fields)) {
+    throw new RangeError(`Cannot read ${directory}/${ADAPTER_CONFIG}: expected a JSON object`);
+  }
+  return formatFields({ ...fields, base_model_name_or_path: baseModel });
+}
+
+function formatFields(fields: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(fields, null, 2) + "\n";
 }
 

@@ -101,7 +101,7 @@ for (const source of ["huggingface", "modelscope"] as const) {
     const record = JSON.parse(
       await Deno.readTextFile(`${folder.path}/models/${ID}/.ortune.json`),
     );
-    assert.deepEqual([record.source, record.complete], [source, true]);
+    assert.deepEqual([record.id, record.source, record.complete], [ID, source, true]);
     assert.deepEqual(Object.keys(record.files), WANTED);
   });
 

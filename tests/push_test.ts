@@ -78,6 +78,10 @@ Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what 
   assert.match(dry.stdout, /^A LoRA adapter for tiny, made with /m);
   assert.match(dry.stdout, /^base = AutoModelForCausalLM\.from_pretrained\("BASE"\)$/m);
   assert.doesNotMatch(dry.stdout, /^base_model:/m);
+  assert.match(
+    dry.stderr,
+    /^note: adapter_config\.json names "models\/tiny", which is on no hub: /,
+  );
   assert.equal(hub.requests.length, 0);
   const sent = await push(folder.path, args, { hub, token: "hf_secret" });
   assert.equal(sent.code, 0, sent.stderr);
@@ -87,6 +91,61 @@ Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what 
   assert.ok(![...hub.committed.keys()].some((name) => name.includes("optimizer")));
   const created = new TextDecoder().decode(hub.requests[0].body);
   assert.equal(JSON.parse(created).visibility, "private");
+});
+
+Deno.test("what is made of a fetched model names it by its id: adapter, card, push, merge", async () => {
+  await using folder = await quickstartFolder();
+  const at = (path: string) => `${folder.path}/${path}`;
+  const read = async (path: string) => JSON.parse(await Deno.readTextFile(at(path)));
+  const run = async (name: string, args: string) => {
+    const said = await runTask(name, folder.path, args);
+    assert.equal(said.code, 0, said.stderr);
+  };
+  const steps = "--max-length 512 --max-steps 1 --report-to none";
+  // A folder of another name, with what deno task fetch leaves beside the weights.
+  await Deno.rename(at("models/tiny"), at("models/small"));
+  const fetched = { id: "acme/Smol", source: "modelscope", revision: "master", files: {} };
+  await Deno.writeTextFile(
+    at("models/small/.ortune.json"),
+    JSON.stringify({ version: 1, ...fetched }),
+  );
+  await run("train:lora", `--model models/small ${steps} --output-dir output/b`);
+  const config = "output/b/checkpoint-1/adapter_config.json";
+  assert.equal((await read(config)).base_model_name_or_path, "acme/Smol");
+
+  const dry = async (model: string) => {
+    const said = await push(folder.path, `--model ${model} --repo me/adapter --dry-run`);
+    assert.equal(said.code, 0, said.stderr);
+    assert.match(said.stdout, /^base_model: "acme\/Smol"$/m);
+    return said;
+  };
+  assert.equal((await dry("output/b")).stderr, "");
+  // There is no folder models/acme/Smol: the run's own is taken.
+  await run("merge", "--adapter output/b --output-dir output/merged");
+  await run("export", "--adapter output/b --output-dir output/hf --format hf --no-parity");
+  for (const name of ["output/merged", "output/hf"]) {
+    assert.equal((await read(`${name}/.ortune.json`)).baseModel, "acme/Smol");
+    assert.doesNotMatch((await dry(name)).stdout, /ortune\.json/);
+  }
+  // An adapter on the merged model is not one on its base.
+  await run("train:lora", `--model output/merged ${steps} --output-dir output/c`);
+  const next = await read("output/c/checkpoint-1/adapter_config.json");
+  assert.equal(next.base_model_name_or_path, "output/merged");
+
+  // As adapters were saved before: push puts the id in the folder's place, and leaves all else.
+  const before = await read(config);
+  const old = { ...before, base_model_name_or_path: "models/acme/Smol" };
+  await Deno.writeTextFile(at(config), JSON.stringify(old));
+  await Deno.remove(at("output/b/run.json"));
+  await using hub = startUploadHub();
+  const sent = await push(folder.path, "--model output/b/checkpoint-1 --repo me/adapter", {
+    hub,
+    token: "hf_secret",
+  });
+  assert.equal(sent.code, 0, sent.stderr);
+  assert.doesNotMatch(sent.stderr, /note/);
+  const pushed = new TextDecoder().decode(hub.committed.get("adapter_config.json"));
+  assert.deepEqual(JSON.parse(pushed), before);
 });
 
 Deno.test("deno task push says what is missing: a token, weights", async () => {

@@ -33,6 +33,7 @@ import { parityQuestions } from "./parity_questions.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
 import { keptChat } from "../../train/runs/taught_chat.ts";
 import type { CommandContext, CommandDefinition } from "../process/run_command.ts";
+import { mergedOrigin } from "../../internal/json/model_origin.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 
 /** The file of the parity report, in the export's folder. */
@@ -165,6 +166,7 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
     const began = performance.now();
     const files = await writeModelFolder(staging, {
       ...{ model: directory, config, ...kept, weights, signal },
+      texts: { ...kept.texts, ...await mergedOrigin(directory) },
     });
     note("hf", files, began);
     if (comparison) {

@@ -25,6 +25,7 @@ import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { runCommand } from "../process/run_command.ts";
+import { mergedOrigin } from "../../internal/json/model_origin.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
 import { keptChat } from "../../train/runs/taught_chat.ts";
 
@@ -73,7 +74,8 @@ await runCommand<MergeFlags>({
     const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);
 
     const kept = await keptChat(adapter, { model, eosTokenId: config.raw.eos_token_id });
-    await writeModelFolder(folder.path, { model, config, ...kept, weights: base, signal });
+    const texts = { ...kept.texts, ...await mergedOrigin(model) };
+    await writeModelFolder(folder.path, { model, config, ...kept, texts, weights: base, signal });
     await folder.finish();
     console.log(
       `${outputDir}: merged; the largest logit difference from base and adapter is ` +

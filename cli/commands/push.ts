@@ -9,10 +9,16 @@ import { basename, dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Command } from "commander";
 import { type PushedFile, pushFiles } from "../../hub/push_files.ts";
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../../lora/adapter_config.ts";
+import {
+  ADAPTER_CONFIG,
+  ADAPTER_WEIGHTS,
+  readBaseModel,
+  renameBaseModel,
+} from "../../lora/adapter_config.ts";
 import { readRun } from "../../train/track/dashboard_data.ts";
 import { createByteProgress } from "../terminal/byte_progress.ts";
 import { findTrained, MODEL_CONFIG } from "../../train/runs/find_model.ts";
+import { ID } from "../../train/runs/named_folders.ts";
 import { repositoryId } from "../arguments/flag_values.ts";
 import { hubEnvironment } from "../process/hub_environment.ts";
 import { findRegularFile } from "../../internal/regular_file.ts";
@@ -20,6 +26,7 @@ import { readChatSettings } from "../../data/text/chat_settings.ts";
 import { modelCard } from "../../train/runs/model_card.ts";
 import { companionFiles } from "../../train/checkpoints/model_files.ts";
 import { runCommand } from "../process/run_command.ts";
+import { modelIdOfPath, readModelOrigin } from "../../internal/json/model_origin.ts";
 import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { readManifest, RUN_MANIFEST, type RunManifest } from "../../train/runs/run_manifest.ts";
 import { terminal } from "../terminal/terminal.ts";
@@ -55,12 +62,15 @@ await runCommand<PushFlags>({
     const folder = isAdapter ? adapter : await findTrained(options.model, MODEL_CONFIG);
     const run = await runOf(folder);
     const files = await filesToPush(folder, isAdapter);
+    const baseModel = await baseModelId(folder, { isAdapter, manifest: run?.manifest });
+    if (isAdapter) await nameBase(files, { folder, baseModel });
     if (run && await isFile(`${run.folder}/${CURVE}`)) {
       files.push(await pushed(run.folder, CURVE));
     }
     const card = modelCard({
       repo,
       adapter: isAdapter,
+      baseModel,
       manifest: run?.manifest,
       samples: run && (await readRun(run.folder, repo)).samples,
       curve: files.some(({ path }) => path === CURVE),
@@ -120,6 +130,38 @@ async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile
   }
   const companions = (await companionFiles(folder)).map((path) => basename(path));
   return await Promise.all([...own, ...companions].map((name) => pushed(folder, name)));
+}
+
+/** The id of the model that a folder's weights were made from, as far as anything there tells. */
+async function baseModelId(
+  folder: string,
+  { isAdapter, manifest }: { readonly isAdapter: boolean; readonly manifest?: RunManifest },
+): Promise<string | undefined> {
+  const named = isAdapter ? await readBaseModel(folder).catch(() => undefined) : undefined;
+  if (named !== undefined && ID.test(named)) return named;
+  return manifest?.baseModel ?? modelIdOfPath(named ?? String(manifest?.arguments.model ?? "")) ??
+    (await readModelOrigin(folder)).baseModel;
+}
+
+/** Has a pushed adapter name its base by its id on a hub: a folder of this machine leads nobody there. */
+async function nameBase(
+  files: PushedFile[],
+  { folder, baseModel }: { readonly folder: string; readonly baseModel: string | undefined },
+): Promise<void> {
+  if (baseModel === undefined) {
+    const named = await readBaseModel(folder).catch(() => undefined);
+    console.error(
+      `note: ${ADAPTER_CONFIG} names ${
+        named === undefined ? "no base model" : JSON.stringify(named)
+      }` +
+        ", which is on no hub: whoever uses the adapter must give its base model by hand; push that " +
+        "too, or fetch it with deno task fetch before training",
+    );
+    return;
+  }
+  const at = files.findIndex(({ path }) => path === ADAPTER_CONFIG);
+  const content = new Blob([await renameBaseModel(folder, baseModel)]);
+  files[at] = { path: ADAPTER_CONFIG, content, bytes: content.size };
 }
 
 /** A file of the folder; not what a link in it may lead to elsewhere on this machine. */

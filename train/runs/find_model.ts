@@ -3,13 +3,14 @@
  * output folder of a run. Out: the folder that holds the files.
  */
 
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { ADAPTER_CONFIG, readBaseModel } from "../../lora/adapter_config.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
 import { listCheckpoints } from "../checkpoints/checkpoint.ts";
 import { describePlaces, firstFolder, foldersBelow, ID, LONE_NAME } from "./named_folders.ts";
+import { cachedModelId } from "../../internal/json/model_origin.ts";
 import { isFile } from "../../internal/path_kind.ts";
 import { readManifest, RUN_MANIFEST } from "./run_manifest.ts";
 
@@ -54,8 +55,7 @@ function modelPlaces(name: string): string[] {
 /** The id in a name: the name itself, or what a hub's cache makes of it. */
 function idOf(name: string): string | undefined {
   if (ID.test(name)) return name;
-  const cached = /(?:^|\/)models--([\w.-]+?)--([\w.-]+?)(?:\/|$)/.exec(name);
-  return cached ? `${cached[1]}/${cached[2]}` : undefined;
+  return cachedModelId(name);
 }
 
 /** The one model of that name, whoever its owner is. */
@@ -95,7 +95,10 @@ export async function findAdapter(adapter: string, flag = "--adapter"): Promise<
 async function findBase(adapter: string): Promise<string> {
   const base = await readBaseModel(adapter);
   const name = base.replace(/(?<=[^/])\/+$/, "");
-  const { found, seen } = await firstFolder(modelPlaces(name));
+  // The very folder that the run was started on comes before any that an id may mean.
+  const trainedOn = ID.test(name) ? await modelOfRun(dirname(adapter)) : undefined;
+  const places = [...trainedOn === undefined ? [] : [trainedOn], ...modelPlaces(name)];
+  const { found, seen } = await firstFolder([...new Set(places)]);
   if (found !== undefined) return found;
   const below = LONE_NAME.test(name) ? await onlyModel(name) : undefined;
   if (below !== undefined) return below;
@@ -175,6 +178,14 @@ export async function checkAdapter(
 ): Promise<readonly string[]> {
   await using files = await openAdapter(adapter, config);
   return files.lora.notes;
+}
+
+/** The model that the run of an output folder was started on, where its manifest says. */
+async function modelOfRun(directory: string): Promise<string | undefined> {
+  const path = `${directory}/${RUN_MANIFEST}`;
+  if (!await isFile(path)) return undefined;
+  const { arguments: { model } } = await readManifest(path);
+  return typeof model === "string" && model !== "" ? model : undefined;
 }
 
 /** The name of the checkpoint that the run's manifest ends with, if it has ended. */

@@ -104,6 +104,22 @@ Deno.test("an adapter's base is looked for below models/, by its id, its name or
   });
 });
 
+Deno.test("the folder that a run was started on comes before any that its adapter's id may mean", async () => {
+  await inHouse(async () => {
+    const [trainedOn, other] = [
+      await writeModel("elsewhere/Smol"),
+      await writeModel("models/acme/Smol"),
+    ];
+    const adapter = await writeAdapter("output/run/checkpoint-4", "acme/Smol");
+    assert.equal((await foldersOf({ adapter })).model, other);
+    const manifest = { format: 1, arguments: { model: trainedOn }, versions: {}, files: [] };
+    await writeFile("output/run/run.json", JSON.stringify({ ...manifest, earlier: [] }));
+    assert.equal((await foldersOf({ adapter })).model, trainedOn);
+    await Deno.remove(trainedOn, { recursive: true });
+    assert.equal((await foldersOf({ adapter })).model, other);
+  });
+});
+
 Deno.test("a base model that is not here is told with where it was looked for, and how to get it", async () => {
   await inHouse(async () => {
     await writeModel("models/Qwen/Qwen3-0.6B");

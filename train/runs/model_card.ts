@@ -18,6 +18,8 @@ export interface ModelCardOptions {
   readonly repo: string;
   /** Whether the files are an adapter's. */
   readonly adapter: boolean;
+  /** The id of the model that it was made from, where it is on a hub. */
+  readonly baseModel?: string;
   /** The run that made the weights, where its folder is known. */
   readonly manifest?: RunManifest;
   /** What the model said after training. */
@@ -49,8 +51,7 @@ const SHOWN = [
 
 /** Writes the card. */
 export function modelCard(options: ModelCardOptions): string {
-  const { repo, adapter, manifest, samples = [], curve = false, chat } = options;
-  const base = manifest && hubModel(manifest);
+  const { repo, adapter, baseModel: base, manifest, samples = [], curve = false, chat } = options;
   const baseName = base ??
     (manifest ? folderName(String(manifest.arguments.model)) : "its base model");
   return [
@@ -64,11 +65,6 @@ export function modelCard(options: ModelCardOptions): string {
     ...chat ? chatting(chat) : [],
     usage({ repo, adapter, base }),
   ].join("\n\n") + "\n";
-}
-
-/** `Qwen/Qwen3-0.6B` of `models/Qwen/Qwen3-0.6B`; another folder is on no hub. */
-function hubModel({ arguments: { model } }: RunManifest): string | undefined {
-  return /^models\/([^/]+\/[^/]+)$/.exec(String(model))?.[1];
 }
 
 function frontMatter(

@@ -14,6 +14,7 @@ import type { FileHasher } from "./file_hasher.ts";
 import { companionFiles } from "../checkpoints/model_files.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "../../internal/version.ts";
+import { readModelOrigin } from "../../internal/json/model_origin.ts";
 import { writeWhole } from "../../internal/write_whole.ts";
 
 /** The manifest's name in the output folder. */
@@ -43,6 +44,8 @@ export interface RunManifest {
   readonly files: readonly HashedFile[];
   /** The base model's config.json. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** The id that the base model was fetched by, where it was. */
+  readonly baseModel?: string;
   /** What the results depend on besides files. */
   readonly versions: Readonly<Record<string, string | number>>;
   /** How the run ended; `started` where it did not. */
@@ -108,12 +111,14 @@ export async function startManifest(
   { directory, command, hash, config, onnxRuntime, threads, resumed, now = () => new Date() }:
     StartManifestOptions,
 ): Promise<StartedManifest> {
+  const { id: baseModel } = await readModelOrigin(args.model);
   const manifest: RunManifest = {
     format: 1,
     command: command ?? null,
     arguments: { ...args },
     files: await hashInputs(args, hash),
     config,
+    ...baseModel === undefined ? {} : { baseModel },
     versions: currentVersions(onnxRuntime, threads),
     status: "started",
     started: now().toISOString(),
@@ -242,6 +247,7 @@ const isPlainRecord = (value: unknown): boolean =>
 const FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   command: isTextOrNull,
   config: isRecord,
+  baseModel: isText,
   versions: isPlainRecord,
   status: isText,
   started: isText,

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { readModelOrigin } from "../../internal/json/model_origin.ts";
 import type { BaseDtype } from "../../model/base_storage.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Rounding } from "../../model/engine/rounding_tally.ts";
@@ -108,7 +109,8 @@ export async function createLoraTrainer(
   owned.use(base);
   if (rounding) options.onRounding?.(rounding);
   const adapted = owned.use(adaptModel(runtime, { config, base, lora }));
-  const parameters = adapterParameters({ ...options, config, directory, base, adapted, seed });
+  const baseModel = (await readModelOrigin(directory)).id ?? directory;
+  const parameters = adapterParameters({ ...options, config, baseModel, base, adapted, seed });
   const trainer = assembleTrainer(parameters, { ...options, format: FORMAT, kernels });
   owned.move();
   try {
@@ -123,11 +125,11 @@ export async function createLoraTrainer(
 }
 
 /** An adapter's parameters over a frozen base; both are released with them. */
-function adapterParameters({ runtime, config, directory, base, adapted, seed, signal }: {
+function adapterParameters({ runtime, config, baseModel, base, adapted, seed, signal }: {
   readonly runtime: Runtime;
   readonly config: ModelConfig;
-  /** The base model's folder. */
-  readonly directory: string;
+  /** The base model's id on a hub, or its folder. */
+  readonly baseModel: string;
   readonly base: ParameterStore;
   readonly adapted: AdaptedModel;
   readonly seed: number;
@@ -145,7 +147,7 @@ function adapterParameters({ runtime, config, directory, base, adapted, seed, si
     seed,
     updated: () => adapted.refresh(),
     async save(to, saved) {
-      const text = formatAdapterConfig(lora, { baseModel: directory });
+      const text = formatAdapterConfig(lora, { baseModel });
       await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
       const weights = toPeft(resizedSource(saved, adapted.parameters));
       const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, weights);
