@@ -375,6 +375,7 @@ Deno.test("the client's config counts each model's files and names float16 cache
     },
   ]);
   assert.deepEqual(client["transformers.js_config"], {
+    dtype: "fp32",
     use_external_data_format: { "model.onnx": 1, "model_q4f16.onnx": 2 },
     kv_cache_dtype: { q4f16: "float16" },
   });

@@ -72,6 +72,8 @@ export function clientConfig(
     num_key_value_heads: kvHeads,
     head_dim: headDim,
     "transformers.js_config": {
+      // Of the files that are there the first is loaded where a program names no format.
+      ...exported.length === 0 ? {} : { dtype: exported[0].dtype },
       use_external_data_format: Object.fromEntries(
         exported.map(({ files }) => [nameOf(files.at(-1)!.path), files.length - 1]),
       ),

@@ -27,7 +27,7 @@ import {
 } from "../../ort/tensor/tensor_source.ts";
 import { type ExternalLayoutOptions, layOutExternal } from "./external_layout.ts";
 import { EXPORT_FORMATS, type ExportDtype, modelFile } from "./export_format.ts";
-import { modelGraph, ROTARY_COS, ROTARY_SIN } from "./model_graph.ts";
+import { EXPORT_OPSET, modelGraph, ROTARY_COS, ROTARY_SIN } from "./model_graph.ts";
 import { writeExternalFile } from "./write_external.ts";
 
 /** An adapter that stays apart from its base. */
@@ -135,7 +135,9 @@ export async function exportModel(
   }
   // Last, so that a model is there only with all of its weights.
   await using file = await FileWriter.create(`${directory}/onnx/${name}`);
-  await file.write(writeOnnx(graph, { external: layout.places }));
+  await file.write(
+    writeOnnx(graph, { external: layout.places, opset: EXPORT_OPSET, shapes: true }),
+  );
   files.push({ path: `onnx/${name}`, ...await file.commit() });
   return { dtype, files };
 }

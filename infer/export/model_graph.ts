@@ -25,6 +25,7 @@ import {
 } from "../../model/parameters.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { BLOCK, type ExportFormat } from "./export_format.ts";
+import { moveRows } from "./padded_rows.ts";
 
 /** A run of bytes of a weight, under the names that the graph has for it. */
 export interface WeightPart {
@@ -74,12 +75,15 @@ export const ROTARY_SIN = "rotary.sin";
 // GroupQueryAttention turns heads only in multiples of this (group_query_attention_helper.h of
 // ONNX Runtime). Every published model of these families has 64 or 128.
 const HEAD_MULTIPLE = 16;
+/** The first opset with RMSNormalization, which ONNX Runtime has kernels for since 1.23. */
+export const EXPORT_OPSET = 23;
 
 /**
  * Builds the graph. Inputs are `input_ids`, `attention_mask`, `num_logits_to_keep` (0 for all) and
  * `past_key_values.N.key/value`; outputs `logits` and `present.N.key/value`.
  *
- * Rows of a batch must be of one length: what pads a row on the left is taken for part of it.
+ * Rows of a batch may be padded on the left or the right, as `attention_mask` says; one with holes among the
+ * new tokens is refused when it runs.
  *
  * @example
  * ```ts
@@ -124,7 +128,8 @@ export function modelGraph(
   const totalLength = ops.reshape(b, ops.cast(b, sizes(b, mask, 1, 2), "int32"), []);
   const present: (readonly [name: string, value: Value])[] = [];
 
-  let x = embedding.rows(ops.reshape(b, ids, [TOKENS]));
+  const padded = moveRows(b, ids, mask);
+  let x = embedding.rows(ops.reshape(b, padded.ids, [TOKENS]));
   for (let layer = 0; layer < config.layers; layer++) {
     const cache = (part: string): Value =>
       b.input(`past_key_values.${layer}.${part}`, format.float, [
@@ -147,17 +152,17 @@ export function modelGraph(
     x = block(b, x, { config, weights, attention, linear });
   }
 
-  const rows = lastRows(b, ops.reshape(b, x, ["rows", "length", hiddenSize]), kept);
+  const last = padded.lastColumns(x, kept);
   const [normed] = ops.rmsNorm(
     b,
-    ops.reshape(b, rows, ["kept*rows", hiddenSize]),
+    last.x,
     declare.float(FINAL_NORM, [hiddenSize]),
     config.rmsNormEps,
   );
   const head = embedding.matrix ??
     declare.matrix(headName(config), [vocabSize, hiddenSize], format.bits?.table);
   const flat = multiply(b, normed, head, { accuracyLevel: format.accuracyLevel });
-  const [target] = b.node("Concat", [sizes(b, rows, 0, 2), b.int64([vocabSize])], [
+  const [target] = b.node("Concat", [last.shape, b.int64([vocabSize])], [
     { dtype: "int64", shape: [3] },
   ], { attributes: { axis: 0n } });
   const [logits] = b.node("Reshape", [flat, target], [
@@ -338,18 +343,6 @@ function sizes(b: GraphBuilder, value: Value, from: number, to: number): Value {
   })[0];
 }
 
-/** The last `count` of x [rows, length, H] as [rows, kept, H]; all of them where it is 0. */
-function lastRows(b: GraphBuilder, x: Value, count: Value): Value {
-  // From −count on: from −0, the first, where all are wanted.
-  const [negative] = b.node("Neg", [count], [{ dtype: "int64", shape: [] }]);
-  const start = ops.reshape(b, negative, [1]);
-  const end = b.int64([2n ** 63n - 1n]);
-  const [rows, , width] = x.shape;
-  return b.node("Slice", [x, start, end, b.int64([1])], [
-    { dtype: x.dtype, shape: [rows, "kept", width] },
-  ])[0];
-}
-
 /** The names that clients know the symbols by; the empty cache is made by the name of its axis. */
 const CLIENT_SYMBOLS: Readonly<Record<string, string>> = {
   rows: "batch_size",
@@ -359,7 +352,7 @@ const CLIENT_SYMBOLS: Readonly<Record<string, string>> = {
 
 /**
  * The graph as a client runs it: shapes that this house's runner would give are computed, outputs
- * that nothing reads are gone, and the symbols have the client's names.
+ * that nothing reads are gone, the symbols have the client's names, and RMSNorm is ONNX's own operator.
  */
 function forClients(graph: Graph, ids: Value): Graph {
   const constants: Constant[] = [...graph.constants];
@@ -386,9 +379,14 @@ function forClients(graph: Graph, ids: Value): Graph {
     }
   }
   const read = new Set([...graph.outputs, ...graph.nodes.flatMap(({ inputs }) => inputs)]);
+  const symbol = (name: string): string => CLIENT_SYMBOLS[name] ?? name;
   const rename = (value: Value): Value => ({
     ...value,
-    shape: value.shape.map((dim: Dim) => CLIENT_SYMBOLS[dim] ?? dim),
+    shape: value.shape.map((dim: Dim) =>
+      typeof dim === "number"
+        ? dim
+        : product(...dim.split("*").map((each) => Number(each) || symbol(each)))
+    ),
   });
   return {
     ...graph,
@@ -398,7 +396,10 @@ function forClients(graph: Graph, ids: Value): Graph {
       ...computed,
       ...graph.nodes.map((node) => ({
         ...node,
-        outputs: node.outputs.slice(0, node.outputs.findLastIndex((each) => read.has(each)) + 1),
+        // The same kernel of ONNX Runtime; the name that training graphs have is not ONNX's.
+        op: node.op === "SimplifiedLayerNormalization" ? "RMSNormalization" : node.op,
+        outputs: node.outputs.slice(0, node.outputs.findLastIndex((each) => read.has(each)) + 1)
+          .map(rename),
       })),
     ],
     constants,

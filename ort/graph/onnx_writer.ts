@@ -88,6 +88,13 @@ export interface WriteOnnxOptions {
    * @default {none}
    */
   readonly external?: ReadonlyMap<string, ExternalData>;
+  /** Version of ONNX's own operators. @default {@linkcode OPSET} */
+  readonly opset?: number;
+  /**
+   * Writes the shape of every value: shape inference knows nothing of ONNX Runtime's own operators.
+   * @default false
+   */
+  readonly shapes?: boolean;
 }
 
 /** DataLocation EXTERNAL. */
@@ -147,7 +154,7 @@ function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): vo
  */
 export function writeOnnx(
   graph: Graph,
-  { external = new Map() }: WriteOnnxOptions = {},
+  { external = new Map(), opset = OPSET, shapes = false }: WriteOnnxOptions = {},
 ): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   integer(writer, 1, IR_VERSION);
@@ -173,8 +180,13 @@ export function writeOnnx(
       if (!external.has(input.name)) message(writer, 11, (w) => writeValueInfo(w, input));
     }
     for (const output of graph.outputs) message(writer, 12, (w) => writeValueInfo(w, output));
+    const answered = new Set(graph.outputs.map(({ name }) => name));
+    const inner = shapes ? graph.nodes.flatMap(({ outputs }) => outputs) : [];
+    for (const value of inner) {
+      if (!answered.has(value.name)) message(writer, 13, (w) => writeValueInfo(w, value));
+    }
   });
-  for (const [domain, version] of [["", OPSET], ["com.microsoft", 1]] as const) {
+  for (const [domain, version] of [["", opset], ["com.microsoft", 1]] as const) {
     message(writer, 8, (writer) => {
       if (domain) text(writer, 1, domain);
       integer(writer, 2, version);
