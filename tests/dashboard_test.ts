@@ -26,6 +26,7 @@ interface Part {
 }
 
 interface Update {
+  readonly state?: unknown;
   readonly figures: Part;
   readonly samples: Part;
 }
@@ -134,6 +135,21 @@ Deno.test("the dashboard sends only what a growing file got, whole lines at a ti
   assert.deepEqual(grown.samples.rows, [
     { step: 3, question: HOSTILE, think: "", answer: "头痛" },
   ]);
+});
+
+Deno.test("the dashboard tells how a run ended", async () => {
+  await using folder = await tempFolder();
+  await mkdir(`${folder.path}/run`);
+  await folder.write("run/metrics.jsonl", line(1));
+  const handler = handlerOf(folder.path);
+  assert.equal("state" in await update(handler, "run"), false);
+  const manifest = { started: "2026-11-28T12:00:00Z", ended: "2026-11-28T12:10:00Z", secret: 1 };
+  await folder.write("run/run.json", JSON.stringify({ ...manifest, status: "aborted" }));
+  assert.deepEqual((await update(handler, "run")).state, {
+    status: "aborted",
+    started: manifest.started,
+    ended: manifest.ended,
+  });
 });
 
 Deno.test("the dashboard starts anew when a run does, or resumes, or its file is cut", async () => {
@@ -342,7 +358,9 @@ Deno.test({
     await browser.evaluate(
       `document.querySelector('svg').dispatchEvent(new PointerEvent('pointermove', {clientX: 5000}))`,
     );
-    await browser.until("/run.*run \\(eval\\)1$/.test(document.querySelector('.tip').textContent)");
+    await browser.until(
+      "/run.*run \\(eval, per token\\)1$/.test(document.querySelector('.tip').textContent)",
+    );
     const labels =
       "[...document.querySelectorAll('svg text')].map((each) => each.textContent).join()";
     const linear = await browser.evaluate(labels);
@@ -355,6 +373,68 @@ Deno.test({
     // Hidden by its box in the legend.
     await browser.evaluate("document.querySelector('td input').click()");
     await browser.until(`${points} === 0`);
+  },
+});
+
+Deno.test({
+  name:
+    "a page marks an aborted run, and lays runs over steps, epochs and their share (needs chromium)",
+  ignore: CHROMIUM === undefined,
+  async fn() {
+    await using folder = await tempFolder();
+    await using profile = await tempFolder();
+    const started = "2026-11-28T12:00:00Z";
+    const runs = { long: [100, 200, 400], short: [1, 2] };
+    for (const [name, steps] of Object.entries(runs)) {
+      await mkdir(`${folder.path}/${name}`);
+      const epoch = (step: number): number => step / (name === "long" ? 100 : 4);
+      const lines = steps.map((step) => line(step, { epoch: epoch(step) }));
+      const last = steps.at(-1)!;
+      const evaluation = { loss: undefined, eval_loss: 3, eval_token_loss: 2, epoch: epoch(last) };
+      const evaluated = line(last, evaluation);
+      await folder.write(`${name}/metrics.jsonl`, [...lines, evaluated].join(""));
+      const ended = { long: "2026-11-28T13:02:05Z", short: "2026-11-28T12:00:07Z" }[name];
+      const status = name === "long" ? "completed" : "aborted";
+      await folder.write(`${name}/run.json`, JSON.stringify({ status, started, ended }));
+    }
+    await using child = startDashboard(folder.path);
+    await using browser = await openPage(await child.url, profile.path);
+    await browser.until("Number(document.querySelector('svg').dataset.points) === 7");
+    const texts = (selector: string): Promise<unknown> =>
+      browser.evaluate(
+        `[...document.querySelectorAll(${JSON.stringify(selector)})].map((e) => e.textContent)`,
+      );
+    assert.deepEqual(await texts(".state"), ["finished", "aborted"]);
+    assert.deepEqual(await texts("td:nth-child(4)"), ["1:02:05", "0:00:07"]);
+    // Hugging Face's eval_loss, the token mean, and the best of the first.
+    assert.deepEqual(await texts("td:nth-child(8)"), ["3", "3"]);
+    assert.deepEqual(await texts("td:nth-child(9)"), ["2", "2"]);
+    assert.deepEqual(await texts("td:nth-child(10)"), ["3 @ 400", "3 @ 2"]);
+    assert.equal(
+      await browser.evaluate("document.querySelectorAll('.cross.run-1').length > 0"),
+      true,
+    );
+    assert.equal(await browser.evaluate("document.querySelectorAll('.cross.run-0').length"), 0);
+    const width =
+      `(() => { const it = [...document.querySelector('svg').querySelectorAll('.point.run-1')]
+      .map((each) => Number(each.getAttribute('cx'))); return Math.max(...it) - Math.min(...it); })()`;
+    const choose = (axis: string): string =>
+      `{ const it = document.getElementById('axis'); it.value = '${axis}'; ` +
+      "it.dispatchEvent(new Event('change')); }";
+    const bySteps = Number(await browser.evaluate(width));
+    assert.ok(bySteps < 20, `${bySteps}`);
+    await browser.evaluate(choose("share"));
+    const byShare = Number(await browser.evaluate(width));
+    assert.ok(byShare > 300, `${byShare}`);
+    await browser.evaluate(choose("epoch"));
+    await browser.evaluate("document.querySelector('svg').focus()");
+    const press = (key: string): string =>
+      `document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: '${key}' }))`;
+    for (const [key, place] of [["Home", "0.25"], ["ArrowRight", "0.5"], ["ArrowLeft", "0.25"]]) {
+      await browser.evaluate(press(key));
+      const tip = String(await browser.evaluate("document.querySelector('.tip').textContent"));
+      assert.ok(tip.startsWith(`Epoch ${place} · Loss`), tip);
+    }
   },
 });
 

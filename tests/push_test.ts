@@ -56,8 +56,18 @@ Deno.test("deno task push sends a run's checkpoint with its card, and no optimiz
   assert.match(card, /^---\nlibrary_name: transformers\n/);
   assert.match(card, /!\[Loss\]\(loss\.svg\)/);
   assert.ok(card.includes(files[0].sha256), "the hash of the data");
-  assert.match(card, /\| learningRate \| 0\.0001 \|/);
-  assert.match(card, /\| evalLoss \| [\d.]+ \|/);
+  assert.match(card, /\| learning_rate \| 0\.0001 \|/);
+  // Rounded, and told by the names that console, dashboard and report have.
+  assert.match(card, /\| status \| finished \|\n\| started \| \d{4}-\d\d-\d\d \d\d:\d\d UTC \|/);
+  const [, loss] = /\| eval loss \| (\d\.\d{4}) \|\n\| per token \| \d\.\d{4} \|/.exec(card)!;
+  assert.ok(
+    card.includes(
+      `\n    metrics:\n    - type: loss\n      name: Loss\n      value: ${Number(loss)}\n`,
+    ),
+  );
+  assert.match(card, /\| Train loss \| Epoch \| Step \| Eval loss \| Per token \|/);
+  assert.match(card, /\| training \| train\.jsonl \| 28 \| [\d.]+ KiB \| [0-9a-f]{64} \|/);
+  assert.match(card, /\| validation \| val\.jsonl \| 4 \| [\d.]+ KiB \| [0-9a-f]{64} \|/);
   assert.match(card, /deno task train --model models\/tiny/);
   const questions = await Deno.readTextFile(`${folder.path}/data/val.jsonl`);
   assert.ok(card.includes(JSON.parse(questions.split("\n")[0]).question));

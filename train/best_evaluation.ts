@@ -12,6 +12,15 @@ import type { LogRow } from "./log_row.ts";
 /** A metric that evaluations are compared by; lower is better. */
 export type BestMetric = "eval_loss" | "eval_token_loss";
 
+/**
+ * What each is called wherever a person reads it: "eval loss" is Hugging Face's, the mean over examples;
+ * "per token" the mean over supervised tokens, which the training loss can be compared with.
+ */
+export const METRIC_NAMES: Readonly<Record<BestMetric, string>> = {
+  eval_loss: "eval loss",
+  eval_token_loss: "per token",
+};
+
 /** Options of {@linkcode findBest}. */
 export interface FindBestOptions {
   /** What evaluations are compared by. @default "eval_loss" */

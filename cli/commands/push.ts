@@ -28,7 +28,8 @@ import { companionFiles } from "../../train/checkpoints/model_files.ts";
 import { runCommand } from "../process/run_command.ts";
 import { modelIdOfPath, readModelOrigin } from "../../internal/json/model_origin.ts";
 import { isFile, isFolder } from "../../internal/path_kind.ts";
-import { readManifest, RUN_MANIFEST, type RunManifest } from "../../train/runs/run_manifest.ts";
+import { RUN_MANIFEST } from "../../train/track/find_runs.ts";
+import { readManifest, type RunManifest } from "../../train/runs/run_manifest.ts";
 import { terminal } from "../terminal/terminal.ts";
 
 interface PushFlags {
@@ -67,12 +68,14 @@ await runCommand<PushFlags>({
     if (run && await isFile(`${run.folder}/${CURVE}`)) {
       files.push(await pushed(run.folder, CURVE));
     }
+    const logged = run && await readRun(run.folder, repo);
     const card = modelCard({
       repo,
       adapter: isAdapter,
       baseModel,
       manifest: run?.manifest,
-      samples: run && (await readRun(run.folder, repo)).samples,
+      figures: logged?.figures,
+      samples: logged?.samples,
       curve: files.some(({ path }) => path === CURVE),
       chat: await readChatSettings(folder),
     });

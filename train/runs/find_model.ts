@@ -12,7 +12,8 @@ import { listCheckpoints } from "../checkpoints/checkpoint.ts";
 import { describePlaces, firstFolder, foldersBelow, ID, LONE_NAME } from "./named_folders.ts";
 import { cachedModelId } from "../../internal/json/model_origin.ts";
 import { isFile } from "../../internal/path_kind.ts";
-import { readManifest, RUN_MANIFEST } from "./run_manifest.ts";
+import { RUN_MANIFEST } from "../track/find_runs.ts";
+import { readManifest } from "./run_manifest.ts";
 
 /** The file that tells a model's folder. */
 export const MODEL_CONFIG = "config.json";

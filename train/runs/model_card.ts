@@ -6,7 +6,15 @@
 import { basename } from "node:path";
 import type { ChatSettings } from "../../data/text/chat_settings.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
-import type { SampleRow } from "../track/run_update.ts";
+import { METRIC_NAMES } from "../best_evaluation.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDate,
+  formatDuration,
+  formatLoss,
+} from "../track/format_units.ts";
+import type { FigureRow, SampleRow } from "../track/run_update.ts";
 import { formatSample } from "../track/sample.ts";
 import { folderName } from "./folder_name.ts";
 import type { RunManifest } from "./run_manifest.ts";
@@ -22,6 +30,8 @@ export interface ModelCardOptions {
   readonly baseModel?: string;
   /** The run that made the weights, where its folder is known. */
   readonly manifest?: RunManifest;
+  /** What the run logged, of which the card shows the evaluations. */
+  readonly figures?: readonly FigureRow[];
   /** What the model said after training. */
   readonly samples?: readonly SampleRow[];
   /** Whether loss.svg lies beside the card. */
@@ -30,37 +40,50 @@ export interface ModelCardOptions {
   readonly chat?: ChatSettings;
 }
 
-/** Arguments that a reader asks for, by the words of TrainingArguments. */
-const SHOWN = [
-  "learningRate",
-  "lrSchedulerType",
-  "numTrainEpochs",
-  "maxSteps",
-  "perDeviceTrainBatchSize",
-  "gradientAccumulationSteps",
-  "tokensPerStep",
-  "packing",
-  "maxLength",
-  "warmupSteps",
-  "weightDecay",
-  "maxGradNorm",
-  "optim",
-  "seed",
-  "compat",
-] as const;
+/** Arguments that a reader asks for, by the words of TrainingArguments and of Trainer's own cards. */
+const SHOWN = {
+  learning_rate: "learningRate",
+  train_batch_size: "perDeviceTrainBatchSize",
+  eval_batch_size: "perDeviceEvalBatchSize",
+  seed: "seed",
+  gradient_accumulation_steps: "gradientAccumulationSteps",
+  tokens_per_step: "tokensPerStep",
+  packing: "packing",
+  max_length: "maxLength",
+  optimizer: "optim",
+  weight_decay: "weightDecay",
+  max_grad_norm: "maxGradNorm",
+  lr_scheduler_type: "lrSchedulerType",
+  warmup_steps: "warmupSteps",
+  num_epochs: "numTrainEpochs",
+  max_steps: "maxSteps",
+  compat: "compat",
+} as const;
+
+/** Evaluations that the card shows: of more, the last ones. */
+const EVALUATIONS = 20;
 
 /** Writes the card. */
 export function modelCard(options: ModelCardOptions): string {
-  const { repo, adapter, baseModel: base, manifest, samples = [], curve = false, chat } = options;
+  const {
+    repo,
+    adapter,
+    baseModel: base,
+    manifest,
+    figures = [],
+    samples = [],
+    curve = false,
+    chat,
+  } = options;
   const baseName = base ??
     (manifest ? folderName(String(manifest.arguments.model)) : "its base model");
   return [
-    frontMatter({ adapter, base }),
+    frontMatter({ repo, adapter, base, manifest }),
     `# ${basename(repo)}\n\n` +
     `${adapter ? "A LoRA adapter for" : "A fine-tuning of"} ${baseName}, made with ` +
     `[ortune](https://jsr.io/@ortune/ortune) ${VERSION} on stock ONNX Runtime.`,
     ...curve ? ["![Loss](loss.svg)"] : [],
-    ...manifest ? [training(manifest)] : [],
+    ...manifest ? [training(manifest, figures)] : [],
     ...samples.length > 0 ? [said(samples)] : [],
     ...chat ? chatting(chat) : [],
     usage({ repo, adapter, base }),
@@ -68,8 +91,15 @@ export function modelCard(options: ModelCardOptions): string {
 }
 
 function frontMatter(
-  { adapter, base }: { readonly adapter: boolean; readonly base?: string },
+  { repo, adapter, base, manifest }: {
+    readonly repo: string;
+    readonly adapter: boolean;
+    readonly base?: string;
+    readonly manifest?: RunManifest;
+  },
 ): string {
+  const validation = manifest?.arguments.validationFile;
+  const loss = manifest?.metrics?.evalLoss;
   // JSON strings are YAML strings.
   return [
     "---",
@@ -80,19 +110,46 @@ function frontMatter(
     "- ortune",
     "- onnxruntime",
     ...adapter ? ["- lora"] : [],
+    // As Hugging Face's Trainer writes it, so that the hub lists the result.
+    ...typeof loss === "number" && typeof validation === "string"
+      ? [
+        "model-index:",
+        `- name: ${JSON.stringify(basename(repo))}`,
+        "  results:",
+        "  - task:",
+        "      type: text-generation",
+        "      name: Text Generation",
+        "    dataset:",
+        `      name: ${JSON.stringify(basename(validation))}`,
+        "      type: json",
+        "      split: validation",
+        "    metrics:",
+        "    - type: loss",
+        "      name: Loss",
+        `      value: ${rounded(loss)}`,
+      ]
+      : [],
     "---",
   ].join("\n");
 }
 
-function training(
-  { command, arguments: args, files, versions, metrics, best }: RunManifest,
-): string {
-  const rows: [string, unknown][] = [
-    ...Object.entries(metrics ?? {}),
-    ...best
-      ? [[`best ${best.metric}`, `${best.value} at step ${best.step}`] as [string, string]]
-      : [],
-    ...SHOWN.map((name): [string, unknown] => [name, args[name]]),
+/** Four decimals are all that a loss says. */
+function rounded(value: number): number {
+  return Number(formatLoss(value));
+}
+
+const STATUS: Readonly<Record<string, string>> = {
+  started: "did not end",
+  completed: "finished",
+  "early-stopped": "finished: stopped early",
+  aborted: "aborted",
+  failed: "failed",
+};
+
+function training(manifest: RunManifest, figures: readonly FigureRow[]): string {
+  const { command, arguments: args, versions } = manifest;
+  const hyperparameters: [string, unknown][] = [
+    ...Object.entries(SHOWN).map(([name, key]): [string, unknown] => [name, args[key]]),
     ...Object.entries(args.lora ?? {}).map(([name, value]): [string, unknown] => [
       `lora ${name}`,
       name === "initAdapter" && value
@@ -102,16 +159,87 @@ function training(
         : value,
     ]),
   ];
-  const data = files.filter(({ path }) => path.endsWith(".jsonl"));
   return [
     "## Training",
-    table(["", ""], rows.filter(([, value]) => value !== undefined && value !== null)),
-    ...data.length > 0
-      ? [table(["data", "bytes", "sha256"], data.map((f) => [basename(f.path), f.bytes, f.sha256]))]
-      : [],
+    table(["", ""], results(manifest)),
+    ...dataTable(manifest),
+    "### Training hyperparameters",
+    table(["", ""], hyperparameters.filter(([, value]) => value !== undefined && value !== null)),
+    ...evaluations(figures),
     ...command === null ? [] : [fenced(command, "sh")],
-    `Versions: ${Object.entries(versions).map(([name, value]) => `${name} ${value}`).join(", ")}.`,
+    "### Framework versions",
+    Object.entries(versions).map(([name, value]) => `- ${name} ${value}`).join("\n"),
   ].join("\n\n");
+}
+
+/** How the run ended, by the names of console, dashboard and report. */
+function results({ status, started, metrics, best }: RunManifest): [string, string][] {
+  const figure = (name: string, format: (value: number) => string): string | undefined => {
+    const value = metrics?.[name];
+    return value === undefined ? undefined : format(Number(value));
+  };
+  const rows: [string, string | undefined][] = [
+    ["status", STATUS[status] ?? status],
+    ["started", formatDate(started)],
+    ["time", figure("seconds", formatDuration)],
+    ["steps", figure("step", formatCount)],
+    ["epochs", figure("epoch", (value) => String(Number(value.toFixed(2))))],
+    ["tokens", figure("tokens", formatCount)],
+    ["train loss", figure("trainLoss", formatLoss)],
+    [METRIC_NAMES.eval_loss, figure("evalLoss", formatLoss)],
+    [METRIC_NAMES.eval_token_loss, figure("evalTokenLoss", formatLoss)],
+    ["perplexity", figure("evalTokenLoss", (value) => formatLoss(Math.exp(value)))],
+    best
+      ? [
+        `best ${METRIC_NAMES[best.metric]}`,
+        `${formatLoss(Number(best.value))} at step ${best.step}`,
+      ]
+      : ["best", undefined],
+  ];
+  return rows.filter((row): row is [string, string] => row[1] !== undefined);
+}
+
+/** The files of rows, each with what it was for. */
+function dataTable({ arguments: args, files, rows }: RunManifest): string[] {
+  const parts = [
+    { part: "training", path: args.trainFile, count: rows?.training },
+    { part: "validation", path: args.validationFile, count: rows?.validation },
+  ];
+  const lines = parts.flatMap(({ part, path, count }) => {
+    const file = files.find((each) => each.path === path);
+    if (file === undefined) return [];
+    const shown = count === undefined ? "" : formatCount(count);
+    return [[part, basename(file.path), shown, formatBytes(file.bytes), file.sha256]];
+  });
+  return lines.length > 0 ? [table(["data", "file", "rows", "size", "sha256"], lines)] : [];
+}
+
+/** Trainer's table of results: the last training loss logged, and the losses of the validation rows. */
+function evaluations(figures: readonly FigureRow[]): string[] {
+  const shown = (value: number | null | undefined): string =>
+    value === undefined ? "no log" : value === null ? "NaN" : formatLoss(value);
+  let logged: number | null | undefined;
+  const rows: string[][] = [];
+  for (const row of figures) {
+    if (row.skipped_updates !== undefined) continue;
+    if (row.loss !== undefined) logged = row.loss;
+    if (row.eval_loss === undefined) continue;
+    rows.push([
+      shown(logged),
+      (row.epoch ?? 0).toFixed(2),
+      String(row.step),
+      shown(row.eval_loss),
+      shown(row.eval_token_loss),
+    ]);
+  }
+  if (rows.length === 0) return [];
+  const head = ["Train loss", "Epoch", "Step", "Eval loss", "Per token"];
+  return [
+    "### Training results",
+    table(head, rows.slice(-EVALUATIONS)),
+    "The eval loss is `eval_loss`: the mean over examples. Train loss and per token are means " +
+    "over supervised tokens.",
+  ];
 }
 
 function said(samples: readonly SampleRow[]): string {

@@ -2,7 +2,7 @@
  * run.json: what a run was made of, and what came of it.
  *
  * In: arguments and files. Out: a file in the output folder, written when training starts and again
- * when it ends; `status` stays `started` where the run was killed or failed.
+ * when it ends; `status` stays `started` where the run was killed.
  */
 
 import { describeValue } from "../../internal/json/describe_value.ts";
@@ -11,14 +11,13 @@ import { isRecord } from "../../internal/json/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../../lora/adapter_config.ts";
 import type { FileHasher } from "./file_hasher.ts";
+import { RUN_MANIFEST } from "../track/find_runs.ts";
 import { companionFiles } from "../checkpoints/model_files.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "../../internal/version.ts";
 import { readModelOrigin } from "../../internal/json/model_origin.ts";
 import { writeWhole } from "../../internal/write_whole.ts";
 
-/** The manifest's name in the output folder. */
-export const RUN_MANIFEST = "run.json";
 // Some kilobytes in use; beyond this a file is not what its name says.
 const MAX_BYTES = 1024 * 1024;
 
@@ -48,8 +47,8 @@ export interface RunManifest {
   readonly baseModel?: string;
   /** What the results depend on besides files. */
   readonly versions: Readonly<Record<string, string | number>>;
-  /** How the run ended; `started` where it did not. */
-  readonly status: "started" | EndEvent["reason"];
+  /** How the run ended; `started` where it did not, `failed` where an error ended it. */
+  readonly status: "started" | EndEvent["reason"] | "failed";
   /** When, as ISO 8601. */
   readonly started: string;
   /** When, as ISO 8601; null until then. */
@@ -60,6 +59,10 @@ export interface RunManifest {
   readonly best?: Pick<BestCheckpoint, "step" | "metric" | "value">;
   /** The last figures; null until the end. */
   readonly metrics: Readonly<Record<string, number | string>> | null;
+  /** Why the run failed, where it did. */
+  readonly error?: string;
+  /** How many rows or examples each kind of data has; manifests of earlier versions lack them. */
+  readonly rows?: { readonly training: number; readonly validation: number };
   /** The runs that this one goes on from, oldest first. */
   readonly earlier: readonly Pick<
     RunManifest,
@@ -79,18 +82,24 @@ export interface StartManifestOptions {
   readonly threads: number;
   /** Whether the run goes on from a checkpoint. */
   readonly resumed: boolean;
+  /** Rows trained on and examples evaluated. */
+  readonly rows?: RunManifest["rows"];
   /** @default the clock */
   readonly now?: () => Date;
 }
 
 /** A manifest that waits for its run to end. */
 export interface StartedManifest {
+  /** When the run was started, as ISO 8601. */
+  readonly started: string;
   /** Writes the manifest of the ended run. */
   end(result: {
     readonly end: EndEvent;
     readonly evaluation?: EvaluateEvent;
     readonly checkpoint?: string;
   }): Promise<void>;
+  /** Writes the manifest of a run that an error ended, perhaps that of a signal. */
+  fail(cause: unknown, status: "aborted" | "failed"): Promise<void>;
 }
 
 /** What the results depend on besides files, to the last bit. */
@@ -108,7 +117,7 @@ export function currentVersions(onnxRuntime: string, threads: number): RunManife
 /** Hashes the files and writes the manifest of a run that starts. */
 export async function startManifest(
   args: TrainingArguments,
-  { directory, command, hash, config, onnxRuntime, threads, resumed, now = () => new Date() }:
+  { directory, command, hash, config, onnxRuntime, threads, resumed, rows, now = () => new Date() }:
     StartManifestOptions,
 ): Promise<StartedManifest> {
   const { id: baseModel } = await readModelOrigin(args.model);
@@ -125,10 +134,12 @@ export async function startManifest(
     ended: null,
     checkpoint: null,
     metrics: null,
+    rows,
     earlier: resumed ? await earlierRuns(directory) : [],
   };
   await write(directory, manifest);
   return {
+    started: manifest.started,
     end: async ({ end, evaluation, checkpoint }) => {
       const { step, epoch, tokens, seconds, trainLoss, best } = end;
       const evaluated = evaluation
@@ -147,6 +158,11 @@ export async function startManifest(
         ...best ? { best: { step: best.step, metric: best.metric, value: best.value } } : {},
         metrics,
       });
+    },
+    fail: async (cause, status) => {
+      const said = cause instanceof Error ? cause.message : String(cause);
+      const error = said.replaceAll("\0", "\ufffd");
+      await write(directory, { ...manifest, status, ended: now().toISOString(), error });
     },
   };
 }
@@ -255,6 +271,8 @@ const FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
   checkpoint: isTextOrNull,
   best: (value) => isRecord(value) && isPlain(value.step) && isText(value.metric),
   metrics: (value) => value === null || isPlainRecord(value),
+  error: isText,
+  rows: isPlainRecord,
   earlier: (value) => Array.isArray(value) && value.every(isRecord),
 };
 

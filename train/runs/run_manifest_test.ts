@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { hashFile } from "../checkpoints/checkpoint.ts";
 import { createFileHasher } from "./file_hasher.ts";
-import { readManifest, RUN_MANIFEST, startManifest } from "./run_manifest.ts";
+import { RUN_MANIFEST } from "../track/find_runs.ts";
+import { readManifest, startManifest } from "./run_manifest.ts";
 import { DEFAULT_TRAINING } from "./training_arguments.ts";
 
 const end = {
@@ -63,9 +64,19 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
   assert.equal(after.metrics!.trainLoss, "NaN");
   assert.equal(after.checkpoint, "output/checkpoint-3");
 
-  await startManifest(args, { ...options, resumed: true });
+  const third = await startManifest(args, { ...options, resumed: true });
+  assert.equal((await readManifest(path)).rows, undefined);
   const [earlier, ...none] = (await readManifest(path)).earlier;
   assert.deepEqual([earlier.status, none.length], ["completed", 0]);
+  await third.fail(new Error("the loss is NaN\0"), "failed");
+  const failed = await readManifest(path);
+  assert.deepEqual([failed.status, failed.error, failed.started === third.started], [
+    "failed",
+    "the loss is NaN\ufffd",
+    true,
+  ]);
+  assert.ok(failed.ended! > failed.started);
+  assert.deepEqual(failed.earlier, [earlier]);
   const names = await Array.fromAsync(Deno.readDir(directory), ({ name }) => name);
   assert.ok(!names.some((name) => name.startsWith(".staging")));
 });

@@ -39,6 +39,8 @@ export async function writeRunReport(
   const page = await renderReport({
     title,
     summary: {
+      status: end.reason,
+      started: run.started,
       model: args.model,
       method: trainer.method,
       device: args.device,

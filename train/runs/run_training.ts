@@ -9,7 +9,7 @@ import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { removeCheckpoint } from "../checkpoints/checkpoint.ts";
 import { companionFiles } from "../checkpoints/model_files.ts";
-import type { EndEvent, EvaluateEvent, SaveEvent, StartEvent } from "../events.ts";
+import type { EndEvent, EvaluateEvent, SaveEvent, StartEvent, TrainEvent } from "../events.ts";
 import { train } from "../loop/loop.ts";
 import { schedules } from "../schedules/schedules.ts";
 import { createSafeTracker } from "../track/safe_tracker.ts";
@@ -76,6 +76,8 @@ export interface TrainingRun extends AsyncDisposable {
   readonly start: StartEvent;
   /** The last event. */
   readonly end: EndEvent;
+  /** When it was started, as ISO 8601. */
+  readonly started: string;
   /** The folder of the checkpoint that the trainer holds: the last one, or the best. */
   readonly checkpoint: string;
   /** The trackers that write into the output folder, to be told what comes after training. */
@@ -232,7 +234,11 @@ export async function runTraining(
     resumeFrom,
     signal,
   });
-  for await (const event of events) {
+  const failed = async (cause: unknown): Promise<void> => {
+    // Not into another folder that has taken the place of the run's.
+    if (await folder.isHeld()) await manifest?.fail(cause, signal.aborted ? "aborted" : "failed");
+  };
+  for await (const event of tellFailure(events, failed)) {
     if (event.type === "start") {
       // After what a wrong checkpoint would stop, so that the manifest of its run stays.
       manifest = await startManifest(args, {
@@ -243,6 +249,7 @@ export async function runTraining(
         onnxRuntime,
         threads: runtime.threads,
         resumed: resumeFrom !== undefined,
+        rows: { training: data.report.rows, validation: data.validation.length },
       });
       const taught = table ? await describeData(args, { data, config, tokenizer, table }) : [];
       for (const line of taught) say(line);
@@ -285,8 +292,23 @@ export async function runTraining(
     data,
     start: start!,
     end: end!,
+    started: manifest!.started,
     checkpoint: checkpoint!,
     trackers: files,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** The events; what ends them early is told of first. */
+async function* tellFailure(
+  events: AsyncIterable<TrainEvent>,
+  failed: (cause: unknown) => Promise<void>,
+): AsyncGenerator<TrainEvent, void> {
+  try {
+    yield* events;
+  } catch (cause) {
+    // The failure counts, not that it could not be written down, as on a full disk.
+    await failed(cause).catch(() => {});
+    throw cause;
+  }
 }

@@ -13,10 +13,12 @@
  * @module
  */
 
+import { METRIC_NAMES } from "../best_evaluation.ts";
 import type { StartEvent, StepEvent, TrainEvent } from "../events.ts";
 import {
   formatBytes,
   formatCount,
+  formatDate,
   formatDuration,
   formatLearningRate,
   formatLoss,
@@ -56,6 +58,8 @@ export interface ConsoleTrackerOptions {
    * @default {false}
    */
   readonly noColor?: boolean;
+  /** The time, told of when a run ends. @default the clock */
+  readonly date?: () => Date;
 }
 
 /**
@@ -82,8 +86,14 @@ export interface ConsoleTrackerOptions {
 export function createConsoleTracker(
   options: ConsoleTrackerOptions,
 ): Tracker & Required<Pick<Tracker, "samples">> {
-  const { write, isTty, columns = () => 80, clock = () => performance.now(), noColor = false } =
-    options;
+  const {
+    write,
+    isTty,
+    columns = () => 80,
+    clock = () => performance.now(),
+    noColor = false,
+    date = () => new Date(),
+  } = options;
   const progress = new Progress(clock);
   let live = false;
   let drawnAt = -Infinity;
@@ -115,7 +125,7 @@ export function createConsoleTracker(
         settle();
       }
       progress.take(event);
-      const text = describe(event, progress.totalSteps) ?? progress.estimate(event);
+      const text = describe(event, progress.totalSteps, date) ?? progress.estimate(event);
       if (text !== undefined) keep(text);
       draw(text !== undefined);
     },
@@ -137,7 +147,11 @@ export function createConsoleTracker(
 }
 
 /** The line that an event leaves behind; `undefined` for events that only move the bar. */
-function describe(event: TrainEvent, totalSteps: number | undefined): string | undefined {
+function describe(
+  event: TrainEvent,
+  totalSteps: number | undefined,
+  date: () => Date,
+): string | undefined {
   switch (event.type) {
     case "start":
       return [
@@ -191,8 +205,13 @@ function describe(event: TrainEvent, totalSteps: number | undefined): string | u
         `train loss ${formatLoss(event.trainLoss)}`,
         formatDuration(event.seconds),
         ...event.best
-          ? [`best ${event.best.metric} ${formatLoss(event.best.value)} at ${event.best.step}`]
+          ? [
+            `best ${METRIC_NAMES[event.best.metric]} ${
+              formatLoss(event.best.value)
+            } at step ${event.best.step}`,
+          ]
           : [],
+        formatDate(date()),
       ].join(" | ");
     case "step":
     case "micro-step":

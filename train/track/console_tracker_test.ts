@@ -55,6 +55,7 @@ const end: TrainEvent = {
   reason: "completed",
   seconds: 200,
   trainLoss: 1.75,
+  best: { step: 80, metric: "eval_loss", value: 1.25, loaded: false },
 };
 
 /** A tracker on a fake terminal of `width` columns and a clock that the test turns. */
@@ -73,6 +74,7 @@ function fake(
     noColor,
     columns: () => terminal.width,
     clock: () => terminal.now,
+    date: () => new Date("2026-11-28T12:41:38Z"),
   });
   return { tracker, terminal, writes };
 }
@@ -127,7 +129,8 @@ Deno.test("createConsoleTracker() writes plain lines where no person watches", a
       "step 5/100 | epoch 0.10 | eval loss 2.2500 | per token 2.0000 | 20 examples in 0:00:03",
       "step 5/100 | saved out/5 | 2.00 KiB in 0:00:01",
       "step 6/100 | update skipped: loss NaN | grad inf | 1 in a row",
-      "completed at step 100/100 | train loss 1.7500 | 0:03:20",
+      "completed at step 100/100 | train loss 1.7500 | 0:03:20 | best eval loss 1.2500 at step 80 | " +
+      "2026-11-28 12:41 UTC",
       "",
     ].join("\n"),
   );
@@ -262,7 +265,8 @@ Deno.test("createConsoleTracker() leaves the cursor on a new line, however the r
   const screen = screenOf(ended.writes.join(""));
   assert.match(screen[1], /^100% \[=+\] \| 100\/100/);
   assert.deepEqual(screen.slice(2), [
-    "completed at step 100/100 | train loss 1.7500 | 0:03:20",
+    "completed at step 100/100 | train loss 1.7500 | 0:03:20 | best eval loss 1.2500 at step 80 | " +
+    "2026-11-28 12:41 UTC",
     "",
   ]);
 

@@ -10,13 +10,15 @@
  * @typedef {import("./run_update.ts").FigureName} FigureName
  * @typedef {import("./run_update.ts").FigureRow} FigureRow
  * @typedef {import("./run_update.ts").RunData} RunData
+ * @typedef {import("./run_update.ts").RunState} RunState
  * @typedef {import("./run_update.ts").RunUpdate} RunUpdate
  * @typedef {import("./run_update.ts").SampleRow} SampleRow
  */
 
 /**
- * Points of a figure by rising step; null for a value that is not finite.
- * @typedef {(readonly [step: number, value: number | null])[]} Series
+ * Points of a figure by their rising place on the horizontal axis; null for a value that is not finite.
+ * @typedef {(readonly [place: number, value: number | null, step: number])[]} Series
+ * @typedef {"step" | "epoch" | "share"} Axis
  * @typedef {{ low: number, high: number, positive: number, count: number, above: number }} Extent
  */
 
@@ -26,6 +28,7 @@
  *   name: string,
  *   color: number,
  *   hidden: boolean,
+ *   state?: RunState,
  *   figures: FigureRow[],
  *   samples: SampleRow[],
  *   cursors: Cursors,
@@ -78,14 +81,27 @@ const EN = {
   log: "log scale",
   smoothing: "smoothing",
   run: "Run",
+  status: "Status",
+  running: "running",
+  silent: "no news for an hour",
+  completed: "finished",
+  "early-stopped": "stopped early",
+  aborted: "aborted",
+  failed: "failed",
+  started: "Started",
+  time: "Time",
+  axis: "axis",
+  share: "% of the run",
   step: "Step",
   epoch: "Epoch",
   train: "Train loss",
   evaluation: "Eval loss",
+  perToken: "Per token",
   best: "Best eval loss",
+  evaluated: "eval, per token",
   speed: "Tokens/s",
   loss: "Loss",
-  lossHint: "solid: training, dashed: evaluation; mean per supervised token",
+  lossHint: "solid: training, dashed: evaluation; both per token",
   rate: "Learning rate",
   gradient: "Gradient norm",
   memory: "Memory",
@@ -109,14 +125,27 @@ const ZH = {
   log: "对数坐标",
   smoothing: "平滑",
   run: "运行",
+  status: "状态",
+  running: "运行中",
+  silent: "一小时没有消息",
+  completed: "已完成",
+  "early-stopped": "提前停止",
+  aborted: "已中断",
+  failed: "失败",
+  started: "开始时间",
+  time: "用时",
+  axis: "横轴",
+  share: "运行进度 %",
   step: "步数",
   epoch: "轮次",
   train: "训练损失",
   evaluation: "验证损失",
+  perToken: "按词元平均",
   best: "最低验证损失",
+  evaluated: "验证，按词元平均",
   speed: "词元/秒",
   loss: "损失",
-  lossHint: "实线：训练，虚线：验证；按监督词元平均",
+  lossHint: "实线：训练，虚线：验证；均按词元平均",
   rate: "学习率",
   gradient: "梯度范数",
   memory: "内存",
@@ -135,6 +164,10 @@ const COLORS = 8;
 const POLL_MS = 1000;
 /** Samples shown a run: those of its last steps. */
 const SHOWN_SAMPLES = 6;
+/** A curve of so few points shows each: a short run would else be a stroke. */
+const FEW_POINTS = 12;
+/** @type {readonly Axis[]} */
+const AXES = ["step", "epoch", "share"];
 
 /**
  * Runs by name.
@@ -142,10 +175,15 @@ const SHOWN_SAMPLES = 6;
  */
 const runs = new Map();
 /**
- * `hover`: the step that is read, and the chart that its values are shown in.
- * @type {{ smoothing: number, log: boolean, hover: { chart: Chart, step: number } | undefined }}
+ * `hover`: the place that is read, and the chart that its values are shown in.
+ * @type {{
+ *   smoothing: number,
+ *   log: boolean,
+ *   axis: Axis,
+ *   hover: { chart: Chart, step: number } | undefined,
+ * }}
  */
-const view = { smoothing: 0.6, log: false, hover: undefined };
+const view = { smoothing: 0.6, log: false, axis: "step", hover: undefined };
 
 // ---- elements ----
 
@@ -190,6 +228,26 @@ function format(value) {
   return String(Number(value.toPrecision(4)));
 }
 
+/**
+ * A place on the horizontal axis.
+ * @param {number} place
+ */
+function formatPlace(place) {
+  if (view.axis === "step") return place.toLocaleString("en");
+  return view.axis === "share" ? `${Number(place.toFixed(1))} %` : String(Number(place.toFixed(2)));
+}
+
+/**
+ * Hours, minutes and seconds.
+ * @param {number} milliseconds
+ */
+function formatTime(milliseconds) {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  /** @param {number} value */
+  const two = (value) => String(Math.floor(value) % 60).padStart(2, "0");
+  return `${Math.floor(seconds / 3600)}:${two(seconds / 60)}:${two(seconds)}`;
+}
+
 /** @param {number | null} [value] */
 function formatBytes(value) {
   if (value === undefined || value === null) return format(value);
@@ -220,22 +278,24 @@ function cached(run, key, make) {
 }
 
 /**
- * Points of a figure: [step, value] by rising step; a later row of a step replaces the earlier.
+ * Points of a figure by rising step; a later row of a step replaces the earlier.
  * @param {Run} run
  * @param {FigureName} key
  */
 function points(run, key) {
   return cached(run, key, () => {
-    /** @type {Map<number, number | null>} */
+    /** @type {Map<number, Series[number]>} */
     const found = new Map();
+    const last = run.figures.reduce((most, { step }) => Math.max(most, step), 1);
     for (const row of run.figures) {
       // A skipped update's figures are not part of a curve.
       if (row[key] === undefined || row.skipped_updates !== undefined) continue;
-      found.set(row.step, row[key]);
+      const { step, epoch } = row;
+      const place = { step, epoch: epoch ?? NaN, share: 100 * step / last }[view.axis];
+      // Without its epoch a row has no place on that axis.
+      if (Number.isFinite(place)) found.set(step, [place, row[key], step]);
     }
-    /** @type {Series} */
-    const series = [...found].sort((a, b) => a[0] - b[0]);
-    return series;
+    return [...found.values()].sort((a, b) => a[2] - b[2]);
   });
 }
 
@@ -302,11 +362,11 @@ function smooth(series, weight) {
   const each = weight ** Math.min(1, 100 / series.length);
   let mean = 0;
   let bias = 1;
-  return series.map(([step, value]) => {
-    if (value === null) return [step, value];
+  return series.map(([place, value, step]) => {
+    if (value === null) return [place, value, step];
     mean = mean * each + value * (1 - each);
     bias *= each;
-    return [step, mean / (1 - bias)];
+    return [place, mean / (1 - bias), step];
   });
 }
 
@@ -477,7 +537,9 @@ function nearest(curves, wanted) {
  */
 function neighbour(curves, step, direction) {
   const near = curves.flatMap(({ raw }) => {
-    const at = direction > 0 ? indexAt(raw, step) + 1 : indexAt(raw, step - 0.5);
+    const here = indexAt(raw, step);
+    const before = raw[here]?.[0] === step ? here - 1 : here;
+    const at = direction > 0 ? here + 1 : before;
     return raw[at] === undefined ? [] : [raw[at][0]];
   });
   if (near.length === 0) return step;
@@ -553,8 +615,9 @@ function draw(made) {
     );
   }
   const room = Math.max(2, Math.floor(width / 110));
-  for (const tick of ticks(first, last, room).filter(Number.isInteger)) {
-    const label = tick.toLocaleString("en");
+  const whole = view.axis === "step" ? Number.isInteger : () => true;
+  for (const tick of ticks(first, last, room).filter(whole)) {
+    const label = formatPlace(tick);
     // A label as long as it may be, some 7 pixels a character, stays within the chart.
     const at = Math.min(x(tick), width - label.length * 3.5 - 2);
     svg.append(shape("text", { x: at.toFixed(1), y: height - 8, "text-anchor": "middle" }, label));
@@ -592,7 +655,15 @@ function draw(made) {
     const kind = evaluation ? "curve eval" : "curve";
     const d = path(smoothed ? thin(line, columns) : thinned);
     svg.append(shape("path", { class: `${kind} ${color}`, d }));
-    if (!evaluation && raw.length > 1) continue;
+    const end = raw[raw.length - 1];
+    const state = run.state?.status;
+    if (!evaluation && (state === "aborted" || state === "failed") && isDrawn(end[1])) {
+      // A cross where it broke off.
+      const at = `translate(${x(end[0]).toFixed(1)} ${y(end[1]).toFixed(1)})`;
+      const cross = { class: `cross ${color}`, d: "M-5-5L5 5M-5 5L5-5", transform: at };
+      svg.append(shape("path", cross));
+    }
+    if (!evaluation && raw.length > FEW_POINTS) continue;
     for (const [step, value] of raw.length > 60 ? raw.slice(-1) : raw) {
       if (!isDrawn(value)) continue;
       svg.append(shape("circle", { class: `point ${color}`, cx: x(step), cy: y(value), r: 3.5 }));
@@ -620,7 +691,7 @@ function drawHover(made) {
   cursor.append(shape("line", { class: "cursor", x1: at, x2: at, y1: area.top, y2: area.bottom }));
   if (tip.hidden) return;
   tip.replaceChildren(
-    element("div", { text: `${words.step} ${step.toLocaleString("en")} · ${title}` }),
+    element("div", { text: `${words[view.axis]} ${formatPlace(step)} · ${title}` }),
   );
   for (const { run, raw, evaluation } of curves) {
     const [, value] = raw[indexAt(raw, step)] ?? [];
@@ -634,7 +705,10 @@ function drawHover(made) {
       "div",
       {},
       element("span", { classes: `swatch run-${run.color}${evaluation ? " dashed" : ""}` }),
-      element("span", { classes: "name", text: evaluation ? `${run.name} (eval)` : run.name }),
+      element("span", {
+        classes: "name",
+        text: evaluation ? `${run.name} (${words.evaluated})` : run.name,
+      }),
       element("b", { text: (bytes ? formatBytes : format)(value) }),
     ));
   }
@@ -645,10 +719,14 @@ function drawHover(made) {
 // ---- page ----
 
 const COLUMNS = /** @type {const} */ ([
+  "status",
+  "started",
+  "time",
   "step",
   "epoch",
   "train",
   "evaluation",
+  "perToken",
   "best",
   "speed",
   "memory",
@@ -702,6 +780,17 @@ logScale.addEventListener("change", () => {
   view.log = logScale.checked;
   charts.forEach(draw);
 });
+const axis = element(
+  "select",
+  { id: "axis" },
+  ...AXES.map((value) => element("option", { value, text: words[value] })),
+);
+axis.addEventListener("change", () => {
+  view.axis = AXES.find((each) => each === axis.value) ?? "step";
+  hover();
+  for (const run of runs.values()) run.cache.clear();
+  charts.forEach(draw);
+});
 smoothing.addEventListener("input", () => {
   view.smoothing = Number(smoothing.value);
   smoothingValue.textContent = view.smoothing.toFixed(2);
@@ -726,6 +815,26 @@ function drawSoon(which) {
   for (const each of which) waiting.add(each);
 }
 
+/**
+ * How the run stands, since when, and for how long; empty where no run.json tells.
+ * @param {Run} run
+ */
+function stateCells({ state }) {
+  if (state === undefined) return ["", "", ""].map((text) => element("td", { text }));
+  const { status, started, ended } = state;
+  const began = new Date(started);
+  const until = ended !== null ? Date.parse(ended) : status === "running" ? Date.now() : NaN;
+  const date = began.toLocaleString(language === "zh" ? "zh-CN" : "en-GB", {
+    dateStyle: "medium",
+    timeStyle: "short",
+  });
+  return [
+    element("td", {}, element("span", { classes: `state ${status}`, text: words[status] })),
+    element("td", { text: date, title: began.toISOString() }),
+    element("td", { text: Number.isNaN(until) ? "" : formatTime(until - began.getTime()) }),
+  ];
+}
+
 /** @param {Run} run */
 function row(run) {
   const visible = element("input", { type: "checkbox", checked: !run.hidden });
@@ -742,15 +851,16 @@ function row(run) {
   );
   /** @param {FigureName} key */
   const last = (key) => points(run, key).at(-1)?.[1];
-  const { low } = extent(run, "eval_token_loss");
-  const best = points(run, "eval_token_loss").find(([, value]) => value === low);
+  const { low } = extent(run, "eval_loss");
+  const best = points(run, "eval_loss").find(([, value]) => value === low);
   const memory = extent(run, "memory_bytes").high;
   const cells = [
     run.figures.at(-1)?.step.toLocaleString("en"),
     last("epoch")?.toFixed(2),
     format(last("loss")),
+    format(last("eval_loss")),
     format(last("eval_token_loss")),
-    best && `${format(best[1])} @ ${best[0]}`,
+    best && `${format(best[1])} @ ${best[2]}`,
     format(last("tokens_per_second")),
     memory > 0 ? formatBytes(memory) : "",
   ];
@@ -758,6 +868,7 @@ function row(run) {
     "tr",
     { classes: run.hidden ? "hidden" : "" },
     element("td", {}, label),
+    ...stateCells(run),
     ...cells.map((text) => element("td", { text: text ?? "" })),
   );
 }
@@ -851,7 +962,7 @@ function addRun(name) {
 }
 
 const grid = element("div", { classes: "charts" }, ...charts.map(({ figure }) => figure));
-document.documentElement.lang = language;
+document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 document.title = `ortune · ${words.title}`;
 document.getElementById("dashboard")?.append(
   element(
@@ -859,6 +970,7 @@ document.getElementById("dashboard")?.append(
     {},
     element("h1", { text: words.title }),
     status,
+    element("label", {}, words.axis, axis),
     element("label", {}, logScale, words.log),
     element("label", {}, words.smoothing, smoothing, smoothingValue),
   ),
@@ -889,7 +1001,11 @@ async function update(run) {
   let changed = false;
   for (let more = true; more;) {
     const query = new URLSearchParams({ name: run.name, ...run.cursors });
-    const { figures, samples } = /** @type {RunUpdate} */ (await ask(`/api/run?${query}`));
+    const { state, figures, samples } = /** @type {RunUpdate} */ (
+      await ask(`/api/run?${query}`)
+    );
+    changed = JSON.stringify(state) !== JSON.stringify(run.state) || changed;
+    run.state = state;
     changed = take(run, run.figures, figures) || changed;
     changed = take(run, run.samples, samples) || changed;
     run.cursors = { figures: figures.cursor, samples: samples.cursor };
@@ -939,8 +1055,9 @@ async function poll() {
 const data = document.getElementById("data");
 if (data) {
   const reported = /** @type {readonly RunData[]} */ (JSON.parse(data.textContent));
-  for (const { name, figures, samples } of reported) {
+  for (const { name, state, figures, samples } of reported) {
     const run = addRun(name);
+    run.state = state;
     run.figures = [...figures];
     run.samples = [...samples];
   }

@@ -6,6 +6,7 @@
  */
 
 import { METRICS_FILE, SAMPLES_FILE } from "./find_runs.ts";
+import { readRunState } from "./read_run_state.ts";
 import { type NewLines, readNewLines } from "./read_new_lines.ts";
 import {
   type Cursors,
@@ -19,11 +20,12 @@ import {
 
 /** What a run's files got since the last look. */
 export async function readUpdate(folder: string, cursors: Cursors): Promise<RunUpdate> {
-  const [figures, samples] = await Promise.all([
+  const [state, figures, samples] = await Promise.all([
+    readRunState(folder),
     readNewLines(`${folder}/${METRICS_FILE}`, cursors.figures),
     readNewLines(`${folder}/${SAMPLES_FILE}`, cursors.samples),
   ]);
-  return { figures: toRows(figures, toFigures), samples: toRows(samples, toSample) };
+  return { state, figures: toRows(figures, toFigures), samples: toRows(samples, toSample) };
 }
 
 /** All of a run. */
@@ -31,16 +33,18 @@ export async function readRun(folder: string, name: string): Promise<RunData> {
   const figures: FigureRow[] = [];
   const samples: SampleRow[] = [];
   let cursors: Cursors = { figures: "", samples: "" };
+  let state: RunUpdate["state"];
   for (let more = true; more;) {
     const update = await readUpdate(folder, cursors);
     if (update.figures.reset) figures.length = 0;
     if (update.samples.reset) samples.length = 0;
     figures.push(...update.figures.rows);
     samples.push(...update.samples.rows);
+    state = update.state;
     more = update.figures.more || update.samples.more;
     cursors = { figures: update.figures.cursor, samples: update.samples.cursor };
   }
-  return { name, figures, samples };
+  return { name, state, figures, samples };
 }
 
 function toRows<Row>(

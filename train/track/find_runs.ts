@@ -11,6 +11,8 @@ import { isAbsent } from "../../internal/regular_file.ts";
 export const METRICS_FILE = "metrics.jsonl";
 /** What the run's model said, in the same folder. */
 export const SAMPLES_FILE = "samples.jsonl";
+/** What the run was made of and how it ended, in the same folder. */
+export const RUN_MANIFEST = "run.json";
 
 /** Levels below the folder: deeper ones are checkpoints and other people's trees. */
 const MAX_DEPTH = 4;

@@ -26,6 +26,25 @@ export function formatDuration(seconds: number): string {
 }
 
 /**
+ * A moment to the minute, in universal time: the same text wherever it is read.
+ *
+ * @param time as ISO 8601 or a date; empty where it is none.
+ *
+ * @example
+ * ```ts
+ * import { formatDate } from "./format_units.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(formatDate("2026-11-28T12:41:38.123Z"), "2026-11-28 12:41 UTC");
+ * ```
+ */
+export function formatDate(time: string | Date): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return "";
+  return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/**
  * A count: in full up to 99,999, then with three digits and a unit.
  *
  * @example

@@ -15,7 +15,7 @@ import { CHART_COLORS } from "./chart_colors.ts";
 import type { ChartColorName } from "./chart_colors.ts";
 import { cleanText, escapeHtml } from "./html.ts";
 
-/** A point of a curve; one that is not finite (or, on a log scale, not positive) leaves a gap. */
+/** A point of a curve, over steps or another axis; one that is not finite (or, on a log scale, not positive) leaves a gap. */
 export interface ChartPoint {
   readonly step: number;
   readonly value: number;
@@ -36,6 +36,8 @@ export interface ChartSeries {
 export interface LineChartOptions {
   readonly title: string;
   readonly series: readonly ChartSeries[];
+  /** What the horizontal axis shows. @default "step" */
+  readonly axis?: string;
   /** What the vertical axis shows. */
   readonly unit?: string;
   /** Writes a value of the vertical axis. */
@@ -52,6 +54,8 @@ export interface LineChartOptions {
 /** Longest side, in pixels: a chart larger than that is a mistake, and as slow as it is large. */
 const MAX_SIDE = 10_000;
 const FONT = "system-ui, sans-serif";
+/** A curve of so few points is read point by point. */
+const FEW_POINTS = 12;
 
 /** Draws a chart; throws a RangeError where a side is not between 100 and 10,000 pixels. */
 export async function renderLineChart(options: LineChartOptions): Promise<string> {
@@ -76,6 +80,7 @@ export async function renderLineChart(options: LineChartOptions): Promise<string
 
 function toEcharts(options: LineChartOptions): EChartsOption {
   const { title, series, unit = "", format, logScale = false, fromZero = false } = options;
+  const { axis: horizontal = "step" } = options;
   const names = series.map(({ name }) => cleanText(name));
   const text = CHART_COLORS.text.light;
   const axis = {
@@ -122,12 +127,12 @@ function toEcharts(options: LineChartOptions): EChartsOption {
     },
     xAxis: {
       type: "value",
-      name: "step",
+      name: horizontal,
       nameLocation: "middle",
       nameGap: 26,
       min: firstStep(series),
       max: "dataMax",
-      minInterval: 1,
+      ...horizontal === "step" ? { minInterval: 1 } : {},
       ...axis,
       splitLine: { show: false },
     },
@@ -166,7 +171,7 @@ function toSeries(series: ChartSeries, name: string, logScale: boolean): LineSer
     data,
     silent: true,
     // A lone point has no line: without its circle it would not be seen.
-    showSymbol: markers || data.length === 1,
+    showSymbol: markers || data.length <= FEW_POINTS,
     symbol: "circle",
     symbolSize: 7,
     // More points than pixels are thinned to those that keep the shape.

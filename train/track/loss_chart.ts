@@ -13,7 +13,7 @@ import type { ChartPoint, ChartSeries } from "./line_chart.ts";
 
 /** A loss at a step; one that is not finite leaves a gap in its curve. */
 export interface LossPoint {
-  /** Updates made. */
+  /** Updates made, or the place on another axis. */
   readonly step: number;
   /** Mean cross-entropy, in nats. */
   readonly loss: number;
@@ -23,7 +23,7 @@ export interface LossPoint {
 export interface LossChartOptions {
   /** Training losses by rising step. */
   readonly train: readonly LossPoint[];
-  /** Evaluation losses by rising step. */
+  /** Evaluation losses by rising step, per token as training's. */
   readonly eval: readonly LossPoint[];
   /** Text above the chart. */
   readonly title: string;
@@ -33,6 +33,8 @@ export interface LossChartOptions {
   readonly height?: number;
   /** Spaces the losses by their logarithm. @default false */
   readonly logScale?: boolean;
+  /** What the horizontal axis shows. @default "step" */
+  readonly axis?: string;
   /** Prefix of the ids within the SVG: charts on one page need different ones. @default "loss" */
   readonly id?: string;
 }
@@ -61,14 +63,14 @@ const SMOOTHED_POINTS = 40;
  * ```
  */
 export async function renderLossChart(options: LossChartOptions): Promise<string> {
-  const { title, width, height, logScale = false, id = "loss" } = options;
+  const { title, width, height, logScale = false, axis, id = "loss" } = options;
   const toPoint = ({ step, loss }: LossPoint): ChartPoint => ({ step, value: loss });
   return await renderLineChart({
     title,
     series: [
       ...withMovingMean("train", options.train.map(toPoint)),
       {
-        name: "evaluation",
+        name: "evaluation, per token",
         color: "evaluation",
         points: options.eval.map(toPoint),
         markers: true,
@@ -77,6 +79,7 @@ export async function renderLossChart(options: LossChartOptions): Promise<string
     unit: logScale ? "loss (log scale)" : "loss",
     format: formatTick,
     logScale,
+    axis,
     width,
     height,
     id,

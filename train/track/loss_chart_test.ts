@@ -35,7 +35,7 @@ Deno.test("renderLossChart() draws raw and mean training loss, and marks evaluat
   assert.equal(lines(CHART_COLORS.evaluation.light), 1);
   const markers = svg.match(new RegExp(`matrix[^>]*fill="${CHART_COLORS.evaluation.light}"`, "g"));
   assert.equal(markers?.length, evaluations.length);
-  for (const name of ["train (raw)", "train (moving mean)", "evaluation"]) {
+  for (const name of ["train (raw)", "train (moving mean)", "evaluation, per token"]) {
     assert.ok(svg.includes(`>${name}</text>`), name);
   }
 });

@@ -1,18 +1,26 @@
 /**
  * The report of a run: one HTML file.
  *
- * In: the summary, figures and samples of a run. Out: the text of a page that needs nothing else:
- * no script, no request, charts within. Its content security policy allows its one style sheet, by
- * hash, and nothing more, so that even markup that got past the escaping would do nothing.
+ * In: the summary, figures and samples of a run. Out: the text of a page that needs nothing else: no
+ * request, charts within. Its content security policy allows its one style sheet and the few lines that
+ * put Chinese texts in the place of English ones, by hash, and nothing more, so that even markup that
+ * got past the escaping would do nothing.
  *
  * @module
  */
 
-import { contentHash } from "./content_hash.ts";
-import type { EvaluateEvent, LogEvent } from "../events.ts";
+import {
+  type Bilingual,
+  inBoth,
+  LANGUAGE_SCRIPT,
+  pagePolicy,
+  translateChart,
+} from "./bilingual.ts";
+import type { EndEvent, EvaluateEvent, LogEvent } from "../events.ts";
 import {
   formatBytes,
   formatCount,
+  formatDate,
   formatDuration,
   formatLearningRate,
   formatLoss,
@@ -24,6 +32,14 @@ import { renderLineChart } from "./line_chart.ts";
 import type { ChartPoint, LineChartOptions } from "./line_chart.ts";
 import { renderLossChart } from "./loss_chart.ts";
 import { REPORT_STYLE } from "./report_style.ts";
+import {
+  CHART_WORDS,
+  figureAt,
+  REPORT_WORDS as words,
+  sampleWords,
+  STATUS_WORDS,
+  thinkingWords,
+} from "./report_words.ts";
 
 /** What a run was; rows without a value are left out of the report. */
 export interface ReportSummary {
@@ -39,7 +55,7 @@ export interface ReportSummary {
   readonly trainableParameters?: number;
   /** Rows trained on. */
   readonly trainRows?: number;
-  /** Rows held back for evaluation. */
+  /** Rows held back for evaluation, that is, for validation. */
   readonly evalRows?: number;
   /** Tokens of one pass over the training rows. */
   readonly tokens?: number;
@@ -47,6 +63,10 @@ export interface ReportSummary {
   readonly epochs?: number;
   /** Updates made. */
   readonly steps?: number;
+  /** How it ended. */
+  readonly status?: EndEvent["reason"];
+  /** When it was started, as ISO 8601. */
+  readonly started?: string;
   /** Time of the whole run. */
   readonly seconds?: number;
   /** Real tokens trained on, a second. */
@@ -79,7 +99,7 @@ export interface ReportSample {
 export interface ReportData {
   /** Heading of the page. */
   readonly title: string;
-  /** Language of the title, samples and notes, as a BCP 47 tag. @default "en" */
+  /** Language of the title and samples, as a BCP 47 tag. @default {""} unknown */
   readonly language?: string;
   /** What the run was. */
   readonly summary: ReportSummary;
@@ -121,17 +141,12 @@ const NARROW = { width: 480, height: 240 };
  * ```
  */
 export async function renderReport(data: ReportData): Promise<string> {
-  const { title, language = "en", samples = [], notes = [], versions = {} } = data;
+  const { title, language = "", samples = [], notes = [], versions = {} } = data;
   const charts = await renderCharts(data);
-  const policy = [
-    "default-src 'none'",
-    `style-src ${await contentHash(REPORT_STYLE)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
+  const policy = await pagePolicy(REPORT_STYLE);
   const page = html`
     <!DOCTYPE html>
-    <html lang="${language}">
+    <html lang="en">
       <head>
         <meta charset="utf-8">
         <meta http-equiv="Content-Security-Policy" content="${policy}">
@@ -143,21 +158,23 @@ export async function renderReport(data: ReportData): Promise<string> {
       </head>
       <body>
         <header>
-    <h1 dir="auto">${title}</h1>
+    <h1 dir="auto" lang="${language}">${title}</h1>
     ${tiles(data)}
         </header>
         <main>
-    ${section("Run", definitions(summaryRows(data)))}
-    ${section("Curves", charts.length > 0 && html`<div class="charts">${charts}</div>`)}
-    ${section("Evaluations", evaluationTable(data))}
-    ${section("Samples", samples.map(sampleCard))}
+    ${section(words.run, definitions(summaryRows(data)))}
+    ${section(words.curves, charts.length > 0 && html`<div class="charts">${charts}</div>`)}
+    ${section(words.evaluations, evaluationTable(data))}
+    ${section(words.samples, samples.map((sample, index) => sampleCard(sample, index, language)))}
     ${section(
-      "Notes",
-      notes.length > 0 && html`<ul>${notes.map((note) => html`<li dir="auto">${note}</li>`)}</ul>`,
+      words.notes,
+      notes.length > 0 &&
+        html`<ul lang="en">${notes.map((note) => html`<li dir="auto">${note}</li>`)}</ul>`,
     )}
-    ${section("Versions", definitions(Object.entries(versions)))}
+    ${section(words.versions, definitions(Object.entries(versions)))}
         </main>
-        <footer>Written by ortune</footer>
+        <footer>${inBoth(words.writtenBy)}</footer>
+        <script>${new Markup(LANGUAGE_SCRIPT)}</script>
       </body>
     </html>
   `;
@@ -165,12 +182,12 @@ export async function renderReport(data: ReportData): Promise<string> {
 }
 
 /** A section with its heading; nothing where there is nothing to show. */
-function section(heading: string, content: HtmlValue): HtmlValue {
+function section(heading: Bilingual, content: HtmlValue): HtmlValue {
   if (content === false || content === undefined) return undefined;
   if (Array.isArray(content) && content.length === 0) return undefined;
   return html`
     <section>
-    <h2>${heading}</h2>
+    <h2>${inBoth(heading)}</h2>
     ${content}
     </section>
   `;
@@ -180,57 +197,61 @@ function section(heading: string, content: HtmlValue): HtmlValue {
 function tiles({ summary, logs, evaluations }: ReportData): HtmlValue {
   const log = logs.at(-1);
   const evaluation = evaluations.at(-1);
-  const shown: [string, string | undefined][] = [
-    ["last train loss", log && formatLoss(log.loss)],
-    ["eval loss", evaluation && formatLoss(evaluation.evalLoss)],
-    ["perplexity", evaluation && formatLoss(Math.exp(evaluation.evalTokenLoss))],
-    ["time", summary.seconds === undefined ? undefined : formatDuration(summary.seconds)],
+  const shown: [Bilingual, HtmlValue][] = [
+    [words.status, statusOf(summary)],
+    [words.lastLoss, log && formatLoss(log.loss)],
+    [words.lastEvalLoss, evaluation && formatLoss(evaluation.evalLoss)],
+    [words.perplexity, evaluation && formatLoss(Math.exp(evaluation.evalTokenLoss))],
+    [words.time, summary.seconds === undefined ? undefined : formatDuration(summary.seconds)],
     [
-      "speed",
+      words.speed,
       summary.tokensPerSecond === undefined ? undefined : formatRate(summary.tokensPerSecond),
     ],
   ];
   const known = shown.filter(([, value]) => value !== undefined);
   return known.length > 0 &&
     html`<ul class="tiles">${
-      known.map(([name, value]) => html`<li><b>${value}</b> <span>${name}</span></li>`)
+      known.map(([name, value]) => html`<li><b>${value}</b> ${inBoth(name)}</li>`)
     }</ul>`;
 }
 
-function summaryRows({ summary: run, logs, evaluations }: ReportData): [string, HtmlValue][] {
+/** How the run ended; an aborted one is marked. */
+function statusOf({ status }: ReportSummary): Markup | undefined {
+  return status && html`<span class="${status}">${inBoth(STATUS_WORDS[status])}</span>`;
+}
+
+function summaryRows({ summary: run, logs, evaluations }: ReportData): [HtmlValue, HtmlValue][] {
   const log = logs.at(-1);
   const evaluation = evaluations.at(-1);
   const best = bestOf(evaluations);
-  const rows: [string, HtmlValue][] = [
-    ["Model", run.model],
-    ["Method", run.method],
-    ["Device", run.device],
-    ["Parameters", show(run.parameters, formatCount)],
-    ["Trainable parameters", trainable(run)],
-    ["Training rows", show(run.trainRows, formatCount)],
-    ["Evaluation rows", show(run.evalRows, formatCount)],
-    ["Training tokens", show(run.tokens, formatCount)],
-    ["Epochs", run.epochs],
-    ["Steps", show(run.steps, formatCount)],
-    ["Time", show(run.seconds, formatDuration)],
-    ["Speed", show(run.tokensPerSecond, formatRate)],
-    ["Peak memory", show(run.peakMemory, formatBytes)],
-    ["Most memory logged", show(mostMemory(logs), formatBytes)],
-    ["Mean training loss", show(run.trainLoss, formatLoss)],
-    ["Last training loss", show(log?.loss, formatLoss)],
-    ["Last evaluation loss", show(evaluation?.evalLoss, formatLoss)],
-    [
-      "Best evaluation loss",
-      best && `${formatLoss(best.evalLoss)} at step ${best.step}`,
-    ],
-    [
-      "Perplexity per token",
-      evaluation && formatLoss(Math.exp(evaluation.evalTokenLoss)),
-    ],
-    ["Checkpoint", run.checkpoint && html`<code>${run.checkpoint}</code>`],
-    ["Command", run.command && html`<pre><code>${run.command}</code></pre>`],
+  const rows: [Bilingual, HtmlValue][] = [
+    [words.status, statusOf(run)],
+    [words.started, run.started && formatDate(run.started)],
+    [words.time, show(run.seconds, formatDuration)],
+    [words.model, run.model],
+    [words.method, run.method],
+    [words.device, run.device],
+    [words.parameters, show(run.parameters, formatCount)],
+    [words.trainable, trainable(run)],
+    [words.trainingRows, show(run.trainRows, formatCount)],
+    [words.validationRows, show(run.evalRows, formatCount)],
+    [words.trainingTokens, show(run.tokens, formatCount)],
+    [words.epochs, run.epochs],
+    [words.steps, show(run.steps, formatCount)],
+    [words.speed, show(run.tokensPerSecond, formatRate)],
+    [words.peakMemory, show(run.peakMemory, formatBytes)],
+    [words.loggedMemory, show(mostMemory(logs), formatBytes)],
+    [words.meanLoss, show(run.trainLoss, formatLoss)],
+    [words.lastLoss, show(log?.loss, formatLoss)],
+    [words.lastEvalLoss, show(evaluation?.evalLoss, formatLoss)],
+    [words.bestEvalLoss, best && inBoth(figureAt(formatLoss(best.evalLoss), best.step))],
+    [words.lastPerToken, show(evaluation?.evalTokenLoss, formatLoss)],
+    [words.perplexity, evaluation && formatLoss(Math.exp(evaluation.evalTokenLoss))],
+    [words.checkpoint, run.checkpoint && html`<code>${run.checkpoint}</code>`],
+    [words.command, run.command && html`<pre><code>${run.command}</code></pre>`],
   ];
-  return rows.filter(([, value]) => value !== undefined && value !== "");
+  return rows.filter(([, value]) => value !== undefined && value !== "")
+    .map(([name, value]) => [inBoth(name), value]);
 }
 
 /** The most that the process had at a log line: a peak between two is not seen. */
@@ -263,7 +284,7 @@ function trainable({ parameters, trainableParameters }: ReportSummary): string |
   return `${count} (${(trainableParameters / parameters * 100).toPrecision(3)} %)`;
 }
 
-function definitions(rows: readonly (readonly [string, HtmlValue])[]): HtmlValue {
+function definitions(rows: readonly (readonly [HtmlValue, HtmlValue])[]): HtmlValue {
   return rows.length > 0 && html`
     <table class="facts">
       <tbody>
@@ -286,8 +307,15 @@ function evaluationTable({ evaluations }: ReportData): HtmlValue {
     <div class="scroll">
       <table class="figures">
         <thead>
-          <tr>${["Step", "Epoch", "Eval loss", "Loss per token", "Perplexity", "Examples", "Time"]
-            .map((name) => html`<th scope="col">${name}</th>`)}</tr>
+          <tr>${[
+            words.step,
+            words.epoch,
+            words.evalLoss,
+            words.perToken,
+            words.perplexity,
+            words.examples,
+            words.time,
+          ].map((name) => html`<th scope="col">${inBoth(name)}</th>`)}</tr>
         </thead>
         <tbody>
     ${evaluations.map((one) =>
@@ -308,47 +336,74 @@ function evaluationTable({ evaluations }: ReportData): HtmlValue {
   `;
 }
 
-function sampleCard(sample: ReportSample, index: number): Markup {
+function sampleCard(sample: ReportSample, index: number, language: string): Markup {
   const { question, think, answer, reference, step } = sample;
-  const heading = step === undefined ? `Sample ${index + 1}` : `Sample ${index + 1}, step ${step}`;
   return html`
     <article>
-    <h3>${heading}</h3>
-    <h4>Question</h4>
-    <div class="text" dir="auto">${question}</div>
+    <h3>${inBoth(sampleWords(index, step))}</h3>
+    <h4>${inBoth(words.question)}</h4>
+    <div class="text" dir="auto" lang="${language}">${question}</div>
     ${think !== undefined && think !== "" &&
       html`
         <details>
-          <summary>Thinking (${formatCount([...think].length)} characters)</summary>
-          <div class="text" dir="auto">${think}</div>
+          <summary>${inBoth(thinkingWords(formatCount([...think].length)))}</summary>
+          <div class="text" dir="auto" lang="${language}">${think}</div>
         </details>
       `}
-    <h4>Answer</h4>
-    <div class="text answer" dir="auto">${answer}</div>
+    <h4>${inBoth(words.answer)}</h4>
+    <div class="text answer" dir="auto" lang="${language}">${answer}</div>
     ${reference !== undefined &&
       html`
         <details>
-          <summary>Reference answer</summary>
-          <div class="text" dir="auto">${reference}</div>
+          <summary>${inBoth(words.reference)}</summary>
+          <div class="text" dir="auto" lang="${language}">${reference}</div>
         </details>
       `}
     </article>
   `;
 }
 
-async function renderCharts({ logs, evaluations }: ReportData): Promise<Markup[]> {
-  const figures: Markup[] = [];
-  if (logs.length + evaluations.length > 0) {
+/** The loss over each axis, of which radio buttons show one: the style sheet does, without a script. */
+async function lossFigure({ logs, evaluations }: ReportData): Promise<Markup> {
+  type Placed = Pick<LogEvent, "step" | "epoch">;
+  const last = [...logs, ...evaluations].reduce((most, { step }) => Math.max(most, step), 1);
+  const axes = [
+    { id: "step", name: words.byStep, place: ({ step }: Placed) => step },
+    { id: "epoch", name: words.byEpoch, place: ({ epoch }: Placed) => epoch },
+    { id: "share", name: words.byShare, place: ({ step }: Placed) => 100 * step / last },
+  ];
+  const charts: Markup[] = [];
+  for (const { id, name, place } of axes) {
     const svg = await renderLossChart({
       ...WIDE,
       title: "Loss",
-      train: logs,
-      eval: evaluations.map(({ step, evalTokenLoss }) => ({ step, loss: evalTokenLoss })),
+      id: `loss-${id}`,
+      axis: name.en,
+      train: logs.map((log) => ({ step: place(log), loss: log.loss })),
+      eval: evaluations.map((one) => ({ step: place(one), loss: one.evalTokenLoss })),
     });
-    figures.push(
-      figure(svg, "wide", "Mean loss per supervised token, for training and evaluation alike."),
-    );
+    charts.push(html`<div class="over ${id}">${translateChart(svg, CHART_WORDS)}</div>`);
   }
+  return html`
+    <figure class="chart wide">
+      <fieldset>
+        <legend>${inBoth(words.lossBy)}</legend>
+        ${axes.map(({ id, name }) =>
+          html`<label><input type="radio" name="axis" value="${id}"${
+            id === "step" && new Markup(" checked")
+          }> ${inBoth(name)}</label>`
+        )}
+      </fieldset>
+      ${charts}
+      <figcaption>${inBoth(words.lossCaption)}</figcaption>
+    </figure>
+  `;
+}
+
+async function renderCharts(data: ReportData): Promise<Markup[]> {
+  const { logs, evaluations } = data;
+  const figures: Markup[] = [];
+  if (logs.length + evaluations.length > 0) figures.push(await lossFigure(data));
   if (logs.length === 0) return figures;
   const points = (value: (log: Omit<LogEvent, "type">) => number): ChartPoint[] =>
     logs.map((log) => ({ step: log.step, value: value(log) }));
@@ -405,16 +460,10 @@ async function renderCharts({ logs, evaluations }: ReportData): Promise<Markup[]
     });
   }
   for (const options of others) {
-    figures.push(figure(await renderLineChart({ ...NARROW, ...options })));
+    const svg = await renderLineChart({ ...NARROW, ...options });
+    figures.push(html`<figure class="chart">${translateChart(svg, CHART_WORDS)}</figure>`);
   }
   return figures;
-}
-
-function figure(svg: string, kind?: string, caption?: string): Markup {
-  return html`
-    <figure class="chart ${kind}">${new Markup(svg)}${caption !== undefined &&
-      html`<figcaption>${caption}</figcaption>`}</figure>
-  `;
 }
 
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

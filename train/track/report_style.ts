@@ -11,7 +11,7 @@ export const REPORT_STYLE: string = `
 :root {
   color-scheme: light dark;
   --page: #f6f8fa; --card: #ffffff; --text: #1f2329; --soft: #57606a; --line: #d8dee4;
-  --accent: #1f6feb; --best: #e6f4ea; --code: #f0f3f6;
+  --accent: #1f6feb; --best: #e6f4ea; --code: #f0f3f6; --bad: #b42318;
 }
 * { box-sizing: border-box; }
 body {
@@ -40,6 +40,8 @@ tr:first-child th, tr:first-child td { border-top: 0; }
 .figures th, .figures td { text-align: end; white-space: nowrap; }
 .figures tbody tr:first-child td { border-top: 1px solid var(--line); }
 .best td { background: var(--best); }
+.aborted, .tiles .aborted span { color: var(--bad); font-weight: 600; }
+.tiles b span { font-size: inherit; color: inherit; }
 .scroll { overflow-x: auto; }
 code, pre { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { margin: 2px 0; padding: 8px 12px; background: var(--code); border-radius: 6px;
@@ -51,6 +53,13 @@ pre { margin: 2px 0; padding: 8px 12px; background: var(--code); border-radius: 
 .wide { grid-column: 1 / -1; }
 .chart svg { display: block; width: 100%; height: auto; }
 .wide svg { min-width: 640px; }
+fieldset { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 0; padding: 6px 16px; border: 0;
+  color: var(--soft); font-size: 13px; }
+legend { float: inline-start; padding: 0; margin-inline-end: 16px; }
+.over { display: none; }
+.chart:has([value="step"]:checked) .step, .chart:has([value="epoch"]:checked) .epoch,
+.chart:has([value="share"]:checked) .share { display: block; }
+@supports not selector(:has(*)) { .over.step { display: block; } }
 figcaption { padding: 0 16px 6px; color: var(--soft); font-size: 13px; }
 article { margin: 0 0 16px; padding: 16px 20px; background: var(--card);
   border: 1px solid var(--line); border-radius: 8px; }
@@ -64,7 +73,7 @@ footer { margin-top: 32px; color: var(--soft); font-size: 13px; }
 @media (prefers-color-scheme: dark) {
 :root {
   --page: #0d1117; --card: #161b22; --text: #e6edf3; --soft: #9da7b3; --line: #30363d;
-  --accent: #6cb0ff; --best: #12301d; --code: #1f262e;
+  --accent: #6cb0ff; --best: #12301d; --code: #1f262e; --bad: #ff8f85;
 }
 ${darkChartRules(".chart")}
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { LANGUAGE_SCRIPT } from "./bilingual.ts";
 import { renderReport } from "./report.ts";
 import type { ReportData } from "./report.ts";
 import { REPORT_STYLE } from "./report_style.ts";
@@ -27,7 +28,10 @@ function withText(text: string): ReportData {
   return {
     title: text,
     language: text,
-    summary: { model: text, method: text, device: text, checkpoint: text, command: text },
+    summary: {
+      ...{ model: text, method: text, device: text, checkpoint: text, command: text },
+      ...{ status: "aborted", started: "2026-11-28T12:41:38Z" },
+    },
     logs: [log, { ...log, step: 10 }],
     evaluations: [evaluation],
     samples: [{ question: text, think: text, answer: text, reference: text }],
@@ -101,15 +105,18 @@ const HOSTILE = [
   "<think>\n</think><|im_end|>",
 ];
 
+/** The only script of a page, which its policy allows by its hash. */
+const OWN_SCRIPT = `<script>${LANGUAGE_SCRIPT}</script>`;
+
 /** The tags of a page without what is written in attributes: its structure. */
 function tagsOf(page: string): string[] {
   return (page.match(/<[^>]*>/g) ?? []).map((tag) => tag.replace(/="[^"]*"/g, ""));
 }
 
 Deno.test("renderReport() renders hostile text inert, wherever it stands", async () => {
-  const plain = tagsOf(await renderReport(withText("x")));
+  const plain = tagsOf((await renderReport(withText("x"))).replace(OWN_SCRIPT, ""));
   for (const text of HOSTILE) {
-    const page = await renderReport(withText(text));
+    const page = (await renderReport(withText(text))).replace(OWN_SCRIPT, "");
     assert.deepEqual(tagsOf(page), plain, text);
     assert.doesNotMatch(page, /<script|<iframe|<img/i, text);
     // deno-lint-ignore no-control-regex -- NUL is what must not be there
@@ -126,10 +133,13 @@ Deno.test("renderReport() writes the whole text of samples, line breaks included
     evaluations: [],
     samples: [{ question: "  一\n\n二 ", think: "想\n想", answer: "a\n  b" }],
   });
-  assert.ok(page.includes('<div class="text" dir="auto">  一\n\n二 </div>'));
-  assert.ok(page.includes('<div class="text" dir="auto">想\n想</div>'));
-  assert.ok(page.includes('<div class="text answer" dir="auto">a\n  b</div>'));
-  assert.match(page, /<details>\s*<summary>Thinking \(3 characters\)<\/summary>/);
+  assert.ok(page.includes('<div class="text" dir="auto" lang="">  一\n\n二 </div>'));
+  assert.ok(page.includes('<div class="text" dir="auto" lang="">想\n想</div>'));
+  assert.ok(page.includes('<div class="text answer" dir="auto" lang="">a\n  b</div>'));
+  assert.match(
+    page,
+    /<details>\s*<summary><span data-zh="思考（3 字）">Thinking \(3 characters\)<\/span><\/summary>/,
+  );
 });
 
 Deno.test("renderReport() asks for nothing outside itself", async () => {
@@ -140,6 +150,11 @@ Deno.test("renderReport() asks for nothing outside itself", async () => {
     await crypto.subtle.digest("SHA-256", new TextEncoder().encode(REPORT_STYLE)),
   ).toBase64();
   assert.ok(page.includes(`style-src &#39;sha256-${hash}&#39;`));
+  const script = new Uint8Array(
+    await crypto.subtle.digest("SHA-256", new TextEncoder().encode(LANGUAGE_SCRIPT)),
+  ).toBase64();
+  assert.ok(page.includes(`script-src &#39;sha256-${script}&#39;`));
+  assert.equal(page.split(OWN_SCRIPT).length, 2);
   // What is hashed is what stands between the tags, byte for byte.
   assert.equal(/<style>([\s\S]*?)<\/style>/.exec(page)?.[1], REPORT_STYLE);
 });
@@ -152,7 +167,8 @@ Deno.test("renderReport() gives each chart its own ids", async () => {
   const page = await renderReport(withText("x"));
   const ids = [...page.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id);
   assert.equal(new Set(ids).size, ids.length);
-  assert.equal(page.match(/<svg /g)?.length, 5);
+  // The loss over steps, epochs and the share of the run, and four more.
+  assert.equal(page.match(/<svg /g)?.length, 7);
 });
 
 Deno.test("renderReport() shows the figures of the run", async () => {
@@ -162,7 +178,7 @@ Deno.test("renderReport() shows the figures of the run", async () => {
     logs: [log, { ...log, step: 10, memoryBytes: 2 ** 30 }],
     evaluations: [{ ...evaluation, evalLoss: NaN }, evaluation, { ...evaluation, step: 20 }],
   });
-  for (const text of ["596M", "5.05M (0.847 %)", "1:02:05", "1.2500 at step 10", "2.0000"]) {
+  for (const text of ["596M", "5.05M (0.847 %)", "1:02:05", "1.2500 at step 10", ">2.0000<"]) {
     assert.ok(page.includes(text), text);
   }
   for (const text of ['<td dir="auto">1.50 GiB</td>', ">0.3 GiB</text>", ">1.5 GiB</text>"]) {
@@ -175,10 +191,41 @@ Deno.test("renderReport() shows no memory of a run that logged none", async () =
   const { memoryBytes: _, ...old } = log;
   const page = await renderReport({ title: "Run", summary: {}, logs: [old], evaluations: [] });
   assert.doesNotMatch(page, /memory/i);
-  assert.equal(page.match(/<svg /g)?.length, 4);
+  assert.equal(page.match(/<svg /g)?.length, 6);
 });
 
 Deno.test("renderReport() leaves out what it was not given", async () => {
   const page = await renderReport({ title: "Run", summary: {}, logs: [], evaluations: [] });
   assert.doesNotMatch(page, /<h2>|undefined|NaN|<svg/);
+});
+
+Deno.test("renderReport() gives every text of its own in Chinese too, in charts as well", async () => {
+  const page = await renderReport({ ...withText("x"), notes: [] });
+  const { groups: { body } = {} } = /<body>(?<body>[^]*)<script>/.exec(page)!;
+  const left = body!
+    // What is the run's own, code, and what the script will replace.
+    .replace(/<(\w+)[^>]* lang="x"[^>]*>[^<]*</g, "<")
+    .replace(/<(\w+)[^>]* data-zh="[^"]+"[^>]*>[^<]*</g, "<")
+    .replace(/<code>[^<]*</g, "<")
+    .replace(/<[^>]*>/g, " ")
+    .replace(/\bx\b|\d+:\d+:\d+|2026-11-28 12:41 UTC|tok\/s|GiB|e-\d/g, " ");
+  assert.doesNotMatch(left, /\p{Letter}/u);
+  assert.match(page, /<text[^>]*data-zh="损失"[^>]*>Loss</);
+  assert.match(page, /<text[^>]*data-zh="验证，按词元平均"[^>]*>evaluation, per token</);
+});
+
+Deno.test("renderReport() marks an aborted run and names both losses of evaluations", async () => {
+  const page = await renderReport(withText("x"));
+  assert.match(page, /<span class="aborted"><span data-zh="已中断">aborted<\/span><\/span>/);
+  assert.ok(page.includes("2026-11-28 12:41 UTC"));
+  const heads = [...page.matchAll(/<th scope="col"><span[^>]*>([^<]*)</g)].map(([, text]) => text);
+  assert.deepEqual(heads, [
+    "Step",
+    "Epoch",
+    "Eval loss",
+    "Per token",
+    "Perplexity",
+    "Examples",
+    "Time",
+  ]);
 });

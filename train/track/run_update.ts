@@ -55,8 +55,31 @@ export interface NewRows<Row> extends FileUpdate {
   readonly rows: readonly Row[];
 }
 
+/**
+ * Whether a run goes on, and how it ended: as in run.json, but `started` is "running", or "silent" where
+ * nothing was logged for an hour, as by a process that was killed.
+ */
+export type RunStatus =
+  | "running"
+  | "silent"
+  | "completed"
+  | "early-stopped"
+  | "aborted"
+  | "failed";
+
+/** What is known of a run besides its figures. */
+export interface RunState {
+  readonly status: RunStatus;
+  /** When it was started, or started again, as ISO 8601. */
+  readonly started: string;
+  /** When it ended; `null` before. */
+  readonly ended: string | null;
+}
+
 /** New rows of a run's files. */
 export interface RunUpdate {
+  /** Left out of a run without a run.json. */
+  readonly state?: RunState;
   readonly figures: NewRows<FigureRow>;
   readonly samples: NewRows<SampleRow>;
 }
@@ -64,6 +87,7 @@ export interface RunUpdate {
 /** A whole run, as the page of a report holds it. */
 export interface RunData {
   readonly name: string;
+  readonly state?: RunState;
   readonly figures: readonly FigureRow[];
   readonly samples: readonly SampleRow[];
 }
