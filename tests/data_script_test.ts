@@ -10,6 +10,7 @@ import { readDatasetRows } from "../data/records/dataset_rows.ts";
 import { formatFloat, formatPythonJson, parsePythonJson } from "../internal/json/python_json.ts";
 import { splitDataset } from "../data/records/split_dataset.ts";
 import { createTokenizer } from "../data/text/tokenizer.ts";
+import { LANGUAGE_SCRIPT } from "../train/track/bilingual.ts";
 import { startHub } from "./support/hub_stub.ts";
 import { denoArgs } from "./support/process.ts";
 import { repositoryPath } from "./support/run_script.ts";
@@ -83,6 +84,29 @@ Deno.test("deno task data writes, of nasty rows, what Python writes", async () =
   assert.match(stdout, /nasty\.jsonl:6: holds NaN or Infinity, which is not JSON/);
 });
 
+Deno.test("renderDataReport() shows rows as training reads them, inert, in both languages", async () => {
+  const hostile = "<script>alert(1)</script>";
+  const facts = createDataFacts({ file: "rows.jsonl", maxLength: 64, system: "Be kind" });
+  const add = (row: Record<string, string>, line: number, part: "train" | "val"): void =>
+    facts.add(parsePythonJson(JSON.stringify(row)) as Map<string, never>, line, part);
+  add({ question: "" }, 1, "train");
+  for (let line = 2; line < 7; line++) {
+    add({ question: hostile, think: `${hostile}${line}`, answer: "x".repeat(2001) }, line, "train");
+  }
+  add({ question: "头痛？", answer: hostile }, 7, "val");
+  const source = { name: hostile, columns: [hostile], seed: 42, trainRatio: 0.9 };
+  const page = await renderDataReport(facts.facts(), source);
+  assert.equal(page.match(/<article>/g)?.length, 4);
+  assert.deepEqual(page.match(/<script>\n?.*/g), [
+    '<script>\nif (navigator.language.toLowerCase().startsWith("zh")) {',
+  ]);
+  assert.ok(page.includes("&lt;script&gt;alert(1)&lt;/script&gt;2</div>"));
+  assert.ok(page.includes('<span data-zh="训练，第 2 行">Training, line 2</span>'));
+  assert.ok(page.includes('<span data-zh="验证，第 7 行">Validation, line 7</span>'));
+  assert.ok(page.includes(`lang="">${"x".repeat(2000)} …</div>`));
+  assert.ok(page.includes('<span data-zh="1 行没有思考">1 row has no thinking</span>'));
+});
+
 Deno.test("deno task data refuses to replace files unless told to", async () => {
   await using folder = await tempFolder();
   await folder.write("rows.jsonl", JSONL);
@@ -104,7 +128,7 @@ Deno.test("deno task data refuses to replace files unless told to", async () => 
   assert.equal(over.code, 0, over.stderr);
   assert.notEqual(await Deno.readTextFile(`${folder.path}/data/val.jsonl`), before);
   const names = await Array.fromAsync(Deno.readDir(`${folder.path}/data`), ({ name }) => name);
-  assert.deepEqual(names.sort(), ["report.html", "train.jsonl", "val.jsonl"]);
+  assert.deepEqual(names.sort(), ["report.html", "split.json", "train.jsonl", "val.jsonl"]);
 });
 
 for (
@@ -532,7 +556,9 @@ Deno.test("the report counts lengths, cut rows, malformed fields and duplicates"
   const source = { name: "<i>.jsonl", columns: rows.columns, seed: 42, trainRatio: 0.9 };
   const page = await renderDataReport(facts, source);
   assert.match(page, /&lt;i&gt;\.jsonl/);
-  assert.doesNotMatch(page, /<i>|<script|style="|https?:/);
+  // But for the script that the page's policy allows by its hash.
+  const markup = page.replace(`<script>${LANGUAGE_SCRIPT}</script>`, "");
+  assert.doesNotMatch(markup, /<i>|<script|style="|https?:/);
   assert.equal(page.match(/<svg/g)?.length, 7);
   assert.equal(page, await renderDataReport(facts, source));
 });

@@ -1,7 +1,7 @@
 /**
  * `deno task data`: a dataset, split for training and validation. In: a dataset on a hub, or a JSON
- * Lines file. Out: train.jsonl and val.jsonl, byte for byte those of Qwen3-Medical-SFT's data.py, and
- * a report of what is in them.
+ * Lines file. Out: train.jsonl and val.jsonl, byte for byte those of Qwen3-Medical-SFT's data.py, where
+ * they came from in split.json, and a report of what is in them.
  *
  * @module
  */
@@ -22,6 +22,7 @@ import { count, probability, repositoryId, seed } from "../arguments/flag_values
 import { hubEnvironment } from "../process/hub_environment.ts";
 import { runCommand } from "../process/run_command.ts";
 import { terminal } from "../terminal/terminal.ts";
+import { formatSplit, SEED_DATASET, SPLIT_FILE } from "../../train/runs/seed_data.ts";
 import { DEFAULT_SYSTEM } from "../../train/runs/training_arguments.ts";
 import { refuseOverwrite, writeTogether } from "../data_report/write_split.ts";
 
@@ -35,7 +36,7 @@ interface DataFlags {
   readonly seed: number;
   readonly model?: string;
   readonly maxLength: number;
-  readonly system: string;
+  readonly system?: string;
   readonly overwrite?: boolean;
   readonly offline?: boolean;
 }
@@ -52,7 +53,7 @@ await runCommand<DataFlags>({
         "--dataset-name <id>",
         "dataset on the hub",
         repositoryId,
-        "krisfu/delicate_medical_r1_data",
+        SEED_DATASET,
       )
       .option("--dataset-file <path>", "file of the dataset", "r1_data_example.jsonl")
       .option("--source <hub or file>", "modelscope, huggingface or a .jsonl file", "modelscope")
@@ -65,7 +66,10 @@ await runCommand<DataFlags>({
         "model whose tokenizer gives lengths in tokens: its folder, or its id below models/",
       )
       .option("--max-length <tokens>", "longest example that training will take", count, 2048)
-      .option("--system <text>", "system prompt that is counted in prompts", DEFAULT_SYSTEM)
+      .option(
+        "--system <text>",
+        "system prompt that is counted in prompts (default: the seed's above its own dataset, else none)",
+      )
       .option("--overwrite", "replace train.jsonl and val.jsonl")
       .option("--offline", "make no request"),
   run: async ({ options, signal }) => {
@@ -75,6 +79,7 @@ await runCommand<DataFlags>({
       val: `${outputDir}/val.jsonl`,
       report: `${outputDir}/report.html`,
     };
+    const source = isHub(options.source) ? options.datasetName : options.source;
     await refuseOverwrite([paths.train, paths.val], overwrite);
     const tokenizer = options.model === undefined
       ? undefined
@@ -87,12 +92,17 @@ await runCommand<DataFlags>({
     await writeTogether([
       { path: paths.train, parts: formatRows(rows, train) },
       { path: paths.val, parts: formatRows(rows, validation) },
+      {
+        path: `${outputDir}/${SPLIT_FILE}`,
+        parts: [formatSplit(source, { seed: options.seed, trainRatio })],
+      },
     ]);
     for (const [path, { length }] of [[paths.train, train], [paths.val, validation]] as const) {
       console.log(`${path}  ${length} ${length === 1 ? "row" : "rows"}`);
     }
 
-    const system = options.system || undefined;
+    const own = source === SEED_DATASET ? DEFAULT_SYSTEM : undefined;
+    const system = (options.system ?? own) || undefined;
     const collected = createDataFacts({ file, tokenizer, maxLength, system });
     for (const [part, order] of [["train", train], ["val", validation]] as const) {
       for (const index of order) {
@@ -109,10 +119,15 @@ await runCommand<DataFlags>({
   },
 });
 
+/** Whether a source is a hub, not a file. */
+function isHub(source: string): source is "modelscope" | "huggingface" {
+  return source === "modelscope" || source === "huggingface";
+}
+
 /** The file to split, fetched where it is a hub's. */
 async function locate(options: DataFlags, signal: AbortSignal): Promise<string> {
   const { source, datasetName, datasetFile, revision, outputDir, offline } = options;
-  if (source !== "modelscope" && source !== "huggingface") return source;
+  if (!isHub(source)) return source;
   const progress = createByteProgress(terminal);
   try {
     return await resolveDatasetFile(datasetName, datasetFile, {

@@ -10,9 +10,13 @@ import { toExamples } from "../../data/examples/to_examples.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { formatPythonJson, toPlainJson } from "../../internal/json/python_json.ts";
 import type { PythonJson } from "../../internal/json/python_json.ts";
+import type { Message } from "../../data/text/message.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import { RowStatisticsCollector, type UnreadField } from "../../data/examples/row_statistics.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
+
+/** Rows of each part that are shown. */
+const SAMPLES: Readonly<Record<Part, number>> = { train: 3, val: 2 };
 
 /** A part of the split. */
 export type Part = "train" | "val";
@@ -22,6 +26,14 @@ export interface Lengths {
   readonly name: string;
   readonly unit: "characters" | "tokens";
   readonly values: readonly number[];
+}
+
+/** A row as training reads it. */
+export interface SampleRow {
+  readonly part: Part;
+  /** Its line in the source. */
+  readonly line: number;
+  readonly messages: readonly Message[];
 }
 
 /** What {@linkcode createDataFacts} collects. */
@@ -46,6 +58,8 @@ export interface DataFacts {
   }[];
   /** Rows that stand twice or more, anywhere. */
   readonly repeated: number;
+  /** The first rows of each part that training takes. */
+  readonly samples: readonly SampleRow[];
   /** Columns and fields of messages that training does not read, with the rows that hold them. */
   readonly unread: readonly UnreadField[];
 }
@@ -85,6 +99,7 @@ export function createDataFacts(
   const trainQuestions = new Map<string, number>();
   const all = new Set<string>();
   const statistics = new RowStatisticsCollector();
+  const samples: SampleRow[] = [];
   let [cut, unlabelled, withoutThinking, repeated] = [0, 0, 0, 0];
 
   const addText = (row: Map<string, PythonJson>, line: number, part: Part): void => {
@@ -107,7 +122,7 @@ export function createDataFacts(
     }
   };
 
-  const addLengths = (row: Map<string, PythonJson>, line: number): void => {
+  const addLengths = (row: Map<string, PythonJson>, line: number, part: Part): void => {
     const where = { file, line };
     // Python writes NaN and the like, which are not JSON.
     if (hasNonFinite(row)) throw new JsonlError(where, "holds NaN or Infinity, which is not JSON");
@@ -117,6 +132,9 @@ export function createDataFacts(
     const reply = messages.at(-1)!;
     if (reply.role !== "assistant" || reply.learn === false) {
       throw new JsonlError(where, "holds no reply that is to be learned");
+    }
+    if (samples.filter((each) => each.part === part).length < SAMPLES[part]) {
+      samples.push({ part, line, messages });
     }
     const think = reply.reasoning_content ?? "";
     const prompt = messages.slice(0, -1).filter(({ role }) => role !== "system");
@@ -140,7 +158,7 @@ export function createDataFacts(
       rows[part]++;
       addText(row, line, part);
       try {
-        addLengths(row, line);
+        addLengths(row, line, part);
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         const text = error instanceof JsonlError ? message : `${file}:${line}: ${message}`;
@@ -157,6 +175,7 @@ export function createDataFacts(
       problems: problems.sort((a, b) => a.line - b.line).map(({ text }) => text),
       duplicates,
       repeated,
+      samples,
       unread: statistics.finish().unread,
     }),
   };

@@ -4,13 +4,24 @@
  * In: facts of a dataset. Out: lines for a terminal, and one HTML page that needs nothing else.
  */
 
-import { contentHash } from "../../train/track/content_hash.ts";
+import {
+  type Bilingual,
+  inBoth,
+  LANGUAGE_SCRIPT,
+  pagePolicy,
+  translateChart,
+} from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
 import { html, Markup } from "../../train/track/html.ts";
 import type { HtmlValue } from "../../train/track/html.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { quantile } from "./data_facts.ts";
-import type { DataFacts, Lengths } from "./data_facts.ts";
+import type { DataFacts, Lengths, SampleRow } from "./data_facts.ts";
+import {
+  DATA_REPORT_WORDS,
+  dataReportText as text,
+  type DataReportWords,
+} from "./data_report_words.ts";
 import { renderHistogram } from "./histogram.ts";
 
 /** Where the data came from and how it was split, in words. */
@@ -24,6 +35,8 @@ export interface DataReportSource {
 /** Most problems and duplicates that are listed; the rest is counted. */
 const SHOWN_IN_TERMINAL = 5;
 const SHOWN_ON_PAGE = 200;
+/** Characters of a message that a sample row shows. */
+const SHOWN_CHARACTERS = 2000;
 
 const QUANTILES: readonly (readonly [string, number])[] = [
   ["min", 0],
@@ -49,7 +62,7 @@ export function formatDataFacts(facts: DataFacts): string[] {
         column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])
       ).join("  ").trimEnd()
     );
-  return [...lines, ...remarks(facts, SHOWN_IN_TERMINAL)];
+  return [...lines, ...remarks(facts, SHOWN_IN_TERMINAL, DATA_REPORT_WORDS.en)];
 }
 
 function figures({ values }: Lengths): string[] {
@@ -58,52 +71,31 @@ function figures({ values }: Lengths): string[] {
   return [...QUANTILES.map(([, part]) => quantile(sorted, part)), mean].map(formatCount);
 }
 
-function remarks(facts: DataFacts, shown: number): string[] {
+function remarks(facts: DataFacts, shown: number, words: DataReportWords): string[] {
   const { maxLength, cut, unlabelled, withoutThinking, problems, duplicates, repeated, unread } =
     facts;
   const lines = [];
   if (maxLength !== undefined) {
-    lines.push(`${rowsThat(cut, "is", "are")} longer than ${maxLength} tokens and would be cut`);
-    if (unlabelled > 0) {
-      lines.push(
-        `${rowsThat(unlabelled, "is", "are")} cut before the answer: training refuses them`,
-      );
-    }
+    lines.push(words.cut(cut, maxLength));
+    if (unlabelled > 0) lines.push(words.unlabelled(unlabelled));
   } else {
-    lines.push("token lengths are not known: give --model DIR with a tokenizer");
+    lines.push(words.noTokenizer);
   }
-  lines.push(`${rowsThat(withoutThinking, "has", "have")} no thinking`);
-  lines.push(`${rowsThat(problems.length, "is", "are")} empty or malformed`);
-  lines.push(...list(problems, shown));
+  const list = (items: readonly string[]): void => {
+    lines.push(...items.slice(0, shown).map((item) => `  ${item}`));
+    if (items.length > shown) lines.push(`  ${words.more(items.length - shown)}`);
+  };
+  lines.push(words.withoutThinking(withoutThinking));
+  lines.push(words.malformed(problems.length));
+  list(problems);
   if (unread.length > 0) {
-    lines.push("training does not read:");
-    lines.push(
-      ...list(
-        unread.map(({ field, rows, remedy }) =>
-          `${remedy ?? field} (${rowsThat(rows, "has", "have")} it)`
-        ),
-        shown,
-      ),
-    );
+    lines.push(words.unread);
+    list(unread.map(({ field, rows, remedy }) => words.unreadField(remedy ?? field, rows)));
   }
-  lines.push(`${rowsThat(duplicates.length, "stands", "stand")} in both parts`);
-  lines.push(...list(duplicates.map(describeDuplicate), shown));
-  lines.push(`${rowsThat(repeated, "repeats", "repeat")} an earlier one`);
+  lines.push(words.duplicates(duplicates.length));
+  list(duplicates.map(words.duplicate));
+  lines.push(words.repeated(repeated));
   return lines;
-}
-
-function describeDuplicate({ train, val, same }: DataFacts["duplicates"][number]): string {
-  return `the ${same} of line ${val} (validation) is that of line ${train} (training)`;
-}
-
-function rowsThat(count: number, one: string, many: string): string {
-  return `${formatCount(count)} ${count === 1 ? `row ${one}` : `rows ${many}`}`;
-}
-
-function list(items: readonly string[], shown: number): string[] {
-  const rest = items.length - shown;
-  const lines = items.slice(0, shown).map((item) => `  ${item}`);
-  return rest > 0 ? [...lines, `  and ${rest} more`] : lines;
 }
 
 /** The facts as a whole HTML document. */
@@ -111,28 +103,24 @@ export async function renderDataReport(
   facts: DataFacts,
   source: DataReportSource,
 ): Promise<string> {
-  const { rows, lengths, maxLength, cut, problems, duplicates } = facts;
-  const policy = [
-    "default-src 'none'",
-    `style-src ${await contentHash(REPORT_STYLE)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
+  const { rows, lengths, maxLength, cut, problems, duplicates, samples } = facts;
   const drawn = lengths.filter(({ values }) => values.length > 0);
-  const tiles: [string, string | undefined][] = [
-    ["rows", formatCount(rows.train + rows.val)],
-    ["training", formatCount(rows.train)],
-    ["validation", formatCount(rows.val)],
-    ["cut rows", maxLength === undefined ? undefined : formatCount(cut)],
-    ["malformed rows", formatCount(problems.length)],
-    ["in both parts", formatCount(duplicates.length)],
+  const tiles: [Bilingual, string | undefined][] = [
+    [text(({ rows }) => rows), formatCount(rows.train + rows.val)],
+    [text(({ training }) => training), formatCount(rows.train)],
+    [text(({ validation }) => validation), formatCount(rows.val)],
+    [text(({ cutRows }) => cutRows), maxLength === undefined ? undefined : formatCount(cut)],
+    [text(({ malformedRows }) => malformedRows), formatCount(problems.length)],
+    [text(({ inBoth }) => inBoth), formatCount(duplicates.length)],
   ];
+  const [english, chinese] = [DATA_REPORT_WORDS.en, DATA_REPORT_WORDS.zh]
+    .map((words) => remarks(facts, SHOWN_ON_PAGE, words));
   const page = html`
     <!DOCTYPE html>
     <html lang="en">
       <head>
         <meta charset="utf-8">
-        <meta http-equiv="Content-Security-Policy" content="${policy}">
+        <meta http-equiv="Content-Security-Policy" content="${await pagePolicy(REPORT_STYLE)}">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark">
         <meta name="referrer" content="no-referrer">
@@ -141,47 +129,82 @@ export async function renderDataReport(
       </head>
       <body>
         <header>
-          <h1 dir="auto">${source.name}</h1>
+          <h1 dir="auto" lang="">${source.name}</h1>
           <ul class="tiles">${tiles.filter(([, value]) => value !== undefined)
-            .map(([name, value]) => html`<li><b>${value}</b> <span>${name}</span></li>`)}</ul>
+            .map(([name, value]) => html`<li><b>${value}</b> ${inBoth(name)}</li>`)}</ul>
         </header>
         <main>
           <section>
-    <h2>Lengths</h2>
+    <h2>${inBoth(text(({ lengths }) => lengths))}</h2>
     ${lengthTable(drawn)}
           </section>
           <section>
-            <h2>Distributions</h2>
-            <div class="charts">${drawn.map((one) =>
-              html`<figure class="chart">${
-                renderHistogram({
-                  title: `${one.name}, ${one.unit}`,
-                  values: one.values,
-                  mark: one.name === "whole example" ? maxLength : undefined,
-                })
-              }</figure>`
-            )}</div>
+            <h2>${inBoth(text(({ distributions }) => distributions))}</h2>
+            <div class="charts">${drawn.map((one) => {
+              const title = text((words) => words.length(one));
+              const mark = one.name === "whole example" ? maxLength : undefined;
+              const svg = renderHistogram({ title: title.en, values: one.values, mark });
+              return html`<figure class="chart">${translateChart(svg.text, [title])}</figure>`;
+            })}</div>
           </section>
+          ${samples.length > 0 &&
+            html`
+              <section>
+                <h2>${inBoth(text(({ samples }) => samples))}</h2>
+                ${samples.map(sampleRow)}
+              </section>
+            `}
           <section>
-            <h2>Remarks</h2>
-            <ul>${remarks(facts, SHOWN_ON_PAGE).map((line) =>
-              html`<li dir="auto">${line.trim()}</li>`
+            <h2>${inBoth(text(({ remarks }) => remarks))}</h2>
+            <ul>${english.map((line, index) =>
+              html`<li dir="auto">${inBoth({ en: line.trim(), zh: chinese[index].trim() })}</li>`
             )}</ul>
           </section>
           <section>
-            <h2>Split</h2>
+            <h2>${inBoth(text(({ split }) => split))}</h2>
             <ul>
-              <li>Columns: ${source.columns.join(", ")}</li>
-              <li>Seed ${source.seed}, training part ${source
-                .trainRatio}: the order is CPython's</li>
+              <li>${inBoth(text((words) => words.columns(source.columns)))}</li>
+              <li>${inBoth(text((words) => words.seed(source.seed, source.trainRatio)))}</li>
             </ul>
           </section>
         </main>
-        <footer>Written by ortune</footer>
+        <footer>${inBoth(text(({ writtenBy }) => writtenBy))}</footer>
+        <script>${new Markup(LANGUAGE_SCRIPT)}</script>
       </body>
     </html>
   `;
   return `${page.text.trim()}\n`;
+}
+
+/** A row as training reads it: its messages, long ones cut. */
+function sampleRow({ part, line, messages }: SampleRow): Markup {
+  const shown = (value: string): HtmlValue => {
+    const characters = Array.from(value.slice(0, 2 * SHOWN_CHARACTERS));
+    const cut = characters.length > SHOWN_CHARACTERS;
+    return cut ? `${characters.slice(0, SHOWN_CHARACTERS).join("")} …` : value;
+  };
+  return html`
+    <article>
+    <h3>${inBoth(text((words) => words.sample(part, line)))}</h3>
+    ${messages.map(({ role, content, reasoning_content: think = "" }) =>
+      html`
+        <h4>${inBoth(text((words) => words.role(role)))}</h4>
+        ${think !== "" &&
+          html`
+            <details>
+              <summary>${inBoth(
+                text((words) => words.thinking(formatCount(Array.from(think).length))),
+              )}</summary>
+              <div class="text" dir="auto" lang="">${shown(think)}</div>
+            </details>
+          `}
+        <div class="text${role === "assistant" && " answer"}" dir="auto" lang="">${shown(
+          content,
+        )}</div>
+      `
+    )}
+    </article>
+  `;
 }
 
 function lengthTable(lengths: readonly Lengths[]): HtmlValue {
@@ -189,11 +212,12 @@ function lengthTable(lengths: readonly Lengths[]): HtmlValue {
     <div class="scroll">
       <table class="figures">
         <thead>
-          <tr>${["Field", ...QUANTILES.map(([name]) => name), "mean"]
-            .map((name) => html`<th scope="col">${name}</th>`)}</tr>
+          <tr><th scope="col">${inBoth(text(({ field }) => field))}</th>${QUANTILES.map(([name]) =>
+            html`<th scope="col">${name}</th>`
+          )}<th scope="col">${inBoth(text(({ mean }) => mean))}</th></tr>
         </thead>
         <tbody>${lengths.map((one) =>
-          html`<tr><td>${one.name}, ${one.unit}</td>${
+          html`<tr><td>${inBoth(text((words) => words.length(one)))}</td>${
             figures(one).map((figure) => html`<td>${figure}</td>`)
           }</tr>`
         )}</tbody>

@@ -20,6 +20,7 @@ import { resolvePrecision, type TrainingPrecision } from "../training_precision.
 import { assertArguments } from "./argument_rules.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
+import { isSeedData } from "./seed_data.ts";
 import {
   DEFAULT_SYSTEM,
   DEFAULT_TRAINING,
@@ -28,8 +29,9 @@ import {
   type TrainingOptions,
 } from "./training_arguments.ts";
 
-const TRAIN_FILE = "data/train.jsonl";
-const VALIDATION_FILE = "data/val.jsonl";
+const DATA_FOLDER = "data";
+const TRAIN_FILE = `${DATA_FOLDER}/train.jsonl`;
+const VALIDATION_FILE = `${DATA_FOLDER}/val.jsonl`;
 const USE_ADAPTER =
   "to train it on, use deno task train:lora with --init-adapter and the base model; " +
   "to train all weights, merge it first with deno task merge";
@@ -73,7 +75,7 @@ export async function resolveTraining(
   const given = { ...DEFAULT_TRAINING, ...defined(options) };
   assertArguments(given);
   const ownData = given.trainFile !== undefined;
-  const seedRun = !ownData || given.compat === "seed";
+  const seedRun = given.compat === "seed" || !ownData && await isSeedData(DATA_FOLDER);
   const { model, config } = await findFolders({ model: given.model }, USE_ADAPTER);
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   const { lora, notes } = await resolveLora(options.lora, config);

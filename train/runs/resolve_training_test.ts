@@ -3,7 +3,9 @@ import { UsageError } from "../../internal/usage_error.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { quickstartFolder } from "../../tests/support/quickstart_folder.ts";
 import { parse } from "../../tests/support/parse_training_flags.ts";
+import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { resolveTraining } from "./resolve_training.ts";
+import { formatSplit, isSeedData, SEED_DATASET, SPLIT_FILE } from "./seed_data.ts";
 import { DEFAULT_SYSTEM, DEFAULT_TRAINING, type TrainingOptions } from "./training_arguments.ts";
 
 Deno.test("resolveTraining() fills in the defaults of the command line", async () => {
@@ -52,6 +54,21 @@ Deno.test("resolveTraining() gives the seed's prompt to its own data and to --co
   assert.equal(await system({}), "");
   assert.equal(await system({ compat: "seed" }), DEFAULT_SYSTEM);
   assert.equal(await system({ compat: "seed", system: "" }), "");
+});
+
+Deno.test("isSeedData() is told by deno task data, and takes rows of which nothing is told for the seed's", async () => {
+  await using folder = await tempFolder();
+  assert.equal(await isSeedData(folder.path), true);
+  const more = { seed: 42, trainRatio: 0.9 };
+  await folder.write(SPLIT_FILE, formatSplit(SEED_DATASET, more));
+  assert.equal(await isSeedData(folder.path), true);
+  await folder.write(SPLIT_FILE, formatSplit("data/my.jsonl", more));
+  assert.equal(await isSeedData(folder.path), false);
+  await folder.write(SPLIT_FILE, "{");
+  await assert.rejects(
+    isSeedData(folder.path),
+    /split\.json: it is not valid JSON.*deno task data/,
+  );
 });
 
 Deno.test("resolveTraining() refuses options that contradict each other, before it reads anything", async () => {
