@@ -400,6 +400,57 @@ test("settings reach the server, and chats and settings outlive the page", async
   await page.waitForSelector(".welcome");
 });
 
+test("the system prompt of the model that is asked is a chip, which leads to its setting", async () => {
+  const prompts: string[] = [];
+  await using opened = await open(async function* (prompt) {
+    prompts.push(prompt);
+    yield "ok";
+  }, { models: ["base", "lora"], systems: { lora: "Be a doctor" } });
+  const { page, complaints } = opened;
+  await until(page, "document.querySelector('#model').value !== ''");
+  assert.equal(await page.textContent("#prompt"), "System prompt: each model’s own");
+  await page.selectOption("#model", "lora");
+  assert.equal(await page.textContent("#prompt"), "System prompt: Be a doctor");
+  await page.selectOption("#model", "base");
+  assert.equal(await page.isVisible("#prompt"), false);
+  await page.selectOption("#model", "lora");
+  await ask(page, "Hi");
+  await answered(page);
+  assert.match(prompts[0], /^<\|im_start\|>system\nBe a doctor<\|im_end\|>/);
+  await page.click("#prompt");
+  await page.fill("#system", "Be brief");
+  await page.click("#close");
+  assert.equal(await page.textContent("#prompt"), "System prompt: Be brief");
+  assert.deepEqual(complaints, []);
+});
+
+test("an empty chat offers questions, of the data where they were kept", async () => {
+  const asked: string[] = [];
+  const script: Script = async function* (prompt) {
+    asked.push(prompt);
+    yield "ok";
+  };
+  {
+    await using opened = await open(script, { locale: "zh-CN" });
+    const { page } = opened;
+    await until(page, "document.querySelector('#model').value !== ''");
+    assert.equal(await page.locator(".example").count(), 4);
+    assert.match((await texts(page, ".example"))[0], /天空/);
+    await page.click("#language");
+    assert.match((await texts(page, ".example"))[0], /sky/);
+  }
+  await using opened = await open(script, { examples: ["头痛怎么办？", "<b>x</b>"] });
+  const { page, complaints } = opened;
+  await page.waitForSelector(".example:text('头痛')");
+  assert.deepEqual(await texts(page, ".example"), ["头痛怎么办？", "<b>x</b>"]);
+  await page.click(".example:text('头痛')");
+  await answered(page);
+  assert.equal(await page.textContent(".question p"), "头痛怎么办？");
+  assert.equal(await page.locator(".example").count(), 0);
+  assert.match(asked[0], /头痛怎么办？/);
+  assert.deepEqual(complaints, []);
+});
+
 test("it speaks Chinese and English, to eyes, keyboards and screen readers", async () => {
   await using opened = await open(async function* () {
     yield "好";

@@ -423,6 +423,19 @@ Deno.test("requests that no HTTP client sends are refused", async () => {
   }
 });
 
+Deno.test("the page is sent each model's system prompt, and questions to begin with", async () => {
+  await using server = await scriptedServer(says("Hi"), {
+    models: ["base", "lora"],
+    systems: { lora: "你是医生" },
+    examples: ["头痛怎么办？"],
+  });
+  assert.deepEqual(await (await fetch(`${server.url}/settings.json`)).json(), {
+    system: "",
+    systems: { base: "", lora: "你是医生" },
+    examples: ["头痛怎么办？"],
+  });
+});
+
 Deno.test("another Host, another site's page and a wrong key get nothing", async () => {
   await using server = await scriptedServer(says("x"), { apiKey: "s3cret" });
   const get = async (path: string, headers: Record<string, string>): Promise<number> => {
@@ -713,7 +726,7 @@ Deno.test("the page's files come under a policy that lets in nothing else", asyn
     );
   }
   const settings = await (await fetch(`${server.url}/settings.json`)).json();
-  assert.deepEqual(settings, { system: "" });
+  assert.deepEqual(settings, { system: "", systems: { base: "" }, examples: [] });
 });
 
 // ---- the command ----

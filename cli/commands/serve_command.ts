@@ -1,5 +1,6 @@
 /** The command behind `deno task serve`. In: flags. Out: a server, until Ctrl-C. */
 
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option } from "commander";
 import { EventTurns } from "../../model/engine/event_turns.ts";
@@ -26,6 +27,7 @@ import {
 } from "../arguments/flag_values.ts";
 import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
+import { readUpdate } from "../../train/track/dashboard_data.ts";
 import { folderName } from "../../train/runs/folder_name.ts";
 import { giveUp } from "../process/give_up.ts";
 import { openRuntime } from "../process/open_runtime.ts";
@@ -58,6 +60,9 @@ export interface ServeFlags {
 const MIB = 2 ** 20;
 /** Milliseconds for the last events of replies that are over. */
 const LAST_WORDS = 1000;
+/** Questions that the page offers, and the most characters of each: they are buttons. */
+const EXAMPLES = 4;
+const LONGEST_EXAMPLE = 200;
 
 /** The server's flags and what it does. */
 export const serve: CommandDefinition<ServeFlags> = {
@@ -214,6 +219,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     allowOrigin,
     apiKey,
     system: base.system,
+    examples: await trainedQuestions([model, ...adapters]),
     load: () => batch.load,
     onError: report,
   });
@@ -228,6 +234,20 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   );
   await aborted(signal);
   await stop(server, service, options.grace);
+}
+
+/** Questions that the runs of these checkpoints answered after training, for the page to offer. */
+async function trainedQuestions(folders: readonly string[]): Promise<readonly string[]> {
+  const questions = new Set<string>();
+  for (const folder of folders) {
+    // A folder that may not be read, as under permissions of one's own, has none.
+    const update = await readUpdate(dirname(folder), { figures: "", samples: "" })
+      .catch(() => undefined);
+    for (const { question } of update?.samples.rows ?? []) {
+      if (question.trim() !== "" && question.length <= LONGEST_EXAMPLE) questions.add(question);
+    }
+  }
+  return [...questions].slice(-EXAMPLES);
 }
 
 /** Whose pages may ask. */

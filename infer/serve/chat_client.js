@@ -40,8 +40,8 @@ import { WORDS } from "./chat_words.js";
 /**
  * The elements of chat_page.html by their ids.
  * @typedef {{ [Id in "chats" | "health" | "key-problem" | "log" | "stage" | "status"]: HTMLElement }
- *   & { [Id in "close" | "language" | "menu" | "new" | "reset" | "send" | "settings" | "stop"]:
- *     HTMLButtonElement }
+ *   & { [Id in "close" | "language" | "menu" | "new" | "prompt" | "reset" | "send" | "settings" |
+ *     "stop"]: HTMLButtonElement }
  *   & { [Id in "key" | "maxTokens" | "seed" | "temperature" | "thinking" | "topK" | "topP"]:
  *     HTMLInputElement }
  *   & { [Id in "question" | "system"]: HTMLTextAreaElement }
@@ -88,6 +88,10 @@ let current;
 /** @type {readonly ModelAnswer[]} */
 let models = [];
 let serverSystem = "";
+/** @type {PageSettings["systems"]} */
+let serverSystems = {};
+/** @type {PageSettings["examples"]} */
+let examples = [];
 /**
  * What ends the replies under way.
  * @type {Set<AbortController>}
@@ -547,6 +551,19 @@ function turnView(chat, turn) {
   return { root: element("section", { classes: "turn" }, question, replies), views };
 }
 
+/**
+ * A question that is asked by a click.
+ * @param {string} text
+ */
+function exampleItem(text) {
+  const button = element("button", { classes: "example", type: "button", text, dir: "auto" });
+  button.addEventListener("click", () => {
+    $("question").value = text;
+    $("composer").requestSubmit();
+  });
+  return element("li", {}, button);
+}
+
 function showChat() {
   const log = $("log");
   log.replaceChildren();
@@ -557,6 +574,11 @@ function showChat() {
       element("img", { src: "/favicon.svg", alt: "", width: 56, height: 56 }),
       element("h2", { text: words.welcome }),
       element("p", { text: words.welcomeHint }),
+      element(
+        "ul",
+        { classes: "examples", "aria-label": words.examplesLabel },
+        ...(examples.length > 0 ? examples : words.examples).map(exampleItem),
+      ),
     ));
   }
   for (const turn of current.turns) log.append(turnView(current, turn).root);
@@ -668,17 +690,39 @@ function textsOf(attribute) {
 
 const FIELDS = /** @type {const} */ (["temperature", "topP", "topK", "maxTokens", "seed"]);
 
+/** The system prompts that the models that are asked have of their own, each once. */
+function ownPrompts() {
+  const asked = settings.model === BOTH ? models.map(({ id }) => id) : [settings.model];
+  return [...new Set(asked.map((id) => serverSystems[id] ?? serverSystem))];
+}
+
+/** The system prompt that all of them have; empty where there is no one. */
+function ownPrompt() {
+  const prompts = ownPrompts();
+  return prompts.length === 1 ? prompts[0] : "";
+}
+
+/** Shows the system prompt that the next question goes below; nothing where it is none. */
+function showPrompt() {
+  const prompts = settings.system === null ? ownPrompts() : [settings.system.trim()];
+  const chip = $("prompt");
+  chip.hidden = prompts.length === 1 && prompts[0] === "";
+  chip.textContent = prompts.length > 1 ? words.promptsChip : words.promptChip(prompts[0]);
+  chip.title = prompts.join("\n\n");
+}
+
 function showSettings() {
-  $("system").value = settings.system ?? serverSystem;
+  $("system").value = settings.system ?? ownPrompt();
   for (const id of FIELDS) $(id).value = settings[id];
   $("thinking").checked = settings.thinking;
 }
 
 function readSettings() {
   for (const id of FIELDS) if ($(id).validity.valid) settings[id] = $(id).value;
-  settings.system = $("system").value === serverSystem ? null : $("system").value;
+  settings.system = $("system").value === ownPrompt() ? null : $("system").value;
   settings.thinking = $("thinking").checked;
   save();
+  showPrompt();
 }
 
 function showModels() {
@@ -691,6 +735,7 @@ function showModels() {
     settings.model = options.at(-1)?.value ?? "";
   }
   $("model").value = settings.model;
+  showPrompt();
 }
 
 async function findModels() {
@@ -699,7 +744,10 @@ async function findModels() {
     if (response.status === 401) return askKey();
     ({ data: models } = /** @type {ModelList} */ (await response.json()));
     const started = await ask("/settings.json");
-    ({ system: serverSystem } = /** @type {PageSettings} */ (await started.json()));
+    ({ system: serverSystem, systems: serverSystems, examples } = /** @type {PageSettings} */ (
+      await started.json()
+    ));
+    if (current.turns.length === 0) showChat();
     $("health").textContent = words.connected;
     $("health").classList.remove("lost");
     showModels();
@@ -756,11 +804,14 @@ $("stage").addEventListener("click", ({ target }) => {
 $("model").addEventListener("change", () => {
   settings.model = $("model").value;
   save();
+  showPrompt();
 });
-$("settings").addEventListener("click", () => {
-  showSettings();
-  $("dialog").showModal();
-});
+for (const id of /** @type {const} */ (["settings", "prompt"])) {
+  $(id).addEventListener("click", () => {
+    showSettings();
+    $("dialog").showModal();
+  });
+}
 $("close").addEventListener("click", () => $("dialog").close());
 $("dialog").addEventListener("close", readSettings);
 $("reset").addEventListener("click", () => {

@@ -23,6 +23,17 @@ const EN = {
   hint: "Enter sends, Shift+Enter starts a line, Esc stops. What a model says may be wrong.",
   welcome: "What would you like to know?",
   welcomeHint: "The model runs on this server. Chats are kept in this browser only.",
+  /** Offered where the models' own data were not kept. @type {readonly string[]} */
+  examples: [
+    "Explain in three sentences why the sky is blue.",
+    "What should I look out for when I start running?",
+    "Write a polite reply that declines an invitation.",
+    "A train covers 180 km in 1.5 hours. How fast is it?",
+  ],
+  examplesLabel: "Questions to begin with",
+  /** @param {string} text */
+  promptChip: (text) => `System prompt: ${text}`,
+  promptsChip: "System prompt: each model’s own",
   you: "You",
   waiting: "Reading the question…",
   /** @param {string} seconds */
@@ -80,6 +91,15 @@ const ZH = {
   hint: "回车发送，Shift+回车换行，Esc 停止。模型的回答可能有误。",
   welcome: "想了解什么？",
   welcomeHint: "模型就在这台服务器上运行，对话只保存在此浏览器中。",
+  examples: [
+    "用三句话解释天空为什么是蓝色的。",
+    "刚开始跑步要注意什么？",
+    "写一段话，婉拒一次邀请。",
+    "火车 1.5 小时行驶 180 公里，速度是多少？",
+  ],
+  examplesLabel: "可以从这些问题开始",
+  promptChip: (text) => `系统提示词：${text}`,
+  promptsChip: "系统提示词：各模型自己的",
   you: "你",
   waiting: "正在读题……",
   thinkingNow: (seconds) => `思考中…… ${seconds} 秒`,

@@ -29,6 +29,8 @@ export interface HandlerOptions extends AccessOptions {
   readonly load: () => BatchLoad;
   /** The system prompt that the page starts with. @default {""} */
   readonly system?: string;
+  /** Questions that the page offers to begin with. @default none */
+  readonly examples?: readonly string[];
   /** Limits of a request's body. */
   readonly body?: BodyLimits;
   /** Told of errors that are the server's own. */
@@ -131,8 +133,9 @@ function withoutSlash(pathname: string): string {
 }
 
 /** What the page starts with. */
-function settings(_: Request, { system = "" }: Context): Response {
-  return json({ system } satisfies PageSettings);
+function settings(_: Request, { system = "", examples = [], service }: Context): Response {
+  const systems = Object.fromEntries(service.models.map((each) => [each.id, each.system ?? ""]));
+  return json({ system, systems, examples } satisfies PageSettings);
 }
 
 function page(_: Request, { pathname }: Context): Response {

@@ -80,4 +80,8 @@ export interface ModelList {
 export interface PageSettings {
   /** The system prompt of chats that have none of their own; empty for none. */
   readonly system: string;
+  /** The same of each model by its name: an adapter was perhaps trained with another. */
+  readonly systems: Readonly<Record<string, string>>;
+  /** Questions to begin with, of the data that the models were trained on; none where none were kept. */
+  readonly examples: readonly string[];
 }

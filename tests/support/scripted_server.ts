@@ -38,6 +38,9 @@ export interface ScriptedServer extends AsyncDisposable {
 export interface ScriptedServerOptions extends Pick<AccessOptions, "apiKey" | "allowOrigin"> {
   /** @default ["base"] */
   readonly models?: readonly string[];
+  /** System prompts of models by their names. @default none */
+  readonly systems?: Readonly<Record<string, string>>;
+  readonly examples?: HandlerOptions["examples"];
   readonly body?: HandlerOptions["body"];
   readonly listen?: Partial<ListenOptions>;
   readonly port?: number;
@@ -49,8 +52,16 @@ const WINDOW = 1 << 20;
 /** Starts a server on a free port of this machine. */
 export async function scriptedServer(
   script: Script,
-  { models = ["base"], apiKey, allowOrigin, body, listen: limits, port = 0 }:
-    ScriptedServerOptions = {},
+  {
+    models = ["base"],
+    systems = {},
+    examples,
+    apiKey,
+    allowOrigin,
+    body,
+    listen: limits,
+    port = 0,
+  }: ScriptedServerOptions = {},
 ): Promise<ScriptedServer> {
   const counts = { made: 0, left: 0 };
   const errors: unknown[] = [];
@@ -59,6 +70,7 @@ export async function scriptedServer(
     models: models.map((id, i) => ({
       id,
       ...(i === 0 ? {} : { parent: models[0] }),
+      system: systems[id],
       generator: scripted(script, id, counts),
     })),
     tokenizer,
@@ -71,6 +83,7 @@ export async function scriptedServer(
   const handler = createHandler({
     service,
     metrics,
+    examples,
     apiKey,
     allowOrigin,
     body,
