@@ -47,7 +47,7 @@ export {
 } from "../internal/json/python_json.ts";
 
 // Chats and tokens.
-export type { Message, Role } from "./text/message.ts";
+export type { Message, Role, ToolCall } from "./text/message.ts";
 export { checkChatTemplate, renderChat, type RenderChatOptions } from "./text/chat_template.ts";
 export {
   CHAT_SETTINGS,

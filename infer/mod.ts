@@ -56,6 +56,8 @@ export type { AdapterSlot } from "./generate/batch_decoder.ts";
 export type { StopTexts } from "./generate/stop_texts.ts";
 export { assertSampling, createSampler, type Sampler } from "./sampling/sampling.ts";
 export type { SamplerOptions, SamplingOptions } from "./sampling/sampling_options.ts";
+export type { TokenConstraint, TokenConstraintSource } from "./sampling/token_constraint.ts";
+export type { ChosenLogprob, TokenLogprob } from "./sampling/token_logprobs.ts";
 export { TokenSequence } from "./sampling/token_sequence.ts";
 export type {
   LogitsProcessorContext,

@@ -101,7 +101,7 @@ Deno.test("a chat of 131,000 characters is read while others are answered, and t
   const began = performance.now();
   try {
     const prepared = await service.prepare(request);
-    assert.deepEqual(prepared.prompt.ids, ids);
+    assert.deepEqual(prepared.prompts[0].ids, ids);
     assert.throws(() => service.start(request, prepared), { code: "context_length_exceeded" });
   } finally {
     clearInterval(ticks);

@@ -45,8 +45,9 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
   infer: {
     sampling: [],
     generate: ["sampling"],
-    chat: ["generate"],
-    serve: ["chat", "generate", "sampling"],
+    chat: ["generate", "sampling"],
+    constrain: ["sampling"],
+    serve: ["chat", "generate", "sampling", "constrain"],
     export: ["generate"],
   },
   train: {

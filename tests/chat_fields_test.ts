@@ -33,6 +33,12 @@ interface Answer {
       readonly reasoning?: string;
     };
     readonly finish_reason: string;
+    readonly logprobs: {
+      readonly content: readonly {
+        readonly token: string;
+        readonly top_logprobs: readonly unknown[];
+      }[];
+    } | null;
   }[];
   readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number };
   readonly error: { readonly message: string; readonly param: string | null };
@@ -250,8 +256,27 @@ const HONOURED: Readonly<Record<string, (server: Server) => Promise<void>>> = {
   },
   response_format: async ({ ask, plain }) => {
     assert.equal((await ask({ response_format: { type: "text" } })).text, plain.text);
-    const { status, error } = await ask({ response_format: { type: "json_object" } });
+    const { text } = await ask({ response_format: { type: "json_object" } });
+    assert.match(text, /^\s{0,42}\{/);
+    const schema = { enum: ["yes", "no"] };
+    const response_format = { type: "json_schema", json_schema: { name: "n", schema } };
+    assert.match((await ask({ response_format })).text, /^\s*"(yes|no)"$/);
+    const { status, error } = await ask({ response_format: { type: "xml" } });
     assert.deepEqual([status, error.param], [400, "response_format"]);
+  },
+  logprobs: async ({ ask, plain, words }) => {
+    const { text, choices: [{ logprobs }] } = await ask({ logprobs: true });
+    assert.equal(text, plain.text);
+    assert.deepEqual(logprobs!.content.map(({ token }) => token), words);
+    assert.ok(logprobs!.content.every(({ top_logprobs }) => top_logprobs.length === 0));
+  },
+  top_logprobs: async ({ ask }) => {
+    const { choices: [{ logprobs }] } = await ask({ logprobs: true, top_logprobs: 4 });
+    assert.ok(logprobs!.content.every(({ top_logprobs }) => top_logprobs.length === 4));
+    for (const fields of [{ top_logprobs: 4 }, { logprobs: true, top_logprobs: 21 }]) {
+      const { status, error } = await ask(fields);
+      assert.deepEqual([status, error.param], [400, "top_logprobs"]);
+    }
   },
 };
 
@@ -261,8 +286,6 @@ const REFUSED: Readonly<Record<string, readonly [refused: unknown, ...harmless: 
   tool_choice: ["required", "none", "auto"],
   functions: [[{ name: "f" }], []],
   function_call: [{ name: "f" }, "none"],
-  logprobs: [true, false],
-  top_logprobs: [3, 0],
   prompt_logprobs: [0],
   logprob_token_ids: [[5]],
   logit_bias: [{ "50256": -100 }, {}],

@@ -104,6 +104,32 @@ Deno.test("a page of an allowed origin gets leave, asks, streams and reads refus
   ]);
 });
 
+Deno.test("a page of an allowed origin gets leave for every protocol, with a slash at the end too", async () => {
+  await using server = await start();
+  const bodies: Readonly<Record<string, unknown>> = {
+    "/v1/completions": { prompt: "Hi" },
+    "/v1/responses/": { input: "Hi" },
+    "/api/chat": { messages: [{ role: "user", content: "Hi" }] },
+    "/api/generate/": { prompt: "Hi" },
+    "/v1/chat/completions/": { messages: [{ role: "user", content: "Hi" }] },
+    "/api/show": {},
+  };
+  for (const [path, fields] of Object.entries(bodies)) {
+    const leave = await preflight(server, CHAT, {}, path);
+    assert.deepEqual([leave.status, leave.headers.get("access-control-allow-methods")], [
+      204,
+      "POST",
+    ]);
+    const body = JSON.stringify({ model: "base", ...fields as object });
+    const answer = await ask(server, CHAT, { path, body });
+    assert.deepEqual([answer.status, answer.headers.get("access-control-allow-origin")], [
+      200,
+      CHAT,
+    ], path);
+    assert.equal((await ask(server, EVIL, { path, body })).status, 403);
+  }
+});
+
 Deno.test("a page of the open web gets leave for a machine behind it only where it asks", async () => {
   await using server = await start();
   const asked = { "access-control-request-private-network": "true" };
@@ -183,16 +209,17 @@ Deno.test("deno task serve lets all origins in with a key only, and names what i
 Deno.test("a path that there is not is answered with those that there are, and with a hint", async () => {
   await using server = await scriptedServer(hello);
   const hints: Readonly<Record<string, RegExp>> = {
-    "/v1/completions": /no plain completions: send messages to \/v1\/chat\/completions/,
-    "/v1/embeddings": /no embeddings/,
-    "/v1/responses": /Responses API is not there/,
-    "/v1/responses/x": /Responses API/,
+    "/v1/embeddings": /no embeddings: the model is trained to write text/,
+    "/embeddings/": /no embeddings/,
+    "/v1/rerank": /not scored or ranked/,
+    "/v1/responses/x": /not kept: send the whole chat/,
+    "/v1/audio/speech": /text only/,
+    "/tokenize": /count them under usage/,
     "/v1/messages": /Anthropic/,
     "/chat/completions": /begins with \/v1/,
     "/models": /begins with \/v1/,
     "/completions": /begins with \/v1/,
-    "/api/chat": /not Ollama's API.*\/v1/,
-    "/api/tags": /not Ollama's API/,
+    "/v1/api/chat": /Ollama's paths have no \/v1/,
     "/v1/v1/chat/completions": /\/v1 twice/,
     "/v1": /base URL/,
     "/v1/": /base URL/,
@@ -204,7 +231,7 @@ Deno.test("a path that there is not is answered with those that there are, and w
       const { error } = await response.json();
       assert.deepEqual([response.status, error.code], [404, "not_found"], path);
       assert.match(error.message, hint);
-      assert.match(error.message, /POST \/v1\/chat\/completions, GET \/v1\/models/);
+      assert.match(error.message, /POST \/v1\/chat\/completions, .*GET \/v1\/models/);
     }
   }
   const answer = await fetch(`${server.url}/v1/chat/completions/`, {

@@ -8,6 +8,7 @@ import { chat } from "../infer/chat/chat.ts";
 import { createGenerator } from "../infer/generate/generator.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { ownHosts } from "../infer/serve/access.ts";
+import { toApiError } from "../infer/serve/api_error.ts";
 import { ChatService } from "../infer/serve/chat_service.ts";
 import { eventStream } from "../infer/serve/event_stream.ts";
 import { createHandler } from "../infer/serve/handler.ts";
@@ -577,7 +578,7 @@ Deno.test("eventStream() breaks a silence, and says nothing more once it is canc
     await new Promise<void>((resolve) => resume = resolve);
     yield 2;
   }
-  const options = { onCancel: () => {}, onError: () => ({}), heartbeat: 20 };
+  const options = { onCancel: () => {}, onError: toApiError, heartbeat: 20 };
   const reader = eventStream(events(), options).pipeThrough(new TextDecoderStream()).getReader();
   const next = async (): Promise<string | undefined> => (await reader.read()).value;
   assert.equal(await next(), "data: 1\n\n");

@@ -193,24 +193,27 @@ function shown(template: string): string {
 const WRITES_THINKING = /reasoning_content|[.'"]thinking\b/;
 
 /** Only the known fields, and no `undefined`, which templates would take for defined. */
-function plain({ role, content, reasoning_content, name }: Message): Record<string, string> {
+function plain(message: Message): Record<string, unknown> {
+  const { role, content, reasoning_content, name, tool_calls, tool_call_id } = message;
   return {
     role,
     content,
     // Under both names, as transformers 5 gives it.
     ...reasoning_content === undefined ? {} : { thinking: reasoning_content, reasoning_content },
     ...name === undefined ? {} : { name },
+    ...tool_calls === undefined ? {} : { tool_calls },
+    ...tool_call_id === undefined ? {} : { tool_call_id },
   };
 }
 
 /** Moves thinking into the content, in the replies to the last user message only. */
-function foldThinking(messages: readonly Message[]): Record<string, string>[] {
+function foldThinking(messages: readonly Message[]): Record<string, unknown>[] {
   const lastUser = messages.findLastIndex(({ role }) => role === "user");
-  return messages.map(({ role, content, reasoning_content = "", name }, index) => {
+  return messages.map(({ reasoning_content = "", ...message }, index) => {
+    const { role, content } = message;
     const folds = role === "assistant" && reasoning_content !== "" && index > lastUser;
     return plain({
-      role,
-      name,
+      ...message,
       content: folds
         ? `<think>\n${trimLineBreaks(reasoning_content)}\n</think>\n\n${content}`
         : content,

@@ -1,13 +1,28 @@
 /**
  * One message of a chat, in the words of Hugging Face and of the OpenAI API.
  *
- * Types only: a role, a content and, of an assistant, the thinking before it.
+ * Types only: a role, a content and, of an assistant, the thinking before it and the tools it calls.
  *
  * @module
  */
 
-/** Who speaks. */
-export type Role = "system" | "user" | "assistant";
+/** Who speaks; a tool answers a call, and only in chats that a model is asked to go on with. */
+export type Role = "system" | "user" | "assistant" | "tool";
+
+/** A tool that an assistant has called. */
+export interface ToolCall {
+  /** By which the tool's answer names it; few chat templates write it. */
+  readonly id?: string;
+  /** Tools are functions. */
+  readonly type: "function";
+  /** What was called, with what. */
+  readonly function: {
+    /** The function's name. */
+    readonly name: string;
+    /** A JSON object, which templates write as JSON; a number may be a `PythonNumber`. */
+    readonly arguments: unknown;
+  };
+}
 
 /** One message of a chat. */
 export interface Message {
@@ -17,6 +32,10 @@ export interface Message {
   readonly content: string;
   /** The thinking that led to the content, without tags; of an assistant only. */
   readonly reasoning_content?: string;
+  /** The tools that it calls; of an assistant only. Training has none. */
+  readonly tool_calls?: readonly ToolCall[];
+  /** Which call is answered; of a tool only. */
+  readonly tool_call_id?: string;
   /** Who of several speaks; few chat templates write it. */
   readonly name?: string;
   /**

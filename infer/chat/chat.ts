@@ -18,6 +18,7 @@ import {
 } from "./chat_prompt.ts";
 import type { FinishReason, GenerateOptions, Generation } from "../generate/generation.ts";
 import type { Generator } from "../generate/generator.ts";
+import type { ChosenLogprob } from "../sampling/token_logprobs.ts";
 import { type ChatPiece, ThinkSplitter } from "./think_splitter.ts";
 
 /** What to reply to, and how. */
@@ -156,23 +157,44 @@ async function* split(
   // So that the blank of a next word is not taken for one at the start of a text.
   if (before !== undefined) decoder.push(before);
   // Of an answer that has begun a tag is text.
+  // Whether a token is told by now: the bytes of a part of a character wait for the others.
+  let told = false;
   const push = (text: string): ChatPiece[] => {
+    told = text !== "";
     if (state !== "answer") return splitter.push(text);
     return text === "" ? [] : [{ kind: "answer", text }];
+  };
+  // Tokens whose text is not given out yet.
+  let waiting: ChosenLogprob[] = [];
+  const withTokens = function* (pieces: Iterable<ChatPiece>): Iterable<ChatPiece> {
+    for (const piece of pieces) {
+      yield waiting.length === 0 ? piece : { ...piece, tokens: waiting };
+      waiting = [];
+    }
   };
   const take = function* (id: number): Iterable<ChatPiece> {
     if (state !== "answer" && (id === open || id === close)) {
       yield* push(decoder.flush());
       yield* id === open ? splitter.open() : splitter.close();
+      told = true;
     } else {
       yield* push(decoder.push(id));
     }
   };
+  const taken = function* (id: number, index: number): Iterable<ChatPiece> {
+    const logprob = generation.logprobs?.[index];
+    if (logprob) waiting.push(logprob);
+    const pieces = [...take(id)];
+    yield* withTokens(pieces);
+    // Tags, and line breaks beside them, are no part of any piece.
+    if (pieces.length === 0 && told && !splitter.holds) waiting = [];
+  };
   for await (const id of generation) {
-    progress.newTokens++;
-    yield* take(id);
+    yield* taken(id, progress.newTokens++);
   }
-  if (includeEndToken && generation.endToken !== undefined) yield* take(generation.endToken);
-  yield* push(decoder.flush());
-  if (state !== "answer") yield* splitter.end();
+  if (includeEndToken && generation.endToken !== undefined) {
+    yield* taken(generation.endToken, progress.newTokens);
+  }
+  yield* withTokens(push(decoder.flush()));
+  if (state !== "answer") yield* withTokens(splitter.end());
 }

@@ -13,12 +13,19 @@ import {
   trimLeadingLineBreaks,
 } from "../../data/text/thinking.ts";
 
+import type { ChosenLogprob } from "../sampling/token_logprobs.ts";
+
 /** A piece of a reply; never empty. */
 export interface ChatPiece {
   /** Thinking, or what is said to the user. */
   readonly kind: "think" | "answer";
   /** Text to append to what came before of its kind. */
   readonly text: string;
+  /**
+   * The tokens that came with it, where log probabilities are asked for: of an answer all of its
+   * tokens in order, each with the piece that it completes.
+   */
+  readonly tokens?: readonly ChosenLogprob[];
 }
 
 // Before the opening tag alone; beside tags only line breaks are dropped.
@@ -69,6 +76,11 @@ export class ThinkSplitter {
   constructor({ thinking = false, textTags = false }: ThinkSplitterOptions = {}) {
     this.#textTags = textTags;
     this.#state = thinking ? "think" : "start";
+  }
+
+  /** Whether text was taken that is neither given out nor dropped yet. */
+  get holds(): boolean {
+    return this.#held !== "";
   }
 
   /** Takes text and gives what is certain of it. */

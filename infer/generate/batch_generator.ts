@@ -466,6 +466,10 @@ class Reply implements Generation {
     return this.#unread.length > 0 ? undefined : this.#tokens?.endToken;
   }
 
+  get logprobs(): Generation["logprobs"] {
+    return this.#plan.logprobs?.chosen;
+  }
+
   /** Has a row: its time begins. */
   begin(): void {
     this.#tokens = new ReplyTokens(this.#plan, this.promptIds);

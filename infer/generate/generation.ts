@@ -5,6 +5,8 @@
  */
 
 import type { SamplingOptions } from "../sampling/sampling_options.ts";
+import type { TokenConstraintSource } from "../sampling/token_constraint.ts";
+import type { ChosenLogprob } from "../sampling/token_logprobs.ts";
 
 /**
  * Why a reply ended: the model ended it, one of the model's stop strings came, the limit of tokens
@@ -32,6 +34,14 @@ export interface GenerateOptions extends SamplingOptions {
    * @default {a random one}
    */
   readonly seed?: number;
+  /**
+   * Asks for the log probability of each token, and of this many likeliest ones beside it: as the
+   * model has them, before any option of sampling.
+   * @default {none is told}
+   */
+  readonly topLogprobs?: number;
+  /** Holds the reply to a format. @default {none} */
+  readonly constraint?: TokenConstraintSource;
   /** Ends the reply within one token, with the finish reason `aborted`. */
   readonly signal?: AbortSignal;
 }
@@ -42,4 +52,9 @@ export interface Generation extends AsyncIterableIterator<number, void> {
   readonly finishReason: FinishReason | undefined;
   /** The token that ended the reply, which is not given out. */
   readonly endToken?: number;
+  /**
+   * One entry a token, where {@linkcode GenerateOptions.topLogprobs} asks for them; after the last
+   * one that of the token that ended the reply.
+   */
+  readonly logprobs?: readonly ChosenLogprob[];
 }

@@ -5,11 +5,14 @@
  */
 
 import { defined } from "../../internal/json/defined.ts";
+import { isCount } from "../../internal/json/is_count.ts";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 import type { GenerateOptions } from "./generation.ts";
 import { DRAWING_OPTIONS, type GenerationConfig } from "./generation_config.ts";
 import { createSampler, type Sampler } from "../sampling/sampling.ts";
 import type { SamplingOptions } from "../sampling/sampling_options.ts";
+import type { TokenConstraint } from "../sampling/token_constraint.ts";
+import { LogprobList } from "../sampling/token_logprobs.ts";
 import type { StopTexts } from "./stop_texts.ts";
 
 /** How one reply is made. */
@@ -20,6 +23,10 @@ export interface GenerationPlan {
   readonly ends: ReadonlySet<number>;
   /** Chooses its tokens. */
   readonly sample: Sampler;
+  /** Holds it to a format. */
+  readonly constraint: TokenConstraint | undefined;
+  /** Collects log probabilities, where they are asked for. */
+  readonly logprobs: LogprobList | undefined;
   /** Texts that end it. */
   readonly stopTexts: StopTexts | undefined;
   /** Seconds after which it ends. */
@@ -41,11 +48,17 @@ export function planGeneration(options: GenerateOptions, { promptLength, positio
   readonly positions: number;
   readonly generation: GenerationConfig;
 }): GenerationPlan {
-  const { maxNewTokens, atMostNewTokens, eosTokenIds, ignoreEos = false, stopTokenIds = [], seed } =
+  const { maxNewTokens, atMostNewTokens, eosTokenIds, ignoreEos = false, stopTokenIds = [] } =
     options;
+  const { seed, topLogprobs } = options;
   for (const each of [maxNewTokens, atMostNewTokens]) {
     if (each === undefined || Number.isSafeInteger(each) && each >= 1) continue;
     throw new RangeError(`Cannot generate ${each} tokens: expected a whole number from 1`);
+  }
+  if (topLogprobs !== undefined && !isCount(topLogprobs)) {
+    throw new RangeError(
+      `Cannot tell ${topLogprobs} log probabilities a token: expected a whole number from 0`,
+    );
   }
   const room = positions - promptLength;
   if (room < 1) {
@@ -57,15 +70,20 @@ export function planGeneration(options: GenerateOptions, { promptLength, positio
   const wanted = maxNewTokens ?? defaultLimit(generation, promptLength);
   const limit = Math.min(wanted, room, atMostNewTokens ?? Infinity);
   const eos = eosTokenIds ?? generation.eosTokenIds;
+  const ends = new Set([...(ignoreEos ? [] : eos), ...stopTokenIds]);
+  const constraint = options.constraint?.(ends);
   return {
     limit,
-    ends: new Set([...(ignoreEos ? [] : eos), ...stopTokenIds]),
+    ends,
+    constraint,
     sample: createSampler({
       ...withDefaults(options, generation),
       endIds: [...new Set([...eos, ...stopTokenIds])],
       maxLength: promptLength + limit,
       random: uniform(seed),
+      constraint,
     }),
+    logprobs: topLogprobs === undefined ? undefined : new LogprobList(topLogprobs),
     stopTexts: generation.stopTexts,
     maxSeconds: generation.maxSeconds ?? Infinity,
   };

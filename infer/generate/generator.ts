@@ -133,7 +133,7 @@ export function decoderGenerator(
         positions: config.maxPositions,
         generation,
       });
-      return withEnd(tokens(promptIds, { plan, signal }));
+      return withEnd(tokens(promptIds, { plan, signal }), plan);
     },
     [Symbol.dispose]: () => decoder[Symbol.dispose](),
   };
@@ -143,7 +143,7 @@ export function decoderGenerator(
 type End = Pick<Generation, "finishReason" | "endToken">;
 
 /** Keeps what an async generator returns, which `for await` would lose. */
-function withEnd(tokens: AsyncGenerator<number, End>): Generation {
+function withEnd(tokens: AsyncGenerator<number, End>, { logprobs }: GenerationPlan): Generation {
   let end: End | undefined;
   const generation: Generation = {
     get finishReason(): FinishReason | undefined {
@@ -152,6 +152,7 @@ function withEnd(tokens: AsyncGenerator<number, End>): Generation {
     get endToken(): number | undefined {
       return end?.endToken;
     },
+    logprobs: logprobs?.chosen,
     async next(): Promise<IteratorResult<number, void>> {
       const { done, value } = await tokens.next();
       if (!done) return { done: false, value };

@@ -39,15 +39,18 @@ export class ReplyTokens {
 
   /** The next token of logits [vocab]; none where it ends the reply. */
   next(logits: Float32Array): number | undefined {
-    const { sample, ends, limit, maxSeconds } = this.#plan;
+    const { sample, ends, limit, constraint, logprobs, maxSeconds } = this.#plan;
     const id = sample(logits, this.#sequence);
+    logprobs?.push(logits, id);
     if (ends.has(id)) {
       this.#endToken = id;
       this.#finishReason = "eos";
       return undefined;
     }
     this.#sequence.push(id);
-    if (this.#stops?.push(id)) this.#finishReason = "stop";
+    constraint?.push(id);
+    if (constraint?.finished) this.#finishReason = "stop";
+    else if (this.#stops?.push(id)) this.#finishReason = "stop";
     else if (++this.#made === limit) this.#finishReason = "length";
     else if (performance.now() - this.#began > maxSeconds * 1000) this.#finishReason = "length";
     return id;

@@ -5,6 +5,8 @@ const plan = {
   limit: 100,
   ends: new Set<number>(),
   sample: () => 1,
+  constraint: undefined,
+  logprobs: undefined,
   stopTexts: undefined,
   maxSeconds: Infinity,
 };

@@ -2,7 +2,7 @@
  * From logits to the tokens that may come next.
  *
  * In: logits [vocab] in float32, the sequence so far. Out: candidates, or the likeliest token. The
- * order is that of Hugging Face's generate(): processors, temperature, top-h, top-k, top-p, min-p,
+ * order is that of Hugging Face's generate(): processors, a constraint, temperature, top-h, top-k, top-p, min-p,
  * typical, epsilon and eta. Not part of the public surface.
  */
 
@@ -32,17 +32,24 @@ export interface Distribution {
 /** Makes a distribution of checked options, for one sequence after another. */
 export function createDistribution(options: Omit<SamplerOptions, "random">): Distribution {
   const { temperature = 1, topK = 0, topP = 1, minP = 0, typicalP = 1 } = options;
-  const { epsilonCutoff = 0, etaCutoff = 0, topH } = options;
+  const { epsilonCutoff = 0, etaCutoff = 0, topH, constraint } = options;
   const processors = logitsProcessors(options);
+  const processed = processors.length > 0 || constraint !== undefined;
   let scratch = new Float32Array();
   const process = (logits: Float32Array, sequence: TokenSequence): Float32Array => {
-    if (processors.length === 0) return logits;
+    if (!processed) return logits;
     if (scratch.length !== logits.length) scratch = new Float32Array(logits.length);
     scratch.set(logits);
     for (const processor of processors) processor(scratch, sequence);
+    constraint?.apply(scratch);
+    if (constraint && scratch.every((each) => each === -Infinity)) {
+      // What other options rule out is wanted less than the format.
+      scratch.set(logits);
+      constraint.apply(scratch);
+    }
     return scratch;
   };
-  const best = (scores: Float32Array): number => likeliest(scores, processors.length > 0);
+  const best = (scores: Float32Array): number => likeliest(scores, processed);
   const none = new TokenSequence();
   return {
     best: (logits, sequence = none) => best(process(logits, sequence)),

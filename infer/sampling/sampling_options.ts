@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TokenConstraint } from "./token_constraint.ts";
 import type { LogitsProcessorContext, LogitsProcessorOptions } from "./logits_processors.ts";
 
 /** How tokens are chosen. */
@@ -65,4 +66,6 @@ export interface SamplerOptions extends SamplingOptions, LogitsProcessorContext 
    * @default {Math.random}
    */
   readonly random?: () => number;
+  /** Holds the sequence to a format. @default {none} */
+  readonly constraint?: TokenConstraint | undefined;
 }

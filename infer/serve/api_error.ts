@@ -53,6 +53,11 @@ const TYPES: Readonly<Record<number, string>> = {
   503: "service_unavailable_error",
 };
 
+/** The refusal of a server that takes no new requests. */
+export function stopping(): ApiError {
+  return new ApiError(503, "The server is stopping", { code: "stopping", retryAfter: 5 });
+}
+
 /** Any error as one that may be told: of our own faults only that there was one. */
 export function toApiError(cause: unknown): ApiError {
   if (cause instanceof ApiError) return cause;

@@ -106,7 +106,9 @@ Deno.test("parseChatRequest() names the field that is wrong", () => {
     [{ messages: "Hi" }, "messages"],
     [{ messages: new Array(1025).fill(MESSAGES[0]) }, "messages"],
     [{ messages: ["Hi"] }, "messages[0]"],
-    [{ messages: [{ role: "tool", content: "x" }] }, "messages[0].role"],
+    [{ messages: [{ role: "robot", content: "x" }] }, "messages[0].role"],
+    [{ messages: [{ role: "tool" }] }, "messages[0].content"],
+    [{ messages: [{ role: "tool", content: "x", tool_call_id: 1 }] }, "messages[0].tool_call_id"],
     [{ messages: [{ role: "__proto__", content: "x" }] }, "messages[0].role"],
     [{ messages: [{ role: ["user"], content: "x" }] }, "messages[0].role"],
     [{ messages: [{ role: "user" }] }, "messages[0].content"],
@@ -129,8 +131,16 @@ Deno.test("parseChatRequest() names the field that is wrong", () => {
     [{ stream_options: true }, "stream_options"],
     [{ chat_template_kwargs: { enable_thinking: "no" } }, "enable_thinking"],
     [{ tools: [{ type: "function" }] }, "tools"],
-    [{ logprobs: true }, "logprobs"],
-    [{ response_format: { type: "json_object" } }, "response_format"],
+    [{ logprobs: 3 }, "logprobs"],
+    [{ top_logprobs: 3 }, "top_logprobs"],
+    [{ logprobs: true, top_logprobs: 21 }, "top_logprobs"],
+    [{ response_format: { type: "xml" } }, "response_format"],
+    [{ response_format: { type: "text", json_schema: {} } }, "response_format"],
+    [{ response_format: { type: "json_schema" } }, "response_format"],
+    [
+      { response_format: { type: "json_object" }, continue_final_message: true },
+      "response_format",
+    ],
     [{ frequency_penalty: 0.5 }, "frequency_penalty"],
   ];
   for (const [fields, param] of wrong) {
@@ -145,7 +155,18 @@ Deno.test("parseChatRequest() names what it does not honour in a message", () =>
   const assistant = { role: "assistant", content: "A" };
   const call = { id: "c", type: "function", function: { name: "f", arguments: "{}" } };
   const wrong: readonly (readonly [unknown, string])[] = [
-    [{ ...assistant, tool_calls: [call] }, "messages[0].tool_calls"],
+    [{ ...assistant, tool_calls: "f" }, "messages[0].tool_calls"],
+    [{ ...assistant, tool_calls: [{ ...call, type: "custom" }] }, "messages[0].tool_calls[0]"],
+    [{ ...assistant, tool_calls: [{ ...call, index: 0, x: 1 }] }, "messages[0].tool_calls[0].x"],
+    [
+      { ...assistant, tool_calls: [{ function: { name: "f", arguments: "[1]" } }] },
+      "messages[0].tool_calls[0].function.arguments",
+    ],
+    [
+      { ...assistant, tool_calls: [{ function: { name: "f", arguments: "{" } }] },
+      "messages[0].tool_calls[0].function.arguments",
+    ],
+    [{ role: "user", content: "Q", tool_calls: [call] }, "messages[0].tool_calls"],
     [{ ...assistant, function_call: { name: "f" } }, "messages[0].function_call"],
     [{ ...assistant, refusal: "No" }, "messages[0].refusal"],
     [{ ...assistant, audio: { id: "a" } }, "messages[0].audio"],

@@ -5,7 +5,8 @@
  * of tokens.
  */
 
-import type { Message } from "../../data/text/message.ts";
+import type { Message, ToolCall } from "../../data/text/message.ts";
+import { formatPythonJson, type PythonJson } from "../../internal/json/python_json.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { BatchFullError } from "../generate/batch_generator.ts";
 import { chat, type ChatReply } from "../chat/chat.ts";
@@ -14,9 +15,14 @@ import {
   encodeChatPrompt,
   type EncodedPrompt,
 } from "../chat/chat_prompt.ts";
+import { ReplyFormat } from "../constrain/reply_format.ts";
+import { objectGrammar, schemaGrammar } from "../constrain/schema_language.ts";
+import { TokenTrie } from "../constrain/token_trie.ts";
 import type { Generator } from "../generate/generator.ts";
 import type { ChatPiece } from "../chat/think_splitter.ts";
-import { ApiError } from "./api_error.ts";
+import type { TokenConstraintSource } from "../sampling/token_constraint.ts";
+import type { ChosenLogprob } from "../sampling/token_logprobs.ts";
+import { ApiError, stopping } from "./api_error.ts";
 import { badWordsIds } from "./bad_words.ts";
 import type { ChatRequest } from "./chat_request.ts";
 import type { Metrics } from "./metrics.ts";
@@ -67,12 +73,23 @@ const CHARACTERS_PER_TOKEN = 16;
 /** Most characters of a chat: hostile ones take the tokenizer 4 µs each. */
 const MAX_CHARACTERS = 128 * 1024;
 
+/** Most formats that are kept, some MiB each. */
+const MAX_FORMATS = 8;
+/** States of a format that is not used again. */
+const MAX_STATES = 100_000;
+
+/** A format that was asked for. */
+interface KnownFormat {
+  /** Its schema as JSON; none for any object. */
+  readonly key: string | undefined;
+  readonly tokenizer: Tokenizer;
+  readonly format: ReplyFormat;
+}
+
 /** One choice of a completion, being made. */
 export interface ChoiceReply extends AsyncIterableIterator<ChatPiece, void> {
   /** Its place among the choices, from 0. */
   readonly index: number;
-  /** Tokens of the prompt. */
-  readonly promptTokens: number;
   /** Tokens made so far. */
   readonly newTokens: number;
   /** Those of them that were thinking. */
@@ -83,10 +100,12 @@ export interface ChoiceReply extends AsyncIterableIterator<ChatPiece, void> {
 
 /** A request as tokens. */
 export interface PreparedChat {
-  /** The prompt, encoded. */
-  readonly prompt: EncodedPrompt;
+  /** The prompts, encoded: of a chat one. */
+  readonly prompts: readonly EncodedPrompt[];
   /** The words that are not generated. */
   readonly bannedIds: readonly (readonly number[])[];
+  /** Holds replies to a prompt to a format. @default {they are free} */
+  readonly constraint?: (prompt: EncodedPrompt) => TokenConstraintSource;
 }
 
 /** Makes replies until it is closed. */
@@ -95,6 +114,8 @@ export class ChatService {
   readonly #running = new Set<AbortController>();
   readonly #preparing = new Set<AbortController>();
   readonly #slices = new SliceQueue();
+  /** Formats that were asked for last: what is known of their states helps the next reply. */
+  #formats: readonly KnownFormat[] = [];
   #closed = false;
 
   /** Serves the models; nothing runs before a request comes. */
@@ -110,6 +131,11 @@ export class ChatService {
   /** Positions that a prompt and its reply have together at most. */
   get window(): number {
     return this.#options.window;
+  }
+
+  /** The tokenizer of a model. */
+  tokenizerOf({ tokenizer = this.#options.tokenizer }: ServedModel): Tokenizer {
+    return tokenizer;
   }
 
   /** Whether new requests are refused. */
@@ -176,25 +202,29 @@ export class ChatService {
     const { maxNewTokens } = this.#options;
     if (this.#closed) throw stopping();
     const model = this.model(request.model);
-    const { generator, tokenizer = this.#options.tokenizer } = model;
+    const { generator } = model;
+    const tokenizer = this.tokenizerOf(model);
     const controller = new AbortController();
     const { signal } = controller;
     const { options } = request;
-    const { prompt, bannedIds } = prepared;
+    const { prompts, bannedIds, constraint } = prepared;
     const replies: ChatReply[] = [];
     try {
-      for (let index = 0; index < request.choices; index++) {
-        replies.push(chat(generator, tokenizer, {
-          ...promptOf(request, model),
-          prompt,
-          includeEndToken: request.includeStop,
-          skipSpecialTokens: request.skipSpecialTokens,
-          ...options,
-          ...(bannedIds.length === 0 ? {} : { badWordsIds: bannedIds }),
-          atMostNewTokens: maxNewTokens,
-          ...(options.seed === undefined ? {} : { seed: toSeed(options.seed + index) }),
-          signal,
-        }));
+      for (const prompt of prompts) {
+        for (let choice = 0; choice < request.choices; choice++) {
+          replies.push(chat(generator, tokenizer, {
+            ...promptOf(request, model),
+            prompt,
+            includeEndToken: request.includeStop,
+            skipSpecialTokens: request.skipSpecialTokens,
+            ...options,
+            ...(constraint && { constraint: constraint(prompt) }),
+            ...(bannedIds.length === 0 ? {} : { badWordsIds: bannedIds }),
+            atMostNewTokens: maxNewTokens,
+            ...(options.seed === undefined ? {} : { seed: toSeed(options.seed + choice) }),
+            signal,
+          }));
+        }
       }
     } catch (cause) {
       controller.abort();
@@ -202,6 +232,8 @@ export class ChatService {
     }
     this.#running.add(controller);
     return new Completion(request, replies, {
+      tokenizer,
+      promptTokens: prompts.reduce((sum, { ids }) => sum + ids.length, 0),
       controller,
       metrics: this.#options.metrics,
       onEnd: () => this.#running.delete(controller),
@@ -212,7 +244,7 @@ export class ChatService {
   #steps(request: ChatRequest): Slices<PreparedChat> {
     if (this.#closed) throw stopping();
     const model = this.model(request.model);
-    const { tokenizer = this.#options.tokenizer } = model;
+    const tokenizer = this.tokenizerOf(model);
     this.#assertLength(request);
     assertThinkingSwitch(request, tokenizer);
     try {
@@ -220,23 +252,56 @@ export class ChatService {
     } catch (cause) {
       throw refusal(cause);
     }
-    return encodeRequest(request, model, tokenizer);
+    return this.#encode(request, model, tokenizer);
   }
 
-  #assertLength({ messages }: ChatRequest): void {
+  *#encode(request: ChatRequest, model: ServedModel, tokenizer: Tokenizer): Slices<PreparedChat> {
+    const encoded = yield* encodeRequest(request, model, tokenizer);
+    if (!request.format) return encoded;
+    const { enableThinking = model.enableThinking, format: { schema } } = request;
+    const format = yield* this.#format(schema, tokenizer);
+    const mayThink = enableThinking !== false;
+    return {
+      ...encoded,
+      constraint: ({ state }) => (ends) => format.constraint({ ends, state, mayThink }),
+    };
+  }
+
+  *#format(schema: unknown, tokenizer: Tokenizer): Slices<ReplyFormat> {
+    const key = JSON.stringify(schema);
+    const known = this.#formats.find((each) => each.key === key && each.tokenizer === tokenizer);
+    if (known && known.format.states < MAX_STATES) return known.format;
+    const trie = yield* TokenTrie.of(tokenizer);
+    const grammar = schema === undefined ? objectGrammar() : schemaGrammar(schema);
+    const format = new ReplyFormat(grammar, trie, tokenizer);
+    const others = this.#formats.filter((each) => each !== known).slice(0, MAX_FORMATS - 1);
+    this.#formats = [{ key, tokenizer, format }, ...others];
+    return format;
+  }
+
+  #assertLength({ messages, prompts = [] }: ChatRequest): void {
     const { window } = this.#options;
     const most = Math.min(CHARACTERS_PER_TOKEN * window, MAX_CHARACTERS);
     const length = messages.reduce(
-      (sum, { content, reasoning_content = "" }) => sum + content.length + reasoning_content.length,
+      (sum, { content, reasoning_content = "", tool_calls = [] }) =>
+        sum + content.length + reasoning_content.length +
+        tool_calls.reduce((all, call) => all + callLength(call), 0),
       0,
-    );
+    ) + prompts.reduce((sum, { length }) => sum + length, 0);
     if (length <= most) return;
+    const param = prompts.length > 0 ? "prompt" : "messages";
     throw new ApiError(
       400,
-      `The messages have ${length} characters; a chat may have ${most}: shorten it`,
-      { code: "context_length_exceeded", param: "messages" },
+      `The ${param} ${param === "prompt" ? "has" : "have"} ${length} characters; there may be ` +
+        `${most}: shorten it`,
+      { code: "context_length_exceeded", param },
     );
   }
+}
+
+/** Characters of a call, about as a template writes it. */
+function callLength({ function: called }: ToolCall): number {
+  return called.name.length + formatPythonJson(called.arguments as PythonJson).length;
 }
 
 function* encodeRequest(
@@ -245,13 +310,23 @@ function* encodeRequest(
   tokenizer: Tokenizer,
 ): Slices<PreparedChat> {
   try {
-    const { messages, ...how } = promptOf(request, model);
     const bannedIds: (readonly number[])[] = [];
     for (const word of request.badWords ?? []) {
       bannedIds.push(...badWordsIds([word], tokenizer));
       yield;
     }
-    return { prompt: yield* encodeChatPrompt(tokenizer, messages, how), bannedIds };
+    if (!request.prompts) {
+      const { messages, ...how } = promptOf(request, model);
+      return { prompts: [yield* encodeChatPrompt(tokenizer, messages, how)], bannedIds };
+    }
+    const prompts: EncodedPrompt[] = [];
+    for (const prompt of request.prompts) {
+      const ids = typeof prompt === "string"
+        ? yield* tokenizer.encodeInSlices(prompt)
+        : Int32Array.from(prompt);
+      prompts.push({ ids, state: "answer" });
+    }
+    return { prompts, bannedIds };
   } catch (cause) {
     throw refusal(cause);
   }
@@ -286,20 +361,19 @@ function promptOf(
   return { messages, enableThinking, addGenerationPrompt, continueFinalMessage };
 }
 
-function stopping(): ApiError {
-  return new ApiError(503, "The server is stopping", { code: "stopping", retryAfter: 5 });
-}
-
 /** Whose words a reply to a request is. */
 export function replyRole({ messages, addGenerationPrompt = true }: ChatRequest): Message["role"] {
   // Without a new turn the reply goes on with the last one.
   return addGenerationPrompt ? "assistant" : messages[messages.length - 1].role;
 }
 
-/** What the answer begins with besides what is generated. */
-function echoOf(request: ChatRequest): string {
+/** What a choice begins with besides what is generated. */
+function echoOf(request: ChatRequest, index: number, tokenizer: Tokenizer): string {
+  if (!request.echo) return "";
+  const prompt = request.prompts?.[Math.floor(index / request.choices)];
+  if (prompt !== undefined) return typeof prompt === "string" ? prompt : tokenizer.decode(prompt);
   const last = request.messages[request.messages.length - 1];
-  return request.echo && last.role === replyRole(request) ? last.content : "";
+  return last.role === replyRole(request) ? last.content : "";
 }
 
 /** What the generator or the chat template says of a request. */
@@ -324,17 +398,26 @@ function refusal(cause: unknown): ApiError {
 export class Completion {
   /** What was asked for. */
   readonly request: ChatRequest;
-  /** The replies, one a choice. */
+  /** The replies: all choices of the first prompt, of the next one, and so on. */
   readonly choices: readonly ChoiceReply[];
+  /** The tokenizer of the model. */
+  readonly tokenizer: Tokenizer;
+  /** Tokens of all prompts. */
+  readonly promptTokens: number;
   readonly #controller: AbortController;
 
   /** Starts counting; the replies are read by who sends them. */
-  constructor(request: ChatRequest, replies: readonly ChatReply[], { controller, metrics, onEnd }: {
+  constructor(request: ChatRequest, replies: readonly ChatReply[], options: {
+    readonly tokenizer: Tokenizer;
+    readonly promptTokens: number;
     readonly controller: AbortController;
     readonly metrics: Metrics;
     readonly onEnd: () => void;
   }) {
+    const { tokenizer, promptTokens, controller, metrics, onEnd } = options;
     this.request = request;
+    this.tokenizer = tokenizer;
+    this.promptTokens = promptTokens;
     this.#controller = controller;
     const { model } = request;
     const began = performance.now();
@@ -344,7 +427,6 @@ export class Completion {
       metrics.add("ortune_completion_tokens_total", "Tokens made.", { model }, choice.newTokens);
       if (--running > 0) return;
       onEnd();
-      const { promptTokens } = this.choices[0];
       metrics.add("ortune_prompt_tokens_total", "Tokens of prompts.", { model }, promptTokens);
       metrics.observe(
         "ortune_request_seconds",
@@ -357,6 +439,7 @@ export class Completion {
       let first = true;
       const choice = choiceReply(index, reply, {
         request,
+        echo: echoOf(request, index, tokenizer),
         signal: controller.signal,
         onPiece: () => {
           if (first && index === 0) {
@@ -379,15 +462,18 @@ export class Completion {
   }
 }
 
-function choiceReply(index: number, reply: ChatReply, { request, signal, onPiece, onEnd }: {
+function choiceReply(index: number, reply: ChatReply, options: {
   /** What was asked for. */
   readonly request: ChatRequest;
+  /** What it begins with. */
+  readonly echo: string;
   readonly signal: AbortSignal;
   readonly onPiece: () => void;
   readonly onEnd: () => void;
 }): ChoiceReply {
-  const { stop, includeStop: include, hideThinking = false, options } = request;
-  const { minNewTokens = 0 } = options;
+  const { request, echo, signal, onPiece, onEnd } = options;
+  const { stop, includeStop: include, hideThinking = false } = request;
+  const { minNewTokens = 0 } = request.options;
   const stops = new StopStrings(stop, { include });
   let thinkTokens = 0;
   let counted = 0;
@@ -398,9 +484,19 @@ function choiceReply(index: number, reply: ChatReply, { request, signal, onPiece
     onEnd();
   };
   async function* pieces(): AsyncGenerator<ChatPiece, void> {
-    const echo = echoOf(request);
     if (echo !== "") yield { kind: "answer", text: echo };
-    for await (const { kind, text } of reply) {
+    // A token goes with the text that it begins, which may be held back or cut off.
+    const waiting: { readonly at: number; readonly token: ChosenLogprob }[] = [];
+    let taken = 0;
+    let given = 0;
+    const answer = (text: string): ChatPiece => {
+      given += text.length;
+      const held = waiting.findIndex(({ at }) => at >= given);
+      const tokens = waiting.splice(0, held < 0 ? waiting.length : held);
+      if (tokens.length === 0) return { kind: "answer", text };
+      return { kind: "answer", text, tokens: tokens.map(({ token }) => token) };
+    };
+    for await (const { kind, text, tokens = [] } of reply) {
       onPiece();
       if (kind === "think") {
         thinkTokens += reply.newTokens - counted;
@@ -411,19 +507,20 @@ function choiceReply(index: number, reply: ChatReply, { request, signal, onPiece
       // The tag between them is counted with the thinking.
       counted = reply.newTokens;
       // As in vLLM, stop strings end no reply that has not its least length yet.
+      for (const token of tokens) waiting.push({ at: taken, token });
+      taken += text.length;
       const certain = reply.newTokens < minNewTokens ? text : stops.push(text);
-      if (certain !== "") yield { kind, text: certain };
+      if (certain !== "") yield answer(certain);
       if (stops.stopped) return;
     }
     const rest = stops.end();
-    if (rest !== "") yield { kind: "answer", text: rest };
+    if (rest !== "") yield answer(rest);
     // Ended by neither the model nor its reader: the server is stopping, and says so.
     if (reply.finishReason === "aborted") signal.throwIfAborted();
   }
   const source = pieces();
   const choice: ChoiceReply = {
     index,
-    promptTokens: reply.promptTokens,
     get newTokens(): number {
       return reply.newTokens;
     },

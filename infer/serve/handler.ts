@@ -1,23 +1,27 @@
 /**
  * The answers of the server.
  *
- * In: requests. Out: the OpenAI API's chat completions, the page to chat with, its health and its
- * metrics.
+ * In: requests. Out: texts and models as OpenAI's and Ollama's APIs have them, the page to chat with,
+ * its health and its metrics.
  */
 
 import type { BatchLoad } from "../generate/batch_generator.ts";
 import { type AccessOptions, assertOwnSite, assertToken } from "./access.ts";
-import { ApiError, toApiError } from "./api_error.ts";
+import { ApiError, stopping, toApiError } from "./api_error.ts";
 import { addCors, allowedOrigin, isPreflight, preflightHeaders } from "./cross_origin.ts";
 import { PAGE_FILES, PAGE_POLICY } from "./chat_page.ts";
-import { parseChatRequest } from "./chat_request.ts";
-import type { ChatService, Completion, ServedModel } from "./chat_service.ts";
-import { completionChunks, completionObject } from "./completion_format.ts";
-import { eventStream } from "./event_stream.ts";
+import { readChatCompletion } from "./completion_format.ts";
+import type { ChatService, ServedModel } from "./chat_service.ts";
+import { answerExchange, type Exchange, type ReadyAnswer } from "./exchange.ts";
+import { empty, json, text } from "./http_answer.ts";
 import type { Metrics } from "./metrics.ts";
 import { notFound } from "./not_found.ts";
+import { ollamaModels, ollamaShow, ollamaVersion } from "./ollama/ollama_models.ts";
+import { ollamaError, readOllamaChat, readOllamaGenerate } from "./ollama/ollama_replies.ts";
 import type { ModelAnswer, ModelList, PageSettings } from "./page_answers.ts";
 import { type BodyLimits, readJsonBody } from "./read_body.ts";
+import { readResponse } from "./responses/responses.ts";
+import { readTextCompletion } from "./text/text_completions.ts";
 
 /** What a handler is made with. */
 export interface HandlerOptions extends AccessOptions {
@@ -39,15 +43,6 @@ export interface HandlerOptions extends AccessOptions {
   readonly now?: Date;
 }
 
-const HEADERS: Readonly<Record<string, string>> = {
-  "cache-control": "no-store",
-  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-};
-
 /** As nginx counts requests whose client did not wait for the answer: neither side's fault. */
 const CLIENT_GONE = "499";
 
@@ -57,22 +52,20 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
   const created = Math.floor((options.now ?? new Date()).getTime() / 1000);
   return async (request) => {
     let response: Response;
-    let route = "other";
+    let found: Route | undefined;
     const { allowOrigin } = options;
     const origin = allowOrigin && allowedOrigin(request.headers, allowOrigin);
+    const pathname = withoutSlash(new URL(request.url).pathname);
     try {
       assertOwnSite(request.headers, options);
-      const pathname = withoutSlash(new URL(request.url).pathname);
-      const found = ROUTES.find(({ path }) => path.test(pathname));
+      found = ROUTES.find(({ path }) => path.test(pathname));
       if (!found) throw notFound(pathname);
-      route = found.name;
       if (origin !== undefined && isPreflight(request)) {
         // Without the token, which no browser sends before it has leave.
-        const headers = { ...HEADERS, ...preflightHeaders(request, found.methods) };
-        response = new Response(null, { status: 204, headers });
+        response = empty(preflightHeaders(request, found.methods));
       } else if (!found.methods.includes(request.method)) {
         const allowed = found.methods.join(" or ");
-        const refused = failure(new ApiError(405, `The method must be ${allowed}`));
+        const refused = failure(new ApiError(405, `The method must be ${allowed}`), found);
         refused.headers.set("allow", found.methods.join(", "));
         response = refused;
       } else {
@@ -83,12 +76,12 @@ export function createHandler(options: HandlerOptions): (request: Request) => Pr
       const error = toApiError(cause);
       // Whose reader is gone has not failed.
       if (error.status === 500 && !request.signal.aborted) onError(cause);
-      response = failure(error);
+      response = failure(error, found ?? (pathname.startsWith("/api/") ? OLLAMA : undefined));
     }
     if (allowOrigin) addCors(response.headers, origin);
     // Whose client has left gets no answer, whatever it would have been.
     const status = request.signal.aborted ? CLIENT_GONE : String(response.status);
-    const labels = { route, status };
+    const labels = { route: found?.name ?? "other", status };
     metrics.add("ortune_http_requests_total", "Requests by their answer.", labels);
     return response;
   };
@@ -106,12 +99,60 @@ interface Route {
   /** Whether it needs no token: it tells and does nothing. */
   readonly open?: boolean;
   readonly answer: (request: Request, context: Context) => Response | Promise<Response>;
+  /** The body of a refusal. @default {OpenAI's} */
+  readonly failure?: (error: ApiError) => unknown;
+}
+
+/** A route of requests for text. */
+function texts(
+  name: string,
+  path: RegExp,
+  read: (body: unknown, service: ChatService) => Exchange | ReadyAnswer,
+): Route {
+  const answer: Route["answer"] = (request, context) => answerExchange(request, context, read);
+  return { name, path, methods: ["POST"], answer };
+}
+
+/** How Ollama's paths refuse. */
+const OLLAMA: Pick<Route, "failure"> = { failure: ollamaError };
+
+/** A route whose clients are Ollama's. */
+function ollama(route: Route): Route {
+  return {
+    ...route,
+    ...OLLAMA,
+    answer: (request, context) =>
+      route.answer(request, { ...context, body: { ...context.body, anyType: true } }),
+  };
 }
 
 /** HEAD is for whoever looks after servers: the same answer, of which no body is sent. */
 const READ = ["GET", "HEAD"];
 const ROUTES: readonly Route[] = [
-  { name: "chat", path: /^\/v1\/chat\/completions$/, methods: ["POST"], answer: completions },
+  texts("chat", /^\/v1\/chat\/completions$/, readChatCompletion),
+  texts("text", /^\/v1\/completions$/, readTextCompletion),
+  texts("responses", /^\/v1\/responses$/, readResponse),
+  ollama(texts("ollama_chat", /^\/api\/chat$/, readOllamaChat)),
+  ollama(texts("ollama_generate", /^\/api\/generate$/, readOllamaGenerate)),
+  ollama({
+    name: "ollama_models",
+    path: /^\/api\/(tags|ps)$/,
+    methods: READ,
+    answer: (_, { service, created }) => json(ollamaModels(service, created)),
+  }),
+  ollama({
+    name: "ollama_show",
+    path: /^\/api\/show$/,
+    methods: ["POST"],
+    answer: async (request, { service, body, created }) =>
+      json(ollamaShow(await readJsonBody(request, body), service, created)),
+  }),
+  ollama({
+    name: "ollama_version",
+    path: /^\/api\/version$/,
+    methods: READ,
+    answer: () => json(ollamaVersion()),
+  }),
   { name: "models", path: /^\/v1\/models(\/.+)?$/, methods: READ, answer: models },
   { name: "health", path: /^\/health$/, methods: READ, open: true, answer: health },
   { name: "metrics", path: /^\/metrics$/, methods: READ, answer: metricsText },
@@ -146,7 +187,7 @@ function page(_: Request, { pathname }: Context): Response {
 }
 
 function health(_: Request, { service }: Context): Response {
-  if (service.closed) throw new ApiError(503, "The server is stopping", { retryAfter: 5 });
+  if (service.closed) throw stopping();
   return json({ status: "ok" });
 }
 
@@ -185,65 +226,9 @@ function decoded(name: string): string {
   }
 }
 
-async function completions(request: Request, context: Context): Promise<Response> {
-  const { service, body } = context;
-  // Before the body: a server that stops reads no more.
-  if (service.closed) throw new ApiError(503, "The server is stopping", { retryAfter: 5 });
-  const asked = parseChatRequest(await readJsonBody(request, body));
-  const prepared = await service.prepare(asked, request.signal);
-  // Nobody would read it.
-  request.signal.throwIfAborted();
-  const completion = service.start(asked, prepared);
-  // Also once the answer is there, where it does nothing.
-  request.signal.addEventListener("abort", () => completion.abort(), { once: true });
-  if (request.signal.aborted) completion.abort();
-  if (asked.stream) return streamed(completion, context);
-  try {
-    return json(await completionObject(completion));
-  } catch (cause) {
-    completion.abort();
-    throw cause;
-  }
-}
-
-function streamed(completion: Completion, { onError }: Context): Response {
-  const stream = eventStream(completionChunks(completion), {
-    onCancel: () => completion.abort(),
-    onError: (cause) => {
-      completion.abort();
-      const error = toApiError(cause);
-      if (error.status === 500) onError(cause);
-      return error;
-    },
-  });
-  return new Response(stream, {
-    headers: {
-      ...HEADERS,
-      "content-type": "text/event-stream; charset=utf-8",
-      // Proxies such as nginx would hold events back.
-      "x-accel-buffering": "no",
-    },
-  });
-}
-
-function failure(error: ApiError): Response {
-  const response = json(error, error.status);
+function failure(error: ApiError, { failure = (each) => each }: Partial<Route> = {}): Response {
+  const response = json(failure(error), error.status);
   if (error.retryAfter !== undefined) response.headers.set("retry-after", `${error.retryAfter}`);
   if (error.status === 401) response.headers.set("www-authenticate", "Bearer");
   return response;
-}
-
-function json(value: unknown, status = 200): Response {
-  return whole(JSON.stringify(value), "application/json", status);
-}
-
-function text(body: string, type: string): Response {
-  return whole(body, `${type}; charset=utf-8`);
-}
-
-/** A body of known length: it has arrived even where the connection goes on. */
-function whole(body: string, type: string, status = 200): Response {
-  const bytes = new TextEncoder().encode(body);
-  const headers = { ...HEADERS, "content-type": type, "content-length": `${bytes.length}` };
-  return new Response(bytes, { status, headers });
 }

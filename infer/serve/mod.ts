@@ -16,7 +16,7 @@
 export { createHandler, type HandlerOptions } from "./handler.ts";
 export type { AccessOptions } from "./access.ts";
 export type { BodyLimits } from "./read_body.ts";
-export type { ChatRequest } from "./chat_request.ts";
+export type { ChatRequest, RequestedFormat } from "./chat_request.ts";
 export {
   ChatService,
   type ChatServiceOptions,

@@ -22,9 +22,25 @@ export interface CompletionChunk {
 export interface ChunkChoice {
   readonly index: number;
   readonly delta: ChunkDelta;
-  readonly logprobs: null;
+  /** Where they were asked for: those of the tokens that came with the text. */
+  readonly logprobs: { readonly content: readonly LogprobAnswer[]; readonly refusal: null } | null;
   /** Why the choice ended; `null` before. */
   readonly finish_reason: "stop" | "length" | null;
+}
+
+/** A token and its log probability. */
+export interface TokenLogprobAnswer {
+  /** Its text; a part of a character shows as U+FFFD. */
+  readonly token: string;
+  /** At least -9999. */
+  readonly logprob: number;
+  /** Its bytes. */
+  readonly bytes: readonly number[];
+}
+
+/** A token that was chosen, and the likeliest ones. */
+export interface LogprobAnswer extends TokenLogprobAnswer {
+  readonly top_logprobs: readonly TokenLogprobAnswer[];
 }
 
 /** New text of a message. */

@@ -13,21 +13,32 @@ export interface BodyLimits {
   readonly maxBytes?: number;
   /** Milliseconds for the whole body. @default {10000} */
   readonly deadline?: number;
+  /**
+   * Whether a body of any type will do from who is no browser, as Ollama takes it from curl.
+   * @default {false}
+   */
+  readonly anyType?: boolean;
 }
 
 /** Reads and parses a body. */
 export async function readJsonBody(
   request: Request,
-  { maxBytes = 1024 * 1024, deadline = 10_000 }: BodyLimits = {},
+  { maxBytes = 1024 * 1024, deadline = 10_000, anyType = false }: BodyLimits = {},
 ): Promise<unknown> {
-  const type = request.headers.get("content-type") ?? "";
+  const { headers } = request;
+  const type = headers.get("content-type") ?? "";
+  const browser = ["origin", "referer", "sec-fetch-site"].some((name) => headers.has(name));
   // A form that another site sends cannot have this type without asking first.
-  if (!/^application\/json\s*(;|$)/i.test(type)) {
-    throw new ApiError(415, "The body must be of content-type application/json");
+  if (!/^application\/json\s*(;|$)/i.test(type) && (browser || !anyType)) {
+    throw new ApiError(
+      415,
+      "The body must be of content-type application/json: send it as a header (curl: -H " +
+        "'content-type: application/json')",
+    );
   }
   const tooLarge = () =>
     new ApiError(413, `The body must have at most ${maxBytes} bytes`, { code: "body_too_large" });
-  if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
+  if (Number(headers.get("content-length")) > maxBytes) throw tooLarge();
   const bytes = new Uint8Array(await collect(request, { maxBytes, deadline, tooLarge }));
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

@@ -5,9 +5,20 @@
  * the message and its field.
  */
 
-import type { Message } from "../../data/text/message.ts";
+import type { Message, ToolCall } from "../../data/text/message.ts";
+import { defined } from "../../internal/json/defined.ts";
+import type { FieldTable } from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
-import { assertFields, ASSISTANT_FIELDS, MESSAGE_FIELDS, PART_FIELDS } from "./request_fields.ts";
+import { parsePythonJson, type PythonJson } from "../../internal/json/python_json.ts";
+import {
+  assertFields,
+  ASSISTANT_FIELDS,
+  CALL_FIELDS,
+  FUNCTION_FIELDS,
+  MESSAGE_FIELDS,
+  PART_FIELDS,
+  TOOL_FIELDS,
+} from "./request_fields.ts";
 import { type Fields, invalid } from "./request_values.ts";
 
 /** Most messages of a chat: far more than people and agents write. */
@@ -18,7 +29,15 @@ const ROLES: Readonly<Record<string, Message["role"]>> = Object.assign(Object.cr
   developer: "system",
   user: "user",
   assistant: "assistant",
+  tool: "tool",
 });
+
+const FIELDS: Readonly<Record<Message["role"], FieldTable>> = {
+  system: MESSAGE_FIELDS,
+  user: MESSAGE_FIELDS,
+  assistant: ASSISTANT_FIELDS,
+  tool: TOOL_FIELDS,
+};
 
 /** Checks messages. */
 export function parseMessages(value: unknown): Message[] {
@@ -33,16 +52,69 @@ function parseMessage(message: unknown, at: string): Message {
   const role = typeof message.role === "string" ? ROLES[message.role] : undefined;
   if (role === undefined) {
     throw invalid(
-      `${at}.role must be system, developer, user or assistant; tools are not supported`,
+      `${at}.role must be system, developer, user, assistant or tool`,
       `${at}.role`,
     );
   }
-  assertFields(message, role === "assistant" ? ASSISTANT_FIELDS : MESSAGE_FIELDS, at);
+  assertFields(message, FIELDS[role], at);
   const content = parseContent(message.content, `${at}.content`, role);
-  const thinking = role === "assistant" ? parseReasoning(message, at) : undefined;
-  return thinking === undefined
-    ? { role, content }
-    : { role, content, reasoning_content: thinking };
+  if (role === "tool") return { role, content, ...parseAnswered(message, at) };
+  if (role !== "assistant") return { role, content };
+  return {
+    role,
+    content,
+    ...defined({
+      reasoning_content: parseReasoning(message, at),
+      tool_calls: parseCalls(message.tool_calls, `${at}.tool_calls`),
+    }),
+  };
+}
+
+/** Which call a tool answers. */
+function parseAnswered(
+  message: Fields,
+  at: string,
+): Pick<Message, "name" | "tool_call_id"> {
+  const text = (name: string): string | undefined => {
+    const value = message[name];
+    if (value == null || typeof value === "string") return value ?? undefined;
+    throw invalid(`${at}.${name} must be text`, `${at}.${name}`);
+  };
+  return defined({ tool_call_id: text("tool_call_id"), name: text("name") });
+}
+
+/** Calls, with their arguments as templates take them: as a record, which clients send as JSON. */
+function parseCalls(value: unknown, at: string): readonly ToolCall[] | undefined {
+  if (value == null) return undefined;
+  if (!Array.isArray(value)) throw invalid(`${at} must be an array of calls`, at);
+  const calls = value.map((call: unknown, index): ToolCall => {
+    const place = `${at}[${index}]`;
+    if (!isRecord(call)) throw invalid(`${place} must be an object`, place);
+    assertFields(call, CALL_FIELDS, place);
+    const { id, type = "function", function: called } = call;
+    if (type !== "function" || !isRecord(called)) {
+      throw invalid(`${place} must be a call of type function`, place);
+    }
+    assertFields(called, FUNCTION_FIELDS, `${place}.function`);
+    const { name } = called;
+    if (typeof name !== "string" || !(id == null || typeof id === "string")) {
+      throw invalid(`${place} must have a name, and an id that is text`, place);
+    }
+    const made = parseArguments(called.arguments, `${place}.function.arguments`);
+    return { ...defined({ id: id ?? undefined }), type, function: { name, arguments: made } };
+  });
+  return calls.length === 0 ? undefined : calls;
+}
+
+/** As vLLM does: some templates would write a text in quotes once more. */
+function parseArguments(value: unknown, at: string): PythonJson {
+  const text = isRecord(value) ? JSON.stringify(value) : value === "" ? "{}" : value;
+  try {
+    if (typeof text === "string" && text.trimStart().startsWith("{")) return parsePythonJson(text);
+  } catch {
+    // The same refusal.
+  }
+  throw invalid(`${at} must be a JSON object, or its text`, at);
 }
 
 /** Text, or a list of parts of text. */
