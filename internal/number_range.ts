@@ -18,6 +18,30 @@ export const COUNT_OR_ZERO: NumberRange = {
   holds: (value) => Number.isSafeInteger(value) && value >= 0,
 };
 
+/** A whole number from 1 up, or a share below 1. */
+export const COUNT_OR_SHARE: NumberRange = {
+  what: "a whole number from 1 up, or a share of the run above 0 and below 1",
+  holds: (value) => COUNT.holds(value) || value > 0 && value < 1,
+};
+
+/** The same, or 0. */
+export const COUNT_SHARE_OR_ZERO: NumberRange = {
+  what: "a whole number from 0 up, or a share of the run below 1",
+  holds: (value) => COUNT_OR_ZERO.holds(value) || value > 0 && value < 1,
+};
+
+/** A number from 0 to below 1. */
+export const BELOW_ONE: NumberRange = {
+  what: "a number from 0 to below 1",
+  holds: (value) => value >= 0 && value < 1,
+};
+
+/** A number from 0 to 1. */
+export const SHARE: NumberRange = {
+  what: "a number from 0 to 1",
+  holds: (value) => value >= 0 && value <= 1,
+};
+
 /** A whole number from 0 to 2^32 − 1. */
 export const SEED: NumberRange = {
   what: "a whole number from 0 to 4294967295",

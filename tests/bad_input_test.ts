@@ -106,7 +106,7 @@ const norm: TensorData = { dtype: "float32", shape: [128], data: new Uint8Array(
 const CASES: Readonly<Record<string, BadInput>> = {
   // Flags.
   "a flag with a slip of the pen": flag(
-    "unknown option '--learing-rate'\n(Did you mean --learning-rate?)",
+    "unknown option '--learing-rate': did you mean --learning-rate?",
     "--learing-rate",
     "1",
   ),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { documentText, guides, shellCommands } from "./support/documents.ts";
-import { runTask, task, tasks } from "./support/run_task.ts";
+import { declaredTasks, runTask, task, tasks } from "./support/run_task.ts";
 
 /** Tasks that users run, but for example:browser, whose packages `deno task test:clients` fetches. */
 const SCRIPTS = Object.entries(tasks).filter(([, command]) =>
@@ -28,6 +28,12 @@ Deno.test(`${SCRIPTS.length} tasks explain themselves, their defaults once and i
   }
 });
 
+Deno.test("every task has a description of one line for deno task", () => {
+  const lines = Object.entries(declaredTasks).map(([name, { description }]) => [name, description]);
+  for (const [name, line] of lines) assert.match(line, /^[A-Z][^\n]{9,99}[^.\n]$/, name);
+  assert.equal(new Set(lines.map(([, line]) => line)).size, lines.length);
+});
+
 /** Words of `--help` by the script that gives them. */
 const helpOf = new Map([...helps].map(([name, { stdout }]) => [task(name).script, stdout]));
 
@@ -36,7 +42,7 @@ function compareFlags(
   words: readonly string[],
   help: string,
 ): { unknown: string[]; known: number } {
-  const flags = words.flatMap((word) => /^--[a-z][a-z-]*/.exec(word) ?? []);
+  const flags = words.flatMap((word) => /^--[a-z][a-z0-9-]*/.exec(word) ?? []);
   const unknown = flags.filter((flag) => !new RegExp(`^ +(-h, )?${flag}\\b(?!-)`, "m").test(help));
   return { unknown, known: flags.length - unknown.length };
 }
@@ -71,7 +77,7 @@ for (const path of guides) {
     const all = [...helps.values()].map(({ stdout }) => stdout).join("\n");
     // Of Deno and TensorBoard.
     const others = /^--(allow-\w+|install|logdir)$/;
-    const unknown = [...documentText(path).matchAll(/(?<![\w-])--[a-z][a-z-]*/g)]
+    const unknown = [...documentText(path).matchAll(/(?<![\w-])--[a-z][a-z0-9-]*/g)]
       .map(([flag]) => flag)
       .filter((flag) => !others.test(flag) && !new RegExp(`${flag}(?![\\w-])`).test(all));
     assert.deepEqual(unknown, []);

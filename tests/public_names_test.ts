@@ -66,6 +66,6 @@ Deno.test("whatever the main entry lets one call or read has an example", async 
 
 Deno.test("every entry is linted for documentation by deno task check", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(repositoryPath("deno.json")));
-  const linted = /deno doc --lint (.+?)(?: &&|$)/.exec(tasks.check)![1].split(" ");
+  const linted = /deno doc --lint (.+?)(?: &&|$)/.exec(tasks.check.command)![1].split(" ");
   assert.deepEqual(linted.toSorted(), entries.map(([, path]) => path.slice(2)).sort());
 });

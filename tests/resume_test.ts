@@ -266,6 +266,68 @@ Deno.test("resuming with other facts is refused, naming each that differs with b
   assert.equal(trainer.step, 0);
 });
 
+Deno.test("a resumed run may be longer and log otherwise; its schedule is that of the longer run", async () => {
+  await using folder = await tempFolder();
+  const facts = { seed: 7, max_steps: 6, num_train_epochs: 1, logging_steps: 10 };
+  const { directory } = await trainStub(trainerStub(), { output: folder.path, facts });
+  const trainer = trainerStub();
+  const { events } = await trainStub(trainer, {
+    output: folder.path,
+    facts: { ...facts, max_steps: 9, num_train_epochs: 2, logging_steps: 1 },
+    resumeFrom: directory,
+    options: { maxSteps: 9, loggingSteps: 1, evalSteps: 2 },
+  });
+  const [start] = events;
+  assert.ok(start.type === "start");
+  assert.deepEqual([start.totalSteps, start.plannedSteps, start.resumedStep], [9, 6, 6]);
+  assert.deepEqual(trainer.learningRates, [3, 2, 1]);
+  const steps = (type: TrainEvent["type"]) =>
+    events.flatMap((event) => event.type === type && "step" in event ? [event.step] : []);
+  assert.deepEqual([steps("log"), steps("evaluate"), steps("save")], [[7, 8, 9], [8, 9], [8, 9]]);
+});
+
+Deno.test("a resumed run that is to make fewer updates than were made is refused", async () => {
+  await using folder = await tempFolder();
+  const { directory } = await trainStub(trainerStub(), { output: folder.path });
+  const options = { maxSteps: 4 };
+  await assert.rejects(
+    trainStub(trainerStub(), { output: folder.path, resumeFrom: directory, options }),
+    {
+      message:
+        `Cannot resume from ${directory}: it is of update 6, and the run is to make 4; give ` +
+        "more with --max-steps or --num-train-epochs",
+    },
+  );
+});
+
+Deno.test("a checkpoint of the model alone has nothing else, and cannot be resumed", async () => {
+  await using folder = await tempFolder();
+  const { directory } = await trainStub(trainerStub(), { output: folder.path, modelOnly: true });
+  const files = await Array.fromAsync(Deno.readDir(directory), ({ name }) => name);
+  assert.deepEqual(files.sort(), [
+    "manifest.json",
+    "model.safetensors",
+    "trainer_state.json",
+    "training_args.json",
+  ]);
+  await assert.rejects(trainStub(trainerStub(), { output: folder.path, resumeFrom: directory }), {
+    message:
+      `Cannot resume from ${directory}: it was saved without the state of optimizer and data ` +
+      "(--save-only-model); start from its weights with --model",
+  });
+});
+
+Deno.test("a run that ends before its first update saves nothing, and has no mean loss", async () => {
+  await using folder = await tempFolder();
+  const signal = AbortSignal.abort();
+  const trainer = { ...trainerStub(), trainStep: () => Promise.reject(signal.reason) };
+  const { events } = await trainStub(trainer, { output: folder.path, options: { signal } });
+  assert.deepEqual(events.map(({ type }) => type), ["start", "end"]);
+  const end = events.at(-1)!;
+  assert.ok(end.type === "end" && end.reason === "aborted" && !("trainLoss" in end));
+  assert.deepEqual(await listCheckpoints(folder.path), []);
+});
+
 /** What is done to a checkpoint, and how the refusal puts it. */
 const DAMAGES: readonly [string, (directory: string) => Promise<void>, string][] = [
   ["a flipped byte in the weights", async (directory) => {
@@ -398,16 +460,19 @@ function stubOptions(): TrainOptions {
 
 async function trainStub(
   trainer: Trainer,
-  { output, facts = { seed: 7 }, resumeFrom }: {
+  { output, facts = { seed: 7 }, modelOnly, resumeFrom, options }: {
     readonly output?: string;
     readonly facts?: RunFacts;
+    readonly modelOnly?: boolean;
     readonly resumeFrom?: string;
+    readonly options?: Partial<TrainOptions>;
   } = {},
 ): Promise<{ events: TrainEvent[]; directory: string }> {
   const events = await Array.fromAsync(train(trainer, {
     ...stubOptions(),
-    output: output === undefined ? undefined : { directory: output, facts },
+    output: output === undefined ? undefined : { directory: output, facts, modelOnly },
     resumeFrom,
+    ...options,
   }));
   return { events, directory: `${output}/checkpoint-6` };
 }

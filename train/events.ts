@@ -26,6 +26,8 @@ export interface StartEvent {
   readonly trainableParameters: number;
   /** Updates already made, by an earlier run that this one continues. */
   readonly resumedStep: number;
+  /** Updates that the earlier run was to make, where that is another number than `totalSteps`. */
+  readonly plannedSteps?: number;
 }
 
 /** One update was made. */
@@ -161,8 +163,8 @@ export interface EndEvent {
   readonly tokens: number;
   /** Wall time of this run. */
   readonly seconds: number;
-  /** Mean training loss of the whole run. */
-  readonly trainLoss: number;
+  /** Mean training loss of the whole run; none before its first update. */
+  readonly trainLoss?: number;
 }
 
 /** The evaluation with the lowest metric. */

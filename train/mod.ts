@@ -31,7 +31,14 @@ export type { ProgressLineOptions } from "./runs/progress_line.ts";
 export { UsageError } from "../internal/usage_error.ts";
 
 // Trainers and the loop.
-export type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "./trainer.ts";
+export type {
+  DeferredSteps,
+  SaveOptions,
+  Trainer,
+  TrainStepOptions,
+  TrainStepResult,
+} from "./trainer.ts";
+export type { IntervalStrategy } from "./interval.ts";
 export { createFullTrainer, type FullTrainerOptions } from "./trainers/full_trainer.ts";
 export { createLoraTrainer, type LoraTrainerOptions } from "./trainers/lora_trainer.ts";
 export {

@@ -54,6 +54,12 @@ export interface DeferredSteps {
   memoryBytes?(): number;
 }
 
+/** What is written of a trainer. */
+export interface SaveOptions {
+  /** Leaves the optimizer's state out, without which the run cannot be resumed. @default false */
+  readonly modelOnly?: boolean;
+}
+
 /** Trains a model, one update at a time. */
 export interface Trainer extends AsyncDisposable {
   /** What is trained, as events and files name it: all weights, or an adapter's. */
@@ -79,7 +85,7 @@ export interface Trainer extends AsyncDisposable {
   /** Makes a block's linear layers of them for generation. @default {the block's own} */
   readonly linear?: DecodeBlockOptions["linear"];
   /** Writes weights, config and optimizer state into an existing folder. */
-  save(directory: string): Promise<readonly WrittenFile[]>;
+  save(directory: string, options?: SaveOptions): Promise<readonly WrittenFile[]>;
   /** Takes the weights of a checkpoint, and leaves the optimizer as it is: training is over. */
   load(directory: string): Promise<void>;
   /** Takes weights and optimizer state from a checkpoint made at update `step`. */

@@ -8,6 +8,7 @@ import { DEFAULT_LORA, LINEAR_LAYERS } from "../../lora/lora_options.ts";
 import { BASE_STORAGES, type BaseDtype } from "../../model/base_storage.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import { count, positive } from "./flag_values.ts";
+import { toggle } from "./toggle.ts";
 
 /** The linear layers as flags name them. */
 const LINEAR_NAMES: readonly string[] = LINEAR_LAYERS.map((name) =>
@@ -39,10 +40,12 @@ export function addLoraFlags(command: Command): void {
         `layers that get an adapter, with commas between: ${LINEAR_NAMES.join(", ")}`,
       ).argParser(modules).default(targetModules, "all"),
     )
-    .option("--use-rslora", "scale by alpha ÷ √rank")
-    .option(
-      "--use-dora",
-      "DoRA: trains row magnitudes too; much slower unless --lora-dropout is 0",
+    .addOption(toggle("--use-rslora", "scale by alpha ÷ √rank"))
+    .addOption(
+      toggle(
+        "--use-dora",
+        "DoRA: trains row magnitudes too; much slower unless --lora-dropout is 0",
+      ),
     )
     .option(
       "--init-adapter <dir>",

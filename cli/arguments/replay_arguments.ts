@@ -4,14 +4,8 @@
  */
 
 import { hashFile } from "../../train/checkpoints/checkpoint.ts";
-import { loraFlags } from "./lora_flags.ts";
-import type { LoraArguments } from "../../train/runs/training_arguments.ts";
+import { argumentValues } from "./argument_values.ts";
 import type { HashedFile, RunManifest } from "../../train/runs/run_manifest.ts";
-
-/** Arguments that say how a run began, not what it is. */
-const NOT_REPLAYED: ReadonlySet<string> = new Set([
-  ...["resumeFromCheckpoint", "overwriteOutputDir", "dryRun", "lora"],
-]);
 
 /** Whether the run trained an adapter. */
 export function trainsAdapter({ arguments: args }: Pick<RunManifest, "arguments">): boolean {
@@ -28,15 +22,8 @@ export function replayFlags(
   outputDir?: string,
 ): string[] {
   const flags: string[] = [];
-  const all: Readonly<Record<string, unknown>> = {
-    ...args,
-    ...args.lora === undefined ? {} : loraFlags(args.lora as LoraArguments),
-    ...outputDir === undefined ? {} : { outputDir },
-  };
+  const all = argumentValues({ ...args, ...outputDir === undefined ? {} : { outputDir } });
   for (const [name, value] of Object.entries(all)) {
-    if (NOT_REPLAYED.has(name) || value === null || value === undefined) continue;
-    // Not to be given beside what takes its place, not even with its default.
-    if (name === "gradientAccumulationSteps" && typeof args.tokensPerStep === "number") continue;
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (value === true) {
       // On unless turned off.

@@ -6,6 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   DEFAULT_TRAINING as DEFAULTS,
+  MOST_LENGTH,
   type TrainingArguments,
 } from "../../train/runs/training_arguments.ts";
 import { optimizersHelp } from "../../train/optimizers/optimizers.ts";
@@ -14,12 +15,20 @@ import {
   ARGUMENT_RANGES as RANGES,
 } from "../../train/runs/argument_rules.ts";
 import { device, DEVICE_HELP, numberIn } from "./flag_values.ts";
+import { toggle } from "./toggle.ts";
 
 /** Parsed flags: what is left open has a default that depends on the rest. */
 export type TrainingFlags =
-  & Omit<TrainingArguments, "trainFile" | "outputDir" | "system" | "lora">
-  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir" | "system">>
-  & { readonly dryRun?: boolean };
+  & Partial<CommandFlags>
+  & Omit<TrainingArguments, "trainFile" | "outputDir" | "system" | "maxLength" | "lora">
+  & Partial<Pick<TrainingArguments, "trainFile" | "outputDir" | "system" | "maxLength">>;
+
+/** Flags that say what the command does with the others. */
+export interface CommandFlags {
+  readonly config: string;
+  readonly printConfig: boolean;
+  readonly dryRun: boolean;
+}
 
 function reportTo(text: string): readonly string[] {
   if (text === "none") return [];
@@ -31,6 +40,11 @@ function reportTo(text: string): readonly string[] {
 /** Adds the flags. */
 export function addTrainingFlags(command: Command): void {
   command
+    .option(
+      "--config <path>",
+      "YAML file of flags by their names, or a run.json; flags beside it win over it",
+    )
+    .addOption(toggle("--print-config", "print all arguments as such a file, and do nothing else"))
     .option(
       "--model <dir>",
       "base model: its folder or a checkpoint in Hugging Face's layout, the output folder of a run, or a " +
@@ -50,7 +64,7 @@ export function addTrainingFlags(command: Command): void {
       "where checkpoints, curves and the report go (default: output/<the model's name>, of an " +
         "adapter output/<the model's name>-lora)",
     )
-    .option("--overwrite-output-dir", "delete checkpoints of an earlier run there")
+    .addOption(toggle("--overwrite-output-dir", "delete checkpoints of an earlier run there"))
     .option(
       "--system <text>",
       "system prompt of rows that have none; empty for none (default: Qwen3-Medical-SFT's for its own " +
@@ -116,9 +130,32 @@ export function addTrainingFlags(command: Command): void {
     )
     .option(
       "--warmup-steps <n>",
-      "updates over which the learning rate rises",
+      "updates over which the learning rate rises; below 1 a share of the run",
       numberIn(RANGES.warmupSteps),
       DEFAULTS.warmupSteps,
+    )
+    .option(
+      "--warmup-ratio <x>",
+      "the same as a share of the run; --warmup-steps above 0 wins over it",
+      numberIn(RANGES.warmupRatio),
+    )
+    .option(
+      "--adam-beta1 <x>",
+      "decay of AdamW's first moment",
+      numberIn(RANGES.adamBeta1),
+      DEFAULTS.adamBeta1,
+    )
+    .option(
+      "--adam-beta2 <x>",
+      "decay of AdamW's second moment",
+      numberIn(RANGES.adamBeta2),
+      DEFAULTS.adamBeta2,
+    )
+    .option(
+      "--adam-epsilon <x>",
+      "added to the root of AdamW's second moment",
+      numberIn(RANGES.adamEpsilon),
+      DEFAULTS.adamEpsilon,
     )
     .option(
       "--weight-decay <x>",
@@ -134,20 +171,28 @@ export function addTrainingFlags(command: Command): void {
     )
     .option(
       "--max-length <n>",
-      "tokens an example is cut to, and a packed row holds",
+      "tokens an example is cut to, and a packed row holds " +
+        `(default: ${MOST_LENGTH}, or the model's max_position_embeddings where those are fewer)`,
       numberIn(RANGES.maxLength),
-      DEFAULTS.maxLength,
     )
-    .option(
-      "--drop-unlabelled",
-      "leave out rows that have no answer left, instead of refusing them",
+    .addOption(
+      toggle(
+        "--drop-unlabelled",
+        "leave out rows that have no answer left, instead of refusing them",
+      ),
     )
-    .option(
-      "--drop-refused-rows",
-      "leave out rows that cannot be used, instead of stopping at the first; they are counted, and " +
-        "listed in the report",
+    .addOption(
+      toggle(
+        "--drop-refused-rows",
+        "leave out rows that cannot be used, instead of stopping at the first; they are counted, and " +
+          "listed in the report",
+      ),
     )
-    .option("--packing", "put several examples in a row, without mixing them")
+    .addOption(toggle("--packing", "put several examples in a row, without mixing them"))
+    .addOption(
+      toggle("--gradient-checkpointing", "recompute activations in backward, for less memory")
+        .default(DEFAULTS.gradientCheckpointing),
+    )
     .option(
       "--no-gradient-checkpointing",
       "keep activations instead of recomputing them: faster, with more memory; the same numbers",
@@ -158,21 +203,36 @@ export function addTrainingFlags(command: Command): void {
         "also write run files of tensorboard, swanlab, both with a comma between, or none",
       ).argParser(reportTo).default(DEFAULTS.reportTo, DEFAULTS.reportTo.join()),
     )
+    .option("--run-name <name>", "what swanlab calls the run (default: its id)")
     .option(
       "--logging-steps <n>",
-      "updates between two log lines",
+      "updates between two log lines; below 1 a share of the run",
       numberIn(RANGES.loggingSteps),
       DEFAULTS.loggingSteps,
     )
+    .addOption(toggle("--logging-first-step", "log the first update too"))
+    .addOption(
+      new Option(
+        "--eval-strategy <name>",
+        "evaluate every --eval-steps updates and at the end, after each epoch and at the end, or never",
+      ).choices(CHOICES.evalStrategy).default(DEFAULTS.evalStrategy),
+    )
     .option(
       "--eval-steps <n>",
-      "updates between two evaluations; 0 for the end only",
+      "updates between two evaluations; below 1 a share of the run, 0 for the end only",
       numberIn(RANGES.evalSteps),
       DEFAULTS.evalSteps,
     )
+    .addOption(
+      new Option(
+        "--save-strategy <name>",
+        "save every --save-steps updates and at the end, after each epoch and at the end, or never: " +
+          "then nothing of the weights is left",
+      ).choices(CHOICES.saveStrategy).default(DEFAULTS.saveStrategy),
+    )
     .option(
       "--save-steps <n>",
-      "updates between two checkpoints; 0 for the end only",
+      "updates between two checkpoints; below 1 a share of the run, 0 for the end only",
       numberIn(RANGES.saveSteps),
       DEFAULTS.saveSteps,
     )
@@ -182,12 +242,20 @@ export function addTrainingFlags(command: Command): void {
       numberIn(RANGES.saveTotalLimit),
     )
     .addOption(
+      toggle(
+        "--save-only-model",
+        "checkpoints without the optimizer's state: smaller, but none can be resumed",
+      ),
+    )
+    .addOption(
       new Option("--metric-for-best-model <name>", "what the best evaluation is chosen by")
         .choices(CHOICES.metricForBestModel).default(DEFAULTS.metricForBestModel),
     )
-    .option(
-      "--load-best-model-at-end",
-      "save every best evaluation so far, and end with the best one's weights",
+    .addOption(
+      toggle(
+        "--load-best-model-at-end",
+        "save every best evaluation so far, and end with the best one's weights",
+      ),
     )
     .option(
       "--early-stopping-patience <n>",
@@ -242,6 +310,7 @@ export function addTrainingFlags(command: Command): void {
           "(default: bf16 on cuda, fp32 on cpu)",
       ).choices(CHOICES.precision),
     )
+    .addOption(toggle("--bf16", "--precision bf16; with false, --precision fp32"))
     .addOption(
       new Option(
         "--kernels <name>",
@@ -250,5 +319,12 @@ export function addTrainingFlags(command: Command): void {
       ).choices(CHOICES.kernels).default(DEFAULTS.kernels),
     )
     .option("--threads <n>", "processor threads (default: all cores)", numberIn(RANGES.threads))
-    .option("--dry-run", "check data and memory, time two updates, show tokens; write nothing");
+    .addOption(
+      toggle("--dry-run", "check data and memory, time two updates, show tokens; write nothing"),
+    )
+    .on("option:bf16", () => {
+      const precision = command.getOptionValue("bf16") ? "bf16" : "fp32";
+      command.setOptionValueWithSource("precision", precision, "cli");
+      command.setOptionValue("bf16", undefined);
+    });
 }

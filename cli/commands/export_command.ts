@@ -31,6 +31,9 @@ import { openFile } from "../process/open_file.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { parityQuestions } from "./parity_questions.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
+import { findFile } from "../../train/runs/find_file.ts";
+import { during } from "../../train/runs/wait_line.ts";
+import { terminal } from "../terminal/terminal.ts";
 import { keptChat } from "../../train/runs/taught_chat.ts";
 import type { CommandContext, CommandDefinition } from "../process/run_command.ts";
 import { mergedOrigin } from "../../internal/json/model_origin.ts";
@@ -122,18 +125,27 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   }
   const text = options.parityFile === undefined
     ? undefined
-    : await new Response((await openFile(options.parityFile, "the parity text")).readable).text();
+    : await readParityText(options.parityFile);
   await using folder = await stageFolder(outputDir, "export");
   const staging = folder.path;
   const runtime = resources.use(openRuntime({ device: "cpu", threads: options.threads }));
   const comparison = options.parity
-    ? await askCheckpoint(runtime, subject, { text, greedyTokens: options.parityTokens, signal })
+    ? await during(
+      `asking ${directory}`,
+      () => askCheckpoint(runtime, subject, { text, greedyTokens: options.parityTokens, signal }),
+      terminal,
+    )
     : undefined;
   const reports: Record<string, unknown> = {};
   const compare = async (name: string, open: () => Disposable & ParityModel): Promise<void> => {
     if (!comparison) return;
     using model = open();
-    const report = await compareParity(model, comparison.questions, comparison.reference);
+    const { questions, reference } = comparison;
+    const report = await during(
+      `comparing ${name}`,
+      () => compareParity(model, questions, reference),
+      terminal,
+    );
     reports[name] = { ...reports[name] as Record<string, unknown>, parity: report };
     console.log(`${name}: ${describe(report)}`);
   };
@@ -164,10 +176,9 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   };
   if (format === "hf") {
     const began = performance.now();
-    const files = await writeModelFolder(staging, {
-      ...{ model: directory, config, ...kept, weights, signal },
-      texts: { ...kept.texts, ...await mergedOrigin(directory) },
-    });
+    const texts = { ...kept.texts, ...await mergedOrigin(directory) };
+    const how = { model: directory, config, ...kept, texts, weights, signal };
+    const files = await during("writing the model", () => writeModelFolder(staging, how), terminal);
     note("hf", files, began);
     if (comparison) {
       const again = await loadModel(runtime, staging, { signal });
@@ -180,9 +191,11 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
     for (const dtype of formats) {
       const began = performance.now();
       const apart = keepAdapter ? adapter : undefined;
-      const model = await exportModel(staging, {
-        ...{ config, weights, dtype, adapter: apart, signal },
-      });
+      const model = await during(
+        `writing ${dtype}`,
+        () => exportModel(staging, { config, weights, dtype, adapter: apart, signal }),
+        terminal,
+      );
       exported.push(model);
       note(dtype, model.files, began);
       if (apart) {
@@ -224,6 +237,11 @@ interface Written {
   readonly name?: string;
   readonly bytes: number;
   readonly sha256: string;
+}
+
+async function readParityText(name: string): Promise<string> {
+  const path = await findFile(name, { flag: "--parity-file" });
+  return await new Response((await openFile(path, "the parity text")).readable).text();
 }
 
 function assertFlags(options: ExportFlags): void {

@@ -30,6 +30,9 @@ import { openFile } from "../process/open_file.ts";
 import { isFolder } from "../../internal/path_kind.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { type Output, reply } from "../../infer/chat/reply.ts";
+import { findFile } from "../../train/runs/find_file.ts";
+import { during } from "../../train/runs/wait_line.ts";
+import { terminal } from "../terminal/terminal.ts";
 import { standardOutput } from "../terminal/standard_output.ts";
 import { type Command, Option } from "commander";
 import type { CommandContext, CommandDefinition } from "../process/run_command.ts";
@@ -177,15 +180,27 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     );
   }
   const note = (text: string) => console.error(`note: ${text}`);
+  // Said after the line of what is loaded.
+  const notes: string[] = [];
+  const onNote = (text: string) => void notes.push(text);
   let generator: Generator;
   if (exported) {
     generator = resources.use(
-      await exportedGenerator(runtime, model, { dtype: exported, tokenizer, onNote: note }),
+      await during(
+        `loading ${model}`,
+        () => exportedGenerator(runtime, model, { dtype: exported, tokenizer, onNote }),
+        terminal,
+      ),
     );
+    notes.forEach(note);
   } else {
     const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
     const loaded = resources.use(
-      await loadGenerator(model, chat, { runtime, adapter, precision, signal }),
+      await during(
+        `loading ${model}`,
+        () => loadGenerator(model, chat, { runtime, adapter, precision, signal }),
+        terminal,
+      ),
     );
     loaded.notes.forEach(note);
     generator = loaded.generator;
@@ -256,7 +271,7 @@ async function* asked(
   if (chat) yield* typedLines(output, signal);
   else if (file === "-") yield* filledLines(Deno.stdin.readable, signal);
   else if (file !== undefined) {
-    const { readable } = await openFile(file, "questions");
+    const { readable } = await openFile(await findFile(file, { flag: "--file" }), "questions");
     yield* filledLines(readable, signal);
   } else yield question;
 }

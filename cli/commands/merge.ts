@@ -27,6 +27,8 @@ import { openRuntime } from "../process/open_runtime.ts";
 import { runCommand } from "../process/run_command.ts";
 import { mergedOrigin } from "../../internal/json/model_origin.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
+import { createWaitLine } from "../../train/runs/wait_line.ts";
+import { terminal } from "../terminal/terminal.ts";
 import { keptChat } from "../../train/runs/taught_chat.ts";
 
 interface MergeFlags {
@@ -62,9 +64,13 @@ await runCommand<MergeFlags>({
     using runtime = openRuntime(options, { kinds: WITHOUT_CUDA, say });
     const checked = checkDevice(runtime);
     if (checked) say(`note: ${describeWebGpu(checked)}`);
+    using waiting = createWaitLine(terminal);
+    waiting.doing(`loading ${model}`);
     const { weights: base } = await loadModel(runtime, model, { signal });
     using _base = base;
+    waiting.done();
     for (const note of config.notes) console.error(`note: ${note}`);
+    waiting.doing("merging");
     using adapted = await loadAdapter(runtime, adapter!, { config, base, signal });
     const probe = (options?: TrainingEngineOptions): Promise<Float32Array> =>
       probeLogits({ runtime, config, tokenizer, weights: base }, options);
@@ -75,8 +81,10 @@ await runCommand<MergeFlags>({
 
     const kept = await keptChat(adapter, { model, eosTokenId: config.raw.eos_token_id });
     const texts = { ...kept.texts, ...await mergedOrigin(model) };
+    waiting.doing(`writing ${outputDir}`);
     await writeModelFolder(folder.path, { model, config, ...kept, texts, weights: base, signal });
     await folder.finish();
+    waiting.done();
     console.log(
       `${outputDir}: merged; the largest logit difference from base and adapter is ` +
         difference.toExponential(2),

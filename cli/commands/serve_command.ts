@@ -29,6 +29,8 @@ import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts"
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
 import { readUpdate } from "../../train/track/dashboard_data.ts";
 import { folderName } from "../../train/runs/folder_name.ts";
+import { createWaitLine } from "../../train/runs/wait_line.ts";
+import { terminal } from "../terminal/terminal.ts";
 import { giveUp } from "../process/give_up.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { port } from "../arguments/port.ts";
@@ -171,6 +173,8 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   );
   const checked = checkDevice(runtime);
   if (checked) console.log(`note: ${describeWebGpu(checked)}`);
+  const loading = resources.use(createWaitLine(terminal));
+  loading.doing(`loading ${model}`);
   const { weights } = await loadModel(runtime, model, { signal });
   resources.use(weights);
   const slots: AdapterSlot[] = [{ weights }];
@@ -180,6 +184,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
     );
     slots.push({ weights: adapted.weights, linear: adapted.linear });
   }
+  loading.done();
   const own = await readGenerationConfig(model, { config, tokenizer });
   // One batch has one set of ends: a model that never writes another's is not ended by it.
   const generation = withTaughtEnds(

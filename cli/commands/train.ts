@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CONFIGURABLE } from "../arguments/configurable.ts";
 import { runCommand } from "../process/run_command.ts";
 import { trainCommand } from "./train_command.ts";
 import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
@@ -14,8 +15,9 @@ await runCommand<TrainingFlags>({
   name: task,
   description: "Fine-tunes all weights of a model on think/answer chat records.",
   flags: addTrainingFlags,
-  run: async ({ options: { dryRun, ...options }, signal }) => {
+  ...CONFIGURABLE,
+  run: async ({ options: { config: _config, printConfig, dryRun, ...options }, signal }) => {
     const title = (model: string) => `Fine-tuning ${model}`;
-    await trainCommand(options, { task, title, dryRun, signal });
+    await trainCommand(options, { task, title, printConfig, dryRun, signal });
   },
 });

@@ -9,9 +9,14 @@ import { dryRun } from "../../train/runs/dry_run.ts";
 import { predict } from "../../train/runs/predictions.ts";
 import type { Output } from "../../infer/chat/reply.ts";
 import { writeRunReport } from "../../train/runs/run_report.ts";
+import { resolveTraining } from "../../train/runs/resolve_training.ts";
+import { printConfig } from "../arguments/print_config.ts";
+import { resumeCommand } from "../process/resume_command.ts";
 import { shellCommand } from "../process/shell_command.ts";
+import { standardOutput } from "../terminal/standard_output.ts";
 import { terminal } from "../terminal/terminal.ts";
 import { ortLibrary } from "../process/open_runtime.ts";
+import type { Tracker } from "../../train/track/tracker.ts";
 import type { TrainingOptions } from "../../train/runs/training_arguments.ts";
 import { runTraining } from "../../train/runs/run_training.ts";
 
@@ -23,6 +28,8 @@ export interface TrainCommandOptions {
   readonly title: (model: string) => string;
   /** Flags that start the same run. @default the process's arguments */
   readonly flags?: readonly string[];
+  /** Only prints all arguments as a file for `--config`. @default false */
+  readonly printConfig?: boolean;
   /** Only looks at what training would be. @default false */
   readonly dryRun?: boolean;
   readonly signal: AbortSignal;
@@ -35,26 +42,35 @@ const TAIL = 8;
 /** Trains, or only looks at what training would be. */
 export async function trainCommand(
   options: TrainingOptions,
-  { task, title, flags = Deno.args, dryRun: isDry = false, signal }: TrainCommandOptions,
+  { task, title, flags = Deno.args, printConfig: prints, dryRun: isDry, signal }:
+    TrainCommandOptions,
 ): Promise<void> {
   const say = (line: string) => terminal.write(`${line}\n`);
   const libraryPath = ortLibrary();
+  if (prints) {
+    const { args } = await resolveTraining(options, { libraryPath });
+    return await standardOutput().write(printConfig(args));
+  }
   if (isDry) {
     const color = terminal.isTty;
     return await dryRun(options, { signal, say, color, progress: terminal, libraryPath });
   }
   const command = shellCommand(task, flags);
   await using console = createConsoleTracker(terminal);
+  const progress = announceStop(signal);
   await using run = await runTraining(options, {
     signal,
     say,
-    trackers: [console],
+    trackers: [console, progress],
     command,
     progress: terminal,
     table: { head: HEAD, tail: TAIL, color: terminal.isTty },
     libraryPath,
   });
   const { args, end, checkpoint, trackers } = run;
+  if (end.step === 0 && checkpoint === "") {
+    return say(`nothing was trained yet; to start again: ${command}`);
+  }
   if (end.best?.loaded) say(`went back to the weights of the best evaluation: ${checkpoint}`);
   const samples = signal.aborted ? [] : await predict(run, { output: errorOutput, signal });
   if (samples.length > 0) {
@@ -63,7 +79,29 @@ export async function trainCommand(
   const files = await writeRunReport(run, { title: title(args.model), command, samples, say });
   if (files.length > 0) say(`curves and report: ${files.join(", ")}`);
   const ask = args.lora ? "inference:lora --adapter" : "inference --model";
-  say(`ask it yourself: deno task ${ask} ${checkpoint}`);
+  if (checkpoint === "") return say("no checkpoint was saved: --save-strategy is no");
+  say(`ask it yourself: ${shellCommand(`deno task ${ask}`, [checkpoint])}`);
+  if (!signal.aborted || end.reason !== "aborted") return;
+  say(
+    args.saveOnlyModel
+      ? `its weights can be trained further with --model ${checkpoint}; --save-only-model keeps no more`
+      : `to go on: ${resumeCommand(task, flags, checkpoint)}`,
+  );
+}
+
+/** Says at once that Ctrl-C was heard, above the live line. */
+function announceStop(signal: AbortSignal): Tracker {
+  let training = false;
+  const say = () => {
+    const clear = terminal.isTty ? "\r\x1b[K" : "";
+    const after = training ? " after this update" : "";
+    terminal.write(`${clear}stopping${after}; again to quit at once\n`);
+  };
+  signal.addEventListener("abort", say, { once: true });
+  return {
+    event: ({ type }) => void (training = type !== "end"),
+    [Symbol.asyncDispose]: () => Promise.resolve(signal.removeEventListener("abort", say)),
+  };
 }
 
 /** Samples go where progress goes. */

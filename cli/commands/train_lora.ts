@@ -6,6 +6,7 @@
  */
 
 import { addLoraFlags, loraArguments, type LoraFlags } from "../arguments/lora_flags.ts";
+import { CONFIGURABLE } from "../arguments/configurable.ts";
 import { runCommand } from "../process/run_command.ts";
 import { trainCommand } from "./train_command.ts";
 import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
@@ -19,9 +20,10 @@ await runCommand<TrainingFlags & LoraFlags>({
     addTrainingFlags(command);
     addLoraFlags(command);
   },
-  run: async ({ options: { dryRun, ...options }, signal }) => {
+  ...CONFIGURABLE,
+  run: async ({ options: { config: _config, printConfig, dryRun, ...options }, signal }) => {
     const lora = loraArguments(options);
     const title = (model: string) => `LoRA on ${model}`;
-    await trainCommand({ ...options, lora }, { task, title, dryRun, signal });
+    await trainCommand({ ...options, lora }, { task, title, printConfig, dryRun, signal });
   },
 });

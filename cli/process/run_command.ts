@@ -12,8 +12,11 @@ const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 /** Milliseconds within which SIGTERM and SIGHUP are the one that came first. */
 const SAME_END = 2000;
+/** The same of SIGINT, which `deno task` passes on 1 ms after the terminal; nobody presses as fast. */
+const SAME_PRESS = 100;
 // Placeholders of values that are paths.
 const PATHS = /[<[](dirs?|file|path|run\.json)\b/;
+const UNKNOWN = /^error: unknown option '--([\w-]+)/;
 const NET_ACCESS = /^Requires net access to "([^"]+)", run again with the --allow-net flag$/;
 const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the --allow-\w+ flag$/s;
 
@@ -31,6 +34,10 @@ export interface CommandDefinition<Options> {
   readonly description: string;
   /** Adds the flags. */
   readonly flags: (command: Command) => void;
+  /** Adds to the arguments what a file says. @default they stay as they are */
+  readonly expand?: (args: readonly string[], command: Command) => Promise<readonly string[]>;
+  /** What to say of a flag that there is not, given without dashes. @default the nearest one */
+  readonly explain?: (flag: string, command: Command) => string | undefined;
   readonly run: (context: CommandContext<Options>) => Promise<void>;
 }
 
@@ -54,13 +61,18 @@ export interface ExecuteOptions {
 
 /** Parses the arguments, runs the command and answers the exit code. */
 export async function executeCommand<Options>(
-  { name, description, flags, run }: CommandDefinition<Options>,
+  { name, description, flags, expand, explain, run }: CommandDefinition<Options>,
   { args, printError }: ExecuteOptions,
 ): Promise<number> {
   const command = new Command(name).description(description).exitOverride()
     .showHelpAfterError(`(${name} --help lists the flags)`)
     .configureOutput({
       writeErr: printError,
+      outputError: (text, write) => {
+        const [, flag] = UNKNOWN.exec(text) ?? [];
+        const said = flag && explain?.(flag, command);
+        write(said ? `error: unknown option '--${flag}': ${said}\n` : text);
+      },
       // Commander would read NO_COLOR and the like from the environment, which commands may not.
       getOutHasColors: () => false,
       getErrHasColors: () => false,
@@ -69,18 +81,18 @@ export async function executeCommand<Options>(
   flags(command);
   const interruption = new AbortController();
   let since = 0;
-  const interrupt = () => {
+  // One end comes as several signals: a closing terminal and the shell both send SIGHUP, and `deno
+  // task` passes on what its whole group was sent.
+  const interruptAfter = (milliseconds: number) => () => {
     if (!interruption.signal.aborted) {
       since = performance.now();
       interruption.abort(new DOMException("Interrupted", "AbortError"));
-    } else Deno.exit(EXIT_INTERRUPTED);
+      // From then on Ctrl-C is the system's, which a graph that runs does not keep waiting.
+      Deno.unrefTimer(setTimeout(() => Deno.removeSignalListener("SIGINT", press), SAME_PRESS));
+    } else if (performance.now() - since > milliseconds) Deno.exit(EXIT_INTERRUPTED);
   };
-  // One end comes as several signals: a closing terminal and the shell both send SIGHUP, and `deno
-  // task` passes on what its whole group was sent.
-  const end = () => {
-    if (!interruption.signal.aborted || performance.now() - since > SAME_END) interrupt();
-  };
-  const listeners: [Deno.Signal, () => void][] = [["SIGINT", interrupt]];
+  const [press, end] = [interruptAfter(SAME_PRESS), interruptAfter(SAME_END)];
+  const listeners: [Deno.Signal, () => void][] = [["SIGINT", press]];
   // Windows has none.
   if (Deno.build.os !== "windows") listeners.push(["SIGTERM", end]);
   const hangup = hangupAction();
@@ -88,7 +100,8 @@ export async function executeCommand<Options>(
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const { signal } = interruption;
   try {
-    command.parse(args.map(kebabCase), { from: "user" });
+    const typed = args.map(kebabCase);
+    command.parse(await expand?.(typed, command) ?? typed, { from: "user" });
     const [excess] = command.args;
     if (excess !== undefined) {
       command.error(

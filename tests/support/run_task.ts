@@ -8,9 +8,20 @@ export interface Task {
   readonly script: string;
 }
 
-/** Every task's command line. */
-export const tasks: Readonly<Record<string, string>> =
+/** A task as deno.json has it. */
+export interface DeclaredTask {
+  readonly description: string;
+  readonly command: string;
+}
+
+/** Every task as it is declared. */
+export const declaredTasks: Readonly<Record<string, DeclaredTask>> =
   JSON.parse(await Deno.readTextFile(repositoryPath("deno.json"))).tasks;
+
+/** Every task's command line. */
+export const tasks: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(declaredTasks).map(([name, { command }]) => [name, command]),
+);
 
 /** Takes a task's command apart. */
 export function task(name: string): Task {

@@ -1,6 +1,7 @@
 /** The train command in the process of the test. In: flags. Out: exit code and standard error. */
 
 import { executeCommand } from "../../cli/process/run_command.ts";
+import { CONFIGURABLE } from "../../cli/arguments/configurable.ts";
 import { addTrainingFlags, type TrainingFlags } from "../../cli/arguments/training_flags.ts";
 import { runTraining } from "../../train/runs/run_training.ts";
 import { THREADS } from "./quickstart_folder.ts";
@@ -30,6 +31,7 @@ export async function trainCommand(args: readonly string[]): Promise<CommandResu
     name: "deno task train",
     description: "",
     flags: addTrainingFlags,
+    ...CONFIGURABLE,
     run: async ({ options, signal }) => {
       await using _run = await runTraining(options, { signal });
     },

@@ -4,7 +4,7 @@ import type { Example } from "../../data/examples/example.ts";
 import { parseConfig } from "../../model/config.ts";
 import { quickstartConfig } from "../../examples/quickstart/quickstart_model.ts";
 import type { WrittenFile } from "../../ort/tensor/safetensors_writer.ts";
-import type { Trainer, TrainStepResult } from "../../train/trainer.ts";
+import type { SaveOptions, Trainer, TrainStepResult } from "../../train/trainer.ts";
 
 /** What a stub answers, and what it was asked. */
 export interface TrainerStub extends Trainer {
@@ -59,7 +59,7 @@ export function trainerStub(
       return Promise.resolve({ tokens, losses });
     },
     weights: { names: () => [], info: none, read: none, tensor: none, stacked: none },
-    save: (directory) => saveStub(directory, step),
+    save: (directory, options) => saveStub(directory, step, options),
     load(directory) {
       loaded.push(directory);
       return Promise.resolve();
@@ -73,8 +73,13 @@ export function trainerStub(
 }
 
 /** Writes what a stub writes after so many updates. */
-export async function saveStub(directory: string, step: number): Promise<readonly WrittenFile[]> {
-  for (const name of ["model.safetensors", "optimizer.state"]) {
+export async function saveStub(
+  directory: string,
+  step: number,
+  { modelOnly = false }: SaveOptions = {},
+): Promise<readonly WrittenFile[]> {
+  const names = ["model.safetensors", ...modelOnly ? [] : ["optimizer.state"]];
+  for (const name of names) {
     await Deno.writeTextFile(`${directory}/${name}`, `after ${step} updates`);
   }
   return [];

@@ -29,12 +29,16 @@ import {
   formatTrainerState,
   type LoopState,
   parseTrainerState,
+  type SavedState,
   type TrainerStateFacts,
 } from "./trainer_state.ts";
 
 /** How often, and after how long, a save begins anew whose files were removed while it wrote. */
 const VANISHED_TRIES = 5;
 const VANISHED_DELAY_MS = 200;
+
+/** The file of the data's stand, which a checkpoint without what resuming takes lacks. */
+const RNG_STATE = "rng_state.json";
 
 /** What goes into checkpoints besides the trainer's own files. */
 export interface CheckpointOptions {
@@ -46,6 +50,11 @@ export interface CheckpointOptions {
   readonly copyFiles?: readonly string[];
   /** Texts written into each checkpoint by their names, in place of copied files of these names. */
   readonly texts?: Readonly<Record<string, string>>;
+  /**
+   * Leaves out what only a resumed run reads: the optimizer's state and the stand of schedule and data.
+   * @default false
+   */
+  readonly modelOnly?: boolean;
   /** What must be the same when the run is resumed; written as training_args.json. */
   readonly facts: RunFacts;
   /**
@@ -173,9 +182,9 @@ export class RunCheckpoints {
     const { state: { step }, best } = position;
     const texts = new Map([
       ...Object.entries(output.texts ?? {}),
-      ...this.#stateFiles(output.facts, position),
+      ...this.#stateFiles(output, position),
     ]);
-    const { directory, saveTotalLimit, copyFiles = [] } = output;
+    const { directory, saveTotalLimit, copyFiles = [], modelOnly } = output;
     const isHeld = output.isHeld ?? (async () => {
       await Deno.mkdir(directory, { recursive: true });
       return true;
@@ -188,7 +197,7 @@ export class RunCheckpoints {
         if (!texts.has(basename(path))) await Deno.copyFile(path, `${staging}/${basename(path)}`);
       }
       for (const [name, text] of texts) await Deno.writeTextFile(`${staging}/${name}`, text);
-      return await trainer.save(staging);
+      return await trainer.save(staging, { modelOnly });
     };
     const save = async (triesLeft = VANISHED_TRIES): ReturnType<typeof writeCheckpoint> => {
       try {
@@ -221,7 +230,7 @@ export class RunCheckpoints {
 
   /** The files that tell where the run stands, by name. */
   #stateFiles(
-    facts: RunFacts,
+    { facts, modelOnly = false }: CheckpointOptions,
     { state, epochFraction, best }: RunPosition,
   ): ReadonlyMap<string, string> {
     const { output: _output, seed, schedule, ...same } = this.#options;
@@ -230,9 +239,11 @@ export class RunCheckpoints {
     const parameters = this.#trainer.trainableParameters;
     return new Map([
       ["training_args.json", json(facts)],
-      ["scheduler.json", json({ last_epoch: step, next_lr: schedule(step) })],
-      // The order of an epoch comes from seed + epoch alone, so its position is the whole stream.
-      ["rng_state.json", json({ seed, epoch, batch })],
+      ...modelOnly ? [] : [
+        ["scheduler.json", json({ last_epoch: step, next_lr: schedule(step) })] as const,
+        // The order of an epoch comes from seed + epoch alone, so its position is the whole stream.
+        [RNG_STATE, json({ seed, epoch, batch })] as const,
+      ],
       [
         "trainer_state.json",
         formatTrainerState(state, { ...same, epochFraction, parameters, best }),
@@ -243,12 +254,18 @@ export class RunCheckpoints {
   /**
    * Gives the trainer the weights and the optimizer state of a checkpoint.
    *
-   * @returns where the run that made it stood
-   * @throws {Error} where it is damaged, or of another run
+   * @returns where the run that made it stood, and how many updates it was to make
+   * @throws {Error} where it is damaged, cannot be resumed, or is of another run
    */
-  async resume(directory: string): Promise<RunPosition> {
+  async resume(directory: string): Promise<SavedState> {
     const step = await verifyCheckpoint(directory);
     const path = (name: string) => `${directory}/${name}`;
+    if (!await exists(path(RNG_STATE))) {
+      throw new Error(
+        `Cannot resume from ${directory}: it was saved without the state of optimizer and data ` +
+          "(--save-only-model); start from its weights with --model",
+      );
+    }
     const { output } = this.#options;
     if (output) {
       const saved = await readState(path("training_args.json"));
@@ -261,6 +278,12 @@ export class RunCheckpoints {
       throw new Error(
         `Cannot resume from ${path("trainer_state.json")}: it is of step ${state.step}, the ` +
           `checkpoint of step ${step}; resume from another one`,
+      );
+    }
+    if (step > this.#options.totalSteps) {
+      throw new Error(
+        `Cannot resume from ${directory}: it is of update ${step}, and the run is to make ` +
+          `${this.#options.totalSteps}; give more with --max-steps or --num-train-epochs`,
       );
     }
     await this.#trainer.resume(directory, state.step);
@@ -283,6 +306,16 @@ export class RunCheckpoints {
   async goBack(directory: string): Promise<void> {
     await verifyCheckpoint(directory);
     await this.#trainer.load(directory);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (cause) {
+    if (isAbsent(cause)) return false;
+    throw cause;
   }
 }
 

@@ -7,6 +7,9 @@
 
 import { isRecord } from "../../internal/json/is_record.ts";
 
+/** Facts that a resumed run may change: its length, and when it tells of itself. */
+const CHANGEABLE: ReadonlySet<string> = new Set(["num_train_epochs", "max_steps", "logging_steps"]);
+
 /** Facts by name, in the words of TrainingArguments where it has one. */
 export type RunFacts = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -32,7 +35,7 @@ export function parseRunFacts(text: string, path: string): RunFacts {
 }
 
 /**
- * Checks a checkpoint's facts against this run's.
+ * Checks a checkpoint's facts against this run's, but for those that may change.
  *
  * @example
  * ```ts
@@ -49,7 +52,9 @@ export function assertSameRun(saved: RunFacts, current: RunFacts, directory: str
   const names = new Set([...Object.keys(saved), ...Object.keys(current)]);
   const own = (facts: RunFacts, name: string) =>
     Object.hasOwn(facts, name) ? facts[name] : undefined;
-  const differing = [...names].filter((name) => own(saved, name) !== own(current, name));
+  const differing = [...names].filter((name) =>
+    !CHANGEABLE.has(name) && own(saved, name) !== own(current, name)
+  );
   if (differing.length === 0) return;
   const show = (value: unknown) => JSON.stringify(value) ?? "not set";
   throw new Error(

@@ -9,6 +9,7 @@ import { describeValue } from "../../internal/json/describe_value.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { isCount } from "../../internal/json/is_count.ts";
 import type { BestEvaluation } from "../best_evaluation.ts";
+import type { IntervalStrategy } from "../interval.ts";
 import type { LogRow } from "../log_row.ts";
 
 /** Where a run is: all that a resumed run needs besides weights and optimizer. */
@@ -61,6 +62,8 @@ export interface TrainerStateFacts {
   readonly evalSteps: number;
   /** Updates between two checkpoints; 0 for the last one only. */
   readonly saveSteps: number;
+  /** Whether checkpoints come by steps, by epochs, or not at all. @default "steps" */
+  readonly saveStrategy?: IntervalStrategy;
   /** Trainable parameters, for total_flos. */
   readonly parameters: number;
   /** The best evaluation so far. */
@@ -72,9 +75,13 @@ export interface TrainerStateFacts {
 /** The file's text: keys sorted, two spaces. */
 export function formatTrainerState(state: LoopState, facts: TrainerStateFacts): string {
   const { step, epoch, batch, tokensSeen, sinceLog, lossSum, skippedInRow, logHistory } = state;
-  const { best, bestSaved = false, saveSteps } = facts;
+  const { best, bestSaved = false, saveSteps, saveStrategy = "steps" } = facts;
   const saved = (at: number) =>
-    bestSaved || at === step || at === facts.totalSteps || saveSteps > 0 && at % saveSteps === 0;
+    bestSaved || at === step || at === facts.totalSteps ||
+    (saveStrategy === "epoch"
+      // The end of an epoch; every update that is asked about was evaluated.
+      ? Number.isInteger(logHistory.findLast((row) => row.step === at)?.epoch)
+      : saveSteps > 0 && at % saveSteps === 0);
   return JSON.stringify(
     {
       best_global_step: best?.step ?? null,
@@ -112,10 +119,12 @@ export interface SavedState {
   readonly state: LoopState;
   /** Epochs done, fractional. */
   readonly epochFraction: number;
+  /** Updates that the run was to make. */
+  readonly totalSteps: number;
 }
 
 /**
- * Reads the loop's state back, and nothing else of the file.
+ * Reads the loop's state and the run's length back, and nothing else of the file.
  *
  * @throws {Error} where the file was not written by ortune
  */
@@ -167,6 +176,7 @@ export function parseTrainerState(text: string, path: string): SavedState {
       logHistory,
     },
     epochFraction: number(json, "epoch"),
+    totalSteps: count(json, "max_steps"),
   };
 }
 

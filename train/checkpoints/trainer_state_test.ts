@@ -35,7 +35,11 @@ Deno.test("trainer_state.json has sorted keys at its top and gives the state bac
   assert.deepEqual(Object.keys(json), Object.keys(json).toSorted());
   assert.equal(text, JSON.stringify(json, null, 2) + "\n");
   assert.equal(json.total_flos, 6 * 100 * 7);
-  assert.deepEqual(parseTrainerState(text, "trainer_state.json"), { state, epochFraction: 0.5 });
+  assert.deepEqual(parseTrainerState(text, "trainer_state.json"), {
+    state,
+    epochFraction: 0.5,
+    totalSteps: 10,
+  });
 });
 
 Deno.test("parseTrainerState() refuses a state of Hugging Face's Trainer, which has no position", () => {

@@ -16,6 +16,7 @@ import { type ExampleList, toExampleList } from "../../data/examples/example_lis
 import { type BestEvaluation, type BestMetric, findBest } from "../best_evaluation.ts";
 import { evaluate, type EvaluationResult } from "./evaluate.ts";
 import type { EndEvent, SaveEvent, TrainEvent } from "../events.ts";
+import { type IntervalStrategy, updatesOf } from "../interval.ts";
 import { countUpdates, type StepRule } from "./plan_updates.ts";
 import { type CheckpointOptions, RunCheckpoints } from "../checkpoints/run_checkpoints.ts";
 import type { Schedule } from "../schedule.ts";
@@ -76,15 +77,26 @@ export interface TrainOptions {
    * @default 42
    */
   readonly seed?: number;
-  /** Updates between two logs. @default 10 */
+  /** Updates between two logs; below 1 a share of the run's. @default 10 */
   readonly loggingSteps?: number;
+  /** Logs the first update too. @default false */
+  readonly loggingFirstStep?: boolean;
+  /** Whether evaluations come by steps, by epochs, or not at all. @default "steps" */
+  readonly evalStrategy?: IntervalStrategy;
   /**
-   * Updates between two evaluations; one more follows the last update. 0 for the last one only.
+   * Updates between two evaluations, below 1 a share of the run's; one more follows the last update.
+   * 0 for the last one only.
    * @default 0
    */
   readonly evalSteps?: number;
   /**
-   * Updates between two checkpoints; one more follows the last update. 0 for the last one only.
+   * Whether checkpoints come by steps, by epochs, or not at all, not even after the last update.
+   * @default "steps"
+   */
+  readonly saveStrategy?: IntervalStrategy;
+  /**
+   * Updates between two checkpoints, below 1 a share of the run's; one more follows the last update.
+   * 0 for the last one only.
    * @default 0
    */
   readonly saveSteps?: number;
@@ -190,9 +202,13 @@ class Run {
   readonly #options: TrainOptions;
   readonly #totalSteps: number;
   readonly #schedule: Schedule;
+  /** Updates between two of each, shares worked out. */
+  readonly #every: { readonly log: number; readonly evaluation: number; readonly save: number };
   readonly #checkpoints: RunCheckpoints;
   #state: LoopState = initialState();
   #epochFraction = 0;
+  /** Updates that the run which is resumed was to make. */
+  #plannedSteps: number | undefined;
   #evaluatedStep = -1;
   /** Updates whose results are unread, oldest first; never any but on a device. */
   readonly #pending: Launched[] = [];
@@ -216,14 +232,20 @@ class Run {
       seed,
     });
     this.#schedule = options.schedule(this.#totalSteps);
+    this.#every = {
+      log: updatesOf(loggingSteps, this.#totalSteps),
+      evaluation: updatesOf(evalSteps, this.#totalSteps),
+      save: updatesOf(saveSteps, this.#totalSteps),
+    };
     this.#checkpoints = new RunCheckpoints(trainer, {
       output: options.output,
       totalSteps: this.#totalSteps,
       epochs,
       batchSize,
-      loggingSteps,
-      evalSteps,
-      saveSteps,
+      loggingSteps: this.#every.log,
+      evalSteps: this.#every.evaluation,
+      saveSteps: this.#every.save,
+      saveStrategy: options.saveStrategy,
       bestSaved: options.best?.load,
       seed,
       schedule: this.#schedule,
@@ -260,6 +282,9 @@ class Run {
       evalExamples: evalExamples.length,
       trainableParameters: this.#trainer.trainableParameters,
       resumedStep: this.#state.step,
+      ...this.#plannedSteps === undefined || this.#plannedSteps === this.#totalSteps
+        ? {}
+        : { plannedSteps: this.#plannedSteps },
     };
     const tokensBefore = this.#state.tokensSeen;
     const reason = yield* this.#updates();
@@ -273,13 +298,13 @@ class Run {
       ...best ? { best } : {},
       tokens: this.#state.tokensSeen - tokensBefore,
       seconds: (performance.now() - began) / 1000,
-      trainLoss: this.#state.lossSum / this.#state.step,
+      ...this.#state.step > 0 ? { trainLoss: this.#state.lossSum / this.#state.step } : {},
     };
   }
 
   /** All updates; a window is asked for before it is known whether the run has ended. */
   async *#updates(): AsyncGenerator<TrainEvent, EndEvent["reason"], void> {
-    const { signal, loggingSteps = 10, saveSteps = 0 } = this.#options;
+    const { signal, saveStrategy = "steps" } = this.#options;
     const state = this.#state;
     let logged = { at: performance.now(), tokens: state.tokensSeen };
     // An earlier run may have been aborted between an update and its evaluation.
@@ -293,15 +318,16 @@ class Run {
       const made = yield* this.#update(window);
       yield* this.#checkpoints.told();
       if (made === "aborted") return made;
-      if (made === "skipped" || made === "pending") continue;
-      if (state.step % loggingSteps === 0) {
+      if (made === "pending" || made === "skipped" && state.batch > 0) continue;
+      if (made !== "skipped" && this.#logDue(state.step)) {
         const now = performance.now();
         const tokensPerSecond = (state.tokensSeen - logged.tokens) / (now - logged.at) * 1000;
         logged = { at: now, tokens: state.tokensSeen };
         yield this.#log(made, tokensPerSecond);
       }
       if (this.#evaluationDue() && (yield* this.#evaluate()) === "aborted") return "aborted";
-      if (saveSteps > 0 && state.step % saveSteps === 0 || this.#bestToSave()) yield* this.#save();
+      const due = this.#due(saveStrategy, this.#every.save, state);
+      if (state.step > 0 && due || this.#bestToSave()) yield* this.#save();
       if (signal?.aborted) return "aborted";
       if (this.#stale()) return "early-stopped";
     }
@@ -337,12 +363,28 @@ class Run {
     return { step, metric, value, directory: saved, loaded };
   }
 
+  /** Whether an update is logged. */
+  #logDue(step: number): boolean {
+    return step % this.#every.log === 0 || step === 1 && this.#options.loggingFirstStep === true;
+  }
+
+  /** Whether something that comes so often does after an update; `batch` 0 is the start of an epoch. */
+  #due(
+    strategy: IntervalStrategy,
+    every: number,
+    { step, batch }: { readonly step: number; readonly batch: number },
+  ): boolean {
+    if (strategy === "epoch") return batch === 0;
+    return strategy === "steps" && every > 0 && step % every === 0;
+  }
+
   /** Whether the update that was made last is to be evaluated. */
   #evaluationDue(): boolean {
-    const { evalExamples = [], evalSteps = 0 } = this.#options;
+    const { evalExamples = [], evalStrategy = "steps" } = this.#options;
     const { step } = this.#state;
-    if (evalExamples.length === 0 || step === 0 || this.#evaluatedStep === step) return false;
-    return step >= this.#totalSteps || evalSteps > 0 && step % evalSteps === 0;
+    if (evalExamples.length === 0 || evalStrategy === "no") return false;
+    if (step === 0 || this.#evaluatedStep === step) return false;
+    return step >= this.#totalSteps || this.#due(evalStrategy, this.#every.evaluation, this.#state);
   }
 
   /** One update, or none where it was aborted or its numbers are not finite; perhaps unread. */
@@ -365,11 +407,13 @@ class Run {
   /** Whether somebody wants to know what the updates came to: reading makes the host wait. */
   #readingDue(): boolean {
     const { deferred } = this.#trainer;
-    const { signal, loggingSteps = 10, evalSteps = 0, saveSteps = 0 } = this.#options;
+    const { signal, evalStrategy = "steps", saveStrategy = "steps" } = this.#options;
     const step = this.#state.step + this.#pending.length;
-    return !deferred || this.#pending.length >= deferred.most || signal?.aborted === true ||
-      step >= this.#totalSteps ||
-      [loggingSteps, evalSteps, saveSteps].some((every) => every > 0 && step % every === 0);
+    if (!deferred || this.#pending.length >= deferred.most || signal?.aborted) return true;
+    if (step >= this.#totalSteps || this.#logDue(step)) return true;
+    const at = { step, batch: this.#pending.at(-1)!.window.next.batch };
+    return this.#due(evalStrategy, this.#every.evaluation, at) ||
+      this.#due(saveStrategy, this.#every.save, at);
   }
 
   /** Tells what came of all updates that are unread; answers the last one's. */
@@ -547,19 +591,22 @@ class Run {
     return "evaluated";
   }
 
-  #save(): AsyncGenerator<SaveEvent, void, void> {
+  async *#save(): AsyncGenerator<SaveEvent, void, void> {
     const state = this.#state;
+    // Before the first update there is nothing that the base model does not have.
+    if (this.#options.saveStrategy === "no" || state.step === 0) return;
     const goesOn = state.step < this.#totalSteps && !this.#options.signal?.aborted &&
       !this.#stale();
-    return this.#checkpoints.save(
+    yield* this.#checkpoints.save(
       { state, epochFraction: this.#epochFraction, best: this.#best() },
       { goesOn },
     );
   }
 
   async #resume(directory: string): Promise<void> {
-    const { state, epochFraction } = await this.#checkpoints.resume(directory);
+    const { state, epochFraction, totalSteps } = await this.#checkpoints.resume(directory);
     this.#state = state;
+    this.#plannedSteps = totalSteps;
     this.#epochFraction = epochFraction;
     const { step, logHistory } = state;
     // A checkpoint follows the evaluation of its update, so that one is not made again.

@@ -1,15 +1,20 @@
 /** What each argument of a run may be: for flags, and for programs, which no command line checks. */
 
 import {
+  BELOW_ONE,
   COUNT,
+  COUNT_OR_SHARE,
   COUNT_OR_ZERO,
+  COUNT_SHARE_OR_ZERO,
   type NumberRange,
   POSITIVE,
   POSITIVE_OR_ZERO,
   SEED,
+  SHARE,
 } from "../../internal/number_range.ts";
 import { describeValue } from "../../internal/json/describe_value.ts";
 import { UsageError } from "../../internal/usage_error.ts";
+import { INTERVAL_STRATEGIES } from "../interval.ts";
 import { optimizers } from "../optimizers/optimizers.ts";
 import { schedules } from "../schedules/schedules.ts";
 import { TRAINING_PRECISIONS } from "../training_precision.ts";
@@ -30,13 +35,17 @@ export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
   gradientAccumulationSteps: COUNT,
   tokensPerStep: COUNT,
   learningRate: POSITIVE,
-  warmupSteps: COUNT_OR_ZERO,
+  warmupSteps: COUNT_SHARE_OR_ZERO,
+  warmupRatio: SHARE,
+  adamBeta1: BELOW_ONE,
+  adamBeta2: BELOW_ONE,
+  adamEpsilon: POSITIVE_OR_ZERO,
   weightDecay: POSITIVE_OR_ZERO,
   maxGradNorm: POSITIVE_OR_ZERO,
   maxLength: COUNT,
-  loggingSteps: COUNT,
-  evalSteps: COUNT_OR_ZERO,
-  saveSteps: COUNT_OR_ZERO,
+  loggingSteps: COUNT_OR_SHARE,
+  evalSteps: COUNT_SHARE_OR_ZERO,
+  saveSteps: COUNT_SHARE_OR_ZERO,
   saveTotalLimit: COUNT,
   earlyStoppingPatience: COUNT,
   earlyStoppingThreshold: POSITIVE_OR_ZERO,
@@ -51,6 +60,8 @@ export const ARGUMENT_CHOICES = {
   emptyThink: ["teach", "prompt", "omit"],
   lrSchedulerType: Object.keys(schedules),
   reportTo: ["tensorboard", "swanlab"],
+  evalStrategy: INTERVAL_STRATEGIES,
+  saveStrategy: INTERVAL_STRATEGIES,
   metricForBestModel: ["eval_loss", "eval_token_loss"],
   compat: ["seed"],
   optim: Object.keys(optimizers),

@@ -6,7 +6,7 @@ import type { RunFacts } from "../checkpoints/run_facts.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
-import type { TrainingArguments } from "./training_arguments.ts";
+import { DEFAULT_TRAINING, type TrainingArguments } from "./training_arguments.ts";
 
 /**
  * Arguments and hashes that shape the result of a run; paths and reporting do not.
@@ -38,6 +38,16 @@ export async function runFacts(
     learning_rate: args.learningRate,
     lr_scheduler_type: args.lrSchedulerType,
     warmup_steps: args.warmupSteps,
+    // Left out where they are not asked for, so that earlier checkpoints can be resumed.
+    ...args.warmupRatio === undefined ? {} : { warmup_ratio: args.warmupRatio },
+    ...Object.fromEntries(
+      ([["adam_beta1", "adamBeta1"], ["adam_beta2", "adamBeta2"], [
+        "adam_epsilon",
+        "adamEpsilon",
+      ]] as const)
+        .filter(([, name]) => args[name] !== DEFAULT_TRAINING[name])
+        .map(([fact, name]) => [fact, args[name]]),
+    ),
     weight_decay: args.weightDecay,
     max_grad_norm: args.maxGradNorm,
     logging_steps: args.loggingSteps,

@@ -48,6 +48,8 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
     const differing = Object.keys(same).filter((key) => same[key] !== other[key]);
     assert.deepEqual(differing, [name]);
   }
+  const others = await facts("--adam-beta1=0.8", "--adam-epsilon=1e-6", "--warmup-ratio=0.1");
+  assert.deepEqual(others, { ...same, adam_beta1: 0.8, adam_epsilon: 1e-6, warmup_ratio: 0.1 });
   const lora = async (baseDtype?: BaseDtype) => {
     const { args } = derive(...base);
     return await runFacts(

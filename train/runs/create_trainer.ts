@@ -13,11 +13,12 @@ export function createTrainer(
     & Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "signal">
     & Pick<LoraTrainerOptions, "onRounding">,
 ): Promise<Trainer> {
-  const { model, weightDecay, maxGradNorm, gradientCheckpointing, seed, optim, lora } = args;
+  const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay } = args;
+  const { model, maxGradNorm, gradientCheckpointing, seed, optim, lora } = args;
   const options: TrainerOptions = {
     ...more,
     runtime: runtime(),
-    optimizer: { weightDecay },
+    optimizer: { beta1, beta2, epsilon, weightDecay },
     maxGradNorm,
     gradientCheckpointing,
     precision,

@@ -20,6 +20,7 @@ import { describePlan, planRun, type RunPlan, sortWithinOf } from "./run_plan.ts
 import { resolveTraining } from "./resolve_training.ts";
 import type { TrainingArguments, TrainingOptions } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
+import { during } from "./wait_line.ts";
 
 /** How a dry run reports. */
 export interface DryRunOptions {
@@ -69,9 +70,22 @@ export async function dryRun(
     say("time: not measured, since the run does not fit in memory");
     return;
   }
-  const onRounding = (rounding: Rounding): void => say(describeBase(rounding, opened));
-  await using trainer = await createTrainer(opened, { onRounding, signal });
-  say(await timeUpdates(trainer, { args, data, padId, plan, signal }));
+  // Said after the line of what is loaded.
+  const rounded: Rounding[] = [];
+  const onRounding = (rounding: Rounding): void => void rounded.push(rounding);
+  await using trainer = await during(
+    `loading ${args.model}`,
+    () => createTrainer(opened, { onRounding, signal }),
+    progress,
+  );
+  for (const rounding of rounded) say(describeBase(rounding, opened));
+  say(
+    await during(
+      "timing two updates",
+      () => timeUpdates(trainer, { args, data, padId, plan, signal }),
+      progress,
+    ),
+  );
   say("dry run: nothing was written");
 }
 

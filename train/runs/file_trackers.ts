@@ -32,7 +32,10 @@ export function fileTrackers(
     ]);
   }
   if (args.reportTo.includes("swanlab")) {
-    trackers.push([path("swanlog"), createSwanlabLog(path("swanlog"), { config, versions })]);
+    trackers.push([
+      path("swanlog"),
+      createSwanlabLog(path("swanlog"), { name: args.runName, config, versions }),
+    ]);
   }
   return trackers;
 }

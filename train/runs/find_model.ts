@@ -9,35 +9,52 @@ import { openAdapter } from "../../lora/open_adapter.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
 import { listCheckpoints } from "../checkpoints/checkpoint.ts";
-import { describePlaces, firstFolder, foldersBelow, ID, LONE_NAME } from "./named_folders.ts";
 import { cachedModelId } from "../../internal/json/model_origin.ts";
-import { isFile } from "../../internal/path_kind.ts";
+import {
+  describePlaces,
+  firstFolder,
+  foldersBelow,
+  ID,
+  LONE_NAME,
+  MODELS,
+  OUTPUT,
+} from "./named_folders.ts";
+import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { RUN_MANIFEST } from "../track/find_runs.ts";
 import { readManifest } from "./run_manifest.ts";
 
+/** Where `deno task fetch` puts a model of a hub. */
+const FETCHED = /^models\/(\w[\w.-]*\/\w[\w.-]*)\/?$/;
 /** The file that tells a model's folder. */
 export const MODEL_CONFIG = "config.json";
-/** Where `deno task fetch` puts models. */
-const MODELS = "models";
-/** Where runs put what they train. */
-const OUTPUT = "output";
 
 /**
- * The folder of a base model: as given, or below `models` by its id, or by the last part of one.
+ * The folder of a base model: as given, or below `models` by its id, or by the last part of one, or
+ * below `output` by its run.
  *
  * @throws {Error} where a name is neither, or is that of several models; what else is missing is for who
  *   opens the folder to tell
  */
 export async function findModel(model: string): Promise<string> {
+  const [, fetched] = FETCHED.exec(model) ?? [];
+  if (fetched !== undefined && !await isFolder(model)) {
+    throw new Error(
+      `Cannot find model ${model}: there is no such folder; fetch it with deno task fetch --model ` +
+        `${fetched}, or give a model's folder with --model`,
+    );
+  }
   if (!ID.test(model) && !LONE_NAME.test(model)) return model;
   const places = modelPlaces(model);
-  const { found } = await firstFolder(places);
+  const { found, seen } = await firstFolder([...places, `${OUTPUT}/${model}`]);
   if (found !== undefined) return found;
   const below = LONE_NAME.test(model) ? await onlyModel(model) : undefined;
   if (below !== undefined) return below;
+  const denied = seen.filter(({ allowed }) => !allowed);
   throw new Error(
     `Cannot find model ${model}: there is no folder ${places[0]}${
       LONE_NAME.test(model) ? ` or ${MODELS}/*/${model}` : ""
+    }${
+      denied.length > 0 ? `; ${describePlaces(denied)}` : ""
     }; fetch it with deno task fetch --model ${
       LONE_NAME.test(model) ? `OWNER/${model}` : model
     }, or give a model's folder with --model`,

@@ -151,6 +151,21 @@ Deno.test("a base model that is not here is told with where it was looked for, a
   });
 });
 
+Deno.test("a model of a hub's path that is not here is told with how to fetch it; a run is found by its name", async () => {
+  await inHouse(async () => {
+    for (const model of ["models/Qwen/Qwen3-0.6B", "models/Qwen/Qwen3-0.6B/"]) {
+      await assert.rejects(findFolders({ model }), {
+        message:
+          `Cannot find model ${model}: there is no such folder; fetch it with deno task fetch ` +
+          "--model Qwen/Qwen3-0.6B, or give a model's folder with --model",
+      });
+    }
+    const checkpoint = await writeModel("output/my-run/checkpoint-4");
+    assert.equal((await findFolders({ model: "my-run" })).model, checkpoint);
+    assert.equal((await findFolders({ model: "my-run/checkpoint-4" })).model, checkpoint);
+  });
+});
+
 Deno.test("a model's name alone is looked for below models/, and one of several is not guessed", async () => {
   await inHouse(async () => {
     const model = await writeModel("models/Qwen/Qwen3-0.6B");

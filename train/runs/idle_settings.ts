@@ -2,6 +2,7 @@
 
 import { hasWarmup } from "../schedule.ts";
 import { schedules } from "../schedules/schedules.ts";
+import { warmupUpdates } from "./warmup_updates.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 /** Names of the arguments that are looked at. */
@@ -9,6 +10,8 @@ type Settings = Pick<
   TrainingArguments,
   | "lrSchedulerType"
   | "warmupSteps"
+  | "warmupRatio"
+  | "evalStrategy"
   | "loadBestModelAtEnd"
   | "metricForBestModel"
   | "earlyStoppingPatience"
@@ -23,9 +26,13 @@ type Settings = Pick<
 /** Settings that others make void; of the warmup's length see {@linkcode describeWarmup}. */
 export function describeIdleSettings(args: Settings): string[] {
   const said: string[] = [];
-  if (args.warmupSteps > 0 && !hasWarmup(schedules[args.lrSchedulerType])) {
+  const { warmupSteps, warmupRatio = 0 } = args;
+  if (warmupSteps > 0 && warmupRatio > 0) {
+    said.push(`--warmup-ratio ${warmupRatio} has no effect beside --warmup-steps ${warmupSteps}`);
+  }
+  if (Math.max(warmupSteps, warmupRatio) > 0 && !hasWarmup(schedules[args.lrSchedulerType])) {
     said.push(
-      `--warmup-steps ${args.warmupSteps} has no effect: the schedule ${args.lrSchedulerType} has no ` +
+      `${describeFlag(args)} has no effect: the schedule ${args.lrSchedulerType} has no ` +
         "warmup; for one use --lr-scheduler-type constant_with_warmup",
     );
   }
@@ -38,6 +45,9 @@ export function describeIdleSettings(args: Settings): string[] {
       "--metric-for-best-model has no effect without --load-best-model-at-end or " +
         "--early-stopping-patience",
     );
+  }
+  if (args.evalStrategy === "epoch" && args.validationFile === undefined) {
+    said.push("--eval-strategy has no effect without --validation-file");
   }
   if (args.perDeviceEvalBatchSize !== undefined && args.validationFile === undefined) {
     said.push("--per-device-eval-batch-size has no effect without --validation-file");
@@ -53,17 +63,28 @@ export function describeIdleSettings(args: Settings): string[] {
 
 /** What a warmup longer than the run means. */
 export function describeWarmup(
-  { lrSchedulerType, warmupSteps, learningRate }: Pick<
+  args: Pick<
     TrainingArguments,
-    "lrSchedulerType" | "warmupSteps" | "learningRate"
+    "lrSchedulerType" | "warmupSteps" | "warmupRatio" | "learningRate"
   >,
   updates: number,
 ): string[] {
-  if (warmupSteps < updates || warmupSteps === 0) return [];
+  const { lrSchedulerType, learningRate } = args;
+  const warmup = warmupUpdates(args, updates);
+  if (warmup < updates || warmup === 0) return [];
   if (!hasWarmup(schedules[lrSchedulerType])) return [];
-  const highest = learningRate * Math.max(0, updates - 1) / warmupSteps;
+  const highest = learningRate * Math.max(0, updates - 1) / warmup;
   return [
-    `the learning rate never reaches --learning-rate ${learningRate}: --warmup-steps ${warmupSteps} is as ` +
+    `the learning rate never reaches --learning-rate ${learningRate}: ${
+      describeFlag(args)
+    } is as ` +
     `long as the run of ${updates} updates or longer, so it ends at ${highest.toPrecision(3)}`,
   ];
+}
+
+/** The flag that decides the warmup. */
+function describeFlag(
+  { warmupSteps, warmupRatio }: Pick<TrainingArguments, "warmupSteps" | "warmupRatio">,
+): string {
+  return warmupSteps > 0 ? `--warmup-steps ${warmupSteps}` : `--warmup-ratio ${warmupRatio}`;
 }

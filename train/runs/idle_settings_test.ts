@@ -4,6 +4,7 @@ import { describeIdleSettings, describeWarmup } from "./idle_settings.ts";
 const usual = {
   lrSchedulerType: "linear",
   warmupSteps: 5,
+  evalStrategy: "steps",
   metricForBestModel: "eval_loss",
   earlyStoppingThreshold: 0,
   maxGradNorm: 1,
@@ -22,6 +23,21 @@ const idle: [string, Partial<Parameters<typeof describeIdleSettings>[0]>, RegExp
     "a warmup of constant",
     { lrSchedulerType: "constant" },
     /^--warmup-steps 5 has no effect: .*constant_with_warmup$/,
+  ],
+  [
+    "a share of warmup of constant",
+    { lrSchedulerType: "constant", warmupSteps: 0, warmupRatio: 0.1 },
+    /^--warmup-ratio 0.1 has no effect: .*constant_with_warmup$/,
+  ],
+  [
+    "a share of warmup beside steps of it",
+    { warmupRatio: 0.1 },
+    /^--warmup-ratio 0.1 has no effect beside --warmup-steps 5$/,
+  ],
+  [
+    "evaluations of nothing",
+    { evalStrategy: "epoch" },
+    /^--eval-strategy has no effect without --validation-file$/,
   ],
   [
     "a threshold without patience",

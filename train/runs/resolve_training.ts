@@ -18,13 +18,16 @@ import { type Device, deviceName, parseDevice } from "../../ort/runtime/device.t
 import { resolveBaseStorage } from "../resolve_base_storage.ts";
 import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
 import { assertArguments } from "./argument_rules.ts";
+import { findCheckpoint, findFile, findOutput } from "./find_file.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
+import { OUTPUT } from "./named_folders.ts";
 import { isSeedData } from "./seed_data.ts";
 import {
   DEFAULT_SYSTEM,
   DEFAULT_TRAINING,
   type LoraArguments,
+  MOST_LENGTH,
   type TrainingArguments,
   type TrainingOptions,
 } from "./training_arguments.ts";
@@ -80,14 +83,25 @@ export async function resolveTraining(
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   const { lora, notes } = await resolveLora(options.lora, config);
   const { device, line } = chooseDevice(given.device, { libraryPath, threads: given.threads });
+  const file = async (name: string | undefined, flag: string) =>
+    name === undefined ? undefined : await findFile(name, { flag });
+  const outputDir = await findOutput(
+    given.outputDir ?? `${OUTPUT}/${outputName(model)}${lora ? "-lora" : ""}`,
+  );
+  const resume = given.resumeFromCheckpoint;
   const args: TrainingArguments = {
     ...given,
     model,
     device: deviceName(device),
+    maxLength: given.maxLength ?? Math.min(MOST_LENGTH, config.maxPositions),
     system: given.system ?? (seedRun ? DEFAULT_SYSTEM : ""),
-    trainFile: given.trainFile ?? TRAIN_FILE,
-    validationFile: validationFile(given),
-    outputDir: given.outputDir ?? `output/${outputName(model)}${lora ? "-lora" : ""}`,
+    trainFile: await file(given.trainFile, "--train-file") ?? TRAIN_FILE,
+    validationFile: await file(validationFile(given), "--validation-file"),
+    chatTemplate: await file(given.chatTemplate, "--chat-template"),
+    outputDir,
+    resumeFromCheckpoint: typeof resume === "string"
+      ? await findCheckpoint(resume, outputDir)
+      : resume,
     lora,
   };
   return {
@@ -95,6 +109,7 @@ export async function resolveTraining(
     found: [
       ...line === undefined ? [] : [line],
       ...model === given.model ? [] : [`model: ${model}`],
+      ...describeFound(given, args),
       ...lora?.initAdapter === options.lora?.initAdapter ? [] : [`adapter: ${lora!.initAdapter}`],
     ],
     notes: [...config.notes, ...notes],
@@ -110,13 +125,34 @@ export function deriveTraining(args: TrainingArguments, config: ModelConfig): De
   return { args, config, device, precision, storage, adapter };
 }
 
+/** The paths that names were found to be. */
+function describeFound(given: TrainingOptions, args: TrainingArguments): string[] {
+  const named = {
+    "train file": "trainFile",
+    "validation file": "validationFile",
+    "chat template": "chatTemplate",
+    "output folder": "outputDir",
+    "checkpoint": "resumeFromCheckpoint",
+  } as const;
+  return Object.entries(named)
+    .filter(([, name]) => given[name] !== undefined && given[name] !== args[name])
+    .map(([what, name]) => `${what}: ${args[name]}`);
+}
+
 function assertConsistent(options: TrainingOptions): void {
-  const { loadBestModelAtEnd, earlyStoppingPatience } = options;
+  const { loadBestModelAtEnd, earlyStoppingPatience, evalStrategy, saveStrategy } = options;
   const chooses = loadBestModelAtEnd || earlyStoppingPatience !== undefined;
-  if (chooses && validationFile(options) === undefined) {
+  if (chooses && (evalStrategy === "no" || validationFile(options) === undefined)) {
     throw new UsageError(
-      "Cannot choose the best checkpoint without evaluations: give --validation-file, or leave out " +
-        "--load-best-model-at-end and --early-stopping-patience",
+      `Cannot choose the best checkpoint without evaluations: ${
+        evalStrategy === "no" ? "leave out --eval-strategy no" : "give --validation-file"
+      }, or leave out --load-best-model-at-end and --early-stopping-patience`,
+    );
+  }
+  if (loadBestModelAtEnd && saveStrategy === "no") {
+    throw new UsageError(
+      "Cannot load the best model at the end when none is saved: leave out --save-strategy no or " +
+        "--load-best-model-at-end",
     );
   }
   if (options.resumeFromCheckpoint !== undefined && options.overwriteOutputDir) {

@@ -25,6 +25,10 @@ Deno.test("resolveTraining() fills in the defaults of the command line", async (
     outputDir: "output/tiny",
     system: "",
     learningRate: 1e-5,
+    // The model's max_position_embeddings.
+    maxLength: 512,
+    chatTemplate: undefined,
+    resumeFromCheckpoint: undefined,
     lora: undefined,
   });
   assert.deepEqual([device, precision, adapter], [{ kind: "cpu" }, "fp32", undefined]);
@@ -33,12 +37,30 @@ Deno.test("resolveTraining() fills in the defaults of the command line", async (
   assert.deepEqual(flags, DEFAULT_TRAINING);
 });
 
+Deno.test("resolveTraining() cuts at 2048 tokens, or at as many as the model takes", async () => {
+  await using folder = await quickstartFolder();
+  const path = `${folder.path}/models/tiny/config.json`;
+  const config = JSON.parse(await Deno.readTextFile(path));
+  const length = async (positions: number, maxLength?: number) => {
+    const json = { ...config, max_position_embeddings: positions };
+    await Deno.writeTextFile(path, JSON.stringify(json));
+    const [model, trainFile] = [`${folder.path}/models/tiny`, `${folder.path}/data/train.jsonl`];
+    return (await resolveTraining({ model, trainFile, maxLength })).args.maxLength;
+  };
+  assert.deepEqual([await length(512), await length(2048), await length(40_960)], [
+    512,
+    2048,
+    2048,
+  ]);
+  assert.deepEqual([await length(40_960, 4096), await length(512, 100)], [4096, 100]);
+});
+
 Deno.test("resolveTraining() lays an adapter's settings over the usual ones", async () => {
   await using folder = await quickstartFolder();
   const model = `${folder.path}/models/tiny`;
   const { args, adapter } = await resolveTraining({
     model,
-    trainFile: "rows.jsonl",
+    trainFile: `${folder.path}/data/train.jsonl`,
     lora: { rank: 4, dropout: undefined },
   });
   assert.deepEqual(args.lora, { ...DEFAULT_LORA, rank: 4 });
@@ -48,7 +70,10 @@ Deno.test("resolveTraining() lays an adapter's settings over the usual ones", as
 
 Deno.test("resolveTraining() gives the seed's prompt to its own data and to --compat seed alone", async () => {
   await using folder = await quickstartFolder();
-  const options = { model: `${folder.path}/models/tiny`, trainFile: "rows.jsonl" };
+  const options = {
+    model: `${folder.path}/models/tiny`,
+    trainFile: `${folder.path}/data/train.jsonl`,
+  };
   const system = async (more: object) =>
     (await resolveTraining({ ...options, ...more })).args.system;
   assert.equal(await system({}), "");
@@ -78,6 +103,24 @@ Deno.test("resolveTraining() refuses options that contradict each other, before 
     (error: Error) => error instanceof UsageError && /--validation-file/.test(error.message),
   );
   await assert.rejects(
+    resolveTraining({
+      ...nowhere,
+      validationFile: "val.jsonl",
+      earlyStoppingPatience: 2,
+      evalStrategy: "no",
+    }),
+    (error: Error) => error instanceof UsageError && /--eval-strategy no/.test(error.message),
+  );
+  await assert.rejects(
+    resolveTraining({
+      ...nowhere,
+      validationFile: "val.jsonl",
+      loadBestModelAtEnd: true,
+      saveStrategy: "no",
+    }),
+    (error: Error) => error instanceof UsageError && /--save-strategy no/.test(error.message),
+  );
+  await assert.rejects(
     resolveTraining({ ...nowhere, resumeFromCheckpoint: true, overwriteOutputDir: true }),
     (error: Error) => error instanceof UsageError && /^Cannot both resume/.test(error.message),
   );
@@ -93,6 +136,10 @@ Deno.test("resolveTraining() refuses what no flag could have said, by its name",
     optim: ["sgdd", 'string "sgdd": it must be adamw or adamw_torch or'],
     lrSchedulerType: ["liner", 'string "liner": it must be linear or cosine or'],
     reportTo: [["wandb"], "array of 1: it must be a list of tensorboard and swanlab"],
+    adamBeta2: [1, "number 1: it must be a number from 0 to below 1"],
+    loggingSteps: [0, "number 0: it must be a whole number from 1 up, or a share of the run"],
+    evalSteps: [1.5, "number 1.5: it must be a whole number from 0 up, or a share of the run"],
+    evalStrategy: ["best", 'string "best": it must be steps or epoch or no'],
     precision: ["fp16", 'string "fp16": it must be fp32 or bf16 or bf16-pure'],
   };
   for (const [name, [value, message]] of Object.entries(bad)) {

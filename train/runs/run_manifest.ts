@@ -148,7 +148,9 @@ export async function startManifest(
       // JSON has no NaN.
       const metrics = Object.fromEntries(
         Object.entries({ step, epoch, tokens, seconds, trainLoss, ...evaluated })
-          .map(([name, value]) => [name, Number.isFinite(value) ? value : String(value)]),
+          .flatMap(([name, value]) =>
+            value === undefined ? [] : [[name, Number.isFinite(value) ? value : String(value)]]
+          ),
       );
       await write(directory, {
         ...manifest,

@@ -30,6 +30,7 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
     trainFile,
     outputDir: directory,
     system: "",
+    maxLength: 2048,
     seed: 7,
   };
   let clock = 0;

@@ -54,7 +54,7 @@ export async function writeRunReport(
       steps: end.step,
       seconds: end.seconds,
       tokensPerSecond: end.tokens / end.seconds,
-      checkpoint: run.checkpoint,
+      checkpoint: run.checkpoint || undefined,
       command,
     },
     logs,

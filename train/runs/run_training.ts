@@ -17,6 +17,7 @@ import type { Tracker } from "../track/tracker.ts";
 import type { Trainer } from "../trainer.ts";
 import { runFacts } from "./collect_run_facts.ts";
 import { createTrainer } from "./create_trainer.ts";
+import { describeLengthened } from "./describe_lengthened.ts";
 import { describeBase } from "./describe_base.ts";
 import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
@@ -37,6 +38,8 @@ import { openRunFolder } from "./run_folder.ts";
 import { type StartedManifest, startManifest } from "./run_manifest.ts";
 import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
 import { chatTexts, taughtChat } from "./taught_chat.ts";
+import { createWaitLine } from "./wait_line.ts";
+import { warmupUpdates } from "./warmup_updates.ts";
 import type { TrainingArguments, TrainingOptions } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
 
@@ -78,7 +81,10 @@ export interface TrainingRun extends AsyncDisposable {
   readonly end: EndEvent;
   /** When it was started, as ISO 8601. */
   readonly started: string;
-  /** The folder of the checkpoint that the trainer holds: the last one, or the best. */
+  /**
+   * The folder of the checkpoint that the trainer holds: the last one, or the best. It is empty where
+   * none was asked for, or the run was ended before its first update.
+   */
   readonly checkpoint: string;
   /** The trackers that write into the output folder, to be told what comes after training. */
   readonly trackers: readonly Tracker[];
@@ -134,7 +140,7 @@ export async function runTraining(
   options: TrainingOptions,
   {
     signal = new AbortController().signal,
-    say = () => {},
+    say: print = () => {},
     trackers = [],
     command,
     progress,
@@ -143,6 +149,11 @@ export async function runTraining(
   }: RunTrainingContext = {},
 ): Promise<TrainingRun> {
   await using resources = new AsyncDisposableStack();
+  const waiting = resources.use(createWaitLine(progress));
+  const say = (line: string): void => {
+    waiting.clear();
+    print(line);
+  };
   const resolved = await resolveTraining(options, { libraryPath });
   const { args, config } = resolved;
   for (const line of resolved.found) say(line);
@@ -165,6 +176,7 @@ export async function runTraining(
   if (fault !== undefined) throw new RangeError(fault);
   if (memory.tooMuch) say(memoryWarning(memory, opened));
   const chat = taughtChat(data.report, args);
+  waiting.doing(`loading ${args.model}`);
   const trainer = resources.use(
     await createTrainer(opened, {
       eosTokenIds: chat.eosTokenIds,
@@ -183,21 +195,23 @@ export async function runTraining(
   // A base model's gigabytes are hashed for the checkpoints and for the manifest.
   const hash = createFileHasher();
 
+  waiting.doing(`hashing ${args.model}`);
   let start: StartEvent | undefined;
   let end: EndEvent | undefined;
   let saved: SaveEvent | undefined;
   let evaluation: EvaluateEvent | undefined;
   let manifest: StartedManifest | undefined;
+  const schedule = (totalSteps: number) =>
+    schedules[args.lrSchedulerType]({
+      peak: args.learningRate,
+      totalSteps,
+      warmupSteps: warmupUpdates(args, totalSteps),
+    });
   const events = train(trainer, {
     examples: data.train,
     evalExamples: data.validation,
     padId: opened.padId,
-    schedule: (totalSteps) =>
-      schedules[args.lrSchedulerType]({
-        peak: args.learningRate,
-        totalSteps,
-        warmupSteps: args.warmupSteps,
-      }),
+    schedule,
     batchSize: args.perDeviceTrainBatchSize,
     evalBatchSize: args.perDeviceEvalBatchSize,
     accumulationSteps: args.gradientAccumulationSteps,
@@ -210,7 +224,10 @@ export async function runTraining(
     sortUpdates: args.compat !== "seed",
     seed: args.seed,
     loggingSteps: args.loggingSteps,
+    loggingFirstStep: args.loggingFirstStep,
+    evalStrategy: args.evalStrategy,
     evalSteps: args.evalSteps,
+    saveStrategy: args.saveStrategy,
     saveSteps: args.saveSteps,
     best: {
       metric: args.metricForBestModel,
@@ -221,6 +238,7 @@ export async function runTraining(
     output: {
       directory: output,
       saveTotalLimit: args.saveTotalLimit,
+      modelOnly: args.saveOnlyModel,
       copyFiles: await companionFiles(args.model),
       texts: await chatTexts(chat, {
         model: args.model,
@@ -238,8 +256,10 @@ export async function runTraining(
     // Not into another folder that has taken the place of the run's.
     if (await folder.isHeld()) await manifest?.fail(cause, signal.aborted ? "aborted" : "failed");
   };
+  if (resumeFrom !== undefined) waiting.doing(`checking and loading ${resumeFrom}`);
   for await (const event of tellFailure(events, failed)) {
     if (event.type === "start") {
+      waiting.doing("hashing data and model");
       // After what a wrong checkpoint would stop, so that the manifest of its run stays.
       manifest = await startManifest(args, {
         directory: output,
@@ -251,11 +271,13 @@ export async function runTraining(
         resumed: resumeFrom !== undefined,
         rows: { training: data.report.rows, validation: data.validation.length },
       });
+      waiting.done();
       const taught = table ? await describeData(args, { data, config, tokenizer, table }) : [];
       for (const line of taught) say(line);
       const plan = planRun(args, data.train, opened.layout);
       say(describePlan(plan));
       for (const line of describeWarmup(args, plan.updates)) say(`note: ${line}`);
+      for (const line of describeLengthened(event, args, schedule)) say(`note: ${line}`);
       say(describeMemory(memory));
     }
     for (const tracker of [...trackers, ...files]) await tracker.event(event);
@@ -269,7 +291,9 @@ export async function runTraining(
   if (!await folder.isHeld()) {
     throw new Error(
       `Cannot finish in ${output}: the folder was moved, removed or replaced after the last ` +
-        `checkpoint, ${checkpoint}, which went with it; run.json and the report are not written`,
+        `checkpoint, ${
+          checkpoint ?? "of which there is none"
+        }, which went with it; run.json and the report are not written`,
     );
   }
   try {
@@ -293,7 +317,7 @@ export async function runTraining(
     start: start!,
     end: end!,
     started: manifest!.started,
-    checkpoint: checkpoint!,
+    checkpoint: checkpoint ?? "",
     trackers: files,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

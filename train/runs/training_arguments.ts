@@ -7,6 +7,7 @@ import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
 import type { BaseDtype } from "../../model/base_storage.ts";
 import type { BestMetric } from "../best_evaluation.ts";
+import type { IntervalStrategy } from "../interval.ts";
 import { DEFAULT_OPTIMIZER } from "../optimizers/optimizers.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
 
@@ -51,13 +52,24 @@ export interface TrainingArguments {
   readonly learningRate: number;
   /** The name of a schedule. */
   readonly lrSchedulerType: string;
-  /** Steps over which the learning rate rises. */
+  /** Steps over which the learning rate rises; below 1 a share of all steps. */
   readonly warmupSteps: number;
+  /** The same as a share of all steps; `warmupSteps` wins over it where above 0. @default none */
+  readonly warmupRatio?: number;
+  /** Decay of AdamW's first moment. */
+  readonly adamBeta1: number;
+  /** Decay of AdamW's second moment. */
+  readonly adamBeta2: number;
+  /** Added to the root of AdamW's second moment. */
+  readonly adamEpsilon: number;
   /** AdamW's, not on norms and biases. */
   readonly weightDecay: number;
   /** L2 norm that gradients are clipped to; 0 for never. */
   readonly maxGradNorm: number;
-  /** Tokens an example is cut to, and a packed row holds. */
+  /**
+   * Tokens an example is cut to, and a packed row holds.
+   * @default the smaller of 2048 and the model's max_position_embeddings
+   */
   readonly maxLength: number;
   /** Puts several examples in a row, without mixing them. @default false */
   readonly packing?: boolean;
@@ -73,12 +85,22 @@ export interface TrainingArguments {
   readonly gradientCheckpointing: boolean;
   /** Run files besides metrics.jsonl: of `tensorboard`, `swanlab`, both or none. */
   readonly reportTo: readonly string[];
-  /** Steps between two log lines. */
+  /** What the run is called in reports. @default the run's id, or the model */
+  readonly runName?: string;
+  /** Steps between two log lines; below 1 a share of all steps. */
   readonly loggingSteps: number;
-  /** Steps between two evaluations; 0 for the end only. */
+  /** Logs the first step too. @default false */
+  readonly loggingFirstStep?: boolean;
+  /** Whether evaluations come by steps, by epochs, or not at all. */
+  readonly evalStrategy: IntervalStrategy;
+  /** Steps between two evaluations; below 1 a share of all steps, 0 for the end only. */
   readonly evalSteps: number;
-  /** Steps between two checkpoints; 0 for the end only. */
+  /** Whether checkpoints come by steps, by epochs, or not at all. */
+  readonly saveStrategy: IntervalStrategy;
+  /** Steps between two checkpoints; below 1 a share of all steps, 0 for the end only. */
   readonly saveSteps: number;
+  /** Leaves out of checkpoints what only a resumed run reads. @default false */
+  readonly saveOnlyModel?: boolean;
   /** Checkpoints to keep. @default all */
   readonly saveTotalLimit?: number;
   /** What the best evaluation is chosen by. */
@@ -123,8 +145,11 @@ export type DefaultArgument = Exclude<
   {
     [Name in keyof TrainingArguments]-?: undefined extends TrainingArguments[Name] ? never : Name;
   }[keyof TrainingArguments],
-  "trainFile" | "outputDir" | "system"
+  "trainFile" | "outputDir" | "system" | "maxLength"
 >;
+
+/** Tokens of an example where nothing is said and the model takes as many. */
+export const MOST_LENGTH = 2048;
 
 /** The defaults, those of the flags too; of `lora` they are `DEFAULT_LORA`. */
 export const DEFAULT_TRAINING: Readonly<Pick<TrainingArguments, DefaultArgument>> = {
@@ -136,13 +161,17 @@ export const DEFAULT_TRAINING: Readonly<Pick<TrainingArguments, DefaultArgument>
   learningRate: 1e-4,
   lrSchedulerType: "linear",
   warmupSteps: 0,
+  adamBeta1: 0.9,
+  adamBeta2: 0.999,
+  adamEpsilon: 1e-8,
   weightDecay: 0,
   maxGradNorm: 1,
-  maxLength: 2048,
   gradientCheckpointing: true,
   reportTo: ["tensorboard", "swanlab"],
   loggingSteps: 10,
+  evalStrategy: "steps",
   evalSteps: 100,
+  saveStrategy: "steps",
   saveSteps: 400,
   metricForBestModel: "eval_loss",
   earlyStoppingThreshold: 0,

@@ -202,7 +202,7 @@ function describe(
     case "end":
       return [
         `${event.reason} at step ${stepOf(event.step, totalSteps)}`,
-        `train loss ${formatLoss(event.trainLoss)}`,
+        ...event.trainLoss === undefined ? [] : [`train loss ${formatLoss(event.trainLoss)}`],
         formatDuration(event.seconds),
         ...event.best
           ? [

@@ -65,7 +65,7 @@ export function toSummary(end: EndEvent, start: StartEvent): Scalars {
   const steps = end.step - start.resumedStep;
   const examples = end.step > 0 ? start.examples * end.epoch * steps / end.step : 0;
   return {
-    train_loss: end.trainLoss,
+    ...end.trainLoss === undefined ? {} : { train_loss: end.trainLoss },
     train_runtime: end.seconds,
     ...(end.seconds > 0 && {
       train_samples_per_second: examples / end.seconds,

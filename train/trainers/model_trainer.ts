@@ -17,7 +17,13 @@ import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { OPTIMIZER_STATE, optimizerStatePath } from "../checkpoints/optimizer_state.ts";
 import type { Optimizer } from "../optimizer.ts";
 import { roundParameters } from "../optimizers/round_parameters.ts";
-import type { DeferredSteps, Trainer, TrainStepOptions, TrainStepResult } from "../trainer.ts";
+import type {
+  DeferredSteps,
+  SaveOptions,
+  Trainer,
+  TrainStepOptions,
+  TrainStepResult,
+} from "../trainer.ts";
 import type { TrainedParameters } from "./trained_parameters.ts";
 
 /** What a trainer is put together from, and releases. */
@@ -143,8 +149,8 @@ export class ModelTrainer implements Trainer {
     return { weights: rounded ?? store, optimizer: optimizer.state() };
   }
 
-  save(directory: string): Promise<readonly WrittenFile[]> {
-    return this.#write(directory, this.#saved);
+  save(directory: string, options?: SaveOptions): Promise<readonly WrittenFile[]> {
+    return this.#write(directory, this.#saved, options);
   }
 
   /** Reading makes the host wait for all that was launched, so both copies are of one update. */
@@ -156,14 +162,16 @@ export class ModelTrainer implements Trainer {
     };
     await copies.weights.fill();
     await copies.optimizer.fill();
-    return { save: (directory) => this.#write(directory, copies) };
+    return { save: (directory, options) => this.#write(directory, copies, options) };
   }
 
   async #write(
     directory: string,
     { weights, optimizer }: Saved,
+    { modelOnly = false }: SaveOptions = {},
   ): Promise<readonly WrittenFile[]> {
     const written = await this.#parts.parameters.save(directory, weights);
+    if (modelOnly) return written;
     const state = await writeSafetensors(`${directory}/${OPTIMIZER_STATE}`, optimizer);
     return [...written, { name: OPTIMIZER_STATE, ...state }];
   }

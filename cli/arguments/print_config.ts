@@ -1,0 +1,14 @@
+/** `--print-config`: what a run would be. In: arguments. Out: YAML that `--config` takes back. */
+
+import { dump } from "js-yaml";
+import type { TrainingArguments } from "../../train/runs/training_arguments.ts";
+import { argumentValues } from "./argument_values.ts";
+
+/** A line a flag, by its name in snake_case. */
+export function printConfig(args: TrainingArguments): string {
+  const values = Object.entries(argumentValues({ ...args })).map(([name, value]) => [
+    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    value,
+  ]);
+  return dump(Object.fromEntries(values), { lineWidth: -1 });
+}
