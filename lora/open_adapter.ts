@@ -5,6 +5,7 @@
  * @module
  */
 
+import { stat } from "node:fs/promises";
 import { findRegularFile, isAbsent } from "../internal/regular_file.ts";
 import { listFields } from "../internal/json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -86,7 +87,7 @@ export async function openAdapterWeights(
 async function assertNotPickled(directory: string): Promise<void> {
   const isThere = async (name: string): Promise<boolean> => {
     try {
-      return (await Deno.stat(`${directory}/${name}`)).isFile;
+      return (await stat(`${directory}/${name}`)).isFile();
     } catch {
       return false;
     }

@@ -113,8 +113,9 @@ export async function prepareExamples(
   if (known !== undefined) return prepared(known, { file: file.path, cached: true });
   const writing = fileErrors(file.path);
   await mkdir(store.directory, { recursive: true }).catch(writing.fail);
-  {
-    using writer = writing.attempt(() => new TokenFileWriter(file));
+  // Not by `using`, which Node 22 cannot read.
+  const writer = writing.attempt(() => new TokenFileWriter(file));
+  try {
     const report = await encodeRows(
       path,
       options,
@@ -124,6 +125,8 @@ export async function prepareExamples(
       throw new Error(`Cannot prepare ${path}: it or its tokenizer changed meanwhile; start again`);
     }
     writing.attempt(() => writer.finish(report));
+  } finally {
+    writer[Symbol.dispose]();
   }
   const made = await openTokenFile(opened);
   if (made !== undefined) return prepared(made, { file: file.path, cached: false });

@@ -13,8 +13,13 @@
 
 /** A number, as the text that Python writes for it, such as `4.0`, `1e-05` or `NaN`. */
 export class PythonNumber {
-  /** Takes Python's own text of the number. */
-  constructor(readonly text: string) {}
+  /** Python's own text of the number. */
+  readonly text: string;
+
+  /** Takes the text. */
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 /** A JSON value; objects are Maps, which keep any key in its place. */

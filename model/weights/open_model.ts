@@ -11,6 +11,7 @@ import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { type ModelConfig, parseConfig } from "../config.ts";
 import { fitWeights } from "./fit_weights.ts";
 import { readJson } from "../../internal/json/read_json.ts";
+import { isAbsent } from "../../internal/regular_file.ts";
 import { assertTiedHead } from "./tied_head.ts";
 
 /** An opened model folder. */
@@ -52,7 +53,7 @@ export async function readConfig(directory: string): Promise<ModelConfig> {
     weights = await openSafetensorsFolder(directory);
   } catch (cause) {
     // Exports have other weights, and those who need these will say that they are missing.
-    if (cause instanceof Deno.errors.NotFound) return config;
+    if (isAbsent(cause)) return config;
     throw cause;
   }
   await using file = weights;

@@ -7,6 +7,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { quoteName } from "./tensor_errors.ts";
 
 /** A file that was written. */
@@ -21,12 +22,12 @@ export interface WrittenBytes {
 export class FileWriter implements AsyncDisposable {
   readonly #path: string;
   readonly #staged: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: FileHandle;
   readonly #hash = createHash("sha256");
   #bytes = 0;
   #open = true;
 
-  private constructor(path: string, staged: string, file: Deno.FsFile) {
+  private constructor(path: string, staged: string, file: FileHandle) {
     this.#path = path;
     this.#staged = staged;
     this.#file = file;
@@ -36,10 +37,28 @@ export class FileWriter implements AsyncDisposable {
   static async create(path: string): Promise<FileWriter> {
     const staged = `${path}.${crypto.randomUUID()}.tmp`;
     try {
-      const file = await Deno.open(staged, { write: true, createNew: true });
+      const file = await open(staged, "wx");
       return new FileWriter(path, staged, file);
     } catch (error) {
       throw writeError(path, 0, error);
+    }
+  }
+
+  /**
+   * Writes a file as a whole. In place of `await using`, which Node 22 cannot read.
+   *
+   * @param fill writes its bytes; where it fails, nothing remains
+   */
+  static async whole(
+    path: string,
+    fill: (file: FileWriter) => Promise<void>,
+  ): Promise<WrittenBytes> {
+    const file = await FileWriter.create(path);
+    try {
+      await fill(file);
+      return await file.commit();
+    } finally {
+      await file[Symbol.asyncDispose]();
     }
   }
 
@@ -48,7 +67,7 @@ export class FileWriter implements AsyncDisposable {
     this.#hash.update(chunk);
     try {
       for (let done = 0; done < chunk.byteLength;) {
-        done += await this.#file.write(chunk.subarray(done));
+        done += (await this.#file.write(chunk, done)).bytesWritten;
       }
     } catch (error) {
       throw writeError(this.#path, this.#bytes, error);
@@ -60,11 +79,11 @@ export class FileWriter implements AsyncDisposable {
   async commit(): Promise<WrittenBytes> {
     try {
       await this.#file.sync();
-      this.#file.close();
+      await this.#file.close();
       this.#open = false;
-      await Deno.rename(this.#staged, this.#path);
+      await rename(this.#staged, this.#path);
     } catch (error) {
-      if (!this.#open) await Deno.remove(this.#staged).catch(() => {});
+      if (!this.#open) await rm(this.#staged).catch(() => {});
       throw writeError(this.#path, this.#bytes, error);
     }
     return { bytes: this.#bytes, sha256: this.#hash.digest("hex") };
@@ -74,8 +93,8 @@ export class FileWriter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
-    this.#file.close();
-    await Deno.remove(this.#staged).catch(() => {});
+    await this.#file.close();
+    await rm(this.#staged).catch(() => {});
   }
 }
 

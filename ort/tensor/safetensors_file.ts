@@ -6,7 +6,9 @@
  * @module
  */
 
+import { type FileHandle, open } from "node:fs/promises";
 import { findRegularFile, isAbsent } from "../../internal/regular_file.ts";
+import { notFoundError } from "../../internal/not_found_error.ts";
 import {
   parseSafetensorsHeader,
   type SafetensorsEntry,
@@ -26,13 +28,13 @@ export interface OpenSafetensorsOptions {
 export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposable {
   /** The path that was opened. */
   readonly path: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: FileHandle;
   readonly #header: SafetensorsHeader;
   /** Settles when the last read asked for is done; it never rejects. */
   #queue: Promise<void> = Promise.resolve();
   #closed = false;
 
-  private constructor(path: string, file: Deno.FsFile, header: SafetensorsHeader) {
+  private constructor(path: string, file: FileHandle, header: SafetensorsHeader) {
     this.path = path;
     this.#file = file;
     this.#header = header;
@@ -45,14 +47,14 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
       const { size } = await file.stat();
       const place = { ...options, path, fileLength: size };
       const first = new Uint8Array(8);
-      const length = safetensorsHeaderLength(first.subarray(0, await fill(file, first)), place);
+      const length = safetensorsHeaderLength(first.subarray(0, await fill(file, first, 0)), place);
       const bytes = new Uint8Array(8 + length);
       bytes.set(first);
-      const got = await fill(file, bytes.subarray(8));
+      const got = await fill(file, bytes.subarray(8), 8);
       const header = parseSafetensorsHeader(bytes.subarray(0, 8 + got), place);
       return new SafetensorsFile(path, file, header);
     } catch (error) {
-      file.close();
+      await file.close();
       throw error;
     }
   }
@@ -82,7 +84,7 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
   async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
     const { begin, end } = this.#find(name);
     checkTensorRange(name, end - begin, into, offset);
-    // Deno has no read at a position: seek and read must not mix with another read's.
+    // One after another: Deno seeks for a read at a position, which must not mix with another's.
     const turn = this.#queue.then(async () => {
       if (this.#closed) {
         throw new TypeError(
@@ -90,9 +92,7 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
             "Read before it is disposed",
         );
       }
-      // At once, so that the read itself is on its way while the caller goes on.
-      this.#file.seekSync(this.#header.dataOffset + begin + offset, Deno.SeekMode.Start);
-      const got = await fill(this.#file, into);
+      const got = await fill(this.#file, into, this.#header.dataOffset + begin + offset);
       if (got < into.byteLength) {
         throw new RangeError(
           `Cannot read tensor ${quoteName(name)}: ${quoteName(this.path)} ended ${
@@ -105,17 +105,21 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
     await turn;
   }
 
-  /** Closes the file at once; a read in progress fails. */
+  /** Closes the file once a read in progress is done; reads that wait fail. */
   [Symbol.dispose](): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#file.close();
+    void this.#close();
   }
 
   /** Closes the file after the reads already asked for. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue;
-    this[Symbol.dispose]();
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#file.close();
   }
 
   #find(name: string): SafetensorsEntry {
@@ -129,7 +133,8 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
 
 /**
  * Opens a safetensors file: reads and checks its header, and leaves the tensors on disk until they
- * are asked for. Throws Deno.errors.NotFound, or what parseSafetensorsHeader throws.
+ * are asked for. Throws Deno.errors.NotFound (elsewhere an error with code ENOENT), or what
+ * parseSafetensorsHeader throws.
  *
  * @example
  * ```ts
@@ -155,30 +160,30 @@ export function openSafetensors(
   return SafetensorsFile.open(path, options);
 }
 
-async function openFile(path: string): Promise<Deno.FsFile> {
+async function openFile(path: string): Promise<FileHandle> {
   try {
     // A pipe would never open. Where links may lead is for who knows the folder to say.
     const found = await findRegularFile(path, { root: null });
-    if (found.path !== undefined) return await Deno.open(found.path);
+    if (found.path !== undefined) return await open(found.path);
     throw new RangeError(
       `Cannot read safetensors ${quoteName(path)}: it ${found.problem}. Give a file`,
     );
   } catch (error) {
     if (!isAbsent(error)) throw error;
-    throw new Deno.errors.NotFound(
+    throw notFoundError(
       `Cannot read safetensors ${quoteName(path)}: there is no such file. Check the path`,
       { cause: error },
     );
   }
 }
 
-/** Reads until `into` is full or the file ends; returns the bytes read. */
-async function fill(file: Deno.FsFile, into: Uint8Array): Promise<number> {
+/** Reads from byte `position` on until `into` is full or the file ends; returns the bytes read. */
+async function fill(file: FileHandle, into: Uint8Array, position: number): Promise<number> {
   let got = 0;
   while (got < into.byteLength) {
-    const read = await file.read(into.subarray(got));
-    if (read === null) break;
-    got += read;
+    const { bytesRead } = await file.read(into, got, into.byteLength - got, position + got);
+    if (bytesRead === 0) break;
+    got += bytesRead;
   }
   return got;
 }

@@ -10,7 +10,9 @@
  * @module
  */
 
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { notFoundError } from "../../internal/not_found_error.ts";
 import { findRegularFile, isAbsent } from "../../internal/regular_file.ts";
 import { parseStrictJson, type StrictJson } from "../../internal/json/strict_json.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors_file.ts";
@@ -67,14 +69,14 @@ export async function openSafetensorsFolder(
   const { followLinks = false } = options;
   const files = await listFiles(dir);
   // The folder itself may be reached through a link: its real path is the root.
-  const root = await Deno.realPath(dir);
+  const root = await realpath(dir);
   const check = (names: readonly string[]) => refuseUnsafe(dir, root, names, followLinks);
   if (files.includes(singleName)) {
     await check([singleName]);
     return await openSafetensors(join(root, singleName));
   }
   if (!files.includes(indexName)) {
-    throw new Deno.errors.NotFound(
+    throw notFoundError(
       `Cannot open weights in ${
         quoteName(dir)
       }: it has neither ${singleName} nor ${indexName}, only ${
@@ -92,10 +94,10 @@ export async function openSafetensorsFolder(
 async function listFiles(dir: string): Promise<string[]> {
   const names: string[] = [];
   try {
-    for await (const { name } of Deno.readDir(dir)) names.push(name);
+    names.push(...await readdir(dir));
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Deno.errors.NotFound(
+    if (!isAbsent(error)) throw error;
+    throw notFoundError(
       `Cannot open weights in ${quoteName(dir)}: there is no such folder. Check the path`,
       { cause: error },
     );
@@ -138,7 +140,7 @@ async function unsafe(
   if (name !== indexName && !name.endsWith(".safetensors")) return "does not end in .safetensors";
   const path = join(root, name);
   try {
-    if (followLinks) return (await Deno.stat(path)).isFile ? undefined : "is not a regular file";
+    if (followLinks) return (await stat(path)).isFile() ? undefined : "is not a regular file";
     return (await findRegularFile(path, { root })).problem;
   } catch (error) {
     if (isAbsent(error)) return "is missing";
@@ -150,11 +152,11 @@ async function unsafe(
 async function readWeightMap(path: string): Promise<Map<string, string>> {
   const fail = (problem: string): RangeError =>
     new RangeError(`Cannot read index ${quoteName(path)}: ${problem}. Download it again`);
-  const { size } = await Deno.stat(path);
+  const { size } = await stat(path);
   if (size > maxIndexBytes) throw fail(`its ${size} bytes exceed the limit of ${maxIndexBytes}`);
   let root: StrictJson;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
     // Other writers put counts, also as floats, beside total_size: nothing here depends on them.
     root = parseStrictJson(text, {
       maxDepth: 4,
@@ -186,25 +188,31 @@ async function openShards(
   weightMap: ReadonlyMap<string, string>,
   shardNames: readonly string[],
 ): Promise<TensorSource & AsyncDisposable> {
-  await using stack = new AsyncDisposableStack();
   const shards = new Map<string, SafetensorsFile>();
-  for (const name of shardNames) {
-    shards.set(name, stack.use(await openSafetensors(join(root, name))));
-  }
+  const close = async (): Promise<void> => {
+    for (const shard of shards.values()) await shard[Symbol.asyncDispose]();
+  };
   const homes = new Map<string, SafetensorsFile>();
-  const missing: string[] = [];
-  for (const [name, shardName] of weightMap) {
-    const shard = shards.get(shardName);
-    if (shard?.has(name)) homes.set(name, shard);
-    else missing.push(`${name} in ${shardName}`);
+  try {
+    for (const name of shardNames) shards.set(name, await openSafetensors(join(root, name)));
+    const missing: string[] = [];
+    for (const [name, shardName] of weightMap) {
+      const shard = shards.get(shardName);
+      if (shard?.has(name)) homes.set(name, shard);
+      else missing.push(`${name} in ${shardName}`);
+    }
+    if (missing.length > 0) {
+      throw new RangeError(
+        `Cannot open weights in ${
+          quoteName(root)
+        }: ${missing.length} tensors of ${indexName} are ` +
+          `missing from their shards: ${quoteNames(missing)}. Download the folder again`,
+      );
+    }
+  } catch (cause) {
+    await close();
+    throw cause;
   }
-  if (missing.length > 0) {
-    throw new RangeError(
-      `Cannot open weights in ${quoteName(root)}: ${missing.length} tensors of ${indexName} are ` +
-        `missing from their shards: ${quoteNames(missing)}. Download the folder again`,
-    );
-  }
-  const opened = stack.move();
   const find = (name: string): SafetensorsFile => {
     const shard = homes.get(name);
     if (shard === undefined) throw missingTensorError(name, [...homes.keys()], quoteName(root));
@@ -216,6 +224,6 @@ async function openShards(
     read: async (name: string, into: Uint8Array, offset?: number): Promise<void> => {
       await find(name).read(name, into, offset);
     },
-    [Symbol.asyncDispose]: (): Promise<void> => opened.disposeAsync(),
+    [Symbol.asyncDispose]: close,
   };
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type DType, safetensorsName } from "./dtype.ts";
 import { FileWriter, type WrittenBytes } from "./file_writer.ts";
@@ -93,31 +94,31 @@ export async function writeSafetensors(
   const total = tensors.reduce((sum, { bytes }) => sum + bytes, header.byteLength);
   signal?.throwIfAborted();
 
-  await using file = await FileWriter.create(path);
-  const chunk = new Uint8Array(Math.min(chunkBytes, total));
-  let used = 0;
-  let written = 0;
-  const flush = async (bytes: Uint8Array): Promise<void> => {
-    signal?.throwIfAborted();
-    await file.write(bytes);
-    written += bytes.byteLength;
-    onBytes?.(written);
-  };
-  await flush(header);
-  for (const { name, bytes } of tensors) {
-    for (let offset = 0; offset < bytes;) {
-      const take = Math.min(bytes - offset, chunk.byteLength - used);
-      await source.read(name, chunk.subarray(used, used + take), offset);
-      offset += take;
-      used += take;
-      if (used === chunk.byteLength) {
-        await flush(chunk);
-        used = 0;
+  return await FileWriter.whole(path, async (file) => {
+    const chunk = new Uint8Array(Math.min(chunkBytes, total));
+    let used = 0;
+    let written = 0;
+    const flush = async (bytes: Uint8Array): Promise<void> => {
+      signal?.throwIfAborted();
+      await file.write(bytes);
+      written += bytes.byteLength;
+      onBytes?.(written);
+    };
+    await flush(header);
+    for (const { name, bytes } of tensors) {
+      for (let offset = 0; offset < bytes;) {
+        const take = Math.min(bytes - offset, chunk.byteLength - used);
+        await source.read(name, chunk.subarray(used, used + take), offset);
+        offset += take;
+        used += take;
+        if (used === chunk.byteLength) {
+          await flush(chunk);
+          used = 0;
+        }
       }
     }
-  }
-  if (used > 0) await flush(chunk.subarray(0, used));
-  return await file.commit();
+    if (used > 0) await flush(chunk.subarray(0, used));
+  });
 }
 
 /**
@@ -169,9 +170,9 @@ export async function writeSafetensorsSharded(
   if (shards.length > 1) {
     const home = new Map(shards.flatMap((shard, i) => shard.map((name) => [name, fileNames[i]])));
     const size = names.reduce((sum, name) => sum + tensorBytes(source.info(name)), 0);
-    await using index = await FileWriter.create(join(dir, indexName));
-    await index.write(new TextEncoder().encode(encodeIndex(home, size)));
-    files.push({ name: indexName, ...await index.commit() });
+    const index = new TextEncoder().encode(encodeIndex(home, size));
+    const written = await FileWriter.whole(join(dir, indexName), (file) => file.write(index));
+    files.push({ name: indexName, ...written });
   }
   return files;
 }
@@ -322,7 +323,7 @@ function encodeIndex(home: ReadonlyMap<string, string>, size: number): string {
 /** Weights of another layout would stay beside the new ones, and a reader might take them. */
 async function refuseStale(dir: string, written: readonly string[]): Promise<void> {
   const stale: string[] = [];
-  for await (const { name } of Deno.readDir(dir)) {
+  for (const name of await readdir(dir)) {
     if (
       /^model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/.test(name) && !written.includes(name)
     ) {

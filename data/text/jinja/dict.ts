@@ -117,9 +117,14 @@ export class PyDict extends PyObject {
 /** What `keys()`, `values()` and `items()` give. */
 export class PyDictView extends PyObject {
   override readonly type: string;
+  readonly dict: PyDict;
+  readonly kind: "keys" | "values" | "items";
+
   /** Takes the dict and what of it is seen. */
-  constructor(readonly dict: PyDict, readonly kind: "keys" | "values" | "items") {
+  constructor(dict: PyDict, kind: "keys" | "values" | "items") {
     super();
+    this.dict = dict;
+    this.kind = kind;
     this.type = `dict_${kind}`;
   }
   /** What it holds. */

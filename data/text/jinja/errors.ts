@@ -6,9 +6,14 @@
 /** A template that Jinja refuses to compile, with the line. */
 export class TemplateSyntaxError extends SyntaxError {
   override readonly name = "TemplateSyntaxError";
+  readonly reason: string;
+  readonly line: number;
+
   /** Takes the reason and the line, counted from 1. */
-  constructor(readonly reason: string, readonly line: number) {
+  constructor(reason: string, line: number) {
     super(`line ${line}: ${reason}`);
+    this.reason = reason;
+    this.line = line;
   }
 }
 
@@ -44,9 +49,12 @@ export type PythonErrorKind =
 /** An error that Python would raise at this point. */
 export class PythonError extends Error {
   override readonly name = "PythonError";
+  readonly kind: PythonErrorKind;
+
   /** Takes the kind and the message. */
-  constructor(readonly kind: PythonErrorKind, message: string) {
+  constructor(kind: PythonErrorKind, message: string) {
     super(message);
+    this.kind = kind;
   }
 }
 

@@ -9,9 +9,12 @@ import type { Budget } from "./budget.ts";
 /** A float. */
 export class PyFloat extends PyObject {
   override readonly type = "float";
+  readonly value: number;
+
   /** Takes the number. */
-  constructor(readonly value: number) {
+  constructor(value: number) {
     super();
+    this.value = value;
   }
   override truthy(): boolean {
     return this.value !== 0;

@@ -20,12 +20,17 @@ export interface Members {
 class Formatter {
   #next = 0;
   #isManual: boolean | undefined;
-  constructor(
-    readonly members: Members,
-    readonly budget: Budget,
-    readonly args: Args,
-    readonly kwargs: Kwargs,
-  ) {}
+  readonly members: Members;
+  readonly budget: Budget;
+  readonly args: Args;
+  readonly kwargs: Kwargs;
+
+  constructor(members: Members, budget: Budget, args: Args, kwargs: Kwargs) {
+    this.members = members;
+    this.budget = budget;
+    this.args = args;
+    this.kwargs = kwargs;
+  }
 
   format(template: string, depth: number): string {
     if (depth < 0) valueError("Max string recursion exceeded");

@@ -53,8 +53,11 @@ class DictFunction extends PyObject {
 class PyCycler extends PyObject {
   override readonly type = "Cycler";
   #position = 0;
-  constructor(readonly items: Args) {
+  readonly items: Args;
+
+  constructor(items: Args) {
     super();
+    this.items = items;
     if (items.length === 0) {
       throw new PythonError("RuntimeError", "at least one item has to be provided");
     }

@@ -45,7 +45,13 @@ export function jsonText(budget: Budget, value: Value, format: JsonFormat): stri
 }
 
 class Writer {
-  constructor(readonly budget: Budget, readonly format: JsonFormat) {}
+  readonly budget: Budget;
+  readonly format: JsonFormat;
+
+  constructor(budget: Budget, format: JsonFormat) {
+    this.budget = budget;
+    this.format = format;
+  }
 
   write(value: Value, newline: string): string {
     this.budget.step(3);

@@ -32,14 +32,18 @@ export class LoopContext extends PyObject {
   #changed: PyTuple | undefined;
   #index0 = -1;
 
+  readonly budget: Budget;
+  readonly iterable: Value;
+  readonly render: RenderLoop | undefined;
+  readonly depth0: number;
+
   /** Takes what is iterated over, how deep it stands, and how to go deeper. */
-  constructor(
-    readonly budget: Budget,
-    readonly iterable: Value,
-    readonly render: RenderLoop | undefined,
-    readonly depth0: number,
-  ) {
+  constructor(budget: Budget, iterable: Value, render: RenderLoop | undefined, depth0: number) {
     super();
+    this.budget = budget;
+    this.iterable = iterable;
+    this.render = render;
+    this.depth0 = depth0;
     this.#iterator = iterate(budget, iterable);
   }
 

@@ -21,12 +21,14 @@ export interface MacroShape {
 export class PyMacro extends PyObject {
   override readonly type = "Macro";
   override readonly callable = true;
+  readonly shape: MacroShape;
+  readonly run: (values: readonly (Value | undefined)[]) => string;
+
   /** Takes what it takes, and what it does with the values of its parameters. */
-  constructor(
-    readonly shape: MacroShape,
-    readonly run: (values: readonly (Value | undefined)[]) => string,
-  ) {
+  constructor(shape: MacroShape, run: (values: readonly (Value | undefined)[]) => string) {
     super();
+    this.shape = shape;
+    this.run = run;
   }
 
   override call(budget: Budget, args: Args, kwargs: Kwargs): Value {

@@ -26,9 +26,12 @@ import {
 /** A text that is HTML. */
 export class PyMarkup extends PyObject {
   override readonly type = "Markup";
+  readonly value: string;
+
   /** Takes the HTML. */
-  constructor(readonly value: string) {
+  constructor(value: string) {
     super();
+    this.value = value;
   }
   override length(budget: Budget): number {
     budget.text(this.value.length);

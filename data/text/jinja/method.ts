@@ -19,9 +19,16 @@ export type Methods<T extends Value = Value> = ReadonlyMap<string, Method<T> | n
 export class BoundMethod<T extends Value = Value> extends PyObject {
   override readonly type = "builtin_function_or_method";
   override readonly callable = true;
+  readonly self: T;
+  readonly name: string;
+  readonly method: Method<T>;
+
   /** Takes the value, the method's name and the method. */
-  constructor(readonly self: T, readonly name: string, readonly method: Method<T>) {
+  constructor(self: T, name: string, method: Method<T>) {
     super();
+    this.self = self;
+    this.name = name;
+    this.method = method;
   }
   override call(budget: Budget, args: Args, kwargs: Kwargs): Value {
     return this.method(budget, this.self, args, kwargs);
@@ -66,9 +73,12 @@ export function unsafeAttribute(self: Value, name: string): Undefined {
 export class PyFunction extends PyObject {
   override readonly type = "function";
   override readonly callable = true;
+  readonly run: (budget: Budget, args: Args, kwargs: Kwargs) => Value;
+
   /** Takes what a call does. */
-  constructor(readonly run: (budget: Budget, args: Args, kwargs: Kwargs) => Value) {
+  constructor(run: (budget: Budget, args: Args, kwargs: Kwargs) => Value) {
     super();
+    this.run = run;
   }
   override call(budget: Budget, args: Args, kwargs: Kwargs): Value {
     return this.run(budget, args, kwargs);

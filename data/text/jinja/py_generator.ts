@@ -6,9 +6,12 @@ import { type PyIterator, PyObject, type Value } from "./value.ts";
 /** An iterator as a value. */
 export class PyGenerator extends PyObject {
   readonly #iterator: PyIterator;
+  override readonly type: string;
+
   /** Takes what gives the items, and Python's name of the type. */
-  constructor(iterator: PyIterator, override readonly type: string = "generator") {
+  constructor(iterator: PyIterator, type: string = "generator") {
     super();
+    this.type = type;
     this.#iterator = iterator;
   }
   override iterate(): PyIterator {

@@ -15,9 +15,16 @@ const MAX_RANGE = 100_000;
 export class PyRange extends PyObject {
   override readonly type = "range";
   readonly #length: number;
+  readonly start: number;
+  readonly stop: number;
+  readonly step: number;
+
   /** Takes what `range` takes. */
-  constructor(readonly start: number, readonly stop: number, readonly step: number) {
+  constructor(start: number, stop: number, step: number) {
     super();
+    this.start = start;
+    this.stop = stop;
+    this.step = step;
     this.#length = Math.max(0, Math.ceil((stop - start) / step));
   }
   /** Its number at an index. */

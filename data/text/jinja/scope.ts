@@ -9,8 +9,14 @@ import type { Value } from "./value.ts";
 /** The variables of one function of the compiled template. */
 export class FunctionScope {
   readonly #slots = new Map<string, number>();
+  readonly parent: FunctionScope | undefined;
+  readonly level: number;
+
   /** Takes the function around it, and the level of its outermost scope. */
-  constructor(readonly parent: FunctionScope | undefined, readonly level: number) {}
+  constructor(parent: FunctionScope | undefined, level: number) {
+    this.parent = parent;
+    this.level = level;
+  }
 
   /** Number of variables. */
   get size(): number {

@@ -14,8 +14,13 @@ export class Finder {
   /** Cost of a character that is passed over. */
   readonly #cost: number;
 
+  readonly budget: Budget;
+  readonly part: string;
+
   /** Takes the text to find. */
-  constructor(readonly budget: Budget, readonly part: string) {
+  constructor(budget: Budget, part: string) {
+    this.budget = budget;
+    this.part = part;
     const isShort = part.length <= MAX_SHORT;
     this.#cost = isShort ? 1 + part.length / 8 : 4;
     if (!isShort) {

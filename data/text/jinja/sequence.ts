@@ -22,9 +22,12 @@ import {
 
 /** What lists and tuples have in common. */
 export abstract class PySequence extends PyObject {
+  readonly items: readonly Value[];
+
   /** Takes the items, which nobody else may change. */
-  constructor(readonly items: readonly Value[]) {
+  constructor(items: readonly Value[]) {
     super();
+    this.items = items;
   }
   /** Makes another of the same type. */
   abstract like(items: readonly Value[]): PySequence;
@@ -106,9 +109,12 @@ export class PyList extends PySequence {
 /** A tuple; the fields of a named one are attributes. */
 export class PyTuple extends PySequence {
   override readonly type = "tuple";
+  readonly fields: readonly string[];
+
   /** Takes the items, and the fields' names where they have any. */
-  constructor(items: readonly Value[], readonly fields: readonly string[] = []) {
+  constructor(items: readonly Value[], fields: readonly string[] = []) {
     super(items);
+    this.fields = fields;
   }
   override like(items: readonly Value[]): PyTuple {
     return new PyTuple(items);

@@ -10,9 +10,14 @@ const EMPTY: PyIterator = { next: () => undefined };
 /** What a name or an attribute is that does not exist. */
 export class Undefined extends PyObject {
   override readonly type = "Undefined";
+  readonly hint: string;
+  readonly errorKind: PythonErrorKind;
+
   /** Takes the message for uses that are refused. */
-  constructor(readonly hint: string, readonly errorKind: PythonErrorKind = "UndefinedError") {
+  constructor(hint: string, errorKind: PythonErrorKind = "UndefinedError") {
     super();
+    this.hint = hint;
+    this.errorKind = errorKind;
   }
   /** Throws, as most uses do. */
   fail(): never {
