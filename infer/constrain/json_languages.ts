@@ -9,8 +9,10 @@ import { type ByteRange, type Language, Languages } from "./languages.ts";
 
 /** Digits of a number's whole part, and of its fraction. */
 const MAX_DIGITS = 16;
-/** Blanks at the start of a line. */
-const MAX_INDENT = 40;
+/** Blanks at the start of a line: eight levels of four. */
+const MAX_BLANKS = 32;
+/** Tabs there. */
+const MAX_TABS = 8;
 
 /** A property that an object has in its place. */
 export interface PropertyLanguage {
@@ -23,6 +25,8 @@ export interface PropertyLanguage {
 export class JsonLanguages {
   /** Where they are made. */
   readonly languages: Languages = new Languages();
+  /** Nothing, a blank, or empty lines: what models begin a reply with now and then. */
+  readonly start: Language;
   /** Nothing, a blank, or the start of a line. */
   readonly space: Language;
   /** A whole number. */
@@ -44,14 +48,13 @@ export class JsonLanguages {
       last.charCodeAt(0),
     ];
     const digit = made.bytes(range("0", "9"));
-    this.space = made.choice(
-      made.empty,
-      made.text(" "),
-      made.sequence(
-        made.repetition(made.text("\n"), 1, 2),
-        made.repetition(made.bytes(range(" "), range("\t")), 0, MAX_INDENT),
-      ),
+    const lines = made.repetition(made.text("\n"), 1, 2);
+    const indent = made.choice(
+      made.repetition(made.text(" "), 0, MAX_BLANKS),
+      made.repetition(made.text("\t"), 1, MAX_TABS),
     );
+    this.start = made.choice(made.empty, made.text(" "), lines);
+    this.space = made.choice(made.empty, made.text(" "), made.sequence(lines, indent));
     this.integer = made.sequence(
       made.optional(made.text("-")),
       made.choice(

@@ -136,18 +136,30 @@ export class Languages {
     return this.#intern(`l${this.#nodes.length}`, { type: "later", make }, false);
   }
 
+  /** A language by its number. */
+  byId(id: number): Language {
+    return this.#nodes[id];
+  }
+
+  /** Numbers of what may follow each byte, as far as they are known; -1 for others. */
+  known(language: Language): Int32Array {
+    const node = this.#node(language);
+    if (node.next) return node.next;
+    if (this.#tables === MAX_TABLES) {
+      for (const each of this.#nodes) each.next = undefined;
+      this.#tables = 0;
+    }
+    this.#tables++;
+    return node.next = new Int32Array(256).fill(-1);
+  }
+
   /** What may follow a byte. */
   after(language: Language, byte: number): Language {
     const node = this.#node(language);
     const known = node.next?.[byte] ?? -1;
     if (known >= 0) return this.#nodes[known];
     const found = this.#derive(node.kind, byte);
-    if (!node.next) {
-      if (this.#tables === MAX_TABLES) this.#dropTables();
-      node.next = new Int32Array(256).fill(-1);
-      this.#tables++;
-    }
-    node.next[byte] = found.id;
+    this.known(node)[byte] = found.id;
     return found;
   }
 
@@ -170,11 +182,6 @@ export class Languages {
       return kind.left.nullable ? this.choice(first, this.after(kind.right, byte)) : first;
     }
     return this.none;
-  }
-
-  #dropTables(): void {
-    for (const node of this.#nodes) node.next = undefined;
-    this.#tables = 0;
   }
 
   #node({ id }: Language): Node {

@@ -94,8 +94,16 @@ export class ReplyFormat {
 }
 
 function ruleOut(scores: Float32Array, allowed: TokenSet): void {
-  for (let id = 0; id < scores.length; id++) {
-    // Ids past the tokenizer's, to which vocabularies are padded, are in no set.
-    if (((allowed[id >> 5] ?? 0) >>> (id & 31) & 1) === 0) scores[id] = -Infinity;
+  for (let word = 0; word < allowed.length; word++) {
+    const bits = allowed[word];
+    // All of them, as within a string: the most frequent case.
+    if (bits === 0xffffffff) continue;
+    const start = word * 32;
+    const end = Math.min(start + 32, scores.length);
+    for (let id = start; id < end; id++) {
+      if ((bits >>> (id - start) & 1) === 0) scores[id] = -Infinity;
+    }
   }
+  // Ids past the tokenizer's, to which vocabularies are padded.
+  scores.fill(-Infinity, Math.min(allowed.length * 32, scores.length));
 }

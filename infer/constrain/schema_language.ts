@@ -62,9 +62,8 @@ export function schemaGrammar(schema: unknown): Grammar {
   return whole(json, new Compiler(json, schema).language(schema, "", 0));
 }
 
-/** Models begin a reply with white space now and then. */
-function whole({ languages, space }: JsonLanguages, value: Language): Grammar {
-  return { languages, root: languages.sequence(space, value) };
+function whole({ languages, start }: JsonLanguages, value: Language): Grammar {
+  return { languages, root: languages.sequence(start, value) };
 }
 
 type Schema = Readonly<Record<string, unknown>>;
