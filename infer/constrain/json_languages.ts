@@ -170,9 +170,10 @@ export class JsonLanguages {
     for (const { name, value, required } of properties.toReversed()) {
       const own = made.sequence(pair(this.literal(name), value), rest.later);
       const after = made.sequence(comma, own);
-      rest = required
-        ? { first: own, later: after }
-        : { first: made.choice(own, rest.first), later: made.choice(after, rest.later) };
+      rest = required ? { first: own, later: after } : {
+        first: made.choice(own, made.apart(rest.first)),
+        later: made.choice(after, made.apart(rest.later)),
+      };
     }
     return made.sequence(made.text("{"), this.space, rest.first, made.text("}"));
   }

@@ -29,7 +29,8 @@ type Kind =
     readonly least: number;
     readonly most: number;
   }
-  | { readonly type: "later"; readonly make: () => Language };
+  | { readonly type: "later"; readonly make: () => Language }
+  | { readonly type: "apart"; readonly part: Node };
 
 interface Node extends Language {
   readonly kind: Kind;
@@ -46,6 +47,8 @@ const MAX_TABLES = 16_384;
 export class Languages {
   readonly #nodes: Node[] = [];
   readonly #known = new Map<string, Node>();
+  /** Languages of one byte alone. */
+  readonly #single: Language[] = [];
   #tables = 0;
 
   /** No string at all. */
@@ -68,10 +71,10 @@ export class Languages {
   /** One text. */
   text(text: string): Language {
     const bytes = new TextEncoder().encode(text);
-    return bytes.reduceRight(
-      (rest, byte) => this.sequence(this.bytes([byte, byte]), rest),
-      this.empty,
-    );
+    return bytes.reduceRight((rest, byte) => {
+      const one = this.#single[byte] ??= this.bytes([byte, byte]);
+      return this.#pair(one, rest);
+    }, this.empty);
   }
 
   /** A string of each part, one after another. */
@@ -106,6 +109,11 @@ export class Languages {
     const key = `c${sorted.map(({ id }) => id).join()}`;
     const nullable = sorted.some((each) => each.nullable);
     return this.#intern(key, { type: "choice", parts: sorted }, nullable);
+  }
+
+  /** The same strings as one part of a choice, so that long choices in one another stay short. */
+  apart(part: Language): Language {
+    return this.#intern(`a${part.id}`, { type: "apart", part: this.#node(part) }, part.nullable);
   }
 
   /** The part or nothing. */
@@ -166,6 +174,7 @@ export class Languages {
   #derive(kind: Kind, byte: number): Language {
     if (kind.type === "bytes") return kind.set[byte] === 1 ? this.empty : this.none;
     if (kind.type === "later") return this.after(kind.make(), byte);
+    if (kind.type === "apart") return this.after(kind.part, byte);
     if (kind.type === "choice") {
       return this.choice(...kind.parts.map((part) => this.after(part, byte)));
     }

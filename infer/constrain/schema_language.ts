@@ -37,7 +37,7 @@ export class SchemaError extends Error {
 /** Schemas within schemas: the compiler recurses. */
 const MAX_DEPTH = 64;
 /** Most schemas in one. */
-const MAX_SCHEMAS = 2000;
+const MAX_SCHEMAS = 500;
 /** Most values of an enum. */
 const MAX_VALUES = 1000;
 
@@ -72,6 +72,7 @@ class Compiler {
   readonly #json: JsonLanguages;
   readonly #root: unknown;
   readonly #references = new Map<string, Language>();
+  readonly #progressing = new Set<unknown>();
   #schemas = 0;
 
   constructor(json: JsonLanguages, root: unknown) {
@@ -144,7 +145,7 @@ class Compiler {
     const later = this.#json.languages.later(() => this.#references.get(reference)!);
     this.#references.set(reference, later);
     const target = this.#target(reference, at);
-    this.#assertProgress(target, new Set(), at);
+    this.#assertProgress(target, [], at);
     const made = this.language(target, reference, depth + 1);
     this.#references.set(reference, made);
     return made;
@@ -162,16 +163,19 @@ class Compiler {
   }
 
   /** Refuses a schema that is itself: nothing says what its values are. */
-  #assertProgress(schema: unknown, seen: Set<unknown>, at: string): void {
-    if (!isRecord(schema)) return;
-    if (seen.has(schema)) throw new SchemaError(at, "refers to itself and to nothing else");
+  #assertProgress(schema: unknown, around: readonly unknown[], at: string): void {
+    if (!isRecord(schema) || this.#progressing.has(schema)) return;
+    if (around.includes(schema)) throw new SchemaError(at, "refers to itself and to nothing else");
+    if (around.length > MAX_DEPTH) throw new SchemaError(at, `nests more than ${MAX_DEPTH} deep`);
     const { $ref, anyOf } = schema;
-    const within = new Set([...seen, schema]);
+    const within = [...around, schema];
     if (typeof $ref === "string") {
       this.#assertProgress(this.#target($ref, at), within, at);
     } else if (Array.isArray(anyOf)) {
       for (const each of anyOf) this.#assertProgress(each, within, at);
     }
+    // Looked at once, however many refer to it.
+    this.#progressing.add(schema);
   }
 
   #types({ type }: Schema, at: string): readonly string[] | undefined {

@@ -83,6 +83,8 @@ const MAX_CHOICES = 8;
 const MAX_STOPS = 4;
 /** As in the OpenAI API. */
 export const MAX_LOGPROBS = 20;
+/** Longest schema: one of this many characters takes up to 90 ms to read. */
+const MAX_SCHEMA_LENGTH = 32 * 1024;
 /** A stop text is compared at each token. */
 const MAX_STOP_LENGTH = 256;
 /** Each of them is tokenized twice. */
@@ -161,6 +163,10 @@ function parseFormat(body: Fields): RequestedFormat | undefined {
   assertFields(given, SCHEMA_FORMAT_FIELDS, `${name}.json_schema`);
   const at = `${name}.json_schema.schema`;
   if (!isRecord(given.schema)) throw invalid(`${at} must be a JSON schema`, name);
+  const { length } = JSON.stringify(given.schema);
+  if (length > MAX_SCHEMA_LENGTH) {
+    throw invalid(`${at} has ${length} characters; there may be ${MAX_SCHEMA_LENGTH}`, name);
+  }
   try {
     schemaGrammar(given.schema);
   } catch (cause) {

@@ -138,6 +138,19 @@ Deno.test("parseChatRequest() names the field that is wrong", () => {
     [{ response_format: { type: "text", json_schema: {} } }, "response_format"],
     [{ response_format: { type: "json_schema" } }, "response_format"],
     [
+      {
+        response_format: {
+          type: "json_schema",
+          json_schema: { schema: { enum: ["x".repeat(40_000)] } },
+        },
+      },
+      "response_format",
+    ],
+    [
+      { response_format: { type: "json_schema", json_schema: { schema: { $ref: "#/%" } } } },
+      "response_format.json_schema.schema",
+    ],
+    [
       { response_format: { type: "json_object" }, continue_final_message: true },
       "response_format",
     ],
