@@ -655,18 +655,18 @@ function draw(made) {
     const kind = evaluation ? "curve eval" : "curve";
     const d = path(smoothed ? thin(line, columns) : thinned);
     svg.append(shape("path", { class: `${kind} ${color}`, d }));
+    const few = evaluation || raw.length <= FEW_POINTS;
+    for (const [step, value] of few ? raw.length > 60 ? raw.slice(-1) : raw : []) {
+      if (!isDrawn(value)) continue;
+      svg.append(shape("circle", { class: `point ${color}`, cx: x(step), cy: y(value), r: 3.5 }));
+    }
     const end = raw[raw.length - 1];
     const state = run.state?.status;
     if (!evaluation && (state === "aborted" || state === "failed") && isDrawn(end[1])) {
       // A cross where it broke off.
       const at = `translate(${x(end[0]).toFixed(1)} ${y(end[1]).toFixed(1)})`;
-      const cross = { class: `cross ${color}`, d: "M-5-5L5 5M-5 5L5-5", transform: at };
+      const cross = { class: `cross ${color}`, d: "M-7-7L7 7M-7 7L7-7", transform: at };
       svg.append(shape("path", cross));
-    }
-    if (!evaluation && raw.length > FEW_POINTS) continue;
-    for (const [step, value] of raw.length > 60 ? raw.slice(-1) : raw) {
-      if (!isDrawn(value)) continue;
-      svg.append(shape("circle", { class: `point ${color}`, cx: x(step), cy: y(value), r: 3.5 }));
     }
   }
   const cursor = shape("g", {});
@@ -824,10 +824,8 @@ function stateCells({ state }) {
   const { status, started, ended } = state;
   const began = new Date(started);
   const until = ended !== null ? Date.parse(ended) : status === "running" ? Date.now() : NaN;
-  const date = began.toLocaleString(language === "zh" ? "zh-CN" : "en-GB", {
-    dateStyle: "medium",
-    timeStyle: "short",
-  });
+  // Swedish writes dates as ISO 8601 does: short, and clear to readers of both languages.
+  const date = began.toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
   return [
     element("td", {}, element("span", { classes: `state ${status}`, text: words[status] })),
     element("td", { text: date, title: began.toISOString() }),
