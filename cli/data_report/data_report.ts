@@ -213,7 +213,7 @@ function lengthTable(lengths: readonly Lengths[]): HtmlValue {
       <table class="figures">
         <thead>
           <tr><th scope="col">${inBoth(text(({ field }) => field))}</th>${QUANTILES.map(([name]) =>
-            html`<th scope="col">${name}</th>`
+            html`<th scope="col">${inBoth(text((words) => words.quantile(name)))}</th>`
           )}<th scope="col">${inBoth(text(({ mean }) => mean))}</th></tr>
         </thead>
         <tbody>${lengths.map((one) =>

@@ -26,6 +26,8 @@ const EN = {
   writtenBy: "Written by ortune",
   field: "Field",
   mean: "mean",
+  /** @param name as in the terminal */
+  quantile: (name: string): string => name,
   /** @param name a chat's role */
   role: (name: string): string =>
     ({ system: "System prompt", user: "Question", assistant: "Answer" })[name] ?? name,
@@ -81,6 +83,7 @@ const ZH: typeof EN = {
   writtenBy: "由 ortune 生成",
   field: "字段",
   mean: "平均",
+  quantile: (name) => ({ min: "最小", median: "中位数", max: "最大" })[name] ?? name,
   role: (name) => ({ system: "系统提示词", user: "问题", assistant: "回答" })[name] ?? name,
   thinking: (characters) => `思考（${characters} 字）`,
   sample: (part, line) => `${part === "train" ? "训练" : "验证"}，第 ${line} 行`,
