@@ -7,13 +7,14 @@ import { addLoraFlags } from "../cli/arguments/lora_flags.ts";
 import { addTrainingFlags } from "../cli/arguments/training_flags.ts";
 import { documents, documentText, guides, prose, shellCommands } from "./support/documents.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
-import { tasks } from "./support/run_task.ts";
+import { runTask, tasks } from "./support/run_task.ts";
+import { tempFolder } from "./support/temp_folder.ts";
 
 const READMES = ["README.md", "README.zh.md"];
 /** What a README may have, so that it is read. */
 const MOST_LINES = 180;
 /** Programs in commands that are not this repository's. */
-const PROGRAMS = /^(bash|cd|curl|jupyter|pip|python|tar|xz)$/;
+const PROGRAMS = /^(alias|bash|cd|curl|jupyter|pip|python|tar|xz)$/;
 
 const config = JSON.parse(await Deno.readTextFile(repositoryPath("deno.json")));
 /** Rooms of the library and folders beside them. */
@@ -83,6 +84,28 @@ for (const name of READMES) {
     assert.deepEqual(own.filter((path) => !text.includes(`](${path})`)), []);
   });
 }
+
+/** A line without its figures, which differ from machine to machine and from run to run. */
+function shape(line: string): string {
+  return line.replace(/\d[\d.,]*(e-\d+)?/g, "#").replace(/\b[KMG]iB\b/g, "iB")
+    .replace(/ \| best so far$/, "");
+}
+
+Deno.test("the READMEs show the quickstart's output as it is printed", async () => {
+  await using folder = await tempFolder();
+  const options = "--num-train-epochs 3 --threads 2";
+  const { code, stdout, stderr } = await runTask("quickstart", folder.path, options);
+  assert.equal(code, 0, stderr);
+  const printed = new Set(`${stderr}\n${stdout}`.split("\n").map(shape));
+  for (const name of READMES) {
+    const block = documentText(name).match(/^```\n(wrote [^]*?)^```$/m)?.[1] ?? "";
+    // The reply is that of all 30 epochs.
+    const [progress, , rest] = block.split(/^(医生，[^]*word for word\.\n)/m);
+    const shown = `${progress}${rest}`.split("\n").filter((line) => line !== "" && line !== "…");
+    assert.ok(shown.length >= 12, block);
+    assert.deepEqual(shown.filter((line) => !printed.has(shape(line))), [], name);
+  }
+});
 
 /** Tasks that are named, in commands or in a sentence. */
 function tasksIn(text: string): Set<string> {
