@@ -6,6 +6,7 @@ import { readExamples } from "../../data/examples/read_examples.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { type IntervalStrategy, updatesOf } from "../../train/interval.ts";
 import { train } from "../../train/loop/loop.ts";
 import type { StepRule } from "../../train/loop/plan_updates.ts";
 import { schedules } from "../../train/schedules/schedules.ts";
@@ -75,7 +76,7 @@ export async function followSeries(
         schedules[series.args.lr_scheduler_type]({
           peak: number("learning_rate"),
           totalSteps,
-          warmupSteps: number("warmup_steps"),
+          warmupSteps: updatesOf(number("warmup_steps"), totalSteps),
         }),
       batchSize: number("per_device_train_batch_size"),
       evalBatchSize: 1,
@@ -83,6 +84,7 @@ export async function followSeries(
       maxSteps: number("max_steps"),
       epochs: number("num_train_epochs") || undefined,
       stepRule: series.rule,
+      evalStrategy: series.args.eval_strategy as IntervalStrategy,
       evalSteps: number("eval_steps"),
       seed: number("seed"),
       loggingSteps: 1,

@@ -49,7 +49,8 @@ export async function findModel(model: string): Promise<string> {
   if (found !== undefined) return found;
   const below = LONE_NAME.test(model) ? await onlyModel(model) : undefined;
   if (below !== undefined) return below;
-  const denied = seen.filter(({ allowed }) => !allowed);
+  // Of a hub's id nobody thinks that it lies here.
+  const denied = seen.filter(({ allowed }) => LONE_NAME.test(model) && !allowed);
   throw new Error(
     `Cannot find model ${model}: there is no folder ${places[0]}${
       LONE_NAME.test(model) ? ` or ${MODELS}/*/${model}` : ""
