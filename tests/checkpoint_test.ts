@@ -194,6 +194,8 @@ Deno.test("a checkpoint holds what parity asks for, and generation can start fro
     "tensorboard",
     "tokens",
   ]);
+  // TensorBoard shows a run by its folder's path.
+  assert.deepEqual(await names(`${output}/tensorboard`), ["output"]);
   const checkpoint = `${output}/checkpoint-2`;
   assert.deepEqual(await names(checkpoint), [
     "chat_settings.json",

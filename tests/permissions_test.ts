@@ -26,6 +26,16 @@ for (const name of USER_TASKS) {
     const result = await runAs(task(name), folder.path, GOOD[name].split(" "));
     assert.equal(result.code, 0, result.stderr);
     assert.doesNotMatch(result.stderr, /error|warning/i);
+    if (name !== "quickstart") return;
+    // Files of both trackers, as a run has them by default.
+    const output = `${folder.path}/output/quickstart`;
+    for (
+      const [tracker, run] of [["tensorboard", /^quickstart$/], ["swanlog", /^run-\d{8}_/]] as const
+    ) {
+      const names = await Array.fromAsync(Deno.readDir(`${output}/${tracker}`), ({ name }) => name);
+      assert.equal(names.length, 1);
+      assert.match(names[0], run);
+    }
   });
 }
 

@@ -68,7 +68,6 @@ await runCommand<QuickstartFlags>({
       maxLength: 512,
       packing: true,
       gradientCheckpointing: false,
-      reportTo: [],
       loggingSteps: 5,
       evalSteps: 20,
       saveSteps: 0,

@@ -7,6 +7,7 @@ import { createSamplesLog } from "../track/samples_log.ts";
 import { createSwanlabLog } from "../track/swanlab_log.ts";
 import { createTensorboardLog } from "../track/tensorboard_log.ts";
 import type { Tracker } from "../track/tracker.ts";
+import { folderName } from "./folder_name.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 /** metrics.jsonl, samples.jsonl, and what `reportTo` names. */
@@ -20,6 +21,8 @@ export function fileTrackers(
 ): readonly (readonly [path: string, tracker: Tracker])[] {
   const config = { ...args };
   const path = (name: string): string => `${directory}/${name}`;
+  // What TensorBoard and SwanLab call a run without a name of its own; TensorBoard takes it from the path.
+  const name = folderName(directory);
   const versions = { ortune: VERSION, onnxruntime: onnxRuntime };
   const trackers: (readonly [string, Tracker])[] = [
     [path(METRICS_FILE), createMetricsLog(path(METRICS_FILE))],
@@ -28,14 +31,16 @@ export function fileTrackers(
   if (args.reportTo.includes("tensorboard")) {
     trackers.push([
       path("tensorboard"),
-      createTensorboardLog(path("tensorboard"), { config }),
+      createTensorboardLog(path(`tensorboard/${name}`), { config }),
     ]);
   }
   if (args.reportTo.includes("swanlab")) {
-    trackers.push([
-      path("swanlog"),
-      createSwanlabLog(path("swanlog"), { name: args.runName, config, versions }),
-    ]);
+    const named = createSwanlabLog(path("swanlog"), {
+      name: args.runName ?? name,
+      config,
+      versions,
+    });
+    trackers.push([path("swanlog"), named]);
   }
   return trackers;
 }
