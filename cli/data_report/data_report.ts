@@ -209,7 +209,7 @@ function sampleRow({ part, line, messages }: SampleRow): Markup {
 
 function lengthTable(lengths: readonly Lengths[]): HtmlValue {
   return lengths.length > 0 && html`
-    <div class="scroll">
+    <div class="scroll" tabindex="0">
       <table class="figures">
         <thead>
           <tr><th scope="col">${inBoth(text(({ field }) => field))}</th>${QUANTILES.map(([name]) =>

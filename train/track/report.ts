@@ -304,7 +304,7 @@ function evaluationTable({ evaluations }: ReportData): HtmlValue {
   if (evaluations.length === 0) return undefined;
   const best = bestOf(evaluations);
   return html`
-    <div class="scroll">
+    <div class="scroll" tabindex="0">
       <table class="figures">
         <thead>
           <tr>${[
