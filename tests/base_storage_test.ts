@@ -279,7 +279,10 @@ Deno.test("train:lora --base-dtype fp16 says what it costs, is recorded, and res
 
 Deno.test("a base dtype is refused on CUDA, which keeps the base in its precision, and by a wrong name", async () => {
   await using folder = await quickstartFolder();
-  const options = { model: `${folder.path}/models/tiny`, trainFile: "rows.jsonl" };
+  const options = {
+    model: `${folder.path}/models/tiny`,
+    trainFile: `${folder.path}/data/train.jsonl`,
+  };
   await assert.rejects(
     resolveTraining({ ...options, device: "cuda", lora: { baseDtype: "fp16" } }),
     {

@@ -29,14 +29,15 @@ function has(name: string): boolean {
   }
 }
 
-/** Runs `deno task train --device` on a model of a config alone; the device is looked at before the rest. */
+/** Runs `deno task train --device` on a model of a config alone; the device is looked at before anything is read. */
 async function train(
   env: Readonly<Record<string, string>>,
   device = "cuda:0",
 ): Promise<{ code: number; stderr: string }> {
   await using work = await tempFolder();
   await work.write("config.json", JSON.stringify(tinyConfig().raw));
-  const args = ["--model", ".", "--train-file", "none", "--device", device];
+  await work.write("rows.jsonl", "");
+  const args = ["--model", ".", "--train-file", "rows.jsonl", "--device", device];
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: denoArgs(repositoryPath("cli/commands/train.ts"), { args }),
     cwd: work.path,
