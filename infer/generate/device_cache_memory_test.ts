@@ -11,7 +11,7 @@ const WIDTH = 2;
 const POSITIONS = 40;
 
 Deno.test("rows stay whole where they change places and get another capacity", () => {
-  const runtime = new Runtime({ threads: 1 });
+  const runtime = new Runtime({ threads: 2 });
   const shape = [POSITIONS * KV_HEADS, WIDTH];
   const tensor = () => Tensor.from(runtime, "float32", shape, new Float32Array(shape[0] * WIDTH));
   const layers = [{ key: tensor(), value: tensor() }, { key: tensor(), value: tensor() }];

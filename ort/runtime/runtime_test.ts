@@ -64,7 +64,7 @@ Deno.test("denormal inputs count as zero, in this thread and in the pool's", asy
 
 Deno.test("it is the first session that makes a thread flush denormals", async () => {
   const script = `${imports}
-    const runtime = new Runtime({ threads: 1 });
+    const runtime = new Runtime({ threads: 2 });
     const before = runtime.flushesDenormals;
     new Session(runtime, productsModel());
     console.log(before, runtime.flushesDenormals);

@@ -18,7 +18,7 @@ const FLOAT64 = 2e-7;
 const FLOAT32 = 1e-6;
 
 const draw = draws(5);
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const inputs = {
   logits: dense([ROWS, VOCABULARY], () => draw(-3, 3)),
   // The first and the last id, and one twice.

@@ -25,7 +25,7 @@ const SUMS = [NaN, Infinity, 4, 9];
 
 for (const tells of [true, false]) {
   Deno.test(`an update of NaN ${tells ? "is the graph's to guard" : "is held back by the host"}`, async () => {
-    const runtime = new Runtime({ threads: 1 });
+    const runtime = new Runtime({ threads: 2 });
     runtime.tellsNonFinite = tells;
     using owned = new DisposableStack();
     const scalar = (value: number, shape: number[] = []): Tensor =>
