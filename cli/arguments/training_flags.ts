@@ -203,7 +203,7 @@ export function addTrainingFlags(command: Command): void {
         "also write run files of tensorboard, swanlab, both with a comma between, or none",
       ).argParser(reportTo).default(DEFAULTS.reportTo, DEFAULTS.reportTo.join()),
     )
-    .option("--run-name <name>", "what swanlab calls the run (default: its id)")
+    .option("--run-name <name>", "what swanlab calls the run (default: its folder)")
     .option(
       "--logging-steps <n>",
       "updates between two log lines; below 1 a share of the run",

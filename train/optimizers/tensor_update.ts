@@ -21,8 +21,8 @@ import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
 /**
- * Tensors that one run takes, at the most: joined to one they are 8 buffers of a kernel, as many as any
- * WebGPU device allows for.
+ * The most tensors that one run updates. The kernel that joins them binds a buffer for each and one for
+ * the result; every WebGPU device allows 8 to a kernel.
  */
 export const MOST_TOGETHER = 7;
 /**

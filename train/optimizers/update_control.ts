@@ -74,7 +74,7 @@ export class UpdateControl implements Disposable {
   async run(
     { norms, updates }: {
       readonly norms: readonly Binding[];
-      readonly updates: readonly Binding[];
+      readonly updates: readonly Pick<Binding, "run">[];
     },
     result: Tensor,
   ): Promise<void> {

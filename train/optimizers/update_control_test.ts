@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import * as ops from "../../ort/graph/ops.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
-import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { UpdateControl } from "./update_control.ts";
 import type { UpdateRule } from "./update_rule.ts";
@@ -36,7 +35,7 @@ for (const tells of [true, false]) {
     control.resumeAt(3);
     const result = owned.use(Tensor.allocate(runtime, "float32", [2]));
     let made = 0;
-    const updates = [{ run: () => made++ }] as unknown as readonly Binding[];
+    const updates = [{ run: () => made++ }];
     const counts: number[] = [];
     const powers: number[] = [];
     for (const sum of SUMS) {

@@ -107,7 +107,9 @@ export function checkMemory(
   // What is free on a device was asked when CUDA's context was there.
   const resident = onHost ? rss : needed.process;
   const tooMuch = available !== undefined && needed.total - resident > available;
-  const copied = !onHost && (args.saveSteps > 0 || args.loadBestModelAtEnd);
+  const saves = args.loadBestModelAtEnd || args.saveStrategy === "epoch" ||
+    args.saveStrategy === "steps" && args.saveSteps > 0;
+  const copied = !onHost && saves;
   const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
   const { tellsMemory } = deviceTraits(device);
   return { needed, resident, available, tooMuch, told, copy, tellsMemory, calculated: !onHost };

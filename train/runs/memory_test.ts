@@ -71,7 +71,13 @@ Deno.test("checkMemory() warns of nothing where the system may not be asked", ()
 });
 
 Deno.test("checkMemory() counts the copy that a device's checkpoints are written from", () => {
-  const cuda: TrainingArguments = { ...args, device: "cuda:0", precision: "bf16", saveSteps: 9 };
+  const cuda: TrainingArguments = {
+    ...args,
+    device: "cuda:0",
+    precision: "bf16",
+    saveStrategy: "steps",
+    saveSteps: 9,
+  };
   const check = (args: TrainingArguments, hostAvailable?: number) =>
     checkMemory(derive(args), data, { available: 80 * GIB, hostAvailable });
   const roomy = check(cuda, 16 * GIB);
@@ -89,6 +95,8 @@ Deno.test("checkMemory() counts the copy that a device's checkpoints are written
   assert.ok(lora.copy!.bytes < gradients / 10);
   // One checkpoint, when training is over, needs no copy; nor do those of the host.
   assert.equal(check({ ...cuda, saveSteps: 0 }).copy, undefined);
+  assert.equal(check({ ...cuda, saveStrategy: "no" }).copy, undefined);
+  assert.ok(check({ ...cuda, saveStrategy: "epoch", saveSteps: 0 }).copy);
   assert.equal(check({ ...cuda, device: "cpu", precision: "fp32" }).copy, undefined);
 });
 

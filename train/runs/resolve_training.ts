@@ -21,7 +21,7 @@ import { assertArguments } from "./argument_rules.ts";
 import { findCheckpoint, findFile, findOutput } from "./find_file.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
-import { OUTPUT } from "./named_folders.ts";
+import { DATA, OUTPUT } from "./named_folders.ts";
 import { isSeedData } from "./seed_data.ts";
 import {
   DEFAULT_SYSTEM,
@@ -32,9 +32,8 @@ import {
   type TrainingOptions,
 } from "./training_arguments.ts";
 
-const DATA_FOLDER = "data";
-const TRAIN_FILE = `${DATA_FOLDER}/train.jsonl`;
-const VALIDATION_FILE = `${DATA_FOLDER}/val.jsonl`;
+const TRAIN_FILE = `${DATA}/train.jsonl`;
+const VALIDATION_FILE = `${DATA}/val.jsonl`;
 const USE_ADAPTER =
   "to train it on, use deno task train:lora with --init-adapter and the base model; " +
   "to train all weights, merge it first with deno task merge";
@@ -78,7 +77,7 @@ export async function resolveTraining(
   const given = { ...DEFAULT_TRAINING, ...defined(options) };
   assertArguments(given);
   const ownData = given.trainFile !== undefined;
-  const seedRun = given.compat === "seed" || !ownData && await isSeedData(DATA_FOLDER);
+  const seedRun = given.compat === "seed" || !ownData && await isSeedData(DATA);
   const { model, config } = await findFolders({ model: given.model }, USE_ADAPTER);
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   const { lora, notes } = await resolveLora(options.lora, config);

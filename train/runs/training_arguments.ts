@@ -85,7 +85,7 @@ export interface TrainingArguments {
   readonly gradientCheckpointing: boolean;
   /** Run files besides metrics.jsonl: of `tensorboard`, `swanlab`, both or none. */
   readonly reportTo: readonly string[];
-  /** What the run is called in reports. @default the run's id, or the model */
+  /** What SwanLab calls the run. @default the name of its folder */
   readonly runName?: string;
   /** Steps between two log lines; below 1 a share of all steps. */
   readonly loggingSteps: number;
