@@ -8,6 +8,7 @@ import { canRun } from "../support/can_run.ts";
 import { canMount } from "../support/mounts.ts";
 import { repositoryPath } from "../support/run_script.ts";
 import { tempFolder } from "../support/temp_folder.ts";
+import { isFile } from "../../internal/path_kind.ts";
 import { findLibrary } from "../../ort/runtime/library.ts";
 
 const url = (path: string): string => `file://${repositoryPath(path)}`;
@@ -91,10 +92,6 @@ const driver = Deno.env.get("VK_DRIVER_FILES") ?? "";
 const OLD_DRIVER = "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json";
 const mounting = await canMount() ? undefined : "mounts need root";
 
-async function exists(file: string): Promise<boolean> {
-  return await Deno.stat(file).then(() => true, () => false);
-}
-
 /** Writes a driver's file that names a library. */
 async function icd(name: string, library: string): Promise<string> {
   const json = {
@@ -163,7 +160,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "a driver that is too old": {
     script: OPEN,
     env: drivers(OLD_DRIVER),
-    skipped: await exists(OLD_DRIVER) ? undefined : `no ${OLD_DRIVER}`,
+    skipped: await isFile(OLD_DRIVER) ? undefined : `no ${OLD_DRIVER}`,
     says: NO_DRIVER,
   },
   "a folder without drivers": { script: OPEN, env: drivers(`${path}/empty`), says: NO_DRIVER },
@@ -186,7 +183,7 @@ const CASES: Readonly<Record<string, Case>> = {
       if (runtime.toldMemory()) throw new Error("told");
     `,
     env: drivers(`${OLD_DRIVER}:${driver}`),
-    skipped: await exists(OLD_DRIVER) ? undefined : `no ${OLD_DRIVER}`,
+    skipped: await isFile(OLD_DRIVER) ? undefined : `no ${OLD_DRIVER}`,
   },
   "a library of ONNX Runtime that is missing": {
     script: at(`${path}/libonnxruntime.so`),
@@ -416,7 +413,7 @@ async function run(name: string, given: Case): Promise<void> {
   const { script, says, env = {}, without = [], permissions = ["--allow-all"] } = given;
   const file = await folder.write(
     `${name.replaceAll(/\W+/g, "_")}.ts`,
-    `// deno-lint-ignore-file\n${IMPORTS}
+    `${IMPORTS}
 try { ${script} } catch (e) { console.error("\\n" + e.message); Deno.exit(1); }`,
   );
   const setup = given.setup ?? ":";
