@@ -108,18 +108,21 @@ export class BlockStack implements Disposable {
    * @param shared what forward answered
    * @param buffers the gradient, and one as large; both are written
    * @param first whether gradients are written afresh in place of being added up
+   * @param onFinal told of a layer's gradients, by names, when they are there
    * @returns the gradient of the first block's input, in one of the buffers
    */
   async backward(
     grid: TokenGrid,
-    { shared, buffers: [dy, dx], first, keep = false, dropoutSeed, places, signal }: PassOptions & {
+    { shared, buffers: [dy, dx], first, onFinal, ...pass }: PassOptions & {
       readonly shared: TensorMap;
       readonly buffers: readonly [dy: Tensor, dx: Tensor];
       readonly first: boolean;
+      readonly onFinal?: (names: readonly string[]) => void;
     },
   ): Promise<Tensor> {
     const context = this.#context;
     const { rows, length } = grid;
+    const { keep = false, dropoutSeed, places, signal } = pass;
     const { graph, bindings } = this.#layer(
       first ? "backward_first" : "backward",
       () =>
@@ -140,9 +143,16 @@ export class BlockStack implements Disposable {
         dx,
       }, { rows, length });
       bindings[layer].run();
+      onFinal?.(this.#trained().map((name) => layerName(layer, name)));
       [dy, dx] = [dx, dy];
     }
     return dy;
+  }
+
+  /** What has gradients in a layer, by local names. */
+  #trained(): readonly string[] {
+    const { block } = this.#adapter ?? {};
+    return (block?.parameters ?? blockParameters(this.#context.config)).map(({ name }) => name);
   }
 
   /** What the blocks' graphs are made for. */
@@ -186,7 +196,7 @@ export class BlockStack implements Disposable {
     const accumulate = (name: string, gradient: Tensor): void => {
       tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
     };
-    for (const { name } of gradients ? adapter?.block.parameters ?? own : []) {
+    for (const name of gradients ? this.#trained() : []) {
       accumulate(name, gradients!.tensor(layerName(layer, name)));
     }
     const how = { adapter: adapter?.block, kernels: this.#context.parts };

@@ -124,7 +124,7 @@ export class GridInputs {
       if (!name.endsWith(DROPOUT_MASK)) continue;
       made[name] = this.#context.scratch.tensor(name, "uint8", sizes(shape));
       // By the layer's name, since forward and backward may list their inputs in another order.
-      fillKeepMask(made[name].bytes(), this.#dropout, [seed, layer, name]);
+      fillKeepMask(made[name].bytes(), this.#dropout, [seed, layer, name], places);
     }
     return made;
   }

@@ -6,26 +6,52 @@
  */
 
 const RANGE = 1 << 16;
+const INCREMENT = 0x9e3779b9;
 
 /**
  * Fills the mask: each element is 0 with probability `rate`, to within 2⁻¹⁶.
  *
+ * @param mask [tokens, width], row after row
  * @param key what tells this mask from all others
+ * @param places where in the batch each row's token stands, so that it gets the same draws in whatever
+ *   grid it is; in order from 0 without
  */
 export function fillKeepMask(
   mask: Uint8Array,
   rate: number,
   key: readonly (number | string)[],
+  places?: Int32Array,
 ): void {
   const dropped = Math.round(rate * RANGE);
+  const start = hash(key.join());
+  if (!places) return fillDraws(mask, { start, dropped, from: 0 });
+  const width = mask.length / places.length;
+  for (let row = 0, end = 0; row < places.length; row = end) {
+    end = row + 1;
+    while (end < places.length && places[end] === places[row] + end - row) end++;
+    const part = mask.subarray(row * width, end * width);
+    fillDraws(part, { start, dropped, from: places[row] * width });
+  }
+}
+
+/** Part of a stream, from element `from` on: of each draw the lower half decides one, the upper the next. */
+function fillDraws(
+  part: Uint8Array,
+  { start, dropped, from }: {
+    readonly start: number;
+    readonly dropped: number;
+    readonly from: number;
+  },
+): void {
   // SplitMix32 (Steele, Lea and Flood 2014, with Murmur3's finalizer): one addition a draw, and
   // streams of different keys start at unrelated places.
-  let state = hash(key.join());
-  for (let i = 0; i < mask.length; i += 2) {
-    state = (state + 0x9e3779b9) | 0;
+  let state = (start + Math.imul(from >>> 1, INCREMENT)) | 0;
+  const odd = from & 1;
+  for (let i = -odd; i < part.length; i += 2) {
+    state = (state + INCREMENT) | 0;
     const draw = mix(state);
-    mask[i] = (draw & 0xffff) >= dropped ? 1 : 0;
-    if (i + 1 < mask.length) mask[i + 1] = (draw >>> 16) >= dropped ? 1 : 0;
+    if (i >= 0) part[i] = (draw & 0xffff) >= dropped ? 1 : 0;
+    if (i + 1 < part.length) part[i + 1] = (draw >>> 16) >= dropped ? 1 : 0;
   }
 }
 
@@ -43,7 +69,7 @@ export function randomOdd(
   const state = hash(key.join());
   return Int32Array.from({ length: count }, (_, i) => {
     const draw = (places ? places[i] : i) + 1;
-    return mix((state + Math.imul(draw, 0x9e3779b9)) | 0) | 1;
+    return mix((state + Math.imul(draw, INCREMENT)) | 0) | 1;
   });
 }
 

@@ -36,6 +36,18 @@ Deno.test("fillKeepMask() fills masks of odd length, and keeps all at rate 0", (
   assert.deepEqual([...mask], [1, 1, 1, 1, 1, 1, 1]);
 });
 
+Deno.test("fillKeepMask() gives a token the same draws wherever it stands in a grid", () => {
+  for (const width of [1, 7, 8]) {
+    const whole = new Uint8Array(20 * width);
+    fillKeepMask(whole, 0.5, ["x"]);
+    const places = Int32Array.of(3, 4, 5, 11, 0, 19, 18);
+    const part = new Uint8Array(places.length * width);
+    fillKeepMask(part, 0.5, ["x"], places);
+    const expected = [...places].flatMap((at) => [...whole.subarray(at * width, (at + 1) * width)]);
+    assert.deepEqual([...part], expected, `width ${width}`);
+  }
+});
+
 Deno.test("randomOdd() draws odd numbers, the same for a key and others for another", () => {
   const [draws, again, other] = ["a", "a", "b"].map((key) => randomOdd(10_000, [key, 3]));
   assert.deepEqual(draws, again);

@@ -128,17 +128,10 @@ export class ParameterStore implements TensorSource, Disposable {
     const flat = this.#flat = Tensor.allocate(runtime, dtype, [layout.length], device);
     const width = byteWidth(dtype);
     const shapes = new Map(layout.specs.map(({ name, shape }) => [name, shape]));
-    const starts = [...layout.offsets.values(), layout.length];
-    [...layout.offsets].forEach(([name, offset], i) => {
-      const shape = shapes.get(name)!;
-      // The gaps take part in flat arithmetic, so they must not hold what was in memory before.
-      const end = offset + elementCount(shape);
-      if (end < starts[i + 1]) {
-        using gap = flat.view(end * width, [starts[i + 1] - end]);
-        gap.zero();
-      }
-      this.#tensors.set(name, flat.view(offset * width, shape));
-    });
+    for (const [name, offset] of layout.offsets) {
+      this.#tensors.set(name, flat.view(offset * width, shapes.get(name)!));
+    }
+    this.zeroGaps();
   }
 
   /**
@@ -192,6 +185,19 @@ export class ParameterStore implements TensorSource, Disposable {
     const start = this.layout.offsets.get(names[0])! * byteWidth(dtype);
     this.#tensors.set(key, stack = this.flat.view(start, [rows, ...row]));
     return stack;
+  }
+
+  /** Sets what lies between tensors to 0: it takes part in flat arithmetic. */
+  zeroGaps(): void {
+    const { layout: { offsets, length } } = this;
+    const width = byteWidth(this.dtype);
+    const starts = [...offsets.values(), length];
+    [...offsets].forEach(([name, offset], i) => {
+      const end = offset + elementCount(this.tensor(name).shape);
+      if (end === starts[i + 1]) return;
+      using gap = this.flat.view(end * width, [starts[i + 1] - end]);
+      gap.zero();
+    });
   }
 
   /** Sets all elements to 0. */

@@ -11,7 +11,7 @@
 import type { ModelConfig } from "../config.ts";
 import { crossEntropy } from "../graphs/cross_entropy.ts";
 import type { Objective } from "../graphs/objective.ts";
-import { EMBEDDING } from "../parameters.ts";
+import { EMBEDDING, FINAL_NORM, LM_HEAD } from "../parameters.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
@@ -23,7 +23,7 @@ import { type EngineAdapter, EngineContext, type EngineKernels } from "./engine_
 import { Head, headChunkOf } from "./head.ts";
 import type { NamedWeights } from "./layered_weights.ts";
 import type { ParameterStore } from "./parameter_store.ts";
-import { endToEnd, type LaidOut, similarRows } from "./without_padding.ts";
+import { endToEnd, type LaidOut, rowsOf, similarRows } from "./without_padding.ts";
 
 /** How a {@linkcode TrainingEngine} works. */
 export interface TrainingEngineOptions {
@@ -87,10 +87,19 @@ export interface ForwardBackwardOptions {
   /** Writes gradients afresh instead of adding to them: the update's first batch. */
   readonly first: boolean;
   /**
-   * Decides which inputs dropout zeroes: the same seed, the same inputs.
+   * Decides which inputs dropout zeroes: the same seed, the same inputs, whichever rows are run together.
    * @default 0
    */
   readonly dropoutSeed?: number | string;
+  /** Runs these rows of the batch alone. @default all */
+  readonly rows?: readonly number[];
+  /**
+   * Told which gradients will not change any more, by names of parameters, as soon as they do not: those
+   * of the head first, then of each block from the last to the first. What is not told of by the end is
+   * final then. Only of use in an update's last batch.
+   * @default nobody is told
+   */
+  readonly onFinal?: (names: readonly string[]) => void;
   /** Stops between two graphs; the gradients are incomplete then. */
   readonly signal?: AbortSignal;
 }
@@ -218,15 +227,15 @@ export class TrainingEngine implements Disposable {
 
   /** The same, but on a device the work is only queued, and the losses stay there. */
   async launch(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<PendingLosses> {
-    const { first, dropoutSeed = 0 } = options;
+    const { first, rows, onFinal } = options;
+    const chosen = rows ? rowsOf(batch, rows) : { grid: batch };
+    const grids = this.#gridsOf(chosen.grid).map((part) => within(part, chosen.places));
     const run = (part: LaidOut, index: number): Promise<PendingLosses> =>
       this.#launch(part, {
         ...options,
         first: first && index === 0,
-        // Grids of one batch draw apart.
-        dropoutSeed: index === 0 ? dropoutSeed : `${dropoutSeed}.${index}`,
+        onFinal: index === grids.length - 1 ? onFinal : undefined,
       });
-    const grids = this.#gridsOf(batch);
     if (grids.length === 1) return await run(grids[0], 0);
     const { tokens, losses } = await this.#eachGrid(batch, grids, run);
     const { scratch } = this.#context;
@@ -256,7 +265,7 @@ export class TrainingEngine implements Disposable {
 
   async #launch(
     { grid: batch, places }: LaidOut,
-    { scale, first, dropoutSeed = 0, signal }: ForwardBackwardOptions,
+    { scale, first, dropoutSeed = 0, onFinal = () => {}, signal }: ForwardBackwardOptions,
   ): Promise<PendingLosses> {
     const gradients = this.#gradients;
     if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
@@ -284,8 +293,9 @@ export class TrainingEngine implements Disposable {
     dy.zero();
     const store = adapter ? undefined : gradients;
     await this.#head.gradients(batch, supervised, { scale, dx: dy, store, first, signal });
+    if (!adapter) onFinal(config.tiedEmbeddings ? [FINAL_NORM] : [FINAL_NORM, LM_HEAD]);
     const buffers = [dy, scratch.tensor("gradient.1", precision, shape)] as const;
-    const dx = await this.#blocks.backward(batch, { ...pass, shared, buffers, first });
+    const dx = await this.#blocks.backward(batch, { ...pass, shared, buffers, first, onFinal });
     if (adapter) return pending;
     const embedding = gradients.tensor(EMBEDDING);
     // Where it is the head's too, the head wrote it afresh.
@@ -306,6 +316,12 @@ function onHost({ tokens, losses }: PendingLosses): TokenLosses {
   const host = new Float32Array(tokens.length);
   losses.read(host);
   return { tokens, losses: host };
+}
+
+/** A grid with the places of its tokens in what its own batch was taken from. */
+function within({ grid, places }: LaidOut, outer: Int32Array | undefined): LaidOut {
+  if (!outer || !places) return { grid, places: places ?? outer };
+  return { grid, places: places.map((place) => place < 0 ? place : outer[place]) };
 }
 
 /** Tokens of a grid by their places in the batch. */

@@ -117,6 +117,44 @@ for (const tie_word_embeddings of [true, false]) {
     assertSame("micro-batches", await pass(config, batches), whole);
   });
 
+  Deno.test(`rows of a batch that are run apart add up to the batch (${title})`, async () => {
+    const batch = tinyBatch(examples.map((each) => [each]), 7);
+    const whole = await pass(config, [batch]);
+    using weights = randomWeights(runtime, config);
+    using gradients = emptyStore(runtime, config);
+    using engine = new TrainingEngine(runtime, config, weights, gradients);
+    gradients.flat.float32().fill(NaN);
+    const found = new Float32Array(batch.targets.length).fill(NaN);
+    for (const [i, rows] of [[1, 4], [0], [2, 3]].entries()) {
+      const part = await engine.forwardBackward(batch, { scale: 0.1, first: i === 0, rows });
+      part.tokens.forEach((token, at) => found[token] = part.losses[at]);
+    }
+    const tokens = Int32Array.from(batch.targets.keys()).filter((at) => batch.targets[at] >= 0);
+    assertSame("rows apart", {
+      losses: Float32Array.from(tokens, (token) => found[token]),
+      gradients: new Map(gradients.names().map((name) => [name, gradients.tensor(name).float32()])),
+    }, whole);
+  });
+
+  Deno.test(`gradients that are told to be final do not change any more (${title})`, async () => {
+    using weights = randomWeights(runtime, config);
+    using gradients = emptyStore(runtime, config);
+    using engine = new TrainingEngine(runtime, config, weights, gradients);
+    const told = new Map<string, Float32Array>();
+    const onFinal = (names: readonly string[]): void => {
+      for (const name of names) told.set(name, gradients.tensor(name).float32().slice());
+    };
+    const [long, short] = randomExamples([150, 6], 64);
+    const batch = tinyBatch([[long], [short]], 150);
+    await engine.forwardBackward(batch, { scale: 0.1, first: true, onFinal });
+    for (const [name, values] of told) {
+      assert.deepEqual(gradients.tensor(name).float32(), values, name);
+    }
+    // The embedding's, which the head's is too where they are tied, is there at the very end.
+    const untold = gradients.names().filter((name) => !told.has(name));
+    assert.deepEqual(untold, ["model.embed_tokens.weight"]);
+  });
+
   Deno.test(`the head's chunk size does not matter (${title})`, async () => {
     const batch = tinyBatch([examples], 25);
     const whole = await pass(config, [batch]);

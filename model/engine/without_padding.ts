@@ -63,6 +63,16 @@ export interface LaidOut<Grid extends TokenGrid = LabelledGrid> {
   readonly places?: Int32Array;
 }
 
+/** Some rows of a grid, as long as the longest of them; their places are the grid's. */
+export function rowsOf<Grid extends TokenGrid>(grid: Grid, rows: readonly number[]): LaidOut<Grid> {
+  const longest = rows.reduce((most, row) => Math.max(most, rowLength(grid, row)), 0);
+  const places = new Int32Array(rows.length * longest);
+  rows.forEach((row, i) => {
+    for (let at = 0; at < longest; at++) places[i * longest + at] = row * grid.length + at;
+  });
+  return { grid: take(grid, { rows: rows.length, length: longest, places }), places };
+}
+
 /** Lays all tokens end to end in one row, for attention that goes by segments. */
 export function endToEnd<Grid extends TokenGrid>(grid: Grid): LaidOut<Grid> {
   const { rows, length, segmentIds } = grid;
@@ -100,13 +110,7 @@ export function similarRows<Grid extends TokenGrid>(grid: Grid): readonly LaidOu
   const whole = groups.length === 1 && order.length === rows && lengths[order[0]] === length;
   if (whole || groups.length === 0) return [{ grid }];
   return groups.map(({ start, end }) => {
-    const members = order.slice(start, end).sort((a, b) => a - b);
-    const longest = lengths[order[start]];
-    const places = new Int32Array(members.length * longest);
-    members.forEach((row, i) => {
-      for (let at = 0; at < longest; at++) places[i * longest + at] = row * length + at;
-    });
-    return { grid: take(grid, { rows: members.length, length: longest, places }), places };
+    return rowsOf(grid, order.slice(start, end).sort((a, b) => a - b));
   });
 }
 
@@ -132,7 +136,7 @@ function cheapestGroups(
 }
 
 /** Tokens of a row up to its last one that is not padding. */
-function rowLength({ length, segmentIds }: TokenGrid, row: number): number {
+export function rowLength({ length, segmentIds }: TokenGrid, row: number): number {
   let end = (row + 1) * length;
   while (end > row * length && segmentIds[end - 1] === 0) end--;
   return end - row * length;
