@@ -11,12 +11,13 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ort: ["internal"],
   data: ["ort", "internal"],
   hub: ["ort", "internal"],
+  comm: ["internal"],
   model: ["ort", "internal"],
   lora: ["model", "ort", "internal"],
   infer: ["lora", "model", "data", "ort", "internal"],
-  train: ["infer", "lora", "model", "data", "ort", "internal"],
-  cli: ["train", "infer", "lora", "model", "data", "hub", "ort", "internal"],
-  examples: ["cli", "train", "infer", "lora", "model", "data", "hub", "ort", "internal"],
+  train: ["infer", "lora", "model", "data", "comm", "ort", "internal"],
+  cli: ["train", "infer", "lora", "model", "data", "hub", "comm", "ort", "internal"],
+  examples: ["cli", "train", "infer", "lora", "model", "data", "hub", "comm", "ort", "internal"],
 };
 
 /** What each folder of a room may import from in that room, besides itself. */

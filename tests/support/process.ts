@@ -44,10 +44,22 @@ export function denoArgs(
 
 /** Starts a module; dispose of it to kill it. */
 export function startDeno(module: string, options: StartOptions = {}): RunningProcess {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: denoArgs(module, options),
-    cwd: options.cwd,
-    env: { NO_COLOR: "1" },
+  return startProgram(Deno.execPath(), denoArgs(module, options), { cwd: options.cwd });
+}
+
+/** Starts a program; dispose of it to kill it. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  { cwd, env }: {
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
+): RunningProcess {
+  const child = new Deno.Command(program, {
+    args: [...args],
+    cwd,
+    env: { NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",
     stdin: "null",

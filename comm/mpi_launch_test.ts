@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { COMM_VARIABLES, findLaunch } from "./mpi_launch.ts";
+import { openComm } from "./open_comm.ts";
+
+Deno.test("findLaunch() tells launchers apart", () => {
+  const openMpi = { launcher: "Open MPI's mpirun", library: "Open MPI", size: 4 };
+  // As Open MPI's mpirun sets them inside of a Slurm allocation.
+  assert.deepEqual(
+    findLaunch({ OMPI_COMM_WORLD_SIZE: "4", PMIX_RANK: "2", SLURM_STEP_NUM_TASKS: "1" }),
+    openMpi,
+  );
+  assert.deepEqual(findLaunch({ PMI_SIZE: "4", SLURM_STEP_NUM_TASKS: "2" }), {
+    launcher: "MPICH's mpirun",
+    library: "MPICH",
+    size: 4,
+  });
+  assert.deepEqual(findLaunch({ PMI_SIZE: "4", SLURM_STEP_NUM_TASKS: "4" }), {
+    launcher: "srun",
+    library: undefined,
+    size: 4,
+  });
+  assert.deepEqual(findLaunch({ PMIX_RANK: "0", SLURM_STEP_NUM_TASKS: "8" }), {
+    launcher: "a PMIx launcher, such as srun",
+    size: 8,
+  });
+  assert.equal(findLaunch({ PMIX_RANK: "0" })?.size, undefined);
+});
+
+Deno.test("without a launcher, in an interactive salloc, and after srun -n 1 there is none", async () => {
+  assert.equal(findLaunch({}), undefined);
+  assert.equal(findLaunch({ SLURM_STEP_NUM_TASKS: "1" }), undefined);
+  assert.equal(findLaunch({ OMPI_COMM_WORLD_SIZE: "", PMI_SIZE: "x", PMIX_RANK: "" }), undefined);
+  await using comm = await openComm("auto", {
+    environment: { PMIX_RANK: "0", SLURM_STEP_NUM_TASKS: "1", SLURM_NTASKS: "4" },
+  });
+  assert.equal(comm.name, "solo");
+});
+
+Deno.test("several processes of srun's without MPI are refused, unless each is by itself", async () => {
+  const environment = { SLURM_STEP_NUM_TASKS: "4" };
+  await assert.rejects(
+    openComm("auto", { environment }),
+    /^Error: Cannot join the 4 processes that srun started: .+ `srun --mpi=pmix`/,
+  );
+  await using comm = await openComm("off", { environment });
+  assert.equal(comm.size, 1);
+});
+
+Deno.test("auto must be told of the environment, by few names", async () => {
+  await assert.rejects(openComm("auto"), TypeError);
+  assert.equal(COMM_VARIABLES.length, 5);
+});

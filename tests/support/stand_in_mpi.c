@@ -1,0 +1,80 @@
+// A stand-in for an MPI library: one rank, with the handles of MPICH or, with -DSTANDARD_ABI, those of
+// MPI 5.0. Ends the process with code 99 where it gets a handle or constant that is not its own. With
+// -DTHREADS=n it gives at most that thread level, with -DWORLD=n it says that there are n ranks, and with -DBROKEN its
+// barrier fails.
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef STANDARD_ABI
+typedef intptr_t Handle;
+enum { COMM_WORLD = 0x101, ERRORS_RETURN = 0x143, FLOAT = 0x210, DOUBLE = 0x214, BYTE = 0x247, SUM = 0x21,
+       MULTIPLE = 4096, DUPLICATE = 0x7fff };
+static void* const IN_PLACE = (void*)1;
+int MPI_Abi_get_version(int* major, int* minor) { return *major = 1, *minor = 0; }
+#else
+typedef int Handle;
+enum { COMM_WORLD = 0x44000000, ERRORS_RETURN = 0x54000001, FLOAT = 0x4c00040a, DOUBLE = 0x4c00080b,
+       BYTE = 0x4c00010d, SUM = 0x58000003, MULTIPLE = 3, DUPLICATE = (int)0x84000001 };
+static void* const IN_PLACE = (void*)-1;
+#endif
+#ifndef THREADS
+#define THREADS MULTIPLE
+#endif
+#ifndef WORLD
+#define WORLD 1
+#endif
+
+static void must(int holds, const char* what) {
+  if (holds) return;
+  fprintf(stderr, "stand-in: wrong %s\n", what);
+  _Exit(99);
+}
+
+int MPI_Get_library_version(char* text, int* length) {
+  return *length = sprintf(text, "MPICH Version:      9.8.7\nMPICH Release date: never"), 0;
+}
+int MPI_Init_thread(void* a, void* b, int required, int* provided) {
+  must(!a && !b && required == MULTIPLE, "MPI_Init_thread");
+  return *provided = THREADS, 0;
+}
+int MPI_Finalize(void) { return puts("finalized"), fflush(stdout), 0; }
+int MPI_Abort(Handle comm, int code) { must(comm == COMM_WORLD, "MPI_Abort"), _Exit(code); }
+int MPI_Error_string(int code, char* text, int* length) {
+  return *length = sprintf(text, "error of class %d", code), 0;
+}
+int MPI_Get_processor_name(char* text, int* length) { return *length = sprintf(text, "here"), 0; }
+int MPI_Comm_rank(Handle comm, int* rank) { return must(comm == COMM_WORLD, "world"), *rank = 0; }
+int MPI_Comm_size(Handle comm, int* size) { return must(comm == COMM_WORLD, "world"), *size = WORLD, 0; }
+int MPI_Comm_dup(Handle comm, Handle* made) {
+  return must(comm == COMM_WORLD, "world"), *made = DUPLICATE, 0;
+}
+int MPI_Comm_set_errhandler(Handle comm, Handle handler) {
+  return must(comm == DUPLICATE && handler == ERRORS_RETURN, "handler"), 0;
+}
+int MPI_Allreduce(void* from, void* to, int count, Handle type, Handle op, Handle comm) {
+  must(from == IN_PLACE && op == SUM && comm == DUPLICATE, "MPI_Allreduce");
+  if (type == DOUBLE) return ((double*)to)[count - 1] *= 2, 0;
+  must(type == FLOAT, "type");
+  return ((float*)to)[count - 1] *= 2, 0;
+}
+int MPI_Bcast(void* bytes, int count, Handle type, int root, Handle comm) {
+  must(type == BYTE && root == 0 && comm == DUPLICATE, "MPI_Bcast");
+  return memset(bytes, 7, count), 0;
+}
+int MPI_Barrier(Handle comm) {
+  must(comm == DUPLICATE, "MPI_Barrier");
+#ifdef BROKEN
+  return 16;
+#else
+  return 0;
+#endif
+}
+int MPI_Sendrecv(void) { must(0, "MPI_Sendrecv"); return 0; }
+int MPI_Reduce_local(void) { must(0, "MPI_Reduce_local"); return 0; }
+int MPI_Iprobe(void) { must(0, "MPI_Iprobe"); return 0; }
+int MPI_Recv(void) { must(0, "MPI_Recv"); return 0; }
+int MPI_Isend(void) { must(0, "MPI_Isend"); return 0; }
+int MPI_Test(void) { must(0, "MPI_Test"); return 0; }
