@@ -10,8 +10,11 @@ import { type MpiCommOptions, openMpiComm } from "./mpi_comm.ts";
 import { type CommEnvironment, findLaunch } from "./mpi_launch.ts";
 import { soloComm } from "./solo_comm.ts";
 
+/** Ways to choose a communicator, see {@linkcode CommChoice}. */
+export const COMM_CHOICES = ["auto", "mpi", "off"] as const;
+
 /** `auto`: MPI where a launcher started several processes; `mpi`: always; `off`: never. */
-export type CommChoice = "auto" | "mpi" | "off";
+export type CommChoice = typeof COMM_CHOICES[number];
 
 /** How a communicator is opened. */
 export interface OpenCommOptions extends MpiCommOptions {

@@ -60,4 +60,10 @@ export interface Optimizer extends Disposable {
   load(source: TensorSource): Promise<void>;
   /** Goes on as after `step` updates, to the bit. */
   resumeAt(step: number): void;
+  /**
+   * Where processes keep a part of the state each: the first calls this when it has read
+   * {@linkcode Optimizer.state}, and the others in place of reading, to give it their parts.
+   * @default none: each keeps all
+   */
+  settle?(): Promise<void>;
 }

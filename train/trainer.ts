@@ -86,6 +86,12 @@ export interface Trainer extends AsyncDisposable {
   readonly linear?: DecodeBlockOptions["linear"];
   /** Writes weights, config and optimizer state into an existing folder. */
   save(directory: string, options?: SaveOptions): Promise<readonly WrittenFile[]>;
+  /**
+   * Where processes train together and each keeps a part of what is saved: the first calls this when
+   * {@linkcode Trainer.save} is over, and the others in its place, to give it their parts.
+   * @default none: the first has all
+   */
+  settleSave?(): Promise<void>;
   /** Takes the weights of a checkpoint, and leaves the optimizer as it is: training is over. */
   load(directory: string): Promise<void>;
   /** Takes weights and optimizer state from a checkpoint made at update `step`. */

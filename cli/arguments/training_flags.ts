@@ -3,6 +3,7 @@
  * added, and the type they parse to.
  */
 
+import { COMM_CHOICES, type CommChoice } from "../../comm/open_comm.ts";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   DEFAULT_TRAINING as DEFAULTS,
@@ -28,6 +29,7 @@ export interface CommandFlags {
   readonly config: string;
   readonly printConfig: boolean;
   readonly dryRun: boolean;
+  readonly distributed: CommChoice;
 }
 
 function reportTo(text: string): readonly string[] {
@@ -319,6 +321,19 @@ export function addTrainingFlags(command: Command): void {
       ).choices(CHOICES.kernels).default(DEFAULTS.kernels),
     )
     .option("--threads <n>", "processor threads (default: all cores)", numberIn(RANGES.threads))
+    .addOption(
+      new Option(
+        "--distributed <how>",
+        "train with all processes that mpirun, srun or an MPIJob started (auto), with MPI in any case, or " +
+          "alone: each takes a share of every update's rows",
+      ).choices(COMM_CHOICES).default("auto"),
+    )
+    .addOption(
+      toggle(
+        "--shard-optimizer",
+        "keep the optimizer's state of a part of the weights on each of these processes (ZeRO-1)",
+      ),
+    )
     .addOption(
       toggle("--dry-run", "check data and memory, time two updates, show tokens; write nothing"),
     )

@@ -67,6 +67,7 @@ await runCommand<ReplayFlags>({
     const task = lora ? "deno task train:lora" : "deno task train";
     say(shellCommand(task, flags));
     const title = () => `Replay of ${options.manifest}`;
-    await trainCommand({ ...parsed, lora }, { task, title, flags, signal });
+    const { distributed, ...again } = parsed;
+    await trainCommand({ ...again, lora }, { task, title, flags, distributed, signal });
   },
 }, args);

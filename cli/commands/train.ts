@@ -16,8 +16,10 @@ await runCommand<TrainingFlags>({
   description: "Fine-tunes all weights of a model on think/answer chat records.",
   flags: addTrainingFlags,
   ...CONFIGURABLE,
-  run: async ({ options: { config: _config, printConfig, dryRun, ...options }, signal }) => {
+  run: async (
+    { options: { config: _config, printConfig, dryRun, distributed, ...options }, signal },
+  ) => {
     const title = (model: string) => `Fine-tuning ${model}`;
-    await trainCommand(options, { task, title, printConfig, dryRun, signal });
+    await trainCommand(options, { task, title, printConfig, dryRun, distributed, signal });
   },
 });

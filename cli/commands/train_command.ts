@@ -4,6 +4,8 @@
  * that a run leaves in its folder.
  */
 
+import type { Comm } from "../../comm/comm.ts";
+import type { CommChoice } from "../../comm/open_comm.ts";
 import { createConsoleTracker } from "../../train/track/console_tracker.ts";
 import { dryRun } from "../../train/runs/dry_run.ts";
 import { predict } from "../../train/runs/predictions.ts";
@@ -11,6 +13,7 @@ import type { Output } from "../../infer/chat/reply.ts";
 import { writeRunReport } from "../../train/runs/run_report.ts";
 import { resolveTraining } from "../../train/runs/resolve_training.ts";
 import { printConfig } from "../arguments/print_config.ts";
+import { runOnRanks } from "../process/run_on_ranks.ts";
 import { resumeCommand } from "../process/resume_command.ts";
 import { shellCommand } from "../process/shell_command.ts";
 import { standardOutput } from "../terminal/standard_output.ts";
@@ -32,6 +35,8 @@ export interface TrainCommandOptions {
   readonly printConfig?: boolean;
   /** Only looks at what training would be. @default false */
   readonly dryRun?: boolean;
+  /** Processes that train together. @default those that a launcher started */
+  readonly distributed?: CommChoice;
   readonly signal: AbortSignal;
 }
 
@@ -42,9 +47,20 @@ const TAIL = 8;
 /** Trains, or only looks at what training would be. */
 export async function trainCommand(
   options: TrainingOptions,
+  how: TrainCommandOptions,
+): Promise<void> {
+  await runOnRanks(how.distributed ?? "auto", (comm) => trainOnRank(options, how, comm));
+}
+
+async function trainOnRank(
+  options: TrainingOptions,
   { task, title, flags = Deno.args, printConfig: prints, dryRun: isDry, signal }:
     TrainCommandOptions,
+  comm: Comm,
 ): Promise<void> {
+  const tells = comm.rank === 0;
+  // They are the first one's.
+  if (!tells && (prints || isDry)) return;
   const say = (line: string) => terminal.write(`${line}\n`);
   const libraryPath = ortLibrary();
   if (prints) {
@@ -57,7 +73,7 @@ export async function trainCommand(
   }
   const command = shellCommand(task, flags);
   await using console = createConsoleTracker(terminal);
-  const progress = announceStop(signal);
+  const progress = announceStop(signal, tells);
   await using run = await runTraining(options, {
     signal,
     say,
@@ -66,7 +82,9 @@ export async function trainCommand(
     progress: terminal,
     table: { head: HEAD, tail: TAIL, color: terminal.isTty },
     libraryPath,
+    comm,
   });
+  if (!tells) return;
   const { args, end, checkpoint, trackers } = run;
   if (end.step === 0 && checkpoint === "") {
     return say(`nothing was trained yet; to start again: ${command}`);
@@ -90,9 +108,10 @@ export async function trainCommand(
 }
 
 /** Says at once that Ctrl-C was heard, above the live line. */
-function announceStop(signal: AbortSignal): Tracker {
+function announceStop(signal: AbortSignal, tells: boolean): Tracker {
   let training = false;
   const say = () => {
+    if (!tells) return;
     const clear = terminal.isTty ? "\r\x1b[K" : "";
     const after = training ? " after this update" : "";
     terminal.write(`${clear}stopping${after}; again to quit at once\n`);

@@ -21,9 +21,18 @@ await runCommand<TrainingFlags & LoraFlags>({
     addLoraFlags(command);
   },
   ...CONFIGURABLE,
-  run: async ({ options: { config: _config, printConfig, dryRun, ...options }, signal }) => {
+  run: async (
+    { options: { config: _config, printConfig, dryRun, distributed, ...options }, signal },
+  ) => {
     const lora = loraArguments(options);
     const title = (model: string) => `LoRA on ${model}`;
-    await trainCommand({ ...options, lora }, { task, title, printConfig, dryRun, signal });
+    await trainCommand({ ...options, lora }, {
+      task,
+      title,
+      printConfig,
+      dryRun,
+      distributed,
+      signal,
+    });
   },
 });

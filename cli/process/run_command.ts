@@ -114,11 +114,21 @@ export async function executeCommand<Options>(
   } catch (cause) {
     if (cause instanceof CommanderError) return cause.exitCode === 0 ? 0 : EXIT_USAGE;
     if (signal.aborted && cause === signal.reason) return EXIT_INTERRUPTED;
-    printError(`error: ${message(cause)}\n`);
-    return cause instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
+    printError(`${describeFailure(cause)}\n`);
+    return failureCode(cause);
   } finally {
     for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
   }
+}
+
+/** What a command that failed says. */
+export function describeFailure(cause: unknown): string {
+  return `error: ${message(cause)}`;
+}
+
+/** The exit code of a command that failed. */
+export function failureCode(cause: unknown): number {
+  return cause instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
 }
 
 /** Listens to a signal that is to be ignored, as Deno would end the process otherwise. */

@@ -130,8 +130,10 @@ export class RunCheckpoints {
   ): AsyncGenerator<SaveEvent, void, void> {
     yield* this.told({ wait: true });
     const { output } = this.#options;
-    if (!output || this.#saved === versionOf(at.state)) return;
+    if (this.#saved === versionOf(at.state)) return;
     this.#saved = versionOf(at.state);
+    // It may be another process that saves, and needs a part of this one's.
+    if (!output) return await this.#trainer.settleSave?.();
     const { whileTraining = true } = output;
     const { deferred } = this.#trainer;
     if (!goesOn || !whileTraining || !deferred?.snapshot) {
@@ -218,6 +220,7 @@ export class RunCheckpoints {
     const write = async (): Promise<Awaited<Saving["done"]>> => {
       const written = await save();
       if (saveTotalLimit) await rotateCheckpoints(directory, saveTotalLimit, { keep: best?.step });
+      await this.#trainer.settleSave?.();
       const at = performance.now();
       return { event: { type: "save", step, ...written, seconds: (at - began) / 1000 }, at };
     };

@@ -9,6 +9,7 @@
 import { makeBatches } from "../../data/batches/batches.ts";
 import type { Example } from "../../data/examples/example.ts";
 import type { ExampleList } from "../../data/examples/example_list.ts";
+import { ProcessGroup } from "../distributed/process_group.ts";
 import type { Trainer } from "../trainer.ts";
 
 /** What an evaluation came to. */
@@ -33,15 +34,20 @@ export interface EvaluateOptions {
   readonly padId: number;
   /** Puts several examples in a row of at most maxLength tokens; each is averaged as if alone. */
   readonly packing?: { readonly maxLength: number };
-  /** Stops between two graphs; the promise then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  /**
+   * Processes of which each takes its share of the batches; all get the same result. Its signal stops
+   * between two graphs, or where there are several processes, between two batches: the promise then
+   * rejects with the signal's reason.
+   * @default this one alone
+   */
+  readonly group?: ProcessGroup;
 }
 
 /** Evaluates all examples, in their order. */
 export async function evaluate(
   trainer: Trainer,
   examples: readonly Example[] | ExampleList,
-  { batchSize, padId, packing, signal }: EvaluateOptions,
+  { batchSize, padId, packing, group = new ProcessGroup(undefined, undefined) }: EvaluateOptions,
 ): Promise<EvaluationResult> {
   let meanSum = 0;
   let sum = 0;
@@ -50,8 +56,13 @@ export async function evaluate(
   let batches = 0;
   const options = { batchSize, padId, packing, shuffle: false, seed: 0, epoch: 0 };
   for (const batch of makeBatches(examples, options)) {
-    const { tokens, losses } = await trainer.evaluate(batch, signal);
-    batches++;
+    // Once a round, in which each process has a batch.
+    if (batches % group.size === 0) {
+      await group.agree();
+      if (group.size > 1) group.signal?.throwIfAborted();
+    }
+    if (batches++ % group.size !== group.rank) continue;
+    const { tokens, losses } = await trainer.evaluate(batch, group.signal);
     const sums = new Float64Array(batch.examples);
     const counts = new Int32Array(batch.examples);
     tokens.forEach((token, i) => {
@@ -67,6 +78,8 @@ export async function evaluate(
       counted++;
     });
   }
+  const sums = await group.sum([meanSum, sum, counted, supervisedTokens]);
+  [meanSum, sum, counted, supervisedTokens] = sums;
   return {
     evalLoss: meanSum / counted,
     evalTokenLoss: sum / supervisedTokens,

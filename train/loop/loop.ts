@@ -8,12 +8,14 @@
  * @module
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import { makeBatches } from "../../data/batches/batches.ts";
 import type { Batch } from "../../data/batches/collator.ts";
 import { planEpoch } from "../../data/batches/epoch_plan.ts";
 import type { Example } from "../../data/examples/example.ts";
 import { type ExampleList, toExampleList } from "../../data/examples/example_list.ts";
 import { type BestEvaluation, type BestMetric, findBest } from "../best_evaluation.ts";
+import { ProcessGroup } from "../distributed/process_group.ts";
 import { evaluate, type EvaluationResult } from "./evaluate.ts";
 import type { EndEvent, SaveEvent, TrainEvent } from "../events.ts";
 import { type IntervalStrategy, updatesOf } from "../interval.ts";
@@ -111,6 +113,12 @@ export interface TrainOptions {
   readonly resumeFrom?: string;
   /** Stops the run after the update under way, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /**
+   * Processes that train together: each calls this with the same options but for `output`, which is the
+   * first one's, and with a trainer that was made with the same `comm`. Events are the same on all.
+   * @default this one alone
+   */
+  readonly comm?: Comm;
 }
 
 /** What is done about evaluations that are better or worse than others. */
@@ -200,6 +208,7 @@ interface Made {
 class Run {
   readonly #trainer: Trainer;
   readonly #options: TrainOptions;
+  readonly #group: ProcessGroup;
   readonly #totalSteps: number;
   readonly #schedule: Schedule;
   /** Updates between two of each, shares worked out. */
@@ -221,6 +230,7 @@ class Run {
     }
     this.#trainer = trainer;
     this.#options = options;
+    this.#group = new ProcessGroup(options.comm, options.signal);
     this.#totalSteps = countUpdates(this.#lengths(), {
       batchSize,
       accumulationSteps,
@@ -304,7 +314,8 @@ class Run {
 
   /** All updates; a window is asked for before it is known whether the run has ended. */
   async *#updates(): AsyncGenerator<TrainEvent, EndEvent["reason"], void> {
-    const { signal, saveStrategy = "steps" } = this.#options;
+    const { saveStrategy = "steps" } = this.#options;
+    const { signal } = this.#group;
     const state = this.#state;
     let logged = { at: performance.now(), tokens: state.tokensSeen };
     // An earlier run may have been aborted between an update and its evaluation.
@@ -316,6 +327,7 @@ class Run {
     for (const window of this.#windows()) {
       if (state.step >= this.#totalSteps) break;
       const made = yield* this.#update(window);
+      await this.#group.agree();
       yield* this.#checkpoints.told();
       if (made === "aborted") return made;
       if (made === "pending" || made === "skipped" && state.batch > 0) continue;
@@ -397,7 +409,7 @@ class Run {
       const result = yield* this.#trainStep(window.batches, learningRate);
       this.#pending.push({ window, learningRate, began, result });
     } catch (cause) {
-      if (!this.#options.signal?.aborted) throw cause;
+      if (!this.#group.signal?.aborted) throw cause;
       yield* this.#settle();
       return "aborted";
     }
@@ -407,7 +419,8 @@ class Run {
   /** Whether somebody wants to know what the updates came to: reading makes the host wait. */
   #readingDue(): boolean {
     const { deferred } = this.#trainer;
-    const { signal, evalStrategy = "steps", saveStrategy = "steps" } = this.#options;
+    const { evalStrategy = "steps", saveStrategy = "steps" } = this.#options;
+    const { signal } = this.#group;
     const step = this.#state.step + this.#pending.length;
     if (!deferred || this.#pending.length >= deferred.most || signal?.aborted) return true;
     if (step >= this.#totalSteps || this.#logDue(step)) return true;
@@ -480,7 +493,7 @@ class Run {
     let wake = () => {};
     const options = {
       learningRate,
-      signal: this.#options.signal,
+      signal: this.#group.signal,
       onBatch: (count: number) => {
         done = count;
         wake();
@@ -560,8 +573,7 @@ class Run {
   }
 
   async *#evaluate(): AsyncGenerator<TrainEvent, "evaluated" | "aborted", void> {
-    const { evalExamples = [], batchSize = 1, evalBatchSize = batchSize, padId, signal } =
-      this.#options;
+    const { evalExamples = [], batchSize = 1, evalBatchSize = batchSize, padId } = this.#options;
     const { step, logHistory } = this.#state;
     const longest = toExampleList(evalExamples).lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();
@@ -571,10 +583,10 @@ class Run {
         batchSize: evalBatchSize,
         padId,
         packing: { maxLength: Math.max(EVALUATION_ROW, longest) },
-        signal,
+        group: this.#group,
       });
     } catch (cause) {
-      if (!signal?.aborted) throw cause;
+      if (!this.#group.signal?.aborted) throw cause;
       return "aborted";
     }
     this.#evaluatedStep = step;
@@ -595,7 +607,7 @@ class Run {
     const state = this.#state;
     // Before the first update there is nothing that the base model does not have.
     if (this.#options.saveStrategy === "no" || state.step === 0) return;
-    const goesOn = state.step < this.#totalSteps && !this.#options.signal?.aborted &&
+    const goesOn = state.step < this.#totalSteps && !this.#group.signal?.aborted &&
       !this.#stale();
     yield* this.#checkpoints.save(
       { state, epochFraction: this.#epochFraction, best: this.#best() },

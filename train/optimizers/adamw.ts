@@ -17,9 +17,11 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { ADAMW_STATE, adamWConstants, adamWGraph, type AdamWOptions } from "./adamw_graph.ts";
 import type { HostUpdate, HostUpdateOptions } from "./host_optimizer.ts";
+import type { Range } from "../distributed/buckets.ts";
 import { chunksOf } from "./layout_chunks.ts";
 import { OptimizerState } from "./optimizer_state.ts";
 import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
+import type { UpdateState } from "./update_state.ts";
 
 const FLOAT_BYTES = 4;
 const SCALARS = ["clip", "step_size", "epsilon", "decay"] as const;
@@ -52,7 +54,7 @@ const SCALARS = ["clip", "step_size", "epsilon", "decay"] as const;
 export class AdamW implements HostUpdate {
   /** The constants, defaults filled in. */
   readonly options: Required<AdamWOptions>;
-  readonly #moments: OptimizerState;
+  readonly #moments: UpdateState;
   readonly #scalars: Readonly<Record<typeof SCALARS[number], Tensor>>;
   readonly #updates: Binding[] = [];
   readonly #sums: Binding[] = [];
@@ -60,17 +62,23 @@ export class AdamW implements HostUpdate {
   readonly #owned: Disposable[] = [];
   readonly #yieldTimer = new YieldTimer();
 
-  /** Allocates both moments as zeros and compiles the update. */
+  /**
+   * Compiles the update.
+   *
+   * @param part the part that is updated, and its moments, which are released with this;
+   *   without it all, with moments of zeros
+   */
   constructor(
     runtime: Runtime,
     parameters: ParameterStore,
     gradients: ParameterStore,
     options?: AdamWOptions,
+    part?: UpdateState & { readonly ranges: readonly Range[] },
   ) {
     this.options = adamWConstants(options);
     const { layout } = parameters;
     const names = Object.values(ADAMW_STATE);
-    this.#moments = this.#own(new OptimizerState(runtime, layout, { names }));
+    this.#moments = this.#own(part ?? new OptimizerState(runtime, layout, { names }));
     this.#scalars = Object.fromEntries(
       SCALARS.map((name) => [name, this.#own(Tensor.allocate(runtime, "float32", []))]),
     ) as Record<typeof SCALARS[number], Tensor>;
@@ -83,15 +91,13 @@ export class AdamW implements HostUpdate {
     this.#blockSums = this.#own(
       Tensor.allocate(runtime, "float32", [layout.length / LAYOUT_BLOCK]),
     );
-    for (const { start, length, decays } of chunksOf(layout, runtime.device)) {
+    this.#blockSums.zero();
+    for (const { start, length, decays } of chunksOf(layout, runtime.device, part?.ranges)) {
       const view = (store: ParameterStore) =>
         this.#own(store.flat.view(start * FLOAT_BYTES, [length]));
-      const [p, g, m, v] = [
-        view(parameters),
-        view(gradients),
-        view(this.#moments.store(ADAMW_STATE.m)),
-        view(this.#moments.store(ADAMW_STATE.v)),
-      ];
+      const kept = (name: string) => this.#own(this.#moments.view(name, start, length));
+      const [p, g] = [view(parameters), view(gradients)];
+      const [m, v] = [kept(ADAMW_STATE.m), kept(ADAMW_STATE.v)];
       const graph = decays ? decaying : plain;
       this.#updates.push(this.#own(graph.bind({ p, g, m, v, ...this.#scalars })));
       const blocks = length / LAYOUT_BLOCK;
@@ -108,7 +114,7 @@ export class AdamW implements HostUpdate {
     return resource;
   }
 
-  /** L2 norm of all gradients: blocks of 256 summed in float32, the blocks in float64. */
+  /** L2 norm of the gradients of what is updated: blocks of 256 summed in float32, the blocks in float64. */
   async gradientNorm(): Promise<number> {
     for (const binding of this.#sums) {
       await this.#yieldTimer.turn();
@@ -117,7 +123,7 @@ export class AdamW implements HostUpdate {
     return Math.sqrt(this.#blockSums.float32().reduce((sum, each) => sum + each, 0));
   }
 
-  /** Updates every parameter. Not to be interrupted: half an update is no state to save. */
+  /** Updates every parameter that is its own. Not to be interrupted: half an update is no state to save. */
   async update({ learningRate, clip, step }: HostUpdateOptions): Promise<void> {
     const { beta1, beta2, epsilon, weightDecay } = this.options;
     const correction = Math.sqrt(1 - beta2 ** step);

@@ -16,12 +16,15 @@ import type {
   OptimizerOptions,
 } from "./optimizer_description.ts";
 import { ruleOptimizer } from "./rule_optimizer.ts";
+import { ShardedState } from "./sharded_state.ts";
+import { ShardedUpdate } from "./sharded_update.ts";
 import type { StateFormat } from "./state_format.ts";
 
 const STATE = Object.values(ADAMW_STATE);
 
 function make(options: OptimizerOptions): Optimizer {
   const { runtime, parameters, gradients, format, maxGradNorm, constants, graphsOnly } = options;
+  const { comm, shard = false } = options;
   // A format that cannot be is refused before anything is allocated.
   if (format === "bfloat16-8bit") {
     throw new Error(
@@ -30,7 +33,14 @@ function make(options: OptimizerOptions): Optimizer {
     );
   }
   if (graphsOnly) return ruleOptimizer(adamWRule(constants), options);
-  return new HostOptimizer(new AdamW(runtime, parameters, gradients, constants), maxGradNorm);
+  if (!comm || !shard) {
+    const update = new AdamW(runtime, parameters, gradients, constants);
+    return new HostOptimizer(update, maxGradNorm, comm);
+  }
+  const state = new ShardedState(runtime, parameters.layout, { names: STATE, comm });
+  const update = new AdamW(runtime, parameters, gradients, constants, state);
+  const sharded = new ShardedUpdate({ comm, parameters, state, update });
+  return new HostOptimizer(sharded, maxGradNorm, comm);
 }
 
 async function withKernels(

@@ -5,6 +5,7 @@
  * In: an update, and losses. Out: parameters updated in place, and a result that is there at once.
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { Optimizer, UpdateOptions } from "../optimizer.ts";
@@ -30,6 +31,8 @@ export interface HostUpdate extends Disposable {
   state(): TensorSource;
   /** Takes what {@linkcode HostUpdate.state} was written to. */
   load(source: TensorSource): Promise<void>;
+  /** As {@linkcode Optimizer.settle}. @default none */
+  settle?(): Promise<void>;
 }
 
 /** An optimizer whose numbers the host looks at. */
@@ -37,6 +40,7 @@ export class HostOptimizer implements Optimizer {
   readonly maxUnread = Infinity;
   readonly #update: HostUpdate;
   readonly #maxGradNorm: number;
+  readonly #comm: Comm | undefined;
   #begun: UpdateOptions = { learningRate: 0, tokens: 0, seed: 0 };
   /** Sum of the losses of the update that was begun. */
   #sum = 0;
@@ -48,10 +52,12 @@ export class HostOptimizer implements Optimizer {
    * Takes an update over, to be released with the optimizer.
    *
    * @param maxGradNorm global L2 norm that gradients are clipped to; 0 clips nothing
+   * @param comm processes that each were given a share of the losses; this one alone without
    */
-  constructor(update: HostUpdate, maxGradNorm: number) {
+  constructor(update: HostUpdate, maxGradNorm: number, comm?: Comm) {
     this.#update = update;
     this.#maxGradNorm = maxGradNorm;
+    this.#comm = comm;
   }
 
   begin(options: UpdateOptions): void {
@@ -65,7 +71,9 @@ export class HostOptimizer implements Optimizer {
 
   async update(): Promise<void> {
     const { learningRate, tokens } = this.#begun;
-    const loss = this.#sum / tokens;
+    const sum = Float64Array.of(this.#sum);
+    await this.#comm?.allReduceSum(sum);
+    const loss = sum[0] / tokens;
     const gradNorm = await this.#update.gradientNorm();
     const skipped = !Number.isFinite(loss) || !Number.isFinite(gradNorm);
     if (!skipped) {
@@ -91,6 +99,10 @@ export class HostOptimizer implements Optimizer {
 
   resumeAt(step: number): void {
     this.#step = step;
+  }
+
+  async settle(): Promise<void> {
+    await this.#update.settle?.();
   }
 
   /** Releases the update. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
@@ -32,6 +33,18 @@ export interface OptimizerOptions {
   readonly constants?: AdamWOptions;
   /** Whether the host looks at no number before results are asked for, as on a device. */
   readonly graphsOnly: boolean;
+  /**
+   * Processes that train together: each is given a share of an update's losses, and gradients that are
+   * summed over all.
+   * @default this one alone
+   */
+  readonly comm?: Comm;
+  /**
+   * Whether each of them keeps the state of a part of the parameters, and updates that; it is given the
+   * sums of that part's gradients alone.
+   * @default false
+   */
+  readonly shard?: boolean;
 }
 
 /** Makes an optimizer; it allocates its state as zeros. */

@@ -17,6 +17,7 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth } from "../../ort/tensor/dtype.ts";
 import { checkTensorRange } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
+import type { UpdateState } from "./update_state.ts";
 
 // Bytes read from a file at a time on their way to a device.
 const CHUNK_BYTES = 1 << 24;
@@ -37,7 +38,7 @@ export interface OptimizerStateOptions extends ParameterStoreOptions {
 }
 
 /** The state of an optimizer. */
-export class OptimizerState implements Disposable {
+export class OptimizerState implements UpdateState {
   readonly #stores: ReadonlyMap<string, ParameterStore>;
   readonly #scales: ReadonlyMap<string, Tensor>;
 
@@ -62,6 +63,11 @@ export class OptimizerState implements Disposable {
   /** All of one name, in the layout of the parameters. */
   store(name: string): ParameterStore {
     return this.#stores.get(name)!;
+  }
+
+  view(name: string, start: number, length: number): Tensor {
+    const { flat } = this.store(name);
+    return flat.view(start * byteWidth(flat.dtype), [length]);
   }
 
   /** float32 [length / 256] of one name, where it is scaled. */

@@ -88,7 +88,7 @@ async function loraFacts(
 }
 
 /** One hash over the hashes of a folder's safetensors files. */
-async function hashSafetensors(directory: string, hash: FileHasher): Promise<string> {
+export async function hashSafetensors(directory: string, hash: FileHasher): Promise<string> {
   const names: string[] = [];
   for await (const { name } of Deno.readDir(directory)) {
     if (name.endsWith(".safetensors") && name !== OLD_OPTIMIZER_STATE) names.push(name);

@@ -10,11 +10,11 @@ import type { OpenedRun } from "./open_run.ts";
 export function createTrainer(
   { args, precision, gpu, runtime }: Pick<OpenedRun, "args" | "precision" | "gpu" | "runtime">,
   { onRounding, ...more }:
-    & Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "signal">
+    & Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "comm" | "signal">
     & Pick<LoraTrainerOptions, "onRounding">,
 ): Promise<Trainer> {
   const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay } = args;
-  const { model, maxGradNorm, gradientCheckpointing, seed, optim, lora } = args;
+  const { model, maxGradNorm, gradientCheckpointing, seed, optim, shardOptimizer, lora } = args;
   const options: TrainerOptions = {
     ...more,
     runtime: runtime(),
@@ -23,6 +23,7 @@ export function createTrainer(
     gradientCheckpointing,
     precision,
     optim,
+    shardOptimizer,
     gpu,
   };
   if (!lora) return createFullTrainer(model, options);

@@ -1,5 +1,6 @@
 /** What memory the machine or a device has, and what a run will need of it. */
 
+import type { Comm } from "../../comm/comm.ts";
 import { formatBytes } from "../track/format_units.ts";
 import { estimateMemory, type MemoryEstimate } from "../trainers/memory_estimate.ts";
 import type { DeviceMemory } from "../../ort/runtime/cuda.ts";
@@ -31,6 +32,8 @@ export interface MemoryCheck {
   readonly resident: number;
   /** Memory that programs can still take; undefined where it may not be asked. */
   readonly available?: number;
+  /** Processes on this machine that need as much each. */
+  readonly processes: number;
   /** Whether it is known not to fit. */
   readonly tooMuch: boolean;
   /** What the driver of a WebGPU device tells of its memory. */
@@ -61,6 +64,8 @@ export interface MemoryCheckOptions {
   readonly resident?: number;
   /** Whether own kernels are used. @default false */
   readonly kernels?: boolean;
+  /** Processes that train together, some of them on this machine. @default this one alone */
+  readonly comm?: Pick<Comm, "size" | "localSize">;
 }
 
 /** Compares; the largest batch counts. */
@@ -77,6 +82,7 @@ export function checkMemory(
       : undefined,
     resident: rss = Deno.memoryUsage().rss,
     kernels,
+    comm: { size, localSize } = { size: 1, localSize: 1 },
   }: MemoryCheckOptions = {},
 ): MemoryCheck {
   const onHost = deviceTraits(device).hostMemory;
@@ -99,6 +105,7 @@ export function checkMemory(
     adapter,
     precision: computePrecision(precision),
     storage,
+    shards: args.shardOptimizer ? size : 1,
     optim: args.optim,
     format: args.lora ? undefined : formatOf(findOptimizer(args.optim), precision),
     kernels,
@@ -106,13 +113,23 @@ export function checkMemory(
   });
   // What is free on a device was asked when CUDA's context was there.
   const resident = onHost ? rss : needed.process;
-  const tooMuch = available !== undefined && needed.total - resident > available;
+  const tooMuch = available !== undefined && (needed.total - resident) * localSize > available;
   const saves = args.loadBestModelAtEnd || args.saveStrategy === "epoch" ||
     args.saveStrategy === "steps" && args.saveSteps > 0;
   const copied = !onHost && saves;
   const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
   const { tellsMemory } = deviceTraits(device);
-  return { needed, resident, available, tooMuch, told, copy, tellsMemory, calculated: !onHost };
+  return {
+    needed,
+    resident,
+    available,
+    processes: localSize,
+    tooMuch,
+    told,
+    copy,
+    tellsMemory,
+    calculated: !onHost,
+  };
 }
 
 function saveCopy(
@@ -205,11 +222,14 @@ function waysOut({ args, device, storage }: DerivedTraining): string {
 
 /** That memory is known not to be enough, and what to do about it. */
 export function memoryWarning(
-  { needed, resident, available, told }: MemoryCheck,
+  { needed, resident, available, processes, told }: MemoryCheck,
   run: DerivedTraining,
 ): string {
-  return `warning: this run needs about ${formatBytes(needed.total - resident)} more memory and ` +
-    `${formatBytes(available ?? 0)} is free, so ${
+  const each = processes > 1 ? ` in each of ${processes} processes` : "";
+  return `warning: this run needs about ${
+    formatBytes(needed.total - resident)
+  } more memory${each} ` +
+    `and ${formatBytes(available ?? 0)} is free, so ${
       told ? "it will end with an error" : "the system may end it"
     }; ${waysOut(run)}`;
 }

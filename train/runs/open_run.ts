@@ -20,6 +20,8 @@ export interface OpenRunOptions {
   readonly libraryPath?: string;
   /** A folder for compiled kernels. @default none: they are compiled anew */
   readonly kernelCacheDir?: string;
+  /** Processor threads where the arguments do not say. @default all cores */
+  readonly threads?: number;
 }
 
 /** An opened run; dispose of it when nothing of it is used any more. */
@@ -52,11 +54,11 @@ export interface OpenedRun extends ResolvedTraining, Disposable {
  */
 export async function openRun(
   resolved: ResolvedTraining,
-  { libraryPath, kernelCacheDir }: OpenRunOptions = {},
+  { libraryPath, kernelCacheDir, threads }: OpenRunOptions = {},
 ): Promise<OpenedRun> {
   using resources = new DisposableStack();
   const { args, device, config } = resolved;
-  const open = () => new Runtime({ threads: args.threads, libraryPath, device });
+  const open = () => new Runtime({ threads: args.threads ?? threads, libraryPath, device });
   let runtime = device.kind === "cpu" ? undefined : resources.use(open());
   const kernels = await openKernels(resolved, kernelCacheDir);
   if (kernels.gpu) resources.use(kernels.gpu);

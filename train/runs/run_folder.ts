@@ -3,6 +3,8 @@
  * locked; the checkpoint to go on from, or the earlier checkpoints that a new run is to delete.
  */
 
+import type { Comm } from "../../comm/comm.ts";
+import { broadcastJson } from "../../comm/json_between_ranks.ts";
 import { type CheckpointFolder, listCheckpoints, sweepStaging } from "../checkpoints/checkpoint.ts";
 import { lockOutput, type OutputLock } from "../checkpoints/output_lock.ts";
 import { isSameFolder } from "../../internal/path_kind.ts";
@@ -25,9 +27,25 @@ type FolderArguments = Pick<
 /**
  * Locks the folder and looks at the checkpoints in it, once.
  *
+ * @param comm processes of the run, of which the first does this, and writes there
  * @throws {Error} where another trainer holds it, or its checkpoints are in the way
  */
-export async function openRunFolder(args: FolderArguments): Promise<RunFolder> {
+export async function openRunFolder(args: FolderArguments, comm: Comm): Promise<RunFolder> {
+  using resources = new DisposableStack();
+  const own = comm.rank === 0 ? resources.use(await lockRunFolder(args)) : undefined;
+  const found = { directory: args.outputDir, resumeFrom: own?.resumeFrom };
+  const { directory, resumeFrom } = await broadcastJson(comm, found);
+  const owned = resources.move();
+  return own ?? {
+    directory,
+    resumeFrom,
+    earlier: [],
+    isHeld: () => Promise.resolve(true),
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+async function lockRunFolder(args: FolderArguments): Promise<RunFolder> {
   using resources = new DisposableStack();
   const lock = resources.use(await lockOutput(args.outputDir));
   await sweepStaging(lock.directory);

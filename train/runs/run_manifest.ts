@@ -5,6 +5,7 @@
  * when it ends; `status` stays `started` where the run was killed.
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import { describeValue } from "../../internal/json/describe_value.ts";
 import { isAbsent, readCappedText } from "../../internal/regular_file.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
@@ -80,6 +81,8 @@ export interface StartManifestOptions {
   readonly onnxRuntime: string;
   /** Processor threads of the runtime. */
   readonly threads: number;
+  /** Processes that train together. @default this one alone */
+  readonly comm?: Pick<Comm, "name" | "size">;
   /** Whether the run goes on from a checkpoint. */
   readonly resumed: boolean;
   /** Rows trained on and examples evaluated. */
@@ -103,7 +106,11 @@ export interface StartedManifest {
 }
 
 /** What the results depend on besides files, to the last bit. */
-export function currentVersions(onnxRuntime: string, threads: number): RunManifest["versions"] {
+export function currentVersions(
+  onnxRuntime: string,
+  threads: number,
+  { name, size }: Pick<Comm, "name" | "size"> = { name: "solo", size: 1 },
+): RunManifest["versions"] {
   return {
     ortune: VERSION,
     deno: Deno.version.deno,
@@ -111,14 +118,25 @@ export function currentVersions(onnxRuntime: string, threads: number): RunManife
     system: `${Deno.build.os}-${Deno.build.arch}`,
     cpus: navigator.hardwareConcurrency,
     threads,
+    ...size > 1 ? { mpi: name, processes: size } : {},
   };
 }
 
 /** Hashes the files and writes the manifest of a run that starts. */
 export async function startManifest(
   args: TrainingArguments,
-  { directory, command, hash, config, onnxRuntime, threads, resumed, rows, now = () => new Date() }:
-    StartManifestOptions,
+  {
+    directory,
+    command,
+    hash,
+    config,
+    onnxRuntime,
+    threads,
+    comm,
+    resumed,
+    rows,
+    now = () => new Date(),
+  }: StartManifestOptions,
 ): Promise<StartedManifest> {
   const { id: baseModel } = await readModelOrigin(args.model);
   const manifest: RunManifest = {
@@ -128,7 +146,7 @@ export async function startManifest(
     files: await hashInputs(args, hash),
     config,
     ...baseModel === undefined ? {} : { baseModel },
-    versions: currentVersions(onnxRuntime, threads),
+    versions: currentVersions(onnxRuntime, threads, comm),
     status: "started",
     started: now().toISOString(),
     ended: null,

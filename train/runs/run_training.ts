@@ -3,6 +3,11 @@
  * checkpoints and run.json in the output folder, and the trainer, still open.
  */
 
+import { checkSameOnAllRanks } from "../../comm/check_same_on_all_ranks.ts";
+import type { Comm } from "../../comm/comm.ts";
+import { broadcastJson } from "../../comm/json_between_ranks.ts";
+import { processorShare } from "../../comm/processor_share.ts";
+import { soloComm } from "../../comm/solo_comm.ts";
 import type { FormatTokenTableOptions } from "../../data/examples/token_table.ts";
 import type { ChatSettings } from "../../data/text/chat_settings.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
@@ -15,9 +20,10 @@ import { schedules } from "../schedules/schedules.ts";
 import { createSafeTracker } from "../track/safe_tracker.ts";
 import type { Tracker } from "../track/tracker.ts";
 import type { Trainer } from "../trainer.ts";
-import { runFacts } from "./collect_run_facts.ts";
+import { hashSafetensors, runFacts } from "./collect_run_facts.ts";
 import { createTrainer } from "./create_trainer.ts";
 import { describeLengthened } from "./describe_lengthened.ts";
+import { describeRanks } from "./describe_ranks.ts";
 import { describeBase } from "./describe_base.ts";
 import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
@@ -35,7 +41,7 @@ import { openRun } from "./open_run.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { resolveTraining } from "./resolve_training.ts";
 import { openRunFolder } from "./run_folder.ts";
-import { type StartedManifest, startManifest } from "./run_manifest.ts";
+import { currentVersions, type StartedManifest, startManifest } from "./run_manifest.ts";
 import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
 import { chatTexts, taughtChat } from "./taught_chat.ts";
 import { createWaitLine } from "./wait_line.ts";
@@ -59,6 +65,12 @@ export interface RunTrainingContext {
   readonly table?: FormatTokenTableOptions;
   /** ONNX Runtime's library. @default npm's */
   readonly libraryPath?: string;
+  /**
+   * Processes that train together: each calls this with the same options, and the first one tells of it
+   * and writes. It stays the caller's.
+   * @default this one alone
+   */
+  readonly comm?: Comm;
 }
 
 /** A finished or interrupted run; its trainer can still generate. */
@@ -146,31 +158,47 @@ export async function runTraining(
     progress,
     table,
     libraryPath,
+    comm = soloComm(),
   }: RunTrainingContext = {},
 ): Promise<TrainingRun> {
   await using resources = new AsyncDisposableStack();
-  const waiting = resources.use(createWaitLine(progress));
+  const tells = comm.rank === 0;
+  const shown = tells ? progress : undefined;
+  const waiting = resources.use(createWaitLine(shown));
   const say = (line: string): void => {
+    if (!tells) return;
     waiting.clear();
     print(line);
   };
   const resolved = await resolveTraining(options, { libraryPath });
   const { args, config } = resolved;
   for (const line of resolved.found) say(line);
+  const share = processorShare(comm.localSize);
+  for (const line of describeRanks(comm, share, args)) say(line);
   const opened = resources.use(
-    await openRun(resolved, { libraryPath, kernelCacheDir: kernelCacheDir(args.outputDir) }),
+    await openRun(resolved, {
+      libraryPath,
+      kernelCacheDir: kernelCacheDir(args.outputDir),
+      threads: comm.size > 1 ? share.threads : undefined,
+    }),
   );
   const { tokenizer } = opened;
   for (const line of opened.lines) say(line);
-  const folder = resources.use(await openRunFolder(args));
+  const folder = resources.use(await openRunFolder(args, comm));
   const { directory: output, resumeFrom } = folder;
-  const data = resources.use(await readTrainingData(args, tokenizer, { output, progress, signal }));
+  const data = resources.use(
+    await inTurns(
+      comm,
+      () => readTrainingData(args, tokenizer, { output, progress: shown, signal }),
+    ),
+  );
   for (const note of data.notes) say(`note: ${note}`);
 
   const memory = checkMemory(opened, data, {
     told: opened.told,
     available: opened.deviceFree,
     kernels: opened.gpu !== undefined,
+    comm,
   });
   const fault = bufferFault(memory, opened);
   if (fault !== undefined) throw new RangeError(fault);
@@ -181,6 +209,7 @@ export async function runTraining(
     await createTrainer(opened, {
       eosTokenIds: chat.eosTokenIds,
       deferLoad: resumeFrom !== undefined,
+      comm,
       onRounding: (rounding) => say(describeBase(rounding, opened)),
       signal,
     }),
@@ -189,9 +218,8 @@ export async function runTraining(
   // Only now, when nothing is left that a wrong flag or file can stop.
   for (const each of folder.earlier) await removeCheckpoint(output, each);
   const onnxRuntime = runtime.api.version;
-  const files = fileTrackers(args, { directory: output, onnxRuntime }).map(([path, tracker]) =>
-    resources.use(createSafeTracker(tracker, { path, say }))
-  );
+  const files = (tells ? fileTrackers(args, { directory: output, onnxRuntime }) : [])
+    .map(([path, tracker]) => resources.use(createSafeTracker(tracker, { path, say })));
   // A base model's gigabytes are hashed for the checkpoints and for the manifest.
   const hash = createFileHasher();
 
@@ -201,6 +229,17 @@ export async function runTraining(
   let saved: SaveEvent | undefined;
   let evaluation: EvaluateEvent | undefined;
   let manifest: StartedManifest | undefined;
+  const facts = await runFacts(opened, data.sha256, hash);
+  if (comm.size > 1) {
+    const { ortune, deno, onnxruntime, system } = currentVersions(onnxRuntime, runtime.threads);
+    await checkSameOnAllRanks(comm, {
+      ...{ ortune, deno, onnxruntime, system },
+      arguments: args,
+      ...facts,
+      validation_file_sha256: args.validationFile && (await hash(args.validationFile)).sha256,
+      model_sha256: await hashSafetensors(args.model, hash),
+    });
+  }
   const schedule = (totalSteps: number) =>
     schedules[args.lrSchedulerType]({
       peak: args.learningRate,
@@ -235,7 +274,8 @@ export async function runTraining(
       patience: args.earlyStoppingPatience,
       threshold: args.earlyStoppingThreshold,
     },
-    output: {
+    // One process writes.
+    output: !tells ? undefined : {
       directory: output,
       saveTotalLimit: args.saveTotalLimit,
       modelOnly: args.saveOnlyModel,
@@ -245,12 +285,13 @@ export async function runTraining(
         chatTemplate: opened.chatTemplate,
         eosTokenId: config.raw.eos_token_id,
       }),
-      facts: await runFacts(opened, data.sha256, hash),
+      facts,
       whileTraining: memory.copy?.fits,
       isHeld: folder.isHeld,
     },
     resumeFrom,
     signal,
+    comm,
   });
   const failed = async (cause: unknown): Promise<void> => {
     // Not into another folder that has taken the place of the run's.
@@ -258,7 +299,7 @@ export async function runTraining(
   };
   if (resumeFrom !== undefined) waiting.doing(`checking and loading ${resumeFrom}`);
   for await (const event of tellFailure(events, failed)) {
-    if (event.type === "start") {
+    if (event.type === "start" && tells) {
       waiting.doing("hashing data and model");
       // After what a wrong checkpoint would stop, so that the manifest of its run stays.
       manifest = await startManifest(args, {
@@ -268,6 +309,7 @@ export async function runTraining(
         config: config.raw,
         onnxRuntime,
         threads: runtime.threads,
+        comm,
         resumed: resumeFrom !== undefined,
         rows: { training: data.report.rows, validation: data.validation.length },
       });
@@ -280,7 +322,7 @@ export async function runTraining(
       for (const line of describeLengthened(event, args, schedule)) say(`note: ${line}`);
       say(describeMemory(memory));
     }
-    for (const tracker of [...trackers, ...files]) await tracker.event(event);
+    for (const tracker of tells ? [...trackers, ...files] : []) await tracker.event(event);
     if (event.type === "start") start = event;
     if (event.type === "save") saved = event;
     if (event.type === "evaluate") evaluation = event;
@@ -297,7 +339,7 @@ export async function runTraining(
     );
   }
   try {
-    await manifest!.end({ end: end!, evaluation, checkpoint });
+    await manifest?.end({ end: end!, evaluation, checkpoint });
   } catch (cause) {
     if ((cause as Error).cause instanceof Deno.errors.NotCapable) throw cause;
     // The weights, which the run was for, are saved by then.
@@ -306,6 +348,8 @@ export async function runTraining(
         `saved in ${checkpoint}`,
     );
   }
+  // What the first process knows.
+  const told = { started: manifest?.started ?? "", checkpoint: checkpoint ?? "" };
   const owned = resources.move();
   return {
     args,
@@ -316,8 +360,7 @@ export async function runTraining(
     data,
     start: start!,
     end: end!,
-    started: manifest!.started,
-    checkpoint: checkpoint ?? "",
+    ...await broadcastJson(comm, told),
     trackers: files,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -335,4 +378,18 @@ async function* tellFailure(
     await failed(cause).catch(() => {});
     throw cause;
   }
+}
+
+/**
+ * Work that leaves files: the first process does it, then one on each other machine, which may have a disk
+ * of its own, then all others, who find what was left.
+ */
+async function inTurns<T>(comm: Comm, work: () => Promise<T>): Promise<T> {
+  const own = comm.rank === 0 ? 0 : comm.localRank === 0 ? 1 : 2;
+  let result: T;
+  for (const turn of [0, 1, 2]) {
+    if (turn === own) result = await work();
+    await comm.barrier();
+  }
+  return result!;
 }

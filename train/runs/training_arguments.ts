@@ -121,6 +121,11 @@ export interface TrainingArguments {
   readonly compat?: "seed";
   /** The name of an optimizer. */
   readonly optim: string;
+  /**
+   * Keeps the optimizer's state of a part of the parameters on each of several processes (ZeRO-1).
+   * @default false: each keeps all
+   */
+  readonly shardOptimizer?: boolean;
   /** Goes on from a checkpoint's folder, or from the newest in `outputDir`. @default a new run */
   readonly resumeFromCheckpoint?: string | true;
   /** `cpu`, `cuda`, `cuda:N`, `webgpu`, or `auto` for the best that this machine has. */

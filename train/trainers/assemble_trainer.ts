@@ -3,12 +3,14 @@
  * gradients, an engine and an optimizer over it.
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import { ParameterStore } from "../../model/engine/parameter_store.ts";
 import { TrainingEngine } from "../../model/engine/training_engine.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
-import { deviceTraits } from "../../ort/runtime/device.ts";
+import { deviceName, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { GradientSums } from "../distributed/gradient_sums.ts";
 import { findObjective } from "../objectives/objectives.ts";
 import type { AdamWOptions } from "../optimizers/adamw_graph.ts";
 import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
@@ -65,6 +67,13 @@ export interface TrainerOptions {
    * @default on a device
    */
   readonly graphsOnly?: boolean;
+  /**
+   * Processes that train together, each of which takes a share of every update's rows. On the host only.
+   * @default this one alone
+   */
+  readonly comm?: Comm;
+  /** Whether each of them keeps the optimizer's state of a part of the parameters. @default false */
+  readonly shardOptimizer?: boolean;
   /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
 }
@@ -85,6 +94,16 @@ export function assembleTrainer(
 ): ModelTrainer {
   const { graphsOnly = !deviceTraits(runtime.device).hostMemory } = options;
   const { headChunk, gradientCheckpointing, skipPadding } = options;
+  const comm = options.comm && options.comm.size > 1 ? options.comm : undefined;
+  const shard = comm !== undefined && options.shardOptimizer === true;
+  if (comm && graphsOnly) {
+    throw new RangeError(
+      `Cannot train with ${comm.size} processes on ${
+        deviceName(runtime.device)
+      }: they sum gradients in the ` +
+        "host's memory; pass --device cpu, or start one process",
+    );
+  }
   const { store, rounded, config, weights, adapter } = parameters;
   const make = kernels?.optimizer ?? findOptimizer(optim).make;
   const objective = findObjective(options.objective);
@@ -101,6 +120,8 @@ export function assembleTrainer(
     maxGradNorm,
     constants,
     graphsOnly,
+    comm,
+    shard,
   }));
   const engine = new TrainingEngine(runtime, config, weights, gradients, {
     headChunk,
@@ -112,5 +133,6 @@ export function assembleTrainer(
     kernels: graphsOnly ? kernels?.engine : undefined,
   });
   owned.move();
-  return new ModelTrainer({ runtime, parameters, gradients, engine, optimizer });
+  const sums = comm && new GradientSums(comm, gradients, { scatter: shard });
+  return new ModelTrainer({ runtime, parameters, gradients, engine, optimizer, comm, sums });
 }

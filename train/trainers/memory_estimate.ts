@@ -88,6 +88,8 @@ export interface MemoryEstimateOptions {
   readonly storage?: BaseStorage;
   /** What updates the weights: a name, or a description. @default AdamW */
   readonly optim?: string | OptimizerDescription;
+  /** How many processes share what the optimizer keeps. @default 1 */
+  readonly shards?: number;
   /** How it stores them; an adapter is float32. @default `float32`, or in bfloat16 `master` */
   readonly format?: StateFormat;
   /** What is minimized: a name, or an objective. @default cross-entropy */
@@ -173,6 +175,7 @@ export function estimateMemory(
     format = precision === "float32" ? "float32" : "master",
     objective: minimized,
     device = "cpu",
+    shards = 1,
     process = { cpu: PROCESS_BYTES, cuda: CUDA_BYTES, webgpu: 0 }[device],
     adapter,
     kernels = false,
@@ -288,7 +291,7 @@ export function estimateMemory(
   const made = {
     weights: width * base - spared + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
-    moments: state * trained,
+    moments: state * trained / shards,
     activations: width * (hidden + mask + logits) + config.layers * kept + crossing,
     workspace: arena.bytes,
     handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,

@@ -3,6 +3,7 @@
  * files of a checkpoint. In: parameters, an engine and an optimizer over them. Out: a `Trainer`.
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import type { Batch } from "../../data/batches/collator.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
@@ -15,6 +16,8 @@ import { openSafetensors } from "../../ort/tensor/safetensors_file.ts";
 import { writeSafetensors, type WrittenFile } from "../../ort/tensor/safetensors_writer.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { OPTIMIZER_STATE, optimizerStatePath } from "../checkpoints/optimizer_state.ts";
+import type { GradientSums } from "../distributed/gradient_sums.ts";
+import { shareRows } from "../distributed/share_rows.ts";
 import type { Optimizer } from "../optimizer.ts";
 import { roundParameters } from "../optimizers/round_parameters.ts";
 import type {
@@ -38,6 +41,10 @@ export interface TrainerParts {
   readonly engine: TrainingEngine;
   /** What changes the parameters. */
   readonly optimizer: Optimizer;
+  /** Processes that train together. @default this one alone */
+  readonly comm?: Comm;
+  /** What sums their gradients. */
+  readonly sums?: GradientSums;
 }
 
 /** What a trainer writes into a checkpoint. */
@@ -104,7 +111,7 @@ export class ModelTrainer implements Trainer {
     batches: readonly Batch[],
     { learningRate, signal, onBatch }: TrainStepOptions,
   ): Promise<void> {
-    const { engine, optimizer, parameters } = this.#parts;
+    const { engine, optimizer, parameters, gradients, comm, sums } = this.#parts;
     const tokens = countSupervised(batches);
     if (tokens === 0) {
       throw new RangeError(
@@ -113,17 +120,27 @@ export class ModelTrainer implements Trainer {
       );
     }
     optimizer.begin({ learningRate, tokens, seed: this.#dropoutSeed(0) });
-    let first = true;
-    for (const [i, batch] of batches.entries()) {
-      // Of rows without an answer left: they add nothing to the update.
-      if (batch.supervised === 0) continue;
-      const dropoutSeed = this.#dropoutSeed(i);
-      const options = { scale: 1 / tokens, first, dropoutSeed, signal };
-      const { losses } = await engine.launch(batch, options);
+    const share = comm && shareRows(batches, comm.size)[comm.rank];
+    // Batches of rows without an answer left add nothing to the update.
+    const run = [...batches.keys()].filter((i) =>
+      share ? share[i].length > 0 : batches[i].supervised > 0
+    );
+    for (const i of run) {
+      const first = i === run[0];
+      const { losses } = await engine.launch(batches[i], {
+        scale: 1 / tokens,
+        first,
+        dropoutSeed: this.#dropoutSeed(i),
+        rows: share?.[i],
+        onFinal: i === run.at(-1) ? sums?.final : undefined,
+        signal,
+      });
       optimizer.addLosses(losses, first);
-      first = false;
       onBatch?.(i + 1);
     }
+    // There are fewer rows than processes.
+    if (run.length === 0) gradients.zero();
+    await sums?.finish();
     await optimizer.update();
     await parameters.updated?.();
     this.#step++;
@@ -174,6 +191,10 @@ export class ModelTrainer implements Trainer {
     if (modelOnly) return written;
     const state = await writeSafetensors(`${directory}/${OPTIMIZER_STATE}`, optimizer);
     return [...written, { name: OPTIMIZER_STATE, ...state }];
+  }
+
+  async settleSave(): Promise<void> {
+    await this.#parts.optimizer.settle?.();
   }
 
   async load(directory: string): Promise<void> {

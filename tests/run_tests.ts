@@ -1,0 +1,84 @@
+/**
+ * All tests, in two processes at a time: `deno task test`. Few tests keep two cores busy.
+ *
+ * In: nothing, or arguments of `deno test` such as files, which one process then gets. Out: what each process
+ * printed, whole, and a line of all counts.
+ */
+
+/** How many processes run at a time. */
+const LANES = 2;
+/** Files that take long, each in a process of its own, which begins before the others. */
+const LONG = [
+  "tests/webgpu_test.ts",
+  "tests/graphs_only_test.ts",
+  "tests/bfloat16_test.ts",
+  "tests/chat_page_test.ts",
+  "tests/interrupt_test.ts",
+];
+/** Files of each other process. */
+const FILES = 24;
+const TEST_FILE = /_test\.tsx?$/;
+const SKIPPED = new Set(["fixtures", "node_modules", "output", "models"]);
+const SUMMARY = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?:.*?(\d+) ignored)?/g;
+
+const root = new URL("../", import.meta.url).pathname;
+
+async function* testFiles(folder = ""): AsyncGenerator<string, void, void> {
+  for await (const { name, isDirectory, isFile } of Deno.readDir(root + folder)) {
+    if (isDirectory && !SKIPPED.has(name) && !name.startsWith(".")) {
+      yield* testFiles(`${folder}${name}/`);
+    }
+    if (isFile && TEST_FILE.test(name)) yield folder + name;
+  }
+}
+
+/** Runs `deno` in the checkout; answers its exit code, and what it printed unless that is shown at once. */
+async function deno(
+  args: string[],
+  { shown }: { readonly shown: boolean },
+): Promise<{ code: number; text: string }> {
+  const to = shown ? "inherit" : "piped";
+  const options = { cwd: root, args, stdin: "null", stdout: to, stderr: to } as const;
+  const child = new Deno.Command(Deno.execPath(), { ...options, args }).spawn();
+  if (shown) return { code: (await child.status).code, text: "" };
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, text: decoder.decode(stdout) + decoder.decode(stderr) };
+}
+
+if (Deno.args.length > 0) {
+  Deno.exit((await deno(["test", "--allow-all", ...Deno.args], { shown: true })).code);
+}
+const files = (await Array.fromAsync(testFiles())).filter((file) => !LONG.includes(file)).sort();
+// Neighbours apart, as one folder's tests take alike.
+const groups = Array.from(
+  { length: Math.ceil(files.length / FILES) },
+  (_, i) => files.filter((_, at) => at % Math.ceil(files.length / FILES) === i),
+);
+const queue = [...LONG.map((file) => [file]), ...groups];
+const counts = { passed: 0, failed: 0, ignored: 0 };
+let broken = false;
+
+async function lane(): Promise<void> {
+  for (let group = queue.shift(); group !== undefined; group = queue.shift()) {
+    // deno check has looked at all types by then.
+    const { code, text } = await deno(["test", "--allow-all", "--no-check", ...group], {
+      shown: false,
+    });
+    console.log(text.trimEnd());
+    const [passed = 0, failed = 0, ignored = 0] = [...text.matchAll(SUMMARY)].at(-1)?.slice(1)
+      .map((count) => Number(count ?? 0)) ?? [];
+    counts.passed += passed;
+    counts.failed += failed;
+    counts.ignored += ignored;
+    broken ||= code !== 0;
+  }
+}
+
+const checked = await deno(["check", "--quiet"], { shown: true });
+if (checked.code !== 0) Deno.exit(checked.code);
+await Promise.all(Array.from({ length: LANES }, lane));
+const { passed, failed, ignored } = counts;
+const skipped = ignored > 0 ? ` | ${ignored} ignored` : "";
+console.log(`\n${broken ? "FAILED" : "ok"} | ${passed} passed | ${failed} failed${skipped}`);
+Deno.exit(broken ? 1 : 0);

@@ -1,0 +1,179 @@
+/**
+ * What an optimizer keeps where each process keeps a part of it (ZeRO-1): moments in the host's memory.
+ *
+ * In: a layout, names such as `exp_avg`, and the processes. Out: the part of this one, and a `TensorSource` of
+ * the whole, which the first process reads a bucket at a time while the others give theirs.
+ */
+
+import type { Comm } from "../../comm/comm.ts";
+import type { ParameterLayout } from "../../model/engine/parameter_store.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { checkTensorRange, missingTensorError } from "../../ort/tensor/tensor_errors.ts";
+import { tensorBytes, type TensorInfo, type TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { type Bucket, bucketsOf, ownPart, type Range } from "../distributed/buckets.ts";
+import type { UpdateState } from "./update_state.ts";
+
+const FLOAT_BYTES = 4;
+/** What the first process asks for when it needs nothing more. */
+const NOTHING = -1;
+
+/** A tensor of the whole state. */
+interface Place {
+  /** Which of the names. */
+  readonly kept: number;
+  /** Its first element in the layout. */
+  readonly start: number;
+  readonly info: TensorInfo;
+}
+
+/** What is kept, and by whom. */
+export interface ShardedStateOptions {
+  /** What of each parameter: `<parameter>.<name>` in checkpoints, in this order. */
+  readonly names: readonly string[];
+  /** The processes. */
+  readonly comm: Comm;
+  /** Elements of a bucket, whole blocks. @default as {@linkcode bucketsOf} has it */
+  readonly elements?: number;
+}
+
+/** A part of an optimizer's state. */
+export class ShardedState implements UpdateState {
+  /** The buckets that are shared out. */
+  readonly buckets: readonly Bucket[];
+  /** What of them is this process's own. */
+  readonly ranges: readonly Range[];
+  readonly #comm: Comm;
+  readonly #names: readonly string[];
+  readonly #tensors: readonly Tensor[];
+  readonly #starts: readonly number[];
+  readonly #places = new Map<string, Place>();
+  /** The bucket that was put together last. */
+  #whole:
+    | { readonly kept: number; readonly index: number; readonly values: Float32Array }
+    | undefined;
+
+  /** Allocates this process's part as zeros. */
+  constructor(
+    runtime: Runtime,
+    layout: ParameterLayout,
+    { names, comm, elements }: ShardedStateOptions,
+  ) {
+    this.#comm = comm;
+    this.#names = names;
+    this.buckets = bucketsOf(layout, comm.size, elements);
+    this.ranges = this.buckets.map((bucket) => ownPart(bucket, comm.rank));
+    let length = 0;
+    this.#starts = this.ranges.map((range) => (length += range.length) - range.length);
+    this.#tensors = names.map(() => {
+      // One block too many where it is none: a tensor has at least one element.
+      const tensor = Tensor.allocate(runtime, "float32", [Math.max(1, length)]);
+      tensor.zero();
+      return tensor;
+    });
+    for (const { name, shape } of layout.specs) {
+      for (const [kept, of] of names.entries()) {
+        const info: TensorInfo = { dtype: "float32", shape };
+        this.#places.set(`${name}.${of}`, { kept, start: layout.offsets.get(name)!, info });
+      }
+    }
+  }
+
+  /** Elements of the layout that are this process's own. */
+  view(name: string, start: number, length: number): Tensor {
+    const i = this.ranges.findIndex((range) =>
+      start >= range.start && start + length <= range.start + range.length
+    );
+    if (i < 0) throw new RangeError(`Cannot take elements ${start} and on: they are another's`);
+    const offset = this.#starts[i] + start - this.ranges[i].start;
+    return this.#tensors[this.#names.indexOf(name)].view(offset * FLOAT_BYTES, [length]);
+  }
+
+  /** The whole, for the first process to read while the others wait in {@linkcode ShardedState.settle}. */
+  source(): TensorSource {
+    const find = (name: string): Place => {
+      const place = this.#places.get(name);
+      if (!place) throw missingTensorError(name, [...this.#places.keys()], "the optimizer's state");
+      return place;
+    };
+    return {
+      names: (): readonly string[] => [...this.#places.keys()],
+      info: (name: string): TensorInfo => find(name).info,
+      read: async (name: string, into: Uint8Array, offset = 0): Promise<void> => {
+        const { kept, start, info } = find(name);
+        checkTensorRange(name, tensorBytes(info), into, offset);
+        // In bytes of the layout from here on.
+        const from = start * FLOAT_BYTES + offset;
+        const until = from + into.byteLength;
+        for (const [index, bucket] of this.buckets.entries()) {
+          const first = bucket.start * FLOAT_BYTES;
+          const begin = Math.max(from, first);
+          const end = Math.min(until, first + bucket.length * FLOAT_BYTES);
+          if (begin >= end) continue;
+          const { buffer, byteOffset } = await this.#ask(kept, index);
+          into.set(new Uint8Array(buffer, byteOffset + begin - first, end - begin), begin - from);
+        }
+      },
+    };
+  }
+
+  /**
+   * On the first process: lets the others go, which wait here and give what it reads of
+   * {@linkcode ShardedState.source}.
+   */
+  async settle(): Promise<void> {
+    this.#whole = undefined;
+    const request = Int32Array.of(NOTHING, 0);
+    do {
+      await this.#comm.broadcast(new Uint8Array(request.buffer));
+      if (request[0] !== NOTHING) await this.#gather(request[0], request[1]);
+    } while (request[0] !== NOTHING);
+  }
+
+  /** A bucket of one name, put together from all processes' parts. */
+  async #ask(kept: number, index: number): Promise<Float32Array> {
+    if (this.#whole?.kept !== kept || this.#whole.index !== index) {
+      await this.#comm.broadcast(new Uint8Array(Int32Array.of(kept, index).buffer));
+      this.#whole = { kept, index, values: await this.#gather(kept, index) };
+    }
+    return this.#whole.values;
+  }
+
+  async #gather(kept: number, index: number): Promise<Float32Array> {
+    const { start, length, counts } = this.buckets[index];
+    const own = this.ranges[index];
+    const values = new Float32Array(length);
+    if (own.length > 0) {
+      using part = this.view(this.#names[kept], own.start, own.length);
+      values.set(part.float32(), own.start - start);
+    }
+    await this.#comm.allGather(values, counts);
+    return values;
+  }
+
+  /** Takes this process's part from a source of the whole. */
+  async load(source: TensorSource): Promise<void> {
+    for (const [name, { start, info, kept }] of this.#places) {
+      const found = source.info(name);
+      if (found.dtype !== info.dtype || found.shape.join() !== info.shape.join()) {
+        throw new Error(
+          `Cannot load optimizer state ${name}: it is ${found.dtype} [${found.shape}], ` +
+            `expected ${info.dtype} [${info.shape}]`,
+        );
+      }
+      const end = start + tensorBytes(info) / FLOAT_BYTES;
+      for (const range of this.ranges) {
+        const from = Math.max(start, range.start);
+        const until = Math.min(end, range.start + range.length);
+        if (from >= until) continue;
+        using part = this.view(this.#names[kept], from, until - from);
+        await source.read(name, part.bytes(), (from - start) * FLOAT_BYTES);
+      }
+    }
+  }
+
+  /** Releases the memory. */
+  [Symbol.dispose](): void {
+    for (const tensor of this.#tensors) tensor[Symbol.dispose]();
+  }
+}
