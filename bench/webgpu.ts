@@ -10,7 +10,9 @@
 
 import { parseArgs } from "node:util";
 import { openRuntime } from "../cli/process/open_runtime.ts";
+import { COUNT, type NumberRange, POSITIVE } from "../internal/number_range.ts";
 import { TimeBudget } from "./gpu/time_budget.ts";
+import { runMain } from "./run_main.ts";
 import type { Findings } from "./webgpu/findings.ts";
 import { measureDevice } from "./webgpu/measure_device.ts";
 import { SECTIONS } from "./webgpu/report.ts";
@@ -38,22 +40,28 @@ const MEMORY_SHARE = 0.75;
 /** Kept of the budget for what is begun and cannot be stopped. */
 const END_SHARE = 0.1;
 
-function positive(flag: string, value: string): number {
-  if (Number(value) > 0) return Number(value);
-  throw new RangeError(`Cannot read --${flag} ${value}: give a number above 0`);
+function numberOf(flag: string, text: string, { what, holds }: NumberRange): number {
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (Number.isFinite(value) && holds(value)) return value;
+  throw new RangeError(`Cannot read --${flag} ${text}: give ${what}`);
 }
 
-async function main(): Promise<void> {
+async function main(): Promise<number> {
   const { values } = parseArgs({ options: OPTIONS });
-  if (values.help) return console.log(USAGE);
-  const seconds = positive("budget", values.budget);
-  const threads = values.threads === undefined ? undefined : positive("threads", values.threads);
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const seconds = numberOf("budget", values.budget, POSITIVE);
+  const threads = values.threads === undefined
+    ? undefined
+    : numberOf("threads", values.threads, COUNT);
   const began = performance.now();
   const budget = new TimeBudget(seconds * (1 - END_SHARE));
   using runtime = openRuntime({ device: "webgpu", threads });
   const free = runtime.toldMemory()?.free;
   const memory = values.memory !== undefined
-    ? positive("memory", values.memory) * 2 ** 30
+    ? numberOf("memory", values.memory, POSITIVE) * 2 ** 30
     : free === undefined
     ? UNTOLD_MEMORY
     : free * MEMORY_SHARE;
@@ -88,14 +96,7 @@ async function main(): Promise<void> {
     throw error;
   }
   end();
-  Deno.exit(0); // the signals are listened to still
+  return 0; // an exit code, as the signals are listened to still
 }
 
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runMain(main);

@@ -105,7 +105,12 @@ export function createHubClient(options: HubOptions): HubClient {
   };
 }
 
-function parseEndpoint(text: string, source: HubSource): string {
+/**
+ * Checks the address of a service or a mirror; answers it without a slash at its end.
+ *
+ * @throws {TypeError} where it is no plain address
+ */
+export function parseEndpoint(text: string, source: HubSource): string {
   const url = URL.parse(text);
   if (
     url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "" &&

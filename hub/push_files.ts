@@ -8,11 +8,11 @@
  */
 
 import { createRepo, HubApiError, uploadFilesWithProgress } from "@huggingface/hub";
+import { parseEndpoint, SERVICES } from "./hub_client.ts";
 import { HubError } from "./hub_error.ts";
 import type { HubProgress } from "./hub_options.ts";
 import { checkRepositoryId } from "./repository_path.ts";
 
-const ENDPOINT = "https://huggingface.co";
 const CONFLICT = 409;
 
 /** A file to upload: where it goes in the repository, and what it is. */
@@ -53,7 +53,7 @@ export interface PushOptions {
  * @param id `owner/name`
  * @returns the address of the repository
  * @throws {HubError} where the hub refuses or cannot be reached
- * @throws {TypeError} where the id or the token cannot be one
+ * @throws {TypeError} where the id, the token or the endpoint cannot be one
  *
  * @example
  * ```ts
@@ -75,7 +75,7 @@ export async function pushFiles(
     title,
     private: isPrivate = false,
     revision = "main",
-    endpoint = ENDPOINT,
+    endpoint = SERVICES.huggingface.endpoint,
     fetch = globalThis.fetch,
     signal,
     onProgress = () => {},
@@ -90,10 +90,10 @@ export async function pushFiles(
   const hub = {
     repo: { type: "model", name },
     accessToken: token,
-    hubUrl: endpoint.replace(/\/+$/, ""),
+    hubUrl: parseEndpoint(endpoint, "huggingface"),
     fetch,
   } as const;
-  const { host } = new URL(endpoint);
+  const { host } = new URL(hub.hubUrl);
   try {
     await makeRepository(hub, isPrivate);
     signal?.throwIfAborted();

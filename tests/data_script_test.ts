@@ -84,6 +84,16 @@ Deno.test("deno task data writes, of nasty rows, what Python writes", async () =
   assert.match(stdout, /nasty\.jsonl:6: holds NaN or Infinity, which is not JSON/);
 });
 
+Deno.test("deno task data finds a file below data/ by its name, and writes down which it was", async () => {
+  await using folder = await tempFolder();
+  await Deno.mkdir(`${folder.path}/data/mine`, { recursive: true });
+  await folder.write("data/mine/own.jsonl", JSONL);
+  const result = await command("cli/commands/data.ts", folder, ["--source", "mine/own.jsonl"]);
+  assert.deepEqual([result.code, result.stderr], [0, ""]);
+  const split = JSON.parse(await Deno.readTextFile(`${folder.path}/data/split.json`));
+  assert.equal(split.source, "data/mine/own.jsonl");
+});
+
 Deno.test("renderDataReport() shows rows as training reads them, inert, in both languages", async () => {
   const hostile = "<script>alert(1)</script>";
   const facts = createDataFacts({ file: "rows.jsonl", maxLength: 64, system: "Be kind" });
@@ -386,7 +396,25 @@ const FAILING: readonly (readonly [string, string[], number, string])[] = [
     "no such file",
     ["--source", "none.jsonl"],
     1,
-    "error: none.jsonl: expected a JSON Lines file, got no such file; give --source modelscope, huggingface or a path",
+    "error: Cannot find none.jsonl: there is no file none.jsonl or data/none.jsonl; give modelscope, huggingface or a file's path with --source",
+  ],
+  [
+    "a name outside data/ that its task may not read",
+    ["--source", "closed.jsonl"],
+    1,
+    "error: Cannot find closed.jsonl: there is no file data/closed.jsonl; closed.jsonl may not be read (tasks read models, data and output only); give modelscope, huggingface or a file's path with --source",
+  ],
+  [
+    "a path with no file",
+    ["--source", "data/none.jsonl"],
+    1,
+    "error: data/none.jsonl: expected a JSON Lines file, got no such file; give --source modelscope, huggingface or a path",
+  ],
+  [
+    "a path that its task may not read",
+    ["--source", "./closed.jsonl"],
+    1,
+    'error: Cannot read "./closed.jsonl": the task may not; deno.json says which of models, data and output it may; for others run the script with deno run and --allow-read for them',
   ],
   [
     "a folder",
@@ -425,6 +453,7 @@ for (const [name, args, code, message] of FAILING) {
     await Deno.mkdir(`${folder.path}/data`);
     await folder.write("bad.jsonl", "{}\noops");
     await folder.write("one.jsonl", "{}");
+    await folder.write("closed.jsonl", JSONL);
     const result = await command("cli/commands/data.ts", folder, args);
     assert.deepEqual([result.code, result.stderr], [code, message]);
     assert.deepEqual(await Array.fromAsync(Deno.readDir(`${folder.path}/data`)), []);

@@ -28,7 +28,7 @@ import { draws } from "./support/random.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { runAs, runTask, task } from "./support/run_task.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
-import { randomWeights, tinyConfig } from "./support/tiny_model.ts";
+import { emptyStore, randomWeights, tinyConfig } from "./support/tiny_model.ts";
 
 const runtime = new Runtime({ threads: 2 });
 
@@ -347,6 +347,19 @@ Deno.test("exportModel() refuses what a format cannot hold", async () => {
   }
   const left = (await Array.fromAsync(Deno.readDir(`${folder.path}/onnx`))).map(({ name }) => name);
   assert.deepEqual(left, [], "a file that was not finished stayed");
+});
+
+Deno.test("an exported decoder refuses ids outside of the vocabulary, and no ids", async () => {
+  await using folder = await tempFolder();
+  await Deno.mkdir(`${folder.path}/onnx`);
+  const config = tinyConfig({ ...SIZES });
+  using weights = emptyStore(runtime, config);
+  await exportModel(folder.path, { config, weights, dtype: "fp32" });
+  using decoder = new ExportedDecoder(runtime, folder.path, { config, dtype: "fp32" });
+  const wrong = new RegExp(`token 1 of 2: id ${config.vocabSize} is not in the vocabulary`);
+  await assert.rejects(decoder.prefill([1, config.vocabSize]), wrong);
+  assert.throws(() => decoder.logits([1, config.vocabSize]), wrong);
+  assert.throws(() => decoder.logits([]), /the prompt has no tokens/);
 });
 
 Deno.test("an exported decoder refuses what another program exported", async () => {

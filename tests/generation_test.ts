@@ -229,7 +229,7 @@ Deno.test("generate() checks its options before any work", async () => {
   using model = await openFixture("qwen3");
   const { config, weights } = model;
   using generator = createGenerator({ runtime, config, weights });
-  assert.throws(() => generator.generate([1], { maxNewTokens: 0 }), /generate 0 tokens/);
+  assert.throws(() => generator.generate([1], { maxNewTokens: -1 }), /generate -1 tokens/);
   assert.throws(() => generator.generate([1], { temperature: 0 }), /temperature 0/);
   assert.throws(() => generator.generate([1], { seed: -1 }), /seed/);
 });

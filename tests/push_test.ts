@@ -229,4 +229,8 @@ Deno.test("pushFiles() tells of a hub that cannot be reached, and refuses what i
     pushFiles("me", FILES, options),
     /Cannot push to "me": it is not of the form/,
   );
+  await assert.rejects(
+    pushFiles("me/x", FILES, { ...options, endpoint: "hf-mirror.com" }),
+    /^TypeError: Cannot use the endpoint "hf-mirror\.com": .* Correct HF_ENDPOINT/,
+  );
 });

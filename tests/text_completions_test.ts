@@ -74,7 +74,7 @@ Deno.test("the legacy columns of log probabilities have an entry a token, with o
   );
   const characters = [...text];
   tokens.forEach((token: string, i: number) => {
-    if (/^[ -~]+$/.test(token)) {
+    if (/^[ -~]+$/.test(token) && !token.startsWith("bytes:")) {
       assert.equal(characters.slice(text_offset[i], text_offset[i] + token.length).join(""), token);
     }
   });
@@ -84,8 +84,101 @@ Deno.test("the legacy columns of log probabilities have an entry a token, with o
   assert.equal(events.map((each) => each.text).join(""), text);
   assert.deepEqual(events.flatMap((each) => each.logprobs?.tokens ?? []), tokens);
   assert.deepEqual(events.flatMap((each) => each.logprobs?.text_offset ?? []), text_offset);
-  const refused = await server.post("/v1/completions", { ...fields, echo: true });
-  assert.deepEqual([refused.status, (await refused.json()).error.param], [400, "logprobs"]);
+});
+
+Deno.test("an echoed prompt has its columns before the reply's, whole, streamed and alone", async () => {
+  await using server = await fixtureServer();
+  // Of three bytes a character here, which are tokens of their own.
+  const prompt = "头痛: a fever is 38 °C";
+  const ids = [...server.tokenizer.encode(prompt)];
+  const fields = { ...GREEDY, prompt, logprobs: 2, echo: true };
+  const plain = await server.json("/v1/completions", { ...fields, echo: false });
+  const { choices: [{ text, logprobs }] } = await server.json("/v1/completions", fields);
+  assert.equal(text, prompt + plain.choices[0].text);
+  const { tokens, token_logprobs, top_logprobs, text_offset } = logprobs;
+  assert.equal(tokens.length, ids.length + 10);
+  assert.deepEqual([token_logprobs[0], top_logprobs[0]], [null, null]);
+  assert.ok(token_logprobs.slice(1).every((each: number) => each < 0));
+  assert.deepEqual(tokens.slice(ids.length), plain.choices[0].logprobs.tokens);
+  assert.deepEqual(token_logprobs.slice(ids.length), plain.choices[0].logprobs.token_logprobs);
+
+  const encoder = new TextEncoder();
+  const bytes = tokens.slice(0, ids.length).flatMap((token: string) =>
+    token.startsWith("bytes:")
+      ? token.split("\\x").slice(1).map((hex) => parseInt(hex, 16))
+      : [...encoder.encode(token)]
+  );
+  assert.equal(new TextDecoder().decode(new Uint8Array(bytes)), prompt);
+  assert.ok(tokens.some((token: string) => token.startsWith("bytes:")));
+  const characters = [...text];
+  tokens.slice(0, ids.length).forEach((token: string, i: number) => {
+    if (!/^[ -~]+$/.test(token) || token.startsWith("bytes:")) return;
+    assert.equal(characters.slice(text_offset[i], text_offset[i] + token.length).join(""), token);
+  });
+
+  const response = await server.post("/v1/completions", { ...fields, stream: true });
+  const events = (await response.text()).split("\n\n").filter((each) => /^data: \{/.test(each))
+    .map((each) => JSON.parse(each.slice("data: ".length)).choices[0]);
+  assert.equal(events.map((each) => each.text).join(""), text);
+  for (const [name, column] of Object.entries(logprobs)) {
+    assert.deepEqual(events.flatMap((each) => each.logprobs?.[name] ?? []), column);
+  }
+
+  const alone = { ...fields, prompt: [prompt, ids], max_tokens: 0, logprobs: 0 };
+  const { choices, usage } = await server.json("/v1/completions", alone);
+  for (const choice of choices) {
+    assert.deepEqual([choice.text, choice.finish_reason], [prompt, "length"]);
+    assert.deepEqual(choice.logprobs.tokens, tokens.slice(0, ids.length));
+    assert.deepEqual(choice.logprobs.text_offset, text_offset.slice(0, ids.length));
+    assert.deepEqual(Object.keys(choice.logprobs.top_logprobs[1]), [tokens[1]]);
+  }
+  assert.deepEqual([usage.prompt_tokens, usage.completion_tokens], [2 * ids.length, 0]);
+});
+
+Deno.test("the columns have the token that ends a text, and one that has no text", async () => {
+  await using server = await fixtureServer();
+  const { tokenizer } = server;
+  const fields = { prompt: "Rest", temperature: 0, max_tokens: 1, logprobs: 1, echo: true };
+  const count = tokenizer.encode("Rest").length + 1;
+  // All but one token are ruled out: the end, then a special token that is no end.
+  for (const token of ["<|im_end|>", "<|im_start|>"]) {
+    const only = tokenizer.tokenToId(token)!;
+    const suppress_tokens = Array.from({ length: 311 }, (_, id) => id).filter((id) => id !== only);
+    const { choices: [choice] } = await server.json("/v1/completions", {
+      ...fields,
+      suppress_tokens,
+    });
+    assert.equal(choice.text, "Rest");
+    assert.equal(choice.finish_reason, token === "<|im_end|>" ? "stop" : "length");
+    assert.equal(choice.logprobs.tokens.length, count, token);
+    assert.equal(choice.logprobs.tokens.at(-1), token);
+    assert.equal(choice.logprobs.text_offset.at(-1), "Rest".length);
+  }
+});
+
+Deno.test("each of several prompts may fill the window, and a longer one is refused by name", async () => {
+  await using server = await fixtureServer();
+  const ids = Array.from({ length: 512 }, (_, i) => i % 256);
+  const fields = { max_tokens: 0, echo: true, logprobs: 0 };
+  const { choices } = await server.json("/v1/completions", { ...fields, prompt: [ids, ids] });
+  assert.deepEqual(choices.map((each: typeof choices[0]) => each.logprobs.tokens.length), [
+    512,
+    512,
+  ]);
+  for (const fields of [{ prompt: [...ids, 1], max_tokens: 0 }, { prompt: ids, max_tokens: 1 }]) {
+    const response = await server.post("/v1/completions", fields);
+    const { error } = await response.json();
+    assert.deepEqual(
+      [response.status, error.code, error.param],
+      [400, "context_length_exceeded", "prompt"],
+    );
+  }
+  const texts = Array.from({ length: 4 }, () => "a".repeat(5000));
+  const long = await server.post("/v1/completions", { ...fields, prompt: ["a".repeat(9000)] });
+  assert.match((await long.json()).error.message, /has 9000 characters; there may be 8192/);
+  // 20,000 characters together are no reason, but 5000 tokens each are.
+  const each = await server.post("/v1/completions", { ...fields, prompt: texts });
+  assert.match((await each.json()).error.message, /the prompt has \d+ tokens and the model 512/);
 });
 
 Deno.test("openai: a text completion, whole, streamed and ended by a stop text", async () => {
@@ -156,7 +249,7 @@ Deno.test("each field of OpenAI's text completions is known, and others are refu
     [{ n: 17 }, "n"],
     [{ logprobs: 21 }, "logprobs"],
     [{ logprobs: true }, "logprobs"],
-    [{ max_tokens: 0 }, "max_tokens"],
+    [{ max_tokens: -1 }, "max_tokens"],
     [{ suffix: "end" }, "suffix"],
     [{ best_of: 2 }, "best_of"],
     [{ messages: [] }, "messages"],

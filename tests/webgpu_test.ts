@@ -17,6 +17,7 @@ const PAIRS = [
   ["batch.ts", "in_place.ts"],
   ["device.ts", "lowering.ts"],
   ["attention.ts", "check.ts"],
+  ["bad_use.ts"],
 ];
 
 async function deno(...args: string[]): Promise<{ success: boolean; text: string }> {

@@ -6,6 +6,7 @@
 import type { Batch } from "../../data/batches/collator.ts";
 import { collate } from "../../data/batches/collator.ts";
 import { Decoder } from "../../infer/generate/decoder.ts";
+import { isFile } from "../../internal/path_kind.ts";
 import { deviceName } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { createFullTrainer } from "../../train/trainers/full_trainer.ts";
@@ -65,7 +66,7 @@ const UPDATES_SHARE = 0.7;
 export async function measureModel(options: ModelOptions): Promise<readonly Repeated[]> {
   const { runtime, size, method, folder, budget, decode, headChunk } = options;
   const [model, adapter] = [`${folder}/${size.name}`, `${folder}/${size.name}-adapter`];
-  if (!await isThere(`${adapter}/adapter_config.json`)) {
+  if (!await isFile(`${adapter}/adapter_config.json`)) {
     await writeRandomModel({ model, adapter, shape: size.shape, seed: SEED, dtype: "bfloat16" });
   }
   await using trainer = method === "full"
@@ -162,8 +163,4 @@ function randomBatch({ rows, length, shape: { vocab_size: vocabulary } }: ModelS
 
 function assertFinite(number: number): void {
   if (!Number.isFinite(number)) throw new Error(`Cannot go on: a loss or logit is ${number}`);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

@@ -12,6 +12,7 @@ import { isAbsent, readCappedText } from "../../internal/regular_file.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { findFile } from "../../train/runs/find_file.ts";
 import { argumentValues } from "./argument_values.ts";
+import { recordedLoraFlags } from "./recorded_lora.ts";
 import { isToggle } from "./toggle.ts";
 import { explainName } from "./unknown_name.ts";
 
@@ -73,7 +74,8 @@ async function readRecord(path: string): Promise<Readonly<Record<string, unknown
   if (!isRecord(value)) {
     throw new UsageError(`Cannot read ${path}: it is ${describeValue(value)}; ${REMEDY}`);
   }
-  return value.format === 1 && isRecord(value.arguments) ? argumentValues(value.arguments) : value;
+  if (value.format !== 1 || !isRecord(value.arguments)) return value;
+  return argumentValues(value.arguments, recordedLoraFlags(value.arguments.lora, path));
 }
 
 /** Each key's flag, with the text of its value, or none where the flag stands alone. */

@@ -4,6 +4,7 @@
  */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { defined } from "../../internal/json/defined.ts";
 import { DEFAULT_LORA, LINEAR_LAYERS } from "../../lora/lora_options.ts";
 import { BASE_STORAGES, type BaseDtype } from "../../model/base_storage.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
@@ -74,9 +75,9 @@ export function loraArguments(flags: LoraFlags): LoraArguments {
   };
 }
 
-/** Flags that say the same. */
-export function loraFlags(lora: LoraArguments): LoraFlags {
-  return {
+/** Flags that say the same; of what is left out there is none. */
+export function loraFlags(lora: Partial<LoraArguments>): Partial<LoraFlags> {
+  return defined({
     loraRank: lora.rank,
     loraAlpha: lora.alpha,
     loraDropout: lora.dropout,
@@ -88,7 +89,7 @@ export function loraFlags(lora: LoraArguments): LoraFlags {
     useDora: lora.dora,
     initAdapter: lora.initAdapter,
     baseDtype: lora.baseDtype,
-  };
+  });
 }
 
 function dropout(text: string): number {

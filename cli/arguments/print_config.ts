@@ -3,10 +3,12 @@
 import { dump } from "js-yaml";
 import type { TrainingArguments } from "../../train/runs/training_arguments.ts";
 import { argumentValues } from "./argument_values.ts";
+import { loraFlags } from "./lora_flags.ts";
 
 /** A line a flag, by its name in snake_case. */
 export function printConfig(args: TrainingArguments): string {
-  const values = Object.entries(argumentValues({ ...args })).map(([name, value]) => [
+  const lora = args.lora && loraFlags(args.lora);
+  const values = Object.entries(argumentValues({ ...args }, lora)).map(([name, value]) => [
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
     value,
   ]);

@@ -5,24 +5,37 @@
 
 import { hashFile } from "../../train/checkpoints/checkpoint.ts";
 import { argumentValues } from "./argument_values.ts";
+import { recordedLoraFlags } from "./recorded_lora.ts";
 import type { HashedFile, RunManifest } from "../../train/runs/run_manifest.ts";
 
 /** Whether the run trained an adapter. */
 export function trainsAdapter({ arguments: args }: Pick<RunManifest, "arguments">): boolean {
-  return args.lora !== undefined;
+  return args.lora !== undefined && args.lora !== null;
+}
+
+/** Where a manifest lies, and what is to be otherwise. */
+export interface ReplayOptions {
+  /** The manifest's path, for errors. */
+  readonly path: string;
+  /** The folder of the new run. @default as the first */
+  readonly outputDir?: string;
 }
 
 /**
  * Flags of deno task train or train:lora, so that what a file says is checked as what a user types.
  *
+ * @throws {UsageError} where the adapter's settings are not what flags say
  * @throws {Error} where an argument is of a kind that no flag has
  */
 export function replayFlags(
   { arguments: args }: Pick<RunManifest, "arguments">,
-  outputDir?: string,
+  { path, outputDir }: ReplayOptions,
 ): string[] {
   const flags: string[] = [];
-  const all = argumentValues({ ...args, ...outputDir === undefined ? {} : { outputDir } });
+  const all = argumentValues(
+    { ...args, ...outputDir === undefined ? {} : { outputDir } },
+    recordedLoraFlags(args.lora, path),
+  );
   for (const [name, value] of Object.entries(all)) {
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (value === true) {

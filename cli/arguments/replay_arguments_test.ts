@@ -7,6 +7,8 @@ import { addLoraFlags, loraArguments } from "./lora_flags.ts";
 import { changedFiles, changedVersions, replayFlags } from "./replay_arguments.ts";
 import { addTrainingFlags } from "./training_flags.ts";
 
+const path = "output/first/run.json";
+
 Deno.test("changedFiles() names every file that is not what it was", async () => {
   await using folder = await tempFolder();
   const [a, b, c] = await Promise.all(["a", "b", "c"].map((name) => folder.write(name, name)));
@@ -28,31 +30,74 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
   const more = ["--no-gradient-checkpointing", "--learning-rate", "1e-7", "--drop-unlabelled"];
   const args = parse(...flags, ...more);
   const begun = { ...args, overwriteOutputDir: true, resumeFromCheckpoint: true };
-  assert.deepEqual(parse(...replayFlags({ arguments: begun })), args);
-  const elsewhere = parse(...replayFlags({ arguments: { ...args } }, "there"));
+  assert.deepEqual(parse(...replayFlags({ arguments: begun }, { path })), args);
+  const elsewhere = parse(
+    ...replayFlags({ arguments: { ...args } }, { path, outputDir: "there" }),
+  );
   assert.deepEqual(elsewhere, { ...args, outputDir: "there" });
   const adapter = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
   const lora = { ...adapter, baseDtype: "fp16" };
   const command = new Command().exitOverride();
   addTrainingFlags(command);
   addLoraFlags(command);
-  const adapted = replayFlags({ arguments: { ...args, lora } });
+  const adapted = replayFlags({ arguments: { ...args, lora } }, { path });
   assert.deepEqual(loraArguments(command.parse(adapted, { from: "user" }).opts()), lora);
   for (const reportTo of ["none", "swanlab", "tensorboard,swanlab"]) {
     const reported = parse(...flags, "--report-to", reportTo);
-    assert.deepEqual(parse(...replayFlags({ arguments: { ...reported } })), reported);
+    assert.deepEqual(parse(...replayFlags({ arguments: { ...reported } }, { path })), reported);
   }
-  assert.throws(() => replayFlags({ arguments: { model: {} } }), /model is neither text, number/);
+  assert.throws(
+    () => replayFlags({ arguments: { model: {} } }, { path }),
+    /model is neither text, number/,
+  );
 });
 
 Deno.test("--tokens-per-step packs, replays, and excludes accumulation", () => {
   const args = parse("--train-file", "t.jsonl", "--tokens-per-step", "8192");
   assert.deepEqual([args.tokensPerStep, args.packing], [8192, true]);
-  assert.deepEqual(parse(...replayFlags({ arguments: { ...args } })), args);
+  assert.deepEqual(parse(...replayFlags({ arguments: { ...args } }, { path })), args);
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   addTrainingFlags(command);
   for (const other of ["--gradient-accumulation-steps=4", "--compat=seed"]) {
     const flags = ["--tokens-per-step=8192", other];
     assert.throws(() => command.parse(flags, { from: "user" }), /cannot be used with option/);
   }
+});
+
+Deno.test("an adapter's settings are read closed-world, with file, field and value in the error", () => {
+  const flags = (lora: unknown): string[] => replayFlags({ arguments: { lora } }, { path });
+  const fails = (lora: unknown, ...faults: string[]): void =>
+    void assert.throws(() => flags(lora), {
+      message: `Cannot use output/first/run.json: ${faults.join("\n  ")}`,
+    });
+  const unflagged =
+    "no flag says that; start the run from the program that did, or from an adapter with it";
+  fails(true, "arguments.lora is true: it must be an object");
+  fails(
+    { ...DEFAULT_LORA, rank: "8", alpha: -1, dropout: 1 },
+    'arguments.lora.rank is "8": it must be a whole number from 1 up',
+    "arguments.lora.alpha is -1: it must be a number above 0",
+    "arguments.lora.dropout is 1: it must be a number from 0 to below 1",
+  );
+  fails(
+    { targetModules: "q.*", baseDtype: "int4", rslora: 1 },
+    'arguments.lora.targetModules is "q.*": it must be a list of names',
+    'arguments.lora.baseDtype is "int4": it must be fp32 or fp16',
+    "arguments.lora.rslora is 1: it must be true or false",
+  );
+  fails(
+    { ...DEFAULT_LORA, layersToTransform: [0, 1], layerGates: 3, toString: "x" },
+    `arguments.lora.layersToTransform is [0,1]: ${unflagged}`,
+    "arguments.lora.layerGates is 3: there is no such setting of an adapter",
+    'arguments.lora.toString is "x": there is no such setting of an adapter',
+  );
+  // An adapter's own file says these.
+  const own = { initAdapter: "a", targetModules: "q.*", layersToTransform: 1, rank: 2 };
+  const all = DEFAULT_LORA.targetModules as readonly string[];
+  assert.deepEqual(flags(own), [
+    "--lora-rank=2",
+    `--target-modules=${all.join()}`,
+    "--init-adapter=a",
+  ]);
+  assert.deepEqual(flags(null), []);
 });

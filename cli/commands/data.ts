@@ -17,7 +17,9 @@ import { resolveDatasetFile } from "../../hub/resolve_dataset_file.ts";
 import { createByteProgress } from "../terminal/byte_progress.ts";
 import { createDataFacts } from "../data_report/data_facts.ts";
 import { formatDataFacts, renderDataReport } from "../data_report/data_report.ts";
+import { findFile } from "../../train/runs/find_file.ts";
 import { findModel } from "../../train/runs/find_model.ts";
+import { DATA } from "../../train/runs/named_folders.ts";
 import { count, probability, repositoryId, seed } from "../arguments/flag_values.ts";
 import { hubEnvironment } from "../process/hub_environment.ts";
 import { runCommand } from "../process/run_command.ts";
@@ -41,6 +43,8 @@ interface DataFlags {
   readonly offline?: boolean;
 }
 
+/** Sources that are no files. */
+const HUBS = ["modelscope", "huggingface"] as const;
 /** Largest file split: it is held in memory, and a data set for fine-tuning has some megabytes. */
 const MAX_FILE_BYTES = 2 ** 30;
 
@@ -56,7 +60,11 @@ await runCommand<DataFlags>({
         SEED_DATASET,
       )
       .option("--dataset-file <path>", "file of the dataset", "r1_data_example.jsonl")
-      .option("--source <hub or file>", "modelscope, huggingface or a .jsonl file", "modelscope")
+      .option(
+        "--source <hub or file>",
+        "modelscope, huggingface or a .jsonl file: its path, or its name below data/",
+        "modelscope",
+      )
       .option("--revision <name>", "branch, tag or commit of the dataset")
       .option("--output-dir <dir>", "where train.jsonl and val.jsonl go", "data")
       .option("--train-ratio <number>", "part of the rows to train on", probability, 0.9)
@@ -79,12 +87,12 @@ await runCommand<DataFlags>({
       val: `${outputDir}/val.jsonl`,
       report: `${outputDir}/report.html`,
     };
-    const source = isHub(options.source) ? options.datasetName : options.source;
     await refuseOverwrite([paths.train, paths.val], overwrite);
     const tokenizer = options.model === undefined
       ? undefined
       : await loadTokenizer(await findModel(options.model));
     const file = await locate(options, signal);
+    const source = isHub(options.source) ? options.datasetName : file;
     const rows = await readRows(file);
     const { train, validation } = splitDataset(rows.length, { trainRatio, seed: options.seed });
     signal.throwIfAborted();
@@ -120,14 +128,16 @@ await runCommand<DataFlags>({
 });
 
 /** Whether a source is a hub, not a file. */
-function isHub(source: string): source is "modelscope" | "huggingface" {
-  return source === "modelscope" || source === "huggingface";
+function isHub(source: string): source is typeof HUBS[number] {
+  return (HUBS as readonly string[]).includes(source);
 }
 
-/** The file to split, fetched where it is a hub's. */
+/** The file to split: found as its name says, or fetched where it is a hub's. */
 async function locate(options: DataFlags, signal: AbortSignal): Promise<string> {
   const { source, datasetName, datasetFile, revision, outputDir, offline } = options;
-  if (!isHub(source)) return source;
+  if (!isHub(source)) {
+    return await findFile(source, { flag: "--source", folders: [DATA], others: HUBS });
+  }
   const progress = createByteProgress(terminal);
   try {
     return await resolveDatasetFile(datasetName, datasetFile, {

@@ -44,7 +44,8 @@ await runCommand<ReplayFlags>({
   run: async ({ options, signal }) => {
     const say = (line: string) => terminal.write(`${line}\n`);
     const manifest = await readManifest(options.manifest);
-    const flags = replayFlags(manifest, options.outputDir);
+    const { manifest: path, outputDir } = options;
+    const flags = replayFlags(manifest, { path, outputDir });
     const changes = await changedFiles(manifest.files);
     if (changes.length > 0 && !options.allowDifferences) {
       throw new Error(

@@ -8,12 +8,12 @@ import {
   type Bilingual,
   inBoth,
   LANGUAGE_SCRIPT,
-  pagePolicy,
   translateChart,
 } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
 import { html, Markup } from "../../train/track/html.ts";
 import type { HtmlValue } from "../../train/track/html.ts";
+import { pagePolicy } from "../../train/track/page_policy.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { quantile } from "./data_facts.ts";
 import type { DataFacts, Lengths, SampleRow } from "./data_facts.ts";
@@ -120,7 +120,10 @@ export async function renderDataReport(
     <html lang="en">
       <head>
         <meta charset="utf-8">
-        <meta http-equiv="Content-Security-Policy" content="${await pagePolicy(REPORT_STYLE)}">
+        <meta http-equiv="Content-Security-Policy" content="${await pagePolicy({
+          style: REPORT_STYLE,
+          script: LANGUAGE_SCRIPT,
+        })}">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark">
         <meta name="referrer" content="no-referrer">

@@ -1,5 +1,6 @@
 /** Opens ONNX Runtime as the flags and the environment say. */
 
+import { adoptReport } from "../../model/engine/check_webgpu.ts";
 import { chooseDevice, type FindDevicesOptions } from "../../model/engine/find_devices.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 
@@ -26,7 +27,9 @@ export function openRuntime(
   { say = () => {}, kinds }: OpenRuntimeOptions = {},
 ): Runtime {
   const libraryPath = ortLibrary();
-  const { device, line } = chooseDevice(name, { libraryPath, threads, kinds });
+  const { device, line, webgpu } = chooseDevice(name, { libraryPath, threads, kinds });
   if (line !== undefined) say(line);
-  return new Runtime({ threads, libraryPath, device });
+  const runtime = new Runtime({ threads, libraryPath, device });
+  if (webgpu) adoptReport(runtime, webgpu);
+  return runtime;
 }

@@ -45,6 +45,10 @@ export interface ChatReply extends AsyncIterableIterator<ChatPiece, void> {
   readonly promptTokens: number;
   /** Tokens made so far, without the one that ends the reply. */
   readonly newTokens: number;
+  /** As {@linkcode Generation.logprobs}, those that belong to no piece among them. */
+  readonly logprobs?: Generation["logprobs"];
+  /** As {@linkcode Generation.promptLogprobs}. */
+  readonly promptLogprobs?: Generation["promptLogprobs"];
 }
 
 /**
@@ -101,6 +105,12 @@ export function chat(
     promptTokens: promptIds.length,
     get newTokens(): number {
       return progress.newTokens;
+    },
+    get logprobs(): Generation["logprobs"] {
+      return generation.logprobs;
+    },
+    get promptLogprobs(): Generation["promptLogprobs"] {
+      return generation.promptLogprobs;
     },
     next: () => pieces.next(),
     async return(): Promise<IteratorResult<ChatPiece, void>> {

@@ -9,6 +9,7 @@
 
 import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
+import { assertPrompt } from "../generate/assert_prompt.ts";
 import type { TokenDecoder } from "../generate/generator.ts";
 import { KvCache } from "../generate/kv_cache.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -96,11 +97,11 @@ export class ExportedDecoder implements TokenDecoder {
    * Adds tokens to the sequence, in chunks.
    *
    * @returns the logits after the last one, [vocab], in memory that the next call writes to
-   * @throws {RangeError} on no tokens, or more than the model has positions
+   * @throws {RangeError} on no tokens, an id outside the vocabulary, or more than max positions
    * @throws the signal's reason; the sequence then ends after the last whole chunk
    */
   async prefill(ids: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array> {
-    if (ids.length === 0) throw new RangeError("Cannot decode: the prompt has no tokens");
+    assertPrompt(ids, this.#config.vocabSize);
     let logits = new Float32Array();
     for (let start = 0; start < ids.length; start += this.#chunk) {
       await this.#yieldTimer.turn(signal);
@@ -115,8 +116,13 @@ export class ExportedDecoder implements TokenDecoder {
     return this.prefill([id], signal);
   }
 
-  /** Logits after each token of a text of its own, [tokens, vocab], in memory reused by the next. */
+  /**
+   * Logits after each token of a text of its own, [tokens, vocab], in memory reused by the next.
+   *
+   * @throws {RangeError} as {@linkcode ExportedDecoder.prefill}
+   */
   logits(ids: ArrayLike<number>): Float32Array {
+    assertPrompt(ids, this.#config.vocabSize);
     this.reset();
     return this.#run(Array.from(ids), 0);
   }
@@ -152,7 +158,7 @@ export class ExportedDecoder implements TokenDecoder {
     if (this.#float === "float32") return logits.float32();
     const halves = logits.bytes();
     const widened = new Float32Array(halves.byteLength / 2);
-    float16ToFloat32(new Uint16Array(halves.buffer, 0, widened.length), widened);
+    float16ToFloat32(new Uint16Array(halves.buffer, halves.byteOffset, widened.length), widened);
     return widened;
   }
 

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { isFile } from "../../internal/path_kind.ts";
 import { readGenerationConfig } from "../generate/generation_config.ts";
 import { decoderGenerator, type Generator } from "../generate/generator.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
@@ -29,23 +30,11 @@ export async function findExported(
   directory: string,
   wanted: readonly ExportDtype[] = PREFERRED,
 ): Promise<ExportDtype | undefined> {
-  for (const name of CHECKPOINT) if (await exists(`${directory}/${name}`)) return undefined;
+  for (const name of CHECKPOINT) if (await isFile(`${directory}/${name}`)) return undefined;
   for (const dtype of wanted) {
-    if (await exists(`${directory}/onnx/${modelFile(dtype)}`)) return dtype;
+    if (await isFile(`${directory}/onnx/${modelFile(dtype)}`)) return dtype;
   }
   return undefined;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (cause) {
-    const absent = cause instanceof Deno.errors.NotFound ||
-      cause instanceof Deno.errors.NotADirectory;
-    if (absent) return false;
-    throw cause;
-  }
 }
 
 /** What {@linkcode exportedGenerator} opens. */

@@ -8,7 +8,6 @@
 import { sequenceGrid } from "../../model/engine/batch.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import { TrainingEngine } from "../../model/engine/training_engine.ts";
-
 import { createGenerator, decoderGenerator, type Generator } from "../generate/generator.ts";
 import type { AdaptedModel } from "../../lora/load_adapter.ts";
 import type { ModelConfig } from "../../model/config.ts";

@@ -55,7 +55,14 @@ export function quantizeBlocks(
   const round = scaleDtype === "float16" ? nearestHalf : (scale: number) => Math.fround(scale);
   for (let block = 0; block < scales.length; block++) {
     const start = block * BLOCK;
-    const scale = round(extreme(numbers, start) / -zero);
+    const largest = extreme(numbers, start);
+    const scale = round(largest / -zero);
+    if (!Number.isFinite(scale)) {
+      throw new RangeError(
+        `Cannot quantize ${largest}: the scale of its block, ${largest / -zero}, is beyond ` +
+          `${scaleDtype}; export with --dtype q4 or fp32`,
+      );
+    }
     scales[block] = scale;
     for (let i = start; i < start + BLOCK; i++) {
       const q = scale === 0 ? zero : Math.round(numbers[i] / scale) + zero;

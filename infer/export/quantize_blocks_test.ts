@@ -50,4 +50,10 @@ Deno.test("quantizeBlocks() refuses parts of blocks and numbers that are none", 
   const numbers = new Float32Array(32);
   numbers[7] = Infinity;
   assert.throws(() => quantizeBlocks(numbers, options), /number 7: it is Infinity/);
+  numbers[7] = 1e6;
+  assert.doesNotThrow(() => quantizeBlocks(numbers, options));
+  assert.throws(
+    () => quantizeBlocks(numbers, { bits: 4, scaleDtype: "float16" }),
+    /^RangeError: Cannot quantize 1000000: .* is beyond float16; export with --dtype q4 or fp32$/,
+  );
 });

@@ -42,9 +42,14 @@ export interface RowRun {
   readonly ids: ArrayLike<number>;
   /** How many rows. @default {1} */
   readonly rows?: number;
+  /** Told of the logits [vocab] after each token of one row, in memory that the next call writes to. */
+  readonly onLogits?: (token: number, logits: Float32Array) => void;
   /** Ends the run between two layers; the sequences are as before then. */
   readonly signal?: AbortSignal;
 }
+
+/** Tokens of a prompt whose logits are in memory at once: 20 MB of them at a vocabulary of 152,000. */
+const LOGITS_CHUNK = 32;
 
 /** Runs slots over rows of a cache. */
 export class BatchDecoder implements Disposable {
@@ -168,6 +173,8 @@ class Pass implements Disposable {
   readonly #weights: DecoderWeights;
   readonly #bound = new Map<CompiledGraph, BoundBlock>();
   readonly #headBinding: Binding;
+  /** The head over a whole prompt, where its logits are asked for. */
+  #promptHead: Binding | undefined;
   readonly #scratch: Scratch;
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
@@ -183,10 +190,7 @@ class Pass implements Disposable {
     this.#weights = weights;
     this.#scratch = resources.use(new Scratch(runtime));
     this.#host = resources.use(new Scratch(runtime, cpu));
-    this.#headBinding = resources.use(head.bind({
-      [FINAL_NORM]: weights.tensor(FINAL_NORM),
-      lm_head: weights.tensor(headName(config)),
-    }));
+    this.#headBinding = resources.use(head.bind(headWeights(config, weights)));
     this.#resources = resources.move();
     this.#bindWeights(blocks.first);
   }
@@ -207,7 +211,7 @@ class Pass implements Disposable {
     return bound;
   }
 
-  async run({ start, rows = 1, ids, signal }: RowRun): Promise<Float32Array> {
+  async run({ start, rows = 1, ids, onLogits, signal }: RowRun): Promise<Float32Array> {
     const { cache, config, turns } = this.#shared;
     const length = ids.length / rows;
     const { bindings } = this.#bind(start, rows, length);
@@ -217,6 +221,7 @@ class Pass implements Disposable {
       await turns.due(signal);
       binding.run();
     }
+    if (onLogits) await this.#tellLogits(length, onLogits, signal);
     this.#headBinding.run();
     const logits = this.#scratch.tensor("logits", "float32", [rows, config.vocabSize])
       .hostFloat32();
@@ -225,6 +230,34 @@ class Pass implements Disposable {
       cache.setLength(row, cache.length(row) + length);
     }
     return logits;
+  }
+
+  /** Runs the head over all tokens of a row, a chunk at a time. */
+  async #tellLogits(
+    length: number,
+    onLogits: NonNullable<RowRun["onLogits"]>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { config, head, turns } = this.#shared;
+    const { vocabSize } = config;
+    const scratch = this.#scratch;
+    this.#promptHead ??= this.#resources.use(head.bind(headWeights(config, this.#weights)));
+    for (let start = 0; start < length; start += LOGITS_CHUNK) {
+      const n = Math.min(LOGITS_CHUNK, length - start);
+      const tokens = BigInt64Array.from({ length: n }, (_, i) => BigInt(start + i));
+      const logits = scratch.tensor("prompt_logits", "float32", [n, vocabSize]);
+      head.bindMore(this.#promptHead, {
+        x: this.#hidden(config.layers, length),
+        token_ids: scratch.write("prompt_tokens", "int64", [n, 1], tokens),
+        logits,
+      }, { n, tokens: length });
+      this.#promptHead.run();
+      const values = logits.hostFloat32();
+      for (let i = 0; i < n; i++) {
+        onLogits(start + i, values.subarray(i * vocabSize, (i + 1) * vocabSize));
+        await turns.due(signal);
+      }
+    }
   }
 
   /** Puts the tokens' rows of the embedding where the first block reads. */
@@ -338,6 +371,14 @@ class Pass implements Disposable {
   [Symbol.dispose](): void {
     this.#resources.dispose();
   }
+}
+
+/** The weights that the head's graph reads. */
+function headWeights(config: ModelConfig, weights: DecoderWeights): TensorMap {
+  return {
+    [FINAL_NORM]: weights.tensor(FINAL_NORM),
+    lm_head: weights.tensor(headName(config)),
+  };
 }
 
 /** Rows of the cache, and how many tokens each gets. */

@@ -315,10 +315,13 @@ export class BatchGenerator implements AsyncDisposable {
     const read = this.#cache.length(row);
     const size = this.#decoding.length > 0 ? Math.min(chunk, sharedChunk) : chunk;
     const ids = reply.promptIds.subarray(read, read + size);
-    const { signal } = reply;
+    const { signal, onPromptLogits } = reply;
+    const onLogits = onPromptLogits && ((token: number, each: Float32Array): void => {
+      onPromptLogits(read + token, each);
+    });
     let logits: Float32Array;
     try {
-      logits = await this.#decoder.prefill(reply.slot, { start: row, ids, signal });
+      logits = await this.#decoder.prefill(reply.slot, { start: row, ids, onLogits, signal });
     } catch (cause) {
       if (cause === signal.reason) return;
       throw cause;
@@ -470,6 +473,18 @@ class Reply implements Generation {
     return this.#plan.logprobs?.chosen;
   }
 
+  get promptLogprobs(): Generation["promptLogprobs"] {
+    return this.#plan.promptLogprobs?.chosen;
+  }
+
+  /** Takes the logits [vocab] after a token of the prompt, where they are asked for. */
+  get onPromptLogits(): ((token: number, logits: Float32Array) => void) | undefined {
+    const { promptLogprobs } = this.#plan;
+    return promptLogprobs && ((token, logits) => {
+      if (token + 1 < this.promptIds.length) promptLogprobs.push(logits, this.promptIds[token + 1]);
+    });
+  }
+
   /** Has a row: its time begins. */
   begin(): void {
     this.#tokens = new ReplyTokens(this.#plan, this.promptIds);
@@ -478,6 +493,7 @@ class Reply implements Generation {
   /** Makes the next token of logits [vocab]. */
   take(logits: Float32Array): void {
     if (this.#ended || !this.#tokens) return;
+    if (this.#plan.limit === 0) return this.#end("length");
     let id: number | undefined;
     try {
       id = this.#tokens.next(logits);

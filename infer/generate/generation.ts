@@ -17,7 +17,7 @@ export type FinishReason = "eos" | "stop" | "length" | "aborted";
 /** How a reply is made; what is left out comes from the generator's defaults. */
 export interface GenerateOptions extends SamplingOptions {
   /**
-   * Most tokens to make. A reply also ends at the model's last position.
+   * Most tokens to make; 0 reads the prompt only. A reply also ends at the model's last position.
    * @default {the model's, or 2048}
    */
   readonly maxNewTokens?: number;
@@ -40,6 +40,12 @@ export interface GenerateOptions extends SamplingOptions {
    * @default {none is told}
    */
   readonly topLogprobs?: number;
+  /**
+   * Asks for the log probability of each token of the prompt but the first one, and of this many
+   * likeliest ones beside it. They take a head's pass over the whole prompt.
+   * @default {none is told}
+   */
+  readonly promptLogprobs?: number;
   /** Holds the reply to a format. @default {none} */
   readonly constraint?: TokenConstraintSource;
   /** Ends the reply within one token, with the finish reason `aborted`. */
@@ -57,4 +63,9 @@ export interface Generation extends AsyncIterableIterator<number, void> {
    * one that of the token that ended the reply.
    */
   readonly logprobs?: readonly ChosenLogprob[];
+  /**
+   * One entry a token of the prompt from the second one on, where
+   * {@linkcode GenerateOptions.promptLogprobs} asks for them; complete before the first new token.
+   */
+  readonly promptLogprobs?: readonly ChosenLogprob[];
 }

@@ -17,7 +17,7 @@ import type { StopTexts } from "./stop_texts.ts";
 
 /** How one reply is made. */
 export interface GenerationPlan {
-  /** Most tokens it may have. */
+  /** Most tokens it may have; 0 where only the prompt is read. */
   readonly limit: number;
   /** Tokens that end it. */
   readonly ends: ReadonlySet<number>;
@@ -27,6 +27,8 @@ export interface GenerationPlan {
   readonly constraint: TokenConstraint | undefined;
   /** Collects log probabilities, where they are asked for. */
   readonly logprobs: LogprobList | undefined;
+  /** Collects those of the prompt's tokens, where they are asked for. */
+  readonly promptLogprobs: LogprobList | undefined;
   /** Texts that end it. */
   readonly stopTexts: StopTexts | undefined;
   /** Seconds after which it ends. */
@@ -50,18 +52,13 @@ export function planGeneration(options: GenerateOptions, { promptLength, positio
 }): GenerationPlan {
   const { maxNewTokens, atMostNewTokens, eosTokenIds, ignoreEos = false, stopTokenIds = [] } =
     options;
-  const { seed, topLogprobs } = options;
-  for (const each of [maxNewTokens, atMostNewTokens]) {
-    if (each === undefined || Number.isSafeInteger(each) && each >= 1) continue;
-    throw new RangeError(`Cannot generate ${each} tokens: expected a whole number from 1`);
-  }
-  if (topLogprobs !== undefined && !isCount(topLogprobs)) {
-    throw new RangeError(
-      `Cannot tell ${topLogprobs} log probabilities a token: expected a whole number from 0`,
-    );
+  const { seed, topLogprobs, promptLogprobs } = options;
+  for (const [each, least] of [[maxNewTokens, 0], [atMostNewTokens, 1]] as const) {
+    if (each === undefined || isCount(each) && each >= least) continue;
+    throw new RangeError(`Cannot generate ${each} tokens: expected a whole number from ${least}`);
   }
   const room = positions - promptLength;
-  if (room < 1) {
+  if (room < Math.min(1, maxNewTokens ?? 1)) {
     throw new RangeError(
       `Cannot generate: the prompt has ${promptLength} tokens and the model ` +
         `${positions} positions; shorten the prompt`,
@@ -83,10 +80,20 @@ export function planGeneration(options: GenerateOptions, { promptLength, positio
       random: uniform(seed),
       constraint,
     }),
-    logprobs: topLogprobs === undefined ? undefined : new LogprobList(topLogprobs),
+    logprobs: logprobList(topLogprobs),
+    promptLogprobs: logprobList(promptLogprobs),
     stopTexts: generation.stopTexts,
     maxSeconds: generation.maxSeconds ?? Infinity,
   };
+}
+
+/** Collects log probabilities, `count` beside each token's, where there is a count. */
+function logprobList(count: number | undefined): LogprobList | undefined {
+  if (count === undefined) return undefined;
+  if (isCount(count)) return new LogprobList(count);
+  throw new RangeError(
+    `Cannot tell ${count} log probabilities a token: expected a whole number from 0`,
+  );
 }
 
 /** What the model's generation_config.json says, which counts the prompt in `max_length`. */

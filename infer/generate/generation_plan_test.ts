@@ -27,6 +27,11 @@ Deno.test("planGeneration() takes the call's limit, then the model's, then 2048"
   assert.equal(plan({ atMostNewTokens: 6, maxNewTokens: 8 }).limit, 6);
   assert.throws(() => plan({}, { maxLength: 10 }), /prompt has 10 tokens.*max_length 10/);
   assert.throws(() => plan({ atMostNewTokens: 0 }), /generate 0 tokens/);
+  assert.throws(() => plan({ maxNewTokens: -1 }), /generate -1 tokens/);
+  // A prompt that fills all positions can be read, and nothing added to it.
+  assert.equal(plan({ maxNewTokens: 0 }, {}, 5000).limit, 0);
+  assert.throws(() => plan({ maxNewTokens: 1 }, {}, 5000), /prompt has 5000 tokens/);
+  assert.throws(() => plan({ maxNewTokens: 0 }, {}, 5001), /prompt has 5001 tokens/);
 });
 
 Deno.test("planGeneration() ends a reply at the model's tokens and the call's", () => {

@@ -109,7 +109,19 @@ export function decoderGenerator(
     try {
       decoder.reset();
       const reply = new ReplyTokens(plan, promptIds);
-      let logits = await decoder.prefill(promptIds, signal);
+      const { limit, promptLogprobs } = plan;
+      let logits: Float32Array;
+      if (promptLogprobs) {
+        // A decoder tells the logits after what it is given: so token by token.
+        logits = await decoder.decode(promptIds[0], signal);
+        for (let i = 1; i < promptIds.length; i++) {
+          promptLogprobs.push(logits, promptIds[i]);
+          logits = await decoder.decode(promptIds[i], signal);
+        }
+      } else {
+        logits = await decoder.prefill(promptIds, signal);
+      }
+      if (limit === 0) return { finishReason: "length" };
       for (;;) {
         const id = reply.next(logits);
         if (id !== undefined) yield id;
@@ -143,7 +155,7 @@ export function decoderGenerator(
 type End = Pick<Generation, "finishReason" | "endToken">;
 
 /** Keeps what an async generator returns, which `for await` would lose. */
-function withEnd(tokens: AsyncGenerator<number, End>, { logprobs }: GenerationPlan): Generation {
+function withEnd(tokens: AsyncGenerator<number, End>, plan: GenerationPlan): Generation {
   let end: End | undefined;
   const generation: Generation = {
     get finishReason(): FinishReason | undefined {
@@ -152,7 +164,8 @@ function withEnd(tokens: AsyncGenerator<number, End>, { logprobs }: GenerationPl
     get endToken(): number | undefined {
       return end?.endToken;
     },
-    logprobs: logprobs?.chosen,
+    logprobs: plan.logprobs?.chosen,
+    promptLogprobs: plan.promptLogprobs?.chosen,
     async next(): Promise<IteratorResult<number, void>> {
       const { done, value } = await tokens.next();
       if (!done) return { done: false, value };

@@ -70,7 +70,7 @@ export interface ChatServiceOptions {
 const RETRY_AFTER = 2;
 /** No text has more characters a token than this on average. */
 const CHARACTERS_PER_TOKEN = 16;
-/** Most characters of a chat: hostile ones take the tokenizer 4 µs each. */
+/** Most characters of a request: hostile ones take the tokenizer 4 µs each. */
 const MAX_CHARACTERS = 128 * 1024;
 
 /** Most formats that are kept, some MiB each. */
@@ -86,8 +86,18 @@ interface KnownFormat {
   readonly format: ReplyFormat;
 }
 
+/** A piece of a choice; empty only where it has tokens, which no text of its own shows. */
+export interface ChoicePiece extends ChatPiece {
+  /** The prompt's tokens, with the piece that echoes it, where its log probabilities are asked for. */
+  readonly prompt?: {
+    readonly ids: ArrayLike<number>;
+    /** One entry a token from the second one on. */
+    readonly logprobs: readonly ChosenLogprob[];
+  };
+}
+
 /** One choice of a completion, being made. */
-export interface ChoiceReply extends AsyncIterableIterator<ChatPiece, void> {
+export interface ChoiceReply extends AsyncIterableIterator<ChoicePiece, void> {
   /** Its place among the choices, from 0. */
   readonly index: number;
   /** Tokens made so far. */
@@ -228,12 +238,12 @@ export class ChatService {
       }
     } catch (cause) {
       controller.abort();
-      throw refusal(cause);
+      throw refusal(cause, request);
     }
     this.#running.add(controller);
     return new Completion(request, replies, {
+      prompts,
       tokenizer,
-      promptTokens: prompts.reduce((sum, { ids }) => sum + ids.length, 0),
       controller,
       metrics: this.#options.metrics,
       onEnd: () => this.#running.delete(controller),
@@ -250,7 +260,7 @@ export class ChatService {
     try {
       this.#options.assertRoom?.();
     } catch (cause) {
-      throw refusal(cause);
+      throw refusal(cause, request);
     }
     return this.#encode(request, model, tokenizer);
   }
@@ -279,23 +289,30 @@ export class ChatService {
     return format;
   }
 
-  #assertLength({ messages, prompts = [] }: ChatRequest): void {
-    const { window } = this.#options;
-    const most = Math.min(CHARACTERS_PER_TOKEN * window, MAX_CHARACTERS);
+  #assertLength({ messages, prompts }: ChatRequest): void {
+    const window = CHARACTERS_PER_TOKEN * this.#options.window;
+    const assertAtMost = (most: number, length: number, param: "prompt" | "messages"): void => {
+      if (length <= most) return;
+      throw new ApiError(
+        400,
+        `The ${param} ${param === "prompt" ? "has" : "have"} ${length} characters; there may be ` +
+          `${most}: shorten it`,
+        { code: "context_length_exceeded", param },
+      );
+    };
+    if (prompts) {
+      const lengths = prompts.map(({ length }) => length);
+      assertAtMost(window, Math.max(...lengths), "prompt");
+      assertAtMost(MAX_CHARACTERS, lengths.reduce((sum, each) => sum + each, 0), "prompt");
+      return;
+    }
     const length = messages.reduce(
       (sum, { content, reasoning_content = "", tool_calls = [] }) =>
         sum + content.length + reasoning_content.length +
         tool_calls.reduce((all, call) => all + callLength(call), 0),
       0,
-    ) + prompts.reduce((sum, { length }) => sum + length, 0);
-    if (length <= most) return;
-    const param = prompts.length > 0 ? "prompt" : "messages";
-    throw new ApiError(
-      400,
-      `The ${param} ${param === "prompt" ? "has" : "have"} ${length} characters; there may be ` +
-        `${most}: shorten it`,
-      { code: "context_length_exceeded", param },
     );
+    assertAtMost(Math.min(window, MAX_CHARACTERS), length, "messages");
   }
 }
 
@@ -328,7 +345,7 @@ function* encodeRequest(
     }
     return { prompts, bannedIds };
   } catch (cause) {
-    throw refusal(cause);
+    throw refusal(cause, request);
   }
 }
 
@@ -377,7 +394,7 @@ function echoOf(request: ChatRequest, index: number, tokenizer: Tokenizer): stri
 }
 
 /** What the generator or the chat template says of a request. */
-function refusal(cause: unknown): ApiError {
+function refusal(cause: unknown, { prompts }: ChatRequest): ApiError {
   if (cause instanceof BatchFullError) {
     return new ApiError(429, cause.message, {
       code: "queue_full",
@@ -389,7 +406,7 @@ function refusal(cause: unknown): ApiError {
   const long = cause instanceof RangeError && message.includes("the prompt has");
   return new ApiError(400, message, {
     code: long ? "context_length_exceeded" : "invalid_value",
-    param: long ? "messages" : undefined,
+    param: long ? prompts ? "prompt" : "messages" : undefined,
     cause,
   });
 }
@@ -408,13 +425,15 @@ export class Completion {
 
   /** Starts counting; the replies are read by who sends them. */
   constructor(request: ChatRequest, replies: readonly ChatReply[], options: {
+    /** The prompts, each of which `request.choices` replies in a row go on with. */
+    readonly prompts: readonly EncodedPrompt[];
     readonly tokenizer: Tokenizer;
-    readonly promptTokens: number;
     readonly controller: AbortController;
     readonly metrics: Metrics;
     readonly onEnd: () => void;
   }) {
-    const { tokenizer, promptTokens, controller, metrics, onEnd } = options;
+    const { prompts, tokenizer, controller, metrics, onEnd } = options;
+    const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
     this.request = request;
     this.tokenizer = tokenizer;
     this.promptTokens = promptTokens;
@@ -439,6 +458,7 @@ export class Completion {
       let first = true;
       const choice = choiceReply(index, reply, {
         request,
+        promptIds: prompts[Math.floor(index / request.choices)].ids,
         echo: echoOf(request, index, tokenizer),
         signal: controller.signal,
         onPiece: () => {
@@ -465,13 +485,15 @@ export class Completion {
 function choiceReply(index: number, reply: ChatReply, options: {
   /** What was asked for. */
   readonly request: ChatRequest;
+  /** What it goes on with. */
+  readonly promptIds: ArrayLike<number>;
   /** What it begins with. */
   readonly echo: string;
   readonly signal: AbortSignal;
   readonly onPiece: () => void;
   readonly onEnd: () => void;
 }): ChoiceReply {
-  const { request, echo, signal, onPiece, onEnd } = options;
+  const { request, promptIds, echo, signal, onPiece, onEnd } = options;
   const { stop, includeStop: include, hideThinking = false } = request;
   const { minNewTokens = 0 } = request.options;
   const stops = new StopStrings(stop, { include });
@@ -483,10 +505,20 @@ function choiceReply(index: number, reply: ChatReply, options: {
     over = true;
     onEnd();
   };
-  async function* pieces(): AsyncGenerator<ChatPiece, void> {
-    if (echo !== "") yield { kind: "answer", text: echo };
+  async function* pieces(): AsyncGenerator<ChoicePiece, void> {
+    const withPrompt = request.options.promptLogprobs !== undefined;
+    if (echo !== "" && !withPrompt) yield { kind: "answer", text: echo };
+    // Log probabilities of the prompt are there with the first piece of the reply, or at its end.
+    let echoed = !withPrompt;
+    function* echoOnce(): Iterable<ChoicePiece> {
+      if (echoed) return;
+      echoed = true;
+      const logprobs = reply.promptLogprobs ?? [];
+      yield { kind: "answer", text: echo, prompt: { ids: promptIds, logprobs } };
+    }
     // A token goes with the text that it begins, which may be held back or cut off.
     const waiting: { readonly at: number; readonly token: ChosenLogprob }[] = [];
+    let known = 0;
     let taken = 0;
     let given = 0;
     const answer = (text: string): ChatPiece => {
@@ -498,6 +530,7 @@ function choiceReply(index: number, reply: ChatReply, options: {
     };
     for await (const { kind, text, tokens = [] } of reply) {
       onPiece();
+      yield* echoOnce();
       if (kind === "think") {
         thinkTokens += reply.newTokens - counted;
         counted = reply.newTokens;
@@ -508,15 +541,21 @@ function choiceReply(index: number, reply: ChatReply, options: {
       counted = reply.newTokens;
       // As in vLLM, stop strings end no reply that has not its least length yet.
       for (const token of tokens) waiting.push({ at: taken, token });
+      known += tokens.length;
       taken += text.length;
       const certain = reply.newTokens < minNewTokens ? text : stops.push(text);
       if (certain !== "") yield answer(certain);
       if (stops.stopped) return;
     }
+    const aborted = reply.finishReason === "aborted";
+    if (!aborted) yield* echoOnce();
     const rest = stops.end();
     if (rest !== "") yield answer(rest);
     // Ended by neither the model nor its reader: the server is stopping, and says so.
-    if (reply.finishReason === "aborted") signal.throwIfAborted();
+    if (aborted) signal.throwIfAborted();
+    // As in OpenAI's legacy API, the token that ended a text and those without a text are told, too.
+    const untold = request.prompts ? reply.logprobs?.slice(known) ?? [] : [];
+    if (untold.length > 0) yield { kind: "answer", text: "", tokens: untold };
   }
   const source = pieces();
   const choice: ChoiceReply = {
@@ -530,7 +569,7 @@ function choiceReply(index: number, reply: ChatReply, options: {
     get finishReason(): "stop" | "length" {
       return !stops.stopped && reply.finishReason === "length" ? "length" : "stop";
     },
-    async next(): Promise<IteratorResult<ChatPiece, void>> {
+    async next(): Promise<IteratorResult<ChoicePiece, void>> {
       try {
         const result = await source.next();
         if (result.done) end();
@@ -540,7 +579,7 @@ function choiceReply(index: number, reply: ChatReply, options: {
         throw cause;
       }
     },
-    async return(): Promise<IteratorResult<ChatPiece, void>> {
+    async return(): Promise<IteratorResult<ChoicePiece, void>> {
       // Before its first next() an async generator runs no cleanup of its own.
       await reply.return?.();
       end();

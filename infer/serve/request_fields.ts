@@ -13,7 +13,8 @@ const FREE = "replies are held to JSON alone, by response_format of chat complet
 const NO_TOOLS =
   "the model is told of no tools; leave them out, or send tool_choice none (calls and answers in the " +
   "messages are rendered)";
-const NO_PROMPT_LOGPROBS = "the probabilities of a prompt's tokens are not computed; leave it out";
+const NO_PROMPT_LOGPROBS =
+  "those of a prompt's tokens are told by /v1/completions with echo and logprobs; leave it out";
 const NO_BEAMS = "beams are not searched; leave it out, and ask with n for several replies";
 const TEXT_ONLY = "the model reads and writes text only";
 const NOT_RETURNED = "it is not given out; leave it out";

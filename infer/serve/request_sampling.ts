@@ -36,9 +36,12 @@ const NAMES: readonly (readonly [keyof GenerateOptions, string])[] = [
   ["repetitionPenalty", "repetition_penalty"],
 ];
 
-/** Reads and checks them. */
-export function parseSampling(body: Fields): GenerateOptions {
-  const up: readonly [number, number] = [1, Infinity];
+/** Reads and checks them; `leastTokens` is the smallest limit of tokens that may be asked for. */
+export function parseSampling(
+  body: Fields,
+  { leastTokens = 1 }: { readonly leastTokens?: number } = {},
+): GenerateOptions {
+  const up: readonly [number, number] = [leastTokens, Infinity];
   const limit = optionalCount(body, "max_completion_tokens", up) ??
     optionalCount(body, "max_tokens", up);
   const least = optionalCount(body, "min_tokens", [0, Infinity]);

@@ -105,9 +105,20 @@ export function checkDevice(runtime: Runtime, options?: CheckOptions): WebGpuRep
   return deviceTraits(runtime.device).checkedFirst ? checkWebGpu(runtime, options) : undefined;
 }
 
+/** What runtimes were found to be: each is checked once. */
+const reports = new WeakMap<Runtime, WebGpuReport>();
+
+/** Takes over what another runtime of this process, on the same device and library, was found to be. */
+export function adoptReport(runtime: Runtime, report: WebGpuReport): void {
+  runtime.writesInPlace = report.writesInPlace;
+  runtime.tellsNonFinite = report.tellsNonFinite;
+  reports.set(runtime, report);
+}
+
 /**
- * Runs the checks, before any other graph of the runtime is compiled. A driver that refuses outputs in
- * place, or gets them wrong, is used without them from then on.
+ * Runs the checks, before any other graph of the runtime is compiled; of a runtime that was checked
+ * before only those that are asked for besides. A driver that refuses outputs in place, or gets them
+ * wrong, is used without them from then on.
  *
  * @throws {Error} naming the driver and what it computes wrongly, or refuses
  */
@@ -115,10 +126,11 @@ export function checkWebGpu(
   runtime: Runtime,
   { float16 = false }: CheckOptions = {},
 ): WebGpuReport {
-  const adapters = listAdapters();
-  const driver = describe(adapters);
+  const known = reports.get(runtime);
+  const adapters = known ? [] : listAdapters();
+  const driver = known?.driver ?? describe(adapters);
   const fault = (each: Check): Error | undefined => faultOf(runtime, each, driver);
-  for (const each of [...CHECKS, ...float16 ? [FLOAT16] : []]) {
+  for (const each of [...known ? [] : CHECKS, ...float16 ? [FLOAT16] : []]) {
     let found = fault(each);
     if (found && each.graph.aliases.size > 0 && runtime.writesInPlace) {
       runtime.writesInPlace = false;
@@ -126,10 +138,12 @@ export function checkWebGpu(
     }
     if (found) throw found;
   }
+  if (known) return known;
   const software = adapters.length > 0 && adapters.every((adapter) => adapter.software);
-  runtime.tellsNonFinite = tellsNonFinite(runtime);
   const { writesInPlace } = runtime;
-  return { driver, software, writesInPlace, tellsNonFinite: runtime.tellsNonFinite };
+  const report = { driver, software, writesInPlace, tellsNonFinite: tellsNonFinite(runtime) };
+  adoptReport(runtime, report);
+  return report;
 }
 
 function listAdapters(): readonly VulkanAdapter[] {

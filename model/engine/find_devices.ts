@@ -10,7 +10,7 @@
 
 import { cpu, type Device, deviceName, parseDevice } from "../../ort/runtime/device.ts";
 import { Runtime, type RuntimeOptions } from "../../ort/runtime/runtime.ts";
-import { checkWebGpu } from "./check_webgpu.ts";
+import { checkWebGpu, type WebGpuReport } from "./check_webgpu.ts";
 
 /** What `--device` calls the best device that a machine has. */
 export const AUTO = "auto";
@@ -25,6 +25,8 @@ export type FoundDevice =
       readonly what: string;
       /** Why `auto` passes it over although it works. */
       readonly passedOver?: string;
+      /** What the check of a WebGPU device found, which a runtime on it need not repeat. */
+      readonly webgpu?: WebGpuReport;
     }
     | { readonly reason: string }
   );
@@ -47,10 +49,15 @@ export function* findDevices(
 }
 
 function describeWebGpu(runtime: Runtime): Omit<FoundDevice & { reason?: undefined }, "device"> {
-  const { driver: what, software } = checkWebGpu(runtime);
+  const webgpu = checkWebGpu(runtime);
+  const { driver: what, software } = webgpu;
   return software
-    ? { what, passedOver: "its driver computes on the processor, where device cpu is faster" }
-    : { what };
+    ? {
+      what,
+      webgpu,
+      passedOver: "its driver computes on the processor, where device cpu is faster",
+    }
+    : { what, webgpu };
 }
 
 /** Every CUDA device, or why there is none. */
@@ -70,7 +77,7 @@ function* findCuda(options: FindDevicesOptions): Generator<FoundDevice> {
 function attempt(
   device: Device,
   options: FindDevicesOptions,
-  describe: (runtime: Runtime) => { readonly what: string; readonly passedOver?: string },
+  describe: (runtime: Runtime) => Omit<FoundDevice & { reason?: undefined }, "device">,
 ): FoundDevice {
   try {
     using runtime = new Runtime({ ...options, device });
@@ -94,6 +101,8 @@ export interface ChosenDevice {
   readonly device: Device;
   /** A line for users; undefined where they named the device themselves. */
   readonly line?: string;
+  /** What the check of a WebGPU device found; undefined where none was made. */
+  readonly webgpu?: WebGpuReport;
 }
 
 /**
@@ -113,7 +122,8 @@ export function chooseAmong(found: Iterable<FoundDevice>): ChosenDevice {
     const name = deviceName(each.device);
     if (each.reason === undefined && each.passedOver === undefined) {
       const why = others.length > 0 ? `; not ${others.join("; not ")}` : "";
-      return { device: each.device, line: `device: ${name} (${each.what})${why}` };
+      const line = `device: ${name} (${each.what})${why}`;
+      return { device: each.device, line, ...each.webgpu && { webgpu: each.webgpu } };
     }
     const [reason] = (each.reason ?? each.passedOver ?? "").split("; ");
     others.push(`${name}: ${reason}`);

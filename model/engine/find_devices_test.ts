@@ -25,6 +25,12 @@ Deno.test("auto is the first that works and is not passed over, and says why not
       "device: cpu (8 threads); not cuda:0: libcuda is missing; not webgpu: it computes on the " +
       "processor",
   });
+  // What its check found goes along, so that no run checks it again.
+  const report = {
+    ...{ driver: "GPU X, driver 1.2.3", software: false, writesInPlace: true },
+    tellsNonFinite: true,
+  };
+  assert.equal(chooseAmong([noCuda, { ...webgpu, webgpu: report }, host]).webgpu, report);
   assert.throws(() => chooseAmong([noCuda]), {
     message: "Cannot find a device: not cuda:0: libcuda is missing",
   });

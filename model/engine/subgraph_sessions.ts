@@ -140,10 +140,9 @@ export function planCrossing(
   symbols: Symbols,
   { views }: Pick<SubgraphSessionsOptions, "views">,
 ): BufferPlan {
-  const items = crossing.map(({ value, from, to }) => ({
-    bytes: bytesOf(value, symbols),
-    ...{ from, to },
-  }));
+  const items = crossing.map(({ value, from, to }) => {
+    return { bytes: bytesOf(value, symbols), from, to };
+  });
   if (!views) return planBuffers(items);
   const { offsets, bytes } = planMemory(items);
   return { places: offsets.map((offset) => ({ buffer: 0, offset })), buffers: [bytes] };

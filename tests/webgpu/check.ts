@@ -1,7 +1,7 @@
 /** The test at the start of a run on WebGPU. */
 
 import assert from "node:assert/strict";
-import { checkWebGpu } from "../../model/engine/check_webgpu.ts";
+import { adoptReport, checkWebGpu } from "../../model/engine/check_webgpu.ts";
 import type { Device } from "../../ort/runtime/device.ts";
 import type { Place, Runtime } from "../../ort/runtime/runtime.ts";
 import type { TensorMemory } from "../../ort/runtime/tensor_memory.ts";
@@ -70,6 +70,29 @@ Deno.test("a driver that computes wrongly is named, with what it gets wrong", ()
       /^Error: Cannot use device webgpu: .+ computes a product of matrices wrongly \(.* of the largest\); update the driver/,
     );
   }
+});
+
+Deno.test("a device that was checked is not checked again, but for what was not asked for before", () => {
+  const report = checkWebGpu(runtime);
+  let reads = 0;
+  const counted = faulty((values) => {
+    reads++;
+    values[0] *= 1.001;
+  });
+  const told = { ...report, writesInPlace: false, tellsNonFinite: false };
+  adoptReport(counted, told);
+  assert.deepEqual([counted.writesInPlace, counted.tellsNonFinite], [false, false]);
+  assert.equal(checkWebGpu(counted), told);
+  assert.equal(reads, 0);
+  assert.throws(
+    () => checkWebGpu(counted, { float16: true }),
+    /computes a product with float16 weights wrongly/,
+  );
+  adoptReport(runtime, report);
+  assert.deepEqual([runtime.writesInPlace, runtime.tellsNonFinite], [
+    report.writesInPlace,
+    report.tellsNonFinite,
+  ]);
 });
 
 Deno.test("a driver that refuses a graph is named, with what it says", () => {

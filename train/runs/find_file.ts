@@ -3,22 +3,32 @@
 import { isFile } from "../../internal/path_kind.ts";
 import { DATA, describePlaces, firstFolder, firstPlace, isBare, OUTPUT } from "./named_folders.ts";
 
+/** Where {@linkcode findFile} looks, and what its error tells. */
+export interface FindFileOptions {
+  /** The flag that named the file. */
+  readonly flag: string;
+  /** The folders that it is looked for in. @default {["data", "output"]} */
+  readonly folders?: readonly string[];
+  /** What else the flag takes. @default {nothing} */
+  readonly others?: readonly string[];
+}
+
 /**
- * The file of a name: as given, or below `data` or `output`.
+ * The file of a name: as given, or below one of the folders.
  *
- * @param flag what named it, for the error
  * @throws {Error} where there is none of a bare name; what else is missing is for who reads it to tell
  */
 export async function findFile(
   name: string,
-  { flag }: { readonly flag: string },
+  { flag, folders = [DATA, OUTPUT], others = [] }: FindFileOptions,
 ): Promise<string> {
   if (!isBare(name)) return name;
-  const places = [name, `${DATA}/${name}`, `${OUTPUT}/${name}`];
+  const places = [name, ...folders.map((folder) => `${folder}/${name}`)];
   const { found, seen } = await firstPlace(places, isFile);
   if (found !== undefined) return found;
   throw new Error(
-    `Cannot find ${name}: ${describePlaces(seen, "file")}; give a file's path with ${flag}`,
+    `Cannot find ${name}: ${describePlaces(seen, "file")}; give ` +
+      `${others.length > 0 ? `${others.join(", ")} or ` : ""}a file's path with ${flag}`,
   );
 }
 

@@ -5,7 +5,7 @@
 
 import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
-import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
+import { adoptReport, checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import type { ToldMemory } from "../../ort/runtime/memory_budget.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
@@ -79,6 +79,7 @@ export async function openRun(
   const notes = [...resolved.notes, ...tokenizer.notes, ...describeIdleSettings(args)];
   const kernelsLine = describeKernels(kernels, resolved);
   const float16 = resolved.storage.matrices === "float16";
+  if (runtime && resolved.webgpu) adoptReport(runtime, resolved.webgpu);
   const found = runtime && checkDevice(runtime, { float16 });
   const owned = resources.move();
   return {

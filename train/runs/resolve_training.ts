@@ -13,6 +13,7 @@ import { UsageError } from "../../internal/usage_error.ts";
 import type { BaseStorage } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
+import type { WebGpuReport } from "../../model/engine/check_webgpu.ts";
 import { chooseDevice } from "../../model/engine/find_devices.ts";
 import { type Device, deviceName, parseDevice } from "../../ort/runtime/device.ts";
 import { resolveBaseStorage } from "../resolve_base_storage.ts";
@@ -56,6 +57,8 @@ export interface DerivedTraining {
 export interface ResolvedTraining extends DerivedTraining {
   /** The folders that names were found to be, a line each. */
   readonly found: readonly string[];
+  /** What the check of a WebGPU device found that was chosen for the run; undefined of a named one. */
+  readonly webgpu?: WebGpuReport;
   /** What a user should know of the files of model and adapter, a line each. */
   readonly notes: readonly string[];
 }
@@ -81,7 +84,10 @@ export async function resolveTraining(
   const { model, config } = await findFolders({ model: given.model }, USE_ADAPTER);
   for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
   const { lora, notes } = await resolveLora(options.lora, config);
-  const { device, line } = chooseDevice(given.device, { libraryPath, threads: given.threads });
+  const { device, line, webgpu } = chooseDevice(given.device, {
+    libraryPath,
+    threads: given.threads,
+  });
   const file = async (name: string | undefined, flag: string) =>
     name === undefined ? undefined : await findFile(name, { flag });
   const outputDir = await findOutput(
@@ -105,6 +111,7 @@ export async function resolveTraining(
   };
   return {
     ...deriveTraining(args, config),
+    webgpu,
     found: [
       ...line === undefined ? [] : [line],
       ...model === given.model ? [] : [`model: ${model}`],

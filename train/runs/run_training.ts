@@ -344,8 +344,8 @@ export async function runTraining(
     if ((cause as Error).cause instanceof Deno.errors.NotCapable) throw cause;
     // The weights, which the run was for, are saved by then.
     say(
-      `warning: ${(cause as Error).message}; it tells of a run that has not ended, and all is ` +
-        `saved in ${checkpoint}`,
+      `warning: ${(cause as Error).message}; it tells of a run that has not ended` +
+        (checkpoint === undefined ? "" : `, and all is saved in ${checkpoint}`),
     );
   }
   // What the first process knows.

@@ -6,7 +6,6 @@
  * mail program, a page stays English.
  */
 
-import { contentHash } from "./content_hash.ts";
 import { escapeHtml, html, Markup } from "./html.ts";
 
 /** A text in both languages. */
@@ -25,17 +24,6 @@ if (navigator.language.toLowerCase().startsWith("zh")) {
   }
 }
 `;
-
-/** The policy of a page that has a style sheet and {@linkcode LANGUAGE_SCRIPT}, and asks for nothing. */
-export async function pagePolicy(style: string): Promise<string> {
-  return [
-    "default-src 'none'",
-    `style-src ${await contentHash(style)}`,
-    `script-src ${await contentHash(LANGUAGE_SCRIPT)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
-}
 
 /** The text as markup. */
 export function inBoth({ en, zh }: Bilingual): Markup {

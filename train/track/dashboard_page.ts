@@ -5,10 +5,10 @@
  * elsewhere: script and style are files of this folder, within the report or from the server.
  */
 
-import { contentHash } from "./content_hash.ts";
 import CLIENT from "./dashboard_client.js" with { type: "text" };
 import STYLE from "./dashboard.css" with { type: "text" };
 import { html, Markup } from "./html.ts";
+import { pagePolicy } from "./page_policy.ts";
 import type { RunData } from "./run_update.ts";
 
 /** The page's script. */
@@ -31,13 +31,7 @@ export function renderLivePage(): string {
  * own script and style sheet, by their hashes, and no request at all.
  */
 export async function renderRunsPage(runs: readonly RunData[]): Promise<string> {
-  const policy = [
-    "default-src 'none'",
-    `style-src ${await contentHash(STYLE)}`,
-    `script-src ${await contentHash(CLIENT)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
+  const policy = await pagePolicy({ style: STYLE, script: CLIENT });
   // A data block is text to the parser but for its end tag: no "<" is left in it.
   const data = JSON.stringify(runs).replaceAll("<", "\\u003c");
   return page(

@@ -4,6 +4,7 @@
  * In: a folder. Out: the folders below it, itself included, that hold a metrics log.
  */
 
+import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { isAbsent } from "../../internal/regular_file.ts";
 
@@ -27,9 +28,7 @@ export async function findRuns(directory: string): Promise<string[]> {
   const runs: string[] = [];
   const search = async (path: string, depth: number): Promise<void> => {
     if (runs.length >= MAX_RUNS) return;
-    const entries = await readdir(path === "" ? directory : `${directory}/${path}`, {
-      withFileTypes: true,
-    });
+    const entries = await list(path === "" ? directory : `${directory}/${path}`);
     if (entries.some((entry) => entry.name === METRICS_FILE && entry.isFile())) {
       runs.push(path === "" ? "." : path);
     }
@@ -39,11 +38,16 @@ export async function findRuns(directory: string): Promise<string[]> {
       await search(path === "" ? entry.name : `${path}/${entry.name}`, depth + 1);
     }
   };
+  await search("", 0);
+  return runs;
+}
+
+/** What is in a folder: nothing in one that does not exist yet, or was removed while others were searched. */
+async function list(directory: string): Promise<Dirent[]> {
   try {
-    await search("", 0);
+    return await readdir(directory, { withFileTypes: true });
   } catch (error) {
-    // A folder that does not exist yet, or that was removed while it was searched.
-    if (!isAbsent(error)) throw error;
+    if (isAbsent(error)) return [];
+    throw error;
   }
-  return runs.slice(0, MAX_RUNS);
 }

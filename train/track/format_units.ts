@@ -7,6 +7,13 @@
 const COUNT_UNITS = ["k", "M", "B", "T"];
 const BYTE_UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 
+/** A binary unit. */
+export interface ByteUnit {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /**
  * A time as hours, minutes and seconds; `-:--:--` where it is not known (not finite or negative).
  *
@@ -77,6 +84,12 @@ export function formatBytes(bytes: number): string {
   if (!Number.isFinite(bytes)) return formatNonFinite(bytes);
   if (Math.abs(bytes) < 1023.5) return `${Math.round(bytes)} B`;
   return scale(bytes, 1024, BYTE_UNITS, " ");
+}
+
+/** The unit in which {@linkcode formatBytes} writes a size. */
+export function byteUnit(bytes: number): ByteUnit {
+  const [, name = "B"] = formatBytes(bytes).split(" ");
+  return { name, size: 1024 ** (BYTE_UNITS.indexOf(name) + 1) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  byteUnit,
   formatBytes,
   formatCount,
   formatDuration,
@@ -85,6 +86,12 @@ for (const { name, format, rows } of tables) {
     for (const [value, text] of rows) assert.equal(format(value), text, String(value));
   });
 }
+
+Deno.test("byteUnit() is the unit that formatBytes() writes", () => {
+  assert.deepEqual(byteUnit(1000), { name: "B", size: 1 });
+  assert.deepEqual(byteUnit(1500), { name: "KiB", size: 1024 });
+  assert.deepEqual(byteUnit(9.6 * 2 ** 30), { name: "GiB", size: 2 ** 30 });
+});
 
 Deno.test("formatRate() counts in the unit it is given", () => {
   assert.equal(formatRate(3, "step"), "3.00 step/s");

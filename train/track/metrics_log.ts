@@ -13,6 +13,7 @@
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import type { TrainEvent } from "../events.ts";
+import { createInOrder } from "./in_order.ts";
 import { evaluationSpeed, withPrefix } from "./scalars.ts";
 import { keepUntil, setAside } from "./step_lines.ts";
 import type { Tracker } from "./tracker.ts";
@@ -50,9 +51,8 @@ import type { Tracker } from "./tracker.ts";
  */
 export function createMetricsLog(path: string): Tracker {
   let handle: FileHandle | undefined;
+  const inOrder = createInOrder();
   let closed = false;
-  // Events are written in the order they are told, even to a caller that does not await each.
-  let last: Promise<void> = Promise.resolve();
 
   const append = async (event: TrainEvent): Promise<void> => {
     if (closed) {
@@ -73,17 +73,13 @@ export function createMetricsLog(path: string): Tracker {
   };
 
   return {
-    event(event: TrainEvent): Promise<void> {
-      const done = last.then(() => append(event));
-      last = done.catch(() => {});
-      return done;
-    },
-    async [Symbol.asyncDispose](): Promise<void> {
-      await last;
-      closed = true;
-      await handle?.close();
-      handle = undefined;
-    },
+    event: (event: TrainEvent): Promise<void> => inOrder(() => append(event)),
+    [Symbol.asyncDispose]: (): Promise<void> =>
+      inOrder(async () => {
+        closed = true;
+        await handle?.close();
+        handle = undefined;
+      }),
   };
 }
 

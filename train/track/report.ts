@@ -9,15 +9,10 @@
  * @module
  */
 
-import {
-  type Bilingual,
-  inBoth,
-  LANGUAGE_SCRIPT,
-  pagePolicy,
-  translateChart,
-} from "./bilingual.ts";
+import { type Bilingual, inBoth, LANGUAGE_SCRIPT, translateChart } from "./bilingual.ts";
 import type { EndEvent, EvaluateEvent, LogEvent } from "../events.ts";
 import {
+  byteUnit,
   formatBytes,
   formatCount,
   formatDate,
@@ -31,6 +26,7 @@ import type { HtmlValue } from "./html.ts";
 import { renderLineChart } from "./line_chart.ts";
 import type { ChartPoint, LineChartOptions } from "./line_chart.ts";
 import { renderLossChart } from "./loss_chart.ts";
+import { pagePolicy } from "./page_policy.ts";
 import { REPORT_STYLE } from "./report_style.ts";
 import {
   CHART_WORDS,
@@ -143,7 +139,7 @@ const NARROW = { width: 480, height: 240 };
 export async function renderReport(data: ReportData): Promise<string> {
   const { title, language = "", samples = [], notes = [], versions = {} } = data;
   const charts = await renderCharts(data);
-  const policy = await pagePolicy(REPORT_STYLE);
+  const policy = await pagePolicy({ style: REPORT_STYLE, script: LANGUAGE_SCRIPT });
   const page = html`
     <!DOCTYPE html>
     <html lang="en">
@@ -446,6 +442,7 @@ async function renderCharts(data: ReportData): Promise<Markup[]> {
   ];
   const most = mostMemory(logs);
   if (most !== undefined) {
+    // In the unit of the largest size ticks are round.
     const { name, size } = byteUnit(most);
     others.push({
       id: "memory",
@@ -464,12 +461,4 @@ async function renderCharts(data: ReportData): Promise<Markup[]> {
     figures.push(html`<figure class="chart">${translateChart(svg, CHART_WORDS)}</figure>`);
   }
   return figures;
-}
-
-const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-
-/** The unit in which {@linkcode formatBytes} writes the largest size of an axis, so that ticks are round. */
-function byteUnit(largest: number): { readonly name: string; readonly size: number } {
-  const [, name = "B"] = formatBytes(largest).split(" ");
-  return { name, size: 1024 ** BYTE_UNITS.indexOf(name) };
 }

@@ -99,6 +99,7 @@ export function createSwanlabLog(
     write: (text) => lines.push(...text.split("\n").filter((line) => line !== "")),
     isTty: false,
     clock,
+    date: () => new Date(clock()),
   });
 
   const begin = async (): Promise<RunFile> =>

@@ -152,6 +152,8 @@ Deno.test("createSwanlabLog() writes start, files, figures, lines and finish, nu
     [["config", 1], ["metadata", 2], ["requirements", 3], ["conda", 4]],
   );
   for (const save of all(run, SAVE)) await readFile(text(save, 2));
+  // The line of the end has the clock's date, not the machine's.
+  assert.match(text(all(run, LOG).at(-1)!, 1), /\| 2023-11-14 22:13 UTC$/);
   assert.match(
     await readFile(`${run.folder}/files/config.yaml`, "utf8"),
     /^"learning_rate":\n {2}desc: ''\n {2}sort: 0\n {2}value: 1\.0e-7\n"method":\n/,

@@ -190,10 +190,10 @@ export function estimateMemory(
   const specs = modelParameters(config);
   const base = layoutParameters(specs).length;
   const stored = storedTypes(specs, storage);
-  const spared = sum(
-    specs.filter(({ name }) => stored.has(name)),
-    ({ name, shape }) => elementCount(shape) * (width - byteWidth(stored.get(name)!)),
+  const weightBytes = specs.map(({ name, shape }) =>
+    byteWidth(stored.get(name) ?? precision) * elementCount(shape)
   );
+  const spared = sum(specs, ({ shape }, i) => width * elementCount(shape) - weightBytes[i]);
   const adapted = adapter &&
     config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
   const trained = adapted ?? base;
@@ -232,11 +232,11 @@ export function estimateMemory(
   const starts = Int32Array.from({ length: tokens }, (_, at) => at - at % length);
   const chunks = queries === undefined
     ? []
-    : attentionChunks(starts, { heads: config.heads, queries }).map((
-      { start, end, firstKey, lastKey },
-    ) => ({
-      ...{ rows: 1, length: end - start, keys: lastKey - firstKey, tokens },
-    }));
+    : attentionChunks(starts, { heads: config.heads, queries }).map(
+      ({ start, end, firstKey, lastKey }) => {
+        return { rows: 1, length: end - start, keys: lastKey - firstKey, tokens };
+      },
+    );
   const masks = segments
     ? chunks.map(({ length, keys }) => length * keys)
     : [rows * length * length];
@@ -284,21 +284,24 @@ export function estimateMemory(
     planCrossing(each.crossing, symbols, { views }).buffers
   );
   // Both directions share the buffers.
-  const crossing = sum(
-    forwards.length > backwards.length ? forwards : backwards,
+  const crossing = Array.from(
+    { length: Math.max(forwards.length, backwards.length) },
     (_, i) => Math.max(forwards[i] ?? 0, backwards[i] ?? 0),
   );
   const made = {
     weights: width * base - spared + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
     moments: state * trained / shards,
-    activations: width * (hidden + mask + logits) + config.layers * kept + crossing,
+    activations: width * (hidden + mask + logits) + config.layers * kept +
+      sum(crossing, (bytes) => bytes),
     workspace: arena.bytes,
     handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
     process,
   };
   const sizes = [
-    ...modelParameters(config).map(({ shape }) => width * elementCount(shape)),
+    ...weightBytes,
+    ...adapter ? adapter.parameters.map(({ shape }) => FLOAT_BYTES * elementCount(shape)) : [],
+    ...crossing,
     ...forward.outputs.map(bytesOf),
     ...masks.map((each) => width * each),
   ];

@@ -4,6 +4,7 @@ import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
+import { BASE_STORAGES, type BaseStorage } from "../../model/base_storage.ts";
 import { QWEN3_0_6B, QWEN3_1_7B } from "../../tests/support/model_configs.ts";
 import { estimateMemory, type MemoryEstimate } from "./memory_estimate.ts";
 
@@ -54,6 +55,21 @@ Deno.test("estimateMemory() adds up, and grows with length and rows, less with c
   assert.ok(estimateMemory(config, { rows: 2, length: 128 }).total > total);
   const kept = estimateMemory(config, { rows: 1, length: 128, gradientCheckpointing: false });
   assert.ok(kept.activations > 10 * small.activations);
+});
+
+Deno.test("the largest tensor of a base in float16 is the embedding as it is stored, or what graphs hold", () => {
+  const plan = (vocabSize: number, storage: BaseStorage, length: number) => {
+    const sized = parseConfig({ ...QWEN3_1_7B, vocab_size: vocabSize });
+    const adapter = createLoraAdapter(sized, DEFAULT_LORA);
+    return estimateMemory(sized, { rows: 1, length, adapter, storage, device: "webgpu" }).largest;
+  };
+  const { fp32, fp16 } = BASE_STORAGES;
+  assert.equal(plan(151936, fp32, 128), 4 * 151936 * 2048);
+  assert.equal(plan(151936, fp16, 128), 2 * 151936 * 2048);
+  // A layer's largest matrix is widened in whole, right before its product.
+  assert.equal(plan(1000, fp16, 128), 4 * 2048 * 6144);
+  // Scores of 512 queries and 2048 keys.
+  assert.equal(plan(1000, fp16, 2048), 4 * 16 * 512 * 2048);
 });
 
 /**

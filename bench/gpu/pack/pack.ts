@@ -10,6 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { findLibrary } from "../../../ort/runtime/library.ts";
+import { runMain } from "../../run_main.ts";
 import { baseName, FILES, listBundles } from "./bundles.ts";
 import { chooseLibraries, CORE, type LibraryFolder } from "./libraries.ts";
 
@@ -96,11 +97,4 @@ async function main(): Promise<void> {
   console.log(`${out}: Deno, ONNX Runtime and ${bundles.length} bundles; run.sh there runs them`);
 }
 
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runMain(main);

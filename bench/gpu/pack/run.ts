@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { runMain } from "../../run_main.ts";
 import { TimeBudget } from "../time_budget.ts";
 import { StepRunner } from "./step_runner.ts";
 import { listSteps } from "./steps.ts";
@@ -61,11 +62,4 @@ async function main(): Promise<number> {
   return runner.failed ? 1 : 0;
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await main());
-  } catch (error) {
-    console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(2);
-  }
-}
+if (import.meta.main) await runMain(main, { failed: 2 });

@@ -46,13 +46,6 @@ export function parseTextRequest(body: unknown): ChatRequest {
   }
   const topLogprobs = optionalCount(body, "logprobs", [0, MAX_LOGPROBS]);
   const echo = optionalBoolean(body, "echo") || undefined;
-  if (echo && topLogprobs !== undefined) {
-    throw invalid(
-      "logprobs and echo cannot be together: the probabilities of a prompt's tokens are not " +
-        "computed; leave one out",
-      "logprobs",
-    );
-  }
   return {
     model: parseModel(body),
     messages: [],
@@ -71,8 +64,8 @@ export function parseTextRequest(body: unknown): ChatRequest {
     }),
     options: {
       maxNewTokens: DEFAULT_TOKENS,
-      ...parseSampling(body),
-      ...defined({ topLogprobs }),
+      ...parseSampling(body, { leastTokens: 0 }),
+      ...defined({ topLogprobs, promptLogprobs: echo && topLogprobs }),
     },
   };
 }
