@@ -19,6 +19,13 @@ export interface Range {
   readonly length: number;
 }
 
+/** What two ranges share; it has no elements where they lie apart. */
+export function overlap(a: Range, b: Range): Range {
+  const start = Math.max(a.start, b.start);
+  const end = Math.min(a.start + a.length, b.start + b.length);
+  return { start, length: Math.max(0, end - start) };
+}
+
 /** Elements that are summed at once. */
 export interface Bucket extends Range {
   /** How many of them are each process's own, in the order of the processes; whole blocks. */

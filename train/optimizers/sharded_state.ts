@@ -2,7 +2,7 @@
  * What an optimizer keeps where each process keeps a part of it (ZeRO-1): moments in the host's memory.
  *
  * In: a layout, names such as `exp_avg`, and the processes. Out: the part of this one, and a `TensorSource` of
- * the whole, which the first process reads a bucket at a time while the others give theirs.
+ * the whole, which the first process reads while the others give theirs.
  */
 
 import type { Comm } from "../../comm/comm.ts";
@@ -11,12 +11,21 @@ import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { checkTensorRange, missingTensorError } from "../../ort/tensor/tensor_errors.ts";
 import { tensorBytes, type TensorInfo, type TensorSource } from "../../ort/tensor/tensor_source.ts";
-import { type Bucket, bucketsOf, ownPart, type Range } from "../distributed/buckets.ts";
+import { type Bucket, bucketsOf, overlap, ownPart, type Range } from "../distributed/buckets.ts";
 import type { UpdateState } from "./update_state.ts";
 
 const FLOAT_BYTES = 4;
-/** What the first process asks for when it needs nothing more. */
-const NOTHING = -1;
+/** What the first process asks for. */
+interface Request {
+  /** Which of the names. */
+  readonly kept: number;
+  /** The first element in the layout. */
+  readonly from: number;
+  /** How many; 0 when it needs nothing more. */
+  readonly length: number;
+}
+
+const NOTHING: Request = { kept: 0, from: 0, length: 0 };
 
 /** A tensor of the whole state. */
 interface Place {
@@ -48,10 +57,8 @@ export class ShardedState implements UpdateState {
   readonly #tensors: readonly Tensor[];
   readonly #starts: readonly number[];
   readonly #places = new Map<string, Place>();
-  /** The bucket that was put together last. */
-  #whole:
-    | { readonly kept: number; readonly index: number; readonly values: Float32Array }
-    | undefined;
+  /** Ends when the last read that was asked for has; the others follow one at a time. */
+  #reading = Promise.resolve();
 
   /** Allocates this process's part as zeros. */
   constructor(
@@ -102,17 +109,16 @@ export class ShardedState implements UpdateState {
       read: async (name: string, into: Uint8Array, offset = 0): Promise<void> => {
         const { kept, start, info } = find(name);
         checkTensorRange(name, tensorBytes(info), into, offset);
-        // In bytes of the layout from here on.
-        const from = start * FLOAT_BYTES + offset;
-        const until = from + into.byteLength;
-        for (const [index, bucket] of this.buckets.entries()) {
-          const first = bucket.start * FLOAT_BYTES;
-          const begin = Math.max(from, first);
-          const end = Math.min(until, first + bucket.length * FLOAT_BYTES);
-          if (begin >= end) continue;
-          const { buffer, byteOffset } = await this.#ask(kept, index);
-          into.set(new Uint8Array(buffer, byteOffset + begin - first, end - begin), begin - from);
-        }
+        // In bytes of the layout.
+        const first = start * FLOAT_BYTES + offset;
+        const from = Math.floor(first / FLOAT_BYTES);
+        const end = Math.ceil((first + into.byteLength) / FLOAT_BYTES);
+        const values = new Float32Array(end - from);
+        this.#reading = this.#reading.then(() =>
+          this.#ask({ kept, from, length: end - from }, values)
+        );
+        await this.#reading;
+        into.set(new Uint8Array(values.buffer, first - from * FLOAT_BYTES, into.byteLength));
       },
     };
   }
@@ -122,33 +128,35 @@ export class ShardedState implements UpdateState {
    * {@linkcode ShardedState.source}.
    */
   async settle(): Promise<void> {
-    this.#whole = undefined;
-    const request = Int32Array.of(NOTHING, 0);
-    do {
-      await this.#comm.broadcast(new Uint8Array(request.buffer));
-      if (request[0] !== NOTHING) await this.#gather(request[0], request[1]);
-    } while (request[0] !== NOTHING);
+    for (;;) {
+      const bytes = encode(NOTHING);
+      await this.#comm.broadcast(bytes);
+      const [kept, from, length] = new Float64Array(bytes.buffer);
+      if (length === 0) return;
+      await this.#gather({ kept, from, length }, new Float32Array(length));
+    }
   }
 
-  /** A bucket of one name, put together from all processes' parts. */
-  async #ask(kept: number, index: number): Promise<Float32Array> {
-    if (this.#whole?.kept !== kept || this.#whole.index !== index) {
-      await this.#comm.broadcast(new Uint8Array(Int32Array.of(kept, index).buffer));
-      this.#whole = { kept, index, values: await this.#gather(kept, index) };
-    }
-    return this.#whole.values;
+  async #ask(request: Request, values: Float32Array): Promise<void> {
+    await this.#comm.broadcast(encode(request));
+    await this.#gather(request, values);
   }
 
-  async #gather(kept: number, index: number): Promise<Float32Array> {
-    const { start, length, counts } = this.buckets[index];
-    const own = this.ranges[index];
-    const values = new Float32Array(length);
-    if (own.length > 0) {
-      using part = this.view(this.#names[kept], own.start, own.length);
-      values.set(part.float32(), own.start - start);
+  /** Puts elements of one name together from all processes' parts. */
+  async #gather({ kept, from, length }: Request, values: Float32Array): Promise<void> {
+    for (const bucket of this.buckets) {
+      const asked = overlap(bucket, { start: from, length });
+      if (asked.length === 0) continue;
+      const parts = bucket.counts.map((_, rank) => overlap(asked, ownPart(bucket, rank)));
+      const own = parts[this.#comm.rank];
+      if (own.length > 0) {
+        using part = this.view(this.#names[kept], own.start, own.length);
+        values.set(part.float32(), own.start - from);
+      }
+      const start = asked.start - from;
+      const counts = parts.map((part) => part.length);
+      await this.#comm.allGather(values.subarray(start, start + asked.length), counts);
     }
-    await this.#comm.allGather(values, counts);
-    return values;
   }
 
   /** Takes this process's part from a source of the whole. */
@@ -161,13 +169,12 @@ export class ShardedState implements UpdateState {
             `expected ${info.dtype} [${info.shape}]`,
         );
       }
-      const end = start + tensorBytes(info) / FLOAT_BYTES;
+      const length = tensorBytes(info) / FLOAT_BYTES;
       for (const range of this.ranges) {
-        const from = Math.max(start, range.start);
-        const until = Math.min(end, range.start + range.length);
-        if (from >= until) continue;
-        using part = this.view(this.#names[kept], from, until - from);
-        await source.read(name, part.bytes(), (from - start) * FLOAT_BYTES);
+        const own = overlap(range, { start, length });
+        if (own.length === 0) continue;
+        using part = this.view(this.#names[kept], own.start, own.length);
+        await source.read(name, part.bytes(), (own.start - start) * FLOAT_BYTES);
       }
     }
   }
@@ -176,4 +183,8 @@ export class ShardedState implements UpdateState {
   [Symbol.dispose](): void {
     for (const tensor of this.#tensors) tensor[Symbol.dispose]();
   }
+}
+
+function encode({ kept, from, length }: Request): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Float64Array.of(kept, from, length).buffer);
 }

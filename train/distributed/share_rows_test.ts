@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { randomExamples, tinyBatch } from "../../tests/support/tiny_model.ts";
+import { shareRows } from "./share_rows.ts";
+
+const rows = (lengths: readonly number[]) => randomExamples(lengths, 64).map((each) => [each]);
+
+Deno.test("shareRows() gives every row with a target to one process, evenly by tokens", () => {
+  const lengths = [[60, 3, 30], [31, 8, 44], [29, 5, 17]];
+  const batches = lengths.map((each) => tinyBatch(rows(each), 64));
+  for (const size of [1, 2, 3, 5]) {
+    const shares = shareRows(batches, size);
+    const given = shares.flatMap((share) =>
+      share.flatMap((own, batch) => own.map((row) => `${batch}.${row}`))
+    );
+    assert.equal(given.length, 9);
+    assert.equal(new Set(given).size, 9);
+    const tokens = shares.map((share) =>
+      share.flatMap((own, batch) => own.map((row) => lengths[batch][row]))
+        .reduce((sum, each) => sum + each, 0)
+    );
+    // Within a third of what no share can be below: the longest row, and the mean.
+    assert.ok(Math.max(...tokens) <= 4 / 3 * Math.max(60, 227 / size), `${tokens}`);
+  }
+});
+
+Deno.test("shareRows() leaves rows without a target out, and processes without rows", () => {
+  const batch = tinyBatch(rows([9, 7]), 9);
+  batch.targets.fill(-100, 0, 9);
+  assert.deepEqual(shareRows([batch], 3), [[[1]], [[]], [[]]]);
+});
