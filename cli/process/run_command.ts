@@ -1,6 +1,6 @@
 /**
  * What every command shares: flags in kebab-case or snake_case, `--help`, exit codes (0 done, 1
- * failed, 2 wrong flags, 130 interrupted) and Ctrl-C, SIGTERM and SIGHUP as an AbortSignal.
+ * failed, 2 wrong flags, 130 interrupted) and Ctrl-C, SIGTERM, SIGUSR2 and SIGHUP as an AbortSignal.
  */
 
 import { Command, CommanderError } from "commander";
@@ -23,7 +23,7 @@ const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the -
 /** What a command is run with. */
 export interface CommandContext<Options> {
   readonly options: Options;
-  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP; a second one ends the process at once. */
+  /** Aborted by the first Ctrl-C, SIGTERM, SIGUSR2 or SIGHUP; a second one ends the process at once. */
   readonly signal: AbortSignal;
 }
 
@@ -93,8 +93,9 @@ export async function executeCommand<Options>(
   };
   const [press, end] = [interruptAfter(SAME_PRESS), interruptAfter(SAME_END)];
   const listeners: [Deno.Signal, () => void][] = [["SIGINT", press]];
-  // Windows has none.
-  if (Deno.build.os !== "windows") listeners.push(["SIGTERM", end]);
+  // Windows has none. SIGUSR2 is what launchers and schedulers can send ahead of the end of a job; SIGUSR1 is
+  // Deno's own.
+  if (Deno.build.os !== "windows") listeners.push(["SIGTERM", end], ["SIGUSR2", end]);
   const hangup = hangupAction();
   if (hangup !== undefined) listeners.push(["SIGHUP", hangup === "ends" ? end : goOn]);
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);

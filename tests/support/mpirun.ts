@@ -46,6 +46,8 @@ export interface MpirunOptions {
   /** Before the ranks' program. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** The folder that it runs in. @default this one */
+  readonly cwd?: string;
   /** A command that mpirun is run by. */
   readonly by?: readonly string[];
 }
@@ -54,12 +56,12 @@ export interface MpirunOptions {
 export function mpirun(
   mpi: Mpi,
   module: string,
-  { ranks, args, permissions, flags = [], env, by = [] }: MpirunOptions,
+  { ranks, args, permissions, flags = [], env, cwd, by = [] }: MpirunOptions,
 ): RunningProcess {
   const [program, ...words] = [
     ...by,
     ...[mpi.mpirun, ...mpi.flags, ...flags, "-n", `${ranks}`, Deno.execPath()],
     ...denoArgs(repositoryPath(module), { permissions, args }),
   ];
-  return startProgram(program, words, { env: { ...ENVIRONMENT, ...env } });
+  return startProgram(program, words, { cwd, env: { ...ENVIRONMENT, ...env } });
 }
