@@ -57,8 +57,8 @@ const folder = await Deno.realPath(
   kept === undefined ? await Deno.makeTempDir() : (await mkdir(kept, { recursive: true }), kept),
 );
 await trainOnce("quickstart", "quickstart", []);
-for (const rank of [8, 32]) {
-  await trainOnce(`quickstart-lora-${rank}`, "train:lora", [
+for (const [name, rank] of [["quickstart-lora", 8], ["quickstart-lora-32", 32]] as const) {
+  await trainOnce(name, "train:lora", [
     ...["--model", "output/quickstart", "--train-file", "output/quickstart/data/val.jsonl"],
     ...["--max-length", "512", "--learning-rate", "0.01", "--num-train-epochs", "60"],
     ...["--gradient-accumulation-steps", "1", "--lora-dropout", "0", "--lora-rank", `${rank}`],
@@ -71,7 +71,7 @@ await runOnce("data/report.html", "data", ["--source", "data/rows.jsonl"]);
 const pictures = `${folder}/pictures`;
 await mkdir(pictures, { recursive: true });
 await using serve = startTask("serve", [
-  ...["--model", "output/quickstart", "--adapter", "output/quickstart-lora-8", "--port", "0"],
+  ...["--model", "output/quickstart", "--adapter", "output/quickstart-lora", "--port", "0"],
 ]);
 await using dashboard = startTask("dashboard", ["--port", "0"]);
 const [chat, runs] = await Promise.all([address(serve), address(dashboard)]);
@@ -108,6 +108,7 @@ try {
 } finally {
   await browser.close();
 }
+console.log(`all pictures: ${pictures}`);
 
 /** Trains into `output/name` where no run has ended there. */
 async function trainOnce(name: string, command: string, flags: readonly string[]): Promise<void> {
