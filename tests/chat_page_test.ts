@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { CHROMIUM } from "./support/chromium.ts";
+import { CHROMIUM, chromiumPath } from "./support/chromium.ts";
 import {
   type Script,
   scriptedServer,
@@ -28,7 +28,7 @@ async function open(
   { locale = "en-US", ...options }: ScriptedServerOptions & { readonly locale?: string } = {},
 ): Promise<OpenPage> {
   browser ??= await chromium.launch({
-    executablePath: await programPath(CHROMIUM!),
+    executablePath: await chromiumPath(),
     args: ["--no-sandbox"],
   });
   const server = await scriptedServer(script, options);
@@ -60,11 +60,6 @@ async function open(
       await server[Symbol.asyncDispose]();
     },
   };
-}
-
-async function programPath(name: string): Promise<string> {
-  const { stdout } = await new Deno.Command("which", { args: [name] }).output();
-  return new TextDecoder().decode(stdout).trim();
 }
 
 function test(name: string, fn: () => Promise<void>): void {

@@ -13,7 +13,9 @@ import { createTokenizer } from "../data/text/tokenizer.ts";
 import { LANGUAGE_SCRIPT } from "../train/track/bilingual.ts";
 import { startHub } from "./support/hub_stub.ts";
 import { denoArgs } from "./support/process.ts";
+import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath } from "./support/run_script.ts";
+import { runTask } from "./support/run_task.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import type { TempFolder } from "./support/temp_folder.ts";
 
@@ -92,6 +94,19 @@ Deno.test("deno task data finds a file below data/ by its name, and writes down 
   assert.deepEqual([result.code, result.stderr], [0, ""]);
   const split = JSON.parse(await Deno.readTextFile(`${folder.path}/data/split.json`));
   assert.equal(split.source, "data/mine/own.jsonl");
+});
+
+Deno.test("deno task data counts tokens as the model of a run does", async () => {
+  await using folder = await quickstartFolder();
+  await Deno.mkdir(`${folder.path}/output/run`, { recursive: true });
+  await Deno.rename(`${folder.path}/models/tiny`, `${folder.path}/output/run/checkpoint-5`);
+  await folder.write("data/rows.jsonl", JSONL);
+  for (const model of ["output/run", "run"]) {
+    const args = ["--source", "data/rows.jsonl", "--overwrite", "--model", model];
+    const { code, stdout, stderr } = await runTask("data", folder.path, args);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^whole example, tokens +\d/m);
+  }
 });
 
 Deno.test("renderDataReport() shows rows as training reads them, inert, in both languages", async () => {

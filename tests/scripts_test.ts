@@ -56,7 +56,10 @@ for (
     assert.equal(asked.code, 0, asked.stderr);
     assert.match(
       asked.stderr,
-      new RegExp(`${output}/checkpoint-2\nsystem prompt: "你是一个医学专家.*\n3 tokens`),
+      new RegExp(
+        `${output}/checkpoint-2\nsystem prompt: "你是一个医学专家.*\n` +
+          `question: ${SEED_QUESTION}.*; --question asks another.*\n3 tokens`,
+      ),
     );
     const same = await runTask(inference, folder.path, [
       ...["--max-new-tokens", "3", "--greedy", "--question"],

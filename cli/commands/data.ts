@@ -18,7 +18,7 @@ import { createByteProgress } from "../terminal/byte_progress.ts";
 import { createDataFacts } from "../data_report/data_facts.ts";
 import { formatDataFacts, renderDataReport } from "../data_report/data_report.ts";
 import { findFile } from "../../train/runs/find_file.ts";
-import { findModel } from "../../train/runs/find_model.ts";
+import { findModel, findTrained } from "../../train/runs/find_model.ts";
 import { DATA } from "../../train/runs/named_folders.ts";
 import { count, probability, repositoryId, seed } from "../arguments/flag_values.ts";
 import { hubEnvironment } from "../process/hub_environment.ts";
@@ -71,7 +71,8 @@ await runCommand<DataFlags>({
       .option("--seed <number>", "seed of the shuffle", seed, 42)
       .option(
         "--model <dir>",
-        "model whose tokenizer gives lengths in tokens: its folder, or its id below models/",
+        "model whose tokenizer gives lengths in tokens: its folder, the output folder of a run, or a " +
+          "model's id below models/",
       )
       .option("--max-length <tokens>", "longest example that training will take", count, 2048)
       .option(
@@ -90,7 +91,7 @@ await runCommand<DataFlags>({
     await refuseOverwrite([paths.train, paths.val], overwrite);
     const tokenizer = options.model === undefined
       ? undefined
-      : await loadTokenizer(await findModel(options.model));
+      : await loadTokenizer(await findTrained(await findModel(options.model), "tokenizer.json"));
     const file = await locate(options, signal);
     const source = isHub(options.source) ? options.datasetName : file;
     const rows = await readRows(file);

@@ -220,6 +220,9 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
     signal,
   };
   const opening: readonly Message[] = system ? [{ role: "system", content: system }] : [];
+  if (!ways.some(Boolean)) {
+    console.error(`question: ${DEFAULT_QUESTION}; --question asks another, --chat goes on asking`);
+  }
   let messages = opening;
   let questions = 0;
   for await (const content of asked(options, { output, signal })) {

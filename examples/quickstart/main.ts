@@ -23,6 +23,18 @@ import { systemPrompt, trainRecords } from "./records.ts";
 import { ortLibrary } from "../../cli/process/open_runtime.ts";
 import type { TrainingOptions } from "../../train/runs/training_arguments.ts";
 
+/**
+ * What other commands import from npm. Where a program of a few tenths of a second is the first to
+ * import a package, Deno still asks the registry about it, and its progress bar erases what the
+ * program prints, such as an error; this one runs long enough, and most people run it first.
+ */
+const _otherPackages = (): Promise<unknown>[] => [
+  import("@huggingface/hub"),
+  import("dompurify"),
+  import("js-yaml"),
+  import("marked"),
+];
+
 interface QuickstartFlags {
   readonly outputDir: string;
   readonly numTrainEpochs: number;

@@ -158,7 +158,7 @@ function describe(
         `${event.method === "lora" ? "LoRA" : "full"} fine-tuning: ${
           formatCount(event.totalSteps)
         } steps`,
-        `${formatCount(event.epochs)} epochs`,
+        `${formatCount(event.epochs)} ${event.epochs === 1 ? "epoch" : "epochs"}`,
         `${formatCount(event.examples)} examples`,
         `${formatCount(event.evalExamples)} for evaluation`,
         `${formatCount(event.trainableParameters)} trainable parameters`,

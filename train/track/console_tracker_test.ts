@@ -109,6 +109,13 @@ for (const isTty of [true, false]) {
   });
 }
 
+Deno.test("a run over the data once tells of one epoch", async () => {
+  let text = "";
+  await using tracker = createConsoleTracker({ write: (part) => text += part, isTty: false });
+  await tracker.event({ ...start, epochs: 1 });
+  assert.match(text, /100 steps, 1 epoch, 800 examples/);
+});
+
 Deno.test("a run of less than a minute tells no time to go", async () => {
   let text = "";
   await using tracker = createConsoleTracker({ write: (part) => text += part, isTty: false });

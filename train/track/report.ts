@@ -167,7 +167,7 @@ export async function renderReport(data: ReportData): Promise<string> {
       notes.length > 0 &&
         html`<ul lang="en">${notes.map((note) => html`<li dir="auto">${note}</li>`)}</ul>`,
     )}
-    ${section(words.versions, definitions(Object.entries(versions)))}
+    ${section(words.versions, definitions(versionRows(versions)))}
         </main>
         <footer>${inBoth(words.writtenBy)}</footer>
         <script>${new Markup(LANGUAGE_SCRIPT)}</script>
@@ -225,7 +225,7 @@ function summaryRows({ summary: run, logs, evaluations }: ReportData): [HtmlValu
     [words.started, run.started && formatDate(run.started)],
     [words.time, show(run.seconds, formatDuration)],
     [words.model, run.model],
-    [words.method, run.method],
+    [words.method, run.method === "full" ? inBoth(words.full) : run.method],
     [words.device, run.device],
     [words.parameters, show(run.parameters, formatCount)],
     [words.trainable, trainable(run)],
@@ -278,6 +278,12 @@ function trainable({ parameters, trainableParameters }: ReportSummary): string |
   const count = formatCount(trainableParameters);
   if (parameters === undefined || !(parameters > 0)) return count;
   return `${count} (${(trainableParameters / parameters * 100).toPrecision(3)} %)`;
+}
+
+function versionRows(versions: NonNullable<ReportData["versions"]>): [HtmlValue, string][] {
+  return Object.entries(versions).map((
+    [name, version],
+  ) => [name === "system" ? inBoth(words.system) : name, version]);
 }
 
 function definitions(rows: readonly (readonly [HtmlValue, HtmlValue])[]): HtmlValue {
