@@ -3,28 +3,11 @@
 import assert from "node:assert/strict";
 import { pushFiles } from "../hub/push_files.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
-import { repositoryPath, runDeno, type ScriptOutput } from "./support/run_script.ts";
-import { runTask, task } from "./support/run_task.ts";
-import { startUploadHub, type UploadStub } from "./support/upload_stub.ts";
+import { push } from "./support/push_task.ts";
+import { runTask } from "./support/run_task.ts";
+import { startUploadHub } from "./support/upload_stub.ts";
 
 const TRAIN = "--model models/tiny --max-length 512 --max-steps 2 --prediction-max-new-tokens 4";
-
-/** deno task push with its own permissions, and the stand-in besides. */
-function push(
-  cwd: string,
-  args: string,
-  { hub, token }: { readonly hub?: UploadStub; readonly token?: string } = {},
-): Promise<ScriptOutput> {
-  const { flags, script } = task("push");
-  const allowed = flags.map((flag) => flag.startsWith("--allow-net=") ? `${flag},127.0.0.1` : flag);
-  const config = `--config=${repositoryPath("deno.json")}`;
-  const fixed = ["run", "--quiet", "--no-check", "--cached-only", config];
-  return runDeno(
-    [...fixed, ...allowed, repositoryPath(script), ...args.split(" ")],
-    cwd,
-    { HF_TOKEN: token ?? "", HF_ENDPOINT: hub?.endpoint ?? "" },
-  );
-}
 
 Deno.test("deno task push sends a run's checkpoint with its card, and no optimizer state", async () => {
   await using folder = await quickstartFolder();

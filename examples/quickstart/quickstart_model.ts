@@ -41,12 +41,17 @@ export const quickstartConfig: Readonly<Record<string, unknown>> = {
 
 const generationConfig = { do_sample: false, eos_token_id: [1021, 1019], pad_token_id: 1019 };
 
-/** Writes the model folder; the same seed gives the same bytes. */
-export async function writeQuickstartModel(directory: string, seed: number): Promise<void> {
+/** Writes the model folder; the same seed gives the same bytes. `change` replaces fields of config.json. */
+export async function writeQuickstartModel(
+  directory: string,
+  seed: number,
+  change: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  const config = { ...quickstartConfig, ...change };
   const random = new TorchGenerator(seed);
   const tensors = new Map<string, TensorData>();
   const std = quickstartConfig.initializer_range as number;
-  for (const { name, shape } of modelParameters(parseConfig(quickstartConfig))) {
+  for (const { name, shape } of modelParameters(parseConfig(config))) {
     const values = new Float32Array(elementCount(shape));
     if (shape.length > 1) random.normal(values, 0, std);
     else values.fill(1);
@@ -55,7 +60,7 @@ export async function writeQuickstartModel(directory: string, seed: number): Pro
   await Deno.mkdir(directory, { recursive: true });
   await writeSafetensors(`${directory}/model.safetensors`, tensorSourceFromMap(tensors));
   const files = {
-    "config.json": quickstartConfig,
+    "config.json": config,
     "generation_config.json": generationConfig,
     "tokenizer.json": quickstartTokenizerJson(),
     "tokenizer_config.json": quickstartTokenizerConfig(),
