@@ -75,8 +75,8 @@ for (const path of guides) {
 
   Deno.test(`${path} names no flag that there is not`, () => {
     const all = [...helps.values()].map(({ stdout }) => stdout).join("\n");
-    // Of Deno and TensorBoard.
-    const others = /^--(allow-\w+|install|logdir)$/;
+    // Of Deno, TensorBoard and lm-eval.
+    const others = /^--(allow-\w+|install|logdir|tasks|batch)$/;
     const unknown = [...documentText(path).matchAll(/(?<![\w-])--[a-z][a-z0-9-]*/g)]
       .map(([flag]) => flag)
       .filter((flag) => !others.test(flag) && !new RegExp(`${flag}(?![\\w-])`).test(all));

@@ -7,6 +7,7 @@ const plan = {
   sample: () => 1,
   constraint: undefined,
   logprobs: undefined,
+  promptLogprobs: undefined,
   stopTexts: undefined,
   maxSeconds: Infinity,
 };

@@ -20,6 +20,7 @@ export type { ChatRequest, RequestedFormat } from "./chat_request.ts";
 export {
   ChatService,
   type ChatServiceOptions,
+  type ChoicePiece,
   type ChoiceReply,
   Completion,
   type PreparedChat,

@@ -5,6 +5,7 @@ import { BatchCache } from "../../infer/generate/batch_cache.ts";
 import { BatchDecoder } from "../../infer/generate/batch_decoder.ts";
 import { BatchGenerator } from "../../infer/generate/batch_generator.ts";
 import { Decoder } from "../../infer/generate/decoder.ts";
+import type { Generation } from "../../infer/generate/generation.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import { cpu } from "../../ort/runtime/device.ts";
@@ -97,4 +98,29 @@ Deno.test("greedy replies that join and leave have the tokens that they have alo
     assert.deepEqual(together[i], ids, `reply ${i}`);
   }
   for (const generator of single) generator[Symbol.dispose]();
+});
+
+Deno.test("a prompt's log probabilities are the CPU's, in chunks and in company", async () => {
+  using onDevice = await open(runtime, "qwen3");
+  using onHost = await open(host, "qwen3");
+  const { config, weights } = onDevice;
+  const slots = [{ weights }];
+  await using batch = new BatchGenerator({ runtime, config, slots, chunk: 40, sharedChunk: 7 });
+  using single = createGenerator({ runtime: host, config, weights: onHost.weights });
+  const options = { maxNewTokens: 2, greedy: true, ignoreEos: true, promptLogprobs: 1 };
+  const told = async (reply: Generation): Promise<Float32Array> => {
+    assert.equal((await Array.fromAsync(reply)).length, 2);
+    return Float32Array.from(reply.promptLogprobs!, ({ logprob }) => logprob);
+  };
+  const prompts = [90, 5].map((length) =>
+    Array.from({ length }, (_, i) => (i * 7 + length) % config.vocabSize)
+  );
+  const together = await Promise.all(
+    prompts.map((ids) => told(batch.generator().generate(ids, options))),
+  );
+  for (const [i, ids] of prompts.entries()) {
+    const wanted = await told(single.generate(ids, options));
+    assert.equal(together[i].length, ids.length - 1);
+    assertClose(together[i], wanted, { relativeToMax: LOGITS, label: `prompt ${i}` });
+  }
 });
