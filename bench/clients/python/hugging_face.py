@@ -1,0 +1,31 @@
+"""What scripts on transformers share: a model's token ids, logits and greedy tokens beside ortune's."""
+
+import torch
+from client import close, facts, tokens, without_end
+
+torch.set_num_threads(1)
+
+
+def compare_model(model, tokenizer, wanted):
+    """`wanted`: the prompts of facts.json for this model."""
+    ids = [
+        tokenizer.apply_chat_template(each["messages"], add_generation_prompt=True, return_dict=True)[
+            "input_ids"
+        ]
+        for each in wanted
+    ]
+    tokens("prompt ids", ids, [each["ids"] for each in wanted])
+    logits, greedy = [], []
+    with torch.no_grad():
+        for each in wanted:
+            prompt = torch.tensor([each["ids"]])
+            logits.append(model(input_ids=prompt).logits[0, -1].float().tolist())
+            made = model.generate(
+                input_ids=prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=facts["newTokens"],
+                do_sample=False,
+            )
+            greedy.append(without_end(made[0, prompt.shape[1] :]))
+    close("logits", logits, [each["logits"] for each in wanted])
+    tokens("greedy tokens", greedy, [each["greedy"] for each in wanted])
