@@ -25,4 +25,5 @@ export { COMM_VARIABLES, type CommEnvironment } from "./mpi_launch.ts";
 export { soloComm } from "./solo_comm.ts";
 export { abortOnError } from "./abort_on_error.ts";
 export { checkSameOnAllRanks } from "./check_same_on_all_ranks.ts";
+export { checkPinning } from "./check_pinning.ts";
 export { broadcastJson, gatherJson } from "./json_between_ranks.ts";

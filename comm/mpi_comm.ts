@@ -10,6 +10,7 @@
  * and Yuan 2009, J. Parallel Distrib. Comput. 69). MPI_Reduce_scatter would need a second array.
  */
 
+import { C_LIBRARY } from "./c_library.ts";
 import { CallQueue } from "./call_queue.ts";
 import { checkRoot, checkSummands } from "./check_arguments.ts";
 import type { Collective, Comm, CommTraffic } from "./comm.ts";
@@ -27,16 +28,11 @@ const PIECE_BYTES = 4 << 20;
 /** MPI_MAX_ERROR_STRING and MPI_MAX_PROCESSOR_NAME are at most this in all libraries. */
 const TEXT_BYTES = 512;
 /** Seconds after which the system ends a process that MPI_Abort did not. */
-const ABORT_LIMIT = 10;
+const ABORT_LIMIT = 5;
 /** Milliseconds that the launcher has to pass on a message. */
 const STDERR_TIME = 200;
 const TAG = 0;
 
-/** The C library, for what MPI does not tell. */
-const C_LIBRARY: Partial<Record<typeof Deno.build.os, string>> = {
-  linux: "libc.so.6",
-  darwin: "libSystem.dylib",
-};
 const C_SYMBOLS = {
   getppid: { parameters: [], result: "i32" },
   alarm: { parameters: ["u32"], result: "u32" },
