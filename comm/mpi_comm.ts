@@ -32,6 +32,8 @@ const ABORT_LIMIT = 5;
 /** Milliseconds that the launcher has to pass on a message. */
 const STDERR_TIME = 200;
 const TAG = 0;
+/** What a timer of 31 bits of milliseconds can wait for. */
+const MOST_SECONDS = 2_000_000;
 
 const C_SYMBOLS = {
   getppid: { parameters: [], result: "i32" },
@@ -62,6 +64,7 @@ export async function openMpiComm(
   { launch, ...options }: MpiCommOptions & { readonly launch?: MpiLaunch } = {},
 ): Promise<Comm> {
   if (opened) throw new Error("Cannot open MPI again: a process can do so once");
+  checkTimes(options);
   const library = openMpiLibrary({ libraryPath: options.libraryPath, launch });
   opened = true;
   initialize(library);
@@ -79,6 +82,24 @@ export async function openMpiComm(
   const comm = new MpiComm(library, world, options);
   await comm.open();
   return comm;
+}
+
+function checkTimes(
+  { timeoutSeconds = 1800, heartbeatSeconds = 2, silenceSeconds = 20 }: MpiCommOptions,
+): void {
+  for (
+    const [name, value] of Object.entries({ timeoutSeconds, heartbeatSeconds, silenceSeconds })
+  ) {
+    if (value > 0 && value <= MOST_SECONDS) continue;
+    throw new RangeError(
+      `Cannot open MPI: ${name} is ${value}, not above 0 and at most ${MOST_SECONDS}`,
+    );
+  }
+  if (silenceSeconds >= 2 * heartbeatSeconds) return;
+  throw new RangeError(
+    `Cannot open MPI: silenceSeconds is ${silenceSeconds}, less than two heartbeats of ` +
+      `${heartbeatSeconds} s`,
+  );
 }
 
 function initialize({ name, handles, symbols }: MpiLibrary): void {
