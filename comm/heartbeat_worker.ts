@@ -88,7 +88,7 @@ export function heartbeatWorker(port: HeartbeatPort): void {
   /** Milliseconds that a rank which left others waiting has to end with an error of its own. */
   const GRACE = 5000;
   /** Seconds after which the system ends a process that MPI_Abort did not. */
-  const ABORT_LIMIT = 10;
+  const ABORT_LIMIT = 5;
   /** Milliseconds that the launcher has to pass on a sentence. */
   const STDERR_TIME = 200;
   const [NONE, CLOSED, LEFT] = [0, 1, 2];

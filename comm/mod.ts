@@ -1,5 +1,6 @@
 /**
- * Collective operations between the processes of one run: sums, parts and messages by MPI.
+ * Collective operations between the processes of one run: sums, parts and messages by MPI, and between
+ * their GPUs by NCCL.
  *
  * In: arrays of each process. Out: their sums over all. `mpirun -n 4` starts one program four times, and
  * each process opens the communicator:
@@ -20,9 +21,13 @@
 
 export { type CommChoice, openComm, type OpenCommOptions } from "./open_comm.ts";
 export type { Collective, CollectiveTraffic, Comm, CommTraffic } from "./comm.ts";
+export type { DeviceComm } from "./device_comm.ts";
+export { type NcclCommOptions, openNcclComm } from "./nccl/nccl_comm.ts";
+export type { CudaStreamsOptions } from "./nccl/cuda_streams.ts";
 export type { MpiCommOptions } from "./mpi_comm.ts";
 export { COMM_VARIABLES, type CommEnvironment } from "./mpi_launch.ts";
 export { soloComm } from "./solo_comm.ts";
 export { abortOnError } from "./abort_on_error.ts";
 export { checkSameOnAllRanks } from "./check_same_on_all_ranks.ts";
+export { checkPinning } from "./check_pinning.ts";
 export { broadcastJson, gatherJson } from "./json_between_ranks.ts";

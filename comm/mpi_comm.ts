@@ -10,6 +10,7 @@
  * and Yuan 2009, J. Parallel Distrib. Comput. 69). MPI_Reduce_scatter would need a second array.
  */
 
+import { C_LIBRARY } from "./c_library.ts";
 import { CallQueue } from "./call_queue.ts";
 import { checkRoot, checkSummands } from "./check_arguments.ts";
 import type { Collective, Comm, CommTraffic } from "./comm.ts";
@@ -27,16 +28,13 @@ const PIECE_BYTES = 4 << 20;
 /** MPI_MAX_ERROR_STRING and MPI_MAX_PROCESSOR_NAME are at most this in all libraries. */
 const TEXT_BYTES = 512;
 /** Seconds after which the system ends a process that MPI_Abort did not. */
-const ABORT_LIMIT = 10;
+const ABORT_LIMIT = 5;
 /** Milliseconds that the launcher has to pass on a message. */
 const STDERR_TIME = 200;
 const TAG = 0;
+/** What a timer of 31 bits of milliseconds can wait for. */
+const MOST_SECONDS = 2_000_000;
 
-/** The C library, for what MPI does not tell. */
-const C_LIBRARY: Partial<Record<typeof Deno.build.os, string>> = {
-  linux: "libc.so.6",
-  darwin: "libSystem.dylib",
-};
 const C_SYMBOLS = {
   getppid: { parameters: [], result: "i32" },
   alarm: { parameters: ["u32"], result: "u32" },
@@ -66,6 +64,7 @@ export async function openMpiComm(
   { launch, ...options }: MpiCommOptions & { readonly launch?: MpiLaunch } = {},
 ): Promise<Comm> {
   if (opened) throw new Error("Cannot open MPI again: a process can do so once");
+  checkTimes(options);
   const library = openMpiLibrary({ libraryPath: options.libraryPath, launch });
   opened = true;
   initialize(library);
@@ -83,6 +82,24 @@ export async function openMpiComm(
   const comm = new MpiComm(library, world, options);
   await comm.open();
   return comm;
+}
+
+function checkTimes(
+  { timeoutSeconds = 1800, heartbeatSeconds = 2, silenceSeconds = 20 }: MpiCommOptions,
+): void {
+  for (
+    const [name, value] of Object.entries({ timeoutSeconds, heartbeatSeconds, silenceSeconds })
+  ) {
+    if (value > 0 && value <= MOST_SECONDS) continue;
+    throw new RangeError(
+      `Cannot open MPI: ${name} is ${value}, not above 0 and at most ${MOST_SECONDS}`,
+    );
+  }
+  if (silenceSeconds >= 2 * heartbeatSeconds) return;
+  throw new RangeError(
+    `Cannot open MPI: silenceSeconds is ${silenceSeconds}, less than two heartbeats of ` +
+      `${heartbeatSeconds} s`,
+  );
 }
 
 function initialize({ name, handles, symbols }: MpiLibrary): void {

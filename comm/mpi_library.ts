@@ -5,6 +5,7 @@
  * yet initialized.
  */
 
+import { loadFault } from "../internal/load_fault.ts";
 import {
   MPI_ABI,
   MPICH,
@@ -120,7 +121,7 @@ function identify(path: string, reasons: string[]): Identity | undefined {
     library = Deno.dlopen(path, PROBE);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    reasons.push((error as Error).message.replace(/^(Could not open library: )+/, ""));
+    reasons.push(loadFault(error));
     return undefined;
   }
   const { MPI_Get_library_version, MPI_Abi_get_version, ompi_mpi_comm_world } = library.symbols;

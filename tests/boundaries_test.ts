@@ -23,6 +23,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** What each folder of a room may import from in that room, besides itself. */
 const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   internal: { json: [TOP], [TOP]: [] },
+  comm: { nccl: [TOP], [TOP]: [] },
   ort: {
     tensor: [],
     graph: ["tensor"],

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { COMM_VARIABLES } from "../comm/mpi_launch.ts";
 import { type Mpi, mpirun, mpis } from "./support/mpirun.ts";
 import type { RunningProcess } from "./support/process.ts";
+import { canMakeHosts, twoHosts } from "./support/two_hosts.ts";
 
 /** What ranks may do: nothing but call MPI, and read how they were started. */
 const permissions = ["--allow-ffi", `--allow-env=${COMM_VARIABLES.join()}`];
@@ -12,6 +13,7 @@ function test(name: string, run: (mpi: Mpi) => Promise<void>, ignore = false): v
   for (const mpi of mpis) Deno.test({ name: `${mpi.name}: ${name}`, ignore, fn: () => run(mpi) });
 }
 
+// Names say what is missing, as tests that are left out have no other place for it.
 if (mpis.length === 0) {
   Deno.test({ name: "no mpirun: skipped (apt install openmpi-bin mpich)", ignore: true, fn() {} });
 }
@@ -57,6 +59,29 @@ test("one rank of a library that is asked for", async (mpi) => {
   assert.ok(String(reports(text)[0].name).startsWith(mpi.name), text);
 });
 
+test("ranks that mpirun holds to one core say so, and how they get more", async (mpi) => {
+  for (
+    const [flags, expected] of [["none", /^nothing$/], [
+      "core",
+      /^rank \d may use 1 core of \d+, .+ --bind-to none/,
+    ]] as const
+  ) {
+    const bind = [mpi.name === "MPICH" ? "-bind-to" : "--bind-to", flags];
+    const free = { ...mpi, flags: mpi.flags.filter((flag) => !/bind-to|none/.test(flag)) };
+    await using run = mpirun(free, "tests/mpi/pinning.ts", {
+      ranks: 2,
+      permissions,
+      flags: bind,
+      args: ["2"],
+    });
+    const { code, text } = await run.ended();
+    assert.equal(code, 0, text);
+    const all = reports(text);
+    assert.equal(all.length, 2, text);
+    for (const { says } of all) assert.match(String(says), expected);
+  }
+}, navigator.hardwareConcurrency < 2);
+
 /** Ends that ranks prepare themselves. */
 const ENDS: Readonly<Record<string, { readonly code: number; readonly says: RegExp }>> = {
   abort: { code: 7, says: /rank 1 \(.+\): no more of this/ },
@@ -92,9 +117,12 @@ function pids(run: RunningProcess): number[] {
     .map(([, , pid]) => Number(pid));
 }
 
-async function assertAllGone(run: RunningProcess, seconds = 5): Promise<void> {
+async function assertAllGone(
+  run: RunningProcess,
+  { ranks = 3, seconds = 5 }: { readonly ranks?: number; readonly seconds?: number } = {},
+): Promise<void> {
   const all = pids(run);
-  assert.equal(all.length, 3, run.text);
+  assert.equal(all.length, ranks, run.text);
   const until = performance.now() + seconds * 1000;
   for (;;) {
     const there = await Promise.all(all.map((pid) => isThere(pid)));
@@ -141,6 +169,37 @@ for (const [what, { send, says }] of Object.entries(SIGNALS)) {
     await assertAllGone(run);
   });
 }
+
+const noHosts = !await canMakeHosts();
+
+test("two hosts over TCP", async (mpi) => {
+  await using hosts = await twoHosts();
+  const options = { ranks: 2, permissions, ...hosts.options(mpi) };
+  await using run = mpirun(mpi, "tests/mpi/collectives.ts", options);
+  const { code, text } = await run.ended();
+  assert.equal(code, 0, text);
+  const [first, second] = reports(text);
+  assert.deepEqual([first.local, second.local], [[0, 1], [0, 1]]);
+  assert.equal(first.bits, second.bits);
+}, noHosts);
+
+test("a network that is cut ends the ranks on both sides", async (mpi) => {
+  await using hosts = await twoHosts();
+  const options = { ranks: 2, permissions, args: ["run"], ...hosts.options(mpi) };
+  await using run = mpirun(mpi, "tests/mpi/ends.ts", options);
+  try {
+    await run.waitFor(/all are open/);
+    await hosts.cut();
+    await run.waitFor(
+      /rank 0 \(host-a\): rank 1 \(host-b\) has been silent for 1\.5 s .+ so the run ends/,
+    );
+    // Where no launcher can be reached, the system's alarm of 5 s ends a rank.
+    await assertAllGone(run, { ranks: 2, seconds: 9 });
+  } finally {
+    // Open MPI's daemons wait for each other, and hold on to the output.
+    await hosts.stop();
+  }
+}, noHosts);
 
 if (mpis.length === 2) {
   const [first, second] = mpis;

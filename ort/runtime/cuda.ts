@@ -6,6 +6,7 @@
  * waits only where it reads.
  */
 
+import { loadFault } from "../../internal/load_fault.ts";
 import { OutParameter } from "./api.ts";
 import { limitCublasWorkspace } from "./cublas_workspace.ts";
 
@@ -336,7 +337,7 @@ function openLibraries(index: number): Library {
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw new Error(
-      `${use}: NVIDIA's driver library ${DRIVER} is missing (${reason(cause)}); install the ` +
+      `${use}: NVIDIA's driver library ${DRIVER} is missing (${loadFault(cause)}); install the ` +
         "driver of your GPU, or in a container pass the GPU through, or pass --device cpu",
       { cause },
     );
@@ -346,17 +347,13 @@ function openLibraries(index: number): Library {
     try {
       return Deno.dlopen(name, SYMBOLS);
     } catch (cause) {
-      reasons.push(reason(cause));
+      reasons.push(loadFault(cause));
     }
   }
   throw new Error(
     `${use}: CUDA's runtime library is missing (${reasons.join("; ")}); install ` +
       `${CUDA_LIBRARIES}, or pass --device cpu`,
   );
-}
-
-function reason(cause: unknown): string {
-  return (cause as Error).message.replace(/^(Could not open library: )+/, "");
 }
 
 function hostBytes(address: bigint, bytes: number): Uint8Array {

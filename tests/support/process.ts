@@ -66,6 +66,7 @@ export function startProgram(
   }).spawn();
   let text = "";
   let over = false;
+  let ended = false; // while others may still hold on to its output
   let wake = (): void => {};
   const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
     for await (const part of stream.pipeThrough(new TextDecoderStream())) {
@@ -73,7 +74,11 @@ export function startProgram(
       wake();
     }
   };
-  const done = Promise.all([read(child.stdout), read(child.stderr), child.status]).then(
+  const done = Promise.all([
+    read(child.stdout),
+    read(child.stderr),
+    child.status.finally(() => ended = true),
+  ]).then(
     ([, , { code }]) => {
       over = true;
       wake();
@@ -91,11 +96,11 @@ export function startProgram(
       }
     },
     kill: (signal: Deno.Signal): void => {
-      if (!over) child.kill(signal);
+      if (!ended) child.kill(signal);
     },
     ended: (): Promise<{ code: number; text: string }> => done,
     async [Symbol.asyncDispose](): Promise<void> {
-      if (!over) child.kill("SIGKILL");
+      if (!ended) child.kill("SIGKILL");
       await done;
     },
   };
