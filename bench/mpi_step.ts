@@ -81,7 +81,7 @@ const sum = (traffic: CommTraffic, of: "bytes" | "seconds"): number =>
 
 async function measure(): Promise<void> {
   await using comm = values.rank === "one" ? soloComm() : await openComm("mpi", { environment });
-  const { threads } = processorShare(comm.localSize);
+  const { threads } = await processorShare(comm);
   using runtime = new Runtime({ threads });
   const config = parseConfig({ ...QWEN3_06B.raw, num_hidden_layers: Number(values.layers) });
   const rows = batches();

@@ -19,7 +19,7 @@
  * @module
  */
 
-export { type CommChoice, openComm, type OpenCommOptions } from "./open_comm.ts";
+export { COMM_CHOICES, type CommChoice, openComm, type OpenCommOptions } from "./open_comm.ts";
 export type { Collective, CollectiveTraffic, Comm, CommTraffic } from "./comm.ts";
 export type { DeviceComm } from "./device_comm.ts";
 export { type NcclCommOptions, openNcclComm } from "./nccl/nccl_comm.ts";
@@ -29,5 +29,5 @@ export { COMM_VARIABLES, type CommEnvironment } from "./mpi_launch.ts";
 export { soloComm } from "./solo_comm.ts";
 export { abortOnError } from "./abort_on_error.ts";
 export { checkSameOnAllRanks } from "./check_same_on_all_ranks.ts";
-export { checkPinning } from "./check_pinning.ts";
+export { type ProcessorShare, processorShare } from "./processor_share.ts";
 export { broadcastJson, gatherJson } from "./json_between_ranks.ts";

@@ -59,26 +59,20 @@ test("one rank of a library that is asked for", async (mpi) => {
   assert.ok(String(reports(text)[0].name).startsWith(mpi.name), text);
 });
 
-test("ranks that mpirun holds to one core say so, and how they get more", async (mpi) => {
-  for (
-    const [flags, expected] of [["none", /^nothing$/], [
-      "core",
-      /^rank \d may use 1 core of \d+, .+ --bind-to none/,
-    ]] as const
-  ) {
-    const bind = [mpi.name === "MPICH" ? "-bind-to" : "--bind-to", flags];
+test("ranks share processors out, and know when mpirun keeps them to one", async (mpi) => {
+  const half = Math.floor(navigator.hardwareConcurrency / 2);
+  const ways = {
+    none: { threads: half },
+    core: half > 1 ? { threads: 1, even: half } : { threads: 1 },
+  };
+  for (const [way, share] of Object.entries(ways)) {
+    const bind = [mpi.name === "MPICH" ? "-bind-to" : "--bind-to", way];
     const free = { ...mpi, flags: mpi.flags.filter((flag) => !/bind-to|none/.test(flag)) };
-    await using run = mpirun(free, "tests/mpi/pinning.ts", {
-      ranks: 2,
-      permissions,
-      flags: bind,
-      args: ["2"],
-    });
+    const options = { ranks: 2, permissions, flags: bind };
+    await using run = mpirun(free, "tests/mpi/processors.ts", options);
     const { code, text } = await run.ended();
     assert.equal(code, 0, text);
-    const all = reports(text);
-    assert.equal(all.length, 2, text);
-    for (const { says } of all) assert.match(String(says), expected);
+    assert.deepEqual(reports(text).map((each) => each.share), [share, share], `${way}: ${text}`);
   }
 }, navigator.hardwareConcurrency < 2);
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { stubExample, trainerStub } from "../../tests/support/trainer_stub.ts";
+import { ProcessGroup } from "../distributed/process_group.ts";
 import { evaluate } from "./evaluate.ts";
 
 /** Three examples of 2, 1 and 3 supervised tokens; a token's loss is its own id. */
@@ -41,7 +42,7 @@ Deno.test("evaluate() leaves out examples that supervise nothing", async () => {
 });
 
 Deno.test("evaluate() passes the signal on", async () => {
-  const signal = AbortSignal.abort(new Error("enough"));
+  const group = new ProcessGroup(undefined, AbortSignal.abort(new Error("enough")));
   const stub = {
     ...trainer,
     evaluate: (_: unknown, signal?: AbortSignal) => {
@@ -49,7 +50,7 @@ Deno.test("evaluate() passes the signal on", async () => {
       return Promise.resolve({ tokens: new Int32Array(0), losses: new Float32Array(0) });
     },
   };
-  await assert.rejects(evaluate(stub, examples, { batchSize: 1, padId: 0, signal }), {
+  await assert.rejects(evaluate(stub, examples, { batchSize: 1, padId: 0, group }), {
     message: "enough",
   });
 });

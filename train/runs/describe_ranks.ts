@@ -22,10 +22,10 @@ export function describeRanks(
     `${size} processes by ${name}${here}: ${own} ${
       own === 1 ? "thread" : "threads"
     } each, ${state}`,
-    ...asked === undefined && threads < even
+    ...even !== undefined && own < even
       ? [
-        `note: each process may use ${threads} of its ${even} processors, as the launcher bound it; start ` +
-        "with mpirun --bind-to none",
+        `note: the launcher keeps each process to ${threads} of the ${even} processors that it could have; ` +
+        "start with mpirun --bind-to none (MPICH: -bind-to none)",
       ]
       : [],
   ];

@@ -173,7 +173,7 @@ export async function runTraining(
   const resolved = await resolveTraining(options, { libraryPath });
   const { args, config } = resolved;
   for (const line of resolved.found) say(line);
-  const share = processorShare(comm.localSize);
+  const share = await processorShare(comm);
   for (const line of describeRanks(comm, share, args)) say(line);
   const opened = resources.use(
     await openRun(resolved, {
