@@ -90,7 +90,7 @@ export const CLIENTS: readonly Client[] = [
     "SGLang",
     "transformers5",
     "sglang_loader",
-    "`--model-path checkpoint`; here its loader alone",
+    "its server on the checkpoint; here its loader alone",
   ),
   files("mlx-lm", "mlx", "mlx_lm_generate", "`mlx_lm.load(checkpoint)`"),
   files("llama.cpp", "transformers5", "llama_cpp_convert", "`convert_hf_to_gguf.py checkpoint`"),
@@ -104,7 +104,7 @@ export const CLIENTS: readonly Client[] = [
     "lm-evaluation-harness",
     "transformers5",
     "lm_eval_models",
-    "`--model hf`, `local-completions`, `local-chat-completions`",
+    "models `hf`, `local-completions`, `local-chat-completions`",
   ),
   files(
     "ONNX",
@@ -170,7 +170,7 @@ export const CLIENTS: readonly Client[] = [
     "hf_inference_api",
     "`new InferenceClient(token, { endpointUrl })`",
   ),
-  api("curl", "node", "curl_sse", "`curl --no-buffer`, as in [serve.md](serve.md#the-api)"),
+  api("curl", "node", "curl_sse", "as in [serve.md](serve.md#the-api)"),
   {
     name: "Node",
     environment: "node",

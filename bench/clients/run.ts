@@ -45,7 +45,7 @@ await Deno.mkdir(folder, { recursive: true });
 const artefacts = await makeArtefacts(`${folder}/artefacts`);
 const facts = await makeFacts(artefacts);
 const server = await startServer(artefacts.checkpoint, []);
-const path = `${folder}/facts.json`;
+const path = `${folder}/${values.damaged ? "damaged" : "facts"}.json`;
 await Deno.writeTextFile(
   path,
   JSON.stringify({
@@ -58,15 +58,19 @@ await Deno.writeTextFile(
 const opened = new Map<EnvironmentName, Promise<Interpreter>>();
 const lines: Line[] = [];
 const sources = await openSources(folder);
-for (const client of chosen) {
-  const line = await ask(client);
-  lines.push(line);
-  const checks = line.checks.map(({ what, passed, limit, measured }) =>
-    `${passed ? limit ? "NOT " : "" : "FAILED "}${what} ${measured}`
-  );
-  console.log(`${line.outcome.padEnd(8)} ${client.name} ${line.version}: ${checks.join("; ")}`);
+try {
+  for (const client of chosen) {
+    const line = await ask(client);
+    lines.push(line);
+    const checks = line.checks.map(({ what, passed, limit, measured }) =>
+      `${passed ? limit ? "NOT " : "" : "FAILED "}${what} ${measured}`
+    );
+    const head = `${line.outcome.padEnd(8)} ${client.name} ${line.version}`;
+    console.log(`${head}: ${checks.join("; ")}`);
+  }
+} finally {
+  await server.interrupt();
 }
-await server.interrupt();
 
 const count = (outcome: Line["outcome"]): number =>
   lines.filter((line) => line.outcome === outcome).length;

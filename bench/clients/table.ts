@@ -24,7 +24,7 @@ const HEADS: Readonly<Record<Client["of"], string>> = {
   server: "## The server",
   library: "## The library itself",
 };
-const [BEGIN, END] = ["<!-- deno task bench:clients --docs -->", "<!-- end -->"];
+const [BEGIN, END] = ["<!-- made by bench/clients -->", "<!-- end -->"];
 
 /** Puts the lines into docs/clients.md. */
 export async function documentTable(lines: readonly Line[]): Promise<void> {

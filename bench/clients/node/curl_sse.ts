@@ -15,7 +15,9 @@ check("content-type", /\r\ncontent-type: text\/event-stream/i.test(head), head.s
 const lines = rest.join("\r\n\r\n").split("\n").filter((line) => line !== "");
 const strange = lines.filter((line) => !line.startsWith("data: ") && !line.startsWith(":"));
 equal("lines that are no event", strange, []);
-const events = lines.flatMap((line) => line.startsWith("data: ") ? [line.slice("data: ".length)] : []);
+const events = lines.flatMap((line) =>
+  line.startsWith("data: ") ? [line.slice("data: ".length)] : []
+);
 equal("last event", events.pop(), "[DONE]");
 const deltas = events.map((event) => JSON.parse(event).choices[0]?.delta ?? {});
 const text = (name: string) => deltas.map((delta) => delta[name] ?? "").join("");

@@ -1,7 +1,7 @@
 /** Node and Bun: tokenizer, examples, weights, graphs and adapter settings of the library itself. */
 
 import { execFileSync } from "node:child_process";
-import { rmSync, mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { artefacts, check, done, facts } from "./client.ts";
 
 rmSync(`${artefacts.library}/out`, { recursive: true });
@@ -14,6 +14,8 @@ const said = execFileSync(process.execPath, [...flags, program, artefacts.librar
 });
 const got = JSON.parse(said);
 const names = Object.keys(facts.library);
-const same = names.filter((name) => JSON.stringify(got[name]) === JSON.stringify(facts.library[name]));
+const same = names.filter((name) =>
+  JSON.stringify(got[name]) === JSON.stringify(facts.library[name])
+);
 check("facts", same.length === names.length, `${same.length} of ${names.length}`);
 done(process.versions.bun ?? process.versions.node);

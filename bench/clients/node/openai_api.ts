@@ -3,6 +3,11 @@
 import OpenAI from "openai";
 import { done, equal, facts, server, version } from "./client.ts";
 
+/** A field of vLLM's and DeepSeek's. */
+interface Thinking {
+  readonly reasoning_content?: string;
+}
+
 const api = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
 const model = server.model;
 const [asked] = facts.replies;
@@ -11,15 +16,16 @@ const whole = await api.chat.completions.create({
   messages: asked.messages,
   temperature: 0,
 });
-const { message } = whole.choices[0];
+const message: Thinking & { content: string | null } = whole.choices[0].message;
 equal("chat", [message.reasoning_content, message.content], [asked.think, asked.answer]);
 const said = { think: "", answer: "" };
 const chunks = await api.chat.completions.create({
   ...{ model, messages: asked.messages, temperature: 0, stream: true },
 });
 for await (const { choices: [choice] } of chunks) {
-  said.think += choice?.delta.reasoning_content ?? "";
-  said.answer += choice?.delta.content ?? "";
+  const delta: Thinking & { content?: string | null } = choice?.delta ?? {};
+  said.think += delta.reasoning_content ?? "";
+  said.answer += delta.content ?? "";
 }
 equal("streamed", said, { think: asked.think, answer: asked.answer });
 const helper = api.chat.completions.stream({ model, messages: asked.messages, temperature: 0 });

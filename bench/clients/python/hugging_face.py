@@ -6,15 +6,13 @@ from client import close, facts, tokens, without_end
 torch.set_num_threads(1)
 
 
-def compare_model(model, tokenizer, wanted):
-    """`wanted`: the prompts of facts.json for this model."""
+def compare_model(model, tokenizer, wanted, of=""):
+    """`wanted`: the prompts of facts.json for this model; `of` tells it from another of the same script."""
     ids = [
-        tokenizer.apply_chat_template(each["messages"], add_generation_prompt=True, return_dict=True)[
-            "input_ids"
-        ]
+        tokenizer.apply_chat_template(each["messages"], add_generation_prompt=True, return_dict=True)["input_ids"]
         for each in wanted
     ]
-    tokens("prompt ids", ids, [each["ids"] for each in wanted])
+    tokens(f"prompt ids{of}", ids, [each["ids"] for each in wanted])
     logits, greedy = [], []
     with torch.no_grad():
         for each in wanted:
@@ -27,5 +25,5 @@ def compare_model(model, tokenizer, wanted):
                 do_sample=False,
             )
             greedy.append(without_end(made[0, prompt.shape[1] :]))
-    close("logits", logits, [each["logits"] for each in wanted])
-    tokens("greedy tokens", greedy, [each["greedy"] for each in wanted])
+    close(f"logits{of}", logits, [each["logits"] for each in wanted])
+    tokens(f"greedy tokens{of}", greedy, [each["greedy"] for each in wanted])

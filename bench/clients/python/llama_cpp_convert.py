@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 
 import numpy
-from client import artefacts, check, done, equal
+from client import artefacts, check, done, equal, limit
 from gguf import GGUFReader
 from safetensors.numpy import load_file
 
@@ -24,11 +24,21 @@ with tarfile.open(sdist) as archive:
     archive.extractall(root, wanted, filter="data")
 (script,) = glob.glob(root + "/*/vendor/llama.cpp/convert_hf_to_gguf.py")
 RENAMED = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
+
+
+def convert(folder, out):
+    command = [sys.executable, script, folder, "--outfile", out, "--outtype", "f32"]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+own = convert(artefacts["checkpoint"], os.path.join(root, "own.gguf"))
+if own.returncode == 0:
+    check("the quickstart's tokenizer", False, "is known now: convert the checkpoint")
+else:
+    limit("the quickstart's tokenizer", own.stderr.strip().splitlines()[-1])
 folder = artefacts["published"]
 out = os.path.join(os.path.dirname(artefacts["merged"]), "published.gguf")
-ran = subprocess.run(
-    [sys.executable, script, folder, "--outfile", out, "--outtype", "f32"], capture_output=True, text=True
-)
+ran = convert(folder, out)
 if ran.returncode != 0:
     raise RuntimeError(ran.stderr)
 reader = GGUFReader(out)

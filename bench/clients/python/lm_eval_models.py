@@ -1,6 +1,6 @@
 """lm-evaluation-harness: its models hf, local-completions and local-chat-completions, asked for greedy text."""
 
-from client import artefacts, done, equal, facts, server, tokens, version
+from client import artefacts, done, equal, facts, server, version
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI

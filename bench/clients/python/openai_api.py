@@ -20,9 +20,7 @@ equal("usage", usage, [(each["promptTokens"], each["newTokens"]) for each in fac
 streamed = []
 for each in facts["replies"]:
     think = answer = ""
-    for chunk in api.chat.completions.create(
-        model=model, messages=each["messages"], temperature=0, stream=True
-    ):
+    for chunk in api.chat.completions.create(model=model, messages=each["messages"], temperature=0, stream=True):
         for choice in chunk.choices:
             think += getattr(choice.delta, "reasoning_content", None) or ""
             answer += choice.delta.content or ""
@@ -33,9 +31,7 @@ asked = facts["replies"][0]
 response = api.responses.create(model=model, input=asked["messages"], temperature=0)
 equal("response", response.output_text, asked["answer"])
 completion = facts["completion"]
-whole = api.completions.create(
-    model=model, prompt=completion["prompt"], temperature=0, max_tokens=facts["newTokens"]
-)
+whole = api.completions.create(model=model, prompt=completion["prompt"], temperature=0, max_tokens=facts["newTokens"])
 equal("completion", whole.choices[0].text, completion["text"])
 equal("models", [each.id for each in api.models.list()], [model])
 try:

@@ -2,12 +2,12 @@
 
 import json
 import struct
+import tempfile
 
+import numpy
 from client import artefacts, check, done, equal, version
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-import numpy
-import tempfile
 
 for name in ("checkpoint/model.safetensors", "adapter/adapter_model.safetensors"):
     owner, file = name.split("/")
@@ -21,10 +21,17 @@ for name in ("checkpoint/model.safetensors", "adapter/adapter_model.safetensors"
     for key, array in tensors.items():
         start, end = header[key]["data_offsets"]
         stored = numpy.frombuffer(data[8 + length :][start:end], numpy.float32)
-        same += array.dtype == numpy.float32 and list(array.shape) == header[key]["shape"] and (
-            array.tobytes() == stored.tobytes()
-        ) and bool(numpy.isfinite(array).all())
-    check(f"tensors of {file}", same == len(tensors) == len(header) - ("__metadata__" in header), f"{same} of {len(tensors)}")
+        same += (
+            array.dtype == numpy.float32
+            and list(array.shape) == header[key]["shape"]
+            and (array.tobytes() == stored.tobytes())
+            and bool(numpy.isfinite(array).all())
+        )
+    check(
+        f"tensors of {file}",
+        same == len(tensors) == len(header) - ("__metadata__" in header),
+        f"{same} of {len(tensors)}",
+    )
     with safe_open(path, "np") as opened:
         equal(f"format of {file}", (opened.metadata() or {}).get("format"), "pt")
     again = tempfile.mktemp(suffix=".safetensors")

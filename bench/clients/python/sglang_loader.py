@@ -30,17 +30,24 @@ def source(path, *names):
         for node in ast.walk(ast.parse(text))
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names
     ]
-    return "from __future__ import annotations\n" + "\n".join(
-        ast.unparse(node) for node in found
-    )
+    return "from __future__ import annotations\n" + "\n".join(ast.unparse(node) for node in found)
 
 
 LoadFormat = types.SimpleNamespace(
-    **{name: name for name in "AUTO SAFETENSORS FASTSAFETENSORS INSTANTTENSOR MISTRAL PT NPCACHE DUMMY".split()}
+    **{
+        name: name
+        for name in ["AUTO", "SAFETENSORS", "FASTSAFETENSORS", "INSTANTTENSOR", "MISTRAL", "PT", "NPCACHE", "DUMMY"]
+    }
 )
 space = {
-    **{"os": os, "glob": glob, "json": json, "fnmatch": fnmatch, "torch": torch, "re": re},
-    **{"LoadFormat": LoadFormat, "SAFE_WEIGHTS_INDEX_NAME": "model.safetensors.index.json"},
+    "os": os,
+    "glob": glob,
+    "json": json,
+    "fnmatch": fnmatch,
+    "torch": torch,
+    "re": re,
+    "LoadFormat": LoadFormat,
+    "SAFE_WEIGHTS_INDEX_NAME": "model.safetensors.index.json",
     "get_server_args": lambda: None,
     "envs": types.SimpleNamespace(SGLANG_SORT_WEIGHT_FILES=types.SimpleNamespace(get=lambda: 0)),
     "logger": logging.getLogger(),
@@ -88,9 +95,7 @@ class Parameter:
         filled.setdefault(self.name, []).append((shard, tuple(loaded.shape)))
 
 
-names = [
-    re.sub(r"\b(gate|up)_proj\b", "gate_up_proj", re.sub(r"\b[qkv]_proj\b", "qkv_proj", name)) for name in weights
-]
+names = [re.sub(r"\b(gate|up)_proj\b", "gate_up_proj", re.sub(r"\b[qkv]_proj\b", "qkv_proj", name)) for name in weights]
 params = {name: Parameter(name) for name in names}
 exec(source("sglang/srt/layers/utils/common.py", "get_layer_id"), space)
 model_class = next(

@@ -6,7 +6,7 @@ from client import artefacts, check, done, equal, facts, version
 from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from swanlab.sdk.internal.core_python.store import DataStoreReader
 
-path = sorted(glob.glob(artefacts["run"] + "/swanlog/run-*/run-*.swanlab"))[-1]
+path = max(glob.glob(artefacts["run"] + "/swanlog/run-*/run-*.swanlab"))
 reader = DataStoreReader()
 reader.open(path)
 records = [Record.FromString(each) for each in reader]

@@ -9,5 +9,5 @@ texts = facts["texts"]
 tokens("ids of texts", [tokenizer.encode(each["text"]) for each in texts], [each["ids"] for each in texts])
 for name in ("checkpoint", "merged"):
     model = AutoModelForCausalLM.from_pretrained(artefacts[name]).eval()
-    compare_model(model, tokenizer, facts[name])
+    compare_model(model, tokenizer, facts[name], f" of {name}")
 done(version("transformers"))

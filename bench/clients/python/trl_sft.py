@@ -14,9 +14,7 @@ with open(artefacts["trainFile"], encoding="utf-8") as file:
 messages = [
     {
         "prompt": [{"role": "user", "content": row["question"]}],
-        "completion": [
-            {"role": "assistant", "content": f"<think>\n{row['think']}\n</think>\n\n{row['answer']}"}
-        ],
+        "completion": [{"role": "assistant", "content": f"<think>\n{row['think']}\n</think>\n\n{row['answer']}"}],
     }
     for row in rows
 ]
@@ -37,9 +35,7 @@ settings = SFTConfig(
 )
 model = AutoModelForCausalLM.from_pretrained(folder)
 before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-trainer = SFTTrainer(
-    model=model, args=settings, train_dataset=Dataset.from_list(messages), processing_class=tokenizer
-)
+trainer = SFTTrainer(model=model, args=settings, train_dataset=Dataset.from_list(messages), processing_class=tokenizer)
 batch = next(iter(trainer.get_train_dataloader()))
 with torch.no_grad():
     wanted = model.eval()(**{k: v for k, v in batch.items() if k in ("input_ids", "attention_mask", "labels")}).loss

@@ -9,8 +9,8 @@ os.environ.update(
     VLLM_NO_USAGE_STATS="1",
     OMP_NUM_THREADS="1",
 )
-from client import artefacts, close, done, equal, facts, tokens, without_end
 import vllm
+from client import artefacts, done, equal, facts, tokens, without_end
 from vllm import LLM, SamplingParams
 from vllm.config.load import LoadConfig
 from vllm.lora.request import LoRARequest
@@ -42,5 +42,9 @@ for name, lora in (("checkpoint", None), ("adapter", LoRARequest("adapter", 1, a
     tokens(f"greedy tokens of {name}", greedy, [each["greedy"] for each in wanted])
 chats = [each["messages"] for each in facts["checkpoint"]]
 asked = model.chat(chats, params, use_tqdm=False)
-tokens("prompt ids of chats", [list(each.prompt_token_ids) for each in asked], [each["ids"] for each in facts["checkpoint"]])
+tokens(
+    "prompt ids of chats",
+    [list(each.prompt_token_ids) for each in asked],
+    [each["ids"] for each in facts["checkpoint"]],
+)
 done(vllm.__version__)
