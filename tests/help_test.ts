@@ -75,8 +75,11 @@ for (const path of guides) {
 
   Deno.test(`${path} names no flag that there is not`, () => {
     const all = [...helps.values()].map(({ stdout }) => stdout).join("\n");
-    // Of Deno, TensorBoard and lm-eval.
-    const others = /^--(allow-\w+|install|logdir|tasks|batch)$/;
+    // Of Deno, TensorBoard, lm-eval and benches; of mpirun and srun.
+    const others = new RegExp(
+      "^--(allow-\\w+|quiet|install|logdir|tasks|batch|docs|" +
+        "bind-to|host|mca|mpi|ntasks-per-node|cpus-per-task|signal)$",
+    );
     const unknown = [...documentText(path).matchAll(/(?<![\w-])--[a-z][a-z0-9-]*/g)]
       .map(([flag]) => flag)
       .filter((flag) => !others.test(flag) && !new RegExp(`${flag}(?![\\w-])`).test(all));
