@@ -10,7 +10,7 @@ const [way] = Deno.args;
 const comm = await openComm("auto", {
   environment,
   heartbeatSeconds: 0.25,
-  silenceSeconds: 1.5,
+  silenceSeconds: 2.5,
   timeoutSeconds: way === "timeout" ? 1 : 1800,
 });
 const { rank } = comm;
@@ -37,7 +37,7 @@ const WAYS: Readonly<Record<string, () => unknown>> = {
   timeout: () => new Promise((resolve) => setTimeout(resolve, 60_000)),
   // Longer than the silence allowed, as a graph that runs: not even timers run.
   busy: async () => {
-    const until = performance.now() + 2500;
+    const until = performance.now() + 3500;
     while (performance.now() < until);
     await comm.allReduceSum(new Float32Array(10));
     await comm[Symbol.asyncDispose]();
