@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { listCheckpoints, verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
 import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
-import { type Mpi, mpirun, mpis } from "./support/mpirun.ts";
+import { type Mpi, mpirun, mpis, rankProcesses } from "./support/mpirun.ts";
 import { relativeNorm } from "./support/numbers.ts";
 import { denoArgs, type RunningProcess, startDeno } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
@@ -191,7 +191,7 @@ Deno.test({
       await using process = start(mpi, 2, folder, run);
       await process.waitFor(/checkpoint-3 /);
       const began = performance.now();
-      Deno.kill(await lastRank(folder.path), "SIGKILL");
+      Deno.kill((await rankProcesses(folder.path)).at(-1)!, "SIGKILL");
       const { code, text } = await process.ended();
       assert.notEqual(code, 0, text);
       const seconds = (performance.now() - began) / 1000;
@@ -227,19 +227,3 @@ Deno.test({
     }
   },
 });
-
-/** The process of a rank that runs in a folder, but for the first one's. */
-async function lastRank(cwd: string): Promise<number> {
-  const found: number[] = [];
-  for await (const { name } of Deno.readDir("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      if (await Deno.readLink(`/proc/${name}/cwd`) !== cwd) continue;
-      const command = await Deno.readTextFile(`/proc/${name}/cmdline`);
-      if (command.startsWith(Deno.execPath())) found.push(Number(name));
-    } catch {
-      // It has ended since.
-    }
-  }
-  return found.sort((a, b) => a - b).at(-1)!;
-}

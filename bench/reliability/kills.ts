@@ -140,7 +140,7 @@ async function killTarget(
 }
 
 /** Checkpoints that are damaged, or were told of and are not there. */
-async function lostCheckpoints(path: string, text: string): Promise<string[]> {
+export async function lostCheckpoints(path: string, text: string): Promise<string[]> {
   const found = await listCheckpoints(path);
   const findings: string[] = [];
   for (const { directory } of found) {

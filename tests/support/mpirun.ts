@@ -65,3 +65,21 @@ export function mpirun(
   ];
   return startProgram(program, words, { cwd, env: { ...ENVIRONMENT, ...env } });
 }
+
+/** Processes of Deno that run in a folder, the oldest first: the ranks that were started there. */
+export async function rankProcesses(cwd: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (await Deno.readLink(`/proc/${name}/cwd`) !== cwd) continue;
+      // One that nobody waits for any more has ended.
+      if (/^\d+ \(.*\) Z/.test(await Deno.readTextFile(`/proc/${name}/stat`))) continue;
+      const command = await Deno.readTextFile(`/proc/${name}/cmdline`);
+      if (command.startsWith(Deno.execPath())) found.push(Number(name));
+    } catch {
+      // It has ended since.
+    }
+  }
+  return found.sort((a, b) => a - b);
+}
