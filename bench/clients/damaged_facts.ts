@@ -28,6 +28,7 @@ export function damagedFacts(facts: Facts): Facts {
       promptTokens: each.promptTokens + 1,
     })),
     completion: { ...facts.completion, text: `${facts.completion.text}.` },
+    advice: { ...facts.advice, urgent: !facts.advice.urgent },
     loss: wrongPoints(facts.loss),
     evalLoss: wrongPoints(facts.evalLoss),
     library: Object.fromEntries(Object.keys(facts.library).map((name) => [name, "wrong"])),

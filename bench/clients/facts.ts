@@ -7,7 +7,10 @@
 import { loadTokenizer } from "../../data/text/tokenizer.ts";
 import type { Message } from "../../data/text/message.ts";
 import { chat } from "../../infer/chat/chat.ts";
-import { openChatModel } from "../../infer/chat/open_chat_model.ts";
+import { type ChatModel, openChatModel } from "../../infer/chat/open_chat_model.ts";
+import { ReplyFormat } from "../../infer/constrain/reply_format.ts";
+import { schemaGrammar } from "../../infer/constrain/schema_language.ts";
+import { TokenTrie } from "../../infer/constrain/token_trie.ts";
 import { Decoder } from "../../infer/generate/decoder.ts";
 import { createSampler } from "../../infer/sampling/sampling.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
@@ -46,6 +49,13 @@ const CHATS: readonly (readonly Message[])[] = [
   ],
 ];
 
+/** As pydantic writes the class that the scripts have. */
+const ADVICE = {
+  type: "object",
+  properties: { advice: { type: "string", maxLength: 40 }, urgent: { type: "boolean" } },
+  required: ["advice", "urgent"],
+};
+
 /** One prompt and what a model makes of it. */
 export interface PromptFact {
   readonly messages: readonly Message[];
@@ -79,6 +89,8 @@ export interface Facts {
   readonly replies: readonly ReplyFact[];
   /** A prompt as it is, and the greedy text after it. */
   readonly completion: { readonly prompt: string; readonly text: string };
+  /** The answer to the first chat where it is held to {@linkcode ADVICE}. */
+  readonly advice: { readonly advice: string; readonly urgent: boolean };
   /** `[step, value]` of logged losses and evaluations. */
   readonly loss: readonly (readonly [number, number])[];
   readonly evalLoss: readonly (readonly [number, number])[];
@@ -107,6 +119,7 @@ export async function makeFacts(artefacts: Artefacts): Promise<Facts> {
     const { promptTokens, newTokens } = said;
     replies.push({ messages: asked, ...pieces, promptTokens, newTokens });
   }
+  const advice = JSON.parse(await heldTo(ADVICE, model, CHATS[0]));
   const prompt = "The doctor says: drink";
   const ids: number[] = [];
   const completed = model.generator.generate(tokenizer.encode(prompt), {
@@ -128,12 +141,33 @@ export async function makeFacts(artefacts: Artefacts): Promise<Facts> {
     ),
     library: await withoutNative(artefacts.library),
     replies,
+    advice,
     completion: { prompt, text: tokenizer.decode(ids, { skipSpecialTokens: true }) },
     loss: log.flatMap((event) => event.type === "log" ? [[event.step, event.loss] as const] : []),
     evalLoss: log.flatMap((event) =>
       event.type === "evaluate" ? [[event.step, event.evalLoss] as const] : []
     ),
   };
+}
+
+/** The greedy answer that fits a schema. */
+async function heldTo(
+  schema: unknown,
+  { generator, tokenizer }: ChatModel,
+  messages: readonly Message[],
+): Promise<string> {
+  const slices = TokenTrie.of(tokenizer);
+  let slice = slices.next();
+  while (!slice.done) slice = slices.next();
+  const format = new ReplyFormat(schemaGrammar(schema), slice.value, tokenizer);
+  let answer = "";
+  const said = chat(generator, tokenizer, {
+    messages,
+    greedy: true,
+    constraint: (ends) => format.constraint({ ends, state: "start", mayThink: true }),
+  });
+  for await (const { kind, text } of said) if (kind === "answer") answer += text;
+  return answer;
 }
 
 async function eosTokenIds(folder: string): Promise<readonly number[]> {
