@@ -1,5 +1,5 @@
 /**
- * Runs collectives one after another and counts what they move.
+ * Numbers collectives, settles them in their order and counts what they move.
  *
  * In: calls, in the order that every rank makes them in. Out: promises of their ends, and traffic.
  */
@@ -10,18 +10,16 @@ import type { Collective, CollectiveTraffic, CommTraffic } from "./comm.ts";
 export interface CallQueueOptions {
   /** Seconds that one call may take. @default no limit */
   readonly timeoutSeconds?: number;
-  /** Told of each call as it begins, with its number from 1. @default nobody is */
-  readonly onBegin?: (call: number, kind: Collective) => void;
   /** What is known of the ranks that a call waits for, as a clause. @default nothing */
   readonly explainWait?: (call: number) => string | undefined;
 }
 
-/** A queue of collectives. */
+/** A queue of collectives, which something else runs one after another. */
 export class CallQueue {
   readonly #traffic: Record<Collective, CollectiveTraffic> = emptyTraffic();
   readonly #options: CallQueueOptions;
   #tail: Promise<void> = Promise.resolve();
-  #begun = 0;
+  #calls = 0;
   #broken: string | undefined;
   #closed = false;
 
@@ -33,17 +31,27 @@ export class CallQueue {
     return this.#traffic;
   }
 
+  /** The failed call, where one failed. */
+  get broken(): string | undefined {
+    return this.#broken;
+  }
+
   /**
-   * Queues a call.
+   * Queues a call, which begins at once if none runs.
    *
    * @param bytes of its array
-   * @param run does the call; awaits nothing but the library
+   * @param start hands the call over, with its number from 1; answers the seconds that it took
    */
-  run(kind: Collective, bytes: number, run: () => void | Promise<void>): Promise<void> {
+  run(kind: Collective, bytes: number, start: (call: number) => Promise<number>): Promise<void> {
     if (this.#closed) {
       return Promise.reject(new Error(`Cannot run ${kind}: the communicator is closed`));
     }
-    const result = this.#tail.then(() => this.#call(kind, bytes, run));
+    if (this.#broken !== undefined) return Promise.reject(this.#brokenError(kind));
+    const call = ++this.#calls;
+    const end = start(call);
+    // Whoever waits is told of an earlier failure instead.
+    end.catch(() => {});
+    const result = this.#settle(this.#tail, { call, kind, bytes, end });
     this.#tail = result.catch(() => {});
     return result;
   }
@@ -54,36 +62,35 @@ export class CallQueue {
     return this.#tail;
   }
 
-  /** The failed call, where one failed. */
-  get broken(): string | undefined {
-    return this.#broken;
-  }
-
-  async #call(kind: Collective, bytes: number, run: () => void | Promise<void>): Promise<void> {
-    if (this.#broken !== undefined) {
-      throw new Error(`Cannot run ${kind}: an earlier collective failed: ${this.#broken}`);
-    }
-    const call = ++this.#begun;
-    this.#options.onBegin?.(call, kind);
-    const began = performance.now();
+  async #settle(
+    earlier: Promise<void>,
+    { call, kind, bytes, end }: {
+      readonly call: number;
+      readonly kind: Collective;
+      readonly bytes: number;
+      readonly end: Promise<number>;
+    },
+  ): Promise<void> {
+    await earlier;
+    if (this.#broken !== undefined) throw this.#brokenError(kind);
     try {
-      await this.#inTime(call, kind, run());
+      const seconds = await this.#inTime(call, kind, end);
+      const { calls, bytes: before, seconds: spent } = this.#traffic[kind];
+      this.#traffic[kind] = { calls: calls + 1, bytes: before + bytes, seconds: spent + seconds };
     } catch (error) {
       this.#broken = (error as Error).message;
       throw error;
     }
-    const { calls, bytes: earlier, seconds } = this.#traffic[kind];
-    this.#traffic[kind] = {
-      calls: calls + 1,
-      bytes: earlier + bytes,
-      seconds: seconds + (performance.now() - began) / 1000,
-    };
   }
 
-  async #inTime(call: number, kind: Collective, end: void | Promise<void>): Promise<void> {
+  #brokenError(kind: Collective): Error {
+    return new Error(`Cannot run ${kind}: an earlier collective failed: ${this.#broken}`);
+  }
+
+  async #inTime(call: number, kind: Collective, end: Promise<number>): Promise<number> {
     const { timeoutSeconds, explainWait } = this.#options;
-    if (!(end instanceof Promise) || timeoutSeconds === undefined) return await end;
-    const late = Promise.withResolvers<void>();
+    if (timeoutSeconds === undefined) return await end;
+    const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       const why = explainWait?.(call);
       late.reject(
@@ -94,7 +101,7 @@ export class CallQueue {
       );
     }, timeoutSeconds * 1000);
     try {
-      await Promise.race([end, late.promise]);
+      return await Promise.race([end, late.promise]);
     } finally {
       clearTimeout(timer);
     }

@@ -31,9 +31,9 @@ export type CommTraffic = Readonly<Record<Collective, CollectiveTraffic>>;
  * same lengths.
  *
  * Calls are queued: they run one after another, in the order in which they were made, and several
- * promises may be open at once. While a call runs, timers and other work go on; its array must not be
- * changed, read or transferred until the promise is settled. After a call has failed, all later ones fail with the
- * same cause.
+ * promises may be open at once. They run on another thread, which goes on while this one computes; an
+ * array must not be changed, read or transferred until its promise is settled. After a call has failed,
+ * all later ones fail with the same cause.
  *
  * A closed communicator cannot be used again. Closing waits for all ranks; where one of them failed
  * instead, call {@linkcode Comm.abort}, as `abortOnError` does.

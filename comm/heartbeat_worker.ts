@@ -1,7 +1,7 @@
 /**
  * Heartbeats between ranks, on a thread of its own, which no long call of the main thread holds up.
  *
- * In: a message with what to watch. Out: a message when it is over. A rank that is silent too long, or
+ * In: what to watch. Out: a message when it is over. A rank that is silent too long, or
  * that left while another waits for it, ends the run: one sentence on stderr and MPI_Abort.
  *
  * All ranks send to rank 0 and rank 0 sends to all: what each rank is doing is known to all after two
@@ -11,6 +11,7 @@
 
 import type { MpiHandle } from "./mpi_handles.ts";
 import type { MPI_SYMBOLS } from "./mpi_symbols.ts";
+import type { WorkerPort } from "./start_worker.ts";
 
 /** Slots of the memory that main thread and worker share: 64-bit integers. */
 export const SLOTS = {
@@ -68,17 +69,11 @@ export type HeartbeatEnd =
   | { readonly kind: "closed" }
   | { readonly kind: "left" | "failed"; readonly message: string };
 
-/** The worker's side of its port: Node's, as Deno's own workers cannot let the process end. */
-export interface HeartbeatPort {
-  once(event: "message", listener: (setup: HeartbeatSetup) => void): unknown;
-  postMessage(end: HeartbeatEnd): void;
-}
-
-/**
- * The worker's program. Its source goes into a `data:` URL, as a module of its own would need a
- * permission to read it: it must use nothing from outside of it.
- */
-export function heartbeatWorker(port: HeartbeatPort): void {
+/** The worker's program: it must use nothing from outside of it. */
+export function heartbeatWorker(
+  port: WorkerPort<never, HeartbeatEnd>,
+  setup: HeartbeatSetup,
+): void {
   const TAG = 1;
   const NUMBERS = 8;
   const BYTES = 8 * NUMBERS;
@@ -93,15 +88,13 @@ export function heartbeatWorker(port: HeartbeatPort): void {
   const STDERR_TIME = 200;
   const [NONE, CLOSED, LEFT] = [0, 1, 2];
 
-  port.once("message", (setup) => {
-    try {
-      port.postMessage(watch(setup));
-    } catch (error) {
-      port.postMessage({ kind: "failed", message: (error as Error).message });
-    }
-  });
+  try {
+    port.postMessage(watch());
+  } catch (error) {
+    port.postMessage({ kind: "failed", message: (error as Error).message });
+  }
 
-  function watch(setup: HeartbeatSetup): HeartbeatEnd {
+  function watch(): HeartbeatEnd {
     const { rank, names, slots } = setup;
     const size = names.length;
     const period = setup.periodSeconds * 1000;

@@ -1,11 +1,11 @@
 /**
- * Watches over the other ranks from a worker, and tells it what this rank does.
+ * Watches over the other ranks from a worker.
  *
- * In: each collective as it begins. Out: a run that ends where a rank hangs or is gone, and a closing that
- * all ranks take part in.
+ * In: what this rank's collectives write down as they begin. Out: a run that ends where a rank hangs or
+ * is gone, and a closing that all ranks take part in.
  */
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Collective } from "./comm.ts";
 import {
   type HeartbeatEnd,
@@ -17,8 +17,10 @@ import {
 import type { MpiHandle } from "./mpi_handles.ts";
 import type { MpiLibrary } from "./mpi_library.ts";
 import { mpiSymbols } from "./mpi_symbols.ts";
+import { startWorker } from "./start_worker.ts";
 
-const KINDS: readonly Collective[] = [
+/** Collectives by the number that workers tell each other. */
+export const KINDS: readonly Collective[] = [
   "allReduceSum",
   "reduceScatterSum",
   "allGather",
@@ -26,11 +28,18 @@ const KINDS: readonly Collective[] = [
   "barrier",
 ];
 
+/** Memory for {@linkcode SLOTS}, which all threads of a rank share. */
+export function sharedState(): BigInt64Array<SharedArrayBuffer> {
+  return new BigInt64Array(new SharedArrayBuffer(8 * Object.keys(SLOTS).length));
+}
+
 /** What is watched, and how. */
 export interface HeartbeatsOptions {
   readonly library: MpiLibrary;
   /** A communicator that nothing else uses. */
   readonly comm: MpiHandle;
+  /** Where this rank's collectives are written down as they begin. */
+  readonly state: BigInt64Array<SharedArrayBuffer>;
   readonly rank: number;
   /** Each rank in words. */
   readonly names: readonly string[];
@@ -44,13 +53,14 @@ export interface HeartbeatsOptions {
 
 /** Heartbeats of this rank. */
 export class Heartbeats {
-  readonly #state = new BigInt64Array(new SharedArrayBuffer(8 * Object.keys(SLOTS).length));
+  readonly #state: BigInt64Array<SharedArrayBuffer>;
   readonly #names: readonly string[];
   readonly #worker: Worker;
   readonly #end = Promise.withResolvers<HeartbeatEnd>();
 
   /** Starts the worker; needs no permission but `ffi`. */
-  constructor({ library, names, onFailure, ...options }: HeartbeatsOptions) {
+  constructor({ library, names, state, onFailure, ...options }: HeartbeatsOptions) {
+    this.#state = state;
     this.#names = names;
     const { handle, ...handles } = library.handles;
     const all = mpiSymbols(handle);
@@ -67,25 +77,14 @@ export class Heartbeats {
       statusIgnore: handles.statusIgnore,
       kinds: KINDS,
       slots: SLOTS,
-      state: this.#state.buffer,
+      state: state.buffer,
     };
-    const source = 'import { parentPort } from "node:worker_threads";' +
-      `(${heartbeatWorker})(parentPort);`;
-    this.#worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
+    this.#worker = startWorker(heartbeatWorker, setup);
     this.#worker.on("message", (end: HeartbeatEnd) => {
       if (end.kind === "failed") onFailure(end.message);
       else this.#end.resolve(end);
     });
     this.#worker.on("error", (error: Error) => onFailure(error.message));
-    // A process that forgets to close ends nevertheless, which its communicator notices.
-    this.#worker.unref();
-    this.#worker.postMessage(setup);
-  }
-
-  /** Says that a collective begins, by its number from 1. */
-  begin(call: number, kind: Collective): void {
-    Atomics.store(this.#state, SLOTS.kind, BigInt(KINDS.indexOf(kind)));
-    Atomics.store(this.#state, SLOTS.begun, BigInt(call));
   }
 
   /** Which rank a call waits for, where one is known. */

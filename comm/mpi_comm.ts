@@ -2,36 +2,32 @@
  * Collectives by MPI.
  *
  * In: arrays of this process, also views of native memory; nothing of them is copied but pieces of a few
- * megabytes. Out: MPI's sums and parts, while timers and other work go on.
+ * megabytes. Out: MPI's sums and parts, while this thread computes.
  *
- * Arrays go in pieces, so no count exceeds MPI's 32 bits. Sums for all are MPI_Allreduce's, which Open
- * MPI and MPICH make the same to the bit on every rank (tests/mpi_test.ts). Parts go around a ring of
- * neighbours, in place: each rank sends and receives (p − 1)/p of the array, which is the least (Patarasuk
- * and Yuan 2009, J. Parallel Distrib. Comput. 69). MPI_Reduce_scatter would need a second array.
+ * A worker runs them in pieces, so no count exceeds MPI's 32 bits. Sums for all are MPI_Allreduce's,
+ * which Open MPI and MPICH make the same to the bit on every rank (tests/mpi_test.ts). Parts go around a
+ * ring of neighbours, in place: each rank sends and receives (p − 1)/p of the array, which is the least
+ * (Patarasuk and Yuan 2009, J. Parallel Distrib. Comput. 69). MPI_Reduce_scatter would need a second
+ * array.
  */
 
 import { C_LIBRARY } from "./c_library.ts";
 import { CallQueue } from "./call_queue.ts";
 import { checkRoot, checkSummands } from "./check_arguments.ts";
-import type { Collective, Comm, CommTraffic } from "./comm.ts";
-import { Heartbeats } from "./heartbeats.ts";
+import type { Comm, CommTraffic } from "./comm.ts";
+import { Heartbeats, sharedState } from "./heartbeats.ts";
 import type { MpiHandle } from "./mpi_handles.ts";
 import { type MpiLibrary, openMpiLibrary } from "./mpi_library.ts";
 import type { MpiLaunch } from "./mpi_launch.ts";
-import { type Part, pieces, rankParts } from "./parts.ts";
+import { type Part, rankParts } from "./parts.ts";
+import { Transfers } from "./transfers.ts";
 
-/**
- * Bytes of a piece. Sums of 64 MiB between two ranks of one machine took 32 to 38 ms with Open MPI 4.1.4
- * and 32 to 45 ms with MPICH 4.0.2 in pieces of 1 to 16 MiB; 4 MiB was good for both.
- */
-const PIECE_BYTES = 4 << 20;
 /** MPI_MAX_ERROR_STRING and MPI_MAX_PROCESSOR_NAME are at most this in all libraries. */
 const TEXT_BYTES = 512;
 /** Seconds after which the system ends a process that MPI_Abort did not. */
 const ABORT_LIMIT = 5;
 /** Milliseconds that the launcher has to pass on a message. */
 const STDERR_TIME = 200;
-const TAG = 0;
 /** What a timer of 31 bits of milliseconds can wait for. */
 const MOST_SECONDS = 2_000_000;
 
@@ -131,13 +127,9 @@ class MpiComm implements Comm {
   readonly #library: MpiLibrary;
   readonly #options: MpiCommOptions;
   readonly #queue: CallQueue;
-  /** A communicator of our own for collectives, which messages of others cannot get into. */
-  readonly #work: MpiHandle;
-  readonly #inPlace: Deno.PointerValue;
-  readonly #statusIgnore: Deno.PointerValue;
-  /** Arrays of calls under way, which keep them from being collected. */
-  readonly #inUse = new Set<ArrayBufferView>();
-  #buffers: readonly [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>] | undefined;
+  readonly #transfers: Transfers;
+  /** What this rank is at, for its workers. */
+  readonly #shared = sharedState();
   #libc: Deno.DynamicLibrary<typeof C_SYMBOLS>["symbols"] | undefined;
   #heartbeats: Heartbeats | undefined;
   #names: readonly string[];
@@ -155,14 +147,20 @@ class MpiComm implements Comm {
     this.name = library.name;
     this.#library = library;
     this.#options = options;
-    this.#inPlace = Deno.UnsafePointer.create(library.handles.inPlace);
-    this.#statusIgnore = Deno.UnsafePointer.create(library.handles.statusIgnore);
-    this.#work = this.#duplicate();
     this.#names = Array.from({ length: size }, (_, each) => `rank ${each}`);
     this.#queue = new CallQueue({
       timeoutSeconds: options.timeoutSeconds ?? 1800,
-      onBegin: (call, kind) => this.#heartbeats?.begin(call, kind),
       explainWait: (call) => this.#heartbeats?.explainWait(call),
+    });
+    this.#transfers = new Transfers({
+      library,
+      rank,
+      size,
+      // Of our own, which messages of others cannot get into.
+      comm: this.#duplicate(),
+      state: this.#shared,
+      onFailure: (message) => this.abort(message),
+      explain: (what, code) => this.#error(what, code),
     });
   }
 
@@ -179,6 +177,7 @@ class MpiComm implements Comm {
     this.#heartbeats = new Heartbeats({
       library: this.#library,
       comm: this.#duplicate(),
+      state: this.#shared,
       rank: this.rank,
       names: this.#names,
       cLibrary,
@@ -198,51 +197,41 @@ class MpiComm implements Comm {
 
   async allReduceSum(values: Float32Array | Float64Array): Promise<void> {
     checkSummands("allReduceSum", values);
-    const { float, double, sum } = this.#library.handles;
-    const type = values instanceof Float64Array ? double : float;
-    const bytes = values.BYTES_PER_ELEMENT;
-    await this.#run("allReduceSum", values, async (address) => {
-      for (
-        const { start, count } of pieces({ start: 0, count: values.length }, PIECE_BYTES / bytes)
-      ) {
-        const place = pointer(address, start * bytes);
-        await this.#call("allReduce", this.#inPlace, place, count, type, sum, this.#work);
-      }
-    });
+    const kind = "allReduceSum";
+    const start = (call: number): Promise<number> =>
+      this.#transfers.run({ call, kind, operation: "allReduce", values });
+    await this.#queue.run(kind, values.byteLength, start);
   }
 
   async reduceScatterSum(values: Float32Array, counts: readonly number[]): Promise<void> {
-    const { size } = this;
-    const parts = rankParts("reduceScatterSum", counts, { size, length: values.length });
-    await this.#run("reduceScatterSum", values, (address) => {
-      const { float: type } = this.#library.handles;
-      return this.#reduceScatter({ address, bytes: values.BYTES_PER_ELEMENT, type, parts });
-    });
+    const kind = "reduceScatterSum";
+    const parts = rankParts(kind, counts, { size: this.size, length: values.length });
+    const start = (call: number): Promise<number> =>
+      this.#transfers.run({ call, kind, operation: "reduceScatter", values, parts });
+    await this.#queue.run(kind, values.byteLength, start);
   }
 
   async allGather(values: Float32Array | Uint8Array, counts: readonly number[]): Promise<void> {
-    const { size } = this;
-    const parts = rankParts("allGather", counts, { size, length: values.length });
-    await this.#run("allGather", values, (address) => {
-      const { float, byte } = this.#library.handles;
-      const type = values instanceof Float32Array ? float : byte;
-      return this.#gather({ address, bytes: values.BYTES_PER_ELEMENT, type, parts });
-    });
+    const kind = "allGather";
+    const parts = rankParts(kind, counts, { size: this.size, length: values.length });
+    const start = (call: number): Promise<number> =>
+      this.#transfers.run({ call, kind, operation: "gather", values, parts });
+    await this.#queue.run(kind, values.byteLength, start);
   }
 
   async broadcast(bytes: Uint8Array, root = 0): Promise<void> {
     checkRoot(root, this.size);
-    await this.#run("broadcast", bytes, async (address) => {
-      const { byte } = this.#library.handles;
-      for (const { start, count } of pieces({ start: 0, count: bytes.length }, PIECE_BYTES)) {
-        const place = Deno.UnsafePointer.create(address + BigInt(start));
-        await this.#call("broadcast", place, count, byte, root, this.#work);
-      }
-    });
+    const kind = "broadcast";
+    const start = (call: number): Promise<number> =>
+      this.#transfers.run({ call, kind, operation: "broadcast", values: bytes, root });
+    await this.#queue.run(kind, bytes.byteLength, start);
   }
 
   barrier(): Promise<void> {
-    return this.#queue.run("barrier", 0, () => this.#call("barrier", this.#work));
+    const kind = "barrier";
+    const start = (call: number): Promise<number> =>
+      this.#transfers.run({ call, kind, operation: "barrier" });
+    return this.#queue.run(kind, 0, start);
   }
 
   abort(message: string, exitCode = 1): never {
@@ -259,7 +248,8 @@ class MpiComm implements Comm {
     await this.#queue.close();
     // After a failure there is no way back into step: the process's end ends the others.
     this.#unclean = this.#queue.broken ?? await this.#heartbeats?.close();
-    if (this.#unclean !== undefined) return;
+    if (this.#unclean !== undefined) return this.#transfers.leave();
+    await this.#transfers.close();
     removeEventListener("error", this.#onError);
     removeEventListener("unhandledrejection", this.#onRejection);
     removeEventListener("unload", this.#onUnload);
@@ -303,12 +293,13 @@ class MpiComm implements Comm {
     this.#library.symbols.MPI_Get_processor_name(own, length);
     const all = new Uint8Array(TEXT_BYTES * this.size);
     all.set(own.subarray(0, length[0]), this.rank * TEXT_BYTES);
-    const { byte: type } = this.#library.handles;
-    await this.#gather({
-      address: addressOf(all),
-      bytes: 1,
-      type,
-      parts: evenParts(all.length, this.size),
+    const parts = evenParts(all.length, this.size);
+    await this.#transfers.run({
+      call: 0,
+      kind: "allGather",
+      operation: "gather",
+      values: all,
+      parts,
     });
     return Array.from(
       { length: this.size },
@@ -318,121 +309,16 @@ class MpiComm implements Comm {
     );
   }
 
-  /** Queues a call over an array, whose address it is given; does nothing where the array is empty. */
-  #run(
-    kind: Collective,
-    values: ArrayBufferView,
-    call: (address: bigint) => Promise<void>,
-  ): Promise<void> {
-    return this.#queue.run(kind, values.byteLength, async () => {
-      if (values.byteLength === 0) return;
-      this.#inUse.add(values);
-      await call(addressOf(values));
-      // Not where it failed: the library may still hold the address.
-      this.#inUse.delete(values);
-    });
-  }
-
-  /** Each rank's part becomes the sum of all ranks', in rank order around the ring. */
-  async #reduceScatter({ address, bytes, type, parts }: RingTransfer): Promise<void> {
-    const { sum } = this.#library.handles;
-    this.#buffers ??= [new Uint8Array(PIECE_BYTES), new Uint8Array(PIECE_BYTES)];
-    const received = this.#buffers.map((each) => Deno.UnsafePointer.of(each));
-    let turn = 0;
-    let adding: Promise<void> = Promise.resolve();
-    for (let step = 0; step < this.size - 1; step++) {
-      const out = parts[this.#left(step + 1)];
-      const into = parts[this.#left(step + 2)];
-      for (const [outPiece, inPiece] of pairs(out, into, PIECE_BYTES / bytes)) {
-        // One piece is added while the next is under way.
-        const buffer = received[turn];
-        turn = 1 - turn;
-        await this.#exchange({ address, bytes, type }, outPiece, inPiece, buffer);
-        await adding;
-        if (inPiece.count === 0) continue;
-        const place = pointer(address, inPiece.start * bytes);
-        adding = this.#call("reduceLocal", buffer, place, inPiece.count, type, sum);
-      }
-      await adding;
-    }
-  }
-
-  /** Each rank's part goes around the ring, into its own place. */
-  async #gather({ address, bytes, type, parts }: RingTransfer): Promise<void> {
-    for (let step = 0; step < this.size - 1; step++) {
-      const out = parts[this.#left(step)];
-      const into = parts[this.#left(step + 1)];
-      for (const [outPiece, inPiece] of pairs(out, into, PIECE_BYTES / bytes)) {
-        const place = pointer(address, inPiece.start * bytes);
-        await this.#exchange({ address, bytes, type }, outPiece, inPiece, place);
-      }
-    }
-  }
-
-  /** The rank that many places to the left on the ring. */
-  #left(places: number): number {
-    return (this.rank - places + 2 * this.size) % this.size;
-  }
-
-  /** Sends a piece to the right and receives one from the left; an empty one has no message. */
-  #exchange(
-    { address, bytes, type }: Omit<RingTransfer, "parts">,
-    out: Part,
-    into: Part,
-    place: Deno.PointerValue,
-  ): Promise<void> {
-    const { procNull } = this.#library.handles;
-    return this.#call(
-      "sendReceive",
-      pointer(address, out.start * bytes),
-      out.count,
-      type,
-      out.count === 0 ? procNull : this.#left(-1),
-      TAG,
-      place,
-      into.count,
-      type,
-      into.count === 0 ? procNull : this.#left(1),
-      TAG,
-      this.#work,
-      this.#statusIgnore,
-    );
-  }
-
-  async #call(
-    name: "allReduce" | "sendReceive" | "reduceLocal" | "broadcast" | "barrier",
-    ...args: readonly (Deno.PointerValue | MpiHandle)[]
-  ): Promise<void> {
-    const call = this.#library.symbols[name] as (...args: unknown[]) => Promise<number>;
-    this.#check(`run ${name}`, await call(...args));
-  }
-
   #check(what: string, code: number): void {
-    if (code === 0) return;
+    if (code !== 0) throw this.#error(what, code);
+  }
+
+  #error(what: string, code: number): Error {
     const text = new Uint8Array(TEXT_BYTES);
     const length = new Int32Array(1);
     this.#library.symbols.MPI_Error_string(code, text, length);
     const says = new TextDecoder().decode(text.subarray(0, length[0]));
-    throw new Error(`Cannot ${what}: ${this.name} says: ${says} (error ${code})`);
-  }
-}
-
-/** An array that goes around the ring in parts, one a rank. */
-interface RingTransfer {
-  readonly address: bigint;
-  /** Of an element. */
-  readonly bytes: number;
-  readonly type: MpiHandle;
-  readonly parts: readonly Part[];
-}
-
-/** Pieces of two parts side by side; the shorter one ends with empty pieces. */
-function* pairs(out: Part, into: Part, most: number): Generator<readonly [Part, Part], void, void> {
-  const [sent, received] = [pieces(out, most), pieces(into, most)];
-  for (;;) {
-    const [first, second] = [sent.next().value, received.next().value];
-    if (!first && !second) return;
-    yield [first ?? { start: 0, count: 0 }, second ?? { start: 0, count: 0 }];
+    return new Error(`Cannot ${what}: ${this.name} says: ${says} (error ${code})`);
   }
 }
 
@@ -441,14 +327,6 @@ function evenParts(length: number, size: number): Part[] {
     const [start, end] = [rank, rank + 1].map((each) => Math.floor(length * each / size));
     return { start, count: end - start };
   });
-}
-
-function addressOf(values: ArrayBufferView): bigint {
-  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(values as ArrayBufferView<ArrayBuffer>));
-}
-
-function pointer(address: bigint, bytes: number): Deno.PointerValue {
-  return Deno.UnsafePointer.create(address + BigInt(bytes));
 }
 
 /** An error with the one that it hid, if any. */

@@ -104,7 +104,7 @@ Deno.test({
       "await comm.barrier().catch((e) => console.log(e.message));" +
         "await comm.barrier().catch((e) => console.log(e.message));",
     );
-    const says = "Cannot run barrier: MPICH 9.8.7 says: error of class 16 (error 16)";
+    const says = "Cannot run MPI_Barrier: MPICH 9.8.7 says: error of class 16 (error 16)";
     assert.equal(
       stdout,
       `${says}\nCannot run barrier: an earlier collective failed: ${says}`,

@@ -7,7 +7,7 @@
 
 import type { MpiHandles } from "./mpi_handles.ts";
 
-/** Functions by name; those in camelCase run on a thread of Deno's pool and answer with a promise. */
+/** Functions by name; the one in camelCase runs on a thread of Deno's pool and answers with a promise. */
 export const MPI_SYMBOLS = {
   MPI_Init_thread: { parameters: ["pointer", "pointer", "i32", "buffer"], result: "i32" },
   MPI_Finalize: { parameters: [], result: "i32" },
@@ -28,14 +28,11 @@ export const MPI_SYMBOLS = {
     result: "i32",
   },
   MPI_Test: { parameters: ["buffer", "buffer", "pointer"], result: "i32" },
-  allReduce: {
-    name: "MPI_Allreduce",
+  MPI_Allreduce: {
     parameters: ["pointer", "pointer", "i32", "usize", "usize", "usize"],
     result: "i32",
-    nonblocking: true,
   },
-  sendReceive: {
-    name: "MPI_Sendrecv",
+  MPI_Sendrecv: {
     parameters: [
       "pointer",
       "i32",
@@ -51,7 +48,6 @@ export const MPI_SYMBOLS = {
       "pointer",
     ],
     result: "i32",
-    nonblocking: true,
   },
   reduceLocal: {
     name: "MPI_Reduce_local",
@@ -59,13 +55,8 @@ export const MPI_SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
-  broadcast: {
-    name: "MPI_Bcast",
-    parameters: ["pointer", "i32", "usize", "i32", "usize"],
-    result: "i32",
-    nonblocking: true,
-  },
-  barrier: { name: "MPI_Barrier", parameters: ["usize"], result: "i32", nonblocking: true },
+  MPI_Bcast: { parameters: ["pointer", "i32", "usize", "i32", "usize"], result: "i32" },
+  MPI_Barrier: { parameters: ["usize"], result: "i32" },
 } as const;
 
 /** The table for a library with handles of that type. */

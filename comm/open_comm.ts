@@ -30,8 +30,8 @@ export interface OpenCommOptions extends MpiCommOptions {
  *
  * Under a launcher (mpirun, srun, an MPIJob) every process opens one, and each gets its rank. A library is
  * loaded only where it is needed, by `--allow-ffi` alone. While it is open between several ranks, an error
- * that nobody catches, the end of this process, and a rank that hangs or is cut off end all ranks, with a sentence
- * on stderr.
+ * that nobody catches, the end of this process, and a rank that hangs or is cut off end all ranks, with a
+ * sentence on stderr.
  *
  * @example
  * ```ts

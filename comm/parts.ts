@@ -1,5 +1,5 @@
 /**
- * Parts of arrays: one a rank, and the pieces that a transfer is split into.
+ * Parts of arrays, one a rank.
  *
  * In: counts of elements. Out: offsets, or an error that says what does not fit.
  */
@@ -40,11 +40,4 @@ export function rankParts(
   });
   if (start === length) return parts;
   throw new RangeError(`Cannot ${what}: the counts add up to ${start}, the array has ${length}`);
-}
-
-/** Pieces of at most `most` elements that cover a part in order; none where it is empty. */
-export function* pieces({ start, count }: Part, most: number): Generator<Part, void, void> {
-  for (let done = 0; done < count; done += most) {
-    yield { start: start + done, count: Math.min(most, count - done) };
-  }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { pieces, rankParts } from "./parts.ts";
+import { rankParts } from "./parts.ts";
 
 Deno.test("rankParts() lays the parts of all ranks one after another", () => {
   assert.deepEqual(rankParts("gather", [3, 0, 2], { size: 3, length: 5 }), [
@@ -21,21 +21,4 @@ Deno.test("rankParts() says which counts do not fit", () => {
     const message = `Cannot gather: the count of rank 1 is ${wrong}, not a whole number from 0 up`;
     assert.throws(parts([5, wrong]), new RangeError(message));
   }
-});
-
-Deno.test("pieces() covers a part without gaps, also beyond 32 bits", () => {
-  assert.deepEqual([...pieces({ start: 10, count: 7 }, 3)], [
-    { start: 10, count: 3 },
-    { start: 13, count: 3 },
-    { start: 16, count: 1 },
-  ]);
-  assert.deepEqual([...pieces({ start: 10, count: 0 }, 3)], []);
-  const long = { start: 2 ** 33, count: 2 ** 32 + 5 };
-  let next = long.start;
-  for (const { start, count } of pieces(long, 2 ** 30)) {
-    assert.equal(start, next);
-    assert.ok(count > 0 && count <= 2 ** 30);
-    next += count;
-  }
-  assert.equal(next, long.start + long.count);
 });

