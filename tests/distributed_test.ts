@@ -2,11 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Comm } from "../comm/comm.ts";
-import { joinExample } from "../data/examples/join_example.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
-import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import type { EvaluateEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
@@ -17,8 +15,7 @@ import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { localComms } from "./support/local_comm.ts";
 import { relativeNorm } from "./support/numbers.ts";
-import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
-import { randomExamples, randomWeights, tinyConfig } from "./support/tiny_model.ts";
+import { tinyConfig, tinyModelFolder, trainingExamples } from "./support/tiny_model.ts";
 
 // Relative to the value, and for weights, as one norm, to theirs. Measured: losses 2.1e-7, weights 2.4e-7.
 const SAME = 1e-6;
@@ -26,19 +23,7 @@ const SAME = 1e-6;
 const runtime = new Runtime({ threads: 1 });
 const config = tinyConfig();
 const lengths = [31, 6, 20, 9, 60, 12, 5, 40, 8, 33, 50, 7, 3];
-const examples = randomExamples(lengths, config.vocabSize).map(({ ids, prompt }) => {
-  const all = Int32Array.from(ids);
-  const options = { maxLength: 64, terminated: true };
-  return joinExample(all.subarray(0, prompt), all.subarray(prompt), options);
-});
-
-async function modelFolder(): Promise<TempFolder> {
-  const folder = await tempFolder();
-  using weights = randomWeights(runtime, config);
-  await folder.write("config.json", JSON.stringify(config.raw));
-  await writeSafetensors(`${folder.path}/model.safetensors`, weights);
-  return folder;
-}
+const examples = trainingExamples(lengths, config.vocabSize, 64);
 
 interface How extends Partial<TrainOptions> {
   readonly lora?: boolean;
@@ -116,7 +101,7 @@ const SIZES: readonly (readonly [number, boolean])[] = [[2, false], [4, false], 
 
 for (const [title, how] of KINDS) {
   Deno.test(`several processes make the updates of one: ${title}`, async () => {
-    await using folder = await modelFolder();
+    await using folder = await tinyModelFolder(runtime, config);
     const model = folder.path;
     const alone = await part(model, how);
     assert.ok(steps(alone).length === 7 && evaluations(alone).length === 3);
@@ -136,7 +121,7 @@ for (const [title, how] of KINDS) {
 }
 
 Deno.test("a checkpoint is the same, sharded or not, and resumes with other numbers of processes", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyModelFolder(runtime, config);
   const model = folder.path;
   const how = (name: string, more: How = {}): How => ({
     saveSteps: 3,
@@ -173,7 +158,7 @@ Deno.test("a checkpoint is the same, sharded or not, and resumes with other numb
 });
 
 Deno.test("who is asked to stop stops all after the same update, with a checkpoint", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyModelFolder(runtime, config);
   const output = { directory: `${folder.path}/output`, facts: {} };
   const controller = new AbortController();
   const ranks = await Promise.all(

@@ -4,11 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { joinExample } from "../data/examples/join_example.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
-import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import type { EvaluateEvent, StepEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
@@ -18,9 +16,9 @@ import { linearSchedule } from "../train/schedules/schedules.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { bfloat16Trainer } from "./support/bfloat16_trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
-import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
+import { tempFolder } from "./support/temp_folder.ts";
 import { hostGpu } from "./support/test_gpu.ts";
-import { randomExamples, randomWeights, tinyConfig } from "./support/tiny_model.ts";
+import { tinyConfig, tinyModelFolder, trainingExamples } from "./support/tiny_model.ts";
 
 const runtime = new Runtime({ threads: 2 });
 const gpu = await hostGpu();
@@ -30,19 +28,7 @@ if (!gpu) console.warn("runs in own kernels not tested: they need Linux, gcc and
 const config = tinyConfig({ head_dim: 64, hidden_size: 64, intermediate_size: 128 });
 // Far apart, so that a padded batch of them is mostly padding.
 const lengths = [70, 6, 20, 9, 130, 12, 5, 40, 8, 33, 90, 7];
-const examples = randomExamples(lengths, config.vocabSize).map(({ ids, prompt }) => {
-  const all = Int32Array.from(ids);
-  const options = { maxLength: 256, terminated: true };
-  return joinExample(all.subarray(0, prompt), all.subarray(prompt), options);
-});
-
-async function modelFolder(): Promise<TempFolder> {
-  const folder = await tempFolder();
-  using weights = randomWeights(runtime, config);
-  await folder.write("config.json", JSON.stringify(config.raw));
-  await writeSafetensors(`${folder.path}/model.safetensors`, weights);
-  return folder;
-}
+const examples = trainingExamples(lengths, config.vocabSize, 256);
 
 interface How {
   readonly kernels: boolean;
@@ -141,7 +127,7 @@ for (
     name: `examples end to end train ${method} in own kernels as a padded grid does`,
     ignore: !gpu,
     async fn() {
-      await using model = await modelFolder();
+      await using model = await tinyModelFolder(runtime, config);
       const tiles: number[] = [];
       const runs: Result[] = [];
       for (const skipPadding of [false, true]) {
@@ -160,7 +146,7 @@ for (
 }
 
 Deno.test("rows of unlike length apart train as a padded grid does, in float32 on the host", async () => {
-  await using model = await modelFolder();
+  await using model = await tinyModelFolder(runtime, config);
   const padded = await run(model.path, { kernels: false, skipPadding: false, sortUpdates: false });
   for (const sortUpdates of [false, true]) {
     const result = await run(model.path, { kernels: false, skipPadding: true, sortUpdates });
@@ -169,7 +155,7 @@ Deno.test("rows of unlike length apart train as a padded grid does, in float32 o
 });
 
 Deno.test("a batch of one row is not touched: the same bytes with padding skipped, and updates sorted", async () => {
-  await using model = await modelFolder();
+  await using model = await tinyModelFolder(runtime, config);
   const one = { batchSize: 1, accumulationSteps: 4 };
   const hashes: unknown[] = [];
   for (const skipPadding of [false, true]) {
@@ -189,7 +175,7 @@ for (const kernels of [false, true]) {
     }, and resumed it ends in the same bytes`,
     ignore: kernels && !gpu,
     async fn() {
-      await using model = await modelFolder();
+      await using model = await tinyModelFolder(runtime, config);
       await using folder = await tempFolder();
       const output = (name: string) => ({ directory: `${folder.path}/${name}`, facts: {} });
       const before = { kernels, skipPadding: false, sortUpdates: false };

@@ -1,11 +1,15 @@
 /** A model small enough to train in milliseconds, with random weights. */
 
+import type { Example } from "../../data/examples/example.ts";
+import { joinExample } from "../../data/examples/join_example.ts";
 import type { LabelledGrid } from "../../model/engine/batch.ts";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
 import { draws } from "./random.ts";
+import { type TempFolder, tempFolder } from "./temp_folder.ts";
 
 /** A two-layer Qwen3 with 64 tokens. */
 export function tinyConfig(change: Readonly<Record<string, unknown>> = {}): ModelConfig {
@@ -53,6 +57,28 @@ export function randomExamples(lengths: readonly number[], vocab: number): TinyE
     ids: Array.from({ length }, () => Math.floor(draw(0, 1) * vocab)),
     prompt: 2,
   }));
+}
+
+/** The same as training takes them. */
+export function trainingExamples(
+  lengths: readonly number[],
+  vocab: number,
+  maxLength: number,
+): Example[] {
+  return randomExamples(lengths, vocab).map(({ ids, prompt }) => {
+    const all = Int32Array.from(ids);
+    const options = { maxLength, terminated: true };
+    return joinExample(all.subarray(0, prompt), all.subarray(prompt), options);
+  });
+}
+
+/** A folder with config.json and random weights. */
+export async function tinyModelFolder(runtime: Runtime, config: ModelConfig): Promise<TempFolder> {
+  const folder = await tempFolder();
+  using weights = randomWeights(runtime, config);
+  await folder.write("config.json", JSON.stringify(config.raw));
+  await writeSafetensors(`${folder.path}/model.safetensors`, weights);
+  return folder;
 }
 
 /** Rows of examples, end to end and padded to `length`, as a batch. */
