@@ -166,6 +166,7 @@ async function compare(): Promise<void> {
         ranks: Number(ranks),
         args,
         permissions: ["--allow-all"],
+        env: { MPIEXEC_TIMEOUT: "3600" },
       });
       const { code, text } = await process.ended();
       if (code !== 0) throw new Error(`Cannot measure: ${text}`);

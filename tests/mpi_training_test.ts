@@ -11,6 +11,7 @@ import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { task } from "./support/run_task.ts";
 import type { TempFolder } from "./support/temp_folder.ts";
+import { canMakeHosts, type TwoHosts, twoHosts } from "./support/two_hosts.ts";
 
 // Losses and norms relative to themselves, weights as one norm relative to theirs. Measured: 2.6e-7 and 4.7e-7.
 const LOSSES = 1e-6;
@@ -46,13 +47,26 @@ function flags({ output, more = [] }: Run): string[] {
 }
 
 /** Starts ranks with the very permissions of the task. */
-function start(mpi: Mpi, ranks: number, folder: TempFolder, run: Run): RunningProcess {
+function start(
+  mpi: Mpi,
+  ranks: number,
+  folder: TempFolder,
+  run: Run,
+  hosts?: TwoHosts,
+): RunningProcess {
   const { flags: permissions, script } = task(run.task);
-  return mpirun(mpi, script, { ranks, permissions, args: flags(run), cwd: folder.path });
+  const where = { cwd: folder.path, ...hosts?.options(mpi) };
+  return mpirun(mpi, script, { ranks, permissions, args: flags(run), ...where });
 }
 
-async function together(mpi: Mpi, ranks: number, folder: TempFolder, run: Run): Promise<string> {
-  await using process = start(mpi, ranks, folder, run);
+async function together(
+  mpi: Mpi,
+  ranks: number,
+  folder: TempFolder,
+  run: Run,
+  hosts?: TwoHosts,
+): Promise<string> {
+  await using process = start(mpi, ranks, folder, run, hosts);
   const { code, text } = await process.ended();
   assert.equal(code, 0, text);
   return text;
@@ -118,6 +132,23 @@ Deno.test({
         assert.equal(text.match(/^completed at step 6\/6/gm)?.length, 1, "one rank tells");
         await assertSame(folder, name, output);
       }
+    }
+  },
+});
+
+Deno.test({
+  name: "two hosts over TCP make the updates of one process",
+  ignore: mpis.length === 0 || !await canMakeHosts(),
+  fn: async () => {
+    await using folder = await quickstartFolder();
+    await alone(folder, { task: "train", output: "output/one" });
+    for (const mpi of mpis) {
+      await using hosts = await twoHosts();
+      const output = `output/hosts-${mpi.name.replace(" ", "-")}`;
+      const more = ["--shard-optimizer"];
+      const text = await together(mpi, 2, folder, { task: "train", output, more }, hosts);
+      assert.match(text, /^2 processes by .+, 1 of them on this machine/m);
+      await assertSame(folder, output, "output/one");
     }
   },
 });
