@@ -27,6 +27,8 @@ export const SLOTS = {
   lastRank: 4,
   /** How many it has begun. */
   lastBegun: 5,
+  /** The process's exit code and 1, once it leaves MPI at its end. */
+  leaving: 6,
 } as const;
 
 /** MPI functions of the worker. */
@@ -84,14 +86,33 @@ export function heartbeatWorker(
   const GRACE = 5000;
   /** Seconds after which the system ends a process that MPI_Abort did not. */
   const ABORT_LIMIT = 5;
+  /** Milliseconds that MPI_Finalize has. */
+  const LEAVING_LIMIT = 5000;
   /** Milliseconds that the launcher has to pass on a sentence. */
   const STDERR_TIME = 200;
   const [NONE, CLOSED, LEFT] = [0, 1, 2];
 
   try {
-    port.postMessage(watch());
+    const end = watch();
+    port.postMessage(end);
+    if (end.kind === "closed") limitLeaving();
   } catch (error) {
     port.postMessage({ kind: "failed", message: (error as Error).message });
+  }
+
+  /**
+   * Ends the process if it cannot leave MPI. MPICH 4.0.2 over UCX's TCP hung in one of six MPI_Finalize
+   * between two hosts: a rank waited for the launcher, and no longer answered the other one.
+   */
+  function limitLeaving(): void {
+    const state = new BigInt64Array(setup.state);
+    const { leaving } = setup.slots;
+    while (Atomics.load(state, leaving) === 0n) Atomics.wait(state, leaving, 0n, LOOK);
+    const code = Number(Atomics.load(state, leaving)) - 1;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LEAVING_LIMIT);
+    if (setup.cLibrary === undefined) return;
+    const exit = { _exit: { parameters: ["i32"], result: "void" } } as const;
+    Deno.dlopen(setup.cLibrary, exit).symbols._exit(code);
   }
 
   function watch(): HeartbeatEnd {

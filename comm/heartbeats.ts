@@ -96,7 +96,7 @@ export class Heartbeats {
   }
 
   /**
-   * Waits until all ranks close, after the same collectives.
+   * Waits until all ranks close, after the same collectives. The worker stays, to limit what comes after.
    *
    * @returns what is wrong where another rank waits for this one instead
    */
@@ -106,7 +106,13 @@ export class Heartbeats {
     Atomics.add(this.#state, SLOTS.wake, 1n);
     Atomics.notify(this.#state, SLOTS.wake);
     const end = await this.#end.promise;
-    await this.#worker.terminate();
+    this.#worker.unref();
     return end.kind === "closed" ? undefined : end.message;
+  }
+
+  /** Lets the worker end the process with this code, if it has not ended by itself in a few seconds. */
+  limitLeaving(exitCode: number): void {
+    Atomics.store(this.#state, SLOTS.leaving, BigInt(exitCode + 1));
+    Atomics.notify(this.#state, SLOTS.leaving);
   }
 }

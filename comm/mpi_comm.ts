@@ -133,7 +133,7 @@ class MpiComm implements Comm {
   #libc: Deno.DynamicLibrary<typeof C_SYMBOLS>["symbols"] | undefined;
   #heartbeats: Heartbeats | undefined;
   #names: readonly string[];
-  #state: "open" | "closing" | "finalized" = "open";
+  #state: "open" | "closing" | "closed" = "open";
   /** Why this rank ended without the others. */
   #unclean: string | undefined;
 
@@ -241,7 +241,7 @@ class MpiComm implements Comm {
     this.#end(exitCode);
   }
 
-  /** Waits for all ranks, after the same collectives, and leaves MPI. */
+  /** Waits for all ranks, after the same collectives; MPI is left at the process's end. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state !== "open") return;
     this.#state = "closing";
@@ -252,9 +252,13 @@ class MpiComm implements Comm {
     await this.#transfers.close();
     removeEventListener("error", this.#onError);
     removeEventListener("unhandledrejection", this.#onRejection);
-    removeEventListener("unload", this.#onUnload);
+    this.#state = "closed";
+    // The event "unload" of one process alone has no listener.
+    if (this.size === 1) this.#finalize();
+  }
+
+  #finalize(): void {
     this.#check("end MPI", this.#library.symbols.MPI_Finalize());
-    this.#state = "finalized";
   }
 
   #end(exitCode: number): never {
@@ -272,6 +276,13 @@ class MpiComm implements Comm {
     if (!event.defaultPrevented) this.abort(describeError(event.reason));
   };
   readonly #onUnload = (): void => {
+    if (this.#state === "closed") {
+      const { symbols, handles } = this.#library;
+      // Some may have had more to do: the time to leave begins when all are here.
+      symbols.MPI_Barrier(handles.world as bigint);
+      this.#heartbeats?.limitLeaving(Deno.exitCode);
+      return this.#finalize();
+    }
     const why = this.#unclean ?? "the process ends while other ranks go on";
     this.abort(`${why}, so all ranks end`, Deno.exitCode || 1);
   };

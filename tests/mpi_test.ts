@@ -92,6 +92,7 @@ const ENDS: Readonly<Record<string, { readonly code: number; readonly says: RegE
     code: 1,
     says: /allReduceSum \(collective 2\): it took longer than 1 s: rank 1 .+ has not joined it/,
   },
+  linger: { code: 0, says: /(closed\s+){2}/ },
   busy: { code: 0, says: /(closed\s+){2}/ },
 };
 

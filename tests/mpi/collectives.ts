@@ -59,7 +59,8 @@ const doubles = Float64Array.of(rank, 2 ** 60, 1);
 await comm.allReduceSum(doubles);
 assert.deepEqual([...doubles], [size * (size - 1) / 2, size * 2 ** 60, size]);
 
-// Uneven parts, the first of more than one piece between two ranks, and an empty one; sums of integers are exact.
+// Uneven parts, the first of more than one piece between two ranks, and an empty one. Sums of integers
+// are exact.
 const counts = ranks.map((each) =>
   each === 0 ? (size === 2 ? 1_060_003 : 50_003) : each === 1 ? 0 : 70_001 * each
 );

@@ -35,6 +35,13 @@ const WAYS: Readonly<Record<string, () => unknown>> = {
   exit: () => Deno.exit(0),
   end: () => {},
   timeout: () => new Promise((resolve) => setTimeout(resolve, 60_000)),
+  // Has work left after closing, which the other one waits for: longer than it may take to leave MPI.
+  linger: async () => {
+    await comm.allReduceSum(new Float32Array(10));
+    await comm[Symbol.asyncDispose]();
+    await new Promise((resolve) => setTimeout(resolve, 6500));
+    console.log("closed");
+  },
   // Longer than the silence allowed, as a graph that runs: not even timers run.
   busy: async () => {
     const until = performance.now() + 3500;

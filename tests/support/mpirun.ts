@@ -25,11 +25,13 @@ const ALL: readonly Mpi[] = [
   { name: "MPICH", mpirun: "mpirun.mpich", flags: [], library: "libmpich.so.12" },
 ];
 
-// Open MPI's refuses root, as whom tests run in containers.
 const ENVIRONMENT = {
+  // Open MPI's refuses root, as whom tests run in containers.
   OMPI_ALLOW_RUN_AS_ROOT: "1",
   OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1",
   DENO_NO_UPDATE_CHECK: "1",
+  // Seconds after which either mpirun ends ranks that a fault let hang.
+  MPIEXEC_TIMEOUT: "120",
 };
 
 /** The MPIs of this machine. */
