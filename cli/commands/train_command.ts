@@ -16,6 +16,7 @@ import { printConfig } from "../arguments/print_config.ts";
 import { runOnRanks } from "../process/run_on_ranks.ts";
 import { resumeCommand } from "../process/resume_command.ts";
 import { shellCommand } from "../process/shell_command.ts";
+import { RUN_WORDS } from "../terminal/run_words.ts";
 import { standardOutput } from "../terminal/standard_output.ts";
 import { terminal } from "../terminal/terminal.ts";
 import { ortLibrary } from "../process/open_runtime.ts";
@@ -43,6 +44,7 @@ export interface TrainCommandOptions {
 // Tokens of the first example that a run shows; a dry run shows more.
 const HEAD = 8;
 const TAIL = 8;
+const words = RUN_WORDS[terminal.language];
 
 /** Trains, or only looks at what training would be. */
 export async function trainCommand(
@@ -87,23 +89,23 @@ async function trainOnRank(
   if (!tells) return;
   const { args, end, checkpoint, trackers } = run;
   if (end.step === 0 && checkpoint === "") {
-    return say(`nothing was trained yet; to start again: ${command}`);
+    return say(words.nothingTrained(command));
   }
-  if (end.best?.loaded) say(`went back to the weights of the best evaluation: ${checkpoint}`);
+  if (end.best?.loaded) say(words.wentBack(checkpoint));
   const samples = signal.aborted ? [] : await predict(run, { output: errorOutput, signal });
   if (samples.length > 0) {
     for (const tracker of trackers) await tracker.samples?.(end.step, samples);
   }
   const files = await writeRunReport(run, { title: title(args.model), command, samples, say });
-  if (files.length > 0) say(`curves and report: ${files.join(", ")}`);
+  if (files.length > 0) say(words.curves(files.join(", ")));
   const ask = args.lora ? "inference:lora --adapter" : "inference --model";
-  if (checkpoint === "") return say("no checkpoint was saved: --save-strategy is no");
-  say(`ask it yourself: ${shellCommand(`deno task ${ask}`, [checkpoint])}`);
+  if (checkpoint === "") return say(words.noCheckpoint);
+  say(words.ask(shellCommand(`deno task ${ask}`, [checkpoint])));
   if (!signal.aborted || end.reason !== "aborted") return;
   say(
     args.saveOnlyModel
-      ? `its weights can be trained further with --model ${checkpoint}; --save-only-model keeps no more`
-      : `to go on: ${resumeCommand(task, flags, checkpoint)}`,
+      ? words.weightsOnly(checkpoint)
+      : words.goOn(resumeCommand(task, flags, checkpoint)),
   );
 }
 
@@ -113,8 +115,7 @@ function announceStop(signal: AbortSignal, tells: boolean): Tracker {
   const say = () => {
     if (!tells) return;
     const clear = terminal.isTty ? "\r\x1b[K" : "";
-    const after = training ? " after this update" : "";
-    terminal.write(`${clear}stopping${after}; again to quit at once\n`);
+    terminal.write(`${clear}${words.stopping(training)}\n`);
   };
   signal.addEventListener("abort", say, { once: true });
   return {

@@ -9,6 +9,8 @@ import { COMM_VARIABLES } from "../../comm/mpi_launch.ts";
 import { type CommChoice, openComm } from "../../comm/open_comm.ts";
 import { describeFailure, failureCode } from "./run_command.ts";
 
+/** Seconds that one may wait for the others: the first may prepare a lot of data, or write to a slow disk. */
+const LONGEST_WAIT = 6 * 3600;
 /** So much later than the first process the others tell of an error: it is often the same one. */
 const TELLS_LATER = 1000;
 
@@ -17,7 +19,10 @@ export async function runOnRanks(
   choice: CommChoice,
   work: (comm: Comm) => Promise<void>,
 ): Promise<void> {
-  await using comm = await openComm(choice, { environment: launchVariables() });
+  await using comm = await openComm(choice, {
+    environment: launchVariables(),
+    timeoutSeconds: LONGEST_WAIT,
+  });
   try {
     await work(comm);
   } catch (cause) {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { RUN_WORDS } from "../../cli/terminal/run_words.ts";
 import { standardOutput } from "../../cli/terminal/standard_output.ts";
 import { reply } from "../../infer/chat/reply.ts";
 import { runCommand } from "../../cli/process/run_command.ts";
@@ -45,6 +46,7 @@ interface QuickstartFlags {
 }
 
 const MAX_NEW_TOKENS = 256;
+const words = RUN_WORDS[terminal.language];
 
 await runCommand<QuickstartFlags>({
   name: "deno task quickstart",
@@ -63,9 +65,7 @@ await runCommand<QuickstartFlags>({
     const [model, data] = [`${outputDir}/model`, `${outputDir}/data`];
     await writeQuickstartModel(model, options.seed);
     await writeQuickstartData(data);
-    say(
-      `wrote a Qwen3 with random weights to ${model} and ${trainRecords.length} records to ${data}`,
-    );
+    say(words.wrote(model, trainRecords.length, data));
     const training: TrainingOptions = {
       ...options,
       model,
@@ -102,8 +102,8 @@ await runCommand<QuickstartFlags>({
       samples: [sample],
       say,
     });
-    if (files.length > 0) say(`curves and report: ${files.join(", ")}`);
-    say(`ask it yourself: deno task inference --model ${run.checkpoint}`);
+    if (files.length > 0) say(words.curves(files.join(", ")));
+    say(words.ask(`deno task inference --model ${run.checkpoint}`));
   },
 });
 
@@ -130,10 +130,6 @@ async function ask(
     signal,
   });
   const verbatim = said.think.trim() === think && said.answer.trim() === answer;
-  await output.write(
-    `\n${
-      verbatim ? "That is the record it was trained on, word for word." : "Not yet the record."
-    }\n`,
-  );
+  await output.write(`\n${verbatim ? words.verbatim : words.notVerbatim}\n`);
   return { question, think: said.think, answer: said.answer, reference: answer };
 }

@@ -13,8 +13,8 @@
  * @module
  */
 
-import { METRIC_NAMES } from "../best_evaluation.ts";
 import type { StartEvent, StepEvent, TrainEvent } from "../events.ts";
+import { CONSOLE_WORDS, type ConsoleWords, type TerminalLanguage } from "./console_words.ts";
 import {
   formatBytes,
   formatCount,
@@ -60,6 +60,8 @@ export interface ConsoleTrackerOptions {
   readonly noColor?: boolean;
   /** The time, told of when a run ends. @default the clock */
   readonly date?: () => Date;
+  /** @default {"en"} */
+  readonly language?: TerminalLanguage;
 }
 
 /**
@@ -93,8 +95,10 @@ export function createConsoleTracker(
     clock = () => performance.now(),
     noColor = false,
     date = () => new Date(),
+    language = "en",
   } = options;
-  const progress = new Progress(clock);
+  const words = CONSOLE_WORDS[language];
+  const progress = new Progress(clock, words);
   let live = false;
   let drawnAt = -Infinity;
 
@@ -125,16 +129,18 @@ export function createConsoleTracker(
         settle();
       }
       progress.take(event);
-      const text = describe(event, progress.totalSteps, date) ?? progress.estimate(event);
+      const text = describe(event, { words, totalSteps: progress.totalSteps, date }) ??
+        progress.estimate(event);
       if (text !== undefined) keep(text);
       draw(text !== undefined);
     },
     samples(step: number, samples: readonly Sample[]): void {
       if (samples.length === 0) return;
-      const head = `step ${stepOf(step, progress.totalSteps)} | sample`;
+      const head = words.step(stepOf(step, progress.totalSteps));
       keep(
         samples.map((sample, index) =>
-          `${head} ${index + 1}/${samples.length}\n\n${describeSample(sample, isTty && !noColor)}\n`
+          `${head} | ${words.sample(`${index + 1}/${samples.length}`)}\n\n` +
+          `${describeSample(sample, isTty && !noColor)}\n`
         ).join(""),
       );
       draw(true);
@@ -149,25 +155,26 @@ export function createConsoleTracker(
 /** The line that an event leaves behind; `undefined` for events that only move the bar. */
 function describe(
   event: TrainEvent,
-  totalSteps: number | undefined,
-  date: () => Date,
+  { words, totalSteps, date }: {
+    readonly words: ConsoleWords;
+    readonly totalSteps: number | undefined;
+    readonly date: () => Date;
+  },
 ): string | undefined {
   switch (event.type) {
     case "start":
-      return [
-        `${event.method === "lora" ? "LoRA" : "full"} fine-tuning: ${
-          formatCount(event.totalSteps)
-        } steps`,
-        `${formatCount(event.epochs)} ${event.epochs === 1 ? "epoch" : "epochs"}`,
-        `${formatCount(event.examples)} examples`,
-        `${formatCount(event.evalExamples)} for evaluation`,
-        `${formatCount(event.trainableParameters)} trainable parameters`,
-        ...(event.resumedStep > 0 ? [`resumed after step ${event.resumedStep}`] : []),
-      ].join(", ");
+      return words.method[event.method] + [
+        words.steps(formatCount(event.totalSteps)),
+        words.epochs(formatCount(event.epochs)),
+        words.examples(formatCount(event.examples)),
+        words.forEvaluation(formatCount(event.evalExamples)),
+        words.trainable(formatCount(event.trainableParameters)),
+        ...(event.resumedStep > 0 ? [words.resumed(event.resumedStep)] : []),
+      ].join(words.comma);
     case "log":
       return [
-        `step ${stepOf(event.step, totalSteps)}`,
-        `epoch ${event.epoch.toFixed(2)}`,
+        words.step(stepOf(event.step, totalSteps)),
+        words.epoch(event.epoch.toFixed(2)),
         `loss ${formatLoss(event.loss)}`,
         `lr ${formatLearningRate(event.learningRate)}`,
         `grad ${formatLoss(event.gradNorm)}`,
@@ -176,43 +183,39 @@ function describe(
       ].join(" | ");
     case "evaluate":
       return [
-        `step ${stepOf(event.step, totalSteps)}`,
-        `epoch ${event.epoch.toFixed(2)}`,
-        `eval loss ${formatLoss(event.evalLoss)}`,
-        `per token ${formatLoss(event.evalTokenLoss)}`,
-        `${formatCount(event.examples)} examples in ${formatDuration(event.seconds)}`,
-        ...event.best ? ["best so far"] : [],
+        words.step(stepOf(event.step, totalSteps)),
+        words.epoch(event.epoch.toFixed(2)),
+        `${words.metric.eval_loss} ${formatLoss(event.evalLoss)}`,
+        `${words.metric.eval_token_loss} ${formatLoss(event.evalTokenLoss)}`,
+        words.evaluated(formatCount(event.examples), formatDuration(event.seconds)),
+        ...event.best ? [words.bestSoFar] : [],
       ].join(" | ");
     case "save": {
       const [all, waited] = [event.seconds, event.waitedSeconds].map(formatDuration);
       return [
-        `step ${stepOf(event.step, totalSteps)}`,
-        `saved ${stripControls(event.directory)}`,
-        `${formatBytes(event.bytes)} in ${all}`,
-        ...waited === all ? [] : [`training waited ${waited}`],
+        words.step(stepOf(event.step, totalSteps)),
+        words.saved(stripControls(event.directory)),
+        words.size(formatBytes(event.bytes), all),
+        ...waited === all ? [] : [words.waited(waited)],
       ].join(" | ");
     }
     case "skip":
       return [
-        `step ${stepOf(event.step, totalSteps)}`,
-        `update skipped: loss ${formatLoss(event.loss)}`,
+        words.step(stepOf(event.step, totalSteps)),
+        words.skipped(formatLoss(event.loss)),
         `grad ${formatLoss(event.gradNorm)}`,
-        `${event.consecutive} in a row`,
+        words.inARow(event.consecutive),
       ].join(" | ");
-    case "end":
+    case "end": {
+      const { best } = event;
       return [
-        `${event.reason} at step ${stepOf(event.step, totalSteps)}`,
-        ...event.trainLoss === undefined ? [] : [`train loss ${formatLoss(event.trainLoss)}`],
+        words.ended(words.reason[event.reason], stepOf(event.step, totalSteps)),
+        ...event.trainLoss === undefined ? [] : [words.trainLoss(formatLoss(event.trainLoss))],
         formatDuration(event.seconds),
-        ...event.best
-          ? [
-            `best ${METRIC_NAMES[event.best.metric]} ${
-              formatLoss(event.best.value)
-            } at step ${event.best.step}`,
-          ]
-          : [],
+        ...best ? [words.best(words.metric[best.metric], formatLoss(best.value), best.step)] : [],
         formatDate(date()),
       ].join(" | ");
+    }
     case "step":
     case "micro-step":
       return undefined;
@@ -240,6 +243,7 @@ function stripControls(text: string, kept: string = ""): string {
 /** How far the run is, and its live line. */
 class Progress {
   readonly #clock: () => number;
+  readonly #words: ConsoleWords;
   #start: StartEvent | undefined;
   #startedAt = 0;
   /** Updates made, with the fraction of the one under way. */
@@ -251,8 +255,9 @@ class Progress {
   #tokens = 0;
   #seconds = 0;
 
-  constructor(clock: () => number) {
+  constructor(clock: () => number, words: ConsoleWords) {
     this.#clock = clock;
+    this.#words = words;
   }
 
   get underWay(): boolean {
@@ -291,9 +296,7 @@ class Progress {
     const { totalSteps, resumedStep } = this.#start;
     const seconds = event.seconds * (totalSteps - event.step);
     if (event.step !== resumedStep + 2 || seconds < WORTH_TELLING_S) return undefined;
-    return `an update takes ${event.seconds.toFixed(1)} s: about ${
-      formatDuration(seconds)
-    } to go, evaluation and checkpoints left out`;
+    return this.#words.estimate(event.seconds.toFixed(1), formatDuration(seconds));
   }
 
   /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { StepEvent, TrainEvent } from "../events.ts";
+import { logEvent, startEvent } from "../../tests/support/run_events.ts";
 import { createConsoleTracker } from "./console_tracker.ts";
 
 const start: TrainEvent = {
@@ -282,4 +283,51 @@ Deno.test("createConsoleTracker() leaves the cursor on a new line, however the r
   await broken.tracker[Symbol.asyncDispose]();
   await broken.tracker[Symbol.asyncDispose]();
   assert.equal(broken.writes.filter((text) => text === "\n").length, 1);
+});
+
+Deno.test("createConsoleTracker() speaks Chinese where it is told to, with Hugging Face's names", async () => {
+  let text = "";
+  const date = () => new Date("2026-11-28T13:15:00Z");
+  const write = (part: string) => void (text += part);
+  {
+    await using tracker = createConsoleTracker({ write, isTty: false, date, language: "zh" });
+    await tracker.event(startEvent(4, "full"));
+    await tracker.event(logEvent(5));
+    await tracker.event({
+      ...{
+        type: "evaluate",
+        step: 5,
+        epoch: 1,
+        evalLoss: 2,
+        evalTokenLoss: 3,
+        examples: 4,
+        best: true,
+      },
+      ...{ batches: 1, supervisedTokens: 9, seconds: 7 },
+    });
+    const directory = "output/run/checkpoint-5";
+    await tracker.event({
+      type: "save",
+      step: 5,
+      directory,
+      bytes: 2 ** 20,
+      seconds: 3,
+      waitedSeconds: 1,
+    });
+    await tracker.event({ type: "skip", step: 6, loss: NaN, gradNorm: 1, consecutive: 2 });
+    const best = { step: 5, metric: "eval_loss", value: 2, directory, loaded: false } as const;
+    await tracker.event({
+      ...{ type: "end", step: 10, epoch: 2, reason: "completed", best, tokens: 9, seconds: 61 },
+      trainLoss: 1.25,
+    });
+  }
+  assert.equal(
+    text,
+    "全参数微调：共 10 步，2 轮，20 条训练样本，4 条评估样本，100 个可训练参数，从第 4 步之后继续\n" +
+      "步 5/10 | 轮 1.00 | loss 1.5000 | lr 5.00e-1 | grad 2.0000 | 1,000 tok/s | 1.50 GiB\n" +
+      "步 5/10 | 轮 1.00 | 评估 loss 2.0000 | 每 token 评估 loss 3.0000 | 4 条样本，用时 0:00:07 | 目前最佳\n" +
+      "步 5/10 | 已保存 output/run/checkpoint-5 | 1.00 MiB，用时 0:00:03 | 训练等待 0:00:01\n" +
+      "步 6/10 | 跳过本次更新：loss NaN | grad 1.0000 | 连续 2 次\n" +
+      "已完成，步 10/10 | 训练 loss 1.2500 | 0:01:01 | 最佳评估 loss 2.0000（步 5） | 2026-11-28 13:15 UTC\n",
+  );
 });
