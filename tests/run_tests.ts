@@ -7,14 +7,17 @@
 
 /** How many processes run at a time. */
 const LANES = 2;
-/** Files that take long, each in a process of its own, which begins before the others. */
-const LONG = [
-  "tests/webgpu_test.ts",
+/**
+ * Files that run CUDA kernels on the host, whose threads wait for one another: nothing runs beside them, or they
+ * take nine times as long.
+ */
+const ALONE = [
   "tests/graphs_only_test.ts",
   "tests/bfloat16_test.ts",
-  "tests/chat_page_test.ts",
-  "tests/interrupt_test.ts",
+  "tests/block_kernels_test.ts",
 ];
+/** Files that take long, each in a process of its own, which begins before the others. */
+const LONG = ["tests/webgpu_test.ts", "tests/chat_page_test.ts", "tests/interrupt_test.ts"];
 /** Files of each other process. */
 const FILES = 24;
 const TEST_FILE = /_test\.tsx?$/;
@@ -49,7 +52,8 @@ async function deno(
 if (Deno.args.length > 0) {
   Deno.exit((await deno(["test", "--allow-all", ...Deno.args], { shown: true })).code);
 }
-const files = (await Array.fromAsync(testFiles())).filter((file) => !LONG.includes(file)).sort();
+const apart = [...ALONE, ...LONG];
+const files = (await Array.fromAsync(testFiles())).filter((file) => !apart.includes(file)).sort();
 // Neighbours apart, as one folder's tests take alike.
 const groups = Array.from(
   { length: Math.ceil(files.length / FILES) },
@@ -59,24 +63,26 @@ const queue = [...LONG.map((file) => [file]), ...groups];
 const counts = { passed: 0, failed: 0, ignored: 0 };
 let broken = false;
 
+async function run(group: readonly string[]): Promise<void> {
+  // deno check has looked at all types by then.
+  const args = ["test", "--allow-all", "--no-check", ...group];
+  const { code, text } = await deno(args, { shown: false });
+  console.log(text.trimEnd());
+  const [passed = 0, failed = 0, ignored = 0] = [...text.matchAll(SUMMARY)].at(-1)?.slice(1)
+    .map((count) => Number(count ?? 0)) ?? [];
+  counts.passed += passed;
+  counts.failed += failed;
+  counts.ignored += ignored;
+  broken ||= code !== 0;
+}
+
 async function lane(): Promise<void> {
-  for (let group = queue.shift(); group !== undefined; group = queue.shift()) {
-    // deno check has looked at all types by then.
-    const { code, text } = await deno(["test", "--allow-all", "--no-check", ...group], {
-      shown: false,
-    });
-    console.log(text.trimEnd());
-    const [passed = 0, failed = 0, ignored = 0] = [...text.matchAll(SUMMARY)].at(-1)?.slice(1)
-      .map((count) => Number(count ?? 0)) ?? [];
-    counts.passed += passed;
-    counts.failed += failed;
-    counts.ignored += ignored;
-    broken ||= code !== 0;
-  }
+  for (let group = queue.shift(); group !== undefined; group = queue.shift()) await run(group);
 }
 
 const checked = await deno(["check", "--quiet"], { shown: true });
 if (checked.code !== 0) Deno.exit(checked.code);
+await run(ALONE);
 await Promise.all(Array.from({ length: LANES }, lane));
 const { passed, failed, ignored } = counts;
 const skipped = ignored > 0 ? ` | ${ignored} ignored` : "";
