@@ -20,7 +20,7 @@ import { tinyConfig, tinyModelFolder, trainingExamples } from "./support/tiny_mo
 // Relative to the value, and for weights, as one norm, to theirs. Measured: losses 2.1e-7, weights 2.4e-7.
 const SAME = 1e-6;
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const config = tinyConfig();
 const lengths = [31, 6, 20, 9, 60, 12, 5, 40, 8, 33, 50, 7, 3];
 const examples = trainingExamples(lengths, config.vocabSize, 64);

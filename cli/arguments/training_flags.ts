@@ -324,9 +324,9 @@ export function addTrainingFlags(command: Command): void {
     .addOption(
       new Option(
         "--distributed <how>",
-        "train with all processes that mpirun, srun or an MPIJob started (auto), with MPI in any case, or " +
-          "alone: each takes a share of every update's rows",
-      ).choices(COMM_CHOICES).default("auto"),
+        "train with all processes that mpirun, srun or an MPIJob started (auto, the default), with MPI in any " +
+          "case, or alone: each takes a share of every update's rows",
+      ).choices(COMM_CHOICES),
     )
     .addOption(
       toggle(

@@ -5,7 +5,7 @@ import { localComms } from "../../tests/support/local_comm.ts";
 import { bucketsOf, ownPart } from "./buckets.ts";
 import { GradientSums } from "./gradient_sums.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 /** In a checkpoint's order: embedding, two layers, head; some far larger than a bucket, some smaller. */
 const SPECS = [
   { name: "embedding", shape: [40, 50], decays: true },
