@@ -31,7 +31,11 @@ export class GradientSums {
   #begun = 0;
   readonly #sums: Promise<void>[] = [];
 
-  /** @param gradients float32 in the host's memory */
+  /**
+   * Begins nothing yet.
+   *
+   * @param gradients float32 in the host's memory
+   */
   constructor(
     comm: Comm,
     gradients: ParameterStore,

@@ -20,6 +20,8 @@ export class ProcessGroup {
   readonly #agreed = new AbortController();
 
   /**
+   * Asks nobody yet.
+   *
    * @param comm the processes, or this one alone
    * @param signal asks this process to stop
    */

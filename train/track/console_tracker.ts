@@ -60,7 +60,7 @@ export interface ConsoleTrackerOptions {
   readonly noColor?: boolean;
   /** The time, told of when a run ends. @default the clock */
   readonly date?: () => Date;
-  /** @default {"en"} */
+  /** What it tells in. @default {"en"} */
   readonly language?: TerminalLanguage;
 }
 

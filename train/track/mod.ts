@@ -22,6 +22,7 @@
 export type { Tracker } from "./tracker.ts";
 export { formatSample, type Sample, SAMPLES_KEY } from "./sample.ts";
 export { type ConsoleTrackerOptions, createConsoleTracker } from "./console_tracker.ts";
+export type { TerminalLanguage } from "./console_words.ts";
 export { createMetricsLog } from "./metrics_log.ts";
 export { createSamplesLog } from "./samples_log.ts";
 export { createTensorboardLog, type TensorboardLogOptions } from "./tensorboard_log.ts";
