@@ -21,7 +21,7 @@ import { mpirun, mpis } from "../tests/support/mpirun.ts";
 import { median, peakMemory, QWEN3_06B, randomWeights } from "./measure.ts";
 
 const LENGTH = 512;
-const STEPS = 5;
+const STEPS = 3;
 
 const { values } = parseArgs({
   options: {
