@@ -9,7 +9,8 @@
  * seconds a message:
  *
  * - products: 8 P T / p FLOPs, a block's forward pass computed twice (gradient checkpointing)
- * - gradients: 2 (p − 1) / p · 4 P bytes go over each link, in 2 (p − 1) messages a bucket of 16 MiB; what the
+ * - gradients: 2 (p − 1) / p · 4 P bytes go over each link, in 2 (p − 1) messages for each piece of
+ *   4 MiB, when scattered p − 1 a bucket of 16 MiB; what the
  *   embedding's share is comes after backward, all else hides behind it, as far as backward is long enough
  * - update: P elements by AdamW's measured time; with ZeRO-1 P / p, and then (p − 1) / p · 4 P bytes of weights
  * - memory: 16 bytes a parameter; with ZeRO-1 8 + 8 / p, activations left out
@@ -55,7 +56,8 @@ const MODELS: readonly Sizes[] = [
   { name: "8B", parameters: 8.19e9, embedding: 0.622e9 },
 ];
 const RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
-const BUCKET_BYTES = 16 * 2 ** 20;
+/** What goes around the ring at once: of a sum for all, and of a bucket that is scattered or gathered. */
+const [PIECE_BYTES, BUCKET_BYTES] = [4 * 2 ** 20, 16 * 2 ** 20];
 const FLOAT_BYTES = 4;
 
 /** Seconds of a step, and bytes a parameter that stay in memory. */
@@ -73,8 +75,8 @@ function step(
   const backward = products * 3 / 4;
   const over = (elements: number, passes: number): number => {
     const bytes = passes * (ranks - 1) / ranks * FLOAT_BYTES * elements;
-    const buckets = Math.ceil(FLOAT_BYTES * elements / BUCKET_BYTES);
-    return bytes / link + buckets * passes * (ranks - 1) * latency;
+    const rounds = Math.ceil(FLOAT_BYTES * elements / (shard ? BUCKET_BYTES : PIECE_BYTES));
+    return bytes / link + rounds * passes * (ranks - 1) * latency;
   };
   // ZeRO-1 scatters gradients, one pass, and gathers weights after the update, another.
   const passes = shard ? 1 : 2;

@@ -27,7 +27,7 @@ export type { CudaStreamsOptions } from "./nccl/cuda_streams.ts";
 export type { MpiCommOptions } from "./mpi_comm.ts";
 export { COMM_VARIABLES, type CommEnvironment } from "./mpi_launch.ts";
 export { soloComm } from "./solo_comm.ts";
-export { abortOnError } from "./abort_on_error.ts";
+export { abortOnError, type AbortOnErrorOptions } from "./abort_on_error.ts";
 export { checkSameOnAllRanks } from "./check_same_on_all_ranks.ts";
 export { type ProcessorShare, processorShare } from "./processor_share.ts";
 export { broadcastJson, gatherJson } from "./json_between_ranks.ts";

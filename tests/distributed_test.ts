@@ -9,6 +9,7 @@ import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import type { EvaluateEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
 import { train, type TrainOptions } from "../train/loop/loop.ts";
+import { findOptimizer } from "../train/optimizers/optimizers.ts";
 import { linearSchedule } from "../train/schedules/schedules.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
@@ -184,4 +185,15 @@ Deno.test("who is asked to stop stops all after the same update, with a checkpoi
   assert.deepEqual(ranks, Array(3).fill(["aborted", 4]));
   const [saved] = await listCheckpoints(output.directory);
   assert.equal(saved.step, 4);
+});
+
+Deno.test("an optimizer that knows of one process alone is refused for several", async () => {
+  await using folder = await tinyModelFolder(runtime, config);
+  const { several: _, ...alone } = findOptimizer();
+  const optim = { ...alone, title: "Own" };
+  const [comm] = localComms(2);
+  await assert.rejects(
+    createFullTrainer(folder.path, { runtime, comm, optim }),
+    /^RangeError: Cannot train with 2 processes and Own: it knows of one alone/,
+  );
 });

@@ -14,10 +14,6 @@ function test(name: string, run: (mpi: Mpi) => Promise<void>, ignore = false): v
 }
 
 // Names say what is missing, as tests that are left out have no other place for it.
-if (mpis.length === 0) {
-  Deno.test({ name: "no mpirun: skipped (apt install openmpi-bin mpich)", ignore: true, fn() {} });
-}
-
 /** Lines of JSON, by rank. */
 function reports(text: string): Record<string, unknown>[] {
   return text.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line))

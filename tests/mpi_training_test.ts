@@ -17,10 +17,6 @@ import { canMakeHosts, type TwoHosts, twoHosts } from "./support/two_hosts.ts";
 const LOSSES = 1e-6;
 const WEIGHTS = 1e-6;
 
-if (mpis.length === 0) {
-  Deno.test({ name: "no mpirun: skipped (apt install openmpi-bin mpich)", ignore: true, fn() {} });
-}
-
 interface Run {
   readonly task: "train" | "train:lora";
   readonly output: string;

@@ -35,12 +35,15 @@ const { values } = parseArgs({
 });
 const { folder } = values;
 const only = values.only?.split(",");
-const chosen = CLIENTS.filter(({ name, script }) =>
-  !only || only.includes(name) || only.includes(script)
-);
-if (chosen.length === 0) {
-  throw new RangeError(`No client is named ${values.only}: ${CLIENTS.map(({ name }) => name)}`);
+const isNamed = ({ name, script }: Client, by: string): boolean => by === name || by === script;
+const unknown = only?.filter((by) => !CLIENTS.some((client) => isNamed(client, by))) ?? [];
+if (unknown.length > 0) {
+  const names = CLIENTS.map(({ name }) => name).join("; ");
+  throw new RangeError(
+    `Cannot run ${unknown.join(", ")}: there is no such client; there are ${names}`,
+  );
 }
+const chosen = CLIENTS.filter((client) => !only || only.some((by) => isNamed(client, by)));
 await Deno.mkdir(folder, { recursive: true });
 const artefacts = await makeArtefacts(`${folder}/artefacts`);
 const facts = await makeFacts(artefacts);

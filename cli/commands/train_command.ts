@@ -5,7 +5,9 @@
  */
 
 import type { Comm } from "../../comm/comm.ts";
-import type { CommChoice } from "../../comm/open_comm.ts";
+import { abortOnError } from "../../comm/abort_on_error.ts";
+import { COMM_VARIABLES } from "../../comm/mpi_launch.ts";
+import { type CommChoice, openComm } from "../../comm/open_comm.ts";
 import { createConsoleTracker } from "../../train/track/console_tracker.ts";
 import { dryRun } from "../../train/runs/dry_run.ts";
 import { predict } from "../../train/runs/predictions.ts";
@@ -13,7 +15,8 @@ import type { Output } from "../../infer/chat/reply.ts";
 import { writeRunReport } from "../../train/runs/run_report.ts";
 import { resolveTraining } from "../../train/runs/resolve_training.ts";
 import { printConfig } from "../arguments/print_config.ts";
-import { runOnRanks } from "../process/run_on_ranks.ts";
+import { describeFailure, failureCode } from "../process/run_command.ts";
+import { readableVariables } from "../terminal/readable_variables.ts";
 import { resumeCommand } from "../process/resume_command.ts";
 import { shellCommand } from "../process/shell_command.ts";
 import { RUN_WORDS } from "../terminal/run_words.ts";
@@ -44,6 +47,8 @@ export interface TrainCommandOptions {
 // Tokens of the first example that a run shows; a dry run shows more.
 const HEAD = 8;
 const TAIL = 8;
+/** Seconds that a process may wait for others: the first may prepare a lot of data, or write to a slow disk. */
+const LONGEST_WAIT = 6 * 3600;
 const words = RUN_WORDS[terminal.language];
 
 /** Trains, or only looks at what training would be. */
@@ -51,7 +56,14 @@ export async function trainCommand(
   options: TrainingOptions,
   how: TrainCommandOptions,
 ): Promise<void> {
-  await runOnRanks(how.distributed ?? "auto", (comm) => trainOnRank(options, how, comm));
+  await using comm = await openComm(how.distributed ?? "auto", {
+    environment: readableVariables(COMM_VARIABLES),
+    timeoutSeconds: LONGEST_WAIT,
+  });
+  await abortOnError(comm, () => trainOnRank(options, how, comm), {
+    describe: describeFailure,
+    exitCode: failureCode,
+  });
 }
 
 async function trainOnRank(

@@ -4,19 +4,15 @@
  */
 
 import type { TerminalLanguage } from "../../train/track/console_words.ts";
+import { readableVariables } from "./readable_variables.ts";
 
 /** In the order in which POSIX has them win over each other. */
 const VARIABLES = ["LC_ALL", "LC_MESSAGES", "LANG"];
 
-/** @param read a variable's value; undefined where it is not set or may not be read */
+/** @param environment values of these variables; @default those that may be read */
 export function terminalLanguage(
-  read: (variable: string) => string | undefined = readVariable,
+  environment: Readonly<Record<string, string | undefined>> = readableVariables(VARIABLES),
 ): TerminalLanguage {
-  const set = VARIABLES.map(read).find((value) => value !== undefined && value !== "");
-  return /^zh(?![a-z])/i.test(set ?? "") ? "zh" : "en";
-}
-
-function readVariable(variable: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? Deno.env.get(variable) : undefined;
+  const set = VARIABLES.map((name) => environment[name]).find(Boolean) ?? "";
+  return /^zh(?![a-z])/i.test(set) ? "zh" : "en";
 }

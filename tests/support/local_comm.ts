@@ -6,10 +6,12 @@
 import type { Comm } from "../../comm/comm.ts";
 import { soloComm } from "../../comm/solo_comm.ts";
 
+type Values = Float32Array | Float64Array | Uint8Array;
+
 /** What one rank brought to a meeting. */
 interface Call {
   readonly kind: string;
-  readonly values: ArrayBufferView & ArrayLike<number>;
+  readonly values: Values;
   readonly done: () => void;
   readonly failed: (cause: Error) => void;
 }
@@ -29,9 +31,9 @@ export function localComms(size: number, onCall: (call: LocalCall) => void = () 
       rank: number;
       index: number;
       kind: string;
-      values: Call["values"];
+      values: Values;
     },
-    work: (all: readonly Call["values"][]) => void,
+    work: (all: readonly Values[]) => void,
   ): Promise<void> => {
     onCall({ rank, kind, length: values.length });
     const calls = meetings.get(index) ?? [];
@@ -57,10 +59,9 @@ export function localComms(size: number, onCall: (call: LocalCall) => void = () 
     const next = () => ({ rank, index: index++ });
     const offsets = (counts: readonly number[]): number[] =>
       counts.map((_, i) => counts.slice(0, i).reduce((sum, each) => sum + each, 0));
-    const sumInto = (all: readonly Call["values"][], start: number, end: number): number[] => {
-      const floats = all as unknown as readonly Float32Array[];
+    const sumInto = (all: readonly Values[], start: number, end: number): number[] => {
       return Array.from({ length: end - start }, (_, i) =>
-        floats.reduce((sum, each) => {
+        all.reduce((sum, each) => {
           const next = sum + each[start + i];
           return each instanceof Float32Array ? Math.fround(next) : next;
         }, 0));
@@ -75,28 +76,26 @@ export function localComms(size: number, onCall: (call: LocalCall) => void = () 
       allReduceSum: (values) =>
         meet({ ...next(), kind: "allReduceSum", values }, (all) => {
           const sums = sumInto(all, 0, values.length);
-          for (const each of all as unknown as readonly Float32Array[]) each.set(sums);
+          for (const each of all) each.set(sums);
         }),
       reduceScatterSum: (values, counts) =>
         meet({ ...next(), kind: `reduceScatterSum ${counts}`, values }, (all) => {
           const sums = offsets(counts).map((at, r) => sumInto(all, at, at + counts[r]));
-          (all as unknown as readonly Float32Array[]).forEach((each, r) => {
+          all.forEach((each, r) => {
             each.fill(NaN);
             each.set(sums[r], offsets(counts)[r]);
           });
         }),
       allGather: (values, counts) =>
         meet({ ...next(), kind: `allGather ${counts}`, values }, (all) => {
-          const arrays = all as unknown as readonly Float32Array[];
-          const parts = offsets(counts).map((at, r) => arrays[r].slice(at, at + counts[r]));
-          for (const each of arrays) {
+          const parts = offsets(counts).map((at, r) => all[r].slice(at, at + counts[r]));
+          for (const each of all) {
             offsets(counts).forEach((at, r) => each.set(parts[r], at));
           }
         }),
       broadcast: (values, root = 0) =>
         meet({ ...next(), kind: `broadcast ${root}`, values }, (all) => {
-          const arrays = all as unknown as readonly Uint8Array[];
-          arrays.forEach((each) => each.set(arrays[root]));
+          all.forEach((each) => each.set(all[root]));
         }),
       barrier: () => meet({ ...next(), kind: "barrier", values: new Uint8Array(0) }, () => {}),
       abort: (message): never => {

@@ -39,6 +39,10 @@ export const mpis: readonly Mpi[] = (await Promise.all(
   ALL.map(async (mpi) => await canRun(mpi.mpirun, ["--version"]) ? [mpi] : []),
 )).flat();
 
+if (mpis.length === 0) {
+  console.warn("runs of several ranks are not tested: they need apt install openmpi-bin mpich");
+}
+
 /** What ranks are started with. */
 export interface MpirunOptions {
   readonly ranks: number;

@@ -60,7 +60,13 @@ async function withKernels(
 }
 
 /** torch's AdamW, with what the precision says. */
-export const adamW: OptimizerDescription = { title: "AdamW", state: STATE, make, withKernels };
+export const adamW: OptimizerDescription = {
+  title: "AdamW",
+  state: STATE,
+  several: true,
+  make,
+  withKernels,
+};
 
 /** In bfloat16 alone, 8 bytes a parameter with the model's own. */
 export const adamWBfloat16: OptimizerDescription = {

@@ -65,6 +65,12 @@ export interface OptimizerDescription {
   readonly formats?: Readonly<Partial<Record<TrainingPrecision, StateFormat>>>;
   /** Why a precision is refused and what to do, after "Cannot ". */
   readonly refusal?: string;
+  /**
+   * Whether it is made with `comm` and `shard`. Without that, several processes are refused: each would take its
+   * own losses for all, and gradients of its part for all.
+   * @default false
+   */
+  readonly several?: boolean;
   /** Makes it in ONNX Runtime's own operators. An adapter's is of the format `float32`. */
   readonly make: MakeOptimizer;
   /**

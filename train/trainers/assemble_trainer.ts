@@ -106,6 +106,13 @@ export function assembleTrainer(
   }
   const { store, rounded, config, weights, adapter } = parameters;
   const make = kernels?.optimizer ?? findOptimizer(optim).make;
+  const { title, several = false } = findOptimizer(optim);
+  if (comm && !several) {
+    throw new RangeError(
+      `Cannot train with ${comm.size} processes and ${title}: it knows of one alone; start one, or choose another ` +
+        "optimizer",
+    );
+  }
   const objective = findObjective(options.objective);
   using owned = new DisposableStack();
   const gradients = owned.use(

@@ -5,7 +5,8 @@ transformers.js gives; a subclass of three lines gives it here.
 """
 
 import torch
-from client import artefacts, check, done, facts, limit, tokens, version, without_end
+from client import artefacts, check, done, facts, limit, tokens, version
+from hugging_face import greedy_reply
 from optimum.onnxruntime import ORTModelForCausalLM
 
 
@@ -17,17 +18,7 @@ class Model(ORTModelForCausalLM):
 
 def generate(kind):
     model = kind.from_pretrained(artefacts["export"], subfolder="onnx", file_name="model.onnx")
-    greedy = []
-    for each in facts["checkpoint"]:
-        prompt = torch.tensor([each["ids"]])
-        made = model.generate(
-            input_ids=prompt,
-            attention_mask=torch.ones_like(prompt),
-            max_new_tokens=facts["newTokens"],
-            do_sample=False,
-        )
-        greedy.append(without_end(made[0, prompt.shape[1] :]))
-    return greedy
+    return [greedy_reply(model, torch.tensor([each["ids"]])) for each in facts["checkpoint"]]
 
 
 wanted = [each["greedy"] for each in facts["checkpoint"]]
