@@ -140,14 +140,17 @@ export async function loadStore(
   for (const name of store.names()) await loadTensor(store.tensor(name), source, name + suffix);
 }
 
+/** Refuses state of another dtype or shape. */
+export function assertStateInfo(name: string, found: TensorInfo, expected: TensorInfo): void {
+  if (found.dtype === expected.dtype && found.shape.join() === expected.shape.join()) return;
+  throw new Error(
+    `Cannot load optimizer state ${name}: it is ${found.dtype} [${found.shape}], ` +
+      `expected ${expected.dtype} [${expected.shape}]`,
+  );
+}
+
 async function loadTensor(tensor: Tensor, source: TensorSource, name: string): Promise<void> {
-  const info = source.info(name);
-  if (info.dtype !== tensor.dtype || info.shape.join() !== tensor.shape.join()) {
-    throw new Error(
-      `Cannot load optimizer state ${name}: it is ${info.dtype} [${info.shape}], ` +
-        `expected ${tensor.dtype} [${tensor.shape}]`,
-    );
-  }
+  assertStateInfo(name, source.info(name), tensor);
   if (deviceTraits(tensor.device).hostMemory) return await source.read(name, tensor.bytes());
   if (!deviceTraits(tensor.device).viewsAtOffset) {
     const all = new Uint8Array(tensor.byteLength);

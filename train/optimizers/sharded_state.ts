@@ -12,6 +12,7 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import { checkTensorRange, missingTensorError } from "../../ort/tensor/tensor_errors.ts";
 import { tensorBytes, type TensorInfo, type TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { type Bucket, bucketsOf, overlap, ownPart, type Range } from "../distributed/buckets.ts";
+import { assertStateInfo } from "./optimizer_state.ts";
 import type { UpdateState } from "./update_state.ts";
 
 const FLOAT_BYTES = 4;
@@ -73,7 +74,7 @@ export class ShardedState implements UpdateState {
     let length = 0;
     this.#starts = this.ranges.map((range) => (length += range.length) - range.length);
     this.#tensors = names.map(() => {
-      // One block too many where it is none: a tensor has at least one element.
+      // A tensor has at least one element, also where nothing is this process's.
       const tensor = Tensor.allocate(runtime, "float32", [Math.max(1, length)]);
       tensor.zero();
       return tensor;
@@ -162,13 +163,7 @@ export class ShardedState implements UpdateState {
   /** Takes this process's part from a source of the whole. */
   async load(source: TensorSource): Promise<void> {
     for (const [name, { start, info, kept }] of this.#places) {
-      const found = source.info(name);
-      if (found.dtype !== info.dtype || found.shape.join() !== info.shape.join()) {
-        throw new Error(
-          `Cannot load optimizer state ${name}: it is ${found.dtype} [${found.shape}], ` +
-            `expected ${info.dtype} [${info.shape}]`,
-        );
-      }
+      assertStateInfo(name, source.info(name), info);
       const length = tensorBytes(info) / FLOAT_BYTES;
       for (const range of this.ranges) {
         const own = overlap(range, { start, length });
