@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path/posix";
 import { Command } from "commander";
+import { CLIENTS } from "../bench/clients/clients.ts";
 import { addLoraFlags } from "../cli/arguments/lora_flags.ts";
 import { addTrainingFlags } from "../cli/arguments/training_flags.ts";
 import { documents, documentText, guides, prose, shellCommands } from "./support/documents.ts";
@@ -173,6 +174,12 @@ Deno.test("commands in documents are tasks, files of this repository or known pr
     }
   }
   assert.ok(checked > 60, `${checked}`);
+});
+
+Deno.test("docs/clients.md has what was measured of every client", () => {
+  const rows = [...documentText("docs/clients.md").matchAll(/^\| (.+?) \| .+ \| .+ \| (.+) \|$/gm)];
+  const measured = new Map(rows.map(([, name, what]) => [name, what]));
+  for (const { name } of CLIENTS) assert.match(measured.get(name) ?? "nothing", /\d|equal/, name);
 });
 
 Deno.test("links in documents lead to files and headings that there are", async () => {
