@@ -91,7 +91,7 @@ async function measure(): Promise<void> {
   for (const way of comm.size > 1 ? ["without", "with"] as const : ["with"] as const) {
     const store = randomWeights(runtime, config);
     parameters = store.layout.length;
-    await using trainer = assembleTrainer({
+    await using trainer = await assembleTrainer({
       method: "full",
       config,
       store,

@@ -62,7 +62,7 @@ Deno.test("the example makes the updates of torch.optim.SGD", async () => {
       });
     }
     optimizer.begin({ learningRate: rate, tokens: 1, seed: step });
-    optimizer.addLosses(losses, true);
+    optimizer.addLosses(losses);
     await optimizer.update();
   }
   for (const [name, p] of expected) {

@@ -62,7 +62,10 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     checkpoints: [TOP],
     trainers: ["optimizers", "objectives", "checkpoints", "distributed", TOP],
     loop: ["checkpoints", "distributed", TOP],
-    runs: ["track", "loop", "trainers", "optimizers", "schedules", "checkpoints", TOP],
+    runs: [
+      ...["track", "loop", "trainers", "optimizers", "schedules", "checkpoints"],
+      ...["distributed", TOP],
+    ],
   },
   cli: {
     terminal: [],

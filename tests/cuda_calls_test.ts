@@ -6,7 +6,8 @@
 
 import assert from "node:assert/strict";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { createLoraAdapter } from "../lora/block_adapter.ts";
+import { createLoraAdapter, loraParameters } from "../lora/block_adapter.ts";
+import { layoutParameters } from "../model/engine/parameter_store.ts";
 import { computedTokens } from "../model/engine/without_padding.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../ort/runtime/cublas_workspace.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
@@ -14,8 +15,11 @@ import type { DeviceMemory } from "../ort/runtime/cuda.ts";
 import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { modelParameters } from "../model/parameters.ts";
 import { tensorBytes } from "../ort/tensor/tensor_source.ts";
+import { BUCKET } from "../train/distributed/buckets.ts";
 import { estimateMemory } from "../train/trainers/memory_estimate.ts";
+import { canRun } from "./support/can_run.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { STEPS_BATCH } from "./support/steps_batch.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
@@ -76,7 +80,13 @@ function kindOf({ name, detail }: Call): string {
 
 async function runSteps(
   model: string,
-  { method, precision, kernels }: { method: Method; precision: string; kernels?: boolean },
+  { method, precision, kernels, nccl }: {
+    method: Method;
+    precision: string;
+    kernels?: boolean;
+    /** The library of a stand-in for NCCL. */
+    nccl?: string;
+  },
 ): Promise<Log> {
   const script = repositoryPath("tests/support/cuda_steps.ts");
   const config = `--config=${repositoryPath("deno.json")}`;
@@ -84,6 +94,7 @@ async function runSteps(
     args: [
       ...["run", "--no-check", "--allow-all", config, script, folder!, model, method, precision],
       ...kernels ? ["kernels"] : [],
+      ...nccl ? [`nccl=${nccl}`] : [],
     ],
     env: { LD_LIBRARY_PATH: folder!, CUDA_STANDIN_LOG: "1", NO_COLOR: "1" },
   }).output();
@@ -94,6 +105,7 @@ async function runSteps(
   for (const line of text.split("\n")) {
     const [kind, rest = ""] = line.split(": ");
     if (kind === "part") parts.set(rest, part = []);
+    if (kind === "nccl") part.push({ name: "nccl", bytes: 0, detail: rest });
     if (kind !== "cuda" && kind !== "own") continue;
     const [name, bytes, detail] = rest.split(" ");
     part.push({ name, bytes: Number(bytes), detail });
@@ -229,7 +241,7 @@ async function modelFolder(config: ModelConfig): Promise<TempFolder> {
 async function savedBytes(directory: string): Promise<number[]> {
   const bytes: number[] = [];
   for await (const { name } of Deno.readDir(directory)) {
-    if (!name.endsWith(".safetensors")) continue;
+    if (!/\.(safetensors|state)$/.test(name)) continue;
     await using file = await openSafetensors(`${directory}/${name}`);
     bytes.push(...file.names().map((each) => tensorBytes(file.info(each))));
   }
@@ -334,6 +346,106 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
       const arenas = held - memory.tensors;
       console.log(`${what}: tensors ${memory.tensors}, arenas ${arenas} bytes`);
       assert.ok(arenas >= 0 && arenas < 4 * 2 ** 20, `arenas hold ${arenas}`);
+    },
+  });
+}
+
+/** Large enough for several buckets of gradients, one a layer or more. */
+const large = tinyConfig({
+  head_dim: 64,
+  hidden_size: 512,
+  intermediate_size: 2048,
+  vocab_size: 16384,
+  num_hidden_layers: 3,
+});
+
+for (
+  const { method, precision, kernels } of [
+    { method: "full", precision: "fp32", kernels: false },
+    { method: "full", precision: "bf16", kernels: false },
+    { method: "full", precision: "bf16", kernels: true },
+    { method: "lora", precision: "bf16", kernels: true },
+  ] as const
+) {
+  Deno.test({
+    name: `two GPUs sum gradients beside ${method} training in ${precision}${
+      kernels ? " with own kernels" : ""
+    }, and the host copies and waits for nothing more`,
+    ignore: !folder || !await canRun("cc", ["--version"]),
+    fn: async () => {
+      await using model = await modelFolder(large);
+      const nccl = `${model.path}/libnccl.so`;
+      const source = repositoryPath("tests/support/stand_in_nccl.c");
+      await new Deno.Command("cc", { args: ["-shared", "-fPIC", "-o", nccl, source] }).output();
+      const { parts, memory } = await runSteps(model.path, { method, precision, kernels, nccl });
+      const trained = method === "full"
+        ? modelParameters(large)
+        : loraParameters(large, DEFAULT_LORA);
+      const { length } = layoutParameters(trained);
+      const counts = Array.from(
+        { length: Math.ceil(length / BUCKET) },
+        (_, i) => Math.min(BUCKET, length - i * BUCKET),
+      );
+      for (const update of ["update 2", "update 3", "update 4"]) {
+        const calls = parts.get(update)!;
+        const names = calls.map(({ name, detail }) => name === "nccl" ? detail : name);
+        const sums = names.map((name, at) => ({
+          at,
+          found: /^all-reduce (\S+) to (\S+), (\d+)/.exec(name),
+        }))
+          .filter(({ found }) => found !== null)
+          .map(({ at, found }) => ({
+            at,
+            inPlace: found![1] === found![2],
+            count: Number(found![3]),
+          }));
+        // All gradients once, and the loss last.
+        assert.ok(sums.every(({ inPlace }) => inPlace));
+        const sorted = (values: readonly number[]) => values.toSorted((a, b) => a - b);
+        assert.deepEqual(sorted(sums.map(({ count }) => count)), sorted([...counts, 1]));
+        assert.equal(sums.at(-1)!.count, 1);
+        // Each behind what was computed before it; and all of them before the update.
+        for (const { at } of sums) {
+          assert.deepEqual(names.slice(at - 2, at), [
+            "event 1 on compute",
+            "nccl waits for event 1",
+          ]);
+        }
+        const joined = names.lastIndexOf("compute waits for event 2");
+        assert.ok(joined > sums.at(-1)!.at);
+        const launches = (from: number, to: number) =>
+          calls.slice(from, to).filter(({ name, detail }) =>
+            name === "cudaLaunchKernel" || detail === "ours"
+          ).length;
+        const products = (from: number, to: number) =>
+          names.slice(from, to).filter((name) => name === "cublasGemm").length;
+        assert.ok(launches(joined, names.length) > 0, "the update comes after the sums");
+        // Backward goes on beside the first ones.
+        if (method === "full") assert.ok(products(sums[0].at, sums.at(-2)!.at) > 10);
+        assert.deepEqual(copies(calls, "device to host"), []);
+        assert.deepEqual(waits(calls), []);
+        // The arena may grow once more, with the first update that adds to nothing.
+        const allocated = calls.filter(({ name }) => name === "cudaMalloc" || name === "cudaFree");
+        assert.ok(update === "update 2" || allocated.length === 0);
+      }
+      const results = parts.get("results")!;
+      assert.deepEqual(waits(results), ["cudaStreamSynchronize"]);
+      const plan = estimateMemory(large, {
+        ...STEPS_BATCH,
+        precision: precision === "fp32" ? "float32" : "bfloat16",
+        format: KEPT[precision],
+        device: "cuda",
+        adapter: method === "full" ? undefined : createLoraAdapter(large, DEFAULT_LORA),
+        kernels,
+        several: true,
+      });
+      // Weights, gradients with the room that they are widened in, and state; a share has fewer tokens.
+      const planned = plan.weights + plan.gradients + plan.moments;
+      assert.ok(memory.tensors >= planned, `${memory.tensors} below ${planned}`);
+      assert.ok(
+        memory.tensors <= planned + plan.activations + 2 ** 20,
+        `${memory.tensors} of ${planned}`,
+      );
     },
   });
 }

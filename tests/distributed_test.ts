@@ -3,11 +3,13 @@
 import assert from "node:assert/strict";
 import type { Comm } from "../comm/comm.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
+import { cpu, parseDevice } from "../ort/runtime/device.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import type { EvaluateEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
+import { assertDistributed } from "../train/distributed/assert_distributed.ts";
 import { train, type TrainOptions } from "../train/loop/loop.ts";
 import { findOptimizer } from "../train/optimizers/optimizers.ts";
 import { linearSchedule } from "../train/schedules/schedules.ts";
@@ -29,6 +31,7 @@ const examples = trainingExamples(lengths, config.vocabSize, 64);
 interface How extends Partial<TrainOptions> {
   readonly lora?: boolean;
   readonly shardOptimizer?: boolean;
+  readonly graphsOnly?: boolean;
 }
 
 interface Result {
@@ -38,8 +41,8 @@ interface Result {
 
 /** One process's part of a run. */
 async function part(model: string, how: How, comm?: Comm): Promise<Result> {
-  const { lora, shardOptimizer, output, ...options } = how;
-  const made = { runtime, comm, shardOptimizer };
+  const { lora, shardOptimizer, graphsOnly, output, ...options } = how;
+  const made = { runtime, comm, shardOptimizer, graphsOnly };
   await using trainer = lora
     ? await createLoraTrainer(model, { ...made, lora: { ...DEFAULT_LORA, dropout: 0.2 } })
     : await createFullTrainer(model, made);
@@ -96,6 +99,22 @@ const KINDS: readonly (readonly [string, How])[] = [
   ["packed rows", { packing: { maxLength: 64 }, batchSize: 2 }],
   ["one batch an update, of fewer rows than processes", { batchSize: 2, accumulationSteps: 1 }],
 ];
+
+/** As on devices: everything is left to graphs, and numbers are read when somebody asks. */
+Deno.test("several processes make the updates of one, their losses and sums left to graphs", async () => {
+  await using folder = await tinyModelFolder(runtime, config);
+  for (const [title, how] of KINDS) {
+    const options = { ...how, graphsOnly: true, loggingSteps: 3 };
+    const alone = await part(folder.path, options);
+    // Saved from a copy, while the others go on.
+    const output = { directory: `${folder.path}/${title}`, facts: {} };
+    const ranks = await together(folder.path, { ...options, saveSteps: 2, output }, 3);
+    const saved = (await listCheckpoints(output.directory)).map(({ step }) => step);
+    assert.deepEqual(saved.toSorted((a, b) => a - b), [2, 4, 6, 7]);
+    assertSameRun(`${title}, left to graphs`, ranks[0], alone);
+    for (const other of ranks.slice(1)) assert.deepEqual(other.weights, ranks[0].weights);
+  }
+});
 
 /** Processes, and whether each keeps a part of the optimizer's state. */
 const SIZES: readonly (readonly [number, boolean])[] = [[2, false], [4, false], [3, true]];
@@ -185,6 +204,23 @@ Deno.test("who is asked to stop stops all after the same update, with a checkpoi
   assert.deepEqual(ranks, Array(3).fill(["aborted", 4]));
   const [saved] = await listCheckpoints(output.directory);
   assert.equal(saved.step, 4);
+});
+
+Deno.test("devices that cannot sum, or keep a part of the state, are refused before anything is read", () => {
+  const [two, alone] = [{ size: 2, shard: true }, { size: 1, shard: true }];
+  const refused = (device: string) => () => assertDistributed(parseDevice(device), two);
+  assert.throws(
+    refused("webgpu"),
+    /^RangeError: Cannot train with 2 processes on webgpu: .*--device cpu or cuda/,
+  );
+  assert.throws(
+    refused("cuda:1"),
+    /^RangeError: Cannot shard the optimizer on cuda:1: .*leave --shard-optimizer out/,
+  );
+  assert.throws(() => assertDistributed(cpu, { ...two, graphsOnly: true }), /Cannot shard/);
+  assertDistributed(cpu, two);
+  assertDistributed(parseDevice("cuda"), { size: 2, shard: false });
+  for (const device of ["webgpu", "cuda"]) assertDistributed(parseDevice(device), alone);
 });
 
 Deno.test("an optimizer that knows of one process alone is refused for several", async () => {

@@ -48,6 +48,12 @@ export {
 } from "./trainers/assemble_trainer.ts";
 export { ModelTrainer, type TrainerParts } from "./trainers/model_trainer.ts";
 export { GradientSums, type GradientSumsOptions } from "./distributed/gradient_sums.ts";
+export {
+  deviceTensorComm,
+  hostTensorComm,
+  openTensorComm,
+  type TensorComm,
+} from "./distributed/tensor_comm.ts";
 export { ProcessGroup } from "./distributed/process_group.ts";
 export type { TrainedParameters } from "./trainers/trained_parameters.ts";
 export type { TrainingKernels } from "./trainers/training_kernels.ts";

@@ -38,9 +38,8 @@ export interface Optimizer extends Disposable {
    * Adds a batch's losses to the update's mean.
    *
    * @param losses float32 [tokens, 1], whose memory may be reused as soon as this returns
-   * @param first whether they are the update's first
    */
-  addLosses(losses: Tensor, first: boolean): void;
+  addLosses(losses: Tensor): void;
   /**
    * Makes the update, or queues it on the device. Not to be interrupted: half an update is no state to
    * save.

@@ -117,7 +117,7 @@ export class BlockStack implements Disposable {
       readonly shared: TensorMap;
       readonly buffers: readonly [dy: Tensor, dx: Tensor];
       readonly first: boolean;
-      readonly onFinal?: (names: readonly string[]) => void;
+      readonly onFinal?: (names: readonly string[]) => void | Promise<void>;
     },
   ): Promise<Tensor> {
     const context = this.#context;
@@ -143,7 +143,7 @@ export class BlockStack implements Disposable {
         dx,
       }, { rows, length });
       bindings[layer].run();
-      onFinal?.(this.#trained().map((name) => layerName(layer, name)));
+      await onFinal?.(this.#trained().map((name) => layerName(layer, name)));
       [dy, dx] = [dx, dy];
     }
     return dy;

@@ -94,12 +94,12 @@ export interface ForwardBackwardOptions {
   /** Runs these rows of the batch alone. @default all */
   readonly rows?: readonly number[];
   /**
-   * Told which gradients will not change any more, by names of parameters, as soon as they do not: those
-   * of the head first, then of each block from the last to the first. What is not told of by the end is
-   * final then. Only of use in an update's last batch.
+   * Told which gradients will not change any more, by names of parameters, as soon as they do not, on a
+   * device as soon as that is queued: those of the head first, then of each block from the last to the first.
+   * What is not told of by the end is final then. Only of use in an update's last batch.
    * @default nobody is told
    */
-  readonly onFinal?: (names: readonly string[]) => void;
+  readonly onFinal?: (names: readonly string[]) => void | Promise<void>;
   /** Stops between two graphs; the gradients are incomplete then. */
   readonly signal?: AbortSignal;
 }
@@ -293,7 +293,7 @@ export class TrainingEngine implements Disposable {
     dy.zero();
     const store = adapter ? undefined : gradients;
     await this.#head.gradients(batch, supervised, { scale, dx: dy, store, first, signal });
-    if (!adapter) onFinal(config.tiedEmbeddings ? [FINAL_NORM] : [FINAL_NORM, LM_HEAD]);
+    if (!adapter) await onFinal(config.tiedEmbeddings ? [FINAL_NORM] : [FINAL_NORM, LM_HEAD]);
     const buffers = [dy, scratch.tensor("gradient.1", precision, shape)] as const;
     const dx = await this.#blocks.backward(batch, { ...pass, shared, buffers, first, onFinal });
     if (adapter) return pending;

@@ -122,18 +122,11 @@ export class Cuda implements Disposable {
     this.index = index;
     limitCublasWorkspace();
     this.#library = openLibraries(index);
-    const count = new Int32Array(1);
-    const found = this.#raw("cudaGetDeviceCount", count);
-    if (found !== 0) {
-      throw new Error(
-        `Cannot use device cuda:${index}: CUDA finds no GPU: ${this.#explain(found)}; see what ` +
-          "`nvidia-smi` says: the driver must be as new as the CUDA libraries, or pass --device cpu",
-      );
-    }
-    if (index >= count[0]) {
+    const count = countDevices(this.#library, index);
+    if (index >= count) {
       throw new RangeError(
-        `Cannot use device cuda:${index}: this machine has ${count[0]} CUDA device` +
-          `${count[0] === 1 ? "" : "s"}; pass --device cuda:0 or --device cpu`,
+        `Cannot use device cuda:${index}: this machine has ${count} CUDA device` +
+          `${count === 1 ? "" : "s"}; pass --device cuda:0 or --device cpu`,
       );
     }
     this.#call("cudaSetDevice", `open device cuda:${index}`, index);
@@ -148,16 +141,11 @@ export class Cuda implements Disposable {
   #call(name: CudaCall, what: string, ...args: unknown[]): void {
     const code = this.#raw(name, ...args);
     if (code === 0) return;
-    throw new Error(`Cannot ${what}: CUDA's ${name} says: ${this.#explain(code)}`);
+    throw new Error(`Cannot ${what}: CUDA's ${name} says: ${explain(this.#library, code)}`);
   }
 
   #raw(name: CudaCall, ...args: unknown[]): number {
     return (this.#library.symbols[name] as (...args: unknown[]) => number)(...args);
-  }
-
-  #explain(code: number): string {
-    const text = this.#library.symbols.cudaGetErrorString(code);
-    return `${text ? Deno.UnsafePointerView.getCString(text) : "unknown error"} (error ${code})`;
   }
 
   #memoryInfo(): { free: number; total: number } {
@@ -182,7 +170,7 @@ export class Cuda implements Disposable {
     if (code !== 0) {
       throw new Error(
         `Cannot allocate ${bytes} bytes on cuda:${this.index}: CUDA's cudaMalloc says: ` +
-          this.#explain(code),
+          explain(this.#library, code),
       );
     }
     this.#sizes.set(out.address, size);
@@ -325,6 +313,30 @@ export class Cuda implements Disposable {
     if (this.#readback) this.#raw("cudaFreeHost", this.#readback.address);
     this.#raw("cudaStreamDestroy", this.stream);
   }
+}
+
+/**
+ * How many CUDA devices this process sees.
+ *
+ * @throws {Error} one line that names what is missing and how to get it
+ */
+export function countCudaDevices(): number {
+  return countDevices(openLibraries(0), 0);
+}
+
+function countDevices(library: Library, index: number): number {
+  const count = new Int32Array(1);
+  const found = library.symbols.cudaGetDeviceCount(count);
+  if (found === 0) return count[0];
+  throw new Error(
+    `Cannot use device cuda:${index}: CUDA finds no GPU: ${explain(library, found)}; see what ` +
+      "`nvidia-smi` says: the driver must be as new as the CUDA libraries, or pass --device cpu",
+  );
+}
+
+function explain({ symbols }: Library, code: number): string {
+  const text = symbols.cudaGetErrorString(code);
+  return `${text ? Deno.UnsafePointerView.getCString(text) : "unknown error"} (error ${code})`;
 }
 
 function openLibraries(index: number): Library {

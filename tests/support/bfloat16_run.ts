@@ -139,7 +139,7 @@ export async function runCurve(
   const adapter = adapted?.block;
   const kernels = gpu &&
     await loadTrainingKernels(gpu, { config, format: trained, precision, adapter });
-  await using trainer = assembleTrainer({
+  await using trainer = await assembleTrainer({
     method: lora ? "lora" : "full",
     config,
     store: adapted?.trained ?? master ?? base,

@@ -4,20 +4,29 @@
  * device's memory as JSON on standard output, and what a checkpoint holds in the model folder's `saved`.
  * With `kernels` own kernels run too, and for real, since the stand-ins' device memory is the host's.
  *
- * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels]
+ * With the library of a stand-in for NCCL it is the first of two processes.
+ *
+ * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels] [nccl=LIBRARY]
  */
 
+import type { Comm } from "../../comm/comm.ts";
+import { openNcclComm } from "../../comm/nccl/nccl_comm.ts";
+import { soloComm } from "../../comm/solo_comm.ts";
 import { Decoder } from "../../infer/generate/decoder.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { parseDevice } from "../../ort/runtime/device.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
+import { deviceTensorComm } from "../../train/distributed/tensor_comm.ts";
+import type { TrainerOptions } from "../../train/trainers/assemble_trainer.ts";
 import { createFullTrainer } from "../../train/trainers/full_trainer.ts";
 import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
 import type { TrainingPrecision } from "../../train/training_precision.ts";
 import { STEPS_BATCH } from "./steps_batch.ts";
 import { hostGpu } from "./test_gpu.ts";
 
-const [folder, model, method, precision, kernels] = Deno.args;
+const [folder, model, method, precision, ...more] = Deno.args;
+const kernels = more.includes("kernels");
+const nccl = more.find((each) => each.startsWith("nccl="))?.slice("nccl=".length);
 
 /** Starts a part of the log. */
 function mark(part: string): void {
@@ -38,7 +47,21 @@ const options = {
   precision: (optim ? "bf16" : precision) as TrainingPrecision,
   optim,
   gpu: host?.gpu,
+  ...nccl ? await firstOfTwo(nccl) : {},
 };
+
+/** The first of two processes, whose sums are stand-ins'. */
+async function firstOfTwo(library: string): Promise<Pick<TrainerOptions, "comm" | "collectives">> {
+  const computeStream = Deno.UnsafePointer.value(runtime.cuda!.stream);
+  const { symbols } = Deno.dlopen(library, {
+    standInCompute: { parameters: ["usize"], result: "void" },
+  });
+  symbols.standInCompute(computeStream);
+  const comm: Comm = { ...soloComm(), size: 2 };
+  const devices = { device: 0, computeStream, driver: library, libraryPath: library };
+  return { comm, collectives: deviceTensorComm(await openNcclComm(comm, devices)) };
+}
+
 const trainer = method === "full"
   ? await createFullTrainer(model, options)
   : await createLoraTrainer(model, {

@@ -1,28 +1,33 @@
 // Stand-ins for libnccl.so.2 and for what collectives need of libcuda.so.1, on a machine without a GPU: each
 // call is written down as a line, and nothing is computed. As strict as the libraries about the current
-// context and handles.
+// context and handles. Where CUDA_STANDIN_LOG is set the lines are told on standard error as they come, each
+// after `nccl: `.
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { OK = 0, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_READY = 600 };
-enum { CONTEXT = 0xc0, STREAM = 0x50, COMPUTE = 0x77, COMM = 0xcc };
+enum { CONTEXT = 0xc0, STREAM = 0x50, COMM = 0xcc };
 
 static char lines[1 << 16];
 static int pending, asynchronous, refused;
-static uintptr_t current, events;
+static uintptr_t current, events, compute = 0x77;
 
 static void note(const char* format, ...) {
   va_list values;
   va_start(values, format);
-  vsnprintf(lines + strlen(lines), sizeof lines - strlen(lines), format, values);
+  if (getenv("CUDA_STANDIN_LOG")) fprintf(stderr, "nccl: "), vfprintf(stderr, format, values);
+  else vsnprintf(lines + strlen(lines), sizeof lines - strlen(lines), format, values);
   va_end(values);
 }
 const char* standInLines(void) { return lines; }
 void standInClear(void) { *lines = 0; }
+// The stream that computes, in place of the test's own.
+void standInCompute(uintptr_t stream) { compute = stream; }
 // Queries of an event that are not ready, the asynchronous error, and what the next collective answers.
 void standInSet(int newPending, int newAsynchronous, int newRefused) {
   pending = newPending, asynchronous = newAsynchronous, refused = newRefused;
@@ -42,13 +47,13 @@ int cuStreamCreate(uintptr_t* stream, unsigned flags) {
 }
 int cuStreamDestroy_v2(uintptr_t stream) { return note("destroy stream\n"), stream == STREAM ? OK : INVALID_HANDLE; }
 int cuStreamWaitEvent(uintptr_t stream, uintptr_t event, unsigned flags) {
-  if ((stream != STREAM && stream != COMPUTE) || !event || event > events || flags) return INVALID_HANDLE;
+  if ((stream != STREAM && stream != compute) || !event || event > events || flags) return INVALID_HANDLE;
   return note("%s waits for event %d\n", stream == STREAM ? "nccl" : "compute", (int)event), OK;
 }
 int cuEventCreate(uintptr_t* event, unsigned flags) { return *event = ++events, flags == 2 ? OK : INVALID_HANDLE; }
 int cuEventDestroy_v2(uintptr_t event) { return event && event <= events ? OK : INVALID_HANDLE; }
 int cuEventRecord(uintptr_t event, uintptr_t stream) {
-  if ((stream != STREAM && stream != COMPUTE) || !event || event > events) return INVALID_HANDLE;
+  if ((stream != STREAM && stream != compute) || !event || event > events) return INVALID_HANDLE;
   return note("event %d on %s\n", (int)event, stream == STREAM ? "nccl" : "compute"), OK;
 }
 int cuEventQuery(uintptr_t event) {

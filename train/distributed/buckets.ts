@@ -6,6 +6,8 @@
  */
 
 import { LAYOUT_BLOCK, type ParameterLayout } from "../../model/engine/parameter_store.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { blockParameters } from "../../model/parameters.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 
 /** Elements of a bucket, 16 MiB of float32: more are hardly faster, and begin later. */
@@ -61,6 +63,12 @@ export function bucketsOf(
     return { start, length: own, counts: shareBlocks(own, size), used: used[i] };
   });
   return [...buckets.keys()].sort((a, b) => done[a] - done[b]).map((i) => buckets[i]);
+}
+
+/** Buckets that a layer's gradients lie in at most, all of which are final at once. */
+export function widenedBuckets(config: ModelConfig, elements: number = BUCKET): number {
+  const layer = blockParameters(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return Math.ceil(layer / elements) + 1;
 }
 
 /** The buckets that elements lie in, and how many of them in each. */

@@ -3,12 +3,19 @@
  *
  * In: a store of this process's gradients, and names of those that are final. Out: the same store with the
  * sums of all, or where each process updates a part, with the sums of that part.
+ *
+ * Sums are taken in float32. Gradients of another type are widened bucket by bucket into a buffer for a few
+ * of them, and rounded back when their sums are there.
  */
 
-import type { Comm } from "../../comm/comm.ts";
+import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
-import { elementCount } from "../../ort/tensor/dtype.ts";
+import { castGraph } from "../../model/graphs/device_graphs.ts";
+import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { BUCKET, type Bucket, bucketsOf, parts } from "./buckets.ts";
+import type { TensorComm } from "./tensor_comm.ts";
 
 /** How gradients are summed. */
 export interface GradientSumsOptions {
@@ -16,45 +23,69 @@ export interface GradientSumsOptions {
   readonly scatter?: boolean;
   /** Elements summed at once, whole blocks. @default {BUCKET} */
   readonly elements?: number;
+  /**
+   * Buckets of gradients that are not float32 whose sums may be under way at once; those of a layer, so that
+   * they are summed while the next one's are computed.
+   * @default 2
+   */
+  readonly widened?: number;
+}
+
+/** Buckets that are summed as they are, or in float32 beside the store. */
+interface Wide extends Disposable {
+  /** Queues the widening of a bucket; answers the float32 values. */
+  widen(bucket: Tensor): Tensor;
+  /** Whether there is no room for another bucket. */
+  readonly full: boolean;
+  /** Queues the way back of all that were widened, whose sums are there. */
+  narrow(): void;
 }
 
 /** The sums of a store's gradients. */
-export class GradientSums {
-  readonly #comm: Comm;
+export class GradientSums implements Disposable {
+  readonly #comm: TensorComm;
   readonly #gradients: ParameterStore;
   readonly #scatter: boolean;
   readonly #elements: number;
   readonly #buckets: readonly Bucket[];
+  /** Each bucket's elements in the store. */
+  readonly #views: readonly Tensor[];
+  readonly #wide: Wide | undefined;
   /** Elements of each bucket, by its place in the layout, that are not final yet. */
   readonly #open: Float64Array;
   /** Buckets whose sums have begun. */
   #begun = 0;
-  readonly #sums: Promise<void>[] = [];
 
-  /**
-   * Begins nothing yet.
-   *
-   * @param gradients float32 in the host's memory
-   */
+  /** Begins nothing yet. */
   constructor(
-    comm: Comm,
+    runtime: Runtime,
+    comm: TensorComm,
     gradients: ParameterStore,
-    { scatter = false, elements = BUCKET }: GradientSumsOptions = {},
+    { scatter = false, elements = BUCKET, widened = 2 }: GradientSumsOptions = {},
   ) {
+    const { layout, flat } = gradients;
     this.#comm = comm;
     this.#gradients = gradients;
     this.#scatter = scatter;
     this.#elements = elements;
-    this.#buckets = bucketsOf(gradients.layout, comm.size, elements);
+    this.#buckets = bucketsOf(layout, comm.size, elements);
+    using made = new DisposableStack();
+    this.#views = this.#buckets.map(({ start, length }) =>
+      made.use(flat.view(start * byteWidth(flat.dtype), [length]))
+    );
+    this.#wide = flat.dtype === "float32"
+      ? undefined
+      : made.use(wideBuckets(runtime, flat, Math.min(widened, this.#buckets.length), elements));
     this.#open = new Float64Array(this.#buckets.length);
     this.#reopen();
+    made.move();
   }
 
   /**
    * Takes gradients as final; sums begin of each bucket that has no others, in the same order on all
    * processes, whatever they are told when.
    */
-  readonly final = (names: readonly string[]): void => {
+  readonly final = async (names: readonly string[]): Promise<void> => {
     const { layout: { offsets } } = this.#gradients;
     for (const name of names) {
       const length = elementCount(this.#gradients.info(name).shape);
@@ -62,37 +93,72 @@ export class GradientSums {
         this.#open[bucket] -= shared;
       }
     }
-    this.#begin(({ start }) => this.#open[start / this.#elements] === 0);
+    await this.#begin(({ start }) => this.#open[start / this.#elements] === 0);
   };
 
-  /** Takes all gradients as final, and waits for all sums; then the next update may begin. */
+  /** Takes all gradients as final, and waits for all sums, on a device by what is queued next. */
   async finish(): Promise<void> {
-    this.#begin(() => true);
-    const sums = this.#sums.splice(0);
+    await this.#begin(() => true);
     this.#begun = 0;
     this.#reopen();
-    await Promise.all(sums);
+    await this.#joinSums();
     // What is others' may hold anything now, and tensors alone are written afresh.
     if (this.#scatter) this.#gradients.zeroGaps();
   }
 
-  #begin(ready: (bucket: Bucket) => boolean): void {
-    const flat = this.#gradients.flat.float32();
+  async #begin(ready: (bucket: Bucket) => boolean): Promise<void> {
     for (; this.#begun < this.#buckets.length; this.#begun++) {
       const bucket = this.#buckets[this.#begun];
       if (!ready(bucket)) return;
-      const { start, length, counts } = bucket;
-      const values = flat.subarray(start, start + length);
-      const sum = this.#scatter
-        ? this.#comm.reduceScatterSum(values, counts)
-        : this.#comm.allReduceSum(values);
-      // Told of when it is waited for.
-      sum.catch(() => {});
-      this.#sums.push(sum);
+      if (this.#wide?.full) await this.#joinSums();
+      const view = this.#views[this.#begun];
+      const values = this.#wide?.widen(view) ?? view;
+      if (this.#scatter) this.#comm.reduceScatterSum(values, bucket.counts);
+      else this.#comm.allReduceSum(values);
     }
+  }
+
+  async #joinSums(): Promise<void> {
+    await this.#comm.join();
+    this.#wide?.narrow();
   }
 
   #reopen(): void {
     for (const { start, used } of this.#buckets) this.#open[start / this.#elements] = used;
   }
+
+  /** Releases what gradients are widened into; they stay their owner's. */
+  [Symbol.dispose](): void {
+    for (const view of this.#views) view[Symbol.dispose]();
+    this.#wide?.[Symbol.dispose]();
+  }
+}
+
+/** Room for `count` buckets in float32. */
+function wideBuckets(runtime: Runtime, flat: Tensor, count: number, elements: number): Wide {
+  using made = new DisposableStack();
+  const values = made.use(Tensor.allocate(runtime, "float32", [count * elements]));
+  const widen = made.use(new CompiledGraph(runtime, castGraph(flat.dtype, "float32")));
+  const narrow = made.use(new CompiledGraph(runtime, castGraph("float32", flat.dtype)));
+  const used: { readonly bucket: Tensor; readonly wide: Tensor }[] = [];
+  const owned = made.move();
+  return {
+    get full(): boolean {
+      return used.length === count;
+    },
+    widen(bucket: Tensor): Tensor {
+      const at = used.length * elements * byteWidth("float32");
+      const wide = values.view(at, bucket.shape);
+      used.push({ bucket, wide });
+      widen.run({ x: bucket, y: wide }, { elements: bucket.shape[0] });
+      return wide;
+    },
+    narrow(): void {
+      for (const { bucket, wide } of used.splice(0)) {
+        narrow.run({ x: wide, y: bucket }, { elements: bucket.shape[0] });
+        wide[Symbol.dispose]();
+      }
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
 }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../ort/tensor/half.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { localComms } from "../../tests/support/local_comm.ts";
 import { bucketsOf, ownPart } from "./buckets.ts";
 import { GradientSums } from "./gradient_sums.ts";
+import { hostTensorComm } from "./tensor_comm.ts";
 
 const runtime = new Runtime({ threads: 2 });
 /** In a checkpoint's order: embedding, two layers, head; some far larger than a bucket, some smaller. */
@@ -17,6 +19,19 @@ const SPECS = [
 ];
 const layout = layoutParameters(SPECS);
 const ELEMENTS = 512;
+
+function bfloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const made = new Uint16Array(values.length);
+  float32ToBfloat16(values, made);
+  return made;
+}
+
+/** The number as bfloat16 has it. */
+function rounded(value: number): number {
+  const made = new Float32Array(1);
+  bfloat16ToFloat32(bfloat16(Float32Array.of(value)), made);
+  return made[0];
+}
 
 /** A store of gradients that differ from rank to rank. */
 function gradientsOf(rank: number): ParameterStore {
@@ -50,7 +65,9 @@ Deno.test("gradients are summed bucket by bucket while others are not final, and
     if (rank === 1) calls.push(`${kind} ${length}`);
   });
   const stores = comms.map(({ rank }) => gradientsOf(rank));
-  const sums = comms.map((comm, i) => new GradientSums(comm, stores[i], { elements: ELEMENTS }));
+  const sums = comms.map((comm, i) =>
+    new GradientSums(runtime, hostTensorComm(comm), stores[i], { elements: ELEMENTS })
+  );
   for (let update = 0; update < 2; update++) {
     for (const { rank } of comms) {
       using fresh = gradientsOf(rank);
@@ -58,13 +75,13 @@ Deno.test("gradients are summed bucket by bucket while others are not final, and
     }
     calls.length = 0;
     // One is told layer by layer, one late, and one of nothing: it had no rows.
-    sums[1].final(["norm"]);
+    await sums[1].final(["norm"]);
     assert.equal(calls.length, 0, "its bucket holds norms of layers too");
-    sums[1].final(["1.weight", "1.norm"]);
+    await sums[1].final(["1.weight", "1.norm"]);
     const early = calls.length;
-    sums[1].final(["0.weight", "0.norm"]);
+    await sums[1].final(["0.weight", "0.norm"]);
     assert.ok(calls.length > early, "sums begin before the end");
-    sums[0].final(["norm", "1.weight", "1.norm"]);
+    await sums[0].final(["norm", "1.weight", "1.norm"]);
     await Promise.all(sums.map((each) => each.finish()));
     assert.equal(calls.length, Math.ceil(layout.length / ELEMENTS));
     for (const store of stores) {
@@ -74,14 +91,57 @@ Deno.test("gradients are summed bucket by bucket while others are not final, and
       }
     }
   }
-  for (const store of stores) store[Symbol.dispose]();
+  for (const each of [...sums, ...stores]) each[Symbol.dispose]();
+});
+
+Deno.test("bfloat16 gradients are summed in float32, a few buckets at a time, and rounded once", async () => {
+  for (const widened of [1, 2, 99]) {
+    const underWay: number[] = [];
+    let begun = 0;
+    const comms = localComms(3, ({ rank }) => rank === 0 && begun++);
+    const stores = comms.map(() => new ParameterStore(runtime, layout, { dtype: "bfloat16" }));
+    const valueOf = (rank: number, at: number): number => (rank + 1) * (1 + at % 251 / 256) / 3;
+    for (const [rank, { flat }] of stores.entries()) {
+      flat.write(
+        bfloat16(Float32Array.from({ length: layout.length }, (_, at) => valueOf(rank, at))),
+      );
+    }
+    const sums = comms.map((comm, i) => {
+      const host = hostTensorComm(comm);
+      const join = (): Promise<void> => {
+        if (i === 0) underWay.push(begun);
+        begun = 0;
+        return host.join();
+      };
+      const options = { elements: ELEMENTS, widened };
+      return new GradientSums(runtime, { ...host, join }, stores[i], options);
+    });
+    await Promise.all(sums.map((each) => each.finish()));
+    const buckets = Math.ceil(layout.length / ELEMENTS);
+    assert.equal(underWay.reduce((sum, each) => sum + each), buckets);
+    assert.equal(Math.max(...underWay), Math.min(widened, buckets));
+    const parts = stores.map((_, rank) =>
+      Float32Array.from({ length: layout.length }, (_, at) => rounded(valueOf(rank, at)))
+    );
+    const expected = bfloat16(
+      parts[0].map((value, at) => Math.fround(Math.fround(value + parts[1][at]) + parts[2][at])),
+    );
+    for (const { flat } of stores) {
+      const found = new Uint16Array(layout.length);
+      flat.read(found);
+      assert.deepEqual(found, expected);
+    }
+    for (const each of [...sums, ...stores]) each[Symbol.dispose]();
+  }
 });
 
 Deno.test("scattered, each has the sums of its own part, and gaps stay 0", async () => {
   const comms = localComms(3);
   const stores = comms.map(({ rank }) => gradientsOf(rank));
   const options = { elements: ELEMENTS, scatter: true };
-  const sums = comms.map((comm, i) => new GradientSums(comm, stores[i], options));
+  const sums = comms.map((comm, i) =>
+    new GradientSums(runtime, hostTensorComm(comm), stores[i], options)
+  );
   await Promise.all(sums.map((each) => each.finish()));
   using whole = gradientsOf(0);
   for (const [i, { name }] of SPECS.entries()) {

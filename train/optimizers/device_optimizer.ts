@@ -13,6 +13,7 @@ import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
+import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
 import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
@@ -44,6 +45,8 @@ export interface DeviceOptimizerOptions {
   readonly maxGradNorm: number;
   /** Names of what is kept of each parameter, as checkpoints have them. */
   readonly state: readonly string[];
+  /** Processes that each were given a share of the losses. @default this one alone */
+  readonly collectives?: TensorComm;
   /** Makes the norm, the clipping and the update, in that format. */
   readonly makeUpdate: (options: DeviceUpdateOptions) => DeviceUpdate;
 }
@@ -54,6 +57,7 @@ export class DeviceOptimizer implements Optimizer {
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
   readonly #state: OptimizerState;
+  readonly #collectives: TensorComm | undefined;
   readonly #loss: Tensor;
   /** All rows in one piece, where that is possible. */
   readonly #results: Tensor | undefined;
@@ -64,12 +68,15 @@ export class DeviceOptimizer implements Optimizer {
   #pending = 0;
   /** Supervised tokens of the update that was begun. */
   #tokens = 1;
+  /** Whether any losses were added to it. */
+  #hasLosses = false;
 
   /** Allocates the state as zeros and compiles the update. */
   constructor(
-    { runtime, parameters, gradients, copy, format, maxGradNorm, state, makeUpdate }:
+    { runtime, parameters, gradients, copy, format, maxGradNorm, state, collectives, makeUpdate }:
       DeviceOptimizerOptions,
   ) {
+    this.#collectives = collectives;
     this.#parameters = parameters;
     this.#copy = copy;
     const scaled = STATE_TYPES[format].state === "int8";
@@ -118,20 +125,18 @@ export class DeviceOptimizer implements Optimizer {
   /** Sends what changes from update to update: a few bytes. */
   begin({ learningRate, tokens, seed }: UpdateOptions): void {
     this.#tokens = tokens;
+    this.#hasLosses = false;
     const [odd] = randomOdd(1, [seed, "rounding"]);
     this.#update.send({ learningRate, scale: 1 / tokens, seed: odd });
   }
 
-  addLosses(losses: Tensor, first: boolean): void {
+  addLosses(losses: Tensor): void {
     const n = losses.shape[0];
-    if (n === 0) {
-      // A mean over no tokens at all is no number, and its update is skipped.
-      if (first) this.#loss.write(Float32Array.of(this.#tokens > 0 ? 0 : NaN));
-      return;
-    }
-    const graph = this.#lossSum[first ? 0 : 1];
+    if (n === 0) return;
+    const graph = this.#lossSum[this.#hasLosses ? 1 : 0];
     const { scale } = this.#update;
-    graph.run({ losses, scale, [first ? "sum_new" : "sum"]: this.#loss }, { n });
+    graph.run({ losses, scale, [this.#hasLosses ? "sum" : "sum_new"]: this.#loss }, { n });
+    this.#hasLosses = true;
   }
 
   /** Queues norm, clipping and update; nothing is waited for. */
@@ -141,6 +146,10 @@ export class DeviceOptimizer implements Optimizer {
         `Cannot queue another update: ${this.maxUnread} results are unread; read them`,
       );
     }
+    // A mean over no tokens at all is no number, and its update is skipped.
+    if (!this.#hasLosses) this.#loss.write(Float32Array.of(this.#tokens > 0 ? 0 : NaN));
+    this.#collectives?.allReduceSum(this.#loss);
+    await this.#collectives?.join();
     await this.#update.run(this.#rows[this.#pending++]);
   }
 

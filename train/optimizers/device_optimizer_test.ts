@@ -85,7 +85,7 @@ for (const maxGradNorm of [0, 1, 1000]) {
       const clip = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (norm + 1e-6)) : 1;
       await host.update({ learningRate, clip, step });
       device.begin({ learningRate, tokens: TOKENS, seed: step });
-      batches.forEach((batch, i) => device.addLosses(batch, i === 0));
+      batches.forEach((batch) => device.addLosses(batch));
       await device.update();
       const { maxAbsolute } = assertClose(parameters.flat.float32(), expected.flat.float32(), {
         relativeToMax: RELATIVE,
@@ -123,12 +123,12 @@ for (const bad of [NaN, Infinity, -Infinity]) {
       const kept = values[5];
       if (where === "gradient") values[5] = bad;
       device.begin({ learningRate: 0.1, tokens: 1, seed: 0 });
-      device.addLosses(losses(owned, [1, where === "loss" ? bad : 1]), true);
+      device.addLosses(losses(owned, [1, where === "loss" ? bad : 1]));
       await device.update();
       assert.deepEqual(await state(), before);
       values[5] = kept;
       device.begin({ learningRate: 0.1, tokens: 1, seed: 0 });
-      device.addLosses(losses(owned, [1, 1]), true);
+      device.addLosses(losses(owned, [1, 1]));
       await device.update();
       const clip = 1 / (await host.gradientNorm() + 1e-6);
       await host.update({ learningRate: 0.1, clip, step: 1 });
@@ -146,11 +146,11 @@ Deno.test("an update without any token is skipped, one with some in a later batc
   const { device } = pair(owned, 1);
   const [none, some] = [losses(owned, []), losses(owned, [2])];
   device.begin({ learningRate: 0.1, tokens: 0, seed: 0 });
-  device.addLosses(none, true);
+  device.addLosses(none);
   await device.update();
   device.begin({ learningRate: 0.1, tokens: 1, seed: 0 });
-  device.addLosses(none, true);
-  device.addLosses(some, false);
+  device.addLosses(none);
+  device.addLosses(some);
   await device.update();
   const [first, second] = device.results();
   assert.deepEqual([first.skipped, first.loss], [true, NaN]);
@@ -162,7 +162,7 @@ Deno.test("a resumed optimizer goes on to the bit", async () => {
   const run = async (device: Optimizer, steps: number) => {
     for (let step = 0; step < steps; step++) {
       device.begin({ learningRate: 0.1, tokens: 1, seed: step });
-      device.addLosses(losses(owned, [1]), true);
+      device.addLosses(losses(owned, [1]));
       await device.update();
     }
   };
@@ -181,7 +181,7 @@ Deno.test("more unread updates than there is room for are refused", async () => 
   using owned = new DisposableStack();
   const { device } = pair(owned, 1);
   device.begin({ learningRate: 0.1, tokens: 1, seed: 0 });
-  device.addLosses(losses(owned, [1]), true);
+  device.addLosses(losses(owned, [1]));
   for (let i = 0; i < MOST_PENDING; i++) await device.update();
   await assert.rejects(device.update(), /results are unread; read them$/);
   assert.equal(device.results().length, MOST_PENDING);
@@ -212,7 +212,7 @@ function narrow(owned: DisposableStack, format: typeof FORMATS[number]) {
   const run = async (from: number, to: number): Promise<void> => {
     for (let step = from; step < to; step++) {
       optimizer.begin({ learningRate: 0.01, tokens: 1, seed: step });
-      optimizer.addLosses(losses(owned, [1]), true);
+      optimizer.addLosses(losses(owned, [1]));
       await optimizer.update();
     }
   };
@@ -233,7 +233,7 @@ for (const format of FORMATS) {
     });
     for (let step = 0; step < 12; step++) {
       reference.begin({ learningRate: 0.01, tokens: 1, seed: step });
-      reference.addLosses(losses(owned, [1]), true);
+      reference.addLosses(losses(owned, [1]));
       await reference.update();
     }
     const values = new Float32Array(layout.length);

@@ -126,7 +126,7 @@ async function run(
     const losses = [loss, 3].map((value) =>
       owned.use(Tensor.from(runtime, "float32", [1, 1], Float32Array.of(value)))
     );
-    losses.forEach((each, i) => optimizer.addLosses(each, i === 0));
+    losses.forEach((each) => optimizer.addLosses(each));
     await optimizer.update();
   }
 }

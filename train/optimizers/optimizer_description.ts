@@ -10,6 +10,7 @@ import type { Comm } from "../../comm/comm.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer } from "../optimizer.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
 import type { AdamWOptions } from "./adamw_graph.ts";
@@ -39,6 +40,8 @@ export interface OptimizerOptions {
    * @default this one alone
    */
   readonly comm?: Comm;
+  /** What these sum tensors with, where they lie. */
+  readonly collectives?: TensorComm;
   /**
    * Whether each of them keeps the state of a part of the parameters, and updates that; it is given the
    * sums of that part's gradients alone.
@@ -66,7 +69,7 @@ export interface OptimizerDescription {
   /** Why a precision is refused and what to do, after "Cannot ". */
   readonly refusal?: string;
   /**
-   * Whether it is made with `comm` and `shard`. Without that, several processes are refused: each would take its
+   * Whether it goes by `comm`, `collectives` and `shard`. Without that, several processes are refused: each would take its
    * own losses for all, and gradients of its part for all.
    * @default false
    */

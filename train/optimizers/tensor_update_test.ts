@@ -57,7 +57,7 @@ async function run(
     fill(gradients, draw);
     if (step === 3) gradients.tensor("norm.8").float32()[5] = Infinity;
     optimizer.begin({ learningRate: 0.01, tokens: 1, seed: `${step}` });
-    optimizer.addLosses(loss, true);
+    optimizer.addLosses(loss);
     await optimizer.update();
   }
   const results = optimizer.results();

@@ -2,13 +2,17 @@
 
 import type { Comm } from "../../comm/comm.ts";
 import type { ProcessorShare } from "../../comm/processor_share.ts";
-import type { TrainingArguments } from "./training_arguments.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
+import type { DerivedTraining } from "./resolve_training.ts";
 
 /** Nothing of one process. */
 export function describeRanks(
   { size, localSize, name }: Pick<Comm, "size" | "localSize" | "name">,
   { threads, even }: ProcessorShare,
-  { shardOptimizer = false, threads: asked }: Pick<TrainingArguments, "shardOptimizer" | "threads">,
+  { args: { shardOptimizer = false, threads: asked }, device }: Pick<
+    DerivedTraining,
+    "args" | "device"
+  >,
 ): string[] {
   if (size === 1) {
     return shardOptimizer
@@ -16,13 +20,13 @@ export function describeRanks(
       : [];
   }
   const here = localSize === size ? "" : `, ${localSize} of them on this machine`;
+  const onHost = deviceTraits(device).hostMemory;
   const state = shardOptimizer ? "a part of the optimizer's state on each" : "all state on each";
   const own = asked ?? threads;
+  const computing = onHost ? `${own} ${own === 1 ? "thread" : "threads"}` : "a GPU";
   return [
-    `${size} processes by ${name}${here}: ${own} ${
-      own === 1 ? "thread" : "threads"
-    } each, ${state}`,
-    ...even !== undefined && own < even
+    `${size} processes by ${name}${here}: ${computing} each, ${state}`,
+    ...onHost && even !== undefined && own < even
       ? [
         `note: the launcher keeps each process to ${threads} of the ${even} processors that it could have; ` +
         "start with mpirun --bind-to none (MPICH: -bind-to none)",

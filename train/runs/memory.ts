@@ -106,6 +106,7 @@ export function checkMemory(
     precision: computePrecision(precision),
     storage,
     shards: args.shardOptimizer ? size : 1,
+    several: size > 1,
     optim: args.optim,
     format: args.lora ? undefined : formatOf(findOptimizer(args.optim), precision),
     kernels,
@@ -113,7 +114,9 @@ export function checkMemory(
   });
   // What is free on a device was asked when CUDA's context was there.
   const resident = onHost ? rss : needed.process;
-  const tooMuch = available !== undefined && (needed.total - resident) * localSize > available;
+  // A device is one process's.
+  const processes = onHost ? localSize : 1;
+  const tooMuch = available !== undefined && (needed.total - resident) * processes > available;
   const saves = args.loadBestModelAtEnd || args.saveStrategy === "epoch" ||
     args.saveStrategy === "steps" && args.saveSteps > 0;
   const copied = !onHost && saves;
@@ -123,7 +126,7 @@ export function checkMemory(
     needed,
     resident,
     available,
-    processes: localSize,
+    processes,
     tooMuch,
     told,
     copy,

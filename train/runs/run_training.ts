@@ -6,6 +6,7 @@
 import { checkSameOnAllRanks } from "../../comm/check_same_on_all_ranks.ts";
 import type { Comm } from "../../comm/comm.ts";
 import { broadcastJson } from "../../comm/json_between_ranks.ts";
+import { assertDistributed } from "../distributed/assert_distributed.ts";
 import { processorShare } from "../../comm/processor_share.ts";
 import { soloComm } from "../../comm/solo_comm.ts";
 import type { FormatTokenTableOptions } from "../../data/examples/token_table.ts";
@@ -39,6 +40,7 @@ import {
 } from "./memory.ts";
 import { openRun } from "./open_run.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
+import { rankDevice } from "./rank_device.ts";
 import { resolveTraining } from "./resolve_training.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { currentVersions, type StartedManifest, startManifest } from "./run_manifest.ts";
@@ -170,11 +172,14 @@ export async function runTraining(
     waiting.clear();
     print(line);
   };
-  const resolved = await resolveTraining(options, { libraryPath });
-  const { args, config } = resolved;
+  const found = await resolveTraining(options, { libraryPath });
+  const { args, config } = found;
+  const { shardOptimizer: shard = false } = args;
+  assertDistributed(found.device, { size: comm.size, shard });
+  const resolved = { ...found, device: rankDevice(found.device, comm) };
   for (const line of resolved.found) say(line);
   const share = await processorShare(comm);
-  for (const line of describeRanks(comm, share, args)) say(line);
+  for (const line of describeRanks(comm, share, resolved)) say(line);
   const opened = resources.use(
     await openRun(resolved, {
       libraryPath,

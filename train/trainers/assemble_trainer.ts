@@ -7,10 +7,13 @@ import type { Comm } from "../../comm/comm.ts";
 import { ParameterStore } from "../../model/engine/parameter_store.ts";
 import { TrainingEngine } from "../../model/engine/training_engine.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
-import { deviceName, deviceTraits } from "../../ort/runtime/device.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { assertDistributed } from "../distributed/assert_distributed.ts";
+import { widenedBuckets } from "../distributed/buckets.ts";
 import { GradientSums } from "../distributed/gradient_sums.ts";
+import { openTensorComm, type TensorComm } from "../distributed/tensor_comm.ts";
 import { findObjective } from "../objectives/objectives.ts";
 import type { AdamWOptions } from "../optimizers/adamw_graph.ts";
 import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
@@ -68,11 +71,20 @@ export interface TrainerOptions {
    */
   readonly graphsOnly?: boolean;
   /**
-   * Processes that train together, each of which takes a share of every update's rows. On the host only.
+   * Processes that train together, each of which takes a share of every update's rows, on CUDA with a GPU
+   * each.
    * @default this one alone
    */
   readonly comm?: Comm;
-  /** Whether each of them keeps the optimizer's state of a part of the parameters. @default false */
+  /**
+   * What they sum tensors with, which the trainer takes over.
+   * @default opened for the runtime's device
+   */
+  readonly collectives?: TensorComm;
+  /**
+   * Whether each of them keeps the optimizer's state of a part of the parameters; on the host only.
+   * @default false
+   */
   readonly shardOptimizer?: boolean;
   /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
@@ -87,23 +99,16 @@ export interface AssembleOptions extends TrainerOptions {
 }
 
 /** Allocates gradients and optimizer state beside the given parameters, which the trainer then owns. */
-export function assembleTrainer(
+export async function assembleTrainer(
   parameters: TrainedParameters,
   { runtime, format, kernels, maxGradNorm = 1, optim, optimizer: constants, ...options }:
     AssembleOptions,
-): ModelTrainer {
+): Promise<ModelTrainer> {
   const { graphsOnly = !deviceTraits(runtime.device).hostMemory } = options;
   const { headChunk, gradientCheckpointing, skipPadding } = options;
   const comm = options.comm && options.comm.size > 1 ? options.comm : undefined;
   const shard = comm !== undefined && options.shardOptimizer === true;
-  if (comm && graphsOnly) {
-    throw new RangeError(
-      `Cannot train with ${comm.size} processes on ${
-        deviceName(runtime.device)
-      }: they sum gradients in the ` +
-        "host's memory; pass --device cpu, or start one process",
-    );
-  }
+  assertDistributed(runtime.device, { size: comm?.size ?? 1, shard, graphsOnly });
   const { store, rounded, config, weights, adapter } = parameters;
   const make = kernels?.optimizer ?? findOptimizer(optim).make;
   const { title, several = false } = findOptimizer(optim);
@@ -115,6 +120,8 @@ export function assembleTrainer(
   }
   const objective = findObjective(options.objective);
   using owned = new DisposableStack();
+  const collectives = comm &&
+    owned.use(options.collectives ?? await openTensorComm(comm, runtime));
   const gradients = owned.use(
     new ParameterStore(runtime, store.layout, { dtype: (rounded ?? store).dtype }),
   );
@@ -128,6 +135,7 @@ export function assembleTrainer(
     constants,
     graphsOnly,
     comm,
+    collectives,
     shard,
   }));
   const engine = new TrainingEngine(runtime, config, weights, gradients, {
@@ -139,7 +147,21 @@ export function assembleTrainer(
     graphsOnly,
     kernels: graphsOnly ? kernels?.engine : undefined,
   });
+  const sums = collectives && owned.use(
+    new GradientSums(runtime, collectives, gradients, {
+      scatter: shard,
+      widened: widenedBuckets(config),
+    }),
+  );
   owned.move();
-  const sums = comm && new GradientSums(comm, gradients, { scatter: shard });
-  return new ModelTrainer({ runtime, parameters, gradients, engine, optimizer, comm, sums });
+  return new ModelTrainer({
+    runtime,
+    parameters,
+    gradients,
+    engine,
+    optimizer,
+    comm,
+    collectives,
+    sums,
+  });
 }

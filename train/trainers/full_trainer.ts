@@ -75,7 +75,7 @@ export async function createFullTrainer(
   const kernels = gpu && await loadTrainingKernels(gpu, { ...options, config, precision, format });
   using owned = new DisposableStack();
   const parameters = owned.use(allParameters(config, { ...options, precision, format }));
-  const trainer = assembleTrainer(parameters, { ...options, format, kernels });
+  const trainer = await assembleTrainer(parameters, { ...options, format, kernels });
   owned.move();
   try {
     if (!deferLoad) await trainer.load(directory);

@@ -111,7 +111,7 @@ export async function createLoraTrainer(
   const adapted = owned.use(adaptModel(runtime, { config, base, lora }));
   const baseModel = (await readModelOrigin(directory)).id ?? directory;
   const parameters = adapterParameters({ ...options, config, baseModel, base, adapted, seed });
-  const trainer = assembleTrainer(parameters, { ...options, format: FORMAT, kernels });
+  const trainer = await assembleTrainer(parameters, { ...options, format: FORMAT, kernels });
   owned.move();
   try {
     if (deferLoad) return trainer;

@@ -43,6 +43,7 @@ import {
 } from "../../model/graphs/training_graphs.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
+import { BUCKET, widenedBuckets } from "../distributed/buckets.ts";
 import { findObjective } from "../objectives/objectives.ts";
 import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
@@ -90,6 +91,8 @@ export interface MemoryEstimateOptions {
   readonly optim?: string | OptimizerDescription;
   /** How many processes share what the optimizer keeps. @default 1 */
   readonly shards?: number;
+  /** Whether several processes sum their gradients. @default false */
+  readonly several?: boolean;
   /** How it stores them; an adapter is float32. @default `float32`, or in bfloat16 `master` */
   readonly format?: StateFormat;
   /** What is minimized: a name, or an objective. @default cross-entropy */
@@ -176,6 +179,7 @@ export function estimateMemory(
     objective: minimized,
     device = "cpu",
     shards = 1,
+    several = false,
     process = { cpu: PROCESS_BYTES, cuda: CUDA_BYTES, webgpu: 0 }[device],
     adapter,
     kernels = false,
@@ -288,9 +292,13 @@ export function estimateMemory(
     { length: Math.max(forwards.length, backwards.length) },
     (_, i) => Math.max(forwards[i] ?? 0, backwards[i] ?? 0),
   );
+  // Gradients that are not float32 are summed in float32.
+  const widened = several && adapted === undefined && precision !== "float32"
+    ? FLOAT_BYTES * Math.min(widenedBuckets(config) * BUCKET, trained)
+    : 0;
   const made = {
     weights: width * base - spared + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
-    gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained,
+    gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained + widened,
     moments: state * trained / shards,
     activations: width * (hidden + mask + logits) + config.layers * kept +
       sum(crossing, (bytes) => bytes),

@@ -18,6 +18,7 @@ import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { OPTIMIZER_STATE, optimizerStatePath } from "../checkpoints/optimizer_state.ts";
 import type { GradientSums } from "../distributed/gradient_sums.ts";
 import { shareRows } from "../distributed/share_rows.ts";
+import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer } from "../optimizer.ts";
 import { roundParameters } from "../optimizers/round_parameters.ts";
 import type {
@@ -43,6 +44,8 @@ export interface TrainerParts {
   readonly optimizer: Optimizer;
   /** Processes that train together. @default this one alone */
   readonly comm?: Comm;
+  /** What these sum tensors with. */
+  readonly collectives?: TensorComm;
   /** What sums their gradients. */
   readonly sums?: GradientSums;
 }
@@ -78,8 +81,7 @@ export class ModelTrainer implements Trainer {
     this.deferred = {
       most: optimizer.maxUnread,
       launch: (batches, options) => this.#launch(batches, options),
-      // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
-      results: async () => this.#results(),
+      results: () => this.#results(),
       snapshot: () => this.#snapshot(),
       ...cuda ? { memoryBytes: () => cuda.memory().usedPeak } : {},
     };
@@ -103,7 +105,7 @@ export class ModelTrainer implements Trainer {
       return { loss: NaN, gradNorm: NaN, skipped: true };
     }
     await this.#launch(batches, options);
-    return this.#results().at(-1)!;
+    return (await this.#results()).at(-1)!;
   }
 
   /** One update, which on a device is only queued. */
@@ -126,16 +128,15 @@ export class ModelTrainer implements Trainer {
       share ? share[i].length > 0 : batches[i].supervised > 0
     );
     for (const i of run) {
-      const first = i === run[0];
       const { losses } = await engine.launch(batches[i], {
         scale: 1 / tokens,
-        first,
+        first: i === run[0],
         dropoutSeed: this.#dropoutSeed(i),
         rows: share?.[i],
         onFinal: i === run.at(-1) ? sums?.final : undefined,
         signal,
       });
-      optimizer.addLosses(losses, first);
+      optimizer.addLosses(losses);
       onBatch?.(i + 1);
     }
     // There are fewer rows than processes.
@@ -146,8 +147,11 @@ export class ModelTrainer implements Trainer {
     this.#step++;
   }
 
-  #results(): readonly TrainStepResult[] {
-    const results = this.#parts.optimizer.results();
+  async #results(): Promise<readonly TrainStepResult[]> {
+    const { collectives, optimizer } = this.#parts;
+    // Reading blocks this thread, which would not hear of sums that fail.
+    await collectives?.finish();
+    const results = optimizer.results();
     this.#step -= results.filter(({ skipped }) => skipped).length;
     return results;
   }
@@ -218,11 +222,13 @@ export class ModelTrainer implements Trainer {
     if (rounded) roundParameters(runtime, store, rounded);
   }
 
-  /** Releases engine, optimizer, gradients and parameters. */
+  /** Releases all parts but the runtime and the processes. */
   // deno-lint-ignore require-await -- the interface leaves room for trainers that must wait
   async [Symbol.asyncDispose](): Promise<void> {
-    const { engine, optimizer, gradients, parameters } = this.#parts;
-    for (const part of [engine, optimizer, gradients, parameters]) part[Symbol.dispose]();
+    const { engine, optimizer, sums, collectives, gradients, parameters } = this.#parts;
+    for (const part of [engine, optimizer, sums, collectives, gradients, parameters]) {
+      part?.[Symbol.dispose]();
+    }
   }
 }
 
