@@ -46,7 +46,8 @@ export type { TrainEvent } from "./train/events.ts";
 export type { Trainer } from "./train/trainer.ts";
 export { createFullTrainer, type FullTrainerOptions } from "./train/trainers/full_trainer.ts";
 export { createLoraTrainer, type LoraTrainerOptions } from "./train/trainers/lora_trainer.ts";
-export { constantSchedule, cosineSchedule, linearSchedule } from "./train/schedules/schedules.ts";
+export { cosineSchedule } from "./train/schedules/cosine_schedules.ts";
+export { constantSchedule, linearSchedule } from "./train/schedules/schedules.ts";
 export type { Schedule } from "./train/schedule.ts";
 export { listCheckpoints, verifyCheckpoint } from "./train/checkpoints/checkpoint.ts";
 

@@ -13,7 +13,7 @@ import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { type BestOptions, train, type TrainOptions } from "../train/loop/loop.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import type { RunFacts } from "../train/checkpoints/run_facts.ts";
-import { cosineSchedule } from "../train/schedules/schedules.ts";
+import { cosineSchedule } from "../train/schedules/cosine_schedules.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";

@@ -68,13 +68,17 @@ export {
   type MemoryEstimate,
   type MemoryEstimateOptions,
 } from "./trainers/memory_estimate.ts";
-export { type MakeSchedule, type Schedule, type ScheduleOptions, warmedUp } from "./schedule.ts";
 export {
-  constantSchedule,
-  cosineSchedule,
-  linearSchedule,
-  schedules,
-} from "./schedules/schedules.ts";
+  type DecayPlace,
+  type MakeSchedule,
+  type Schedule,
+  type ScheduleDescription,
+  type ScheduleOptions,
+  type ScheduleSettings,
+  warmedUp,
+} from "./schedule.ts";
+export { cosineSchedule } from "./schedules/cosine_schedules.ts";
+export { constantSchedule, linearSchedule, schedules } from "./schedules/schedules.ts";
 export { type BestOptions, train, type TrainOptions } from "./loop/loop.ts";
 export { evaluate, type EvaluateOptions, type EvaluationResult } from "./loop/evaluate.ts";
 export { countUpdates, type StepRule, type UpdatePlanOptions } from "./loop/plan_updates.ts";

@@ -7,8 +7,13 @@
  * @module
  */
 
+import type { NumberRange } from "../internal/number_range.ts";
+
 /** The learning rate of the update after `step` updates. */
 export type Schedule = (step: number) => number;
+
+/** A schedule's own settings by their names, as transformers' `lr_scheduler_kwargs`. */
+export type ScheduleSettings = Readonly<Record<string, number | string>>;
 
 /** What shapes a schedule. */
 export interface ScheduleOptions {
@@ -18,10 +23,28 @@ export interface ScheduleOptions {
   readonly totalSteps: number;
   /** Updates over which the rate rises from 0. @default 0 */
   readonly warmupSteps?: number;
+  /** Settings that the schedule has of its own. @default those of its description */
+  readonly settings?: ScheduleSettings;
 }
 
-/** A schedule for a run's peak and length. */
+/** A schedule for a run's peak and length; whether its settings are right was looked at before. */
 export type MakeSchedule = (options: ScheduleOptions) => Schedule;
+
+/** A row of the table of schedules. */
+export interface ScheduleDescription {
+  /** Makes it. */
+  readonly make: MakeSchedule;
+  /** What each of its own settings may be: a range, or a list of words. @default it has none */
+  readonly settings?: Readonly<Record<string, NumberRange | readonly string[]>>;
+  /** What is wrong with its settings together, as a sentence; nothing where they go. @default nothing is */
+  readonly fault?: (options: Pick<ScheduleOptions, "peak" | "settings">) => string | undefined;
+}
+
+/** Where a schedule stands after its warmup. */
+export interface DecayPlace extends Required<ScheduleOptions> {
+  /** Updates made. */
+  readonly step: number;
+}
 
 /**
  * A schedule that rises in a straight line from 0 to its peak, and then falls as the decay says.
@@ -36,14 +59,20 @@ export type MakeSchedule = (options: ScheduleOptions) => Schedule;
  * assert.deepEqual([rate(0), rate(1), rate(2), rate(7)], [0, 5e-5, 1e-4, 2.5e-5]);
  * ```
  *
- * @param decay the part of the peak, by how much of the run after the warmup is done, from 0 up
+ * @param decay the part of the peak, by how much of the run after the warmup is done, from 0 up, and all else
+ *   that shapes the schedule
  */
-export function warmedUp(decay: (progress: number) => number): MakeSchedule {
-  return ({ peak, totalSteps, warmupSteps = 0 }) => (step) => {
+export function warmedUp(decay: (progress: number, place: DecayPlace) => number): MakeSchedule {
+  return ({ peak, totalSteps, warmupSteps = 0, settings = {} }) => (step) => {
     if (step < warmupSteps) return peak * step / Math.max(1, warmupSteps);
     const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
-    return peak * Math.max(0, decay(progress));
+    return peak * Math.max(0, decay(progress, { peak, totalSteps, warmupSteps, settings, step }));
   };
+}
+
+/** A setting that is a number. */
+export function numberOf(settings: ScheduleSettings, name: string, otherwise: number): number {
+  return Number(settings[name] ?? otherwise);
 }
 
 /** Whether a schedule heeds a warmup: what it is before the first update shows. */

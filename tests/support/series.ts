@@ -81,7 +81,7 @@ export async function followSeries(
       evalExamples: examples.slice(-3),
       padId: 0,
       schedule: (totalSteps) =>
-        schedules[series.args.lr_scheduler_type]({
+        schedules[series.args.lr_scheduler_type].make({
           peak: number("learning_rate"),
           totalSteps,
           warmupSteps: updatesOf(number("warmup_steps"), totalSteps),

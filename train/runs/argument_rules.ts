@@ -13,10 +13,11 @@ import {
   SHARE,
 } from "../../internal/number_range.ts";
 import { describeValue } from "../../internal/json/describe_value.ts";
+import { isRecord } from "../../internal/json/is_record.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { INTERVAL_STRATEGIES } from "../interval.ts";
 import { optimizers } from "../optimizers/optimizers.ts";
-import { schedules } from "../schedules/schedules.ts";
+import { scheduleFault, schedules } from "../schedules/schedules.ts";
 import { TRAINING_PRECISIONS } from "../training_precision.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
@@ -69,6 +70,26 @@ export const ARGUMENT_CHOICES = {
   kernels: ["auto", "off", "sync"],
 } as const satisfies Readonly<Partial<Record<keyof TrainingArguments, readonly string[]>>>;
 
+/** Refuses settings that the schedule does not have. */
+function assertSchedule(
+  { lrSchedulerType, lrSchedulerKwargs, learningRate }: Readonly<Record<string, unknown>>,
+): void {
+  const settings = lrSchedulerKwargs ?? {};
+  if (!isRecord(settings)) {
+    throw new UsageError(
+      `Cannot train with lrSchedulerKwargs ${
+        describeValue(settings)
+      }: it must be an object of settings`,
+    );
+  }
+  const name = lrSchedulerType as string;
+  const fault = scheduleFault(name, { peak: learningRate as number, settings });
+  if (fault === undefined) return;
+  throw new UsageError(
+    `Cannot train with the schedule ${name}: ${fault}; see --lr-scheduler-kwargs`,
+  );
+}
+
 /**
  * Refuses what no flag could have said.
  *
@@ -94,4 +115,5 @@ export function assertArguments(args: Readonly<Record<string, unknown>>): void {
     if (values.every((value) => choices.includes(value as string))) continue;
     refuse(name, name === "reportTo" ? `a list of ${choices.join(" and ")}` : choices.join(" or "));
   }
+  assertSchedule(args);
 }

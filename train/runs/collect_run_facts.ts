@@ -5,6 +5,7 @@ import { OLD_OPTIMIZER_STATE } from "../checkpoints/optimizer_state.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { FileHasher } from "./file_hasher.ts";
+import type { ScheduleSettings } from "../schedule.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 import { DEFAULT_TRAINING, type TrainingArguments } from "./training_arguments.ts";
 
@@ -37,6 +38,7 @@ export async function runFacts(
     max_length: args.maxLength,
     learning_rate: args.learningRate,
     lr_scheduler_type: args.lrSchedulerType,
+    ...args.lrSchedulerKwargs ? { lr_scheduler_kwargs: canonicalJson(args.lrSchedulerKwargs) } : {},
     warmup_steps: args.warmupSteps,
     // Left out where they are not asked for, so that earlier checkpoints can be resumed.
     ...args.warmupRatio === undefined ? {} : { warmup_ratio: args.warmupRatio },
@@ -56,6 +58,11 @@ export async function runFacts(
     // All names of AdamW are one optimizer, and were left out from the start.
     ...findOptimizer(args.optim) === findOptimizer() ? {} : { optim: args.optim },
   };
+}
+
+/** The same text whatever the order of the names. */
+function canonicalJson(settings: ScheduleSettings): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(settings).toSorted()));
 }
 
 /** An adapter is worth nothing on another base, and its settings shape its weights. */

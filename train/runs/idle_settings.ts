@@ -30,7 +30,7 @@ export function describeIdleSettings(args: Settings): string[] {
   if (warmupSteps > 0 && warmupRatio > 0) {
     said.push(`--warmup-ratio ${warmupRatio} has no effect beside --warmup-steps ${warmupSteps}`);
   }
-  if (Math.max(warmupSteps, warmupRatio) > 0 && !hasWarmup(schedules[args.lrSchedulerType])) {
+  if (Math.max(warmupSteps, warmupRatio) > 0 && !hasWarmup(schedules[args.lrSchedulerType].make)) {
     said.push(
       `${describeFlag(args)} has no effect: the schedule ${args.lrSchedulerType} has no ` +
         "warmup; for one use --lr-scheduler-type constant_with_warmup",
@@ -65,19 +65,19 @@ export function describeIdleSettings(args: Settings): string[] {
 export function describeWarmup(
   args: Pick<
     TrainingArguments,
-    "lrSchedulerType" | "warmupSteps" | "warmupRatio" | "learningRate"
+    "lrSchedulerType" | "lrSchedulerKwargs" | "warmupSteps" | "warmupRatio" | "learningRate"
   >,
   updates: number,
 ): string[] {
-  const { lrSchedulerType, learningRate } = args;
+  const { learningRate: peak, lrSchedulerKwargs: settings } = args;
+  const { make } = schedules[args.lrSchedulerType];
   const warmup = warmupUpdates(args, updates);
   if (warmup < updates || warmup === 0) return [];
-  if (!hasWarmup(schedules[lrSchedulerType])) return [];
-  const highest = learningRate * Math.max(0, updates - 1) / warmup;
+  if (!hasWarmup(make)) return [];
+  const rate = make({ peak, totalSteps: updates, warmupSteps: warmup, settings });
+  const highest = rate(Math.max(0, updates - 1));
   return [
-    `the learning rate never reaches --learning-rate ${learningRate}: ${
-      describeFlag(args)
-    } is as ` +
+    `the learning rate never reaches --learning-rate ${peak}: ${describeFlag(args)} is as ` +
     `long as the run of ${updates} updates or longer, so it ends at ${highest.toPrecision(3)}`,
   ];
 }

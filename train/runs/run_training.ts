@@ -246,10 +246,11 @@ export async function runTraining(
     });
   }
   const schedule = (totalSteps: number) =>
-    schedules[args.lrSchedulerType]({
+    schedules[args.lrSchedulerType].make({
       peak: args.learningRate,
       totalSteps,
       warmupSteps: warmupUpdates(args, totalSteps),
+      settings: args.lrSchedulerKwargs,
     });
   const events = train(trainer, {
     examples: data.train,

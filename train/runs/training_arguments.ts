@@ -6,6 +6,7 @@
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
 import type { BaseDtype } from "../../model/base_storage.ts";
+import type { ScheduleSettings } from "../schedule.ts";
 import type { BestMetric } from "../best_evaluation.ts";
 import type { IntervalStrategy } from "../interval.ts";
 import { DEFAULT_OPTIMIZER } from "../optimizers/optimizers.ts";
@@ -52,6 +53,8 @@ export interface TrainingArguments {
   readonly learningRate: number;
   /** The name of a schedule. */
   readonly lrSchedulerType: string;
+  /** The schedule's own settings, such as `{ min_lr_rate: 0.1 }`. @default its own defaults */
+  readonly lrSchedulerKwargs?: ScheduleSettings;
   /** Steps over which the learning rate rises; below 1 a share of all steps. */
   readonly warmupSteps: number;
   /** The same as a share of all steps; `warmupSteps` wins over it where above 0. @default none */
