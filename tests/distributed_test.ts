@@ -232,4 +232,8 @@ Deno.test("an optimizer that knows of one process alone is refused for several",
     createFullTrainer(folder.path, { runtime, comm, optim }),
     /^RangeError: Cannot train with 2 processes and Own: it knows of one alone/,
   );
+  await assert.rejects(
+    createFullTrainer(folder.path, { runtime, comm, optim: "lion", shardOptimizer: true }),
+    /^RangeError: Cannot shard Lion: each process keeps all of its state; leave --shard-optimizer out/,
+  );
 });

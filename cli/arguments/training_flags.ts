@@ -143,13 +143,13 @@ export function addTrainingFlags(command: Command): void {
     )
     .option(
       "--adam-beta1 <x>",
-      "decay of AdamW's first moment",
+      "decay of AdamW's first moment, and of Lion's momentum where its sign is taken",
       numberIn(RANGES.adamBeta1),
       DEFAULTS.adamBeta1,
     )
     .option(
       "--adam-beta2 <x>",
-      "decay of AdamW's second moment",
+      "decay of AdamW's second moment, and of Lion's momentum from update to update",
       numberIn(RANGES.adamBeta2),
       DEFAULTS.adamBeta2,
     )
@@ -161,7 +161,7 @@ export function addTrainingFlags(command: Command): void {
     )
     .option(
       "--weight-decay <x>",
-      "AdamW's, not on norms and biases",
+      "not on norms and biases",
       numberIn(RANGES.weightDecay),
       DEFAULTS.weightDecay,
     )

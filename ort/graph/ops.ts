@@ -112,6 +112,8 @@ export const exp: (b: GraphBuilder, x: Value) => Value = unary("Exp");
 export const log: (b: GraphBuilder, x: Value) => Value = unary("Log");
 /** 1 ÷ (1 + e⁻ˣ). */
 export const sigmoid: (b: GraphBuilder, x: Value) => Value = unary("Sigmoid");
+/** −1, 0 or 1. */
+export const sign: (b: GraphBuilder, x: Value) => Value = unary("Sign");
 /** The same value under a new name. */
 export const identity: (b: GraphBuilder, x: Value) => Value = unary("Identity");
 

@@ -64,6 +64,7 @@ export const adamW: OptimizerDescription = {
   title: "AdamW",
   state: STATE,
   several: true,
+  sharded: true,
   make,
   withKernels,
 };

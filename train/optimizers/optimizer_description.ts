@@ -69,11 +69,13 @@ export interface OptimizerDescription {
   /** Why a precision is refused and what to do, after "Cannot ". */
   readonly refusal?: string;
   /**
-   * Whether it goes by `comm`, `collectives` and `shard`. Without that, several processes are refused: each would take its
-   * own losses for all, and gradients of its part for all.
+   * Whether it goes by `comm` and `collectives`. Without that, several processes are refused: each would take its
+   * own losses for all.
    * @default false
    */
   readonly several?: boolean;
+  /** Whether it goes by `shard` on the host, where several processes train. @default false */
+  readonly sharded?: boolean;
   /** Makes it in ONNX Runtime's own operators. An adapter's is of the format `float32`. */
   readonly make: MakeOptimizer;
   /**
@@ -91,6 +93,30 @@ export interface OptimizerDescription {
    * @default it can do without
    */
   readonly needsKernels?: string;
+}
+
+/**
+ * Refuses an optimizer for several processes that knows of one alone.
+ *
+ * @param size how many processes there are
+ * @param shard whether each is to keep a part of its state
+ * @throws {RangeError}
+ */
+export function assertSeveral(
+  { title, several = false, sharded = false }: OptimizerDescription,
+  { size, shard }: { readonly size: number; readonly shard: boolean },
+): void {
+  if (size > 1 && !several) {
+    throw new RangeError(
+      `Cannot train with ${size} processes and ${title}: it knows of one alone; start one, or choose another ` +
+        "optimizer",
+    );
+  }
+  if (size > 1 && shard && !sharded) {
+    throw new RangeError(
+      `Cannot shard ${title}: each process keeps all of its state; leave --shard-optimizer out, or choose AdamW`,
+    );
+  }
 }
 
 /**

@@ -7,6 +7,7 @@
 
 import { findPart } from "../find_part.ts";
 import { adamW, adamW8bit, adamWBfloat16 } from "./adamw_optimizers.ts";
+import { lion } from "./lion.ts";
 import type { OptimizerDescription } from "./optimizer_description.ts";
 
 /** The optimizers; torch's names for AdamW all mean the same. */
@@ -16,6 +17,8 @@ export const optimizers: Readonly<Record<string, OptimizerDescription>> = {
   adamw_torch_fused: adamW,
   adamw_bf16: adamWBfloat16,
   adamw_8bit: adamW8bit,
+  lion,
+  lion_32bit: lion,
 };
 
 /** The name of the optimizer that is taken where none is named, as TrainingArguments has it. */

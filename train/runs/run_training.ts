@@ -40,6 +40,8 @@ import {
 } from "./memory.ts";
 import { openRun } from "./open_run.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
+import { assertSeveral } from "../optimizers/optimizer_description.ts";
+import { findOptimizer } from "../optimizers/optimizers.ts";
 import { rankDevice } from "./rank_device.ts";
 import { resolveTraining } from "./resolve_training.ts";
 import { openRunFolder } from "./run_folder.ts";
@@ -176,6 +178,7 @@ export async function runTraining(
   const { args, config } = found;
   const { shardOptimizer: shard = false } = args;
   assertDistributed(found.device, { size: comm.size, shard });
+  assertSeveral(findOptimizer(args.optim), { size: comm.size, shard });
   const resolved = { ...found, device: rankDevice(found.device, comm) };
   for (const line of resolved.found) say(line);
   const share = await processorShare(comm);

@@ -16,7 +16,7 @@ import { GradientSums } from "../distributed/gradient_sums.ts";
 import { openTensorComm, type TensorComm } from "../distributed/tensor_comm.ts";
 import { findObjective } from "../objectives/objectives.ts";
 import type { AdamWOptions } from "../optimizers/adamw_graph.ts";
-import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
+import { assertSeveral, type OptimizerDescription } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { StateFormat } from "../optimizers/state_format.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
@@ -111,13 +111,7 @@ export async function assembleTrainer(
   assertDistributed(runtime.device, { size: comm?.size ?? 1, shard, graphsOnly });
   const { store, rounded, config, weights, adapter } = parameters;
   const make = kernels?.optimizer ?? findOptimizer(optim).make;
-  const { title, several = false } = findOptimizer(optim);
-  if (comm && !several) {
-    throw new RangeError(
-      `Cannot train with ${comm.size} processes and ${title}: it knows of one alone; start one, or choose another ` +
-        "optimizer",
-    );
-  }
+  assertSeveral(findOptimizer(optim), { size: comm?.size ?? 1, shard });
   const objective = findObjective(options.objective);
   using owned = new DisposableStack();
   const collectives = comm &&

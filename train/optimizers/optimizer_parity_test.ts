@@ -1,0 +1,77 @@
+/** Optimizers beside PyTorch's and their authors', update by update. */
+
+import assert from "node:assert/strict";
+import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
+import { Runtime } from "../../ort/runtime/runtime.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { assertClose } from "../../ort/tensor/assert_close.ts";
+import type { AdamWOptions } from "./adamw_graph.ts";
+import { findOptimizer, optimizers } from "./optimizers.ts";
+
+// Of parameters up to 1. Measured: 6.0e-8.
+const ABSOLUTE = 1e-6;
+
+interface OptimizerCase extends Required<Omit<AdamWOptions, "epsilon">> {
+  readonly name: string;
+  readonly parameters: Readonly<Record<string, readonly number[]>>;
+}
+
+const fixture = new URL("../../tests/fixtures/optimizers/optimizers.json", import.meta.url);
+const { shapes, rate, updates, cases }: {
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  readonly rate: number;
+  readonly updates: number;
+  readonly cases: readonly OptimizerCase[];
+} = JSON.parse(await Deno.readTextFile(fixture));
+
+const runtime = new Runtime({ threads: 1 });
+const specs = Object.entries(shapes).map(([name, shape]) => ({
+  name,
+  shape,
+  decays: shape.length > 1,
+}));
+
+for (const { name, parameters: expected, ...constants } of cases) {
+  for (const graphsOnly of [false, true]) {
+    const where = graphsOnly ? "left to graphs" : "on the host";
+    Deno.test(`${name} ${JSON.stringify(constants)} goes where the reference goes, ${where}`, async () => {
+      using owned = new DisposableStack();
+      const layout = layoutParameters(specs);
+      const store = () => owned.use(new ParameterStore(runtime, layout));
+      const [parameters, gradients] = [store(), store()];
+      const optimizer = owned.use(
+        findOptimizer(name).make({
+          ...{ runtime, parameters, gradients, constants, graphsOnly },
+          format: "float32",
+          maxGradNorm: 0,
+        }),
+      );
+      using losses = Tensor.from(runtime, "float32", [1, 1], Float32Array.of(1));
+      for (const { name } of specs) {
+        const values = parameters.tensor(name).float32();
+        values.forEach((_, i) => values[i] = Math.cos(i));
+      }
+      for (let t = 0; t < updates; t++) {
+        for (const { name } of specs) {
+          const g = gradients.tensor(name).float32();
+          g.forEach((_, i) => g[i] = (i + t) % 5 === 0 ? 0 : Math.sin(1 + i + 3 * t) * (1 + i % 3));
+        }
+        optimizer.begin({ learningRate: rate * (1 - t / updates), tokens: 1, seed: t });
+        optimizer.addLosses(losses);
+        await optimizer.update();
+      }
+      for (const { name } of specs) {
+        const { maxAbsolute } = assertClose(parameters.tensor(name).float32(), expected[name], {
+          absolute: ABSOLUTE,
+          label: name,
+        });
+        if (Deno.env.get("ORTUNE_REPORT")) console.log(name, maxAbsolute);
+      }
+    });
+  }
+}
+
+Deno.test("every optimizer with an arithmetic of its own is compared", () => {
+  const compared = new Set(cases.map(({ name }) => findOptimizer(name).title));
+  for (const { title } of Object.values(optimizers)) assert.ok(compared.has(title), title);
+});
