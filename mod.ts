@@ -53,7 +53,8 @@ export { listCheckpoints, verifyCheckpoint } from "./train/checkpoints/checkpoin
 
 // Data.
 export { readJsonl } from "./data/records/jsonl.ts";
-export { parseRecord, toMessages, type TrainingRecord } from "./data/records/record.ts";
+export { parseRecord, toMessages } from "./data/records/record.ts";
+export type { TrainingRecord } from "./data/records/record_types.ts";
 export type { Message } from "./data/text/message.ts";
 export { createTokenizer, loadTokenizer, type Tokenizer } from "./data/text/tokenizer.ts";
 export { byteTokenizerFiles } from "./data/text/byte_tokenizer.ts";

@@ -22,16 +22,17 @@
 // Rows.
 export { readJsonl, type ReadJsonlOptions } from "./records/jsonl.ts";
 export { JsonlError, type JsonlErrorPlace, type RowLocation } from "./records/jsonl_error.ts";
-export {
-  type AnyRecord,
-  type ChatRecord,
-  parseRecord,
-  type QuestionRecord,
-  toMessages,
-  type ToMessagesOptions,
-  type TrainingRecord,
-} from "./records/record.ts";
-export type { OnUnread } from "./records/row_fields.ts";
+export { parseRecord, toMessages, type ToMessagesOptions } from "./records/record.ts";
+export type {
+  AnyRecord,
+  ChatRecord,
+  QuestionRecord,
+  TextRecord,
+  TrainingRecord,
+} from "./records/record_types.ts";
+export type { ParseRecordOptions, RecognizedShape } from "./records/shape_row.ts";
+export type { OnUnread } from "./records/row_shape.ts";
+export { assertRowColumns, COLUMN_MEANINGS, type RowColumns } from "./records/row_shapes.ts";
 export { type DatasetRows, readDatasetRows } from "./records/dataset_rows.ts";
 export {
   type DatasetSplit,
@@ -47,7 +48,7 @@ export {
 } from "../internal/json/python_json.ts";
 
 // Chats and tokens.
-export type { Message, Role, ToolCall } from "./text/message.ts";
+export type { Message, Role, Tool, ToolCall } from "./text/message.ts";
 export { checkChatTemplate, renderChat, type RenderChatOptions } from "./text/chat_template.ts";
 export {
   CHAT_SETTINGS,
@@ -72,6 +73,10 @@ export { StreamingDecoder, type StreamingDecoderOptions } from "./text/streaming
 // Examples.
 export { type Example, IGNORED } from "./examples/example.ts";
 export { type EmptyThink, toExamples, type ToExamplesOptions } from "./examples/to_examples.ts";
+export { toTextExample, type ToTextExampleOptions } from "./examples/text_example.ts";
+export { encodeRecord, type EncodeRecordOptions } from "./examples/encode_record.ts";
+export { taughtTurns, type Teach } from "./examples/taught_turns.ts";
+export type { Truncation, TruncationOptions } from "./examples/truncation.ts";
 export { joinExample, type JoinExampleOptions } from "./examples/join_example.ts";
 export { type ExampleList, toExampleList } from "./examples/example_list.ts";
 export { readExamples, type ReadExamplesResult } from "./examples/read_examples.ts";
@@ -80,6 +85,7 @@ export type { ReadExamplesReport } from "./examples/read_examples_report.ts";
 export type {
   RefusedRow,
   RowStatistics,
+  ShapeUse,
   SystemPromptUse,
   UnreadField,
 } from "./examples/row_statistics.ts";
@@ -103,6 +109,7 @@ export {
   inspectRecords,
   type InspectRecordsOptions,
   promptIsInference,
+  type PromptIsInferenceOptions,
   type RecordsInspection,
   rendersGenerationPrompt,
   taughtTerminator,

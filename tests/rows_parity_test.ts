@@ -18,7 +18,9 @@ const cases: readonly RowCase[] = JSON.parse(await Deno.readTextFile(fixture));
 for (const { name, row, examples } of cases) {
   Deno.test(`a row with ${name} gives transformers' tokens`, () => {
     const unread: string[] = [];
-    const record = parseRecord(row, { file: "rows.jsonl", line: 1 }, (field) => unread.push(field));
+    const record = parseRecord(row, { file: "rows.jsonl", line: 1 }, {
+      onUnread: (field) => unread.push(field),
+    });
     const made = toExamples(toMessages(record), { tokenizer, maxLength: 4096 });
     const texts = made.map(({ inputIds, promptLength }) => [
       tokenizer.decode(inputIds.subarray(0, promptLength)),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { parseRecord, type QuestionRecord } from "../../data/records/record.ts";
+import { parseRecord } from "../../data/records/record.ts";
+import type { QuestionRecord } from "../../data/records/record_types.ts";
 
 async function read(file: string): Promise<QuestionRecord[]> {
   const text = await Deno.readTextFile(new URL(file, import.meta.url));

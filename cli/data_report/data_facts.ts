@@ -127,7 +127,7 @@ export function createDataFacts(
     // Python writes NaN and the like, which are not JSON.
     if (hasNonFinite(row)) throw new JsonlError(where, "holds NaN or Infinity, which is not JSON");
     const plain = toPlainJson(row) as Record<string, unknown>;
-    const record = parseRecord(plain, where, statistics.unreadIn(line));
+    const record = parseRecord(plain, where, { onUnread: statistics.unreadIn(line) });
     const messages = toMessages(record, { system });
     const reply = messages.at(-1)!;
     if (reply.role !== "assistant" || reply.learn === false) {
@@ -143,7 +143,7 @@ export function createDataFacts(
     const characters = prompt.reduce((sum, { content }) => sum + size(content), 0);
     keep("characters", [characters, size(think), size(reply.content)]);
     if (tokenizer === undefined) return;
-    const [example] = toExamples(messages, { tokenizer, maxLength, turns: "last" });
+    const [example] = toExamples(messages, { tokenizer, maxLength, teach: "last" });
     const whole = example.inputIds.length + example.truncatedTokens;
     if (example.truncatedTokens > 0) cut++;
     if (example.supervised === 0) unlabelled++;

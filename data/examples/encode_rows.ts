@@ -5,6 +5,7 @@
  * line numbers; memory does not grow with the rows, but for the lines in the report.
  */
 
+import { encodeRecord } from "./encode_record.ts";
 import type { Example } from "./example.ts";
 import { readJsonl } from "../records/jsonl.ts";
 import { JsonlError, type RowLocation } from "../records/jsonl_error.ts";
@@ -12,7 +13,6 @@ import type { ReadExamplesOptions } from "./read_examples_options.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
 import { parseRecord, toMessages } from "../records/record.ts";
 import { RowStatisticsCollector } from "./row_statistics.ts";
-import { toExamples } from "./to_examples.ts";
 
 /** An example that knows its row. */
 export type LocatedExample = Example & { readonly source: RowLocation };
@@ -50,9 +50,13 @@ export async function encodeRows(
   const truncated = new Set<number>();
   const unterminated = new Set<number>();
   const unlabelled = new Set<number>();
+  const dropped = new Set<number>();
   const statistics = new RowStatisticsCollector();
   let [rows, examples, tokens, supervisedTokens] = [0, 0, 0, 0];
-  const made = readJsonl(path, (value, where) => encodeRow(value, where, options, statistics), {
+  const made = readJsonl(path, (value, where) => {
+    const onDropped = () => void dropped.add(where.line);
+    return encodeRow(value, where, { ...options, onDropped }, statistics);
+  }, {
     onRead: onProgress && ((bytes) => onProgress({ rows, tokens, bytes })),
     ...dropRefused
       ? {
@@ -86,6 +90,7 @@ export async function encodeRows(
     truncated: [...truncated],
     unterminated: [...unterminated],
     unlabelled: [...unlabelled],
+    dropped: [...dropped],
     tokens,
     supervisedTokens,
     ...statistics.finish(),
@@ -99,16 +104,20 @@ function encodeRow(
   statistics: RowStatisticsCollector,
 ): LocatedExample[] {
   const { line } = where;
-  const record = parseRecord(value, where, statistics.unreadIn(line));
+  const record = parseRecord(value, where, {
+    columns: options.columns,
+    onUnread: statistics.unreadIn(line),
+    onShape: (shape) => statistics.shape(shape),
+  });
   try {
-    const messages = toMessages(record, options);
-    const { enableThinking = options.enableThinking } = record;
-    const examples = options.encode?.(record) ?? toExamples(messages, {
-      ...options,
-      enableThinking,
-      onTrimmed: () => statistics.trim(line),
-    });
-    statistics.add(line, { messages, examples, enableThinking });
+    const onTrimmed = () => statistics.trim(line);
+    const examples = options.encode?.(record) ?? encodeRecord(record, { ...options, onTrimmed });
+    const chat = record.kind === "text" ? undefined : {
+      messages: toMessages(record, options),
+      enableThinking: record.enableThinking ?? options.enableThinking,
+      teach: options.teach,
+    };
+    statistics.add(line, { examples, chat });
     return examples.map((example) => ({ ...example, source: where }));
   } catch (cause) {
     throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });

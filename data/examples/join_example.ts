@@ -9,10 +9,15 @@ import type { Example } from "./example.ts";
 
 /** Options of {@linkcode joinExample}. */
 export interface JoinExampleOptions {
-  /** Most tokens of an example; what is longer is cut at the right. */
+  /** Most tokens of an example; what is longer is cut. */
   readonly maxLength: number;
   /** Whether the reply ends with the token that ends a reply. */
   readonly terminated: boolean;
+  /**
+   * At which end a longer one is cut.
+   * @default {"right"}
+   */
+  readonly cut?: "left" | "right";
 }
 
 /**
@@ -35,7 +40,7 @@ export function joinExample(
   replyIds: Int32Array,
   options: JoinExampleOptions,
 ): Example {
-  const { maxLength, terminated } = options;
+  const { maxLength, terminated, cut = "right" } = options;
   if (!Number.isInteger(maxLength) || maxLength < 1) {
     throw new RangeError(
       `Cannot make an example: maxLength is ${maxLength}, not a positive integer`,
@@ -43,10 +48,12 @@ export function joinExample(
   }
   const whole = promptIds.length + replyIds.length;
   const length = Math.min(whole, maxLength);
-  const promptLength = Math.min(promptIds.length, length);
+  const from = cut === "left" ? whole - length : 0;
+  const promptLength = Math.max(0, Math.min(promptIds.length - from, length));
   const inputIds = new Int32Array(length);
-  inputIds.set(promptIds.subarray(0, promptLength));
-  inputIds.set(replyIds.subarray(0, length - promptLength), promptLength);
+  inputIds.set(promptIds.subarray(from, from + promptLength));
+  const replyFrom = Math.max(0, from - promptIds.length);
+  inputIds.set(replyIds.subarray(replyFrom, replyFrom + length - promptLength), promptLength);
   const labels = inputIds.slice().fill(-100, 0, promptLength);
   return {
     inputIds,
@@ -54,7 +61,7 @@ export function joinExample(
     promptLength,
     truncatedTokens: whole - length,
     supervised: length - promptLength,
-    terminated: terminated && length === whole,
+    terminated: terminated && from + length === whole,
   };
 }
 

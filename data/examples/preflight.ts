@@ -10,9 +10,14 @@
 import { PLACEHOLDER } from "../text/reply_text.ts";
 import { type Example, IGNORED } from "./example.ts";
 import { readJsonl } from "../records/jsonl.ts";
-import type { Message } from "../text/message.ts";
-import { parseRecord, toMessages, type TrainingRecord } from "../records/record.ts";
+import type { Message, Tool, ToolCall } from "../text/message.ts";
+import { formatPythonJson } from "../../internal/json/python_json.ts";
+import { parseRecord, toMessages } from "../records/record.ts";
+import type { TrainingRecord } from "../records/record_types.ts";
+import type { RowColumns } from "../records/row_shapes.ts";
+import type { RecognizedShape } from "../records/shape_row.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { taughtTurns, type Teach } from "./taught_turns.ts";
 
 /** Options of {@linkcode inspectRecords}. */
 export interface InspectRecordsOptions {
@@ -20,6 +25,8 @@ export interface InspectRecordsOptions {
   readonly tokenizer: Tokenizer;
   /** The system prompt of rows that have none, as for `readExamples`. */
   readonly system?: string;
+  /** Which column means what, as for `readExamples`. */
+  readonly columns?: RowColumns;
   /** Line of the row whose messages are given back. @default {the first row} */
   readonly line?: number;
   /** Whether rows that cannot be used are left out, as for `readExamples`. @default {false} */
@@ -36,10 +43,12 @@ export interface ControlTokenUse {
 
 /** What {@linkcode inspectRecords} found. */
 export interface RecordsInspection {
-  /** The messages of the row, system prompt included. */
+  /** The row. */
+  readonly record: TrainingRecord;
+  /** What it was found to be. */
+  readonly shape: RecognizedShape;
+  /** The messages of the row, system prompt included; none of plain text. */
   readonly messages: readonly Message[];
-  /** Whether the row asks for a prompt with or without thinking. */
-  readonly enableThinking?: boolean;
   /** Control tokens in text: each would be that token, not those characters. */
   readonly controlTokens: readonly ControlTokenUse[];
 }
@@ -70,31 +79,44 @@ export interface RecordsInspection {
  */
 export async function inspectRecords(
   path: string,
-  { tokenizer, system, line: wanted, dropRefused = false }: InspectRecordsOptions,
+  { tokenizer, system, columns, line: wanted, dropRefused = false }: InspectRecordsOptions,
 ): Promise<RecordsInspection> {
   const special = specialTokens(tokenizer);
-  let chosen: TrainingRecord | undefined;
+  let chosen: Pick<RecordsInspection, "record" | "shape"> | undefined;
   const controlTokens: ControlTokenUse[] = [];
-  const parse = (value: Record<string, unknown>, where: { file: string; line: number }) => ({
-    record: parseRecord(value, where),
-    line: where.line,
-  });
+  const parse = (value: Record<string, unknown>, where: { file: string; line: number }) => {
+    let shape: RecognizedShape = { name: "", columns: [] };
+    const record = parseRecord(value, where, { columns, onShape: (found) => shape = found });
+    return { record, shape, line: where.line };
+  };
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const { record, line } of readJsonl(path, parse, { onRefused })) {
-    if (wanted === undefined ? chosen === undefined : line === wanted) chosen = record;
+  for await (const { record, shape, line } of readJsonl(path, parse, { onRefused })) {
+    if (wanted === undefined ? chosen === undefined : line === wanted) chosen = { record, shape };
     const text = textOf(record);
     for (const token of special) if (text.includes(token)) controlTokens.push({ line, token });
   }
   if (chosen === undefined) throw new RangeError(`Cannot inspect ${path}: it has no row ${wanted}`);
-  const { enableThinking } = chosen;
-  return { messages: toMessages(chosen, { system }), enableThinking, controlTokens };
+  const { record } = chosen;
+  const messages = record.kind === "text" ? [] : toMessages(record, { system });
+  return { ...chosen, messages, controlTokens };
+}
+
+/** Options of {@linkcode promptIsInference}. */
+export interface PromptIsInferenceOptions {
+  /** The tokenizer of the model. */
+  readonly tokenizer: Tokenizer;
+  /** As inference asks for it. */
+  readonly enableThinking?: boolean;
+  /** Tools of the row. @default none */
+  readonly tools?: readonly Tool[];
+  /** Which replies the example is the first of. @default {"all"} */
+  readonly teach?: Teach;
 }
 
 /**
  * Whether an example's prompt is, token for token, what inference makes of the same messages.
  *
  * @param messages a chat; the example is of its first reply that is learned
- * @param enableThinking as inference asks for it
  *
  * @example
  * ```ts
@@ -108,19 +130,19 @@ export async function inspectRecords(
  *   { role: "assistant", content: "2" },
  * ] as const;
  * const [example] = toExamples(messages, { tokenizer, maxLength: 128 });
- * assert.ok(promptIsInference(example, messages, tokenizer));
+ * assert.ok(promptIsInference(example, messages, { tokenizer }));
  * ```
  */
 export function promptIsInference(
   example: Example,
   messages: readonly Message[],
-  tokenizer: Tokenizer,
-  enableThinking?: boolean,
+  { tokenizer, enableThinking, tools, teach }: PromptIsInferenceOptions,
 ): boolean {
-  const reply = messages.findIndex(({ role, learn = true }) => role === "assistant" && learn);
+  const [reply] = taughtTurns(messages, teach);
   const text = tokenizer.render(messages.slice(0, reply), {
     addGenerationPrompt: true,
     enableThinking,
+    tools,
   });
   const prompt = tokenizer.encode(text);
   const trained = example.inputIds.subarray(0, example.promptLength);
@@ -158,13 +180,23 @@ function specialTokens(tokenizer: Tokenizer): string[] {
 }
 
 function textOf(record: TrainingRecord): string {
+  // Joined by what no token holds, so that none spans two texts.
+  if (record.kind === "text") return [record.prompt, record.completion].join("\0");
   const parts = record.kind === "question"
     ? [record.question, record.think ?? "", record.answer, ...textsOf(record.history ?? [])]
     : textsOf(record.messages);
-  // Joined by what no token holds, so that none spans two texts.
-  return [...parts, record.system ?? ""].join("\0");
+  const tools = (record.tools ?? []).map(formatPythonJson);
+  return [...parts, ...tools, record.system ?? ""].join("\0");
 }
 
 function textsOf(messages: readonly Message[]): string[] {
-  return messages.flatMap(({ content, reasoning_content = "" }) => [content, reasoning_content]);
+  return messages.flatMap(({ content, reasoning_content = "", tool_calls = [] }) => [
+    content,
+    reasoning_content,
+    ...tool_calls.map(textOfCall),
+  ]);
+}
+
+function textOfCall({ function: { name, arguments: made } }: ToolCall): string {
+  return `${name} ${made instanceof Map ? formatPythonJson(made) : JSON.stringify(made)}`;
 }

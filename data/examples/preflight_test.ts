@@ -34,13 +34,13 @@ Deno.test("promptIsInference() holds for Qwen3's template, and not with thinking
   const qwen3 = await qwen3Tokenizer();
   for (const each of [tokenizer, qwen3]) {
     const [same] = toExamples(messages, { tokenizer: each, maxLength: 128 });
-    assert.ok(promptIsInference(same, messages, each));
+    assert.ok(promptIsInference(same, messages, { tokenizer: each }));
     const [cut] = toExamples(messages, { tokenizer: each, maxLength: 3 });
-    assert.ok(!promptIsInference(cut, messages, each));
+    assert.ok(!promptIsInference(cut, messages, { tokenizer: each }));
   }
   const answer = [messages[0], { role: "assistant", content: "2" }] as const;
   const options = { tokenizer: qwen3, maxLength: 128, enableThinking: false };
-  assert.ok(!promptIsInference(toExamples(answer, options)[0], answer, qwen3));
+  assert.ok(!promptIsInference(toExamples(answer, options)[0], answer, { tokenizer: qwen3 }));
 });
 
 Deno.test("taughtTerminator() names the token, and none where it was cut off", () => {

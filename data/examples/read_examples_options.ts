@@ -4,19 +4,23 @@
  * @module
  */
 
-import type { TrainingRecord } from "../records/record.ts";
+import type { TrainingRecord } from "../records/record_types.ts";
+import type { RowColumns } from "../records/row_shapes.ts";
+import type { EncodeRecordOptions } from "./encode_record.ts";
 import type { Example } from "./example.ts";
-import type { ToExamplesOptions } from "./to_examples.ts";
 
-/** Options of {@linkcode readExamples}. */
-export interface ReadExamplesOptions extends ToExamplesOptions {
-  /** A system prompt for the rows that have none. */
-  readonly system?: string;
+/** Options of {@linkcode readExamples}; tools are those of the rows. */
+export interface ReadExamplesOptions extends Omit<EncodeRecordOptions, "tools"> {
+  /**
+   * Which column means what.
+   * @default {as well-known data sets name them}
+   */
+  readonly columns?: RowColumns;
   /** Most rows to read; all of them by default. */
   readonly limit?: number;
   /**
    * Makes the examples of one record.
-   * @default {(record) => toExamples(toMessages(record, options), options)}
+   * @default {(record) => encodeRecord(record, options)}
    */
   readonly encode?: (record: TrainingRecord) => readonly Example[];
   /**

@@ -18,6 +18,8 @@ export interface ReadExamplesReport extends RowStatistics {
   readonly unterminated: readonly number[];
   /** Lines with an example that has no supervised token left; it is kept if `keepUnlabelled`. */
   readonly unlabelled: readonly number[];
+  /** Lines with an example that was left out as it is longer than `maxLength`. */
+  readonly dropped: readonly number[];
   /** How many tokens the examples have. */
   readonly tokens: number;
   /** How many of them are supervised. */

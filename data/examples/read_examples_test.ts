@@ -8,7 +8,10 @@ import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 
 const tokenizer = createTokenizer(byteTokenizerFiles());
+const columns = ["question", "think", "answer"];
 const noneFound = {
+  shapes: [{ name: "question and answer", columns, rows: 3 }],
+  dropped: [],
   refusedRows: 0,
   refused: [],
   unread: [],
@@ -40,6 +43,7 @@ Deno.test("readExamples() gives toExamples()'s examples with their lines", async
     tokens: examples[0].inputIds.length + examples[1].inputIds.length,
     supervisedTokens: examples[0].supervised + examples[1].supervised,
     ...noneFound,
+    shapes: [{ name: "question and answer", columns, rows: 2 }],
     systems: [{ text: "s", rows: 2 }],
     replies: 2,
   });
@@ -75,7 +79,7 @@ Deno.test("readExamples() lists a row of several turns once", async () => {
   );
   const { report } = await readExamples(path, { tokenizer, maxLength: 128 });
   assert.deepEqual([report.truncated, report.unlabelled, report.examples], [[1], [1], 1]);
-  const last = await readExamples(path, { tokenizer, maxLength: 1024, turns: "last" });
+  const last = await readExamples(path, { tokenizer, maxLength: 1024, teach: "last" });
   assert.equal(last.report.examples, 1);
 });
 
@@ -156,6 +160,14 @@ Deno.test("readExamples() counts what it reads, leaves out and does not read", a
           "weight is 2: all rows weigh the same; repeat a row to weigh it more, or leave it out",
       },
       { field: "messages[].mood", rows: 1 },
+    ],
+    shapes: [
+      {
+        name: "question and answer",
+        columns: ["question", "answer", "think", "system"],
+        rows: 3,
+      },
+      { name: "messages", columns: ["messages"], rows: 2 },
     ],
     systems: [{ text: "", rows: 4 }, { text: "Be brief.", rows: 1 }],
     replies: 4,

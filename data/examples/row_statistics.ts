@@ -8,7 +8,9 @@
 import type { Example } from "./example.ts";
 import type { JsonlError } from "../records/jsonl_error.ts";
 import type { Message } from "../text/message.ts";
-import type { OnUnread } from "../records/row_fields.ts";
+import type { OnUnread } from "../records/row_shape.ts";
+import type { RecognizedShape } from "../records/shape_row.ts";
+import { taughtTurns, type Teach } from "./taught_turns.ts";
 import { mentionsThinkTag } from "../text/thinking.ts";
 
 /** A row that was left out, and why. */
@@ -29,6 +31,12 @@ export interface UnreadField {
   readonly remedy?: string;
 }
 
+/** A shape of row and the rows that have it. */
+export interface ShapeUse extends RecognizedShape {
+  /** How many rows. */
+  readonly rows: number;
+}
+
 /** A system prompt and the rows that are trained below it. */
 export interface SystemPromptUse {
   /** The text; empty for none. */
@@ -43,6 +51,8 @@ export interface RowStatistics {
   readonly refusedRows: number;
   /** The first of them. */
   readonly refused: readonly RefusedRow[];
+  /** What the rows were found to be, the most frequent first. */
+  readonly shapes: readonly ShapeUse[];
   /** What is not read, the most frequent first. */
   readonly unread: readonly UnreadField[];
   /** System prompts, the most frequent first; rows with rarer ones are counted in `otherSystems`. */
@@ -55,7 +65,7 @@ export interface RowStatistics {
   readonly withoutThinking: number;
   /** Replies whose row asks for a prompt without thinking. */
   readonly thinkingOff: number;
-  /** Replies that are part of a prompt only: marked so, or empty. */
+  /** Replies that are part of a prompt only: marked so, empty, or not asked for. */
   readonly unlearnedReplies: number;
   /** Lines of rows all of whose replies are such. */
   readonly unlearned: readonly number[];
@@ -71,6 +81,8 @@ export interface RowStatistics {
 const MAX_REFUSED = 1000;
 /** Names of fields that are kept: a file may have another one in each row. */
 const MAX_UNREAD = 200;
+/** Columns of a shape that are told: more are spellings of the same. */
+const MAX_COLUMNS = 16;
 /** Different system prompts that are counted apart. */
 const MAX_SYSTEMS = 100;
 /** Of those, how many are told of. */
@@ -80,6 +92,7 @@ const SHOWN_SYSTEMS = 5;
 export class RowStatisticsCollector {
   readonly #refused: RefusedRow[] = [];
   #refusedRows = 0;
+  readonly #shapes = new Map<string, { columns: Set<string>; name: string; rows: number }>();
   readonly #unread = new Map<string, { rows: number; line: number; remedy?: string }>();
   readonly #systems = new Map<string, number>();
   readonly #terminators = new Map<number, number>();
@@ -113,6 +126,17 @@ export class RowStatisticsCollector {
     };
   }
 
+  /** Counts what a row was found to be; columns of rows of one shape that are not in all are joined. */
+  shape({ name, columns }: RecognizedShape): void {
+    const known = this.#shapes.get(name);
+    if (known === undefined) {
+      this.#shapes.set(name, { name, columns: new Set(columns), rows: 1 });
+      return;
+    }
+    known.rows++;
+    for (const column of columns) known.columns.add(column);
+  }
+
   /** Notes that the template dropped blanks around a reply of the row. */
   trim(line: number): void {
     this.#trimmed.add(line);
@@ -121,34 +145,46 @@ export class RowStatisticsCollector {
   /** Counts a row that was encoded. */
   add(
     line: number,
-    { messages, examples, enableThinking }: {
-      readonly messages: readonly Message[];
+    { examples, chat }: {
       readonly examples: readonly Example[];
-      readonly enableThinking: boolean | undefined;
+      /** What the examples are of; none of plain text. */
+      readonly chat?: {
+        readonly messages: readonly Message[];
+        readonly enableThinking: boolean | undefined;
+        readonly teach: Teach | undefined;
+      };
     },
   ): void {
-    this.#countSystem(messages.find(({ role }) => role === "system")?.content ?? "");
-    let learned = 0;
-    let tagged = false;
-    for (const { role, content, reasoning_content = "", learn = true } of messages) {
-      if (role !== "assistant") continue;
-      if (!learn) {
-        this.#unlearnedReplies++;
-        continue;
-      }
-      learned++;
-      if (enableThinking === false) this.#thinkingOff++;
-      else if (reasoning_content === "") this.#withoutThinking++;
-      tagged ||= mentionsThinkTag(content) || mentionsThinkTag(reasoning_content);
-    }
-    this.#replies += learned;
-    if (learned === 0) this.#unlearned.push(line);
-    if (tagged) this.#tagged.push(line);
+    if (chat !== undefined) this.#addChat(line, chat);
     for (const { terminated, labels } of examples) {
       if (!terminated) continue;
       const end = labels[labels.length - 1];
       this.#terminators.set(end, (this.#terminators.get(end) ?? 0) + 1);
     }
+  }
+
+  #addChat(
+    line: number,
+    { messages, enableThinking, teach }: {
+      readonly messages: readonly Message[];
+      readonly enableThinking: boolean | undefined;
+      readonly teach: Teach | undefined;
+    },
+  ): void {
+    this.#countSystem(messages.find(({ role }) => role === "system")?.content ?? "");
+    const taught = taughtTurns(messages, teach);
+    let tagged = false;
+    for (const turn of taught) {
+      const { content, reasoning_content = "" } = messages[turn];
+      if (enableThinking === false) this.#thinkingOff++;
+      else if (reasoning_content === "") this.#withoutThinking++;
+      tagged ||= mentionsThinkTag(content) || mentionsThinkTag(reasoning_content);
+    }
+    const learned = taught.length;
+    this.#unlearnedReplies += messages.filter(({ role }) => role === "assistant").length - learned;
+    this.#replies += learned;
+    if (learned === 0) this.#unlearned.push(line);
+    if (tagged) this.#tagged.push(line);
   }
 
   #countSystem(text: string): void {
@@ -165,6 +201,12 @@ export class RowStatisticsCollector {
     return {
       refusedRows: this.#refusedRows,
       refused: this.#refused,
+      shapes: [...this.#shapes.values()].sort((a, b) => b.rows - a.rows)
+        .map(({ name, columns, rows }) => ({
+          name,
+          columns: [...columns].slice(0, MAX_COLUMNS),
+          rows,
+        })),
       unread: [...this.#unread]
         .map(([field, { rows, remedy }]) => ({ field, rows, ...remedy ? { remedy } : {} }))
         .sort((a, b) => b.rows - a.rows),

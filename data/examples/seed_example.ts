@@ -8,7 +8,7 @@
 
 import type { Example } from "./example.ts";
 import { append, joinExample } from "./join_example.ts";
-import type { TrainingRecord } from "../records/record.ts";
+import type { TrainingRecord } from "../records/record_types.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 /** Options of {@linkcode toSeedExample}. */
@@ -46,7 +46,7 @@ export function toSeedExample(record: TrainingRecord, options: ToSeedExampleOpti
   const { tokenizer, maxLength, system } = options;
   if (record.kind !== "question") {
     throw new TypeError(
-      "Cannot make a seed example: the record is a chat, and the seed knows only question, think and answer; use toExamples",
+      "Cannot make a seed example: the record is no question, and the seed knows only question, think and answer; use toExamples",
     );
   }
   if (record.history !== undefined || (record.system ?? system) !== system) {

@@ -51,7 +51,7 @@ Deno.test("toSeedExample() refuses a chat, and a tokenizer without a padding tok
   const options = { tokenizer, maxLength: 2048, system };
   assert.throws(() => toSeedExample({ kind: "chat", messages: [] }, options), {
     message:
-      "Cannot make a seed example: the record is a chat, and the seed knows only question, think and answer; use toExamples",
+      "Cannot make a seed example: the record is no question, and the seed knows only question, think and answer; use toExamples",
   });
   assert.throws(
     () => toSeedExample(record, { ...options, tokenizer: { ...tokenizer, padTokenId: undefined } }),

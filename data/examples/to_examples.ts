@@ -11,12 +11,13 @@
  */
 
 import { OPENED_BY_PROMPT } from "../text/thinking.ts";
+import { encodeWhole, endReply } from "./encode_reply.ts";
 import type { Example } from "./example.ts";
-import { append, joinExample } from "./join_example.ts";
-import type { Message } from "../text/message.ts";
+import type { Message, Tool } from "../text/message.ts";
 import { replyText } from "../text/reply_text.ts";
-import { findTextLoss } from "./text_loss.ts";
+import { taughtTurns, type Teach } from "./taught_turns.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { fitExample, type PromptAndReply, type TruncationOptions } from "./truncation.ts";
 
 /**
  * What becomes of the empty thinking block of a reply without thinking: it is taught, it stands in
@@ -25,19 +26,22 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 export type EmptyThink = "teach" | "prompt" | "omit";
 
 /** Options of {@linkcode toExamples}. */
-export interface ToExamplesOptions {
+export interface ToExamplesOptions extends TruncationOptions {
   /** The tokenizer, with its chat template. */
   readonly tokenizer: Tokenizer;
-  /** Most tokens of an example; what is longer is cut at the right. */
-  readonly maxLength: number;
   /**
-   * Which replies to train on: each of them, as an example of its own, or the last.
+   * Which replies to train on, each as an example of its own.
    *
    * An example a reply, and not one for the whole chat, because templates such as Qwen3's render a
    * reply differently (without its thinking) once the chat has gone on.
    * @default {"all"}
    */
-  readonly turns?: "last" | "all";
+  readonly teach?: Teach;
+  /**
+   * Tools that the assistant may call.
+   * @default none
+   */
+  readonly tools?: readonly Tool[];
   /** As in {@linkcode RenderChatOptions}; must be what inference will use. */
   readonly enableThinking?: boolean;
   /**
@@ -57,13 +61,14 @@ export interface ToExamplesOptions {
  * The prompt is everything before the reply, with the generation prompt; the reply ends with the
  * template's end-of-turn token (`<|im_end|>`), supervised, without the line break that follows it.
  * A template that ends replies with no special token gets the tokenizer's eos token. Messages with
- * `learn: false` give no example.
+ * `learn: false` give no example. Calls of tools are part of a reply, as the template writes them;
+ * what tools answer is prompt.
  *
  * Thinking and answer are in the reply character by character, but for line breaks beside the tags;
  * so are they in the decoded labels, as far as the tokenizer's own Unicode form allows.
  *
  * @throws {Error} if the template renders the chat so that no prompt can be told from the reply,
- * leaves the thinking or the answer out, or the tokenizer loses some of it.
+ * leaves thinking, answer, tools or calls out, or the tokenizer loses some of it.
  *
  * @example
  * ```ts
@@ -82,44 +87,70 @@ export interface ToExamplesOptions {
  * ```
  */
 export function toExamples(messages: readonly Message[], options: ToExamplesOptions): Example[] {
-  const {
-    tokenizer,
-    maxLength,
-    turns = "all",
-    enableThinking,
-    emptyThink = "teach",
-    now,
-    onTrimmed,
-  } = options;
-  const last = messages.findLastIndex(({ role }) => role === "assistant");
-  if (last === -1) {
+  const { tokenizer, teach, tools, enableThinking, now, onTrimmed } = options;
+  if (messages.every(({ role }) => role !== "assistant")) {
     throw new TypeError(
       `Cannot make an example: none of ${messages.length} messages is the assistant's`,
     );
   }
   const render = (shown: readonly Message[], addGenerationPrompt: boolean): string =>
-    tokenizer.render(shown, { addGenerationPrompt, enableThinking, now });
-  const examples: Example[] = [];
-  for (let turn = turns === "last" ? last : 0; turn <= last; turn++) {
-    const { role, learn = true, reasoning_content = "" } = messages[turn];
-    if (role !== "assistant" || !learn) continue;
-    const text = replyText(messages, turn, render);
+    tokenizer.render(shown, { addGenerationPrompt, enableThinking, tools, now });
+  const encode = (chat: readonly Message[], turn: number): PromptAndReply => {
+    const text = replyText(chat, turn, { render, tools });
     if (text.trimmed) onTrimmed?.();
-    const { prompt, reply } = reasoning_content === "" && emptyThink !== "teach"
-      ? moveEmptyThink(text, emptyThink)
-      : text;
-    const encoded = tokenizer.encode(reply);
-    const loss = findTextLoss(reply, encoded, tokenizer);
-    if (loss !== undefined) {
-      throw new Error(
-        `Cannot make an example of message ${turn}: the tokenizer does not give its text back, ` +
-          `${loss}; change that text, or leave the row out`,
-      );
+    return encodeTurn(text, chat[turn], { ...options, name: `message ${turn}` });
+  };
+  return taughtTurns(messages, teach).flatMap((turn) => {
+    const shorten = (): PromptAndReply | undefined =>
+      withoutOldest(messages.slice(0, turn + 1), { encode, maxLength: options.maxLength });
+    const whole = encode(messages, turn);
+    return fitExample(whole, options, { name: `message ${turn}`, shorten }) ?? [];
+  });
+}
+
+/** The ids of one turn. */
+function encodeTurn(
+  text: { readonly prompt: string; readonly reply: string },
+  { reasoning_content = "" }: Message,
+  { tokenizer, emptyThink = "teach", name }: ToExamplesOptions & { readonly name: string },
+): PromptAndReply {
+  const { prompt, reply } = reasoning_content === "" && emptyThink !== "teach"
+    ? moveEmptyThink(text, emptyThink)
+    : text;
+  const { ids, terminated } = endReply(encodeWhole(reply, tokenizer, name), tokenizer);
+  return { prompt: tokenizer.encode(prompt), reply: ids, terminated };
+}
+
+/**
+ * The last turn of a chat without the oldest ones, so many of them that it fits; with the last
+ * question alone where nothing fits. The system message stays, and the chat begins with the user's.
+ */
+function withoutOldest(
+  chat: readonly Message[],
+  { encode, maxLength }: {
+    readonly encode: (chat: readonly Message[], turn: number) => PromptAndReply;
+    readonly maxLength: number;
+  },
+): PromptAndReply | undefined {
+  const head = chat.slice(0, chat.findIndex(({ role }) => role !== "system"));
+  const starts = [...chat.keys()].filter((at) => at > head.length && chat[at].role === "user");
+  const from = (start: number): PromptAndReply => {
+    const kept = [...head, ...chat.slice(start)];
+    return encode(kept, kept.length - 1);
+  };
+  let best: PromptAndReply | undefined;
+  // The more is left out, the shorter it is.
+  for (let [low, high] = [0, starts.length - 1]; low <= high;) {
+    const middle = (low + high) >> 1;
+    const made = from(starts[middle]);
+    if (made.prompt.length + made.reply.length <= maxLength) {
+      best = made;
+      high = middle - 1;
+    } else {
+      low = middle + 1;
     }
-    const { ids, terminated } = endReply(encoded, tokenizer);
-    examples.push(joinExample(tokenizer.encode(prompt), ids, { maxLength, terminated }));
   }
-  return examples;
+  return best ?? (starts.length === 0 ? undefined : from(starts.at(-1)!));
 }
 
 // Blanks after the block may be the answer's indentation.
@@ -137,17 +168,4 @@ function moveEmptyThink(
   const rest = reply.slice(block.length);
   if (to === "prompt") return { prompt: prompt + block, reply: rest };
   return { prompt: opened ? prompt.slice(0, opened.index) : prompt, reply: rest };
-}
-
-/**
- * Cuts blank text after the end-of-turn token; adds the eos token where the template ends without.
- */
-function endReply(ids: Int32Array, tokenizer: Tokenizer): { ids: Int32Array; terminated: boolean } {
-  const { eosTokenId } = tokenizer;
-  const end = ids.findLastIndex((id) => id === eosTokenId || tokenizer.isSpecial(id)) + 1;
-  if (end > 0 && tokenizer.decode(ids.subarray(end)).trim() === "") {
-    return { ids: ids.subarray(0, end), terminated: true };
-  }
-  if (eosTokenId === undefined) return { ids, terminated: false };
-  return { ids: append(ids, eosTokenId), terminated: true };
 }

@@ -103,7 +103,7 @@ Deno.test("toExamples() begins each turn with the ids that inference would send"
   // The earlier reply stands in the prompt without its thinking, as it does at inference.
   const prompt = qwen3.decode(examples[1].inputIds.subarray(0, examples[1].promptLength));
   assert.ok(!prompt.includes("<think>"));
-  assert.deepEqual(toExamples(chat, { tokenizer: qwen3, maxLength: 2048, turns: "last" }), [
+  assert.deepEqual(toExamples(chat, { tokenizer: qwen3, maxLength: 2048, teach: "last" }), [
     examples[1],
   ]);
 });

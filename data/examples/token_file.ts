@@ -317,7 +317,7 @@ function parseFacts(text: string): TokenFileFacts | undefined {
 }
 
 const COUNTS = ["rows", "examples", "tokens", "supervisedTokens"] as const;
-const LINES = ["truncated", "unterminated", "unlabelled"] as const;
+const LINES = ["truncated", "unterminated", "unlabelled", "dropped"] as const;
 
 /** Whether a value is made of what reports are: counts, and lists of counts and of records. */
 function isReport(value: unknown): value is ReadExamplesReport {

@@ -1,63 +1,30 @@
 /**
- * Training records, from rows of two kinds, and the chat they stand for.
+ * Training records, from rows of all shapes, and the chat they stand for.
  *
- * In: one JSON object, either { question, think, answer } or { messages: [{ role, content }] };
- * of other columns see row_fields.ts. Out: a TrainingRecord, and from it the messages of a chat.
+ * In: one JSON object of a shape in row_shapes.ts. Out: a TrainingRecord, and from it the messages of
+ * a chat.
  *
  * @module
  */
 
 import { listFields } from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
-import { parseString, parseText } from "./field_values.ts";
-import { JsonlError } from "./jsonl_error.ts";
-import type { RowLocation } from "./jsonl_error.ts";
-import { knownFormat } from "./known_formats.ts";
+import { parseString } from "./field_values.ts";
+import { JsonlError, type JsonlErrorPlace, type RowLocation } from "./jsonl_error.ts";
 import type { Message } from "../text/message.ts";
-import { parseHistory, parseMessages } from "./parse_messages.ts";
-import { type OnUnread, readColumns } from "./row_fields.ts";
+import { parseTools } from "./parse_tools.ts";
+import type { AnyRecord, TextRecord, TrainingRecord } from "./record_types.ts";
+import type { ShapedRow } from "./row_shape.ts";
+import { type ParseRecordOptions, shapeRow } from "./shape_row.ts";
 import { splitThinking, trimLineBreaks } from "../text/thinking.ts";
 
-/** What rows of both kinds may say besides. */
-export interface AnyRecord {
-  /** The row's own system prompt, where it has one: `""` asks for none. */
-  readonly system?: string;
-  /** Whether the row asks for a prompt with or without thinking, by `chat_template_kwargs`. */
-  readonly enableThinking?: boolean;
-}
-
-/** A row with the columns of the medical think/answer data. */
-export interface QuestionRecord extends AnyRecord {
-  /** Tells the two kinds of record apart. */
-  readonly kind: "question";
-  /** What the user asks, with the text of an `input` column below it. */
-  readonly question: string;
-  /** The thinking; `null` where the column is missing or null. */
-  readonly think: string | null;
-  /** What the assistant answers. */
-  readonly answer: string;
-  /** The turns before the question, where there are some. */
-  readonly history?: readonly Message[];
-}
-
-/** A row that holds a whole chat; its last message is the assistant's, or no reply is learned. */
-export interface ChatRecord extends AnyRecord {
-  /** Tells the two kinds of record apart. */
-  readonly kind: "chat";
-  /** What was said, in order. */
-  readonly messages: readonly Message[];
-}
-
-/** One row of training data. */
-export type TrainingRecord = QuestionRecord | ChatRecord;
-
 /**
- * Parses one row of training data. A row with `messages` is a chat; any other must have `question`
- * and `answer`, and may have `think`, `system`, `input` and `history`. Names of columns may be in
- * any letter case, and thinking may be called `reasoning`, `thinking` or `reasoning_content`.
+ * Parses one row of training data: a chat in `messages` or ShareGPT's `conversations`, Alpaca's
+ * `instruction` and `output`, TRL's `prompt` and `completion`, or a question and its answer under the
+ * names of well-known data sets, with thinking, `system`, `tools`, `input` and `history` beside them.
+ * Names of columns may be in any letter case.
  *
- * @param onUnread is told of each column and field of a message that is not read.
- * @throws {JsonlError} naming the field that is at fault.
+ * @throws {JsonlError} naming the field that is at fault, or the shapes between which nobody chose.
  *
  * @example
  * ```ts
@@ -67,68 +34,47 @@ export type TrainingRecord = QuestionRecord | ChatRecord;
  * const where = { file: "train.jsonl", line: 1 };
  * const unread: string[] = [];
  * const row = { question: "1+1?", Reasoning: "Easy.", answer: "2", hint: "add" };
- * const record = parseRecord(row, where, (column) => unread.push(column));
+ * const record = parseRecord(row, where, { onUnread: (column) => unread.push(column) });
  * assert.deepEqual(record, { kind: "question", question: "1+1?", think: "Easy.", answer: "2" });
  * assert.deepEqual(unread, ["hint"]);
  * assert.throws(() => parseRecord({ question: "1+1?", answer: 2 }, where), {
  *   message: "train.jsonl:1:answer: expected a string, got number 2",
  * });
+ *
+ * const columns = { question: "q", answer: "a" };
+ * const named = parseRecord({ q: "1+1?", a: "2" }, where, { columns });
+ * assert.deepEqual(named, { kind: "question", question: "1+1?", think: null, answer: "2" });
  * ```
  */
 export function parseRecord(
   value: Record<string, unknown>,
   where: RowLocation,
-  onUnread?: OnUnread,
+  options: ParseRecordOptions = {},
 ): TrainingRecord {
-  const row = readColumns(value, where, onUnread);
-  const shared = {
-    ...row.system == null ? {} : { system: parseString(row.system, where, "system") },
-    ...parseTemplateArguments(row.chat_template_kwargs, where),
-  };
-  if (row.messages !== undefined && row.messages !== null) {
-    const messages = parseMessages(row.messages, { where, onUnread });
-    assertOneSystem(messages, shared.system, where);
-    return { kind: "chat", messages, ...shared };
-  }
-  if (row.question === undefined || row.answer === undefined) refuseFormat(value, row, where);
-  const { think: rawThink = null, input = "" } = row;
-  const question = parseText(row.question, where, "question");
-  const think = rawThink === null ? null : parseString(rawThink, where, "think");
-  const answer = parseText(row.answer, where, "answer");
-  if (!think && splitThinking(answer).answer === "") {
-    throw new JsonlError(
-      { ...where, field: "answer" },
-      "expected an answer after </think>, got none",
-    );
-  }
-  const more = input === null ? "" : parseString(input, where, "input");
-  const history = parseHistory(row.history, { where, onUnread });
-  return {
-    kind: "question",
-    // As LLaMA-Factory joins them.
-    question: more === "" ? question : `${question}\n${more}`,
-    think,
-    answer,
-    ...history.length === 0 ? {} : { history },
-    ...shared,
-  };
+  const { shape, shaped, recognized } = shapeRow(value, where, options);
+  const record = shape.parse(shaped);
+  const whole = record.kind === "text" ? record : { ...record, ...parseShared(record, shaped) };
+  options.onShape?.(recognized);
+  return whole;
 }
 
-/** Names a row of another format; a row that only lacks a column is told of that column later. */
-function refuseFormat(
-  value: Readonly<Record<string, unknown>>,
-  row: Readonly<Record<string, unknown>>,
-  where: RowLocation,
-): void {
-  const columns = Object.keys(value);
-  const format = knownFormat(columns);
-  if (format === undefined && (row.question !== undefined || row.answer !== undefined)) return;
-  throw new JsonlError(
-    where,
-    `expected the columns question and answer, or messages, got ${
-      columns.length > 0 ? listFields(columns, 8) : "no columns"
-    }; ${format ?? "rename the columns"}`,
-  );
+/** What rows of all chats may say. */
+function parseShared(
+  record: Exclude<TrainingRecord, TextRecord>,
+  { values, where, nameOf }: ShapedRow,
+): AnyRecord {
+  const system = values.system == null
+    ? undefined
+    : parseString(values.system, where, nameOf("system"));
+  const tools = parseTools(values.tools, where, nameOf("tools"));
+  if (record.kind === "chat") {
+    assertOneSystem(record.messages, system, { ...where, field: nameOf("system") });
+  }
+  return {
+    ...system === undefined ? {} : { system },
+    ...parseTemplateArguments(values.chat_template_kwargs, where),
+    ...tools === undefined ? {} : { tools },
+  };
 }
 
 /** What a row asks of the chat template, as TRL reads it. */
@@ -155,12 +101,12 @@ function parseTemplateArguments(
 function assertOneSystem(
   messages: readonly Message[],
   system: string | undefined,
-  where: RowLocation,
+  place: JsonlErrorPlace,
 ): void {
   const own = messages.find(({ role }) => role === "system");
   if (system === undefined || system === "" || !own || own.content === system) return;
   throw new JsonlError(
-    { ...where, field: "system" },
+    place,
     "expected the system message of messages, got another text; keep one of the two",
   );
 }
@@ -174,6 +120,8 @@ export interface ToMessagesOptions {
 /**
  * The chat that a record stands for. Thinking ends up in `reasoning_content`, also where a row
  * holds it inside the content as `<think>…</think>`.
+ *
+ * @throws {TypeError} if the record is of plain text, which is no chat.
  *
  * @example
  * ```ts
@@ -192,6 +140,12 @@ export interface ToMessagesOptions {
  * ```
  */
 export function toMessages(record: TrainingRecord, options: ToMessagesOptions = {}): Message[] {
+  if (record.kind === "text") {
+    throw new TypeError(
+      "Cannot make messages of a prompt and a completion of plain text: no chat template goes " +
+        "around them; use toTextExample",
+    );
+  }
   const { system = options.system ?? "" } = record;
   const messages: Message[] = record.kind === "chat" ? record.messages.map(withThinkingApart) : [
     ...(record.history ?? []).map(withThinkingApart),

@@ -1,40 +1,22 @@
 /**
- * The columns of a row and the fields of a message: which are read, and what becomes of the rest.
+ * The fields of a message and the columns of a row that no shape knows: which are read, and what
+ * becomes of the rest.
  *
- * In: a parsed row or message. Out: the same under the names that are read, and a review of all
+ * In: a parsed row or message. Out: a message under the names that are read, and a review of all
  * other fields; a field that stands twice under two names is taken once, or refused.
  */
 
 import { describeValue } from "../../internal/json/describe_value.ts";
 import { FieldTable, listFields, type UnsupportedField } from "../../internal/json/field_table.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
+import { type OnUnread, THINK_NAMES } from "./row_shape.ts";
 
-/** Is told of a field that is not read; `remedy` is why, where the field is a known one. */
-export type OnUnread = (field: string, remedy?: string) => void;
-
-/** Names of thinking in data sets and APIs, in lower case; the first is ours. */
-const THINK_NAMES = [
-  ...["think", "thinking", "thought", "thoughts", "reasoning", "reasoning_content"],
-  ...["reasoning_trace", "cot", "complex_cot", "chain_of_thought"],
-];
-const COLUMN_NAMES: Readonly<Record<string, readonly string[]>> = {
-  question: ["question"],
-  answer: ["answer"],
-  messages: ["messages"],
-  think: THINK_NAMES,
-  system: ["system", "system_prompt", "system_message"],
-  input: ["input"],
-  history: ["history"],
-};
-const MESSAGE_NAMES: Readonly<Record<string, readonly string[]>> = {
-  role: ["role"],
-  content: ["content"],
+const FIELDS = byName({
+  role: ["role", "from"],
+  content: ["content", "value"],
   name: ["name"],
   reasoning_content: THINK_NAMES,
-};
-
-const COLUMNS = byName(COLUMN_NAMES);
-const FIELDS = byName(MESSAGE_NAMES);
+});
 
 /** What says nothing of the chat itself. */
 const BOOKKEEPING = [
@@ -56,15 +38,17 @@ const BOOKKEEPING = [
   ...["prompt_id", "conversation_id", "annotations", "logprobs", "finish_reason", "usage"],
 ];
 
-const NOTHING = [false, "", [], {}, "[]", "null"];
-const TOOLS: UnsupportedField = {
-  unless: NOTHING,
-  remedy: "training on tool calls is not supported; drop the row, or remove the column where no " +
-    "call is made",
-};
 const MEDIA: UnsupportedField = {
-  unless: NOTHING,
+  unless: [false, "", [], {}, "[]", "null"],
   remedy: "the model reads text only; drop the row",
+};
+const REFUSED_MEDIA = {
+  images: MEDIA,
+  image: MEDIA,
+  audio: MEDIA,
+  audios: MEDIA,
+  videos: MEDIA,
+  video: MEDIA,
 };
 const PREFERENCE: UnsupportedField = {
   remedy: "preferences are not trained on: the answer alone is learned",
@@ -73,41 +57,18 @@ const WEIGHT: UnsupportedField = {
   unless: [1],
   remedy: "all rows weigh the same; repeat a row to weigh it more, or leave it out",
 };
-const REFUSED_ANYWHERE = {
-  tools: TOOLS,
-  functions: TOOLS,
-  images: MEDIA,
-  image: MEDIA,
-  audio: MEDIA,
-  audios: MEDIA,
-  videos: MEDIA,
-  video: MEDIA,
-};
-const WARNED_ANYWHERE = {
-  rejected: PREFERENCE,
-  chosen: PREFERENCE,
-  weight: WEIGHT,
-  sample_weight: WEIGHT,
-  loss_weight: WEIGHT,
-};
 
-const QUESTION_ROW = new FieldTable({
-  honoured: ["question", "think", "answer", "system", "input", "history", "chat_template_kwargs"],
+const ROW = new FieldTable({
+  honoured: [],
   ignored: BOOKKEEPING,
-  refused: REFUSED_ANYWHERE,
-  warned: WARNED_ANYWHERE,
-});
-
-const beside = (field: string): UnsupportedField => ({
-  unless: ["", []],
-  remedy:
-    `beside messages it would be lost; put it into the messages, or remove the column ${field}`,
-});
-const CHAT_ROW = new FieldTable({
-  honoured: ["messages", "system", "chat_template_kwargs"],
-  ignored: BOOKKEEPING,
-  refused: { ...REFUSED_ANYWHERE, think: beside("think"), history: beside("history") },
-  warned: WARNED_ANYWHERE,
+  refused: REFUSED_MEDIA,
+  warned: {
+    rejected: PREFERENCE,
+    chosen: PREFERENCE,
+    weight: WEIGHT,
+    sample_weight: WEIGHT,
+    loss_weight: WEIGHT,
+  },
 });
 
 /** Fields that say whether a reply is learned; of the second kind true means that it is not. */
@@ -117,50 +78,49 @@ export const LEARN_FIELDS: readonly string[] = [
 /** See {@linkcode LEARN_FIELDS}. */
 export const MASK_FIELDS: readonly string[] = ["mask", "masked"];
 
+const BEGUN: UnsupportedField = {
+  unless: [false],
+  remedy: "a reply that is begun cannot be gone on with in training",
+};
 const MESSAGE = new FieldTable({
   honoured: [
     ...["role", "content", "reasoning_content", "name"],
+    ...["tool_calls", "tool_call_id", "function_call"],
     ...LEARN_FIELDS,
     ...MASK_FIELDS,
   ],
   ignored: BOOKKEEPING,
   refused: {
-    tool_calls: { unless: NOTHING, remedy: TOOLS.remedy },
-    tool_call_id: { unless: NOTHING, remedy: TOOLS.remedy },
-    function_call: { unless: NOTHING, remedy: TOOLS.remedy },
     refusal: { unless: [""], remedy: "write what the assistant says into content" },
-    train_detail: { unless: NOTHING, remedy: "only whole replies are learned or left out" },
-    prefix: { unless: [false], remedy: "a reply that is begun cannot be gone on with in training" },
-    partial: {
-      unless: [false],
-      remedy: "a reply that is begun cannot be gone on with in training",
+    train_detail: {
+      unless: MEDIA.unless,
+      remedy: "only whole replies are learned or left out",
     },
-    images: MEDIA,
-    image: MEDIA,
-    audio: MEDIA,
-    video: MEDIA,
-    videos: MEDIA,
+    prefix: BEGUN,
+    partial: BEGUN,
+    ...REFUSED_MEDIA,
   },
 });
 
 /**
- * A row under the names that are read.
+ * Reviews the columns that mean nothing to a row's shape.
  *
- * @throws {JsonlError} if two columns of one meaning differ, or a column would change the chat and
- *   cannot be honoured.
+ * @throws {JsonlError} if one of them would change the chat and cannot be honoured.
  */
-export function readColumns(
-  row: Readonly<Record<string, unknown>>,
+export function reviewRest(
+  rest: Readonly<Record<string, unknown>>,
   where: RowLocation,
   onUnread?: OnUnread,
-): Record<string, unknown> {
-  const columns = renamed(row, COLUMNS, { where, place: "" });
-  const table = columns.messages == null ? QUESTION_ROW : CHAT_ROW;
-  review(table, columns, { where, place: "", onUnread });
-  return columns;
+): void {
+  review(ROW, rest, { where, place: "", onUnread });
 }
 
-/** A message under the names that are read; as {@linkcode readColumns}. */
+/**
+ * A message under the names that are read.
+ *
+ * @throws {JsonlError} if two fields of one meaning differ, or one would change the chat and cannot
+ *   be honoured.
+ */
 export function readMessageFields(
   message: Readonly<Record<string, unknown>>,
   { where, place, onUnread }: {
@@ -170,47 +130,68 @@ export function readMessageFields(
     readonly onUnread?: OnUnread;
   },
 ): Record<string, unknown> {
-  const fields = renamed(message, FIELDS, { where, place: `${place}.` });
+  const { values, rest } = takeNamed(message, FIELDS, { where, place: `${place}.` });
+  const fields = Object.assign(rest, values);
   review(MESSAGE, fields, { where, place: `${place}.`, onUnread });
   return fields;
 }
 
-function byName(names: Readonly<Record<string, readonly string[]>>): ReadonlyMap<string, string> {
+/** Meanings by each of their names. */
+export function byName(
+  names: Readonly<Record<string, readonly string[]>>,
+): ReadonlyMap<string, string> {
   return new Map(
     Object.entries(names).flatMap(([ours, all]) => all.map((each) => [each, ours] as const)),
   );
 }
 
-/** The record with each known name in our spelling. */
-function renamed(
+/** The fields of a record by their meaning, those without one, and the record's own names. */
+export interface NamedFields {
+  readonly values: Record<string, unknown>;
+  readonly rest: Record<string, unknown>;
+  /** The record's own name of each meaning that it has. */
+  readonly names: Record<string, string>;
+}
+
+/**
+ * Takes the fields that mean something, by names as they are or in lower case.
+ *
+ * @throws {JsonlError} if two fields of one meaning differ.
+ */
+export function takeNamed(
   record: Readonly<Record<string, unknown>>,
-  names: ReadonlyMap<string, string>,
+  meanings: ReadonlyMap<string, string>,
   { where, place }: { readonly where: RowLocation; readonly place: string },
-): Record<string, unknown> {
-  const made: Record<string, unknown> = Object.create(null);
-  let from: Record<string, string> | undefined;
+): NamedFields {
+  const values: Record<string, unknown> = Object.create(null);
+  const rest: Record<string, unknown> = Object.create(null);
+  const names: Record<string, string> = Object.create(null);
   for (const key of Object.keys(record)) {
     const value = record[key];
-    const ours = names.get(key) ?? names.get(key.toLowerCase());
-    const name = ours ?? key;
-    const other = made[name];
+    const ours = meanings.get(key) ?? meanings.get(key.toLowerCase());
+    if (ours === undefined) {
+      rest[key] = value;
+      continue;
+    }
+    const other = values[ours];
     if (other === undefined || other === null || other === "") {
       // An empty one says nothing beside another that does.
-      if (value != null || other === undefined) made[name] = value;
-      if (ours !== undefined && ours !== key) (from ??= Object.create(null))![ours] = key;
+      if (value != null || other === undefined) {
+        values[ours] = value;
+        names[ours] = key;
+      }
       continue;
     }
     if (value === null || value === "" || value === other) continue;
-    const first = from?.[name] ?? name;
     throw new JsonlError(
       { ...where, field: `${place}${key}` },
-      `expected the same as in ${first}, which means the same, got ${
+      `expected the same as in ${names[ours]}, which means the same, got ${
         describeValue(value)
       } beside ` +
         `${describeValue(other)}; keep one of the two`,
     );
   }
-  return made;
+  return { values, rest, names };
 }
 
 function review(

@@ -9,7 +9,7 @@
 
 import { PythonError, TemplateLimitError, UnsupportedError } from "./jinja/errors.ts";
 import { Template } from "./jinja/template.ts";
-import type { Message } from "./message.ts";
+import type { Message, Tool } from "./message.ts";
 import { strftime } from "./strftime.ts";
 import { trimLineBreaks } from "./thinking.ts";
 
@@ -22,6 +22,11 @@ export interface RenderChatOptions {
    * leaves it to the template.
    */
   readonly enableThinking?: boolean;
+  /**
+   * Tools that the assistant may call.
+   * @default none
+   */
+  readonly tools?: readonly Tool[];
   /** Text of the token that begins a sequence, where the model has one. */
   readonly bosToken?: string;
   /** Text of the token that ends a sequence, where the model has one. */
@@ -73,14 +78,15 @@ export function renderChat(
   messages: readonly Message[],
   options: RenderChatOptions,
 ): string {
-  const { addGenerationPrompt, enableThinking, bosToken, eosToken, now = new Date() } = options;
+  const { addGenerationPrompt, enableThinking, tools, bosToken, eosToken, now = new Date() } =
+    options;
   const code = compileTemplate(template);
   try {
     return code.render({
       ...options.specialTokens,
       messages: WRITES_THINKING.test(template) ? messages.map(plain) : foldThinking(messages),
       // Python passes both as None; some templates tell that from "not defined".
-      tools: null,
+      tools: tools ?? null,
       documents: null,
       add_generation_prompt: addGenerationPrompt,
       // What is undefined here is not defined in the template, as in transformers.

@@ -6,7 +6,9 @@
  * @module
  */
 
-/** Who speaks; a tool answers a call, and only in chats that a model is asked to go on with. */
+import type { PythonJson } from "../../internal/json/python_json.ts";
+
+/** Who speaks; a tool answers a call. */
 export type Role = "system" | "user" | "assistant" | "tool";
 
 /** A tool that an assistant has called. */
@@ -32,15 +34,22 @@ export interface Message {
   readonly content: string;
   /** The thinking that led to the content, without tags; of an assistant only. */
   readonly reasoning_content?: string;
-  /** The tools that it calls; of an assistant only. Training has none. */
+  /** The tools that it calls, after the content; of an assistant only. */
   readonly tool_calls?: readonly ToolCall[];
   /** Which call is answered; of a tool only. */
   readonly tool_call_id?: string;
   /** Who of several speaks; few chat templates write it. */
   readonly name?: string;
   /**
-   * Whether training learns it; of an assistant only.
-   * @default {true}
+   * Whether training learns it, where the row says so; of an assistant only.
+   * @default {what `teach` of the examples says}
    */
   readonly learn?: boolean;
 }
+
+/**
+ * A tool that the assistant may call, as OpenAI's `tools` describes it: the JSON object `{type:
+ * "function", function: {name, description, parameters}}`, its objects as Maps, which keep the order
+ * of their keys.
+ */
+export type Tool = PythonJson;

@@ -5,7 +5,7 @@
  * of the prompt and the text of the reply, which stand end to end.
  */
 
-import type { Message } from "./message.ts";
+import type { Message, Tool } from "./message.ts";
 import { OPENED_BY_PROMPT, trimLeadingLineBreaks, trimLineBreaks } from "./thinking.ts";
 
 /** What stands before the reply and what the model is to write. */
@@ -38,12 +38,17 @@ const TEMPLATE_REMEDY = "give another chat template with --chat-template FILE";
  * the reply. A template that opens the thinking in the prompt and cuts it out of the chat, as
  * DeepSeek R1's, gets the thinking back.
  *
- * @throws {Error} where the template renders no such chat, or leaves thinking or answer out.
+ * @throws {Error} where the template renders no such chat, or leaves thinking, answer, a call or a tool
+ * out.
  */
 export function replyText(
   messages: readonly Message[],
   turn: number,
-  render: RenderMessages,
+  { render, tools = [] }: {
+    readonly render: RenderMessages;
+    /** Those that `render` gives to the template. @default {[]} */
+    readonly tools?: readonly Tool[];
+  },
 ): ReplyText {
   const before = messages.slice(0, turn);
   const message = messages[turn];
@@ -63,7 +68,10 @@ export function replyText(
     }
     throw noPrompt(turn, prompt, chat);
   }
-  return { ...found, trimmed: assertWhole(found.reply, message, turn) };
+  assertTools(found.prompt, tools, turn);
+  const trimmed = assertWhole(found.reply, message, turn);
+  assertCalls(found.reply, message, turn);
+  return { ...found, trimmed };
 }
 
 /** The reply of a template whose prompt opens the thinking that the chat then does not show. */
@@ -139,6 +147,36 @@ function assertWhole(reply: string, message: Message, turn: number): boolean {
     from = at + length;
   }
   return trimmed;
+}
+
+/** Refuses a prompt that does not tell of the tools. */
+function assertTools(prompt: string, tools: readonly Tool[], turn: number): void {
+  for (const tool of tools) {
+    const described = tool instanceof Map ? tool.get("function") : undefined;
+    const name = described instanceof Map ? described.get("name") : undefined;
+    if (typeof name !== "string" || prompt.includes(name)) continue;
+    throw new Error(
+      `Cannot make an example of message ${turn}: the chat template leaves the tool ${
+        JSON.stringify(name)
+      } out of the prompt; ${TEMPLATE_REMEDY}, or leave the tools out with --columns tools=`,
+    );
+  }
+}
+
+/** Refuses a reply without its calls: the name of each and those of its arguments. */
+function assertCalls(reply: string, { tool_calls = [] }: Message, turn: number): void {
+  for (const { function: { name, arguments: made } } of tool_calls) {
+    const parts = [name, ...made instanceof Map ? made.keys() : []];
+    const lost = parts.find((part) =>
+      !reply.includes(part) && !reply.includes(JSON.stringify(part).slice(1, -1))
+    );
+    if (lost === undefined) continue;
+    throw new Error(
+      `Cannot make an example of message ${turn}: the chat template leaves ${
+        JSON.stringify(lost)
+      } of the call of ${name} out of the reply; ${TEMPLATE_REMEDY}`,
+    );
+  }
 }
 
 function noPrompt(turn: number, prompt: string, chat: string): Error {

@@ -138,6 +138,7 @@ function generateOptions(options: ChatOptions): GenerateOptions {
     messages: _messages,
     prompt: _encoded,
     enableThinking: _thinking,
+    tools: _tools,
     addGenerationPrompt: _prompt,
     continueFinalMessage: _continue,
     skipSpecialTokens: _special,

@@ -5,7 +5,7 @@
  */
 
 import { OPENED_BY_PROMPT } from "../../data/text/thinking.ts";
-import type { Message } from "../../data/text/message.ts";
+import type { Message, Tool } from "../../data/text/message.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 
 /** How a prompt ends. */
@@ -15,6 +15,11 @@ export interface ChatPromptOptions {
    * @default {undefined}
    */
   readonly enableThinking?: boolean;
+  /**
+   * Tools that the assistant may call, for the chat template; its calls are then text of the reply.
+   * @default none
+   */
+  readonly tools?: readonly Tool[];
   /**
    * Whether the prompt ends where the assistant is to speak. `false` leaves it after the last
    * message.
@@ -48,16 +53,25 @@ const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
 export function chatPrompt(
   tokenizer: Tokenizer,
   messages: readonly Message[],
-  { enableThinking, addGenerationPrompt = true, continueFinalMessage = false }: ChatPromptOptions,
+  {
+    enableThinking,
+    tools,
+    addGenerationPrompt = true,
+    continueFinalMessage = false,
+  }: ChatPromptOptions,
 ): ChatPrompt {
   if (!continueFinalMessage) {
-    const text = tokenizer.render(messages, { addGenerationPrompt, enableThinking });
+    const text = tokenizer.render(messages, { addGenerationPrompt, enableThinking, tools });
     return { text, state: OPENED_BY_PROMPT.test(text) ? "thinking" : "start" };
   }
   const last = messages.at(-1);
   if (!last) throw new RangeError("Cannot continue the last message: there is none");
   const tagged = [...messages.slice(0, -1), { ...last, content: last.content + TAG }];
-  const rendered = tokenizer.render(tagged, { addGenerationPrompt: false, enableThinking });
+  const rendered = tokenizer.render(tagged, {
+    addGenerationPrompt: false,
+    enableThinking,
+    tools,
+  });
   const at = rendered.lastIndexOf(TAG.trimEnd());
   if (at < 0 || !rendered.includes(last.content.trim())) {
     throw new Error(

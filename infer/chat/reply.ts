@@ -1,6 +1,6 @@
 /** Answers one question: think and answer apart, streamed to an output and whole. */
 
-import type { Message } from "../../data/text/message.ts";
+import type { Message, Tool } from "../../data/text/message.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { chat, type ChatReply } from "./chat.ts";
 import type { Generator } from "../generate/generator.ts";
@@ -77,6 +77,8 @@ export async function reply(
     readonly messages: readonly Message[];
     /** Whether the prompt asks for thinking. @default as the chat template has it */
     readonly enableThinking?: boolean;
+    /** Tools that the prompt tells of. @default none */
+    readonly tools?: readonly Tool[];
     readonly output: Output;
   },
 ): Promise<Reply> {

@@ -6,10 +6,10 @@
  */
 
 import type { Message, ToolCall } from "../../data/text/message.ts";
+import { parseToolArguments } from "../../data/text/tool_arguments.ts";
 import { defined } from "../../internal/json/defined.ts";
 import type { FieldTable } from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
-import { parsePythonJson, type PythonJson } from "../../internal/json/python_json.ts";
 import {
   assertFields,
   ASSISTANT_FIELDS,
@@ -100,21 +100,14 @@ function parseCalls(value: unknown, at: string): readonly ToolCall[] | undefined
     if (typeof name !== "string" || !(id == null || typeof id === "string")) {
       throw invalid(`${place} must have a name, and an id that is text`, place);
     }
-    const made = parseArguments(called.arguments, `${place}.function.arguments`);
+    const made = parseToolArguments(called.arguments);
+    if (made === undefined) {
+      const field = `${place}.function.arguments`;
+      throw invalid(`${field} must be a JSON object, or its text`, field);
+    }
     return { ...defined({ id: id ?? undefined }), type, function: { name, arguments: made } };
   });
   return calls.length === 0 ? undefined : calls;
-}
-
-/** As vLLM does: some templates would write a text in quotes once more. */
-function parseArguments(value: unknown, at: string): PythonJson {
-  const text = isRecord(value) ? JSON.stringify(value) : value === "" ? "{}" : value;
-  try {
-    if (typeof text === "string" && text.trimStart().startsWith("{")) return parsePythonJson(text);
-  } catch {
-    // The same refusal.
-  }
-  throw invalid(`${at} must be a JSON object, or its text`, at);
 }
 
 /** Text, or a list of parts of text. */

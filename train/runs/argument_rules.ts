@@ -59,6 +59,8 @@ export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
 /** The texts that each may be, of those that have a list. */
 export const ARGUMENT_CHOICES = {
   emptyThink: ["teach", "prompt", "omit"],
+  teach: ["all", "last", "marked"],
+  truncation: ["right", "left", "drop", "error"],
   lrSchedulerType: Object.keys(schedules),
   reportTo: ["tensorboard", "swanlab"],
   evalStrategy: INTERVAL_STRATEGIES,

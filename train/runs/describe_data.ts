@@ -20,7 +20,8 @@ import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
-import { lines } from "./describe_rows.ts";
+import { describeChat } from "./describe_chat.ts";
+import { describeShapes, lines } from "./describe_rows.ts";
 import type { TrainingData } from "./training_data.ts";
 
 const NO_GENERATION_PROMPT =
@@ -33,9 +34,17 @@ const UNLIKE_SEED =
 
 /** The first example token by token, and what the data teach, a line each. */
 export async function describeData(
-  { model, trainFile, system, compat, emptyThink, dropRefusedRows }: Pick<
+  args: Pick<
     TrainingArguments,
-    "model" | "trainFile" | "system" | "compat" | "emptyThink" | "dropRefusedRows"
+    | "model"
+    | "trainFile"
+    | "system"
+    | "compat"
+    | "emptyThink"
+    | "dropRefusedRows"
+    | "columns"
+    | "teach"
+    | "truncation"
   >,
   { data, config, tokenizer, table }: {
     readonly data: { readonly train: Pick<ExampleList, "at"> } & Pick<TrainingData, "report">;
@@ -44,18 +53,25 @@ export async function describeData(
     readonly table?: FormatTokenTableOptions;
   },
 ): Promise<string[]> {
+  const { model, trainFile, system, compat, emptyThink, dropRefusedRows, columns } = args;
   const { report, train } = data;
   const example = train.at(0);
-  const { messages, enableThinking, controlTokens } = await inspectRecords(trainFile, {
+  const { record, messages, controlTokens } = await inspectRecords(trainFile, {
     tokenizer,
+    columns,
     system: system || undefined,
     line: example.source?.line,
     dropRefused: dropRefusedRows,
   });
   const said = compat === "seed" ? [] : [UNLIKE_SEED];
+  said.push(...describeShapes(report, trainFile));
+  said.push(...describeChat(record, { messages, teach: args.teach, line: example.source?.line }));
   said.push(...formatTokenTable(tokenTable(example, tokenizer), table));
   said.push(await describeTerminator(example, { model, config, tokenizer }));
-  if (!rendersGenerationPrompt(tokenizer) && compat !== "seed") said.push(NO_GENERATION_PROMPT);
+  const isChat = record.kind !== "text";
+  if (isChat && !rendersGenerationPrompt(tokenizer) && compat !== "seed") {
+    said.push(NO_GENERATION_PROMPT);
+  }
   const { unterminated, rows } = report;
   if (unterminated.length > 0) {
     said.push(
@@ -65,11 +81,20 @@ export async function describeData(
     );
   }
   // Where its prompt was cut there is nothing to compare.
-  if (example.supervised > 0 && compat !== "seed") {
+  const isWhole = example.supervised > 0 &&
+    (args.truncation !== "left" || example.truncatedTokens === 0);
+  if (isChat && isWhole && compat !== "seed") {
+    const { enableThinking, tools } = record;
     const silent = emptyThink === "prompt" &&
       messages.every(({ reasoning_content = "" }) => reasoning_content === "");
+    const how = {
+      tokenizer,
+      enableThinking: silent ? false : enableThinking,
+      tools,
+      teach: args.teach,
+    };
     said.push(
-      promptIsInference(example, messages, tokenizer, silent ? false : enableThinking)
+      promptIsInference(example, messages, how)
         ? `prompt: its ${example.promptLength} tokens are those that inference makes`
         : "warning: inference makes another prompt of the first example than training did; check " +
           "the chat template",

@@ -4,13 +4,14 @@
  */
 
 import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
+import { listFields } from "../../internal/json/field_table.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 /** What the lines are of. */
 export interface DescribeRowsOptions {
   readonly path: string;
-  readonly args: Pick<TrainingArguments, "compat" | "emptyThink">;
+  readonly args: Pick<TrainingArguments, "compat" | "emptyThink" | "teach">;
   readonly tokenizer: Pick<Tokenizer, "chatTemplate" | "idToToken">;
   /** Whether the rows are trained on, not only evaluated. */
   readonly training: boolean;
@@ -41,8 +42,14 @@ export function describeRows(
   ];
   const { unlearnedReplies, unlearned, tagged, trimmed, rows } = report;
   if (unlearnedReplies > 0) {
+    const { teach = "all" } = args;
+    const why = {
+      all: "the rows mark them so, or they are empty",
+      last: "they are not the last of their row (--teach last), marked so, or empty",
+      marked: "the rows do not mark them as learned (--teach marked)",
+    };
     said.push(
-      `${unlearnedReplies} replies are read but not learned: the rows mark them so, or they are empty` +
+      `${unlearnedReplies} replies are read but not learned: ${why[teach]}` +
         (unlearned.length > 0 ? `; nothing is learned from ${lines(unlearned)}` : ""),
     );
   }
@@ -61,6 +68,16 @@ export function describeRows(
     );
   }
   return said.map((line) => `${path}: ${line}`);
+}
+
+/** What the rows of a file were found to be. */
+export function describeShapes(
+  { shapes, rows }: Pick<ReadExamplesReport, "shapes" | "rows">,
+  path: string,
+): string[] {
+  return shapes.map(({ name, columns, rows: held }) =>
+    `rows: ${held} of ${rows} of ${path} are read as ${name} (${listFields(columns)})`
+  );
 }
 
 function describeRefused({ refused, refusedRows, rows }: ReadExamplesReport): string[] {
@@ -88,9 +105,7 @@ function describeUnread({ unread, rows }: ReadExamplesReport): string[] {
     ...said,
     `not read: ${names.join(", ")}${
       more > 0 ? ` and ${more} more` : ""
-    }; what a chat needs is read from ` +
-    "question, think, answer, system, input and history, or from messages: rename a column that belongs " +
-    "to it",
+    }; --columns names a column that belongs to the chat`,
   ];
 }
 

@@ -21,6 +21,8 @@ type Settings = Pick<
   | "compat"
   | "emptyThink"
   | "chatTemplate"
+  | "teach"
+  | "truncation"
 >;
 
 /** Settings that others make void; of the warmup's length see {@linkcode describeWarmup}. */
@@ -57,6 +59,12 @@ export function describeIdleSettings(args: Settings): string[] {
   }
   if (args.compat === "seed" && (args.emptyThink ?? "teach") !== "teach") {
     said.push("--empty-think has no effect with --compat seed, which writes None as thinking");
+  }
+  if (args.compat === "seed" && (args.teach ?? "all") !== "all") {
+    said.push("--teach has no effect with --compat seed, whose rows have one reply");
+  }
+  if (args.compat === "seed" && (args.truncation ?? "right") !== "right") {
+    said.push("--truncation has no effect with --compat seed, which cuts the end off");
   }
   return said;
 }

@@ -4,7 +4,10 @@
  */
 
 import { readJsonl } from "../../data/records/jsonl.ts";
-import type { Message } from "../../data/text/message.ts";
+import { formatPythonJson } from "../../internal/json/python_json.ts";
+import type { RowLocation } from "../../data/records/jsonl_error.ts";
+import type { RowColumns } from "../../data/records/row_shapes.ts";
+import type { Message, Tool } from "../../data/text/message.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
@@ -37,6 +40,7 @@ export async function predict(
   const chats = await firstChats(validationFile, predictionSamples, {
     system: system || undefined,
     dropRefused: args.dropRefusedRows ?? false,
+    columns: args.columns,
   });
   const { config, weights, linear } = trainer;
   const own = await readGenerationConfig(model, { config, tokenizer });
@@ -44,13 +48,15 @@ export async function predict(
   using generator = createGenerator({ runtime, config, weights, linear, generation });
   const predictions: Prediction[] = [];
   for (
-    const [i, { messages, enableThinking = chat.enableThinking, reference }] of chats.entries()
+    const [i, { messages, tools, enableThinking = chat.enableThinking, reference }] of chats
+      .entries()
   ) {
     const question = messages.at(-1)!.content;
     await output.write(`\n${question}\n\n`);
     const { think, answer } = await reply({ generator, tokenizer }, {
       messages,
       enableThinking,
+      tools,
       output,
       maxNewTokens: predictionMaxNewTokens,
       seed: seed + i,
@@ -67,24 +73,41 @@ export async function predict(
 async function firstChats(
   path: string,
   count: number,
-  { system, dropRefused }: { readonly system: string | undefined; readonly dropRefused: boolean },
+  { system, dropRefused, columns }: {
+    readonly system: string | undefined;
+    readonly dropRefused: boolean;
+    readonly columns: RowColumns | undefined;
+  },
 ): Promise<
   {
     readonly messages: readonly Message[];
+    readonly tools: readonly Tool[] | undefined;
     readonly enableThinking: boolean | undefined;
     readonly reference: string;
   }[]
 > {
   const chats = [];
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const record of readJsonl(path, parseRecord, { onRefused })) {
+  const parse = (row: Record<string, unknown>, where: RowLocation) =>
+    parseRecord(row, where, { columns });
+  for await (const record of readJsonl(path, parse, { onRefused })) {
+    // Plain text is not asked for in a chat.
+    if (record.kind === "text") continue;
     const messages = toMessages(record, { system });
     const last = messages.at(-1)!;
     // A row of which nothing is learned ends otherwise.
     if (last.role !== "assistant" || last.learn === false) continue;
-    const { enableThinking } = record;
-    chats.push({ messages: messages.slice(0, -1), enableThinking, reference: last.content });
+    const { enableThinking, tools } = record;
+    chats.push({ messages: messages.slice(0, -1), tools, enableThinking, reference: said(last) });
     if (chats.length === count) break;
   }
   return chats;
+}
+
+/** A reply as it is compared: with its calls, each a line of JSON. */
+function said({ content, tool_calls = [] }: Message): string {
+  const calls = tool_calls.map(({ function: { name, arguments: made } }) =>
+    `${name}(${made instanceof Map ? formatPythonJson(made) : JSON.stringify(made)})`
+  );
+  return [content, ...calls].filter((text) => text !== "").join("\n");
 }

@@ -8,7 +8,10 @@ import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { ADAPTER_CONFIG } from "../../lora/adapter_config.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
+import { assertRowColumns } from "../../data/records/row_shapes.ts";
 import { defined } from "../../internal/json/defined.ts";
+import { describeValue } from "../../internal/json/describe_value.ts";
+import { isRecord } from "../../internal/json/is_record.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import type { BaseStorage } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -146,6 +149,7 @@ function describeFound(given: TrainingOptions, args: TrainingArguments): string[
 }
 
 function assertConsistent(options: TrainingOptions): void {
+  assertColumns(options.columns);
   const { loadBestModelAtEnd, earlyStoppingPatience, evalStrategy, saveStrategy } = options;
   const chooses = loadBestModelAtEnd || earlyStoppingPatience !== undefined;
   if (chooses && (evalStrategy === "no" || validationFile(options) === undefined)) {
@@ -166,6 +170,23 @@ function assertConsistent(options: TrainingOptions): void {
       "Cannot both resume and overwrite: leave out --resume-from-checkpoint or " +
         "--overwrite-output-dir",
     );
+  }
+}
+
+function assertColumns(columns: TrainingOptions["columns"]): void {
+  if (columns === undefined) return;
+  if (!isRecord(columns) || Object.values(columns).some((name) => typeof name !== "string")) {
+    throw new UsageError(
+      `Cannot train with columns ${
+        describeValue(columns)
+      }: it must be names of columns by what they ` +
+        "mean",
+    );
+  }
+  try {
+    assertRowColumns(columns);
+  } catch (cause) {
+    throw new UsageError(`${(cause as Error).message} (--columns)`, { cause });
   }
 }
 

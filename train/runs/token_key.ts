@@ -11,13 +11,31 @@ import { VERSION } from "../../internal/version.ts";
 
 export type TokenKeyArguments = Pick<
   TrainingArguments,
-  "model" | "maxLength" | "system" | "compat" | "emptyThink" | "dropRefusedRows"
+  | "model"
+  | "maxLength"
+  | "system"
+  | "compat"
+  | "emptyThink"
+  | "dropRefusedRows"
+  | "columns"
+  | "teach"
+  | "truncation"
 >;
 
 /** Hashes contents, not paths. */
 export async function tokenKey(
   path: string,
-  { model, maxLength, system, compat, emptyThink, dropRefusedRows = false }: TokenKeyArguments,
+  {
+    model,
+    maxLength,
+    system,
+    compat,
+    emptyThink,
+    dropRefusedRows = false,
+    columns = {},
+    teach = "all",
+    truncation = "right",
+  }: TokenKeyArguments,
   { chatTemplate }: Pick<Tokenizer, "chatTemplate">,
 ): Promise<string> {
   const hash = async (file: string) => (await hashFile(file)).sha256;
@@ -36,6 +54,9 @@ export async function tokenKey(
     compat: compat ?? null,
     emptyThink: emptyThink ?? null,
     dropRefusedRows,
+    columns: Object.entries(columns).sort(([a], [b]) => a < b ? -1 : 1),
+    teach,
+    truncation,
   }));
 }
 

@@ -3,7 +3,10 @@
  * Qwen3-Medical-SFT's train.py.
  */
 
+import type { Teach } from "../../data/examples/taught_turns.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
+import type { Truncation } from "../../data/examples/truncation.ts";
+import type { RowColumns } from "../../data/records/row_shapes.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
 import type { BaseDtype } from "../../model/base_storage.ts";
 import type { ScheduleSettings } from "../schedule.ts";
@@ -27,7 +30,7 @@ export type LoraArguments = LoraOptions & {
 export interface TrainingArguments {
   /** The base model's folder. */
   readonly model: string;
-  /** JSON Lines of {question, think, answer} or {messages}. */
+  /** JSON Lines of chats, of questions with answers, or of prompts with completions. */
   readonly trainFile: string;
   /** JSON Lines to evaluate on. @default none */
   readonly validationFile?: string;
@@ -76,6 +79,12 @@ export interface TrainingArguments {
   readonly maxLength: number;
   /** Puts several examples in a row, without mixing them. @default false */
   readonly packing?: boolean;
+  /** Which column of a row means what. @default as well-known data sets name them */
+  readonly columns?: RowColumns;
+  /** Which replies of a chat are learned. @default "all" */
+  readonly teach?: Teach;
+  /** What becomes of an example that is longer than `maxLength`. @default "right": its end is cut off */
+  readonly truncation?: Truncation;
   /** Leaves rows out that have no answer left, instead of refusing them. @default false */
   readonly dropUnlabelled?: boolean;
   /** Leaves rows out that cannot be used, instead of stopping at the first. @default false */

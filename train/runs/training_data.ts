@@ -9,7 +9,7 @@ import { readJsonl } from "../../data/records/jsonl.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { type PreparedExamples, prepareExamples } from "../../data/examples/prepare_examples.ts";
 import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
-import type { TrainingRecord } from "../../data/records/record.ts";
+import type { TrainingRecord } from "../../data/records/record_types.ts";
 import { toSeedExample } from "../../data/examples/seed_example.ts";
 import { removeOtherTokenFiles } from "../../data/examples/token_file.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
@@ -62,6 +62,9 @@ export async function readTrainingData(
     | "dropRefusedRows"
     | "emptyThink"
     | "compat"
+    | "columns"
+    | "teach"
+    | "truncation"
   >,
   tokenizer: Tokenizer,
   { output, progress, signal }: ReadTrainingDataOptions = {},
@@ -94,6 +97,9 @@ export async function readTrainingData(
           maxLength,
           system: system || undefined,
           emptyThink,
+          columns: args.columns,
+          teach: args.teach,
+          truncation: args.truncation,
           encode,
           dropRefused,
           // As in Hugging Face's Trainer, such a row adds nothing to its update.
@@ -118,7 +124,10 @@ export async function readTrainingData(
     notes.push(...describeRows(report, { path, args, tokenizer, training }));
     if (report.examples === 0 && unlabelled.length === 0) {
       throw new Error(
-        report.refusedRows > 0
+        report.dropped.length > 0
+          ? `Cannot train on ${path}: --truncation drop leaves none of ${report.rows} rows, as all are ` +
+            `longer than --max-length ${args.maxLength}; raise it`
+          : report.refusedRows > 0
           ? `Cannot train on ${path}: --drop-refused-rows leaves none of ${report.rows} rows; ` +
             `${report.refused.slice(0, 1).map(({ line, reason }) => `line ${line}: ${reason}`)}`
           : `Cannot train on ${path}: none of its ${report.rows} rows has a reply to learn; mark some ` +
@@ -148,9 +157,16 @@ export async function readTrainingData(
       notes.push(`${path}: ${unlabelled.length} of ${report.rows} rows are left out, ${state}`);
     }
     if (report.truncated.length > 0) {
+      const lost = args.truncation === "left" ? "oldest turns or tokens" : "end";
       notes.push(
         `${path}: ${report.truncated.length} of ${report.rows} rows are cut to --max-length ` +
-          `${maxLength} and lose their end: ${lines(report.truncated)}`,
+          `${maxLength} and lose their ${lost}: ${lines(report.truncated)}`,
+      );
+    }
+    if (report.dropped.length > 0) {
+      notes.push(
+        `${path}: examples of ${report.dropped.length} of ${report.rows} rows are left out, as they are ` +
+          `longer than --max-length ${maxLength} (--truncation drop): ${lines(report.dropped)}`,
       );
     }
     return prepared;

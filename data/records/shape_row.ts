@@ -1,0 +1,187 @@
+/**
+ * The shape of a row, by its columns.
+ *
+ * In: one JSON object, and the columns that a user named. Out: the shape and the row's values by their
+ * meaning; a row that could be of two shapes is refused, as is one of none.
+ */
+
+import { listFields } from "../../internal/json/field_table.ts";
+import { JsonlError, type RowLocation } from "./jsonl_error.ts";
+import { knownFormat } from "./known_formats.ts";
+import { byName, type NamedFields, reviewRest, takeNamed } from "./row_fields.ts";
+import type { OnUnread, RowShape, ShapedRow } from "./row_shape.ts";
+import { ROW_SHAPES, type RowColumns } from "./row_shapes.ts";
+
+/** How rows are read. */
+export interface ParseRecordOptions {
+  /** Which column means what. @default {as well-known data sets name them} */
+  readonly columns?: RowColumns;
+  /** Is told of each column and field of a message that is not read. */
+  readonly onUnread?: OnUnread;
+  /** Is told of the shape that a row was found to be, and of the columns that make it. */
+  readonly onShape?: (shape: RecognizedShape) => void;
+}
+
+/** What a row was found to be. */
+export interface RecognizedShape {
+  /** The shape, such as `ShareGPT`. */
+  readonly name: string;
+  /** What it is read from: a column's name, or `meaning=column` where they differ. */
+  readonly columns: readonly string[];
+}
+
+/** A shape under the names of a file. */
+interface Candidate {
+  readonly shape: RowShape;
+  readonly meanings: ReadonlyMap<string, string>;
+}
+
+const NONE: RowColumns = {};
+const known = new WeakMap<RowColumns, readonly Candidate[]>();
+
+/** Shapes that have all columns that were named. */
+function candidatesFor(columns: RowColumns): readonly Candidate[] {
+  const found = known.get(columns);
+  if (found !== undefined) return found;
+  const read = Object.keys(columns).filter((name) => columns[name] !== "");
+  const taken = new Set(Object.values(columns).map((name) => name.toLowerCase()));
+  const made = ROW_SHAPES.filter((shape) => read.every((name) => name in shape.columns))
+    .map((shape): Candidate => {
+      const names: Record<string, readonly string[]> = {};
+      for (const [meaning, all] of Object.entries(shape.columns)) {
+        const own = columns[meaning];
+        names[meaning] = own === undefined
+          ? all.filter((name) => !taken.has(name))
+          : own === ""
+          ? []
+          : [own];
+      }
+      return { shape, meanings: byName(names) };
+    });
+  known.set(columns, made);
+  return made;
+}
+
+/** Finds out what a row is. */
+export function shapeRow(
+  row: Readonly<Record<string, unknown>>,
+  where: RowLocation,
+  { columns = NONE, onUnread }: ParseRecordOptions,
+): {
+  readonly shape: RowShape;
+  readonly shaped: ShapedRow;
+  readonly recognized: RecognizedShape;
+} {
+  const fits = candidatesFor(columns).map(({ shape, meanings }) => ({
+    shape,
+    meanings,
+    held: heldColumns(row, meanings),
+  }));
+  const whole = fits.filter(({ shape, held }) => shape.needs.every((name) => held.has(name)));
+  const signature = ({ shape, held }: typeof fits[number]): string =>
+    shape.needs.map((name) => held.get(name)).join(" and ");
+  const ways = [...new Map(whole.map((fit) => [signature(fit), fit]))];
+  if (ways.length > 1) {
+    const flags = ways.map(([, { shape, held }]) =>
+      `--columns ${shape.needs.map((name) => `${name}=${held.get(name)}`).join()}`
+    );
+    throw new JsonlError(
+      where,
+      `expected columns of one shape, got ${
+        listFields(ways.map(([columns, { shape }]) => `${columns} (${shape.name})`))
+      }: any of them may be meant; say which with ${flags.join(" or ")}`,
+    );
+  }
+  const fit = ways[0]?.[1] ?? closest(row, { fits, columns, where });
+  const { values, rest, names } = takeNamed(row, fit.meanings, { where, place: "" });
+  reviewRest(rest, where, onUnread);
+  tellMissing(row, { fit, columns, names, onUnread });
+  const held = Object.keys(fit.shape.columns).filter((name) => values[name] != null);
+  return {
+    shape: fit.shape,
+    shaped: { where, onUnread, values, rest, nameOf: (name) => names[name] ?? name },
+    recognized: {
+      name: fit.shape.name,
+      columns: held.map((name) =>
+        name === names[name].toLowerCase() ? names[name] : `${name}=${names[name]}`
+      ),
+    },
+  };
+}
+
+/** The columns that hold something, by their meaning. */
+function heldColumns(
+  row: Readonly<Record<string, unknown>>,
+  meanings: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const held = new Map<string, string>();
+  for (const key of Object.keys(row)) {
+    const value = row[key];
+    if (value === null || value === undefined || value === "") continue;
+    if (Array.isArray(value) && value.length === 0) continue;
+    const meaning = meanings.get(key) ?? meanings.get(key.toLowerCase());
+    if (meaning !== undefined && !held.has(meaning)) held.set(meaning, key);
+  }
+  return held;
+}
+
+/** The shape that a row lacks something of, so that its error names what; refuses one that is like none. */
+function closest<Fit extends Candidate & { readonly held: ReadonlyMap<string, string> }>(
+  row: Readonly<Record<string, unknown>>,
+  { fits, columns, where }: {
+    readonly fits: readonly Fit[];
+    readonly columns: RowColumns;
+    readonly where: RowLocation;
+  },
+): Fit {
+  const given = Object.keys(row);
+  const got = given.length > 0 ? listFields(given, 8) : "no columns";
+  const named = Object.entries(columns).filter(([, name]) => name !== "");
+  const absent = named.filter(([, name]) => !given.includes(name));
+  if (absent.length > 0) {
+    const [[meaning, name]] = absent;
+    throw new JsonlError(
+      where,
+      `expected the column ${name}, of --columns ${meaning}=${name}, got ${got}`,
+    );
+  }
+  const isThere = ({ meanings }: Fit, need: string): boolean =>
+    given.some((key) => (meanings.get(key) ?? meanings.get(key.toLowerCase())) === need);
+  const format = knownFormat(given);
+  const [best] = fits.map((fit) => {
+    const { needs } = fit.shape;
+    const there = needs.filter((need) => isThere(fit, need)).length;
+    const held = needs.filter((need) => fit.held.has(need)).length;
+    return { fit, there, held, whole: there === needs.length };
+  }).filter(({ there, whole }) => whole || there > 0 && format === undefined)
+    // Those before win where they are as close.
+    .sort((a, b) => b.held - a.held || b.there - a.there);
+  if (best !== undefined) return best.fit;
+  throw new JsonlError(
+    where,
+    `expected the columns of a question and its answer or of a chat, got ${got}; ${
+      format ?? "name them with --columns question=NAME,answer=NAME"
+    }`,
+  );
+}
+
+/** Tells of named columns that the row has not, which may be slips of the pen. */
+function tellMissing(
+  row: Readonly<Record<string, unknown>>,
+  { fit, columns, names, onUnread }: {
+    readonly fit: Candidate;
+    readonly columns: RowColumns;
+    readonly names: NamedFields["names"];
+    readonly onUnread?: OnUnread;
+  },
+): void {
+  for (const [meaning, name] of Object.entries(columns)) {
+    if (name === "" || meaning in names || fit.shape.needs.includes(meaning) || name in row) {
+      continue;
+    }
+    onUnread?.(
+      `--columns ${meaning}=${name}`,
+      `--columns ${meaning}=${name} names no column of the row`,
+    );
+  }
+}
