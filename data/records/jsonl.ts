@@ -18,6 +18,7 @@ import { assertJsonLines, assertText } from "./assert_json_lines.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import type { RowLocation } from "./jsonl_error.ts";
 import { lineText } from "./line_text.ts";
+import { parseRowJson } from "./parse_row_json.ts";
 
 /**
  * Longest line accepted, 4 MiB: over a hundred times a 2048-token example, and short enough that a
@@ -114,7 +115,7 @@ function parseLine(
   if (BLANK_LINE.test(text)) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseRowJson(text);
   } catch (cause) {
     assertJsonLines(text, { where, first });
     if (OLD_LINE_BREAK.test(text)) {

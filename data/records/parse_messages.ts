@@ -12,6 +12,7 @@ import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import type { Message, Role, ToolCall } from "../text/message.ts";
 import { parseCall, parseCallText, parseToolCalls } from "./parse_tool_calls.ts";
 import { LEARN_FIELDS, MASK_FIELDS, readMessageFields } from "./row_fields.ts";
+import { parseRowJson } from "./parse_row_json.ts";
 import type { OnUnread } from "./row_shape.ts";
 import { splitThinking, trimLineBreaks } from "../text/thinking.ts";
 
@@ -141,7 +142,7 @@ export function assertReply(
 
 function parseList(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseRowJson(text);
   } catch {
     return undefined;
   }

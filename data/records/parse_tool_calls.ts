@@ -13,6 +13,7 @@ import type { ToolCall } from "../text/message.ts";
 import { parseToolArguments } from "../text/tool_arguments.ts";
 import { parseString, parseText } from "./field_values.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
+import { parseRowJson } from "./parse_row_json.ts";
 import type { OnUnread } from "./row_shape.ts";
 
 /** Most calls of one message: far more than agents make at once. */
@@ -120,7 +121,7 @@ function tellUnknown(
 function parseJson(text: string, { where, place }: ParseCallsOptions): unknown {
   if (text.trim() === "") return undefined;
   try {
-    return JSON.parse(text);
+    return parseRowJson(text);
   } catch (cause) {
     throw new JsonlError(
       { ...where, field: place },

@@ -6,8 +6,8 @@
  */
 
 import { describeValue } from "../../internal/json/describe_value.ts";
-import { isRecord } from "../../internal/json/is_record.ts";
-import { parsePythonJson, type PythonJson } from "../../internal/json/python_json.ts";
+import { parsePythonJson, type PythonJson, toPlainJson } from "../../internal/json/python_json.ts";
+import { toPythonJson } from "../../internal/json/to_python_json.ts";
 import type { Tool } from "../text/message.ts";
 import { parseText } from "./field_values.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
@@ -29,7 +29,7 @@ export function parseTools(
     throw new JsonlError({ ...where, field }, problem);
   };
   if (value === null || value === undefined || value === "") return undefined;
-  const tools = toPythonJson(value);
+  const tools = readJson(value);
   if (tools === null) return undefined;
   if (!Array.isArray(tools)) {
     return fail(
@@ -43,14 +43,14 @@ export function parseTools(
   const made = tools.map((tool, index): Tool => {
     const at = `${place}[${index}]`;
     if (!(tool instanceof Map)) {
-      return fail(at, `expected a tool, got ${describeValue((value as unknown[])[index] ?? tool)}`);
+      return fail(at, `expected a tool, got ${describeValue(toPlainJson(tool))}`);
     }
     const nested = tool.get("function") ?? undefined;
     const type = tool.get("type") ?? "function";
     if (type !== "function" && (nested !== undefined || !tool.has("name"))) {
       fail(
         `${at}.type`,
-        `expected function, got ${describeValue(type)}; only functions are called`,
+        `expected function, got ${describeValue(toPlainJson(type))}; only functions are called`,
       );
     }
     if (nested === undefined) {
@@ -58,7 +58,10 @@ export function parseTools(
       return new Map<string, PythonJson>([["type", "function"], ["function", tool]]);
     }
     if (!(nested instanceof Map)) {
-      return fail(`${at}.function`, `expected an object, got ${describeValue(nested)}`);
+      return fail(
+        `${at}.function`,
+        `expected an object, got ${describeValue(toPlainJson(nested))}`,
+      );
     }
     parseText(nested.get("name"), where, `${at}.function.name`);
     return tool;
@@ -67,10 +70,9 @@ export function parseTools(
 }
 
 /** A value of JSON, or of its text; `undefined` where it is neither. */
-function toPythonJson(value: unknown): PythonJson | undefined {
-  if (typeof value !== "string" && !Array.isArray(value) && !isRecord(value)) return undefined;
+function readJson(value: unknown): PythonJson | undefined {
   try {
-    return parsePythonJson(typeof value === "string" ? value : JSON.stringify(value));
+    return typeof value === "string" ? parsePythonJson(value) : toPythonJson(value);
   } catch {
     // No JSON, or nested too deeply to be written.
     return undefined;

@@ -5,16 +5,18 @@
  * their order, which every template writes as its JSON: some would write a text in quotes once more.
  */
 
-import { isRecord } from "../../internal/json/is_record.ts";
 import { parsePythonJson, type PythonJson } from "../../internal/json/python_json.ts";
+import { toPythonJson } from "../../internal/json/to_python_json.ts";
 
 /** Parses them; `undefined` where they are no JSON object. */
 export function parseToolArguments(value: unknown): PythonJson | undefined {
   try {
-    const text = isRecord(value) ? JSON.stringify(value) : value === "" ? "{}" : value;
-    if (typeof text === "string" && text.trimStart().startsWith("{")) return parsePythonJson(text);
+    const made = typeof value === "string"
+      ? parsePythonJson(value === "" ? "{}" : value)
+      : toPythonJson(value);
+    return made instanceof Map ? made : undefined;
   } catch {
     // No JSON, or nested too deeply to be written.
+    return undefined;
   }
-  return undefined;
 }
