@@ -65,6 +65,9 @@ bf16: true
       ...["--logging-steps=2"],
     ),
   );
+  await folder.write("columns.yaml", "columns: {question: Q, answer: A}\n");
+  const { columns } = await read(`${folder.path}/columns.yaml`);
+  assert.deepEqual(columns, { question: "Q", answer: "A" });
   await folder.write("none.yaml", "report_to: []\nresume_from_checkpoint: false\n");
   const { reportTo, resumeFromCheckpoint } = await read(`${folder.path}/none.yaml`);
   assert.deepEqual([reportTo, resumeFromCheckpoint], [[], undefined]);

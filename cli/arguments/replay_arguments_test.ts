@@ -46,6 +46,9 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
     const reported = parse(...flags, "--report-to", reportTo);
     assert.deepEqual(parse(...replayFlags({ arguments: { ...reported } }, { path })), reported);
   }
+  const named = parse(...flags, "--columns", "question=Q,answer=A, b", "--columns", "system=");
+  assert.deepEqual(named.columns, { question: "Q", answer: "A, b", system: "" });
+  assert.deepEqual(parse(...replayFlags({ arguments: { ...named } }, { path })), named);
   assert.throws(
     () => replayFlags({ arguments: { model: {} } }, { path }),
     /model is neither text, number/,

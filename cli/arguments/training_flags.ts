@@ -16,6 +16,7 @@ import {
   ARGUMENT_RANGES as RANGES,
 } from "../../train/runs/argument_rules.ts";
 import { device, DEVICE_HELP, numberIn } from "./flag_values.ts";
+import { columnsFlag } from "./columns_flag.ts";
 import { toggle } from "./toggle.ts";
 
 /** Parsed flags: what is left open has a default that depends on the rest. */
@@ -55,7 +56,7 @@ export function addTrainingFlags(command: Command): void {
     )
     .option(
       "--train-file <path>",
-      "JSONL of {question, think, answer} or {messages} (default: data/train.jsonl)",
+      "JSONL of chats, of questions with answers, or of prompts with completions (default: data/train.jsonl)",
     )
     .option(
       "--validation-file <path>",
@@ -82,6 +83,14 @@ export function addTrainingFlags(command: Command): void {
         "the empty thinking block of replies without thinking: teach it, put it into the prompt as " +
           "inference without thinking does, or omit it",
       ).choices(CHOICES.emptyThink).default("teach"),
+    )
+    .addOption(columnsFlag())
+    .addOption(
+      new Option(
+        "--teach <replies>",
+        "which replies of a chat are learned: all but those that their row marks as not learned, the last " +
+          "of these, or only those that it marks as learned",
+      ).choices(CHOICES.teach).default("all"),
     )
     .option(
       "--num-train-epochs <n>",
@@ -176,6 +185,13 @@ export function addTrainingFlags(command: Command): void {
       "tokens an example is cut to, and a packed row holds " +
         `(default: ${MOST_LENGTH}, or the model's max_position_embeddings where those are fewer)`,
       numberIn(RANGES.maxLength),
+    )
+    .addOption(
+      new Option(
+        "--truncation <way>",
+        "of an example that is longer: cut off its end (right), leave out its oldest turns and if need be " +
+          "its beginning (left), leave it out (drop), or stop (error)",
+      ).choices(CHOICES.truncation).default("right"),
     )
     .addOption(
       toggle(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { byteTokenizerFiles } from "../text/byte_tokenizer.ts";
 import type { Example } from "./example.ts";
 import { type EmptyThink, toExamples } from "./to_examples.ts";
+import type { PythonJson } from "../../internal/json/python_json.ts";
 import type { Message } from "../text/message.ts";
 import { qwen3Tokenizer } from "../../tests/support/qwen3_tokenizer.ts";
 import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
@@ -316,5 +317,68 @@ Deno.test("toExamples() refuses a reply that the tokenizer does not give back", 
   assert.throws(attempt("Not fine"), {
     message: "Cannot make an example of message 1: the tokenizer does not give its text back, at " +
       'character 0 "Not fine<|im_end" becomes "not fine<|im_end"; change that text, or leave the row out',
+  });
+});
+
+Deno.test("toExamples() leaves the oldest turns out with truncation left, and keeps system and mask", () => {
+  const turns: Message[] = [1, 2, 3, 4].flatMap((n): Message[] => [
+    { role: "user", content: `question ${n}` },
+    { role: "assistant", content: `answer ${n}` },
+  ]);
+  const chat: Message[] = [{ role: "system", content: "Be brief." }, ...turns];
+  const whole = { tokenizer: bytes, maxLength: 1024, teach: "last" } as const;
+  const shortened = [chat[0], ...chat.slice(5)];
+  const [two] = toExamples(shortened, whole);
+  const [full] = toExamples(chat, whole);
+  const { length } = two.inputIds;
+  const left = (maxLength: number): Example =>
+    toExamples(chat, { ...whole, maxLength, truncation: "left" })[0];
+  for (const maxLength of [length, length + 5]) {
+    const lost = full.inputIds.length - length;
+    assert.deepEqual(left(maxLength), { ...two, truncatedTokens: lost });
+  }
+  // Where the last question does not fit, tokens go from the beginning, and the end stays.
+  const cut = left(40);
+  assert.deepEqual([cut.inputIds.length, cut.terminated], [40, true]);
+  assert.equal(supervisedText(bytes, cut), "answer 4<|im_end|>");
+  assert.equal(cut.supervised, 40 - cut.promptLength);
+  const reply = left(5);
+  assert.deepEqual([reply.promptLength, supervisedText(bytes, reply)], [0, "er 4<|im_end|>"]);
+  assert.equal(reply.truncatedTokens, full.inputIds.length - 5);
+});
+
+Deno.test("toExamples() cuts the end, leaves out or refuses what is too long", () => {
+  const chat = [user, reply];
+  const options = { tokenizer: qwen3, maxLength: 20 };
+  const [cut] = toExamples(chat, options);
+  assert.deepEqual([cut.inputIds.length, cut.terminated], [20, false]);
+  let dropped = 0;
+  const onDropped = (): void => void dropped++;
+  assert.deepEqual(toExamples(chat, { ...options, truncation: "drop", onDropped }), []);
+  assert.equal(dropped, 1);
+  assert.throws(() => toExamples(chat, { ...options, truncation: "error" }), {
+    message: /^Cannot make an example of message 1: its \d+ tokens exceed maxLength 20; raise that/,
+  });
+});
+
+Deno.test("toExamples() refuses a template that loses tools or calls", () => {
+  const parameters = new Map();
+  const described = new Map<string, PythonJson>([["name", "ping"], ["parameters", parameters]]);
+  const tools = [new Map<string, PythonJson>([["type", "function"], ["function", described]])];
+  const called: Message = {
+    role: "assistant",
+    content: "",
+    tool_calls: [{ type: "function", function: { name: "ping", arguments: new Map() } }],
+  };
+  const plain = withTemplate(
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|im_end|>{% endfor %}" +
+      "{% if add_generation_prompt %}<assistant>{% endif %}",
+  );
+  const options = { tokenizer: plain, maxLength: 64 };
+  assert.throws(() => toExamples([user, reply], { ...options, tools }), {
+    message: /leaves the tool "ping" out of the prompt; give another chat template/,
+  });
+  assert.throws(() => toExamples([user, called], options), {
+    message: /leaves "ping" of the call of ping out of the reply; give another chat template/,
   });
 });

@@ -33,7 +33,7 @@ Deno.test("resolveTraining() fills in the defaults of the command line", async (
   });
   assert.deepEqual([device, precision, adapter], [{ kind: "cpu" }, "fp32", undefined]);
   assert.deepEqual([found, notes], [[], []]);
-  const { emptyThink: _, ...flags } = parse();
+  const { emptyThink: _, teach: __, truncation: ___, ...flags } = parse();
   assert.deepEqual(flags, DEFAULT_TRAINING);
 });
 

@@ -38,6 +38,67 @@ Deno.test("readTrainingData() notes the rows that are cut, ten at most", async (
   ]);
 });
 
+Deno.test("readTrainingData() cuts, leaves out or refuses long rows as it is told, and counts them", async () => {
+  await using folder = await tempFolder();
+  const trainFile = await folder.write("train.jsonl", row("b") + row("c".repeat(900)));
+  const args = { model: folder.path, trainFile, maxLength: 128, system: "" };
+  const left = await readTrainingData({ ...args, truncation: "left" }, tokenizer);
+  assert.deepEqual([left.train.length, left.notes], [2, [
+    `${trainFile}: 1 of 2 rows are cut to --max-length 128 and lose their oldest turns or tokens: line 2`,
+  ]]);
+  const drop = await readTrainingData({ ...args, truncation: "drop" }, tokenizer);
+  assert.deepEqual([drop.train.length, drop.report.dropped, drop.notes], [1, [2], [
+    `${trainFile}: examples of 1 of 2 rows are left out, as they are longer than --max-length 128 ` +
+    "(--truncation drop): line 2",
+  ]]);
+  await assert.rejects(readTrainingData({ ...args, truncation: "error" }, tokenizer), {
+    message:
+      /train\.jsonl:2: Cannot make an example of message 1: its \d+ tokens exceed maxLength 128; /,
+  });
+  await assert.rejects(readTrainingData({ ...args, maxLength: 8, truncation: "drop" }, tokenizer), {
+    message:
+      `Cannot train on ${trainFile}: --truncation drop leaves none of 2 rows, as all are longer ` +
+      "than --max-length 8; raise it",
+  });
+});
+
+Deno.test("readTrainingData() learns the replies that it is told to, from the columns that it is told", async () => {
+  await using folder = await tempFolder();
+  const turns = ["one", "two", "three"].flatMap((text, index) => [
+    { role: "user", content: "?" },
+    { role: "assistant", content: text, ...index === 1 ? { train: true } : {} },
+  ]);
+  const trainFile = await folder.write("train.jsonl", JSON.stringify({ chat: turns }));
+  const args = {
+    model: folder.path,
+    trainFile,
+    maxLength: 512,
+    system: "",
+    columns: { messages: "chat" },
+  };
+  const taught = async (teach: "all" | "last" | "marked"): Promise<[string[], string]> => {
+    const { train, notes } = await readTrainingData({ ...args, teach }, tokenizer);
+    const texts = Array.from({ length: train.length }, (_, index) => {
+      const { inputIds, promptLength } = train.at(index);
+      return tokenizer.decode(inputIds.subarray(promptLength)).replace(/^[^]*<\/think>\n\n/, "");
+    });
+    return [texts, notes.find((note) => note.includes("not learned")) ?? ""];
+  };
+  assert.deepEqual(await taught("all"), [
+    ["one", "two", "three"].map((text) => `${text}<|im_end|>`),
+    "",
+  ]);
+  assert.deepEqual(await taught("last"), [
+    ["three<|im_end|>"],
+    `${trainFile}: 2 replies are read but not learned: they are not the last of their row (--teach last), ` +
+    "marked so, or empty",
+  ]);
+  assert.deepEqual(await taught("marked"), [
+    ["two<|im_end|>"],
+    `${trainFile}: 2 replies are read but not learned: the rows do not mark them as learned (--teach marked)`,
+  ]);
+});
+
 Deno.test("readTrainingData() refuses rows without an answer left, in either file", async () => {
   await using folder = await tempFolder();
   const trainFile = await folder.write("train.jsonl", row("b"));
@@ -117,8 +178,7 @@ Deno.test("readTrainingData() tells what it leaves out and what it does not read
   assert.deepEqual(notes.map((note) => note.replace(`${trainFile}: `, "")), [
     "1 of 4 rows are left out (--drop-refused-rows): line 2: answer: expected a string, got nothing",
     "weight is 2: all rows weigh the same; repeat a row to weigh it more, or leave it out (1 of 4 rows)",
-    "not read: hint (1 of 4 rows); what a chat needs is read from question, think, answer, system, input " +
-    "and history, or from messages: rename a column that belongs to it",
+    "not read: hint (1 of 4 rows); --columns names a column that belongs to the chat",
     'system prompt of 2 of 3 rows none, 1 of 3 rows "Be brief."; inference and serve send that ' +
     "of most rows, other clients must",
     "3 of 3 replies have no thinking: the empty thinking block is taught; --empty-think prompt or omit " +
