@@ -17,6 +17,7 @@ import {
 } from "../../train/runs/argument_rules.ts";
 import { device, DEVICE_HELP, numberIn } from "./flag_values.ts";
 import { columnsFlag } from "./columns_flag.ts";
+import { chatTemplateFlag, emptyThinkFlag, teachFlag, truncationFlag } from "./teach_flags.ts";
 import { toggle } from "./toggle.ts";
 
 /** Parsed flags: what is left open has a default that depends on the rest. */
@@ -73,25 +74,10 @@ export function addTrainingFlags(command: Command): void {
       "system prompt of rows that have none; empty for none (default: Qwen3-Medical-SFT's for its own " +
         "data and with --compat seed, else none)",
     )
-    .option(
-      "--chat-template <path>",
-      "Jinja file of a chat template in place of the model's; checkpoints keep it",
-    )
-    .addOption(
-      new Option(
-        "--empty-think <way>",
-        "the empty thinking block of replies without thinking: teach it, put it into the prompt as " +
-          "inference without thinking does, or omit it",
-      ).choices(CHOICES.emptyThink).default("teach"),
-    )
+    .addOption(chatTemplateFlag())
+    .addOption(emptyThinkFlag())
     .addOption(columnsFlag())
-    .addOption(
-      new Option(
-        "--teach <replies>",
-        "which replies of a chat are learned: all but those that their row marks as not learned, the last " +
-          "of these, or only those that it marks as learned",
-      ).choices(CHOICES.teach).default("all"),
-    )
+    .addOption(teachFlag())
     .option(
       "--num-train-epochs <n>",
       "passes over the data, may be fractional",
@@ -186,13 +172,7 @@ export function addTrainingFlags(command: Command): void {
         `(default: ${MOST_LENGTH}, or the model's max_position_embeddings where those are fewer)`,
       numberIn(RANGES.maxLength),
     )
-    .addOption(
-      new Option(
-        "--truncation <way>",
-        "of an example that is longer: cut off its end (right), leave out its oldest turns and if need be " +
-          "its beginning (left), leave it out (drop), or stop (error)",
-      ).choices(CHOICES.truncation).default("right"),
-    )
+    .addOption(truncationFlag())
     .addOption(
       toggle(
         "--drop-unlabelled",

@@ -9,17 +9,33 @@
 import type { Command } from "commander";
 import { readDatasetRows } from "../../data/records/dataset_rows.ts";
 import type { DatasetRows } from "../../data/records/dataset_rows.ts";
+import type { Teach } from "../../data/examples/taught_turns.ts";
+import type { EmptyThink } from "../../data/examples/to_examples.ts";
+import type { Truncation } from "../../data/examples/truncation.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
+import type { RowColumns } from "../../data/records/row_shapes.ts";
 import { formatPythonJson } from "../../internal/json/python_json.ts";
 import { splitDataset } from "../../data/records/split_dataset.ts";
-import { loadTokenizer } from "../../data/text/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
+import { UsageError } from "../../internal/usage_error.ts";
 import { resolveDatasetFile } from "../../hub/resolve_dataset_file.ts";
+import { readChatTemplate } from "../../infer/chat/read_chat_template.ts";
 import { createByteProgress } from "../terminal/byte_progress.ts";
 import { createDataFacts } from "../data_report/data_facts.ts";
 import { formatDataFacts, renderDataReport } from "../data_report/data_report.ts";
+import { renderPreview } from "../data_report/preview_page.ts";
+import { previewRows } from "../data_report/preview_rows.ts";
+import { formatPreview } from "../data_report/preview_table.ts";
 import { findFile } from "../../train/runs/find_file.ts";
 import { findModel, findTrained } from "../../train/runs/find_model.ts";
 import { DATA } from "../../train/runs/named_folders.ts";
+import { columnsFlag } from "../arguments/columns_flag.ts";
+import {
+  chatTemplateFlag,
+  emptyThinkFlag,
+  teachFlag,
+  truncationFlag,
+} from "../arguments/teach_flags.ts";
 import { count, probability, repositoryId, seed } from "../arguments/flag_values.ts";
 import { hubEnvironment } from "../process/hub_environment.ts";
 import { runCommand } from "../process/run_command.ts";
@@ -39,6 +55,13 @@ interface DataFlags {
   readonly model?: string;
   readonly maxLength: number;
   readonly system?: string;
+  readonly chatTemplate?: string;
+  readonly emptyThink: EmptyThink;
+  readonly columns?: RowColumns;
+  readonly teach: Teach;
+  readonly truncation: Truncation;
+  readonly preview?: string;
+  readonly previewRows: number;
   readonly overwrite?: boolean;
   readonly offline?: boolean;
 }
@@ -79,9 +102,21 @@ await runCommand<DataFlags>({
         "--system <text>",
         "system prompt that is counted in prompts (default: the seed's above its own dataset, else none)",
       )
+      .addOption(chatTemplateFlag())
+      .addOption(emptyThinkFlag())
+      .addOption(columnsFlag())
+      .addOption(teachFlag())
+      .addOption(truncationFlag())
+      .option(
+        "--preview <file>",
+        "split nothing, but show a file's rows token by token as training reads them, in the terminal and in " +
+          "preview.html: its path, or its name below data/; needs --model",
+      )
+      .option("--preview-rows <n>", "most rows of a preview", count, 200)
       .option("--overwrite", "replace train.jsonl and val.jsonl")
       .option("--offline", "make no request"),
   run: async ({ options, signal }) => {
+    if (options.preview !== undefined) return await preview(options.preview, options, signal);
     const { outputDir, trainRatio, maxLength, overwrite = false } = options;
     const paths = {
       train: `${outputDir}/train.jsonl`,
@@ -89,9 +124,7 @@ await runCommand<DataFlags>({
       report: `${outputDir}/report.html`,
     };
     await refuseOverwrite([paths.train, paths.val], overwrite);
-    const tokenizer = options.model === undefined
-      ? undefined
-      : await loadTokenizer(await findTrained(await findModel(options.model), "tokenizer.json"));
+    const tokenizer = await openTokenizer(options);
     const file = await locate(options, signal);
     const source = isHub(options.source) ? options.datasetName : file;
     const rows = await readRows(file);
@@ -112,7 +145,9 @@ await runCommand<DataFlags>({
 
     const own = source === SEED_DATASET ? DEFAULT_SYSTEM : undefined;
     const system = (options.system ?? own) || undefined;
-    const collected = createDataFacts({ file, tokenizer, maxLength, system });
+    const { emptyThink, columns, teach, truncation } = options;
+    const taught = { emptyThink, columns, teach, truncation };
+    const collected = createDataFacts({ file, tokenizer, maxLength, system, ...taught });
     for (const [part, order] of [["train", train], ["val", validation]] as const) {
       for (const index of order) {
         signal.throwIfAborted();
@@ -121,12 +156,47 @@ await runCommand<DataFlags>({
       }
     }
     const facts = collected.facts();
-    const { columns } = rows;
-    const report = { name: file, columns, seed: options.seed, trainRatio };
+    const report = { name: file, columns: rows.columns, seed: options.seed, trainRatio };
     await writeTogether([{ path: paths.report, parts: [await renderDataReport(facts, report)] }]);
     console.log([...formatDataFacts(facts), paths.report].join("\n"));
   },
 });
+
+/** The tokenizer of a model, by its folder or its name; none of none. */
+async function openTokenizer(
+  { model, chatTemplate }: Pick<DataFlags, "model" | "chatTemplate">,
+): Promise<Tokenizer | undefined> {
+  if (model === undefined) return undefined;
+  const path = chatTemplate && await findFile(chatTemplate, { flag: "--chat-template" });
+  return await loadTokenizer(await findTrained(await findModel(model), "tokenizer.json"), {
+    chatTemplate: await readChatTemplate(path || undefined),
+  });
+}
+
+/** Shows a file's rows as training reads them. */
+async function preview(
+  name: string,
+  { outputDir, maxLength, emptyThink, columns, teach, truncation, ...options }: DataFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const tokenizer = await openTokenizer(options);
+  if (tokenizer === undefined) {
+    throw new UsageError(
+      "Cannot show tokens without a tokenizer: give --model, a model's folder or its id below models/",
+    );
+  }
+  const file = await findFile(name, { flag: "--preview", folders: [DATA] });
+  const system = options.system || undefined;
+  const most = options.previewRows;
+  const taught = { emptyThink, columns, teach, truncation };
+  const shown = await previewRows(file, { tokenizer, maxLength, system, most, signal, ...taught });
+  const path = `${outputDir}/preview.html`;
+  await Deno.mkdir(outputDir, { recursive: true });
+  await writeTogether([{ path, parts: [await renderPreview(shown)] }]);
+  const color = Deno.stdout.isTerminal() && !Deno.noColor;
+  const width = terminal.columns();
+  console.log([...formatPreview(shown, { width, color }), path].join("\n"));
+}
 
 /** Whether a source is a hub, not a file. */
 function isHub(source: string): source is typeof HUBS[number] {

@@ -6,13 +6,23 @@
  */
 
 import { createHash } from "node:crypto";
-import { toExamples } from "../../data/examples/to_examples.ts";
+import { encodeRecord } from "../../data/examples/encode_record.ts";
+import { taughtTurns, type Teach } from "../../data/examples/taught_turns.ts";
+import type { EmptyThink } from "../../data/examples/to_examples.ts";
+import type { Truncation } from "../../data/examples/truncation.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { formatPythonJson, toPlainJson } from "../../internal/json/python_json.ts";
 import type { PythonJson } from "../../internal/json/python_json.ts";
-import type { Message } from "../../data/text/message.ts";
+import { messageText } from "../../data/text/message_text.ts";
+import type { TextRecord, TrainingRecord } from "../../data/records/record_types.ts";
+import type { RowColumns } from "../../data/records/row_shapes.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
-import { RowStatisticsCollector, type UnreadField } from "../../data/examples/row_statistics.ts";
+import {
+  type RowStatistics,
+  RowStatisticsCollector,
+  type ShapeUse,
+  type UnreadField,
+} from "../../data/examples/row_statistics.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 
 /** Rows of each part that are shown. */
@@ -28,12 +38,20 @@ export interface Lengths {
   readonly values: readonly number[];
 }
 
+/** What one speaks in a row, or one of the two texts of a row without a chat. */
+export interface SampleText {
+  /** A chat's role, `prompt` or `completion`. */
+  readonly role: string;
+  readonly text: string;
+  readonly think?: string;
+}
+
 /** A row as training reads it. */
 export interface SampleRow {
   readonly part: Part;
   /** Its line in the source. */
   readonly line: number;
-  readonly messages: readonly Message[];
+  readonly texts: readonly SampleText[];
 }
 
 /** What {@linkcode createDataFacts} collects. */
@@ -42,10 +60,20 @@ export interface DataFacts {
   readonly lengths: readonly Lengths[];
   /** Longest example in tokens that training takes; `undefined` without a tokenizer. */
   readonly maxLength: number | undefined;
-  /** Rows that are cut to maxLength. */
+  /** What becomes of rows with an example that is longer. */
+  readonly truncation: Truncation;
+  /** How many they are. */
   readonly cut: number;
-  /** Rows that are cut before their answer begins. */
+  /** Rows that are cut before an answer begins. */
   readonly unlabelled: number;
+  /** Which replies are learned. */
+  readonly teach: Teach;
+  /** How many are. */
+  readonly replies: number;
+  /** Replies that are part of prompts only. */
+  readonly unlearnedReplies: number;
+  /** What the rows were found to be. */
+  readonly shapes: readonly ShapeUse[];
   /** Rows without thinking. */
   readonly withoutThinking: number;
   /** `file:line:field: problem` of rows that training would refuse, in order of their lines. */
@@ -71,11 +99,28 @@ export interface DataFactsOptions {
   readonly tokenizer?: Tokenizer;
   readonly maxLength: number;
   readonly system?: string;
+  /** @default as well-known data sets name them */
+  readonly columns?: RowColumns;
+  /** @default "teach" */
+  readonly emptyThink?: EmptyThink;
+  /** @default "all" */
+  readonly teach?: Teach;
+  /** @default "right" */
+  readonly truncation?: Truncation;
 }
 
 /** Collects facts row by row; rows for training come before those for validation. */
 export function createDataFacts(
-  { file, tokenizer, maxLength, system }: DataFactsOptions,
+  {
+    file,
+    tokenizer,
+    maxLength,
+    system,
+    columns,
+    emptyThink,
+    teach = "all",
+    truncation = "right",
+  }: DataFactsOptions,
 ): { add(row: Map<string, PythonJson>, line: number, part: Part): void; facts(): DataFacts } {
   const rows = { train: 0, val: 0 };
   const units = tokenizer === undefined
@@ -127,30 +172,54 @@ export function createDataFacts(
     // Python writes NaN and the like, which are not JSON.
     if (hasNonFinite(row)) throw new JsonlError(where, "holds NaN or Infinity, which is not JSON");
     const plain = toPlainJson(row) as Record<string, unknown>;
-    const record = parseRecord(plain, where, { onUnread: statistics.unreadIn(line) });
-    const messages = toMessages(record, { system });
-    const reply = messages.at(-1)!;
-    if (reply.role !== "assistant" || reply.learn === false) {
-      throw new JsonlError(where, "holds no reply that is to be learned");
-    }
+    const record = parseRecord(plain, where, {
+      columns,
+      onUnread: statistics.unreadIn(line),
+      onShape: (shape) => statistics.shape(shape),
+    });
+    const texts = record.kind === "text" ? textsOf(record) : chatOf(record, line);
     if (samples.filter((each) => each.part === part).length < SAMPLES[part]) {
-      samples.push({ part, line, messages });
+      samples.push({ part, line, texts });
     }
-    const think = reply.reasoning_content ?? "";
-    const prompt = messages.slice(0, -1).filter(({ role }) => role !== "system");
+    const { text: answer, think = "" } = texts.at(-1)!;
+    const prompt = texts.slice(0, -1).filter(({ role }) => role !== "system");
     const size = (text: string): number => Array.from(text).length;
-    if (think === "") withoutThinking++;
-    const characters = prompt.reduce((sum, { content }) => sum + size(content), 0);
-    keep("characters", [characters, size(think), size(reply.content)]);
+    if (think === "" && record.kind !== "text") withoutThinking++;
+    keep("characters", [
+      prompt.reduce((sum, { text }) => sum + size(text), 0),
+      size(think),
+      size(answer),
+    ]);
     if (tokenizer === undefined) return;
-    const [example] = toExamples(messages, { tokenizer, maxLength, teach: "last" });
-    const whole = example.inputIds.length + example.truncatedTokens;
-    if (example.truncatedTokens > 0) cut++;
-    if (example.supervised === 0) unlabelled++;
+    const examples = encodeRecord(record, { tokenizer, maxLength, system, emptyThink, teach });
+    if (examples.some(({ truncatedTokens }) => truncatedTokens > 0)) cut++;
+    if (examples.some(({ supervised }) => supervised === 0)) unlabelled++;
+    const last = examples.at(-1)!;
+    const whole = last.inputIds.length + last.truncatedTokens;
     const count = (text: string): number => text === "" ? 0 : tokenizer.encode(text).length;
     // The prompt as training sees it, with the system prompt and the template's own tokens.
-    const promptTokens = Math.min(example.promptLength, whole);
-    keep("tokens", [promptTokens, count(think), count(reply.content), whole]);
+    keep("tokens", [Math.min(last.promptLength, whole), count(think), count(answer), whole]);
+  };
+
+  const textsOf = ({ prompt, completion }: TextRecord): SampleText[] => [
+    { role: "prompt", text: prompt },
+    { role: "completion", text: completion },
+  ];
+
+  /** A chat up to its last reply that is learned. */
+  const chatOf = (record: TrainingRecord, line: number): SampleText[] => {
+    const messages = toMessages(record, { system });
+    const enableThinking = record.kind === "text" ? undefined : record.enableThinking;
+    statistics.add(line, { examples: [], chat: { messages, enableThinking, teach } });
+    const last = taughtTurns(messages, teach).at(-1);
+    if (last === undefined) {
+      throw new JsonlError({ file, line }, "holds no reply that is to be learned");
+    }
+    return messages.slice(0, last + 1).map((message) => ({
+      role: message.role,
+      text: messageText(message),
+      think: message.reasoning_content,
+    }));
   };
 
   return {
@@ -166,6 +235,9 @@ export function createDataFacts(
       }
     },
     facts: (): DataFacts => ({
+      ...told(statistics.finish()),
+      teach,
+      truncation,
       rows,
       lengths,
       maxLength: tokenizer === undefined ? undefined : maxLength,
@@ -176,9 +248,14 @@ export function createDataFacts(
       duplicates,
       repeated,
       samples,
-      unread: statistics.finish().unread,
     }),
   };
+}
+
+function told(
+  { shapes, unread, replies, unlearnedReplies }: RowStatistics,
+): Pick<DataFacts, "shapes" | "unread" | "replies" | "unlearnedReplies"> {
+  return { shapes, unread, replies, unlearnedReplies };
 }
 
 function hasNonFinite(value: PythonJson): boolean {

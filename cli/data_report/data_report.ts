@@ -74,10 +74,11 @@ function figures({ values }: Lengths): string[] {
 function remarks(facts: DataFacts, shown: number, words: DataReportWords): string[] {
   const { maxLength, cut, unlabelled, withoutThinking, problems, duplicates, repeated, unread } =
     facts;
-  const lines = [];
+  const { truncation, shapes, replies, unlearnedReplies, teach } = facts;
+  const lines = shapes.map(words.shape);
   if (maxLength !== undefined) {
-    lines.push(words.cut(cut, maxLength));
-    if (unlabelled > 0) lines.push(words.unlabelled(unlabelled));
+    lines.push(words.cut(cut, { maxLength, truncation }));
+    if (unlabelled > 0 && truncation === "right") lines.push(words.unlabelled(unlabelled));
   } else {
     lines.push(words.noTokenizer);
   }
@@ -85,6 +86,9 @@ function remarks(facts: DataFacts, shown: number, words: DataReportWords): strin
     lines.push(...items.slice(0, shown).map((item) => `  ${item}`));
     if (items.length > shown) lines.push(`  ${words.more(items.length - shown)}`);
   };
+  if (unlearnedReplies > 0 || teach !== "all") {
+    lines.push(words.replies(replies, unlearnedReplies, teach));
+  }
   lines.push(words.withoutThinking(withoutThinking));
   lines.push(words.malformed(problems.length));
   list(problems);
@@ -180,7 +184,7 @@ export async function renderDataReport(
 }
 
 /** A row as training reads it: its messages, long ones cut. */
-function sampleRow({ part, line, messages }: SampleRow): Markup {
+function sampleRow({ part, line, texts }: SampleRow): Markup {
   const shown = (value: string): HtmlValue => {
     const characters = Array.from(value.slice(0, 2 * SHOWN_CHARACTERS));
     const cut = characters.length > SHOWN_CHARACTERS;
@@ -189,7 +193,7 @@ function sampleRow({ part, line, messages }: SampleRow): Markup {
   return html`
     <article>
     <h3>${inBoth(text((words) => words.sample(part, line)))}</h3>
-    ${messages.map(({ role, content, reasoning_content: think = "" }) =>
+    ${texts.map(({ role, text: content, think = "" }) =>
       html`
         <h4>${inBoth(text((words) => words.role(role)))}</h4>
         ${think !== "" &&
@@ -201,9 +205,10 @@ function sampleRow({ part, line, messages }: SampleRow): Markup {
               <div class="text" dir="auto" lang="">${shown(think)}</div>
             </details>
           `}
-        <div class="text${role === "assistant" && " answer"}" dir="auto" lang="">${shown(
-          content,
-        )}</div>
+        <div class="text${["assistant", "completion"].includes(role) &&
+          " answer"}" dir="auto" lang="">${shown(
+            content,
+          )}</div>
       `
     )}
     </article>

@@ -6,7 +6,16 @@
 
 import type { Bilingual } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
+import type { ShapeUse } from "../../data/examples/row_statistics.ts";
+import type { Teach } from "../../data/examples/taught_turns.ts";
+import type { Truncation } from "../../data/examples/truncation.ts";
 import type { DataFacts, Lengths } from "./data_facts.ts";
+
+/** What rows are too long for, and what becomes of them. */
+interface Long {
+  readonly maxLength: number;
+  readonly truncation: Truncation;
+}
 
 const rowsThat = (count: number, one: string, many: string): string =>
   `${formatCount(count)} ${count === 1 ? `row ${one}` : `rows ${many}`}`;
@@ -30,7 +39,14 @@ const EN = {
   quantile: (name: string): string => name,
   /** @param name a chat's role */
   role: (name: string): string =>
-    ({ system: "System prompt", user: "Question", assistant: "Answer" })[name] ?? name,
+    ({
+      system: "System prompt",
+      user: "Question",
+      assistant: "Answer",
+      tool: "Tool result",
+      prompt: "Prompt",
+      completion: "Completion",
+    })[name] ?? name,
   /** @param characters how many */
   thinking: (characters: string): string => `Thinking (${characters} characters)`,
   /** @param part of the split @param line of the source */
@@ -40,8 +56,20 @@ const EN = {
   seed: (seed: number, ratio: number): string =>
     `Seed ${seed}, training part ${ratio}: the order is CPython's`,
   length: ({ name, unit }: Pick<Lengths, "name" | "unit">): string => `${name}, ${unit}`,
-  cut: (count: number, maxLength: number): string =>
-    `${rowsThat(count, "is", "are")} longer than ${maxLength} tokens and would be cut`,
+  cut: (count: number, { maxLength, truncation }: Long): string =>
+    `${rowsThat(count, "is", "are")} longer than ${maxLength} tokens and would ${
+      {
+        right: "be cut",
+        left: "lose their oldest turns or tokens",
+        drop: "be left out",
+        error: "stop training",
+      }[truncation]
+    }`,
+  shape: ({ name, columns, rows }: ShapeUse): string =>
+    `${rowsThat(rows, "is", "are")} read as ${name} (${columns.join(", ")})`,
+  replies: (learned: number, unlearned: number, teach: Teach): string =>
+    `${formatCount(learned)} replies are learned, ${formatCount(unlearned)} are read only` +
+    (teach === "all" ? "" : ` (--teach ${teach})`),
   unlabelled: (count: number): string =>
     `${rowsThat(count, "is", "are")} cut before the answer: training refuses them`,
   noTokenizer: "token lengths are not known: give --model DIR with a tokenizer",
@@ -84,13 +112,34 @@ const ZH: typeof EN = {
   field: "字段",
   mean: "平均",
   quantile: (name) => ({ min: "最小", median: "中位数", max: "最大" })[name] ?? name,
-  role: (name) => ({ system: "系统提示词", user: "问题", assistant: "回答" })[name] ?? name,
+  role: (name) =>
+    ({
+      system: "系统提示词",
+      user: "问题",
+      assistant: "回答",
+      tool: "工具结果",
+      prompt: "提示",
+      completion: "补全",
+    })[name] ?? name,
   thinking: (characters) => `思考（${characters} 字）`,
   sample: (part, line) => `${part === "train" ? "训练" : "验证"}，第 ${line} 行`,
   columns: (names) => `列：${names.join("、")}`,
   seed: (seed, ratio) => `随机种子 ${seed}，训练部分 ${ratio}：顺序与 CPython 相同`,
   length: ({ name, unit }) => `${NAMES[name] ?? name}，${NAMES[unit]}`,
-  cut: (count, maxLength) => `${formatCount(count)} 行超过 ${maxLength} 个词元，会被截断`,
+  cut: (count, { maxLength, truncation }) =>
+    `${formatCount(count)} 行超过 ${maxLength} 个词元，${
+      {
+        right: "会被截断",
+        left: "会去掉最早的轮次或词元",
+        drop: "会被丢弃",
+        error: "训练会报错停止",
+      }[truncation]
+    }`,
+  shape: ({ name, columns, rows }) =>
+    `${formatCount(rows)} 行识别为 ${name}（${columns.join("、")}）`,
+  replies: (learned, unlearned, teach) =>
+    `学习 ${formatCount(learned)} 条回复，另有 ${formatCount(unlearned)} 条只作为上下文` +
+    (teach === "all" ? "" : `（--teach ${teach}）`),
   unlabelled: (count) => `${formatCount(count)} 行在回答之前就被截断：训练会拒绝`,
   noTokenizer: "词元长度未知：请用 --model DIR 指定带 tokenizer 的模型",
   withoutThinking: (count) => `${formatCount(count)} 行没有思考`,

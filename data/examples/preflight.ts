@@ -10,7 +10,8 @@
 import { PLACEHOLDER } from "../text/reply_text.ts";
 import { type Example, IGNORED } from "./example.ts";
 import { readJsonl } from "../records/jsonl.ts";
-import type { Message, Tool, ToolCall } from "../text/message.ts";
+import type { Message, Tool } from "../text/message.ts";
+import { messageText } from "../text/message_text.ts";
 import { formatPythonJson } from "../../internal/json/python_json.ts";
 import { parseRecord, toMessages } from "../records/record.ts";
 import type { TrainingRecord } from "../records/record_types.ts";
@@ -190,13 +191,5 @@ function textOf(record: TrainingRecord): string {
 }
 
 function textsOf(messages: readonly Message[]): string[] {
-  return messages.flatMap(({ content, reasoning_content = "", tool_calls = [] }) => [
-    content,
-    reasoning_content,
-    ...tool_calls.map(textOfCall),
-  ]);
-}
-
-function textOfCall({ function: { name, arguments: made } }: ToolCall): string {
-  return `${name} ${made instanceof Map ? formatPythonJson(made) : JSON.stringify(made)}`;
+  return messages.flatMap((message) => [messageText(message), message.reasoning_content ?? ""]);
 }

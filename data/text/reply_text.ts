@@ -70,7 +70,8 @@ export function replyText(
   }
   assertTools(found.prompt, tools, turn);
   const trimmed = assertWhole(found.reply, message, turn);
-  assertCalls(found.reply, message, turn);
+  for (const earlier of before) assertCalls(found.prompt, "prompt", earlier, turn);
+  assertCalls(found.reply, "reply", message, turn);
   return { ...found, trimmed };
 }
 
@@ -163,18 +164,23 @@ function assertTools(prompt: string, tools: readonly Tool[], turn: number): void
   }
 }
 
-/** Refuses a reply without its calls: the name of each and those of its arguments. */
-function assertCalls(reply: string, { tool_calls = [] }: Message, turn: number): void {
-  for (const { function: { name, arguments: made } } of tool_calls) {
-    const parts = [name, ...made instanceof Map ? made.keys() : []];
+/** Refuses a text without a message's calls: the name of each and those of its arguments. */
+function assertCalls(
+  text: string,
+  name: "prompt" | "reply",
+  { tool_calls = [] }: Message,
+  turn: number,
+): void {
+  for (const { function: { name: called, arguments: made } } of tool_calls) {
+    const parts = [called, ...made instanceof Map ? made.keys() : []];
     const lost = parts.find((part) =>
-      !reply.includes(part) && !reply.includes(JSON.stringify(part).slice(1, -1))
+      !text.includes(part) && !text.includes(JSON.stringify(part).slice(1, -1))
     );
     if (lost === undefined) continue;
     throw new Error(
       `Cannot make an example of message ${turn}: the chat template leaves ${
         JSON.stringify(lost)
-      } of the call of ${name} out of the reply; ${TEMPLATE_REMEDY}`,
+      } of the call of ${called} out of the ${name}; ${TEMPLATE_REMEDY}`,
     );
   }
 }

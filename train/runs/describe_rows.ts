@@ -99,7 +99,9 @@ function describeUnread({ unread, rows }: ReadExamplesReport): string[] {
   const said = unread.filter(({ remedy }) => remedy !== undefined)
     .map(({ remedy, rows: held }) => `${remedy} (${count(held)})`);
   if (unknown.length === 0) return said;
-  const names = unknown.slice(0, SHOWN).map(({ field, rows: held }) => `${field} (${count(held)})`);
+  const names = unknown.slice(0, SHOWN).map(({ field, rows: held }) =>
+    `${listFields([field])} (${count(held)})`
+  );
   const more = unknown.length - SHOWN;
   return [
     ...said,

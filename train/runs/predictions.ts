@@ -4,10 +4,10 @@
  */
 
 import { readJsonl } from "../../data/records/jsonl.ts";
-import { formatPythonJson } from "../../internal/json/python_json.ts";
 import type { RowLocation } from "../../data/records/jsonl_error.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import type { Message, Tool } from "../../data/text/message.ts";
+import { messageText } from "../../data/text/message_text.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
@@ -98,16 +98,13 @@ async function firstChats(
     // A row of which nothing is learned ends otherwise.
     if (last.role !== "assistant" || last.learn === false) continue;
     const { enableThinking, tools } = record;
-    chats.push({ messages: messages.slice(0, -1), tools, enableThinking, reference: said(last) });
+    chats.push({
+      messages: messages.slice(0, -1),
+      tools,
+      enableThinking,
+      reference: messageText(last),
+    });
     if (chats.length === count) break;
   }
   return chats;
-}
-
-/** A reply as it is compared: with its calls, each a line of JSON. */
-function said({ content, tool_calls = [] }: Message): string {
-  const calls = tool_calls.map(({ function: { name, arguments: made } }) =>
-    `${name}(${made instanceof Map ? formatPythonJson(made) : JSON.stringify(made)})`
-  );
-  return [content, ...calls].filter((text) => text !== "").join("\n");
 }

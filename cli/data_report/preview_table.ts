@@ -1,0 +1,93 @@
+/**
+ * The first rows of a preview for a terminal.
+ *
+ * In: rows as training reads them. Out: lines: a row's shape, its examples, and a line for each that
+ * speaks, with tokens, what is taught in color, and the thinking folded.
+ */
+
+import { formatCount } from "../../train/track/format_units.ts";
+import type { Preview, PreviewRow } from "./preview_rows.ts";
+import { PREVIEW_WORDS as WORDS } from "./preview_words.ts";
+import type { TokenBlock } from "./token_blocks.ts";
+
+/** Options of {@linkcode formatPreview}. */
+export interface FormatPreviewOptions {
+  /** Characters of a line. */
+  readonly width: number;
+  /** Whether what is taught is green and the rest dim. */
+  readonly color: boolean;
+}
+
+/** Rows that are shown. */
+const SHOWN = 5;
+/** Blocks of one example that are shown, the last ones. */
+const SHOWN_BLOCKS = 12;
+const [GREEN, DIM, RESET] = ["\x1b[32m", "\x1b[2m", "\x1b[0m"];
+const COLUMNS = "  role        tokens  taught  text";
+
+/** Formats the rows. */
+export function formatPreview(
+  preview: Preview,
+  { width, color }: FormatPreviewOptions,
+): string[] {
+  const { file, rows } = preview;
+  const lines = rows.slice(0, SHOWN).flatMap((row) => rowLines(row, { width, color }));
+  const taught = rows.flatMap((row) => row.examples);
+  const refused = rows.filter((row) => row.refused !== undefined).length;
+  return [
+    ...lines,
+    `${file}: ${WORDS.first(preview)}: ${formatCount(rows.length)} rows, ${
+      formatCount(taught.length)
+    } examples, ${formatCount(taught.reduce((sum, { tokens }) => sum + tokens, 0))} tokens, ${
+      formatCount(taught.reduce((sum, example) => sum + example.taught, 0))
+    } taught, ${formatCount(refused)} rows refused`,
+  ];
+}
+
+function rowLines(row: PreviewRow, options: FormatPreviewOptions): string[] {
+  const { examples, unread, refused } = row;
+  return [
+    oneLine(WORDS.row(row), 4 * options.width),
+    ...refused === undefined ? [] : [oneLine(`  refused: ${refused}`, 4 * options.width)],
+    ...unread.length === 0 ? [] : [oneLine(`  ${WORDS.unread(unread)}`, 4 * options.width)],
+    ...refused === undefined && examples.length === 0 ? [`  ${WORDS.nothing}`] : [],
+    ...examples.flatMap((example) => {
+      const left = example.blocks.length - SHOWN_BLOCKS;
+      return [
+        `  ${WORDS.example(example)}`,
+        COLUMNS,
+        ...left > 0 ? [`  …           ${left} before it`] : [],
+        ...example.blocks.slice(-SHOWN_BLOCKS).map((block) => blockLine(block, options)),
+      ];
+    }),
+    "",
+  ];
+}
+
+function blockLine(
+  { role, tokens, thinking }: TokenBlock,
+  { width, color }: FormatPreviewOptions,
+): string {
+  const taught = tokens.filter((token) => token.taught).length;
+  const figures = `  ${role.padEnd(10)}  ${formatCount(tokens.length).padStart(6)}  ${
+    (taught === 0 ? "-" : formatCount(taught)).padStart(6)
+  }  `;
+  const [from, to] = thinking ?? [0, 0];
+  const text = [
+    ...tokens.slice(0, from).map((token) => token.text),
+    ...to > from ? [`[${WORDS.thinking.toLowerCase()}: ${formatCount(to - from)} tokens]`] : [],
+    ...tokens.slice(to).map((token) => token.text),
+  ].join("");
+  const line = figures + oneLine(text, Math.max(16, width - figures.length));
+  return color ? `${taught > 0 ? GREEN : DIM}${line}${RESET}` : line;
+}
+
+/** Both ends of a text on one line, without what a terminal would take for its own. */
+function oneLine(text: string, width: number): string {
+  const visible = text.toWellFormed().replaceAll("\n", "↵")
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "�");
+  const characters = Array.from(visible);
+  if (characters.length <= width) return visible;
+  const tail = Math.floor((width - 3) / 3);
+  return `${characters.slice(0, width - 3 - tail).join("")} … ${characters.slice(-tail).join("")}`;
+}

@@ -1,0 +1,150 @@
+/** `deno task data --preview`: rows token by token, as training reads them. */
+
+import assert from "node:assert/strict";
+import { renderPreview } from "../cli/data_report/preview_page.ts";
+import { previewRows } from "../cli/data_report/preview_rows.ts";
+import { formatPreview } from "../cli/data_report/preview_table.ts";
+import { readExamples } from "../data/examples/read_examples.ts";
+import { byteTokenizerFiles } from "../data/text/byte_tokenizer.ts";
+import { createTokenizer, type Tokenizer } from "../data/text/tokenizer.ts";
+import { quickstartFolder } from "./support/quickstart_folder.ts";
+import { qwen3Tokenizer } from "./support/qwen3_tokenizer.ts";
+import { runTask } from "./support/run_task.ts";
+import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
+
+const HOSTILE = "</b><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m🎉";
+const ROWS = [
+  { question: HOSTILE, think: "Hm.\n", answer: `Is "that" <so>? ${HOSTILE}`, [HOSTILE]: 1 },
+  {
+    tools: [{ name: "ping", description: HOSTILE }],
+    conversations: [
+      { from: "system", value: "Be brief." },
+      { from: "human", value: "Ping it." },
+      { from: "function_call", value: '{"name": "ping", "arguments": {}}' },
+      { from: "observation", value: "pong" },
+      { from: "gpt", value: "It answers." },
+    ],
+  },
+  { question: "?" },
+  { prompt: "The sky is", completion: " blue." },
+];
+
+const options = {
+  maxLength: 1024,
+  emptyThink: "teach",
+  teach: "all",
+  truncation: "right",
+  most: 200,
+  signal: new AbortController().signal,
+} as const;
+
+async function written(folder: TempFolder): Promise<string> {
+  return await folder.write("rows.jsonl", ROWS.map((row) => JSON.stringify(row)).join("\n"));
+}
+
+Deno.test("previewRows() shows the very tokens and labels that training takes, by who speaks", async () => {
+  await using folder = await tempFolder();
+  const file = await written(folder);
+  const tokenizer = await qwen3Tokenizer();
+  const { rows, more } = await previewRows(file, { ...options, tokenizer });
+  const read = { tokenizer, maxLength: 1024, dropRefused: true };
+  const { examples } = await readExamples(file, read);
+  const shown = rows.flatMap((row) => row.examples);
+  assert.deepEqual(
+    shown.map(({ blocks }) => blocks.flatMap(({ tokens }) => tokens.map(({ id }) => id))),
+    examples.map(({ inputIds }) => [...inputIds]),
+  );
+  assert.deepEqual(
+    shown.map(({ blocks }) =>
+      blocks.flatMap(({ tokens }) => tokens.map(({ id, taught }) => taught ? id : -100))
+    ),
+    examples.map(({ labels }) => [...labels]),
+  );
+  assert.deepEqual(shown.map(({ blocks }) => blocks.map(({ role }) => role).join(" ")), [
+    "user assistant",
+    "system user assistant",
+    "system user assistant tool assistant",
+    "prompt completion",
+  ]);
+  const texts = shown[2].blocks.map(({ tokens }) => tokens.map(({ text }) => text).join(""));
+  assert.match(texts[0], /^<\|im_start\|>system\nBe brief\.\n\n# Tools[^]*<\|im_end\|>\n$/);
+  assert.equal(texts[1], "<|im_start|>user\nPing it.<|im_end|>\n");
+  assert.match(texts[2], /^<\|im_start\|>assistant\n[^]*"ping"[^]*<\|im_end\|>\n$/);
+  assert.match(texts[3], /^<\|im_start\|>user\n<tool_response>\npong[^]*<\|im_end\|>\n$/);
+  const [{ tokens, thinking: [from, to] = [0, 0] }] = shown[0].blocks.slice(-1);
+  const think = tokens.slice(from, to).map(({ text }) => text).join("");
+  assert.equal(think, "<think>\nHm.\n</think>");
+  assert.deepEqual([rows.map(({ refused }) => refused), more], [
+    [undefined, undefined, "answer: expected a string, got nothing", undefined],
+    false,
+  ]);
+  const two = await previewRows(file, { ...options, tokenizer, most: 2 });
+  assert.deepEqual([two.rows.length, two.more], [2, true]);
+});
+
+async function bytesPreview(folder: TempFolder): ReturnType<typeof previewRows> {
+  const tokenizer: Tokenizer = createTokenizer(byteTokenizerFiles());
+  return await previewRows(await written(folder), {
+    ...options,
+    tokenizer,
+    columns: { tools: "" },
+    teach: "last",
+  });
+}
+
+Deno.test("formatPreview() gives a terminal roles, tokens and what is taught, on lines of their own", async () => {
+  await using folder = await tempFolder();
+  const preview = await bytesPreview(folder);
+  const lines = formatPreview(preview, { width: 80, color: false });
+  const at = lines.indexOf("Line 4: prompt and completion (prompt, completion)");
+  assert.deepEqual(lines.slice(at + 1, at + 5), [
+    "  17 tokens, 7 taught; ends with <|im_end|>",
+    "  role        tokens  taught  text",
+    "  prompt          10       -  The sky is",
+    "  completion       7       7   blue.<|im_end|>",
+  ]);
+  assert.ok(lines.includes("  refused: answer: expected a string, got nothing"));
+  assert.ok(!lines.join("").includes("\x1b"));
+  const colored = formatPreview(preview, { width: 80, color: true });
+  assert.ok(colored.includes("\x1b[32m  completion       7       7   blue.<|im_end|>\x1b[0m"));
+  assert.ok(colored.every((line) => !line.includes("\x1b[31m")));
+});
+
+Deno.test("renderPreview() is one page whose data are inert, and that asks nobody for anything", async () => {
+  await using folder = await tempFolder();
+  const preview = await bytesPreview(folder);
+  const page = await renderPreview(preview);
+  assert.equal(page, await renderPreview(preview));
+  assert.match(page, /content="default-src &#39;none&#39;; style-src &#39;sha256-/);
+  assert.equal(page.match(/<script/g)?.length, 1);
+  const data = page.slice(page.indexOf("<main>"), page.indexOf("<footer>"));
+  assert.doesNotMatch(data, /<script|<img|style=/);
+  assert.ok(!data.includes("\x1b"));
+  assert.equal(page.match(/<article>/g)?.length, 4);
+  const shown = data.replace(/<[^>]*>/g, "");
+  assert.ok(shown.includes("&lt;script&gt;alert(1)&lt;/script&gt;"));
+  // But for the escaped text of a row.
+  assert.doesNotMatch(page.replaceAll("&lt;img src=x", ""), /\b(?:src|href)=|https?:|url\(/);
+  assert.match(page, /<b data-i="258" class="s">&lt;\|im_end\|&gt;<\/b><\/div>/);
+  assert.match(page, /<details><summary>/);
+});
+
+Deno.test("deno task data --preview writes the page and splits nothing", async () => {
+  await using folder = await quickstartFolder();
+  const args = ["--preview", "train.jsonl", "--preview-rows", "3"];
+  const none = await runTask("data", folder.path, args);
+  assert.deepEqual([none.code, none.stdout], [2, ""], none.stderr);
+  assert.match(none.stderr, /Cannot show tokens without a tokenizer: give --model/);
+  const before = await Deno.readTextFile(`${folder.path}/data/train.jsonl`);
+  const { code, stdout, stderr } = await runTask("data", folder.path, [...args, "--model", "tiny"]);
+  assert.equal(code, 0, stderr);
+  assert.match(
+    stdout,
+    /^Line 1: question and answer \(question, think, answer\)\n {2}\d+ tokens, /,
+  );
+  assert.match(stdout, /: the first 3 rows; --preview-rows shows more: 3 rows, 3 examples, /);
+  assert.match(stdout, /data\/preview\.html\s*$/);
+  const page = await Deno.readTextFile(`${folder.path}/data/preview.html`);
+  assert.equal(page.match(/<article>/g)?.length, 3);
+  assert.equal(await Deno.readTextFile(`${folder.path}/data/train.jsonl`), before);
+});
