@@ -396,8 +396,8 @@ const CASES: Readonly<Record<string, BadInput>> = {
       "'utf8'))) console.log(JSON.stringify(row))\" > converted.jsonl",
   ),
   "a row of other columns": rows(
-    `{"instruction":"a","output":"b"}\n`,
-    "~/data/train.jsonl:1: expected the columns question and answer, or messages, got instruction, output; Alpaca's format; rename instruction to question and output to answer (input, system and history are read as they are)",
+    `{"prompt":"a","chosen":"b","rejected":"c"}\n`,
+    "~/data/train.jsonl:1: expected the columns of a question and its answer or of a chat, got prompt, chosen, rejected; preference data; to learn the chosen answers, give --columns question=prompt,answer=chosen",
   ),
   "a chat without a reply": rows(
     '{"messages":[{"role":"user","content":"a"}]}\n',
@@ -412,7 +412,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
     flags: ["--validation-file", "~/data/val.jsonl"],
     spoil: (dir) => write(`${dir}/data/val.jsonl`, `${good}{}\n`),
     message:
-      "~/data/val.jsonl:2: expected the columns question and answer, or messages, got no columns; rename the columns (--drop-refused-rows leaves such rows out)",
+      "~/data/val.jsonl:2: expected the columns of a question and its answer or of a chat, got no columns; name them with --columns question=NAME,answer=NAME (--drop-refused-rows leaves such rows out)",
   },
   // Folders to write to.
   "a file for an output folder": {

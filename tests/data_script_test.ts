@@ -86,6 +86,19 @@ Deno.test("deno task data writes, of nasty rows, what Python writes", async () =
   assert.match(stdout, /nasty\.jsonl:6: holds NaN or Infinity, which is not JSON/);
 });
 
+Deno.test("readDatasetRows() gives all rows the columns of all, and no call another's arguments", () => {
+  const lines = [
+    '{"messages":[{"role":"assistant","tool_calls":[{"arguments":{"a":1.0}}]}],"tools":[{"x":1}]}',
+    '{"id":1,"messages":[{"role":"assistant","name":"n","tool_calls":[{"arguments":{"b":2}}]}],"tools":[{"y":2}]}',
+  ];
+  const rows = readDatasetRows(encoder.encode(lines.join("\n")), "rows.jsonl");
+  assert.equal(
+    formatPythonJson(rows.row(0).value),
+    '{"messages": [{"role": "assistant", "tool_calls": [{"arguments": {"a": 1.0}}], "name": null}], ' +
+      '"tools": [{"x": 1}], "id": null}',
+  );
+});
+
 Deno.test("deno task data finds a file below data/ by its name, and writes down which it was", async () => {
   await using folder = await tempFolder();
   await Deno.mkdir(`${folder.path}/data/mine`, { recursive: true });

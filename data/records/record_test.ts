@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { PythonNumber } from "../../internal/json/python_json.ts";
 import { parseRecord, toMessages } from "./record.ts";
 
 const where = { file: "train.jsonl", line: 12 };
@@ -195,4 +196,92 @@ Deno.test("toMessages() prepends the system prompt to a chat only if the chat ha
 Deno.test("toMessages() leaves tags in the content of a reply whose thinking is apart", () => {
   const bot = { role: "assistant", content: "use </think>", reasoning_content: "t" } as const;
   assert.deepEqual(toMessages({ kind: "chat", messages: [user, bot] })[1], bot);
+});
+
+Deno.test("parseRecord() says what a row was found to be, and from which columns", () => {
+  const human = { from: "human", value: "Hi" };
+  const shapes: [Record<string, unknown>, string, string[], Record<string, string>?][] = [
+    [{ messages: [user, bot], system: "s", question: "q" }, "messages", ["messages", "system"]],
+    [{ conversations: [human, { from: "gpt", value: "a" }] }, "ShareGPT", ["conversations"]],
+    [{ instruction: "q", input: null, output: "a" }, "Alpaca", ["instruction", "output"]],
+    [{ prompt: "q", completion: "a" }, "prompt and completion", ["prompt", "completion"]],
+    [{ Question: "q", Complex_CoT: "t", Response: "a" }, "question and answer", [
+      "Question",
+      "think=Complex_CoT",
+      "answer=Response",
+    ]],
+    [{ q: "q", a: "a" }, "question and answer", ["question=q", "answer=a"], {
+      question: "q",
+      answer: "a",
+    }],
+    // What is empty names no shape.
+    [
+      { question: "q", answer: "a", messages: [], prompt: "", completion: null },
+      "question and answer",
+      [
+        "question",
+        "answer",
+      ],
+    ],
+  ];
+  for (const [row, name, names, columns] of shapes) {
+    const found: unknown[] = [];
+    parseRecord(row, where, { columns, onShape: (shape) => found.push(shape) });
+    assert.deepEqual(found, [{ name, columns: names }]);
+  }
+});
+
+Deno.test("parseRecord() tells of columns that --columns names in vain, and reads none that it empties", () => {
+  const unread: string[] = [];
+  const onUnread = (field: string, remedy?: string): void => void unread.push(remedy ?? field);
+  const columns = { think: "CoT", system: "" };
+  const row = { question: "q", answer: "a", system: "s", cot: "t" };
+  assert.deepEqual(parseRecord(row, where, { columns, onUnread }), {
+    kind: "question",
+    question: "q",
+    think: null,
+    answer: "a",
+  });
+  assert.deepEqual(unread, ["system", "cot", "--columns think=CoT names no column of the row"]);
+});
+
+Deno.test("parseRecord() takes thinking off its tags, and tells so", () => {
+  const value = "<|begin_of_thought|>\n\nHm.\n\n<|end_of_thought|>\n\n" +
+    "<|begin_of_solution|>\n\nYo\n\n<|end_of_solution|>";
+  const [record, unread] = read({
+    conversations: [{ from: "user", value: "Hi" }, { from: "assistant", value }],
+  });
+  assert.deepEqual(record, {
+    kind: "chat",
+    messages: [user, { ...bot, reasoning_content: "Hm." }],
+  });
+  assert.match(unread[0], /are read as thinking and answer, and not taught$/);
+});
+
+Deno.test("parseRecord() reads calls of tools, and only an answer of theirs makes a chat", () => {
+  const args = new Map([["a", new PythonNumber("1.0")]]);
+  const call = { type: "function", function: { name: "f", arguments: args } } as const;
+  const tools = [{ name: "f", parameters: {} }];
+  const sent = {
+    role: "assistant",
+    content: null,
+    tool_calls: [{ name: "f", arguments: '{"a": 1.0}' }],
+  };
+  const [record, unread] = read({ tools, messages: [user, sent] });
+  assert.deepEqual(record, {
+    kind: "chat",
+    messages: [user, { role: "assistant", content: "", tool_calls: [call] }],
+    tools: [
+      new Map<string, unknown>([
+        ["type", "function"],
+        ["function", new Map<string, unknown>([["name", "f"], ["parameters", new Map()]])],
+      ]),
+    ],
+  });
+  assert.deepEqual(unread, []);
+});
+
+Deno.test("toMessages() refuses plain text, which is no chat", () => {
+  const record = { kind: "text", prompt: "a", completion: "b" } as const;
+  assert.throws(() => toMessages(record), { name: "TypeError", message: /use toTextExample$/ });
 });

@@ -36,28 +36,37 @@ interface Candidate {
   readonly meanings: ReadonlyMap<string, string>;
 }
 
+/** What rows may be, and what rows of the same columns were found to be. */
+interface Candidates {
+  readonly all: readonly Candidate[];
+  readonly found: Map<string, Candidate>;
+}
+
 const NONE: RowColumns = {};
-const known = new WeakMap<RowColumns, readonly Candidate[]>();
+/** Sets of columns that are remembered: a file has few of them. */
+const MAX_FOUND = 1000;
+const known = new WeakMap<RowColumns, Candidates>();
 
 /** Shapes that have all columns that were named. */
-function candidatesFor(columns: RowColumns): readonly Candidate[] {
-  const found = known.get(columns);
-  if (found !== undefined) return found;
+function candidatesFor(columns: RowColumns): Candidates {
+  const earlier = known.get(columns);
+  if (earlier !== undefined) return earlier;
   const read = Object.keys(columns).filter((name) => columns[name] !== "");
   const taken = new Set(Object.values(columns).map((name) => name.toLowerCase()));
-  const made = ROW_SHAPES.filter((shape) => read.every((name) => name in shape.columns))
+  const all = ROW_SHAPES.filter((shape) => read.every((name) => name in shape.columns))
     .map((shape): Candidate => {
       const names: Record<string, readonly string[]> = {};
-      for (const [meaning, all] of Object.entries(shape.columns)) {
+      for (const [meaning, usual] of Object.entries(shape.columns)) {
         const own = columns[meaning];
         names[meaning] = own === undefined
-          ? all.filter((name) => !taken.has(name))
+          ? usual.filter((name) => !taken.has(name))
           : own === ""
           ? []
           : [own];
       }
       return { shape, meanings: byName(names) };
     });
+  const made = { all, found: new Map() };
   known.set(columns, made);
   return made;
 }
@@ -72,27 +81,7 @@ export function shapeRow(
   readonly shaped: ShapedRow;
   readonly recognized: RecognizedShape;
 } {
-  const fits = candidatesFor(columns).map(({ shape, meanings }) => ({
-    shape,
-    meanings,
-    held: heldColumns(row, meanings),
-  }));
-  const whole = fits.filter(({ shape, held }) => shape.needs.every((name) => held.has(name)));
-  const signature = ({ shape, held }: typeof fits[number]): string =>
-    shape.needs.map((name) => held.get(name)).join(" and ");
-  const ways = [...new Map(whole.map((fit) => [signature(fit), fit]))];
-  if (ways.length > 1) {
-    const flags = ways.map(([, { shape, held }]) =>
-      `--columns ${shape.needs.map((name) => `${name}=${held.get(name)}`).join()}`
-    );
-    throw new JsonlError(
-      where,
-      `expected columns of one shape, got ${
-        listFields(ways.map(([columns, { shape }]) => `${columns} (${shape.name})`))
-      }: any of them may be meant; say which with ${flags.join(" or ")}`,
-    );
-  }
-  const fit = ways[0]?.[1] ?? closest(row, { fits, columns, where });
+  const fit = recognize(row, { where, columns });
   const { values, rest, names } = takeNamed(row, fit.meanings, { where, place: "" });
   reviewRest(rest, where, onUnread);
   tellMissing(row, { fit, columns, names, onUnread });
@@ -109,6 +98,42 @@ export function shapeRow(
   };
 }
 
+/** The one shape that a row is of, or lacks something of. */
+function recognize(
+  row: Readonly<Record<string, unknown>>,
+  { where, columns }: { readonly where: RowLocation; readonly columns: RowColumns },
+): Candidate {
+  const { all, found } = candidatesFor(columns);
+  const key = Object.keys(row).filter((name) => holdsSomething(row[name])).join("\n");
+  const earlier = found.get(key);
+  if (earlier !== undefined) return earlier;
+  const fits = all.map((each) => ({ ...each, held: heldColumns(row, each.meanings) }));
+  const whole = fits.filter(({ shape, held }) => shape.needs.every((name) => held.has(name)));
+  const signature = ({ shape, held }: typeof fits[number]): string =>
+    shape.needs.map((name) => held.get(name)).join(" and ");
+  const ways = [...new Map(whole.map((fit) => [signature(fit), fit]))];
+  if (ways.length > 1) {
+    const flags = ways.map(([, { shape, held }]) =>
+      `--columns ${shape.needs.map((name) => `${name}=${held.get(name)}`).join()}`
+    );
+    throw new JsonlError(
+      where,
+      `expected columns of one shape, got ${
+        listFields(ways.map(([columns, { shape }]) => `${columns} (${shape.name})`))
+      }: any of them may be meant; say which with ${flags.join(" or ")}`,
+    );
+  }
+  if (ways.length === 0) return closest(row, { fits, columns, where });
+  const [, fit] = ways[0];
+  if (found.size < MAX_FOUND) found.set(key, fit);
+  return fit;
+}
+
+function holdsSomething(value: unknown): boolean {
+  return value !== null && value !== undefined && value !== "" &&
+    !(Array.isArray(value) && value.length === 0);
+}
+
 /** The columns that hold something, by their meaning. */
 function heldColumns(
   row: Readonly<Record<string, unknown>>,
@@ -116,9 +141,7 @@ function heldColumns(
 ): ReadonlyMap<string, string> {
   const held = new Map<string, string>();
   for (const key of Object.keys(row)) {
-    const value = row[key];
-    if (value === null || value === undefined || value === "") continue;
-    if (Array.isArray(value) && value.length === 0) continue;
+    if (!holdsSomething(row[key])) continue;
     const meaning = meanings.get(key) ?? meanings.get(key.toLowerCase());
     if (meaning !== undefined && !held.has(meaning)) held.set(meaning, key);
   }
