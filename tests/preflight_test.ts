@@ -28,11 +28,10 @@ Deno.test("--dry-run shows tokens, data, memory and time, and writes nothing", a
   assert.match(said[0], /^note: replies follow the model's own chat template/);
   assert.match(said[1], /^rows: 28 of 28 .* as question and answer \(question, think, answer\)$/);
   assert.equal(said[2], "first row (line 1), as the chat that it becomes:");
-  assert.match(said[3], /^ {2}system {5}你/);
-  assert.match(said[4], /^ {2}user {7}\S/);
-  assert.match(said[5], /^ {2}assistant {2}\[thinking: \d+ characters\] .* \(learned\)$/);
-  assert.match(said[6], /^position +id +supervised +text$/);
-  const table = said.slice(7, said.findIndex((line) => line.startsWith("terminator")));
+  assert.match(said[3], /^ {2}user {7}\S/);
+  assert.match(said[4], /^ {2}assistant {2}\[thinking: \d+ characters\] .* \(learned\)$/);
+  assert.match(said[5], /^position +id +supervised +text$/);
+  const table = said.slice(6, said.findIndex((line) => line.startsWith("terminator")));
   assert.equal(table.length, 61);
   assert.match(table[40], /… +\d+ tokens left out, \d+ of them supervised$/);
   assert.match(table.at(-1)!, /yes +<\|im_end\|>$/);

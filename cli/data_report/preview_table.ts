@@ -5,6 +5,7 @@
  * speaks, with tokens, what is taught in color, and the thinking folded.
  */
 
+import { oneLine } from "../../train/runs/one_line.ts";
 import { formatCount } from "../../train/track/format_units.ts";
 import type { Preview, PreviewRow } from "./preview_rows.ts";
 import { PREVIEW_WORDS as WORDS } from "./preview_words.ts";
@@ -80,14 +81,4 @@ function blockLine(
   ].join("");
   const line = figures + oneLine(text, Math.max(16, width - figures.length));
   return color ? `${taught > 0 ? GREEN : DIM}${line}${RESET}` : line;
-}
-
-/** Both ends of a text on one line, without what a terminal would take for its own. */
-function oneLine(text: string, width: number): string {
-  const visible = text.toWellFormed().replaceAll("\n", "↵")
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "�");
-  const characters = Array.from(visible);
-  if (characters.length <= width) return visible;
-  const tail = Math.floor((width - 3) / 3);
-  return `${characters.slice(0, width - 3 - tail).join("")} … ${characters.slice(-tail).join("")}`;
 }

@@ -6,6 +6,7 @@
  */
 
 import type { Message, Tool } from "./message.ts";
+import { toolName } from "./tool_name.ts";
 import { OPENED_BY_PROMPT, trimLeadingLineBreaks, trimLineBreaks } from "./thinking.ts";
 
 /** What stands before the reply and what the model is to write. */
@@ -153,9 +154,8 @@ function assertWhole(reply: string, message: Message, turn: number): boolean {
 /** Refuses a prompt that does not tell of the tools. */
 function assertTools(prompt: string, tools: readonly Tool[], turn: number): void {
   for (const tool of tools) {
-    const described = tool instanceof Map ? tool.get("function") : undefined;
-    const name = described instanceof Map ? described.get("name") : undefined;
-    if (typeof name !== "string" || prompt.includes(name)) continue;
+    const name = toolName(tool);
+    if (name === undefined || prompt.includes(name)) continue;
     throw new Error(
       `Cannot make an example of message ${turn}: the chat template leaves the tool ${
         JSON.stringify(name)

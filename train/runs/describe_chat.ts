@@ -4,15 +4,17 @@
  */
 
 import { taughtTurns } from "../../data/examples/taught_turns.ts";
-import type { Message, Tool } from "../../data/text/message.ts";
+import type { Message } from "../../data/text/message.ts";
+import { toolName } from "../../data/text/tool_name.ts";
 import type { TrainingRecord } from "../../data/records/record_types.ts";
 import { listFields } from "../../internal/json/field_table.ts";
+import { oneLine } from "./one_line.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
 /** Most messages that are shown, from the first. */
 const SHOWN = 12;
 /** Characters of a text that are shown. */
-const HEAD = 72;
+const WIDTH = 72;
 
 /** Describes the chat of a row. */
 export function describeChat(
@@ -26,8 +28,8 @@ export function describeChat(
   if (record.kind === "text") {
     return [
       `${title}, as text without a chat template:`,
-      shown("prompt", head(record.prompt)),
-      shown("completion", `${head(record.completion)}  (learned)`),
+      shown("prompt", oneLine(record.prompt, WIDTH)),
+      shown("completion", `${oneLine(record.completion, WIDTH)}  (learned)`),
     ];
   }
   const taught = new Set(taughtTurns(messages, teach));
@@ -38,7 +40,9 @@ export function describeChat(
   const { tools = [] } = record;
   return [
     `${title}, as the chat that it becomes:`,
-    ...tools.length === 0 ? [] : [shown("tools", listFields(tools.map(nameOf)))],
+    ...tools.length === 0
+      ? []
+      : [shown("tools", listFields(tools.map((tool) => toolName(tool) ?? "?")))],
     ...lines,
     ...more > 0 ? [shown("", `and ${more} messages more`)] : [],
   ];
@@ -50,7 +54,7 @@ function describeMessage(
 ): string {
   const parts = [
     ...think === "" ? [] : [`[thinking: ${Array.from(think).length} characters]`],
-    ...content === "" ? [] : [head(content)],
+    ...content === "" ? [] : [oneLine(content, WIDTH)],
     ...tool_calls.map((call) => `[calls ${call.function.name}]`),
     ...role !== "assistant" ? [] : [learned ? " (learned)" : " (not learned)"],
   ];
@@ -59,16 +63,4 @@ function describeMessage(
 
 function shown(role: string, text: string): string {
   return `  ${role.padEnd(10)} ${text}`;
-}
-
-/** The beginning of a text on one line, without what a terminal would take for its own. */
-function head(text: string): string {
-  const start = text.slice(0, HEAD).toWellFormed().replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
-  return text.length > HEAD ? `${start}…` : start;
-}
-
-function nameOf(tool: Tool): string {
-  const described = tool instanceof Map ? tool.get("function") : undefined;
-  const name = described instanceof Map ? described.get("name") : undefined;
-  return typeof name === "string" ? name : "?";
 }
