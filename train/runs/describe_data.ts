@@ -100,6 +100,9 @@ export async function describeData(
           "the chat template",
     );
   }
+  if (!isChat) {
+    said.push("prompt: text without a chat template; ask for its completion by /v1/completions");
+  }
   if (controlTokens.length > 0) {
     const tokens = [...new Set(controlTokens.map(({ token }) => token))].join(", ");
     said.push(
