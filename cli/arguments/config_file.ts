@@ -11,9 +11,8 @@ import { isRecord } from "../../internal/json/is_record.ts";
 import { isAbsent, readCappedText } from "../../internal/regular_file.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { findFile } from "../../train/runs/find_file.ts";
-import type { RowColumns } from "../../data/records/row_shapes.ts";
 import { argumentValues } from "./argument_values.ts";
-import { formatColumns } from "./columns_flag.ts";
+import { objectText } from "./object_flags.ts";
 import { recordedLoraFlags } from "./recorded_lora.ts";
 import { isToggle } from "./toggle.ts";
 import { explainName } from "./unknown_name.ts";
@@ -97,10 +96,10 @@ function readValues(
       continue;
     }
     if (value === null || value === undefined) continue;
-    if (name === "columns" && isRecord(value)) {
-      read.push([option, formatColumns(value as RowColumns)]);
-    } else if (isRecord(value)) {
-      faults.push(`${key}: it is an object, and a flag's value is text or a number`);
+    if (isRecord(value)) {
+      const text = objectText(option.attributeName(), value);
+      if (text !== undefined) read.push([option, text]);
+      else faults.push(`${key}: it is an object, and a flag's value is text or a number`);
     } else if (typeof value === "boolean" && option.optional && !isToggle(option)) {
       // Such as resume_from_checkpoint, whose value is a folder.
       if (value) read.push([option, undefined]);

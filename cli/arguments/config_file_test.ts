@@ -68,6 +68,9 @@ bf16: true
   await folder.write("columns.yaml", "columns: {question: Q, answer: A}\n");
   const { columns } = await read(`${folder.path}/columns.yaml`);
   assert.deepEqual(columns, { question: "Q", answer: "A" });
+  await folder.write("schedule.yaml", "lr_scheduler_kwargs: {min_lr_rate: 0.1, num_cycles: 1}\n");
+  const { lrSchedulerKwargs } = await read(`${folder.path}/schedule.yaml`);
+  assert.deepEqual(lrSchedulerKwargs, { min_lr_rate: 0.1, num_cycles: 1 });
   await folder.write("none.yaml", "report_to: []\nresume_from_checkpoint: false\n");
   const { reportTo, resumeFromCheckpoint } = await read(`${folder.path}/none.yaml`);
   assert.deepEqual([reportTo, resumeFromCheckpoint], [[], undefined]);

@@ -49,6 +49,13 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
   const named = parse(...flags, "--columns", "question=Q,answer=A, b", "--columns", "system=");
   assert.deepEqual(named.columns, { question: "Q", answer: "A, b", system: "" });
   assert.deepEqual(parse(...replayFlags({ arguments: { ...named } }, { path })), named);
+  const settled = parse(
+    ...flags,
+    "--lr-scheduler-kwargs",
+    '{"decay_type":"1-sqrt","num_decay_steps":3}',
+  );
+  assert.deepEqual(settled.lrSchedulerKwargs, { decay_type: "1-sqrt", num_decay_steps: 3 });
+  assert.deepEqual(parse(...replayFlags({ arguments: { ...settled } }, { path })), settled);
   assert.throws(
     () => replayFlags({ arguments: { model: {} } }, { path }),
     /model is neither text, number/,

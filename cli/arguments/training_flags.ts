@@ -10,6 +10,8 @@ import {
   MOST_LENGTH,
   type TrainingArguments,
 } from "../../train/runs/training_arguments.ts";
+import { isRecord } from "../../internal/json/is_record.ts";
+import { schedules } from "../../train/schedules/schedules.ts";
 import { optimizersHelp } from "../../train/optimizers/optimizers.ts";
 import {
   ARGUMENT_CHOICES as CHOICES,
@@ -125,6 +127,7 @@ export function addTrainingFlags(command: Command): void {
       new Option("--lr-scheduler-type <name>", "how the learning rate changes")
         .choices(CHOICES.lrSchedulerType).default(DEFAULTS.lrSchedulerType),
     )
+    .addOption(schedulerKwargsFlag())
     .option(
       "--warmup-steps <n>",
       "updates over which the learning rate rises; below 1 a share of the run",
@@ -338,4 +341,25 @@ export function addTrainingFlags(command: Command): void {
       command.setOptionValueWithSource("precision", precision, "cli");
       command.setOptionValue("bf16", undefined);
     });
+}
+
+/** `--lr-scheduler-kwargs`; whether the schedule has such settings is looked at with the other arguments. */
+function schedulerKwargsFlag(): Option {
+  const own = Object.entries(schedules).filter(([, { settings }]) => settings !== undefined)
+    .map(([name, { settings = {} }]) => `${name}: ${Object.keys(settings).join(", ")}`);
+  return new Option(
+    "--lr-scheduler-kwargs <json>",
+    `the schedule's own settings as JSON, such as {"num_cycles": 2} (${own.join("; ")})`,
+  ).argParser(parseSettings);
+}
+
+function parseSettings(text: string): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // As a value that is no object.
+  }
+  if (isRecord(value)) return value;
+  throw new InvalidArgumentError("It must be a JSON object, such as '{\"num_cycles\": 2}'.");
 }
