@@ -51,7 +51,7 @@ export type { Schedule } from "./train/schedule.ts";
 export { listCheckpoints, verifyCheckpoint } from "./train/checkpoints/checkpoint.ts";
 
 // Data.
-export { readJsonl } from "./data/records/jsonl.ts";
+export { readRows } from "./data/records/read_rows.ts";
 export { parseRecord, toMessages, type TrainingRecord } from "./data/records/record.ts";
 export type { Message } from "./data/text/message.ts";
 export { createTokenizer, loadTokenizer, type Tokenizer } from "./data/text/tokenizer.ts";

@@ -20,8 +20,13 @@
  */
 
 // Rows.
-export { readJsonl, type ReadJsonlOptions } from "./records/jsonl.ts";
-export { JsonlError, type JsonlErrorPlace, type RowLocation } from "./records/jsonl_error.ts";
+export { readRows, type ReadRowsOptions } from "./records/read_rows.ts";
+export {
+  JsonlError,
+  type JsonlErrorPlace,
+  type RowLocation,
+  type RowUnit,
+} from "./records/jsonl_error.ts";
 export {
   type AnyRecord,
   type ChatRecord,
@@ -32,7 +37,11 @@ export {
   type TrainingRecord,
 } from "./records/record.ts";
 export type { OnUnread } from "./records/row_fields.ts";
-export { type DatasetRows, readDatasetRows } from "./records/dataset_rows.ts";
+export {
+  type DatasetRows,
+  readDatasetRows,
+  type ReadDatasetRowsOptions,
+} from "./records/dataset_rows.ts";
 export {
   type DatasetSplit,
   splitDataset,

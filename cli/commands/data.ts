@@ -9,7 +9,6 @@
 import type { Command } from "commander";
 import { readDatasetRows } from "../../data/records/dataset_rows.ts";
 import type { DatasetRows } from "../../data/records/dataset_rows.ts";
-import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { formatPythonJson } from "../../internal/json/python_json.ts";
 import { splitDataset } from "../../data/records/split_dataset.ts";
 import { loadTokenizer } from "../../data/text/tokenizer.ts";
@@ -45,8 +44,6 @@ interface DataFlags {
 
 /** Sources that are no files. */
 const HUBS = ["modelscope", "huggingface"] as const;
-/** Largest file split: it is held in memory, and a data set for fine-tuning has some megabytes. */
-const MAX_FILE_BYTES = 2 ** 30;
 
 await runCommand<DataFlags>({
   name: "deno task data",
@@ -94,7 +91,7 @@ await runCommand<DataFlags>({
       : await loadTokenizer(await findTrained(await findModel(options.model), "tokenizer.json"));
     const file = await locate(options, signal);
     const source = isHub(options.source) ? options.datasetName : file;
-    const rows = await readRows(file);
+    const rows = await readDatasetRows([file]);
     const { train, validation } = splitDataset(rows.length, { trainRatio, seed: options.seed });
     signal.throwIfAborted();
     await Deno.mkdir(outputDir, { recursive: true });
@@ -112,12 +109,12 @@ await runCommand<DataFlags>({
 
     const own = source === SEED_DATASET ? DEFAULT_SYSTEM : undefined;
     const system = (options.system ?? own) || undefined;
-    const collected = createDataFacts({ file, tokenizer, maxLength, system });
+    const collected = createDataFacts({ tokenizer, maxLength, system });
     for (const [part, order] of [["train", train], ["val", validation]] as const) {
       for (const index of order) {
         signal.throwIfAborted();
-        const { value, line } = rows.row(index);
-        collected.add(value, line, part);
+        const { value, where } = rows.row(index);
+        collected.add(value, where, part);
       }
     }
     const facts = collected.facts();
@@ -154,34 +151,6 @@ async function locate(options: DataFlags, signal: AbortSignal): Promise<string> 
   } finally {
     progress.finish();
   }
-}
-
-async function readRows(file: string): Promise<DatasetRows> {
-  let size: number;
-  try {
-    const found = await Deno.stat(file);
-    if (found.isDirectory) {
-      throw new JsonlError(
-        { file },
-        "expected a JSON Lines file, got a directory; name a file in it",
-      );
-    }
-    size = found.size;
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new JsonlError(
-      { file },
-      "expected a JSON Lines file, got no such file; give --source modelscope, huggingface or a path",
-      { cause },
-    );
-  }
-  if (size > MAX_FILE_BYTES) {
-    throw new JsonlError(
-      { file },
-      `expected at most ${MAX_FILE_BYTES} bytes, which are held in memory, got ${size}; split the file first`,
-    );
-  }
-  return readDatasetRows(await Deno.readFile(file), file);
 }
 
 function* formatRows(rows: DatasetRows, order: readonly number[]): Generator<string> {

@@ -7,7 +7,7 @@
 
 import { createHash } from "node:crypto";
 import { toExamples } from "../../data/examples/to_examples.ts";
-import { JsonlError } from "../../data/records/jsonl_error.ts";
+import { JsonlError, type RowLocation } from "../../data/records/jsonl_error.ts";
 import { formatPythonJson, toPlainJson } from "../../internal/json/python_json.ts";
 import type { PythonJson } from "../../internal/json/python_json.ts";
 import type { Message } from "../../data/text/message.ts";
@@ -31,8 +31,7 @@ export interface Lengths {
 /** A row as training reads it. */
 export interface SampleRow {
   readonly part: Part;
-  /** Its line in the source. */
-  readonly line: number;
+  readonly where: RowLocation;
   readonly messages: readonly Message[];
 }
 
@@ -50,10 +49,10 @@ export interface DataFacts {
   readonly withoutThinking: number;
   /** `file:line:field: problem` of rows that training would refuse, in order of their lines. */
   readonly problems: readonly string[];
-  /** Lines of the source whose row, or whose question, stands in the other part as well. */
+  /** Rows of the source that, or whose question, stand in the other part as well. */
   readonly duplicates: readonly {
-    readonly train: number;
-    readonly val: number;
+    readonly train: RowLocation;
+    readonly val: RowLocation;
     readonly same: string;
   }[];
   /** Rows that stand twice or more, anywhere. */
@@ -66,8 +65,6 @@ export interface DataFacts {
 
 /** Options of {@linkcode createDataFacts}. */
 export interface DataFactsOptions {
-  /** Path of the source, for messages. */
-  readonly file: string;
   readonly tokenizer?: Tokenizer;
   readonly maxLength: number;
   readonly system?: string;
@@ -75,8 +72,8 @@ export interface DataFactsOptions {
 
 /** Collects facts row by row; rows for training come before those for validation. */
 export function createDataFacts(
-  { file, tokenizer, maxLength, system }: DataFactsOptions,
-): { add(row: Map<string, PythonJson>, line: number, part: Part): void; facts(): DataFacts } {
+  { tokenizer, maxLength, system }: DataFactsOptions,
+): { add(row: Map<string, PythonJson>, where: RowLocation, part: Part): void; facts(): DataFacts } {
   const rows = { train: 0, val: 0 };
   const units = tokenizer === undefined
     ? ["characters"] as const
@@ -93,16 +90,16 @@ export function createDataFacts(
       one.values.push(values[index])
     );
   };
-  const problems: { line: number; text: string }[] = [];
-  const duplicates: { train: number; val: number; same: string }[] = [];
-  const trainRows = new Map<string, number>();
-  const trainQuestions = new Map<string, number>();
+  const problems: { where: RowLocation; text: string }[] = [];
+  const duplicates: { train: RowLocation; val: RowLocation; same: string }[] = [];
+  const trainRows = new Map<string, RowLocation>();
+  const trainQuestions = new Map<string, RowLocation>();
   const all = new Set<string>();
   const statistics = new RowStatisticsCollector();
   const samples: SampleRow[] = [];
   let [cut, unlabelled, withoutThinking, repeated] = [0, 0, 0, 0];
 
-  const addText = (row: Map<string, PythonJson>, line: number, part: Part): void => {
+  const addText = (row: Map<string, PythonJson>, where: RowLocation, part: Part): void => {
     // Hashes, as the texts of all rows would be held twice over.
     const text = createHash("sha256").update(formatPythonJson(row)).digest("base64");
     if (all.has(text)) repeated++;
@@ -110,31 +107,30 @@ export function createDataFacts(
     const question = row.get("question");
     const prompt = typeof question === "string" ? question.trim() : "";
     if (part === "train") {
-      if (!trainRows.has(text)) trainRows.set(text, line);
-      if (prompt !== "" && !trainQuestions.has(prompt)) trainQuestions.set(prompt, line);
+      if (!trainRows.has(text)) trainRows.set(text, where);
+      if (prompt !== "" && !trainQuestions.has(prompt)) trainQuestions.set(prompt, where);
       return;
     }
     const sameRow = trainRows.get(text);
     const sameQuestion = prompt === "" ? undefined : trainQuestions.get(prompt);
-    if (sameRow !== undefined) duplicates.push({ train: sameRow, val: line, same: "row" });
+    if (sameRow !== undefined) duplicates.push({ train: sameRow, val: where, same: "row" });
     else if (sameQuestion !== undefined) {
-      duplicates.push({ train: sameQuestion, val: line, same: "question" });
+      duplicates.push({ train: sameQuestion, val: where, same: "question" });
     }
   };
 
-  const addLengths = (row: Map<string, PythonJson>, line: number, part: Part): void => {
-    const where = { file, line };
+  const addLengths = (row: Map<string, PythonJson>, where: RowLocation, part: Part): void => {
     // Python writes NaN and the like, which are not JSON.
     if (hasNonFinite(row)) throw new JsonlError(where, "holds NaN or Infinity, which is not JSON");
     const plain = toPlainJson(row) as Record<string, unknown>;
-    const record = parseRecord(plain, where, statistics.unreadIn(line));
+    const record = parseRecord(plain, where, statistics.unreadIn(where.line));
     const messages = toMessages(record, { system });
     const reply = messages.at(-1)!;
     if (reply.role !== "assistant" || reply.learn === false) {
       throw new JsonlError(where, "holds no reply that is to be learned");
     }
     if (samples.filter((each) => each.part === part).length < SAMPLES[part]) {
-      samples.push({ part, line, messages });
+      samples.push({ part, where, messages });
     }
     const think = reply.reasoning_content ?? "";
     const prompt = messages.slice(0, -1).filter(({ role }) => role !== "system");
@@ -154,15 +150,15 @@ export function createDataFacts(
   };
 
   return {
-    add(row: Map<string, PythonJson>, line: number, part: Part): void {
+    add(row: Map<string, PythonJson>, where: RowLocation, part: Part): void {
       rows[part]++;
-      addText(row, line, part);
+      addText(row, where, part);
       try {
-        addLengths(row, line, part);
+        addLengths(row, where, part);
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        const text = error instanceof JsonlError ? message : `${file}:${line}: ${message}`;
-        problems.push({ line, text });
+        const text = error instanceof JsonlError ? message : new JsonlError(where, message).message;
+        problems.push({ where, text });
       }
     },
     facts: (): DataFacts => ({
@@ -172,13 +168,18 @@ export function createDataFacts(
       cut,
       unlabelled,
       withoutThinking,
-      problems: problems.sort((a, b) => a.line - b.line).map(({ text }) => text),
+      problems: problems.sort((a, b) => compare(a.where, b.where)).map(({ text }) => text),
       duplicates,
       repeated,
       samples,
       unread: statistics.finish().unread,
     }),
   };
+}
+
+/** File by file, line by line. */
+function compare(a: RowLocation, b: RowLocation): number {
+  return a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1;
 }
 
 function hasNonFinite(value: PythonJson): boolean {

@@ -6,7 +6,7 @@
  */
 
 import type { Example } from "./example.ts";
-import { readJsonl } from "../records/jsonl.ts";
+import { readRows } from "../records/read_rows.ts";
 import { JsonlError, type RowLocation } from "../records/jsonl_error.ts";
 import type { ReadExamplesOptions } from "./read_examples_options.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
@@ -52,7 +52,7 @@ export async function encodeRows(
   const unlabelled = new Set<number>();
   const statistics = new RowStatisticsCollector();
   let [rows, examples, tokens, supervisedTokens] = [0, 0, 0, 0];
-  const made = readJsonl(path, (value, where) => encodeRow(value, where, options, statistics), {
+  const made = readRows(path, (value, where) => encodeRow(value, where, options, statistics), {
     onRead: onProgress && ((bytes) => onProgress({ rows, tokens, bytes })),
     ...dropRefused
       ? {

@@ -9,7 +9,8 @@
 
 import { PLACEHOLDER } from "../text/reply_text.ts";
 import { type Example, IGNORED } from "./example.ts";
-import { readJsonl } from "../records/jsonl.ts";
+import type { RowLocation } from "../records/jsonl_error.ts";
+import { readRows } from "../records/read_rows.ts";
 import type { Message } from "../text/message.ts";
 import { parseRecord, toMessages, type TrainingRecord } from "../records/record.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -75,12 +76,12 @@ export async function inspectRecords(
   const special = specialTokens(tokenizer);
   let chosen: TrainingRecord | undefined;
   const controlTokens: ControlTokenUse[] = [];
-  const parse = (value: Record<string, unknown>, where: { file: string; line: number }) => ({
+  const parse = (value: Record<string, unknown>, where: RowLocation) => ({
     record: parseRecord(value, where),
     line: where.line,
   });
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const { record, line } of readJsonl(path, parse, { onRefused })) {
+  for await (const { record, line } of readRows(path, parse, { onRefused })) {
     if (wanted === undefined ? chosen === undefined : line === wanted) chosen = record;
     const text = textOf(record);
     for (const token of special) if (text.includes(token)) controlTokens.push({ line, token });

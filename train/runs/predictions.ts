@@ -3,7 +3,7 @@
  * streamed to the terminal while they are drawn; evaluation mode, without dropout.
  */
 
-import { readJsonl } from "../../data/records/jsonl.ts";
+import { readRows } from "../../data/records/read_rows.ts";
 import type { Message } from "../../data/text/message.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
@@ -77,7 +77,7 @@ async function firstChats(
 > {
   const chats = [];
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const record of readJsonl(path, parseRecord, { onRefused })) {
+  for await (const record of readRows(path, parseRecord, { onRefused })) {
     const messages = toMessages(record, { system });
     const last = messages.at(-1)!;
     // A row of which nothing is learned ends otherwise.

@@ -5,7 +5,7 @@
  */
 
 import { type ExampleList, toExampleList } from "../../data/examples/example_list.ts";
-import { readJsonl } from "../../data/records/jsonl.ts";
+import { readRows } from "../../data/records/read_rows.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { type PreparedExamples, prepareExamples } from "../../data/examples/prepare_examples.ts";
 import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
@@ -178,5 +178,5 @@ async function assertRows(
   { dropRefused }: { readonly dropRefused: boolean },
 ): Promise<void> {
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const _row of readJsonl(path, (row) => row, { onRefused })) return;
+  for await (const _row of readRows(path, (row) => row, { onRefused })) return;
 }
