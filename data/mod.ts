@@ -106,6 +106,11 @@ export {
   type TokenSink,
   type TokenStorage,
 } from "./examples/packed_examples.ts";
+export {
+  interleaveRows,
+  type InterleaveRowsOptions,
+  type MixStrategy,
+} from "./examples/interleave_rows.ts";
 export { toSeedExample, type ToSeedExampleOptions } from "./examples/seed_example.ts";
 export {
   type ControlTokenUse,

@@ -20,7 +20,8 @@ import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
-import { lines } from "./describe_rows.ts";
+import { describeLines } from "./describe_rows.ts";
+import { expandRows } from "./row_paths.ts";
 import type { TrainingData } from "./training_data.ts";
 
 const NO_GENERATION_PROMPT =
@@ -46,12 +47,19 @@ export async function describeData(
 ): Promise<string[]> {
   const { report, train } = data;
   const example = train.at(0);
-  const { messages, enableThinking, controlTokens } = await inspectRecords(trainFile, {
-    tokenizer,
-    system: system || undefined,
-    line: example.source?.line,
-    dropRefused: dropRefusedRows,
-  });
+  const { source } = example;
+  const files = (await expandRows(trainFile)).flatMap((each) => each.files);
+  const inspected = await Promise.all(files.map(async (file) => ({
+    file,
+    ...await inspectRecords(file, {
+      tokenizer,
+      system: system || undefined,
+      line: file === source?.file ? source.line : undefined,
+      dropRefused: dropRefusedRows,
+    }),
+  })));
+  const { messages, enableThinking } = inspected.find(({ file }) => file === source?.file) ??
+    inspected[0];
   const said = compat === "seed" ? [] : [UNLIKE_SEED];
   said.push(...formatTokenTable(tokenTable(example, tokenizer), table));
   said.push(await describeTerminator(example, { model, config, tokenizer }));
@@ -60,7 +68,7 @@ export async function describeData(
   if (unterminated.length > 0) {
     said.push(
       `warning: ${unterminated.length} of ${rows} rows lose their terminator (${
-        lines(unterminated)
+        describeLines(unterminated)
       }), so the model may not learn to stop; raise --max-length`,
     );
   }
@@ -75,11 +83,12 @@ export async function describeData(
           "the chat template",
     );
   }
-  if (controlTokens.length > 0) {
+  for (const { file, controlTokens } of inspected) {
+    if (controlTokens.length === 0) continue;
     const tokens = [...new Set(controlTokens.map(({ token }) => token))].join(", ");
     said.push(
-      `warning: ${tokens} in the text of ${trainFile}, ${
-        lines([...new Set(controlTokens.map(({ line }) => line))])
+      `warning: ${tokens} in the text of ${file}, ${
+        describeLines([...new Set(controlTokens.map(({ line }) => line))])
       }: read as control, not as text; remove them unless that is meant`,
     );
   }

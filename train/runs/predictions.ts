@@ -3,6 +3,8 @@
  * streamed to the terminal while they are drawn; evaluation mode, without dropout.
  */
 
+import type { ExampleList } from "../../data/examples/example_list.ts";
+import type { RowLocation } from "../../data/records/jsonl_error.ts";
 import { readRows } from "../../data/records/read_rows.ts";
 import type { Message } from "../../data/text/message.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
@@ -12,6 +14,9 @@ import type { Sample } from "../track/sample.ts";
 import { withTaughtEnds } from "../../infer/chat/chat_context.ts";
 import { type Output, reply } from "../../infer/chat/reply.ts";
 import type { TrainingRun } from "./run_training.ts";
+
+/** Rows that are looked at for each question, as some end with no reply. */
+const SPARE = 4;
 
 /** A sample and the answer that the data gives. */
 export type Prediction = Sample & { readonly reference: string };
@@ -26,15 +31,14 @@ export interface PredictOptions {
 
 /** Answers the questions one by one; those that were answered before an abort are kept. */
 export async function predict(
-  { args, runtime, trainer, tokenizer, chat }: Pick<
+  { args, runtime, trainer, tokenizer, chat, data }: Pick<
     TrainingRun,
-    "args" | "runtime" | "trainer" | "tokenizer" | "chat"
+    "args" | "runtime" | "trainer" | "tokenizer" | "chat" | "data"
   >,
   { output, signal }: PredictOptions,
 ): Promise<readonly Prediction[]> {
-  const { model, validationFile, system, seed, predictionSamples, predictionMaxNewTokens } = args;
-  if (validationFile === undefined || predictionSamples === 0) return [];
-  const chats = await firstChats(validationFile, predictionSamples, {
+  const { model, system, seed, predictionSamples, predictionMaxNewTokens } = args;
+  const chats = await firstChats(data.validation, predictionSamples, {
     system: system || undefined,
     dropRefused: args.dropRefusedRows ?? false,
   });
@@ -65,7 +69,7 @@ export async function predict(
 
 /** The first rows up to their last reply that is learned, and that reply. */
 async function firstChats(
-  path: string,
+  examples: ExampleList,
   count: number,
   { system, dropRefused }: { readonly system: string | undefined; readonly dropRefused: boolean },
 ): Promise<
@@ -77,14 +81,37 @@ async function firstChats(
 > {
   const chats = [];
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const record of readRows(path, parseRecord, { onRefused })) {
-    const messages = toMessages(record, { system });
-    const last = messages.at(-1)!;
-    // A row of which nothing is learned ends otherwise.
-    if (last.role !== "assistant" || last.learn === false) continue;
-    const { enableThinking } = record;
-    chats.push({ messages: messages.slice(0, -1), enableThinking, reference: last.content });
-    if (chats.length === count) break;
+  for (const [file, lines] of firstLines(examples, SPARE * count)) {
+    const parse = (value: Record<string, unknown>, where: RowLocation) =>
+      lines.has(where.line) ? parseRecord(value, where) : undefined;
+    for await (const record of readRows(file, parse, { onRefused })) {
+      if (record === undefined) continue;
+      // They come in the order in which they stand in the file.
+      lines.delete(lines.values().next().value!);
+      const messages = toMessages(record, { system });
+      const last = messages.at(-1)!;
+      // A row of which nothing is learned ends otherwise.
+      if (last.role === "assistant" && last.learn !== false) {
+        const { enableThinking } = record;
+        chats.push({ messages: messages.slice(0, -1), enableThinking, reference: last.content });
+      }
+      if (chats.length === count) return chats;
+      if (lines.size === 0) break;
+    }
   }
   return chats;
+}
+
+/** Lines of the first rows, by their files. */
+function firstLines(examples: ExampleList, count: number): Map<string, Set<number>> {
+  const files = new Map<string, Set<number>>();
+  let rows = 0;
+  for (let i = 0; i < examples.length && rows < count; i++) {
+    const { file, line } = examples.at(i).source!;
+    const lines = files.get(file) ?? new Set();
+    if (lines.has(line)) continue;
+    files.set(file, lines.add(line));
+    rows++;
+  }
+  return files;
 }

@@ -9,15 +9,21 @@ import { isFile } from "../../internal/path_kind.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "../../internal/version.ts";
 
-export type TokenKeyArguments = Pick<
-  TrainingArguments,
-  "model" | "maxLength" | "system" | "compat" | "emptyThink" | "dropRefusedRows"
->;
+export type TokenKeyArguments =
+  & Pick<
+    TrainingArguments,
+    "model" | "maxLength" | "system" | "compat" | "emptyThink" | "dropRefusedRows"
+  >
+  & {
+    /** Most rows of the file. @default all */
+    readonly limit?: number;
+  };
 
 /** Hashes contents, not paths. */
 export async function tokenKey(
   path: string,
-  { model, maxLength, system, compat, emptyThink, dropRefusedRows = false }: TokenKeyArguments,
+  { model, maxLength, system, compat, emptyThink, dropRefusedRows = false, limit }:
+    TokenKeyArguments,
   { chatTemplate }: Pick<Tokenizer, "chatTemplate">,
 ): Promise<string> {
   const hash = async (file: string) => (await hashFile(file)).sha256;
@@ -36,6 +42,8 @@ export async function tokenKey(
     compat: compat ?? null,
     emptyThink: emptyThink ?? null,
     dropRefusedRows,
+    // Left out where there is none, so that earlier files are found.
+    ...limit === undefined ? {} : { limit },
   }));
 }
 
