@@ -52,7 +52,7 @@ export type { Schedule } from "./train/schedule.ts";
 export { listCheckpoints, verifyCheckpoint } from "./train/checkpoints/checkpoint.ts";
 
 // Data.
-export { readJsonl } from "./data/records/jsonl.ts";
+export { readRows } from "./data/records/read_rows.ts";
 export { parseRecord, toMessages } from "./data/records/record.ts";
 export type { TrainingRecord } from "./data/records/record_types.ts";
 export type { Message } from "./data/text/message.ts";

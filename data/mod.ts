@@ -20,8 +20,13 @@
  */
 
 // Rows.
-export { readJsonl, type ReadJsonlOptions } from "./records/jsonl.ts";
-export { JsonlError, type JsonlErrorPlace, type RowLocation } from "./records/jsonl_error.ts";
+export { readRows, type ReadRowsOptions } from "./records/read_rows.ts";
+export {
+  JsonlError,
+  type JsonlErrorPlace,
+  type RowLocation,
+  type RowUnit,
+} from "./records/jsonl_error.ts";
 export { parseRecord, toMessages, type ToMessagesOptions } from "./records/record.ts";
 export type {
   AnyRecord,
@@ -33,7 +38,11 @@ export type {
 export type { ParseRecordOptions, RecognizedShape } from "./records/shape_row.ts";
 export type { OnUnread } from "./records/row_shape.ts";
 export { assertRowColumns, COLUMN_MEANINGS, type RowColumns } from "./records/row_shapes.ts";
-export { type DatasetRows, readDatasetRows } from "./records/dataset_rows.ts";
+export {
+  type DatasetRows,
+  readDatasetRows,
+  type ReadDatasetRowsOptions,
+} from "./records/dataset_rows.ts";
 export {
   type DatasetSplit,
   splitDataset,
@@ -103,6 +112,11 @@ export {
   type TokenSink,
   type TokenStorage,
 } from "./examples/packed_examples.ts";
+export {
+  interleaveRows,
+  type InterleaveRowsOptions,
+  type MixStrategy,
+} from "./examples/interleave_rows.ts";
 export { toSeedExample, type ToSeedExampleOptions } from "./examples/seed_example.ts";
 export {
   type ControlTokenUse,

@@ -1,7 +1,7 @@
 /**
  * Qwen3-Medical-SFT's dataset, shuffled and split as its data.py does.
  *
- * In: nothing, or a JSON Lines file and a folder. Out: train.jsonl and val.jsonl in the folder.
+ * In: nothing, or a file of rows and a folder. Out: train.jsonl and val.jsonl in the folder.
  *
  *     deno run -A examples/data.ts                      from ModelScope into data/
  *     deno run -A examples/data.ts rows.jsonl my-data     from a file of yours
@@ -21,7 +21,7 @@ const file = source ??
     cacheDir: `${folder}/downloads`,
   });
 
-const rows = readDatasetRows(await Deno.readFile(file), file);
+const rows = await readDatasetRows([file]);
 // The order is that of Python's random.seed(42) and random.shuffle().
 const { train, validation } = splitDataset(rows.length, { trainRatio: 0.9, seed: 42 });
 

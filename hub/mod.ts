@@ -17,6 +17,14 @@
 
 export { isModelFile, resolveModel, type ResolveModelOptions } from "./resolve_model.ts";
 export { resolveDatasetFile } from "./resolve_dataset_file.ts";
+export {
+  type DatasetListing,
+  listDataset,
+  resolveDataset,
+  type ResolveDatasetOptions,
+  type ResolvedDataset,
+} from "./resolve_dataset.ts";
+export type { HubSplit, HubSubset } from "./dataset_layout.ts";
 export { type PushedFile, pushFiles, type PushOptions } from "./push_files.ts";
 export type { HubOptions, HubProgress, HubSource, RepositoryKind } from "./hub_options.ts";
 export { HubError, type HubErrorDetails } from "./hub_error.ts";

@@ -48,6 +48,12 @@ export const SEED: NumberRange = {
   holds: (value) => Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32,
 };
 
+/** A number above 0 and below 100. */
+export const PERCENTAGE: NumberRange = {
+  what: "a number above 0 and below 100",
+  holds: (value) => value > 0 && value < 100,
+};
+
 /** A number above 0. */
 export const POSITIVE: NumberRange = { what: "a number above 0", holds: (value) => value > 0 };
 

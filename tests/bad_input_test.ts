@@ -363,11 +363,11 @@ const CASES: Readonly<Record<string, BadInput>> = {
   // Records.
   "no training file": {
     flags: ["--train-file", "~/data/none.jsonl"],
-    message: "~/data/none.jsonl: expected a JSON Lines file, got no such file",
+    message: "~/data/none.jsonl: expected a file of rows, got no such file",
   },
   "a folder for a training file": {
     flags: ["--train-file", "~/data"],
-    message: "~/data: expected a JSON Lines file, got a directory; name a file in it",
+    message: "~/data: expected a file of rows, got a directory; name a file in it",
   },
   "an empty training file": rows(
     "",
@@ -391,9 +391,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "a row that is a list": rows(
     `["a","b"]\n`,
-    "~/data/train.jsonl: expected a JSON Lines file, got one JSON array; write one object a line: " +
-      "node -e \"for (const row of JSON.parse(require('fs').readFileSync('~/data/train.jsonl', " +
-      "'utf8'))) console.log(JSON.stringify(row))\" > converted.jsonl",
+    '~/data/train.jsonl:row 1: expected a JSON object, got string "a"',
   ),
   "a row of other columns": rows(
     `{"prompt":"a","chosen":"b","rejected":"c"}\n`,

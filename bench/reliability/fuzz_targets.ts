@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
 import { formatChatSettings, parseChatSettings } from "../../data/text/chat_settings.ts";
 import { renderChat } from "../../data/text/chat_template.ts";
-import { readJsonl } from "../../data/records/jsonl.ts";
+import { readRows } from "../../data/records/read_rows.ts";
 import { prepareExamples } from "../../data/examples/prepare_examples.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import { openTokenFile } from "../../data/examples/token_file.ts";
@@ -226,7 +226,7 @@ export async function fuzzTargets(
       });
       let bytes: Uint8Array = encoder.encode(lines.join(random.pick(["\n", "\r\n", "\r", "\n\n"])));
       if (random.oneIn(5)) bytes = mutateBytes(bytes, random);
-      const read = readJsonl(await file("rows.jsonl", bytes), parseRecord);
+      const read = readRows(await file("rows.jsonl", bytes), parseRecord);
       for await (const record of read) if (record.kind !== "text") toMessages(record);
     },
     "config.json": (random) => parseConfig(mutateJson(quickstartConfig, random)),

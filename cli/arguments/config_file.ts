@@ -25,6 +25,8 @@ const CONFIG = "--config";
 const INSTEAD: Readonly<Record<string, string>> = {
   "gradient-accumulation-steps": "tokens-per-step",
   "tokens-per-step": "gradient-accumulation-steps",
+  "validation-file": "validation-split-percentage",
+  "validation-split-percentage": "validation-file",
   "resume-from-checkpoint": "overwrite-output-dir",
   "overwrite-output-dir": "resume-from-checkpoint",
 };
@@ -52,6 +54,8 @@ export async function expandConfig(
     for (const [option, text] of readValues(path, await readRecord(path), command)) {
       const name = option.name();
       if (name in INSTEAD && isTyped(INSTEAD[name])) continue;
+      // A list that is typed would be added to.
+      if (option.variadic && isTyped(name)) continue;
       flags.push(text === undefined ? `--${name}` : `--${name}=${text}`);
     }
   }
@@ -103,6 +107,8 @@ function readValues(
     } else if (typeof value === "boolean" && option.optional && !isToggle(option)) {
       // Such as resume_from_checkpoint, whose value is a folder.
       if (value) read.push([option, undefined]);
+    } else if (Array.isArray(value) && option.variadic) {
+      for (const each of value) read.push([option, String(each)]);
     } else if (Array.isArray(value)) {
       read.push([option, value.join() || "none"]);
     } else {

@@ -13,6 +13,9 @@ export function trainsAdapter({ arguments: args }: Pick<RunManifest, "arguments"
   return args.lora !== undefined && args.lora !== null;
 }
 
+/** Arguments whose flag is given once for each of several paths. */
+const PATHS: ReadonlySet<string> = new Set(["trainFile", "validationFile"]);
+
 /** Where a manifest lies, and what is to be otherwise. */
 export interface ReplayOptions {
   /** The manifest's path, for errors. */
@@ -45,6 +48,8 @@ export function replayFlags(
       if (name === "gradientCheckpointing") flags.push(`--no-${flag}`);
     } else if (typeof value === "string" || typeof value === "number") {
       flags.push(`--${flag}=${value}`);
+    } else if (Array.isArray(value) && PATHS.has(name)) {
+      for (const each of value) flags.push(`--${flag}=${each}`);
     } else if (Array.isArray(value)) {
       flags.push(`--${flag}=${value.join() || "none"}`);
     } else {

@@ -43,6 +43,12 @@ function reportTo(text: string): readonly string[] {
   throw new InvalidArgumentError(`It must name ${CHOICES.reportTo.join(" or ")}, or be none.`);
 }
 
+function shares(text: string): readonly number[] {
+  const numbers = text.split(",").map((each) => each.trim() === "" ? NaN : Number(each));
+  if (numbers.every((each) => each > 0 && each <= 1)) return numbers;
+  throw new InvalidArgumentError("It must be shares above 0 with commas between, such as 0.7,0.3.");
+}
+
 /** Adds the flags. */
 export function addTrainingFlags(command: Command): void {
   command
@@ -58,12 +64,39 @@ export function addTrainingFlags(command: Command): void {
       DEFAULTS.model,
     )
     .option(
-      "--train-file <path>",
-      "JSONL of chats, of questions with answers, or of prompts with completions (default: data/train.jsonl)",
+      "--train-file <paths...>",
+      "rows of chats, of questions with answers, or of prompts with completions: files of JSON Lines, JSON, " +
+        "CSV, TSV or Parquet (.gz and .zst too), folders or patterns (default: data/train.jsonl)",
     )
     .option(
-      "--validation-file <path>",
-      "JSONL to evaluate on (default: with --train-file none, else data/val.jsonl)",
+      "--validation-file <paths...>",
+      "rows to evaluate on, likewise (default: with --train-file none, else data/val.jsonl)",
+    )
+    .option(
+      "--validation-split-percentage <n>",
+      "in place of a validation file: percent of the rows to hold back, drawn with --seed",
+      numberIn(RANGES.validationSplitPercentage),
+    )
+    .option(
+      "--mix <shares>",
+      "share of each --train-file in the rows of an epoch, such as 0.7,0.3; as datasets.interleave_datasets " +
+        "(default: all rows of each)",
+      shares,
+    )
+    .option("--mix-seed <n>", "seed of the mix (default: 42)", numberIn(RANGES.mixSeed))
+    .addOption(
+      new Option(
+        "--mix-strategy <name>",
+        "end an epoch with the first of them that has no more rows (the default), or once all rows of all " +
+          "came, those of smaller ones again",
+      ).choices(CHOICES.mixStrategy),
+    )
+    .option("--max-rows <n>", "rows to read of each --train-file", numberIn(RANGES.maxRows))
+    .addOption(
+      toggle(
+        "--dedup",
+        "leave out rows that repeat others, or nearly so, and those to be evaluated on",
+      ),
     )
     .option(
       "--output-dir <dir>",

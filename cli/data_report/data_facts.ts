@@ -10,7 +10,7 @@ import { encodeRecord } from "../../data/examples/encode_record.ts";
 import { taughtTurns, type Teach } from "../../data/examples/taught_turns.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
-import { JsonlError } from "../../data/records/jsonl_error.ts";
+import { JsonlError, type RowLocation } from "../../data/records/jsonl_error.ts";
 import { formatPythonJson, toPlainJson } from "../../internal/json/python_json.ts";
 import type { PythonJson } from "../../internal/json/python_json.ts";
 import { messageText } from "../../data/text/message_text.ts";
@@ -49,8 +49,7 @@ export interface SampleText {
 /** A row as training reads it. */
 export interface SampleRow {
   readonly part: Part;
-  /** Its line in the source. */
-  readonly line: number;
+  readonly where: RowLocation;
   readonly texts: readonly SampleText[];
 }
 
@@ -78,10 +77,10 @@ export interface DataFacts {
   readonly withoutThinking: number;
   /** `file:line:field: problem` of rows that training would refuse, in order of their lines. */
   readonly problems: readonly string[];
-  /** Lines of the source whose row, or whose question, stands in the other part as well. */
+  /** Rows of the source that, or whose question, stand in the other part as well. */
   readonly duplicates: readonly {
-    readonly train: number;
-    readonly val: number;
+    readonly train: RowLocation;
+    readonly val: RowLocation;
     readonly same: string;
   }[];
   /** Rows that stand twice or more, anywhere. */
@@ -94,8 +93,6 @@ export interface DataFacts {
 
 /** Options of {@linkcode createDataFacts}. */
 export interface DataFactsOptions {
-  /** Path of the source, for messages. */
-  readonly file: string;
   readonly tokenizer?: Tokenizer;
   readonly maxLength: number;
   readonly system?: string;
@@ -112,7 +109,6 @@ export interface DataFactsOptions {
 /** Collects facts row by row; rows for training come before those for validation. */
 export function createDataFacts(
   {
-    file,
     tokenizer,
     maxLength,
     system,
@@ -121,7 +117,7 @@ export function createDataFacts(
     teach = "all",
     truncation = "right",
   }: DataFactsOptions,
-): { add(row: Map<string, PythonJson>, line: number, part: Part): void; facts(): DataFacts } {
+): { add(row: Map<string, PythonJson>, where: RowLocation, part: Part): void; facts(): DataFacts } {
   const rows = { train: 0, val: 0 };
   const units = tokenizer === undefined
     ? ["characters"] as const
@@ -138,16 +134,16 @@ export function createDataFacts(
       one.values.push(values[index])
     );
   };
-  const problems: { line: number; text: string }[] = [];
-  const duplicates: { train: number; val: number; same: string }[] = [];
-  const trainRows = new Map<string, number>();
-  const trainQuestions = new Map<string, number>();
+  const problems: { where: RowLocation; text: string }[] = [];
+  const duplicates: { train: RowLocation; val: RowLocation; same: string }[] = [];
+  const trainRows = new Map<string, RowLocation>();
+  const trainQuestions = new Map<string, RowLocation>();
   const all = new Set<string>();
   const statistics = new RowStatisticsCollector();
   const samples: SampleRow[] = [];
   let [cut, unlabelled, withoutThinking, repeated] = [0, 0, 0, 0];
 
-  const addText = (row: Map<string, PythonJson>, line: number, part: Part): void => {
+  const addText = (row: Map<string, PythonJson>, where: RowLocation, part: Part): void => {
     // Hashes, as the texts of all rows would be held twice over.
     const text = createHash("sha256").update(formatPythonJson(row)).digest("base64");
     if (all.has(text)) repeated++;
@@ -155,31 +151,30 @@ export function createDataFacts(
     const question = row.get("question");
     const prompt = typeof question === "string" ? question.trim() : "";
     if (part === "train") {
-      if (!trainRows.has(text)) trainRows.set(text, line);
-      if (prompt !== "" && !trainQuestions.has(prompt)) trainQuestions.set(prompt, line);
+      if (!trainRows.has(text)) trainRows.set(text, where);
+      if (prompt !== "" && !trainQuestions.has(prompt)) trainQuestions.set(prompt, where);
       return;
     }
     const sameRow = trainRows.get(text);
     const sameQuestion = prompt === "" ? undefined : trainQuestions.get(prompt);
-    if (sameRow !== undefined) duplicates.push({ train: sameRow, val: line, same: "row" });
+    if (sameRow !== undefined) duplicates.push({ train: sameRow, val: where, same: "row" });
     else if (sameQuestion !== undefined) {
-      duplicates.push({ train: sameQuestion, val: line, same: "question" });
+      duplicates.push({ train: sameQuestion, val: where, same: "question" });
     }
   };
 
-  const addLengths = (row: Map<string, PythonJson>, line: number, part: Part): void => {
-    const where = { file, line };
+  const addLengths = (row: Map<string, PythonJson>, where: RowLocation, part: Part): void => {
     // Python writes NaN and the like, which are not JSON.
     if (hasNonFinite(row)) throw new JsonlError(where, "holds NaN or Infinity, which is not JSON");
     const plain = toPlainJson(row) as Record<string, unknown>;
     const record = parseRecord(plain, where, {
       columns,
-      onUnread: statistics.unreadIn(line),
+      onUnread: statistics.unreadIn(where.line),
       onShape: (shape) => statistics.shape(shape),
     });
-    const texts = record.kind === "text" ? textsOf(record) : chatOf(record, line);
+    const texts = record.kind === "text" ? textsOf(record) : chatOf(record, where);
     if (samples.filter((each) => each.part === part).length < SAMPLES[part]) {
-      samples.push({ part, line, texts });
+      samples.push({ part, where, texts });
     }
     const { text: answer, think = "" } = texts.at(-1)!;
     const prompt = texts.slice(0, -1).filter(({ role }) => role !== "system");
@@ -207,13 +202,13 @@ export function createDataFacts(
   ];
 
   /** A chat up to its last reply that is learned. */
-  const chatOf = (record: TrainingRecord, line: number): SampleText[] => {
+  const chatOf = (record: TrainingRecord, where: RowLocation): SampleText[] => {
     const messages = toMessages(record, { system });
     const enableThinking = record.kind === "text" ? undefined : record.enableThinking;
-    statistics.add(line, { examples: [], chat: { messages, enableThinking, teach } });
+    statistics.add(where.line, { examples: [], chat: { messages, enableThinking, teach } });
     const last = taughtTurns(messages, teach).at(-1);
     if (last === undefined) {
-      throw new JsonlError({ file, line }, "holds no reply that is to be learned");
+      throw new JsonlError(where, "holds no reply that is to be learned");
     }
     return messages.slice(0, last + 1).map((message) => ({
       role: message.role,
@@ -223,15 +218,15 @@ export function createDataFacts(
   };
 
   return {
-    add(row: Map<string, PythonJson>, line: number, part: Part): void {
+    add(row: Map<string, PythonJson>, where: RowLocation, part: Part): void {
       rows[part]++;
-      addText(row, line, part);
+      addText(row, where, part);
       try {
-        addLengths(row, line, part);
+        addLengths(row, where, part);
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        const text = error instanceof JsonlError ? message : `${file}:${line}: ${message}`;
-        problems.push({ line, text });
+        const text = error instanceof JsonlError ? message : new JsonlError(where, message).message;
+        problems.push({ where, text });
       }
     },
     facts: (): DataFacts => ({
@@ -244,7 +239,7 @@ export function createDataFacts(
       cut,
       unlabelled,
       withoutThinking,
-      problems: problems.sort((a, b) => a.line - b.line).map(({ text }) => text),
+      problems: problems.sort((a, b) => compare(a.where, b.where)).map(({ text }) => text),
       duplicates,
       repeated,
       samples,
@@ -256,6 +251,11 @@ function told(
   { shapes, unread, replies, unlearnedReplies }: RowStatistics,
 ): Pick<DataFacts, "shapes" | "unread" | "replies" | "unlearnedReplies"> {
   return { shapes, unread, replies, unlearnedReplies };
+}
+
+/** File by file, line by line. */
+function compare(a: RowLocation, b: RowLocation): number {
+  return a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1;
 }
 
 function hasNonFinite(value: PythonJson): boolean {

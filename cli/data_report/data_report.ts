@@ -184,7 +184,7 @@ export async function renderDataReport(
 }
 
 /** A row as training reads it: its messages, long ones cut. */
-function sampleRow({ part, line, texts }: SampleRow): Markup {
+function sampleRow({ part, where, texts }: SampleRow): Markup {
   const shown = (value: string): HtmlValue => {
     const characters = Array.from(value.slice(0, 2 * SHOWN_CHARACTERS));
     const cut = characters.length > SHOWN_CHARACTERS;
@@ -192,7 +192,7 @@ function sampleRow({ part, line, texts }: SampleRow): Markup {
   };
   return html`
     <article>
-    <h3>${inBoth(text((words) => words.sample(part, line)))}</h3>
+    <h3>${inBoth(text((words) => words.sample(part, where)))}</h3>
     ${texts.map(({ role, text: content, think = "" }) =>
       html`
         <h4>${inBoth(text((words) => words.role(role)))}</h4>

@@ -4,6 +4,7 @@
  * In: nothing. Out: for each language a text, or a function of what it tells.
  */
 
+import { describePlace, type RowLocation } from "../../data/records/jsonl_error.ts";
 import type { Bilingual } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
 import type { ShapeUse } from "../../data/examples/row_statistics.ts";
@@ -49,9 +50,9 @@ const EN = {
     })[name] ?? name,
   /** @param characters how many */
   thinking: (characters: string): string => `Thinking (${characters} characters)`,
-  /** @param part of the split @param line of the source */
-  sample: (part: "train" | "val", line: number): string =>
-    `${part === "train" ? "Training" : "Validation"}, line ${line}`,
+  /** @param part of the split @param where in the source */
+  sample: (part: "train" | "val", where: RowLocation): string =>
+    `${part === "train" ? "Training" : "Validation"}, ${describePlace(where)}`,
   columns: (names: readonly string[]): string => `Columns: ${names.join(", ")}`,
   seed: (seed: number, ratio: number): string =>
     `Seed ${seed}, training part ${ratio}: the order is CPython's`,
@@ -80,7 +81,9 @@ const EN = {
     `${field} (${rowsThat(count, "has", "have")} it)`,
   duplicates: (count: number): string => `${rowsThat(count, "stands", "stand")} in both parts`,
   duplicate: ({ train, val, same }: DataFacts["duplicates"][number]): string =>
-    `the ${same} of line ${val} (validation) is that of line ${train} (training)`,
+    `the ${same} of ${describePlace(val)} (validation) is that of ${
+      describePlace(train)
+    } (training)`,
   repeated: (count: number): string => `${rowsThat(count, "repeats", "repeat")} an earlier one`,
   more: (count: number): string => `and ${count} more`,
 };
@@ -122,7 +125,7 @@ const ZH: typeof EN = {
       completion: "补全",
     })[name] ?? name,
   thinking: (characters) => `思考（${characters} 字）`,
-  sample: (part, line) => `${part === "train" ? "训练" : "验证"}，第 ${line} 行`,
+  sample: (part, { line }) => `${part === "train" ? "训练" : "验证"}，第 ${line} 行`,
   columns: (names) => `列：${names.join("、")}`,
   seed: (seed, ratio) => `随机种子 ${seed}，训练部分 ${ratio}：顺序与 CPython 相同`,
   length: ({ name, unit }) => `${NAMES[name] ?? name}，${NAMES[unit]}`,
@@ -148,7 +151,7 @@ const ZH: typeof EN = {
   unreadField: (field, count) => `${field}（${formatCount(count)} 行有）`,
   duplicates: (count) => `${formatCount(count)} 行同时出现在两部分`,
   duplicate: ({ train, val, same }) =>
-    `第 ${val} 行（验证）的${NAMES[same] ?? same}与第 ${train} 行（训练）相同`,
+    `第 ${val.line} 行（验证）的${NAMES[same] ?? same}与第 ${train.line} 行（训练）相同`,
   repeated: (count) => `${formatCount(count)} 行与前面的行重复`,
   more: (count) => `另有 ${count} 条`,
 };

@@ -10,8 +10,8 @@ import type { Example } from "../../data/examples/example.ts";
 import { taughtTurns, type Teach } from "../../data/examples/taught_turns.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
-import { readJsonl } from "../../data/records/jsonl.ts";
 import { JsonlError, type RowLocation } from "../../data/records/jsonl_error.ts";
+import { readRows } from "../../data/records/read_rows.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import type { TrainingRecord } from "../../data/records/record_types.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
@@ -75,7 +75,7 @@ export async function previewRows(file: string, options: PreviewOptions): Promis
   const parse = (value: Record<string, unknown>, where: RowLocation): PreviewRow =>
     previewRow(value, where, options);
   const onRefused = (error: JsonlError): void => void rows.push(refusedRow(error));
-  for await (const row of readJsonl(file, parse, { onRefused })) {
+  for await (const row of readRows(file, parse, { onRefused })) {
     signal.throwIfAborted();
     if (rows.length >= most || tokens > MAX_TOKENS) {
       return { file, rows: rows.slice(0, most), more: true };

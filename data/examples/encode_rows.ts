@@ -7,7 +7,7 @@
 
 import { encodeRecord } from "./encode_record.ts";
 import type { Example } from "./example.ts";
-import { readJsonl } from "../records/jsonl.ts";
+import { readRows } from "../records/read_rows.ts";
 import { JsonlError, type RowLocation } from "../records/jsonl_error.ts";
 import type { ReadExamplesOptions } from "./read_examples_options.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
@@ -53,7 +53,7 @@ export async function encodeRows(
   const dropped = new Set<number>();
   const statistics = new RowStatisticsCollector();
   let [rows, examples, tokens, supervisedTokens] = [0, 0, 0, 0];
-  const made = readJsonl(path, (value, where) => {
+  const made = readRows(path, (value, where) => {
     const onDropped = () => void dropped.add(where.line);
     return encodeRow(value, where, { ...options, onDropped }, statistics);
   }, {

@@ -7,6 +7,7 @@
 
 import { createHash } from "node:crypto";
 import type { LocatedExample } from "./encode_rows.ts";
+import type { RowUnit } from "../records/jsonl_error.ts";
 import { type Example, IGNORED } from "./example.ts";
 import type { ExampleList } from "./example_list.ts";
 import { noExample } from "./no_example.ts";
@@ -41,6 +42,8 @@ export interface PackedExamplesParts extends ExampleColumns {
   readonly tokens: TokenStorage;
   /** The file of their rows. */
   readonly file: string;
+  /** What `lines` count. @default {"line"} */
+  readonly unit?: RowUnit;
   /** As {@linkcode PackedExamples.sha256}. */
   readonly sha256: string;
 }
@@ -50,6 +53,8 @@ export class PackedExamples implements ExampleList, Disposable {
   readonly length: number;
   readonly lengths: Int32Array;
   readonly supervised: Int32Array;
+  /** 1-based lines of their rows, `[n]`; examples of one row stand together. */
+  readonly lines: Int32Array;
   /** The sha256 of ids and labels of all examples, in turns, as little-endian 32-bit integers. */
   readonly sha256: string;
   readonly #parts: PackedExamplesParts;
@@ -61,6 +66,7 @@ export class PackedExamples implements ExampleList, Disposable {
     this.length = parts.lengths.length;
     this.lengths = parts.lengths;
     this.supervised = parts.supervised;
+    this.lines = parts.lines;
     this.sha256 = parts.sha256;
     this.#offsets = new Float64Array(this.length);
     for (let i = 1; i < this.length; i++) {
@@ -70,7 +76,7 @@ export class PackedExamples implements ExampleList, Disposable {
 
   /** Reads one example. */
   at(index: number): Example {
-    const { tokens, endings, lines, file } = this.#parts;
+    const { tokens, endings, lines, file, unit } = this.#parts;
     if (!(index in this.lengths)) throw noExample(index, this.length);
     const inputIds = new Int32Array(this.lengths[index]);
     tokens.read(this.#offsets[index], inputIds);
@@ -83,7 +89,7 @@ export class PackedExamples implements ExampleList, Disposable {
       truncatedTokens: endings[index] >> 1,
       supervised,
       terminated: (endings[index] & 1) === 1,
-      source: { file, line: lines[index] },
+      source: { file, line: lines[index], ...unit === "row" ? { unit } : {} },
     };
   }
 

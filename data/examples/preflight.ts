@@ -9,7 +9,8 @@
 
 import { PLACEHOLDER } from "../text/reply_text.ts";
 import { type Example, IGNORED } from "./example.ts";
-import { readJsonl } from "../records/jsonl.ts";
+import type { RowLocation } from "../records/jsonl_error.ts";
+import { readRows } from "../records/read_rows.ts";
 import type { Message, Tool } from "../text/message.ts";
 import { messageText } from "../text/message_text.ts";
 import { formatPythonJson } from "../../internal/json/python_json.ts";
@@ -85,13 +86,13 @@ export async function inspectRecords(
   const special = specialTokens(tokenizer);
   let chosen: Pick<RecordsInspection, "record" | "shape"> | undefined;
   const controlTokens: ControlTokenUse[] = [];
-  const parse = (value: Record<string, unknown>, where: { file: string; line: number }) => {
+  const parse = (value: Record<string, unknown>, where: RowLocation) => {
     let shape: RecognizedShape = { name: "", columns: [] };
     const record = parseRecord(value, where, { columns, onShape: (found) => shape = found });
     return { record, shape, line: where.line };
   };
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const { record, shape, line } of readJsonl(path, parse, { onRefused })) {
+  for await (const { record, shape, line } of readRows(path, parse, { onRefused })) {
     if (wanted === undefined ? chosen === undefined : line === wanted) chosen = { record, shape };
     const text = textOf(record);
     for (const token of special) if (text.includes(token)) controlTokens.push({ line, token });

@@ -1,7 +1,7 @@
 /**
  * The examples of a whole file in memory that does not grow with its tokens.
  *
- * In: the path of a JSON Lines file of training records, and a folder for token files. Out: a list
+ * In: the path of a file of training records, and a folder for token files. Out: a list
  * of examples that are read from there one at a time, and the report of readExamples. The same
  * inputs give the same file, so a second call with the same key tokenizes nothing.
  *
@@ -10,8 +10,9 @@
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { describeRowFile } from "../records/row_file.ts";
+import { unitOf } from "../records/row_format.ts";
 import { encodeRows, type RowsProgress } from "./encode_rows.ts";
-import type { ExampleList } from "./example_list.ts";
 import { ExamplePacker, PackedExamples, TokenMemory } from "./packed_examples.ts";
 import type { ReadExamplesOptions } from "./read_examples_options.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
@@ -50,7 +51,7 @@ export interface PrepareExamplesOptions extends ReadExamplesOptions {
 /** Examples that are ready to be trained on; dispose of it to close their file. */
 export interface PreparedExamples extends Disposable {
   /** In file order. */
-  readonly examples: ExampleList;
+  readonly examples: PackedExamples;
   /** What was cut or lost. */
   readonly report: ReadExamplesReport;
   /** The sha256 of ids and labels of all examples, in turns, as little-endian 32-bit integers. */
@@ -62,7 +63,7 @@ export interface PreparedExamples extends Disposable {
 }
 
 /**
- * Reads and tokenizes a JSON Lines file of training records, once for each key.
+ * Reads and tokenizes a file of training records, once for each key.
  *
  * Needs `--allow-read` for the path, and both `--allow-read` and `--allow-write` for the folder. One
  * process at a time may use a folder.
@@ -99,16 +100,17 @@ export async function prepareExamples(
   options: PrepareExamplesOptions,
 ): Promise<PreparedExamples> {
   const { store } = options;
+  const unit = unitOf((await describeRowFile(path)).format);
   if (store === undefined) {
     const tokens = new TokenMemory();
     const packer = new ExamplePacker(tokens);
     const report = await encodeRows(path, options, (example) => packer.add(example));
-    const examples = new PackedExamples({ ...packer.finish(), tokens, file: path });
+    const examples = new PackedExamples({ ...packer.finish(), tokens, file: path, unit });
     return prepared({ examples, report }, { cached: false });
   }
   const key = await store.key();
   const file = { path: join(store.directory, tokenFileName(key)), key };
-  const opened = { ...file, source: path, vocabSize: options.tokenizer.vocabSize };
+  const opened = { ...file, source: path, unit, vocabSize: options.tokenizer.vocabSize };
   const known = await openTokenFile(opened);
   if (known !== undefined) return prepared(known, { file: file.path, cached: true });
   const writing = fileErrors(file.path);

@@ -106,11 +106,10 @@ export class RowStatisticsCollector {
   #unlearnedReplies = 0;
 
   /** Counts a row that is left out. */
-  refuse({ message, file, line = 0 }: JsonlError): void {
+  refuse({ line = 0, field, problem }: JsonlError): void {
     this.#refusedRows++;
     if (this.#refused.length >= MAX_REFUSED) return;
-    // `file:line:field: problem` without the file and the line, which stand apart.
-    this.#refused.push({ line, reason: message.slice(`${file}:${line}:`.length).trim() });
+    this.#refused.push({ line, reason: field === undefined ? problem : `${field}: ${problem}` });
   }
 
   /** Counts the fields of a row that are not read, each once a row. */

@@ -15,6 +15,7 @@ import { open, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { isCount } from "../../internal/json/is_count.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
+import type { RowUnit } from "../records/jsonl_error.ts";
 import type { LocatedExample } from "./encode_rows.ts";
 import {
   bytesOf,
@@ -76,6 +77,8 @@ export interface TokenFileOptions {
   readonly key: string;
   /** The file of the rows, for the examples' sources. */
   readonly source: string;
+  /** What their lines count. @default {"line"} */
+  readonly unit?: RowUnit;
 }
 
 /** What a file holds. */
@@ -96,7 +99,7 @@ export class TokenFileWriter implements TokenSink, Disposable {
   #file: number | undefined;
 
   /** Opens the staged file; its folder must be there. */
-  constructor({ path, key }: Omit<TokenFileOptions, "source">) {
+  constructor({ path, key }: Pick<TokenFileOptions, "path" | "key">) {
     this.#path = path;
     this.#key = key;
     this.#staging = join(dirname(path), `${STAGING_PREFIX}${basename(path)}`);
@@ -183,7 +186,7 @@ export interface OpenTokenFileOptions extends TokenFileOptions {
  * All of it is read once, to compare its hash.
  */
 export async function openTokenFile(
-  { path, key, source, vocabSize }: OpenTokenFileOptions,
+  { path, key, source, unit, vocabSize }: OpenTokenFileOptions,
 ): Promise<TokenFileContent | undefined> {
   const bytes = await bytesBeforeHash(path);
   if (bytes === undefined) return undefined;
@@ -199,7 +202,7 @@ export async function openTokenFile(
       if (columns !== undefined) {
         const { sha256, report } = facts;
         return {
-          examples: new PackedExamples({ ...columns, tokens, file: source, sha256 }),
+          examples: new PackedExamples({ ...columns, tokens, file: source, unit, sha256 }),
           report,
         };
       }

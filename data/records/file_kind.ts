@@ -1,8 +1,8 @@
 /**
- * What a file of rows is, where it is no JSON Lines file.
+ * What a file is that is no file of rows.
  *
  * In: its first bytes, or its first line. Out: the name of the format and how to convert it, with
- * FILE for the file's path, or nothing where it may be JSON Lines.
+ * FILE for the file's path, or nothing where rows may be read of it.
  */
 
 /** A format that files begin with. */
@@ -18,14 +18,14 @@ const ascii = (text: string): number[] => [...new TextEncoder().encode(text)];
 const PANDAS = (reader: string): string =>
   `convert it: python -c "import pandas as pd; pd.${reader}('FILE').to_json('converted.jsonl', ` +
   `orient='records', lines=True, force_ascii=False)"`;
-const PARQUET = `a Parquet file; ${PANDAS("read_parquet")}`;
 const UNPACK = "unpack it first";
 
 const MAGIC: readonly Magic[] = [
-  { bytes: ascii("PAR1"), kind: PARQUET },
+  {
+    bytes: ascii("PARE"),
+    kind: "an encrypted Parquet file; write it again without encryption",
+  },
   { bytes: ascii("ARROW1"), kind: `an Arrow file; ${PANDAS("read_feather")}` },
-  { bytes: [0x1f, 0x8b], kind: "a gzip file; unpack it first: gunzip -k FILE" },
-  { bytes: [0x28, 0xb5, 0x2f, 0xfd], kind: "a zstd file; unpack it first: unzstd FILE" },
   { bytes: ascii("BZh"), kind: `a bzip2 file; ${UNPACK}` },
   { bytes: [0xfd, ...ascii("7zXZ")], kind: `an xz file; ${UNPACK}` },
   {
@@ -50,28 +50,19 @@ const MAGIC: readonly Magic[] = [
   },
 ];
 
-/** The format of a file that is no text, from its first bytes. */
+/** The format of a file that is no text and not read, from its first bytes. */
 export function binaryKind(head: Uint8Array): string | undefined {
   return MAGIC.find(({ bytes, at = 0 }) => bytes.every((byte, i) => head[at + i] === byte))?.kind;
 }
 
-/** The format of a text file that is no JSON Lines, from its first line that is not blank. */
+/** The format of a text file that is not read, from its first line that is not blank. */
 export function textKind(line: string): string | undefined {
   const text = line.trim();
-  if (text.startsWith("[")) {
-    return "one JSON array; write one object a line: " +
-      `node -e "for (const row of JSON.parse(require('fs').readFileSync('FILE', 'utf8'))) ` +
-      `console.log(JSON.stringify(row))" > converted.jsonl`;
-  }
   if (text === "{") {
     return "JSON over several lines; write one object a line: jq -c . FILE > converted.jsonl";
   }
   if (text.startsWith("---")) return "YAML; convert it to JSON Lines";
   if (/^<(?:!DOCTYPE|html|\?xml)/i.test(text)) {
     return "an HTML or XML page, not data; download the file itself";
-  }
-  // Names of columns, without a brace or a colon as JSON has them.
-  if (/^[^{}[\]:]+$/.test(text) && /^"?[\w .-]+"?(?:[,;\t]"?[\w .-]+"?)+$/.test(text)) {
-    return `a CSV table; ${PANDAS("read_csv")}`;
   }
 }

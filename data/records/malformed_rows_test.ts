@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readJsonl } from "./jsonl.ts";
+import { readRows } from "./read_rows.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import { parseRecord, toMessages } from "./record.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
@@ -172,7 +172,7 @@ function read(row: Record<string, unknown>, where: RowLocation): unknown {
   }
 }
 
-Deno.test(`readJsonl() with parseRecord() names the fault of ${corpus.length} malformed rows exactly`, async () => {
+Deno.test(`readRows() with parseRecord() names the fault of ${corpus.length} malformed rows exactly`, async () => {
   await using folder = await tempFolder();
   for (const [row, problem] of corpus) {
     const path = await folder.write(
@@ -180,16 +180,16 @@ Deno.test(`readJsonl() with parseRecord() names the fault of ${corpus.length} ma
       bytes('{"question":"a","answer":"b"}\n', ...(typeof row === "string" ? [row] : row), "\n"),
     );
     await assert.rejects(
-      Array.fromAsync(readJsonl(path, read)),
+      Array.fromAsync(readRows(path, read)),
       { name: "JsonlError", message: `${path}:2${problem}` },
     );
   }
 });
 
-Deno.test("readJsonl() recognizes a UTF-16 file", async () => {
+Deno.test("readRows() recognizes a UTF-16 file", async () => {
   await using folder = await tempFolder();
   const path = await folder.write("rows.jsonl", Uint8Array.of(0xff, 0xfe, 0x7b, 0, 0x7d, 0));
-  await assert.rejects(Array.fromAsync(readJsonl(path, parseRecord)), {
+  await assert.rejects(Array.fromAsync(readRows(path, parseRecord)), {
     message: `${path}:1: expected UTF-8 text, got what looks like UTF-16; save the file as UTF-8`,
   });
 });

@@ -1,7 +1,7 @@
 /**
  * Words for a value that is not what was expected, for error messages.
  *
- * In: any parsed JSON value. Out: a short phrase such as `number 4`, `array of 3` or `string
+ * In: any parsed JSON value, or bytes as Parquet has them. Out: a short phrase such as `number 4`, `array of 3` or `string
  * "abc"`. Never recurses, so that deeply nested input costs nothing.
  */
 
@@ -25,5 +25,6 @@ export function describeValue(value: unknown): string {
     return value === "" ? "an empty string" : `string ${quoteHead(value)}`;
   }
   if (typeof value === "number" || typeof value === "boolean") return `${typeof value} ${value}`;
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
   return typeof value;
 }

@@ -7,6 +7,7 @@ import {
   COUNT_OR_ZERO,
   COUNT_SHARE_OR_ZERO,
   type NumberRange,
+  PERCENTAGE,
   POSITIVE,
   POSITIVE_OR_ZERO,
   SEED,
@@ -54,6 +55,9 @@ export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
   predictionMaxNewTokens: COUNT,
   seed: SEED,
   threads: COUNT,
+  validationSplitPercentage: PERCENTAGE,
+  mixSeed: SEED,
+  maxRows: COUNT,
 };
 
 /** The texts that each may be, of those that have a list. */
@@ -66,6 +70,7 @@ export const ARGUMENT_CHOICES = {
   evalStrategy: INTERVAL_STRATEGIES,
   saveStrategy: INTERVAL_STRATEGIES,
   metricForBestModel: ["eval_loss", "eval_token_loss"],
+  mixStrategy: ["first_exhausted", "all_exhausted"],
   compat: ["seed"],
   optim: Object.keys(optimizers),
   precision: TRAINING_PRECISIONS,

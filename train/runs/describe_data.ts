@@ -21,7 +21,8 @@ import { readGenerationConfig } from "../../infer/generate/generation_config.ts"
 import type { ModelConfig } from "../../model/config.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { describeChat } from "./describe_chat.ts";
-import { describeShapes, lines } from "./describe_rows.ts";
+import { describeLines, describeShapes } from "./describe_rows.ts";
+import { expandRows, formatPaths } from "./row_paths.ts";
 import type { TrainingData } from "./training_data.ts";
 
 const NO_GENERATION_PROMPT =
@@ -56,15 +57,21 @@ export async function describeData(
   const { model, trainFile, system, compat, emptyThink, dropRefusedRows, columns } = args;
   const { report, train } = data;
   const example = train.at(0);
-  const { record, messages, controlTokens } = await inspectRecords(trainFile, {
-    tokenizer,
-    columns,
-    system: system || undefined,
-    line: example.source?.line,
-    dropRefused: dropRefusedRows,
-  });
+  const { source } = example;
+  const files = (await expandRows(trainFile)).flatMap((each) => each.files);
+  const inspected = await Promise.all(files.map(async (file) => ({
+    file,
+    ...await inspectRecords(file, {
+      tokenizer,
+      columns,
+      system: system || undefined,
+      line: file === source?.file ? source.line : undefined,
+      dropRefused: dropRefusedRows,
+    }),
+  })));
+  const { record, messages } = inspected.find(({ file }) => file === source?.file) ?? inspected[0];
   const said = compat === "seed" ? [] : [UNLIKE_SEED];
-  said.push(...describeShapes(report, trainFile));
+  said.push(...describeShapes(report, formatPaths(trainFile)));
   said.push(...describeChat(record, { messages, teach: args.teach, line: example.source?.line }));
   said.push(...formatTokenTable(tokenTable(example, tokenizer), table));
   said.push(await describeTerminator(example, { model, config, tokenizer }));
@@ -76,7 +83,7 @@ export async function describeData(
   if (unterminated.length > 0) {
     said.push(
       `warning: ${unterminated.length} of ${rows} rows lose their terminator (${
-        lines(unterminated)
+        describeLines(unterminated)
       }), so the model may not learn to stop; raise --max-length`,
     );
   }
@@ -103,11 +110,12 @@ export async function describeData(
   if (!isChat) {
     said.push("prompt: text without a chat template; ask for its completion by /v1/completions");
   }
-  if (controlTokens.length > 0) {
+  for (const { file, controlTokens } of inspected) {
+    if (controlTokens.length === 0) continue;
     const tokens = [...new Set(controlTokens.map(({ token }) => token))].join(", ");
     said.push(
-      `warning: ${tokens} in the text of ${trainFile}, ${
-        lines([...new Set(controlTokens.map(({ line }) => line))])
+      `warning: ${tokens} in the text of ${file}, ${
+        describeLines([...new Set(controlTokens.map(({ line }) => line))])
       }: read as control, not as text; remove them unless that is meant`,
     );
   }

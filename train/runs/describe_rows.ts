@@ -3,6 +3,7 @@
  * for each thing that is not as the user may think.
  */
 
+import type { RowUnit } from "../../data/records/jsonl_error.ts";
 import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
 import { listFields } from "../../internal/json/field_table.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
@@ -15,26 +16,29 @@ export interface DescribeRowsOptions {
   readonly tokenizer: Pick<Tokenizer, "chatTemplate" | "idToToken">;
   /** Whether the rows are trained on, not only evaluated. */
   readonly training: boolean;
+  /** What the file counts rows in. @default {"line"} */
+  readonly unit?: RowUnit;
 }
 
 const SHOWN = 10;
 const SHOWN_REASONS = 3;
 const MAX_PROMPT = 60;
 
-/** Line numbers in words, ten at most. */
-export function lines(numbers: readonly number[]): string {
+/** Line numbers in words, or those of rows, ten at most. */
+export function describeLines(numbers: readonly number[], unit: RowUnit = "line"): string {
   const rest = numbers.length - SHOWN;
-  return `line${numbers.length === 1 ? "" : "s"} ${numbers.slice(0, SHOWN).join(", ")}` +
+  return `${unit}${numbers.length === 1 ? "" : "s"} ${numbers.slice(0, SHOWN).join(", ")}` +
     (rest > 0 ? ` and ${rest} more` : "");
 }
 
 /** The lines of one file, each with its path in front. */
 export function describeRows(
   report: ReadExamplesReport,
-  { path, args, tokenizer, training }: DescribeRowsOptions,
+  { path, args, tokenizer, training, unit }: DescribeRowsOptions,
 ): string[] {
+  const lines = (numbers: readonly number[]): string => describeLines(numbers, unit);
   const said: string[] = [
-    ...describeRefused(report),
+    ...describeRefused(report, unit),
     ...describeUnread(report),
     ...training
       ? [...describeSystems(report), ...describeThinking(report, { args, tokenizer })]
@@ -80,10 +84,13 @@ export function describeShapes(
   );
 }
 
-function describeRefused({ refused, refusedRows, rows }: ReadExamplesReport): string[] {
+function describeRefused(
+  { refused, refusedRows, rows }: ReadExamplesReport,
+  unit: RowUnit = "line",
+): string[] {
   if (refusedRows === 0) return [];
   const reasons = refused.slice(0, SHOWN_REASONS).map(({ line, reason }) =>
-    `line ${line}: ${reason}`
+    `${unit} ${line}: ${reason}`
   );
   return [
     `${refusedRows} of ${rows} rows are left out (--drop-refused-rows): ${reasons.join("; ")}` +

@@ -17,6 +17,7 @@ type Settings = Pick<
   | "earlyStoppingPatience"
   | "earlyStoppingThreshold"
   | "validationFile"
+  | "validationSplitPercentage"
   | "perDeviceEvalBatchSize"
   | "compat"
   | "emptyThink"
@@ -48,10 +49,11 @@ export function describeIdleSettings(args: Settings): string[] {
         "--early-stopping-patience",
     );
   }
-  if (args.evalStrategy === "epoch" && args.validationFile === undefined) {
+  const evaluates = (args.validationFile ?? args.validationSplitPercentage) !== undefined;
+  if (args.evalStrategy === "epoch" && !evaluates) {
     said.push("--eval-strategy has no effect without --validation-file");
   }
-  if (args.perDeviceEvalBatchSize !== undefined && args.validationFile === undefined) {
+  if (args.perDeviceEvalBatchSize !== undefined && !evaluates) {
     said.push("--per-device-eval-batch-size has no effect without --validation-file");
   }
   if (args.compat === "seed" && args.chatTemplate !== undefined) {

@@ -16,6 +16,7 @@ import {
 } from "../track/format_units.ts";
 import type { FigureRow, SampleRow } from "../track/run_update.ts";
 import { formatSample } from "../track/sample.ts";
+import { compileGlob, isGlob } from "../../internal/glob_pattern.ts";
 import { folderName } from "./folder_name.ts";
 import type { RunManifest } from "./run_manifest.ts";
 import { VERSION } from "../../internal/version.ts";
@@ -199,17 +200,26 @@ function results({ status, started, metrics, best }: RunManifest): [string, stri
   return rows.filter((row): row is [string, string] => row[1] !== undefined);
 }
 
+/** Whether a file is meant by a name: of itself, its folder or a pattern. */
+function isOf(file: string, name: string): boolean {
+  return file === name || file.startsWith(`${name}/`) || isGlob(name) && compileGlob(name)(file);
+}
+
 /** The files of rows, each with what it was for. */
 function dataTable({ arguments: args, files, rows }: RunManifest): string[] {
   const parts = [
-    { part: "training", path: args.trainFile, count: rows?.training },
-    { part: "validation", path: args.validationFile, count: rows?.validation },
+    { part: "training", paths: args.trainFile, count: rows?.training },
+    { part: "validation", paths: args.validationFile, count: rows?.validation },
   ];
-  const lines = parts.flatMap(({ part, path, count }) => {
-    const file = files.find((each) => each.path === path);
-    if (file === undefined) return [];
-    const shown = count === undefined ? "" : formatCount(count);
-    return [[part, basename(file.path), shown, formatBytes(file.bytes), file.sha256]];
+  const lines = parts.flatMap(({ part, paths, count }) => {
+    const found = files.filter(({ path }) =>
+      [paths].flat().some((each) => typeof each === "string" && isOf(path, each))
+    );
+    // Rows are counted of all files together.
+    const shown = count === undefined || found.length > 1 ? "" : formatCount(count);
+    return found.map((
+      { path, bytes, sha256 },
+    ) => [part, basename(path), shown, formatBytes(bytes), sha256]);
   });
   return lines.length > 0 ? [table(["data", "file", "rows", "size", "sha256"], lines)] : [];
 }

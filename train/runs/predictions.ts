@@ -3,11 +3,13 @@
  * streamed to the terminal while they are drawn; evaluation mode, without dropout.
  */
 
-import { readJsonl } from "../../data/records/jsonl.ts";
+import type { ExampleList } from "../../data/examples/example_list.ts";
 import type { RowLocation } from "../../data/records/jsonl_error.ts";
+import { readRows } from "../../data/records/read_rows.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import type { Message, Tool } from "../../data/text/message.ts";
 import { messageText } from "../../data/text/message_text.ts";
+import type { TrainingRecord } from "../../data/records/record_types.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
@@ -16,8 +18,19 @@ import { withTaughtEnds } from "../../infer/chat/chat_context.ts";
 import { type Output, reply } from "../../infer/chat/reply.ts";
 import type { TrainingRun } from "./run_training.ts";
 
+/** Rows that are looked at for each question, as some end with no reply. */
+const SPARE = 4;
+
 /** A sample and the answer that the data gives. */
 export type Prediction = Sample & { readonly reference: string };
+
+/** A chat up to its last reply that is learned, and that reply. */
+interface AskedChat {
+  readonly messages: readonly Message[];
+  readonly tools: readonly Tool[] | undefined;
+  readonly enableThinking: boolean | undefined;
+  readonly reference: string;
+}
 
 /** How predictions are drawn. */
 export interface PredictOptions {
@@ -29,15 +42,14 @@ export interface PredictOptions {
 
 /** Answers the questions one by one; those that were answered before an abort are kept. */
 export async function predict(
-  { args, runtime, trainer, tokenizer, chat }: Pick<
+  { args, runtime, trainer, tokenizer, chat, data }: Pick<
     TrainingRun,
-    "args" | "runtime" | "trainer" | "tokenizer" | "chat"
+    "args" | "runtime" | "trainer" | "tokenizer" | "chat" | "data"
   >,
   { output, signal }: PredictOptions,
 ): Promise<readonly Prediction[]> {
-  const { model, validationFile, system, seed, predictionSamples, predictionMaxNewTokens } = args;
-  if (validationFile === undefined || predictionSamples === 0) return [];
-  const chats = await firstChats(validationFile, predictionSamples, {
+  const { model, system, seed, predictionSamples, predictionMaxNewTokens } = args;
+  const chats = await firstChats(data.validation, predictionSamples, {
     system: system || undefined,
     dropRefused: args.dropRefusedRows ?? false,
     columns: args.columns,
@@ -71,40 +83,53 @@ export async function predict(
 
 /** The first rows up to their last reply that is learned, and that reply. */
 async function firstChats(
-  path: string,
+  examples: ExampleList,
   count: number,
   { system, dropRefused, columns }: {
     readonly system: string | undefined;
     readonly dropRefused: boolean;
     readonly columns: RowColumns | undefined;
   },
-): Promise<
-  {
-    readonly messages: readonly Message[];
-    readonly tools: readonly Tool[] | undefined;
-    readonly enableThinking: boolean | undefined;
-    readonly reference: string;
-  }[]
-> {
-  const chats = [];
+): Promise<AskedChat[]> {
+  const chats: AskedChat[] = [];
   const onRefused = dropRefused ? () => {} : undefined;
-  const parse = (row: Record<string, unknown>, where: RowLocation) =>
-    parseRecord(row, where, { columns });
-  for await (const record of readJsonl(path, parse, { onRefused })) {
-    // Plain text is not asked for in a chat.
-    if (record.kind === "text") continue;
-    const messages = toMessages(record, { system });
-    const last = messages.at(-1)!;
-    // A row of which nothing is learned ends otherwise.
-    if (last.role !== "assistant" || last.learn === false) continue;
-    const { enableThinking, tools } = record;
-    chats.push({
-      messages: messages.slice(0, -1),
-      tools,
-      enableThinking,
-      reference: messageText(last),
-    });
-    if (chats.length === count) break;
+  for (const [file, lines] of firstLines(examples, SPARE * count)) {
+    const parse = (value: Record<string, unknown>, where: RowLocation) =>
+      lines.has(where.line) ? parseRecord(value, where, { columns }) : undefined;
+    for await (const record of readRows(file, parse, { onRefused })) {
+      if (record === undefined) continue;
+      // They come in the order in which they stand in the file.
+      lines.delete(lines.values().next().value!);
+      const chat = askedChat(record, system);
+      if (chat !== undefined) chats.push(chat);
+      if (chats.length === count) return chats;
+      if (lines.size === 0) break;
+    }
   }
   return chats;
+}
+
+/** What a row asks; nothing of plain text, which is not asked for in a chat, and where no reply is learned. */
+function askedChat(record: TrainingRecord, system: string | undefined): AskedChat | undefined {
+  if (record.kind === "text") return undefined;
+  const messages = toMessages(record, { system });
+  const last = messages.at(-1)!;
+  // A row of which nothing is learned ends otherwise.
+  if (last.role !== "assistant" || last.learn === false) return undefined;
+  const { enableThinking, tools } = record;
+  return { messages: messages.slice(0, -1), tools, enableThinking, reference: messageText(last) };
+}
+
+/** Lines of the first rows, by their files. */
+function firstLines(examples: ExampleList, count: number): Map<string, Set<number>> {
+  const files = new Map<string, Set<number>>();
+  let rows = 0;
+  for (let i = 0; i < examples.length && rows < count; i++) {
+    const { file, line } = examples.at(i).source!;
+    const lines = files.get(file) ?? new Set();
+    if (lines.has(line)) continue;
+    files.set(file, lines.add(line));
+    rows++;
+  }
+  return files;
 }

@@ -26,6 +26,7 @@ import { findCheckpoint, findFile, findOutput } from "./find_file.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
 import { folderName } from "./folder_name.ts";
 import { DATA, OUTPUT } from "./named_folders.ts";
+import { findRows, listPaths, type RowPaths } from "./row_paths.ts";
 import { isSeedData } from "./seed_data.ts";
 import {
   DEFAULT_SYSTEM,
@@ -85,7 +86,9 @@ export async function resolveTraining(
   const ownData = given.trainFile !== undefined;
   const seedRun = given.compat === "seed" || !ownData && await isSeedData(DATA);
   const { model, config } = await findFolders({ model: given.model }, USE_ADAPTER);
-  for (const path of [TRAIN_FILE, VALIDATION_FILE]) if (!ownData) await assertThere(path);
+  for (const path of [TRAIN_FILE, ...listPaths(validationFile(given))]) {
+    if (!ownData) await assertThere(path);
+  }
   const { lora, notes } = await resolveLora(options.lora, config);
   const { device, line, webgpu } = chooseDevice(given.device, {
     libraryPath,
@@ -93,6 +96,10 @@ export async function resolveTraining(
   });
   const file = async (name: string | undefined, flag: string) =>
     name === undefined ? undefined : await findFile(name, { flag });
+  const rows = async (names: RowPaths | undefined, flag: string): Promise<RowPaths | undefined> => {
+    const found = await Promise.all(listPaths(names).map((name) => findRows(name, { flag })));
+    return found.length > 1 ? found : found[0];
+  };
   const outputDir = await findOutput(
     given.outputDir ?? `${OUTPUT}/${outputName(model)}${lora ? "-lora" : ""}`,
   );
@@ -103,8 +110,8 @@ export async function resolveTraining(
     device: deviceName(device),
     maxLength: given.maxLength ?? Math.min(MOST_LENGTH, config.maxPositions),
     system: given.system ?? (seedRun ? DEFAULT_SYSTEM : ""),
-    trainFile: await file(given.trainFile, "--train-file") ?? TRAIN_FILE,
-    validationFile: await file(validationFile(given), "--validation-file"),
+    trainFile: await rows(given.trainFile, "--train-file") ?? TRAIN_FILE,
+    validationFile: await rows(validationFile(given), "--validation-file"),
     chatTemplate: await file(given.chatTemplate, "--chat-template"),
     outputDir,
     resumeFromCheckpoint: typeof resume === "string"
@@ -144,15 +151,32 @@ function describeFound(given: TrainingOptions, args: TrainingArguments): string[
     "checkpoint": "resumeFromCheckpoint",
   } as const;
   return Object.entries(named)
-    .filter(([, name]) => given[name] !== undefined && given[name] !== args[name])
-    .map(([what, name]) => `${what}: ${args[name]}`);
+    .filter(([, name]) => given[name] !== undefined && String(given[name]) !== String(args[name]))
+    .map(([what, name]) => `${what}: ${[args[name]].flat().join(", ")}`);
 }
 
 function assertConsistent(options: TrainingOptions): void {
   assertColumns(options.columns);
   const { loadBestModelAtEnd, earlyStoppingPatience, evalStrategy, saveStrategy } = options;
+  const { validationSplitPercentage, mix } = options;
+  if (validationSplitPercentage !== undefined && options.validationFile !== undefined) {
+    throw new UsageError(
+      "Cannot both hold rows back and evaluate on others: leave out --validation-split-percentage or " +
+        "--validation-file",
+    );
+  }
+  if (mix === undefined && (options.mixSeed ?? options.mixStrategy) !== undefined) {
+    throw new UsageError(
+      "Cannot mix without shares: give --mix, or leave out --mix-seed and --mix-strategy",
+    );
+  }
+  if (mix !== undefined && Math.abs(mix.reduce((a, b) => a + b, 0) - 1) > 1e-6) {
+    throw new UsageError(`Cannot mix by ${mix.join(", ")}: the shares must add up to 1`);
+  }
+  const evaluates = validationFile(options) !== undefined ||
+    validationSplitPercentage !== undefined;
   const chooses = loadBestModelAtEnd || earlyStoppingPatience !== undefined;
-  if (chooses && (evalStrategy === "no" || validationFile(options) === undefined)) {
+  if (chooses && (evalStrategy === "no" || !evaluates)) {
     throw new UsageError(
       `Cannot choose the best checkpoint without evaluations: ${
         evalStrategy === "no" ? "leave out --eval-strategy no" : "give --validation-file"
@@ -191,8 +215,13 @@ function assertColumns(columns: TrainingOptions["columns"]): void {
 }
 
 /** Own training data come with their own validation data, or with none. */
-function validationFile({ trainFile, validationFile }: TrainingOptions): string | undefined {
-  return validationFile ?? (trainFile === undefined ? VALIDATION_FILE : undefined);
+function validationFile(
+  { trainFile, validationFile, validationSplitPercentage }: TrainingOptions,
+): RowPaths | undefined {
+  if (validationFile !== undefined) return validationFile;
+  return trainFile === undefined && validationSplitPercentage === undefined
+    ? VALIDATION_FILE
+    : undefined;
 }
 
 /** The settings of the adapter; those of the adapter that it starts from, where there is one. */

@@ -12,6 +12,7 @@ import { isRecord } from "../../internal/json/is_record.ts";
 import type { BestCheckpoint, EndEvent, EvaluateEvent } from "../events.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "../../lora/adapter_config.ts";
 import type { FileHasher } from "./file_hasher.ts";
+import { expandRows } from "./row_paths.ts";
 import { RUN_MANIFEST } from "../track/find_runs.ts";
 import { companionFiles } from "../checkpoints/model_files.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -198,9 +199,10 @@ async function hashInputs(
     if (known && isFile) weights.push(`${model}/${name}`);
   }
   const companions = await companionFiles(model);
+  const sources = [...await expandRows(trainFile), ...await expandRows(validationFile)];
+  const rows = [...new Set(sources.flatMap(({ files }) => files))];
   const paths = [
-    trainFile,
-    ...validationFile ? [validationFile] : [],
+    ...rows,
     ...chatTemplate ? [chatTemplate] : [],
     ...[...weights, ...companions].sort(),
     ...lora?.initAdapter

@@ -44,6 +44,7 @@ import { assertSeveral } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { rankDevice } from "./rank_device.ts";
 import { resolveTraining } from "./resolve_training.ts";
+import { expandRows } from "./row_paths.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { currentVersions, type StartedManifest, startManifest } from "./run_manifest.ts";
 import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
@@ -244,7 +245,10 @@ export async function runTraining(
       ...{ ortune, deno, onnxruntime, system },
       arguments: args,
       ...facts,
-      validation_file_sha256: args.validationFile && (await hash(args.validationFile)).sha256,
+      validation_file_sha256: await Promise.all(
+        (await expandRows(args.validationFile)).flatMap(({ files }) => files)
+          .map(async (file) => (await hash(file)).sha256),
+      ),
       model_sha256: await hashSafetensors(args.model, hash),
     });
   }

@@ -13,7 +13,10 @@ export const SEED_DATASET = "krisfu/delicate_medical_r1_data";
 export const SPLIT_FILE = "split.json";
 
 /** The text of the file. @param source the dataset's id, or the path of a file */
-export function formatSplit(source: string, more: { seed: number; trainRatio: number }): string {
+export function formatSplit(
+  source: string,
+  more: Readonly<Record<string, string | number | boolean>>,
+): string {
   return JSON.stringify({ source, ...more }, null, 2) + "\n";
 }
 

@@ -9,18 +9,23 @@ import { isFile } from "../../internal/path_kind.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { VERSION } from "../../internal/version.ts";
 
-export type TokenKeyArguments = Pick<
-  TrainingArguments,
-  | "model"
-  | "maxLength"
-  | "system"
-  | "compat"
-  | "emptyThink"
-  | "dropRefusedRows"
-  | "columns"
-  | "teach"
-  | "truncation"
->;
+export type TokenKeyArguments =
+  & Pick<
+    TrainingArguments,
+    | "model"
+    | "maxLength"
+    | "system"
+    | "compat"
+    | "emptyThink"
+    | "dropRefusedRows"
+    | "columns"
+    | "teach"
+    | "truncation"
+  >
+  & {
+    /** Most rows of the file. @default all */
+    readonly limit?: number;
+  };
 
 /** Hashes contents, not paths. */
 export async function tokenKey(
@@ -35,6 +40,7 @@ export async function tokenKey(
     columns = {},
     teach = "all",
     truncation = "right",
+    limit,
   }: TokenKeyArguments,
   { chatTemplate }: Pick<Tokenizer, "chatTemplate">,
 ): Promise<string> {
@@ -57,6 +63,8 @@ export async function tokenKey(
     columns: Object.entries(columns).sort(([a], [b]) => a < b ? -1 : 1),
     teach,
     truncation,
+    // Left out where there is none, so that earlier files are found.
+    ...limit === undefined ? {} : { limit },
   }));
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Teach } from "../../data/examples/taught_turns.ts";
+import type { MixStrategy } from "../../data/examples/interleave_rows.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
@@ -12,6 +13,7 @@ import type { BaseDtype } from "../../model/base_storage.ts";
 import type { ScheduleSettings } from "../schedule.ts";
 import type { BestMetric } from "../best_evaluation.ts";
 import type { IntervalStrategy } from "../interval.ts";
+import type { RowPaths } from "./row_paths.ts";
 import { DEFAULT_OPTIMIZER } from "../optimizers/optimizers.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
 
@@ -30,10 +32,25 @@ export type LoraArguments = LoraOptions & {
 export interface TrainingArguments {
   /** The base model's folder. */
   readonly model: string;
-  /** JSON Lines of chats, of questions with answers, or of prompts with completions. */
-  readonly trainFile: string;
-  /** JSON Lines to evaluate on. @default none */
-  readonly validationFile?: string;
+  /**
+   * Rows to train on: a file, a folder or a pattern of files of JSON Lines, JSON, CSV, TSV or Parquet,
+   * packed by gzip or zstd or not; or several, whose rows come one after another.
+   */
+  readonly trainFile: RowPaths;
+  /** Rows to evaluate on, named as those to train on. @default none */
+  readonly validationFile?: RowPaths;
+  /** In place of `validationFile`: this many percent of the rows of each source are held back. */
+  readonly validationSplitPercentage?: number;
+  /** Shares of the sources in the rows of an epoch, which add up to 1. @default all rows of each */
+  readonly mix?: readonly number[];
+  /** Seed of the mix. @default 42 */
+  readonly mixSeed?: number;
+  /** When an epoch of a mix ends. @default "first_exhausted" */
+  readonly mixStrategy?: MixStrategy;
+  /** Rows to read of each source to train on. @default all */
+  readonly maxRows?: number;
+  /** Leaves out rows that repeat others, or nearly so. @default false: they are told of */
+  readonly dedup?: boolean;
   /** Where checkpoints, curves and the report go. */
   readonly outputDir: string;
   /** Deletes checkpoints of an earlier run there. @default false */

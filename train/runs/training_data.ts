@@ -5,20 +5,30 @@
  */
 
 import { type ExampleList, toExampleList } from "../../data/examples/example_list.ts";
-import { readJsonl } from "../../data/records/jsonl.ts";
+import { readRows } from "../../data/records/read_rows.ts";
 import { JsonlError } from "../../data/records/jsonl_error.ts";
 import { type PreparedExamples, prepareExamples } from "../../data/examples/prepare_examples.ts";
 import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
 import type { TrainingRecord } from "../../data/records/record_types.ts";
 import { toSeedExample } from "../../data/examples/seed_example.ts";
+import { mergeReports } from "../../data/examples/merge_reports.ts";
+import type { PackedExamples } from "../../data/examples/packed_examples.ts";
+import { rowsOf, SelectedExamples } from "../../data/examples/selected_examples.ts";
+import { describeRowFile } from "../../data/records/row_file.ts";
+import { unitOf } from "../../data/records/row_format.ts";
 import { removeOtherTokenFiles } from "../../data/examples/token_file.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
-import { describeRows, lines } from "./describe_rows.ts";
+import { type ArrangeArguments, arrangeRows } from "./arrange_rows.ts";
+import { describeLines, describeRows } from "./describe_rows.ts";
+import { findDuplicates } from "./find_duplicates.ts";
+import { expandRows } from "./row_paths.ts";
 import { createPrepareProgress } from "./prepare_progress.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { tokenKey } from "./token_key.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
+/** Most bytes of files in which rows that repeat others are looked for unasked: some seconds. */
+const MAX_LOOKED_BYTES = 32 * 2 ** 20;
 /** The folder of token files in an output folder. */
 const TOKENS = "tokens";
 
@@ -51,21 +61,25 @@ export interface ReadTrainingDataOptions {
 
 /** Reads both files. */
 export async function readTrainingData(
-  args: Pick<
-    TrainingArguments,
-    | "model"
-    | "trainFile"
-    | "validationFile"
-    | "maxLength"
-    | "system"
-    | "dropUnlabelled"
-    | "dropRefusedRows"
-    | "emptyThink"
-    | "compat"
-    | "columns"
-    | "teach"
-    | "truncation"
-  >,
+  args:
+    & Pick<
+      TrainingArguments,
+      | "model"
+      | "trainFile"
+      | "validationFile"
+      | "maxLength"
+      | "system"
+      | "dropUnlabelled"
+      | "dropRefusedRows"
+      | "emptyThink"
+      | "compat"
+      | "columns"
+      | "teach"
+      | "truncation"
+      | "maxRows"
+      | "dedup"
+    >
+    & Partial<ArrangeArguments>,
   tokenizer: Tokenizer,
   { output, progress, signal }: ReadTrainingDataOptions = {},
 ): Promise<TrainingData> {
@@ -76,14 +90,19 @@ export async function readTrainingData(
       "thinking has the seed's spacing, and updates are counted rounding down, as its transformers did",
     ]
     : [];
-  const store = (path: string) =>
+  const store = (path: string, limit: number | undefined) =>
     output === undefined ? undefined : {
       directory: `${output}/${TOKENS}`,
-      key: () => tokenKey(path, args, tokenizer),
+      key: () => tokenKey(path, { ...args, limit }, tokenizer),
     };
-  const read = async (path: string): Promise<PreparedExamples> => {
+  const read = async (
+    path: string,
+    { training, limit }: { readonly training: boolean; readonly limit?: number },
+  ): Promise<PreparedExamples> => {
     const { maxLength, system, emptyThink, dropRefusedRows: dropRefused = false } = args;
+    const { format, note } = await describeRowFile(path);
     await assertRows(path, { dropRefused });
+    if (note !== undefined) notes.push(note);
     const { size } = await Deno.stat(path);
     const shown = progress && createPrepareProgress({ file: path, size }, progress);
     const encode = args.compat === "seed"
@@ -104,7 +123,8 @@ export async function readTrainingData(
           dropRefused,
           // As in Hugging Face's Trainer, such a row adds nothing to its update.
           keepUnlabelled: args.compat === "seed",
-          store: store(path),
+          store: store(path, limit),
+          limit,
           signal,
           onProgress: shown?.update,
         }),
@@ -120,8 +140,9 @@ export async function readTrainingData(
     }
     const { examples, report } = prepared;
     const { unlabelled } = report;
-    const training = path === args.trainFile;
-    notes.push(...describeRows(report, { path, args, tokenizer, training }));
+    const unit = unitOf(format);
+    const lines = (numbers: readonly number[]): string => describeLines(numbers, unit);
+    notes.push(...describeRows(report, { path, args, tokenizer, training, unit }));
     if (report.examples === 0 && unlabelled.length === 0) {
       throw new Error(
         report.dropped.length > 0
@@ -129,7 +150,7 @@ export async function readTrainingData(
             `longer than --max-length ${args.maxLength}; raise it`
           : report.refusedRows > 0
           ? `Cannot train on ${path}: --drop-refused-rows leaves none of ${report.rows} rows; ` +
-            `${report.refused.slice(0, 1).map(({ line, reason }) => `line ${line}: ${reason}`)}`
+            `${report.refused.slice(0, 1).map(({ line, reason }) => `${unit} ${line}: ${reason}`)}`
           : `Cannot train on ${path}: none of its ${report.rows} rows has a reply to learn; mark some ` +
             "(train: true, or weight: 1)",
       );
@@ -171,21 +192,73 @@ export async function readTrainingData(
     }
     return prepared;
   };
-  const train = await read(args.trainFile);
-  const validation = args.validationFile ? await read(args.validationFile) : undefined;
+  const sources = [];
+  for (const { path, files } of await expandRows(args.trainFile)) {
+    const parts: PreparedExamples[] = [];
+    let left = args.maxRows ?? Infinity;
+    for (const file of files) {
+      if (left <= 0) break;
+      const limit = args.maxRows === undefined ? undefined : left;
+      parts.push(await read(file, { training: true, limit }));
+      left -= parts.at(-1)!.report.rows;
+    }
+    sources.push({ path, parts });
+  }
+  const train = sources.flatMap(({ parts }) => parts);
+  const validation: PreparedExamples[] = [];
+  const evaluated = (await expandRows(args.validationFile)).flatMap(({ files }) => files);
+  for (const file of evaluated) validation.push(await read(file, { training: false }));
   if (output !== undefined) {
-    const used = [train, validation].flatMap((each) => each?.file ?? []);
+    const used = [...train, ...validation].flatMap((each) => each.file ?? []);
     await removeOtherTokenFiles(`${output}/${TOKENS}`, new Set(used));
   }
+  const dropped = await lookForDuplicates();
+  const arranged = arrangeRows(
+    sources.map(({ path, parts }) => ({ path, parts: parts.map(({ examples }) => examples) })),
+    { seed: 42, ...args },
+    dropped,
+  );
+  notes.push(...arranged.notes);
   const owned = resources.move();
   return {
-    train: train.examples,
-    validation: validation?.examples ?? toExampleList([]),
-    report: train.report,
-    sha256: train.sha256,
+    train: arranged.train,
+    validation: arranged.heldBack ?? joinExamples(validation.map(({ examples }) => examples)),
+    report: mergeReports(train.map(({ report }) => report)),
+    sha256: arranged.sha256,
     notes,
     [Symbol.dispose]: () => owned.dispose(),
   };
+
+  /** Rows to leave out; none where they are only told of. */
+  async function lookForDuplicates(): Promise<ReadonlySet<string>> {
+    const { dedup = false, maxRows } = args;
+    const files = train.map(({ examples }) => examples.at(0).source!.file);
+    const sizes = await Promise.all([...files, ...evaluated].map((path) => Deno.stat(path)));
+    const bytes = sizes.reduce((sum, { size }) => sum + size, 0);
+    if (!dedup && bytes > MAX_LOOKED_BYTES) {
+      notes.push(
+        `rows that repeat others are not looked for in more than ${
+          MAX_LOOKED_BYTES / 2 ** 20
+        } MiB; ` +
+          "--dedup does, and leaves them out",
+      );
+      return new Set();
+    }
+    const found = await findDuplicates({ train: files, validation: evaluated }, {
+      drop: dedup,
+      maxRows,
+      signal,
+    });
+    notes.push(...found.notes);
+    return dedup ? found.repeated : new Set();
+  }
+}
+
+/** The examples of some files, in order. */
+function joinExamples(parts: readonly PackedExamples[]): ExampleList {
+  if (parts.length === 0) return toExampleList([]);
+  if (parts.length === 1) return parts[0];
+  return new SelectedExamples(parts, parts.flatMap((part, i) => rowsOf(part, i)));
 }
 
 /** Refuses a file that cannot be read or has no rows, in the words of its reader. */
@@ -194,5 +267,5 @@ async function assertRows(
   { dropRefused }: { readonly dropRefused: boolean },
 ): Promise<void> {
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const _row of readJsonl(path, (row) => row, { onRefused })) return;
+  for await (const _row of readRows(path, (row) => row, { onRefused })) return;
 }

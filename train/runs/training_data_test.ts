@@ -35,6 +35,8 @@ Deno.test("readTrainingData() notes the rows that are cut, ten at most", async (
   assert.deepEqual(notes, [
     `${trainFile}: 12 of 13 rows are cut to --max-length 128 and lose their end: ` +
     "lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more",
+    "11 rows to train on repeat earlier ones; --dedup leaves such rows out: " +
+    [3, 4, 5].map((line) => `${trainFile}, line ${line} (as line 2)`).join("; ") + " and 8 more",
   ]);
 });
 

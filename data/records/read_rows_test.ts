@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readJsonl } from "./jsonl.ts";
+import { readRows } from "./read_rows.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import { parseRecord } from "./record.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
@@ -12,7 +12,7 @@ const keep = (
 
 async function read(content: string | Uint8Array): Promise<[number, unknown][]> {
   await using folder = await tempFolder();
-  return await Array.fromAsync(readJsonl(await folder.write("rows.jsonl", content), keep));
+  return await Array.fromAsync(readRows(await folder.write("rows.jsonl", content), keep));
 }
 
 const good: { name: string; content: string | Uint8Array; rows: [number, unknown][] }[] = [
@@ -54,19 +54,19 @@ const good: { name: string; content: string | Uint8Array; rows: [number, unknown
 ];
 
 for (const { name, content, rows } of good) {
-  Deno.test(`readJsonl() ${name}`, async () => {
+  Deno.test(`readRows() ${name}`, async () => {
     assert.deepEqual(await read(content), rows);
   });
 }
 
-Deno.test("readJsonl() joins lines and characters that span chunks", async () => {
+Deno.test("readRows() joins lines and characters that span chunks", async () => {
   // 3-byte characters and a prime length: every chunk boundary falls inside a line, most in a character.
   const rows = Array.from({ length: 40 }, (_, index) => ({ text: "患".repeat(7919 + index) }));
   const content = rows.map((row) => JSON.stringify(row)).join("\n");
   assert.deepEqual(await read(content), rows.map((row, index) => [index + 1, row]));
 });
 
-Deno.test("readJsonl() accepts a line of 4 MiB and refuses one byte more", async () => {
+Deno.test("readRows() accepts a line of 4 MiB and refuses one byte more", async () => {
   const line = (bytes: number): string => `{"a":"${"x".repeat(bytes - 8)}"}`;
   const limit = 4 * 1024 * 1024;
   assert.equal((await read(`${line(limit)}\n`)).length, 1);
@@ -88,11 +88,11 @@ Deno.test("readJsonl() accepts a line of 4 MiB and refuses one byte more", async
   }
 });
 
-Deno.test("readJsonl() refuses a missing file, a directory and a file without rows", async () => {
+Deno.test("readRows() refuses a missing file, a directory and a file without rows", async () => {
   await using folder = await tempFolder();
   const cases: [string, string][] = [
-    [`${folder.path}/none.jsonl`, "expected a JSON Lines file, got no such file"],
-    [folder.path, "expected a JSON Lines file, got a directory; name a file in it"],
+    [`${folder.path}/none.jsonl`, "expected a file of rows, got no such file"],
+    [folder.path, "expected a file of rows, got a directory; name a file in it"],
     [
       await folder.write("empty.jsonl", ""),
       "expected at least one row, got none; write one JSON object a line",
@@ -103,21 +103,21 @@ Deno.test("readJsonl() refuses a missing file, a directory and a file without ro
     ],
   ];
   for (const [path, problem] of cases) {
-    await assert.rejects(Array.fromAsync(readJsonl(path, keep)), {
+    await assert.rejects(Array.fromAsync(readRows(path, keep)), {
       name: "JsonlError",
       message: `${path}: ${problem}`,
     });
   }
 });
 
-Deno.test("readJsonl() closes the file when its caller stops early", async () => {
+Deno.test("readRows() closes the file when its caller stops early", async () => {
   await using folder = await tempFolder();
   const path = await folder.write("rows.jsonl", '{"a":1}\n'.repeat(50_000));
   // Deno's resource sanitizer fails this test if the file stays open.
-  for await (const [line] of readJsonl(path, keep)) if (line === 3) break;
+  for await (const [line] of readRows(path, keep)) if (line === 3) break;
 });
 
-Deno.test("readJsonl() meets 2,000 mutated files with rows or a JsonlError, never another error", async () => {
+Deno.test("readRows() meets 2,000 mutated files with rows or a JsonlError, never another error", async () => {
   await using folder = await tempFolder();
   const base = encode('{"question":"患者?","think":null,"answer":"a\\n"}\r\n\n{"messages":[]}\n');
   let state = 7;
@@ -130,17 +130,17 @@ Deno.test("readJsonl() meets 2,000 mutated files with rows or a JsonlError, neve
     for (let edits = random(4); edits >= 0; edits--) bytes[random(bytes.length)] = random(256);
     const path = await folder.write("rows.jsonl", bytes);
     try {
-      await Array.fromAsync(readJsonl(path, parseRecord));
+      await Array.fromAsync(readRows(path, parseRecord));
     } catch (error) {
       assert.ok(error instanceof JsonlError, `round ${round}: ${error}`);
     }
   }
 });
 
-Deno.test("readJsonl() follows a link that the user named, and opens no pipe", async () => {
+Deno.test("readRows() follows a link that the user named, and opens no pipe", async () => {
   await using folder = await tempFolder();
   await using other = await tempFolder();
-  const rows = (name: string) => Array.fromAsync(readJsonl(`${folder.path}/${name}`, keep));
+  const rows = (name: string) => Array.fromAsync(readRows(`${folder.path}/${name}`, keep));
   await Deno.symlink(await other.write("rows.jsonl", '{"a":1}\n'), `${folder.path}/link.jsonl`);
   assert.deepEqual(await rows("link.jsonl"), [[1, { a: 1 }]]);
   await new Deno.Command("mkfifo", { args: [`${folder.path}/pipe`] }).output();

@@ -1,10 +1,12 @@
-/** Refuses a file that is no JSON Lines file, by the name of its format and with its conversion. */
+/** Refuses a file that rows cannot be read of, by the name of its format and with its conversion. */
 
 import { binaryKind, textKind } from "./file_kind.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 
+const ROW_FILES = "JSON Lines, a JSON array, CSV, TSV or Parquet";
+
 /** Refuses a file by its first bytes. */
-export function assertText(head: Uint8Array, file: string): void {
+export function assertRowFile(head: Uint8Array, file: string): void {
   const kind = binaryKind(head);
   if (kind) throw otherFormat(file, kind);
 }
@@ -21,8 +23,5 @@ export function assertJsonLines(
 function otherFormat(file: string, kind: string): JsonlError {
   // A path that a shell would take apart is for the user to put in.
   const path = /^[\w./-]+$/.test(file) ? file : "FILE";
-  return new JsonlError(
-    { file },
-    `expected a JSON Lines file, got ${kind.replaceAll("FILE", path)}`,
-  );
+  return new JsonlError({ file }, `expected ${ROW_FILES}, got ${kind.replaceAll("FILE", path)}`);
 }
