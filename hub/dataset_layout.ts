@@ -15,16 +15,22 @@ import {
 import type { CardSubset, DatasetCard } from "./dataset_card.ts";
 
 /** A split, with what the card says of it. */
-export interface HubSplit extends SplitFiles {
+export interface HubSplit {
+  /** Such as `train`. */
+  readonly name: string;
+  /** Paths of its files in the repository, in order. */
+  readonly files: readonly string[];
   /** How many rows it has, where the card says so. */
   readonly rows: number | undefined;
 }
 
 /** Rows that are loaded together: a `config` of Hugging Face. */
 export interface HubSubset {
+  /** Its name; `default` where the dataset names none. */
   readonly name: string;
   /** Whether it is taken where none is named. */
   readonly isDefault: boolean;
+  /** Its splits with files of rows. */
   readonly splits: readonly HubSplit[];
   /** Columns with their types, where the card says them. */
   readonly columns: readonly string[];

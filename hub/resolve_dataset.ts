@@ -33,6 +33,7 @@ export interface ResolveDatasetOptions extends HubOptions {
 
 /** A dataset's files of rows. */
 export interface DatasetListing {
+  /** Subsets with files of rows. */
   readonly subsets: readonly HubSubset[];
   /** Bytes of each file. */
   readonly sizes: ReadonlyMap<string, number>;
@@ -40,7 +41,9 @@ export interface DatasetListing {
 
 /** A split that is here. */
 export interface ResolvedDataset {
+  /** The subset that was asked for, or its default. */
   readonly subset: HubSubset;
+  /** The split that was asked for, or `train`. */
   readonly split: HubSplit;
   /** Paths of its files, in order. */
   readonly files: readonly string[];

@@ -365,10 +365,6 @@ const CASES: Readonly<Record<string, BadInput>> = {
     flags: ["--train-file", "~/data/none.jsonl"],
     message: "~/data/none.jsonl: expected a file of rows, got no such file",
   },
-  "a folder for a training file": {
-    flags: ["--train-file", "~/data"],
-    message: "~/data: expected a file of rows, got a directory; name a file in it",
-  },
   "an empty training file": rows(
     "",
     "~/data/train.jsonl: expected at least one row, got none; write one JSON object a line",

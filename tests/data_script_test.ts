@@ -1,6 +1,7 @@
 /** `deno task data` and `deno task fetch`, as a user runs them. */
 
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import { createByteProgress } from "../cli/terminal/byte_progress.ts";
 import { createDataFacts } from "../cli/data_report/data_facts.ts";
 import { formatDataFacts, renderDataReport } from "../cli/data_report/data_report.ts";
@@ -202,6 +203,94 @@ for (
     assert.equal(hub.requests.length, 0);
   });
 }
+
+Deno.test("deno task data lists a dataset, and takes a subset's split of shards", async () => {
+  const question = (name: string, count: number): string =>
+    Array.from({ length: count }, (_, i) => `{"question":"${name}${i}","answer":"a"}\n`).join("");
+  await using hub = startHub({
+    "README.md":
+      "---\nconfigs:\n- config_name: en\n  data_files: en/*\n- config_name: zh\n  data_files:\n" +
+      "  - split: train\n    path: zh/train-*\n  - split: test\n    path: zh/test-*\ndataset_info:\n" +
+      "- config_name: zh\n  features:\n  - name: question\n    dtype: string\n  - name: answer\n" +
+      "    dtype: string\n  splits:\n  - name: train\n    num_examples: 12\n---\n",
+    "en/rows.jsonl": question("en", 4),
+    "zh/train-0.jsonl.gz": gzipSync(question("zh", 8)),
+    "zh/train-1.csv": "question,answer\nzh8,a\nzh9,a\nzh9,a\nzh1,a\n",
+    "zh/test-0.parquet": await Deno.readFile(
+      repositoryPath("tests/fixtures/row_files/bytes.parquet"),
+    ),
+  });
+  await using folder = await tempFolder();
+  const env = { HF_ENDPOINT: hub.endpoint };
+  const run = (...args: string[]) =>
+    command("cli/commands/data.ts", folder, ["--source", "hf:owner/name", ...args], env);
+  const { code, stdout, stderr } = await run("--list");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^subset {2}split {2}files +rows +size$/m);
+  assert.match(stdout, /^en +train +en\/rows\.jsonl +not told +\d+ B$/m);
+  assert.match(stdout, /^zh +train +zh\/train-0\.jsonl\.gz +12 +\d+ B$/m);
+  assert.match(stdout, /^zh +test +zh\/test-0\.parquet +not told +639 B$/m);
+  assert.match(
+    stdout,
+    /^columns of en: not told by the card\ncolumns of zh: question: string, answer: string$/m,
+  );
+  await assert.rejects(Deno.stat(`${folder.path}/data/train.jsonl`));
+
+  const first = await run();
+  assert.deepEqual([first.code, first.stderr.split("\n").at(-1)], [
+    1,
+    "error: Cannot choose the subset of owner/name: it has en, zh; name one with --subset",
+  ]);
+  const taken = await run("--subset", "zh", "--dedup");
+  assert.equal(taken.code, 0, taken.stderr);
+  assert.match(taken.stdout, /^data\/train\.jsonl {2}7 rows\ndata\/val\.jsonl {2}1 row$/m);
+  const few = await run("--subset", "en", "--max-rows", "3", "--overwrite");
+  assert.equal(few.code, 0, few.stderr);
+  assert.match(few.stdout, /^data\/train\.jsonl {2}2 rows\n/m);
+  const split = JSON.parse(await Deno.readTextFile(`${folder.path}/data/split.json`));
+  assert.deepEqual(split, {
+    source: "owner/name",
+    ...{ subset: "en", split: "train", seed: 42, trainRatio: 0.9, maxRows: 3 },
+  });
+});
+
+Deno.test("deno task data writes tables as JSON Lines, and leaves out what repeats", async () => {
+  await using folder = await tempFolder();
+  await Deno.mkdir(`${folder.path}/data/mine`, { recursive: true });
+  const long = "Take two of these in the morning, with water, and come back when the pain is gone. "
+    .repeat(3);
+  const rows = [...Array(8).keys()].map((i) => `q${i},"a, ""${i}"""`);
+  const text = [`question,answer`, ...rows, 'q0,"a, ""0"""', `l,"${long}"`, `l,"${long}!"`].join(
+    "\n",
+  );
+  await folder.write("data/mine/a.csv", text);
+  await folder.write("data/mine/b.json", '[{"question":"j","answer":"a","n":4.0}]');
+  const run = (...args: string[]) =>
+    command("cli/commands/data.ts", folder, ["--source", "mine/*", "--overwrite", ...args]);
+  const told = await run();
+  assert.equal(told.code, 0, told.stderr);
+  const lines = told.stdout.split("\n");
+  assert.equal(
+    lines[0],
+    "data/mine/a.csv: read as CSV with , between cells; every cell is text, an empty one is null",
+  );
+  assert.deepEqual(lines.slice(1, 3), ["data/train.jsonl  10 rows", "data/val.jsonl  2 rows"]);
+  assert.match(
+    told.stdout,
+    /^1 row is nearly the same as an earlier one; --dedup leaves such rows out$/m,
+  );
+  const dropped = await run("--dedup");
+  assert.match(dropped.stdout, /^data\/train\.jsonl {2}9 rows\ndata\/val\.jsonl {2}1 row$/m);
+  assert.match(
+    dropped.stdout,
+    /^1 row is the same as an earlier one: left out\n {2}data\/mine\/a\.csv, line 10 as /m,
+  );
+  const written = await Deno.readTextFile(`${folder.path}/data/train.jsonl`);
+  assert.ok(written.includes('{"question": "q7", "answer": "a, \\"7\\"", "n": null}\n'), written);
+  assert.ok(
+    `${written}${await Deno.readTextFile(`${folder.path}/data/val.jsonl`)}`.includes('"n": 4.0}\n'),
+  );
+});
 
 Deno.test("deno task fetch brings a model, prints its folder and plain lines of progress", async () => {
   await using hub = startHub({ "config.json": "{}", "model.safetensors": new Uint8Array(5000) });
@@ -449,7 +538,7 @@ const FAILING: readonly (readonly [string, string[], number, string])[] = [
     "a folder",
     ["--source", "data"],
     1,
-    "error: data: expected a file of rows, got a directory; name a file in it",
+    "error: Cannot read data: it has no files of rows (JSON Lines, JSON, CSV, TSV, Parquet); name files of it",
   ],
   [
     "a bad row",

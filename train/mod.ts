@@ -23,6 +23,7 @@ export {
   type TrainingArguments,
   type TrainingOptions,
 } from "./runs/training_arguments.ts";
+export type { RowPaths } from "./runs/row_paths.ts";
 export { predict, type Prediction, type PredictOptions } from "./runs/predictions.ts";
 export { type RunReportOptions, writeRunReport } from "./runs/run_report.ts";
 export { type HashedFile, readManifest, type RunManifest } from "./runs/run_manifest.ts";
