@@ -8,9 +8,8 @@
 
 import { listFields } from "../internal/json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { blockNorms, layerName } from "../model/parameters.ts";
-import { layerOf } from "../model/stacked_parameters.ts";
-import { LINEAR_LAYERS, type LoraOptions, loraScale } from "./lora_options.ts";
+import { blockLinears, blockNorms, layerName, layerOf } from "../model/parameters.ts";
+import { type LoraOptions, loraScale } from "./lora_options.ts";
 import { NamePattern, StepLimit } from "./name_pattern.ts";
 
 /** A linear layer with an adapter. */
@@ -90,7 +89,7 @@ function chooseTargets(
   const adapted: Matches = (name) => !excluded(name) && meant(name);
   const lost = typeof targetModules === "string" ? [] : unmatched(config, targetModules);
   const others = otherModules(config).filter(adapted).map((name) => asMeant(name, targetModules));
-  const known = LINEAR_LAYERS.map(lastPart).join(", ");
+  const known = blockLinears(config).map(({ name }) => lastPart(name)).join(", ");
   if (others.length > 0 || lost.length > 0) {
     throw new RangeError(
       `Cannot adapt ${listFields([...new Set([...lost, ...others])])}: the linear layers are ` +
@@ -162,10 +161,11 @@ function asMeant(name: string, targetModules: readonly string[] | string): strin
 }
 
 /** A model's linear layers but the head, under their names and those inside their blocks. */
-function linearNames({ layers }: ModelConfig): { layer: number; name: string; full: string }[] {
+function linearNames(config: ModelConfig): { layer: number; name: string; full: string }[] {
+  const names = blockLinears(config).map(({ name }) => name);
   return Array.from(
-    { length: layers },
-    (_, layer) => LINEAR_LAYERS.map((name) => ({ layer, name, full: layerName(layer, name) })),
+    { length: config.layers },
+    (_, layer) => names.map((name) => ({ layer, name, full: layerName(layer, name) })),
   ).flat();
 }
 

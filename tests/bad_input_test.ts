@@ -260,8 +260,8 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "Cannot read ~/models/tiny/config.json: mlp_bias is true: only models without it are supported",
   ),
   "a sliding window": config(
-    { use_sliding_window: true, max_window_layers: 1 },
-    "Cannot read ~/models/tiny/config.json: use_sliding_window is true: layers from 1 on (max_window_layers) see 4096 tokens only (sliding_window); only full attention is supported",
+    { use_sliding_window: true, sliding_window: 0 },
+    "Cannot read ~/models/tiny/config.json: sliding_window must be a whole number from 1 to 16777216, got 0",
   ),
   "another activation": config(
     { hidden_act: "gelu" },

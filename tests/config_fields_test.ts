@@ -88,9 +88,12 @@ function otherValue(field: string, value: unknown): Json {
 /** What changes in the model: sizes, flags, and of rotary embeddings what is computed in the end. */
 function facts(json: Json): string {
   const config: ModelConfig = parseConfig(json);
-  const { raw: _raw, notes: _notes, ropeScaling: _scaling, ropeTheta: _theta, ...rest } = config;
-  const frequencies = [...inverseFrequencies(config)];
-  return JSON.stringify({ ...rest, frequencies, factor: attentionFactor(config) });
+  const { raw: _raw, notes: _notes, layerKinds, ...rest } = config;
+  const kinds = layerKinds.map(({ rope, ...kind }) => ({
+    ...kind,
+    ...rope ? { frequencies: [...inverseFrequencies(rope)], factor: attentionFactor(rope) } : {},
+  }));
+  return JSON.stringify({ ...rest, kinds });
 }
 
 /** Whether the field changes the result, or is named; else the reason why it is not. */

@@ -56,7 +56,11 @@ Deno.test("a block's stacks are of its own parameters", () => {
   for (const [modelType, { block }] of Object.entries(FAMILIES)) {
     const sizes = { hiddenSize: 16, intermediateSize: 32, heads: 4, kvHeads: 2, headDim: 8 };
     for (const attentionBias of [false, true]) {
-      const { parameters, stacks } = block({ ...sizes, rmsNormEps: 1e-6, attentionBias });
+      const scales = { attentionScale: 1, residualScale: 1 };
+      const { parameters, stacks } = block(
+        { ...sizes, ...scales, rmsNormEps: 1e-6, attentionBias },
+        { name: "full_attention" },
+      );
       const names = parameters.map(({ name }) => name);
       assert.equal(new Set(names).size, names.length, modelType);
       for (const { name, of } of stacks) {

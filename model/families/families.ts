@@ -6,6 +6,7 @@
 
 import type { BlockConfig } from "../parts/block_config.ts";
 import type { Block } from "../parts/block_part.ts";
+import type { LayerKind } from "../parts/layer_kind.ts";
 import type { Family } from "./family.ts";
 import { llama } from "./llama.ts";
 import { qwen2 } from "./qwen2.ts";
@@ -30,7 +31,10 @@ export function listFamilies(): string {
   return `${Object.keys(FAMILIES).join(", ")} (${covered.toSorted().join("; ")})`;
 }
 
-/** The block of a model, as its family puts it together. */
-export function familyBlock(config: BlockConfig & { readonly modelType: ModelType }): Block {
-  return FAMILIES[config.modelType].block(config);
+/** The block of a kind of a model's layers, as its family puts it together. */
+export function familyBlock(
+  config: BlockConfig & { readonly modelType: ModelType },
+  kind: LayerKind,
+): Block {
+  return FAMILIES[config.modelType].block(config, kind);
 }

@@ -9,12 +9,13 @@
  */
 
 import { showValue } from "../../internal/json/field_table.ts";
-import { preNormBlock } from "../parts/pre_norm_block.ts";
+import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
 import { swigluMlp } from "../parts/swiglu_mlp.ts";
 import type { Family } from "./family.ts";
 import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
+import { fullLayers } from "./layer_types.ts";
 
 /** `model_type` llama. */
 export const llama: Family = {
@@ -22,7 +23,8 @@ export const llama: Family = {
   covers: "SmolLM",
   defaults: { maxPositions: 2048 },
   refused: NO_HEAD_NORMS,
-  refuseWindows: ({ raw, flag, fail }) => {
+  read: (reader, { layers, readRope }) => {
+    const { raw, flag, fail } = reader;
     // The class has full attention, but transformers' cache of generation goes by these fields.
     if (flag("use_sliding_window", false)) {
       fail("use_sliding_window", "is true: only full attention is supported");
@@ -33,15 +35,16 @@ export const llama: Family = {
         `is ${showValue(raw.sliding_window)}: only full attention is supported`,
       );
     }
+    return { layerKinds: fullLayers(reader, layers, { rope: readRope() }) };
   },
   block: (config) => {
     const { attentionBias } = config;
-    return preNormBlock([
+    return residualBlock(config, [
       {
-        norm: rmsNorm(config, "input_layernorm"),
+        before: rmsNorm(config, "input_layernorm"),
         part: selfAttention(config, { qkvBias: attentionBias, outputBias: attentionBias }),
       },
-      { norm: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+      { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
     ]);
   },
 };

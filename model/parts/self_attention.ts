@@ -60,7 +60,9 @@ export function selfAttention(
     }
     y = ops.reshape(b, y, ["rows", "length", headsOf[name] * headDim]);
     if (name === "v" || !rotary) return y;
-    return ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
+    const { positions, cos, sin, queryScale } = rotary;
+    y = ops.rope(b, y, { positions, cos, sin, heads: headsOf[name] });
+    return name === "q" && queryScale ? ops.mul(b, y, ops.gather(b, queryScale, positions)) : y;
   };
 
   return {

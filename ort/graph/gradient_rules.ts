@@ -165,11 +165,16 @@ function productOfLeading(x: Value): Value["shape"][number] {
 
 /** A rotation: its transpose is the rotation the other way, the same op with −sin. */
 const ropeRule: GradientRule = ({ b, node, dy, give }) => {
-  const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
-  give(
-    0,
-    (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float(sin.dtype, -1)))),
-  );
+  const [x, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
+  give(0, (partial) => {
+    // Where only a part of each head is turned the node says how many heads there are.
+    const { num_heads: count } = node.attributes;
+    const heads = count === undefined
+      ? Number(x.shape[2]) / (2 * Number(cos.shape[1]))
+      : Number(count);
+    const back = mul(b, sin, b.float(sin.dtype, -1));
+    return plus(b, partial, rope(b, dy, { positions, cos, sin: back, heads }));
+  });
 };
 
 /** h = x·s with s = sigmoid(x): dh/dx = s + h − h·s. */

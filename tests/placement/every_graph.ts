@@ -14,11 +14,12 @@ import {
   chunkForwardGraph,
   chunkMaskGraph,
 } from "../../model/graphs/attention_chunk_graphs.ts";
-import { decodeBlockGraph, decodeEmbedGraph } from "../../model/graphs/decode_graphs.ts";
+import { decodeBlockGraph } from "../../model/graphs/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/graphs/device_graphs.ts";
 import { placeRowsGraph, takeRowsGraph } from "../../model/graphs/row_graphs.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
+  attentionMaskGraph,
   blockBackwardGraph,
   blockForwardGraph,
   embeddingBackwardGraph,
@@ -87,6 +88,10 @@ function* commonGraphs(): Generator<[string, Graph]> {
     yield [`${precision}: sum of squares`, sumOfSquaresGraph(precision)];
     yield [`${precision}: weight norms`, weightNormGraph(4, { precision })];
     yield [`${precision}: zeros`, zerosGraph(precision)];
+    for (const window of [undefined, 4]) {
+      const title = `${precision}: attention mask${window ? " of a window" : ""}`;
+      yield [title, attentionMaskGraph({ precision, window })];
+    }
   }
   for (const dora of BOTH) {
     yield [`merge${dora ? ", dora" : ""}`, mergeGraph({ rank: 8, alpha: 16, rslora: false, dora })];
@@ -116,8 +121,6 @@ function* commonGraphs(): Generator<[string, Graph]> {
 
 function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[string, Graph]> {
   yield ["embed", embedGraph(config, { precision })];
-  yield ["embed without a mask", embedGraph(config, { precision, mask: false })];
-  yield ["decode embed", decodeEmbedGraph(config, { precision })];
   yield ["embedding backward", embeddingBackwardGraph(config, { precision })];
   for (const accumulate of BOTH) {
     for (const frozen of BOTH) {

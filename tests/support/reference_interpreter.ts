@@ -163,13 +163,16 @@ const rmsNorm: Operation = ({ attributes }, x, weight) => {
   ];
 };
 
-/** Each head's halves (a, b) at a position become (a·cos − b·sin, b·cos + a·sin). */
-const rotary: Operation = (_, x, positions, cos, sin) => {
+/** Halves (a, b) of the turned part of each head at a position become (a·cos − b·sin, b·cos + a·sin). */
+const rotary: Operation = ({ attributes }, x, positions, cos, sin) => {
   const half = cos.shape[1];
+  const { num_heads: heads } = attributes;
+  const headDim = heads === undefined ? 2 * half : x.shape[2] / Number(heads);
   return [dense(x.shape, (index) => {
     const [row, column, lane] = coordinates(index, x.shape);
     const position = at(positions, [row, column]);
-    const within = lane % (2 * half);
+    const within = lane % headDim;
+    if (within >= 2 * half) return x.data[index];
     const partner = within < half ? x.data[index + half] : x.data[index - half];
     const i = within % half;
     const sign = within < half ? -1 : 1;

@@ -143,7 +143,15 @@ export const ruleCases: readonly RuleCase[] = [
     inputs: { x: ["rows", "length", 12] },
     fixed: { cos: ["positions", 3], sin: ["positions", 3] },
     positions: true,
-    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, positions, cos, sin),
+    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 2 }),
+  },
+  {
+    op: "RotaryEmbedding",
+    name: "a rotation of a part of two heads",
+    inputs: { x: ["rows", "length", 12] },
+    fixed: { cos: ["positions", 2], sin: ["positions", 2] },
+    positions: true,
+    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 2 }),
   },
   {
     op: "SimplifiedLayerNormalization",

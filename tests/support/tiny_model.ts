@@ -27,6 +27,9 @@ export function tinyConfig(change: Readonly<Record<string, unknown>> = {}): Mode
   });
 }
 
+/** What makes the second of its layers see a window of 3 tokens. */
+export const WINDOWED = { use_sliding_window: true, sliding_window: 3, max_window_layers: 1 };
+
 /** A store of the model's tensors, undefined but for the gaps between them. */
 export function emptyStore(runtime: Runtime, config: ModelConfig): ParameterStore {
   return new ParameterStore(runtime, layoutParameters(modelParameters(config)));
