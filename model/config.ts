@@ -120,15 +120,15 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
     kvHeads,
     headDim,
     vocabSize,
-    maxPositions,
-    rmsNormEps: positive("rms_norm_eps", 1e-6),
-    tiedEmbeddings: flag("tie_word_embeddings", false),
+    maxPositions: positionsOf(maxPositions, layerKinds, reader),
+    rmsNormEps: positive("rms_norm_eps", family.defaults.rmsNormEps ?? 1e-6),
+    tiedEmbeddings: flag("tie_word_embeddings", family.defaults.tiedEmbeddings ?? false),
     attentionBias: family.attentionBias ?? bias,
     attentionScale: attentionScale ?? headDim ** -0.5,
     residualScale,
     embeddingScale,
     logitScale,
-    padTokenId: readPadToken(vocabSize, reader),
+    padTokenId: readPadToken(vocabSize, family.defaults.padTokenId, reader),
     notes,
     raw,
   };
@@ -194,13 +194,34 @@ function checkArchitectures(className: string, { raw, fail, note }: ConfigReader
   }
 }
 
+/** As many as rotary embeddings are computed for. */
+function positionsOf(
+  maxPositions: number,
+  layerKinds: readonly LayerKind[],
+  { note }: ConfigReader,
+): number {
+  const limits = layerKinds.map(({ rope }) =>
+    rope?.scaling?.type === "longrope" ? rope.scaling.originalMaxPositions : maxPositions
+  );
+  const most = Math.min(maxPositions, ...limits);
+  if (most < maxPositions) {
+    note(
+      `max_position_embeddings is ${maxPositions}: sequences of up to ${most} tokens ` +
+        "(original_max_position_embeddings) are supported, with the short factors of longrope",
+    );
+  }
+  return most;
+}
+
 /** As PyTorch's padding_idx: negative ones count from the end. */
 function readPadToken(
   vocabSize: number,
+  fallback: number | undefined,
   { raw, fail, note }: ConfigReader,
 ): number | undefined {
-  const id = raw.pad_token_id ?? undefined;
-  if (id === undefined) return undefined;
+  const id = raw.pad_token_id;
+  if (id === undefined) return fallback! < vocabSize ? fallback : undefined;
+  if (id === null) return undefined;
   if (!Number.isSafeInteger(id)) {
     return fail("pad_token_id", `must be a whole number, got ${showValue(id)}`);
   }

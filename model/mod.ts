@@ -37,6 +37,7 @@ export type {
   DynamicRopeScaling,
   LinearRopeScaling,
   Llama3RopeScaling,
+  LongRopeScaling,
   Rope,
   RopeScaling,
   YarnRopeScaling,

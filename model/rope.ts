@@ -45,6 +45,10 @@ export function inverseFrequencies(rope: Rope): Float32Array<ArrayBuffer> {
       return yarnFrequencies(rope, scaling);
     case "llama3":
       return llama3Frequencies(rope, scaling);
+    case "longrope":
+      return powers(rope, theta).map((power, i) =>
+        1 / Math.fround(Math.fround(scaling.shortFactors[i]) * power)
+      );
   }
 }
 
@@ -101,9 +105,9 @@ function yarnFrequencies(
   });
 }
 
-/** What cosines and sines are multiplied by: YaRN's scale of attention, or 1. */
+/** What cosines and sines are multiplied by: YaRN's or LongRoPE's scale of attention, or 1. */
 export function attentionFactor({ scaling }: Rope): number {
-  return scaling?.type === "yarn" ? scaling.attentionFactor : 1;
+  return scaling?.type === "yarn" || scaling?.type === "longrope" ? scaling.attentionFactor : 1;
 }
 
 /**

@@ -200,14 +200,21 @@ function assertIds({ vocabSize }: ModelConfig, { inputIds }: TokenGrid): void {
   );
 }
 
-/** Longer sequences would change the frequencies of `dynamic` scaling, for all batches after them. */
+/** Longer sequences have other frequencies where they are scaled so, for all rows of a batch. */
 function assertPositions({ layerKinds }: ModelConfig, { positionIds }: TokenGrid): void {
-  const dynamic = layerKinds.find(({ rope }) => rope?.scaling?.type === "dynamic")?.rope;
-  if (!dynamic) return;
-  const last = positionIds.reduce((most, each) => each > most ? each : most, 0n);
-  if (last < dynamic.maxPositions) return;
-  throw new RangeError(
-    `Cannot run position ${last}: max_position_embeddings is ${dynamic.maxPositions}, and rotary ` +
-      "embeddings of type dynamic are computed up to there only; shorten the sequence",
-  );
+  for (const { rope } of new Set(layerKinds)) {
+    if (!rope?.scaling) continue;
+    const { maxPositions, scaling } = rope;
+    const [field, limit] = scaling.type === "dynamic"
+      ? ["max_position_embeddings", maxPositions]
+      : scaling.type === "longrope"
+      ? ["original_max_position_embeddings", scaling.originalMaxPositions]
+      : ["", Infinity];
+    const last = positionIds.reduce((most, each) => each > most ? each : most, 0n);
+    if (last < limit) continue;
+    throw new RangeError(
+      `Cannot run position ${last}: ${field} is ${limit}, and rotary embeddings of type ` +
+        `${scaling.type} are computed up to there only; shorten the sequence`,
+    );
+  }
 }

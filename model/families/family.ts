@@ -45,7 +45,7 @@ export interface FamilySizes {
   readonly headDim: number;
   /** Reads the rotary fields, of one kind of layers where there is a dictionary a kind. */
   readonly readRope: (
-    options?: Pick<RopeContext, "alsoRead" | "defaultTheta" | "layerType" | "partial">,
+    options?: Omit<RopeContext, "fail" | "headDim" | "maxPositions" | "note">,
   ) => Rope;
 }
 
@@ -69,4 +69,10 @@ export interface FamilyDefaults {
   readonly maxPositions: number;
   /** `head_dim`. @default hidden_size ÷ num_attention_heads */
   readonly headDim?: number;
+  /** `rms_norm_eps`. @default 1e-6 */
+  readonly rmsNormEps?: number;
+  /** `tie_word_embeddings`. @default false */
+  readonly tiedEmbeddings?: boolean;
+  /** `pad_token_id`, where the vocabulary has that token. @default none */
+  readonly padTokenId?: number;
 }

@@ -27,7 +27,7 @@ export const qwen3: Family = {
     return residualBlock(config, [
       {
         before: rmsNorm(config, "input_layernorm"),
-        part: selfAttention(config, { ...biases, headNorms: true }),
+        part: selfAttention(config, { ...biases, norms: "heads" }),
       },
       { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
     ]);

@@ -11,7 +11,12 @@
 
 import { FieldTable, listFields, showValue } from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
-import type { Rope, RopeScaling, YarnRopeScaling } from "../parts/rope_settings.ts";
+import type {
+  LongRopeScaling,
+  Rope,
+  RopeScaling,
+  YarnRopeScaling,
+} from "../parts/rope_settings.ts";
 
 /** What the rest of config.json says, and where to put what is wrong. */
 export interface RopeContext {
@@ -25,6 +30,10 @@ export interface RopeContext {
   readonly defaultTheta?: number;
   /** Whether `partial_rotary_factor` is honoured. @default false: it must be 1 */
   readonly partial?: boolean;
+  /** `original_max_position_embeddings` where config.json names none. @default `maxPositions` */
+  readonly defaultOriginal?: number;
+  /** Other names of types that the family knows. @default none */
+  readonly otherNames?: Readonly<Record<string, string>>;
   /** What the family itself reads of the dictionary. @default nothing */
   readonly alsoRead?: readonly string[];
   /** Throws an error on a field. */
@@ -57,16 +66,19 @@ const PARAMETERS = {
     "high_freq_factor",
     "original_max_position_embeddings",
   ],
+  longrope: [
+    "short_factor",
+    "long_factor",
+    "factor",
+    "attention_factor",
+    "original_max_position_embeddings",
+  ],
 } as const;
 
 /** A rope_type that is honoured. */
 type RopeType = keyof typeof PARAMETERS;
 
-const ALL_PARAMETERS = [
-  ...new Set(Object.values(PARAMETERS).flat()),
-  "short_factor",
-  "long_factor",
-];
+const ALL_PARAMETERS = [...new Set(Object.values(PARAMETERS).flat())];
 
 /** The fields of a rope dictionary. */
 function fieldsOf(
@@ -215,7 +227,8 @@ function parseDictionary(
         "which they take; remove the wrong one",
     );
   }
-  const named = current ?? older ?? "default";
+  const written = current ?? older ?? "default";
+  const named = typeof written === "string" ? context.otherNames?.[written] ?? written : written;
   if (typeof named !== "string" || !Object.hasOwn(PARAMETERS, named)) {
     fail(
       field,
@@ -256,6 +269,11 @@ function parseDictionary(
       return { theta, scaling: { type, factor: number("factor") } };
     case "yarn":
       return { theta, scaling: parseYarn({ field, record }, original(), context) };
+    case "longrope":
+      return {
+        theta,
+        scaling: parseLongRope({ field, record }, { raw, original: original() }, context),
+      };
     case "llama3": {
       const [lowFreqFactor, highFreqFactor] = [
         number("low_freq_factor"),
@@ -340,6 +358,41 @@ function parseYarn(
   };
 }
 
+function parseLongRope(
+  { field, record }: Dictionary,
+  { raw, original }: { readonly raw: Readonly<Record<string, unknown>>; readonly original: number },
+  context: RopeContext,
+): LongRopeScaling {
+  const { fail, maxPositions } = context;
+  const count = turnedWidth(raw, [{ field, record }], context) / 2;
+  const factors = (name: string): readonly number[] => {
+    const list = record[name];
+    const numbers = Array.isArray(list) &&
+      list.every((each) => typeof each === "number" && each > 0 && Number.isFinite(each));
+    if (numbers && list.length === count) return list;
+    return fail(
+      `${field}.${name}`,
+      `must be a list of ${count} numbers above 0, one a frequency, got ${showValue(list)}`,
+    );
+  };
+  const given = positive(
+    record.attention_factor ?? undefined,
+    `${field}.attention_factor`,
+    context,
+  );
+  const factor = positive(record.factor ?? undefined, `${field}.factor`, context) ??
+    maxPositions / original;
+  // Beyond the original positions other factors count, which are checked nevertheless.
+  factors("long_factor");
+  return {
+    type: "longrope",
+    shortFactors: factors("short_factor"),
+    attentionFactor: given ??
+      (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original))),
+    originalMaxPositions: original,
+  };
+}
+
 /** YaRN's scale of attention, 0.1 · m · ln(factor) + 1. */
 function yarnScale(factor: number, mscale: number): number {
   return factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1;
@@ -361,17 +414,18 @@ function originalMaxPositions(
         "take; remove the wrong one",
     );
   }
-  return top ?? own ?? context.maxPositions;
+  return top ?? own ?? context.defaultOriginal ?? context.maxPositions;
 }
 
-/** The field beside the dictionary is read with two types only. */
+/** The field beside the dictionary is read with some types only. */
 function noteTopOriginal(
   raw: Readonly<Record<string, unknown>>,
   type: RopeType,
   { note }: RopeContext,
 ): void {
   const name = "original_max_position_embeddings";
-  if ((raw[name] ?? null) === null || type === "yarn" || type === "llama3") return;
+  const read: readonly string[] = PARAMETERS[type];
+  if ((raw[name] ?? null) === null || read.includes(name)) return;
   note(
     `${name} is ${showValue(raw[name])}: it has no effect with rotary embeddings of type ${type}`,
   );

@@ -55,11 +55,28 @@ export interface Llama3RopeScaling {
   readonly originalMaxPositions: number;
 }
 
+/**
+ * Frequencies are divided by a factor each, and queries and keys scaled (`longrope`, Ding et al. 2024,
+ * https://arxiv.org/abs/2402.13753). Those of sequences up to the original positions; longer ones have
+ * other factors, and are refused.
+ */
+export interface LongRopeScaling {
+  /** Its `rope_type`. */
+  readonly type: "longrope";
+  /** What each frequency is divided by, [width/2]. */
+  readonly shortFactors: readonly number[];
+  /** Cosines and sines are multiplied by this. */
+  readonly attentionFactor: number;
+  /** Positions of the pretrained model, before scaling. */
+  readonly originalMaxPositions: number;
+}
+
 /** https://github.com/huggingface/transformers, modeling_rope_utils.py. */
 export type RopeScaling =
   | LinearRopeScaling
   | DynamicRopeScaling
   | YarnRopeScaling
+  | LongRopeScaling
   | Llama3RopeScaling;
 
 /** Rotary embeddings of a kind of layers. Su et al. 2021, https://arxiv.org/abs/2104.09864. */

@@ -12,7 +12,9 @@ import type { Node, Value } from "./ir.ts";
 import {
   add,
   cast,
+  concat,
   div,
+  expand,
   gemm,
   matmul,
   mul,
@@ -202,6 +204,22 @@ const softmaxRule: GradientRule = ({ b, node, dy, give }) => {
   });
 };
 
+/** y = x[start, end): dx is dy among zeros. */
+const sliceRule: GradientRule = ({ b, node, dy, give }) => {
+  const { shape } = node.inputs[0]!;
+  const [start, end, axis] = node.inputs.slice(1).map((bound) => b.int64Of(bound!)[0]);
+  give(0, (partial) => {
+    const size = Number(shape[axis]);
+    const zeros = (count: number): Value[] => {
+      const parted = shape.map((dim, i) => i === axis ? count : dim);
+      return count > 0 ? [expand(b, b.float(dy.dtype, 0), parted)] : [];
+    };
+    const parts = [...zeros(start), dy, ...zeros(size - end)];
+    const dx = parts.length > 1 ? concat(b, parts, { axis, joined: size }) : dy;
+    return plus(b, partial, dx);
+  });
+};
+
 /** The rules by operation name. */
 export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
@@ -214,6 +232,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Reshape: reshapeRule,
   RotaryEmbedding: ropeRule,
   SimplifiedLayerNormalization: rmsNormRule,
+  Slice: sliceRule,
   Softmax: softmaxRule,
   Transpose: transposeRule,
 };

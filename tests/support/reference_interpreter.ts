@@ -192,6 +192,29 @@ const expand: Operation = (_, { data: [element] }, target) => [
   dense(Array.from(target.data), () => element),
 ];
 
+/** From one element to before another of one axis. */
+const slice: Operation = (_, x, { data: [start] }, { data: [end] }, { data: [axis] }) => {
+  const shape = x.shape.map((dim, i) => i === axis ? end - start : dim);
+  return [dense(shape, (index) => {
+    const place = coordinates(index, shape);
+    return at(x, place.map((each, i) => i === axis ? each + start : each));
+  })];
+};
+
+/** Parts end to end along one axis. */
+const concat: Operation = ({ attributes }, ...parts) => {
+  const axis = Number(attributes.axis);
+  const sizes = parts.map(({ shape }) => shape[axis]);
+  const joined = sizes.reduce((sum, each) => sum + each, 0);
+  const shape = parts[0].shape.map((dim, i) => i === axis ? joined : dim);
+  return [dense(shape, (index) => {
+    const place = coordinates(index, shape);
+    let part = 0;
+    while (place[axis] >= sizes[part]) place[axis] -= sizes[part++];
+    return at(parts[part], place);
+  })];
+};
+
 const gather: Operation = (_, table, ids) => {
   const width = size(table.shape.slice(1));
   const rows = Array.from(ids.data, (id) => table.data.slice(id * width, (id + 1) * width));
@@ -227,6 +250,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   Add: elementwise((a, b) => a + b),
   And: elementwise((a, b) => a && b),
   Cast: elementwise((a) => a),
+  Concat: concat,
   Div: elementwise((a, b) => a / b),
   Exp: elementwise(Math.exp),
   Equal: elementwise((a, b) => Number(a === b)),
@@ -256,6 +280,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   ScatterND: scatterRows,
   Sigmoid: elementwise((a) => 1 / (1 + Math.exp(-a))),
   SimplifiedLayerNormalization: rmsNorm,
+  Slice: slice,
   Softmax: softmax,
   Sqrt: elementwise(Math.sqrt),
   Sub: elementwise((a, b) => a - b),

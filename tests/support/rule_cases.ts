@@ -153,6 +153,15 @@ export const ruleCases: readonly RuleCase[] = [
     positions: true,
     build: (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 2 }),
   },
+  ...([[0, 5], [3, 9], [8, 12]] as const).map(([start, end]) => ({
+    op: "Slice",
+    name: `columns ${start} to ${end} of 12, read twice`,
+    inputs: { x: [TOKENS, 12] },
+    build: (b: GraphBuilder, { x }: Readonly<Record<string, Value>>) => {
+      const part = ops.slice(b, x, { axis: 1, start, end });
+      return ops.mul(b, part, ops.silu(b, part));
+    },
+  })),
   {
     op: "SimplifiedLayerNormalization",
     name: "RMSNorm",
