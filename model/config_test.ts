@@ -210,9 +210,72 @@ const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])
   [{ rope_scaling: [1] }, "rope_scaling must be an object, got [1]"],
   [{ rope_parameters: 2 }, "rope_parameters must be an object, got 2"],
   [
-    { rope_scaling: { type: "longrope", factor: 2 } },
-    'rope_scaling has type "longrope": ortune supports default, linear, dynamic, yarn, llama3; ' +
+    { rope_scaling: { type: "su", factor: 2 } },
+    'rope_scaling has type "su": ortune supports default, linear, dynamic, yarn, llama3, longrope; ' +
     "use a model with one of these",
+  ],
+  [
+    { rope_scaling: { type: "longrope", factor: 2, long_factor: [1, 2, 3, 4] } },
+    "rope_scaling.short_factor must be a list of 4 numbers above 0, one a frequency, got missing",
+  ],
+  [
+    { rope_scaling: { type: "longrope", long_factor: [1, 2, 3] } },
+    "rope_scaling.long_factor must be a list of 4 numbers above 0, one a frequency, got [1,2,3]",
+  ],
+  [
+    { model_type: "qwen3", layer_types: ["full_attention", "sliding_attention"] },
+    "layer_types has sliding_attention, but use_sliding_window is not true or sliding_window is " +
+    "null: say how many tokens are seen, or make it full_attention",
+  ],
+  [
+    { model_type: "qwen2", layer_types: ["full_attention"] },
+    "layer_types has 1 entries, but num_hidden_layers is 2",
+  ],
+  [
+    { model_type: "qwen3", max_window_layers: 0.5 },
+    "max_window_layers must be a whole number, got 0.5",
+  ],
+  [
+    { model_type: "mistral", layer_types: ["full_attention", "full_attention"] },
+    'layer_types is ["full_attention","full_attention"]: only sliding_attention is supported',
+  ],
+  [
+    { model_type: "ministral3", rope_theta: 1e6 },
+    "rope_parameters must be an object with llama_4_scaling_beta and " +
+    "original_max_position_embeddings, got missing",
+  ],
+  [
+    {
+      model_type: "ministral3",
+      rope_parameters: { type: "yarn", factor: 4, original_max_position_embeddings: 64 },
+    },
+    "rope_parameters.llama_4_scaling_beta must be a number from 0, got missing",
+  ],
+  [
+    { model_type: "smollm3", no_rope_layers: [1, 2] },
+    "no_rope_layers must be a list of 0 and 1, got [1,2]",
+  ],
+  [
+    { model_type: "smollm3", no_rope_layers: [1] },
+    "no_rope_layers has 1 entries, but num_hidden_layers is 2",
+  ],
+  [
+    { model_type: "granite", logits_scaling: 0 },
+    "logits_scaling must be a number above 0, got 0",
+  ],
+  [
+    { model_type: "phi3", partial_rotary_factor: 0.4 },
+    "partial_rotary_factor is 0.4: of heads of 8 numbers it turns 3; that must be an even number " +
+    "from 2 to 8",
+  ],
+  [
+    {
+      model_type: "phi3",
+      partial_rotary_factor: 0.5,
+      rope_parameters: { rope_type: "default", partial_rotary_factor: 0.75 },
+    },
+    "partial_rotary_factor is 0.5 and rope_parameters.partial_rotary_factor is 0.75: versions of " +
+    "transformers differ in which they take; remove the wrong one",
   ],
   [
     { rope_scaling: { type: "linear" } },

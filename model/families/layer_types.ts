@@ -48,12 +48,22 @@ export function readWindow(
     : integer("sliding_window");
 }
 
-/** All layers of one kind, without windows: refuses fields that ask for some. */
+/**
+ * All layers of one kind, without windows. Fields that ask for some are refused: the classes have full
+ * attention, but transformers' cache of generation goes by these fields.
+ */
 export function fullLayers(
   reader: ConfigReader,
   layers: number,
   kind: Omit<LayerKind, "name" | "window">,
 ): readonly LayerKind[] {
+  const { raw, flag, fail } = reader;
+  if (flag("use_sliding_window", false)) {
+    fail("use_sliding_window", "is true: only full attention is supported");
+  }
+  if ((raw.sliding_window ?? null) !== null) {
+    fail("sliding_window", `is ${showValue(raw.sliding_window)}: only full attention is supported`);
+  }
   readLayerTypes(reader, layers, ["full_attention"]);
   return Array<LayerKind>(layers).fill({ name: "full_attention", ...kind });
 }

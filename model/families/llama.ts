@@ -8,7 +8,6 @@
  * @module
  */
 
-import { showValue } from "../../internal/json/field_table.ts";
 import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
@@ -23,20 +22,9 @@ export const llama: Family = {
   covers: "SmolLM",
   defaults: { maxPositions: 2048 },
   refused: NO_HEAD_NORMS,
-  read: (reader, { layers, readRope }) => {
-    const { raw, flag, fail } = reader;
-    // The class has full attention, but transformers' cache of generation goes by these fields.
-    if (flag("use_sliding_window", false)) {
-      fail("use_sliding_window", "is true: only full attention is supported");
-    }
-    if ((raw.sliding_window ?? null) !== null) {
-      fail(
-        "sliding_window",
-        `is ${showValue(raw.sliding_window)}: only full attention is supported`,
-      );
-    }
-    return { layerKinds: fullLayers(reader, layers, { rope: readRope() }) };
-  },
+  read: (reader, { layers, readRope }) => ({
+    layerKinds: fullLayers(reader, layers, { rope: readRope() }),
+  }),
   block: (config) => {
     const { attentionBias } = config;
     return residualBlock(config, [

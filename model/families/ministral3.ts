@@ -17,11 +17,8 @@ import { layersByWindow, readWindow } from "./layer_types.ts";
 import { mistral } from "./mistral.ts";
 
 /** Fields of the rotary dictionary that only this family's classes read, or leave unread. */
-const OF_ROPE = [
-  "llama_4_scaling_beta",
-  "original_max_position_embeddings",
-  "max_position_embeddings",
-];
+const ORIGINAL = "original_max_position_embeddings";
+const OF_ROPE = ["llama_4_scaling_beta", ORIGINAL, "max_position_embeddings"];
 
 /** `model_type` ministral3. */
 export const ministral3: Family = {
@@ -50,11 +47,12 @@ function readGrowth({ raw, fail }: ConfigReader): QueryGrowth {
     );
   }
   const number = (name: string): number => {
-    const value = dictionary[name];
+    // The field beside the dictionary comes first, as everywhere; parseRope refuses two that differ.
+    const value = (name === ORIGINAL ? raw[name] : undefined) ?? dictionary[name];
     if (typeof value === "number" && value >= 0 && Number.isFinite(value)) return value;
     return fail(`${field}.${name}`, `must be a number from 0, got ${showValue(value)}`);
   };
-  const span = number("original_max_position_embeddings");
-  if (span === 0) fail(`${field}.original_max_position_embeddings`, "must be above 0, got 0");
+  const span = number(ORIGINAL);
+  if (span === 0) fail(`${field}.${ORIGINAL}`, "must be above 0, got 0");
   return { beta: number("llama_4_scaling_beta"), span };
 }

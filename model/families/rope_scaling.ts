@@ -85,7 +85,7 @@ function fieldsOf(
   type: RopeType,
   { partial = false, alsoRead = [] }: Pick<RopeContext, "partial" | "alsoRead">,
 ): FieldTable {
-  const honoured: readonly string[] = [...PARAMETERS[type], ...alsoRead];
+  const honoured: readonly string[] = [...new Set([...PARAMETERS[type], ...alsoRead])];
   const remedy = `it has no effect with the type ${type}; remove it, or correct the type`;
   const warned = ALL_PARAMETERS.filter((field) => !honoured.includes(field));
   return new FieldTable({
