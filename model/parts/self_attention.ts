@@ -111,7 +111,7 @@ export function selfAttention(
           return attention(q, k, v);
         }
         return attention.mixProjections({
-          projections: weights.has(QKV)
+          projections: fused || weights.has(QKV)
             ? [project("qkv")]
             : [project("q"), project("k"), project("v")],
           norms: norms && {

@@ -42,7 +42,7 @@ export function swigluMlp(
       };
       const gated = (): Value => {
         const inKernel = kernels.has("swiglu");
-        const whole = weights.has(GATE_UP) ? project("gate_up") : undefined;
+        const whole = fused || weights.has(GATE_UP) ? project("gate_up") : undefined;
         if (whole && inKernel) return swiglu(b, whole);
         const half = (side: number): Value => {
           if (!whole) return project(side === 0 ? "gate" : "up");
