@@ -230,6 +230,11 @@ const CASES: Readonly<Record<string, BadInput>> = {
     message:
       "Cannot open model ~/models/tiny: there is no ~/models/tiny/config.json; give the folder of a model in Hugging Face's layout (config.json, tokenizer.json, model.safetensors)",
   },
+  "a model of embeddings": {
+    spoil: (dir) => write(`${dir}/models/tiny/modules.json`, "[]"),
+    message:
+      "Cannot open model ~/models/tiny: it is a model of embeddings, as ~/models/tiny/modules.json of sentence-transformers says: no text comes out of it; use the causal language model that it was made of, such as Qwen/Qwen3-0.6B for Qwen3-Embedding-0.6B",
+  },
   "a broken config.json": {
     spoil: (dir) => write(`${dir}/models/tiny/config.json`, '{"model_type": '),
     message:

@@ -34,6 +34,7 @@ import { dense, type DenseMap, interpret } from "./support/reference_interpreter
 import type { Dense } from "./support/dense.ts";
 import { type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
 import { runGraph } from "./support/run_graph.ts";
+import { familyConfig } from "./support/tiny_model.ts";
 
 // Times the largest element of the tensor. Measured in float32: rules 5.7e-7, blocks 9.2e-7 (1.3e-6
 // with accumulators), head 2.4e-7.
@@ -204,6 +205,17 @@ const families: Readonly<Record<string, ModelConfig>> = {
     num_key_value_heads: 2,
     attention_bias: true,
   }),
+  ...Object.fromEntries(
+    (["ministral3", "smollm3", "granite", "phi3", "olmo2"] as const).map((family) => [
+      family,
+      familyConfig(family, {
+        ...{ ...sizes, num_hidden_layers: 2, hidden_size: 16, head_dim: 8 },
+        ...{ num_attention_heads: 2, num_key_value_heads: 1 },
+        ...family === "smollm3" ? { sliding_window: 3 } : {},
+        ...family === "phi3" ? { sliding_window: 4 } : {},
+      }),
+    ]),
+  ),
   "qwen3 with windows": parseConfig({
     ...sizes,
     model_type: "qwen3",
