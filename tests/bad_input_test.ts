@@ -278,7 +278,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "positions by longrope": config(
     { rope_scaling: { type: "longrope", factor: 4 } },
-    'Cannot read ~/models/tiny/config.json: rope_scaling has type "longrope": ortune supports default, linear, dynamic, yarn, llama3; use a model with one of these',
+    "Cannot read ~/models/tiny/config.json: rope_scaling.long_factor must be a list of 16 numbers above 0, one a frequency, got missing",
   ),
   "a vocabulary smaller than the tokenizer's": config(
     { vocab_size: 1000 },

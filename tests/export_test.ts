@@ -73,6 +73,9 @@ const MODELS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   },
 };
 
+/** Families whose other formats show nothing that these do not. */
+const IN_FP32_ONLY: readonly string[] = ["mistral", "ministral3", "smollm3", "olmo2"];
+
 function questionsOf({ vocabSize }: ModelConfig) {
   const draw = draws(3);
   const ids = (length: number): Int32Array =>
@@ -140,6 +143,8 @@ for (const [name, change] of Object.entries(MODELS)) {
     assert.equal(report.positions.same, report.positions.all);
     assert.ok(Math.abs(report.perplexity.difference) < 1e-3 * report.perplexity.checkpoint);
   });
+
+  if (IN_FP32_ONLY.includes(name)) continue;
 
   Deno.test(`an export of ${name} in fp16 is near the checkpoint`, async () => {
     using weights = randomWeights(runtime, config);
