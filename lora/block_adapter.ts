@@ -18,10 +18,10 @@ import {
 } from "../model/graphs/block.ts";
 import type { BlockKernel, LinearLayer } from "../model/parts/block_scope.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { blockParameters, layerName } from "../model/parameters.ts";
+import { blockLinears, layerName, layerOf } from "../model/parameters.ts";
 import type { ParameterSpec } from "../model/parts/parameter_spec.ts";
-import { layerOf, type StackedParameter } from "../model/stacked_parameters.ts";
-import { LINEAR_LAYERS, type LoraOptions } from "./lora_options.ts";
+import type { StackedParameter } from "../model/stacked_parameters.ts";
+import type { LoraOptions } from "./lora_options.ts";
 import { type LoraTarget, loraTargets } from "./lora_targets.ts";
 
 /** The name of a layer's A, [rank, in]. */
@@ -74,16 +74,15 @@ export interface AdaptedLayer {
 
 /** The linear layers that have an adapter in any block. */
 export function adaptedLayers(config: ModelConfig, lora: LoraOptions): readonly AdaptedLayer[] {
-  const shapes = new Map(blockParameters(config).map(({ name, shape }) => [name, shape]));
   const targets = Map.groupBy(loraTargets(config, lora), ({ name }) => name);
-  return LINEAR_LAYERS.filter((name) => targets.has(name)).map((name) => {
+  return blockLinears(config).filter(({ name }) => targets.has(name)).map(({ name, shape }) => {
     const of = targets.get(name)!;
     return {
       name,
       rank: of.reduce((most, { rank }) => Math.max(most, rank), 0),
       scale: of.every(({ scale }) => scale === of[0].scale) ? of[0].scale : undefined,
       everywhere: of.length === config.layers,
-      shape: shapes.get(`${name}.weight`)!,
+      shape,
     };
   });
 }

@@ -6,17 +6,6 @@
  * @module
  */
 
-/** The linear layers of a block, under their names inside it. */
-export const LINEAR_LAYERS: readonly string[] = [
-  "self_attn.q_proj",
-  "self_attn.k_proj",
-  "self_attn.v_proj",
-  "self_attn.o_proj",
-  "mlp.gate_proj",
-  "mlp.up_proj",
-  "mlp.down_proj",
-];
-
 /** Settings of an adapter, in PEFT's words. */
 export interface LoraOptions {
   /** Rows of A and columns of B, but for {@linkcode LoraOptions.rankPattern}. */
@@ -27,7 +16,8 @@ export interface LoraOptions {
   readonly dropout: number;
   /**
    * The layers that have an adapter: their names, or how these end, such as `q_proj`; or a regular
-   * expression in Python's syntax that matches their whole names; or `all-linear`.
+   * expression in Python's syntax that matches their whole names; or `all-linear`, which
+   * `withLayerNames` replaces by the names of the model's layers.
    */
   readonly targetModules: readonly string[] | string;
   /** Rank-stabilized scale. */
@@ -47,7 +37,7 @@ export interface LoraOptions {
 }
 
 /**
- * Qwen3-Medical-SFT's settings.
+ * Qwen3-Medical-SFT's settings: an adapter on all linear layers but the head.
  *
  * @example
  * ```ts
@@ -61,7 +51,7 @@ export const DEFAULT_LORA: LoraOptions = {
   rank: 8,
   alpha: 32,
   dropout: 0.1,
-  targetModules: LINEAR_LAYERS.map((name) => name.slice(name.indexOf(".") + 1)),
+  targetModules: "all-linear",
   rslora: false,
   dora: false,
 };

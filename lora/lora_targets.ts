@@ -8,9 +8,8 @@
 
 import { listFields } from "../internal/json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { blockNorms, layerName } from "../model/parameters.ts";
-import { layerOf } from "../model/stacked_parameters.ts";
-import { LINEAR_LAYERS, type LoraOptions, loraScale } from "./lora_options.ts";
+import { blockLinears, blockNorms, layerName, layerOf } from "../model/parameters.ts";
+import { type LoraOptions, loraScale } from "./lora_options.ts";
 import { NamePattern, StepLimit } from "./name_pattern.ts";
 
 /** A linear layer with an adapter. */
@@ -83,14 +82,12 @@ function chooseTargets(
   const where = from === undefined ? "" : ` in target_modules${of}`;
   const { targetModules } = lora;
   const isLinear = new Set(linearNames(config).map(({ full }) => full));
-  const allLinear = typeof targetModules === "string" &&
-    targetModules.toLowerCase() === "all-linear";
-  const meant: Matches = allLinear ? (name) => isLinear.has(name) : targeted(lora, of);
+  const meant: Matches = meansAllLinear(lora) ? (name) => isLinear.has(name) : targeted(lora, of);
   const excluded = excludes(lora, of);
   const adapted: Matches = (name) => !excluded(name) && meant(name);
   const lost = typeof targetModules === "string" ? [] : unmatched(config, targetModules);
   const others = otherModules(config).filter(adapted).map((name) => asMeant(name, targetModules));
-  const known = LINEAR_LAYERS.map(lastPart).join(", ");
+  const known = blockLinears(config).map(({ name }) => lastPart(name)).join(", ");
   if (others.length > 0 || lost.length > 0) {
     throw new RangeError(
       `Cannot adapt ${listFields([...new Set([...lost, ...others])])}: the linear layers are ` +
@@ -114,6 +111,33 @@ function chooseTargets(
     } choose no linear layer in any of ` +
       `its ${config.layers} blocks; the linear layers are ${known}; name some of these${where}`,
   );
+}
+
+/** Whether all linear layers are meant, whatever the family calls them. */
+function meansAllLinear({ targetModules }: LoraOptions): boolean {
+  return typeof targetModules === "string" && targetModules.toLowerCase() === "all-linear";
+}
+
+/**
+ * The settings with the names of a model's linear layers in place of `all-linear`, as PEFT saves them.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LORA, parseConfig } from "@ortune/ortune";
+ * import { withLayerNames } from "@ortune/ortune/lora";
+ * import assert from "node:assert/strict";
+ *
+ * const config = parseConfig({ model_type: "phi3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 261, eos_token_id: 258,
+ * });
+ * assert.deepEqual(withLayerNames(config, DEFAULT_LORA).targetModules, [
+ *   "qkv_proj", "o_proj", "gate_up_proj", "down_proj",
+ * ]);
+ * ```
+ */
+export function withLayerNames<Lora extends LoraOptions>(config: ModelConfig, lora: Lora): Lora {
+  if (!meansAllLinear(lora)) return lora;
+  return { ...lora, targetModules: blockLinears(config).map(({ name }) => lastPart(name)) };
 }
 
 /** Settings that change no layer of the model, a few words each: PEFT warns of them too. */
@@ -162,10 +186,11 @@ function asMeant(name: string, targetModules: readonly string[] | string): strin
 }
 
 /** A model's linear layers but the head, under their names and those inside their blocks. */
-function linearNames({ layers }: ModelConfig): { layer: number; name: string; full: string }[] {
+function linearNames(config: ModelConfig): { layer: number; name: string; full: string }[] {
+  const names = blockLinears(config).map(({ name }) => name);
   return Array.from(
-    { length: layers },
-    (_, layer) => LINEAR_LAYERS.map((name) => ({ layer, name, full: layerName(layer, name) })),
+    { length: config.layers },
+    (_, layer) => names.map((name) => ({ layer, name, full: layerName(layer, name) })),
   ).flat();
 }
 

@@ -11,7 +11,7 @@
  * @module
  */
 
-export { DEFAULT_LORA, LINEAR_LAYERS, type LoraOptions, loraScale } from "./lora_options.ts";
+export { DEFAULT_LORA, type LoraOptions, loraScale } from "./lora_options.ts";
 export {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,

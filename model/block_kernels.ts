@@ -10,6 +10,7 @@ import type { ModelConfig } from "./config.ts";
 import { familyBlock } from "./families/families.ts";
 import { blockNorms } from "./parameters.ts";
 import type { BlockKernel } from "./parts/block_scope.ts";
+import { distinctKinds } from "./parts/layer_kind.ts";
 import type { Precision } from "./precision.ts";
 
 /** Head sizes of the attention kernels. */
@@ -60,12 +61,14 @@ export function blockKernelsFor(
   adapter?: KernelAdapter,
 ): ReadonlySet<BlockKernel> {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config;
-  const built = new Set(familyBlock(config).kernels);
+  const kinds = distinctKinds(config);
+  const all = kinds.map((kind) => new Set(familyBlock(config, kind).kernels));
+  const built = all.reduce((both, each) => both.intersection(each));
   const kernels = new Set<BlockKernel>();
   const add = (kernel: BlockKernel, fits: boolean): void => {
     if (built.has(kernel) && fits) kernels.add(kernel);
   };
-  add("attention", precision === "bfloat16" && HEAD_DIMS.has(headDim));
+  add("attention", precision === "bfloat16" && HEAD_DIMS.has(headDim) && !turning(config));
   add("rmsNorm", blockNorms(config).every(({ shape: [width] }) => width % LANE === 0));
   add("swiglu", intermediateSize % LANE === 0);
   if (!adapter?.products) return kernels;
@@ -80,6 +83,17 @@ export function blockKernelsFor(
     kernels.add("lora");
   } else if (dropout > 0 && wholeIn(LANE, inputs)) kernels.add("dropout");
   return kernels;
+}
+
+/** How heads are turned otherwise than the kernel turns them, in a few words. */
+function turning(config: ModelConfig): string | undefined {
+  const kinds = distinctKinds(config);
+  if (kinds.some(({ rope }) => rope && rope.width !== config.headDim)) {
+    return "heads of which a part is turned";
+  }
+  return kinds.some(({ queryGrowth }) => queryGrowth)
+    ? "queries that grow with their positions"
+    : undefined;
 }
 
 function hasLoraKernel(rank: number): boolean {
@@ -117,7 +131,9 @@ export function whyNoKernel(
   if (part !== "attention" && part !== "lora") return `widths that ${LANE} does not divide`;
   if (precision === "float32") return "in fp32";
   if (part === "attention") {
-    return `heads of ${config.headDim}, not of ${[...HEAD_DIMS].join(" or ")}`;
+    const { kernels } = familyBlock(config, config.layerKinds[0]);
+    if (!kernels.includes(part)) return `attention as in ${config.modelType}`;
+    return turning(config) ?? `heads of ${config.headDim}, not of ${[...HEAD_DIMS].join(" or ")}`;
   }
   if (!adapter?.products) return adapter?.noProducts ?? "DoRA";
   const { rank } = adapter.products;

@@ -12,8 +12,9 @@ import { listFields, showValue } from "../internal/json/field_table.ts";
 import { CONFIG_FIELDS } from "./config_fields.ts";
 import { type ConfigReader, configReader } from "./families/config_reader.ts";
 import { FAMILIES, isModelType, listFamilies, type ModelType } from "./families/families.ts";
+import { parseRope } from "./families/rope_scaling.ts";
 import type { BlockConfig } from "./parts/block_config.ts";
-import { parseRope, type RopeScaling } from "./rope_scaling.ts";
+import type { LayerKind } from "./parts/layer_kind.ts";
 
 /** Sizes and options of a decoder-only transformer, from config.json. */
 export interface ModelConfig extends BlockConfig {
@@ -25,10 +26,12 @@ export interface ModelConfig extends BlockConfig {
   readonly vocabSize: number;
   /** Most tokens of a sequence, `max_position_embeddings`. */
   readonly maxPositions: number;
-  /** Base of the rotary frequencies, `rope_theta`. */
-  readonly ropeTheta: number;
-  /** How the rotary frequencies are scaled, where the config asks for it. */
-  readonly ropeScaling?: RopeScaling;
+  /** What the layers are like, one each: those that are alike hold the same object. */
+  readonly layerKinds: readonly LayerKind[];
+  /** What rows of the embedding are multiplied by. */
+  readonly embeddingScale: number;
+  /** What logits are multiplied by. */
+  readonly logitScale: number;
   /** Whether lm_head is the embedding. */
   readonly tiedEmbeddings: boolean;
   /** The token whose embedding gets no gradient where it is read, `pad_token_id`, as in PyTorch. */
@@ -86,8 +89,6 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
     fail("quantization_config", "is set: ortune trains float weights; use the unquantized model");
   }
   const layers = integer("num_hidden_layers", undefined, MAX_LAYERS);
-  family.refuseWindows(reader, layers);
-  checkLayerTypes(layers, reader);
   const hiddenSize = integer("hidden_size");
   const heads = integer("num_attention_heads");
   const kvHeads = integer("num_key_value_heads", heads);
@@ -103,23 +104,31 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   const bias = flag("attention_bias", false);
   const vocabSize = integer("vocab_size");
   const maxPositions = integer("max_position_embeddings", family.defaults.maxPositions);
-  const rope = parseRope(raw, { maxPositions, headDim, fail, note });
+  const { layerKinds, attentionScale, residualScale = 1, embeddingScale = 1, logitScale = 1 } =
+    family.read(reader, {
+      layers,
+      headDim,
+      readRope: (options) => parseRope(raw, { maxPositions, headDim, fail, note, ...options }),
+    });
   return {
     modelType,
     hiddenSize,
     intermediateSize: integer("intermediate_size"),
     layers,
+    layerKinds,
     heads,
     kvHeads,
     headDim,
     vocabSize,
-    maxPositions,
-    rmsNormEps: positive("rms_norm_eps", 1e-6),
-    ropeTheta: rope.theta,
-    ropeScaling: rope.scaling,
-    tiedEmbeddings: flag("tie_word_embeddings", false),
+    maxPositions: positionsOf(maxPositions, layerKinds, reader),
+    rmsNormEps: positive("rms_norm_eps", family.defaults.rmsNormEps ?? 1e-6),
+    tiedEmbeddings: flag("tie_word_embeddings", family.defaults.tiedEmbeddings ?? false),
     attentionBias: family.attentionBias ?? bias,
-    padTokenId: readPadToken(vocabSize, reader),
+    attentionScale: attentionScale ?? headDim ** -0.5,
+    residualScale,
+    embeddingScale,
+    logitScale,
+    padTokenId: readPadToken(vocabSize, family.defaults.padTokenId, reader),
     notes,
     raw,
   };
@@ -185,28 +194,34 @@ function checkArchitectures(className: string, { raw, fail, note }: ConfigReader
   }
 }
 
-function checkLayerTypes(
-  layers: number,
-  { raw: { layer_types: types }, fail }: ConfigReader,
-): void {
-  const names = types ?? [];
-  // The second is an older name of the first.
-  const full = (type: unknown): boolean => type === "full_attention" || type === "attention";
-  if (!Array.isArray(names) || !names.every(full)) {
-    return fail("layer_types", `is ${showValue(names)}: only full_attention is supported`);
+/** As many as rotary embeddings are computed for. */
+function positionsOf(
+  maxPositions: number,
+  layerKinds: readonly LayerKind[],
+  { note }: ConfigReader,
+): number {
+  const limits = layerKinds.map(({ rope }) =>
+    rope?.scaling?.type === "longrope" ? rope.scaling.originalMaxPositions : maxPositions
+  );
+  const most = Math.min(maxPositions, ...limits);
+  if (most < maxPositions) {
+    note(
+      `max_position_embeddings is ${maxPositions}: sequences of up to ${most} tokens ` +
+        "(original_max_position_embeddings) are supported, with the short factors of longrope",
+    );
   }
-  if (names.length > 0 && names.length !== layers) {
-    fail("layer_types", `has ${names.length} entries, but num_hidden_layers is ${layers}`);
-  }
+  return most;
 }
 
 /** As PyTorch's padding_idx: negative ones count from the end. */
 function readPadToken(
   vocabSize: number,
+  fallback: number | undefined,
   { raw, fail, note }: ConfigReader,
 ): number | undefined {
-  const id = raw.pad_token_id ?? undefined;
-  if (id === undefined) return undefined;
+  const id = raw.pad_token_id;
+  if (id === undefined) return fallback! < vocabSize ? fallback : undefined;
+  if (id === null) return undefined;
   if (!Number.isSafeInteger(id)) {
     return fail("pad_token_id", `must be a whole number, got ${showValue(id)}`);
   }

@@ -10,7 +10,7 @@ import { FieldTable, type UnsupportedField } from "../internal/json/field_table.
 import { FAMILIES } from "./families/families.ts";
 import type { Family } from "./families/family.ts";
 
-/** Read by `config.ts`, `rope_scaling.ts` and the families, which check them too. */
+/** Read by `config.ts` and by all families, which check them too. */
 const HONOURED = [
   "architectures",
   "attention_bias",
@@ -343,11 +343,12 @@ function each(
   return Object.fromEntries(fields.map((field) => [field, rule]));
 }
 
-function table({ refused }: Family): FieldTable {
+function table({ honoured = [], refused }: Family): FieldTable {
+  const ofOthers = Object.entries(REFUSED).filter(([field]) => !honoured.includes(field));
   return new FieldTable({
-    honoured: HONOURED,
+    honoured: [...HONOURED, ...honoured],
     ignored: Object.keys(WITHOUT_EFFECT),
-    refused: { ...REFUSED, ...refused },
+    refused: { ...Object.fromEntries(ofOthers), ...refused },
     warned: WARNED,
   });
 }

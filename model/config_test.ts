@@ -7,15 +7,27 @@ import {
 } from "../tests/support/model_configs.ts";
 import { type ModelConfig, parseConfig } from "./config.ts";
 import { listFamilies } from "./families/families.ts";
+import type { LayerKind } from "./parts/layer_kind.ts";
 
 /** The sizes and options of a config that is wholly honoured. */
 function honoured(
   json: Readonly<Record<string, unknown>>,
-): Omit<ModelConfig, "raw" | "notes" | "padTokenId"> {
-  const { raw, notes, padTokenId, ...rest } = parseConfig(json);
+): Omit<ModelConfig, "raw" | "notes" | "padTokenId" | "layerKinds"> & { readonly kind: LayerKind } {
+  const { raw, notes, padTokenId, layerKinds, ...rest } = parseConfig(json);
   assert.equal(raw, json);
   assert.deepEqual([notes, padTokenId], [[], undefined]);
-  return rest;
+  assert.equal(layerKinds.length, rest.layers);
+  const [kind, ...others] = new Set(layerKinds);
+  assert.deepEqual(others, []);
+  return { ...rest, kind };
+}
+
+/** What a config without multipliers has. */
+const PLAIN = { residualScale: 1, embeddingScale: 1, logitScale: 1 };
+
+/** Layers that see everything and are turned without scaling. */
+function fullAttention(theta: number, width: number, maxPositions: number): LayerKind {
+  return { name: "full_attention", rope: { theta, width, maxPositions } };
 }
 
 Deno.test("parseConfig() reads Qwen3-0.6B", () => {
@@ -30,8 +42,9 @@ Deno.test("parseConfig() reads Qwen3-0.6B", () => {
     vocabSize: 151936,
     maxPositions: 40960,
     rmsNormEps: 1e-6,
-    ropeTheta: 1e6,
-    ropeScaling: undefined,
+    kind: fullAttention(1e6, 128, 40960),
+    attentionScale: 128 ** -0.5,
+    ...PLAIN,
     tiedEmbeddings: true,
     attentionBias: false,
   });
@@ -49,8 +62,9 @@ Deno.test("parseConfig() reads Qwen2.5-0.5B: biases on q, k and v only, and a de
     vocabSize: 151936,
     maxPositions: 32768,
     rmsNormEps: 1e-6,
-    ropeTheta: 1e6,
-    ropeScaling: undefined,
+    kind: fullAttention(1e6, 64, 32768),
+    attentionScale: 64 ** -0.5,
+    ...PLAIN,
     tiedEmbeddings: true,
     attentionBias: true,
   });
@@ -68,8 +82,9 @@ Deno.test("parseConfig() reads SmolLM2-135M as a Llama", () => {
     vocabSize: 49152,
     maxPositions: 8192,
     rmsNormEps: 1e-5,
-    ropeTheta: 1e5,
-    ropeScaling: undefined,
+    kind: fullAttention(1e5, 64, 8192),
+    attentionScale: 64 ** -0.5,
+    ...PLAIN,
     tiedEmbeddings: true,
     attentionBias: false,
   });
@@ -78,8 +93,8 @@ Deno.test("parseConfig() reads SmolLM2-135M as a Llama", () => {
 Deno.test("parseConfig() reads Llama-3.2-1B with its frequency scaling", () => {
   const config = honoured(LLAMA3_2_1B);
   assert.equal(config.headDim, 64);
-  assert.equal(config.ropeTheta, 5e5);
-  assert.deepEqual(config.ropeScaling, {
+  assert.equal(config.kind.rope?.theta, 5e5);
+  assert.deepEqual(config.kind.rope?.scaling, {
     type: "llama3",
     factor: 32,
     lowFreqFactor: 1,
@@ -110,8 +125,9 @@ Deno.test("parseConfig() fills in what Hugging Face's classes fill in", () => {
     vocabSize: 100,
     maxPositions: 2048,
     rmsNormEps: 1e-6,
-    ropeTheta: 10000,
-    ropeScaling: undefined,
+    kind: { name: "full_attention", rope: { theta: 10000, width: 8, maxPositions: 2048 } },
+    attentionScale: 8 ** -0.5,
+    ...PLAIN,
     tiedEmbeddings: false,
     attentionBias: false,
   });
@@ -126,8 +142,8 @@ Deno.test("parseConfig() reads rope_parameters, as newer transformers write it",
   const newer = { ...rest, rope_parameters: { rope_theta, ...rope_scaling as object } };
   assert.deepEqual(honoured(newer), honoured(LLAMA3_2_1B));
   const plain = { ...LEAST, rope_parameters: { rope_type: "default", rope_theta: 5000 } };
-  assert.equal(parseConfig(plain).ropeTheta, 5000);
-  assert.equal(parseConfig(plain).ropeScaling, undefined);
+  const [{ rope }] = parseConfig(plain).layerKinds;
+  assert.deepEqual([rope?.theta, rope?.scaling], [5000, undefined]);
 });
 
 Deno.test("parseConfig() takes null for what is not there", () => {
@@ -194,9 +210,72 @@ const malformed: readonly (readonly [Readonly<Record<string, unknown>>, string])
   [{ rope_scaling: [1] }, "rope_scaling must be an object, got [1]"],
   [{ rope_parameters: 2 }, "rope_parameters must be an object, got 2"],
   [
-    { rope_scaling: { type: "longrope", factor: 2 } },
-    'rope_scaling has type "longrope": ortune supports default, linear, dynamic, yarn, llama3; ' +
+    { rope_scaling: { type: "su", factor: 2 } },
+    'rope_scaling has type "su": ortune supports default, linear, dynamic, yarn, llama3, longrope; ' +
     "use a model with one of these",
+  ],
+  [
+    { rope_scaling: { type: "longrope", factor: 2, long_factor: [1, 2, 3, 4] } },
+    "rope_scaling.short_factor must be a list of 4 numbers above 0, one a frequency, got missing",
+  ],
+  [
+    { rope_scaling: { type: "longrope", long_factor: [1, 2, 3] } },
+    "rope_scaling.long_factor must be a list of 4 numbers above 0, one a frequency, got [1,2,3]",
+  ],
+  [
+    { model_type: "qwen3", layer_types: ["full_attention", "sliding_attention"] },
+    "layer_types has sliding_attention, but use_sliding_window is not true or sliding_window is " +
+    "null: say how many tokens are seen, or make it full_attention",
+  ],
+  [
+    { model_type: "qwen2", layer_types: ["full_attention"] },
+    "layer_types has 1 entries, but num_hidden_layers is 2",
+  ],
+  [
+    { model_type: "qwen3", max_window_layers: 0.5 },
+    "max_window_layers must be a whole number, got 0.5",
+  ],
+  [
+    { model_type: "mistral", layer_types: ["full_attention", "full_attention"] },
+    'layer_types is ["full_attention","full_attention"]: only sliding_attention is supported',
+  ],
+  [
+    { model_type: "ministral3", rope_theta: 1e6 },
+    "rope_parameters must be an object with llama_4_scaling_beta and " +
+    "original_max_position_embeddings, got missing",
+  ],
+  [
+    {
+      model_type: "ministral3",
+      rope_parameters: { type: "yarn", factor: 4, original_max_position_embeddings: 64 },
+    },
+    "rope_parameters.llama_4_scaling_beta must be a number from 0, got missing",
+  ],
+  [
+    { model_type: "smollm3", no_rope_layers: [1, 2] },
+    "no_rope_layers must be a list of 0 and 1, got [1,2]",
+  ],
+  [
+    { model_type: "smollm3", no_rope_layers: [1] },
+    "no_rope_layers has 1 entries, but num_hidden_layers is 2",
+  ],
+  [
+    { model_type: "granite", logits_scaling: 0 },
+    "logits_scaling must be a number above 0, got 0",
+  ],
+  [
+    { model_type: "phi3", partial_rotary_factor: 0.4 },
+    "partial_rotary_factor is 0.4: of heads of 8 numbers it turns 3; that must be an even number " +
+    "from 2 to 8",
+  ],
+  [
+    {
+      model_type: "phi3",
+      partial_rotary_factor: 0.5,
+      rope_parameters: { rope_type: "default", partial_rotary_factor: 0.75 },
+    },
+    "partial_rotary_factor is 0.5 and rope_parameters.partial_rotary_factor is 0.75: versions of " +
+    "transformers differ in which they take; remove the wrong one",
   ],
   [
     { rope_scaling: { type: "linear" } },

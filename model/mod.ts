@@ -15,10 +15,12 @@
 
 export { type ModelConfig, parseConfig } from "./config.ts";
 export { FAMILIES, type ModelType } from "./families/families.ts";
-export type { Family, FamilyDefaults } from "./families/family.ts";
+export type { Family, FamilyDefaults, FamilySettings, FamilySizes } from "./families/family.ts";
+export type { RopeContext } from "./families/rope_scaling.ts";
 export type { ConfigReader } from "./families/config_reader.ts";
 export type { UnsupportedField } from "../internal/json/field_table.ts";
 export type { BlockConfig } from "./parts/block_config.ts";
+export type { LayerKind, QueryGrowth } from "./parts/layer_kind.ts";
 export type { Precision, PrecisionOptions } from "./precision.ts";
 export { BASE_STORAGES, type BaseDtype, type BaseStorage } from "./base_storage.ts";
 export {
@@ -35,9 +37,11 @@ export type {
   DynamicRopeScaling,
   LinearRopeScaling,
   Llama3RopeScaling,
+  LongRopeScaling,
+  Rope,
   RopeScaling,
   YarnRopeScaling,
-} from "./rope_scaling.ts";
+} from "./parts/rope_settings.ts";
 export { type Model, openModel, readConfig } from "./weights/open_model.ts";
 export { type LoadedModel, loadModel, type LoadModelOptions } from "./engine/load_model.ts";
 export {

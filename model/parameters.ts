@@ -8,6 +8,7 @@
 
 import type { ModelConfig } from "./config.ts";
 import { familyBlock } from "./families/families.ts";
+import { distinctKinds, type LayerKind } from "./parts/layer_kind.ts";
 import { parameter, type ParameterSpec } from "./parts/parameter_spec.ts";
 
 /** The token embedding, [vocab, hidden]. */
@@ -22,16 +23,41 @@ export function layerName(layer: number, local: string): string {
   return `model.layers.${layer}.${local}`;
 }
 
-/** The weights of one block, under their names inside the layer. */
-export function blockParameters(config: ModelConfig): ParameterSpec[] {
-  return [...familyBlock(config).parameters];
+/**
+ * The weights of one block, under their names inside the layer.
+ *
+ * @param kind the kind of its layer, by default the first layer's
+ */
+export function blockParameters(
+  config: ModelConfig,
+  kind: LayerKind = config.layerKinds[0],
+): ParameterSpec[] {
+  return [...familyBlock(config, kind).parameters];
 }
 
-/** The weights of one block's norms among them, [width] each. */
+/** The weights of all kinds of blocks, each name once. */
+function allBlockParameters(config: ModelConfig): ParameterSpec[] {
+  const all = distinctKinds(config).flatMap((kind) => blockParameters(config, kind));
+  return [...new Map(all.map((spec) => [spec.name, spec])).values()];
+}
+
+/** The weights of the blocks' norms, [width] each, under their names inside the layer. */
 export function blockNorms(config: ModelConfig): ParameterSpec[] {
-  return blockParameters(config).filter(({ name, shape }) =>
+  return allBlockParameters(config).filter(({ name, shape }) =>
     shape.length === 1 && name.endsWith(".weight")
   );
+}
+
+/** The blocks' linear layers, under their names inside the layer: weights [out, in]. */
+export function blockLinears(config: ModelConfig): ParameterSpec[] {
+  return allBlockParameters(config).filter(({ name, shape }) =>
+    shape.length === 2 && name.endsWith(".weight")
+  ).map((spec) => ({ ...spec, name: layerOf(spec.name) }));
+}
+
+/** The layer that a weight or a bias is of. */
+export function layerOf(parameter: string): string {
+  return parameter.slice(0, parameter.lastIndexOf("."));
 }
 
 /** The name of the output projection's weight: the embedding's own where they are tied. */
@@ -61,14 +87,15 @@ export function headName(config: ModelConfig): string {
  * ```
  */
 export function modelParameters(config: ModelConfig): ParameterSpec[] {
-  const { hiddenSize, vocabSize, layers } = config;
-  const block = blockParameters(config);
+  const { hiddenSize, vocabSize, layerKinds } = config;
+  const blocks = new Map(
+    distinctKinds(config).map((kind) => [kind, blockParameters(config, kind)]),
+  );
   return [
     parameter(EMBEDDING, [vocabSize, hiddenSize]),
-    ...Array.from(
-      { length: layers },
-      (_, layer) => block.map((spec) => ({ ...spec, name: layerName(layer, spec.name) })),
-    ).flat(),
+    ...layerKinds.flatMap((kind, layer) =>
+      blocks.get(kind)!.map((spec) => ({ ...spec, name: layerName(layer, spec.name) }))
+    ),
     parameter(FINAL_NORM, [hiddenSize]),
     ...config.tiedEmbeddings ? [] : [parameter(LM_HEAD, [vocabSize, hiddenSize])],
   ];

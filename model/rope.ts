@@ -1,68 +1,78 @@
 /**
  * Cosine and sine tables of rotary position embeddings.
  *
- * In: a config and a number of positions. Out: two tables [positions, headDim/2] in float32.
+ * In: what turns a kind of layers, and a number of positions. Out: two tables [positions, width/2] in
+ * float32, where width is how much of a head is turned.
  *
  * @module
  */
 
-import type { ModelConfig } from "./config.ts";
-import type { DynamicRopeScaling, Llama3RopeScaling, YarnRopeScaling } from "./rope_scaling.ts";
+import type { LayerKind, QueryGrowth } from "./parts/layer_kind.ts";
+import type {
+  DynamicRopeScaling,
+  Llama3RopeScaling,
+  Rope,
+  YarnRopeScaling,
+} from "./parts/rope_settings.ts";
+
+/** The name of the graphs' input that queries are multiplied by, [positions, 1]. */
+export const QUERY_SCALE = "query_scale";
 
 /** The tables of {@linkcode ropeTables}. */
 export interface RopeTables {
-  /** [positions, headDim/2] */
+  /** [positions, width/2] */
   readonly cos: Float32Array<ArrayBuffer>;
-  /** [positions, headDim/2] */
+  /** [positions, width/2] */
   readonly sin: Float32Array<ArrayBuffer>;
 }
 
 /**
- * Inverse frequencies `theta^(−2i/headDim)`, [headDim/2], scaled as the config asks.
+ * Inverse frequencies `theta^(−2i/width)`, [width/2], scaled as the config asks.
  * Float32 at each step, as Hugging Face computes them.
  */
-export function inverseFrequencies(config: ModelConfig): Float32Array<ArrayBuffer> {
-  const { ropeScaling } = config;
-  switch (ropeScaling?.type) {
+export function inverseFrequencies(rope: Rope): Float32Array<ArrayBuffer> {
+  const { theta, scaling } = rope;
+  switch (scaling?.type) {
     case undefined:
-      return powers(config, config.ropeTheta).map((power) => 1 / power);
+      return powers(rope, theta).map((power) => 1 / power);
     case "linear": {
-      const factor = Math.fround(ropeScaling.factor);
-      return powers(config, config.ropeTheta).map((power) => Math.fround(1 / power) / factor);
+      const factor = Math.fround(scaling.factor);
+      return powers(rope, theta).map((power) => Math.fround(1 / power) / factor);
     }
     case "dynamic":
-      return powers(config, dynamicTheta(config, ropeScaling)).map((power) => 1 / power);
+      return powers(rope, dynamicTheta(rope, scaling)).map((power) => 1 / power);
     case "yarn":
-      return yarnFrequencies(config, ropeScaling);
+      return yarnFrequencies(rope, scaling);
     case "llama3":
-      return llama3Frequencies(config, ropeScaling);
+      return llama3Frequencies(rope, scaling);
+    case "longrope":
+      return powers(rope, theta).map((power, i) =>
+        1 / Math.fround(Math.fround(scaling.shortFactors[i]) * power)
+      );
   }
 }
 
-/** `theta^(2i/headDim)`. */
-function powers({ headDim }: ModelConfig, theta: number): Float32Array<ArrayBuffer> {
+/** `theta^(2i/width)`. */
+function powers({ width }: Rope, theta: number): Float32Array<ArrayBuffer> {
   const base = Math.fround(theta);
-  return Float32Array.from(
-    { length: headDim / 2 },
-    (_, i) => base ** Math.fround(2 * i / headDim),
-  );
+  return Float32Array.from({ length: width / 2 }, (_, i) => base ** Math.fround(2 * i / width));
 }
 
 /** θ of sequences of up to `max_position_embeddings`: the config's, but for the last bits. */
 function dynamicTheta(
-  { ropeTheta, maxPositions, headDim }: ModelConfig,
+  { theta, maxPositions, width }: Rope,
   { factor }: DynamicRopeScaling,
 ): number {
   const stretch = factor * maxPositions / maxPositions - (factor - 1);
-  return ropeTheta * stretch ** (headDim / (headDim - 2));
+  return theta * stretch ** (width / (width - 2));
 }
 
 /** Long wavelengths are divided by the factor, short ones kept, those between interpolated. */
 function llama3Frequencies(
-  config: ModelConfig,
+  rope: Rope,
   { factor, lowFreqFactor, highFreqFactor, originalMaxPositions }: Llama3RopeScaling,
 ): Float32Array<ArrayBuffer> {
-  return powers(config, config.ropeTheta).map((power) => 1 / power).map((frequency) => {
+  return powers(rope, rope.theta).map((power) => 1 / power).map((frequency) => {
     const wavelength = 2 * Math.PI / frequency;
     if (wavelength > originalMaxPositions / lowFreqFactor) return frequency / factor;
     if (wavelength < originalMaxPositions / highFreqFactor) return frequency;
@@ -74,19 +84,19 @@ function llama3Frequencies(
 
 /** A ramp over the dimensions leads from the kept frequencies to the divided ones. */
 function yarnFrequencies(
-  config: ModelConfig,
+  rope: Rope,
   { factor, betaFast, betaSlow, truncate, originalMaxPositions }: YarnRopeScaling,
 ): Float32Array<ArrayBuffer> {
-  const { headDim, ropeTheta } = config;
+  const { width: turned, theta } = rope;
   /** The dimension whose frequency turns so often over the original positions. */
   const dimension = (turns: number): number =>
-    headDim * Math.log(originalMaxPositions / (turns * 2 * Math.PI)) / (2 * Math.log(ropeTheta));
+    turned * Math.log(originalMaxPositions / (turns * 2 * Math.PI)) / (2 * Math.log(theta));
   let [low, high] = [dimension(betaFast), dimension(betaSlow)];
   if (truncate) [low, high] = [Math.floor(low), Math.ceil(high)];
-  [low, high] = [Math.max(low, 0), Math.min(high, headDim - 1)];
+  [low, high] = [Math.max(low, 0), Math.min(high, turned - 1)];
   if (low === high) high += 0.001;
   const [first, width] = [Math.fround(low), Math.fround(high - low)];
-  return powers(config, ropeTheta).map((power, i) => {
+  return powers(rope, theta).map((power, i) => {
     const ramp = Math.min(Math.max(Math.fround(Math.fround(i - first) / width), 0), 1);
     const kept = Math.fround(1 - ramp);
     const divided = Math.fround(1 / Math.fround(Math.fround(factor) * power));
@@ -95,9 +105,9 @@ function yarnFrequencies(
   });
 }
 
-/** What cosines and sines are multiplied by: YaRN's scale of attention, or 1. */
-export function attentionFactor({ ropeScaling }: ModelConfig): number {
-  return ropeScaling?.type === "yarn" ? ropeScaling.attentionFactor : 1;
+/** What cosines and sines are multiplied by: YaRN's or LongRoPE's scale of attention, or 1. */
+export function attentionFactor({ scaling }: Rope): number {
+  return scaling?.type === "yarn" || scaling?.type === "longrope" ? scaling.attentionFactor : 1;
 }
 
 /**
@@ -105,22 +115,18 @@ export function attentionFactor({ ropeScaling }: ModelConfig): number {
  *
  * @example
  * ```ts
- * import { parseConfig } from "@ortune/ortune";
  * import { ropeTables } from "@ortune/ortune/unstable-engine";
  * import assert from "node:assert/strict";
  *
- * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
- *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
- * });
- * const { cos, sin } = ropeTables(config, 2);
+ * const { cos, sin } = ropeTables({ theta: 10000, width: 8, maxPositions: 512 }, 2);
  * assert.deepEqual([cos.length, sin.length], [2 * 4, 2 * 4]);
  * assert.deepEqual([cos[0], sin[0]], [1, 0]); // position 0 is not turned
  * assert.equal(cos[4], Math.fround(Math.cos(1))); // position 1, frequency 1
  * ```
  */
-export function ropeTables(config: ModelConfig, positions: number): RopeTables {
-  const frequencies = inverseFrequencies(config);
-  const scale = Math.fround(attentionFactor(config));
+export function ropeTables(rope: Rope, positions: number): RopeTables {
+  const frequencies = inverseFrequencies(rope);
+  const scale = Math.fround(attentionFactor(rope));
   const half = frequencies.length;
   const cos = new Float32Array(positions * half);
   const sin = new Float32Array(positions * half);
@@ -133,4 +139,61 @@ export function ropeTables(config: ModelConfig, positions: number): RopeTables {
     }
   }
   return { cos, sin };
+}
+
+/** A table with a row a position. */
+export interface PositionTable {
+  /** Numbers a row. */
+  readonly width: number;
+  /** [positions, width] */
+  readonly data: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * What the layers of a kind take of the first `positions` positions, by the names of their graphs' inputs:
+ * none where nothing is turned.
+ *
+ * @param unturned the width of heads, for kernels that always turn them: where nothing is to be turned they
+ *   are given tables that turn nothing
+ *
+ * @example
+ * ```ts
+ * import { positionTables } from "@ortune/ortune/unstable-engine";
+ * import assert from "node:assert/strict";
+ *
+ * const { cos } = positionTables({
+ *   name: "full_attention",
+ *   rope: { theta: 10000, width: 8, maxPositions: 512 },
+ * }, 2);
+ * assert.deepEqual([cos.width, cos.data.length], [4, 8]);
+ * assert.deepEqual(positionTables({ name: "unturned" }, 2), {});
+ * ```
+ */
+export function positionTables(
+  { rope, queryGrowth }: LayerKind,
+  positions: number,
+  { unturned }: { readonly unturned?: number } = {},
+): Readonly<Record<string, PositionTable>> {
+  const table = (data: Float32Array<ArrayBuffer>): PositionTable => ({
+    width: data.length / positions,
+    data,
+  });
+  if (rope) {
+    const { cos, sin } = ropeTables(rope, positions);
+    const growth = queryGrowth && table(queryScales(queryGrowth, positions));
+    return { cos: table(cos), sin: table(sin), ...growth ? { [QUERY_SCALE]: growth } : {} };
+  }
+  if (unturned === undefined) return {};
+  const size = positions * unturned / 2;
+  return { cos: table(new Float32Array(size).fill(1)), sin: table(new Float32Array(size)) };
+}
+
+/** What queries are multiplied by at the first `positions` positions, [positions, 1]. */
+function queryScales({ beta, span }: QueryGrowth, positions: number): Float32Array<ArrayBuffer> {
+  // In float32 at each step, as Hugging Face computes them.
+  const growth = Math.fround(beta);
+  return Float32Array.from({ length: positions }, (_, position) => {
+    const whole = Math.floor(Math.fround(position / span));
+    return 1 + Math.fround(growth * Math.fround(Math.log(1 + whole)));
+  });
 }

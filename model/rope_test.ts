@@ -120,7 +120,7 @@ const TABLE_ABSOLUTE = 1.2e-7;
 
 for (const [model, { json, frequencies, angles }] of Object.entries(references)) {
   Deno.test(`rotary frequencies of ${model} are those of transformers`, () => {
-    const all = inverseFrequencies(parseConfig(json));
+    const all = inverseFrequencies(parseConfig(json).layerKinds[0].rope!);
     assert.equal(all.length, parseConfig(json).headDim / 2);
     const { maxRelative } = assertClose(
       frequencies.map(([lane]) => all[lane]),
@@ -132,7 +132,7 @@ for (const [model, { json, frequencies, angles }] of Object.entries(references))
 
   Deno.test(`rotary tables of ${model} are those of transformers`, () => {
     const positions = 8192;
-    const { cos, sin } = ropeTables(parseConfig(json), positions);
+    const { cos, sin } = ropeTables(parseConfig(json).layerKinds[0].rope!, positions);
     const half = cos.length / positions;
     const at = (table: Float32Array): number[] =>
       angles.map(([position, lane]) => table[position * half + lane]);

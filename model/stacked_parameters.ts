@@ -13,6 +13,7 @@ import { elementCount } from "../ort/tensor/dtype.ts";
 import type { ModelConfig } from "./config.ts";
 import { familyBlock } from "./families/families.ts";
 import type { BlockKernel } from "./parts/block_scope.ts";
+import type { LayerKind } from "./parts/layer_kind.ts";
 import type { ParameterSpec } from "./parts/parameter_spec.ts";
 
 /** Several parameters of a block as one, under a name inside the layer. */
@@ -23,11 +24,6 @@ export interface StackedParameter extends ParameterSpec {
 
 // A store begins each tensor on a cache line of this many floats: whole ones leave no gap.
 const CACHE_LINE = 16;
-
-/** The layer that a weight or a bias is of. */
-export function layerOf(parameter: string): string {
-  return parameter.slice(0, parameter.lastIndexOf("."));
-}
 
 /**
  * What is stacked: of the layers whose results a kernel reads, where it finds them side by side.
@@ -50,8 +46,9 @@ export function layerOf(parameter: string): string {
 export function stackedParameters(
   config: ModelConfig,
   kernels: ReadonlySet<BlockKernel>,
+  kind: LayerKind = config.layerKinds[0],
 ): StackedParameter[] {
-  const { parameters, stacks } = familyBlock(config);
+  const { parameters, stacks } = familyBlock(config, kind);
   const known = new Map(parameters.map((spec) => [spec.name, spec]));
   return stacks.filter(({ kernel }) => kernels.has(kernel)).flatMap(({ name, of }) => {
     const parts = of.map((part) => known.get(part)!);

@@ -230,6 +230,11 @@ const CASES: Readonly<Record<string, BadInput>> = {
     message:
       "Cannot open model ~/models/tiny: there is no ~/models/tiny/config.json; give the folder of a model in Hugging Face's layout (config.json, tokenizer.json, model.safetensors)",
   },
+  "a model of embeddings": {
+    spoil: (dir) => write(`${dir}/models/tiny/modules.json`, "[]"),
+    message:
+      "Cannot open model ~/models/tiny: it is a model of embeddings, as ~/models/tiny/modules.json of sentence-transformers says: no text comes out of it; use the causal language model that it was made of, such as Qwen/Qwen3-0.6B for Qwen3-Embedding-0.6B",
+  },
   "a broken config.json": {
     spoil: (dir) => write(`${dir}/models/tiny/config.json`, '{"model_type": '),
     message:
@@ -260,8 +265,8 @@ const CASES: Readonly<Record<string, BadInput>> = {
     "Cannot read ~/models/tiny/config.json: mlp_bias is true: only models without it are supported",
   ),
   "a sliding window": config(
-    { use_sliding_window: true, max_window_layers: 1 },
-    "Cannot read ~/models/tiny/config.json: use_sliding_window is true: layers from 1 on (max_window_layers) see 4096 tokens only (sliding_window); only full attention is supported",
+    { use_sliding_window: true, sliding_window: 0 },
+    "Cannot read ~/models/tiny/config.json: sliding_window must be a whole number from 1 to 16777216, got 0",
   ),
   "another activation": config(
     { hidden_act: "gelu" },
@@ -273,7 +278,7 @@ const CASES: Readonly<Record<string, BadInput>> = {
   ),
   "positions by longrope": config(
     { rope_scaling: { type: "longrope", factor: 4 } },
-    'Cannot read ~/models/tiny/config.json: rope_scaling has type "longrope": ortune supports default, linear, dynamic, yarn, llama3; use a model with one of these',
+    "Cannot read ~/models/tiny/config.json: rope_scaling.long_factor must be a list of 16 numbers above 0, one a frequency, got missing",
   ),
   "a vocabulary smaller than the tokenizer's": config(
     { vocab_size: 1000 },

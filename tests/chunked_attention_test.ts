@@ -15,7 +15,13 @@ import {
 import { assertSamePass, type EngineCase, enginePass } from "./support/engine_pass.ts";
 import { draws } from "./support/random.ts";
 import { dense, interpret } from "./support/reference_interpreter.ts";
-import { randomExamples, tinyBatch, tinyConfig } from "./support/tiny_model.ts";
+import {
+  FAMILY_FIELDS,
+  randomExamples,
+  tinyBatch,
+  tinyConfig,
+  WINDOWED,
+} from "./support/tiny_model.ts";
 
 // Times the largest of a tensor. Measured: 5.0e-7.
 const TOLERANCE = 5e-6;
@@ -92,6 +98,9 @@ const FAMILIES = {
   qwen3: {},
   qwen2: { model_type: "qwen2", num_key_value_heads: 4 },
   llama: { model_type: "llama", num_key_value_heads: 1 },
+  "qwen3 with windows": WINDOWED,
+  smollm3: { model_type: "smollm3", ...FAMILY_FIELDS.smollm3 },
+  granite: { model_type: "granite", ...FAMILY_FIELDS.granite },
 };
 const LORA = { ...DEFAULT_LORA, dropout: 0.1 };
 const KINDS = {

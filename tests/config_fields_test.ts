@@ -24,6 +24,33 @@ const versions = await Promise.all(
   ["5.24.0", "4.57.6"].map((version) => readConfigFixture<Fields>(`fields-${version}.json`)),
 );
 
+/** What a family cannot be read without. */
+const REQUIRED: Readonly<Record<string, Json>> = {
+  ministral3: {
+    rope_parameters: {
+      type: "yarn",
+      factor: 4,
+      original_max_position_embeddings: 16,
+      llama_4_scaling_beta: 0.1,
+    },
+  },
+  // Else no layer of two is without rotation.
+  smollm3: { no_rope_layer_interval: 2 },
+};
+
+/** Other values than those of {@linkcode OTHER}, for a family. */
+const OTHER_OF_FAMILY: Readonly<Record<string, Json>> = {
+  "ministral3.original_max_position_embeddings": { original_max_position_embeddings: 24 },
+  "phi3.original_max_position_embeddings": {
+    original_max_position_embeddings: 16,
+    rope_scaling: {
+      type: "su",
+      short_factor: [1, 1, 1, 1, 2, 2, 2, 2],
+      long_factor: [1, 1, 2, 2, 4, 4, 8, 8],
+    },
+  },
+};
+
 /** What every family can be read from, with every size another. */
 const SIZES: Json = {
   hidden_size: 48,
@@ -50,7 +77,7 @@ const OTHER: Readonly<Record<string, Json>> = {
   hidden_act: { hidden_act: "gelu" },
   layer_types: { layer_types: ["full_attention", "sliding_attention"] },
   max_window_layers: { max_window_layers: 1, use_sliding_window: true },
-  model_type: { model_type: "mistral" },
+  model_type: { model_type: "gpt2" },
   num_attention_heads: { num_attention_heads: 4 },
   num_key_value_heads: { num_key_value_heads: 3 },
   original_max_position_embeddings: {
@@ -61,7 +88,7 @@ const OTHER: Readonly<Record<string, Json>> = {
   rope_parameters: { rope_parameters: { rope_type: "linear", factor: 2 } },
   rope_scaling: { rope_scaling: { rope_type: "linear", factor: 2 } },
   sliding_window: { sliding_window: 8, use_sliding_window: true, max_window_layers: 0 },
-  use_sliding_window: { use_sliding_window: true, max_window_layers: 0 },
+  use_sliding_window: { use_sliding_window: true, sliding_window: 8, max_window_layers: 0 },
 };
 
 /** Honoured elsewhere, by what reads `raw`. */
@@ -70,8 +97,20 @@ const READ_FROM_RAW = ["eos_token_id"];
 /** Without effect in one family only, since its class fixes what the field says. */
 const FIXED_BY_FAMILY: Readonly<Record<string, string>> = {
   "qwen2.attention_bias": "Qwen2 has biases on q, k and v, whatever this says",
-  "llama.max_window_layers":
-    "says which layers have windows; Llama has none, as sliding_window is refused",
+  ...Object.fromEntries(
+    ["llama", "granite", "olmo2"].map((family) => [
+      `${family}.max_window_layers`,
+      "says which layers have windows; the family has none, as sliding_window is refused",
+    ]),
+  ),
+  ...Object.fromEntries(
+    ["mistral", "ministral3", "phi3"].flatMap((family) => [
+      [`${family}.attention_bias`, "the classes have no biases, whatever this says"],
+      [`${family}.use_sliding_window`, "the classes go by sliding_window alone"],
+      [`${family}.max_window_layers`, "the classes give all layers the window"],
+    ]),
+  ),
+  "smollm3.max_window_layers": "layer_types and no_rope_layers say which layers have windows",
 };
 
 function otherValue(field: string, value: unknown): Json {
@@ -88,9 +127,12 @@ function otherValue(field: string, value: unknown): Json {
 /** What changes in the model: sizes, flags, and of rotary embeddings what is computed in the end. */
 function facts(json: Json): string {
   const config: ModelConfig = parseConfig(json);
-  const { raw: _raw, notes: _notes, ropeScaling: _scaling, ropeTheta: _theta, ...rest } = config;
-  const frequencies = [...inverseFrequencies(config)];
-  return JSON.stringify({ ...rest, frequencies, factor: attentionFactor(config) });
+  const { raw: _raw, notes: _notes, layerKinds, ...rest } = config;
+  const kinds = layerKinds.map(({ rope, ...kind }) => ({
+    ...kind,
+    ...rope ? { frequencies: [...inverseFrequencies(rope)], factor: attentionFactor(rope) } : {},
+  }));
+  return JSON.stringify({ ...rest, kinds });
 }
 
 /** Whether the field changes the result, or is named; else the reason why it is not. */
@@ -115,6 +157,7 @@ function outcome(base: Json, change: Json, field: string): "honoured" | "named" 
 for (const { version, classes, popped, generation, read_by_models: read } of versions) {
   for (const [family, { className: prefix }] of Object.entries(FAMILIES)) {
     const className = `${prefix}Config`;
+    if (!classes[className]) continue; // families_test.ts says which versions have it
     Deno.test(`every field of ${className} and its base in transformers ${version} is honoured, named or listed`, () => {
       const defaults: Record<string, unknown> = {
         ...Object.fromEntries([...popped, ...read].map((field) => [field, undefined])),
@@ -122,10 +165,12 @@ for (const { version, classes, popped, generation, read_by_models: read } of ver
         ...classes.PretrainedConfig,
         ...classes[className],
       };
-      const base = { model_type: family, ...SIZES };
+      const base = { model_type: family, ...SIZES, ...REQUIRED[family] };
       const through: string[] = [];
       for (const [field, value] of Object.entries(defaults)) {
-        const found = outcome(base, otherValue(field, value ?? SIZES[field]), field);
+        const other = OTHER_OF_FAMILY[`${family}.${field}`] ??
+          otherValue(field, value ?? SIZES[field]);
+        const found = outcome(base, other, field);
         const reason = WITHOUT_EFFECT[field] ?? FIXED_BY_FAMILY[`${family}.${field}`];
         if (found === undefined && reason === undefined && !READ_FROM_RAW.includes(field)) {
           through.push(field);
@@ -163,6 +208,12 @@ const DICTIONARIES: Readonly<Record<string, Json>> = {
     high_freq_factor: 4,
     original_max_position_embeddings: 16,
   },
+  longrope: {
+    factor: 4,
+    original_max_position_embeddings: 16,
+    short_factor: [1, 1, 1, 1, 2, 2, 2, 2],
+    long_factor: [1, 1, 2, 2, 4, 4, 8, 8],
+  },
 };
 
 /** Other values of a dictionary's keys, with what they need beside them. */
@@ -179,7 +230,7 @@ const OTHER_ROPE: Readonly<Record<string, Json>> = {
   high_freq_factor: { high_freq_factor: 3 },
   rope_theta: { rope_theta: 1234 },
   partial_rotary_factor: { partial_rotary_factor: 0.5 },
-  short_factor: { short_factor: [1, 2] },
+  short_factor: { short_factor: [1, 2, 3, 4, 5, 6, 7, 8] },
   long_factor: { long_factor: [1, 2] },
   mrope_section: { mrope_section: [2, 3, 3] },
   rope_type: { rope_type: "proportional" },
@@ -228,6 +279,14 @@ const HONOURED_ROPE: Readonly<Record<string, readonly string[]>> = {
     "original_max_position_embeddings",
     "rope_theta",
     "truncate",
+  ],
+  // Of long_factor only the length counts up to the original positions, beyond which sequences are refused.
+  longrope: [
+    "attention_factor",
+    "factor",
+    "original_max_position_embeddings",
+    "rope_theta",
+    "short_factor",
   ],
   llama3: [
     "factor",

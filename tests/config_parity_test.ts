@@ -61,11 +61,15 @@ for (const each of fixture.cases) {
   const title = `${each.family} ${each.name}`;
   Deno.test(`${title}: frequencies, losses, logits and gradients are those of transformers`, async () => {
     const config = parseConfig(each.config);
-    const { maxRelative } = assertClose([...inverseFrequencies(config)], each.inv_freq, {
-      relative: FREQUENCY_RELATIVE,
-      label: "inverse frequencies",
-    });
-    assertClose([attentionFactor(config)], [each.attention_factor], {
+    const { maxRelative } = assertClose(
+      [...inverseFrequencies(config.layerKinds[0].rope!)],
+      each.inv_freq,
+      {
+        relative: FREQUENCY_RELATIVE,
+        label: "inverse frequencies",
+      },
+    );
+    assertClose([attentionFactor(config.layerKinds[0].rope!)], [each.attention_factor], {
       relative: 1e-15,
       label: "attention factor",
     });

@@ -4,17 +4,18 @@ import assert from "node:assert/strict";
 import type { Graph } from "../ort/graph/ir.ts";
 import { createLoraAdapter, loraA, loraB } from "../lora/block_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { FAMILIES } from "../model/families/families.ts";
+import { FAMILIES, type ModelType } from "../model/families/families.ts";
 import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../model/graphs/block.ts";
 import { blockParameters, EMBEDDING } from "../model/parameters.ts";
 import { ropeTables } from "../model/rope.ts";
-import { cacheHeadDim, decodeBlockGraph, decodeEmbedGraph } from "../model/graphs/decode_graphs.ts";
+import { cacheHeadDim, decodeBlockGraph } from "../model/graphs/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../model/graphs/device_graphs.ts";
 import {
   accumulatorName,
   blockBackwardGraph,
   blockForwardGraph,
   embeddingBackwardGraph,
+  embedGraph,
   gradientName,
 } from "../model/graphs/training_graphs.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
@@ -25,7 +26,7 @@ import { draws } from "./support/random.ts";
 import { dense, type DenseMap } from "./support/reference_interpreter.ts";
 import type { Dense } from "./support/dense.ts";
 import { runGraph } from "./support/run_graph.ts";
-import { tinyConfig } from "./support/tiny_model.ts";
+import { familyConfig, tinyConfig } from "./support/tiny_model.ts";
 
 const runtime = new Runtime({ threads: 2 });
 const config = tinyConfig();
@@ -82,7 +83,7 @@ for (const precision of ["float32", "bfloat16"] as const) {
 Deno.test("decode embed takes rows", () => {
   const { vocabSize, hiddenSize } = config;
   const table = dense([vocabSize, hiddenSize], (i) => Math.floor(i / hiddenSize));
-  const embed = decodeEmbedGraph(config, { precision: "bfloat16" });
+  const embed = embedGraph(config, { precision: "bfloat16" });
   const input_ids = dense([1, 3], (i) => [5, 0, 60][i]);
   const inputs = { [EMBEDDING]: table, input_ids };
   const { x } = runGraph(runtime, embed, inputs, { rows: 1, length: 3 });
@@ -104,7 +105,7 @@ function decode(
   const weights: Record<string, Dense> = Object.fromEntries(
     blockParameters(config).map(({ name, shape }) => [name, random(shape, 0.4)]),
   );
-  const { cos, sin } = ropeTables(config, capacity);
+  const { cos, sin } = ropeTables(config.layerKinds[0].rope!, capacity);
   const table = (values: Float32Array) =>
     dense([capacity, headDim / 2], (i) => roundToBfloat16(values[i]));
   const cacheShape = plain
@@ -145,12 +146,16 @@ function decode(
   return answers;
 }
 
-Deno.test("plain decoding gives what GroupQueryAttention gives, chunk after chunk", () => {
-  const chunks = [5, 1, 1, 3];
-  const fused = decode(decodeBlockGraph(config), chunks, false);
-  const plain = decode(decodeBlockGraph(config, { attention: "plain" }), chunks, true);
-  assertClose(plain, fused, { absolute: 2e-6, label: "y" }); // measured: 1.2e-7
-});
+for (const window of [undefined, 1, 2, 3, 10]) {
+  const title = window ? ` with a window of ${window}` : "";
+  Deno.test(`plain decoding${title} gives what GroupQueryAttention gives, chunk after chunk`, () => {
+    const chunks = [5, 1, 1, 3];
+    const kind = { ...config.layerKinds[0], window };
+    const fused = decode(decodeBlockGraph(config, { kind }), chunks, false);
+    const plain = decode(decodeBlockGraph(config, { kind, attention: "plain" }), chunks, true);
+    assertClose(plain, fused, { absolute: 2e-6, label: "y" }); // measured: 1.2e-7
+  });
+}
 
 Deno.test("a sequence that is chosen of several gets what it gets alone", () => {
   const chunks = [5, 1, 1, 3];
@@ -313,8 +318,8 @@ for (const [kind, settings] of Object.entries(ADAPTERS)) {
   });
 }
 
-for (const family of Object.keys(FAMILIES)) {
-  const own = tinyConfig({ model_type: family });
+for (const family of Object.keys(FAMILIES) as ModelType[]) {
+  const own = familyConfig(family);
   const symbols = { rows: 1, length: LENGTH, positions: LENGTH };
 
   Deno.test(`${family} in bfloat16: every gradient is float32's to its accuracy`, () => {
@@ -336,7 +341,7 @@ for (const family of Object.keys(FAMILIES)) {
     const recompute = blockBackwardGraph(own, { precision });
     const inputs = blockInputs(recompute);
     const { y: _, ...kept } = run(blockForwardGraph(own, { precision, keep }), inputs);
-    assert.ok(Object.keys(kept).length > 5);
+    assert.ok(Object.keys(kept).length >= 4);
     const reused = run(blockBackwardGraph(own, { precision, keep }), { ...inputs, ...kept });
     assert.deepEqual(reused, run(recompute, inputs));
   });

@@ -70,7 +70,7 @@ Deno.test("emulateBfloat16() rounds x·cos and x·sin before their sum", () => {
   const positions = dense([1, 2], (i) => i);
   const got = emulated(
     { x, positions, cos, sin },
-    (b, { x, positions, cos, sin }) => ops.rope(b, x, positions, cos, sin),
+    (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 1 }),
   );
   const wanted = got.map((_, i) => {
     const [row, at] = [Math.floor(i / 4), i % 4];

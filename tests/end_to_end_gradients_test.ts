@@ -50,7 +50,7 @@ function gridInputs(
   const tokens = rows * length;
   const { starts, ends } = segmentBounds(segmentIds, length);
   const positions = 8;
-  const { cos, sin } = ropeTables(config, positions);
+  const { cos, sin } = ropeTables(config.layerKinds[0].rope!, positions);
   const width = config.hiddenSize;
   /** Padding of a row is some other number: nothing may come of it. */
   const perToken = (seed: number, padding: number): Dense => {

@@ -24,6 +24,9 @@ for (const modelType of Object.keys(FAMILIES)) {
   });
 }
 
+/** Config classes that the older version does not have. */
+const NEWER = ["Ministral3Config"];
+
 for (const version of ["5.24.0", "4.57.6"]) {
   const { classes } = await readConfigFixture<
     { readonly classes: Readonly<Record<string, Readonly<Record<string, unknown>>>> }
@@ -32,9 +35,16 @@ for (const version of ["5.24.0", "4.57.6"]) {
   Deno.test(`defaults of the families are those of the config classes of transformers ${version}`, () => {
     for (const [modelType, { className, defaults, attentionBias }] of Object.entries(FAMILIES)) {
       const fields = classes[`${className}Config`];
+      if (version === "4.57.6" && NEWER.includes(`${className}Config`)) {
+        assert.equal(fields, undefined);
+        continue;
+      }
       assert.ok(fields, `tests/fixtures/config/make.py does not list ${className}Config`);
       assert.equal(fields.model_type, modelType);
       assert.equal(defaults.maxPositions, fields.max_position_embeddings, modelType);
+      assert.equal(defaults.rmsNormEps ?? 1e-6, fields.rms_norm_eps, modelType);
+      assert.equal(defaults.padTokenId ?? null, fields.pad_token_id, modelType);
+      assert.equal(defaults.tiedEmbeddings ?? false, fields.tie_word_embeddings, modelType);
       // Without the field the model's code has or has not biases.
       assert.equal(attentionBias === undefined, "attention_bias" in fields, modelType);
     }
@@ -56,7 +66,11 @@ Deno.test("a block's stacks are of its own parameters", () => {
   for (const [modelType, { block }] of Object.entries(FAMILIES)) {
     const sizes = { hiddenSize: 16, intermediateSize: 32, heads: 4, kvHeads: 2, headDim: 8 };
     for (const attentionBias of [false, true]) {
-      const { parameters, stacks } = block({ ...sizes, rmsNormEps: 1e-6, attentionBias });
+      const scales = { attentionScale: 1, residualScale: 1 };
+      const { parameters, stacks } = block(
+        { ...sizes, ...scales, rmsNormEps: 1e-6, attentionBias },
+        { name: "full_attention" },
+      );
       const names = parameters.map(({ name }) => name);
       assert.equal(new Set(names).size, names.length, modelType);
       for (const { name, of } of stacks) {

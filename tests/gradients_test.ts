@@ -13,9 +13,11 @@ import type { Graph, Value } from "../ort/graph/ir.ts";
 import * as ops from "../ort/graph/ops.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import { blockParameters, FINAL_NORM } from "../model/parameters.ts";
-import { ropeTables } from "../model/rope.ts";
+import { distinctKinds, type LayerKind } from "../model/parts/layer_kind.ts";
+import { positionTables } from "../model/rope.ts";
 import {
   accumulatorName,
+  attentionMaskGraph,
   blockBackwardGraph,
   blockForwardGraph,
   embedGraph,
@@ -32,6 +34,7 @@ import { dense, type DenseMap, interpret } from "./support/reference_interpreter
 import type { Dense } from "./support/dense.ts";
 import { type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
 import { runGraph } from "./support/run_graph.ts";
+import { familyConfig } from "./support/tiny_model.ts";
 
 // Times the largest element of the tensor. Measured in float32: rules 5.7e-7, blocks 9.2e-7 (1.3e-6
 // with accumulators), head 2.4e-7.
@@ -202,6 +205,29 @@ const families: Readonly<Record<string, ModelConfig>> = {
     num_key_value_heads: 2,
     attention_bias: true,
   }),
+  ...Object.fromEntries(
+    (["ministral3", "smollm3", "granite", "phi3", "olmo2"] as const).map((family) => [
+      family,
+      familyConfig(family, {
+        ...{ ...sizes, num_hidden_layers: 2, hidden_size: 16, head_dim: 8 },
+        ...{ num_attention_heads: 2, num_key_value_heads: 1 },
+        ...family === "smollm3" ? { sliding_window: 3 } : {},
+        ...family === "phi3" ? { sliding_window: 4 } : {},
+      }),
+    ]),
+  ),
+  "qwen3 with windows": parseConfig({
+    ...sizes,
+    model_type: "qwen3",
+    hidden_size: 16,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 4,
+    num_hidden_layers: 2,
+    use_sliding_window: true,
+    sliding_window: 3,
+    max_window_layers: 1,
+  }),
 };
 
 /** Two rows of seven tokens: one example each, or several and padding. */
@@ -221,21 +247,28 @@ const GRID: Symbols = { rows: 2, length: 7, positions: 7 };
 const DIRECTIONS = 3;
 const ELEMENTS = 6;
 
-function gridInputs(config: ModelConfig, kind: keyof typeof masks, draw: Draw): DenseMap {
+function gridInputs(
+  config: ModelConfig,
+  { kind, mask: name, draw }: { kind: LayerKind; mask: keyof typeof masks; draw: Draw },
+): DenseMap {
   const { rows, length } = GRID;
-  const { segments, positions } = masks[kind];
+  const { segments, positions } = masks[name];
   const embedding = {
     "model.embed_tokens.weight": dense([config.vocabSize, config.hiddenSize], () => draw()),
     input_ids: dense([rows, length], (i) => i * 11 % config.vocabSize),
+  };
+  const masking = {
     segment_ids: dense([rows, length], (i) => segments[i]),
     columns: dense([length], (i) => i),
   };
   const graph = embedGraph(config);
-  const { x, mask } = interpret(graph, embedding, GRID);
-  const got = runGraph(runtime, graph, embedding, GRID);
-  assertClose(got.x.data, x.data, { label: "embedded" });
-  assertClose(got.mask.data, mask.data, { label: "mask" });
-  // Written out once more by hand: a token sees its own segment up to itself.
+  const { x } = interpret(graph, embedding, GRID);
+  assertClose(runGraph(runtime, graph, embedding, GRID).x.data, x.data, { label: "embedded" });
+  const { window } = kind;
+  const maskGraph = attentionMaskGraph({ window });
+  const { mask } = interpret(maskGraph, masking, GRID);
+  assertClose(runGraph(runtime, maskGraph, masking, GRID).mask.data, mask.data, { label: "mask" });
+  // Written out once more by hand: a token sees its own segment, or a window of it, up to itself.
   assert.deepEqual(
     Array.from(mask.data, (value) => value === 0),
     Array.from({ length: rows * length * length }, (_, i) => {
@@ -244,17 +277,15 @@ function gridInputs(config: ModelConfig, kind: keyof typeof masks, draw: Draw): 
         Math.floor(i / length) % length,
         i % length,
       ];
-      return key <= query && segments[row * length + query] === segments[row * length + key];
+      return key <= query && query - key < (window ?? length) &&
+        segments[row * length + query] === segments[row * length + key];
     }),
   );
-  const { cos, sin } = ropeTables(config, length);
-  return {
-    x,
-    mask,
-    position_ids: dense([rows, length], (i) => positions[i]),
-    cos: dense([length, config.headDim / 2], (i) => cos[i]),
-    sin: dense([length, config.headDim / 2], (i) => sin[i]),
-  };
+  const tables = Object.entries(positionTables(kind, length)).map(([name, { width, data }]) =>
+    [name, dense([length, width], (i) => data[i])] as const
+  );
+  const position_ids = dense([rows, length], (i) => positions[i]);
+  return { x, mask, ...tables.length > 0 ? { position_ids } : {}, ...Object.fromEntries(tables) };
 }
 
 function randomWeight(shape: readonly number[], name: string, draw: Draw): Dense {
@@ -262,15 +293,25 @@ function randomWeight(shape: readonly number[], name: string, draw: Draw): Dense
   return dense(shape, () => norm ? draw(0.5, 1.5) : draw(-0.5, 0.5));
 }
 
-for (const [family, config] of Object.entries(families)) {
-  for (const kind of ["causal", "packed"] as const) {
-    Deno.test(`every gradient of a block: ${family}, ${kind} mask`, () => {
+const blocks = Object.entries(families).flatMap(([family, config]) => {
+  const kinds = distinctKinds(config);
+  return kinds.map((kind) => ({
+    ...{ config, kind },
+    title: kinds.length > 1 ? `${family}, ${kind.name}` : family,
+  }));
+});
+
+for (const { title, config, kind } of blocks) {
+  for (const mask of ["causal", "packed"] as const) {
+    Deno.test(`every gradient of a block: ${title}, ${mask} mask`, () => {
       const draw = draws(2);
       const weights = Object.fromEntries(
-        blockParameters(config).map(({ name, shape }) => [name, randomWeight(shape, name, draw)]),
+        blockParameters(config, kind).map((
+          { name, shape },
+        ) => [name, randomWeight(shape, name, draw)]),
       );
-      const inputs: DenseMap = { ...gridInputs(config, kind, draw), ...weights };
-      const forward = blockForwardGraph(config);
+      const inputs: DenseMap = { ...gridInputs(config, { kind, mask, draw }), ...weights };
+      const forward = blockForwardGraph(config, { kind });
       const y = interpret(forward, inputs, GRID).y;
       close(
         "block, forward",
@@ -282,7 +323,7 @@ for (const [family, config] of Object.entries(families)) {
 
       const dy = dense(y.shape, () => draw());
       const loss = weightedSum(forward, "y", dy, GRID);
-      const fresh = blockBackwardGraph(config, { accumulate: false });
+      const fresh = blockBackwardGraph(config, { accumulate: false, kind });
       const given = { ...inputs, dy };
       const exact = interpret(fresh, given, GRID);
       const got = runGraph(runtime, fresh, given, GRID);
@@ -320,7 +361,12 @@ for (const [family, config] of Object.entries(families)) {
           [name, { shape }],
         ) => [accumulatorName(name), dense(shape, () => draw())]),
       );
-      const added = runGraph(runtime, blockBackwardGraph(config), { ...given, ...before }, GRID);
+      const added = runGraph(
+        runtime,
+        blockBackwardGraph(config, { kind }),
+        { ...given, ...before },
+        GRID,
+      );
       assertClose(added.dx.data, got.dx.data, { label: "dx does not depend on accumulators" });
       for (const name of Object.keys(weights)) {
         const wanted = exact[gradientName(name)].data;

@@ -15,7 +15,8 @@ import { blockKernelsFor } from "../model/block_kernels.ts";
 import type { BlockKernel } from "../model/parts/block_scope.ts";
 import { MASKED } from "../model/graphs/attention.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { ropeTables } from "../model/rope.ts";
+import { blockParameters } from "../model/parameters.ts";
+import { positionTables } from "../model/rope.ts";
 import { QKV } from "../model/parts/self_attention.ts";
 import { stackedParameters } from "../model/stacked_parameters.ts";
 import {
@@ -30,7 +31,7 @@ import { assertClose } from "../ort/tensor/assert_close.ts";
 import { draws } from "./support/random.ts";
 import { dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
 import type { Dense } from "./support/dense.ts";
-import { tinyConfig } from "./support/tiny_model.ts";
+import { familyConfig, tinyConfig, WINDOWED } from "./support/tiny_model.ts";
 
 // Of the largest of a tensor. Measured: 1.0e-15 forward; backward 8.6e-8, which is RMSNorm's 1/12 rounded
 // to float32 in the operators' way.
@@ -43,6 +44,10 @@ const CONFIGS: Readonly<Record<string, ModelConfig>> = {
   "qwen3, 2 queries a key": tinyConfig({ hidden_size: 12 }),
   "qwen2, with biases": tinyConfig({ model_type: "qwen2", num_key_value_heads: 4 }),
   "llama, 4 queries a key": tinyConfig({ model_type: "llama", num_key_value_heads: 1 }),
+  "qwen3, windows of 3": tinyConfig({ ...WINDOWED, max_window_layers: 0 }),
+  "smollm3, without rotation": familyConfig("smollm3", { no_rope_layer_interval: 1 }),
+  granite: familyConfig("granite"),
+  "phi3, all of heads turned": familyConfig("phi3", { partial_rotary_factor: 1 }),
 };
 
 /** Two rows of seven tokens: several examples and padding. */
@@ -55,12 +60,14 @@ const TOKENS = SEGMENTS.length;
 function makeInputs(config: ModelConfig): (graph: Graph) => DenseMap {
   const { rows, length } = GRID;
   const draw = draws(5);
-  const { starts, ends } = segmentBounds(SEGMENTS, length);
-  const { cos, sin } = ropeTables(config, length);
+  const [kind] = config.layerKinds;
+  const { starts, ends } = segmentBounds(SEGMENTS, length, kind);
+  const { headDim } = config;
+  const { cos, sin } = positionTables(kind, length, { unturned: headDim });
   const known: Record<string, Dense> = {
     position_ids: dense([rows, length], (i) => POSITIONS[i]),
-    cos: dense([length, config.headDim / 2], (i) => cos[i]),
-    sin: dense([length, config.headDim / 2], (i) => sin[i]),
+    cos: dense([length, headDim / 2], (i) => cos.data[i]),
+    sin: dense([length, headDim / 2], (i) => sin.data[i]),
     segment_starts: dense([TOKENS], (i) => starts[i]),
     segment_ends: dense([TOKENS], (i) => ends[i]),
     mask: dense([rows, 1, 1, length, length], (i) => {
@@ -103,7 +110,8 @@ function unstacked(values: DenseMap, parts: DenseMap): DenseMap {
     const { name, of } of Object.values(CONFIGS).flatMap((each) => stackedParameters(each, ALL))
   ) {
     const stack = values[gradientName(name)];
-    if (!stack) continue;
+    // A family's own layer may have the name of others' stack.
+    if (!stack || parts[gradientName(name)]) continue;
     let from = 0;
     for (const part of of.map(gradientName)) {
       const { shape, data: { length } } = parts[part];
@@ -169,10 +177,17 @@ for (const [family, config] of Object.entries(CONFIGS)) {
         keep ? ", keeping activations" : ""
       }`;
       Deno.test(`a block in own kernels is the block in operators: ${what}`, () => {
+        const fused = blockParameters(config).some(({ name }) => name === QKV);
         const adapter = adapted
           ? createLoraAdapter(config, {
             ...{ ...DEFAULT_LORA, dropout: 0.3 },
-            ...adapted === "some of lora" ? { targetModules: ["q_proj", "v_proj", "up_proj"] } : {},
+            ...adapted === "some of lora"
+              ? {
+                targetModules: fused
+                  ? ["qkv_proj", "gate_up_proj"]
+                  : ["q_proj", "v_proj", "up_proj"],
+              }
+              : {},
           })
           : undefined;
         const options = { adapter, dropout: adapted !== undefined, deviceDropout: true };
@@ -195,7 +210,7 @@ for (const [family, config] of Object.entries(CONFIGS)) {
         const forward = compare("forward", inputs, both(blockForwardGraph, keep), FORWARD);
         const [backward, operators] = both(blockBackwardGraph, keep);
         // What is added to a part alone needs it apart.
-        const stacks = adapted === undefined || adapted === "lora";
+        const stacks = fused || adapted === undefined || adapted === "lora";
         assert.equal(backward.inputs.some(({ name }) => name === QKV), stacks);
         const ops = new Set(backward.nodes.map(({ op }) => op));
         // What was kept is not computed again.

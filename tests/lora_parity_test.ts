@@ -18,6 +18,7 @@ import { GraphBuilder } from "../ort/graph/builder.ts";
 import { gradient } from "../ort/graph/gradient.ts";
 import { DROPOUT_MASK } from "../model/graphs/block.ts";
 import { parseConfig } from "../model/config.ts";
+import { FAMILIES } from "../model/families/families.ts";
 import { loadAdapter } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
 import { mergeAdapter } from "../lora/merge_adapter.ts";
@@ -49,7 +50,11 @@ const LAYER = 1e-6; // one layer: of a tensor's largest, of a magnitude; measure
 const runtime = new Runtime({ threads: 2 });
 const lora = (path: string) => fixturePath(`../lora/${path}`);
 
-for (const name of ["qwen3", "llama", "dora"]) {
+const SERIES = ["qwen3", "llama", "dora"];
+
+for (const name of new Set([...SERIES, ...Object.keys(FAMILIES)])) {
+  // Qwen2's block is Llama's with biases.
+  if (name === "qwen2") continue;
   const model = fixturePath(name === "dora" ? "qwen3" : name);
   Deno.test(`${name}: logits and gradients with an adapter are PEFT's`, async () => {
     const { config, weights: base } = await loadModel(runtime, model);
@@ -64,12 +69,17 @@ for (const name of ["qwen3", "llama", "dora"]) {
     const real = Int32Array.from(batch.segmentIds.keys()).filter((i) => batch.segmentIds[i] > 0);
     const logits = await engine.logits(batch, real);
     const wanted = await readFloat32(expected, "logits");
-    const reference = Float32Array.from(
-      logits,
-      (_, i) =>
-        wanted[real[Math.floor(i / config.vocabSize)] * config.vocabSize + i % config.vocabSize],
+    // Of some models every so manieth column is kept.
+    const columns = expected.info("logits").shape.at(-1)!;
+    const stride = Math.ceil(config.vocabSize / columns);
+    const got = Float32Array.from(
+      { length: real.length * columns },
+      (_, i) => logits[Math.floor(i / columns) * config.vocabSize + i % columns * stride],
     );
-    const { maxAbsolute } = assertClose(logits, reference, {
+    const reference = got.map((_, i) =>
+      wanted[real[Math.floor(i / columns)] * columns + i % columns]
+    );
+    const { maxAbsolute } = assertClose(got, reference, {
       absolute: LOGITS_ABSOLUTE,
       label: "logits",
     });
@@ -93,23 +103,25 @@ for (const name of ["qwen3", "llama", "dora"]) {
     base[Symbol.dispose]();
   });
 
-  Deno.test(`${name}: a whole LoRA run follows Hugging Face Trainer with PEFT`, async () => {
-    const series = JSON.parse(
-      await Deno.readTextFile(lora(`${name}/series.json`)),
-    ) as Series;
-    const tokenizer = await loadTokenizer(fixturePath("tokenizer"));
-    const examples = await fixtureExamples(tokenizer, 160);
-    await using trainer = await createLoraTrainer(model, {
-      runtime,
-      initAdapter: lora(`${name}/initial_adapter`),
-      optimizer: { weightDecay: argument(series, "weight_decay") },
-      maxGradNorm: argument(series, "max_grad_norm"),
+  if (SERIES.includes(name)) {
+    Deno.test(`${name}: a whole LoRA run follows Hugging Face Trainer with PEFT`, async () => {
+      const series = JSON.parse(
+        await Deno.readTextFile(lora(`${name}/series.json`)),
+      ) as Series;
+      const tokenizer = await loadTokenizer(fixturePath("tokenizer"));
+      const examples = await fixtureExamples(tokenizer, 160);
+      await using trainer = await createLoraTrainer(model, {
+        runtime,
+        initAdapter: lora(`${name}/initial_adapter`),
+        optimizer: { weightDecay: argument(series, "weight_decay") },
+        maxGradNorm: argument(series, "max_grad_norm"),
+      });
+      const errors = await followSeries(trainer, examples, series);
+      await using file = await openSafetensors(lora(`${name}/final_adapter.safetensors`));
+      const worst = await worstRelativeL2(trainer.weights, fromPeft(file), FINAL_WEIGHTS);
+      if (Deno.env.get("ORTUNE_REPORT")) console.log(name, errors, "weights", worst);
     });
-    const errors = await followSeries(trainer, examples, series);
-    await using file = await openSafetensors(lora(`${name}/final_adapter.safetensors`));
-    const worst = await worstRelativeL2(trainer.weights, fromPeft(file), FINAL_WEIGHTS);
-    if (Deno.env.get("ORTUNE_REPORT")) console.log(name, errors, "weights", worst);
-  });
+  }
 
   Deno.test(`${name}: greedy tokens with the adapter, beside the base and merged, are PEFT's`, async () => {
     const { rows } = JSON.parse(await Deno.readTextFile(lora(`${name}/generate.json`))) as {

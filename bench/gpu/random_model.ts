@@ -6,6 +6,7 @@
 import { parseConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { withLayerNames } from "../../lora/lora_targets.ts";
 import { type DType, elementCount } from "../../ort/tensor/dtype.ts";
 import { float32ToBfloat16 } from "../../ort/tensor/half.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
@@ -67,9 +68,9 @@ export async function writeRandomModel(options: RandomModelOptions): Promise<voi
   await writeFolder(model, { dtype, seed, weights, file: "model.safetensors" });
   await Deno.writeTextFile(`${model}/config.json`, JSON.stringify(config, null, 2));
   const { rank, alpha, dropout } = DEFAULT_LORA;
-  const targets = DEFAULT_LORA.targetModules as readonly string[];
+  const { targetModules: targets } = withLayerNames(parseConfig(config), DEFAULT_LORA);
   const layers = weights.filter(({ name }) =>
-    targets.some((end) => name.endsWith(`${end}.weight`))
+    (targets as readonly string[]).some((end) => name.endsWith(`${end}.weight`))
   );
   await writeFolder(adapter, {
     dtype: "float32",

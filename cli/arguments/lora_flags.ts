@@ -5,23 +5,18 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { defined } from "../../internal/json/defined.ts";
-import { DEFAULT_LORA, LINEAR_LAYERS } from "../../lora/lora_options.ts";
+import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { BASE_STORAGES, type BaseDtype } from "../../model/base_storage.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import { count, positive } from "./flag_values.ts";
 import { toggle } from "./toggle.ts";
-
-/** The linear layers as flags name them. */
-const LINEAR_NAMES: readonly string[] = LINEAR_LAYERS.map((name) =>
-  name.slice(name.indexOf(".") + 1)
-);
 
 /** Parsed flags. */
 export interface LoraFlags {
   readonly loraRank: number;
   readonly loraAlpha: number;
   readonly loraDropout: number;
-  readonly targetModules: readonly string[];
+  readonly targetModules: readonly string[] | string;
   readonly useRslora?: boolean;
   readonly useDora?: boolean;
   readonly initAdapter?: string;
@@ -38,8 +33,8 @@ export function addLoraFlags(command: Command): void {
     .addOption(
       new Option(
         "--target-modules <names>",
-        `layers that get an adapter, with commas between: ${LINEAR_NAMES.join(", ")}`,
-      ).argParser(modules).default(targetModules, "all"),
+        "layers that get an adapter, with commas between, such as q_proj,v_proj; all-linear: all",
+      ).argParser(modules).default(targetModules),
     )
     .addOption(toggle("--use-rslora", "scale by alpha ÷ √rank"))
     .addOption(
@@ -84,7 +79,7 @@ export function loraFlags(lora: Partial<LoraArguments>): Partial<LoraFlags> {
     // An adapter's own settings count, and may be what no flag says.
     targetModules: lora.initAdapter === undefined && typeof lora.targetModules !== "string"
       ? lora.targetModules
-      : DEFAULT_LORA.targetModules as readonly string[],
+      : DEFAULT_LORA.targetModules,
     useRslora: lora.rslora,
     useDora: lora.dora,
     initAdapter: lora.initAdapter,
@@ -98,15 +93,10 @@ function dropout(text: string): number {
   throw new InvalidArgumentError("It must be a number from 0 to below 1.");
 }
 
-function modules(text: string): readonly string[] {
+/** Whether the model has such layers is for who knows the model to tell. */
+function modules(text: string): readonly string[] | string {
+  if (text.trim().toLowerCase() === "all-linear") return DEFAULT_LORA.targetModules;
   const targetModules = text.split(",").map((each) => each.trim());
-  const lastPart = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
-  // Whether the model has layers of longer names is for who knows the model to tell.
-  const unknown = targetModules.filter((name) => !LINEAR_NAMES.includes(lastPart(name)));
-  if (unknown.length === 0) return targetModules;
-  throw new InvalidArgumentError(
-    `Cannot adapt ${unknown.join(", ") || "no module"}: the linear layers are ${
-      LINEAR_NAMES.join(", ")
-    }; name some of these.`,
-  );
+  if (targetModules.every((each) => each !== "")) return targetModules;
+  throw new InvalidArgumentError("It must be names of linear layers, with commas between.");
 }

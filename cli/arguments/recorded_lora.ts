@@ -32,7 +32,10 @@ const FLAGGED: Readonly<Partial<Record<keyof LoraArguments, FieldRule>>> = {
   rank: number(COUNT),
   alpha: number(POSITIVE),
   dropout: number(BELOW_ONE),
-  targetModules: { what: "a list of names", holds: isNames },
+  targetModules: {
+    what: "a list of names or all-linear",
+    holds: (value) => value === "all-linear" || isNames(value),
+  },
   rslora: FLAG,
   dora: FLAG,
   initAdapter: { what: "a folder's path", holds: isText },

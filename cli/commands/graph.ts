@@ -8,8 +8,10 @@
 import type { Graph } from "../../ort/graph/ir.ts";
 import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
 import { decodeBlockGraph } from "../../model/graphs/decode_graphs.ts";
+import { distinctKinds } from "../../model/parts/layer_kind.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
 import {
+  attentionMaskGraph,
   blockBackwardGraph,
   blockForwardGraph,
   embedGraph,
@@ -38,14 +40,22 @@ await runCommand<GraphFlags>({
       .requiredOption("--out <dir>", "where the .onnx files go, such as output/graphs"),
   run: async ({ options: { model, out } }) => {
     const config = await readConfig(await findTrained(await findModel(model), MODEL_CONFIG));
+    const kinds = distinctKinds(config);
+    const blocks = kinds.flatMap((kind) => {
+      const suffix = kinds.length > 1 ? `_${kind.name}` : "";
+      return [
+        [`attention_mask${suffix}`, attentionMaskGraph(kind)],
+        [`block_forward${suffix}`, blockForwardGraph(config, { kind })],
+        [`block_backward${suffix}`, blockBackwardGraph(config, { kind })],
+        [`block_decode${suffix}`, decodeBlockGraph(config, { kind })],
+      ] as const;
+    });
     const graphs: Readonly<Record<string, Graph>> = {
       embed: embedGraph(config),
-      block_forward: blockForwardGraph(config),
-      block_backward: blockBackwardGraph(config),
+      ...Object.fromEntries(blocks),
       head: headGraph(config),
       head_loss: headLossGraph(config),
       head_logits: headLogitsGraph(config),
-      block_decode: decodeBlockGraph(config),
       optimizer: adamWGraph({ beta1: 0.9, beta2: 0.999 }, true),
     };
     await Deno.mkdir(out, { recursive: true });

@@ -15,7 +15,8 @@ import { resizedSource } from "../../lora/resized_source.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { layerName } from "../../model/parameters.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
-import { ropeTables } from "../../model/rope.ts";
+import { distinctKinds } from "../../model/parts/layer_kind.ts";
+import { positionTables } from "../../model/rope.ts";
 import { FileWriter, type WrittenBytes } from "../../ort/tensor/file_writer.ts";
 import { missingTensorError } from "../../ort/tensor/tensor_errors.ts";
 import {
@@ -27,7 +28,7 @@ import {
 } from "../../ort/tensor/tensor_source.ts";
 import { type ExternalLayoutOptions, layOutExternal } from "./external_layout.ts";
 import { EXPORT_FORMATS, type ExportDtype, modelFile } from "./export_format.ts";
-import { EXPORT_OPSET, modelGraph, ROTARY_COS, ROTARY_SIN } from "./model_graph.ts";
+import { EXPORT_OPSET, modelGraph, positionTableName } from "./model_graph.ts";
 import { writeExternalFile } from "./write_external.ts";
 
 /** An adapter that stays apart from its base. */
@@ -118,7 +119,7 @@ export async function exportModel(
   const total = layout.files.reduce((sum, { bytes }) => sum + bytes, 0);
   const source = layeredSource([
     base,
-    rotarySource(config),
+    positionSource(config),
     ...adapter ? [await scaledAdapter(config, adapter)] : [],
   ]);
   const files: ExportedFile[] = [];
@@ -143,14 +144,17 @@ export async function exportModel(
 }
 
 /** The tables that turn queries and keys, for every position of the model. */
-function rotarySource(config: ModelConfig): TensorSource {
-  const { cos, sin } = ropeTables(config, config.maxPositions);
-  const table = (data: Float32Array<ArrayBuffer>): TensorData => ({
-    dtype: "float32",
-    shape: [config.maxPositions, config.headDim / 2],
-    data: new Uint8Array(data.buffer),
-  });
-  return tensorSourceFromMap(new Map([[ROTARY_COS, table(cos)], [ROTARY_SIN, table(sin)]]));
+function positionSource(config: ModelConfig): TensorSource {
+  const tables = distinctKinds(config).flatMap((kind) =>
+    Object.entries(positionTables(kind, config.maxPositions)).map((
+      [name, { width, data }],
+    ): [string, TensorData] => [positionTableName(config, kind, name), {
+      dtype: "float32",
+      shape: [config.maxPositions, width],
+      data: new Uint8Array(data.buffer),
+    }])
+  );
+  return tensorSourceFromMap(new Map(tables));
 }
 
 /** What a kept adapter adds to the graph. */

@@ -13,7 +13,13 @@ import type { Constant, Graph, Node, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { loraA, loraB } from "../../lora/block_adapter.ts";
 import { block } from "../../model/graphs/block.ts";
-import { type Attention, type LinearLayer, TOKENS } from "../../model/parts/block_scope.ts";
+import {
+  type Attention,
+  type LinearLayer,
+  type Rotary,
+  TOKENS,
+} from "../../model/parts/block_scope.ts";
+import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import {
   blockParameters,
@@ -24,8 +30,9 @@ import {
   modelParameters,
 } from "../../model/parameters.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import { QUERY_SCALE } from "../../model/rope.ts";
 import { BLOCK, type ExportFormat } from "./export_format.ts";
-import { moveRows } from "./padded_rows.ts";
+import { moveRows, type PaddedRows } from "./padded_rows.ts";
 
 /** A run of bytes of a weight, under the names that the graph has for it. */
 export interface WeightPart {
@@ -37,7 +44,7 @@ export interface WeightPart {
 
 /** A weight of the graph and what becomes of it. */
 export interface GraphWeight {
-  /** Its name in the source: Hugging Face's, or {@linkcode ROTARY_COS} and its like. */
+  /** Its name in the source: Hugging Face's, or a {@linkcode positionTableName}. */
   readonly source: string;
   /** Bits of the small whole numbers, where it has any. */
   readonly bits?: 4 | 8;
@@ -67,10 +74,14 @@ export interface ModelGraphOptions {
   readonly adapter?: readonly ParameterSpec[];
 }
 
-/** The table of cosines in the source, [positions, headDim/2]. */
-export const ROTARY_COS = "rotary.cos";
-/** The table of sines in the source, [positions, headDim/2]. */
-export const ROTARY_SIN = "rotary.sin";
+/**
+ * A table of `positionTables` in the source.
+ *
+ * @param table its name among them, such as `cos`
+ */
+export function positionTableName(config: ModelConfig, kind: LayerKind, table: string): string {
+  return `rotary.${table}${distinctKinds(config).length > 1 ? `.${kind.name}` : ""}`;
+}
 
 // GroupQueryAttention turns heads only in multiples of this (group_query_attention_helper.h of
 // ONNX Runtime). Every published model of these families has 64 or 128.
@@ -108,17 +119,13 @@ export function modelGraph(
   { format, adapter = [] }: ModelGraphOptions,
 ): ModelGraph {
   assertExportable(config, format);
-  const { hiddenSize, heads, kvHeads, headDim, vocabSize } = config;
+  const { hiddenSize, heads, kvHeads, headDim, vocabSize, attentionScale: scale } = config;
   const b = new GraphBuilder("model");
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const mask = b.input("attention_mask", "int64", ["rows", "total_sequence_length"]);
   const kept = b.input("num_logits_to_keep", "int64", []);
   const declare = new WeightInputs(b, format);
   const embedding = declare.table(EMBEDDING, [vocabSize, hiddenSize], config.tiedEmbeddings);
-  const rotary = {
-    cos: declare.float(ROTARY_COS, [config.maxPositions, headDim / 2]),
-    sin: declare.float(ROTARY_SIN, [config.maxPositions, headDim / 2]),
-  };
   const ones = b.int64([1]);
   const lastIndex = ops.cast(
     b,
@@ -129,8 +136,12 @@ export function modelGraph(
   const present: (readonly [name: string, value: Value])[] = [];
 
   const padded = moveRows(b, ids, mask);
-  let x = embedding.rows(ops.reshape(b, padded.ids, [TOKENS]));
-  for (let layer = 0; layer < config.layers; layer++) {
+  const turning = new Map(
+    distinctKinds(config).map((kind) => [kind, declare.turning(config, kind, padded)]),
+  );
+  let x = ops.scale(b, embedding.rows(ops.reshape(b, padded.ids, [TOKENS])), config.embeddingScale);
+  for (const [layer, kind] of config.layerKinds.entries()) {
+    const { inAttention, before: rotary } = turning.get(kind)!;
     const cache = (part: string): Value =>
       b.input(`past_key_values.${layer}.${part}`, format.float, [
         "rows",
@@ -141,15 +152,16 @@ export function modelGraph(
     const [cacheK, cacheV] = [cache("key"), cache("value")];
     const attention: Attention = (q, k, v) => {
       const [mixed, key, value] = ops.groupQueryAttention(b, {
-        ...{ q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, rotary },
-        scale: headDim ** -0.5,
+        ...{ q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, scale },
+        rotary: inAttention,
+        window: kind.window,
         present: ["rows", kvHeads, "total_sequence_length", headDim],
       });
       present.push([`present.${layer}.key`, key], [`present.${layer}.value`, value]);
       return ops.reshape(b, mixed, [TOKENS, heads * headDim]);
     };
     const { weights, linear } = declare.layer(config, layer, adapter);
-    x = block(b, x, { config, weights, attention, linear });
+    x = block(b, x, { config, kind, weights, rotary, attention, linear });
   }
 
   const last = padded.lastColumns(x, kept);
@@ -161,7 +173,8 @@ export function modelGraph(
   );
   const head = embedding.matrix ??
     declare.matrix(headName(config), [vocabSize, hiddenSize], format.bits?.table);
-  const flat = multiply(b, normed, head, { accuracyLevel: format.accuracyLevel });
+  const scaled = ops.scale(b, normed, config.logitScale);
+  const flat = multiply(b, scaled, head, { accuracyLevel: format.accuracyLevel });
   const [target] = b.node("Concat", [last.shape, b.int64([vocabSize])], [
     { dtype: "int64", shape: [3] },
   ], { attributes: { axis: 0n } });
@@ -222,6 +235,30 @@ class WeightInputs {
     return value;
   }
 
+  /**
+   * What turns the queries and keys of a kind of layers: its attention, which finds positions itself, or
+   * where it knows no such turn a node before it.
+   */
+  turning(
+    config: ModelConfig,
+    kind: LayerKind,
+    padded: Pick<PaddedRows, "positions">,
+  ): {
+    readonly inAttention?: { readonly cos: Value; readonly sin: Value };
+    readonly before?: Rotary;
+  } {
+    const { rope, queryGrowth } = kind;
+    if (!rope) return {};
+    const { headDim, maxPositions } = config;
+    const table = (name: string, width: number): Value =>
+      this.float(positionTableName(config, kind, name), [maxPositions, width]);
+    const tables = { cos: table("cos", rope.width / 2), sin: table("sin", rope.width / 2) };
+    if (rope.width === headDim && !queryGrowth) return { inAttention: tables };
+    const positions = padded.positions(maxPositions - 1);
+    const queryScale = queryGrowth ? table(QUERY_SCALE, 1) : undefined;
+    return { before: { ...tables, positions, queryScale } };
+  }
+
   /** A block's norms and biases, and its linear layers with an adapter's parts where it has them. */
   layer(
     config: ModelConfig,
@@ -232,7 +269,7 @@ class WeightInputs {
     const { accuracyLevel } = this.#format;
     const weights = new Map<string, Value>();
     const matrices = new Map<string, Matrix>();
-    for (const { name, shape } of blockParameters(config)) {
+    for (const { name, shape } of blockParameters(config, config.layerKinds[layer])) {
       const full = layerName(layer, name);
       if (shape.length === 2) matrices.set(name, this.matrix(full, shape));
       else weights.set(name, this.float(full, shape));

@@ -23,6 +23,8 @@ const MAX_INT64 = 2n ** 63n - 1n;
 export interface PaddedRows {
   /** [rows, length]; what follows a row's tokens is any token. */
   readonly ids: Value;
+  /** Where in its sequence each of these stands, int64 [rows, length]: at most the given last position. */
+  positions(last: number): Value;
   /**
    * The last `count` columns of x [rows·length, width], all of them where it is 0, as they were before:
    * [rows·kept, width] with [rows, kept] as int64 [2]. Where there was padding, the row's first token stands.
@@ -74,6 +76,11 @@ export function moveRows(b: GraphBuilder, ids: Value, mask: Value): PaddedRows {
 
   return {
     ids: moved,
+    positions(last: number) {
+      const before = ops.sub(b, ops.reduceSum(b, mask, 1), ones);
+      const at = ops.add(b, before, columns);
+      return node("Min", [at, b.int64([BigInt(last)])], ["rows", "length"]);
+    },
     lastColumns(x: Value, count: Value) {
       // From −count on: from −0, the first, where all are wanted.
       const start = ops.reshape(b, node("Neg", [count], []), [1]);

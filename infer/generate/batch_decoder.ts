@@ -12,18 +12,19 @@ import type { ModelConfig } from "../../model/config.ts";
 import {
   decodeBlockGraph,
   type DecodeBlockOptions,
-  decodeEmbedGraph,
   STEP_INPUTS,
 } from "../../model/graphs/decode_graphs.ts";
 import { decodeOptions } from "../../model/engine/weights_precision.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import { EMBEDDING, FINAL_NORM, headName, layerName } from "../../model/parameters.ts";
-import { ropeTables } from "../../model/rope.ts";
-import { headLogitsGraph } from "../../model/graphs/training_graphs.ts";
+import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
+import { positionTables } from "../../model/rope.ts";
+import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { BatchCache } from "./batch_cache.ts";
+import { copyRows } from "./copy_rows.ts";
 import type { DecoderWeights } from "./decoder.ts";
 
 /** One set of weights, such as a base model's, or the same with an adapter over it. */
@@ -65,19 +66,27 @@ export class BatchDecoder implements Disposable {
   }) {
     using resources = new DisposableStack();
     const positions = Math.min(config.maxPositions, cache.positions);
-    const { cos, sin } = ropeTables(config, positions);
-    const shape = [positions, config.headDim / 2];
+    const tables = distinctKinds(config).map((kind) => {
+      const entries = Object.entries(positionTables(kind, positions)).map((
+        [name, { width, data }],
+      ) =>
+        [
+          name,
+          resources.use(Tensor.from(runtime, "float32", [positions, width], data)),
+        ] as const
+      );
+      return [kind, Object.fromEntries(entries)] as const;
+    });
     const shared: Shared = {
       runtime,
       config,
       cache,
       turns,
-      cos: resources.use(Tensor.from(runtime, "float32", shape, cos)),
-      sin: resources.use(Tensor.from(runtime, "float32", shape, sin)),
+      tables: new Map(tables),
       head: resources.use(new CompiledGraph(runtime, headLogitsGraph(config))),
       embedding: deviceTraits(runtime.device).hostMemory
         ? undefined
-        : resources.use(new CompiledGraph(runtime, decodeEmbedGraph(config))),
+        : resources.use(new CompiledGraph(runtime, embedGraph(config))),
     };
     this.#slots = slots.map((slot) => resources.use(new Slot(shared, slot)));
     this.#resources = resources.move();
@@ -112,8 +121,8 @@ interface Shared {
   readonly config: ModelConfig;
   readonly cache: BatchCache;
   readonly turns: EventTurns;
-  readonly cos: Tensor;
-  readonly sin: Tensor;
+  /** What the layers of a kind take for positions. */
+  readonly tables: ReadonlyMap<LayerKind, TensorMap>;
   readonly head: CompiledGraph;
   /** Looks tokens up where the host cannot reach the table. */
   readonly embedding: CompiledGraph | undefined;
@@ -124,7 +133,7 @@ class Slot implements Disposable {
   readonly prefill: Pass;
   readonly decode: Pass;
   readonly #resources: DisposableStack;
-  #chosen: CompiledGraph | undefined;
+  #chosen: BlockGraphs | undefined;
 
   constructor(shared: Shared, slot: AdapterSlot) {
     const { runtime, config } = shared;
@@ -132,12 +141,8 @@ class Slot implements Disposable {
     const options = { ...decodeOptions(runtime, slot.weights), linear: slot.linear };
     const blocks: Blocks = {
       plain: options.attention === "plain",
-      first: resources.use(new CompiledGraph(runtime, decodeBlockGraph(config, options))),
-      chosen: () =>
-        this.#chosen ??= new CompiledGraph(
-          runtime,
-          decodeBlockGraph(config, { ...options, chosen: true }),
-        ),
+      first: resources.use(new BlockGraphs(runtime, config, options)),
+      chosen: () => this.#chosen ??= new BlockGraphs(runtime, config, { ...options, chosen: true }),
     };
     this.prefill = resources.use(new Pass(shared, blocks, slot.weights));
     this.decode = resources.use(new Pass(shared, blocks, slot.weights));
@@ -150,20 +155,36 @@ class Slot implements Disposable {
   }
 }
 
-/** The graphs of a block. */
+/** A graph a kind of layers. */
+class BlockGraphs implements Disposable {
+  readonly #graphs: ReadonlyMap<LayerKind, CompiledGraph>;
+
+  constructor(runtime: Runtime, config: ModelConfig, options: DecodeBlockOptions) {
+    this.#graphs = new Map(
+      distinctKinds(config).map((kind) => [
+        kind,
+        new CompiledGraph(runtime, decodeBlockGraph(config, { ...options, kind })),
+      ]),
+    );
+  }
+
+  of(kind: LayerKind): CompiledGraph {
+    return this.#graphs.get(kind)!;
+  }
+
+  [Symbol.dispose](): void {
+    for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
+  }
+}
+
+/** The graphs of the blocks. */
 interface Blocks {
   /** Whether it is told by row where to write into the cache. */
   readonly plain: boolean;
   /** For rows that are views of the cache: with plain attention those from the first one on. */
-  readonly first: CompiledGraph;
+  readonly first: BlockGraphs;
   /** For any other rows. */
-  readonly chosen: () => CompiledGraph;
-}
-
-/** A graph of a block, with a binding a layer. */
-interface BoundBlock {
-  readonly graph: CompiledGraph;
-  readonly bindings: readonly Binding[];
+  readonly chosen: () => BlockGraphs;
 }
 
 /** One binding of a slot's graphs to rows of the cache. */
@@ -171,7 +192,7 @@ class Pass implements Disposable {
   readonly #shared: Shared;
   readonly #blocks: Blocks;
   readonly #weights: DecoderWeights;
-  readonly #bound = new Map<CompiledGraph, BoundBlock>();
+  readonly #bound = new Map<BlockGraphs, readonly Binding[]>();
   readonly #headBinding: Binding;
   /** The head over a whole prompt, where its logits are asked for. */
   #promptHead: Binding | undefined;
@@ -179,7 +200,7 @@ class Pass implements Disposable {
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
   readonly #resources: DisposableStack;
-  #current: BoundBlock | undefined;
+  #current: readonly Binding[] | undefined;
   #key = "";
 
   constructor(shared: Shared, blocks: Blocks, weights: DecoderWeights) {
@@ -195,26 +216,27 @@ class Pass implements Disposable {
     this.#bindWeights(blocks.first);
   }
 
-  /** A graph with the layers' weights bound. */
-  #bindWeights(graph: CompiledGraph): BoundBlock {
-    let bound = this.#bound.get(graph);
+  /** A binding a layer, with its weights bound. */
+  #bindWeights(graphs: BlockGraphs): readonly Binding[] {
+    const bound = this.#bound.get(graphs);
     if (bound) return bound;
-    const { inputs, shapeInputs } = graph.graph;
-    const names = inputs.map(({ name }) => name).filter((name) =>
-      !STEP_INPUTS.has(name) && !shapeInputs.has(name)
-    );
-    const bindings = Array.from({ length: this.#shared.config.layers }, (_, layer) => {
+    const bindings = this.#shared.config.layerKinds.map((kind, layer) => {
+      const graph = graphs.of(kind);
+      const { inputs, shapeInputs } = graph.graph;
+      const names = inputs.map(({ name }) => name).filter((name) =>
+        !STEP_INPUTS.has(name) && !shapeInputs.has(name)
+      );
       const weights = names.map((name) => [name, this.#weights.tensor(layerName(layer, name))]);
       return this.#resources.use(graph.bind(Object.fromEntries(weights)));
     });
-    this.#bound.set(graph, bound = { graph, bindings });
-    return bound;
+    this.#bound.set(graphs, bindings);
+    return bindings;
   }
 
   async run({ start, rows = 1, ids, onLogits, signal }: RowRun): Promise<Float32Array> {
     const { cache, config, turns } = this.#shared;
     const length = ids.length / rows;
-    const { bindings } = this.#bind(start, rows, length);
+    const bindings = this.#bind(start, rows, length);
     this.#embed(ids, rows);
     this.#writePositions({ start, rows, length });
     for (const binding of bindings) {
@@ -262,7 +284,7 @@ class Pass implements Disposable {
 
   /** Puts the tokens' rows of the embedding where the first block reads. */
   #embed(tokens: ArrayLike<number>, rows: number): void {
-    const { embedding, config: { hiddenSize } } = this.#shared;
+    const { embedding, config } = this.#shared;
     const table = this.#weights.tensor(EMBEDDING);
     const x = this.#hidden(0, tokens.length);
     if (embedding) {
@@ -272,11 +294,7 @@ class Pass implements Disposable {
       embedding.run({ [EMBEDDING]: table, input_ids, x }, { rows, length });
       return;
     }
-    const [hidden, values] = [x.float32(), table.float32()];
-    for (let at = 0; at < tokens.length; at++) {
-      const from = tokens[at] * hiddenSize;
-      hidden.set(values.subarray(from, from + hiddenSize), at * hiddenSize);
-    }
+    copyRows(config, { from: table.float32(), to: x.float32(), ids: tokens });
   }
 
   /** Says where in its sequence each token stands, and where attention reads and writes. */
@@ -312,29 +330,30 @@ class Pass implements Disposable {
   }
 
   /** Binds everything whose shape or place depends on the rows, the length or the layout. */
-  #bind(start: number, rows: number, length: number): BoundBlock {
-    const { cache, config, cos, sin, head } = this.#shared;
+  #bind(start: number, rows: number, length: number): readonly Binding[] {
+    const { cache, config, tables, head } = this.#shared;
     const key = [start, rows, length, cache.version].join();
     if (this.#current && key === this.#key) return this.#current;
     this.#key = "";
     const { plain, first, chosen } = this.#blocks;
-    const block = this.#bindWeights(plain && start > 0 ? chosen() : first);
+    const graphs = plain && start > 0 ? chosen() : first;
+    const bindings = this.#bindWeights(graphs);
     const scratch = this.#scratch;
     const tokens = rows * length;
     const { capacity } = cache;
     const shared = {
-      cos,
-      sin,
       position_ids: scratch.tensor("positions", "int64", [rows, length]),
       ...plain ? this.#plainInputs({ start, rows, length }) : {
         last_index: scratch.tensor("last_index", "int32", [rows]),
         total_length: this.#host.tensor("total_length", "int32", []),
       },
     };
-    block.bindings.forEach((binding, layer) => {
+    bindings.forEach((binding, layer) => {
       using pair = cache.layer(layer, start, rows);
-      block.graph.bindMore(binding, {
+      const kind = config.layerKinds[layer];
+      graphs.of(kind).bindMore(binding, {
         ...shared,
+        ...tables.get(kind),
         x: this.#hidden(layer, tokens),
         y: this.#hidden(layer + 1, tokens),
         past_key: pair.key,
@@ -351,7 +370,7 @@ class Pass implements Disposable {
       logits: scratch.tensor("logits", "float32", [rows, config.vocabSize]),
     }, { n: rows, tokens });
     this.#key = key;
-    return this.#current = block;
+    return this.#current = bindings;
   }
 
   /** What plain attention takes. */

@@ -15,18 +15,19 @@ import type { ModelConfig } from "../../model/config.ts";
 import {
   decodeBlockGraph,
   type DecodeBlockOptions,
-  decodeEmbedGraph,
   STEP_INPUTS,
 } from "../../model/graphs/decode_graphs.ts";
 import { EMBEDDING, FINAL_NORM, headName, layerName } from "../../model/parameters.ts";
 import type { Precision } from "../../model/precision.ts";
-import { ropeTables } from "../../model/rope.ts";
-import { headLogitsGraph } from "../../model/graphs/training_graphs.ts";
+import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
+import { positionTables } from "../../model/rope.ts";
+import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertPrompt } from "./assert_prompt.ts";
+import { copyRows } from "./copy_rows.ts";
 import { KvCache } from "./kv_cache.ts";
 
 /** Where a decoder finds weights by their Hugging Face names, such as a `ParameterStore`. */
@@ -84,9 +85,11 @@ export class Decoder implements Disposable {
   readonly config: ModelConfig;
   readonly #weights: DecoderWeights;
   readonly #chunk: number;
-  readonly #block: CompiledGraph;
+  readonly #blocks: ReadonlyMap<LayerKind, CompiledGraph>;
   readonly #head: CompiledGraph;
   readonly #layerBindings: readonly Binding[];
+  /** What the layers of a kind take for positions. */
+  readonly #tables = new Map<LayerKind, TensorMap>();
   readonly #headBinding: Binding;
   readonly #cache: KvCache;
   readonly #scratch: Scratch;
@@ -114,29 +117,35 @@ export class Decoder implements Disposable {
     }
     const computing = decodeOptions(runtime, weights);
     const how = { ...computing, attention: attention ?? computing.attention, linear };
-    const graph = decodeBlockGraph(config, how);
+    const graphs = new Map(
+      distinctKinds(config).map((kind) => [kind, decodeBlockGraph(config, { ...how, kind })]),
+    );
     this.config = config;
     this.#weights = weights;
     this.#chunk = chunk;
     const { precision } = computing;
     this.#precision = precision;
-    this.#plain = graph.inputs.some(({ name }) => name === "cache_rows");
+    this.#plain = how.attention === "plain";
     this.#cache = new KvCache(runtime, config, { dtype: precision, asRows: this.#plain });
     this.#scratch = new Scratch(runtime);
     this.#host = new Scratch(runtime, cpu);
-    this.#block = new CompiledGraph(runtime, graph);
+    this.#blocks = new Map(
+      [...graphs].map(([kind, graph]) => [kind, new CompiledGraph(runtime, graph)]),
+    );
     this.#head = new CompiledGraph(runtime, headLogitsGraph(config, computing));
     const { hostMemory } = deviceTraits(runtime.device);
     this.#embedding = hostMemory && weights.tensor(EMBEDDING).dtype === "float32"
       ? undefined
-      : new CompiledGraph(runtime, decodeEmbedGraph(config, computing));
-    const names = graph.inputs.map(({ name }) => name).filter((name) =>
-      !STEP_INPUTS.has(name) && !graph.shapeInputs.has(name)
-    );
-    this.#layerBindings = Array.from({ length: config.layers }, (_, layer) =>
-      this.#block.bind(
+      : new CompiledGraph(runtime, embedGraph(config, computing));
+    this.#layerBindings = config.layerKinds.map((kind, layer) => {
+      const { inputs, shapeInputs } = graphs.get(kind)!;
+      const names = inputs.map(({ name }) => name).filter((name) =>
+        !STEP_INPUTS.has(name) && !shapeInputs.has(name)
+      );
+      return this.#blocks.get(kind)!.bind(
         Object.fromEntries(names.map((name) => [name, weights.tensor(layerName(layer, name))])),
-      ));
+      );
+    });
     this.#headBinding = this.#head.bind({
       [FINAL_NORM]: weights.tensor(FINAL_NORM),
       lm_head: weights.tensor(headName(config)),
@@ -222,13 +231,7 @@ export class Decoder implements Disposable {
       return;
     }
     // Rows copied one by one: a Gather over the table would want it as a graph's input each time.
-    const { hiddenSize } = this.config;
-    const table = embedding.float32();
-    const hidden = x.float32();
-    tokens.forEach((id, i) => {
-      const row = id * hiddenSize;
-      hidden.set(table.subarray(row, row + hiddenSize), i * hiddenSize);
-    });
+    copyRows(this.config, { from: embedding.float32(), to: x.float32(), ids: tokens });
   }
 
   /** Rows of the cache that the next tokens' keys and values go to. */
@@ -252,11 +255,16 @@ export class Decoder implements Disposable {
     if (!this.#cache.reserve(positions, this.#position)) return;
     this.#boundLength = 0;
     const { capacity } = this.#cache;
-    const { cos, sin } = ropeTables(this.config, capacity);
-    const shape = [capacity, this.config.headDim / 2];
     const precision = this.#precision;
-    this.#scratch.write("cos", precision, shape, inPrecision(cos, precision));
-    this.#scratch.write("sin", precision, shape, inPrecision(sin, precision));
+    for (const kind of this.#blocks.keys()) {
+      const tables = Object.entries(positionTables(kind, capacity)).map((
+        [name, { width, data }],
+      ) => {
+        const [place, values] = [`${name}.${kind.name}`, inPrecision(data, precision)];
+        return [name, this.#scratch.write(place, precision, [capacity, width], values)] as const;
+      });
+      this.#tables.set(kind, Object.fromEntries(tables));
+    }
     if (this.#plain) {
       const columns = BigInt64Array.from({ length: capacity }, (_, i) => BigInt(i));
       this.#scratch.write("columns", "int64", [capacity], columns);
@@ -265,10 +273,9 @@ export class Decoder implements Disposable {
 
   /** Binds everything whose shape depends on the chunk's length or the cache's capacity. */
   #bind(length: number): void {
-    const { layers, vocabSize, headDim, kvHeads } = this.config;
+    const { layers, layerKinds, vocabSize, kvHeads } = this.config;
     const scratch = this.#scratch;
     const { capacity } = this.#cache;
-    const table = [capacity, headDim / 2];
     const attention: TensorMap = this.#plain
       ? {
         cache_rows: scratch.tensor("cache_rows", "int64", [kvHeads * length, 1]),
@@ -279,16 +286,16 @@ export class Decoder implements Disposable {
         total_length: this.#host.tensor("total_length", "int32", []),
       };
     const shared: TensorMap = {
-      cos: scratch.tensor("cos", this.#precision, table),
-      sin: scratch.tensor("sin", this.#precision, table),
       position_ids: scratch.tensor("positions", "int64", [1, length]),
       ...attention,
     };
     this.#boundLength = 0;
     for (let layer = 0; layer < layers; layer++) {
       const { key, value } = this.#cache.layer(layer);
-      this.#block.bindMore(this.#layerBindings[layer], {
+      const kind = layerKinds[layer];
+      this.#blocks.get(kind)!.bindMore(this.#layerBindings[layer], {
         ...shared,
+        ...this.#tables.get(kind),
         x: this.#hidden(layer, length),
         y: this.#hidden(layer + 1, length),
         past_key: key,
@@ -313,7 +320,7 @@ export class Decoder implements Disposable {
     this.#disposed = true;
     for (const binding of this.#layerBindings) binding[Symbol.dispose]();
     this.#headBinding[Symbol.dispose]();
-    this.#block[Symbol.dispose]();
+    for (const block of this.#blocks.values()) block[Symbol.dispose]();
     this.#head[Symbol.dispose]();
     this.#embedding?.[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();

@@ -1,7 +1,7 @@
 /**
  * Which queries attention takes at a time.
  *
- * In: where each token's segment begins. Out: chunks of neighbouring tokens, each with the keys that its
+ * In: the first token that each sees, where its segment or window begins. Out: chunks of neighbouring tokens, each with the keys that its
  * queries see: from the first one's segment's start on, as attention is causal.
  */
 

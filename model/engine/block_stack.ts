@@ -1,13 +1,14 @@
 /**
  * A model's blocks, one after the other: forwards over a batch, and backwards.
  *
- * In: a batch and hidden states. Out: hidden states, and gradients added to a store. All layers share the
- * graphs, with a binding each.
+ * In: a batch and hidden states. Out: hidden states, and gradients added to a store. All layers of a kind
+ * share the graphs, with a binding each.
  */
 
 import { evaluateShape } from "../../ort/graph/dim.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import { blockParameters, layerName } from "../parameters.ts";
+import { distinctKinds, type LayerKind } from "../parts/layer_kind.ts";
 import {
   accumulatorName,
   type AdapterOptions,
@@ -23,14 +24,15 @@ import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
 import { ChunkedAttention } from "./chunked_attention.ts";
 import type { EngineAdapter, EngineContext } from "./engine_context.ts";
-import { GridInputs } from "./grid_inputs.ts";
+import { GridInputs, type KindInputs } from "./grid_inputs.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import { type LaunchNode, type SubgraphBinding, SubgraphSessions } from "./subgraph_sessions.ts";
 
-/** A compiled graph with one binding a layer, the layer's weights bound once. */
-interface LayerBindings {
+/** A layer's binding of the graph of its kind, the layer's weights bound once. */
+interface BoundLayer {
+  readonly kind: LayerKind;
   readonly graph: SubgraphSessions;
-  readonly bindings: readonly SubgraphBinding[];
+  readonly binding: SubgraphBinding;
 }
 
 /** How a pass goes. */
@@ -53,7 +55,7 @@ export class BlockStack implements Disposable {
   readonly #inputs: GridInputs;
   readonly #attention: ChunkedAttention | undefined;
   readonly #launch: LaunchNode;
-  readonly #layers = new Map<string, LayerBindings>();
+  readonly #passes = new Map<string, readonly BoundLayer[]>();
 
   /**
    * Compiles nothing yet.
@@ -70,28 +72,27 @@ export class BlockStack implements Disposable {
     if (attentionChunk !== undefined) {
       this.#attention = new ChunkedAttention(context, attentionChunk);
     }
-    this.#launch = this.#attention?.launch ?? kernels?.blocks?.launcher(streamOf(runtime)) ??
-      noKernel;
+    this.#launch = kernels?.blocks?.launcher(streamOf(runtime)) ?? noKernel;
   }
 
-  /** Runs all blocks; keeps each block's input, and answers what they all share. */
+  /** Runs all blocks; keeps each block's input, and answers what those of a kind share. */
   async forward(
     grid: TokenGrid,
     { keep = false, dropoutSeed, places, signal }: PassOptions,
-  ): Promise<TensorMap> {
+  ): Promise<KindInputs> {
     const context = this.#context;
     const { rows, length } = grid;
     const shared = this.#inputs.embed(grid);
     this.#attention?.prepare(grid);
     const dropout = dropoutSeed !== undefined;
-    const { graph, bindings } = this.#layer(
+    const layers = this.#pass(
       `forward${keep ? "_keep" : ""}${dropout ? "_dropout" : ""}`,
-      () => blockForwardGraph(context.config, { keep, ...this.#made(dropout) }),
+      (kind) => blockForwardGraph(context.config, { keep, kind, ...this.#made(dropout) }),
     );
-    for (const [layer, binding] of bindings.entries()) {
+    for (const [layer, { kind, graph, binding }] of layers.entries()) {
       await context.yieldTimer.turn(signal);
       graph.bindMore(binding, {
-        ...shared,
+        ...shared.get(kind),
         ...(keep ? this.#kept(graph.graph, layer, grid) : {}),
         ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid, places }),
         x: context.hidden(layer, grid),
@@ -114,7 +115,7 @@ export class BlockStack implements Disposable {
   async backward(
     grid: TokenGrid,
     { shared, buffers: [dy, dx], first, onFinal, ...pass }: PassOptions & {
-      readonly shared: TensorMap;
+      readonly shared: KindInputs;
       readonly buffers: readonly [dy: Tensor, dx: Tensor];
       readonly first: boolean;
       readonly onFinal?: (names: readonly string[]) => void | Promise<void>;
@@ -123,36 +124,39 @@ export class BlockStack implements Disposable {
     const context = this.#context;
     const { rows, length } = grid;
     const { keep = false, dropoutSeed, places, signal } = pass;
-    const { graph, bindings } = this.#layer(
+    const layers = this.#pass(
       first ? "backward_first" : "backward",
-      () =>
+      (kind) =>
         blockBackwardGraph(context.config, {
           accumulate: !first,
           keep,
+          kind,
           ...this.#made(dropoutSeed !== undefined),
         }),
     );
-    for (let layer = bindings.length - 1; layer >= 0; layer--) {
+    for (let layer = layers.length - 1; layer >= 0; layer--) {
+      const { kind, graph, binding } = layers[layer];
       await context.yieldTimer.turn(signal);
-      graph.bindMore(bindings[layer], {
-        ...shared,
+      graph.bindMore(binding, {
+        ...shared.get(kind),
         ...(keep ? this.#kept(graph.graph, layer, grid) : {}),
         ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid, places }),
         x: context.hidden(layer, grid),
         dy,
         dx,
       }, { rows, length });
-      bindings[layer].run();
-      await onFinal?.(this.#trained().map((name) => layerName(layer, name)));
+      binding.run();
+      await onFinal?.(this.#trained(kind).map((name) => layerName(layer, name)));
       [dy, dx] = [dx, dy];
     }
     return dy;
   }
 
-  /** What has gradients in a layer, by local names. */
-  #trained(): readonly string[] {
+  /** What has gradients in a layer of a kind, by local names. */
+  #trained(kind: LayerKind): readonly string[] {
     const { block } = this.#adapter ?? {};
-    return (block?.parameters ?? blockParameters(this.#context.config)).map(({ name }) => name);
+    return (block?.parameters ?? blockParameters(this.#context.config, kind))
+      .map(({ name }) => name);
   }
 
   /** What the blocks' graphs are made for. */
@@ -167,24 +171,27 @@ export class BlockStack implements Disposable {
     };
   }
 
-  #layer(name: string, make: () => Graph): LayerBindings {
-    let layer = this.#layers.get(name);
-    if (!layer) {
-      const { runtime, scratch, views } = this.#context;
-      const launch = this.#launch;
-      const graph = new SubgraphSessions(runtime, make(), { launch, scratch, views });
-      const bindings = Array.from(
-        { length: this.#context.config.layers },
-        (_, index) => graph.bind(this.#layerTensors(index)),
-      );
-      this.#layers.set(name, layer = { graph, bindings });
+  /** The layers of a pass, one after the other, with a graph a kind. */
+  #pass(name: string, make: (kind: LayerKind) => Graph): readonly BoundLayer[] {
+    const known = this.#passes.get(name);
+    if (known) return known;
+    const { runtime, scratch, views, config } = this.#context;
+    const graphs = new Map<LayerKind, SubgraphSessions>();
+    for (const kind of distinctKinds(config)) {
+      const launch = this.#attention?.launcher(kind.window) ?? this.#launch;
+      graphs.set(kind, new SubgraphSessions(runtime, make(kind), { launch, scratch, views }));
     }
-    return layer;
+    const layers = config.layerKinds.map((kind, layer): BoundLayer => {
+      const graph = graphs.get(kind)!;
+      return { kind, graph, binding: graph.bind(this.#layerTensors(layer, kind)) };
+    });
+    this.#passes.set(name, layers);
+    return layers;
   }
 
-  #layerTensors(layer: number): TensorMap {
+  #layerTensors(layer: number, kind: LayerKind): TensorMap {
     const tensors: Record<string, Tensor> = {};
-    const own = blockParameters(this.#context.config);
+    const own = blockParameters(this.#context.config, kind);
     for (const { name } of own) {
       tensors[name] = this.#context.weights.tensor(layerName(layer, name));
     }
@@ -196,10 +203,10 @@ export class BlockStack implements Disposable {
     const accumulate = (name: string, gradient: Tensor): void => {
       tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
     };
-    for (const name of gradients ? this.#trained() : []) {
+    for (const name of gradients ? this.#trained(kind) : []) {
       accumulate(name, gradients!.tensor(layerName(layer, name)));
     }
-    const how = { adapter: adapter?.block, kernels: this.#context.parts };
+    const how = { adapter: adapter?.block, kernels: this.#context.parts, kind };
     for (const { name, of } of trainedStacks(this.#context.config, how)) {
       const names = of.map((part) => layerName(layer, part));
       tensors[name] = this.#context.weights.stacked(names);
@@ -225,9 +232,9 @@ export class BlockStack implements Disposable {
 
   /** Releases the graphs. */
   [Symbol.dispose](): void {
-    for (const { graph, bindings } of this.#layers.values()) {
-      for (const binding of bindings) binding[Symbol.dispose]();
-      graph[Symbol.dispose]();
+    for (const layers of this.#passes.values()) {
+      for (const { binding } of layers) binding[Symbol.dispose]();
+      for (const graph of new Set(layers.map((each) => each.graph))) graph[Symbol.dispose]();
     }
     this.#attention?.[Symbol.dispose]();
   }

@@ -8,6 +8,7 @@
  */
 
 import type { Symbols } from "../../ort/graph/dim.ts";
+import type { Node } from "../../ort/graph/ir.ts";
 import { segmentBounds } from "../../ort/kernels/attention_kernels.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
@@ -27,6 +28,15 @@ import type { LaunchNode } from "./subgraph_sessions.ts";
 interface PreparedChunk {
   readonly symbols: Symbols;
   readonly tensors: TensorMap;
+}
+
+/** What the layers that see as much share of a batch. */
+interface Plan {
+  /** The chunks' sizes and places. */
+  readonly described: string;
+  /** Tells other plans apart, with the number of those before it. */
+  readonly id: string;
+  readonly chunks: readonly PreparedChunk[];
 }
 
 /** A binding of one graph for one chunk. */
@@ -69,10 +79,10 @@ export class ChunkedAttention implements Disposable {
   readonly #context: ChunkedAttentionContext;
   readonly #queries: number;
   #tokens = 0;
-  #plan = "";
-  /** Counts changes of the plan. */
-  #plans = 0;
-  #chunks: readonly PreparedChunk[] = [];
+  /** By window, undefined for none. */
+  readonly #plans = new Map<number | undefined, Plan>();
+  /** Counts changes of plans. */
+  #changes = 0;
   readonly #bound = new Map<string, BoundChunk>();
 
   /** @param queries the most of a chunk */
@@ -83,24 +93,29 @@ export class ChunkedAttention implements Disposable {
 
   /** Makes what all layers of a batch share, before they are launched. */
   prepare({ rows, length, segmentIds }: TokenGrid): void {
-    const { config: { heads } } = this.#context;
-    const { starts } = segmentBounds(segmentIds, length);
-    const chunks = attentionChunks(starts, { heads, queries: this.#queries });
+    const { config } = this.#context;
+    const { heads } = config;
     this.#tokens = rows * length;
-    const plan = JSON.stringify(chunks);
-    if (plan !== this.#plan) this.#plans++;
-    this.#plan = plan;
-    this.#chunks = chunks.map((chunk, i) => this.#prepare(chunk, i, starts));
+    for (const window of new Set(config.layerKinds.map(({ window }) => window))) {
+      const { starts } = segmentBounds(segmentIds, length, { window });
+      const chunks = attentionChunks(starts, { heads, queries: this.#queries });
+      const described = JSON.stringify(chunks);
+      const before = this.#plans.get(window);
+      const id = before?.described === described ? before.id : `${window} ${this.#changes++}`;
+      const place = window === undefined ? "attention" : `attention.${window}`;
+      const prepared = chunks.map((chunk, i) => this.#prepare(chunk, `${place}.${i}`, starts));
+      this.#plans.set(window, { described, id, chunks: prepared });
+    }
   }
 
   #prepare(
     { start, end, firstKey, lastKey }: AttentionChunk,
-    index: number,
+    place: string,
     starts: Int32Array,
   ): PreparedChunk {
     const { scratch } = this.#context;
     const [length, keys] = [end - start, lastKey - firstKey];
-    const named = (name: string): string => `attention.${index}.${name}`;
+    const named = (name: string): string => `${place}.${name}`;
     const int32 = (name: string, values: Int32Array): Tensor =>
       scratch.write(named(name), "int32", [values.length], values);
     const ids = (name: string, values: Int32Array): Tensor =>
@@ -125,8 +140,20 @@ export class ChunkedAttention implements Disposable {
     };
   }
 
-  /** Runs a node for one chunk after another; on a device they are queued. */
-  readonly launch: LaunchNode = ({ op }, inputs, outputs) => {
+  /** What runs the nodes of layers with a window, chunk after chunk; on a device they are queued. */
+  launcher(window?: number): LaunchNode {
+    return (node, inputs, outputs) => this.#launch(node, window, { inputs, outputs });
+  }
+
+  #launch(
+    { op }: Node,
+    window: number | undefined,
+    { inputs, outputs }: {
+      readonly inputs: readonly (Tensor | undefined)[];
+      readonly outputs: readonly Tensor[];
+    },
+  ): void {
+    const { id, chunks } = this.#plans.get(window)!;
     const { make, adds, ...names } = NODES[op];
     const given: Record<string, Tensor> = {};
     names.inputs.forEach((name, i) => {
@@ -134,15 +161,15 @@ export class ChunkedAttention implements Disposable {
     });
     names.outputs.forEach((name, i) => given[name] = outputs[i]);
     const addresses = Object.values(given).map(({ address }) => address);
-    const key = `${this.#plans} ${addresses}`;
-    const whole = this.#chunks.length === 1;
-    for (const [i, chunk] of this.#chunks.entries()) {
+    const key = `${id} ${addresses}`;
+    const whole = chunks.length === 1;
+    for (const [i, chunk] of chunks.entries()) {
       const first = adds && i === 0;
       const graph = this.#context.graph(
         `${op}${whole ? "_whole" : first ? "_first" : ""}`,
         () => make(this.#context.config, { whole, first }),
       );
-      const name = `${op}.${i}`;
+      const name = `${op}.${window}.${i}`;
       let bound = this.#bound.get(name);
       if (bound?.key !== key) {
         bound?.binding[Symbol.dispose]();
@@ -151,7 +178,7 @@ export class ChunkedAttention implements Disposable {
       }
       bound.binding.run();
     }
-  };
+  }
 
   /** Binds a node's tensors as [tokens, width], whatever shape the block's graph gives them. */
   #bind(graph: CompiledGraph, { symbols, tensors }: PreparedChunk, given: TensorMap): Binding {

@@ -27,7 +27,7 @@ export function addEmbeddingGradient(
   gradient: Tensor,
 ): void {
   if (context.graphsOnly) return inGraph(context, grid, dx, gradient);
-  const { hiddenSize, padTokenId = -1 } = context.config;
+  const { hiddenSize, padTokenId = -1, embeddingScale } = context.config;
   const table = gradient.float32();
   const rows = dx.float32();
   for (let token = 0; token < grid.inputIds.length; token++) {
@@ -36,7 +36,7 @@ export function addEmbeddingGradient(
     if (id === padTokenId) continue;
     const to = id * hiddenSize;
     const from = token * hiddenSize;
-    for (let i = 0; i < hiddenSize; i++) table[to + i] += rows[from + i];
+    for (let i = 0; i < hiddenSize; i++) table[to + i] += embeddingScale * rows[from + i];
   }
 }
 

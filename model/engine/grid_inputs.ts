@@ -1,18 +1,25 @@
 /**
  * What all blocks of a model take besides hidden states and weights, made of a batch.
  *
- * In: a grid of tokens. Out: the first block's input, and tensors by the names of graph inputs: positions and
- * rotation, a mask or segments' bounds, and dropout masks or what a graph makes them of.
+ * In: a grid of tokens. Out: the first block's input, and for each kind of layers tensors by the names of
+ * graph inputs: positions and rotation, a mask or segments' bounds; and dropout masks or what a graph makes
+ * them of.
  */
 
 import { evaluateShape, type Shape } from "../../ort/graph/dim.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
-import { segmentBounds } from "../../ort/kernels/attention_kernels.ts";
+import { longestSegment, segmentBounds } from "../../ort/kernels/attention_kernels.ts";
 import type { ModelConfig } from "../config.ts";
-import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS } from "../graphs/block.ts";
+import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS, POSITIONS } from "../graphs/block.ts";
 import { EMBEDDING } from "../parameters.ts";
-import { ropeTables } from "../rope.ts";
-import { embedGraph, SEGMENT_ENDS, SEGMENT_STARTS } from "../graphs/training_graphs.ts";
+import { distinctKinds, type LayerKind } from "../parts/layer_kind.ts";
+import { positionTables } from "../rope.ts";
+import {
+  attentionMaskGraph,
+  embedGraph,
+  SEGMENT_ENDS,
+  SEGMENT_STARTS,
+} from "../graphs/training_graphs.ts";
 import type { TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
@@ -20,12 +27,17 @@ import { fillKeepMask, randomOdd } from "./keep_mask.ts";
 import type { EngineContext } from "./engine_context.ts";
 import { inPrecision } from "./weights_precision.ts";
 
+/** What the blocks of each kind of layers share. */
+export type KindInputs = ReadonlyMap<LayerKind, TensorMap>;
+
 /** Makes the inputs, each no more often than it changes. */
 export class GridInputs {
   readonly #context: EngineContext;
   /** The share of inputs that an adapter's dropout zeroes. */
   readonly #dropout: number;
+  readonly #kinds: readonly LayerKind[];
   #tablePositions = 0;
+  #tables: KindInputs = new Map();
   #columns = 0;
   #rowsSent = false;
   readonly #sent = new Set<string>();
@@ -34,72 +46,103 @@ export class GridInputs {
   constructor(context: EngineContext, dropout: number) {
     this.#context = context;
     this.#dropout = dropout;
+    this.#kinds = distinctKinds(context.config);
   }
 
-  /** Writes the first block's input; answers what every block shares. */
-  embed(grid: TokenGrid): TensorMap {
+  /** Writes the first block's input; answers what the blocks of a kind share. */
+  embed(grid: TokenGrid): KindInputs {
     const { rows, length } = grid;
     const scratch = this.#context.scratch;
     assertIds(this.#context.config, grid);
     assertPositions(this.#context.config, grid);
     this.#rowsSent = false;
-    const segments = this.#context.segments ? this.#segmentBounds(grid) : this.#maskInputs(grid);
-    const mask = "mask" in segments;
-    this.#context.graph(
-      "embed",
-      () => embedGraph(this.#context.config, { ...this.#context.computing, mask }),
-    ).run({
-      [EMBEDDING]: this.#context.weights.tensor(EMBEDDING),
-      input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
-      x: this.#context.hidden(0, grid),
-      ...segments,
-    }, { rows, length });
+    this.#context.graph("embed", () => embedGraph(this.#context.config, this.#context.computing))
+      .run({
+        [EMBEDDING]: this.#context.weights.tensor(EMBEDDING),
+        input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
+        x: this.#context.hidden(0, grid),
+      }, { rows, length });
     const positions = scratch.write("positions", "int64", [rows, length], grid.positionIds);
-    return { ...segments, position_ids: positions, ...this.#ropeTables(grid) };
+    const longest = longestSegment(segmentBounds(grid.segmentIds, length));
+    const windows = new Map<number | undefined, TensorMap>();
+    const seen = (window: number | undefined): TensorMap => {
+      // A window that holds whole segments hides nothing.
+      const size = window !== undefined && window < longest ? window : undefined;
+      const known = windows.get(size);
+      if (known) return known;
+      const made = this.#context.segments
+        ? this.#segmentBounds(grid, size)
+        : this.#mask(grid, size);
+      windows.set(size, made);
+      return made;
+    };
+    const tables = this.#positionTables(grid);
+    return new Map(this.#kinds.map((kind) => [kind, {
+      [POSITIONS]: positions,
+      ...seen(kind.window),
+      ...tables.get(kind),
+    }]));
   }
 
-  /** The mask, and what it is made from. */
-  #maskInputs({ rows, length, segmentIds }: TokenGrid): TensorMap {
-    const scratch = this.#context.scratch;
+  /** The mask of a window. */
+  #mask({ rows, length, segmentIds }: TokenGrid, window: number | undefined): TensorMap {
+    const { scratch, precision } = this.#context;
     const columns = scratch.tensor("columns", "int32", [length]);
     if (this.#columns !== length) columns.write(Int32Array.from({ length }, (_, i) => i));
     this.#columns = length;
-    return {
+    const name = window === undefined ? "mask" : `mask.${window}`;
+    const mask = scratch.tensor(name, precision, [rows, 1, 1, length, length]);
+    this.#context.graph(`attention_${name}`, () => attentionMaskGraph({ precision, window })).run({
       segment_ids: scratch.write("segment_ids", "int32", [rows, length], segmentIds),
       columns,
-      mask: scratch.tensor("mask", this.#context.precision, [rows, 1, 1, length, length]),
-    };
+      mask,
+    }, { rows, length });
+    return { mask };
   }
 
   /** What attention by segments takes in place of a mask. */
-  #segmentBounds({ rows, length, segmentIds }: TokenGrid): TensorMap {
-    const { starts, ends } = segmentBounds(segmentIds, length);
+  #segmentBounds(
+    { rows, length, segmentIds }: TokenGrid,
+    window: number | undefined,
+  ): TensorMap {
+    const { starts, ends } = segmentBounds(segmentIds, length, { window });
     const shape = [rows * length];
+    const write = (name: string, values: Int32Array): Tensor =>
+      this.#context.scratch.write(
+        window === undefined ? name : `${name}.${window}`,
+        "int32",
+        shape,
+        values,
+      );
     return {
-      [SEGMENT_STARTS]: this.#context.scratch.write(SEGMENT_STARTS, "int32", shape, starts),
-      [SEGMENT_ENDS]: this.#context.scratch.write(SEGMENT_ENDS, "int32", shape, ends),
+      [SEGMENT_STARTS]: write(SEGMENT_STARTS, starts),
+      [SEGMENT_ENDS]: write(SEGMENT_ENDS, ends),
     };
   }
 
   /** For the longest segment so far; ONNX Runtime's operator wants a row of the grid to fit besides. */
-  #ropeTables({ length: row, positionIds }: TokenGrid): TensorMap {
+  #positionTables({ length: row, positionIds }: TokenGrid): KindInputs {
+    const { precision, config: { headDim }, parts } = this.#context;
     const last = Number(positionIds.reduce((most, each) => each > most ? each : most, 0n));
-    const turnedInKernel = this.#context.parts.has("attention");
+    const turnedInKernel = parts.has("attention");
     const length = turnedInKernel ? last + 1 : Math.max(last + 1, row);
-    const half = this.#context.config.headDim / 2;
-    const grow = length > this.#tablePositions;
-    if (grow) this.#tablePositions = length;
-    const shape = [this.#tablePositions, half];
-    const tables = {
-      cos: this.#context.scratch.tensor("cos", this.#context.precision, shape),
-      sin: this.#context.scratch.tensor("sin", this.#context.precision, shape),
-    };
-    if (grow) {
-      const { cos, sin } = ropeTables(this.#context.config, length);
-      tables.cos.write(inPrecision(cos, this.#context.precision));
-      tables.sin.write(inPrecision(sin, this.#context.precision));
+    if (length > this.#tablePositions) {
+      this.#tablePositions = length;
+      const unturned = turnedInKernel ? headDim : undefined;
+      this.#tables = new Map(this.#kinds.map((kind) => {
+        const tables = Object.entries(positionTables(kind, length, { unturned }));
+        const written = tables.map(([name, { width, data }]) => {
+          const values = inPrecision(data, precision);
+          const place = `${name}.${kind.name}`;
+          return [
+            name,
+            this.#context.scratch.write(place, precision, [length, width], values),
+          ] as const;
+        });
+        return [kind, Object.fromEntries(written)];
+      }));
     }
-    return tables;
+    return this.#tables;
   }
 
   /** The layer's dropout masks, or what makes them; backward asks for the same ones again. */
@@ -157,16 +200,21 @@ function assertIds({ vocabSize }: ModelConfig, { inputIds }: TokenGrid): void {
   );
 }
 
-/** Longer sequences would change the frequencies of `dynamic` scaling, for all batches after them. */
-function assertPositions(
-  { ropeScaling, maxPositions }: ModelConfig,
-  { positionIds }: TokenGrid,
-): void {
-  if (ropeScaling?.type !== "dynamic") return;
-  const last = positionIds.reduce((most, each) => each > most ? each : most, 0n);
-  if (last < maxPositions) return;
-  throw new RangeError(
-    `Cannot run position ${last}: max_position_embeddings is ${maxPositions}, and rotary embeddings ` +
-      "of type dynamic are computed up to there only; shorten the sequence",
-  );
+/** Longer sequences have other frequencies where they are scaled so, for all rows of a batch. */
+function assertPositions({ layerKinds }: ModelConfig, { positionIds }: TokenGrid): void {
+  for (const { rope } of new Set(layerKinds)) {
+    if (!rope?.scaling) continue;
+    const { maxPositions, scaling } = rope;
+    const [field, limit] = scaling.type === "dynamic"
+      ? ["max_position_embeddings", maxPositions]
+      : scaling.type === "longrope"
+      ? ["original_max_position_embeddings", scaling.originalMaxPositions]
+      : ["", Infinity];
+    const last = positionIds.reduce((most, each) => each > most ? each : most, 0n);
+    if (last < limit) continue;
+    throw new RangeError(
+      `Cannot run position ${last}: ${field} is ${limit}, and rotary embeddings of type ` +
+        `${scaling.type} are computed up to there only; shorten the sequence`,
+    );
+  }
 }

@@ -87,6 +87,7 @@ function attentionLaunches(kernels: AttentionKernels): Record<string, Launch> {
     tokens: starts.shape[0],
     heads: Number(attributes.heads),
     kvHeads: Number(attributes.kv_heads),
+    scale: Number(attributes.scale),
   });
   return {
     SegmentAttention: (stream, node, inputs, outputs) => {

@@ -33,11 +33,20 @@ export { Scratch } from "./scratch.ts";
 export { EventTurns } from "./event_turns.ts";
 export { YieldTimer } from "./yield_timer.ts";
 export { blockKernelsFor, type KernelAdapter, whyNoKernel } from "../block_kernels.ts";
-export { layerOf, type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
-export { attentionFactor, inverseFrequencies, type RopeTables, ropeTables } from "../rope.ts";
+export { type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
+export { distinctKinds } from "../parts/layer_kind.ts";
+export {
+  attentionFactor,
+  inverseFrequencies,
+  type PositionTable,
+  positionTables,
+  type RopeTables,
+  ropeTables,
+} from "../rope.ts";
 export {
   accumulatorName,
   type AdapterOptions,
+  attentionMaskGraph,
   blockBackwardGraph,
   blockForwardGraph,
   embeddingBackwardGraph,
@@ -63,7 +72,6 @@ export {
   cacheHeadDim,
   decodeBlockGraph,
   type DecodeBlockOptions,
-  decodeEmbedGraph,
   STEP_INPUTS,
 } from "../graphs/decode_graphs.ts";
 export { castGraph, zerosGraph } from "../graphs/device_graphs.ts";
@@ -97,7 +105,7 @@ export {
   type Rotary,
   TOKENS,
 } from "../parts/block_scope.ts";
-export { preNormBlock, type PreNormBranch } from "../parts/pre_norm_block.ts";
+export { residualBlock, type ResidualBranch } from "../parts/residual_block.ts";
 export { type Norm, rmsNorm } from "../parts/rms_norm.ts";
 export { QKV, selfAttention, type SelfAttentionOptions } from "../parts/self_attention.ts";
 export { GATE_UP, swigluMlp } from "../parts/swiglu_mlp.ts";

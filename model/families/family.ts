@@ -9,7 +9,10 @@
 import type { UnsupportedField } from "../../internal/json/field_table.ts";
 import type { BlockConfig } from "../parts/block_config.ts";
 import type { Block } from "../parts/block_part.ts";
+import type { LayerKind } from "../parts/layer_kind.ts";
+import type { Rope } from "../parts/rope_settings.ts";
 import type { ConfigReader } from "./config_reader.ts";
+import type { RopeContext } from "./rope_scaling.ts";
 
 /** Models of one `model_type`. */
 export interface Family {
@@ -24,12 +27,40 @@ export interface Family {
    * @default as config.json's `attention_bias` says
    */
   readonly attentionBias?: boolean;
+  /** Fields of config.json that only this family reads, of those that others refuse or do not know. @default none */
+  readonly honoured?: readonly string[];
   /** Fields of config.json that ask for something else than this family computes. */
   readonly refused: Readonly<Record<string, UnsupportedField>>;
-  /** Refuses windows of attention that the family's classes would apply to any of the layers. */
-  readonly refuseWindows: (reader: ConfigReader, layers: number) => void;
-  /** Puts the family's block together from the shared parts. */
-  readonly block: (config: BlockConfig) => Block;
+  /** Reads what is the family's own in config.json, and what its layers are like. */
+  readonly read: (reader: ConfigReader, sizes: FamilySizes) => FamilySettings;
+  /** Puts the block of a kind of layers together from the shared parts. */
+  readonly block: (config: BlockConfig, kind: LayerKind) => Block;
+}
+
+/** What is known of a config.json before its family reads the rest. */
+export interface FamilySizes {
+  /** `num_hidden_layers` */
+  readonly layers: number;
+  /** `head_dim`, or what stands for it. */
+  readonly headDim: number;
+  /** Reads the rotary fields, of one kind of layers where there is a dictionary a kind. */
+  readonly readRope: (
+    options?: Omit<RopeContext, "fail" | "headDim" | "maxPositions" | "note">,
+  ) => Rope;
+}
+
+/** What a family reads of config.json. */
+export interface FamilySettings {
+  /** What the layers are like, one each; layers that are alike hold the same object. */
+  readonly layerKinds: readonly LayerKind[];
+  /** What scores are multiplied by. @default {headDim ** -0.5} */
+  readonly attentionScale?: number;
+  /** What a part of a block gives is multiplied by before it is added. @default 1 */
+  readonly residualScale?: number;
+  /** What rows of the embedding are multiplied by. @default 1 */
+  readonly embeddingScale?: number;
+  /** What logits are multiplied by. @default 1 */
+  readonly logitScale?: number;
 }
 
 /** Defaults in which transformers' config classes differ. */
@@ -38,4 +69,10 @@ export interface FamilyDefaults {
   readonly maxPositions: number;
   /** `head_dim`. @default hidden_size ÷ num_attention_heads */
   readonly headDim?: number;
+  /** `rms_norm_eps`. @default 1e-6 */
+  readonly rmsNormEps?: number;
+  /** `tie_word_embeddings`. @default false */
+  readonly tiedEmbeddings?: boolean;
+  /** `pad_token_id`, where the vocabulary has that token. @default none */
+  readonly padTokenId?: number;
 }

@@ -8,13 +8,13 @@
  * @module
  */
 
-import { showValue } from "../../internal/json/field_table.ts";
-import { preNormBlock } from "../parts/pre_norm_block.ts";
+import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
 import { swigluMlp } from "../parts/swiglu_mlp.ts";
 import type { Family } from "./family.ts";
 import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
+import { fullLayers } from "./layer_types.ts";
 
 /** `model_type` llama. */
 export const llama: Family = {
@@ -22,26 +22,17 @@ export const llama: Family = {
   covers: "SmolLM",
   defaults: { maxPositions: 2048 },
   refused: NO_HEAD_NORMS,
-  refuseWindows: ({ raw, flag, fail }) => {
-    // The class has full attention, but transformers' cache of generation goes by these fields.
-    if (flag("use_sliding_window", false)) {
-      fail("use_sliding_window", "is true: only full attention is supported");
-    }
-    if ((raw.sliding_window ?? null) !== null) {
-      fail(
-        "sliding_window",
-        `is ${showValue(raw.sliding_window)}: only full attention is supported`,
-      );
-    }
-  },
+  read: (reader, { layers, readRope }) => ({
+    layerKinds: fullLayers(reader, layers, { rope: readRope() }),
+  }),
   block: (config) => {
     const { attentionBias } = config;
-    return preNormBlock([
+    return residualBlock(config, [
       {
-        norm: rmsNorm(config, "input_layernorm"),
+        before: rmsNorm(config, "input_layernorm"),
         part: selfAttention(config, { qkvBias: attentionBias, outputBias: attentionBias }),
       },
-      { norm: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+      { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
     ]);
   },
 };

@@ -7,13 +7,13 @@
  * @module
  */
 
-import { preNormBlock } from "../parts/pre_norm_block.ts";
+import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
 import { swigluMlp } from "../parts/swiglu_mlp.ts";
 import type { Family } from "./family.ts";
 import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
-import { refuseWindowLayers } from "./refuse_window_layers.ts";
+import { qwenLayers } from "./qwen_layers.ts";
 
 /** `model_type` qwen2. */
 export const qwen2: Family = {
@@ -22,13 +22,13 @@ export const qwen2: Family = {
   defaults: { maxPositions: 32768 },
   attentionBias: true,
   refused: NO_HEAD_NORMS,
-  refuseWindows: refuseWindowLayers,
+  read: (reader, sizes) => ({ layerKinds: qwenLayers(reader, sizes) }),
   block: (config) =>
-    preNormBlock([
+    residualBlock(config, [
       {
-        norm: rmsNorm(config, "input_layernorm"),
+        before: rmsNorm(config, "input_layernorm"),
         part: selfAttention(config, { qkvBias: true }),
       },
-      { norm: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+      { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
     ]),
 };

@@ -7,29 +7,29 @@
  * @module
  */
 
-import { preNormBlock } from "../parts/pre_norm_block.ts";
+import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
 import { swigluMlp } from "../parts/swiglu_mlp.ts";
 import type { Family } from "./family.ts";
 import { headNormFields } from "./head_norm_fields.ts";
-import { refuseWindowLayers } from "./refuse_window_layers.ts";
+import { qwenLayers } from "./qwen_layers.ts";
 
 /** `model_type` qwen3. */
 export const qwen3: Family = {
   className: "Qwen3",
   defaults: { maxPositions: 32768, headDim: 128 },
   refused: headNormFields(true, "qwen3 always norms queries and keys"),
-  refuseWindows: refuseWindowLayers,
+  read: (reader, sizes) => ({ layerKinds: qwenLayers(reader, sizes) }),
   block: (config) => {
     const { attentionBias } = config;
     const biases = { qkvBias: attentionBias, outputBias: attentionBias };
-    return preNormBlock([
+    return residualBlock(config, [
       {
-        norm: rmsNorm(config, "input_layernorm"),
-        part: selfAttention(config, { ...biases, headNorms: true }),
+        before: rmsNorm(config, "input_layernorm"),
+        part: selfAttention(config, { ...biases, norms: "heads" }),
       },
-      { norm: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+      { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
     ]);
   },
 };

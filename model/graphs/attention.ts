@@ -54,7 +54,7 @@ export function byHead(
 /** Attention by segments, in an operation that goes over chunks of queries. */
 export function chunkedAttention(
   b: GraphBuilder,
-  { heads, kvHeads, headDim }: ModelConfig,
+  { heads, kvHeads, headDim, attentionScale: scale }: ModelConfig,
   starts: Value,
 ): Attention {
   const flat = (x: Value, count: number): Value => ops.reshape(b, x, [TOKENS, count * headDim]);
@@ -63,7 +63,7 @@ export function chunkedAttention(
       q: flat(q, heads),
       k: flat(k, kvHeads),
       v: flat(v, kvHeads),
-      ...{ starts, heads, kvHeads },
+      ...{ starts, heads, kvHeads, scale },
     });
 }
 
@@ -71,22 +71,22 @@ export function chunkedAttention(
 export interface SegmentInputs {
   /** Positions and tables that turn queries and keys. */
   readonly rotary: Rotary;
-  /** Where each token's segment begins, counted over the whole grid: int32 [length·rows]. */
+  /** Where each token's segment or window begins, counted over the whole grid: int32 [length·rows]. */
   readonly starts: Value;
-  /** Where it ends, exclusive. */
+  /** After the last token that sees it. */
   readonly ends: Value;
 }
 
 /** Attention in kernels of ortune's own: no scores in memory, and nothing outside of a segment read. */
 export function kernelAttention(
   b: GraphBuilder,
-  { heads, kvHeads }: ModelConfig,
+  { heads, kvHeads, attentionScale: scale }: ModelConfig,
   inputs: SegmentInputs,
   onSaveable: (value: Value) => void,
 ): ProjectedAttention {
   return {
     mixProjections: (projected) => {
-      const { mixed, sums } = headAttention(b, { ...projected, heads, kvHeads, ...inputs });
+      const { mixed, sums } = headAttention(b, { ...projected, heads, kvHeads, scale, ...inputs });
       onSaveable(sums);
       return mixed;
     },
@@ -114,15 +114,14 @@ export function attendTo(
   q: Value,
   { k, v, length, mask, onWeights = () => {} }: AttentionKeys,
 ): Value {
-  const { heads, kvHeads, headDim } = config;
+  const { heads, kvHeads, headDim, attentionScale: scale } = config;
   const group = heads / kvHeads;
   const stacked = product(group, "length");
-  const scale = headDim ** -0.5;
   // cuBLAS rounds a product's alpha to the type of its operands.
   const exact = q.dtype === "float32" || roundToBfloat16(scale) === scale;
   const grouped = ops.transpose(
     b,
-    ops.reshape(b, exact ? q : scaled(b, q, scale), ["rows", "length", kvHeads, group, headDim]),
+    ops.reshape(b, exact ? q : ops.scale(b, q, scale), ["rows", "length", kvHeads, group, headDim]),
     [0, 2, 3, 1, 4],
   );
   const queries = ops.reshape(b, grouped, ["rows", kvHeads, stacked, headDim]);
@@ -139,9 +138,4 @@ export function attendTo(
     [0, 3, 1, 2, 4],
   );
   return ops.reshape(b, ungrouped, [TOKENS, heads * headDim]);
-}
-
-/** x times a factor in float32, rounded once. */
-function scaled(b: GraphBuilder, x: Value, factor: number): Value {
-  return ops.cast(b, ops.mul(b, ops.cast(b, x, "float32"), b.float32(factor)), x.dtype);
 }

@@ -10,6 +10,8 @@ import * as ops from "../../ort/graph/ops.ts";
 import type { ModelConfig } from "../config.ts";
 import { familyBlock } from "../families/families.ts";
 import { blockParameters } from "../parameters.ts";
+import { QUERY_SCALE } from "../rope.ts";
+import type { LayerKind } from "../parts/layer_kind.ts";
 import { matrixInput } from "./matrix_input.ts";
 import type { ParameterSpec } from "../parts/parameter_spec.ts";
 import type {
@@ -76,11 +78,13 @@ export const DROPOUT_COLUMNS = ".dropout_columns";
 export interface BlockOptions {
   /** The model's config, whose family has the block. */
   readonly config: ModelConfig;
+  /** The kind of the layer. */
+  readonly kind: LayerKind;
   /** The layer's weights by their names inside the layer. */
   readonly weights: ReadonlyMap<string, Value>;
   /**
    * Positions and tables that turn queries and keys.
-   * @default the attention turns them
+   * @default the attention turns them, or nothing does
    */
   readonly rotary?: Rotary;
   /** How queries, keys and values are mixed. */
@@ -107,13 +111,16 @@ export interface BlockOptions {
 export function blockWeightInputs(
   b: GraphBuilder,
   config: ModelConfig,
-  { precision = "float32", storage, stacks = [] }: PrecisionOptions & {
+  { kind, precision = "float32", storage, stacks = [] }: PrecisionOptions & {
+    /** The kind of the layer. @default the first layer's */
+    readonly kind?: LayerKind;
     /** Stacks that take the place of their parts. @default none */
     readonly stacks?: readonly StackedParameter[];
   } = {},
 ): Map<string, Value> {
   const parts = new Set(stacks.flatMap(({ of }) => of));
-  const specs = [...blockParameters(config).filter(({ name }) => !parts.has(name)), ...stacks];
+  const own = blockParameters(config, kind).filter(({ name }) => !parts.has(name));
+  const specs = [...own, ...stacks];
   return new Map(specs.map((spec) => [
     spec.name,
     spec.shape.length > 1
@@ -122,17 +129,27 @@ export function blockWeightInputs(
   ]));
 }
 
-/** Declares the rotary inputs. */
+/** The positions of a graph's tokens. */
+export const POSITIONS = "position_ids";
+
+/** Declares what turns queries and keys; undefined where nothing does. */
 export function rotaryInputs(
   b: GraphBuilder,
-  config: ModelConfig,
+  { width, growing = false }: {
+    /** How much of each head is turned. */
+    readonly width: number | undefined;
+    /** Whether queries grow with their positions. @default false */
+    readonly growing?: boolean;
+  },
   precision: Precision = "float32",
-): Rotary {
-  const table = ["positions", config.headDim / 2] as const;
+): Rotary | undefined {
+  if (width === undefined) return undefined;
+  const table = ["positions", width / 2] as const;
   return {
-    positions: b.input("position_ids", "int64", ["rows", "length"]),
+    positions: b.input(POSITIONS, "int64", ["rows", "length"]),
     cos: b.input("cos", precision, table),
     sin: b.input("sin", precision, table),
+    queryScale: growing ? b.input(QUERY_SCALE, precision, ["positions", 1]) : undefined,
   };
 }
 
@@ -147,10 +164,11 @@ export function plainLinear(b: GraphBuilder, weights: ReadonlyMap<string, Value>
   };
 }
 
-/** Builds the forward nodes of the block of the model's family. */
+/** Builds the forward nodes of the block of the model's family, of one kind of its layers. */
 export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
   const {
     config,
+    kind,
     weights,
     rotary,
     attention,
@@ -159,5 +177,5 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
     onSaveable = () => {},
   } = options;
   const scope = { b, weights, linear, attention, rotary, kernels, onSaveable };
-  return familyBlock(config).build(scope, x);
+  return familyBlock(config, kind).build(scope, x);
 }

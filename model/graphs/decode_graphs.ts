@@ -13,12 +13,12 @@ import { type Dim, product } from "../../ort/graph/dim.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { attendTo, MASKED } from "./attention.ts";
-import { block, blockWeightInputs, rotaryInputs } from "./block.ts";
-import { matrixRows } from "./matrix_input.ts";
+import { block, blockWeightInputs, POSITIONS, rotaryInputs } from "./block.ts";
 import type { ModelConfig } from "../config.ts";
-import { EMBEDDING } from "../parameters.ts";
 import { type Attention, type LinearLayer, TOKENS } from "../parts/block_scope.ts";
+import type { LayerKind } from "../parts/layer_kind.ts";
 import type { Precision, PrecisionOptions } from "../precision.ts";
+import { QUERY_SCALE } from "../rope.ts";
 
 // GroupQueryAttention refuses any other head size (group_query_attention_helper.h of ONNX Runtime).
 const HEAD_MULTIPLE = 8;
@@ -36,9 +36,10 @@ export function cacheHeadDim(config: ModelConfig): number {
  */
 export const STEP_INPUTS: ReadonlySet<string> = new Set([
   "x",
-  "position_ids",
+  POSITIONS,
   "cos",
   "sin",
+  QUERY_SCALE,
   "past_key",
   "past_value",
   "last_index",
@@ -50,6 +51,8 @@ export const STEP_INPUTS: ReadonlySet<string> = new Set([
 
 /** Options of {@linkcode decodeBlockGraph}. */
 export interface DecodeBlockOptions extends PrecisionOptions {
+  /** The kind of the layer. @default the first layer's */
+  readonly kind?: LayerKind;
   /**
    * Makes the block's linear layers from its weights, where an adapter goes in.
    * @default the layer's own weights
@@ -99,6 +102,7 @@ export interface DecodeBlockOptions extends PrecisionOptions {
 export function decodeBlockGraph(
   config: ModelConfig,
   {
+    kind = config.layerKinds[0],
     linear,
     attention = "fused",
     precision = "float32",
@@ -108,12 +112,18 @@ export function decodeBlockGraph(
 ): Graph {
   const b = new GraphBuilder("decode_block");
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
-  const weights = blockWeightInputs(b, config, { precision, storage });
-  const rotary = rotaryInputs(b, config, precision);
+  const weights = blockWeightInputs(b, config, { kind, precision, storage });
+  const { rope, queryGrowth } = kind;
+  const growing = queryGrowth !== undefined;
+  const rotary = rotaryInputs(b, { width: rope?.width, growing }, precision);
+  const { window } = kind;
   const cached = attention === "fused"
-    ? fusedAttention(b, config, precision)
-    : plainAttention(b, config, { precision, chosen, positions: rotary.positions });
-  const options = { config, weights, rotary, linear: linear?.(b, weights) };
+    ? fusedAttention(b, config, { precision, window })
+    : plainAttention(b, config, {
+      ...{ precision, chosen, window },
+      positions: rotary?.positions ?? b.input(POSITIONS, "int64", ["rows", "length"]),
+    });
+  const options = { config, kind, weights, rotary, linear: linear?.(b, weights) };
   b.output("y", block(b, x, { ...options, attention: cached.attention }));
   for (const { name, past, present } of cached.caches()) {
     b.output(`present_${name}`, present, { inPlaceOf: past });
@@ -131,9 +141,9 @@ interface CachedAttention {
 function fusedAttention(
   b: GraphBuilder,
   config: ModelConfig,
-  precision: Precision,
+  { precision, window }: { readonly precision: Precision; readonly window: number | undefined },
 ): CachedAttention {
-  const { heads, kvHeads, headDim } = config;
+  const { heads, kvHeads, attentionScale: scale } = config;
   const shape = ["rows", kvHeads, "capacity", cacheHeadDim(config)];
   const pastKey = b.input("past_key", precision, shape);
   const pastValue = b.input("past_value", precision, shape);
@@ -152,7 +162,8 @@ function fusedAttention(
         totalLength,
         heads,
         kvHeads,
-        scale: headDim ** -0.5,
+        scale,
+        window,
       });
       present = caches;
       return narrowHeads(b, config, mixed);
@@ -167,9 +178,10 @@ function fusedAttention(
 function plainAttention(
   b: GraphBuilder,
   config: ModelConfig,
-  { precision, chosen, positions }: {
+  { precision, chosen, window, positions }: {
     readonly precision: Precision;
     readonly chosen: boolean;
+    readonly window: number | undefined;
     readonly positions: Value;
   },
 ): CachedAttention {
@@ -203,7 +215,12 @@ function plainAttention(
   return {
     attention: (q, k, v) => {
       const [keys, values] = [extend(key, k), extend(value, v)];
-      const seen = ops.lessOrEqual(b, columns, ops.unsqueeze(b, positions, 2));
+      const queries = ops.unsqueeze(b, positions, 2);
+      let seen = ops.lessOrEqual(b, columns, queries);
+      if (window !== undefined) {
+        const before = ops.sub(b, queries, b.int64([window]));
+        seen = ops.and(b, seen, ops.greater(b, columns, before));
+      }
       const visible = ops.where(b, seen, b.float(precision, 0), b.float(precision, MASKED));
       const mask = ops.reshape(b, visible, ["rows", 1, 1, "length", "capacity"]);
       return attendTo(b, config, q, { k: () => keys, v: () => values, length: "capacity", mask });
@@ -240,32 +257,4 @@ function narrowHeads(b: GraphBuilder, config: ModelConfig, x: Value): Value {
   const byHead = ops.reshape(b, x, [TOKENS, heads, width]);
   const narrow = ops.slice(b, byHead, { axis: 2, start: 0, end: headDim });
   return ops.reshape(b, narrow, [TOKENS, heads * headDim]);
-}
-
-/**
- * The rows of the embedding that generation starts from: input_ids int64 [rows, length] → x
- * [length·rows, hidden].
- *
- * @example
- * ```ts
- * import { parseConfig } from "@ortune/ortune";
- * import { decodeEmbedGraph } from "@ortune/ortune/unstable-engine";
- * import assert from "node:assert/strict";
- *
- * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
- *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258,
- * });
- * const { outputs } = decodeEmbedGraph(config, { precision: "bfloat16" });
- * assert.deepEqual(outputs[0].shape, ["length*rows", 16]);
- * ```
- */
-export function decodeEmbedGraph(
-  { vocabSize, hiddenSize }: ModelConfig,
-  options: PrecisionOptions = {},
-): Graph {
-  const b = new GraphBuilder("decode_embed");
-  const ids = b.input("input_ids", "int64", ["rows", "length"]);
-  const table = { name: EMBEDDING, shape: [vocabSize, hiddenSize] };
-  b.output("x", ops.reshape(b, matrixRows(b, table, { ids, ...options }), [TOKENS, hiddenSize]));
-  return b.build();
 }

@@ -1,13 +1,14 @@
 /**
  * What a device needs a graph for, where the CPU's engine writes into host memory.
  *
- * A training step, graph by graph. `p` is the precision, float32 or bfloat16; all that is not said
+ * A training step, graph by graph; of the blocks' graphs there is one a kind of layers. `p` is the precision, float32 or bfloat16; all that is not said
  * to be p is as written. Shapes: tokens = length·rows of a grid, n chosen tokens.
  *
  * | graph | inputs | outputs |
  * |---|---|---|
- * | `embedGraph` | table p [vocab, hidden], input_ids int64 and segment_ids int32 [rows, length], columns int32 [length] (0, 1, …) | x p [tokens, hidden], mask p [rows, 1, 1, length, length] |
- * | `blockForwardGraph` | x p, the layer's weights p, position_ids int64, cos and sin p [positions, headDim/2], mask p; an adapter's weights float32 | y p, with `keep` kept.N p (float32 within an adapter) |
+ * | `embedGraph` | table p [vocab, hidden], input_ids int64 [rows, length] | x p [tokens, hidden] |
+ * | `attentionMaskGraph`, one a window | segment_ids int32 [rows, length], columns int32 [length] (0, 1, …) | mask p [rows, 1, 1, length, length] |
+ * | `blockForwardGraph` | x p, the layer's weights p, position_ids int64, cos and sin p [positions, width/2], mask p; an adapter's weights float32 | y p, with `keep` kept.N p (float32 within an adapter) |
  * | … with dropout | `<layer>.dropout_mask` uint8 [tokens, in], or with `deviceDropout` dropout_rows int32 [tokens, 1] and `<layer>.dropout_columns` int32 [in] | |
  * | `headGraph` | x p, token_ids and targets int64 [n, 1], norm and lm_head p, scale float32 [], dx_before p, accumulated.* p | loss float32 [n, 1], dx p over dx_before, grad.* p over accumulated.* |
  * | `headProductGraph`, for own kernels | x p, token_ids, norm and lm_head p | logits p [n, vocab] |
@@ -24,11 +25,10 @@
  * | `weightNormGraph` | DoRA's: w p [out, in], a and b float32 | norm float32 [out] |
  * | `sumOfSquaresGraph` | g p [blocks, 256] | sums float32 [blocks, 1] |
  * | `adamWGraph` | see its formats | in place |
- * | `decodeEmbedGraph` | table p, input_ids int64 [rows, length] | x p |
  * | `decodeBlockGraph` | `fused` bfloat16, `plain` either: see there | y p, present_key and present_value over past_* |
  *
  * Inputs named `shape:…` (`Graph.shapeInputs`) are int64 on the HOST, on every device; so is
- * total_length of the fused decode graph. Cosines and sines come from `ropeTables` in float32,
+ * total_length of the fused decode graph. Cosines and sines come from `positionTables` in float32,
  * rounded by `float32ToBfloat16`. dropout_rows are new random odd numbers for each batch, the columns
  * are drawn once for each layer of the run: backward, and a resumed run, must bind the same ones.
  *

@@ -18,10 +18,11 @@ import { crossEntropy } from "./cross_entropy.ts";
 import { type LargeMatrix, largeMatrixInput, matrixRows } from "./matrix_input.ts";
 import type { Objective } from "./objective.ts";
 import type { ModelConfig } from "../config.ts";
-import { EMBEDDING, FINAL_NORM } from "../parameters.ts";
+import { EMBEDDING, FINAL_NORM, layerOf } from "../parameters.ts";
 import { type BlockKernel, TOKENS } from "../parts/block_scope.ts";
+import type { LayerKind } from "../parts/layer_kind.ts";
 import type { PrecisionOptions } from "../precision.ts";
-import { layerOf, type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
+import { type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
 export function gradientName(name: string): string {
@@ -33,30 +34,42 @@ export function accumulatorName(name: string): string {
   return `accumulated.${name}`;
 }
 
-/**
- * Token ids and segments to the first block's input and the attention mask. A token sees the
- * tokens of its own segment up to itself, so rows packed with several examples do not mix.
- */
+/** Token ids to the first block's input. */
 export function embedGraph(
   config: ModelConfig,
-  { precision = "float32", storage, mask = true }: PrecisionOptions & {
-    /** Whether attention wants a mask. @default true */
-    readonly mask?: boolean;
-  } = {},
+  { precision = "float32", storage }: PrecisionOptions = {},
 ): Graph {
   const b = new GraphBuilder("embed");
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const table = { name: EMBEDDING, shape: [config.vocabSize, config.hiddenSize] };
   const rows = matrixRows(b, table, { ids, precision, storage });
-  b.output("x", ops.reshape(b, rows, [TOKENS, config.hiddenSize]));
-  if (!mask) return b.build();
+  const x = ops.scale(b, rows, config.embeddingScale);
+  b.output("x", ops.reshape(b, x, [TOKENS, config.hiddenSize]));
+  return b.build();
+}
+
+/**
+ * Segments to the attention mask. A token sees the tokens of its own segment up to itself, so rows packed
+ * with several examples do not mix; with a window only so many of them, itself among them.
+ */
+export function attentionMaskGraph(
+  { precision = "float32", window }: Pick<PrecisionOptions, "precision"> & {
+    /** How many tokens a query sees. @default all of its segment before it */
+    readonly window?: number;
+  } = {},
+): Graph {
+  const b = new GraphBuilder("attention_mask");
   const segments = b.input("segment_ids", "int32", ["rows", "length"]);
   const columns = b.input("columns", "int32", ["length"]);
   const sameSegment = ops.equal(b, ops.unsqueeze(b, segments, 2), ops.unsqueeze(b, segments, 1));
-  const causal = ops.lessOrEqual(b, ops.unsqueeze(b, columns, 0), ops.unsqueeze(b, columns, 1));
+  const [keys, queries] = [0, 1].map((axis) => ops.unsqueeze(b, columns, axis));
+  let seen = ops.and(b, sameSegment, ops.lessOrEqual(b, keys, queries));
+  if (window !== undefined) {
+    seen = ops.and(b, seen, ops.greater(b, keys, ops.sub(b, queries, b.int32(window))));
+  }
   const visible = ops.where(
     b,
-    ops.and(b, sameSegment, causal),
+    seen,
     b.float(precision, 0),
     b.float(precision, MASKED),
   );
@@ -66,6 +79,8 @@ export function embedGraph(
 
 /** What is trained of a block, and whether this is training. */
 export interface AdapterOptions extends PrecisionOptions {
+  /** The kind of the layer. @default the first layer's */
+  readonly kind?: LayerKind;
   /**
    * Trains these weights in place of the block's own.
    * @default the block's own weights are trained
@@ -104,9 +119,9 @@ export const SEGMENT_ENDS = "segment_ends";
  */
 export function trainedStacks(
   config: ModelConfig,
-  { adapter, kernels = NO_KERNELS }: Pick<AdapterOptions, "adapter" | "kernels">,
+  { adapter, kernels = NO_KERNELS, kind }: Pick<AdapterOptions, "adapter" | "kernels" | "kind">,
 ): StackedParameter[] {
-  const stacks = stackedParameters(config, kernels);
+  const stacks = stackedParameters(config, kernels, kind);
   if (!adapter) return stacks;
   const adapted = new Set(kernels.has("lora") ? adapter.products?.layers : []);
   return stacks.filter(({ of }) => of.every((part) => adapted.has(layerOf(part))));
@@ -116,6 +131,7 @@ function trainingBlock(
   b: GraphBuilder,
   config: ModelConfig,
   {
+    kind = config.layerKinds[0],
     adapter,
     dropout = false,
     deviceDropout = false,
@@ -131,15 +147,18 @@ function trainingBlock(
   saveable: Value[];
 } {
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
-  const stacks = trainedStacks(config, { adapter, kernels });
-  const weights = blockWeightInputs(b, config, { precision, storage, stacks });
-  const rotary = rotaryInputs(b, config, precision);
+  const stacks = trainedStacks(config, { adapter, kernels, kind });
+  const weights = blockWeightInputs(b, config, { kind, precision, storage, stacks });
   const saveable: Value[] = [];
   const onSaveable = (value: Value) => void saveable.push(value);
   const bounds = (name: string): Value => b.input(name, "int32", [TOKENS]);
-  const attention = kernels.has("attention")
+  // A kernel turns heads whether anything is to be turned or not.
+  const inKernel = kernels.has("attention");
+  const width = kind.rope?.width ?? (inKernel ? config.headDim : undefined);
+  const rotary = rotaryInputs(b, { width, growing: kind.queryGrowth !== undefined }, precision);
+  const attention = inKernel
     ? kernelAttention(b, config, {
-      rotary,
+      rotary: rotary!,
       starts: bounds(SEGMENT_STARTS),
       ends: bounds(SEGMENT_ENDS),
     }, onSaveable)
@@ -154,7 +173,7 @@ function trainingBlock(
     onSaveable,
   });
   const linear = adapted?.linear;
-  const y = block(b, x, { config, weights, rotary, attention, linear, kernels, onSaveable });
+  const y = block(b, x, { config, kind, weights, rotary, attention, linear, kernels, onSaveable });
   return { x, y, trained: adapted?.weights ?? weights, saveable };
 }
 
@@ -240,7 +259,7 @@ export function blockBackwardGraph(
   return b.build();
 }
 
-/** The head's common part: chosen rows of x, normed [n, hidden]. */
+/** The head's common part: chosen rows of x, normed [n, hidden] and scaled as the logits are to be. */
 function headRows(b: GraphBuilder, config: ModelConfig, options: PrecisionOptions): {
   rows: Value;
   ids: Value;
@@ -257,7 +276,8 @@ function headRows(b: GraphBuilder, config: ModelConfig, options: PrecisionOption
   const head = largeMatrixInput(b, { name: "lm_head", shape: [vocabSize, hiddenSize] }, options);
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
   const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
-  return { rows, ids, norm, head, normed, x };
+  // Logits are scaled by scaling what they are products of, which is smaller.
+  return { rows, ids, norm, head, normed: ops.scale(b, normed, config.logitScale), x };
 }
 
 /** The same and its logits [n, vocab], in float32. */
@@ -373,14 +393,14 @@ export function headGraph(
   const dLogits = gradient(precision);
   // The scale goes onto the small operands, and is a float32 in any precision: it is one over a count, and
   // would be off by 2⁻⁹.
-  const scaledBy = (value: Value): Value =>
+  const withScale = (value: Value): Value =>
     ops.cast(b, ops.mul(b, ops.cast(b, value, "float32"), scale), precision);
-  const dNormed = scaledBy(head.backward(dLogits));
+  const dNormed = withScale(head.backward(dLogits));
   headGradients(b, { ...parts, dx }, {
     accumulate,
     frozen,
     dNormed,
-    dHead: (before) => ops.gemm(b, dLogits, scaledBy(normed), { transA: true, c: before }),
+    dHead: (before) => ops.gemm(b, dLogits, withScale(normed), { transA: true, c: before }),
   });
   return b.build();
 }
@@ -476,7 +496,7 @@ function headGradients(
  * ```
  */
 export function embeddingBackwardGraph(
-  { vocabSize, hiddenSize }: ModelConfig,
+  { vocabSize, hiddenSize, embeddingScale }: ModelConfig,
   { precision = "float32" }: PrecisionOptions = {},
 ): Graph {
   const b = new GraphBuilder("embedding_backward");
@@ -486,7 +506,7 @@ export function embeddingBackwardGraph(
   const unique = b.input("unique_ids", "int64", ["unique", 1]);
   const oneHot = ops.cast(b, ops.equal(b, unique, ops.unsqueeze(b, ids, 0)), precision);
   const rows = ops.reshape(b, ops.gather(b, before, unique), ["unique", hiddenSize]);
-  const sums = ops.gemm(b, oneHot, dx, { c: rows });
+  const sums = ops.gemm(b, oneHot, ops.scale(b, dx, embeddingScale), { c: rows });
   b.output(gradientName(EMBEDDING), ops.scatterRows(b, before, unique, sums), {
     inPlaceOf: before,
   });

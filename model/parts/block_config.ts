@@ -20,4 +20,8 @@ export interface BlockConfig {
   readonly rmsNormEps: number;
   /** Biases on the projections of attention, `attention_bias`; on which of them, the family says. */
   readonly attentionBias: boolean;
+  /** What scores are multiplied by: `headDim ** -0.5`, unless the family has a field for it. */
+  readonly attentionScale: number;
+  /** What a part gives is multiplied by before it is added to its input: 1, unless a field says so. */
+  readonly residualScale: number;
 }

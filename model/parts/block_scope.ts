@@ -50,10 +50,12 @@ export interface ProjectedAttention {
 export interface Rotary {
   /** int64 [rows, length] */
   readonly positions: Value;
-  /** [positions, headDim/2] */
+  /** [positions, width/2]: of each head the first `width` numbers are turned. */
   readonly cos: Value;
-  /** [positions, headDim/2] */
+  /** [positions, width/2] */
   readonly sin: Value;
+  /** What queries are multiplied by at each position, [positions, 1]. @default they are not */
+  readonly queryScale?: Value;
 }
 
 /** What the nodes of a block are made from. */
@@ -66,7 +68,7 @@ export interface BlockScope {
   readonly linear: LinearLayer;
   /** How queries, keys and values are mixed. */
   readonly attention: Attention | ProjectedAttention;
-  /** Positions and tables that turn queries and keys, unless the attention turns them. */
+  /** Positions and tables that turn queries and keys, unless the attention turns them or nothing does. */
   readonly rotary?: Rotary;
   /** Which parts are built for ortune's own kernels. */
   readonly kernels: ReadonlySet<BlockKernel>;

@@ -15,7 +15,7 @@ import type { BlockConfig } from "./block_config.ts";
 import type { BlockPart, WeightStack } from "./block_part.ts";
 import { type BlockScope, TOKENS } from "./block_scope.ts";
 import { parameter } from "./parameter_spec.ts";
-import { rmsNorm } from "./rms_norm.ts";
+import { type Norm, rmsNorm } from "./rms_norm.ts";
 
 /** The projections to queries, keys and values, [(heads + 2·kvHeads)·D, hidden]. */
 export const QKV = "self_attn.qkv_proj.weight";
@@ -26,14 +26,19 @@ export interface SelfAttentionOptions {
   readonly qkvBias?: boolean;
   /** Whether the output projection has a bias. @default false */
   readonly outputBias?: boolean;
-  /** RMSNorm of each head's queries and keys, before they are turned. @default false */
-  readonly headNorms?: boolean;
+  /**
+   * RMSNorm of queries and keys before they are turned: of each head's, or of all heads' together.
+   * @default none
+   */
+  readonly norms?: "heads" | "projections";
+  /** Whether one layer, `qkv_proj`, gives queries, keys and values side by side. @default false */
+  readonly fused?: boolean;
 }
 
 /** The attention of a block, `self_attn`. */
 export function selfAttention(
   config: BlockConfig,
-  { qkvBias = false, outputBias = false, headNorms = false }: SelfAttentionOptions = {},
+  { qkvBias = false, outputBias = false, norms: normed, fused = false }: SelfAttentionOptions = {},
 ): BlockPart {
   const { hiddenSize, heads, kvHeads, headDim, rmsNormEps: epsilon } = config;
   const headsOf = { q: heads, k: kvHeads, v: kvHeads };
@@ -43,54 +48,70 @@ export function selfAttention(
     name: `self_attn.qkv_proj.${end}`,
     of: names.map((name) => `self_attn.${name}_proj.${end}`),
   });
-  const norms = headNorms
-    ? {
-      q: rmsNorm(config, "self_attn.q_norm", headDim),
-      k: rmsNorm(config, "self_attn.k_norm", headDim),
-    }
-    : undefined;
+  const widthOf = (name: keyof typeof headsOf): number => headsOf[name] * headDim;
+  const wholeWidth = widthOf("q") + widthOf("k") + widthOf("v");
+  const norm = (name: "q" | "k"): Norm =>
+    rmsNorm(config, `self_attn.${name}_norm`, normed === "heads" ? headDim : widthOf(name));
+  const norms = normed ? { q: norm("q"), k: norm("k") } : undefined;
 
   /** q, k or v as the graph's attention takes it, [rows, length, heads·D]. */
   const turnedHeads = (scope: BlockScope, name: keyof typeof headsOf, projected: Value): Value => {
     const { b, rotary } = scope;
     let y = projected;
     if (norms && name !== "v") {
-      y = ops.reshape(b, y, [product(headsOf[name], TOKENS), headDim]);
+      if (normed === "heads") y = ops.reshape(b, y, [product(headsOf[name], TOKENS), headDim]);
       y = norms[name].build(scope, y);
     }
-    y = ops.reshape(b, y, ["rows", "length", headsOf[name] * headDim]);
+    y = ops.reshape(b, y, ["rows", "length", widthOf(name)]);
     if (name === "v" || !rotary) return y;
-    return ops.rope(b, y, rotary.positions, rotary.cos, rotary.sin);
+    const { positions, cos, sin, queryScale } = rotary;
+    y = ops.rope(b, y, { positions, cos, sin, heads: headsOf[name] });
+    return name === "q" && queryScale ? ops.mul(b, y, ops.gather(b, queryScale, positions)) : y;
   };
 
   return {
     parameters: [
-      ...names.map((name) =>
-        parameter(`self_attn.${name}_proj.weight`, [headsOf[name] * headDim, hiddenSize])
-      ),
+      ...fused
+        ? [parameter(QKV, [wholeWidth, hiddenSize])]
+        : names.map((name) =>
+          parameter(`self_attn.${name}_proj.weight`, [widthOf(name), hiddenSize])
+        ),
       ...qkvBias
-        ? names.map((name) => parameter(`self_attn.${name}_proj.bias`, [headsOf[name] * headDim]))
+        ? names.map((name) => parameter(`self_attn.${name}_proj.bias`, [widthOf(name)]))
         : [],
       ...norms ? [norms.q.parameter, norms.k.parameter] : [],
       parameter("self_attn.o_proj.weight", [hiddenSize, heads * headDim]),
       ...outputBias ? [parameter("self_attn.o_proj.bias", [hiddenSize])] : [],
     ],
-    stacks: [stack("weight"), ...qkvBias ? [stack("bias")] : []],
-    kernels: ["attention", ...norms ? norms.q.kernels : []],
+    stacks: fused ? [] : [stack("weight"), ...qkvBias ? [stack("bias")] : []],
+    // The kernel norms heads.
+    kernels: [
+      ...normed === "projections" ? [] : ["attention"] as const,
+      ...norms ? norms.q.kernels : [],
+    ],
     build: (scope, x, addend) => {
-      const { weights, linear, attention, onSaveable } = scope;
+      const { b, weights, linear, attention, onSaveable } = scope;
       const saveable = (value: Value): Value => {
         onSaveable(value);
         return value;
       };
       const project = (name: string): Value => saveable(linear(`self_attn.${name}_proj`, x));
+      /** All three, or parts of what one layer gives. */
+      const projected = (): Value[] => {
+        if (!fused) return names.map(project);
+        const whole = project("qkv");
+        const starts = { q: 0, k: widthOf("q"), v: widthOf("q") + widthOf("k") };
+        return names.map((name) =>
+          ops.slice(b, whole, { axis: 1, start: starts[name], end: starts[name] + widthOf(name) })
+        );
+      };
       const mix = (): Value => {
         if (!("mixProjections" in attention)) {
-          const [q, k, v] = names.map((name) => turnedHeads(scope, name, project(name)));
+          const [q, k, v] = projected().map((each, i) => turnedHeads(scope, names[i], each));
           return attention(q, k, v);
         }
         return attention.mixProjections({
-          projections: weights.has(QKV)
+          projections: fused || weights.has(QKV)
             ? [project("qkv")]
             : [project("q"), project("k"), project("v")],
           norms: norms && {

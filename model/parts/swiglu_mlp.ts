@@ -15,17 +15,24 @@ import { parameter } from "./parameter_spec.ts";
 export const GATE_UP = "mlp.gate_up_proj.weight";
 
 /** The MLP of a block, `mlp`. */
-export function swigluMlp({ hiddenSize, intermediateSize }: BlockConfig): BlockPart {
+export function swigluMlp(
+  { hiddenSize, intermediateSize }: BlockConfig,
+  { fused = false }: {
+    /** Whether one layer, `gate_up_proj`, gives gate and up side by side. @default false */
+    readonly fused?: boolean;
+  } = {},
+): BlockPart {
   const [gateWeight, upWeight] = ["gate", "up"].map((name) =>
     parameter(`mlp.${name}_proj.weight`, [intermediateSize, hiddenSize])
   );
   return {
     parameters: [
-      gateWeight,
-      upWeight,
+      ...fused ? [parameter(GATE_UP, [2 * intermediateSize, hiddenSize])] : [gateWeight, upWeight],
       parameter("mlp.down_proj.weight", [hiddenSize, intermediateSize]),
     ],
-    stacks: [{ kernel: "swiglu", name: GATE_UP, of: [gateWeight.name, upWeight.name] }],
+    stacks: fused
+      ? []
+      : [{ kernel: "swiglu", name: GATE_UP, of: [gateWeight.name, upWeight.name] }],
     kernels: ["swiglu"],
     build: ({ b, weights, linear, kernels, onSaveable }, x, addend) => {
       const project = (name: string): Value => {
@@ -34,9 +41,16 @@ export function swigluMlp({ hiddenSize, intermediateSize }: BlockConfig): BlockP
         return y;
       };
       const gated = (): Value => {
-        if (weights.has(GATE_UP)) return swiglu(b, project("gate_up"));
-        const [gate, up] = [project("gate"), project("up")];
-        return kernels.has("swiglu") ? swiglu(b, gate, up) : ops.mul(b, ops.silu(b, gate), up);
+        const inKernel = kernels.has("swiglu");
+        const whole = fused || weights.has(GATE_UP) ? project("gate_up") : undefined;
+        if (whole && inKernel) return swiglu(b, whole);
+        const half = (side: number): Value => {
+          if (!whole) return project(side === 0 ? "gate" : "up");
+          const start = side * intermediateSize;
+          return ops.slice(b, whole, { axis: 1, start, end: start + intermediateSize });
+        };
+        const [gate, up] = [half(0), half(1)];
+        return inKernel ? swiglu(b, gate, up) : ops.mul(b, ops.silu(b, gate), up);
       };
       // The result is the block's own: backward does not read it.
       return linear("mlp.down_proj", gated(), addend);

@@ -12,7 +12,14 @@ import { quoteName } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { compareWeights, misfitError } from "./compare_weights.ts";
 import type { ModelConfig } from "../config.ts";
-import { EMBEDDING, FINAL_NORM, layerName, LM_HEAD, modelParameters } from "../parameters.ts";
+import {
+  blockParameters,
+  EMBEDDING,
+  FINAL_NORM,
+  layerName,
+  LM_HEAD,
+  modelParameters,
+} from "../parameters.ts";
 
 /** The weights of a model. */
 export interface FittedWeights {
@@ -168,12 +175,23 @@ function wrongFields(config: ModelConfig, source: TensorSource): string[] {
   const self = (projection: string): readonly number[] =>
     shape(layerName(0, `self_attn.${projection}.weight`));
   const { heads, kvHeads, headDim } = config;
+  const specs = new Map(blockParameters(config).map(({ name, shape }) => [name, shape]));
+  // Some families norm all heads together.
+  const normed = specs.get("self_attn.q_norm.weight")?.[0] === headDim;
+  const layer0 = (name: string): number | undefined => shape(layerName(0, name))[0];
+  const gateAndUp = layer0("mlp.gate_up_proj.weight");
   const facts: readonly (readonly [field: string, says: number, has: number | undefined])[] = [
     ["num_hidden_layers", config.layers, layers || undefined],
     ["vocab_size", config.vocabSize, shape(EMBEDDING)[0]],
     ["hidden_size", config.hiddenSize, shape(EMBEDDING)[1] ?? shape(FINAL_NORM)[0]],
-    ["intermediate_size", config.intermediateSize, shape(layerName(0, "mlp.gate_proj.weight"))[0]],
-    ["head_dim", headDim, self("q_norm")[0]],
+    ["intermediate_size", config.intermediateSize, layer0("mlp.gate_proj.weight")],
+    ["intermediate_size", config.intermediateSize, gateAndUp && gateAndUp / 2],
+    ["head_dim", headDim, normed ? self("q_norm")[0] : undefined],
+    [
+      `(num_attention_heads ${heads} + 2 · num_key_value_heads ${kvHeads}) · head_dim ${headDim}`,
+      (heads + 2 * kvHeads) * headDim,
+      self("qkv_proj")[0],
+    ],
     [`num_attention_heads ${heads} · head_dim ${headDim}`, heads * headDim, self("q_proj")[0]],
     [`num_key_value_heads ${kvHeads} · head_dim ${headDim}`, kvHeads * headDim, self("k_proj")[0]],
   ];

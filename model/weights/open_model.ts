@@ -74,6 +74,14 @@ async function parseConfigFile(directory: string): Promise<ModelConfig> {
         "Face's layout (config.json, tokenizer.json, model.safetensors)",
     );
   }
+  const modules = `${directory}/modules.json`;
+  if (await readJson(modules, "copy it again from the base model") !== undefined) {
+    throw new Error(
+      `Cannot open model ${directory}: it is a model of embeddings, as ${modules} of ` +
+        "sentence-transformers says: no text comes out of it; use the causal language model that it " +
+        "was made of, such as Qwen/Qwen3-0.6B for Qwen3-Embedding-0.6B",
+    );
+  }
   return parseConfig(json, path);
 }
 

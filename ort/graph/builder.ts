@@ -212,6 +212,15 @@ export class GraphBuilder {
     return this.#constant("int64", [data.length], BigInt64Array.from(data, BigInt));
   }
 
+  /** The numbers of an int64 constant of the graph. */
+  int64Of(constant: Value): readonly number[] {
+    const found = this.#constants.find(({ value }) => value === constant);
+    if (!found || constant.dtype !== "int64") {
+      throw new Error(`Cannot read ${constant.name}: it is no int64 constant of ${this.name}`);
+    }
+    return Array.from(new BigInt64Array(found.data.buffer), Number);
+  }
+
   #constant(
     dtype: DType,
     shape: Shape,

@@ -164,7 +164,19 @@ class Rewriter {
       this.#push({ ...node, inputs: [x, positions, ...tables], outputs: [product] });
       const rounded = this.#value(output, "bfloat16");
       this.#round(product, rounded);
-      return this.#read(rounded)!;
+      const read = this.#read(rounded)!;
+      // What of each head is not turned is in both: once is enough.
+      const partly = node.attributes.rotary_embedding_dim !== undefined;
+      if (kept === cos || !partly) return read;
+      const [none, unturned, turned] = [
+        this.#value(sin),
+        this.#value(output),
+        this.#value(output),
+      ];
+      this.#push({ op: "Mul", inputs: [sin, zero], outputs: [none] });
+      this.#push({ ...node, inputs: [x, positions, none, none], outputs: [unturned] });
+      this.#push({ op: "Sub", inputs: [read, unturned], outputs: [turned] });
+      return turned;
     });
     const sum = this.#value(output);
     this.#push({ op: "Add", inputs: parts, outputs: [sum] });

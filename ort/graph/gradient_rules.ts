@@ -12,7 +12,9 @@ import type { Node, Value } from "./ir.ts";
 import {
   add,
   cast,
+  concat,
   div,
+  expand,
   gemm,
   matmul,
   mul,
@@ -165,11 +167,16 @@ function productOfLeading(x: Value): Value["shape"][number] {
 
 /** A rotation: its transpose is the rotation the other way, the same op with −sin. */
 const ropeRule: GradientRule = ({ b, node, dy, give }) => {
-  const [, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
-  give(
-    0,
-    (partial) => plus(b, partial, rope(b, dy, positions, cos, mul(b, sin, b.float(sin.dtype, -1)))),
-  );
+  const [x, positions, cos, sin] = node.inputs as [Value, Value, Value, Value];
+  give(0, (partial) => {
+    // Where only a part of each head is turned the node says how many heads there are.
+    const { num_heads: count } = node.attributes;
+    const heads = count === undefined
+      ? Number(x.shape[2]) / (2 * Number(cos.shape[1]))
+      : Number(count);
+    const back = mul(b, sin, b.float(sin.dtype, -1));
+    return plus(b, partial, rope(b, dy, { positions, cos, sin: back, heads }));
+  });
 };
 
 /** h = x·s with s = sigmoid(x): dh/dx = s + h − h·s. */
@@ -197,6 +204,22 @@ const softmaxRule: GradientRule = ({ b, node, dy, give }) => {
   });
 };
 
+/** y = x[start, end): dx is dy among zeros. */
+const sliceRule: GradientRule = ({ b, node, dy, give }) => {
+  const { shape } = node.inputs[0]!;
+  const [start, end, axis] = node.inputs.slice(1).map((bound) => b.int64Of(bound!)[0]);
+  give(0, (partial) => {
+    const size = Number(shape[axis]);
+    const zeros = (count: number): Value[] => {
+      const parted = shape.map((dim, i) => i === axis ? count : dim);
+      return count > 0 ? [expand(b, b.float(dy.dtype, 0), parted)] : [];
+    };
+    const parts = [...zeros(start), dy, ...zeros(size - end)];
+    const dx = parts.length > 1 ? concat(b, parts, { axis, joined: size }) : dy;
+    return plus(b, partial, dx);
+  });
+};
+
 /** The rules by operation name. */
 export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
@@ -209,6 +232,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Reshape: reshapeRule,
   RotaryEmbedding: ropeRule,
   SimplifiedLayerNormalization: rmsNormRule,
+  Slice: sliceRule,
   Softmax: softmaxRule,
   Transpose: transposeRule,
 };

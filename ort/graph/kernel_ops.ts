@@ -300,16 +300,18 @@ export interface SegmentAttentionInputs {
   readonly k: Value;
   /** [tokens, kvHeads·D] */
   readonly v: Value;
-  /** int32 [tokens]: where each token's segment begins. */
+  /** int32 [tokens]: the first token that each sees, of its segment or window; never falls. */
   readonly starts: Value;
   /** Query heads. */
   readonly heads: number;
   /** Key heads, which divide the query heads. */
   readonly kvHeads: number;
+  /** What scores are multiplied by. */
+  readonly scale: number;
 }
 
 /**
- * Causal attention within segments, scaled by D^−½, of queries and keys that are turned already:
+ * Causal attention within segments or windows, of queries and keys that are turned already:
  * [tokens, heads·D]. Its gradient computes the weights again from q and k, so nothing that grows with
  * the square of the tokens is kept. Dao et al. 2022, https://arxiv.org/abs/2205.14135.
  *
@@ -323,15 +325,15 @@ export interface SegmentAttentionInputs {
  *   b.input("qkv"[i], "float32", ["tokens", width])
  * );
  * const starts = b.input("starts", "int32", ["tokens"]);
- * const mixed = segmentAttention(b, { q, k, v, starts, heads: 4, kvHeads: 2 });
+ * const mixed = segmentAttention(b, { q, k, v, starts, heads: 4, kvHeads: 2, scale: 0.25 });
  * assert.deepEqual(mixed.shape, ["tokens", 64]);
  * ```
  */
 export function segmentAttention(
   b: GraphBuilder,
-  { q, k, v, starts, heads, kvHeads }: SegmentAttentionInputs,
+  { q, k, v, starts, heads, kvHeads, scale }: SegmentAttentionInputs,
 ): Value {
-  const attributes = { heads: BigInt(heads), kv_heads: BigInt(kvHeads) };
+  const attributes = { heads: BigInt(heads), kv_heads: BigInt(kvHeads), scale };
   // Without ends and sums, the fifth and the seventh input: only kernels read them.
   const [mixed] = kernel(b, "SegmentAttention", [q, k, v, starts], [q], attributes);
   b.differentiate(mixed, {
@@ -360,19 +362,21 @@ export interface HeadAttentionInputs {
     /** [positions, D/2] */
     readonly sin: Value;
   };
-  /** int32 [tokens]: where each token's segment begins, counted over the whole grid. */
+  /** int32 [tokens]: the first token that each sees, counted over the whole grid; never falls. */
   readonly starts: Value;
-  /** int32 [tokens]: where it ends, exclusive. */
+  /** int32 [tokens]: after the last token that sees each. */
   readonly ends: Value;
   /** Query heads. */
   readonly heads: number;
   /** Key heads, which divide the query heads. */
   readonly kvHeads: number;
+  /** What scores are multiplied by. */
+  readonly scale: number;
 }
 
 /**
  * From a block's projections to its mixed values [tokens, heads·D]: norms and rotary position embedding of
- * queries and keys, then causal attention within segments, scaled by D^−½. Also each row's log2 of the sum
+ * queries and keys, then causal attention within segments or windows. Also each row's log2 of the sum
  * of e^score, float32 [heads, tokens], which costs the attention to compute again.
  * Dao 2023, https://arxiv.org/abs/2307.08691.
  *
@@ -392,7 +396,7 @@ export interface HeadAttentionInputs {
  *   sin: table("sin"),
  * };
  * const { mixed, sums } = headAttention(b, {
- *   ...{ projections: [qkv], rotary, starts, ends, heads, kvHeads },
+ *   ...{ projections: [qkv], rotary, starts, ends, heads, kvHeads, scale: 0.125 },
  * });
  * b.output("mixed", mixed);
  * assert.deepEqual(b.build().nodes.map(({ op }) => op), ["RotaryHeads", "SegmentAttention"]);
@@ -401,7 +405,7 @@ export interface HeadAttentionInputs {
  */
 export function headAttention(
   b: GraphBuilder,
-  { projections, norms, rotary, starts, ends, heads, kvHeads }: HeadAttentionInputs,
+  { projections, norms, rotary, starts, ends, heads, kvHeads, scale }: HeadAttentionInputs,
 ): { readonly mixed: Value; readonly sums: Value } {
   const [projected, keys, values] = projections;
   const { dtype, shape: [tokens] } = projected;
@@ -431,7 +435,7 @@ export function headAttention(
     "SegmentAttention",
     [q, k, v, starts],
     [of(heads), perHead],
-    attributes,
+    { ...attributes, scale },
   );
   const inputs = [...projections, ...norms ? [norms.q, norms.k] : []];
   const [ofQ, ofK] = [inputs.length - 2, inputs.length - 1];
@@ -443,7 +447,7 @@ export function headAttention(
         "SegmentAttentionGradient",
         [q, k, v, starts, ends, mixed, sums, dy],
         [q, k, v, perHead],
-        attributes,
+        { ...attributes, scale },
       );
       const trained = norms !== undefined && needs(ofQ);
       const before = trained ? [partial(ofQ), partial(ofK)] : [];

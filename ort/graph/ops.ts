@@ -100,6 +100,12 @@ export const mul: (b: GraphBuilder, left: Value, right: Value) => Value = binary
 /** left ÷ right element by element, with broadcasting. */
 export const div: (b: GraphBuilder, left: Value, right: Value) => Value = binary("Div");
 
+/** x times a number: in float32 whatever x is, and rounded once, as PyTorch does. No node where it is 1. */
+export function scale(b: GraphBuilder, x: Value, factor: number): Value {
+  if (factor === 1) return x;
+  return cast(b, mul(b, cast(b, x, "float32"), b.float32(factor)), x.dtype);
+}
+
 function unary(op: string): (b: GraphBuilder, x: Value) => Value {
   return (b, x) => b.node(op, [x], [{ dtype: x.dtype, shape: x.shape }])[0];
 }
@@ -173,13 +179,28 @@ export function rmsNorm(b: GraphBuilder, x: Value, weight: Value, epsilon: numbe
 
 /**
  * Rotary position embedding by half rotation. x [rows, length, heads·D], positions [rows, length],
- * cos and sin [positions, D/2]. Su et al. 2021, https://arxiv.org/abs/2104.09864.
+ * cos and sin [positions, width/2], where the first `width` of the D numbers are turned. Su et al. 2021,
+ * https://arxiv.org/abs/2104.09864.
  */
-export function rope(b: GraphBuilder, x: Value, positions: Value, cos: Value, sin: Value): Value {
+export function rope(
+  b: GraphBuilder,
+  x: Value,
+  { positions, cos, sin, heads }: {
+    readonly positions: Value;
+    readonly cos: Value;
+    readonly sin: Value;
+    readonly heads: number;
+  },
+): Value {
   expectRank("RotaryEmbedding", x, 3);
+  const [width, headDim] = [2 * Number(cos.shape[1]), Number(x.shape[2]) / heads];
+  // Where all is turned the operator finds heads by the tables' width.
+  const attributes: Record<string, bigint> = width === headDim
+    ? {}
+    : { num_heads: BigInt(heads), rotary_embedding_dim: BigInt(width) };
   return b.node("RotaryEmbedding", [x, positions, cos, sin], [
     { dtype: x.dtype, shape: x.shape },
-  ], { domain: MICROSOFT })[0];
+  ], { domain: MICROSOFT, attributes })[0];
 }
 
 function reduction(op: string) {
@@ -333,7 +354,21 @@ export function cast(b: GraphBuilder, x: Value, dtype: DType): Value {
  */
 export function groupQueryAttention(
   b: GraphBuilder,
-  { q, k, v, cacheK, cacheV, lastIndex, totalLength, heads, kvHeads, scale, rotary, present }: {
+  {
+    q,
+    k,
+    v,
+    cacheK,
+    cacheV,
+    lastIndex,
+    totalLength,
+    heads,
+    kvHeads,
+    scale,
+    window,
+    rotary,
+    present,
+  }: {
     readonly q: Value;
     readonly k: Value;
     readonly v: Value;
@@ -346,6 +381,8 @@ export function groupQueryAttention(
     readonly heads: number;
     readonly kvHeads: number;
     readonly scale: number;
+    /** How many tokens a query sees, itself and those before it. @default all before it */
+    readonly window?: number;
     /** Tables [positions, D/2]: queries and keys are turned here. @default they come turned */
     readonly rotary?: { readonly cos: Value; readonly sin: Value };
     /** Shape of the caches given out. @default that of the caches taken */
@@ -377,6 +414,7 @@ export function groupQueryAttention(
         kv_num_heads: BigInt(kvHeads),
         scale: plain ? 1 : scale,
         ...rotary ? { do_rotary: 1n } : {},
+        ...window === undefined ? {} : { local_window_size: BigInt(window) },
       },
     },
   );

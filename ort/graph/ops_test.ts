@@ -101,7 +101,7 @@ Deno.test("operations refuse shapes that do not fit, naming both values", () => 
     [
       /^Cannot apply RotaryEmbedding to a: expected 3 dimensions, got \[n,8\]$/,
       [["n", 8], [4, 2], [4, 2]],
-      (b, [x, cos, sin]) => ops.rope(b, x, x, cos, sin),
+      (b, [x, cos, sin]) => ops.rope(b, x, { positions: x, cos, sin, heads: 2 }),
     ],
     [
       /^Cannot apply Concat to a \[2,3\] and b \[4,3\]: 2 against 4$/,

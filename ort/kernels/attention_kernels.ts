@@ -575,7 +575,8 @@ export function attentionSource(headDim: HeadDim): KernelSource {
 }
 
 /**
- * Where each token's segment begins, and where it ends (exclusive): what attention reads.
+ * Where each token's segment begins, and where it ends (exclusive): what attention reads. With a window
+ * the first token that each sees, and after the last that sees it.
  *
  * @param segmentIds [rows · length] of a grid; 0 is padding, of which each token is its own segment
  * @param length tokens a row: no segment reaches over the end of one
@@ -583,6 +584,10 @@ export function attentionSource(headDim: HeadDim): KernelSource {
 export function segmentBounds(
   segmentIds: Int32Array,
   length: number,
+  { window = Infinity }: {
+    /** How many tokens of its segment each sees, itself and those before it. @default all */
+    readonly window?: number;
+  } = {},
 ): { readonly starts: Int32Array<ArrayBuffer>; readonly ends: Int32Array<ArrayBuffer> } {
   const tokens = segmentIds.length;
   const [starts, ends] = [new Int32Array(tokens), new Int32Array(tokens)];
@@ -592,7 +597,18 @@ export function segmentBounds(
   for (let at = tokens - 1; at >= 0; at--) {
     ends[at] = at === tokens - 1 || begins(at + 1) ? at + 1 : ends[at + 1];
   }
+  if (window < longestSegment({ starts })) {
+    for (let at = 0; at < tokens; at++) {
+      starts[at] = Math.max(starts[at], at - window + 1);
+      ends[at] = Math.min(ends[at], at + window);
+    }
+  }
   return { starts, ends };
+}
+
+/** Tokens of the longest segment, by where those of all tokens begin. */
+export function longestSegment({ starts }: { readonly starts: Int32Array }): number {
+  return starts.reduce((most, start, at) => Math.max(most, at - start + 1), 0);
 }
 
 /** Attention forwards and backwards for heads of one size. */

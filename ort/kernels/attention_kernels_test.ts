@@ -23,6 +23,8 @@ interface Case {
   readonly rows: readonly (readonly number[])[];
   /** Scores are up to some 4 times that. */
   readonly spread: number;
+  /** How many tokens each sees. @default its whole segment before it */
+  readonly window?: number;
 }
 
 /** Attention and its gradients in float64, query by query. */
@@ -83,13 +85,17 @@ const CASES: readonly Case[] = [
   { headDim: 64, heads: 2, kvHeads: 1, rows: [[129], [128]], spread: 1 },
   // Maxima grow by more than the headroom from tile to tile.
   { headDim: 128, heads: 1, kvHeads: 1, rows: [[300]], spread: 10 },
+  // Windows within a tile, over several, and longer than one of the segments.
+  { headDim: 64, heads: 2, kvHeads: 1, rows: [[150, 20], [7, 160]], spread: 1, window: 9 },
+  { headDim: 128, heads: 2, kvHeads: 1, rows: [[230, 60]], spread: 1, window: 100 },
 ];
 
 for (const each of CASES) {
-  const { headDim, heads, kvHeads, rows, spread } = each;
+  const { headDim, heads, kvHeads, rows, spread, window } = each;
   Deno.test({
     name: `attention with ${heads} heads of ${headDim} over ${kvHeads}, segments ` +
-      `${JSON.stringify(rows)}, scores to ±${4 * spread}, and its gradients are float64's`,
+      `${JSON.stringify(rows)}${window ? ` and windows of ${window}` : ""}, ` +
+      `scores to ±${4 * spread}, and its gradients are float64's`,
     ignore,
     async fn() {
       const kernels = await AttentionKernels.load(host!.gpu, headDim);
@@ -99,7 +105,7 @@ for (const each of CASES) {
         return [...row0, ...Array(length - row0.length).fill(0)];
       });
       const tokens = ids.length;
-      const { starts, ends } = segmentBounds(Int32Array.from(ids), length);
+      const { starts, ends } = segmentBounds(Int32Array.from(ids), length, { window });
       const draw = draws(tokens);
       const random = (count: number, scale: number) =>
         elements("bfloat16", Float32Array.from({ length: count }, () => scale * draw()));
@@ -154,6 +160,9 @@ Deno.test("segmentBounds() ends segments at their last token, at a row's end, an
   assert.deepEqual([...ends], [2, 2, 3, 4, 5, 8, 8, 8, 10, 10]);
   // The same id across a row's end is another segment.
   assert.deepEqual([...segmentBounds(Int32Array.of(1, 1, 1, 1), 2).starts], [0, 0, 2, 2]);
+  const windowed = segmentBounds(Int32Array.of(1, 1, 1, 1, 2, 2), 6, { window: 3 });
+  assert.deepEqual([...windowed.starts], [0, 0, 0, 1, 4, 4]);
+  assert.deepEqual([...windowed.ends], [3, 4, 4, 4, 6, 6]);
 });
 
 Deno.test({

@@ -14,11 +14,13 @@ import {
   chunkForwardGraph,
   chunkMaskGraph,
 } from "../../model/graphs/attention_chunk_graphs.ts";
-import { decodeBlockGraph, decodeEmbedGraph } from "../../model/graphs/decode_graphs.ts";
+import { decodeBlockGraph } from "../../model/graphs/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/graphs/device_graphs.ts";
 import { placeRowsGraph, takeRowsGraph } from "../../model/graphs/row_graphs.ts";
+import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
+  attentionMaskGraph,
   blockBackwardGraph,
   blockForwardGraph,
   embeddingBackwardGraph,
@@ -34,6 +36,7 @@ import type { GraphStateFormat } from "../../train/optimizers/state_format.ts";
 import { MOST_TOGETHER, placeSumsOfSquaresGraph } from "../../train/optimizers/tensor_update.ts";
 import { updateGraph } from "../../train/optimizers/update_graph.ts";
 import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
+import { familyConfig } from "../support/tiny_model.ts";
 import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
 
 /** Models in their own sizes, by name. */
@@ -51,6 +54,11 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
   "small Qwen3": { ...QWEN3_0_6B, ...SMALL },
   "small Qwen2": { ...QWEN2_5_0_5B, ...SMALL, num_attention_heads: 4, hidden_size: 64 },
   "small Llama": { ...LLAMA3_2_1B, ...SMALL, attention_bias: true },
+  // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms behind.
+  ...Object.fromEntries(
+    (["mistral", "ministral3", "smollm3", "granite", "phi3", "olmo2"] as const)
+      .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),
+  ),
 };
 const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
 const BOTH = [false, true];
@@ -87,6 +95,10 @@ function* commonGraphs(): Generator<[string, Graph]> {
     yield [`${precision}: sum of squares`, sumOfSquaresGraph(precision)];
     yield [`${precision}: weight norms`, weightNormGraph(4, { precision })];
     yield [`${precision}: zeros`, zerosGraph(precision)];
+    for (const window of [undefined, 4]) {
+      const title = `${precision}: attention mask${window ? " of a window" : ""}`;
+      yield [title, attentionMaskGraph({ precision, window })];
+    }
   }
   for (const dora of BOTH) {
     yield [`merge${dora ? ", dora" : ""}`, mergeGraph({ rank: 8, alpha: 16, rslora: false, dora })];
@@ -116,8 +128,6 @@ function* commonGraphs(): Generator<[string, Graph]> {
 
 function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[string, Graph]> {
   yield ["embed", embedGraph(config, { precision })];
-  yield ["embed without a mask", embedGraph(config, { precision, mask: false })];
-  yield ["decode embed", decodeEmbedGraph(config, { precision })];
   yield ["embedding backward", embeddingBackwardGraph(config, { precision })];
   for (const accumulate of BOTH) {
     for (const frozen of BOTH) {
@@ -127,6 +137,7 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
       yield [title("head backward", { accumulate, frozen }), backward];
     }
   }
+  for (const kind of distinctKinds(config)) yield* blockGraphs(config, { kind, precision });
   for (const whole of precision === "float32" ? BOTH : []) {
     yield [title("a chunk's attention, forward", { whole }), chunkForwardGraph(config, { whole })];
     for (const first of whole ? [false] : BOTH) {
@@ -139,6 +150,14 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
   yield ["head loss", headLossGraph(config, { precision, logSoftmax: true })];
   yield ["head product", headProductGraph(config, { precision })];
   yield ["head logits", headLogitsGraph(config, { precision })];
+}
+
+/** The graphs of one kind of layers. */
+function* blockGraphs(
+  config: ModelConfig,
+  { kind, precision }: { readonly kind: LayerKind; readonly precision: Precision },
+): Generator<[string, Graph]> {
+  const of = distinctKinds(config).length > 1 ? `${kind.name}, ` : "";
   const adapters = {
     full: undefined,
     lora: createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0 }),
@@ -152,7 +171,7 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
     "dora on some blocks": createLoraAdapter(config, {
       ...{ ...DEFAULT_LORA, dropout: 0, dora: true },
       layersToTransform: 0,
-      rankPattern: { q_proj: 4 },
+      rankPattern: { o_proj: 4 },
     }),
   };
   for (const [method, adapter] of Object.entries(adapters)) {
@@ -166,16 +185,19 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
           : [];
         const own = blockKernelsFor(config, precision, adapter);
         for (const kernels of [undefined, own, ...inChunks]) {
-          const options = { precision, adapter, keep, kernels, ...variant };
+          const options = { kind, precision, adapter, keep, kernels, ...variant };
           const chunked = kernels === CHUNKED_ATTENTION;
           const flags = {
             ...{ keep, ...variant },
             ...{ "own kernels": kernels === own, "attention in chunks": chunked },
           };
-          yield* subgraphs(title(`${method}, forward`, flags), blockForwardGraph(config, options));
+          yield* subgraphs(
+            title(`${of}${method}, forward`, flags),
+            blockForwardGraph(config, options),
+          );
           for (const accumulate of BOTH) {
             yield* subgraphs(
-              title(`${method}, backward`, { ...flags, accumulate }),
+              title(`${of}${method}, backward`, { ...flags, accumulate }),
               blockBackwardGraph(config, { ...options, accumulate }),
             );
           }
@@ -187,11 +209,14 @@ function* modelGraphs(config: ModelConfig, precision: Precision): Generator<[str
       const linear: Parameters<typeof decodeBlockGraph>[1] = adapter && {
         linear: (b, weights) => adapter.wrap(b, weights, { training: false }).linear,
       };
-      const graph = decodeBlockGraph(config, { precision, attention, ...linear });
-      yield [`${method}, decode with ${attention} attention`, graph];
+      const graph = decodeBlockGraph(config, { kind, precision, attention, ...linear });
+      yield [`${of}${method}, decode with ${attention} attention`, graph];
       if (attention === "plain") {
-        const chosen = decodeBlockGraph(config, { precision, attention, chosen: true, ...linear });
-        yield [`${method}, decode chosen sequences`, chosen];
+        const chosen = decodeBlockGraph(config, {
+          ...{ kind, precision, attention, chosen: true },
+          ...linear,
+        });
+        yield [`${of}${method}, decode chosen sequences`, chosen];
       }
     }
   }

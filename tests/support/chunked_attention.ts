@@ -21,10 +21,11 @@ import type { Dense } from "./dense.ts";
 import { draws } from "./random.ts";
 import { dense } from "./reference_interpreter.ts";
 import { encode, runGraph } from "./run_graph.ts";
-import { tinyConfig } from "./tiny_model.ts";
+import { tinyConfig, WINDOWED } from "./tiny_model.ts";
 
 /** What both are run on. */
 export interface AttentionCase {
+  /** All of whose layers see what the first sees. */
   readonly config: ModelConfig;
   readonly rows: number;
   /** 0 is padding, [rows·length]. */
@@ -63,7 +64,8 @@ function inputsOf({ config, rows, segmentIds }: AttentionCase): Record<string, D
   const draw = draws(11);
   const random = (count: number): Dense =>
     dense([rows, length, count * headDim], () => draw(-1.5, 1.5));
-  const { starts } = segmentBounds(segmentIds, length);
+  const { window = length } = config.layerKinds[0];
+  const { starts } = segmentBounds(segmentIds, length, { window });
   const width = heads * headDim;
   return {
     q: random(heads),
@@ -77,7 +79,8 @@ function inputsOf({ config, rows, segmentIds }: AttentionCase): Record<string, D
     mask: dense([rows, 1, 1, length, length], (i) => {
       const query = Math.floor(i / length);
       const key = Math.floor(query / length) * length + i % length;
-      return key <= query && segmentIds[key] === segmentIds[query] ? 0 : MASKED;
+      const seen = key <= query && query - key < window && segmentIds[key] === segmentIds[query];
+      return seen ? 0 : MASKED;
     }),
   };
 }
@@ -124,7 +127,7 @@ export function chunkedNumbers(
     inputIds: new BigInt64Array(),
     positionIds: new BigInt64Array(),
   });
-  const { launch } = attention;
+  const launch = attention.launcher(config.layerKinds[0].window);
   const sessions = owned.use(new SubgraphSessions(runtime, graph, { launch, scratch, views }));
   const inputs = inputsOf(given);
   const tensors: Record<string, Tensor> = {};
@@ -180,6 +183,7 @@ const CONFIGS = {
   "1 query a key, heads of 96": tinyConfig({
     ...{ num_attention_heads: 2, num_key_value_heads: 2, head_dim: 96 },
   }),
+  "a window of 7": tinyConfig({ ...WINDOWED, max_window_layers: 0, sliding_window: 7 }),
 };
 
 const segments = (...lengths: readonly (readonly [id: number, count: number])[]): Int32Array =>

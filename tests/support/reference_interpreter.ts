@@ -163,13 +163,16 @@ const rmsNorm: Operation = ({ attributes }, x, weight) => {
   ];
 };
 
-/** Each head's halves (a, b) at a position become (a·cos − b·sin, b·cos + a·sin). */
-const rotary: Operation = (_, x, positions, cos, sin) => {
+/** Halves (a, b) of the turned part of each head at a position become (a·cos − b·sin, b·cos + a·sin). */
+const rotary: Operation = ({ attributes }, x, positions, cos, sin) => {
   const half = cos.shape[1];
+  const { num_heads: heads } = attributes;
+  const headDim = heads === undefined ? 2 * half : x.shape[2] / Number(heads);
   return [dense(x.shape, (index) => {
     const [row, column, lane] = coordinates(index, x.shape);
     const position = at(positions, [row, column]);
-    const within = lane % (2 * half);
+    const within = lane % headDim;
+    if (within >= 2 * half) return x.data[index];
     const partner = within < half ? x.data[index + half] : x.data[index - half];
     const i = within % half;
     const sign = within < half ? -1 : 1;
@@ -188,6 +191,29 @@ const reshape: Operation = (_, x, target) => {
 const expand: Operation = (_, { data: [element] }, target) => [
   dense(Array.from(target.data), () => element),
 ];
+
+/** From one element to before another of one axis. */
+const slice: Operation = (_, x, { data: [start] }, { data: [end] }, { data: [axis] }) => {
+  const shape = x.shape.map((dim, i) => i === axis ? end - start : dim);
+  return [dense(shape, (index) => {
+    const place = coordinates(index, shape);
+    return at(x, place.map((each, i) => i === axis ? each + start : each));
+  })];
+};
+
+/** Parts end to end along one axis. */
+const concat: Operation = ({ attributes }, ...parts) => {
+  const axis = Number(attributes.axis);
+  const sizes = parts.map(({ shape }) => shape[axis]);
+  const joined = sizes.reduce((sum, each) => sum + each, 0);
+  const shape = parts[0].shape.map((dim, i) => i === axis ? joined : dim);
+  return [dense(shape, (index) => {
+    const place = coordinates(index, shape);
+    let part = 0;
+    while (place[axis] >= sizes[part]) place[axis] -= sizes[part++];
+    return at(parts[part], place);
+  })];
+};
 
 const gather: Operation = (_, table, ids) => {
   const width = size(table.shape.slice(1));
@@ -224,6 +250,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   Add: elementwise((a, b) => a + b),
   And: elementwise((a, b) => a && b),
   Cast: elementwise((a) => a),
+  Concat: concat,
   Div: elementwise((a, b) => a / b),
   Exp: elementwise(Math.exp),
   Equal: elementwise((a, b) => Number(a === b)),
@@ -253,6 +280,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   ScatterND: scatterRows,
   Sigmoid: elementwise((a) => 1 / (1 + Math.exp(-a))),
   SimplifiedLayerNormalization: rmsNorm,
+  Slice: slice,
   Softmax: softmax,
   Sqrt: elementwise(Math.sqrt),
   Sub: elementwise((a, b) => a - b),

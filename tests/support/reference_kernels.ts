@@ -275,7 +275,7 @@ function layout({ attributes }: Node, q: Dense, k: Dense) {
     tokens: q.data.length / q.shape[1],
     headDim,
     // As kernels and operators take it.
-    scale: Math.fround(headDim ** -0.5),
+    scale: Math.fround(Number(attributes.scale)),
     atQ: (token: number, head: number) => token * q.shape[1] + head * headDim,
     atK: (token: number, head: number) =>
       token * k.shape[1] + Math.floor(head * kvHeads / heads) * headDim,

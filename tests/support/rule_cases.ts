@@ -143,8 +143,25 @@ export const ruleCases: readonly RuleCase[] = [
     inputs: { x: ["rows", "length", 12] },
     fixed: { cos: ["positions", 3], sin: ["positions", 3] },
     positions: true,
-    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, positions, cos, sin),
+    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 2 }),
   },
+  {
+    op: "RotaryEmbedding",
+    name: "a rotation of a part of two heads",
+    inputs: { x: ["rows", "length", 12] },
+    fixed: { cos: ["positions", 2], sin: ["positions", 2] },
+    positions: true,
+    build: (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 2 }),
+  },
+  ...([[0, 5], [3, 9], [8, 12]] as const).map(([start, end]) => ({
+    op: "Slice",
+    name: `columns ${start} to ${end} of 12, read twice`,
+    inputs: { x: [TOKENS, 12] },
+    build: (b: GraphBuilder, { x }: Readonly<Record<string, Value>>) => {
+      const part = ops.slice(b, x, { axis: 1, start, end });
+      return ops.mul(b, part, ops.silu(b, part));
+    },
+  })),
   {
     op: "SimplifiedLayerNormalization",
     name: "RMSNorm",

@@ -5,7 +5,7 @@ import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { weightNormGraph } from "../../lora/weight_norms.ts";
 import { BASE_STORAGES } from "../../model/base_storage.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
-import { decodeBlockGraph, decodeEmbedGraph } from "../../model/graphs/decode_graphs.ts";
+import { decodeBlockGraph } from "../../model/graphs/decode_graphs.ts";
 import {
   blockBackwardGraph,
   blockForwardGraph,
@@ -34,7 +34,6 @@ export function* storedBaseGraphs(): Generator<NamedGraph> {
 
 function* modelGraphs(config: ModelConfig): Generator<[string, Graph]> {
   yield ["embed", embedGraph(config, STORED)];
-  yield ["decode embed", decodeEmbedGraph(config, STORED)];
   yield ["head, frozen", headGraph(config, { ...STORED, frozen: true, logSoftmax: true })];
   yield ["head loss", headLossGraph(config, { ...STORED, logSoftmax: true })];
   yield ["head logits", headLogitsGraph(config, STORED)];

@@ -5,6 +5,7 @@ import { joinExample } from "../../data/examples/join_example.ts";
 import type { LabelledGrid } from "../../model/engine/batch.ts";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
 import { type ModelConfig, parseConfig } from "../../model/config.ts";
+import type { ModelType } from "../../model/families/families.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
@@ -26,6 +27,46 @@ export function tinyConfig(change: Readonly<Record<string, unknown>> = {}): Mode
     ...change,
   });
 }
+
+/**
+ * What shows of each family what others do not have, of heads of 16 that are longer than its windows and
+ * of two layers.
+ */
+export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, unknown>>>> = {
+  qwen3: {},
+  qwen2: {},
+  llama: {},
+  mistral: { sliding_window: 5 },
+  ministral3: {
+    rope_parameters: {
+      rope_type: "yarn",
+      rope_theta: 10000,
+      factor: 4,
+      original_max_position_embeddings: 8,
+      llama_4_scaling_beta: 0.3,
+    },
+  },
+  smollm3: { no_rope_layer_interval: 2, use_sliding_window: true, sliding_window: 6 },
+  granite: {
+    attention_multiplier: 0.3,
+    embedding_multiplier: 2,
+    logits_scaling: 0.6,
+    residual_multiplier: 0.4,
+  },
+  phi3: { partial_rotary_factor: 0.5, sliding_window: 7 },
+  olmo2: {},
+};
+
+/** A two-layer model of a family. */
+export function familyConfig(
+  model_type: ModelType,
+  change: Readonly<Record<string, unknown>> = {},
+): ModelConfig {
+  return tinyConfig({ model_type, ...FAMILY_FIELDS[model_type], ...change });
+}
+
+/** What makes the second of its layers see a window of 3 tokens. */
+export const WINDOWED = { use_sliding_window: true, sliding_window: 3, max_window_layers: 1 };
 
 /** A store of the model's tensors, undefined but for the gaps between them. */
 export function emptyStore(runtime: Runtime, config: ModelConfig): ParameterStore {

@@ -8,6 +8,7 @@
 import { LAYOUT_BLOCK, type ParameterLayout } from "../../model/engine/parameter_store.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { blockParameters } from "../../model/parameters.ts";
+import { distinctKinds } from "../../model/parts/layer_kind.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 
 /** Elements of a bucket, 16 MiB of float32: more are hardly faster, and begin later. */
@@ -67,8 +68,10 @@ export function bucketsOf(
 
 /** Buckets that a layer's gradients lie in at most, all of which are final at once. */
 export function widenedBuckets(config: ModelConfig, elements: number = BUCKET): number {
-  const layer = blockParameters(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  return Math.ceil(layer / elements) + 1;
+  const layers = distinctKinds(config).map((kind) =>
+    blockParameters(config, kind).reduce((sum, { shape }) => sum + elementCount(shape), 0)
+  );
+  return Math.ceil(Math.max(...layers) / elements) + 1;
 }
 
 /** The buckets that elements lie in, and how many of them in each. */

@@ -7,6 +7,7 @@
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { ADAPTER_CONFIG } from "../../lora/adapter_config.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { withLayerNames } from "../../lora/lora_targets.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import { assertRowColumns } from "../../data/records/row_shapes.ts";
 import { defined } from "../../internal/json/defined.ts";
@@ -230,7 +231,7 @@ async function resolveLora(
   config: ModelConfig,
 ): Promise<{ readonly lora?: LoraArguments; readonly notes: readonly string[] }> {
   if (options === undefined) return { notes: [] };
-  const lora = { ...DEFAULT_LORA, ...defined(options) };
+  const lora = withLayerNames(config, { ...DEFAULT_LORA, ...defined(options) });
   if (!lora.initAdapter) return { lora, notes: [] };
   const named = await findAdapter(lora.initAdapter, "--init-adapter");
   const initAdapter = await findTrained(named, ADAPTER_CONFIG);

@@ -15,6 +15,7 @@ import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, formatAdapterConfig } from "../../lora
 import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../../lora/block_adapter.ts";
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../../lora/lora_options.ts";
+import { withLayerNames } from "../../lora/lora_targets.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import { toPeft } from "../../lora/peft_source.ts";
 import { resizedSource } from "../../lora/resized_source.ts";
@@ -94,7 +95,7 @@ export async function createLoraTrainer(
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const config = await readConfig(directory);
   const lora = initAdapter === undefined
-    ? options.lora ?? DEFAULT_LORA
+    ? withLayerNames(config, options.lora ?? DEFAULT_LORA)
     : await readSettings(initAdapter, config);
   const kernels = gpu && await loadTrainingKernels(gpu, {
     ...options,

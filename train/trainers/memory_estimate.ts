@@ -33,6 +33,7 @@ import { blockKernelsFor } from "../../model/block_kernels.ts";
 import { BASE_STORAGES, type BaseStorage, storedTypes } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
+import { distinctKinds } from "../../model/parts/layer_kind.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
   blockBackwardGraph,
@@ -55,7 +56,7 @@ const MIB = 2 ** 20;
 const PROCESS_BYTES = 140 * MIB;
 // What CUDA takes of a device's memory for its context and its libraries' code: published, not measured here.
 const CUDA_BYTES = 500e6;
-// Sessions that training makes besides the graphs below: both sums of losses, and the embedding.
+// Sessions that training makes besides the graphs below: both sums of losses, the embedding, and masks.
 const LOSS_SUMS = 2;
 const EMBEDDINGS = 1;
 // Of an optimizer in graphs: norm, control, and the update without weight decay.
@@ -198,6 +199,7 @@ export function estimateMemory(
     byteWidth(stored.get(name) ?? precision) * elementCount(shape)
   );
   const spared = sum(specs, ({ shape }, i) => width * elementCount(shape) - weightBytes[i]);
+  const kinds = distinctKinds(config);
   const adapted = adapter &&
     config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
   const trained = adapted ?? base;
@@ -225,25 +227,39 @@ export function estimateMemory(
     kernels: parts,
     deviceDropout: device !== "cpu",
   };
-  const forward = blockForwardGraph(config, blocks);
+  const forwards = new Map(
+    kinds.map((kind) => [kind, blockForwardGraph(config, { ...blocks, kind })]),
+  );
   // Outputs besides y: what a layer's forward keeps for its backward.
   const bytesOf = ({ dtype, shape }: Value): number =>
     byteWidth(dtype) * elementCount(evaluateShape(shape, symbols));
-  const kept = sum(forward.outputs.filter(({ name }) => name !== "y"), bytesOf);
+  const kept = sum(
+    config.layerKinds,
+    (kind) => sum(forwards.get(kind)!.outputs.filter(({ name }) => name !== "y"), bytesOf),
+  );
   // Each block's input, the last output, two gradients of them; the mask, or those of all chunks.
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
-  // Rows of the whole length are the most that a chunk's queries can see.
-  const starts = Int32Array.from({ length: tokens }, (_, at) => at - at % length);
-  const chunks = queries === undefined
-    ? []
-    : attentionChunks(starts, { heads: config.heads, queries }).map(
-      ({ start, end, firstKey, lastKey }) => {
-        return { rows: 1, length: end - start, keys: lastKey - firstKey, tokens };
-      },
+  // A window that holds whole rows hides nothing.
+  const windows = new Set(
+    kinds.map(({ window = length }) => window < length ? window : undefined),
+  );
+  // Rows of the whole length, or of a window, are the most that a chunk's queries can see.
+  const plans = [...windows].map((window = length) => {
+    const starts = Int32Array.from(
+      { length: tokens },
+      (_, at) => Math.max(at - at % length, at - window + 1),
     );
+    return queries === undefined
+      ? []
+      : attentionChunks(starts, { heads: config.heads, queries }).map(
+        ({ start, end, firstKey, lastKey }) => {
+          return { rows: 1, length: end - start, keys: lastKey - firstKey, tokens };
+        },
+      );
+  });
   const masks = segments
-    ? chunks.map(({ length, keys }) => length * keys)
-    : [rows * length * length];
+    ? plans.flat().map(({ length, keys }) => length * keys)
+    : Array<number>(windows.size).fill(rows * length * length);
   const mask = sum(masks, (each) => each);
   const arena = new ArenaEstimate();
   const head = {
@@ -255,10 +271,11 @@ export function estimateMemory(
   };
   const headBackward = lossKernel ? headBackwardGraph : headGraph;
   const logits = lossKernel ? symbols.n * config.vocabSize : 0;
-  const [there, back] = [forward, blockBackwardGraph(config, blocks)].map(splitSubgraphs);
-  const graphsOf = ({ steps }: SplitGraph): Graph[] =>
-    steps.map(({ graph }) => graph).filter((graph) => graph !== undefined);
-  const whole = chunks.length === 1;
+  const there = [...forwards.values()].map(splitSubgraphs);
+  const back = kinds.map((kind) => splitSubgraphs(blockBackwardGraph(config, { ...blocks, kind })));
+  const graphsOf = (split: readonly SplitGraph[]): Graph[] =>
+    split.flatMap(({ steps }) => steps.map(({ graph }) => graph))
+      .filter((graph) => graph !== undefined);
   for (
     const graph of [
       ...graphsOf(there),
@@ -269,28 +286,34 @@ export function estimateMemory(
     ]
   ) arena.run(graph, symbols);
   for (const [make, adds] of [[chunkForwardGraph, false], [chunkBackwardGraph, true]] as const) {
-    chunks.forEach((sizes, i) => arena.run(make(config, { whole, first: adds && i === 0 }), sizes));
+    for (const chunks of plans) {
+      const whole = chunks.length === 1;
+      chunks.forEach((sizes, i) =>
+        arena.run(make(config, { whole, first: adds && i === 0 }), sizes)
+      );
+    }
   }
   // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
   // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
-  const plain = splitSubgraphs(
-    blockForwardGraph(config, { ...blocks, keep: false, dropout: false }),
+  const plain = kinds.map((kind) =>
+    splitSubgraphs(blockForwardGraph(config, { ...blocks, kind, keep: false, dropout: false }))
   );
   const sessions = graphsOf(there).length + 2 * graphsOf(back).length +
     (keep || dropout ? graphsOf(plain).length : 0) +
-    EMBEDDINGS + LOSS_SUMS + (kernels && optimizer.withKernels ? 0 : OPTIMIZER_GRAPHS) +
+    EMBEDDINGS + (segments ? 0 : windows.size) + LOSS_SUMS +
+    (kernels && optimizer.withKernels ? 0 : OPTIMIZER_GRAPHS) +
     // The head's logits or its loss, and its gradients: afresh and added to, or of no weight.
     1 + (adapter ? 1 : 2) +
     // The embedding's gradient, or DoRA's norms.
     (adapter && !adapter.derived.length ? 0 : 1);
   const { viewsAtOffset: views } = deviceTraits({ kind: device });
-  const [forwards, backwards] = [there, back].map((each) =>
-    planCrossing(each.crossing, symbols, { views }).buffers
+  const buffers = [...there, ...back].map(({ crossing }) =>
+    planCrossing(crossing, symbols, { views }).buffers
   );
-  // Both directions share the buffers.
+  // Both directions, and all kinds, share the buffers.
   const crossing = Array.from(
-    { length: Math.max(forwards.length, backwards.length) },
-    (_, i) => Math.max(forwards[i] ?? 0, backwards[i] ?? 0),
+    { length: Math.max(...buffers.map((each) => each.length)) },
+    (_, i) => Math.max(...buffers.map((each) => each[i] ?? 0)),
   );
   // Gradients that are not float32 are summed in float32.
   const widened = several && adapted === undefined && precision !== "float32"
@@ -300,7 +323,7 @@ export function estimateMemory(
     weights: width * base - spared + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained + widened,
     moments: state * trained / shards,
-    activations: width * (hidden + mask + logits) + config.layers * kept +
+    activations: width * (hidden + mask + logits) + kept +
       sum(crossing, (bytes) => bytes),
     workspace: arena.bytes,
     handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
@@ -310,7 +333,7 @@ export function estimateMemory(
     ...weightBytes,
     ...adapter ? adapter.parameters.map(({ shape }) => FLOAT_BYTES * elementCount(shape)) : [],
     ...crossing,
-    ...forward.outputs.map(bytesOf),
+    ...[...forwards.values()].flatMap(({ outputs }) => outputs.map(bytesOf)),
     ...masks.map((each) => width * each),
   ];
   return {

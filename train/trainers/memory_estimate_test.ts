@@ -169,8 +169,8 @@ Deno.test("a device's plan counts a workspace of cuBLAS for each session", () =>
     estimateMemory(config, { ...batch, device: "cuda", kernels, adapter }).handles /
     CUBLAS_WORKSPACE_BYTES;
   // As tests/cuda_calls_test.ts counts them.
-  assert.deepEqual([sessions(false), sessions(true)], [13, 20]);
+  assert.deepEqual([sessions(false), sessions(true)], [14, 20]);
   const adapter = createLoraAdapter(config, DEFAULT_LORA);
-  assert.deepEqual([sessions(false, adapter), sessions(true, adapter)], [12, 21]);
+  assert.deepEqual([sessions(false, adapter), sessions(true, adapter)], [13, 21]);
   assert.equal(estimateMemory(config, { ...batch, precision: "float32" }).handles, 0);
 });

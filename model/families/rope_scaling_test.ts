@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseConfig } from "./config.ts";
+import { parseConfig } from "../config.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -17,17 +17,19 @@ const LEAST: Json = {
 const YARN: Json = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 1024 };
 
 function rope(change: Json): unknown {
-  const { ropeTheta, ropeScaling, notes } = parseConfig({ ...LEAST, ...change });
+  const { layerKinds: [{ rope }], notes } = parseConfig({ ...LEAST, ...change });
   assert.deepEqual(notes, []);
-  return { ropeTheta, ropeScaling };
+  return rope;
 }
 
 Deno.test("all spellings of one scaling are read alike", () => {
   const { rope_type: type, ...rest } = YARN;
   const expected = rope({ rope_theta: 500, rope_scaling: YARN });
   assert.deepEqual(expected, {
-    ropeTheta: 500,
-    ropeScaling: {
+    theta: 500,
+    width: 16,
+    maxPositions: 4096,
+    scaling: {
       type: "yarn",
       factor: 4,
       attentionFactor: 0.1 * Math.log(4) + 1,

@@ -9,74 +9,14 @@
  * @module
  */
 
-import { FieldTable, listFields, showValue } from "../internal/json/field_table.ts";
-import { isRecord } from "../internal/json/is_record.ts";
-
-/** Frequencies are divided by a factor (`linear`). */
-export interface LinearRopeScaling {
-  /** Its `rope_type`. */
-  readonly type: "linear";
-  /** Frequencies are divided by this. */
-  readonly factor: number;
-}
-
-/**
- * θ grows with sequences longer than `max_position_embeddings` (`dynamic`, NTK-aware). Up to there,
- * and no longer sequence is accepted, θ is the config's.
- */
-export interface DynamicRopeScaling {
-  /** Its `rope_type`. */
-  readonly type: "dynamic";
-  /** How much longer sequences may become. */
-  readonly factor: number;
-}
-
-/** Low frequencies are divided, high ones kept, and queries and keys scaled (YaRN, Peng et al. 2023). */
-export interface YarnRopeScaling {
-  /** Its `rope_type`. */
-  readonly type: "yarn";
-  /** Low frequencies are divided by this. */
-  readonly factor: number;
-  /** Cosines and sines are multiplied by this. */
-  readonly attentionFactor: number;
-  /** Frequencies that turn more often than this over the original positions are kept. */
-  readonly betaFast: number;
-  /** Frequencies that turn less often than this over the original positions are divided. */
-  readonly betaSlow: number;
-  /** Whether the bounds between them are whole dimensions. */
-  readonly truncate: boolean;
-  /** Positions of the pretrained model, before scaling. */
-  readonly originalMaxPositions: number;
-}
-
-/** Long wavelengths are divided, short ones kept (`llama3`). */
-export interface Llama3RopeScaling {
-  /** Its `rope_type`. */
-  readonly type: "llama3";
-  /** Long wavelengths are divided by this. */
-  readonly factor: number;
-  /** Wavelengths above originalMaxPositions ÷ this are long. */
-  readonly lowFreqFactor: number;
-  /** Wavelengths below originalMaxPositions ÷ this are kept. */
-  readonly highFreqFactor: number;
-  /** Positions of the pretrained model, before scaling. */
-  readonly originalMaxPositions: number;
-}
-
-/** https://github.com/huggingface/transformers, modeling_rope_utils.py. */
-export type RopeScaling =
-  | LinearRopeScaling
-  | DynamicRopeScaling
-  | YarnRopeScaling
-  | Llama3RopeScaling;
-
-/** Rotary embeddings as config.json asks for them. */
-export interface Rope {
-  /** θ, the base of the frequencies. */
-  readonly theta: number;
-  /** Undefined for `default`. */
-  readonly scaling?: RopeScaling;
-}
+import { FieldTable, listFields, showValue } from "../../internal/json/field_table.ts";
+import { isRecord } from "../../internal/json/is_record.ts";
+import type {
+  LongRopeScaling,
+  Rope,
+  RopeScaling,
+  YarnRopeScaling,
+} from "../parts/rope_settings.ts";
 
 /** What the rest of config.json says, and where to put what is wrong. */
 export interface RopeContext {
@@ -84,6 +24,18 @@ export interface RopeContext {
   readonly maxPositions: number;
   /** `head_dim`. */
   readonly headDim: number;
+  /** The kind of layers to read for, where there is a dictionary a kind. @default "full_attention" */
+  readonly layerType?: string;
+  /** θ where config.json names none. @default 10000 */
+  readonly defaultTheta?: number;
+  /** Whether `partial_rotary_factor` is honoured. @default false: it must be 1 */
+  readonly partial?: boolean;
+  /** `original_max_position_embeddings` where config.json names none. @default `maxPositions` */
+  readonly defaultOriginal?: number;
+  /** Other names of types that the family knows. @default none */
+  readonly otherNames?: Readonly<Record<string, string>>;
+  /** What the family itself reads of the dictionary. @default nothing */
+  readonly alsoRead?: readonly string[];
   /** Throws an error on a field. */
   readonly fail: (field: string, state: string) => never;
   /** Keeps a warning. */
@@ -114,34 +66,35 @@ const PARAMETERS = {
     "high_freq_factor",
     "original_max_position_embeddings",
   ],
+  longrope: [
+    "short_factor",
+    "long_factor",
+    "factor",
+    "attention_factor",
+    "original_max_position_embeddings",
+  ],
 } as const;
 
 /** A rope_type that is honoured. */
 type RopeType = keyof typeof PARAMETERS;
 
-const ALL_PARAMETERS = [
-  ...new Set(Object.values(PARAMETERS).flat()),
-  "short_factor",
-  "long_factor",
-];
+const ALL_PARAMETERS = [...new Set(Object.values(PARAMETERS).flat())];
 
-/** The fields of a rope dictionary, by its type. */
-export const ROPE_FIELDS: Readonly<Record<RopeType, FieldTable>> = {
-  default: tableOf("default"),
-  linear: tableOf("linear"),
-  dynamic: tableOf("dynamic"),
-  yarn: tableOf("yarn"),
-  llama3: tableOf("llama3"),
-};
-
-function tableOf(type: RopeType): FieldTable {
-  const honoured: readonly string[] = PARAMETERS[type];
+/** The fields of a rope dictionary. */
+function fieldsOf(
+  type: RopeType,
+  { partial = false, alsoRead = [] }: Pick<RopeContext, "partial" | "alsoRead">,
+): FieldTable {
+  const honoured: readonly string[] = [...new Set([...PARAMETERS[type], ...alsoRead])];
   const remedy = `it has no effect with the type ${type}; remove it, or correct the type`;
   const warned = ALL_PARAMETERS.filter((field) => !honoured.includes(field));
   return new FieldTable({
-    honoured: ["rope_type", "type", "rope_theta", ...honoured],
+    honoured: [
+      ...["rope_type", "type", "rope_theta", ...honoured],
+      ...partial ? ["partial_rotary_factor"] : [],
+    ],
     refused: {
-      partial_rotary_factor: { unless: [1], remedy: "only 1 is supported" },
+      ...partial ? {} : { partial_rotary_factor: { unless: [1], remedy: "only 1 is supported" } },
       mrope_section: { remedy: "rotary embeddings of images are not supported; use a text model" },
       mrope_interleaved: { unless: [false], remedy: "only text models are supported" },
     },
@@ -151,10 +104,10 @@ function tableOf(type: RopeType): FieldTable {
 
 /** Reads config.json's rope fields together. */
 export function parseRope(raw: Readonly<Record<string, unknown>>, context: RopeContext): Rope {
-  const { fail } = context;
+  const { fail, maxPositions, defaultTheta = DEFAULT_THETA } = context;
   const top = positive(raw.rope_theta ?? undefined, "rope_theta", context);
   const dictionaries = ["rope_scaling", "rope_parameters"].flatMap((field) => {
-    const dictionary = findDictionary(raw, field, fail);
+    const dictionary = findDictionary(raw, field, context);
     return dictionary ? [{ ...dictionary, rope: parseDictionary(dictionary, raw, context) }] : [];
   });
   const resolved = dictionaries.map(({ field, rope: { theta, scaling } }) => {
@@ -165,14 +118,15 @@ export function parseRope(raw: Readonly<Record<string, unknown>>, context: RopeC
           "they take; remove the wrong one",
       );
     }
-    const base = theta ?? top ?? DEFAULT_THETA;
+    const base = theta ?? top ?? defaultTheta;
     // YaRN divides by its logarithm.
     if (scaling?.type === "yarn" && base === 1) fail("rope_theta", "is 1: yarn needs another base");
     return { theta: base, scaling };
   });
+  const width = turnedWidth(raw, dictionaries, context);
   if (resolved.length === 0) {
     noteTopOriginal(raw, "default", context);
-    return { theta: top ?? DEFAULT_THETA };
+    return { theta: top ?? defaultTheta, width, maxPositions };
   }
   if (resolved.length > 1 && JSON.stringify(resolved[0]) !== JSON.stringify(resolved[1])) {
     fail(
@@ -183,7 +137,39 @@ export function parseRope(raw: Readonly<Record<string, unknown>>, context: RopeC
         "of transformers differ in which they take; remove the wrong one",
     );
   }
-  return resolved[0];
+  return { ...resolved[0], width, maxPositions };
+}
+
+/** How much of a head is turned: `partial_rotary_factor`, beside the dictionaries or in them. */
+function turnedWidth(
+  raw: Readonly<Record<string, unknown>>,
+  dictionaries: readonly Dictionary[],
+  context: RopeContext,
+): number {
+  const { headDim, partial = false, fail } = context;
+  if (!partial) return headDim;
+  const name = "partial_rotary_factor";
+  const found = [{ field: "", record: raw }, ...dictionaries].flatMap(({ field, record }) => {
+    const full = field === "" ? name : `${field}.${name}`;
+    const value = positive(record[name] ?? undefined, full, context);
+    return value === undefined ? [] : [{ full, value }];
+  });
+  const [first, ...rest] = found;
+  const other = rest.find(({ value }) => value !== first.value);
+  if (other) {
+    fail(
+      first.full,
+      `is ${first.value} and ${other.full} is ${other.value}: versions of transformers differ in ` +
+        "which they take; remove the wrong one",
+    );
+  }
+  const width = Math.floor(headDim * (first?.value ?? 1));
+  if (width >= 2 && width <= headDim && width % 2 === 0) return width;
+  return fail(
+    first.full,
+    `is ${first.value}: of heads of ${headDim} numbers it turns ${width}; that must be an even ` +
+      `number from 2 to ${headDim}`,
+  );
 }
 
 /** A rope dictionary and where it stands. */
@@ -192,11 +178,11 @@ interface Dictionary {
   readonly record: Readonly<Record<string, unknown>>;
 }
 
-/** The dictionary under a field; the one for full attention where there is one a kind of layer. */
+/** The dictionary under a field; that of the kind of layer where there is one a kind. */
 function findDictionary(
   raw: Readonly<Record<string, unknown>>,
   field: string,
-  fail: RopeContext["fail"],
+  { fail, layerType = "full_attention" }: RopeContext,
 ): Dictionary | undefined {
   const record = raw[field] ?? undefined;
   if (record === undefined) return undefined;
@@ -206,9 +192,9 @@ function findDictionary(
   if (names.length === 0) return undefined;
   const layerTypes = names.filter((name) => /_attention$/.test(name) || isRecord(record[name]));
   if (layerTypes.length === 0) return { field, record };
-  const own = record.full_attention;
+  const own = record[layerType];
   if (!isRecord(own)) {
-    return fail(field, `is by kind of layer (${listFields(layerTypes)}) without full_attention`);
+    return fail(field, `is by kind of layer (${listFields(layerTypes)}) without ${layerType}`);
   }
   const flat = names.filter((name) =>
     !layerTypes.includes(name) && (record[name] ?? null) !== null
@@ -219,10 +205,10 @@ function findDictionary(
       `has parameters by kind of layer (${listFields(layerTypes)}) and ${
         listFields(flat)
       } beside ` +
-        "them; move these into full_attention",
+        `them; move these into ${layerType}`,
     );
   }
-  return { field: `${field}.full_attention`, record: own };
+  return { field: `${field}.${layerType}`, record: own };
 }
 
 function parseDictionary(
@@ -241,7 +227,8 @@ function parseDictionary(
         "which they take; remove the wrong one",
     );
   }
-  const named = current ?? older ?? "default";
+  const written = current ?? older ?? "default";
+  const named = typeof written === "string" ? context.otherNames?.[written] ?? written : written;
   if (typeof named !== "string" || !Object.hasOwn(PARAMETERS, named)) {
     fail(
       field,
@@ -252,7 +239,7 @@ function parseDictionary(
     );
   }
   const type = named as RopeType;
-  const { refused, warned, unknown } = ROPE_FIELDS[type].review(record);
+  const { refused, warned, unknown } = fieldsOf(type, context).review(record);
   if (refused.length > 0) {
     const [{ field: first, message }] = refused;
     fail(`${field}.${first}`, message.slice(first.length + 1));
@@ -282,6 +269,11 @@ function parseDictionary(
       return { theta, scaling: { type, factor: number("factor") } };
     case "yarn":
       return { theta, scaling: parseYarn({ field, record }, original(), context) };
+    case "longrope":
+      return {
+        theta,
+        scaling: parseLongRope({ field, record }, { raw, original: original() }, context),
+      };
     case "llama3": {
       const [lowFreqFactor, highFreqFactor] = [
         number("low_freq_factor"),
@@ -366,6 +358,41 @@ function parseYarn(
   };
 }
 
+function parseLongRope(
+  { field, record }: Dictionary,
+  { raw, original }: { readonly raw: Readonly<Record<string, unknown>>; readonly original: number },
+  context: RopeContext,
+): LongRopeScaling {
+  const { fail, maxPositions } = context;
+  const count = turnedWidth(raw, [{ field, record }], context) / 2;
+  const factors = (name: string): readonly number[] => {
+    const list = record[name];
+    const numbers = Array.isArray(list) &&
+      list.every((each) => typeof each === "number" && each > 0 && Number.isFinite(each));
+    if (numbers && list.length === count) return list;
+    return fail(
+      `${field}.${name}`,
+      `must be a list of ${count} numbers above 0, one a frequency, got ${showValue(list)}`,
+    );
+  };
+  const given = positive(
+    record.attention_factor ?? undefined,
+    `${field}.attention_factor`,
+    context,
+  );
+  const factor = positive(record.factor ?? undefined, `${field}.factor`, context) ??
+    maxPositions / original;
+  // Beyond the original positions other factors count, which are checked nevertheless.
+  factors("long_factor");
+  return {
+    type: "longrope",
+    shortFactors: factors("short_factor"),
+    attentionFactor: given ??
+      (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original))),
+    originalMaxPositions: original,
+  };
+}
+
 /** YaRN's scale of attention, 0.1 · m · ln(factor) + 1. */
 function yarnScale(factor: number, mscale: number): number {
   return factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1;
@@ -387,17 +414,18 @@ function originalMaxPositions(
         "take; remove the wrong one",
     );
   }
-  return top ?? own ?? context.maxPositions;
+  return top ?? own ?? context.defaultOriginal ?? context.maxPositions;
 }
 
-/** The field beside the dictionary is read with two types only. */
+/** The field beside the dictionary is read with some types only. */
 function noteTopOriginal(
   raw: Readonly<Record<string, unknown>>,
   type: RopeType,
   { note }: RopeContext,
 ): void {
   const name = "original_max_position_embeddings";
-  if ((raw[name] ?? null) === null || type === "yarn" || type === "llama3") return;
+  const read: readonly string[] = PARAMETERS[type];
+  if ((raw[name] ?? null) === null || read.includes(name)) return;
   note(
     `${name} is ${showValue(raw[name])}: it has no effect with rotary embeddings of type ${type}`,
   );
@@ -413,6 +441,6 @@ function positive(
   return fail(field, `must be a number above 0, got ${showValue(value)}`);
 }
 
-function describe({ theta, scaling }: Rope): string {
+function describe({ theta, scaling }: Pick<Rope, "theta" | "scaling">): string {
   return `${scaling ? JSON.stringify(scaling) : "no scaling"} with rope_theta ${theta}`;
 }

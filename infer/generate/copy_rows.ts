@@ -1,0 +1,27 @@
+/**
+ * Rows of the embedding, taken on the host.
+ *
+ * In: ids and the table [vocab, hidden]. Out: their rows, scaled as the model scales them.
+ */
+
+import type { ModelConfig } from "../../model/config.ts";
+
+/** Writes the row of each id, one after the other. */
+export function copyRows(
+  { hiddenSize, embeddingScale }: ModelConfig,
+  { from, to, ids }: {
+    /** [vocab, hidden] */
+    readonly from: Float32Array;
+    /** [ids, hidden] */
+    readonly to: Float32Array;
+    readonly ids: ArrayLike<number>;
+  },
+): void {
+  for (let i = 0; i < ids.length; i++) {
+    const row = ids[i] * hiddenSize;
+    to.set(from.subarray(row, row + hiddenSize), i * hiddenSize);
+  }
+  if (embeddingScale === 1) return;
+  const scale = Math.fround(embeddingScale);
+  for (let i = 0; i < ids.length * hiddenSize; i++) to[i] *= scale;
+}

@@ -1,0 +1,46 @@
+/**
+ * Granite 3, and what else has its class: a Llama with multipliers of embeddings, scores, parts and
+ * logits. Granite 4 is `granitemoehybrid` in all its sizes, those without experts or state spaces too, and
+ * is not among the families.
+ *
+ * https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/models/granite/modeling_granite.py
+ *
+ * @module
+ */
+
+import { residualBlock } from "../parts/residual_block.ts";
+import { rmsNorm } from "../parts/rms_norm.ts";
+import { selfAttention } from "../parts/self_attention.ts";
+import { swigluMlp } from "../parts/swiglu_mlp.ts";
+import type { Family } from "./family.ts";
+import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
+import { fullLayers } from "./layer_types.ts";
+
+/** `model_type` granite. */
+export const granite: Family = {
+  className: "Granite",
+  covers: "Granite 3",
+  defaults: { maxPositions: 2048 },
+  honoured: [
+    "attention_multiplier",
+    "embedding_multiplier",
+    "logits_scaling",
+    "residual_multiplier",
+  ],
+  refused: NO_HEAD_NORMS,
+  read: (reader, { layers, readRope }) => ({
+    layerKinds: fullLayers(reader, layers, { rope: readRope() }),
+    attentionScale: reader.positive("attention_multiplier", 1),
+    embeddingScale: reader.positive("embedding_multiplier", 1),
+    logitScale: 1 / reader.positive("logits_scaling", 1),
+    residualScale: reader.positive("residual_multiplier", 1),
+  }),
+  block: (config) => {
+    const { attentionBias } = config;
+    const biases = { qkvBias: attentionBias, outputBias: attentionBias };
+    return residualBlock(config, [
+      { before: rmsNorm(config, "input_layernorm"), part: selfAttention(config, biases) },
+      { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+    ]);
+  },
+};
