@@ -27,3 +27,13 @@ export function parseString(value: unknown, where: RowLocation, field: string): 
   }
   return value;
 }
+
+/** Texts of JSON that hold nothing. */
+const EMPTY_TEXTS: readonly string[] = ["", "[]", "{}", "null"];
+
+/** Whether a field holds nothing, however its writer says so. */
+export function saysNothing(value: unknown): boolean {
+  if (value === null || value === undefined || value === false) return true;
+  if (typeof value === "string") return EMPTY_TEXTS.includes(value);
+  return typeof value === "object" && !(value instanceof Map) && Object.keys(value).length === 0;
+}

@@ -72,7 +72,7 @@ const corpus: [Record<string, unknown>, string, RowColumns?][] = [
       value: "<|begin_of_thought|>x<|end_of_thought|><|begin_of_solution|>y<|end_of_solution|>",
       thinking: "z",
     }),
-    ":conversations[1].value: expected thinking in one place, got it in <|begin_of_thought|> tags and apart; keep one",
+    ":conversations[1].value: expected thinking in one place, got it inside the text and apart; keep one",
   ],
   [{ prompt: "a" }, ":completion: expected a string, got nothing"],
   [{ prompt: "a", completion: "" }, ":completion: expected some text, got an empty string"],
@@ -107,7 +107,7 @@ const corpus: [Record<string, unknown>, string, RowColumns?][] = [
   [{ prompt: 4, completion: "b" }, ":prompt: expected a string, got number 4"],
   [
     { prompt: [user], completion: [bot], think: "x" },
-    ":think: expected none beside messages, where it would be lost; put it into the messages",
+    ':think: think is "x": beside completion it would be lost; put it into the messages, or remove the column, or leave it out with --columns think=',
   ],
   [
     { messages: [user, bot], question: "a", answer: "b" },
@@ -157,7 +157,7 @@ const corpus: [Record<string, unknown>, string, RowColumns?][] = [
     ':tools: expected an array of tools, or its JSON, got string "x"',
   ],
   [
-    { ...chat(user, bot), tools: {} },
+    { ...chat(user, bot), tools: { a: 1 } },
     ":tools: expected an array of tools, or its JSON, got object",
   ],
   [{ ...chat(user, bot), tools: [1] }, ":tools[0]: expected a tool, got number 1"],
@@ -182,7 +182,7 @@ const corpus: [Record<string, unknown>, string, RowColumns?][] = [
     ":tools: expected an array of tools, or its JSON, got number 4",
   ],
   [
-    chat(user, { ...bot, tool_calls: {} }),
+    chat(user, { ...bot, tool_calls: { a: 1 } }),
     ":messages[1].tool_calls: expected an array of calls, got object",
   ],
   [

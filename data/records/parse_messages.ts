@@ -7,7 +7,7 @@
 
 import { describeValue } from "../../internal/json/describe_value.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
-import { parseString, parseText } from "./field_values.ts";
+import { parseString, parseText, saysNothing } from "./field_values.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import type { Message, Role, ToolCall } from "../text/message.ts";
 import { parseCall, parseCallText, parseToolCalls } from "./parse_tool_calls.ts";
@@ -216,6 +216,9 @@ function parseMessage(
         "only replies of the assistant are learned",
       );
     }
+    if (role !== "tool" && fields.tool_call_id != null) {
+      onUnread?.("messages[]: a tool_call_id of a message that is not a tool's");
+    }
     if (role === "tool") {
       const content = parseResult(fields.content, where, at);
       const id = fields.tool_call_id;
@@ -241,17 +244,17 @@ function parseMessage(
   const own = fields.reasoning_content == null
     ? ""
     : parseString(fields.reasoning_content, where, `${place}.reasoning_content`);
-  if (tagged !== null && own !== "") {
-    throw new JsonlError(
-      { ...where, field: at },
-      "expected thinking in one place, got it in <|begin_of_thought|> tags and apart; keep one",
-    );
-  }
   const said = role === CALL
     ? callOf(text, { where, place: at, onUnread })
     : tagged === null
-    ? { content: text, think: own }
-    : { content: trimLineBreaks(tagged[2]).trim(), think: trimLineBreaks(tagged[1]).trim() };
+    ? { content: text, think: "" }
+    : { content: trimLineBreaks(tagged[2]), think: trimLineBreaks(tagged[1]) };
+  if (said.think !== "" && own !== "") {
+    throw new JsonlError(
+      { ...where, field: at },
+      "expected thinking in one place, got it inside the text and apart; keep one",
+    );
+  }
   const calls = parseCalls(fields, { where, place, onUnread });
   if (role === CALL && calls.length > 0) {
     throw new JsonlError(
@@ -259,7 +262,8 @@ function parseMessage(
       "expected the call in the text or in tool_calls, got both; keep one",
     );
   }
-  return { ...reply({ calls, learn, ...said }, { where, place: at }), ...name };
+  const think = said.think || own;
+  return { ...reply({ calls, learn, ...said, think }, { where, place: at }), ...name };
 }
 
 /** ShareGPT's function_call: the call as JSON, after thinking in tags where there is some. */
@@ -277,7 +281,7 @@ function parseCalls(
   { where, place, onUnread }: ParseMessagesOptions & { readonly place: string },
 ): readonly ToolCall[] {
   const made = parseToolCalls(calls, { where, place: `${place}.tool_calls`, onUnread });
-  if (old === null || old === undefined || old === "") return made;
+  if (saysNothing(old)) return made;
   const at = `${place}.function_call`;
   if (made.length > 0) {
     throw new JsonlError(

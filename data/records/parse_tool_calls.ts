@@ -11,7 +11,7 @@ import { FieldTable } from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import type { ToolCall } from "../text/message.ts";
 import { parseToolArguments } from "../text/tool_arguments.ts";
-import { parseString, parseText } from "./field_values.ts";
+import { parseString, parseText, saysNothing } from "./field_values.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import { parseRowJson } from "./parse_row_json.ts";
 import type { OnUnread } from "./row_shape.ts";
@@ -35,8 +35,8 @@ export interface ParseCallsOptions {
 /** Calls as OpenAI's API has them, or each a bare function; none where nothing stands there. */
 export function parseToolCalls(value: unknown, options: ParseCallsOptions): readonly ToolCall[] {
   const { where, place } = options;
+  if (saysNothing(value)) return [];
   const calls = typeof value === "string" ? parseJson(value, options) : value;
-  if (calls === null || calls === undefined) return [];
   if (!Array.isArray(calls)) {
     throw new JsonlError(
       { ...where, field: place },
@@ -119,7 +119,6 @@ function tellUnknown(
 }
 
 function parseJson(text: string, { where, place }: ParseCallsOptions): unknown {
-  if (text.trim() === "") return undefined;
   try {
     return parseRowJson(text);
   } catch (cause) {

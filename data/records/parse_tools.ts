@@ -9,7 +9,7 @@ import { describeValue } from "../../internal/json/describe_value.ts";
 import { parsePythonJson, type PythonJson, toPlainJson } from "../../internal/json/python_json.ts";
 import { toPythonJson } from "../../internal/json/to_python_json.ts";
 import type { Tool } from "../text/message.ts";
-import { parseText } from "./field_values.ts";
+import { parseText, saysNothing } from "./field_values.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 
 /** Most tools of one row: their text stands in every prompt. */
@@ -28,9 +28,8 @@ export function parseTools(
   const fail = (field: string, problem: string): never => {
     throw new JsonlError({ ...where, field }, problem);
   };
-  if (value === null || value === undefined || value === "") return undefined;
+  if (saysNothing(value)) return undefined;
   const tools = readJson(value);
-  if (tools === null) return undefined;
   if (!Array.isArray(tools)) {
     return fail(
       place,

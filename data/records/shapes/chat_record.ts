@@ -1,6 +1,7 @@
 /** A row that holds a whole chat in one column. In: the row. Out: its ChatRecord. */
 
 import { showValue } from "../../../internal/json/field_table.ts";
+import { saysNothing } from "../field_values.ts";
 import { JsonlError } from "../jsonl_error.ts";
 import { parseMessages } from "../parse_messages.ts";
 import type { ChatRecord } from "../record_types.ts";
@@ -20,11 +21,16 @@ export const BESIDE_CHAT: Readonly<Record<string, readonly string[]>> = {
 export function chatRecord(row: ShapedRow, column: string): ChatRecord {
   const { values, where, onUnread } = row;
   const field = row.nameOf(column);
+  refuseBeside(row, field);
+  return { kind: "chat", messages: parseMessages(values[column], field, { where, onUnread }) };
+}
+
+/** Refuses what would be lost beside the messages of a field. */
+export function refuseBeside({ values, where, nameOf }: ShapedRow, field: string): void {
   for (const beside of Object.keys(BESIDE_CHAT)) {
     const value = values[beside];
-    if (value === undefined || value === null || value === "") continue;
-    if (Array.isArray(value) && value.length === 0) continue;
-    const name = row.nameOf(beside);
+    if (saysNothing(value)) continue;
+    const name = nameOf(beside);
     throw new JsonlError(
       { ...where, field: name },
       `${name} is ${
@@ -33,5 +39,4 @@ export function chatRecord(row: ShapedRow, column: string): ChatRecord {
         `or remove the column, or leave it out with --columns ${beside}=`,
     );
   }
-  return { kind: "chat", messages: parseMessages(values[column], field, { where, onUnread }) };
 }

@@ -5,12 +5,12 @@
 
 import { describeValue } from "../../../internal/json/describe_value.ts";
 import type { Message } from "../../text/message.ts";
-import { parseString, parseText } from "../field_values.ts";
+import { parseString, parseText, saysNothing } from "../field_values.ts";
 import { JsonlError } from "../jsonl_error.ts";
 import { assertReply, endWithReply, parseMessageList } from "../parse_messages.ts";
 import type { ChatRecord, TextRecord } from "../record_types.ts";
 import { type RowShape, type ShapedRow, SHARED_COLUMNS } from "../row_shape.ts";
-import { BESIDE_CHAT } from "./chat_record.ts";
+import { BESIDE_CHAT, refuseBeside } from "./chat_record.ts";
 
 const CHAT_INSTEAD =
   "name them with --columns question=prompt,answer=completion where they are a chat";
@@ -51,8 +51,7 @@ export const promptCompletion: RowShape = {
 function textOf(row: ShapedRow): TextRecord {
   const { values, where } = row;
   for (const name of [...Object.keys(BESIDE_CHAT), ...Object.keys(SHARED_COLUMNS)]) {
-    const value = values[name];
-    if (value === undefined || value === null || value === "") continue;
+    if (saysNothing(values[name])) continue;
     throw new JsonlError(
       { ...where, field: row.nameOf(name) },
       "expected none beside a prompt and a completion of plain text, where it would be lost; " +
@@ -71,13 +70,7 @@ function chatOf(row: ShapedRow): ChatRecord {
   const [prompt, completion] = ["prompt", "completion"].map((name) =>
     parseMessageList(values[name], row.nameOf(name), { where, onUnread })
   );
-  for (const name of Object.keys(BESIDE_CHAT)) {
-    if (values[name] === undefined || values[name] === null || values[name] === "") continue;
-    throw new JsonlError(
-      { ...where, field: row.nameOf(name) },
-      "expected none beside messages, where it would be lost; put it into the messages",
-    );
-  }
+  refuseBeside(row, row.nameOf("completion"));
   if (prompt.at(-1)?.role === "assistant") {
     throw new JsonlError(
       { ...where, field: row.nameOf("prompt") },
