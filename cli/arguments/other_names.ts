@@ -52,6 +52,10 @@ const SAME: Readonly<Record<string, string>> = {
   "sequence-length": "max-length",
   "block-size": "max-length",
   "model-max-length": "max-length",
+  "truncation-side": "truncation",
+  "truncation-mode": "truncation",
+  "truncation-strategy": "truncation",
+  "roles-to-train": "teach",
   "grad-checkpoint": "gradient-checkpointing",
   "activation-checkpointing": "gradient-checkpointing",
   "use-gradient-checkpointing": "gradient-checkpointing",
@@ -124,6 +128,8 @@ const LORA = "an adapter is trained by deno task train:lora, all weights by deno
 const OF_LORA = "it is a flag of deno task train:lora";
 const QUANTIZED = "a base in 4 or 8 bits is not there; deno task train:lora has --base-dtype fp16";
 const ALWAYS = "it is always so here: only replies are learned";
+const NAMED = "--columns names them, such as question=NAME,answer=NAME";
+const RECOGNISED = "the shape of rows is recognised, or said by --columns; docs/rows.md lists them";
 const REPORTS = "--report-to writes run files for tensorboard and swanlab, and nothing is sent";
 const HUB = "training reaches no network; deno task push uploads afterwards";
 const ONE_DEVICE = "training runs on one device, which --device names";
@@ -153,6 +159,13 @@ const ANSWERS: Readonly<Record<string, string>> = {
   "assistant-only-loss": ALWAYS,
   "completion-only-loss": ALWAYS,
   "mask-prompt": ALWAYS,
+  "train-on-prompt": ALWAYS,
+  "mask-history": "--teach last learns the last reply of each row alone",
+  "prompt-feature": NAMED,
+  "completion-feature": NAMED,
+  "formatting": RECOGNISED,
+  "data-format": RECOGNISED,
+  "dataset-text-field": RECOGNISED,
   "train-on-inputs": ALWAYS,
   "do-train": "the task says so already",
   "train": "the task says so already",
