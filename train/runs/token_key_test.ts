@@ -15,7 +15,8 @@ Deno.test("tokenKey() changes with each thing that decides tokens, and with noth
   assert.match(base, /^[\da-f]{64}$/);
 
   await Deno.copyFile(path, `${folder.path}/copy.jsonl`);
-  const flags = { ...args, seed: 7, dropUnlabelled: true, packing: true };
+  const defaults = { columns: {}, teach: "all", truncation: "right" } as const;
+  const flags = { ...args, ...defaults, seed: 7, dropUnlabelled: true, packing: true };
   assert.equal(await tokenKey(`${folder.path}/copy.jsonl`, flags, template), base);
 
   const keys = [
@@ -23,6 +24,9 @@ Deno.test("tokenKey() changes with each thing that decides tokens, and with noth
     await key({ maxLength: 511 }),
     await key({ system: "" }),
     await key({ compat: "seed" }),
+    await key({ columns: { question: "q" } }),
+    await key({ teach: "last" }),
+    await key({ truncation: "left" }),
     await key({}, { chatTemplate: "{{ messages | tojson }}" }),
     await key({}, { chatTemplate: "{{ strftime_now('%d') }}" }),
   ];
