@@ -9,49 +9,37 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { readDatasetRows } from "../../data/records/dataset_rows.ts";
 import type { DatasetRows } from "../../data/records/dataset_rows.ts";
-import type { Teach } from "../../data/examples/taught_turns.ts";
-import type { EmptyThink } from "../../data/examples/to_examples.ts";
-import type { Truncation } from "../../data/examples/truncation.ts";
-import type { RowColumns } from "../../data/records/row_shapes.ts";
 import { formatPythonJson } from "../../internal/json/python_json.ts";
 import { splitDataset } from "../../data/records/split_dataset.ts";
-import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
-import { UsageError } from "../../internal/usage_error.ts";
+import type { HubOptions } from "../../hub/hub_options.ts";
 import { resolveDatasetFile } from "../../hub/resolve_dataset_file.ts";
-import { readChatTemplate } from "../../infer/chat/read_chat_template.ts";
+import { chooseSplit, listDataset, resolveDataset } from "../../hub/resolve_dataset.ts";
+import { describeRowFile } from "../../data/records/row_file.ts";
+import { UsageError } from "../../internal/usage_error.ts";
+import { isFile, isFolder } from "../../internal/path_kind.ts";
+import { type DataSource, HUB_NAMES, parseDataSource } from "../arguments/data_source.ts";
 import { createByteProgress } from "../terminal/byte_progress.ts";
 import { createDataFacts } from "../data_report/data_facts.ts";
 import { formatDataFacts, renderDataReport } from "../data_report/data_report.ts";
-import { renderPreview } from "../data_report/preview_page.ts";
-import { previewRows } from "../data_report/preview_rows.ts";
-import { formatPreview } from "../data_report/preview_table.ts";
-import { findFile } from "../../train/runs/find_file.ts";
-import type { HubOptions } from "../../hub/hub_options.ts";
-import { chooseSplit, listDataset, resolveDataset } from "../../hub/resolve_dataset.ts";
-import { describeRowFile } from "../../data/records/row_file.ts";
-import { isFile, isFolder } from "../../internal/path_kind.ts";
-import { type DataSource, HUB_NAMES, parseDataSource } from "../arguments/data_source.ts";
 import { formatListing } from "../data_report/dataset_table.ts";
 import { describeAlike, describeDropped, findRepeats } from "../data_report/row_repeats.ts";
 import { expandRows, findRows } from "../../train/runs/row_paths.ts";
-import { findModel, findTrained } from "../../train/runs/find_model.ts";
 import { DATA } from "../../train/runs/named_folders.ts";
-import { columnsFlag } from "../arguments/columns_flag.ts";
-import {
-  chatTemplateFlag,
-  emptyThinkFlag,
-  teachFlag,
-  truncationFlag,
-} from "../arguments/teach_flags.ts";
 import { count, probability, repositoryId, seed } from "../arguments/flag_values.ts";
 import { hubEnvironment } from "../process/hub_environment.ts";
 import { runCommand } from "../process/run_command.ts";
+import {
+  addPreviewFlags,
+  openTokenizer,
+  previewCommand,
+  type PreviewFlags,
+} from "./preview_command.ts";
 import { terminal } from "../terminal/terminal.ts";
 import { formatSplit, SEED_DATASET, SPLIT_FILE } from "../../train/runs/seed_data.ts";
 import { DEFAULT_SYSTEM } from "../../train/runs/training_arguments.ts";
 import { refuseOverwrite, writeTogether } from "../data_report/write_split.ts";
 
-interface DataFlags {
+interface DataFlags extends PreviewFlags {
   readonly datasetName: string;
   readonly datasetFile?: string;
   readonly source: DataSource;
@@ -59,21 +47,10 @@ interface DataFlags {
   readonly split?: string;
   readonly list?: boolean;
   readonly revision?: string;
-  readonly outputDir: string;
   readonly trainRatio: number;
   readonly seed: number;
   readonly maxRows?: number;
   readonly dedup?: boolean;
-  readonly model?: string;
-  readonly maxLength: number;
-  readonly system?: string;
-  readonly chatTemplate?: string;
-  readonly emptyThink: EmptyThink;
-  readonly columns?: RowColumns;
-  readonly teach: Teach;
-  readonly truncation: Truncation;
-  readonly preview?: string;
-  readonly previewRows: number;
   readonly overwrite?: boolean;
   readonly offline?: boolean;
 }
@@ -93,7 +70,7 @@ function source(text: string): DataSource {
 await runCommand<DataFlags>({
   name: "deno task data",
   description: "Fetches or reads a dataset, shuffles it as Python does, splits and describes it.",
-  flags: (command: Command) =>
+  flags: (command: Command) => {
     command
       .option(
         "--dataset-name <id>",
@@ -132,22 +109,15 @@ await runCommand<DataFlags>({
         "--system <text>",
         "system prompt that is counted in prompts (default: the seed's above its own dataset, else none)",
       )
-      .addOption(chatTemplateFlag())
-      .addOption(emptyThinkFlag())
-      .addOption(columnsFlag())
-      .addOption(teachFlag())
-      .addOption(truncationFlag())
-      .option(
-        "--preview <file>",
-        "split nothing, but show a file's rows token by token as training reads them, in the terminal and in " +
-          "preview.html: its path, or its name below data/; needs --model",
-      )
-      .option("--preview-rows <n>", "most rows of a preview", count, 200)
       .option("--overwrite", "replace train.jsonl and val.jsonl")
-      .option("--offline", "make no request"),
+      .option("--offline", "make no request");
+    addPreviewFlags(command);
+  },
   run: async ({ options, signal }) => {
-    if (options.preview !== undefined) return await preview(options.preview, options, signal);
-    const { outputDir, trainRatio, maxLength, maxRows, overwrite = false } = options;
+    if (options.preview !== undefined) {
+      return await previewCommand(options.preview, options, signal);
+    }
+    const { outputDir, trainRatio, maxRows, overwrite = false } = options;
     const located = await locateSource(options);
     if (options.list) return console.log((await list(located, options, signal)).join("\n"));
     const paths = {
@@ -194,9 +164,7 @@ await runCommand<DataFlags>({
 
     const own = name === SEED_DATASET ? DEFAULT_SYSTEM : undefined;
     const system = (options.system ?? own) || undefined;
-    const { emptyThink, columns, teach, truncation } = options;
-    const taught = { emptyThink, columns, teach, truncation };
-    const collected = createDataFacts({ tokenizer, maxLength, system, ...taught });
+    const collected = createDataFacts({ ...options, tokenizer, system });
     for (const [part, order] of [["train", train], ["val", validation]] as const) {
       for (const index of order) {
         signal.throwIfAborted();
@@ -205,48 +173,13 @@ await runCommand<DataFlags>({
       }
     }
     const facts = collected.facts();
+    const { columns } = rows;
     const shown = files.length === 1 ? files[0] : `${name} (${files.length} files)`;
-    const report = { name: shown, columns: rows.columns, seed: options.seed, trainRatio };
+    const report = { name: shown, columns, seed: options.seed, trainRatio };
     await writeTogether([{ path: paths.report, parts: [await renderDataReport(facts, report)] }]);
     console.log([...formatDataFacts(facts), paths.report].join("\n"));
   },
 });
-
-/** The tokenizer of a model, by its folder or its name; none of none. */
-async function openTokenizer(
-  { model, chatTemplate }: Pick<DataFlags, "model" | "chatTemplate">,
-): Promise<Tokenizer | undefined> {
-  if (model === undefined) return undefined;
-  const path = chatTemplate && await findFile(chatTemplate, { flag: "--chat-template" });
-  return await loadTokenizer(await findTrained(await findModel(model), "tokenizer.json"), {
-    chatTemplate: await readChatTemplate(path || undefined),
-  });
-}
-
-/** Shows a file's rows as training reads them. */
-async function preview(
-  name: string,
-  { outputDir, maxLength, emptyThink, columns, teach, truncation, ...options }: DataFlags,
-  signal: AbortSignal,
-): Promise<void> {
-  const tokenizer = await openTokenizer(options);
-  if (tokenizer === undefined) {
-    throw new UsageError(
-      "Cannot show tokens without a tokenizer: give --model, a model's folder or its id below models/",
-    );
-  }
-  const file = await findFile(name, { flag: "--preview", folders: [DATA] });
-  const system = options.system || undefined;
-  const most = options.previewRows;
-  const taught = { emptyThink, columns, teach, truncation };
-  const shown = await previewRows(file, { tokenizer, maxLength, system, most, signal, ...taught });
-  const path = `${outputDir}/preview.html`;
-  await Deno.mkdir(outputDir, { recursive: true });
-  await writeTogether([{ path, parts: [await renderPreview(shown)] }]);
-  const color = Deno.stdout.isTerminal() && !Deno.noColor;
-  const width = terminal.columns();
-  console.log([...formatPreview(shown, { width, color }), path].join("\n"));
-}
 
 /** A dataset with its id, or files at their place. */
 type Located =
