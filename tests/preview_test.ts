@@ -1,12 +1,14 @@
 /** `deno task data --preview`: rows token by token, as training reads them. */
 
 import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
 import { renderPreview } from "../cli/data_report/preview_page.ts";
 import { previewRows } from "../cli/data_report/preview_rows.ts";
 import { formatPreview } from "../cli/data_report/preview_table.ts";
 import { readExamples } from "../data/examples/read_examples.ts";
 import { byteTokenizerFiles } from "../data/text/byte_tokenizer.ts";
 import { createTokenizer, type Tokenizer } from "../data/text/tokenizer.ts";
+import { CHROMIUM, chromiumPath } from "./support/chromium.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { qwen3Tokenizer } from "./support/qwen3_tokenizer.ts";
 import { runTask } from "./support/run_task.ts";
@@ -147,4 +149,45 @@ Deno.test("deno task data --preview writes the page and splits nothing", async (
   const page = await Deno.readTextFile(`${folder.path}/data/preview.html`);
   assert.equal(page.match(/<article>/g)?.length, 3);
   assert.equal(await Deno.readTextFile(`${folder.path}/data/train.jsonl`), before);
+});
+
+Deno.test({
+  name:
+    "the page of a preview searches rows and folds thinking, under its own policy (needs chromium)",
+  ignore: CHROMIUM === undefined,
+  async fn() {
+    await using folder = await tempFolder();
+    const html = await renderPreview(await bytesPreview(folder));
+    const path = await folder.write("preview.html", html);
+    const browser = await chromium.launch({
+      executablePath: await chromiumPath(),
+      args: ["--no-sandbox", "--disable-gpu"],
+    });
+    try {
+      const page = await browser.newPage();
+      const faults: string[] = [];
+      page.on("console", (message) => faults.push(message.text()));
+      page.on("pageerror", (error) => faults.push(String(error)));
+      page.on("request", (request) => {
+        if (request.url() !== `file://${path}`) faults.push(request.url());
+      });
+      await page.goto(`file://${path}`);
+      const rows = page.locator("article");
+      const shown = (): Promise<number> => rows.filter({ visible: true }).count();
+      assert.equal(await shown(), 4);
+      await page.fill("#search", "THE SKY");
+      assert.equal(await shown(), 1);
+      await page.fill("#search", "alert(1)");
+      assert.equal(await shown(), 1);
+      const thinking = page.locator("details .tokens").first();
+      assert.equal(await thinking.isVisible(), false);
+      await page.locator("summary").first().click();
+      assert.equal(await thinking.isVisible(), true);
+      await page.fill("#search", "no row has this");
+      assert.deepEqual([await shown(), await page.locator("#none").isVisible()], [0, true]);
+      assert.deepEqual(faults, []);
+    } finally {
+      await browser.close();
+    }
+  },
 });
