@@ -10,7 +10,7 @@ import type { Example } from "../../data/examples/example.ts";
 import { taughtTurns, type Teach } from "../../data/examples/taught_turns.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
-import { JsonlError, type RowLocation } from "../../data/records/jsonl_error.ts";
+import { JsonlError, type RowLocation, type RowUnit } from "../../data/records/jsonl_error.ts";
 import { readRows } from "../../data/records/read_rows.ts";
 import { parseRecord, toMessages } from "../../data/records/record.ts";
 import type { TrainingRecord } from "../../data/records/record_types.ts";
@@ -34,6 +34,8 @@ export interface PreviewExample {
 /** A row as it is shown. */
 export interface PreviewRow {
   readonly line: number;
+  /** What `line` counts. @default "line" */
+  readonly unit?: RowUnit;
   readonly shape?: RecognizedShape;
   readonly examples: readonly PreviewExample[];
   /** Columns and fields that are not read. */
@@ -87,13 +89,9 @@ export async function previewRows(file: string, options: PreviewOptions): Promis
 }
 
 function refusedRow(error: JsonlError): PreviewRow {
-  const { line = 0, file, message } = error;
-  return {
-    line,
-    examples: [],
-    unread: [],
-    refused: message.replace(`${file}:${line}:`, "").trim(),
-  };
+  const { line = 0, unit, field, problem } = error;
+  const refused = field === undefined ? problem : `${field}: ${problem}`;
+  return { line, unit, examples: [], unread: [], refused };
 }
 
 function previewRow(
@@ -113,7 +111,7 @@ function previewRow(
     const examples = turns.flatMap(({ record: one, before }) =>
       encodeRecord(one, options).map((example) => shown(example, { record: one, before, options }))
     );
-    return { line: where.line, shape, examples, unread: [...new Set(unread)] };
+    return { line: where.line, unit: where.unit, shape, examples, unread: [...new Set(unread)] };
   } catch (cause) {
     throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });
   }

@@ -24,8 +24,9 @@ const EN = {
     more
       ? `the first ${formatCount(rows.length)} rows; --preview-rows shows more`
       : "all rows of the file",
-  row: ({ line, shape }: Pick<PreviewRow, "line" | "shape">): string =>
-    `Line ${line}` + (shape ? `: ${shape.name} (${shape.columns.join(", ")})` : ""),
+  row: ({ line, unit, shape }: Pick<PreviewRow, "line" | "unit" | "shape">): string =>
+    `${unit === "row" ? "Row" : "Line"} ${line}` +
+    (shape ? `: ${shape.name} (${shape.columns.join(", ")})` : ""),
   example: ({ tokens, taught, truncatedTokens, end }: PreviewExample): string =>
     `${formatCount(tokens)} tokens, ${formatCount(taught)} taught; ` +
     (end === undefined ? "its end is not taught" : `ends with ${end}`) +

@@ -23,11 +23,18 @@ function mergeLists(lists: readonly (readonly unknown[])[]): unknown[] {
   if (!items.every((each) => isRecord(each) && typeof each.rows === "number")) return items;
   const counts = new Map<string, { readonly item: Record<string, unknown>; rows: number }>();
   for (const item of items as (Record<string, unknown> & { readonly rows: number })[]) {
-    const { rows, ...what } = item;
-    const key = JSON.stringify(what);
+    const key = String(item.field ?? item.text ?? item.name);
     const known = counts.get(key);
-    if (known === undefined) counts.set(key, { item, rows });
-    else known.rows += rows;
+    if (known === undefined) {
+      counts.set(key, { item: { ...item }, rows: item.rows });
+      continue;
+    }
+    known.rows += item.rows;
+    // Of a shape of row: what any of the files reads it from.
+    const columns = [known.item.columns, item.columns].flatMap((each) =>
+      Array.isArray(each) ? each : []
+    );
+    if (columns.length > 0) known.item.columns = [...new Set(columns)];
   }
   return [...counts.values()].sort((a, b) => b.rows - a.rows)
     .map(({ item, rows }) => ({ ...item, rows }));

@@ -6,6 +6,7 @@
 import { taughtTurns } from "../../data/examples/taught_turns.ts";
 import type { Message } from "../../data/text/message.ts";
 import { toolName } from "../../data/text/tool_name.ts";
+import { describePlace, type RowLocation } from "../../data/records/jsonl_error.ts";
 import type { TrainingRecord } from "../../data/records/record_types.ts";
 import { listFields } from "../../internal/json/field_table.ts";
 import { oneLine } from "./one_line.ts";
@@ -19,12 +20,12 @@ const WIDTH = 72;
 /** Describes the chat of a row. */
 export function describeChat(
   record: TrainingRecord,
-  { messages, teach, line }: Pick<TrainingArguments, "teach"> & {
+  { messages, teach, source }: Pick<TrainingArguments, "teach"> & {
     readonly messages: readonly Message[];
-    readonly line: number | undefined;
+    readonly source: RowLocation | undefined;
   },
 ): string[] {
-  const title = `first row${line === undefined ? "" : ` (line ${line})`}`;
+  const title = `first row${source === undefined ? "" : ` (${describePlace(source)})`}`;
   if (record.kind === "text") {
     return [
       `${title}, as text without a chat template:`,

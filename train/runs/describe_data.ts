@@ -72,7 +72,7 @@ export async function describeData(
   const { record, messages } = inspected.find(({ file }) => file === source?.file) ?? inspected[0];
   const said = compat === "seed" ? [] : [UNLIKE_SEED];
   said.push(...describeShapes(report, formatPaths(trainFile)));
-  said.push(...describeChat(record, { messages, teach: args.teach, line: example.source?.line }));
+  said.push(...describeChat(record, { messages, teach: args.teach, source }));
   said.push(...formatTokenTable(tokenTable(example, tokenizer), table));
   said.push(await describeTerminator(example, { model, config, tokenizer }));
   const isChat = record.kind !== "text";
