@@ -16,6 +16,7 @@ import {
 } from "hyparquet";
 import { parquetHeader } from "hyparquet/src/column.js";
 import { compressors } from "hyparquet-compressors";
+import { isCount } from "../../internal/json/is_count.ts";
 import { JsonlError } from "./jsonl_error.ts";
 import { assertColumnNames, type RawRow } from "./raw_row.ts";
 import type { RowFile } from "./row_file.ts";
@@ -156,11 +157,18 @@ async function assertPages({ path, slice }: RowFile, group: RowGroup): Promise<v
       while (reader.offset < bytes.byteLength - 1) {
         const header = parquetHeader(reader);
         const { data_page_header: v1, data_page_header_v2: v2, dictionary_page_header } = header;
-        values += v1?.num_values ?? v2?.num_values ?? 0;
+        const page = v1?.num_values ?? v2?.num_values ?? 0;
         const words = dictionary_page_header?.num_values ?? 0;
-        const isPossible = header.compressed_page_size >= 0 && words >= 0 &&
+        const levels = v2 === undefined
+          ? [0]
+          : [v2.definition_levels_byte_length ?? 0, v2.repetition_levels_byte_length ?? 0];
+        const counts = [page, words, page - (v2?.num_nulls ?? 0), page - (v2?.num_rows ?? 0)];
+        const sizes = [header.compressed_page_size, header.uncompressed_page_size];
+        values += page;
+        const isPossible = [...counts, ...sizes, ...levels, v2?.num_nulls ?? 0].every(isCount) &&
           Math.max(values, words) <= Number(num_values) &&
-          header.uncompressed_page_size <= MAX_GROUP_BYTES;
+          levels.reduce((sum, each) => sum + each) <= Math.min(...sizes) &&
+          Math.max(...sizes) <= MAX_GROUP_BYTES;
         if (!isPossible) throw new RangeError("the page is of another column");
         reader.offset += header.compressed_page_size;
       }

@@ -429,3 +429,25 @@ Deno.test("readRows() closes files of every format when its caller stops early",
     assert.equal(rows, 3, name);
   }
 });
+
+Deno.test("readRows() meets 300 mutated Parquet files with rows or a JsonlError, never another error", async () => {
+  await using folder = await tempFolder();
+  let state = 11;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor(state / 2 ** 32 * below);
+  };
+  const bases = await Promise.all(
+    ["snappy", "gzip", "delta"].map((name) => Deno.readFile(`${FIXTURES}/${name}.parquet`)),
+  );
+  for (let round = 0; round < 300; round++) {
+    const bytes = bases[round % bases.length].slice();
+    for (let edits = random(3); edits >= 0; edits--) bytes[random(bytes.length)] = random(256);
+    const path = await folder.write("rows.parquet", bytes);
+    try {
+      await Array.fromAsync(readRows(path, (value) => value));
+    } catch (error) {
+      assert.ok(error instanceof JsonlError, `round ${round}: ${error}`);
+    }
+  }
+});
