@@ -76,6 +76,16 @@ bf16: true
   assert.deepEqual([reportTo, resumeFromCheckpoint], [[], undefined]);
 });
 
+Deno.test("a list of files in a file is one flag each, and gives way to files that are typed", async () => {
+  await using folder = await tempFolder();
+  const path = await folder.write("run.yaml", "train_file: [a.jsonl, b.csv]\nmix: [0.7, 0.3]\n");
+  assert.deepEqual(
+    await read(path),
+    parse("--train-file=a.jsonl", "--train-file=b.csv", "--mix=0.7,0.3"),
+  );
+  assert.deepEqual((await read(path, ["--train-file", "c.jsonl"])).trainFile, ["c.jsonl"]);
+});
+
 Deno.test("a flag takes the place of the key that must not stand beside it", async () => {
   await using folder = await tempFolder();
   const path = await folder.write("a.yaml", "gradient_accumulation_steps: 4\nseed: 7\n");

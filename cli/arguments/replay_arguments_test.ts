@@ -62,6 +62,38 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
   );
 });
 
+Deno.test("several files and their mix are flags of a run that is replayed", () => {
+  const files = ["--train-file", "a,1.jsonl", "b.csv", "--train-file", "c/*.parquet"];
+  const more = [
+    "--validation-file",
+    "v.json",
+    "w.json",
+    "--mix",
+    "0.5, 0.25,0.25",
+    "--mix-seed",
+    "7",
+  ];
+  const args = parse(
+    ...files,
+    ...more,
+    "--mix-strategy",
+    "all_exhausted",
+    "--max-rows=9",
+    "--dedup",
+  );
+  assert.deepEqual(args.trainFile, ["a,1.jsonl", "b.csv", "c/*.parquet"]);
+  assert.deepEqual([args.mix, args.mixSeed, args.maxRows], [[0.5, 0.25, 0.25], 7, 9]);
+  assert.deepEqual(parse(...replayFlags({ arguments: { ...args } }, { path })), args);
+  for (const mix of ["", "1,x", "0.5,,0.5", "-1,2", "0,1"]) {
+    const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+    addTrainingFlags(command);
+    assert.throws(
+      () => command.parse(["--mix", mix], { from: "user" }),
+      /It must be shares above 0/,
+    );
+  }
+});
+
 Deno.test("--tokens-per-step packs, replays, and excludes accumulation", () => {
   const args = parse("--train-file", "t.jsonl", "--tokens-per-step", "8192");
   assert.deepEqual([args.tokensPerStep, args.packing], [8192, true]);

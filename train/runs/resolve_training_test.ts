@@ -124,6 +124,17 @@ Deno.test("resolveTraining() refuses options that contradict each other, before 
     resolveTraining({ ...nowhere, resumeFromCheckpoint: true, overwriteOutputDir: true }),
     (error: Error) => error instanceof UsageError && /^Cannot both resume/.test(error.message),
   );
+  const rows: readonly (readonly [object, RegExp])[] = [
+    [{ validationFile: "v.jsonl", validationSplitPercentage: 5 }, /^Cannot both hold rows back/],
+    [{ mixSeed: 7 }, /^Cannot mix without shares/],
+    [{ mix: [0.5, 0.4] }, /^Cannot mix by 0.5, 0.4: the shares must add up to 1$/],
+  ];
+  for (const [options, message] of rows) {
+    await assert.rejects(
+      resolveTraining({ ...nowhere, ...options }),
+      (error: Error) => error instanceof UsageError && message.test(error.message),
+    );
+  }
   await assert.rejects(resolveTraining(nowhere), /^Error: Cannot open model \/nowhere/);
 });
 
