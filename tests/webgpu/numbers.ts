@@ -1,17 +1,18 @@
-/** Every graph of the small models on WebGPU against the CPU, with outputs written in place. */
+/** Graphs of every structure of the small models on WebGPU against the CPU, with outputs written in place. */
 
 import assert from "node:assert/strict";
 import type { Symbols } from "../../ort/graph/dim.ts";
 import { cpu } from "../../ort/runtime/device.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
+import { distinctGraphs } from "../support/distinct_graphs.ts";
 import { float32Graphs } from "../support/float32_graphs.ts";
 import { graphInputs } from "../support/graph_inputs.ts";
 import { runGraph } from "../support/run_graph.ts";
 import { runtime } from "../support/webgpu_runtime.ts";
 import { MOST_TOGETHER } from "../../train/optimizers/tensor_update.ts";
 
-/** Times an output's largest. Measured on lavapipe: 2.7e-6, in a block's backward; ORTUNE_REPORT=1 prints it. */
-const TOLERANCE = 5e-6;
+/** Times an output's largest. Measured on lavapipe: 5.6e-6, in a Gemma block's backward, else 2.7e-6; ORTUNE_REPORT=1 prints it. */
+const TOLERANCE = 1e-5;
 
 const symbolsOf = (rows: number, length: number): Symbols => ({
   rows,
@@ -36,17 +37,22 @@ const symbolsOf = (rows: number, length: number): Symbols => ({
 });
 
 const QWEN3 = "small Qwen3";
-/** Every small graph; what is kept for backward differs from what is recomputed in one family. */
-const ALL = [...float32Graphs()].filter(({ small, title }) =>
-  small && (title.startsWith(QWEN3) || !title.includes("keep"))
+const SMALL = [...float32Graphs()].filter(({ small }) => small);
+/** Every graph of one family. */
+const ONE = SMALL.filter(({ title }) => title.startsWith(QWEN3));
+/** What others have besides; what is kept for backward differs from what is recomputed in one family. */
+const OTHERS = [...distinctGraphs(SMALL)].filter(({ title }) =>
+  !title.startsWith(QWEN3) && !title.includes("keep")
 );
 /** What differs in shapes alone shows in one family. */
-const SOME = ALL.filter(({ title }) => title.startsWith(QWEN3) && !title.includes("keep"));
+const SOME = ONE.filter(({ title }) => !title.includes("keep"));
 const BACKWARD = SOME.filter(({ title }) =>
   /head|backward.*accumulate|attention, backward/.test(title)
 );
 
-for (const [graphs, rows, length] of [[ALL, 2, 48], [SOME, 3, 33], [SOME, 1, 5]] as const) {
+const SIZES = [[ONE, 2, 48], [OTHERS, 2, 14], [SOME, 3, 33], [SOME, 1, 5]] as const;
+
+for (const [graphs, rows, length] of SIZES) {
   Deno.test(`${graphs.length} graphs give the CPU's numbers on WebGPU, of ${rows} × ${length} tokens`, () => {
     const symbols = symbolsOf(rows, length);
     let [worst, where] = [0, ""];
