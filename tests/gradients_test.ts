@@ -293,6 +293,8 @@ function randomWeight(shape: readonly number[], name: string, draw: Draw): Dense
   return dense(shape, () => norm ? draw(0.5, 1.5) : draw(-0.5, 0.5));
 }
 
+/** Blocks for which one mask shows what they add. */
+const ADDED = /ministral3|smollm3|granite|phi3|olmo2|windows/;
 const blocks = Object.entries(families).flatMap(([family, config]) => {
   const kinds = distinctKinds(config);
   return kinds.map((kind) => ({
@@ -303,6 +305,8 @@ const blocks = Object.entries(families).flatMap(([family, config]) => {
 
 for (const { title, config, kind } of blocks) {
   for (const mask of ["causal", "packed"] as const) {
+    // Causal masks are packed ones of a single segment.
+    if (mask === "causal" && ADDED.test(title)) continue;
     Deno.test(`every gradient of a block: ${title}, ${mask} mask`, () => {
       const draw = draws(2);
       const weights = Object.fromEntries(
