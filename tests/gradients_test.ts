@@ -212,7 +212,7 @@ const families: Readonly<Record<string, ModelConfig>> = {
         ...{ ...sizes, num_hidden_layers: 2, hidden_size: 16, head_dim: 8 },
         ...{ num_attention_heads: 2, num_key_value_heads: 1 },
         ...family === "smollm3" ? { sliding_window: 3 } : {},
-        ...family === "phi3" ? { sliding_window: 4 } : {},
+        ...family === "phi3" ? { sliding_window: 2 } : {},
       }),
     ]),
   ),
