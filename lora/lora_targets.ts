@@ -119,7 +119,8 @@ function meansAllLinear({ targetModules }: LoraOptions): boolean {
 }
 
 /**
- * The settings with the names of a model's linear layers in place of `all-linear`, as PEFT saves them.
+ * The settings with how the names of a model's linear layers end in place of `all-linear`. PEFT saves
+ * whole names, of the same layers.
  *
  * @example
  * ```ts

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { parseConfig } from "../model/config.ts";
 import { layerName } from "../model/parameters.ts";
 import { parseAdapterConfig } from "./adapter_config.ts";
-import { type LoraTarget, loraTargets } from "./lora_targets.ts";
+import { DEFAULT_LORA } from "./lora_options.ts";
+import { type LoraTarget, loraTargets, withLayerNames } from "./lora_targets.ts";
 
 interface Choice {
   readonly config: Readonly<Record<string, unknown>>;
@@ -106,4 +107,18 @@ Deno.test("patterns are matched once for settings and a model, whoever asks", ()
   });
   assert.equal(loraTargets(model, lora), loraTargets(model, lora));
   assert.notEqual(loraTargets({ ...model, layers: 1 }, lora), loraTargets(model, lora));
+});
+
+Deno.test("all linear layers are those of the family that PEFT takes", async () => {
+  for (const family of ["granite", "mistral", "ministral3", "olmo2", "phi3", "smollm3"]) {
+    const config = parseConfig(await readFixture(`parity/${family}/config.json`));
+    const saved = await readFixture<{ target_modules: string[] }>(
+      `lora/${family}/trained_adapter/adapter_config.json`,
+    );
+    const ends = saved.target_modules.map((name) => name.slice(name.lastIndexOf(".") + 1));
+    const { targetModules } = withLayerNames(config, DEFAULT_LORA);
+    assert.deepEqual([...targetModules].sort(), [...new Set(ends)].sort(), family);
+  }
+  const chosen = { ...DEFAULT_LORA, targetModules: ["q_proj"] };
+  assert.equal(withLayerNames(model, chosen), chosen);
 });

@@ -27,4 +27,4 @@ export { mergeAdapter, mergeGraph, MergeGraphs } from "./merge_adapter.ts";
 export { mergedSource, type MergedSourceOptions } from "./merged_source.ts";
 export { fromPeft, toPeft } from "./peft_source.ts";
 export { createLoraAdapter, loraParameters } from "./block_adapter.ts";
-export { type LoraTarget, loraTargets } from "./lora_targets.ts";
+export { type LoraTarget, loraTargets, withLayerNames } from "./lora_targets.ts";

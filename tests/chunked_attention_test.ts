@@ -15,13 +15,7 @@ import {
 import { assertSamePass, type EngineCase, enginePass } from "./support/engine_pass.ts";
 import { draws } from "./support/random.ts";
 import { dense, interpret } from "./support/reference_interpreter.ts";
-import {
-  FAMILY_FIELDS,
-  randomExamples,
-  tinyBatch,
-  tinyConfig,
-  WINDOWED,
-} from "./support/tiny_model.ts";
+import { FAMILY_FIELDS, randomExamples, tinyBatch, tinyConfig } from "./support/tiny_model.ts";
 
 // Times the largest of a tensor. Measured: 5.0e-7.
 const TOLERANCE = 5e-6;
@@ -98,7 +92,6 @@ const FAMILIES = {
   qwen3: {},
   qwen2: { model_type: "qwen2", num_key_value_heads: 4 },
   llama: { model_type: "llama", num_key_value_heads: 1 },
-  "qwen3 with windows": WINDOWED,
   smollm3: { model_type: "smollm3", ...FAMILY_FIELDS.smollm3 },
   granite: { model_type: "granite", ...FAMILY_FIELDS.granite },
 };
@@ -114,6 +107,8 @@ const KINDS = {
 
 for (const [family, change] of Object.entries(FAMILIES)) {
   for (const [kind, how] of Object.entries(KINDS)) {
+    // Its scale is in all of them alike.
+    if (family === "granite" && kind !== "all weights") continue;
     Deno.test(`training with attention in chunks is training with a mask: ${family}, ${kind}`, async () => {
       const given = { ...how, config: tinyConfig(change), batches: BATCHES };
       const expected = await enginePass(runtime, runtime, given);

@@ -212,7 +212,7 @@ const families: Readonly<Record<string, ModelConfig>> = {
         ...{ ...sizes, num_hidden_layers: 2, hidden_size: 16, head_dim: 8 },
         ...{ num_attention_heads: 2, num_key_value_heads: 1 },
         ...family === "smollm3" ? { sliding_window: 3 } : {},
-        ...family === "phi3" ? { sliding_window: 4 } : {},
+        ...family === "phi3" ? { sliding_window: 2 } : {},
       }),
     ]),
   ),
@@ -310,6 +310,8 @@ function randomWeight(shape: readonly number[], name: string, draw: Draw): Dense
   return dense(shape, () => norm ? draw(0.5, 1.5) : draw(-0.5, 0.5));
 }
 
+/** Blocks for which one mask shows what they add. */
+const ADDED = /ministral3|smollm3|granite|phi3|olmo2|windows/;
 const blocks = Object.entries(families).flatMap(([family, config]) => {
   const kinds = distinctKinds(config);
   return kinds.map((kind) => ({
@@ -320,6 +322,8 @@ const blocks = Object.entries(families).flatMap(([family, config]) => {
 
 for (const { title, config, kind } of blocks) {
   for (const mask of ["causal", "packed"] as const) {
+    // Causal masks are packed ones of a single segment.
+    if (mask === "causal" && ADDED.test(title)) continue;
     Deno.test(`every gradient of a block: ${title}, ${mask} mask`, () => {
       const draw = draws(2);
       const weights = Object.fromEntries(

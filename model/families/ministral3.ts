@@ -16,8 +16,8 @@ import type { Family } from "./family.ts";
 import { layersByWindow, readWindow } from "./layer_types.ts";
 import { mistral } from "./mistral.ts";
 
-/** Fields of the rotary dictionary that only this family's classes read, or leave unread. */
 const ORIGINAL = "original_max_position_embeddings";
+/** Fields of the rotary dictionary that only this family's classes read, or leave unread. */
 const OF_ROPE = ["llama_4_scaling_beta", ORIGINAL, "max_position_embeddings"];
 
 /** `model_type` ministral3. */

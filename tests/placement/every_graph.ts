@@ -63,12 +63,14 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
   "small Llama": { ...LLAMA3_2_1B, ...SMALL, attention_bias: true },
   // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms behind, capped logits.
   ...Object.fromEntries(
-    (["mistral", "ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text"] as const)
+    (["ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text"] as const)
       .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),
   ),
 };
 const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
 const BOTH = [false, true];
+/** Families whose blocks are built by all methods; of the others full training shows what they add. */
+const BY_ALL_METHODS: ReadonlySet<string> = new Set(["qwen3", "qwen2", "llama"]);
 /** Methods whose blocks are also built for attention in chunks: of the others the same parts are. */
 const IN_CHUNKS: ReadonlySet<string> = new Set(["full", "lora with dropout", "dora"]);
 
@@ -182,6 +184,7 @@ function* blockGraphs(
     }),
   };
   for (const [method, adapter] of Object.entries(adapters)) {
+    if (!BY_ALL_METHODS.has(config.modelType) && method !== "full") continue;
     for (const keep of BOTH) {
       const variants = adapter?.dropout
         ? [{ dropout: true, deviceDropout: false }, { dropout: true, deviceDropout: true }]

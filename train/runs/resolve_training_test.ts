@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../internal/usage_error.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import { withLayerNames } from "../../lora/lora_targets.ts";
 import { quickstartFolder } from "../../tests/support/quickstart_folder.ts";
 import { parse } from "../../tests/support/parse_training_flags.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
@@ -58,12 +59,12 @@ Deno.test("resolveTraining() cuts at 2048 tokens, or at as many as the model tak
 Deno.test("resolveTraining() lays an adapter's settings over the usual ones", async () => {
   await using folder = await quickstartFolder();
   const model = `${folder.path}/models/tiny`;
-  const { args, adapter } = await resolveTraining({
+  const { args, adapter, config } = await resolveTraining({
     model,
     trainFile: `${folder.path}/data/train.jsonl`,
     lora: { rank: 4, dropout: undefined },
   });
-  assert.deepEqual(args.lora, { ...DEFAULT_LORA, rank: 4 });
+  assert.deepEqual(args.lora, { ...withLayerNames(config, DEFAULT_LORA), rank: 4 });
   assert.equal(args.outputDir, "output/tiny-lora");
   assert.equal(adapter?.dropout, DEFAULT_LORA.dropout);
 });
