@@ -53,11 +53,6 @@ export class DuplicateFinder {
     return this.#rows;
   }
 
-  /** Whether so many rows came that only the same ones are found. */
-  get isFull(): boolean {
-    return this.#rows > MAX_NEAR_ROWS;
-  }
-
   /** Takes one more row; answers which one it repeats. */
   add(values: Readonly<Record<string, unknown>>): Duplicate | undefined {
     const row = this.#rows++;

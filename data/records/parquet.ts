@@ -37,11 +37,6 @@ interface ParquetFacts {
   readonly rows: number;
 }
 
-/** Names of columns, without reading any. */
-export async function readParquetColumns(file: RowFile): Promise<readonly string[]> {
-  return (await readFacts(file)).columns;
-}
-
 /**
  * Reads row group by row group.
  *

@@ -16,12 +16,16 @@ export interface FoundDuplicates {
   readonly notes: readonly string[];
 }
 
+/** A file, and how many of its rows are used. */
+export interface ReadFile {
+  readonly file: string;
+  readonly rows: number;
+}
+
 /** How files are read. */
 export interface FindDuplicatesOptions {
   /** Whether the rows found are left out of training. */
   readonly drop: boolean;
-  /** Most rows of each file. @default all */
-  readonly maxRows?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -30,10 +34,10 @@ const SHOWN = 3;
 /** Looks for them: rows to evaluate on come first, so that what repeats one is found among the others. */
 export async function findDuplicates(
   { train, validation }: {
-    readonly train: readonly string[];
-    readonly validation: readonly string[];
+    readonly train: readonly ReadFile[];
+    readonly validation: readonly ReadFile[];
   },
-  { drop, maxRows = Infinity, signal }: FindDuplicatesOptions,
+  { drop, signal }: FindDuplicatesOptions,
 ): Promise<FoundDuplicates> {
   const finder = new DuplicateFinder();
   const files: { readonly file: string; readonly first: number }[] = [];
@@ -45,12 +49,11 @@ export async function findDuplicates(
     leaked: [],
   };
   let evaluated = 0;
-  for (const [index, file] of [...validation, ...train].entries()) {
+  for (const [index, { file, rows }] of [...validation, ...train].entries()) {
     const training = index >= validation.length;
     if (!training) evaluated = Infinity;
     else if (index === validation.length) evaluated = finder.rows;
     files.push({ file, first: finder.rows });
-    let rows = 0;
     const places = readRows(file, (values, where) => ({ values, where }), { onRefused: () => {} });
     for await (const { values, where } of places) {
       signal?.throwIfAborted();
@@ -61,7 +64,7 @@ export async function findDuplicates(
         const kind = found.of < evaluated ? "leaked" : found.exact ? "same" : "alike";
         pairs[kind].push([where, found.of]);
       }
-      if (training && ++rows >= maxRows) break;
+      if (finder.rows - files.at(-1)!.first >= rows) break;
     }
   }
   const describe = (

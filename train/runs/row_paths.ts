@@ -42,11 +42,6 @@ export function listPaths(paths: RowPaths | undefined): readonly string[] {
   return paths === undefined ? [] : typeof paths === "string" ? [paths] : paths;
 }
 
-/** The names for a message. */
-export function formatPaths(paths: RowPaths): string {
-  return listPaths(paths).join(", ");
-}
-
 /**
  * The files of each name, in order: of a folder those of its split `train`, where its names tell
  * splits apart.

@@ -231,9 +231,13 @@ export async function readTrainingData(
 
   /** Rows to leave out; none where they are only told of. */
   async function lookForDuplicates(): Promise<ReadonlySet<string>> {
-    const { dedup = false, maxRows } = args;
-    const files = train.map(({ examples }) => examples.at(0).source!.file);
-    const sizes = await Promise.all([...files, ...evaluated].map((path) => Deno.stat(path)));
+    const { dedup = false } = args;
+    const usedOf = (all: readonly PreparedExamples[]) =>
+      all.map(({ examples, report }) => ({ file: examples.at(0).source!.file, rows: report.rows }));
+    const used = { train: usedOf(train), validation: usedOf(validation) };
+    const sizes = await Promise.all(
+      [...used.train, ...used.validation].map(({ file }) => Deno.stat(file)),
+    );
     const bytes = sizes.reduce((sum, { size }) => sum + size, 0);
     if (!dedup && bytes > MAX_LOOKED_BYTES) {
       notes.push(
@@ -244,11 +248,7 @@ export async function readTrainingData(
       );
       return new Set();
     }
-    const found = await findDuplicates({ train: files, validation: evaluated }, {
-      drop: dedup,
-      maxRows,
-      signal,
-    });
+    const found = await findDuplicates(used, { drop: dedup, signal });
     notes.push(...found.notes);
     return dedup ? found.repeated : new Set();
   }
