@@ -154,13 +154,17 @@ async function assertPages({ path, slice }: RowFile, group: RowGroup): Promise<v
         const { data_page_header: v1, data_page_header_v2: v2, dictionary_page_header } = header;
         const page = v1?.num_values ?? v2?.num_values ?? 0;
         const words = dictionary_page_header?.num_values ?? 0;
+        // A field that is missing would be NaN to the decoder, which then reads without end.
         const levels = v2 === undefined
           ? [0]
-          : [v2.definition_levels_byte_length ?? 0, v2.repetition_levels_byte_length ?? 0];
-        const counts = [page, words, page - (v2?.num_nulls ?? 0), page - (v2?.num_rows ?? 0)];
+          : [v2.definition_levels_byte_length, v2.repetition_levels_byte_length];
+        const nulls = v2 === undefined
+          ? [0]
+          : [v2.num_nulls, page - v2.num_nulls, page - v2.num_rows];
+        const counts = [page, words, ...nulls];
         const sizes = [header.compressed_page_size, header.uncompressed_page_size];
         values += page;
-        const isPossible = [...counts, ...sizes, ...levels, v2?.num_nulls ?? 0].every(isCount) &&
+        const isPossible = [...counts, ...sizes, ...levels].every(isCount) &&
           Math.max(values, words) <= Number(num_values) &&
           levels.reduce((sum, each) => sum + each) <= Math.min(...sizes) &&
           Math.max(...sizes) <= MAX_GROUP_BYTES;
