@@ -145,10 +145,10 @@ async function assertPages({ path, slice }: RowFile, group: RowGroup): Promise<v
     const { dictionary_page_offset, data_page_offset, total_compressed_size, num_values } =
       meta_data!;
     const start = Number(dictionary_page_offset || data_page_offset);
-    const bytes = await slice(start, start + Number(total_compressed_size));
-    const reader = { view: new DataView(bytes), offset: 0 };
     let values = 0;
     try {
+      const bytes = await slice(start, start + Number(total_compressed_size));
+      const reader = { view: new DataView(bytes), offset: 0 };
       while (reader.offset < bytes.byteLength - 1) {
         const header = parquetHeader(reader);
         const { data_page_header: v1, data_page_header_v2: v2, dictionary_page_header } = header;
