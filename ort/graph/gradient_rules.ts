@@ -192,6 +192,32 @@ const siluRule: GradientRule = ({ b, node, dy, give }) => {
 };
 
 /**
+ * h = x·s with s = sigmoid(u) and u = x·(a + b·x²), which is GELU by tanh, as (1 + tanh(u/2))/2 = sigmoid(u):
+ * dh/dx = s + (h − h·s)·(a + 3b·x²).
+ */
+const geluTanhRule: GradientRule = ({ b, node, dy, give }) => {
+  const x = node.inputs[0]!;
+  const h = node.outputs[0];
+  give(0, (partial) => {
+    const square = mul(b, x, x);
+    const slope = (cubic: number): Value =>
+      add(b, mul(b, square, b.float32(cubic)), b.float32(GELU_LINEAR));
+    const s = sigmoid(b, mul(b, x, slope(GELU_CUBIC)));
+    const inner = mul(b, sub(b, h, mul(b, h, s)), slope(3 * GELU_CUBIC));
+    return plus(b, partial, mul(b, dy, add(b, s, inner)));
+  });
+};
+
+const GELU_LINEAR = 2 * Math.sqrt(2 / Math.PI);
+const GELU_CUBIC = GELU_LINEAR * 0.044715;
+
+/** y = tanh(x): dx = dy·(1 − y²). */
+const tanhRule: GradientRule = ({ b, node, dy, give }) => {
+  const y = node.outputs[0];
+  give(0, (partial) => plus(b, partial, sub(b, dy, mul(b, dy, mul(b, y, y)))));
+};
+
+/**
  * p = softmax(x): dx = p·(dp − Σ dp·p). In float32 whatever x is: a sum rounded to bfloat16 would
  * leave every element of a row off by the same amount, which adds up over the keys.
  */
@@ -225,6 +251,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
   Cast: castRule,
   Div: divRule,
+  FastGelu: geluTanhRule,
   FusedMatMul: matmulRule,
   Gemm: gemmRule,
   Mul: mulRule,
@@ -234,5 +261,6 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   SimplifiedLayerNormalization: rmsNormRule,
   Slice: sliceRule,
   Softmax: softmaxRule,
+  Tanh: tanhRule,
   Transpose: transposeRule,
 };

@@ -118,6 +118,8 @@ export const exp: (b: GraphBuilder, x: Value) => Value = unary("Exp");
 export const log: (b: GraphBuilder, x: Value) => Value = unary("Log");
 /** 1 ÷ (1 + e⁻ˣ). */
 export const sigmoid: (b: GraphBuilder, x: Value) => Value = unary("Sigmoid");
+/** The hyperbolic tangent. */
+export const tanh: (b: GraphBuilder, x: Value) => Value = unary("Tanh");
 /** The same value under a new name. */
 export const identity: (b: GraphBuilder, x: Value) => Value = unary("Identity");
 
@@ -132,6 +134,16 @@ export function silu(b: GraphBuilder, x: Value): Value {
     domain: MICROSOFT,
     attributes: { alpha: 1 },
   })[0];
+}
+
+/**
+ * GELU with the tanh approximation, x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), which is FastGelu. Hendrycks
+ * and Gimpel 2016, https://arxiv.org/abs/1606.08415. Of bfloat16 it is computed in float32 and rounded once,
+ * as PyTorch does it.
+ */
+export function geluTanh(b: GraphBuilder, x: Value): Value {
+  if (x.dtype !== "float32") return cast(b, geluTanh(b, cast(b, x, "float32")), x.dtype);
+  return b.node("FastGelu", [x], [{ dtype: x.dtype, shape: x.shape }], { domain: MICROSOFT })[0];
 }
 
 function overLast(op: string): (b: GraphBuilder, x: Value) => Value {

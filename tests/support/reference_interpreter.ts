@@ -255,6 +255,9 @@ export const operations: Readonly<Record<string, Operation>> = {
   Exp: elementwise(Math.exp),
   Equal: elementwise((a, b) => Number(a === b)),
   Expand: expand,
+  FastGelu: elementwise((a) =>
+    a / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3)))
+  ),
   FusedMatMul: fusedMatMul,
   Gather: gather,
   GatherElements: gatherElements,
@@ -284,6 +287,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   Softmax: softmax,
   Sqrt: elementwise(Math.sqrt),
   Sub: elementwise((a, b) => a - b),
+  Tanh: elementwise(Math.tanh),
   Transpose: ({ attributes }, x) => [
     transposed(x, (attributes.perm as readonly bigint[]).map(Number)),
   ],

@@ -132,6 +132,13 @@ export const ruleCases: readonly RuleCase[] = [
     build: (b, { x }) => ops.silu(b, x),
   },
   {
+    op: "FastGelu",
+    name: "GELU by tanh",
+    inputs: { x: [TOKENS, 4] },
+    magnitude: 6,
+    build: (b, { x }) => ops.geluTanh(b, x),
+  },
+  {
     op: "Reshape",
     name: "a reshape",
     inputs: { x: [TOKENS, 12] },
@@ -170,6 +177,12 @@ export const ruleCases: readonly RuleCase[] = [
   },
   {
     op: "SimplifiedLayerNormalization",
+    name: "RMSNorm by 1 + weight",
+    inputs: { x: [TOKENS, 8], w: [8] },
+    build: (b, { x, w }) => ops.rmsNorm(b, x, ops.add(b, w, b.float32(1)), 1e-6)[0],
+  },
+  {
+    op: "SimplifiedLayerNormalization",
     name: "RMSNorm of values so small that epsilon counts",
     inputs: { x: [TOKENS, 8], w: [8] },
     magnitude: 0.1,
@@ -181,6 +194,13 @@ export const ruleCases: readonly RuleCase[] = [
     inputs: { x: ["rows", 2, "length", "length"] },
     magnitude: 4,
     build: (b, { x }) => ops.softmax(b, x),
+  },
+  {
+    op: "Tanh",
+    name: "soft-capped values",
+    inputs: { x: [TOKENS, 4] },
+    magnitude: 6,
+    build: (b, { x }) => ops.mul(b, ops.tanh(b, ops.mul(b, x, b.float32(1 / 3))), b.float32(3)),
   },
   {
     op: "Transpose",
