@@ -3,9 +3,10 @@
  * full run of as many updates, and replies after each. In: the folder that make_model.py made. Out:
  * summary.md and loss.svg in the output folder, both runs' checkpoints beside them.
  *
- *     deno task bench:smollm2 --model DIR [--output-dir output/smollm2] [--num-train-epochs 3]
+ *     deno task bench:published smollm2|gemma3 --model DIR [--output-dir output/NAME] [--num-train-epochs 3]
  *
- * Needs 4 GiB of memory and 3 GiB of disk. Nothing else may run while the figures are to count.
+ * Needs 4 GiB of memory and 3 GiB of disk for SmolLM2, 9 and 6 for Gemma 3. Nothing else may run while
+ * the figures are to count.
  */
 
 import { parseArgs } from "node:util";
@@ -17,26 +18,33 @@ import { evaluate } from "../../train/loop/evaluate.ts";
 import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
 import { ask } from "./ask.ts";
 import { measureRun } from "./measured_run.ts";
+import { MODELS } from "./models.ts";
 import { formRate, renderChart, renderSummary, type Trained } from "./summary.ts";
 
 const SYSTEM = "You are a careful medical assistant. Think first, then answer.";
 const MAX_NEW_TOKENS = 200;
 const MAX_LENGTH = 512;
 const SHOWN = 5;
-/** LoRA takes ten times the rate, as is usual; neither was searched for. */
-const LEARNING_RATES = { train_lora: 1e-3, train: 1e-4 };
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     model: { type: "string" },
-    "output-dir": { type: "string", default: "output/smollm2" },
+    "output-dir": { type: "string" },
     "num-train-epochs": { type: "string", default: "3" },
     threads: { type: "string", default: "2" },
   },
 });
-const { model, "output-dir": outputDir, threads, "num-train-epochs": epochs } = values;
+const [name] = positionals;
+if (positionals.length !== 1 || !Object.hasOwn(MODELS, name)) {
+  console.error(`error: give the model's name first: ${Object.keys(MODELS).join(" or ")}`);
+  Deno.exit(2);
+}
+const { title, learningRates } = MODELS[name];
+const { model, threads, "num-train-epochs": epochs } = values;
+const outputDir = values["output-dir"] ?? `output/${name}`;
 if (model === undefined) {
-  console.error("error: --model is missing: give the folder that bench/smollm2/make_model.py made");
+  console.error("error: --model is missing: give the folder that make_model.py made");
   Deno.exit(2);
 }
 const began = performance.now();
@@ -66,7 +74,8 @@ const lora = await trained("train_lora", (checkpoint) => ask({ ...asking, adapte
 const full = await trained("train", (checkpoint) => ask({ ...asking, model: checkpoint }));
 
 const summary = {
-  command: `deno task bench:smollm2 --num-train-epochs ${epochs} --threads ${threads}`,
+  title,
+  command: `deno task bench:published ${name} --num-train-epochs ${epochs} --threads ${threads}`,
   machine:
     `${new Date().toISOString().slice(0, 10)}, ${threads} threads of ${
       cpus()[0]?.model ?? "an unknown processor"
@@ -74,7 +83,7 @@ const summary = {
     runtime.api.version,
   settings:
     `${records} records, 4 an update, ${epochs} epochs; LoRA of rank 8, alpha 32, dropout 0.1 on ` +
-    `all linear layers at ${LEARNING_RATES.train_lora}, full at ${LEARNING_RATES.train}, both ` +
+    `all linear layers at ${learningRates.train_lora}, full at ${learningRates.train}, both ` +
     `falling linearly; ${questions.length} records held out.`,
   baseLoss,
   base,
@@ -109,7 +118,7 @@ async function trained(
       "validation-file": validationFile,
       system: SYSTEM,
       "num-train-epochs": epochs,
-      "learning-rate": LEARNING_RATES[script],
+      "learning-rate": learningRates[script],
       "max-length": MAX_LENGTH,
       "logging-steps": 5,
       "eval-steps": 15,

@@ -3,7 +3,7 @@
  * folder, a file of texts (a JSON array) and of questions. Out: JSON with the token ids of each
  * text (or the error), and the prompt and greedy reply of each question.
  *
- *     deno run -A bench/smollm2/parity.ts DIR TEXTS.json OUT.json
+ *     deno run -A bench/published/parity.ts DIR TEXTS.json OUT.json
  */
 
 import { loadTokenizer } from "../../data/text/tokenizer.ts";

