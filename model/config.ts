@@ -11,7 +11,8 @@
 import { listFields, showValue } from "../internal/json/field_table.ts";
 import { CONFIG_FIELDS } from "./config_fields.ts";
 import { type ConfigReader, configReader } from "./families/config_reader.ts";
-import { FAMILIES, isModelType, listFamilies, type ModelType } from "./families/families.ts";
+import { FAMILIES, isModelType, type ModelType, whyUnsupported } from "./families/families.ts";
+import type { Activation } from "./families/family.ts";
 import { parseRope } from "./families/rope_scaling.ts";
 import type { BlockConfig } from "./parts/block_config.ts";
 import type { LayerKind } from "./parts/layer_kind.ts";
@@ -30,8 +31,12 @@ export interface ModelConfig extends BlockConfig {
   readonly layerKinds: readonly LayerKind[];
   /** What rows of the embedding are multiplied by. */
   readonly embeddingScale: number;
+  /** Whether that number is rounded to the type of the rows first. */
+  readonly embeddingScaleRounded: boolean;
   /** What logits are multiplied by. */
   readonly logitScale: number;
+  /** Logits become cap · tanh(logits ÷ cap), where there is a cap. */
+  readonly logitCap?: number;
   /** Whether lm_head is the embedding. */
   readonly tiedEmbeddings: boolean;
   /** The token whose embedding gets no gradient where it is read, `pad_token_id`, as in PyTorch. */
@@ -41,6 +46,9 @@ export interface ModelConfig extends BlockConfig {
   /** The whole config.json, written back into checkpoints. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
+
+/** Two names of one function. */
+const SILU: Activation = { field: "hidden_act", names: ["silu", "swish"] };
 
 // Llama 3.1 405B has 126; a list of the parameters of so many is still made at once.
 const MAX_LAYERS = 1024;
@@ -77,9 +85,9 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   const family = FAMILIES[modelType];
   reviewFields(modelType, reader);
   checkArchitectures(family.className, reader);
-  // Two names of one function.
-  if (!["silu", "swish"].includes((raw.hidden_act ?? "silu") as string)) {
-    fail("hidden_act", `is ${showValue(raw.hidden_act)}: only silu is supported`);
+  const { field: act, names: [name, ...names] } = family.activation ?? SILU;
+  if (![name, ...names].includes((raw[act] ?? name) as string)) {
+    fail(act, `is ${showValue(raw[act])}: only ${name} is supported`);
   }
   if (flag("mlp_bias", false)) fail("mlp_bias", "is true: only models without it are supported");
   if (!flag("is_causal", true)) {
@@ -104,30 +112,33 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   const bias = flag("attention_bias", false);
   const vocabSize = integer("vocab_size");
   const maxPositions = integer("max_position_embeddings", family.defaults.maxPositions);
-  const { layerKinds, attentionScale, residualScale = 1, embeddingScale = 1, logitScale = 1 } =
-    family.read(reader, {
-      layers,
-      headDim,
-      readRope: (options) => parseRope(raw, { maxPositions, headDim, fail, note, ...options }),
-    });
+  const settings = family.read(reader, {
+    layers,
+    hiddenSize,
+    headDim,
+    readRope: (options) => parseRope(raw, { maxPositions, headDim, fail, note, ...options }),
+  });
   return {
     modelType,
     hiddenSize,
     intermediateSize: integer("intermediate_size"),
     layers,
-    layerKinds,
+    layerKinds: settings.layerKinds,
     heads,
     kvHeads,
     headDim,
     vocabSize,
-    maxPositions: positionsOf(maxPositions, layerKinds, reader),
+    maxPositions: positionsOf(maxPositions, settings.layerKinds, reader),
     rmsNormEps: positive("rms_norm_eps", family.defaults.rmsNormEps ?? 1e-6),
+    normOffset: settings.normOffset ?? 0,
     tiedEmbeddings: flag("tie_word_embeddings", family.defaults.tiedEmbeddings ?? false),
     attentionBias: family.attentionBias ?? bias,
-    attentionScale: attentionScale ?? headDim ** -0.5,
-    residualScale,
-    embeddingScale,
-    logitScale,
+    attentionScale: settings.attentionScale ?? headDim ** -0.5,
+    residualScale: settings.residualScale ?? 1,
+    embeddingScale: settings.embeddingScale ?? 1,
+    embeddingScaleRounded: settings.embeddingScaleRounded ?? false,
+    logitScale: settings.logitScale ?? 1,
+    logitCap: settings.logitCap,
     padTokenId: readPadToken(vocabSize, family.defaults.padTokenId, reader),
     notes,
     raw,
@@ -137,7 +148,7 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
 /** The family's name, or an error that lists those there are. */
 function readModelType({ raw: { model_type: type }, fail }: ConfigReader): ModelType {
   if (isModelType(type)) return type;
-  return fail("model_type", `is ${showValue(type)}: ortune supports ${listFamilies()}`);
+  return fail("model_type", `is ${showValue(type)}: ${whyUnsupported(type)}`);
 }
 
 /** Refuses or notes the fields that are not honoured, those refused together. */

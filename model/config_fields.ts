@@ -58,6 +58,7 @@ export const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   _flash_attn_2_enabled: RUNTIME,
   _from_model_config: NOTE,
   _name_or_path: NOTE,
+  _sliding_window_pattern: "layer_types says the same of each layer",
   attn_implementation: RUNTIME,
   bos_token_id: "prompts begin as the tokenizer's files say",
   chunk_size_feed_forward: "splits a product to save memory; neither class reads it",
@@ -346,7 +347,7 @@ function each(
 function table({ honoured = [], refused }: Family): FieldTable {
   const ofOthers = Object.entries(REFUSED).filter(([field]) => !honoured.includes(field));
   return new FieldTable({
-    honoured: [...HONOURED, ...honoured],
+    honoured: [...HONOURED.filter((field) => !Object.hasOwn(refused, field)), ...honoured],
     ignored: Object.keys(WITHOUT_EFFECT),
     refused: { ...Object.fromEntries(ofOthers), ...refused },
     warned: WARNED,

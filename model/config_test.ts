@@ -23,7 +23,14 @@ function honoured(
 }
 
 /** What a config without multipliers has. */
-const PLAIN = { residualScale: 1, embeddingScale: 1, logitScale: 1 };
+const PLAIN = {
+  residualScale: 1,
+  embeddingScale: 1,
+  embeddingScaleRounded: false,
+  normOffset: 0,
+  logitScale: 1,
+  logitCap: undefined,
+};
 
 /** Layers that see everything and are turned without scaling. */
 function fullAttention(theta: number, width: number, maxPositions: number): LayerKind {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { WITHOUT_EFFECT } from "../model/config_fields.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import { FAMILIES } from "../model/families/families.ts";
+import type { Family } from "../model/families/family.ts";
 import { attentionFactor, inverseFrequencies } from "../model/rope.ts";
 import { isRecord } from "../internal/json/is_record.ts";
 import { readConfigFixture } from "./support/config_fixture.ts";
@@ -36,6 +37,8 @@ const REQUIRED: Readonly<Record<string, Json>> = {
   },
   // Else no layer of two is without rotation.
   smollm3: { no_rope_layer_interval: 2 },
+  // Else no layer of two sees all.
+  gemma3_text: { sliding_window_pattern: 2 },
 };
 
 /** Other values than those of {@linkcode OTHER}, for a family. */
@@ -110,6 +113,7 @@ const FIXED_BY_FAMILY: Readonly<Record<string, string>> = {
       [`${family}.max_window_layers`, "the classes give all layers the window"],
     ]),
   ),
+  "gemma3_text.use_sliding_window": "layer_types says which layers have windows",
   "smollm3.max_window_layers": "layer_types and no_rope_layers say which layers have windows",
 };
 
@@ -155,8 +159,8 @@ function outcome(base: Json, change: Json, field: string): "honoured" | "named" 
 }
 
 for (const { version, classes, popped, generation, read_by_models: read } of versions) {
-  for (const [family, { className: prefix }] of Object.entries(FAMILIES)) {
-    const className = `${prefix}Config`;
+  for (const [family, described] of Object.entries<Family>(FAMILIES)) {
+    const className = described.configClass ?? `${described.className}Config`;
     if (!classes[className]) continue; // families_test.ts says which versions have it
     Deno.test(`every field of ${className} and its base in transformers ${version} is honoured, named or listed`, () => {
       const defaults: Record<string, unknown> = {

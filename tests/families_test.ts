@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../model/config.ts";
 import { FAMILIES } from "../model/families/families.ts";
+import type { Family } from "../model/families/family.ts";
 import { readConfigFixture } from "./support/config_fixture.ts";
 import { readFixtureJson, withFixtureFile } from "./support/parity_fixture.ts";
 
@@ -33,13 +34,14 @@ for (const version of ["5.24.0", "4.57.6"]) {
   >(`fields-${version}.json`);
 
   Deno.test(`defaults of the families are those of the config classes of transformers ${version}`, () => {
-    for (const [modelType, { className, defaults, attentionBias }] of Object.entries(FAMILIES)) {
-      const fields = classes[`${className}Config`];
-      if (version === "4.57.6" && NEWER.includes(`${className}Config`)) {
+    for (const [modelType, family] of Object.entries<Family>(FAMILIES)) {
+      const { className, configClass = `${className}Config`, defaults, attentionBias } = family;
+      const fields = classes[configClass];
+      if (version === "4.57.6" && NEWER.includes(configClass)) {
         assert.equal(fields, undefined);
         continue;
       }
-      assert.ok(fields, `tests/fixtures/config/make.py does not list ${className}Config`);
+      assert.ok(fields, `tests/fixtures/config/make.py does not list ${configClass}`);
       assert.equal(fields.model_type, modelType);
       assert.equal(defaults.maxPositions, fields.max_position_embeddings, modelType);
       assert.equal(defaults.rmsNormEps ?? 1e-6, fields.rms_norm_eps, modelType);
@@ -66,7 +68,7 @@ Deno.test("a block's stacks are of its own parameters", () => {
   for (const [modelType, { block }] of Object.entries(FAMILIES)) {
     const sizes = { hiddenSize: 16, intermediateSize: 32, heads: 4, kvHeads: 2, headDim: 8 };
     for (const attentionBias of [false, true]) {
-      const scales = { attentionScale: 1, residualScale: 1 };
+      const scales = { attentionScale: 1, residualScale: 1, normOffset: 0 };
       const { parameters, stacks } = block(
         { ...sizes, ...scales, rmsNormEps: 1e-6, attentionBias },
         { name: "full_attention" },

@@ -21,6 +21,8 @@ import {
 } from "../../model/parts/block_scope.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { embeddingScaleIn } from "../../model/embedding_scale.ts";
+import { capLogits } from "../../model/graphs/cap_logits.ts";
 import {
   blockParameters,
   EMBEDDING,
@@ -30,6 +32,7 @@ import {
   modelParameters,
 } from "../../model/parameters.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import { rmsNormNodes } from "../../model/parts/rms_norm.ts";
 import { QUERY_SCALE } from "../../model/rope.ts";
 import { BLOCK, type ExportFormat } from "./export_format.ts";
 import { moveRows, type PaddedRows } from "./padded_rows.ts";
@@ -139,7 +142,8 @@ export function modelGraph(
   const turning = new Map(
     distinctKinds(config).map((kind) => [kind, declare.turning(config, kind, padded)]),
   );
-  let x = ops.scale(b, embedding.rows(ops.reshape(b, padded.ids, [TOKENS])), config.embeddingScale);
+  const rows = embedding.rows(ops.reshape(b, padded.ids, [TOKENS]));
+  let x = ops.scale(b, rows, embeddingScaleIn(config, rows.dtype));
   for (const [layer, kind] of config.layerKinds.entries()) {
     const { inAttention, before: rotary } = turning.get(kind)!;
     const cache = (part: string): Value =>
@@ -165,16 +169,15 @@ export function modelGraph(
   }
 
   const last = padded.lastColumns(x, kept);
-  const [normed] = ops.rmsNorm(
-    b,
-    last.x,
-    declare.float(FINAL_NORM, [hiddenSize]),
-    config.rmsNormEps,
-  );
+  const normed = rmsNormNodes(b, config, {
+    x: last.x,
+    weight: declare.float(FINAL_NORM, [hiddenSize]),
+  });
   const head = embedding.matrix ??
     declare.matrix(headName(config), [vocabSize, hiddenSize], format.bits?.table);
   const scaled = ops.scale(b, normed, config.logitScale);
-  const flat = multiply(b, scaled, head, { accuracyLevel: format.accuracyLevel });
+  const product = multiply(b, scaled, head, { accuracyLevel: format.accuracyLevel });
+  const flat = capLogits(b, product, config);
   const [target] = b.node("Concat", [last.shape, b.int64([vocabSize])], [
     { dtype: "int64", shape: [3] },
   ], { attributes: { axis: 0n } });

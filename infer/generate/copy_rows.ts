@@ -5,10 +5,11 @@
  */
 
 import type { ModelConfig } from "../../model/config.ts";
+import { embeddingScaleIn } from "../../model/embedding_scale.ts";
 
 /** Writes the row of each id, one after the other. */
 export function copyRows(
-  { hiddenSize, embeddingScale }: ModelConfig,
+  config: ModelConfig,
   { from, to, ids }: {
     /** [vocab, hidden] */
     readonly from: Float32Array;
@@ -17,11 +18,12 @@ export function copyRows(
     readonly ids: ArrayLike<number>;
   },
 ): void {
+  const { hiddenSize } = config;
   for (let i = 0; i < ids.length; i++) {
     const row = ids[i] * hiddenSize;
     to.set(from.subarray(row, row + hiddenSize), i * hiddenSize);
   }
-  if (embeddingScale === 1) return;
-  const scale = Math.fround(embeddingScale);
+  const scale = embeddingScaleIn(config, "float32");
+  if (scale === 1) return;
   for (let i = 0; i < ids.length * hiddenSize; i++) to[i] *= scale;
 }

@@ -4,6 +4,7 @@
  * In: a batch and the gradient of the first block's input. Out: rows of the embedding's gradient, grown.
  */
 
+import { embeddingScaleIn } from "../embedding_scale.ts";
 import { EMBEDDING } from "../parameters.ts";
 import { accumulatorName, embeddingBackwardGraph } from "../graphs/training_graphs.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
@@ -27,7 +28,8 @@ export function addEmbeddingGradient(
   gradient: Tensor,
 ): void {
   if (context.graphsOnly) return inGraph(context, grid, dx, gradient);
-  const { hiddenSize, padTokenId = -1, embeddingScale } = context.config;
+  const { hiddenSize, padTokenId = -1 } = context.config;
+  const scale = embeddingScaleIn(context.config, "float32");
   const table = gradient.float32();
   const rows = dx.float32();
   for (let token = 0; token < grid.inputIds.length; token++) {
@@ -36,7 +38,7 @@ export function addEmbeddingGradient(
     if (id === padTokenId) continue;
     const to = id * hiddenSize;
     const from = token * hiddenSize;
-    for (let i = 0; i < hiddenSize; i++) table[to + i] += embeddingScale * rows[from + i];
+    for (let i = 0; i < hiddenSize; i++) table[to + i] += scale * rows[from + i];
   }
 }
 

@@ -42,28 +42,40 @@ export interface Supervised {
  * Supervised tokens whose logits are held at once. In graphs more are hardly faster, and with an adapter
  * the logits are what takes most memory after the weights, so fewer are held. A kernel holds them once,
  * in the weights' type; and a GPU has time to read the head's weights only for many tokens: of 256 it
- * computes no longer than it reads.
+ * computes no longer than it reads. Of a vocabulary larger than 152,064 tokens (Qwen2.5's) fewer are
+ * held, so that the logits take no more memory.
  *
  * @example
  * ```ts
  * import { headChunkOf } from "./head.ts";
  * import assert from "node:assert/strict";
  *
- * assert.ok(headChunkOf({ adapted: true }) < headChunkOf({ adapted: false }));
- * assert.ok(headChunkOf({ adapted: false }) < headChunkOf({ adapted: false, kernels: true }));
+ * const vocabSize = 151936;
+ * assert.equal(headChunkOf({ vocabSize, adapted: false }), 256);
+ * assert.equal(headChunkOf({ vocabSize, adapted: true }), 128);
+ * assert.equal(headChunkOf({ vocabSize, adapted: false, kernels: true }), 2048);
+ * assert.equal(headChunkOf({ vocabSize: 262144, adapted: false }), 128);
  * ```
  */
 export function headChunkOf(
-  { adapted, kernels = false }: {
+  { vocabSize, adapted, kernels = false }: {
+    /** Rows of the head. */
+    readonly vocabSize: number;
     /** Whether an adapter is trained. */
     readonly adapted: boolean;
     /** Whether a kernel takes the loss. @default false */
     readonly kernels?: boolean;
   },
 ): number {
-  if (kernels) return adapted ? 1024 : 2048;
-  return adapted ? 128 : 256;
+  const share = adapted ? 0.5 : 1;
+  const most = share * (kernels ? 2048 : 256);
+  const fitting = Math.floor(most * LARGE_VOCABULARY / vocabSize / CHUNK_STEP) * CHUNK_STEP;
+  return Math.min(most, Math.max(CHUNK_STEP, fitting));
 }
+
+/** Rows of the largest head whose chunks are not cut. */
+const LARGE_VOCABULARY = 152064;
+const CHUNK_STEP = 64;
 
 /** The head of a model. */
 export class Head {

@@ -162,6 +162,7 @@ export class TrainingEngine implements Disposable {
       objective = crossEntropy,
       kernels,
       headChunk = headChunkOf({
+        vocabSize: config.vocabSize,
         adapted: adapter !== undefined,
         kernels: kernels?.loss !== undefined,
       }),

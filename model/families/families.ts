@@ -8,6 +8,7 @@ import type { BlockConfig } from "../parts/block_config.ts";
 import type { Block } from "../parts/block_part.ts";
 import type { LayerKind } from "../parts/layer_kind.ts";
 import type { Family } from "./family.ts";
+import { gemma3Text } from "./gemma3_text.ts";
 import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
 import { ministral3 } from "./ministral3.ts";
@@ -29,7 +30,26 @@ export const FAMILIES = {
   granite,
   phi3,
   olmo2,
+  gemma3_text: gemma3Text,
 } as const satisfies Readonly<Record<string, Family>>;
+
+/** Why some others are not there. */
+const UNSUPPORTED: Readonly<Record<string, string>> = {
+  gemma: "Gemma 1 is not supported; use Gemma 3 270M or 1B, whose model_type is gemma3_text",
+  gemma2:
+    "Gemma 2, which caps the scores of attention, is not supported; use Gemma 3 270M or 1B, whose " +
+    "model_type is gemma3_text",
+  gemma3:
+    "models of images and text are not supported; use Gemma 3 270M or 1B, whose model_type is " +
+    "gemma3_text",
+};
+
+/** The end of an error for a model_type that has no family. */
+export function whyUnsupported(modelType: unknown): string {
+  return typeof modelType === "string" && Object.hasOwn(UNSUPPORTED, modelType)
+    ? UNSUPPORTED[modelType]
+    : `ortune supports ${listFamilies()}`;
+}
 
 /** A value of config.json's model_type that ortune can train. */
 export type ModelType = keyof typeof FAMILIES;

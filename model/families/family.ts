@@ -18,10 +18,14 @@ import type { RopeContext } from "./rope_scaling.ts";
 export interface Family {
   /** What the names of transformers' classes begin with, such as `Qwen3` of `Qwen3ForCausalLM`. */
   readonly className: string;
+  /** Their config class. @default {className + "Config"} */
+  readonly configClass?: string;
   /** Published models of another name that have this model_type. @default none */
   readonly covers?: string;
   /** What transformers' config class fills in where config.json has no value. */
   readonly defaults: FamilyDefaults;
+  /** What the MLP's activation is. @default SiLU, by `hidden_act` */
+  readonly activation?: Activation;
   /**
    * Whether attention has biases, where the classes do not go by `attention_bias`.
    * @default as config.json's `attention_bias` says
@@ -41,6 +45,8 @@ export interface Family {
 export interface FamilySizes {
   /** `num_hidden_layers` */
   readonly layers: number;
+  /** `hidden_size` */
+  readonly hiddenSize: number;
   /** `head_dim`, or what stands for it. */
   readonly headDim: number;
   /** Reads the rotary fields, of one kind of layers where there is a dictionary a kind. */
@@ -59,8 +65,22 @@ export interface FamilySettings {
   readonly residualScale?: number;
   /** What rows of the embedding are multiplied by. @default 1 */
   readonly embeddingScale?: number;
+  /** Whether that number is rounded to the type of the rows first. @default false */
+  readonly embeddingScaleRounded?: boolean;
+  /** What is added to the weight of an RMSNorm. @default 0 */
+  readonly normOffset?: number;
   /** What logits are multiplied by. @default 1 */
   readonly logitScale?: number;
+  /** Logits become cap · tanh(logits ÷ cap). @default they do not */
+  readonly logitCap?: number;
+}
+
+/** An activation and the field that must name it. */
+export interface Activation {
+  /** The field of config.json. */
+  readonly field: string;
+  /** Its names; the first is what the config class fills in. */
+  readonly names: readonly string[];
 }
 
 /** Defaults in which transformers' config classes differ. */

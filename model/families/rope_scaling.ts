@@ -26,6 +26,8 @@ export interface RopeContext {
   readonly headDim: number;
   /** The kind of layers to read for, where there is a dictionary a kind. @default "full_attention" */
   readonly layerType?: string;
+  /** The fields to read. @default {DEFAULT_FIELDS} */
+  readonly fields?: RopeFields;
   /** θ where config.json names none. @default 10000 */
   readonly defaultTheta?: number;
   /** Whether `partial_rotary_factor` is honoured. @default false: it must be 1 */
@@ -41,6 +43,19 @@ export interface RopeContext {
   /** Keeps a warning. */
   readonly note: (message: string) => void;
 }
+
+/** Where the rotary fields of a kind of layers stand. */
+export interface RopeFields {
+  /** The field of θ outside of dictionaries. */
+  readonly theta: string;
+  /** The fields that hold dictionaries. */
+  readonly dictionaries: readonly string[];
+}
+
+const DEFAULT_FIELDS: RopeFields = {
+  theta: "rope_theta",
+  dictionaries: ["rope_scaling", "rope_parameters"],
+};
 
 /** θ of transformers' classes where config.json names none. */
 const DEFAULT_THETA = 10000;
@@ -104,16 +119,16 @@ function fieldsOf(
 
 /** Reads config.json's rope fields together. */
 export function parseRope(raw: Readonly<Record<string, unknown>>, context: RopeContext): Rope {
-  const { fail, maxPositions, defaultTheta = DEFAULT_THETA } = context;
-  const top = positive(raw.rope_theta ?? undefined, "rope_theta", context);
-  const dictionaries = ["rope_scaling", "rope_parameters"].flatMap((field) => {
+  const { fail, maxPositions, defaultTheta = DEFAULT_THETA, fields = DEFAULT_FIELDS } = context;
+  const top = positive(raw[fields.theta] ?? undefined, fields.theta, context);
+  const dictionaries = fields.dictionaries.flatMap((field) => {
     const dictionary = findDictionary(raw, field, context);
     return dictionary ? [{ ...dictionary, rope: parseDictionary(dictionary, raw, context) }] : [];
   });
   const resolved = dictionaries.map(({ field, rope: { theta, scaling } }) => {
     if (theta !== undefined && top !== undefined && theta !== top) {
       fail(
-        "rope_theta",
+        fields.theta,
         `is ${top} and ${field}.rope_theta is ${theta}: versions of transformers differ in which ` +
           "they take; remove the wrong one",
       );

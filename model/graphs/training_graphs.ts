@@ -13,14 +13,17 @@ import { gradient } from "../../ort/graph/gradient.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { chunkedAttention, kernelAttention, MASKED, maskedAttention } from "./attention.ts";
+import { capLogits, uncapGradient } from "./cap_logits.ts";
 import { block, type BlockAdapter, blockWeightInputs, rotaryInputs } from "./block.ts";
 import { crossEntropy } from "./cross_entropy.ts";
 import { type LargeMatrix, largeMatrixInput, matrixRows } from "./matrix_input.ts";
 import type { Objective } from "./objective.ts";
 import type { ModelConfig } from "../config.ts";
+import { embeddingScaleIn } from "../embedding_scale.ts";
 import { EMBEDDING, FINAL_NORM, layerOf } from "../parameters.ts";
 import { type BlockKernel, TOKENS } from "../parts/block_scope.ts";
 import type { LayerKind } from "../parts/layer_kind.ts";
+import { rmsNormNodes } from "../parts/rms_norm.ts";
 import type { PrecisionOptions } from "../precision.ts";
 import { type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
 
@@ -43,7 +46,7 @@ export function embedGraph(
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const table = { name: EMBEDDING, shape: [config.vocabSize, config.hiddenSize] };
   const rows = matrixRows(b, table, { ids, precision, storage });
-  const x = ops.scale(b, rows, config.embeddingScale);
+  const x = ops.scale(b, rows, embeddingScaleIn(config, precision));
   b.output("x", ops.reshape(b, x, [TOKENS, config.hiddenSize]));
   return b.build();
 }
@@ -275,7 +278,7 @@ function headRows(b: GraphBuilder, config: ModelConfig, options: PrecisionOption
   const norm = b.input(FINAL_NORM, precision, [hiddenSize]);
   const head = largeMatrixInput(b, { name: "lm_head", shape: [vocabSize, hiddenSize] }, options);
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
-  const [normed] = ops.rmsNorm(b, rows, norm, config.rmsNormEps);
+  const normed = rmsNormNodes(b, config, { x: rows, weight: norm });
   // Logits are scaled by scaling what they are products of, which is smaller.
   return { rows, ids, norm, head, normed: ops.scale(b, normed, config.logitScale), x };
 }
@@ -287,7 +290,8 @@ function headLogits(
   options: PrecisionOptions,
 ): ReturnType<typeof headRows> & { logits: Value } {
   const made = headRows(b, config, options);
-  return { ...made, logits: ops.cast(b, made.head.linear(made.normed), "float32") };
+  const product = ops.cast(b, made.head.linear(made.normed), "float32");
+  return { ...made, logits: capLogits(b, product, config) };
 }
 
 /** Chosen tokens of the last block's output → logits [n, vocab], in float32. */
@@ -390,7 +394,7 @@ export function headGraph(
   const dx = b.input("dx_before", x.dtype, x.shape);
   const { loss, gradient } = objective.losses(b, logits, targets, { logSoftmax });
   b.output("loss", loss);
-  const dLogits = gradient(precision);
+  const dLogits = uncapGradient(b, gradient(precision), { capped: logits, config });
   // The scale goes onto the small operands, and is a float32 in any precision: it is one over a count, and
   // would be off by 2⁻⁹.
   const withScale = (value: Value): Value =>
@@ -496,9 +500,10 @@ function headGradients(
  * ```
  */
 export function embeddingBackwardGraph(
-  { vocabSize, hiddenSize, embeddingScale }: ModelConfig,
+  config: ModelConfig,
   { precision = "float32" }: PrecisionOptions = {},
 ): Graph {
+  const { vocabSize, hiddenSize } = config;
   const b = new GraphBuilder("embedding_backward");
   const before = b.input(accumulatorName(EMBEDDING), precision, [vocabSize, hiddenSize]);
   const dx = b.input("dx", precision, ["tokens", hiddenSize]);
@@ -506,7 +511,9 @@ export function embeddingBackwardGraph(
   const unique = b.input("unique_ids", "int64", ["unique", 1]);
   const oneHot = ops.cast(b, ops.equal(b, unique, ops.unsqueeze(b, ids, 0)), precision);
   const rows = ops.reshape(b, ops.gather(b, before, unique), ["unique", hiddenSize]);
-  const sums = ops.gemm(b, oneHot, ops.scale(b, dx, embeddingScale), { c: rows });
+  const sums = ops.gemm(b, oneHot, ops.scale(b, dx, embeddingScaleIn(config, precision)), {
+    c: rows,
+  });
   b.output(gradientName(EMBEDDING), ops.scatterRows(b, before, unique, sums), {
     inPlaceOf: before,
   });

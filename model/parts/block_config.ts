@@ -18,6 +18,8 @@ export interface BlockConfig {
   readonly headDim: number;
   /** ε of RMSNorm, `rms_norm_eps`. */
   readonly rmsNormEps: number;
+  /** What is added to the weight of an RMSNorm: 0, or 1 where the family stores it so. */
+  readonly normOffset: number;
   /** Biases on the projections of attention, `attention_bias`; on which of them, the family says. */
   readonly attentionBias: boolean;
   /** What scores are multiplied by: `headDim ** -0.5`, unless the family has a field for it. */

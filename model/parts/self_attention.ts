@@ -40,7 +40,7 @@ export function selfAttention(
   config: BlockConfig,
   { qkvBias = false, outputBias = false, norms: normed, fused = false }: SelfAttentionOptions = {},
 ): BlockPart {
-  const { hiddenSize, heads, kvHeads, headDim, rmsNormEps: epsilon } = config;
+  const { hiddenSize, heads, kvHeads, headDim, rmsNormEps: epsilon, normOffset } = config;
   const headsOf = { q: heads, k: kvHeads, v: kvHeads };
   const names = ["q", "k", "v"] as const;
   const stack = (end: "weight" | "bias"): WeightStack => ({
@@ -84,9 +84,9 @@ export function selfAttention(
       ...outputBias ? [parameter("self_attn.o_proj.bias", [hiddenSize])] : [],
     ],
     stacks: fused ? [] : [stack("weight"), ...qkvBias ? [stack("bias")] : []],
-    // The kernel norms heads.
+    // The kernel norms heads, by weights as they are stored.
     kernels: [
-      ...normed === "projections" ? [] : ["attention"] as const,
+      ...normed === "projections" || (norms && normOffset !== 0) ? [] : ["attention"] as const,
       ...norms ? norms.q.kernels : [],
     ],
     build: (scope, x, addend) => {

@@ -37,7 +37,13 @@ import { MOST_TOGETHER, placeSumsOfSquaresGraph } from "../../train/optimizers/t
 import { updateGraph } from "../../train/optimizers/update_graph.ts";
 import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
 import { familyConfig } from "../support/tiny_model.ts";
-import { LLAMA3_2_1B, QWEN2_5_0_5B, QWEN3_0_6B, QWEN3_1_7B } from "../support/model_configs.ts";
+import {
+  GEMMA_3_270M,
+  LLAMA3_2_1B,
+  QWEN2_5_0_5B,
+  QWEN3_0_6B,
+  QWEN3_1_7B,
+} from "../support/model_configs.ts";
 
 /** Models in their own sizes, by name. */
 export const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -45,6 +51,7 @@ export const FAMILIES: Readonly<Record<string, Readonly<Record<string, unknown>>
   "Qwen3-1.7B": QWEN3_1_7B,
   "Qwen2.5-0.5B": QWEN2_5_0_5B,
   "Llama-3.2-1B": LLAMA3_2_1B,
+  "gemma-3-270m": GEMMA_3_270M,
   "Qwen3 with heads of 20": { ...QWEN3_0_6B, head_dim: 20 },
   "Llama with attention_bias": { ...LLAMA3_2_1B, attention_bias: true },
 };
@@ -54,9 +61,10 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
   "small Qwen3": { ...QWEN3_0_6B, ...SMALL },
   "small Qwen2": { ...QWEN2_5_0_5B, ...SMALL, num_attention_heads: 4, hidden_size: 64 },
   "small Llama": { ...LLAMA3_2_1B, ...SMALL, attention_bias: true },
-  // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms behind.
+  // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms
+  // behind, capped logits.
   ...Object.fromEntries(
-    (["ministral3", "smollm3", "granite", "phi3", "olmo2"] as const)
+    (["ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text"] as const)
       .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),
   ),
 };

@@ -55,6 +55,13 @@ export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, u
   },
   phi3: { partial_rotary_factor: 0.5, sliding_window: 7 },
   olmo2: {},
+  gemma3_text: {
+    sliding_window: 5,
+    sliding_window_pattern: 2,
+    query_pre_attn_scalar: 20,
+    final_logit_softcapping: 9,
+    rope_local_base_freq: 500,
+  },
 };
 
 /** A two-layer model of a family. */

@@ -185,8 +185,13 @@ export function estimateMemory(
 ): MemoryEstimate {
   const optimizer = findOptimizer(optim);
   const objective = findObjective(minimized);
-  const lossKernel = kernels && objective.loadKernel !== undefined;
-  const headChunk = chunk ?? headChunkOf({ adapted: adapter !== undefined, kernels: lossKernel });
+  const lossKernel = kernels && objective.loadKernel !== undefined &&
+    config.logitCap === undefined;
+  const headChunk = chunk ?? headChunkOf({
+    vocabSize: config.vocabSize,
+    adapted: adapter !== undefined,
+    kernels: lossKernel,
+  });
   const width = byteWidth(precision);
   const specs = modelParameters(config);
   const base = layoutParameters(specs).length;

@@ -79,7 +79,10 @@ export async function loadTrainingKernels(
   return {
     optimizer: await withKernels?.(gpu, format, constants) ?? make,
     engine: {
-      loss: await findObjective(objective).loadKernel?.(gpu, precision),
+      // The kernel reads the product as logits.
+      loss: config.logitCap === undefined
+        ? await findObjective(objective).loadKernel?.(gpu, precision)
+        : undefined,
       blocks: await loadBlockKernels(gpu, { config, precision, adapter }),
     },
   };
