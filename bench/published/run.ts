@@ -22,7 +22,6 @@ import { MODELS } from "./models.ts";
 import { formRate, renderChart, renderSummary, type Trained } from "./summary.ts";
 
 const SYSTEM = "You are a careful medical assistant. Think first, then answer.";
-const MAX_NEW_TOKENS = 200;
 const MAX_LENGTH = 512;
 const SHOWN = 5;
 
@@ -32,6 +31,7 @@ const { values, positionals } = parseArgs({
     model: { type: "string" },
     "output-dir": { type: "string" },
     "num-train-epochs": { type: "string", default: "3" },
+    "max-new-tokens": { type: "string", default: "200" },
     threads: { type: "string", default: "2" },
   },
 });
@@ -41,7 +41,7 @@ if (positionals.length !== 1 || !Object.hasOwn(MODELS, name)) {
   Deno.exit(2);
 }
 const { title, learningRates } = MODELS[name];
-const { model, threads, "num-train-epochs": epochs } = values;
+const { model, threads, "num-train-epochs": epochs, "max-new-tokens": maxNewTokens } = values;
 const outputDir = values["output-dir"] ?? `output/${name}`;
 if (model === undefined) {
   console.error("error: --model is missing: give the folder that make_model.py made");
@@ -63,7 +63,7 @@ const readRows = async (path: string): Promise<{ question: string }[]> =>
   (await Deno.readTextFile(path)).trimEnd().split("\n").map((row) => JSON.parse(row));
 const records = (await readRows(trainFile)).length;
 const questions = (await readRows(validationFile)).map(({ question }) => question);
-const asking = { runtime, model, system: SYSTEM, questions, maxNewTokens: MAX_NEW_TOKENS };
+const asking = { runtime, model, system: SYSTEM, questions, maxNewTokens: Number(maxNewTokens) };
 
 console.log(`asking ${questions.length} questions before training`);
 const base = await ask(asking);
@@ -75,7 +75,9 @@ const full = await trained("train", (checkpoint) => ask({ ...asking, model: chec
 
 const summary = {
   title,
-  command: `deno task bench:published ${name} --num-train-epochs ${epochs} --threads ${threads}`,
+  command: `deno task bench:published ${name} --num-train-epochs ${epochs} ` +
+    `--max-new-tokens ${maxNewTokens} --threads ${threads}`,
+  maxNewTokens: Number(maxNewTokens),
   machine:
     `${new Date().toISOString().slice(0, 10)}, ${threads} threads of ${
       cpus()[0]?.model ?? "an unknown processor"

@@ -8,6 +8,8 @@ import type { MeasuredRun } from "./measured_run.ts";
 export interface SummaryOptions {
   /** The model's name. */
   readonly title: string;
+  /** Most new tokens of a reply. */
+  readonly maxNewTokens: number;
   readonly command: string;
   readonly machine: string;
   readonly settings: string;
@@ -92,7 +94,7 @@ ${
 ## Samples
 
 What is learned is the form, not medicine: a model of this size makes up much of what it says, and some
-of it would be dangerous to follow. Greedy, at most 200 new tokens; \`⏎\` marks a reply cut there.
+of it would be dangerous to follow. Greedy, at most ${options.maxNewTokens} new tokens; \`⏎\` marks a reply cut there.
 
 ${
     base.answers.slice(0, shown).map(({ question }, i) =>
