@@ -231,9 +231,9 @@ const families: Readonly<Record<string, ModelConfig>> = {
   "gemma3_text with capped logits": parseConfig({
     ...sizes,
     model_type: "gemma3_text",
-    hidden_size: 12,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
+    hidden_size: 16,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
     head_dim: 8,
     num_hidden_layers: 2,
     sliding_window: 3,
