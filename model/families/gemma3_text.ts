@@ -9,7 +9,7 @@
  */
 
 import { showValue } from "../../internal/json/field_table.ts";
-import { gegluMlp } from "../parts/geglu_mlp.ts";
+import { gatedMlp } from "../parts/gated_mlp.ts";
 import type { LayerKind } from "../parts/layer_kind.ts";
 import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
@@ -73,7 +73,7 @@ export const gemma3Text: Family = {
       },
       {
         before: rmsNorm(config, "pre_feedforward_layernorm"),
-        part: gegluMlp(config),
+        part: gatedMlp(config, { activation: "geluTanh" }),
         after: rmsNorm(config, "post_feedforward_layernorm"),
       },
     ]);

@@ -10,7 +10,7 @@
 import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
-import { swigluMlp } from "../parts/swiglu_mlp.ts";
+import { gatedMlp } from "../parts/gated_mlp.ts";
 import type { Family } from "./family.ts";
 import { headNormFields } from "./head_norm_fields.ts";
 import { fullLayers } from "./layer_types.ts";
@@ -31,7 +31,7 @@ export const olmo2: Family = {
         part: selfAttention(config, { ...biases, norms: "projections" }),
         after: rmsNorm(config, "post_attention_layernorm"),
       },
-      { part: swigluMlp(config), after: rmsNorm(config, "post_feedforward_layernorm") },
+      { part: gatedMlp(config), after: rmsNorm(config, "post_feedforward_layernorm") },
     ]);
   },
 };

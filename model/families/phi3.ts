@@ -11,7 +11,7 @@
 import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
-import { swigluMlp } from "../parts/swiglu_mlp.ts";
+import { gatedMlp } from "../parts/gated_mlp.ts";
 import type { Family } from "./family.ts";
 import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
 import { layersByWindow, readWindow } from "./layer_types.ts";
@@ -43,7 +43,7 @@ export const phi3: Family = {
       },
       {
         before: rmsNorm(config, "post_attention_layernorm"),
-        part: swigluMlp(config, { fused: true }),
+        part: gatedMlp(config, { fused: true }),
       },
     ]),
 };

@@ -10,7 +10,7 @@
 import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
-import { swigluMlp } from "../parts/swiglu_mlp.ts";
+import { gatedMlp } from "../parts/gated_mlp.ts";
 import type { Family } from "./family.ts";
 import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
 import { qwenLayers } from "./qwen_layers.ts";
@@ -29,6 +29,6 @@ export const qwen2: Family = {
         before: rmsNorm(config, "input_layernorm"),
         part: selfAttention(config, { qkvBias: true }),
       },
-      { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+      { before: rmsNorm(config, "post_attention_layernorm"), part: gatedMlp(config) },
     ]),
 };

@@ -12,7 +12,7 @@ import type { LayerKind } from "../parts/layer_kind.ts";
 import { residualBlock } from "../parts/residual_block.ts";
 import { rmsNorm } from "../parts/rms_norm.ts";
 import { selfAttention } from "../parts/self_attention.ts";
-import { swigluMlp } from "../parts/swiglu_mlp.ts";
+import { gatedMlp } from "../parts/gated_mlp.ts";
 import type { ConfigReader } from "./config_reader.ts";
 import type { Family } from "./family.ts";
 import { NO_HEAD_NORMS } from "./head_norm_fields.ts";
@@ -63,7 +63,7 @@ export const smollm3: Family = {
     const biases = { qkvBias: attentionBias, outputBias: attentionBias };
     return residualBlock(config, [
       { before: rmsNorm(config, "input_layernorm"), part: selfAttention(config, biases) },
-      { before: rmsNorm(config, "post_attention_layernorm"), part: swigluMlp(config) },
+      { before: rmsNorm(config, "post_attention_layernorm"), part: gatedMlp(config) },
     ]);
   },
 };

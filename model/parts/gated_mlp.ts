@@ -1,5 +1,6 @@
 /**
- * The MLP with SwiGLU: down(silu(gate(x)) · up(x)). Shazeer 2020, https://arxiv.org/abs/2002.05202.
+ * The MLP with a gate: down(activation(gate(x)) · up(x)). With SiLU it is SwiGLU, with GELU it is GEGLU.
+ * Shazeer 2020, https://arxiv.org/abs/2002.05202.
  *
  * @module
  */
@@ -15,11 +16,13 @@ import { parameter } from "./parameter_spec.ts";
 export const GATE_UP = "mlp.gate_up_proj.weight";
 
 /** The MLP of a block, `mlp`. */
-export function swigluMlp(
+export function gatedMlp(
   { hiddenSize, intermediateSize }: BlockConfig,
-  { fused = false }: {
+  { fused = false, activation = "silu" }: {
     /** Whether one layer, `gate_up_proj`, gives gate and up side by side. @default false */
     readonly fused?: boolean;
+    /** What the gate goes through; `geluTanh` is GELU by tanh. @default "silu", which has a kernel */
+    readonly activation?: "silu" | "geluTanh";
   } = {},
 ): BlockPart {
   const [gateWeight, upWeight] = ["gate", "up"].map((name) =>
@@ -30,10 +33,10 @@ export function swigluMlp(
       ...fused ? [parameter(GATE_UP, [2 * intermediateSize, hiddenSize])] : [gateWeight, upWeight],
       parameter("mlp.down_proj.weight", [hiddenSize, intermediateSize]),
     ],
-    stacks: fused
+    stacks: fused || activation !== "silu"
       ? []
       : [{ kernel: "swiglu", name: GATE_UP, of: [gateWeight.name, upWeight.name] }],
-    kernels: ["swiglu"],
+    kernels: activation === "silu" ? ["swiglu"] : [],
     build: ({ b, weights, linear, kernels, onSaveable }, x, addend) => {
       const project = (name: string): Value => {
         const y = linear(`mlp.${name}_proj`, x);
@@ -50,7 +53,7 @@ export function swigluMlp(
           return ops.slice(b, whole, { axis: 1, start, end: start + intermediateSize });
         };
         const [gate, up] = [half(0), half(1)];
-        return inKernel ? swiglu(b, gate, up) : ops.mul(b, ops.silu(b, gate), up);
+        return inKernel ? swiglu(b, gate, up) : ops.mul(b, ops[activation](b, gate), up);
       };
       // The result is the block's own: backward does not read it.
       return linear("mlp.down_proj", gated(), addend);
