@@ -60,12 +60,6 @@ const MODELS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     }]),
   ),
   llama: { model_type: "llama", tie_word_embeddings: false, attention_bias: true },
-  gemma3_text: {
-    model_type: "gemma3_text",
-    sliding_window: 5,
-    sliding_window_pattern: 2,
-    final_logit_softcapping: 9,
-  },
   "llama 3": {
     model_type: "llama",
     num_key_value_heads: 4,
