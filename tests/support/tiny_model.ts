@@ -61,6 +61,8 @@ export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, u
     query_pre_attn_scalar: 20,
     final_logit_softcapping: 9,
     rope_local_base_freq: 500,
+    // With the scaled embedding as its head a random model would repeat its input.
+    tie_word_embeddings: false,
   },
 };
 
