@@ -330,7 +330,7 @@ for (const family of Object.keys(FAMILIES) as ModelType[]) {
     for (const [name, { data }] of Object.entries(exact)) {
       const norm = (values: Float64Array) => Math.hypot(...values);
       const error = norm(rounded[name].data.map((x, i) => x - data[i])) / norm(data);
-      // Measured: up to 1.0 %.
+      // Measured: up to 1.5 %.
       assert.ok(error > 0 && error < 0.02, `${name}: ${error}`);
     }
   });

@@ -61,7 +61,8 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
   "small Qwen3": { ...QWEN3_0_6B, ...SMALL },
   "small Qwen2": { ...QWEN2_5_0_5B, ...SMALL, num_attention_heads: 4, hidden_size: 64 },
   "small Llama": { ...LLAMA3_2_1B, ...SMALL, attention_bias: true },
-  // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms behind, capped logits.
+  // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms
+  // behind, capped logits.
   ...Object.fromEntries(
     (["ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text"] as const)
       .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),

@@ -58,7 +58,7 @@ export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, u
   gemma3_text: {
     sliding_window: 5,
     sliding_window_pattern: 2,
-    query_pre_attn_scalar: 20,
+    query_pre_attn_scalar: 64,
     final_logit_softcapping: 9,
     rope_local_base_freq: 500,
     // With the scaled embedding as its head a random model would repeat its input.
