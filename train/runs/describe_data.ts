@@ -22,7 +22,7 @@ import type { ModelConfig } from "../../model/config.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import { describeChat } from "./describe_chat.ts";
 import { describeLines, describeShapes } from "./describe_rows.ts";
-import { expandRows, formatPaths } from "./row_paths.ts";
+import { expandRows } from "./row_paths.ts";
 import type { TrainingData } from "./training_data.ts";
 
 const NO_GENERATION_PROMPT =
@@ -71,7 +71,7 @@ export async function describeData(
   })));
   const { record, messages } = inspected.find(({ file }) => file === source?.file) ?? inspected[0];
   const said = compat === "seed" ? [] : [UNLIKE_SEED];
-  said.push(...describeShapes(report, formatPaths(trainFile)));
+  said.push(...describeShapes(report, [trainFile].flat().join(", ")));
   said.push(...describeChat(record, { messages, teach: args.teach, source }));
   said.push(...formatTokenTable(tokenTable(example, tokenizer), table));
   said.push(await describeTerminator(example, { model, config, tokenizer }));
