@@ -39,7 +39,7 @@ for (
   Deno.test(`deno task ${task} ${flags}--device webgpu trains, and resumed ends in the same bytes`, async () => {
     await using folder = await quickstartFolder();
     const how = `${flags}--model models/tiny --max-length 512 --max-steps 2 --save-steps 1 ` +
-      "--logging-steps 1 --prediction-max-new-tokens 2 --device webgpu --output-dir output/run";
+      "--gradient-accumulation-steps 1 --eval-strategy no --logging-steps 1 --prediction-max-new-tokens 2 --device webgpu --output-dir output/run";
     const whole = await runTask(task, folder.path, how);
     assert.equal(whole.code, 0, whole.stderr);
     // Metal does not tell.
