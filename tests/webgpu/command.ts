@@ -94,7 +94,8 @@ Deno.test("deno task serve --device webgpu answers what it answers on the CPU", 
 
 Deno.test("deno task replay of a run on webgpu ends in the same bytes, and merge takes its adapter there", async () => {
   await using folder = await quickstartFolder();
-  const how = "--model models/tiny --max-length 512 --max-steps 2 --save-steps 2 " +
+  const how =
+    "--model models/tiny --max-length 512 --max-steps 2 --save-steps 2 --eval-strategy no " +
     "--prediction-max-new-tokens 2 --device webgpu --output-dir output/run";
   const run = await runTask("train:lora", folder.path, how);
   assert.equal(run.code, 0, run.stderr);
