@@ -15,8 +15,14 @@
 
 export { type ModelConfig, parseConfig } from "./config.ts";
 export { FAMILIES, type ModelType } from "./families/families.ts";
-export type { Family, FamilyDefaults, FamilySettings, FamilySizes } from "./families/family.ts";
-export type { RopeContext } from "./families/rope_scaling.ts";
+export type {
+  Activation,
+  Family,
+  FamilyDefaults,
+  FamilySettings,
+  FamilySizes,
+} from "./families/family.ts";
+export type { RopeContext, RopeFields } from "./families/rope_scaling.ts";
 export type { ConfigReader } from "./families/config_reader.ts";
 export type { UnsupportedField } from "../internal/json/field_table.ts";
 export type { BlockConfig } from "./parts/block_config.ts";
