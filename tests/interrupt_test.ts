@@ -116,11 +116,9 @@ Deno.test("Ctrl-C while data are prepared ends with 130 and leaves no half of a 
         answer: `It is ${n}. `.repeat(9),
       }),
   );
-  const file = await folder.write("data/large.jsonl", rows.join("\n"));
-  await using child = startDeno(script, {
-    args: [...flags(folder.path, "output"), "--train-file", file],
-  });
-  await child.waitFor(/preparing .*large\.jsonl: \d+ %, [\d,]+ rows, .* left\n/);
+  await folder.write("data/train.jsonl", rows.join("\n"));
+  await using child = startDeno(script, { args: flags(folder.path, "output") });
+  await child.waitFor(/preparing .*train\.jsonl: \d+ %, [\d,]+ rows, .* left\n/);
   const [staged, ...others] = await fileNames(`${folder.path}/output/tokens`);
   assert.match(staged, /^\.staging-\w{64}\.tokens$/);
   assert.deepEqual(others, []);
