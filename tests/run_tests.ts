@@ -15,6 +15,7 @@ const ALONE = [
   "tests/graphs_only_test.ts",
   "tests/bfloat16_test.ts",
   "tests/block_kernels_test.ts",
+  "tests/without_padding_run_test.ts",
 ];
 /** Files that take long, each in a process of its own, which begins before the others. */
 const LONG = ["tests/webgpu_test.ts", "tests/chat_page_test.ts", "tests/interrupt_test.ts"];
