@@ -19,6 +19,8 @@ const ALONE = [
 ];
 /** Files that take long, each in a process of its own, which begins before the others. */
 const LONG = ["tests/webgpu_test.ts", "tests/chat_page_test.ts", "tests/interrupt_test.ts"];
+/** Files that mostly wait for time to pass, beside the lanes. */
+const WAITING = ["tests/mpi_test.ts"];
 /** Files of each other process. */
 const FILES = 24;
 const TEST_FILE = /_test\.tsx?$/;
@@ -53,7 +55,7 @@ async function deno(
 if (Deno.args.length > 0) {
   Deno.exit((await deno(["test", "--allow-all", ...Deno.args], { shown: true })).code);
 }
-const apart = [...ALONE, ...LONG];
+const apart = [...ALONE, ...LONG, ...WAITING];
 const files = (await Array.fromAsync(testFiles())).filter((file) => !apart.includes(file)).sort();
 // Neighbours apart, as one folder's tests take alike.
 const groups = Array.from(
@@ -84,7 +86,7 @@ async function lane(): Promise<void> {
 const checked = await deno(["check", "--quiet"], { shown: true });
 if (checked.code !== 0) Deno.exit(checked.code);
 await run(ALONE);
-await Promise.all(Array.from({ length: LANES }, lane));
+await Promise.all([run(WAITING), ...Array.from({ length: LANES }, lane)]);
 const { passed, failed, ignored } = counts;
 const skipped = ignored > 0 ? ` | ${ignored} ignored` : "";
 console.log(`\n${broken ? "FAILED" : "ok"} | ${passed} passed | ${failed} failed${skipped}`);

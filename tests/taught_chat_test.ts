@@ -142,15 +142,9 @@ Deno.test("a model that was trained without thinking is asked so", async () => {
 
 Deno.test("a base model's own files are not touched where it ends replies as they are taught", async () => {
   await using folder = await quickstartFolder();
-  const args = [
-    ...TRAIN,
-    "--train-file",
-    "data/train.jsonl",
-    "--max-steps",
-    "1",
-    "--output-dir",
-    "output/run",
-  ];
+  const rows = await Deno.readTextFile(`${folder.path}/data/train.jsonl`);
+  await folder.write("data/one.jsonl", rows);
+  const args = [...TRAIN, "--max-steps", "1", "--output-dir", "output/run"];
   const trained = await runTask("train", folder.path, args);
   assert.equal(trained.code, 0, trained.stderr);
   const text = (path: string) => Deno.readTextFile(`${folder.path}/${path}`);
