@@ -23,7 +23,7 @@ import { runtime as webgpu } from "../support/webgpu_runtime.ts";
 // The limits are those of the CPU. Measured on lavapipe, relative: loss 3.3e-6, grad_norm 5.5e-5, eval_loss 1.1e-6.
 const FINAL_WEIGHTS = 1e-4; // L2 a tensor, measured 1.3e-5
 
-const host = new Runtime({ threads: 1 });
+const host = new Runtime({ threads: 2 });
 const examples = await fixtureExamples(await loadTokenizer(fixturePath("tokenizer")), 160);
 /** The model whose run is whole: it has what the others have, and norms of heads. */
 const WHOLE = "qwen3";

@@ -24,7 +24,7 @@ const { shapes, rate, updates, cases }: {
   readonly cases: readonly OptimizerCase[];
 } = JSON.parse(await Deno.readTextFile(fixture));
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const specs = Object.entries(shapes).map(([name, shape]) => ({
   name,
   shape,
