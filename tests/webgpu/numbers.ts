@@ -11,8 +11,8 @@ import { runGraph } from "../support/run_graph.ts";
 import { runtime } from "../support/webgpu_runtime.ts";
 import { MOST_TOGETHER } from "../../train/optimizers/tensor_update.ts";
 
-/** Times an output's largest. Measured on lavapipe: 5.6e-6, in a Gemma block's backward, else 2.7e-6; ORTUNE_REPORT=1 prints it. */
-const TOLERANCE = 1e-5;
+/** Times an output's largest. Measured on lavapipe: 2.1e-6, in a block's backward; ORTUNE_REPORT=1 prints it. */
+const TOLERANCE = 5e-6;
 
 const symbolsOf = (rows: number, length: number): Symbols => ({
   rows,
@@ -40,9 +40,9 @@ const QWEN3 = "small Qwen3";
 const SMALL = [...float32Graphs()].filter(({ small }) => small);
 /** Every graph of one family. */
 const ONE = SMALL.filter(({ title }) => title.startsWith(QWEN3));
-/** What others have besides; what is kept for backward differs from what is recomputed in one family. */
+/** What others have besides; what is kept for backward, and adapters' kinds, differ in one family. */
 const OTHERS = [...distinctGraphs(SMALL)].filter(({ title }) =>
-  !title.startsWith(QWEN3) && !title.includes("keep")
+  !title.startsWith(QWEN3) && !/keep|dora|on some blocks/.test(title)
 );
 /** What differs in shapes alone shows in one family. */
 const SOME = ONE.filter(({ title }) => !title.includes("keep"));
