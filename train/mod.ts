@@ -69,6 +69,7 @@ export {
   type MemoryEstimate,
   type MemoryEstimateOptions,
 } from "./trainers/memory_estimate.ts";
+export type { NumberRange } from "../internal/number_range.ts";
 export {
   type DecayPlace,
   type MakeSchedule,

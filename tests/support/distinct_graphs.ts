@@ -1,9 +1,9 @@
-/** Graphs that differ in more than sizes. In: named graphs. Out: the first of each structure. */
+/** Graphs that differ in more than numbers. In: named graphs. Out: the first of each structure. */
 
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import type { NamedGraph } from "../placement/every_graph.ts";
 
-/** What a graph computes, with values by the order in which they come and without their sizes. */
+/** What a graph computes, with values by the order in which they come, without sizes and numbers. */
 function structureOf({ inputs, nodes, outputs }: Graph): string {
   const places = new Map<Value, number>();
   const place = (value: Value | undefined): number => {
@@ -13,7 +13,13 @@ function structureOf({ inputs, nodes, outputs }: Graph): string {
   };
   const kinds = inputs.map(({ dtype, shape }) => `${dtype} ${shape.length}`);
   inputs.forEach(place);
-  const plain = (_: string, value: unknown) => typeof value === "bigint" ? Number(value) : value;
+  // Small whole numbers are axes and flags; the others are sizes and factors.
+  const plain = (_: string, value: unknown): unknown => {
+    if (typeof value !== "bigint" && typeof value !== "number") return value;
+    return Number.isInteger(Number(value)) && Math.abs(Number(value)) <= 4
+      ? Number(value)
+      : "number";
+  };
   const steps = nodes.map((node) =>
     JSON.stringify([
       ...[node.op, node.attributes, node.inputs.map(place), node.outputs.map(place)],
@@ -22,7 +28,7 @@ function structureOf({ inputs, nodes, outputs }: Graph): string {
   return [...kinds, ...steps, ...outputs.map(place)].join("\n");
 }
 
-/** Leaves out graphs that are another one with other sizes. */
+/** Leaves out graphs that are another one with other sizes or numbers. */
 export function* distinctGraphs(graphs: Iterable<NamedGraph>): Generator<NamedGraph> {
   const seen = new Set<string>();
   for (const named of graphs) {
