@@ -6,16 +6,11 @@
  *     deno run -A bench/encode_rows.ts --beside DIR       # and another one, in turns
  */
 
-import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
 import { repositoryPath } from "../tests/support/run_script.ts";
+import { recordTexts } from "./record_texts.ts";
 
 const ROWS = 1500;
 const TURNS = 5;
-const CHINESE =
-  "患者男性五十二岁反复咳嗽咳痰伴发热三天查体双肺可闻及湿啰音建议完善血常规胸部影像学检查并给予抗感染治疗注意休息多饮水监测体温变化必要时复诊，。；";
-const ENGLISH =
-  "The patient reports intermittent chest pain, shortness of breath and mild fever; consider an ECG, troponin and a chest X-ray before discharge."
-    .split(" ");
 
 /** A worker: encodes the file with the code of one checkout and prints rows a second and tokens. */
 const WORKER = `
@@ -39,13 +34,7 @@ async function measure(root: string, files: { worker: string; rows: string }): P
   return text(stdout).trim().split(" ").map(Number);
 }
 
-const random = MersenneTwister.fromSeed(1);
-const pick = <Item>(items: ArrayLike<Item>): Item =>
-  items[Math.floor(random.nextFloat53() * items.length)];
-const text = (characters: number): string =>
-  random.nextFloat53() < 0.5
-    ? Array.from({ length: characters }, () => pick(CHINESE)).join("")
-    : Array.from({ length: characters / 4 }, () => pick(ENGLISH)).join(" ");
+const text = recordTexts(1);
 
 const folder = await Deno.makeTempDir();
 const files = { worker: `${folder}/worker.ts`, rows: `${folder}/rows.jsonl` };

@@ -13,17 +13,12 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { readRows } from "../data/records/read_rows.ts";
 import { prepareExamples } from "../data/examples/prepare_examples.ts";
-import { MersenneTwister } from "../ort/tensor/mersenne_twister.ts";
 import { qwen3Tokenizer } from "../tests/support/qwen3_tokenizer.ts";
 import { peakMemory } from "./measure.ts";
+import { recordTexts } from "./record_texts.ts";
 
 const TURNS = 3;
 const COLUMNS = ["question", "think", "answer"] as const;
-const CHINESE =
-  "患者男性五十二岁反复咳嗽咳痰伴发热三天查体双肺可闻及湿啰音建议完善血常规胸部影像学检查并给予抗感染治疗注意休息多饮水监测体温变化必要时复诊，。；";
-const ENGLISH =
-  'The patient reports intermittent chest pain, shortness of breath and "mild" fever; consider an ECG, troponin and a chest X-ray before discharge.'
-    .split(" ");
 /** A format's file name, rows of a Parquet row group, and whether its rows are tokenized too. */
 const FILES: readonly {
   readonly name: string;
@@ -76,13 +71,7 @@ async function measure(path: string, work: string): Promise<Measured> {
 /** Writes the rows in all formats. */
 async function writeFiles(folder: string, rows: number, python: string): Promise<void> {
   await Deno.mkdir(folder);
-  const random = MersenneTwister.fromSeed(1);
-  const pick = <Item>(items: ArrayLike<Item>): Item =>
-    items[Math.floor(random.nextFloat53() * items.length)];
-  const text = (characters: number): string =>
-    random.nextFloat53() < 0.5
-      ? Array.from({ length: characters }, () => pick(CHINESE)).join("")
-      : Array.from({ length: characters / 4 }, () => pick(ENGLISH)).join(" ");
+  const text = recordTexts(1);
   const names = ["rows.jsonl", "rows.json", "rows.csv", "rows.tsv"];
   const texts = ["", "[", `${COLUMNS.join(",")}\n`, `${COLUMNS.join("\t")}\n`];
   const cell = (value: string): string => `"${value.replaceAll('"', '""')}"`;

@@ -192,7 +192,7 @@ export function addTrainingFlags(command: Command): void {
     )
     .option(
       "--weight-decay <x>",
-      "not on norms and biases",
+      "weights shrink by the learning rate times this, but not norms and biases",
       numberIn(RANGES.weightDecay),
       DEFAULTS.weightDecay,
     )

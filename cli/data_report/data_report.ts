@@ -13,7 +13,7 @@ import {
 import { formatCount } from "../../train/track/format_units.ts";
 import { html, Markup } from "../../train/track/html.ts";
 import type { HtmlValue } from "../../train/track/html.ts";
-import { pagePolicy } from "../../train/track/page_policy.ts";
+import { pageHead } from "../../train/track/page_head.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { quantile } from "./data_facts.ts";
 import type { DataFacts, Lengths, SampleRow } from "./data_facts.ts";
@@ -119,24 +119,15 @@ export async function renderDataReport(
   ];
   const [english, chinese] = [DATA_REPORT_WORDS.en, DATA_REPORT_WORDS.zh]
     .map((words) => remarks(facts, SHOWN_ON_PAGE, words));
+  const title = source.name;
+  const head = await pageHead({ title, style: REPORT_STYLE, script: LANGUAGE_SCRIPT });
   const page = html`
     <!DOCTYPE html>
     <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta http-equiv="Content-Security-Policy" content="${await pagePolicy({
-          style: REPORT_STYLE,
-          script: LANGUAGE_SCRIPT,
-        })}">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="color-scheme" content="light dark">
-        <meta name="referrer" content="no-referrer">
-        <title>${source.name}</title>
-        <style>${new Markup(REPORT_STYLE)}</style>
-      </head>
+      ${head}
       <body>
         <header>
-          <h1 dir="auto" lang="">${source.name}</h1>
+          <h1 dir="auto" lang="">${title}</h1>
           <ul class="tiles">${tiles.filter(([, value]) => value !== undefined)
             .map(([name, value]) => html`<li><b>${value}</b> ${inBoth(name)}</li>`)}</ul>
         </header>

@@ -8,7 +8,7 @@
 import { type Bilingual, inBoth, LANGUAGE_SCRIPT } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
 import { escapeHtml, html, type HtmlValue, Markup } from "../../train/track/html.ts";
-import { pagePolicy } from "../../train/track/page_policy.ts";
+import { pageHead } from "../../train/track/page_head.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import type { Preview, PreviewExample, PreviewRow } from "./preview_rows.ts";
 import { previewText as text } from "./preview_words.ts";
@@ -74,21 +74,11 @@ export async function renderPreview(preview: Preview): Promise<string> {
       formatCount(rows.filter(({ refused }) => refused !== undefined).length),
     ],
   ];
+  const head = await pageHead({ title: file, style: STYLE, script: SCRIPT });
   const page = html`
     <!DOCTYPE html>
     <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta http-equiv="Content-Security-Policy" content="${await pagePolicy({
-          style: STYLE,
-          script: SCRIPT,
-        })}">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="color-scheme" content="light dark">
-        <meta name="referrer" content="no-referrer">
-        <title>${file}</title>
-        <style>${new Markup(STYLE)}</style>
-      </head>
+      ${head}
       <body>
         <header>
           <h1 dir="auto" lang="">${file}</h1>

@@ -1,41 +1,57 @@
 /** The reports of several files as one. In: reports. Out: their sums, and their lists joined. */
 
-import { isRecord } from "../../internal/json/is_record.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
+import type { ShapeUse } from "./row_statistics.ts";
 
 /** Counts are added; what rows hold is counted together; lines stay those of their own files. */
 export function mergeReports(reports: readonly ReadExamplesReport[]): ReadExamplesReport {
   if (reports.length === 1) return reports[0];
-  const merged: Record<string, unknown> = {};
-  for (const name of Object.keys(reports[0]) as (keyof ReadExamplesReport)[]) {
-    const values = reports.map((report) => report[name]);
-    merged[name] = values.every((each) => typeof each === "number")
-      ? values.reduce((sum, each) => sum + each, 0)
-      : mergeLists(values as readonly (readonly unknown[])[]);
-  }
-  const terminators = reports.flatMap((report) => report.terminators);
-  return { ...merged as unknown as ReadExamplesReport, terminators: [...new Set(terminators)] };
+  const sum = (of: (report: ReadExamplesReport) => number): number =>
+    reports.reduce((total, report) => total + of(report), 0);
+  return {
+    rows: sum(({ rows }) => rows),
+    examples: sum(({ examples }) => examples),
+    tokens: sum(({ tokens }) => tokens),
+    supervisedTokens: sum(({ supervisedTokens }) => supervisedTokens),
+    refusedRows: sum(({ refusedRows }) => refusedRows),
+    otherSystems: sum(({ otherSystems }) => otherSystems),
+    replies: sum(({ replies }) => replies),
+    withoutThinking: sum(({ withoutThinking }) => withoutThinking),
+    thinkingOff: sum(({ thinkingOff }) => thinkingOff),
+    unlearnedReplies: sum(({ unlearnedReplies }) => unlearnedReplies),
+    truncated: reports.flatMap(({ truncated }) => truncated),
+    unterminated: reports.flatMap(({ unterminated }) => unterminated),
+    unlabelled: reports.flatMap(({ unlabelled }) => unlabelled),
+    dropped: reports.flatMap(({ dropped }) => dropped),
+    refused: reports.flatMap(({ refused }) => refused),
+    unlearned: reports.flatMap(({ unlearned }) => unlearned),
+    tagged: reports.flatMap(({ tagged }) => tagged),
+    trimmed: reports.flatMap(({ trimmed }) => trimmed),
+    terminators: [...new Set(reports.flatMap(({ terminators }) => terminators))],
+    unread: countTogether(reports.flatMap(({ unread }) => unread), ({ field }) => field),
+    systems: countTogether(reports.flatMap(({ systems }) => systems), ({ text }) => text),
+    shapes: countTogether(reports.flatMap(({ shapes }) => shapes), ({ name }) => name, joinColumns),
+  };
 }
 
-/** Joins lists; items that say how many rows hold them are counted together, the most frequent first. */
-function mergeLists(lists: readonly (readonly unknown[])[]): unknown[] {
-  const items = lists.flat();
-  if (!items.every((each) => isRecord(each) && typeof each.rows === "number")) return items;
-  const counts = new Map<string, { readonly item: Record<string, unknown>; rows: number }>();
-  for (const item of items as (Record<string, unknown> & { readonly rows: number })[]) {
-    const key = String(item.field ?? item.text ?? item.name);
-    const known = counts.get(key);
-    if (known === undefined) {
-      counts.set(key, { item: { ...item }, rows: item.rows });
-      continue;
-    }
-    known.rows += item.rows;
-    // Of a shape of row: what any of the files reads it from.
-    const columns = [known.item.columns, item.columns].flatMap((each) =>
-      Array.isArray(each) ? each : []
+/** Items of one key become the first of them, of the rows of all; the most frequent come first. */
+function countTogether<Item extends { readonly rows: number }>(
+  items: readonly Item[],
+  keyOf: (item: Item) => string,
+  join: (first: Item, next: Item) => Item = (first) => first,
+): Item[] {
+  const counted = new Map<string, Item>();
+  for (const item of items) {
+    const known = counted.get(keyOf(item));
+    counted.set(
+      keyOf(item),
+      known === undefined ? item : { ...join(known, item), rows: known.rows + item.rows },
     );
-    if (columns.length > 0) known.item.columns = [...new Set(columns)];
   }
-  return [...counts.values()].sort((a, b) => b.rows - a.rows)
-    .map(({ item, rows }) => ({ ...item, rows }));
+  return [...counted.values()].sort((a, b) => b.rows - a.rows);
+}
+
+/** A shape is read from what any of the files has of it. */
+function joinColumns(first: ShapeUse, next: ShapeUse): ShapeUse {
+  return { ...first, columns: [...new Set([...first.columns, ...next.columns])] };
 }

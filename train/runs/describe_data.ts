@@ -16,6 +16,8 @@ import {
   type FormatTokenTableOptions,
   tokenTable,
 } from "../../data/examples/token_table.ts";
+import { describeRowFile } from "../../data/records/row_file.ts";
+import { unitOf } from "../../data/records/row_format.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -61,6 +63,7 @@ export async function describeData(
   const files = (await expandRows(trainFile)).flatMap((each) => each.files);
   const inspected = await Promise.all(files.map(async (file) => ({
     file,
+    unit: unitOf((await describeRowFile(file)).format),
     ...await inspectRecords(file, {
       tokenizer,
       columns,
@@ -81,10 +84,12 @@ export async function describeData(
   }
   const { unterminated, rows } = report;
   if (unterminated.length > 0) {
+    // Lines of several files together would be nobody's.
+    const [{ unit }, ...others] = inspected;
+    const where = others.length === 0 ? ` (${describeLines(unterminated, unit)})` : "";
     said.push(
-      `warning: ${unterminated.length} of ${rows} rows lose their terminator (${
-        describeLines(unterminated)
-      }), so the model may not learn to stop; raise --max-length`,
+      `warning: ${unterminated.length} of ${rows} rows lose their terminator${where}, so the model may not ` +
+        "learn to stop; raise --max-length",
     );
   }
   // Where its prompt was cut there is nothing to compare.
@@ -110,12 +115,12 @@ export async function describeData(
   if (!isChat) {
     said.push("prompt: text without a chat template; ask for its completion by /v1/completions");
   }
-  for (const { file, controlTokens } of inspected) {
+  for (const { file, unit, controlTokens } of inspected) {
     if (controlTokens.length === 0) continue;
     const tokens = [...new Set(controlTokens.map(({ token }) => token))].join(", ");
     said.push(
       `warning: ${tokens} in the text of ${file}, ${
-        describeLines([...new Set(controlTokens.map(({ line }) => line))])
+        describeLines([...new Set(controlTokens.map(({ line }) => line))], unit)
       }: read as control, not as text; remove them unless that is meant`,
     );
   }

@@ -26,7 +26,7 @@ import type { HtmlValue } from "./html.ts";
 import { renderLineChart } from "./line_chart.ts";
 import type { ChartPoint, LineChartOptions } from "./line_chart.ts";
 import { renderLossChart } from "./loss_chart.ts";
-import { pagePolicy } from "./page_policy.ts";
+import { pageHead } from "./page_head.ts";
 import { REPORT_STYLE } from "./report_style.ts";
 import {
   CHART_WORDS,
@@ -139,19 +139,11 @@ const NARROW = { width: 480, height: 240 };
 export async function renderReport(data: ReportData): Promise<string> {
   const { title, language = "", samples = [], notes = [], versions = {} } = data;
   const charts = await renderCharts(data);
-  const policy = await pagePolicy({ style: REPORT_STYLE, script: LANGUAGE_SCRIPT });
+  const head = await pageHead({ title, style: REPORT_STYLE, script: LANGUAGE_SCRIPT });
   const page = html`
     <!DOCTYPE html>
     <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta http-equiv="Content-Security-Policy" content="${policy}">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="color-scheme" content="light dark">
-        <meta name="referrer" content="no-referrer">
-        <title>${title}</title>
-        <style>${new Markup(REPORT_STYLE)}</style>
-      </head>
+      ${head}
       <body>
         <header>
     <h1 dir="auto" lang="${language}">${title}</h1>
