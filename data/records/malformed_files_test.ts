@@ -1,4 +1,4 @@
-/** Files of rows that are damaged, cut or wrong are refused in exact words, as readRows() refuses all else. */
+/** Files of rows that are damaged, cut or wrong, each with the exact error of readRows(). */
 
 import assert from "node:assert/strict";
 import { gzipSync, zstdCompressSync } from "node:zlib";
