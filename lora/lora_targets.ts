@@ -195,13 +195,18 @@ function linearNames(config: ModelConfig): { layer: number; name: string; full: 
   ).flat();
 }
 
+/** What the MLPs of transformers' classes call their activation. */
+const ACTIVATIONS = ["mlp.act_fn", "shared_mlp.activation"];
+
 /** The modules that transformers' model has besides, none of which can be adapted here. */
 function otherModules(config: ModelConfig): string[] {
   const { layers } = config;
   const norms = blockNorms(config).map(({ name }) => layerOf(name));
   const isInside = (name: string): boolean => name.includes(".");
+  const holders = new Set(blockLinears(config).map(({ name }) => layerOf(name)));
   const parts = [
-    ...["self_attn", "mlp", "mlp.act_fn"],
+    ...holders,
+    ...ACTIVATIONS.filter((name) => holders.has(layerOf(name))),
     ...norms.filter((name) => !isInside(name)),
     ...norms.filter(isInside),
   ];

@@ -121,7 +121,7 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   return {
     modelType,
     hiddenSize,
-    intermediateSize: integer("intermediate_size"),
+    intermediateSize: settings.intermediateSize ?? integer("intermediate_size"),
     layers,
     layerKinds: settings.layerKinds,
     heads,

@@ -206,7 +206,9 @@ const families: Readonly<Record<string, ModelConfig>> = {
     attention_bias: true,
   }),
   ...Object.fromEntries(
-    (["ministral3", "smollm3", "granite", "phi3", "olmo2"] as const).map((family) => [
+    (["ministral3", "smollm3", "granite", "granitemoehybrid", "phi3", "olmo2"] as const).map((
+      family,
+    ) => [
       family,
       familyConfig(family, {
         ...{ ...sizes, num_hidden_layers: 2, hidden_size: 16, head_dim: 8 },

@@ -11,6 +11,8 @@ import { CHAT_TEMPLATE, MAX_FILE_BYTES } from "../../data/text/tokenizer.ts";
 import { isAbsent, readCapped, readCappedText } from "../../internal/regular_file.ts";
 import { readJson } from "../../internal/json/read_json.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { FAMILIES } from "../../model/families/families.ts";
+import type { Family } from "../../model/families/family.ts";
 import { withEosTokenIds } from "../../model/eos_token_ids.ts";
 import { EXPORT_FORMATS } from "./export_format.ts";
 import type { ExportedModel } from "./export_model.ts";
@@ -62,12 +64,14 @@ export async function exportClientFiles(
 
 /** config.json with the number of each model's files of weights, which a browser cannot list. */
 export function clientConfig(
-  { raw, kvHeads, headDim }: ModelConfig,
+  { raw, modelType, layers, kvHeads, headDim }: ModelConfig,
   exported: readonly ExportedModel[],
 ): Record<string, unknown> {
   const nameOf = (path: string): string => path.slice(path.indexOf("/") + 1);
+  const { clientFields }: Family = FAMILIES[modelType];
   return {
     ...raw,
+    ...clientFields?.({ layers }),
     // transformers.js before 4.1 makes the empty cache from these, later ones from the model.
     num_key_value_heads: kvHeads,
     head_dim: headDim,

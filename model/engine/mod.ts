@@ -108,4 +108,4 @@ export {
 export { residualBlock, type ResidualBranch } from "../parts/residual_block.ts";
 export { type Norm, rmsNorm } from "../parts/rms_norm.ts";
 export { QKV, selfAttention, type SelfAttentionOptions } from "../parts/self_attention.ts";
-export { GATE_UP, gatedMlp } from "../parts/gated_mlp.ts";
+export { type FusedMlpNames, GATE_UP, gatedMlp } from "../parts/gated_mlp.ts";

@@ -10,6 +10,7 @@ import type { LayerKind } from "../parts/layer_kind.ts";
 import type { Family } from "./family.ts";
 import { gemma3Text } from "./gemma3_text.ts";
 import { granite } from "./granite.ts";
+import { graniteMoeHybrid } from "./granitemoehybrid.ts";
 import { llama } from "./llama.ts";
 import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
@@ -28,6 +29,7 @@ export const FAMILIES = {
   ministral3,
   smollm3,
   granite,
+  granitemoehybrid: graniteMoeHybrid,
   phi3,
   olmo2,
   gemma3_text: gemma3Text,

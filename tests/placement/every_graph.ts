@@ -64,7 +64,15 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
   // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms
   // behind, capped logits.
   ...Object.fromEntries(
-    (["ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text"] as const)
+    ([
+      "ministral3",
+      "smollm3",
+      "granite",
+      "granitemoehybrid",
+      "phi3",
+      "olmo2",
+      "gemma3_text",
+    ] as const)
       .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),
   ),
 };

@@ -53,6 +53,15 @@ export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, u
     logits_scaling: 0.6,
     residual_multiplier: 0.4,
   },
+  granitemoehybrid: {
+    attention_multiplier: 0.3,
+    embedding_multiplier: 0.5,
+    logits_scaling: 0.5,
+    residual_multiplier: 0.6,
+    shared_intermediate_size: 32,
+    num_local_experts: 0,
+    layer_types: ["full_attention", "full_attention"],
+  },
   phi3: { partial_rotary_factor: 0.5, sliding_window: 7 },
   olmo2: {},
   gemma3_text: {

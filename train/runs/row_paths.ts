@@ -4,7 +4,7 @@
  */
 
 import { compileGlob, isGlob } from "../../internal/glob_pattern.ts";
-import { inferSplits } from "../../internal/dataset_splits.ts";
+import { inferSplits, type SplitFiles } from "../../internal/dataset_splits.ts";
 import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { findRegularFile } from "../../internal/regular_file.ts";
 import { findFile, type FindFileOptions } from "./find_file.ts";
@@ -64,12 +64,17 @@ async function filesOf(path: string): Promise<readonly string[]> {
   );
 }
 
+/** The splits that names in a folder tell apart, with the paths of their files. */
+export async function splitsOfFolder(path: string): Promise<readonly SplitFiles[]> {
+  const splits = inferSplits(await Array.fromAsync(walk(path, "")));
+  return splits.map(({ name, files }) => ({ name, files: files.map((each) => `${path}/${each}`) }));
+}
+
 async function filesOfFolder(path: string): Promise<readonly string[]> {
-  const names = await Array.fromAsync(walk(path, ""));
-  const splits = inferSplits(names);
+  const splits = await splitsOfFolder(path);
   const split = splits.find(({ name }) => name === "train") ??
     (splits.length === 1 ? splits[0] : undefined);
-  if (split !== undefined) return split.files.map((name) => `${path}/${name}`);
+  if (split !== undefined) return split.files;
   const state = splits.length === 0
     ? "it has no files of rows (JSON Lines, JSON, CSV, TSV, Parquet)"
     : `its names tell the splits ${
