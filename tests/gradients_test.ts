@@ -32,7 +32,7 @@ import { alongDirection, byElements, dot, weightedSum } from "./support/central_
 import { type Draw, draws } from "./support/random.ts";
 import { dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
 import type { Dense } from "./support/dense.ts";
-import { type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
+import { ownRuleCases, type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
 import { runGraph } from "./support/run_graph.ts";
 import { familyConfig } from "./support/tiny_model.ts";
 
@@ -120,13 +120,13 @@ function fillInputs(graph: Graph, draw: Draw, magnitude = 1): Record<string, Den
 Deno.test("every gradient rule has a case here", () => {
   const covered = new Set(ruleCases.map(({ op }) => op));
   assert.deepEqual([...covered].sort(), Object.keys(gradientRules).sort());
-  for (const each of ruleCases) {
+  for (const each of [...ruleCases, ...ownRuleCases]) {
     const { nodes } = ruleForward(each, false);
     assert.ok(nodes.some(({ op }) => op === each.op), `${each.name} has no ${each.op}`);
   }
 });
 
-for (const each of ruleCases) {
+for (const each of [...ruleCases, ...ownRuleCases]) {
   for (const fanOut of [false, true]) {
     const title = `gradient rule of ${each.op}: ${each.name}${fanOut ? ", read twice" : ""}`;
     Deno.test(title, () => {
