@@ -20,6 +20,7 @@ import type {
   LinearLayer,
   ProjectedAttention,
   Rotary,
+  Sequences,
 } from "../parts/block_scope.ts";
 import type { Precision, PrecisionOptions } from "../precision.ts";
 import type { StackedParameter } from "../stacked_parameters.ts";
@@ -89,6 +90,8 @@ export interface BlockOptions {
   readonly rotary?: Rotary;
   /** How queries, keys and values are mixed. */
   readonly attention: Attention | ProjectedAttention;
+  /** Where tokens stand, for layers that carry a state. @default there are none */
+  readonly sequences?: Sequences;
   /**
    * Makes `y = x·Wᵀ (+ bias)` of each projection.
    * @default the layer's own weights
@@ -172,10 +175,11 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
     weights,
     rotary,
     attention,
+    sequences,
     linear = plainLinear(b, weights),
     kernels = new Set(),
     onSaveable = () => {},
   } = options;
-  const scope = { b, weights, linear, attention, rotary, kernels, onSaveable };
+  const scope = { b, weights, linear, attention, sequences, rotary, kernels, onSaveable };
   return familyBlock(config, kind).build(scope, x);
 }

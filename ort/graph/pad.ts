@@ -67,6 +67,16 @@ export function crop(b: GraphBuilder, x: Value, ends: Ends): Value {
   return y;
 }
 
+/** The last elements of a dimension, which has no gradient. */
+export function lastOf(
+  b: GraphBuilder,
+  x: Value,
+  { axis, count }: { readonly axis: number; readonly count: number },
+): Value {
+  const bounds = [[-count], [TO_THE_END], [axis]].map((bound) => b.int64(bound));
+  return b.node("Slice", [x, ...bounds], [resized(x, axis, count)])[0];
+}
+
 function resized({ dtype, shape }: Value, axis: number, size: Dim): Pick<Value, "dtype" | "shape"> {
   return { dtype, shape: shape.with(axis, size) };
 }

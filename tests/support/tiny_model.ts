@@ -64,6 +64,14 @@ export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, u
     // With the scaled embedding as its head a random model would repeat its input.
     tie_word_embeddings: false,
   },
+  qwen3_5_text: {
+    full_attention_interval: 2,
+    partial_rotary_factor: 0.5,
+    linear_num_key_heads: 2,
+    linear_num_value_heads: 4,
+    linear_key_head_dim: 6,
+    linear_value_head_dim: 5,
+  },
 };
 
 /** A two-layer model of a family. */
