@@ -248,7 +248,9 @@ Deno.test("masks that the graph makes drop what the same masks from the host dro
     const gradient = device[gradientName(loraA("mlp.down_proj"))];
     assert.ok(make === blockForwardGraph || gradient.data.some((each) => each !== 0));
   }
-  assert.ok(adapter.parameters.some(({ name }) => name === loraB("mlp.down_proj")));
+  assert.ok(
+    adapter.parameters(config.layerKinds[0]).some(({ name }) => name === loraB("mlp.down_proj")),
+  );
 });
 
 Deno.test("the masks' hash drops at its rate, and no two elements together more than by chance", () => {

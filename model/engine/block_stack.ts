@@ -154,7 +154,7 @@ export class BlockStack implements Disposable {
   /** What has gradients in a layer of a kind, by local names. */
   #trained(kind: LayerKind): readonly string[] {
     const { block } = this.#adapter ?? {};
-    return (block?.parameters ?? blockParameters(this.#context.config, kind))
+    return (block?.parameters(kind) ?? blockParameters(this.#context.config, kind))
       .map(({ name }) => name);
   }
 
@@ -195,8 +195,9 @@ export class BlockStack implements Disposable {
       tensors[name] = this.#context.weights.tensor(layerName(layer, name));
     }
     const adapter = this.#adapter;
-    for (const { name } of adapter ? [...adapter.block.parameters, ...adapter.block.derived] : []) {
-      tensors[name] = adapter!.weights.tensor(layerName(layer, name));
+    const { block, weights } = adapter ?? {};
+    for (const { name } of block ? [...block.parameters(kind), ...block.derived(kind)] : []) {
+      tensors[name] = weights!.tensor(layerName(layer, name));
     }
     const gradients = this.#gradients;
     const accumulate = (name: string, gradient: Tensor): void => {

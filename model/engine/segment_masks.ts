@@ -61,3 +61,12 @@ export function segmentMasks(
     [SEGMENT_MASKS.kept]: { shape, values: kept },
   };
 }
+
+/** Numbers of all masks of a grid. */
+export function segmentMaskSize(
+  { rows, length }: { readonly rows: number; readonly length: number },
+  { taps, chunk }: Pick<DeltaSizes, "taps" | "chunk">,
+): number {
+  const places = Math.ceil(length / chunk) * rows * chunk;
+  return rows * length * (taps - 1) + places * (chunk + 2);
+}

@@ -30,10 +30,10 @@ import type { StackedParameter } from "../stacked_parameters.ts";
  * The block's own weights are frozen then.
  */
 export interface BlockAdapter {
-  /** The trained weights of a layer, under their names inside the layer. */
-  readonly parameters: readonly ParameterSpec[];
-  /** What the graph takes besides, computed from all weights between two updates; a constant to it. */
-  readonly derived: readonly ParameterSpec[];
+  /** The trained weights of a kind of layers, under their names inside the layer. */
+  readonly parameters: (kind: LayerKind) => readonly ParameterSpec[];
+  /** What its graph takes besides, computed from all weights between two updates; a constant to it. */
+  readonly derived: (kind: LayerKind) => readonly ParameterSpec[];
   /** The share of inputs that dropout zeroes in training, 0 for none. */
   readonly dropout: number;
   /**
@@ -44,7 +44,8 @@ export interface BlockAdapter {
   /** Why it has none of these, in a few words. */
   readonly noProducts?: string;
   /**
-   * Declares the trained weights as inputs of the graph and wraps its linear layers.
+   * Declares the trained weights as inputs of the graph and wraps its linear layers: those that the layer's
+   * own weights have.
    *
    * @param own the layer's own weights
    * @param training whether dropout is applied, by masks that the graph takes as inputs named

@@ -118,7 +118,7 @@ function convolution(
   const earlier = taps - 1;
   const inRows = ops.reshape(b, x, [rows, length, channels]);
   const all = past
-    ? ops.concat(b, [past.inputs, inRows], { axis: 1, joined: extended })
+    ? ops.concat(b, [ops.cast(b, past.inputs, x.dtype), inRows], { axis: 1, joined: extended })
     : pad(b, inRows, { axis: 1, before: earlier, size: extended });
   const byTap = ops.transpose(b, ops.reshape(b, weight, [channels, taps]), [1, 0]);
   const terms = Array.from({ length: taps }, (_, tap) => {
@@ -136,6 +136,6 @@ function convolution(
   });
   return {
     y: terms.reduce((sum, term) => ops.add(b, sum, term)),
-    last: lastOf(b, all, { axis: 1, count: earlier }),
+    last: ops.cast(b, lastOf(b, all, { axis: 1, count: earlier }), "float32"),
   };
 }
