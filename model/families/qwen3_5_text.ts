@@ -43,6 +43,8 @@ export const qwen35Text: Family = {
   refused: {
     ...headNormFields(true, "qwen3_5_text always norms queries and keys"),
     attn_output_gate: { unless: [true], remedy: "qwen3_5_text always gates what attention gives" },
+    sliding_window: { remedy: "qwen3_5_text has no windows; remove it" },
+    use_sliding_window: { unless: [false], remedy: "qwen3_5_text has no windows; remove it" },
     mamba_ssm_dtype: {
       unless: ["float32"],
       remedy: "states of the gated delta rule are float32; remove it",

@@ -82,6 +82,10 @@ export function familyConfig(
   return tinyConfig({ model_type, ...FAMILY_FIELDS[model_type], ...change });
 }
 
+/** Families whose models can be exported as ONNX: those without layers that carry a state. */
+export const EXPORTED_FAMILIES: readonly ModelType[] = (Object.keys(FAMILY_FIELDS) as ModelType[])
+  .filter((family) => familyConfig(family).layerKinds.every(({ delta }) => !delta));
+
 /** What makes the second of its layers see a window of 3 tokens. */
 export const WINDOWED = { use_sliding_window: true, sliding_window: 3, max_window_layers: 1 };
 
