@@ -16,7 +16,7 @@ import type { Graph } from "../ort/graph/ir.ts";
 import * as ops from "../ort/graph/ops.ts";
 import { matrixInput } from "../model/graphs/matrix_input.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { layerName } from "../model/parameters.ts";
+import { blockLinears, layerName } from "../model/parameters.ts";
 import type { PrecisionOptions } from "../model/precision.ts";
 import type { Binding } from "../ort/runtime/session.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
@@ -61,10 +61,14 @@ export class WeightNorms implements Disposable {
       readonly trained: ParameterStore;
     },
   ) {
-    const norms = adaptedLayers(config, lora).map(({ name, shape: [outputs] }) => (
-      { name: loraNorm(name), shape: [outputs], decays: false }
-    ));
-    this.store = new ParameterStore(runtime, layoutParameters(inEveryLayer(config, norms)));
+    const layers = adaptedLayers(config, lora);
+    const norms = inEveryLayer(config, (kind) => {
+      const linears = new Set(blockLinears(config, kind).map(({ name }) => name));
+      return layers.filter(({ name }) => linears.has(name)).map(({ name, shape: [outputs] }) => (
+        { name: loraNorm(name), shape: [outputs], decays: false }
+      ));
+    });
+    this.store = new ParameterStore(runtime, layoutParameters(norms));
     // Those of layers without an adapter are never computed, and divide zeros.
     for (const name of this.store.names()) {
       const norm = this.store.tensor(name);

@@ -65,7 +65,11 @@ function makeAdapter(config: ModelConfig): { adapter: EngineAdapter; store: Para
   const block = createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0.3 });
   const specs = Array.from(
     { length: config.layers },
-    (_, layer) => block.parameters.map((spec) => ({ ...spec, name: layerName(layer, spec.name) })),
+    (_, layer) =>
+      block.parameters(config.layerKinds[0]).map((spec) => ({
+        ...spec,
+        name: layerName(layer, spec.name),
+      })),
   );
   const store = new ParameterStore(runtime, layoutParameters(specs.flat()));
   const draw = draws(11);

@@ -46,6 +46,8 @@ const REQUIRED: Readonly<Record<string, Json>> = {
   smollm3: { no_rope_layer_interval: 2 },
   // Else no layer of two sees all.
   gemma3_text: { sliding_window_pattern: 2 },
+  // Else no layer of two has attention.
+  qwen3_5_text: { full_attention_interval: 2, partial_rotary_factor: 1 },
 };
 
 /** Other values than those of {@linkcode OTHER}, for a family. */

@@ -12,12 +12,9 @@ import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { decodeOptions, inPrecision } from "../../model/engine/weights_precision.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import {
-  decodeBlockGraph,
-  type DecodeBlockOptions,
-  STEP_INPUTS,
-} from "../../model/graphs/decode_graphs.ts";
-import { EMBEDDING, FINAL_NORM, headName, layerName } from "../../model/parameters.ts";
+import type { DecodeBlockOptions } from "../../model/graphs/decode_graphs.ts";
+import { gridSymbols } from "../../model/graphs/sequences.ts";
+import { EMBEDDING, FINAL_NORM, headName } from "../../model/parameters.ts";
 import type { Precision } from "../../model/precision.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import { positionTables } from "../../model/rope.ts";
@@ -28,13 +25,9 @@ import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertPrompt } from "./assert_prompt.ts";
 import { copyRows } from "./copy_rows.ts";
+import { type BoundBlock, DecodeBlocks, type DecoderWeights } from "./decode_blocks.ts";
 import { KvCache } from "./kv_cache.ts";
-
-/** Where a decoder finds weights by their Hugging Face names, such as a `ParameterStore`. */
-export interface DecoderWeights {
-  /** The tensor of that name; it must outlive the decoder, its contents may change. */
-  tensor(name: string): Tensor;
-}
+import { StateCache } from "./state_cache.ts";
 
 /** Options of {@linkcode Decoder}. */
 export interface DecoderOptions {
@@ -85,13 +78,14 @@ export class Decoder implements Disposable {
   readonly config: ModelConfig;
   readonly #weights: DecoderWeights;
   readonly #chunk: number;
-  readonly #blocks: ReadonlyMap<LayerKind, CompiledGraph>;
+  readonly #blocks: DecodeBlocks;
   readonly #head: CompiledGraph;
-  readonly #layerBindings: readonly Binding[];
+  readonly #layers: readonly BoundBlock[];
   /** What the layers of a kind take for positions. */
   readonly #tables = new Map<LayerKind, TensorMap>();
   readonly #headBinding: Binding;
   readonly #cache: KvCache;
+  readonly #states: StateCache;
   readonly #scratch: Scratch;
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
@@ -117,9 +111,6 @@ export class Decoder implements Disposable {
     }
     const computing = decodeOptions(runtime, weights);
     const how = { ...computing, attention: attention ?? computing.attention, linear };
-    const graphs = new Map(
-      distinctKinds(config).map((kind) => [kind, decodeBlockGraph(config, { ...how, kind })]),
-    );
     this.config = config;
     this.#weights = weights;
     this.#chunk = chunk;
@@ -127,25 +118,17 @@ export class Decoder implements Disposable {
     this.#precision = precision;
     this.#plain = how.attention === "plain";
     this.#cache = new KvCache(runtime, config, { dtype: precision, asRows: this.#plain });
+    this.#states = new StateCache(runtime, config);
+    this.#states.reserve(1);
     this.#scratch = new Scratch(runtime);
     this.#host = new Scratch(runtime, cpu);
-    this.#blocks = new Map(
-      [...graphs].map(([kind, graph]) => [kind, new CompiledGraph(runtime, graph)]),
-    );
+    this.#blocks = new DecodeBlocks(runtime, config, how);
     this.#head = new CompiledGraph(runtime, headLogitsGraph(config, computing));
     const { hostMemory } = deviceTraits(runtime.device);
     this.#embedding = hostMemory && weights.tensor(EMBEDDING).dtype === "float32"
       ? undefined
       : new CompiledGraph(runtime, embedGraph(config, computing));
-    this.#layerBindings = config.layerKinds.map((kind, layer) => {
-      const { inputs, shapeInputs } = graphs.get(kind)!;
-      const names = inputs.map(({ name }) => name).filter((name) =>
-        !STEP_INPUTS.has(name) && !shapeInputs.has(name)
-      );
-      return this.#blocks.get(kind)!.bind(
-        Object.fromEntries(names.map((name) => [name, weights.tensor(layerName(layer, name))])),
-      );
-    });
+    this.#layers = this.#blocks.bind(weights);
     this.#headBinding = this.#head.bind({
       [FINAL_NORM]: weights.tensor(FINAL_NORM),
       lm_head: weights.tensor(headName(config)),
@@ -165,6 +148,7 @@ export class Decoder implements Disposable {
   /** Forgets the sequence; the cache keeps its memory. */
   reset(): void {
     this.#position = 0;
+    this.#states.clear(0);
   }
 
   /**
@@ -213,8 +197,9 @@ export class Decoder implements Disposable {
     for (let layer = 0; layer < layers; layer++) {
       await this.#yieldTimer.turn(signal);
       this.#assertAlive();
-      this.#layerBindings[layer].run();
+      this.#layers[layer].of(length).binding.run();
     }
+    this.#states.commit(0, 1);
     // Only now: an aborted chunk leaves the sequence as it was, and its cache rows are written anew.
     this.#position = total;
   }
@@ -256,7 +241,7 @@ export class Decoder implements Disposable {
     this.#boundLength = 0;
     const { capacity } = this.#cache;
     const precision = this.#precision;
-    for (const kind of this.#blocks.keys()) {
+    for (const kind of distinctKinds(this.config)) {
       const tables = Object.entries(positionTables(kind, capacity)).map((
         [name, { width, data }],
       ) => {
@@ -291,16 +276,17 @@ export class Decoder implements Disposable {
     };
     this.#boundLength = 0;
     for (let layer = 0; layer < layers; layer++) {
-      const { key, value } = this.#cache.layer(layer);
-      const kind = layerKinds[layer];
-      this.#blocks.get(kind)!.bindMore(this.#layerBindings[layer], {
+      const cached = this.#cache.layer(layer);
+      const { graph, binding } = this.#layers[layer].of(length);
+      using states = this.#states.layer(layer, 0, 1);
+      graph.bindMore(binding, {
         ...shared,
-        ...this.#tables.get(kind),
+        ...this.#tables.get(layerKinds[layer]),
+        ...states.tensors,
+        ...cached ? { past_key: cached.key, past_value: cached.value } : {},
         x: this.#hidden(layer, length),
         y: this.#hidden(layer + 1, length),
-        past_key: key,
-        past_value: value,
-      }, { rows: 1, length, capacity });
+      }, { ...gridSymbols(this.config, { rows: 1, length }), capacity });
     }
     this.#head.bindMore(this.#headBinding, {
       x: this.#hidden(layers, length),
@@ -318,13 +304,14 @@ export class Decoder implements Disposable {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const binding of this.#layerBindings) binding[Symbol.dispose]();
+    for (const layer of this.#layers) layer[Symbol.dispose]();
     this.#headBinding[Symbol.dispose]();
-    for (const block of this.#blocks.values()) block[Symbol.dispose]();
+    this.#blocks[Symbol.dispose]();
     this.#head[Symbol.dispose]();
     this.#embedding?.[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
     this.#host[Symbol.dispose]();
     this.#cache[Symbol.dispose]();
+    this.#states[Symbol.dispose]();
   }
 }

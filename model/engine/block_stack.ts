@@ -18,6 +18,7 @@ import {
   keptValues,
   trainedStacks,
 } from "../graphs/training_graphs.ts";
+import { gridSymbols } from "../graphs/sequences.ts";
 import type { TensorMap } from "../../ort/runtime/session.ts";
 import { streamOf } from "../../ort/runtime/stream_of.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
@@ -81,7 +82,6 @@ export class BlockStack implements Disposable {
     { keep = false, dropoutSeed, places, signal }: PassOptions,
   ): Promise<KindInputs> {
     const context = this.#context;
-    const { rows, length } = grid;
     const shared = this.#inputs.embed(grid);
     this.#attention?.prepare(grid);
     const dropout = dropoutSeed !== undefined;
@@ -97,7 +97,7 @@ export class BlockStack implements Disposable {
         ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid, places }),
         x: context.hidden(layer, grid),
         y: context.hidden(layer + 1, grid),
-      }, { rows, length });
+      }, gridSymbols(context.config, grid));
       binding.run();
     }
     return shared;
@@ -122,7 +122,6 @@ export class BlockStack implements Disposable {
     },
   ): Promise<Tensor> {
     const context = this.#context;
-    const { rows, length } = grid;
     const { keep = false, dropoutSeed, places, signal } = pass;
     const layers = this.#pass(
       first ? "backward_first" : "backward",
@@ -144,7 +143,7 @@ export class BlockStack implements Disposable {
         x: context.hidden(layer, grid),
         dy,
         dx,
-      }, { rows, length });
+      }, gridSymbols(context.config, grid));
       binding.run();
       await onFinal?.(this.#trained(kind).map((name) => layerName(layer, name)));
       [dy, dx] = [dx, dy];
@@ -155,7 +154,7 @@ export class BlockStack implements Disposable {
   /** What has gradients in a layer of a kind, by local names. */
   #trained(kind: LayerKind): readonly string[] {
     const { block } = this.#adapter ?? {};
-    return (block?.parameters ?? blockParameters(this.#context.config, kind))
+    return (block?.parameters(kind) ?? blockParameters(this.#context.config, kind))
       .map(({ name }) => name);
   }
 
@@ -196,8 +195,9 @@ export class BlockStack implements Disposable {
       tensors[name] = this.#context.weights.tensor(layerName(layer, name));
     }
     const adapter = this.#adapter;
-    for (const { name } of adapter ? [...adapter.block.parameters, ...adapter.block.derived] : []) {
-      tensors[name] = adapter!.weights.tensor(layerName(layer, name));
+    const { block, weights } = adapter ?? {};
+    for (const { name } of block ? [...block.parameters(kind), ...block.derived(kind)] : []) {
+      tensors[name] = weights!.tensor(layerName(layer, name));
     }
     const gradients = this.#gradients;
     const accumulate = (name: string, gradient: Tensor): void => {
@@ -216,15 +216,16 @@ export class BlockStack implements Disposable {
   }
 
   /** Where a layer's forward keeps what its backward takes. */
-  #kept(graph: Graph, layer: number, { rows, length }: TokenGrid): TensorMap {
+  #kept(graph: Graph, layer: number, grid: TokenGrid): TensorMap {
     const kept = keptValues(graph);
+    const symbols = gridSymbols(this.#context.config, grid);
     return Object.fromEntries(
       kept.map(({ name, dtype, shape }) => [
         name,
         this.#context.scratch.tensor(
           `${layer}.${name}`,
           dtype,
-          evaluateShape(shape, { rows, length }),
+          evaluateShape(shape, symbols),
         ),
       ]),
     );

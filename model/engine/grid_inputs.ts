@@ -12,7 +12,7 @@ import { longestSegment, segmentBounds } from "../../ort/kernels/attention_kerne
 import type { ModelConfig } from "../config.ts";
 import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS, POSITIONS } from "../graphs/block.ts";
 import { EMBEDDING } from "../parameters.ts";
-import { distinctKinds, type LayerKind } from "../parts/layer_kind.ts";
+import { type DeltaSizes, distinctKinds, type LayerKind } from "../parts/layer_kind.ts";
 import { positionTables } from "../rope.ts";
 import {
   attentionMaskGraph,
@@ -25,6 +25,7 @@ import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
 import { fillKeepMask, randomOdd } from "./keep_mask.ts";
 import type { EngineContext } from "./engine_context.ts";
+import { segmentMasks } from "./segment_masks.ts";
 import { inPrecision } from "./weights_precision.ts";
 
 /** What the blocks of each kind of layers share. */
@@ -77,11 +78,23 @@ export class GridInputs {
       return made;
     };
     const tables = this.#positionTables(grid);
-    return new Map(this.#kinds.map((kind) => [kind, {
-      [POSITIONS]: positions,
-      ...seen(kind.window),
-      ...tables.get(kind),
-    }]));
+    return new Map(this.#kinds.map((kind) => [
+      kind,
+      kind.delta ? this.#segmentMasks(grid, kind.delta) : {
+        [POSITIONS]: positions,
+        ...seen(kind.window),
+        ...tables.get(kind),
+      },
+    ]));
+  }
+
+  /** What layers that carry a state take in place of a mask. */
+  #segmentMasks(grid: TokenGrid, sizes: DeltaSizes): TensorMap {
+    const masks = Object.entries(segmentMasks(grid, sizes));
+    return Object.fromEntries(masks.map(([name, { shape, values }]) => [
+      name,
+      this.#context.scratch.write(name, "float32", shape, values),
+    ]));
   }
 
   /** The mask of a window. */

@@ -18,6 +18,7 @@ import { olmo2 } from "./olmo2.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen35Text } from "./qwen3_5_text.ts";
 import { smollm3 } from "./smollm3.ts";
 
 /** The one table: a row a family. */
@@ -33,6 +34,7 @@ export const FAMILIES = {
   phi3,
   olmo2,
   gemma3_text: gemma3Text,
+  qwen3_5_text: qwen35Text,
 } as const satisfies Readonly<Record<string, Family>>;
 
 /** Why some others are not there. */

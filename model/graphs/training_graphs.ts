@@ -26,6 +26,7 @@ import type { LayerKind } from "../parts/layer_kind.ts";
 import { rmsNormNodes } from "../parts/rms_norm.ts";
 import type { PrecisionOptions } from "../precision.ts";
 import { type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
+import { segmentedRows } from "./sequences.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
 export function gradientName(name: string): string {
@@ -176,7 +177,10 @@ function trainingBlock(
     onSaveable,
   });
   const linear = adapted?.linear;
-  const y = block(b, x, { config, kind, weights, rotary, attention, linear, kernels, onSaveable });
+  const sequences = kind.delta && segmentedRows(b, kind.delta);
+  const y = block(b, x, {
+    ...{ config, kind, weights, rotary, attention, sequences, linear, kernels, onSaveable },
+  });
   return { x, y, trained: adapted?.weights ?? weights, saveable };
 }
 

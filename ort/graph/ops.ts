@@ -118,6 +118,8 @@ export const exp: (b: GraphBuilder, x: Value) => Value = unary("Exp");
 export const log: (b: GraphBuilder, x: Value) => Value = unary("Log");
 /** 1 ÷ (1 + e⁻ˣ). */
 export const sigmoid: (b: GraphBuilder, x: Value) => Value = unary("Sigmoid");
+/** ln(1 + eˣ). */
+export const softplus: (b: GraphBuilder, x: Value) => Value = unary("Softplus");
 /** −1, 0 or 1. */
 export const sign: (b: GraphBuilder, x: Value) => Value = unary("Sign");
 /** The hyperbolic tangent. */
@@ -316,7 +318,7 @@ export function where(b: GraphBuilder, condition: Value, yes: Value, no: Value):
   ])[0];
 }
 
-/** A single element repeated to a shape. */
+/** An element, or what has 1 in place of some sizes, repeated to a shape. */
 export function expand(b: GraphBuilder, x: Value, shape: Shape): Value {
   const sizes = b.shape(shape, { inferred: false });
   return b.node("Expand", [x, sizes], [{ dtype: x.dtype, shape }])[0];

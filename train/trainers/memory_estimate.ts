@@ -18,6 +18,7 @@ import {
   CHUNKED_ATTENTION,
 } from "../../model/engine/attention_chunks.ts";
 import { headChunkOf } from "../../model/engine/head.ts";
+import { segmentMaskSize } from "../../model/engine/segment_masks.ts";
 import { computedTokens } from "../../model/engine/without_padding.ts";
 import { ArenaEstimate } from "../../ort/graph/arena_estimate.ts";
 import { evaluateShape } from "../../ort/graph/dim.ts";
@@ -42,6 +43,7 @@ import {
   headGraph,
   headProductGraph,
 } from "../../model/graphs/training_graphs.ts";
+import { gridSymbols } from "../../model/graphs/sequences.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { BUCKET, widenedBuckets } from "../distributed/buckets.ts";
@@ -205,8 +207,10 @@ export function estimateMemory(
   );
   const spared = sum(specs, ({ shape }, i) => width * elementCount(shape) - weightBytes[i]);
   const kinds = distinctKinds(config);
-  const adapted = adapter &&
-    config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
+  const adapted = adapter && sum(
+    config.layerKinds,
+    (kind) => sum(adapter.parameters(kind), ({ shape }) => elementCount(shape)),
+  );
   const trained = adapted ?? base;
   // An adapter is float32 over any base.
   const state = stateBytes(adapted === undefined ? format : "float32", optimizer.state.length);
@@ -217,7 +221,7 @@ export function estimateMemory(
   const segments = parts?.has("attention") || inChunks !== undefined;
   const tokens = segments ? computedTokens([real], "end-to-end") : rows * length;
   const symbols = {
-    ...segments ? { rows: 1, length: tokens } : { rows, length },
+    ...gridSymbols(config, segments ? { rows: 1, length: tokens } : { rows, length }),
     tokens,
     positions: length,
     n: Math.min(headChunk, supervised),
@@ -246,7 +250,8 @@ export function estimateMemory(
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
   // A window that holds whole rows hides nothing.
   const windows = new Set(
-    kinds.map(({ window = length }) => window < length ? window : undefined),
+    kinds.filter(({ delta }) => !delta)
+      .map(({ window = length }) => window < length ? window : undefined),
   );
   // Rows of the whole length, or of a window, are the most that a chunk's queries can see.
   const plans = [...windows].map((window = length) => {
@@ -266,6 +271,8 @@ export function estimateMemory(
     ? plans.flat().map(({ length, keys }) => length * keys)
     : Array<number>(windows.size).fill(rows * length * length);
   const mask = sum(masks, (each) => each);
+  const delta = kinds.find((kind) => kind.delta)?.delta;
+  const segmentMask = delta ? FLOAT_BYTES * segmentMaskSize(symbols, delta) : 0;
   const arena = new ArenaEstimate();
   const head = {
     precision,
@@ -310,7 +317,7 @@ export function estimateMemory(
     // The head's logits or its loss, and its gradients: afresh and added to, or of no weight.
     1 + (adapter ? 1 : 2) +
     // The embedding's gradient, or DoRA's norms.
-    (adapter && !adapter.derived.length ? 0 : 1);
+    (adapter && kinds.every((kind) => adapter.derived(kind).length === 0) ? 0 : 1);
   const { viewsAtOffset: views } = deviceTraits({ kind: device });
   const buffers = [...there, ...back].map(({ crossing }) =>
     planCrossing(crossing, symbols, { views }).buffers
@@ -328,7 +335,7 @@ export function estimateMemory(
     weights: width * base - spared + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained + widened,
     moments: state * trained / shards,
-    activations: width * (hidden + mask + logits) + kept +
+    activations: width * (hidden + mask + logits) + segmentMask + kept +
       sum(crossing, (bytes) => bytes),
     workspace: arena.bytes,
     handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
@@ -336,7 +343,8 @@ export function estimateMemory(
   };
   const sizes = [
     ...weightBytes,
-    ...adapter ? adapter.parameters.map(({ shape }) => FLOAT_BYTES * elementCount(shape)) : [],
+    ...kinds.flatMap((kind) => adapter?.parameters(kind) ?? [])
+      .map(({ shape }) => FLOAT_BYTES * elementCount(shape)),
     ...crossing,
     ...[...forwards.values()].flatMap(({ outputs }) => outputs.map(bytesOf)),
     ...masks.map((each) => width * each),
