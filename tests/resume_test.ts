@@ -30,6 +30,8 @@ interface Shape {
   /** Trains an adapter in place of all weights. */
   readonly lora?: LoraOptions;
   readonly best?: BestOptions;
+  /** @default AdamW */
+  readonly optim?: string;
 }
 
 /** Shapes of runs, each with the cuts that it is tried with. */
@@ -39,7 +41,8 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 0.75,
     cuts: ["save", "evaluation", "before evaluation", "batch", "last update", "graph"],
   },
-  "four batches an update, with the best kept": {
+  "schedule-free AdamW, four batches an update, with the best kept": {
+    optim: "schedule_free_adamw",
     accumulationSteps: 4,
     epochs: 3,
     best: { load: true },
@@ -51,8 +54,9 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 0.75,
     cuts: ["save", "evaluation", "graph"],
   },
-  "LoRA with dropout, four batches an update": {
-    lora: DEFAULT_LORA,
+  "LoRA with dropout by Adafactor, four batches an update": {
+    lora: { ...DEFAULT_LORA, rankPattern: { q_proj: 3 } },
+    optim: "adafactor",
     accumulationSteps: 4,
     epochs: 3,
     cuts: ["save", "evaluation", "batch", "graph"],
@@ -63,7 +67,8 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 3,
     cuts: ["save", "batch", "graph"],
   },
-  "one packed row an update": {
+  "one packed row an update, by Muon": {
+    optim: "muon",
     accumulationSteps: 1,
     packing: { maxLength: 384 },
     epochs: 2,
@@ -113,10 +118,11 @@ async function run(data: Data, options: RunOptions): Promise<EndEvent> {
   using runtime = new Runtime({ threads: THREADS });
   await using trainer =
     await (options.lora
-      ? createLoraTrainer(model, { runtime, seed: 7, lora: options.lora })
+      ? createLoraTrainer(model, { runtime, seed: 7, lora: options.lora, optim: options.optim })
       : createFullTrainer(model, {
         runtime,
         optimizer: { weightDecay: 0.1 },
+        optim: options.optim,
         signal,
       }));
   let end: EndEvent | undefined;

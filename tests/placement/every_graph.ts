@@ -18,6 +18,7 @@ import { decodeBlockGraph } from "../../model/graphs/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/graphs/device_graphs.ts";
 import { placeRowsGraph, takeRowsGraph } from "../../model/graphs/row_graphs.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
+import { parameter } from "../../model/parts/parameter_spec.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
   attentionMaskGraph,
@@ -32,8 +33,9 @@ import {
   headProductGraph,
 } from "../../model/graphs/training_graphs.ts";
 import { adamWGraph, adamWRule } from "../../train/optimizers/adamw_graph.ts";
-import type { GraphStateFormat } from "../../train/optimizers/state_format.ts";
-import { MOST_TOGETHER, placeSumsOfSquaresGraph } from "../../train/optimizers/tensor_update.ts";
+import { findOptimizer } from "../../train/optimizers/optimizers.ts";
+import { type GraphStateFormat, PRECISION_FORMATS } from "../../train/optimizers/state_format.ts";
+import { MOST_TOGETHER, placeSumsOfSquaresGraph } from "../../train/optimizers/gradient_norms.ts";
 import { updateGraph } from "../../train/optimizers/update_graph.ts";
 import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
 import { familyConfig } from "../support/tiny_model.ts";
@@ -134,6 +136,14 @@ function* commonGraphs(): Generator<[string, Graph]> {
     for (const decays of BOTH) {
       const graph = adamWGraph({ beta1: 0.9, beta2: 0.999 }, decays, format);
       yield [`optimizer ${format}${decays ? ", decay" : ""}`, graph];
+    }
+  }
+  for (const optim of ["adafactor", "muon"]) {
+    const matrices = [[48, 32], [32, 48]].map((shape) => parameter("weight", shape));
+    const specs = [...matrices, parameter("norm", [32])];
+    for (const format of Object.values(PRECISION_FORMATS)) {
+      const graphs = findOptimizer(optim).wholeTensors!(specs, format);
+      for (const [i, graph] of graphs.entries()) yield [`${optim} ${format} ${i}`, graph];
     }
   }
   const rule = adamWRule();

@@ -17,7 +17,8 @@ import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
 import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
-import { loadStore, OptimizerState } from "./optimizer_state.ts";
+import { loadStore, loadTensor, OptimizerState, type StateShapes } from "./optimizer_state.ts";
+import { type EvaluatedRule, RuleEvaluation } from "./rule_evaluation.ts";
 import { STATE_TYPES, type StateFormat } from "./state_format.ts";
 import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
 
@@ -45,6 +46,10 @@ export interface DeviceOptimizerOptions {
   readonly maxGradNorm: number;
   /** Names of what is kept of each parameter, as checkpoints have them. */
   readonly state: readonly string[];
+  /** What is kept of which parameter, in which shape. @default all of each, of its own shape */
+  readonly shapes?: StateShapes;
+  /** Makes what the model is evaluated and saved with. @default it is what is trained */
+  readonly evaluated?: EvaluatedRule;
   /** Processes that each were given a share of the losses. @default this one alone */
   readonly collectives?: TensorComm;
   /** Makes the norm, the clipping and the update, in that format. */
@@ -54,6 +59,7 @@ export interface DeviceOptimizerOptions {
 /** The optimizer's state on a device and its compiled update. */
 export class DeviceOptimizer implements Optimizer {
   readonly maxUnread: number;
+  readonly evaluation: RuleEvaluation | undefined;
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
   readonly #state: OptimizerState;
@@ -73,8 +79,19 @@ export class DeviceOptimizer implements Optimizer {
 
   /** Allocates the state as zeros and compiles the update. */
   constructor(
-    { runtime, parameters, gradients, copy, format, maxGradNorm, state, collectives, makeUpdate }:
-      DeviceOptimizerOptions,
+    {
+      runtime,
+      parameters,
+      gradients,
+      copy,
+      format,
+      maxGradNorm,
+      state,
+      shapes,
+      evaluated,
+      collectives,
+      makeUpdate,
+    }: DeviceOptimizerOptions,
   ) {
     this.#collectives = collectives;
     this.#parameters = parameters;
@@ -83,6 +100,7 @@ export class DeviceOptimizer implements Optimizer {
     this.#state = this.#own(
       new OptimizerState(runtime, parameters.layout, {
         names: state,
+        shapes,
         // But for 8 bits, their type is the updated parameters'.
         dtype: scaled ? "uint8" : parameters.dtype,
         scaled,
@@ -115,6 +133,12 @@ export class DeviceOptimizer implements Optimizer {
       loss: this.#loss,
       maxGradNorm,
     }));
+    this.evaluation = evaluated && this.#own(
+      new RuleEvaluation(evaluated, {
+        ...{ runtime, parameters, gradients, copy },
+        state: this.#state,
+      }),
+    );
   }
 
   #own<T extends Disposable>(resource: T): T {
@@ -175,17 +199,24 @@ export class DeviceOptimizer implements Optimizer {
     this.#update.resumeAt(step);
   }
 
-  /** The state, and where the graphs run on a copy, the parameters under `<parameter>.master`. */
+  /**
+   * The state, and where a checkpoint's weights are others than are trained, rounded or averaged, those under
+   * `<parameter>.master`; and what the update remembers.
+   */
   state(): TensorSource {
     const state = this.#state.source();
-    if (!this.#copy) return state;
-    const parameters = this.#parameters;
+    const { remembered = new Map<string, Tensor>() } = this.#update;
+    const masters = this.evaluation?.trained() ?? (this.#copy && this.#parameters);
+    if (!masters && remembered.size === 0) return state;
     const find = (name: string): [TensorSource, string] =>
-      name.endsWith(MASTER) ? [parameters, name.slice(0, -MASTER.length)] : [state, name];
+      masters && name.endsWith(MASTER)
+        ? [masters, name.slice(0, -MASTER.length)]
+        : [remembered.has(name) ? ofTensors(remembered) : state, name];
     return {
       names: (): readonly string[] => [
         ...state.names(),
-        ...parameters.names().map((name) => name + MASTER),
+        ...masters?.names().map((name) => name + MASTER) ?? [],
+        ...remembered.keys(),
       ],
       info: (name: string): TensorInfo => {
         const [source, own] = find(name);
@@ -204,7 +235,12 @@ export class DeviceOptimizer implements Optimizer {
    */
   async load(source: TensorSource): Promise<void> {
     await this.#state.load(source);
-    if (!this.#copy || !source.names().some((name) => name.endsWith(MASTER))) return;
+    for (const [name, tensor] of this.#update.remembered ?? []) {
+      await loadTensor(tensor, source, name);
+    }
+    this.evaluation?.drop();
+    if (!this.#copy && !this.evaluation) return;
+    if (!source.names().some((name) => name.endsWith(MASTER))) return;
     await loadStore(this.#parameters, source, MASTER);
   }
 
@@ -212,4 +248,14 @@ export class DeviceOptimizer implements Optimizer {
   [Symbol.dispose](): void {
     for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
   }
+}
+
+function ofTensors(tensors: ReadonlyMap<string, Tensor>): TensorSource {
+  return {
+    names: (): readonly string[] => [...tensors.keys()],
+    info: (name: string): TensorInfo => tensors.get(name)!,
+    // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
+    read: async (name: string, into: Uint8Array, offset?: number): Promise<void> =>
+      tensors.get(name)!.read(into, offset),
+  };
 }

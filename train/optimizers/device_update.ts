@@ -36,6 +36,8 @@ export interface DeviceUpdateOptions {
 export interface DeviceUpdate extends Disposable {
   /** Where the scale of the losses lies, float32 []. */
   readonly scale: Tensor;
+  /** Scalars that checkpoints have, float32 [] each, by their names there. @default none */
+  readonly remembered?: ReadonlyMap<string, Tensor>;
   /** Sends an update's numbers in one copy. */
   send(numbers: UpdateNumbers): void;
   /** Queues norm, clipping and update; writes loss and norm into `result`, float32 [2]. */

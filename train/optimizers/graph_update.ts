@@ -13,9 +13,9 @@ import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType } from "../../ort/tensor/dtype.ts";
 import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
+import { type GradientNorms, gradientNorms } from "./gradient_norms.ts";
 import { chunksOf } from "./layout_chunks.ts";
 import { type GraphStateFormat, STATE_TYPES } from "./state_format.ts";
-import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
@@ -28,7 +28,7 @@ export class GraphUpdate implements DeviceUpdate {
   readonly #rule: UpdateRule;
   /** rate, decay, scale and seed in one piece, so that one copy brings a step's numbers. */
   readonly #numbers: Tensor;
-  readonly #norms: readonly Binding[];
+  readonly #norms: GradientNorms;
   readonly #control: UpdateControl;
   readonly #updates: readonly Binding[];
   readonly #owned: Disposable[] = [];
@@ -48,16 +48,9 @@ export class GraphUpdate implements DeviceUpdate {
 
     const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
     const blocks = layout.length / LAYOUT_BLOCK;
-    const sums = floats(blocks, 1);
     const types = STATE_TYPES[format];
-    const norms = compile(sumOfSquaresGraph(types.gradients));
-    this.#norms = chunks.map(({ start, length }) => {
-      const count = length / LAYOUT_BLOCK;
-      const at = start * byteWidth(gradients.flat.dtype);
-      const g = this.#own(gradients.flat.view(at, [count, LAYOUT_BLOCK]));
-      const into = this.#own(sums.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1]));
-      return this.#own(norms.bind({ g, sums: into }));
-    });
+    this.#norms = this.#own(gradientNorms(runtime, gradients));
+    const { sums } = this.#norms;
 
     this.#control = this.#own(
       new UpdateControl(rule, {
@@ -108,6 +101,10 @@ export class GraphUpdate implements DeviceUpdate {
     return resource;
   }
 
+  get remembered(): ReadonlyMap<string, Tensor> {
+    return this.#control.remembered;
+  }
+
   send({ learningRate, scale, seed }: UpdateNumbers): void {
     const decay = 1 - learningRate * this.#rule.weightDecay;
     const numbers = Float32Array.of(learningRate, decay, scale, 0);
@@ -116,7 +113,7 @@ export class GraphUpdate implements DeviceUpdate {
   }
 
   run(result: Tensor): Promise<void> {
-    return this.#control.run({ norms: this.#norms, updates: this.#updates }, result);
+    return this.#control.run({ norms: this.#norms.runs, updates: this.#updates }, result);
   }
 
   resumeAt(step: number): void {

@@ -15,6 +15,11 @@ export interface Chunk extends Range {
   readonly decays: boolean;
 }
 
+/** Elements of a chunk that goes element by element. */
+export function chunkElements(device: Device): number {
+  return deviceTraits(device).hostMemory ? HOST_CHUNK : DEVICE_CHUNK;
+}
+
 /**
  * Equal chunks of the elements that decay and of those that do not, but for the last of each.
  *
@@ -26,7 +31,7 @@ export function chunksOf(
   device: Device,
   ranges: readonly Range[] = [{ start: 0, length }],
 ): readonly Chunk[] {
-  const size = deviceTraits(device).hostMemory ? HOST_CHUNK : DEVICE_CHUNK;
+  const size = chunkElements(device);
   const chunks = [];
   for (const range of ranges) {
     const cut = range.start + range.length;

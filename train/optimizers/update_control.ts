@@ -26,11 +26,16 @@ export interface UpdateControlOptions {
   readonly decay: Tensor;
 }
 
+/** What of a rule the decision goes by. */
+type ControlRule = Pick<UpdateRule, "running" | "remembered" | "scalars">;
+
 /** The compiled decision, bound to what it reads. */
 export class UpdateControl implements Disposable {
   /** The rule's scalars by their names, written by each update. */
   readonly scalars: Readonly<Record<string, Tensor>>;
-  readonly #rule: UpdateRule;
+  /** What the rule remembers, float32 [] each, by names in checkpoints. */
+  readonly remembered: ReadonlyMap<string, Tensor>;
+  readonly #rule: ControlRule;
   readonly #runtime: Runtime;
   readonly #running: ReadonlyMap<string, Tensor>;
   readonly #graph: CompiledGraph;
@@ -41,7 +46,7 @@ export class UpdateControl implements Disposable {
   readonly #owned: DisposableStack;
 
   /** Compiles it, as before the first update. */
-  constructor(rule: UpdateRule, options: UpdateControlOptions) {
+  constructor(rule: ControlRule, options: UpdateControlOptions) {
     const { runtime, maxGradNorm, sums, loss, rate, decay } = options;
     using owned = new DisposableStack();
     this.#rule = rule;
@@ -53,6 +58,12 @@ export class UpdateControl implements Disposable {
       ]),
     );
     this.resumeAt(0);
+    const remembered = Object.entries(rule.remembered ?? {}).map(([name, saved]) => {
+      const tensor = owned.use(Tensor.allocate(runtime, "float32", []));
+      tensor.zero();
+      return { name, saved, tensor };
+    });
+    this.remembered = new Map(remembered.map(({ saved, tensor }) => [saved, tensor]));
     const graph = updateControlGraph(rule, maxGradNorm);
     this.scalars = Object.fromEntries(
       graph.outputs.filter(({ name, shape }) => shape.length === 0 && !graph.aliases.has(name))
@@ -65,6 +76,7 @@ export class UpdateControl implements Disposable {
       "step.rate": rate,
       "step.decay": decay,
       ...Object.fromEntries(this.#running),
+      ...Object.fromEntries(remembered.map(({ name, tensor }) => [name, tensor])),
       ...this.scalars,
     }));
     this.#owned = owned.move();
@@ -83,10 +95,20 @@ export class UpdateControl implements Disposable {
       norm.run();
     }
     this.#graph.bindMore(this.#binding, { "step.result": result });
+    const hostDecides = !this.#runtime.tellsNonFinite;
+    const before = hostDecides
+      ? [...this.remembered.values()].map((tensor) => ({
+        tensor,
+        value: tensor.hostFloat32().slice(),
+      }))
+      : [];
     this.#binding.run();
-    if (!this.#runtime.tellsNonFinite) {
+    if (hostDecides) {
       const [loss, gradNorm] = result.hostFloat32();
-      if (!isMade(loss, gradNorm)) return this.resumeAt(this.#made);
+      if (!isMade(loss, gradNorm)) {
+        for (const { tensor, value } of before) tensor.write(value);
+        return this.resumeAt(this.#made);
+      }
       this.#made++;
     }
     for (const update of updates) {
@@ -95,7 +117,7 @@ export class UpdateControl implements Disposable {
     }
   }
 
-  /** Sets what the rule keeps from step to step to what it is after `step` updates. */
+  /** Sets what the rule keeps from step to step to what it is after `step` updates, but for what it remembers. */
   resumeAt(step: number): void {
     this.#made = step;
     for (const [name, tensor] of this.#running) {

@@ -50,14 +50,18 @@ function total(b: GraphBuilder, x: Value, count: string): Value {
  * running numbers in place, and `step.result` [{@linkcode RESULT_WIDTH}].
  */
 export function updateControlGraph(
-  { running = {}, scalars }: Pick<UpdateRule, "running" | "scalars">,
+  { running = {}, remembered = {}, scalars }: Pick<
+    UpdateRule,
+    "running" | "remembered" | "scalars"
+  >,
   maxGradNorm: number,
 ): Graph {
   const b = new GraphBuilder("update_control");
   const sums = b.input("step.sums", "float32", ["blocks", 1]);
   const scalar = (name: string): Value => b.input(name, "float32", []);
   const [loss, rate, decay] = ["step.loss", "step.rate", "step.decay"].map(scalar);
-  const before = Object.fromEntries(Object.keys(running).map((name) => [name, scalar(name)]));
+  const kept = Object.keys({ ...running, ...remembered });
+  const before = Object.fromEntries(kept.map((name) => [name, scalar(name)]));
   const [zero, one] = [b.float32(0), b.float32(1)];
   const norm = ops.sqrt(b, total(b, sums, "blocks"));
   // As isMade() has it: Infinity − Infinity and NaN − NaN are NaN, which equals nothing.

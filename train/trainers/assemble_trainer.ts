@@ -109,7 +109,7 @@ export async function assembleTrainer(
   const comm = options.comm && options.comm.size > 1 ? options.comm : undefined;
   const shard = comm !== undefined && options.shardOptimizer === true;
   assertDistributed(runtime.device, { size: comm?.size ?? 1, shard, graphsOnly });
-  const { store, rounded, config, weights, adapter } = parameters;
+  const { store, sizes, rounded, config, weights, adapter } = parameters;
   const make = kernels?.optimizer ?? findOptimizer(optim).make;
   assertSeveral(findOptimizer(optim), { size: comm?.size ?? 1, shard });
   const objective = findObjective(options.objective);
@@ -124,6 +124,7 @@ export async function assembleTrainer(
     parameters: store,
     gradients,
     copy: rounded,
+    sizes,
     format,
     maxGradNorm,
     constants,

@@ -21,7 +21,6 @@ import { toPeft } from "../../lora/peft_source.ts";
 import { resizedSource } from "../../lora/resized_source.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
-import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
@@ -141,7 +140,7 @@ function adapterParameters({ runtime, config, baseModel, base, adapted, seed, si
     method: "lora",
     config,
     store,
-    count: sumOf(adapted.parameters),
+    sizes: sizesOf(adapted),
     weights,
     adapter: { block, weights },
     linear,
@@ -168,8 +167,10 @@ async function readSettings(directory: string, config: ModelConfig): Promise<Lor
   return adapter.lora;
 }
 
-function sumOf(specs: readonly ParameterSpec[]): number {
-  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+/** Numbers of each of its weights that are saved: what only makes all blocks alike is not trained. */
+function sizesOf({ parameters, trained }: AdaptedModel): ReadonlyMap<string, number> {
+  const own = new Map(parameters.map(({ name, shape }) => [name, elementCount(shape)]));
+  return new Map(trained.names().map((name) => [name, own.get(name) ?? 0]));
 }
 
 /** PEFT's init: A uniform within ±1/√in (He et al. 2015 with a = √5), B zero, magnitudes ‖W‖. */

@@ -48,7 +48,7 @@ import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { BUCKET, widenedBuckets } from "../distributed/buckets.ts";
 import { findObjective } from "../objectives/objectives.ts";
-import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
+import { keptNumbers, type OptimizerDescription } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { stateBytes, type StateFormat } from "../optimizers/state_format.ts";
 
@@ -213,7 +213,10 @@ export function estimateMemory(
   );
   const trained = adapted ?? base;
   // An adapter is float32 over any base.
-  const state = stateBytes(adapted === undefined ? format : "float32", optimizer.state.length);
+  const updated = adapter ? adapter.parameters : specs;
+  const numbers = keptNumbers(optimizer, updated) * (adapter ? config.layers : 1) / trained;
+  const ownFormat = adapter ? "float32" : format;
+  const state = stateBytes(ownFormat, numbers);
   const keep = !gradientCheckpointing;
   const queries = kernels ? undefined : attentionChunkOf({ kind: device });
   const inChunks = queries === undefined ? undefined : CHUNKED_ATTENTION;
@@ -305,6 +308,8 @@ export function estimateMemory(
       );
     }
   }
+  // Of an optimizer that goes element by element, pieces of tensors fit into what the above took.
+  for (const graph of optimizer.wholeTensors?.(updated, ownFormat) ?? []) arena.run(graph, {});
   // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
   // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
   const plain = kinds.map((kind) =>

@@ -24,10 +24,10 @@ export interface TrainedParameters extends Disposable {
   /** The parameters that the optimizer updates. */
   readonly store: ParameterStore;
   /**
-   * How many of its numbers are trained, but for those that only fill it up.
+   * How many numbers of each parameter are trained, by name, but for those that only fill it up.
    * @default all
    */
-  readonly count?: number;
+  readonly sizes?: ReadonlyMap<string, number>;
   /** A rounded copy of the store that the model runs on. @default none: it runs on the store */
   readonly rounded?: ParameterStore;
   /** The weights that generation and gradients run on. */
