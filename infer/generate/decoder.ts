@@ -8,6 +8,12 @@
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import { type BaseMatrices, boundParameter } from "../../model/engine/quantized_store.ts";
+import {
+  type LaunchNode,
+  type SubgraphBinding,
+  SubgraphSessions,
+} from "../../model/engine/subgraph_sessions.ts";
 import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { decodeOptions, inPrecision } from "../../model/engine/weights_precision.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
@@ -24,14 +30,16 @@ import { positionTables } from "../../model/rope.ts";
 import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
+import type { TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertPrompt } from "./assert_prompt.ts";
 import { copyRows } from "./copy_rows.ts";
 import { KvCache } from "./kv_cache.ts";
 
 /** Where a decoder finds weights by their Hugging Face names, such as a `ParameterStore`. */
-export interface DecoderWeights {
+export interface DecoderWeights extends BaseMatrices {
+  /** Whether there is a tensor of that name, where matrices may be kept otherwise. */
+  has?(name: string): boolean;
   /** The tensor of that name; it must outlive the decoder, its contents may change. */
   tensor(name: string): Tensor;
 }
@@ -85,12 +93,12 @@ export class Decoder implements Disposable {
   readonly config: ModelConfig;
   readonly #weights: DecoderWeights;
   readonly #chunk: number;
-  readonly #blocks: ReadonlyMap<LayerKind, CompiledGraph>;
-  readonly #head: CompiledGraph;
-  readonly #layerBindings: readonly Binding[];
+  readonly #blocks: ReadonlyMap<LayerKind, SubgraphSessions>;
+  readonly #head: SubgraphSessions;
+  readonly #layerBindings: readonly SubgraphBinding[];
   /** What the layers of a kind take for positions. */
   readonly #tables = new Map<LayerKind, TensorMap>();
-  readonly #headBinding: Binding;
+  readonly #headBinding: SubgraphBinding;
   readonly #cache: KvCache;
   readonly #scratch: Scratch;
   /** What graphs read on the host, on every device. */
@@ -129,11 +137,13 @@ export class Decoder implements Disposable {
     this.#cache = new KvCache(runtime, config, { dtype: precision, asRows: this.#plain });
     this.#scratch = new Scratch(runtime);
     this.#host = new Scratch(runtime, cpu);
+    const { hostMemory, viewsAtOffset: views } = deviceTraits(runtime.device);
+    const { products } = weights;
+    const cut = { launch: noProducts, scratch: this.#scratch, views };
     this.#blocks = new Map(
-      [...graphs].map(([kind, graph]) => [kind, new CompiledGraph(runtime, graph)]),
+      [...graphs].map(([kind, graph]) => [kind, new SubgraphSessions(runtime, graph, cut)]),
     );
-    this.#head = new CompiledGraph(runtime, headLogitsGraph(config, computing));
-    const { hostMemory } = deviceTraits(runtime.device);
+    this.#head = new SubgraphSessions(runtime, headLogitsGraph(config, computing), cut);
     this.#embedding = hostMemory && weights.tensor(EMBEDDING).dtype === "float32"
       ? undefined
       : new CompiledGraph(runtime, embedGraph(config, computing));
@@ -144,12 +154,13 @@ export class Decoder implements Disposable {
       );
       return this.#blocks.get(kind)!.bind(
         Object.fromEntries(names.map((name) => [name, weights.tensor(layerName(layer, name))])),
+        products?.launcher((matrix) => layerName(layer, matrix)),
       );
     });
     this.#headBinding = this.#head.bind({
       [FINAL_NORM]: weights.tensor(FINAL_NORM),
-      lm_head: weights.tensor(headName(config)),
-    });
+      ...boundParameter(weights, "lm_head", headName(config)),
+    }, products?.launcher(() => headName(config)));
   }
 
   /** Tokens in the cache: the next one's position. */
@@ -222,15 +233,15 @@ export class Decoder implements Disposable {
   /** Puts the tokens' rows of the embedding where the first block reads. */
   #embed(tokens: readonly number[]): void {
     const x = this.#hidden(0, tokens.length);
-    const embedding = this.#weights.tensor(EMBEDDING);
     if (this.#embedding) {
       const ids = BigInt64Array.from(tokens, BigInt);
       const input_ids = this.#scratch.write("input_ids", "int64", [1, ids.length], ids);
-      const bound = { [EMBEDDING]: embedding, input_ids, x };
+      const bound = { ...boundParameter(this.#weights, EMBEDDING, EMBEDDING), input_ids, x };
       this.#embedding.run(bound, { rows: 1, length: ids.length });
       return;
     }
     // Rows copied one by one: a Gather over the table would want it as a graph's input each time.
+    const embedding = this.#weights.tensor(EMBEDDING);
     copyRows(this.config, { from: embedding.float32(), to: x.float32(), ids: tokens });
   }
 
@@ -328,3 +339,8 @@ export class Decoder implements Disposable {
     this.#cache[Symbol.dispose]();
   }
 }
+
+/** Only weights that are packed leave products to be launched, and they bring what does. */
+const noProducts: LaunchNode = ({ op }) => {
+  throw new Error(`Cannot launch ${op}: the weights have no products`);
+};

@@ -104,3 +104,20 @@ function nearestHalf(scale: number): number {
   float16ToFloat32(half, single);
   return single[0];
 }
+
+/** The numbers that quantized ones stand for. */
+export function dequantizeBlocks(
+  { data, scales }: QuantizedBlocks,
+  { bits, block: size }: Pick<QuantizeOptions, "bits" | "block">,
+): Float32Array<ArrayBuffer> {
+  const zero = 2 ** (bits - 1);
+  const numbers = new Float32Array(scales.length * size);
+  for (let block = 0; block < scales.length; block++) {
+    const scale = scales[block];
+    for (let i = block * size; i < (block + 1) * size; i++) {
+      const q = bits === 8 ? data[i] : (data[i >> 1] >> (4 * (i % 2))) & 15;
+      numbers[i] = scale * (q - zero);
+    }
+  }
+  return numbers;
+}
