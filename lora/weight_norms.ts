@@ -10,6 +10,7 @@
 import { CompiledGraph } from "../model/engine/compiled_graph.ts";
 import { YieldTimer } from "../model/engine/yield_timer.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { type BaseMatrices, boundParameter } from "../model/engine/quantized_store.ts";
 import { computingOf } from "../model/engine/weights_precision.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
 import type { Graph } from "../ort/graph/ir.ts";
@@ -56,7 +57,7 @@ export class WeightNorms implements Disposable {
     runtime: Runtime,
     { config, base, lora, trained }: {
       readonly config: ModelConfig;
-      readonly base: ParameterStore;
+      readonly base: ParameterStore & BaseMatrices;
       readonly lora: LoraOptions;
       readonly trained: ParameterStore;
     },
@@ -81,7 +82,7 @@ export class WeightNorms implements Disposable {
         this.#graphs.set(scale, graph);
       }
       this.#bindings.push(graph.bind({
-        w: base.tensor(layerName(layer, `${name}.weight`)),
+        ...boundParameter(base, "w", layerName(layer, `${name}.weight`)),
         a: trained.tensor(layerName(layer, loraA(name))),
         b: trained.tensor(layerName(layer, loraB(name))),
         norm: this.store.tensor(layerName(layer, loraNorm(name))),

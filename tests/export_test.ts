@@ -9,7 +9,7 @@ import { ExportedDecoder } from "../infer/export/exported_decoder.ts";
 import type { ExportDtype } from "../infer/export/export_format.ts";
 import { compareParity, parityReference, type ParityReport } from "../infer/export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../infer/export/parity_models.ts";
-import { quantizeBlocks } from "../infer/export/quantize_blocks.ts";
+import { quantizeBlocks } from "../ort/tensor/quantize_blocks.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
 import { writeOnnx } from "../ort/graph/onnx_writer.ts";
 import * as ops from "../ort/graph/ops.ts";
@@ -127,7 +127,7 @@ function dequantize(weights: ParameterStore, scaleDtype: "float32" | "float16"):
     if (tensor.shape.length < 2) continue;
     const values = tensor.float32();
     const bits = /embed_tokens|lm_head/.test(name) ? 8 : 4;
-    const { data, scales } = quantizeBlocks(values, { bits, scaleDtype });
+    const { data, scales } = quantizeBlocks(values, { bits, block: 32, scaleDtype });
     for (let i = 0; i < values.length; i++) {
       const q = bits === 8 ? data[i] - 128 : ((data[i >> 1] >> (4 * (i % 2))) & 15) - 8;
       values[i] = scales[Math.floor(i / 32)] * q;

@@ -7,6 +7,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { defined } from "../../internal/json/defined.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { BASE_STORAGES, type BaseDtype } from "../../model/base_storage.ts";
+import { BASE_BLOCK_SIZES, BASE_COMPUTES, type BaseCompute } from "../../model/quantization.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import { count, positive } from "./flag_values.ts";
 import { toggle } from "./toggle.ts";
@@ -21,6 +22,8 @@ export interface LoraFlags {
   readonly useDora?: boolean;
   readonly initAdapter?: string;
   readonly baseDtype?: BaseDtype;
+  readonly baseBlockSize?: number;
+  readonly baseCompute?: BaseCompute;
 }
 
 /** Adds the flags. */
@@ -50,9 +53,24 @@ export function addLoraFlags(command: Command): void {
     .addOption(
       new Option(
         "--base-dtype <name>",
-        "what the frozen model's matrices are kept in; fp16: half the memory, computes in fp32 " +
-          "(default: fp32; not on cuda, where --precision says)",
+        "what the frozen model's matrices are kept in; fp16: half the memory, computes in fp32; " +
+          "int8, int4: on cpu (default: fp32; not on cuda, where --precision says)",
       ).choices(Object.keys(BASE_STORAGES)),
+    )
+    .addOption(
+      new Option(
+        "--base-compute <name>",
+        "in int8 and int4, what products with the frozen model are computed in; int8: rounds " +
+          "activations too, two copies; fp32: exact for the rounded weights, one copy (default: int8)",
+      ).choices(BASE_COMPUTES),
+    )
+    .addOption(
+      new Option(
+        "--base-block-size <n>",
+        `in int8 and int4, how many numbers share a scale: ${
+          BASE_BLOCK_SIZES.join(", ")
+        } (default: 128)`,
+      ).argParser(blockSize),
     );
 }
 
@@ -67,6 +85,8 @@ export function loraArguments(flags: LoraFlags): LoraArguments {
     dora: flags.useDora ?? false,
     initAdapter: flags.initAdapter,
     baseDtype: flags.baseDtype,
+    baseBlockSize: flags.baseBlockSize,
+    baseCompute: flags.baseCompute,
   };
 }
 
@@ -84,7 +104,15 @@ export function loraFlags(lora: Partial<LoraArguments>): Partial<LoraFlags> {
     useDora: lora.dora,
     initAdapter: lora.initAdapter,
     baseDtype: lora.baseDtype,
+    baseBlockSize: lora.baseBlockSize,
+    baseCompute: lora.baseCompute,
   });
+}
+
+function blockSize(text: string): number {
+  const value = Number(text);
+  if (BASE_BLOCK_SIZES.includes(value)) return value;
+  throw new InvalidArgumentError(`It must be one of ${BASE_BLOCK_SIZES.join(", ")}.`);
 }
 
 function dropout(text: string): number {

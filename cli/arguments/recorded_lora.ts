@@ -8,6 +8,7 @@ import { isRecord } from "../../internal/json/is_record.ts";
 import { BELOW_ONE, COUNT, type NumberRange, POSITIVE } from "../../internal/number_range.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { BASE_STORAGES } from "../../model/base_storage.ts";
+import { BASE_BLOCK_SIZES, BASE_COMPUTES } from "../../model/quantization.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import { type LoraFlags, loraFlags } from "./lora_flags.ts";
 
@@ -42,6 +43,14 @@ const FLAGGED: Readonly<Partial<Record<keyof LoraArguments, FieldRule>>> = {
   baseDtype: {
     what: BASES.join(" or "),
     holds: (value) => isText(value) && BASES.includes(value),
+  },
+  baseBlockSize: {
+    what: BASE_BLOCK_SIZES.join(" or "),
+    holds: (value) => BASE_BLOCK_SIZES.some((size) => size === value),
+  },
+  baseCompute: {
+    what: BASE_COMPUTES.join(" or "),
+    holds: (value) => BASE_COMPUTES.some((name) => name === value),
   },
 };
 

@@ -18,11 +18,17 @@ import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import { positionTables } from "../../model/rope.ts";
 import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { SubgraphBinding } from "../../model/engine/subgraph_sessions.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { BatchCache } from "./batch_cache.ts";
 import { copyRows } from "./copy_rows.ts";
-import { type BoundBlock, DecodeBlocks, type DecoderWeights } from "./decode_blocks.ts";
+import {
+  type BoundBlock,
+  DecodeBlocks,
+  DecodeGraphs,
+  type DecoderWeights,
+} from "./decode_blocks.ts";
 
 /** One set of weights, such as a base model's, or the same with an adapter over it. */
 export interface AdapterSlot {
@@ -136,11 +142,11 @@ class Slot implements Disposable {
     const { runtime, config } = shared;
     using resources = new DisposableStack();
     const options = { ...decodeOptions(runtime, slot.weights), linear: slot.linear };
+    const graphs = resources.use(new DecodeGraphs(runtime));
     const blocks: Blocks = {
       plain: options.attention === "plain",
-      first: resources.use(new DecodeBlocks(runtime, config, options)),
-      chosen: () =>
-        this.#chosen ??= new DecodeBlocks(runtime, config, { ...options, chosen: true }),
+      first: resources.use(new DecodeBlocks(graphs, config, options)),
+      chosen: () => this.#chosen ??= new DecodeBlocks(graphs, config, { ...options, chosen: true }),
     };
     this.prefill = resources.use(new Pass(shared, blocks, slot.weights));
     this.decode = resources.use(new Pass(shared, blocks, slot.weights));
@@ -176,7 +182,7 @@ class Pass implements Disposable {
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
   readonly #resources: DisposableStack;
-  #current: readonly Binding[] | undefined;
+  #current: readonly SubgraphBinding[] | undefined;
   #key = "";
 
   constructor(shared: Shared, blocks: Blocks, weights: DecoderWeights) {
@@ -299,7 +305,7 @@ class Pass implements Disposable {
   }
 
   /** Binds everything whose shape or place depends on the rows, the length or the layout. */
-  #bind(start: number, rows: number, length: number): readonly Binding[] {
+  #bind(start: number, rows: number, length: number): readonly SubgraphBinding[] {
     const { cache, config, tables, head } = this.#shared;
     const key = [start, rows, length, cache.version].join();
     if (this.#current && key === this.#key) return this.#current;

@@ -5,7 +5,13 @@
  * In: a config and weights. Out: for each layer its graph and its binding with the layer's weights.
  */
 
-import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import type { BaseMatrices } from "../../model/engine/quantized_store.ts";
+import { Scratch } from "../../model/engine/scratch.ts";
+import {
+  type LaunchNode,
+  type SubgraphBinding,
+  SubgraphSessions,
+} from "../../model/engine/subgraph_sessions.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import {
   decodeBlockGraph,
@@ -14,20 +20,23 @@ import {
 } from "../../model/graphs/decode_graphs.ts";
 import { layerName } from "../../model/parameters.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import type { Binding } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 
 /** Where a decoder finds weights by their Hugging Face names, such as a `ParameterStore`. */
-export interface DecoderWeights {
+export interface DecoderWeights extends BaseMatrices {
+  /** Whether there is a tensor of that name, where matrices may be kept otherwise. */
+  has?(name: string): boolean;
   /** The tensor of that name; it must outlive the decoder, its contents may change. */
   tensor(name: string): Tensor;
 }
 
 /** A graph with a layer's weights bound. */
 export interface BoundGraph {
-  readonly graph: CompiledGraph;
-  readonly binding: Binding;
+  readonly graph: SubgraphSessions;
+  readonly binding: SubgraphBinding;
 }
 
 /** A layer's graphs. */
@@ -38,8 +47,31 @@ export interface BoundBlock extends Disposable {
 
 /** The graphs of a kind of layers: for rows of any length, and if that is another, for single tokens. */
 interface KindGraphs {
-  readonly several: CompiledGraph;
-  readonly single: CompiledGraph;
+  readonly several: SubgraphSessions;
+  readonly single: SubgraphSessions;
+}
+
+/** Graphs whose products may lie in the weights, with the memory for what goes into those and comes out. */
+export class DecodeGraphs implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #scratch: Scratch;
+
+  /** None yet. */
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+    this.#scratch = new Scratch(runtime);
+  }
+
+  /** Compiles one; its caller releases it, before these. */
+  compile(graph: Graph): SubgraphSessions {
+    const { viewsAtOffset: views } = deviceTraits(this.#runtime.device);
+    const how = { launch: noProducts, scratch: this.#scratch, views };
+    return new SubgraphSessions(this.#runtime, graph, how);
+  }
+
+  [Symbol.dispose](): void {
+    this.#scratch[Symbol.dispose]();
+  }
 }
 
 /** The graphs of all layers. */
@@ -49,13 +81,13 @@ export class DecodeBlocks implements Disposable {
 
   /** Compiles them. */
   constructor(
-    runtime: Runtime,
+    made: DecodeGraphs,
     config: ModelConfig,
     options: Omit<DecodeBlockOptions, "kind" | "single">,
   ) {
     this.#config = config;
-    const compile = (kind: LayerKind, single: boolean): CompiledGraph =>
-      new CompiledGraph(runtime, decodeBlockGraph(config, { ...options, kind, single }));
+    const compile = (kind: LayerKind, single: boolean): SubgraphSessions =>
+      made.compile(decodeBlockGraph(config, { ...options, kind, single }));
     this.#graphs = new Map(
       distinctKinds(config).map((kind) => {
         const several = compile(kind, false);
@@ -67,13 +99,14 @@ export class DecodeBlocks implements Disposable {
   /** Binds the weights of each layer. */
   bind(weights: DecoderWeights): readonly BoundBlock[] {
     return this.#config.layerKinds.map((kind, layer) => {
-      const bound = (graph: CompiledGraph): BoundGraph => {
+      const launch = weights.products?.launcher((matrix) => layerName(layer, matrix));
+      const bound = (graph: SubgraphSessions): BoundGraph => {
         const { inputs, shapeInputs } = graph.graph;
         const names = inputs.map(({ name }) => name).filter((name) =>
           !STEP_INPUTS.has(name) && !shapeInputs.has(name)
         );
         const tensors = names.map((name) => [name, weights.tensor(layerName(layer, name))]);
-        return { graph, binding: graph.bind(Object.fromEntries(tensors)) };
+        return { graph, binding: graph.bind(Object.fromEntries(tensors), launch) };
       };
       const graphs = this.#graphs.get(kind)!;
       const several = bound(graphs.several);
@@ -94,3 +127,8 @@ export class DecodeBlocks implements Disposable {
     }
   }
 }
+
+/** Only weights that are packed leave products to be launched, and they bring what does. */
+const noProducts: LaunchNode = ({ op }) => {
+  throw new Error(`Cannot launch ${op}: the weights have no products`);
+};

@@ -8,6 +8,8 @@
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import { boundParameter } from "../../model/engine/quantized_store.ts";
+import type { SubgraphBinding, SubgraphSessions } from "../../model/engine/subgraph_sessions.ts";
 import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { decodeOptions, inPrecision } from "../../model/engine/weights_precision.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
@@ -21,11 +23,16 @@ import { positionTables } from "../../model/rope.ts";
 import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
+import type { TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertPrompt } from "./assert_prompt.ts";
 import { copyRows } from "./copy_rows.ts";
-import { type BoundBlock, DecodeBlocks, type DecoderWeights } from "./decode_blocks.ts";
+import {
+  type BoundBlock,
+  DecodeBlocks,
+  DecodeGraphs,
+  type DecoderWeights,
+} from "./decode_blocks.ts";
 import { KvCache } from "./kv_cache.ts";
 import { StateCache } from "./state_cache.ts";
 
@@ -78,12 +85,13 @@ export class Decoder implements Disposable {
   readonly config: ModelConfig;
   readonly #weights: DecoderWeights;
   readonly #chunk: number;
+  readonly #graphs: DecodeGraphs;
   readonly #blocks: DecodeBlocks;
-  readonly #head: CompiledGraph;
+  readonly #head: SubgraphSessions;
   readonly #layers: readonly BoundBlock[];
   /** What the layers of a kind take for positions. */
   readonly #tables = new Map<LayerKind, TensorMap>();
-  readonly #headBinding: Binding;
+  readonly #headBinding: SubgraphBinding;
   readonly #cache: KvCache;
   readonly #states: StateCache;
   readonly #scratch: Scratch;
@@ -122,8 +130,9 @@ export class Decoder implements Disposable {
     this.#states.reserve(1);
     this.#scratch = new Scratch(runtime);
     this.#host = new Scratch(runtime, cpu);
-    this.#blocks = new DecodeBlocks(runtime, config, how);
-    this.#head = new CompiledGraph(runtime, headLogitsGraph(config, computing));
+    this.#graphs = new DecodeGraphs(runtime);
+    this.#blocks = new DecodeBlocks(this.#graphs, config, how);
+    this.#head = this.#graphs.compile(headLogitsGraph(config, computing));
     const { hostMemory } = deviceTraits(runtime.device);
     this.#embedding = hostMemory && weights.tensor(EMBEDDING).dtype === "float32"
       ? undefined
@@ -131,8 +140,8 @@ export class Decoder implements Disposable {
     this.#layers = this.#blocks.bind(weights);
     this.#headBinding = this.#head.bind({
       [FINAL_NORM]: weights.tensor(FINAL_NORM),
-      lm_head: weights.tensor(headName(config)),
-    });
+      ...boundParameter(weights, "lm_head", headName(config)),
+    }, weights.products?.launcher(() => headName(config)));
   }
 
   /** Tokens in the cache: the next one's position. */
@@ -207,15 +216,15 @@ export class Decoder implements Disposable {
   /** Puts the tokens' rows of the embedding where the first block reads. */
   #embed(tokens: readonly number[]): void {
     const x = this.#hidden(0, tokens.length);
-    const embedding = this.#weights.tensor(EMBEDDING);
     if (this.#embedding) {
       const ids = BigInt64Array.from(tokens, BigInt);
       const input_ids = this.#scratch.write("input_ids", "int64", [1, ids.length], ids);
-      const bound = { [EMBEDDING]: embedding, input_ids, x };
+      const bound = { ...boundParameter(this.#weights, EMBEDDING, EMBEDDING), input_ids, x };
       this.#embedding.run(bound, { rows: 1, length: ids.length });
       return;
     }
     // Rows copied one by one: a Gather over the table would want it as a graph's input each time.
+    const embedding = this.#weights.tensor(EMBEDDING);
     copyRows(this.config, { from: embedding.float32(), to: x.float32(), ids: tokens });
   }
 
@@ -308,6 +317,7 @@ export class Decoder implements Disposable {
     this.#headBinding[Symbol.dispose]();
     this.#blocks[Symbol.dispose]();
     this.#head[Symbol.dispose]();
+    this.#graphs[Symbol.dispose]();
     this.#embedding?.[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
     this.#host[Symbol.dispose]();

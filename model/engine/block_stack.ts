@@ -27,6 +27,7 @@ import { ChunkedAttention } from "./chunked_attention.ts";
 import type { EngineAdapter, EngineContext } from "./engine_context.ts";
 import { GridInputs, type KindInputs } from "./grid_inputs.ts";
 import type { ParameterStore } from "./parameter_store.ts";
+import { boundParameter } from "./quantized_store.ts";
 import { type LaunchNode, type SubgraphBinding, SubgraphSessions } from "./subgraph_sessions.ts";
 
 /** A layer's binding of the graph of its kind, the layer's weights bound once. */
@@ -174,7 +175,7 @@ export class BlockStack implements Disposable {
   #pass(name: string, make: (kind: LayerKind) => Graph): readonly BoundLayer[] {
     const known = this.#passes.get(name);
     if (known) return known;
-    const { runtime, scratch, views, config } = this.#context;
+    const { runtime, scratch, views, config, weights: { products } } = this.#context;
     const graphs = new Map<LayerKind, SubgraphSessions>();
     for (const kind of distinctKinds(config)) {
       const launch = this.#attention?.launcher(kind.window) ?? this.#launch;
@@ -182,7 +183,8 @@ export class BlockStack implements Disposable {
     }
     const layers = config.layerKinds.map((kind, layer): BoundLayer => {
       const graph = graphs.get(kind)!;
-      return { kind, graph, binding: graph.bind(this.#layerTensors(layer, kind)) };
+      const launch = products?.launcher((matrix) => layerName(layer, matrix));
+      return { kind, graph, binding: graph.bind(this.#layerTensors(layer, kind), launch) };
     });
     this.#passes.set(name, layers);
     return layers;
@@ -192,7 +194,10 @@ export class BlockStack implements Disposable {
     const tensors: Record<string, Tensor> = {};
     const own = blockParameters(this.#context.config, kind);
     for (const { name } of own) {
-      tensors[name] = this.#context.weights.tensor(layerName(layer, name));
+      Object.assign(
+        tensors,
+        boundParameter(this.#context.weights, name, layerName(layer, name)),
+      );
     }
     const adapter = this.#adapter;
     const { block, weights } = adapter ?? {};

@@ -25,6 +25,7 @@ import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
 import { fillKeepMask, randomOdd } from "./keep_mask.ts";
 import type { EngineContext } from "./engine_context.ts";
+import { boundParameter } from "./quantized_store.ts";
 import { segmentMasks } from "./segment_masks.ts";
 import { inPrecision } from "./weights_precision.ts";
 
@@ -59,7 +60,7 @@ export class GridInputs {
     this.#rowsSent = false;
     this.#context.graph("embed", () => embedGraph(this.#context.config, this.#context.computing))
       .run({
-        [EMBEDDING]: this.#context.weights.tensor(EMBEDDING),
+        ...boundParameter(this.#context.weights, EMBEDDING, EMBEDDING),
         input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
         x: this.#context.hidden(0, grid),
       }, { rows, length });

@@ -12,7 +12,7 @@ import { familyBlock } from "../families/families.ts";
 import { blockParameters } from "../parameters.ts";
 import { QUERY_SCALE } from "../rope.ts";
 import type { LayerKind } from "../parts/layer_kind.ts";
-import { matrixInput } from "./matrix_input.ts";
+import { matrixInput, matrixLinear } from "./matrix_input.ts";
 import type { ParameterSpec } from "../parts/parameter_spec.ts";
 import type {
   Attention,
@@ -162,8 +162,8 @@ export function plainLinear(b: GraphBuilder, weights: ReadonlyMap<string, Value>
   return (name, x, addend) => {
     const weight = weights.get(`${name}.weight`)!;
     const bias = weights.get(`${name}.bias`);
-    if (!bias) return ops.linear(b, x, weight, addend);
-    const y = ops.linear(b, x, weight, bias);
+    if (!bias) return matrixLinear(b, x, weight, addend);
+    const y = matrixLinear(b, x, weight, bias);
     return addend ? ops.add(b, y, addend) : y;
   };
 }

@@ -280,7 +280,10 @@ function headRows(b: GraphBuilder, config: ModelConfig, options: PrecisionOption
   const x = b.input("x", precision, ["tokens", hiddenSize]);
   const ids = b.input("token_ids", "int64", ["n", 1]);
   const norm = b.input(FINAL_NORM, precision, [hiddenSize]);
-  const head = largeMatrixInput(b, { name: "lm_head", shape: [vocabSize, hiddenSize] }, options);
+  const head = largeMatrixInput(b, { name: "lm_head", shape: [vocabSize, hiddenSize] }, {
+    ...options,
+    table: config.tiedEmbeddings,
+  });
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
   const normed = rmsNormNodes(b, config, { x: rows, weight: norm });
   // Logits are scaled by scaling what they are products of, which is smaller.

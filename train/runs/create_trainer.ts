@@ -27,6 +27,7 @@ export function createTrainer(
     gpu,
   };
   if (!lora) return createFullTrainer(model, options);
-  const { initAdapter, baseDtype } = lora;
-  return createLoraTrainer(model, { ...options, seed, lora, initAdapter, baseDtype, onRounding });
+  const { initAdapter, baseDtype, baseBlockSize, baseCompute } = lora;
+  const base = { baseDtype, baseBlockSize, baseCompute, onRounding };
+  return createLoraTrainer(model, { ...options, seed, lora, initAdapter, ...base });
 }

@@ -137,7 +137,7 @@ export async function resolveTraining(
 export function deriveTraining(args: TrainingArguments, config: ModelConfig): DerivedTraining {
   const device = parseDevice(args.device);
   const precision = resolvePrecision(device, args.precision);
-  const storage = resolveBaseStorage(device, args.lora?.baseDtype);
+  const storage = resolveBaseStorage(device, args.lora ?? {}, args.lora);
   const adapter = args.lora && createLoraAdapter(config, args.lora);
   return { args, config, device, precision, storage, adapter };
 }

@@ -9,23 +9,21 @@ import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
-import type { BaseDtype } from "../../model/base_storage.ts";
 import type { ScheduleSettings } from "../schedule.ts";
 import type { BestMetric } from "../best_evaluation.ts";
 import type { IntervalStrategy } from "../interval.ts";
 import type { RowPaths } from "./row_paths.ts";
 import { DEFAULT_OPTIMIZER } from "../optimizers/optimizers.ts";
+import type { BaseOptions } from "../resolve_base_storage.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
 
 /** The system prompt of Qwen3-Medical-SFT. */
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
 
 /** What is trained as an adapter, and on what. */
-export type LoraArguments = LoraOptions & {
+export type LoraArguments = LoraOptions & BaseOptions & {
   /** Folder of the adapter that it starts from. @default a new adapter */
   readonly initAdapter?: string;
-  /** What the frozen base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
-  readonly baseDtype?: BaseDtype;
 };
 
 /** All that a training run is made of, as its run.json records it. */

@@ -8,7 +8,6 @@
  */
 
 import { readModelOrigin } from "../../internal/json/model_origin.ts";
-import type { BaseDtype } from "../../model/base_storage.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Rounding } from "../../model/engine/rounding_tally.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, formatAdapterConfig } from "../../lora/adapter_config.ts";
@@ -27,7 +26,7 @@ import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { StateFormat } from "../optimizers/state_format.ts";
-import { resolveBaseStorage } from "../resolve_base_storage.ts";
+import { type BaseOptions, resolveBaseStorage } from "../resolve_base_storage.ts";
 import type { Trainer } from "../trainer.ts";
 import { computePrecision, resolvePrecision } from "../training_precision.ts";
 import { assembleTrainer, type TrainerOptions } from "./assemble_trainer.ts";
@@ -38,15 +37,13 @@ import { loadTrainingKernels } from "./training_kernels.ts";
 const FORMAT: StateFormat = "float32";
 
 /** How a LoRA trainer works. */
-export interface LoraTrainerOptions extends TrainerOptions {
+export interface LoraTrainerOptions extends TrainerOptions, BaseOptions {
   /** Settings of the adapter. @default rank 8, alpha 32, dropout 0.1, all linear layers */
   readonly lora?: LoraOptions;
   /** An adapter folder to start from, whose settings then count. @default a new adapter */
   readonly initAdapter?: string;
   /** Seed of the new adapter and of dropout. @default 42 */
   readonly seed?: number;
-  /** What the base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
-  readonly baseDtype?: BaseDtype;
   /** Told what keeping the base in fewer bits did to it, where it is. @default nobody is */
   readonly onRounding?: (rounding: Rounding) => void;
 }
@@ -90,12 +87,12 @@ export async function createLoraTrainer(
   options: LoraTrainerOptions,
 ): Promise<Trainer> {
   const { runtime, gpu, initAdapter, seed = 42, deferLoad = false, signal } = options;
-  const storage = resolveBaseStorage(runtime.device, options.baseDtype);
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const config = await readConfig(directory);
   const lora = initAdapter === undefined
     ? withLayerNames(config, options.lora ?? DEFAULT_LORA)
     : await readSettings(initAdapter, config);
+  const storage = resolveBaseStorage(runtime.device, options, lora);
   const kernels = gpu && await loadTrainingKernels(gpu, {
     ...options,
     config,

@@ -31,7 +31,14 @@ import {
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
-import { BASE_STORAGES, type BaseStorage, storedTypes } from "../../model/base_storage.ts";
+import {
+  BASE_STORAGES,
+  type BaseStorage,
+  storedSpecs,
+  storedTypes,
+} from "../../model/base_storage.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import { productBytes, type Quantization, storedMatrices } from "../../model/quantization.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import { distinctKinds } from "../../model/parts/layer_kind.ts";
@@ -61,6 +68,8 @@ const CUDA_BYTES = 500e6;
 // Sessions that training makes besides the graphs below: both sums of losses, the embedding, and masks.
 const LOSS_SUMS = 2;
 const EMBEDDINGS = 1;
+// A session of one product, beside its matrix: measured with 800 of them.
+const PRODUCT_SESSION_BYTES = 100 * 1024;
 // Of an optimizer in graphs: norm, control, and the update without weight decay.
 const OPTIMIZER_GRAPHS = 3;
 
@@ -202,19 +211,19 @@ export function estimateMemory(
   const specs = modelParameters(config);
   const base = layoutParameters(specs).length;
   const stored = storedTypes(specs, storage);
-  const weightBytes = specs.map(({ name, shape }) =>
+  const weightBytes = storedSpecs(specs, storage).map(({ name, shape }) =>
     byteWidth(stored.get(name) ?? precision) * elementCount(shape)
   );
-  const spared = sum(specs, ({ shape }, i) => width * elementCount(shape) - weightBytes[i]);
+  const products = storage.quantization ? productsOf(specs, storage.quantization) : [];
+  const whole = sum(specs, ({ shape }) => width * elementCount(shape));
+  const spared = whole - sum([...weightBytes, ...products], (bytes) => bytes) -
+    PRODUCT_SESSION_BYTES * products.length;
   const kinds = distinctKinds(config);
-  const adapted = adapter && sum(
-    config.layerKinds,
-    (kind) => sum(adapter.parameters(kind), ({ shape }) => elementCount(shape)),
-  );
+  const ofLayers = adapter && config.layerKinds.flatMap((kind) => adapter.parameters(kind));
+  const adapted = ofLayers && sum(ofLayers, ({ shape }) => elementCount(shape));
   const trained = adapted ?? base;
   // An adapter is float32 over any base.
-  const updated = adapter ? adapter.parameters : specs;
-  const numbers = keptNumbers(optimizer, updated) * (adapter ? config.layers : 1) / trained;
+  const numbers = keptNumbers(optimizer, ofLayers ?? specs) / trained;
   const ownFormat = adapter ? "float32" : format;
   const state = stateBytes(ownFormat, numbers);
   const keep = !gradientCheckpointing;
@@ -223,8 +232,9 @@ export function estimateMemory(
   const parts = kernels ? blockKernelsFor(config, precision, adapter) : inChunks;
   const segments = parts?.has("attention") || inChunks !== undefined;
   const tokens = segments ? computedTokens([real], "end-to-end") : rows * length;
+  const grid = segments ? { rows: 1, length: tokens } : { rows, length };
   const symbols = {
-    ...gridSymbols(config, segments ? { rows: 1, length: tokens } : { rows, length }),
+    ...gridSymbols(config, grid),
     tokens,
     positions: length,
     n: Math.min(headChunk, supervised),
@@ -275,7 +285,7 @@ export function estimateMemory(
     : Array<number>(windows.size).fill(rows * length * length);
   const mask = sum(masks, (each) => each);
   const delta = kinds.find((kind) => kind.delta)?.delta;
-  const segmentMask = delta ? FLOAT_BYTES * segmentMaskSize(symbols, delta) : 0;
+  const segmentMask = delta ? FLOAT_BYTES * segmentMaskSize(grid, delta) : 0;
   const arena = new ArenaEstimate();
   const head = {
     precision,
@@ -309,7 +319,9 @@ export function estimateMemory(
     }
   }
   // Of an optimizer that goes element by element, pieces of tensors fit into what the above took.
-  for (const graph of optimizer.wholeTensors?.(updated, ownFormat) ?? []) arena.run(graph, {});
+  const ofKinds = adapter && kinds.flatMap((kind) => adapter.parameters(kind));
+  const inWhole = optimizer.wholeTensors?.(ofKinds ?? specs, ownFormat) ?? [];
+  for (const graph of inWhole) arena.run(graph, {});
   // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
   // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
   const plain = kinds.map((kind) =>
@@ -348,8 +360,7 @@ export function estimateMemory(
   };
   const sizes = [
     ...weightBytes,
-    ...kinds.flatMap((kind) => adapter?.parameters(kind) ?? [])
-      .map(({ shape }) => FLOAT_BYTES * elementCount(shape)),
+    ...(ofKinds ?? []).map(({ shape }) => FLOAT_BYTES * elementCount(shape)),
     ...crossing,
     ...[...forwards.values()].flatMap(({ outputs }) => outputs.map(bytesOf)),
     ...masks.map((each) => width * each),
@@ -359,6 +370,17 @@ export function estimateMemory(
     total: sum(Object.values(made), (bytes) => bytes),
     largest: Math.max(arena.largest, ...sizes),
   };
+}
+
+/** Bytes of the copies that products are made of, one each. */
+function productsOf(specs: readonly ParameterSpec[], quantization: Quantization): number[] {
+  const matrices = storedMatrices(specs, quantization);
+  return specs.flatMap(({ name, shape }) => {
+    const { bits, products } = matrices.get(name) ?? { bits: 8, products: [] };
+    return products.map((direction) =>
+      productBytes({ bits, products: [direction] }, shape, quantization.block)
+    );
+  });
 }
 
 function sum<T>(items: readonly T[], of: (item: T, index: number) => number): number {
