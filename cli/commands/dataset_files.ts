@@ -144,7 +144,7 @@ async function filesOfHub(
 ): Promise<LocatedFiles> {
   const { subset, split, maxRows } = options;
   const file = options.datasetFile ?? (id === SEED_DATASET ? SEED_FILE : undefined);
-  return await withHub(hub, options, signal, async (hubOptions) => {
+  return await withHub(hub, options, signal, async (hubOptions): Promise<LocatedFiles> => {
     if (file !== undefined) {
       refuseValidationSplit(options, `${file} is one file`);
       const path = await resolveDatasetFile(id, file, hubOptions);
