@@ -64,7 +64,7 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
   // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms
   // behind, capped logits.
   ...Object.fromEntries(
-    (["ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text"] as const)
+    (["ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text", "qwen3_5_text"] as const)
       .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),
   ),
 };
@@ -222,6 +222,11 @@ function* blockGraphs(
       };
       const graph = decodeBlockGraph(config, { kind, precision, attention, ...linear });
       yield [`${of}${method}, decode with ${attention} attention`, graph];
+      if (kind.delta) {
+        const single = decodeBlockGraph(config, { kind, precision, attention, single: true });
+        yield [`${of}${method}, decode single tokens`, single];
+        continue;
+      }
       if (attention === "plain") {
         const chosen = decodeBlockGraph(config, {
           ...{ kind, precision, attention, chosen: true },
