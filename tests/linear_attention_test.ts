@@ -5,9 +5,12 @@ import { Decoder } from "../infer/generate/decoder.ts";
 import { assertDevice, deviceKindsFor } from "../model/engine/assert_device.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../model/engine/training_engine.ts";
+import { parseConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
+import { fitWeights } from "../model/weights/fit_weights.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
+import { tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { familyConfig, randomExamples, randomWeights, tinyBatch } from "./support/tiny_model.ts";
 
 // Measured: losses of up to 10 2.2e-5, gradients 1.4e-6 of the largest.
@@ -49,6 +52,58 @@ Deno.test("packed examples have the losses and gradients that they have alone, w
     });
   }
 });
+
+Deno.test("a checkpoint with images is read as its text model", async () => {
+  using weights = randomWeights(runtime, config);
+  const { raw } = config;
+  const { tie_word_embeddings, ...text_config } = raw;
+  const whole = {
+    architectures: ["Qwen3_5ForConditionalGeneration"],
+    model_type: "qwen3_5",
+    text_config,
+    vision_config: { depth: 2 },
+    image_token_id: 60,
+    tie_word_embeddings,
+  };
+  const read = parseConfig(whole);
+  const alone = { ...raw, architectures: ["Qwen3_5ForCausalLM"] };
+  assert.deepEqual(read.raw, alone);
+  const { raw: _, notes: [note, ...notes], ...same } = read;
+  assert.deepEqual({ ...same, notes, raw }, { ...config, notes: config.notes.map(inText) });
+  assert.match(note, /^config\.json: it is a model of images and text \(qwen3_5\): its text model/);
+  const tensor = (shape: readonly number[]) => {
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    return { dtype: "float32", shape, data: new Uint8Array(4 * size) } as const;
+  };
+  const named = modelParameters(config).map(({ name, shape }) =>
+    [name.replace("model.", "model.language_model."), tensor(shape)] as const
+  );
+  const others = ["model.visual.patch_embed.proj.weight", "mtp.fc.weight"];
+  const { source } = fitWeights(
+    read,
+    tensorSourceFromMap(new Map([...named, ...others.map((name) => [name, tensor([1])] as const)])),
+  );
+  assert.deepEqual(source.names().toSorted(), weights.names().toSorted());
+  for (
+    const [change, message] of [
+      [{ text_config: [] }, /^Cannot read config\.json: text_config must be an object, got \[\]$/],
+      [{ quantization_config: {} }, /quantization_config is \{\}: ortune trains float weights/],
+      [
+        { tie_word_embeddings: false, text_config: raw },
+        /tie_word_embeddings is false and text_conf/,
+      ],
+      [
+        { text_config: { ...text_config, hidden_size: 0 } },
+        /^Cannot read config\.json: text_config: hidden_size must be a whole number/,
+      ],
+      [{ model_type: "qwen3_5_moe" }, /is "qwen3_5_moe": mixtures of experts are not supported/],
+    ] as const
+  ) assert.throws(() => parseConfig({ ...whole, ...change }), { name: "RangeError", message });
+});
+
+function inText(note: string): string {
+  return note.replace("config.json: ", "config.json: text_config: ");
+}
 
 Deno.test("a device without a kernel for the walk over tokens is refused, and never chosen", () => {
   assert.deepEqual(deviceKindsFor(config), ["cuda", "cpu"]);

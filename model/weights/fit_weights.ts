@@ -12,6 +12,8 @@ import { quoteName } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { compareWeights, misfitError } from "./compare_weights.ts";
 import type { ModelConfig } from "../config.ts";
+import { FAMILIES } from "../families/families.ts";
+import type { Family } from "../families/family.ts";
 import {
   blockParameters,
   EMBEDDING,
@@ -63,8 +65,10 @@ export function fitWeights(
   from = "the checkpoint",
 ): FittedWeights {
   const specs = modelParameters(config);
-  const asNamed = new Map(source.names().map((name) => [name, name]));
-  const canonical = canonicalNames(source.names());
+  const { besides }: Family = FAMILIES[config.modelType];
+  const names = source.names().filter((name) => !besides?.test(name));
+  const asNamed = new Map(names.map((name) => [name, name]));
+  const canonical = canonicalNames(names);
   const [own, wrapped] = [asNamed, canonical].map((names) => {
     const tied = withTiedHead(config, names);
     const view = renamed(source, tied);
