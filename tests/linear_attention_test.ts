@@ -53,7 +53,7 @@ Deno.test("packed examples have the losses and gradients that they have alone, w
   }
 });
 
-Deno.test("a checkpoint with images is read as its text model", async () => {
+Deno.test("a checkpoint with images is read as its text model", () => {
   using weights = randomWeights(runtime, config);
   const { raw } = config;
   const { tie_word_embeddings, ...text_config } = raw;

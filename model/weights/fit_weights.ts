@@ -12,12 +12,11 @@ import { quoteName } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { compareWeights, misfitError } from "./compare_weights.ts";
 import type { ModelConfig } from "../config.ts";
-import { FAMILIES } from "../families/families.ts";
-import type { Family } from "../families/family.ts";
 import {
   blockParameters,
   EMBEDDING,
   FINAL_NORM,
+  isBeside,
   layerName,
   LM_HEAD,
   modelParameters,
@@ -65,8 +64,7 @@ export function fitWeights(
   from = "the checkpoint",
 ): FittedWeights {
   const specs = modelParameters(config);
-  const { besides }: Family = FAMILIES[config.modelType];
-  const names = source.names().filter((name) => !besides?.test(name));
+  const names = source.names().filter((name) => !isBeside(config, name));
   const asNamed = new Map(names.map((name) => [name, name]));
   const canonical = canonicalNames(names);
   const [own, wrapped] = [asNamed, canonical].map((names) => {
