@@ -7,7 +7,8 @@
  */
 
 import type { ModelConfig } from "./config.ts";
-import { familyBlock } from "./families/families.ts";
+import { FAMILIES, familyBlock } from "./families/families.ts";
+import type { Family } from "./families/family.ts";
 import { distinctKinds, type LayerKind } from "./parts/layer_kind.ts";
 import { parameter, type ParameterSpec } from "./parts/parameter_spec.ts";
 
@@ -62,6 +63,12 @@ export function blockLinears(config: ModelConfig, kind?: LayerKind): ParameterSp
   return parametersOf(config, kind).filter(({ name, shape }) =>
     shape.length === 2 && name.endsWith(".weight")
   ).map((spec) => ({ ...spec, name: layerOf(spec.name) }));
+}
+
+/** Whether a tensor of a file is of what stands beside the text model, such as its parts for images. */
+export function isBeside({ modelType }: Pick<ModelConfig, "modelType">, name: string): boolean {
+  const { besides }: Family = FAMILIES[modelType];
+  return besides?.test(name) ?? false;
 }
 
 /** The layer that a weight or a bias is of. */

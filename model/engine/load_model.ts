@@ -6,6 +6,7 @@
  * @module
  */
 
+import { assertDevice } from "./assert_device.ts";
 import type { ModelConfig } from "../config.ts";
 import { openModel } from "../weights/open_model.ts";
 import { BASE_STORAGES, type BaseStorage, storedTypes } from "../base_storage.ts";
@@ -75,6 +76,7 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   await using model = await openModel(directory);
   const { config } = model;
+  assertDevice(config, runtime.device);
   const specs = modelParameters(config);
   const tally = new RoundingTally();
   const how = { from: directory, tally, signal };

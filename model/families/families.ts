@@ -37,8 +37,13 @@ export const FAMILIES = {
   qwen3_5_text: qwen35Text,
 } as const satisfies Readonly<Record<string, Family>>;
 
+const MIXTURE = "mixtures of experts are not supported; use a dense model";
+
 /** Why some others are not there. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
+  qwen3_next: MIXTURE,
+  qwen3_5_moe: MIXTURE,
+  qwen3_5_moe_text: MIXTURE,
   gemma: "Gemma 1 is not supported; use Gemma 3 270M or 1B, whose model_type is gemma3_text",
   gemma2:
     "Gemma 2, which caps the scores of attention, is not supported; use Gemma 3 270M or 1B, whose " +

@@ -37,6 +37,8 @@ export interface Family {
   readonly ignored?: Readonly<Record<string, string>>;
   /** Fields of config.json that ask for something else than this family computes. */
   readonly refused: Readonly<Record<string, UnsupportedField>>;
+  /** Tensors of a file beside the text model's, by their names, which are left out. @default none */
+  readonly besides?: RegExp;
   /** Reads what is the family's own in config.json, and what its layers are like. */
   readonly read: (reader: ConfigReader, sizes: FamilySizes) => FamilySettings;
   /** What transformers.js wants in config.json in place of the model's own. @default nothing else */

@@ -29,7 +29,9 @@ const LAYER_TYPES: readonly LayerType[] = ["full_attention", "linear_attention"]
 export const qwen35Text: Family = {
   className: "Qwen3_5",
   configClass: "Qwen3_5TextConfig",
-  covers: "Qwen3.5 dense without images",
+  covers: "the text of dense Qwen3.5",
+  // Images, and layers that predict further tokens.
+  besides: /^(model\.visual|visual|mtp)\./,
   defaults: { maxPositions: 32768, headDim: 256 },
   honoured: [
     "full_attention_interval",

@@ -58,15 +58,16 @@ export function gatedDeltaNet(config: BlockConfig, sizes: DeltaSizes): BlockPart
         return value;
       };
       const project = (name: string): Value => saveable(linear(`linear_attn.${name}`, x));
-      const read = convolution(b, project("in_proj_qkv"), {
-        weight: weight(CONVOLUTION),
+      const float32 = (value: Value): Value => ops.cast(b, value, "float32");
+      // CUDA pads no bfloat16, and a norm makes much of what rounding leaves of small states.
+      const read = convolution(b, float32(project("in_proj_qkv")), {
+        weight: float32(weight(CONVOLUTION)),
         sequences,
         taps,
       });
       const convolved = ops.silu(b, read.y);
-      const float32 = (value: Value): Value => ops.cast(b, value, "float32");
       const inRows = (value: Value, width: number): Value =>
-        ops.reshape(b, float32(value), [rows, length, width]);
+        ops.reshape(b, value, [rows, length, width]);
       const part = (start: number, width: number): Value =>
         inRows(ops.slice(b, convolved, { axis: 1, start, end: start + width }), width);
       const rate = ops.exp(b, float32(weight(DECAY_RATE)));
@@ -80,7 +81,7 @@ export function gatedDeltaNet(config: BlockConfig, sizes: DeltaSizes): BlockPart
         k: part(keyWidth, keyWidth),
         v: part(2 * keyWidth, valueWidth),
         decay: inRows(decay, valueHeads),
-        strength: inRows(ops.sigmoid(b, project("in_proj_b")), valueHeads),
+        strength: inRows(ops.sigmoid(b, float32(project("in_proj_b"))), valueHeads),
       }, { sizes, sequences });
       sequences.onPresent?.({ inputs: read.last, matrices: last });
       const heads = ops.cast(
@@ -101,8 +102,8 @@ export function gatedDeltaNet(config: BlockConfig, sizes: DeltaSizes): BlockPart
 }
 
 /**
- * Each channel's sum over the last tokens by weights of its own: x [length·rows, channels], weight
- * [channels, 1, taps] → the shape of x. Also answers what the next tokens read of these,
+ * Each channel's sum over the last tokens by weights of its own: x [length·rows, channels] and weight
+ * [channels, 1, taps], in float32 → the shape of x. Also answers what the next tokens read of these,
  * [rows, taps − 1, channels].
  */
 function convolution(
@@ -118,7 +119,7 @@ function convolution(
   const earlier = taps - 1;
   const inRows = ops.reshape(b, x, [rows, length, channels]);
   const all = past
-    ? ops.concat(b, [ops.cast(b, past.inputs, x.dtype), inRows], { axis: 1, joined: extended })
+    ? ops.concat(b, [past.inputs, inRows], { axis: 1, joined: extended })
     : pad(b, inRows, { axis: 1, before: earlier, size: extended });
   const byTap = ops.transpose(b, ops.reshape(b, weight, [channels, taps]), [1, 0]);
   const terms = Array.from({ length: taps }, (_, tap) => {
@@ -132,10 +133,10 @@ function convolution(
     );
     if (!segments || back === 0) return term;
     const own = ops.slice(b, segments.taps, { axis: 1, start: back - 1, end: back });
-    return ops.mul(b, term, ops.cast(b, own, x.dtype));
+    return ops.mul(b, term, own);
   });
   return {
     y: terms.reduce((sum, term) => ops.add(b, sum, term)),
-    last: ops.cast(b, lastOf(b, all, { axis: 1, count: earlier }), "float32"),
+    last: lastOf(b, all, { axis: 1, count: earlier }),
   };
 }

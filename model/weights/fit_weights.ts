@@ -16,6 +16,7 @@ import {
   blockParameters,
   EMBEDDING,
   FINAL_NORM,
+  isBeside,
   layerName,
   LM_HEAD,
   modelParameters,
@@ -63,8 +64,9 @@ export function fitWeights(
   from = "the checkpoint",
 ): FittedWeights {
   const specs = modelParameters(config);
-  const asNamed = new Map(source.names().map((name) => [name, name]));
-  const canonical = canonicalNames(source.names());
+  const names = source.names().filter((name) => !isBeside(config, name));
+  const asNamed = new Map(names.map((name) => [name, name]));
+  const canonical = canonicalNames(names);
   const [own, wrapped] = [asNamed, canonical].map((names) => {
     const tied = withTiedHead(config, names);
     const view = renamed(source, tied);

@@ -74,6 +74,7 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
       "phi3",
       "olmo2",
       "gemma3_text",
+      "qwen3_5_text",
     ] as const)
       .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),
   ),
@@ -240,6 +241,11 @@ function* blockGraphs(
       };
       const graph = decodeBlockGraph(config, { kind, precision, attention, ...linear });
       yield [`${of}${method}, decode with ${attention} attention`, graph];
+      if (kind.delta) {
+        const single = decodeBlockGraph(config, { kind, precision, attention, single: true });
+        yield [`${of}${method}, decode single tokens`, single];
+        continue;
+      }
       if (attention === "plain") {
         const chosen = decodeBlockGraph(config, {
           ...{ kind, precision, attention, chosen: true },

@@ -18,6 +18,7 @@ import type { BaseStorage } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { WebGpuReport } from "../../model/engine/check_webgpu.ts";
+import { assertDevice, deviceKindsFor } from "../../model/engine/assert_device.ts";
 import { chooseDevice } from "../../model/engine/find_devices.ts";
 import { type Device, deviceName, parseDevice } from "../../ort/runtime/device.ts";
 import { resolveBaseStorage } from "../resolve_base_storage.ts";
@@ -94,7 +95,9 @@ export async function resolveTraining(
   const { device, line, webgpu } = chooseDevice(given.device, {
     libraryPath,
     threads: given.threads,
+    kinds: deviceKindsFor(config),
   });
+  assertDevice(config, device);
   const file = async (name: string | undefined, flag: string) =>
     name === undefined ? undefined : await findFile(name, { flag });
   const rows = async (names: RowPaths | undefined, flag: string): Promise<RowPaths | undefined> => {
