@@ -51,26 +51,29 @@ interface KindGraphs {
   readonly single: SubgraphSessions;
 }
 
-/** Graphs whose products may lie in the weights, with the memory for what goes into those and comes out. */
+/**
+ * Graphs whose products may lie in the weights. Each has memory of its own for what goes into those and comes
+ * out: another graph's would move what is bound.
+ */
 export class DecodeGraphs implements Disposable {
   readonly #runtime: Runtime;
-  readonly #scratch: Scratch;
+  readonly #crossing: Scratch[] = [];
 
   /** None yet. */
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
-    this.#scratch = new Scratch(runtime);
   }
 
   /** Compiles one; its caller releases it, before these. */
   compile(graph: Graph): SubgraphSessions {
     const { viewsAtOffset: views } = deviceTraits(this.#runtime.device);
-    const how = { launch: noProducts, scratch: this.#scratch, views };
-    return new SubgraphSessions(this.#runtime, graph, how);
+    const scratch = new Scratch(this.#runtime);
+    this.#crossing.push(scratch);
+    return new SubgraphSessions(this.#runtime, graph, { launch: noProducts, scratch, views });
   }
 
   [Symbol.dispose](): void {
-    this.#scratch[Symbol.dispose]();
+    for (const scratch of this.#crossing) scratch[Symbol.dispose]();
   }
 }
 
