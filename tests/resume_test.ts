@@ -32,6 +32,11 @@ interface Shape {
   readonly best?: BestOptions;
   /** @default AdamW */
   readonly optim?: string;
+  readonly loraPlusRatio?: number;
+  /** @default all weights */
+  readonly lastLayers?: number;
+  /** Noise on embeddings. @default none */
+  readonly noise?: number;
 }
 
 /** Shapes of runs, each with the cuts that it is tried with. */
@@ -54,7 +59,9 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 0.75,
     cuts: ["save", "evaluation", "graph"],
   },
-  "LoRA with dropout by Adafactor, four batches an update": {
+  "LoRA+ with dropout and NEFTune by Adafactor, four batches an update": {
+    noise: 5,
+    loraPlusRatio: 4,
     lora: { ...DEFAULT_LORA, rankPattern: { q_proj: 3 } },
     optim: "adafactor",
     accumulationSteps: 4,
@@ -67,7 +74,8 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 3,
     cuts: ["save", "batch", "graph"],
   },
-  "one packed row an update, by Muon": {
+  "one packed row an update, the last layer by Muon": {
+    lastLayers: 1,
     optim: "muon",
     accumulationSteps: 1,
     packing: { maxLength: 384 },
@@ -116,15 +124,19 @@ async function run(data: Data, options: RunOptions): Promise<EndEvent> {
   const { output, facts = { seed: 7 }, resume = false, signal, onEvent, ...shape } = options;
   const { model, ...examples } = data;
   using runtime = new Runtime({ threads: THREADS });
-  await using trainer =
-    await (options.lora
-      ? createLoraTrainer(model, { runtime, seed: 7, lora: options.lora, optim: options.optim })
-      : createFullTrainer(model, {
-        runtime,
-        optimizer: { weightDecay: 0.1 },
-        optim: options.optim,
-        signal,
-      }));
+  await using trainer = await (options.lora
+    ? createLoraTrainer(model, {
+      ...{ runtime, seed: 7, lora: options.lora, loraPlusRatio: options.loraPlusRatio },
+      optim: options.optim,
+      neftuneNoiseAlpha: options.noise,
+    })
+    : createFullTrainer(model, {
+      runtime,
+      optimizer: { weightDecay: 0.1 },
+      optim: options.optim,
+      lastLayers: options.lastLayers,
+      signal,
+    }));
   let end: EndEvent | undefined;
   for await (
     const event of train(trainer, {

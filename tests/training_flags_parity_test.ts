@@ -12,9 +12,12 @@ import { loadTokenizer } from "../data/text/tokenizer.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
 import type { TrainEvent } from "../train/events.ts";
+import { labelSmoothing } from "../train/objectives/label_smoothing.ts";
+import { findObjective } from "../train/objectives/objectives.ts";
 import type { IntervalStrategy } from "../train/interval.ts";
 import { train } from "../train/loop/loop.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { THREADS } from "./support/quickstart_folder.ts";
 import { fixturePath } from "./support/parity_fixture.ts";
 import { repositoryPath } from "./support/run_script.ts";
@@ -49,17 +52,31 @@ const examples = await fixtureExamples(await loadTokenizer(fixturePath("tokenize
 for (const [name, series] of Object.entries(numbers)) {
   Deno.test(`a run with ${name} follows Hugging Face Trainer`, async () => {
     using runtime = new Runtime({ threads: THREADS });
-    await using trainer = await createFullTrainer(fixturePath("qwen3"), {
+    const options = {
       runtime,
+      objective: argument(series, "label_smoothing_factor") > 0
+        ? labelSmoothing(argument(series, "label_smoothing_factor"))
+        : findObjective(series.args.loss_type as string | undefined),
       optimizer: {
-        beta1: argument(series, "adam_beta1"),
-        beta2: argument(series, "adam_beta2"),
+        beta1: Number(series.args.adam_beta1 ?? 0.9),
+        beta2: Number(series.args.adam_beta2 ?? 0.999),
         epsilon: Number(series.args.adam_epsilon ?? 1e-8),
         weightDecay: argument(series, "weight_decay"),
       },
-    });
+    };
+    const { adapter } = series.args;
+    const lastLayers = argument(series, "train_layers") || undefined;
+    await using trainer = await (adapter === undefined
+      ? createFullTrainer(fixturePath("qwen3"), { ...options, lastLayers })
+      : createLoraTrainer(fixturePath("qwen3"), {
+        ...options,
+        initAdapter: fixturePath(`../lora/${adapter}/initial_adapter`),
+        loraPlusRatio: argument(series, "loraplus_lr_ratio"),
+      }));
     const errors = await followSeries(trainer, examples, series);
-    if (Deno.env.get("ORTUNE_REPORT")) console.log(name, errors);
+    if (Deno.env.get("ORTUNE_REPORT")) {
+      console.log(name, errors);
+    }
   });
 }
 

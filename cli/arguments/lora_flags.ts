@@ -4,6 +4,8 @@
  */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { isRecord } from "../../internal/json/is_record.ts";
+import { COUNT, type NumberRange, POSITIVE } from "../../internal/number_range.ts";
 import { defined } from "../../internal/json/defined.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { BASE_STORAGES, type BaseDtype } from "../../model/base_storage.ts";
@@ -19,6 +21,9 @@ export interface LoraFlags {
   readonly targetModules: readonly string[] | string;
   readonly useRslora?: boolean;
   readonly useDora?: boolean;
+  readonly loraPlusRatio?: number;
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  readonly alphaPattern?: Readonly<Record<string, number>>;
   readonly initAdapter?: string;
   readonly baseDtype?: BaseDtype;
 }
@@ -44,6 +49,21 @@ export function addLoraFlags(command: Command): void {
       ),
     )
     .option(
+      "--lora-plus-ratio <x>",
+      "LoRA+: the learning rate of B is that of A times this (default: 1)",
+      positive,
+    )
+    .option(
+      "--rank-pattern <json>",
+      'ranks of layers whose names end in what a pattern matches, such as {"down_proj": 16}',
+      patterns(COUNT),
+    )
+    .option(
+      "--alpha-pattern <json>",
+      "the same of alpha",
+      patterns(POSITIVE),
+    )
+    .option(
       "--init-adapter <dir>",
       "start from this adapter, or the one that a run ended with; with its settings",
     )
@@ -65,6 +85,11 @@ export function loraArguments(flags: LoraFlags): LoraArguments {
     targetModules: flags.targetModules,
     rslora: flags.useRslora ?? false,
     dora: flags.useDora ?? false,
+    ...defined({
+      rankPattern: flags.rankPattern,
+      alphaPattern: flags.alphaPattern,
+      loraPlusRatio: flags.loraPlusRatio,
+    }),
     initAdapter: flags.initAdapter,
     baseDtype: flags.baseDtype,
   };
@@ -82,9 +107,41 @@ export function loraFlags(lora: Partial<LoraArguments>): Partial<LoraFlags> {
       : DEFAULT_LORA.targetModules,
     useRslora: lora.rslora,
     useDora: lora.dora,
+    ...lora.initAdapter === undefined
+      ? { rankPattern: lora.rankPattern, alphaPattern: lora.alphaPattern }
+      : {},
+    loraPlusRatio: lora.loraPlusRatio,
     initAdapter: lora.initAdapter,
     baseDtype: lora.baseDtype,
   });
+}
+
+/** Numbers by patterns of names; whether a pattern can be read is for who reads names to tell. */
+function patterns(
+  { what, holds }: NumberRange,
+): (text: string) => Readonly<Record<string, number>> {
+  const each = `numbers by patterns as JSON, such as {"down_proj": 16}: each ${what}`;
+  return (text) => {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      // As a value that is no object.
+    }
+    if (isNumbers(value, holds)) return value;
+    throw new InvalidArgumentError(`It must be ${each}.`);
+  };
+}
+
+/** Whether a value is an object of such numbers. */
+export function isNumbers(
+  value: unknown,
+  holds: NumberRange["holds"],
+): value is Readonly<Record<string, number>> {
+  return isRecord(value) &&
+    Object.values(value).every((each) =>
+      typeof each === "number" && Number.isFinite(each) && holds(each)
+    );
 }
 
 function dropout(text: string): number {

@@ -35,13 +35,23 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
     ...replayFlags({ arguments: { ...args } }, { path, outputDir: "there" }),
   );
   assert.deepEqual(elsewhere, { ...args, outputDir: "there" });
-  const adapter = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
-  const lora = { ...adapter, baseDtype: "fp16" };
-  const command = new Command().exitOverride();
-  addTrainingFlags(command);
-  addLoraFlags(command);
-  const adapted = replayFlags({ arguments: { ...args, lora } }, { path });
-  assert.deepEqual(loraArguments(command.parse(adapted, { from: "user" }).opts()), lora);
+  const patterns = { rankPattern: { q_proj: 3, "layers.1": 4 }, alphaPattern: { q_proj: 1.5 } };
+  const begunWith = { initAdapter: "output/first", baseDtype: "fp16" };
+  for (
+    const lora of [
+      { ...DEFAULT_LORA, rslora: true, dropout: 0, ...begunWith },
+      {
+        ...{ ...DEFAULT_LORA, ...patterns, loraPlusRatio: 16 },
+        ...{ initAdapter: undefined, baseDtype: undefined },
+      },
+    ]
+  ) {
+    const command = new Command().exitOverride();
+    addTrainingFlags(command);
+    addLoraFlags(command);
+    const adapted = replayFlags({ arguments: { ...args, lora } }, { path });
+    assert.deepEqual(loraArguments(command.parse(adapted, { from: "user" }).opts()), lora);
+  }
   for (const reportTo of ["none", "swanlab", "tensorboard,swanlab"]) {
     const reported = parse(...flags, "--report-to", reportTo);
     assert.deepEqual(parse(...replayFlags({ arguments: { ...reported } }, { path })), reported);

@@ -22,6 +22,7 @@ import { findNonFinite } from "../../ort/tensor/find_nonfinite.ts";
 import { quoteName } from "../../ort/tensor/tensor_errors.ts";
 import { widenFloats } from "../../ort/tensor/widen_floats.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import type { ParameterSpec } from "../parts/parameter_spec.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import type { RoundingTally } from "./rounding_tally.ts";
@@ -36,6 +37,8 @@ const DEVICE_CHUNK = 1 << 22;
 export interface LoadOptions {
   /** What the weights come from, for errors; @default "the checkpoint" */
   readonly from?: string;
+  /** What the model has besides, in another store: it must be in the source, and is not read. @default nothing */
+  readonly elsewhere?: readonly ParameterSpec[];
   /** Called with the bytes of the store filled so far. */
   readonly onProgress?: (bytes: number) => void;
   /** Takes what was rounded. @default nobody counts it */
@@ -74,9 +77,9 @@ export async function loadWeights(
   runtime: Runtime,
   store: ParameterStore,
   source: TensorSource,
-  { from = "the checkpoint", onProgress, tally, signal }: LoadOptions = {},
+  { from = "the checkpoint", elsewhere = [], onProgress, tally, signal }: LoadOptions = {},
 ): Promise<void> {
-  assertFits(store, source, from);
+  assertFits([...store.layout.specs, ...elsewhere], source, from);
   await assertTied(store, source, from);
   using conversion = new Conversion(runtime, store);
   const pieces = piecesOf(store, source);
@@ -190,8 +193,8 @@ async function assertTied(
   await assertTiedHead(source, { embedding: EMBEDDING, head: LM_HEAD, from });
 }
 
-function assertFits(store: ParameterStore, source: TensorSource, from: string): void {
-  const { problems, hint } = compareWeights(store.layout.specs, source);
+function assertFits(specs: readonly ParameterSpec[], source: TensorSource, from: string): void {
+  const { problems, hint } = compareWeights(specs, source);
   if (problems.length > 0) throw misfitError(from, { problems, hint });
 }
 

@@ -24,6 +24,8 @@ export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户�
 export type LoraArguments = LoraOptions & {
   /** Folder of the adapter that it starts from. @default a new adapter */
   readonly initAdapter?: string;
+  /** The learning rate of B is that of A times this: LoRA+. @default 1 */
+  readonly loraPlusRatio?: number;
   /** What the frozen base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
   readonly baseDtype?: BaseDtype;
 };
@@ -89,6 +91,14 @@ export interface TrainingArguments {
   readonly weightDecay: number;
   /** L2 norm that gradients are clipped to; 0 for never. */
   readonly maxGradNorm: number;
+  /** Trains so many of the last layers alone, in full. @default all weights, or an adapter */
+  readonly trainLayers?: number;
+  /** NEFTune's noise on embeddings. @default 0 */
+  readonly neftuneNoiseAlpha?: number;
+  /** The name of what is minimized. @default "cross_entropy" */
+  readonly loss?: string;
+  /** The share of each target that is spread over the whole vocabulary. @default 0 */
+  readonly labelSmoothingFactor?: number;
   /**
    * Tokens an example is cut to, and a packed row holds.
    * @default the smaller of 2048 and the model's max_position_embeddings

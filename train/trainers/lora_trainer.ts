@@ -43,6 +43,12 @@ export interface LoraTrainerOptions extends TrainerOptions {
   readonly lora?: LoraOptions;
   /** An adapter folder to start from, whose settings then count. @default a new adapter */
   readonly initAdapter?: string;
+  /**
+   * LoRA+: the learning rate of B, and of DoRA's magnitudes, is that of A times this. Hayou et al. 2024,
+   * https://arxiv.org/abs/2402.12354, as PEFT's create_loraplus_optimizer has it.
+   * @default 1
+   */
+  readonly loraPlusRatio?: number;
   /** Seed of the new adapter and of dropout. @default 42 */
   readonly seed?: number;
   /** What the base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
@@ -125,7 +131,16 @@ export async function createLoraTrainer(
 }
 
 /** An adapter's parameters over a frozen base; both are released with them. */
-function adapterParameters({ runtime, config, baseModel, base, adapted, seed, signal }: {
+function adapterParameters({
+  runtime,
+  config,
+  baseModel,
+  base,
+  adapted,
+  seed,
+  loraPlusRatio = 1,
+  signal,
+}: {
   readonly runtime: Runtime;
   readonly config: ModelConfig;
   /** The base model's id on a hub, or its folder. */
@@ -133,6 +148,7 @@ function adapterParameters({ runtime, config, baseModel, base, adapted, seed, si
   readonly base: ParameterStore;
   readonly adapted: AdaptedModel;
   readonly seed: number;
+  readonly loraPlusRatio?: number;
   readonly signal?: AbortSignal;
 }): TrainedParameters {
   const { lora, block, weights, trained: store, linear } = adapted;
@@ -141,6 +157,11 @@ function adapterParameters({ runtime, config, baseModel, base, adapted, seed, si
     config,
     store,
     sizes: sizesOf(adapted),
+    rates: loraPlusRatio === 1 ? undefined : new Map(
+      store.names().filter((name) => !name.endsWith(loraA(""))).map((
+        name,
+      ) => [name, loraPlusRatio]),
+    ),
     weights,
     adapter: { block, weights },
     linear,

@@ -46,6 +46,7 @@ import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { BUCKET, widenedBuckets } from "../distributed/buckets.ts";
 import { findObjective } from "../objectives/objectives.ts";
+import { splitParameters } from "./full_trainer.ts";
 import { keptNumbers, type OptimizerDescription } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { stateBytes, type StateFormat } from "../optimizers/state_format.ts";
@@ -80,6 +81,8 @@ export interface MemoryEstimateOptions {
   readonly headChunk?: number;
   /** As the engine's. @default true */
   readonly gradientCheckpointing?: boolean;
+  /** How many of the last layers are trained alone. @default all weights are */
+  readonly lastLayers?: number;
   /** The adapter that is trained, in float32. @default none: all weights are */
   readonly adapter?: BlockAdapter;
   /** Bytes that the process has besides. @default 140 MiB: Deno, ONNX Runtime, graphs */
@@ -182,6 +185,7 @@ export function estimateMemory(
     shards = 1,
     several = false,
     process = { cpu: PROCESS_BYTES, cuda: CUDA_BYTES, webgpu: 0 }[device],
+    lastLayers,
     adapter,
     kernels = false,
     headChunk: chunk,
@@ -207,9 +211,10 @@ export function estimateMemory(
   const kinds = distinctKinds(config);
   const adapted = adapter &&
     config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
-  const trained = adapted ?? base;
+  const { trained: own } = splitParameters(config, lastLayers);
+  const trained = adapted ?? layoutParameters(own).length;
   // An adapter is float32 over any base.
-  const updated = adapter ? adapter.parameters : specs;
+  const updated = adapter ? adapter.parameters : own;
   const numbers = keptNumbers(optimizer, updated) * (adapter ? config.layers : 1) / trained;
   const ownFormat = adapter ? "float32" : format;
   const state = stateBytes(ownFormat, numbers);
@@ -274,7 +279,7 @@ export function estimateMemory(
     precision,
     storage,
     objective,
-    frozen: adapter !== undefined,
+    frozen: adapter !== undefined || lastLayers !== undefined,
     logSoftmax: device !== "cpu",
   };
   const headBackward = lossKernel ? headBackwardGraph : headGraph;
