@@ -9,6 +9,7 @@ import { listCheckpoints, MANIFEST } from "../train/checkpoints/checkpoint.ts";
 import { OLD_OPTIMIZER_STATE, OPTIMIZER_STATE } from "../train/checkpoints/optimizer_state.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import type { InitLoraWeights } from "../lora/init_lora_weights.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { type BestOptions, train, type TrainOptions } from "../train/loop/loop.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
@@ -33,6 +34,8 @@ interface Shape {
   /** @default AdamW */
   readonly optim?: string;
   readonly loraPlusRatio?: number;
+  /** @default A at random, B zero */
+  readonly init?: InitLoraWeights;
   /** @default all weights */
   readonly lastLayers?: number;
   /** Noise on embeddings. @default none */
@@ -53,8 +56,9 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     best: { load: true },
     cuts: ["save", "evaluation", "batch", "graph"],
   },
-  "LoRA with dropout, one batch an update": {
-    lora: DEFAULT_LORA,
+  "PiSSA, one batch an update": {
+    lora: { ...DEFAULT_LORA, rank: 2, targetModules: ["v_proj", "down_proj"], dropout: 0 },
+    init: "pissa",
     accumulationSteps: 1,
     epochs: 0.75,
     cuts: ["save", "evaluation", "graph"],
@@ -128,6 +132,8 @@ async function run(data: Data, options: RunOptions): Promise<EndEvent> {
     ? createLoraTrainer(model, {
       ...{ runtime, seed: 7, lora: options.lora, loraPlusRatio: options.loraPlusRatio },
       optim: options.optim,
+      initLoraWeights: options.init,
+      optimizer: { weightDecay: 0.1 },
       neftuneNoiseAlpha: options.noise,
     })
     : createFullTrainer(model, {

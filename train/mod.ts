@@ -110,6 +110,7 @@ export {
   type OptimizerDescription,
   type OptimizerOptions,
 } from "./optimizers/optimizer_description.ts";
+export type { RateFactors } from "./optimizers/layout_chunks.ts";
 export type { StateShapes } from "./optimizers/optimizer_state.ts";
 export { DEFAULT_OPTIMIZER, findOptimizer, optimizers } from "./optimizers/optimizers.ts";
 export type { GraphStateFormat, StateFormat } from "./optimizers/state_format.ts";

@@ -7,6 +7,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { COUNT, type NumberRange, POSITIVE } from "../../internal/number_range.ts";
 import { defined } from "../../internal/json/defined.ts";
+import { INIT_LORA_WEIGHTS, type InitLoraWeights } from "../../lora/init_lora_weights.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { BASE_STORAGES, type BaseDtype } from "../../model/base_storage.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
@@ -21,6 +22,7 @@ export interface LoraFlags {
   readonly targetModules: readonly string[] | string;
   readonly useRslora?: boolean;
   readonly useDora?: boolean;
+  readonly initLoraWeights?: InitLoraWeights;
   readonly loraPlusRatio?: number;
   readonly rankPattern?: Readonly<Record<string, number>>;
   readonly alphaPattern?: Readonly<Record<string, number>>;
@@ -47,6 +49,13 @@ export function addLoraFlags(command: Command): void {
         "--use-dora",
         "DoRA: trains row magnitudes too; much slower unless --lora-dropout is 0",
       ),
+    )
+    .addOption(
+      new Option(
+        "--init-lora-weights <name>",
+        "pissa: start from the largest singular values of the weights, with --lora-dropout 0; saved with twice " +
+          "the rank, as PEFT converts it (default: A at random, B zero)",
+      ).choices(INIT_LORA_WEIGHTS),
     )
     .option(
       "--lora-plus-ratio <x>",
@@ -88,6 +97,7 @@ export function loraArguments(flags: LoraFlags): LoraArguments {
     ...defined({
       rankPattern: flags.rankPattern,
       alphaPattern: flags.alphaPattern,
+      initLoraWeights: flags.initLoraWeights,
       loraPlusRatio: flags.loraPlusRatio,
     }),
     initAdapter: flags.initAdapter,
@@ -110,6 +120,7 @@ export function loraFlags(lora: Partial<LoraArguments>): Partial<LoraFlags> {
     ...lora.initAdapter === undefined
       ? { rankPattern: lora.rankPattern, alphaPattern: lora.alphaPattern }
       : {},
+    initLoraWeights: lora.initLoraWeights,
     loraPlusRatio: lora.loraPlusRatio,
     initAdapter: lora.initAdapter,
     baseDtype: lora.baseDtype,

@@ -7,6 +7,7 @@ import { showValue } from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { BELOW_ONE, COUNT, type NumberRange, POSITIVE } from "../../internal/number_range.ts";
 import { UsageError } from "../../internal/usage_error.ts";
+import { INIT_LORA_WEIGHTS } from "../../lora/init_lora_weights.ts";
 import { BASE_STORAGES } from "../../model/base_storage.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
 import { isNumbers, type LoraFlags, loraFlags } from "./lora_flags.ts";
@@ -44,6 +45,10 @@ const FLAGGED: Readonly<Partial<Record<keyof LoraArguments, FieldRule>>> = {
   dora: FLAG,
   rankPattern: numbers(COUNT),
   alphaPattern: numbers(POSITIVE),
+  initLoraWeights: {
+    what: INIT_LORA_WEIGHTS.join(" or "),
+    holds: (value) => isText(value) && (INIT_LORA_WEIGHTS as readonly string[]).includes(value),
+  },
   loraPlusRatio: number(POSITIVE),
   initAdapter: { what: "a folder's path", holds: isText },
   baseDtype: {

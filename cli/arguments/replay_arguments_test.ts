@@ -41,7 +41,7 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
     const lora of [
       { ...DEFAULT_LORA, rslora: true, dropout: 0, ...begunWith },
       {
-        ...{ ...DEFAULT_LORA, ...patterns, loraPlusRatio: 16 },
+        ...{ ...DEFAULT_LORA, ...patterns, loraPlusRatio: 16, initLoraWeights: "pissa" },
         ...{ initAdapter: undefined, baseDtype: undefined },
       },
     ]

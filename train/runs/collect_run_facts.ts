@@ -79,7 +79,7 @@ async function loraFacts(
 ): Promise<RunFacts> {
   const { rank, alpha, dropout, targetModules, rslora, dora, initAdapter } = lora;
   const { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern } = lora;
-  const { baseDtype = "fp32", loraPlusRatio = 1 } = lora;
+  const { baseDtype = "fp32", loraPlusRatio = 1, initLoraWeights = "default" } = lora;
   const chosen = { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern };
   return {
     method: "lora",
@@ -96,6 +96,7 @@ async function loraFacts(
     use_dora: dora,
     // Left out in float32, so that checkpoints from before there was a choice can be resumed.
     ...baseDtype === "fp32" ? {} : { base_dtype: baseDtype },
+    ...initLoraWeights === "default" ? {} : { init_lora_weights: initLoraWeights },
     ...loraPlusRatio === 1 ? {} : { lora_plus_ratio: loraPlusRatio },
     init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,
   };

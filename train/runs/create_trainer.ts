@@ -37,9 +37,9 @@ export function createTrainer(
       lastLayers: args.trainLayers,
     });
   }
-  const { initAdapter, baseDtype, loraPlusRatio } = lora;
+  const { initAdapter, initLoraWeights, baseDtype, loraPlusRatio } = lora;
   return createLoraTrainer(model, {
     ...options,
-    ...{ seed, lora, initAdapter, baseDtype, loraPlusRatio, onRounding },
+    ...{ seed, lora, initAdapter, initLoraWeights, baseDtype, loraPlusRatio, onRounding },
   });
 }

@@ -6,6 +6,7 @@
 
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { ADAPTER_CONFIG } from "../../lora/adapter_config.ts";
+import { adapterSettings } from "../../lora/init_lora_weights.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { withLayerNames } from "../../lora/lora_targets.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
@@ -139,7 +140,8 @@ export function deriveTraining(args: TrainingArguments, config: ModelConfig): De
   const device = parseDevice(args.device);
   const precision = resolvePrecision(device, args.precision);
   const storage = resolveBaseStorage(device, args.lora?.baseDtype);
-  const adapter = args.lora && createLoraAdapter(config, args.lora);
+  const adapter = args.lora &&
+    createLoraAdapter(config, adapterSettings(args.lora, args.lora.initLoraWeights));
   return { args, config, device, precision, storage, adapter };
 }
 

@@ -8,6 +8,7 @@ import type { MixStrategy } from "../../data/examples/interleave_rows.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
+import type { InitLoraWeights } from "../../lora/init_lora_weights.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
 import type { BaseDtype } from "../../model/base_storage.ts";
 import type { ScheduleSettings } from "../schedule.ts";
@@ -24,6 +25,8 @@ export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户�
 export type LoraArguments = LoraOptions & {
   /** Folder of the adapter that it starts from. @default a new adapter */
   readonly initAdapter?: string;
+  /** How a new adapter starts. @default "default": A at random, B zero */
+  readonly initLoraWeights?: InitLoraWeights;
   /** The learning rate of B is that of A times this: LoRA+. @default 1 */
   readonly loraPlusRatio?: number;
   /** What the frozen base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */

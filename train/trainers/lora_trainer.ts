@@ -16,6 +16,10 @@ import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../../lora/bl
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../../lora/lora_options.ts";
 import { withLayerNames } from "../../lora/lora_targets.ts";
+import { PissaHalves } from "../../lora/pissa.ts";
+import { adapterSettings, type InitLoraWeights } from "../../lora/init_lora_weights.ts";
+import type { BaseStorage } from "../../model/base_storage.ts";
+import { deviceName, deviceTraits } from "../../ort/runtime/device.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import { toPeft } from "../../lora/peft_source.ts";
 import { resizedSource } from "../../lora/resized_source.ts";
@@ -41,6 +45,12 @@ const FORMAT: StateFormat = "float32";
 export interface LoraTrainerOptions extends TrainerOptions {
   /** Settings of the adapter. @default rank 8, alpha 32, dropout 0.1, all linear layers */
   readonly lora?: LoraOptions;
+  /**
+   * How a new adapter starts: `pissa` from the largest singular values of the base's weights, and is then saved
+   * with twice the rank. In the host's memory, without dropout.
+   * @default "default": A at random, B zero
+   */
+  readonly initLoraWeights?: InitLoraWeights;
   /** An adapter folder to start from, whose settings then count. @default a new adapter */
   readonly initAdapter?: string;
   /**
@@ -99,8 +109,10 @@ export async function createLoraTrainer(
   const storage = resolveBaseStorage(runtime.device, options.baseDtype);
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const config = await readConfig(directory);
+  const pissa = options.initLoraWeights === "pissa";
+  if (pissa) assertPissa(options, storage);
   const lora = initAdapter === undefined
-    ? withLayerNames(config, options.lora ?? DEFAULT_LORA)
+    ? adapterSettings(withLayerNames(config, options.lora ?? DEFAULT_LORA), options.initLoraWeights)
     : await readSettings(initAdapter, config);
   const kernels = gpu && await loadTrainingKernels(gpu, {
     ...options,
@@ -116,12 +128,17 @@ export async function createLoraTrainer(
   if (rounding) options.onRounding?.(rounding);
   const adapted = owned.use(adaptModel(runtime, { config, base, lora }));
   const baseModel = (await readModelOrigin(directory)).id ?? directory;
-  const parameters = adapterParameters({ ...options, config, baseModel, base, adapted, seed });
+  const halves = pissa ? new PissaHalves(config, adapted) : undefined;
+  const parameters = adapterParameters({
+    ...options,
+    ...{ config, baseModel, base, adapted, halves, seed },
+  });
   const trainer = await assembleTrainer(parameters, { ...options, format: FORMAT, kernels });
   owned.move();
   try {
     if (deferLoad) return trainer;
-    if (initAdapter === undefined) await initialize(adapted, seed);
+    if (halves) await halves.initialize(runtime, base, signal);
+    else if (initAdapter === undefined) await initialize(adapted, seed);
     else await parameters.load(initAdapter);
     return trainer;
   } catch (cause) {
@@ -137,6 +154,7 @@ function adapterParameters({
   baseModel,
   base,
   adapted,
+  halves,
   seed,
   loraPlusRatio = 1,
   signal,
@@ -147,6 +165,8 @@ function adapterParameters({
   readonly baseModel: string;
   readonly base: ParameterStore;
   readonly adapted: AdaptedModel;
+  /** What of it is frozen. @default nothing */
+  readonly halves?: PissaHalves;
   readonly seed: number;
   readonly loraPlusRatio?: number;
   readonly signal?: AbortSignal;
@@ -156,7 +176,7 @@ function adapterParameters({
     method: "lora",
     config,
     store,
-    sizes: sizesOf(adapted),
+    sizes: halves?.sizes ?? sizesOf(adapted),
     rates: loraPlusRatio === 1 ? undefined : new Map(
       store.names().filter((name) => !name.endsWith(loraA(""))).map((
         name,
@@ -166,7 +186,11 @@ function adapterParameters({
     adapter: { block, weights },
     linear,
     seed,
-    updated: () => adapted.refresh(),
+    prepare: halves && ((gradients) => halves.clear(gradients)),
+    async updated() {
+      halves?.restore();
+      await adapted.refresh();
+    },
     async save(to, saved) {
       const text = formatAdapterConfig(lora, { baseModel });
       await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
@@ -174,12 +198,45 @@ function adapterParameters({
       const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, weights);
       return [{ name: ADAPTER_WEIGHTS, ...file }];
     },
-    load: (from) => readAdapterWeights(runtime, adapted, from, { signal }),
+    async load(from) {
+      await readAdapterWeights(runtime, adapted, from, { signal });
+      halves?.keep();
+    },
     [Symbol.dispose]() {
       adapted[Symbol.dispose]();
       base[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * Refuses what PiSSA cannot start from.
+ *
+ * @throws {RangeError}
+ */
+function assertPissa(
+  { runtime: { device }, initAdapter, graphsOnly }: LoraTrainerOptions,
+  { matrices }: BaseStorage,
+): void {
+  if (initAdapter !== undefined) {
+    throw new RangeError(
+      "Cannot start both from PiSSA and from an adapter: leave out --init-lora-weights or --init-adapter",
+    );
+  }
+  if (!deviceTraits(device).hostMemory || graphsOnly) {
+    throw new RangeError(
+      `Cannot start from PiSSA on ${
+        deviceName(device)
+      }: its frozen half is kept in the host's memory; pass ` +
+        "--device cpu",
+    );
+  }
+  if (matrices !== undefined) {
+    throw new RangeError(
+      "Cannot start from PiSSA on a base in fewer bits: its singular values are taken in float32; leave out " +
+        "--base-dtype",
+    );
+  }
 }
 
 /** An adapter's settings, once all of its files fit the model: before any weight is read. */

@@ -42,6 +42,8 @@ export interface TrainedParameters extends Disposable {
   readonly linear?: DecodeBlockOptions["linear"];
   /** Seed of dropout and of noise on embeddings. @default 0 */
   readonly seed?: number;
+  /** Called when all gradients of an update are there, before it is made. @default does nothing */
+  prepare?(gradients: ParameterStore): void;
   /** Called when an update has changed the store. @default does nothing */
   updated?(): Promise<void>;
   /** Writes what a checkpoint holds of them into a folder: the given weights, which are the model's. */
