@@ -42,6 +42,12 @@ const SAME: Readonly<Record<string, string>> = {
   "adam-beta-2": "adam-beta2",
   "adam-eps": "adam-epsilon",
   "optimizer": "optim",
+  "loss-type": "loss",
+  "label-smoothing": "label-smoothing-factor",
+  "neftune": "neftune-noise-alpha",
+  "neftune-alpha": "neftune-noise-alpha",
+  "loraplus-lr-ratio": "lora-plus-ratio",
+  "loraplus-ratio": "lora-plus-ratio",
   "grad-clip": "max-grad-norm",
   "gradient-clipping": "max-grad-norm",
   "clip-grad-norm": "max-grad-norm",
@@ -195,8 +201,6 @@ const ANSWERS: Readonly<Record<string, string>> = {
   "group-by-length": "batches of an update are sorted by length already",
   "trust-remote-code": "code of a model's folder is never run",
   "eval-accumulation-steps": "only losses are kept of an evaluation: it is not needed",
-  "neftune-noise-alpha": "it is not there",
-  "label-smoothing-factor": "it is not there",
 };
 
 /**

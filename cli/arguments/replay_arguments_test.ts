@@ -35,13 +35,24 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
     ...replayFlags({ arguments: { ...args } }, { path, outputDir: "there" }),
   );
   assert.deepEqual(elsewhere, { ...args, outputDir: "there" });
-  const adapter = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
-  const lora = { ...adapter, baseDtype: "int8", baseBlockSize: 32, baseCompute: "fp32" };
-  const command = new Command().exitOverride();
-  addTrainingFlags(command);
-  addLoraFlags(command);
-  const adapted = replayFlags({ arguments: { ...args, lora } }, { path });
-  assert.deepEqual(loraArguments(command.parse(adapted, { from: "user" }).opts()), lora);
+  const patterns = { rankPattern: { q_proj: 3, "layers.1": 4 }, alphaPattern: { q_proj: 1.5 } };
+  const inFewBits = { baseDtype: "int8", baseBlockSize: 32, baseCompute: "fp32" };
+  const unset = { baseDtype: undefined, baseBlockSize: undefined, baseCompute: undefined };
+  for (
+    const lora of [
+      { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first", ...inFewBits },
+      {
+        ...{ ...DEFAULT_LORA, ...patterns, loraPlusRatio: 16, initLoraWeights: "pissa" },
+        ...{ initAdapter: undefined, ...unset },
+      },
+    ]
+  ) {
+    const command = new Command().exitOverride();
+    addTrainingFlags(command);
+    addLoraFlags(command);
+    const adapted = replayFlags({ arguments: { ...args, lora } }, { path });
+    assert.deepEqual(loraArguments(command.parse(adapted, { from: "user" }).opts()), lora);
+  }
   for (const reportTo of ["none", "swanlab", "tensorboard,swanlab"]) {
     const reported = parse(...flags, "--report-to", reportTo);
     assert.deepEqual(parse(...replayFlags({ arguments: { ...reported } }, { path })), reported);

@@ -21,7 +21,6 @@ import type { Precision } from "../../model/precision.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import { positionTables } from "../../model/rope.ts";
 import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
-import type { Graph } from "../../ort/graph/ir.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { TensorMap } from "../../ort/runtime/session.ts";

@@ -25,7 +25,7 @@ import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
 import { ChunkedAttention } from "./chunked_attention.ts";
 import type { EngineAdapter, EngineContext } from "./engine_context.ts";
-import { GridInputs, type KindInputs } from "./grid_inputs.ts";
+import { type EmbeddingNoise, GridInputs, type KindInputs } from "./grid_inputs.ts";
 import type { ParameterStore } from "./parameter_store.ts";
 import { boundParameter } from "./quantized_store.ts";
 import { type LaunchNode, type SubgraphBinding, SubgraphSessions } from "./subgraph_sessions.ts";
@@ -43,7 +43,9 @@ export interface PassOptions {
   readonly keep?: boolean;
   /** Decides which inputs an adapter's dropout zeroes. @default none */
   readonly dropoutSeed?: number | string;
-  /** Where each token stands in the batch, which a device's dropout draws by. @default where it is */
+  /** Noise on embeddings, forwards. @default none */
+  readonly noise?: Omit<EmbeddingNoise, "places">;
+  /** Where each token stands in the batch, which dropout and noise are drawn by. @default where it is */
   readonly places?: Int32Array;
   /** Stops between two layers. */
   readonly signal?: AbortSignal;
@@ -54,6 +56,7 @@ export class BlockStack implements Disposable {
   readonly #context: EngineContext;
   readonly #gradients: ParameterStore | undefined;
   readonly #adapter: EngineAdapter | undefined;
+  readonly #firstTrained: number;
   readonly #inputs: GridInputs;
   readonly #attention: ChunkedAttention | undefined;
   readonly #launch: LaunchNode;
@@ -64,9 +67,16 @@ export class BlockStack implements Disposable {
    *
    * @param gradients where gradients go
    * @param adapter what is trained in place of the blocks' own weights
+   * @param firstTrained the first block that is trained; those before it have no gradients
    */
-  constructor(context: EngineContext, gradients?: ParameterStore, adapter?: EngineAdapter) {
+  constructor(
+    context: EngineContext,
+    gradients?: ParameterStore,
+    adapter?: EngineAdapter,
+    firstTrained = 0,
+  ) {
     this.#context = context;
+    this.#firstTrained = firstTrained;
     this.#gradients = gradients;
     this.#adapter = adapter;
     this.#inputs = new GridInputs(context, adapter?.block.dropout ?? 0);
@@ -80,10 +90,10 @@ export class BlockStack implements Disposable {
   /** Runs all blocks; keeps each block's input, and answers what those of a kind share. */
   async forward(
     grid: TokenGrid,
-    { keep = false, dropoutSeed, places, signal }: PassOptions,
+    { keep = false, dropoutSeed, noise, places, signal }: PassOptions,
   ): Promise<KindInputs> {
     const context = this.#context;
-    const shared = this.#inputs.embed(grid);
+    const shared = this.#inputs.embed(grid, noise && { ...noise, places });
     this.#attention?.prepare(grid);
     const dropout = dropoutSeed !== undefined;
     const layers = this.#pass(
@@ -105,13 +115,14 @@ export class BlockStack implements Disposable {
   }
 
   /**
-   * From the gradient of what the blocks give out to that of what they take in, and gradients to the store.
+   * From the gradient of what the blocks give out to that of what the first trained one takes in, and gradients
+   * to the store.
    *
    * @param shared what forward answered
    * @param buffers the gradient, and one as large; both are written
    * @param first whether gradients are written afresh in place of being added up
    * @param onFinal told of a layer's gradients, by names, when they are there
-   * @returns the gradient of the first block's input, in one of the buffers
+   * @returns the gradient of the first trained block's input, in one of the buffers
    */
   async backward(
     grid: TokenGrid,
@@ -134,7 +145,7 @@ export class BlockStack implements Disposable {
           ...this.#made(dropoutSeed !== undefined),
         }),
     );
-    for (let layer = layers.length - 1; layer >= 0; layer--) {
+    for (let layer = layers.length - 1; layer >= this.#firstTrained; layer--) {
       const { kind, graph, binding } = layers[layer];
       await context.yieldTimer.turn(signal);
       graph.bindMore(binding, {
@@ -204,7 +215,7 @@ export class BlockStack implements Disposable {
     for (const { name } of block ? [...block.parameters(kind), ...block.derived(kind)] : []) {
       tensors[name] = weights!.tensor(layerName(layer, name));
     }
-    const gradients = this.#gradients;
+    const gradients = layer < this.#firstTrained ? undefined : this.#gradients;
     const accumulate = (name: string, gradient: Tensor): void => {
       tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
     };

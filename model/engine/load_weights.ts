@@ -37,6 +37,8 @@ const DEVICE_CHUNK = 1 << 22;
 export interface LoadOptions {
   /** What the weights come from, for errors; @default "the checkpoint" */
   readonly from?: string;
+  /** What the model has besides, in another store: it must be in the source, and is not read. @default nothing */
+  readonly elsewhere?: readonly ParameterSpec[];
   /** Called with the bytes of the store filled so far. */
   readonly onProgress?: (bytes: number) => void;
   /** Takes what was rounded. @default nobody counts it */
@@ -75,9 +77,9 @@ export async function loadWeights(
   runtime: Runtime,
   store: ParameterStore,
   source: TensorSource,
-  { from = "the checkpoint", onProgress, tally, signal }: LoadOptions = {},
+  { from = "the checkpoint", elsewhere = [], onProgress, tally, signal }: LoadOptions = {},
 ): Promise<void> {
-  await assertFits(store.layout.specs, source, from);
+  await assertFits([...store.layout.specs, ...elsewhere], source, from);
   using conversion = new Conversion(runtime, store);
   const pieces = piecesOf(store, source);
   let filled = 0;

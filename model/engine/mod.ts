@@ -51,6 +51,7 @@ export {
   blockForwardGraph,
   embeddingBackwardGraph,
   embedGraph,
+  type EmbedOptions,
   type GradientGraphOptions,
   gradientName,
   headBackwardGraph,

@@ -17,6 +17,7 @@ import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
 import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
+import type { RateFactors } from "./layout_chunks.ts";
 import { loadStore, loadTensor, OptimizerState, type StateShapes } from "./optimizer_state.ts";
 import { type EvaluatedRule, RuleEvaluation } from "./rule_evaluation.ts";
 import { STATE_TYPES, type StateFormat } from "./state_format.ts";
@@ -50,6 +51,8 @@ export interface DeviceOptimizerOptions {
   readonly shapes?: StateShapes;
   /** Makes what the model is evaluated and saved with. @default it is what is trained */
   readonly evaluated?: EvaluatedRule;
+  /** Factors on the learning rate. @default 1 for all */
+  readonly rates?: RateFactors;
   /** Processes that each were given a share of the losses. @default this one alone */
   readonly collectives?: TensorComm;
   /** Makes the norm, the clipping and the update, in that format. */
@@ -89,6 +92,7 @@ export class DeviceOptimizer implements Optimizer {
       state,
       shapes,
       evaluated,
+      rates,
       collectives,
       makeUpdate,
     }: DeviceOptimizerOptions,
@@ -132,6 +136,7 @@ export class DeviceOptimizer implements Optimizer {
       state: this.#state,
       loss: this.#loss,
       maxGradNorm,
+      rates,
     }));
     this.evaluation = evaluated && this.#own(
       new RuleEvaluation(evaluated, {

@@ -8,6 +8,7 @@
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
+import type { RateFactors } from "./layout_chunks.ts";
 import type { OptimizerState } from "./optimizer_state.ts";
 
 /** The numbers of one update. */
@@ -30,6 +31,8 @@ export interface DeviceUpdateOptions {
   /** The update's loss, float32 []. */
   readonly loss: Tensor;
   readonly maxGradNorm: number;
+  /** Factors on the learning rate. @default 1 for all */
+  readonly rates?: RateFactors;
 }
 
 /** Norm, clipping and update in one piece. */

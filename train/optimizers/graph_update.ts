@@ -36,9 +36,9 @@ export class GraphUpdate implements DeviceUpdate {
   /** Compiles the update. */
   constructor(rule: UpdateRule, format: GraphStateFormat, options: DeviceUpdateOptions) {
     this.#rule = rule;
-    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm } = options;
+    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm, rates } = options;
     const { layout } = parameters;
-    const chunks = chunksOf(layout, runtime.device);
+    const chunks = chunksOf(layout, runtime.device, { rates });
     const floats = (...shape: number[]): Tensor =>
       this.#own(Tensor.allocate(runtime, "float32", shape));
     this.#numbers = floats(4);
@@ -54,13 +54,11 @@ export class GraphUpdate implements DeviceUpdate {
 
     this.#control = this.#own(
       new UpdateControl(rule, {
-        ...{ runtime, maxGradNorm, sums, loss },
+        ...{ runtime, maxGradNorm, sums, loss, rates },
         rate: number(0),
         decay: number(1),
       }),
     );
-    const { scalars } = this.#control;
-
     const names = Object.keys(rule.state);
     const graphs = new Map([false, ...rule.weightDecay === 0 ? [] : [true]].map((decays) => {
       const { update } = rule;
@@ -73,7 +71,7 @@ export class GraphUpdate implements DeviceUpdate {
     const draws = stochastic
       ? this.#own(Tensor.from(runtime, "int32", [blocks, 1], randomOdd(blocks, ["blocks"])))
       : undefined;
-    this.#updates = chunks.map(({ start, length, decays }) => {
+    this.#updates = chunks.map(({ start, length, decays, rate }) => {
       const count = length / LAYOUT_BLOCK;
       const shape = stochastic ? [count, LAYOUT_BLOCK] : [length];
       const view = ({ flat }: ParameterStore): Tensor =>
@@ -90,7 +88,7 @@ export class GraphUpdate implements DeviceUpdate {
               seed: number(3, "int32"),
             }
             : {}),
-          ...scalars,
+          ...this.#control.scalars(rate),
         }),
       );
     });

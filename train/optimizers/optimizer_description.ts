@@ -17,6 +17,7 @@ import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer } from "../optimizer.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
 import type { AdamWOptions } from "./adamw_graph.ts";
+import type { RateFactors } from "./layout_chunks.ts";
 import type { StateShapes } from "./optimizer_state.ts";
 import { PRECISION_FORMATS, type StateFormat } from "./state_format.ts";
 
@@ -34,6 +35,8 @@ export interface OptimizerOptions {
   readonly format: StateFormat;
   /** Numbers that are trained of parameters of which not all are, by name. @default all are */
   readonly sizes?: ReadonlyMap<string, number>;
+  /** Factors on the learning rate of parameters by name. @default 1 for all */
+  readonly rates?: RateFactors;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. */
   readonly maxGradNorm: number;
   /** Constants, of which an optimizer takes those that it knows; @default its own */

@@ -31,9 +31,9 @@ function scheduleFreeRule(options?: AdamWOptions): UpdateRule {
     running: { correction: (updates) => correctionAfter(updates, beta2) },
     // The names of the authors' code. An update counts in the mean by the square of the largest rate so far.
     remembered: { sum: "weight_sum", most: "lr_max" },
-    scalars(b, { rate, made, running: { correction, sum, most }, guarded }) {
+    scalars(b, { rate, common, made, running: { correction, sum, most }, guarded }) {
       const next = nextCorrection(b, correction, beta2, made);
-      const larger = ops.where(b, ops.greater(b, rate, most), rate, most);
+      const larger = ops.where(b, ops.greater(b, common, most), common, most);
       const weight = ops.mul(b, larger, larger);
       const total = ops.add(b, sum, guarded(weight, 0));
       // Of rates of 0 alone, as at the start of a warmup, there is no mean yet.

@@ -15,6 +15,7 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
 import { type GradientNorms, inSevens, onceFor, tensorSums } from "./gradient_norms.ts";
+import type { RateFactors } from "./layout_chunks.ts";
 import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
@@ -39,7 +40,7 @@ export class TensorUpdate implements DeviceUpdate {
   /** Compiles the update. */
   constructor(rule: UpdateRule, options: DeviceUpdateOptions) {
     this.#rule = rule;
-    const { runtime, parameters, gradients, state, loss, maxGradNorm } = options;
+    const { runtime, parameters, gradients, state, loss, maxGradNorm, rates } = options;
     const { specs } = parameters.layout;
     const floats = (...shape: number[]): Tensor =>
       this.#own(Tensor.allocate(runtime, "float32", shape));
@@ -55,13 +56,11 @@ export class TensorUpdate implements DeviceUpdate {
 
     this.#control = this.#own(
       new UpdateControl(rule, {
-        ...{ runtime, maxGradNorm, sums, loss },
+        ...{ runtime, maxGradNorm, sums, loss, rates },
         rate: this.#rate,
         decay: this.#decay,
       }),
     );
-    const { scalars } = this.#control;
-
     const kept = Object.keys(rule.state);
     const { update, weightDecay } = rule;
     const graphs = [false, true].map((decays) =>
@@ -70,9 +69,9 @@ export class TensorUpdate implements DeviceUpdate {
         return compile(updateGraph({ ...how, together }));
       })
     );
-    this.#updates = alikeTogether(specs).map((some) => {
+    this.#updates = alikeTogether(specs, rates).map((some) => {
       const together = some.length;
-      const [{ decays }] = some;
+      const [first] = some;
       const bound = (name: string, store: ParameterStore): [string, Tensor][] =>
         some.map((spec, i) => {
           const count = elementCount(spec.shape);
@@ -80,14 +79,14 @@ export class TensorUpdate implements DeviceUpdate {
             ? [`${name}.${i}`, view(store, spec.name, [1, count])]
             : [name, view(store, spec.name, [count])];
         });
-      const graph = graphs[Number(decays && weightDecay !== 0)](together);
+      const graph = graphs[Number(first.decays && weightDecay !== 0)](together);
       return this.#own(graph.bind({
         ...Object.fromEntries([
           ...bound("p", parameters),
           ...bound("g", gradients),
           ...kept.flatMap((key) => bound(key, state.store(rule.state[key]))),
         ]),
-        ...scalars,
+        ...this.#control.scalars(rates?.get(first.name)),
       }));
     });
   }
@@ -122,10 +121,13 @@ export class TensorUpdate implements DeviceUpdate {
 }
 
 /** Tensors for a run each: small ones of as many elements, treated alike, in one. */
-function alikeTogether(specs: readonly ParameterSpec[]): readonly (readonly ParameterSpec[])[] {
+function alikeTogether(
+  specs: readonly ParameterSpec[],
+  rates?: RateFactors,
+): readonly (readonly ParameterSpec[])[] {
   const kinds = Map.groupBy(specs, ({ name, shape, decays }) => {
     const count = elementCount(shape);
-    return count < FEW_ELEMENTS ? `${decays} ${count}` : name;
+    return count < FEW_ELEMENTS ? `${decays} ${count} ${rates?.get(name)}` : name;
   });
   return [...kinds.values()].flatMap(inSevens);
 }

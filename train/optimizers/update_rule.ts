@@ -10,8 +10,10 @@ import type { Value } from "../../ort/graph/ir.ts";
 
 /** A step's own scalars, float32 [] each. */
 export interface StepValues {
-  /** The learning rate. */
+  /** The learning rate, times the factor of the parameters that the scalars are for. */
   readonly rate: Value;
+  /** The learning rate without that factor: what is kept from step to step may depend on this alone. */
+  readonly common: Value;
   /** 1 − learning rate · weight decay. */
   readonly decay: Value;
   /** 1 of an update that is made, 0 of one that is skipped. */

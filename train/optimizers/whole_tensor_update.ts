@@ -83,7 +83,7 @@ export class WholeTensorUpdate implements DeviceUpdate {
     sizes: ReadonlyMap<string, number> = new Map(),
   ) {
     this.#rule = rule;
-    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm } = options;
+    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm, rates } = options;
     const scalar = (): Tensor => this.#own(Tensor.allocate(runtime, "float32", []));
     this.scale = scalar();
     this.#rate = scalar();
@@ -92,13 +92,11 @@ export class WholeTensorUpdate implements DeviceUpdate {
     const { sums } = this.#norms;
     this.#control = this.#own(
       new UpdateControl(rule, {
-        ...{ runtime, maxGradNorm, sums, loss },
+        ...{ runtime, maxGradNorm, sums, loss, rates },
         rate: this.#rate,
         decay: this.#decay,
       }),
     );
-    const { scalars } = this.#control;
-
     const graphs = onceFor((part: TensorPart) => {
       const made = new Map<string, CompiledGraph>();
       return (how: Parameters<typeof wholeTensorGraph>[1]): CompiledGraph => {
@@ -142,7 +140,7 @@ export class WholeTensorUpdate implements DeviceUpdate {
           g: view(gradients),
           ...Object.fromEntries(kept),
           ...(copy ? { weight: view(copy) } : {}),
-          ...scalars,
+          ...this.#control.scalars(rates?.get(name)),
         }));
       });
     };

@@ -4,6 +4,7 @@ import type { BaseStorage } from "../../model/base_storage.ts";
 import { sha256 } from "../checkpoints/checkpoint.ts";
 import { OLD_OPTIMIZER_STATE } from "../checkpoints/optimizer_state.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
+import { DEFAULT_OBJECTIVE } from "../objectives/objectives.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import type { ScheduleSettings } from "../schedule.ts";
@@ -53,6 +54,11 @@ export async function runFacts(
     ),
     weight_decay: args.weightDecay,
     max_grad_norm: args.maxGradNorm,
+    // Left out where they are not asked for, so that earlier checkpoints can be resumed.
+    ...args.loss === undefined || args.loss === DEFAULT_OBJECTIVE ? {} : { loss: args.loss },
+    ...args.trainLayers === undefined ? {} : { train_layers: args.trainLayers },
+    ...args.neftuneNoiseAlpha ? { neftune_noise_alpha: args.neftuneNoiseAlpha } : {},
+    ...args.labelSmoothingFactor ? { label_smoothing_factor: args.labelSmoothingFactor } : {},
     logging_steps: args.loggingSteps,
     // Left out in float32, so that checkpoints from before there was a choice can be resumed.
     ...precision === "fp32" ? {} : { precision },
@@ -75,6 +81,7 @@ async function loraFacts(
 ): Promise<RunFacts> {
   const { rank, alpha, dropout, targetModules, rslora, dora, initAdapter } = lora;
   const { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern } = lora;
+  const { loraPlusRatio = 1, initLoraWeights = "default" } = lora;
   const chosen = { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern };
   return {
     method: "lora",
@@ -94,6 +101,8 @@ async function loraFacts(
     ...quantization
       ? { base_block_size: quantization.block, base_compute: quantization.compute }
       : {},
+    ...initLoraWeights === "default" ? {} : { init_lora_weights: initLoraWeights },
+    ...loraPlusRatio === 1 ? {} : { lora_plus_ratio: loraPlusRatio },
     init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,
   };
 }

@@ -9,6 +9,7 @@ import type { ToldMemory } from "../../ort/runtime/memory_budget.ts";
 import { formatOf } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { computePrecision } from "../training_precision.ts";
+import { objectiveOf } from "./objective_of.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
@@ -108,6 +109,8 @@ export function checkMemory(
     shards: args.shardOptimizer ? size : 1,
     several: size > 1,
     optim: args.optim,
+    objective: objectiveOf(args),
+    lastLayers: args.trainLayers,
     format: args.lora ? undefined : formatOf(findOptimizer(args.optim), precision),
     kernels,
     ...onHost ? { process: rss + RUNTIME_BYTES } : { device: device.kind },

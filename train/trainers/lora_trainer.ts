@@ -15,6 +15,10 @@ import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../../lora/bl
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../../lora/lora_options.ts";
 import { withLayerNames } from "../../lora/lora_targets.ts";
+import { PissaHalves } from "../../lora/pissa.ts";
+import { adapterSettings, type InitLoraWeights } from "../../lora/init_lora_weights.ts";
+import type { BaseStorage } from "../../model/base_storage.ts";
+import { deviceName, deviceTraits } from "../../ort/runtime/device.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import { toPeft } from "../../lora/peft_source.ts";
 import { resizedSource } from "../../lora/resized_source.ts";
@@ -40,8 +44,20 @@ const FORMAT: StateFormat = "float32";
 export interface LoraTrainerOptions extends TrainerOptions, BaseOptions {
   /** Settings of the adapter. @default rank 8, alpha 32, dropout 0.1, all linear layers */
   readonly lora?: LoraOptions;
+  /**
+   * How a new adapter starts: `pissa` from the largest singular values of the base's weights, and is then saved
+   * with twice the rank. In the host's memory, without dropout.
+   * @default "default": A at random, B zero
+   */
+  readonly initLoraWeights?: InitLoraWeights;
   /** An adapter folder to start from, whose settings then count. @default a new adapter */
   readonly initAdapter?: string;
+  /**
+   * LoRA+: the learning rate of B, and of DoRA's magnitudes, is that of A times this. Hayou et al. 2024,
+   * https://arxiv.org/abs/2402.12354, as PEFT's create_loraplus_optimizer has it.
+   * @default 1
+   */
+  readonly loraPlusRatio?: number;
   /** Seed of the new adapter and of dropout. @default 42 */
   readonly seed?: number;
   /** Told what keeping the base in fewer bits did to it, where it is. @default nobody is */
@@ -89,10 +105,12 @@ export async function createLoraTrainer(
   const { runtime, gpu, initAdapter, seed = 42, deferLoad = false, signal } = options;
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const config = await readConfig(directory);
+  const pissa = options.initLoraWeights === "pissa";
   const lora = initAdapter === undefined
-    ? withLayerNames(config, options.lora ?? DEFAULT_LORA)
+    ? adapterSettings(withLayerNames(config, options.lora ?? DEFAULT_LORA), options.initLoraWeights)
     : await readSettings(initAdapter, config);
   const storage = resolveBaseStorage(runtime.device, options, lora);
+  if (pissa) assertPissa(options, storage);
   const kernels = gpu && await loadTrainingKernels(gpu, {
     ...options,
     config,
@@ -107,12 +125,17 @@ export async function createLoraTrainer(
   if (rounding) options.onRounding?.(rounding);
   const adapted = owned.use(adaptModel(runtime, { config, base, lora }));
   const baseModel = (await readModelOrigin(directory)).id ?? directory;
-  const parameters = adapterParameters({ ...options, config, baseModel, base, adapted, seed });
+  const halves = pissa ? new PissaHalves(config, adapted) : undefined;
+  const parameters = adapterParameters({
+    ...options,
+    ...{ config, baseModel, base, adapted, halves, seed },
+  });
   const trainer = await assembleTrainer(parameters, { ...options, format: FORMAT, kernels });
   owned.move();
   try {
     if (deferLoad) return trainer;
-    if (initAdapter === undefined) await initialize(adapted, seed);
+    if (halves) await halves.initialize(runtime, base, signal);
+    else if (initAdapter === undefined) await initialize(adapted, seed);
     else await parameters.load(initAdapter);
     return trainer;
   } catch (cause) {
@@ -122,14 +145,27 @@ export async function createLoraTrainer(
 }
 
 /** An adapter's parameters over a frozen base; both are released with them. */
-function adapterParameters({ runtime, config, baseModel, base, adapted, seed, signal }: {
+function adapterParameters({
+  runtime,
+  config,
+  baseModel,
+  base,
+  adapted,
+  halves,
+  seed,
+  loraPlusRatio = 1,
+  signal,
+}: {
   readonly runtime: Runtime;
   readonly config: ModelConfig;
   /** The base model's id on a hub, or its folder. */
   readonly baseModel: string;
   readonly base: ParameterStore;
   readonly adapted: AdaptedModel;
+  /** What of it is frozen. @default nothing */
+  readonly halves?: PissaHalves;
   readonly seed: number;
+  readonly loraPlusRatio?: number;
   readonly signal?: AbortSignal;
 }): TrainedParameters {
   const { lora, block, weights, trained: store, linear } = adapted;
@@ -137,12 +173,21 @@ function adapterParameters({ runtime, config, baseModel, base, adapted, seed, si
     method: "lora",
     config,
     store,
-    sizes: sizesOf(adapted),
+    sizes: halves?.sizes ?? sizesOf(adapted),
+    rates: loraPlusRatio === 1 ? undefined : new Map(
+      store.names().filter((name) => !name.endsWith(loraA(""))).map((
+        name,
+      ) => [name, loraPlusRatio]),
+    ),
     weights,
     adapter: { block, weights },
     linear,
     seed,
-    updated: () => adapted.refresh(),
+    prepare: halves && ((gradients) => halves.clear(gradients)),
+    async updated() {
+      halves?.restore();
+      await adapted.refresh();
+    },
     async save(to, saved) {
       const text = formatAdapterConfig(lora, { baseModel });
       await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
@@ -150,12 +195,45 @@ function adapterParameters({ runtime, config, baseModel, base, adapted, seed, si
       const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, weights);
       return [{ name: ADAPTER_WEIGHTS, ...file }];
     },
-    load: (from) => readAdapterWeights(runtime, adapted, from, { signal }),
+    async load(from) {
+      await readAdapterWeights(runtime, adapted, from, { signal });
+      halves?.keep();
+    },
     [Symbol.dispose]() {
       adapted[Symbol.dispose]();
       base[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * Refuses what PiSSA cannot start from.
+ *
+ * @throws {RangeError}
+ */
+function assertPissa(
+  { runtime: { device }, initAdapter, graphsOnly }: LoraTrainerOptions,
+  { name }: BaseStorage,
+): void {
+  if (initAdapter !== undefined) {
+    throw new RangeError(
+      "Cannot start both from PiSSA and from an adapter: leave out --init-lora-weights or --init-adapter",
+    );
+  }
+  if (!deviceTraits(device).hostMemory || graphsOnly) {
+    throw new RangeError(
+      `Cannot start from PiSSA on ${
+        deviceName(device)
+      }: its frozen half is kept in the host's memory; pass ` +
+        "--device cpu",
+    );
+  }
+  if (name !== "fp32") {
+    throw new RangeError(
+      "Cannot start from PiSSA on a base in fewer bits: its singular values are taken in float32; leave out " +
+        "--base-dtype",
+    );
+  }
 }
 
 /** An adapter's settings, once all of its files fit the model: before any weight is read. */

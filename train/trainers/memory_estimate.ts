@@ -55,6 +55,7 @@ import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { BUCKET, widenedBuckets } from "../distributed/buckets.ts";
 import { findObjective } from "../objectives/objectives.ts";
+import { splitParameters } from "./full_trainer.ts";
 import { keptNumbers, type OptimizerDescription } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { stateBytes, type StateFormat } from "../optimizers/state_format.ts";
@@ -91,6 +92,8 @@ export interface MemoryEstimateOptions {
   readonly headChunk?: number;
   /** As the engine's. @default true */
   readonly gradientCheckpointing?: boolean;
+  /** How many of the last layers are trained alone. @default all weights are */
+  readonly lastLayers?: number;
   /** The adapter that is trained, in float32. @default none: all weights are */
   readonly adapter?: BlockAdapter;
   /** Bytes that the process has besides. @default 140 MiB: Deno, ONNX Runtime, graphs */
@@ -193,6 +196,7 @@ export function estimateMemory(
     shards = 1,
     several = false,
     process = { cpu: PROCESS_BYTES, cuda: CUDA_BYTES, webgpu: 0 }[device],
+    lastLayers,
     adapter,
     kernels = false,
     headChunk: chunk,
@@ -221,9 +225,10 @@ export function estimateMemory(
   const kinds = distinctKinds(config);
   const ofLayers = adapter && config.layerKinds.flatMap((kind) => adapter.parameters(kind));
   const adapted = ofLayers && sum(ofLayers, ({ shape }) => elementCount(shape));
-  const trained = adapted ?? base;
+  const { trained: own } = splitParameters(config, lastLayers);
+  const trained = adapted ?? layoutParameters(own).length;
   // An adapter is float32 over any base.
-  const numbers = keptNumbers(optimizer, ofLayers ?? specs) / trained;
+  const numbers = keptNumbers(optimizer, ofLayers ?? own) / trained;
   const ownFormat = adapter ? "float32" : format;
   const state = stateBytes(ownFormat, numbers);
   const keep = !gradientCheckpointing;
@@ -291,7 +296,7 @@ export function estimateMemory(
     precision,
     storage,
     objective,
-    frozen: adapter !== undefined,
+    frozen: adapter !== undefined || lastLayers !== undefined,
     logSoftmax: device !== "cpu",
   };
   const headBackward = lossKernel ? headBackwardGraph : headGraph;
@@ -320,7 +325,7 @@ export function estimateMemory(
   }
   // Of an optimizer that goes element by element, pieces of tensors fit into what the above took.
   const ofKinds = adapter && kinds.flatMap((kind) => adapter.parameters(kind));
-  const inWhole = optimizer.wholeTensors?.(ofKinds ?? specs, ownFormat) ?? [];
+  const inWhole = optimizer.wholeTensors?.(ofKinds ?? own, ownFormat) ?? [];
   for (const graph of inWhole) arena.run(graph, {});
   // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
   // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.

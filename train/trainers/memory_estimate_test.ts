@@ -61,6 +61,17 @@ Deno.test("estimateMemory() counts what each optimizer keeps, and whole tensors 
   assert.ok(adafactor.workspace >= 2 * embeddings, `${adafactor.workspace}`);
 });
 
+Deno.test("estimateMemory() counts gradients and state of the last layers alone, where only they are trained", () => {
+  const [all, last] = [undefined, 7].map((lastLayers) =>
+    estimateMemory(config, { rows: 1, length: 128, lastLayers })
+  );
+  assert.equal(last.weights, all.weights);
+  const layer = 4 * (1024 * (2 * 2048 + 2 * 1024 + 3 * 3072) + 2 * 1024 + 2 * 128);
+  assert.ok(Math.abs(last.gradients - 7 * layer) < MIB, `${last.gradients}`);
+  assert.equal(last.moments, 2 * last.gradients);
+  assert.ok(last.total < all.total - (all.gradients - last.gradients));
+});
+
 Deno.test("estimateMemory() adds up, and grows with length and rows, less with checkpointing", () => {
   const small = estimateMemory(config, { rows: 1, length: 128, supervised: 10 });
   const { total, largest, ...parts } = small;

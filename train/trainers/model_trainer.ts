@@ -147,6 +147,7 @@ export class ModelTrainer implements Trainer {
     // There are fewer rows than processes.
     if (run.length === 0) gradients.zero();
     await sums?.finish();
+    parameters.prepare?.(gradients);
     await optimizer.update();
     await parameters.updated?.();
     this.#step++;
