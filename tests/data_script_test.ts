@@ -374,7 +374,11 @@ Deno.test("deno task data writes tables as JSON Lines, and leaves out what repea
     lines[0],
     "data/mine/a.csv: read as CSV with , between cells; every cell is text, an empty one is null",
   );
-  assert.deepEqual(lines.slice(1, 3), ["data/train.jsonl  10 rows", "data/val.jsonl  2 rows"]);
+  assert.deepEqual(lines.slice(1, 4), [
+    "data/mine/*: 2 files, data/mine/a.csv, data/mine/b.json",
+    "data/train.jsonl  10 rows",
+    "data/val.jsonl  2 rows",
+  ]);
   assert.match(
     told.stdout,
     /^1 row is nearly the same as an earlier one; --dedup leaves such rows out$/m,

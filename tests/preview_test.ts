@@ -172,7 +172,7 @@ Deno.test("deno task data --preview shows files, folders and patterns as trainin
     "Line 1: question and answer ",
   ]);
   assert.deepEqual(
-    [...stdout.matchAll(/^(\S+): (.*): (\d) rows,.* 0 rows refused$/gm)].map((each) =>
+    [...stdout.matchAll(/^(\S+): (.*): (\d) rows?,.* 0 rows refused$/gm)].map((each) =>
       each.slice(1)
     ),
     [

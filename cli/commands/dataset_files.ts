@@ -11,7 +11,13 @@ import { validationSplit } from "../../internal/dataset_splits.ts";
 import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { DATA } from "../../train/runs/named_folders.ts";
-import { expandRows, findRows, splitsOfFolder } from "../../train/runs/row_paths.ts";
+import {
+  describeSource,
+  expandRows,
+  findRows,
+  type RowSource,
+  splitsOfFolder,
+} from "../../train/runs/row_paths.ts";
 import { SEED_DATASET } from "../../train/runs/seed_data.ts";
 import { type DataSource, HUB_NAMES } from "../arguments/data_source.ts";
 import { formatListing } from "../data_report/dataset_table.ts";
@@ -120,7 +126,10 @@ async function filesHere(path: string, options: DatasetFlags): Promise<LocatedFi
     if (value === undefined || !isOne && flag !== "subset") continue;
     throw new UsageError(`Cannot take --${flag} of ${path}: it has none; leave the flag out`);
   }
-  if (isOne) return { files: (await expandRows(path))[0].files, name: path, more: {}, notes: [] };
+  if (isOne) {
+    const [source] = await expandRows(path);
+    return { files: source.files, name: path, more: {}, notes: noteOf(source) };
+  }
   const splits = await splitsOfFolder(path);
   const first = wanted === undefined ? (await expandRows(path))[0].files[0] : undefined;
   const split = splits.find(({ name, files }) =>
@@ -133,8 +142,16 @@ async function filesHere(path: string, options: DatasetFlags): Promise<LocatedFi
       }; name one with --split`,
     );
   }
-  const chosen = chooseValidation(path, { splits, split }, options);
-  return { files: split.files, name: path, more: { split: split.name }, ...chosen };
+  const { validation, notes } = chooseValidation(path, { splits, split }, options);
+  return {
+    ...{ files: split.files, validation, name: path, more: { split: split.name } },
+    notes: [...noteOf({ path, files: split.files }), ...notes],
+  };
+}
+
+function noteOf(source: RowSource): readonly string[] {
+  const note = describeSource(source);
+  return note === undefined ? [] : [note];
 }
 
 async function filesOfHub(

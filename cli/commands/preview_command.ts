@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import type { Teach } from "../../data/examples/taught_turns.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
+import { describeRowFile } from "../../data/records/row_file.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import { readChatTemplate } from "../../infer/chat/read_chat_template.ts";
@@ -85,6 +86,10 @@ export async function previewCommand(
   }
   const places = names.map((name) => findRows(name, { flag: "--preview", folders: [DATA] }));
   const sources = await expandRows(await Promise.all(places));
+  for (const file of sources.flatMap(({ files }) => files)) {
+    const { note } = await describeRowFile(file);
+    if (note !== undefined) console.log(note);
+  }
   const system = options.system || undefined;
   const most = options.previewRows;
   const taught = { emptyThink, columns, teach, truncation };

@@ -38,13 +38,17 @@ export function formatPreview(
     const refused = rows.filter((row) => row.refused !== undefined).length;
     return [
       ...rows.slice(0, shown).flatMap((row) => rowLines(row, options)),
-      `${path}: ${WORDS.first(preview)}: ${formatCount(rows.length)} rows, ${
-        formatCount(taught.length)
-      } examples, ${formatCount(taught.reduce((sum, { tokens }) => sum + tokens, 0))} tokens, ${
+      `${path}: ${WORDS.first(preview)}: ${countOf(rows.length, "row")}, ${
+        countOf(taught.length, "example")
+      }, ${formatCount(taught.reduce((sum, { tokens }) => sum + tokens, 0))} tokens, ${
         formatCount(taught.reduce((sum, example) => sum + example.taught, 0))
-      } taught, ${formatCount(refused)} rows refused`,
+      } taught, ${countOf(refused, "row")} refused`,
     ];
   });
+}
+
+function countOf(count: number, what: string): string {
+  return `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function rowLines(row: PreviewRow, options: FormatPreviewOptions): string[] {

@@ -22,7 +22,11 @@ const EN = {
   thinking: "Thinking",
   writtenBy: "Written by ortune; nothing is sent anywhere",
   first: ({ rows, more }: Preview): string =>
-    more ? `the first ${formatCount(rows.length)} rows; --preview-rows shows more` : "all rows",
+    more
+      ? `the first ${
+        rows.length === 1 ? "row" : `${formatCount(rows.length)} rows`
+      }; --preview-rows shows more`
+      : "all rows",
   row: ({ file, line, unit, shape }: PreviewRow): string =>
     (file === undefined
       ? `${unit === "row" ? "Row" : "Line"} ${line}`

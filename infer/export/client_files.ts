@@ -11,6 +11,7 @@ import { CHAT_TEMPLATE, MAX_FILE_BYTES } from "../../data/text/tokenizer.ts";
 import { isAbsent, readCapped, readCappedText } from "../../internal/regular_file.ts";
 import { readJson } from "../../internal/json/read_json.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { formatConfig } from "../../model/format_config.ts";
 import { FAMILIES } from "../../model/families/families.ts";
 import type { Family } from "../../model/families/family.ts";
 import { withEosTokenIds } from "../../model/eos_token_ids.ts";
@@ -56,9 +57,9 @@ export async function exportClientFiles(
   if (settings !== undefined) await Deno.writeTextFile(`${directory}/${CHAT_SETTINGS}`, settings);
   const client = clientConfig(config, exported);
   const ends = withEosTokenIds(client.eos_token_id, eosTokenIds);
-  await writeJson(
+  await Deno.writeTextFile(
     `${directory}/config.json`,
-    ends === client.eos_token_id ? client : { ...client, eos_token_id: ends },
+    formatConfig(ends === client.eos_token_id ? client : { ...client, eos_token_id: ends }),
   );
 }
 

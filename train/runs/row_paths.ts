@@ -19,6 +19,8 @@ export interface RowSource {
   readonly files: readonly string[];
 }
 
+/** Files that a line names. */
+const SHOWN = 5;
 /** Most entries of a folder that are looked at, and files of rows that are opened at once. */
 const MAX_ENTRIES = 20_000;
 const MAX_FILES = 256;
@@ -52,6 +54,14 @@ export function expandRows(paths: RowPaths | undefined): Promise<RowSource[]> {
   return Promise.all(
     listPaths(paths).map(async (path) => ({ path, files: await filesOf(path) })),
   );
+}
+
+/** Which files a folder or a pattern stands for, as a line; nothing of a file's own name. */
+export function describeSource({ path, files }: RowSource): string | undefined {
+  if (files.length === 1 && files[0] === path) return undefined;
+  const shown = files.slice(0, SHOWN).join(", ");
+  const more = files.length > SHOWN ? ` and ${files.length - SHOWN} more` : "";
+  return `${path}: ${files.length === 1 ? "one file" : `${files.length} files`}, ${shown}${more}`;
 }
 
 async function filesOf(path: string): Promise<readonly string[]> {
