@@ -220,8 +220,9 @@ export function estimateMemory(
   const parts = kernels ? blockKernelsFor(config, precision, adapter) : inChunks;
   const segments = parts?.has("attention") || inChunks !== undefined;
   const tokens = segments ? computedTokens([real], "end-to-end") : rows * length;
+  const grid = segments ? { rows: 1, length: tokens } : { rows, length };
   const symbols = {
-    ...gridSymbols(config, segments ? { rows: 1, length: tokens } : { rows, length }),
+    ...gridSymbols(config, grid),
     tokens,
     positions: length,
     n: Math.min(headChunk, supervised),
@@ -272,7 +273,7 @@ export function estimateMemory(
     : Array<number>(windows.size).fill(rows * length * length);
   const mask = sum(masks, (each) => each);
   const delta = kinds.find((kind) => kind.delta)?.delta;
-  const segmentMask = delta ? FLOAT_BYTES * segmentMaskSize(symbols, delta) : 0;
+  const segmentMask = delta ? FLOAT_BYTES * segmentMaskSize(grid, delta) : 0;
   const arena = new ArenaEstimate();
   const head = {
     precision,
