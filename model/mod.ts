@@ -26,7 +26,7 @@ export type { RopeContext, RopeFields } from "./families/rope_scaling.ts";
 export type { ConfigReader } from "./families/config_reader.ts";
 export type { UnsupportedField } from "../internal/json/field_table.ts";
 export type { BlockConfig } from "./parts/block_config.ts";
-export type { LayerKind, QueryGrowth } from "./parts/layer_kind.ts";
+export type { DeltaSizes, LayerKind, QueryGrowth } from "./parts/layer_kind.ts";
 export type { Precision, PrecisionOptions } from "./precision.ts";
 export { BASE_STORAGES, type BaseDtype, type BaseStorage } from "./base_storage.ts";
 export type { BaseCompute, ProductDirection, Quantization } from "./quantization.ts";

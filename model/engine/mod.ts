@@ -104,6 +104,9 @@ export {
   type ProjectedAttention,
   type ProjectedHeads,
   type Rotary,
+  type Sequences,
+  type SequenceSegments,
+  type SequenceState,
   TOKENS,
 } from "../parts/block_scope.ts";
 export { residualBlock, type ResidualBranch } from "../parts/residual_block.ts";
