@@ -9,7 +9,7 @@
 
 import { PLACEHOLDER } from "../text/reply_text.ts";
 import { type Example, IGNORED } from "./example.ts";
-import type { RowLocation } from "../records/jsonl_error.ts";
+import { JsonlError, type RowLocation } from "../records/jsonl_error.ts";
 import { readRows } from "../records/read_rows.ts";
 import type { Message, Tool } from "../text/message.ts";
 import { messageText } from "../text/message_text.ts";
@@ -84,23 +84,37 @@ export async function inspectRecords(
   { tokenizer, system, columns, line: wanted, dropRefused = false }: InspectRecordsOptions,
 ): Promise<RecordsInspection> {
   const special = specialTokens(tokenizer);
-  let chosen: Pick<RecordsInspection, "record" | "shape"> | undefined;
+  let chosen: Omit<RecordsInspection, "controlTokens"> | undefined;
   const controlTokens: ControlTokenUse[] = [];
   const parse = (value: Record<string, unknown>, where: RowLocation) => {
     let shape: RecognizedShape = { name: "", columns: [] };
     const record = parseRecord(value, where, { columns, onShape: (found) => shape = found });
-    return { record, shape, line: where.line };
+    if (wanted === undefined ? chosen === undefined : where.line === wanted) {
+      chosen = { record, shape, messages: messagesOf(record, where, system) };
+    }
+    return { record, line: where.line };
   };
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const { record, shape, line } of readRows(path, parse, { onRefused })) {
-    if (wanted === undefined ? chosen === undefined : line === wanted) chosen = { record, shape };
+  for await (const { record, line } of readRows(path, parse, { onRefused })) {
     const text = textOf(record);
     for (const token of special) if (text.includes(token)) controlTokens.push({ line, token });
   }
   if (chosen === undefined) throw new RangeError(`Cannot inspect ${path}: it has no row ${wanted}`);
-  const { record } = chosen;
-  const messages = record.kind === "text" ? [] : toMessages(record, { system });
-  return { ...chosen, messages, controlTokens };
+  return { ...chosen, controlTokens };
+}
+
+/** A record's messages; what cannot be one is the row's fault, as what cannot be read. */
+function messagesOf(
+  record: TrainingRecord,
+  where: RowLocation,
+  system: string | undefined,
+): readonly Message[] {
+  if (record.kind === "text") return [];
+  try {
+    return toMessages(record, { system });
+  } catch (cause) {
+    throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });
+  }
 }
 
 /** Options of {@linkcode promptIsInference}. */

@@ -30,6 +30,21 @@ Deno.test("inspectRecords() finds control tokens in every text, and not <think>"
   assert.deepEqual(first[0], { role: "system", content: "s" });
 });
 
+Deno.test("inspectRecords() passes over first rows that make no chat, where such are left out", async () => {
+  await using folder = await tempFolder();
+  const rows = [
+    { question: "a", think: "b", answer: "<think>other</think>c" },
+    { question: "q", answer: "r" },
+  ];
+  const path = await folder.write("a.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
+  const { messages } = await inspectRecords(path, { tokenizer, dropRefused: true });
+  assert.equal(messages[0].content, "q");
+  await assert.rejects(inspectRecords(path, { tokenizer }), {
+    name: "JsonlError",
+    message: /a\.jsonl:1: Cannot take the thinking/,
+  });
+});
+
 Deno.test("promptIsInference() holds for Qwen3's template, and not with thinking turned off", async () => {
   const qwen3 = await qwen3Tokenizer();
   for (const each of [tokenizer, qwen3]) {

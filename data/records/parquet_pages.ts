@@ -7,7 +7,6 @@
  */
 
 import type { RowGroup, SchemaTree } from "hyparquet";
-import type { ColumnDecoder } from "hyparquet/src/types.js";
 import { parquetHeader, readColumn } from "hyparquet/src/column.js";
 import { isCount } from "../../internal/json/is_count.ts";
 import { JsonlError } from "./jsonl_error.ts";
@@ -16,6 +15,9 @@ import type { RowFile } from "./row_file.ts";
 
 /** Largest row group, unpacked: of columns that are not read by pages it is held in memory. */
 export const MAX_GROUP_BYTES: number = 2 ** 30;
+/** What a column's pages are decoded by. */
+type ColumnDecoder = Parameters<typeof readColumn>[2];
+
 /** Bytes in which a page's header is looked for first: statistics of long texts make larger ones. */
 const HEADER_BYTES = 4096;
 const HEADER_GROWTH = 16;

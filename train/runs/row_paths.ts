@@ -4,7 +4,7 @@
  */
 
 import { compileGlob, isGlob } from "../../internal/glob_pattern.ts";
-import { inferSplits, type SplitFiles } from "../../internal/dataset_splits.ts";
+import { inferSplits, type SplitFiles, validationSplit } from "../../internal/dataset_splits.ts";
 import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { findRegularFile } from "../../internal/regular_file.ts";
 import { findFile, type FindFileOptions } from "./find_file.ts";
@@ -12,6 +12,9 @@ import { DATA, firstPlace, isBare, OUTPUT } from "./named_folders.ts";
 
 /** One name or several. */
 export type RowPaths = string | readonly string[];
+
+/** What rows are for. */
+export type Purpose = "train" | "validation";
 
 /** A name and its files. */
 export interface RowSource {
@@ -45,14 +48,18 @@ export function listPaths(paths: RowPaths | undefined): readonly string[] {
 }
 
 /**
- * The files of each name, in order: of a folder those of its split `train`, where its names tell
+ * The files of each name, in order: of a folder those of its split for the purpose, where its names tell
  * splits apart.
  *
+ * @param purpose what the rows are for. @default "train"
  * @throws {Error} where a folder or pattern has no files of rows
  */
-export function expandRows(paths: RowPaths | undefined): Promise<RowSource[]> {
+export function expandRows(
+  paths: RowPaths | undefined,
+  purpose: Purpose = "train",
+): Promise<RowSource[]> {
   return Promise.all(
-    listPaths(paths).map(async (path) => ({ path, files: await filesOf(path) })),
+    listPaths(paths).map(async (path) => ({ path, files: await filesOf(path, purpose) })),
   );
 }
 
@@ -64,8 +71,8 @@ export function describeSource({ path, files }: RowSource): string | undefined {
   return `${path}: ${files.length === 1 ? "one file" : `${files.length} files`}, ${shown}${more}`;
 }
 
-async function filesOf(path: string): Promise<readonly string[]> {
-  if (await isFolder(path)) return limited(path, await filesOfFolder(path));
+async function filesOf(path: string, purpose: Purpose): Promise<readonly string[]> {
+  if (await isFolder(path)) return limited(path, await filesOfFolder(path, purpose));
   if (!isGlob(path) || await isFile(path)) return [path];
   const files = await matching(path);
   if (files.length > 0) return limited(path, files);
@@ -80,16 +87,18 @@ export async function splitsOfFolder(path: string): Promise<readonly SplitFiles[
   return splits.map(({ name, files }) => ({ name, files: files.map((each) => `${path}/${each}`) }));
 }
 
-async function filesOfFolder(path: string): Promise<readonly string[]> {
+async function filesOfFolder(path: string, purpose: Purpose): Promise<readonly string[]> {
   const splits = await splitsOfFolder(path);
-  const split = splits.find(({ name }) => name === "train") ??
-    (splits.length === 1 ? splits[0] : undefined);
+  const wanted = purpose === "train"
+    ? splits.find(({ name }) => name === "train")
+    : validationSplit(splits);
+  const split = wanted ?? (splits.length === 1 ? splits[0] : undefined);
   if (split !== undefined) return split.files;
   const state = splits.length === 0
     ? "it has no files of rows (JSON Lines, JSON, CSV, TSV, Parquet)"
     : `its names tell the splits ${
       splits.map(({ name }) => name).join(", ")
-    } apart, and none is train`;
+    } apart, and none is ${purpose}`;
   throw new Error(`Cannot read ${path}: ${state}; name files of it`);
 }
 

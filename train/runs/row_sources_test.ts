@@ -9,7 +9,7 @@ import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
 import { createTokenizer } from "../../data/text/tokenizer.ts";
 import { repositoryPath } from "../../tests/support/run_script.ts";
 import { type TempFolder, tempFolder } from "../../tests/support/temp_folder.ts";
-import { expandRows } from "./row_paths.ts";
+import { expandRows, type Purpose } from "./row_paths.ts";
 import { readTrainingData } from "./training_data.ts";
 
 const tokenizer = createTokenizer(byteTokenizerFiles());
@@ -220,12 +220,18 @@ Deno.test("expandRows() finds files of folders and patterns, in order, inside of
     await Deno.mkdir(dirname(`${folder.path}/${file}`), { recursive: true });
     await folder.write(file, "{}");
   }
-  const expand = async (path: string): Promise<string[]> => {
-    const [{ files }] = await expandRows(`${folder.path}/${path}`);
+  const expand = async (path: string, purpose?: Purpose): Promise<string[]> => {
+    const [{ files }] = await expandRows(`${folder.path}/${path}`, purpose);
     return files.map((file) => file.slice(folder.path.length + 1));
   };
   assert.deepEqual(await expand("splits"), ["splits/train.jsonl"]);
   assert.deepEqual(await expand("shards"), files.slice(5, 7));
+  assert.deepEqual(await expand("held", "validation"), ["held/dev.jsonl"]);
+  assert.deepEqual(await expand("plain", "validation"), ["plain/b.jsonl"]);
+  await assert.rejects(
+    expand("splits", "validation"),
+    /splits train, test apart, and none is validation; name files of it$/,
+  );
   assert.deepEqual(await expand("plain/*"), ["plain/a.csv", "plain/b.jsonl"]);
   assert.deepEqual(await expand("*/t[er]*.jsonl"), [
     "held/test.jsonl",

@@ -199,7 +199,10 @@ async function hashInputs(
     if (known && isFile) weights.push(`${model}/${name}`);
   }
   const companions = await companionFiles(model);
-  const sources = [...await expandRows(trainFile), ...await expandRows(validationFile)];
+  const sources = [
+    ...await expandRows(trainFile),
+    ...await expandRows(validationFile, "validation"),
+  ];
   const rows = [...new Set(sources.flatMap(({ files }) => files))];
   const paths = [
     ...rows,

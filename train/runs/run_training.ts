@@ -252,7 +252,7 @@ export async function runTraining(
       arguments: args,
       ...facts,
       validation_file_sha256: await Promise.all(
-        (await expandRows(args.validationFile)).flatMap(({ files }) => files)
+        (await expandRows(args.validationFile, "validation")).flatMap(({ files }) => files)
           .map(async (file) => (await hash(file)).sha256),
       ),
       model_sha256: await hashSafetensors(args.model, hash),
