@@ -12,11 +12,18 @@ export type InitLoraWeights = typeof INIT_LORA_WEIGHTS[number];
 /**
  * The settings of the adapter that is trained and saved.
  *
- * @throws {RangeError} where it cannot start so
+ * @throws {RangeError} where it cannot start so, or there is no such way
  */
 export function adapterSettings(
   lora: LoraOptions,
   init: InitLoraWeights = "default",
 ): LoraOptions {
+  if (!INIT_LORA_WEIGHTS.includes(init)) {
+    throw new RangeError(
+      `Cannot start an adapter from ${JSON.stringify(init)}: it must be ${
+        INIT_LORA_WEIGHTS.join(" or ")
+      }`,
+    );
+  }
   return init === "pissa" ? pissaSettings(lora) : lora;
 }

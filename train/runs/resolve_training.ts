@@ -248,7 +248,18 @@ async function resolveLora(
 ): Promise<{ readonly lora?: LoraArguments; readonly notes: readonly string[] }> {
   if (options === undefined) return { notes: [] };
   const lora = withLayerNames(config, { ...DEFAULT_LORA, ...defined(options) });
+  const { initLoraWeights } = lora as Partial<LoraArguments>;
+  try {
+    adapterSettings(lora, initLoraWeights);
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
   if (!lora.initAdapter) return { lora, notes: [] };
+  if (initLoraWeights === "pissa") {
+    throw new UsageError(
+      "Cannot start both from PiSSA and from an adapter: leave out --init-lora-weights or --init-adapter",
+    );
+  }
   const named = await findAdapter(lora.initAdapter, "--init-adapter");
   const initAdapter = await findTrained(named, ADAPTER_CONFIG);
   await using files = await openAdapter(initAdapter, config);

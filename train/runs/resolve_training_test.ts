@@ -128,6 +128,8 @@ Deno.test("resolveTraining() refuses options that contradict each other, before 
   const rows: readonly (readonly [object, RegExp])[] = [
     [{ validationFile: "v.jsonl", validationSplitPercentage: 5 }, /^Cannot both hold rows back/],
     [{ mixSeed: 7 }, /^Cannot mix without shares/],
+    [{ loss: "dft", labelSmoothingFactor: 0.1 }, /^Cannot smooth labels of the loss dft: /],
+    [{ trainLayers: 1, lora: {} }, /^Cannot train an adapter and layers in full: /],
     [{ mix: [0.5, 0.4] }, /^Cannot mix by 0.5, 0.4: the shares must add up to 1$/],
   ];
   for (const [options, message] of rows) {
@@ -152,6 +154,9 @@ Deno.test("resolveTraining() refuses what no flag could have said, by its name",
     loggingSteps: [0, "number 0: it must be a whole number from 1 up, or a share of the run"],
     evalSteps: [1.5, "number 1.5: it must be a whole number from 0 up, or a share of the run"],
     evalStrategy: ["best", 'string "best": it must be steps or epoch or no'],
+    loss: ["mse", 'string "mse": it must be cross_entropy or dft'],
+    labelSmoothingFactor: [2, "number 2: it must be a number from 0 to 1"],
+    trainLayers: [0, "number 0: it must be a whole number from 1 up"],
     precision: ["fp16", 'string "fp16": it must be fp32 or bf16 or bf16-pure'],
   };
   for (const [name, [value, message]] of Object.entries(bad)) {
