@@ -103,7 +103,7 @@ export {
   type FindBestOptions,
 } from "./best_evaluation.ts";
 export type { LogRow } from "./log_row.ts";
-export type { Optimizer, UpdateOptions } from "./optimizer.ts";
+export type { Optimizer, StateParts, UpdateOptions } from "./optimizer.ts";
 export {
   formatOf,
   type MakeOptimizer,

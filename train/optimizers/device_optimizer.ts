@@ -6,20 +6,24 @@
  * does the same.
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
+import type { DType } from "../../ort/tensor/dtype.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { TensorComm } from "../distributed/tensor_comm.ts";
-import type { Optimizer, UpdateOptions } from "../optimizer.ts";
+import type { Optimizer, StateParts, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
 import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
 import { loadStore, OptimizerState } from "./optimizer_state.ts";
+import { ShardedState } from "./sharded_state.ts";
 import { STATE_TYPES, type StateFormat } from "./state_format.ts";
 import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
+import { MASTER } from "./update_state.ts";
 
 /** Results that can wait to be read. */
 export const MOST_PENDING = 1024;
@@ -28,7 +32,7 @@ const MOST_PENDING_APART = 16;
 
 const RESULT_STRIDE = 4;
 const FLOAT_BYTES = 4;
-const MASTER = ".master";
+const OF_MASTER = `.${MASTER}`;
 
 /** What a {@linkcode DeviceOptimizer} works on. */
 export interface DeviceOptimizerOptions {
@@ -47,6 +51,13 @@ export interface DeviceOptimizerOptions {
   readonly state: readonly string[];
   /** Processes that each were given a share of the losses. @default this one alone */
   readonly collectives?: TensorComm;
+  /** The same processes, for what is saved. */
+  readonly comm?: Comm;
+  /**
+   * Whether each of these keeps the state of a part of the parameters, and updates that; masters are state then.
+   * @default false
+   */
+  readonly shard?: boolean;
   /** Makes the norm, the clipping and the update, in that format. */
   readonly makeUpdate: (options: DeviceUpdateOptions) => DeviceUpdate;
 }
@@ -54,9 +65,11 @@ export interface DeviceOptimizerOptions {
 /** The optimizer's state on a device and its compiled update. */
 export class DeviceOptimizer implements Optimizer {
   readonly maxUnread: number;
+  readonly parts: StateParts | undefined;
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
-  readonly #state: OptimizerState;
+  readonly #state: OptimizerState | ShardedState;
+  readonly #takes: ShardedState | undefined;
   readonly #collectives: TensorComm | undefined;
   readonly #loss: Tensor;
   /** All rows in one piece, where that is possible. */
@@ -73,21 +86,17 @@ export class DeviceOptimizer implements Optimizer {
 
   /** Allocates the state as zeros and compiles the update. */
   constructor(
-    { runtime, parameters, gradients, copy, format, maxGradNorm, state, collectives, makeUpdate }:
+    { runtime, parameters, gradients, copy, format, maxGradNorm, state, makeUpdate, ...several }:
       DeviceOptimizerOptions,
   ) {
+    const { collectives, comm, shard = false } = several;
     this.#collectives = collectives;
     this.#parameters = parameters;
     this.#copy = copy;
-    const scaled = STATE_TYPES[format].state === "int8";
-    this.#state = this.#own(
-      new OptimizerState(runtime, parameters.layout, {
-        names: state,
-        // But for 8 bits, their type is the updated parameters'.
-        dtype: scaled ? "uint8" : parameters.dtype,
-        scaled,
-      }),
-    );
+    const { layout } = parameters;
+    const types = STATE_TYPES[format];
+    const scaled = types.state === "int8";
+    const dtype: DType = types.state === "int8" ? "uint8" : types.state;
     this.#loss = this.#own(Tensor.allocate(runtime, "float32", []));
     const { viewsAtOffset } = deviceTraits(runtime.device);
     this.maxUnread = viewsAtOffset ? MOST_PENDING : MOST_PENDING_APART;
@@ -106,15 +115,26 @@ export class DeviceOptimizer implements Optimizer {
       this.#own(new CompiledGraph(runtime, lossSumGraph(true))),
       this.#own(new CompiledGraph(runtime, lossSumGraph(false))),
     ];
-    this.#update = this.#own(makeUpdate({
-      runtime,
-      parameters,
-      gradients,
-      copy,
-      state: this.#state,
-      loss: this.#loss,
-      maxGradNorm,
-    }));
+    const made = { runtime, parameters, gradients, loss: this.#loss, maxGradNorm };
+    if (!shard || !comm || !collectives) {
+      const names = { names: state, dtype, scaled };
+      const whole = this.#own(new OptimizerState(runtime, layout, names));
+      this.#state = whole;
+      this.#update = this.#own(makeUpdate({ ...made, copy, state: whole }));
+      return;
+    }
+    const master = types.parameters === "master";
+    const part = this.#own(
+      new ShardedState(runtime, layout, {
+        ...{ comm, dtype, scaled },
+        names: master ? [...state, MASTER] : state,
+        optional: master ? MASTER : undefined,
+      }),
+    );
+    this.#state = part;
+    this.#takes = master ? part : undefined;
+    this.parts = part.shared;
+    this.#update = this.#own(makeUpdate({ ...made, state: part, collectives, master }));
   }
 
   #own<T extends Disposable>(resource: T): T {
@@ -151,6 +171,8 @@ export class DeviceOptimizer implements Optimizer {
     this.#collectives?.allReduceSum(this.#loss);
     await this.#collectives?.join();
     await this.#update.run(this.#rows[this.#pending++]);
+    // Parameters that others updated.
+    if (this.parts) await this.#collectives?.join();
   }
 
   results(): readonly TrainStepResult[] {
@@ -181,11 +203,11 @@ export class DeviceOptimizer implements Optimizer {
     if (!this.#copy) return state;
     const parameters = this.#parameters;
     const find = (name: string): [TensorSource, string] =>
-      name.endsWith(MASTER) ? [parameters, name.slice(0, -MASTER.length)] : [state, name];
+      name.endsWith(OF_MASTER) ? [parameters, name.slice(0, -OF_MASTER.length)] : [state, name];
     return {
       names: (): readonly string[] => [
         ...state.names(),
-        ...parameters.names().map((name) => name + MASTER),
+        ...parameters.names().map((name) => name + OF_MASTER),
       ],
       info: (name: string): TensorInfo => {
         const [source, own] = find(name);
@@ -204,8 +226,12 @@ export class DeviceOptimizer implements Optimizer {
    */
   async load(source: TensorSource): Promise<void> {
     await this.#state.load(source);
-    if (!this.#copy || !source.names().some((name) => name.endsWith(MASTER))) return;
-    await loadStore(this.#parameters, source, MASTER);
+    if (!this.#copy || !source.names().some((name) => name.endsWith(OF_MASTER))) return;
+    await loadStore(this.#parameters, source, OF_MASTER);
+  }
+
+  async takeWeights(weights: TensorSource): Promise<void> {
+    await this.#takes?.fill(MASTER, weights);
   }
 
   /** Releases graphs and state; parameters and gradients stay their owner's. */

@@ -7,18 +7,20 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
-import { LAYOUT_BLOCK, type ParameterStore } from "../../model/engine/parameter_store.ts";
+import { LAYOUT_BLOCK } from "../../model/engine/parameter_store.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, type DType } from "../../ort/tensor/dtype.ts";
 import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
-import { chunksOf } from "./layout_chunks.ts";
+import type { TensorComm } from "../distributed/tensor_comm.ts";
+import { type Chunk, chunksOf } from "./layout_chunks.ts";
 import { type GraphStateFormat, STATE_TYPES } from "./state_format.ts";
 import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
+import { elementsOf, updatedTensors, updateShares } from "./update_shares.ts";
 
 const FLOAT_BYTES = 4;
 
@@ -30,15 +32,22 @@ export class GraphUpdate implements DeviceUpdate {
   readonly #numbers: Tensor;
   readonly #norms: readonly Binding[];
   readonly #control: UpdateControl;
-  readonly #updates: readonly Binding[];
-  readonly #owned: Disposable[] = [];
+  readonly #updates: readonly Pick<Binding, "run">[];
+  /** Sums of squared gradients, [blocks, 1]. */
+  readonly #sums: Tensor;
+  readonly #collectives: TensorComm | undefined;
+  readonly #owned = new DisposableStack();
 
   /** Compiles the update. */
   constructor(rule: UpdateRule, format: GraphStateFormat, options: DeviceUpdateOptions) {
     this.#rule = rule;
-    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm } = options;
+    const { runtime, parameters, gradients, state, collectives, loss, maxGradNorm } = options;
     const { layout } = parameters;
-    const chunks = chunksOf(layout, runtime.device);
+    this.#collectives = collectives;
+    const shares = updateShares(options, this.#owned).map(({ range, gather }) => ({
+      chunks: chunksOf(layout, runtime.device, [range]),
+      gather,
+    }));
     const floats = (...shape: number[]): Tensor =>
       this.#own(Tensor.allocate(runtime, "float32", shape));
     this.#numbers = floats(4);
@@ -48,10 +57,10 @@ export class GraphUpdate implements DeviceUpdate {
 
     const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
     const blocks = layout.length / LAYOUT_BLOCK;
-    const sums = floats(blocks, 1);
+    const sums = this.#sums = floats(blocks, 1);
     const types = STATE_TYPES[format];
     const norms = compile(sumOfSquaresGraph(types.gradients));
-    this.#norms = chunks.map(({ start, length }) => {
+    this.#norms = shares.flatMap(({ chunks }) => chunks).map(({ start, length }) => {
       const count = length / LAYOUT_BLOCK;
       const at = start * byteWidth(gradients.flat.dtype);
       const g = this.#own(gradients.flat.view(at, [count, LAYOUT_BLOCK]));
@@ -80,17 +89,20 @@ export class GraphUpdate implements DeviceUpdate {
     const draws = stochastic
       ? this.#own(Tensor.from(runtime, "int32", [blocks, 1], randomOdd(blocks, ["blocks"])))
       : undefined;
-    this.#updates = chunks.map(({ start, length, decays }) => {
+    const bind = (chunk: Chunk): Binding => {
+      const { start, length, decays } = chunk;
       const count = length / LAYOUT_BLOCK;
       const shape = stochastic ? [count, LAYOUT_BLOCK] : [length];
-      const view = ({ flat }: ParameterStore): Tensor =>
-        this.#own(flat.view(start * byteWidth(flat.dtype), shape));
+      const shaped = (elements: Tensor): Tensor => this.#own(this.#own(elements).view(0, shape));
+      const { p, weight } = updatedTensors(options, chunk);
       return this.#own(
         graphs.get(decays && rule.weightDecay !== 0)!.bind({
-          p: view(parameters),
-          g: view(gradients),
-          ...Object.fromEntries(names.map((name) => [name, view(state.store(rule.state[name]))])),
-          ...(copy ? { weight: view(copy) } : {}),
+          p: shaped(p),
+          g: shaped(elementsOf(gradients, chunk)),
+          ...Object.fromEntries(
+            names.map((name) => [name, shaped(state.view(rule.state[name], start, length))]),
+          ),
+          ...(weight ? { weight: shaped(weight) } : {}),
           ...(draws
             ? {
               blocks: this.#own(draws.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1])),
@@ -100,12 +112,16 @@ export class GraphUpdate implements DeviceUpdate {
           ...scalars,
         }),
       );
-    });
+    };
+    // While a bucket's parameters go to the others, the next one's are updated.
+    this.#updates = shares.flatMap(({ chunks, gather }) => [
+      ...chunks.map(bind),
+      ...gather ? [{ run: gather }] : [],
+    ]);
   }
 
   #own<T extends Disposable>(resource: T): T {
-    this.#owned.push(resource);
-    return resource;
+    return this.#owned.use(resource);
   }
 
   send({ learningRate, scale, seed }: UpdateNumbers): void {
@@ -116,7 +132,14 @@ export class GraphUpdate implements DeviceUpdate {
   }
 
   run(result: Tensor): Promise<void> {
-    return this.#control.run({ norms: this.#norms, updates: this.#updates }, result);
+    const collectives = this.#collectives;
+    // Every block's sum is one process's; with zeros of the others all add up to the bits of one process.
+    if (collectives) this.#sums.zero();
+    const summed = collectives && (() => {
+      collectives.allReduceSum(this.#sums);
+      return collectives.join();
+    });
+    return this.#control.run({ norms: this.#norms, summed, updates: this.#updates }, result);
   }
 
   resumeAt(step: number): void {
@@ -125,6 +148,6 @@ export class GraphUpdate implements DeviceUpdate {
 
   /** Releases graphs and scalars. */
   [Symbol.dispose](): void {
-    for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
+    this.#owned.dispose();
   }
 }

@@ -74,7 +74,7 @@ export interface OptimizerDescription {
    * @default false
    */
   readonly several?: boolean;
-  /** Whether it goes by `shard` on the host, where several processes train. @default false */
+  /** Whether it goes by `shard`, where several processes train. @default false */
   readonly sharded?: boolean;
   /** Makes it in ONNX Runtime's own operators. An adapter's is of the format `float32`. */
   readonly make: MakeOptimizer;

@@ -65,6 +65,9 @@ export class TensorUpdate implements DeviceUpdate {
 
   /** Compiles the update. */
   constructor(rule: UpdateRule, options: DeviceUpdateOptions) {
+    if (options.collectives) {
+      throw new RangeError("Cannot make a part of an update: each tensor is a buffer of its own");
+    }
     this.#rule = rule;
     const { runtime, parameters, gradients, state, loss, maxGradNorm } = options;
     const { specs } = parameters.layout;

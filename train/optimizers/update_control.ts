@@ -72,8 +72,10 @@ export class UpdateControl implements Disposable {
 
   /** Queues an update: what fills the sums, the decision, and what changes parameters by it. */
   async run(
-    { norms, updates }: {
+    { norms, summed, updates }: {
       readonly norms: readonly Binding[];
+      /** Completes the sums, where processes have a part of them each. @default they are complete */
+      readonly summed?: () => Promise<void>;
       readonly updates: readonly Pick<Binding, "run">[];
     },
     result: Tensor,
@@ -82,6 +84,7 @@ export class UpdateControl implements Disposable {
       await this.#yieldTimer.turn();
       norm.run();
     }
+    await summed?.();
     this.#graph.bindMore(this.#binding, { "step.result": result });
     this.#binding.run();
     if (!this.#runtime.tellsNonFinite) {

@@ -19,7 +19,7 @@ import { findOptimizer } from "../optimizers/optimizers.ts";
 import { STATE_TYPES, type StateFormat } from "../optimizers/state_format.ts";
 import type { Trainer } from "../trainer.ts";
 import { computePrecision, resolvePrecision } from "../training_precision.ts";
-import { assembleTrainer, type TrainerOptions } from "./assemble_trainer.ts";
+import { assembleTrainer, isSharded, type TrainerOptions } from "./assemble_trainer.ts";
 import type { TrainedParameters } from "./trained_parameters.ts";
 import { loadTrainingKernels } from "./training_kernels.ts";
 
@@ -89,7 +89,7 @@ export async function createFullTrainer(
 /** All of a model's parameters, to be filled. */
 function allParameters(
   config: ModelConfig,
-  { runtime, precision, format, eosTokenIds, onLoad, signal }:
+  { runtime, precision, format, eosTokenIds, onLoad, signal, ...options }:
     & Omit<FullTrainerOptions, "precision">
     & {
       readonly precision: Precision;
@@ -101,8 +101,11 @@ function allParameters(
   const allocate = (dtype: Precision): ParameterStore =>
     made.use(new ParameterStore(runtime, layout, { dtype }));
   const weights = allocate(precision);
-  // What the optimizer updates; the model runs on a rounded copy of it.
-  const master = STATE_TYPES[format].parameters === "master" ? allocate("float32") : undefined;
+  // What the optimizer updates; the model runs on a rounded copy of it. Where processes share it out, the optimizer
+  // has this one's part.
+  const master = STATE_TYPES[format].parameters === "master" && !isSharded(options)
+    ? allocate("float32")
+    : undefined;
   const store = master ?? weights;
   const owned = made.move();
   return {
@@ -115,10 +118,11 @@ function allParameters(
       await Deno.writeTextFile(`${to}/config.json`, savedConfig(config, eosTokenIds));
       return await writeSafetensorsSharded(to, saved);
     },
-    async load(from) {
+    async load(from, also) {
       await using model = await openModel(from);
       const onProgress = onLoad && ((bytes: number) => onLoad(bytes, store.byteLength));
       await loadWeights(runtime, store, model.weights, { from, onProgress, signal });
+      await also?.(model.weights);
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
