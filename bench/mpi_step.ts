@@ -20,7 +20,6 @@ import { environment } from "../tests/mpi/environment.ts";
 import { mpirun, mpis } from "../tests/support/mpirun.ts";
 import { median, peakMemory, QWEN3_06B, randomWeights } from "./measure.ts";
 
-const LENGTH = 512;
 const STEPS = 3;
 
 const { values } = parseArgs({
@@ -28,12 +27,15 @@ const { values } = parseArgs({
     ranks: { type: "string", default: "2" },
     layers: { type: "string", default: "12" },
     rows: { type: "string", default: "4" },
+    length: { type: "string", default: "512" },
     "shard-only": { type: "boolean", default: false },
     // Of the processes that this starts.
     rank: { type: "string" },
     shard: { type: "boolean", default: false },
   },
 });
+
+const LENGTH = Number(values.length);
 
 /** What a way of training took. */
 interface Measured {
@@ -145,8 +147,8 @@ async function run(command: string, args: string[]): Promise<Measured> {
 }
 
 async function compare(): Promise<void> {
-  const { ranks, layers, rows } = values;
-  const sizes = ["--ranks", ranks, "--layers", layers, "--rows", rows];
+  const { ranks, layers, rows, length } = values;
+  const sizes = ["--ranks", ranks, "--layers", layers, "--rows", rows, "--length", length];
   const own = new URL(import.meta.url).pathname;
   const one = await run(Deno.execPath(), ["run", "-A", own, ...sizes, "--rank", "one"]);
   console.log(`${one.parameters} parameters, ${rows} rows of ${LENGTH} tokens an update`);

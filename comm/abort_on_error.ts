@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Comm } from "./comm.ts";
 
 /** Milliseconds that rank 0 tells of an error before the others do: it is often the same one. */
-const TELLS_LATER = 1000;
+export const TELLS_LATER = 1000;
 
 /** How an error ends the ranks. */
 export interface AbortOnErrorOptions {

@@ -26,6 +26,11 @@ import { Transfers } from "./transfers.ts";
 const TEXT_BYTES = 512;
 /** Seconds after which the system ends a process that MPI_Abort did not. */
 const ABORT_LIMIT = 5;
+/**
+ * Seconds after which the system ends a process that waits for others to join, before heartbeats can tell of them:
+ * MPI_Init holds this thread, and returns when all are there.
+ */
+const JOIN_LIMIT = 120;
 /** Milliseconds that the launcher has to pass on a message. */
 const STDERR_TIME = 200;
 /** What a timer of 31 bits of milliseconds can wait for. */
@@ -63,6 +68,8 @@ export async function openMpiComm(
   checkTimes(options);
   const library = openMpiLibrary({ libraryPath: options.libraryPath, launch });
   opened = true;
+  const libc = openCLibrary();
+  libc?.alarm(JOIN_LIMIT);
   initialize(library);
   const world = {
     rank: worldNumber(library, "MPI_Comm_rank"),
@@ -77,7 +84,13 @@ export async function openMpiComm(
   }
   const comm = new MpiComm(library, world, options);
   await comm.open();
+  libc?.alarm(0);
   return comm;
+}
+
+function openCLibrary(): Deno.DynamicLibrary<typeof C_SYMBOLS>["symbols"] | undefined {
+  const path = C_LIBRARY[Deno.build.os];
+  return path === undefined ? undefined : Deno.dlopen(path, C_SYMBOLS).symbols;
 }
 
 function checkTimes(
@@ -166,8 +179,7 @@ class MpiComm implements Comm {
 
   /** Learns who is where, and starts to watch. */
   async open(): Promise<void> {
-    const cLibrary = C_LIBRARY[Deno.build.os];
-    if (cLibrary !== undefined) this.#libc = Deno.dlopen(cLibrary, C_SYMBOLS).symbols;
+    this.#libc = openCLibrary();
     const hosts = await this.#hosts();
     this.localSize = hosts.filter((host) => host === hosts[this.rank]).length;
     this.localRank = hosts.slice(0, this.rank).filter((host) => host === hosts[this.rank]).length;
@@ -180,7 +192,7 @@ class MpiComm implements Comm {
       state: this.#shared,
       rank: this.rank,
       names: this.#names,
-      cLibrary,
+      cLibrary: C_LIBRARY[Deno.build.os],
       parent: this.#libc?.getppid(),
       periodSeconds: heartbeatSeconds,
       silenceSeconds,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { COMM_VARIABLES, findLaunch } from "./mpi_launch.ts";
+import { COMM_VARIABLES, findLaunch, launchedRank } from "./mpi_launch.ts";
 import { openComm } from "./open_comm.ts";
 
 Deno.test("findLaunch() tells launchers apart", () => {
@@ -16,7 +16,7 @@ Deno.test("findLaunch() tells launchers apart", () => {
   });
   assert.deepEqual(findLaunch({ PMI_SIZE: "4", SLURM_STEP_NUM_TASKS: "4" }), {
     launcher: "srun",
-    library: undefined,
+    prefers: "MPICH",
     size: 4,
   });
   assert.deepEqual(findLaunch({ PMIX_RANK: "0", SLURM_STEP_NUM_TASKS: "8" }), {
@@ -24,6 +24,16 @@ Deno.test("findLaunch() tells launchers apart", () => {
     size: 8,
   });
   assert.equal(findLaunch({ PMIX_RANK: "0" })?.size, undefined);
+});
+
+Deno.test("launchedRank() knows the process before MPI is opened", () => {
+  assert.equal(launchedRank({ OMPI_COMM_WORLD_RANK: "3", PMIX_RANK: "3", SLURM_PROCID: "0" }), 3);
+  assert.equal(launchedRank({ PMI_RANK: "1", SLURM_PROCID: "1" }), 1);
+  assert.equal(launchedRank({ PMIX_RANK: "2" }), 2);
+  assert.equal(launchedRank({ SLURM_PROCID: "4" }), 4);
+  for (const none of [{}, { PMI_RANK: "" }, { PMIX_RANK: "x" }]) {
+    assert.equal(launchedRank(none), 0);
+  }
 });
 
 Deno.test("without a launcher, in an interactive salloc, and after srun -n 1 there is none", async () => {
@@ -48,5 +58,5 @@ Deno.test("several processes of srun's without MPI are refused, unless each is b
 
 Deno.test("auto must be told of the environment, by few names", async () => {
   await assert.rejects(openComm("auto"), TypeError);
-  assert.equal(COMM_VARIABLES.length, 5);
+  assert.equal(COMM_VARIABLES.length, 8);
 });

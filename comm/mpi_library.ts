@@ -21,7 +21,8 @@ import { type MPI_SYMBOLS, mpiSymbols } from "./mpi_symbols.ts";
  * Names that the loader finds libraries by: of Open MPI 3 and newer, of MPICH on Debian, of MPICH's ABI
  * elsewhere (MPICH, Intel MPI, MVAPICH), and of the standard ABI.
  */
-const NAMES = ["libmpi.so.40", "libmpich.so.12", "libmpi.so.12", "libmpi_abi.so.1", "libmpi.so"];
+const OPEN_MPI_NAME = "libmpi.so.40";
+const OTHER_NAMES = ["libmpich.so.12", "libmpi.so.12", "libmpi_abi.so.1", "libmpi.so"];
 
 /** MPI_MAX_LIBRARY_VERSION_STRING of MPICH, the longest. */
 const VERSION_BYTES = 8192;
@@ -78,7 +79,7 @@ export interface OpenMpiLibraryOptions {
  * @throws {Error} where there is none, or only another one's
  */
 export function openMpiLibrary(
-  { libraryPath, launch, names = NAMES }: OpenMpiLibraryOptions = {},
+  { libraryPath, launch, names = usualNames(launch) }: OpenMpiLibraryOptions = {},
 ): MpiLibrary {
   const reasons: string[] = [];
   const others: Identity[] = [];
@@ -107,6 +108,12 @@ export function openMpiLibrary(
         ? PACKAGES
         : `on ${Deno.build.os} set ORTUNE_MPI_LIB to the path of libmpi`),
   );
+}
+
+function usualNames(launch: MpiLaunch | undefined): readonly string[] {
+  return launch?.prefers === "MPICH"
+    ? [...OTHER_NAMES, OPEN_MPI_NAME]
+    : [OPEN_MPI_NAME, ...OTHER_NAMES];
 }
 
 function belongs({ name }: Identity, launch: MpiLaunch | undefined): boolean {

@@ -80,10 +80,12 @@ function kindOf({ name, detail }: Call): string {
 
 async function runSteps(
   model: string,
-  { method, precision, kernels, nccl }: {
+  { method, precision, kernels, shard, nccl }: {
     method: Method;
     precision: string;
     kernels?: boolean;
+    /** Whether it keeps a part of the optimizer's state. */
+    shard?: boolean;
     /** The library of a stand-in for NCCL. */
     nccl?: string;
   },
@@ -94,6 +96,7 @@ async function runSteps(
     args: [
       ...["run", "--no-check", "--allow-all", config, script, folder!, model, method, precision],
       ...kernels ? ["kernels"] : [],
+      ...shard ? ["shard"] : [],
       ...nccl ? [`nccl=${nccl}`] : [],
     ],
     env: { LD_LIBRARY_PATH: folder!, CUDA_STANDIN_LOG: "1", NO_COLOR: "1" },
@@ -118,7 +121,7 @@ function copies(calls: readonly Call[], way: string): number[] {
     .map(({ bytes }) => bytes);
 }
 
-const waits = (calls: readonly Call[]): string[] =>
+const waitsOf = (calls: readonly Call[]): string[] =>
   calls.map(({ name }) => name).filter((name) =>
     /Synchronize$/.test(name) || name === "cudaMemcpy"
   );
@@ -238,10 +241,13 @@ async function modelFolder(config: ModelConfig): Promise<TempFolder> {
 }
 
 /** Bytes of each tensor in the files of a checkpoint. */
-async function savedBytes(directory: string): Promise<number[]> {
+async function savedBytes(
+  directory: string,
+  which = /\.(safetensors|state)$/,
+): Promise<number[]> {
   const bytes: number[] = [];
   for await (const { name } of Deno.readDir(directory)) {
-    if (!/\.(safetensors|state)$/.test(name)) continue;
+    if (!which.test(name)) continue;
     await using file = await openSafetensors(`${directory}/${name}`);
     bytes.push(...file.names().map((each) => tensorBytes(file.info(each))));
   }
@@ -268,7 +274,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
         const sent = [(kernels ? 5 : 4) * FLOAT, ...batch, ...batch].sort((a, b) => a - b);
         assert.deepEqual(copies(calls, "host to device").sort((a, b) => a - b), sent);
         assert.deepEqual(copies(calls, "device to host"), []);
-        assert.deepEqual(waits(calls), []);
+        assert.deepEqual(waitsOf(calls), []);
         assert.deepEqual(
           countNames(calls.filter(({ detail }) => detail === "ours")),
           kernels ? expectedLaunches(config, method, fused) : {},
@@ -279,7 +285,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
       const results = log.parts.get("results")!;
       // Loss and norm of each update, on a row of four floats.
       assert.deepEqual(copies(results, "device to host"), [4 * 4 * FLOAT]);
-      assert.deepEqual(waits(results), ["cudaStreamSynchronize"]);
+      assert.deepEqual(waitsOf(results), ["cudaStreamSynchronize"]);
       assert.equal(results.length, 2);
 
       const evaluated = copies(log.parts.get("evaluate")!, "device to host");
@@ -292,7 +298,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
       for (const token of ["token 2", "token 3"]) {
         const calls = log.parts.get(token)!;
         assert.deepEqual(copies(calls, "device to host"), [config.vocabSize * FLOAT]);
-        assert.deepEqual(waits(calls), ["cudaStreamSynchronize"]);
+        assert.deepEqual(waitsOf(calls), ["cudaStreamSynchronize"]);
       }
     },
   });
@@ -359,6 +365,52 @@ const large = tinyConfig({
   num_hidden_layers: 3,
 });
 
+/** Builds the stand-in for NCCL. */
+async function buildNccl(directory: string): Promise<string> {
+  const nccl = `${directory}/libnccl.so`;
+  const source = repositoryPath("tests/support/stand_in_nccl.c");
+  await new Deno.Command("cc", { args: ["-shared", "-fPIC", "-o", nccl, source] }).output();
+  return nccl;
+}
+
+/** A collective that the stand-in logged. */
+interface Collective {
+  /** Its place among the calls. */
+  readonly at: number;
+  readonly name: string;
+  readonly from: bigint;
+  readonly to: bigint;
+  readonly count: number;
+}
+
+const wordsOf = (calls: readonly Call[]): readonly string[] =>
+  calls.map(({ name, detail }) => name === "nccl" ? detail : name);
+
+/** Collectives in their order, each of which waits for what was computed before it. */
+function collectivesOf(words: readonly string[]): readonly Collective[] {
+  const pattern = /^(reduce-scatter|all-reduce|all-gather|reduce|broadcast) (\S+) to (\S+), (\d+)/;
+  return words.flatMap((text, at): Collective[] => {
+    const [, name, from, to, count] = pattern.exec(text) ?? [];
+    if (name === undefined) return [];
+    assert.deepEqual(words.slice(at - 2, at), ["event 1 on compute", "nccl waits for event 1"]);
+    return [{ at, name, from: BigInt(`0x${from}`), to: BigInt(`0x${to}`), count: Number(count) }];
+  });
+}
+
+/** Elements of each bucket of what is trained. */
+function bucketLengths(method: "full" | "lora"): readonly number[] {
+  const trained = method === "full" ? modelParameters(large) : loraParameters(large, DEFAULT_LORA);
+  const { length } = layoutParameters(trained);
+  return Array.from(
+    { length: Math.ceil(length / BUCKET) },
+    (_, i) => Math.min(BUCKET, length - i * BUCKET),
+  );
+}
+
+const launchesIn = (calls: readonly Call[]): number =>
+  calls.filter(({ name, detail }) => name === "cudaLaunchKernel" || detail === "ours").length;
+const sorted = (values: readonly number[]): number[] => values.toSorted((a, b) => a - b);
+
 for (
   const { method, precision, kernels } of [
     { method: "full", precision: "fp32", kernels: false },
@@ -374,62 +426,35 @@ for (
     ignore: !folder || !await canRun("cc", ["--version"]),
     fn: async () => {
       await using model = await modelFolder(large);
-      const nccl = `${model.path}/libnccl.so`;
-      const source = repositoryPath("tests/support/stand_in_nccl.c");
-      await new Deno.Command("cc", { args: ["-shared", "-fPIC", "-o", nccl, source] }).output();
+      const nccl = await buildNccl(model.path);
       const { parts, memory } = await runSteps(model.path, { method, precision, kernels, nccl });
-      const trained = method === "full"
-        ? modelParameters(large)
-        : loraParameters(large, DEFAULT_LORA);
-      const { length } = layoutParameters(trained);
-      const counts = Array.from(
-        { length: Math.ceil(length / BUCKET) },
-        (_, i) => Math.min(BUCKET, length - i * BUCKET),
-      );
       for (const update of ["update 2", "update 3", "update 4"]) {
         const calls = parts.get(update)!;
-        const names = calls.map(({ name, detail }) => name === "nccl" ? detail : name);
-        const sums = names.map((name, at) => ({
-          at,
-          found: /^all-reduce (\S+) to (\S+), (\d+)/.exec(name),
-        }))
-          .filter(({ found }) => found !== null)
-          .map(({ at, found }) => ({
-            at,
-            inPlace: found![1] === found![2],
-            count: Number(found![3]),
-          }));
-        // All gradients once, and the loss last.
-        assert.ok(sums.every(({ inPlace }) => inPlace));
-        const sorted = (values: readonly number[]) => values.toSorted((a, b) => a - b);
-        assert.deepEqual(sorted(sums.map(({ count }) => count)), sorted([...counts, 1]));
+        const names = wordsOf(calls);
+        const sums = collectivesOf(names);
+        // All gradients once and in place, and the loss last; each behind what was computed before it.
+        assert.ok(sums.every(({ name, from, to }) => name === "all-reduce" && from === to));
+        assert.deepEqual(
+          sorted(sums.map(({ count }) => count)),
+          sorted([...bucketLengths(method), 1]),
+        );
         assert.equal(sums.at(-1)!.count, 1);
-        // Each behind what was computed before it; and all of them before the update.
-        for (const { at } of sums) {
-          assert.deepEqual(names.slice(at - 2, at), [
-            "event 1 on compute",
-            "nccl waits for event 1",
-          ]);
-        }
+        // And all of them before the update.
         const joined = names.lastIndexOf("compute waits for event 2");
         assert.ok(joined > sums.at(-1)!.at);
-        const launches = (from: number, to: number) =>
-          calls.slice(from, to).filter(({ name, detail }) =>
-            name === "cudaLaunchKernel" || detail === "ours"
-          ).length;
         const products = (from: number, to: number) =>
           names.slice(from, to).filter((name) => name === "cublasGemm").length;
-        assert.ok(launches(joined, names.length) > 0, "the update comes after the sums");
+        assert.ok(launchesIn(calls.slice(joined)) > 0, "the update comes after the sums");
         // Backward goes on beside the first ones.
         if (method === "full") assert.ok(products(sums[0].at, sums.at(-2)!.at) > 10);
         assert.deepEqual(copies(calls, "device to host"), []);
-        assert.deepEqual(waits(calls), []);
+        assert.deepEqual(waitsOf(calls), []);
         // The arena may grow once more, with the first update that adds to nothing.
         const allocated = calls.filter(({ name }) => name === "cudaMalloc" || name === "cudaFree");
         assert.ok(update === "update 2" || allocated.length === 0);
       }
       const results = parts.get("results")!;
-      assert.deepEqual(waits(results), ["cudaStreamSynchronize"]);
+      assert.deepEqual(waitsOf(results), ["cudaStreamSynchronize"]);
       const plan = estimateMemory(large, {
         ...STEPS_BATCH,
         precision: precision === "fp32" ? "float32" : "bfloat16",
@@ -446,6 +471,98 @@ for (
         memory.tensors <= planned + plan.activations + 2 ** 20,
         `${memory.tensors} of ${planned}`,
       );
+    },
+  });
+}
+
+for (
+  const { precision, kernels } of [
+    { precision: "fp32", kernels: false },
+    { precision: "bf16", kernels: false },
+    { precision: "bf16", kernels: true },
+  ] as const
+) {
+  Deno.test({
+    name: `two GPUs keep a part of the optimizer's state each in ${precision}${
+      kernels ? " with own kernels" : ""
+    }: parts of sums in, parts of weights out, and the host copies and waits for nothing more`,
+    ignore: !folder || !await canRun("cc", ["--version"]),
+    fn: async () => {
+      await using model = await modelFolder(large);
+      const nccl = await buildNccl(model.path);
+      const { parts, memory } = await runSteps(model.path, {
+        ...{ method: "full", precision, kernels, shard: true, nccl },
+      });
+      const buckets = bucketLengths("full");
+      const elements = buckets.reduce((sum, each) => sum + each, 0);
+      const width = precision === "fp32" ? 4 : 2;
+      for (const update of ["update 2", "update 3", "update 4"]) {
+        const calls = parts.get(update)!;
+        const words = wordsOf(calls);
+        const all = collectivesOf(words);
+        // Half of each bucket's gradients, in place; then the loss, what the norm is of, and weights.
+        const scatters = all.slice(0, buckets.length);
+        assert.deepEqual(
+          scatters.map(({ name, from, to }) => [name, from === to]),
+          buckets.map(() => ["reduce-scatter", true]),
+        );
+        assert.deepEqual(
+          sorted(scatters.map(({ count }) => count)),
+          sorted(buckets.map((each) => each / 2)),
+        );
+        const [loss, squares, ...gathers] = all.slice(buckets.length);
+        assert.deepEqual([loss.name, loss.count], ["all-reduce", 1]);
+        const blocks = kernels ? ["all-gather", 0] : ["all-reduce", elements / 256];
+        assert.deepEqual([squares.name, kernels ? 0 : squares.count], blocks);
+        assert.deepEqual(
+          gathers.map(({ name, from, to }) => [name, from === to]),
+          buckets.map(() => ["all-gather", true]),
+        );
+        // In bytes.
+        assert.deepEqual(
+          sorted(gathers.map(({ count }) => count)),
+          sorted(buckets.map((each) => each / 2 * width)),
+        );
+        const waits = [...words.keys()].filter((at) => words[at] === "compute waits for event 2");
+        const waitsBetween = (from: number, to: number) => waits.some((at) => at > from && at < to);
+        assert.ok(waitsBetween(scatters.at(-1)!.at, loss.at), "the norm is taken of all sums");
+        assert.ok(waitsBetween(squares.at, gathers[0].at), "the decision is made of all norms");
+        assert.ok(waitsBetween(gathers.at(-1)!.at, words.length), "what follows has all weights");
+        assert.ok(!waitsBetween(gathers[0].at, gathers.at(-1)!.at), "updates run beside gathers");
+        // Own kernels are logged when the update is over.
+        if (kernels) assert.equal(countNames(calls).update, buckets.length);
+        else {
+          gathers.slice(1).forEach(({ at }, i) =>
+            assert.ok(launchesIn(calls.slice(gathers[i].at, at)) > 0)
+          );
+        }
+        assert.deepEqual(copies(calls, "device to host"), []);
+        assert.deepEqual(waitsOf(calls), []);
+      }
+      const plan = estimateMemory(large, {
+        ...STEPS_BATCH,
+        precision: precision === "fp32" ? "float32" : "bfloat16",
+        format: KEPT[precision],
+        device: "cuda",
+        kernels,
+        several: true,
+        shards: 2,
+      });
+      const planned = plan.weights + plan.gradients + plan.moments;
+      assert.ok(memory.tensors >= planned, `${memory.tensors} below ${planned}`);
+      assert.ok(
+        memory.tensors <= planned + plan.activations + 2 ** 20,
+        `${memory.tensors} of ${planned}`,
+      );
+      // A save copies the weights and its own half of the state: for the file that both write, and as that
+      // is no whole one here, once more to be sent.
+      assert.deepEqual(copies(parts.get("snapshot")!, "device to host"), []);
+      const copied = copies(parts.get("write")!, "device to host").reduce((a, b) => a + b, 0);
+      const state = await savedBytes(`${model.path}/saved`, /\.state$/);
+      const weights = await savedBytes(`${model.path}/saved`, /\.safetensors$/);
+      const sum = (bytes: readonly number[]) => bytes.reduce((a, b) => a + b, 0);
+      const shares = (copied - sum(weights)) / sum(state);
+      assert.ok(Math.abs(shares - 1) < 0.01, `${shares} of the state`);
     },
   });
 }

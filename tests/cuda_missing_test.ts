@@ -123,6 +123,36 @@ Deno.test({
 });
 
 Deno.test({
+  name: "several processes are told that NCCL is missing before a model is read",
+  ignore: !folder || has("libnccl.so.2"),
+  fn: async () => {
+    await using work = await tempFolder();
+    await work.write("config.json", JSON.stringify(tinyConfig().raw));
+    const script = await work.write(
+      "script.ts",
+      `
+      import { soloComm } from "${repositoryPath("comm/solo_comm.ts")}";
+      import { Runtime } from "${repositoryPath("ort/runtime/runtime.ts")}";
+      import { createLoraTrainer } from "${repositoryPath("train/trainers/lora_trainer.ts")}";
+      const libraryPath = ${JSON.stringify(`${folder}/libonnxruntime.so`)};
+      const runtime = new Runtime({ threads: 1, libraryPath, device: { kind: "cuda", index: 0 } });
+      const comm = { ...soloComm(), size: 2 };
+      await createLoraTrainer(${JSON.stringify(work.path)}, { runtime, comm });
+      `,
+    );
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", "-A", `--config=${repositoryPath("deno.json")}`, script],
+      env: { LD_LIBRARY_PATH: folder!, NO_COLOR: "1" },
+    }).output();
+    assert.equal(code, 1);
+    assert.match(
+      new TextDecoder().decode(stderr),
+      /Error: Cannot use NCCL: libnccl\.so\.2 is missing .*apt install libnccl2/,
+    );
+  },
+});
+
+Deno.test({
   name: "a GPU too small for the weights, or for a graph's values, is told with what is free",
   ignore: !folder,
   fn: async () => {

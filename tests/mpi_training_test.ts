@@ -188,6 +188,12 @@ Deno.test({
       assert.equal(absent.code, 1, absent.text);
       assert.equal(absent.text.match(/error: .*data\/none\.jsonl/g)?.length, 1, absent.text);
 
+      const wrong: Run = { task: "train", output: "output/x", more: ["--lerning-rate", "1"] };
+      await using unknown = start(mpi, 2, folder, wrong);
+      const { text, code } = await unknown.ended();
+      assert.equal(code, 2, text);
+      assert.equal(text.match(/error: unknown option '--lerning-rate'/g)?.length, 1, text);
+
       const { script, flags: permissions } = task("train");
       const run: Run = { task: "train", output: "output/y" };
       const again = denoArgs(repositoryPath(script), {

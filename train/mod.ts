@@ -104,7 +104,7 @@ export {
   type FindBestOptions,
 } from "./best_evaluation.ts";
 export type { LogRow } from "./log_row.ts";
-export type { EvaluationParameters, Optimizer, UpdateOptions } from "./optimizer.ts";
+export type { EvaluationParameters, Optimizer, StateParts, UpdateOptions } from "./optimizer.ts";
 export {
   formatOf,
   type MakeOptimizer,

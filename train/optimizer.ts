@@ -8,6 +8,7 @@
  */
 
 import type { Tensor } from "../ort/runtime/tensor.ts";
+import type { WrittenBytes } from "../ort/tensor/file_writer.ts";
 import type { TensorSource } from "../ort/tensor/tensor_source.ts";
 import type { TrainStepResult } from "./trainer.ts";
 
@@ -75,12 +76,36 @@ export interface Optimizer extends Disposable {
    * @throws {Error} where the source holds other types or shapes
    */
   load(source: TensorSource): Promise<void>;
+  /**
+   * Takes weights that were loaded into the parameters, as exact as they are stored: for an optimizer that keeps
+   * its part of float32 masters itself. Called before {@linkcode Optimizer.load}.
+   * @default none: they are in the parameters
+   */
+  takeWeights?(weights: TensorSource): Promise<void>;
   /** Goes on as after `step` updates, to the bit. */
   resumeAt(step: number): void;
   /**
-   * Where processes keep a part of the state each: the first calls this when it has read
-   * {@linkcode Optimizer.state}, and the others in place of reading, to give it their parts.
-   * @default none: each keeps all
+   * Where processes keep a part of the state each: the ways in which these become a whole.
+   * @default each process keeps all
    */
-  settle?(): Promise<void>;
+  readonly parts?: StateParts;
+}
+
+/** State of which each process keeps a part. */
+export interface StateParts {
+  /**
+   * On the first process, when it is done with {@linkcode Optimizer.state} and files: lets the others go. They
+   * call it in place of reading and writing, and give their parts until then.
+   */
+  settle(): Promise<void>;
+  /**
+   * On the first process: has all write their parts into one safetensors file, of the very bytes that one
+   * process would write.
+   *
+   * @returns when the parts are on the disk; the file is there when `file` is settled, and not there where that is
+   *   undefined, for the file system kept something else than was written
+   * @returns undefined where the processes do not share the folder's file system, and nothing was written
+   * @throws {Error} naming the process whose write failed
+   */
+  write(path: string): Promise<{ readonly file: Promise<WrittenBytes | undefined> } | undefined>;
 }

@@ -18,7 +18,7 @@ import { runCommand } from "../process/run_command.ts";
 import { currentVersions, readManifest } from "../../train/runs/run_manifest.ts";
 import { shellCommand } from "../process/shell_command.ts";
 import { terminal } from "../terminal/terminal.ts";
-import { trainCommand } from "./train_command.ts";
+import { processRank, trainCommand } from "./train_command.ts";
 import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
 
 interface ReplayFlags {
@@ -41,6 +41,7 @@ await runCommand<ReplayFlags>({
       .requiredOption("--manifest <run.json>", "the manifest; its flag may be left out")
       .option("--output-dir <dir>", "where the new run goes (default: as the first)")
       .option("--allow-differences", "go on though files are not what they were"),
+  rank: processRank(),
   run: async ({ options, signal }) => {
     const say = (line: string) => terminal.write(`${line}\n`);
     const manifest = await readManifest(options.manifest);

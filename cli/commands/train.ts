@@ -6,7 +6,7 @@
 
 import { CONFIGURABLE } from "../arguments/configurable.ts";
 import { runCommand } from "../process/run_command.ts";
-import { trainCommand } from "./train_command.ts";
+import { processRank, trainCommand } from "./train_command.ts";
 import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
 
 const task = "deno task train";
@@ -16,6 +16,7 @@ await runCommand<TrainingFlags>({
   description: "Fine-tunes all weights of a model on think/answer chat records.",
   flags: addTrainingFlags,
   ...CONFIGURABLE,
+  rank: processRank(),
   run: async (
     { options: { config: _config, printConfig, dryRun, distributed, ...options }, signal },
   ) => {

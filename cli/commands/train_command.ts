@@ -6,7 +6,7 @@
 
 import type { Comm } from "../../comm/comm.ts";
 import { abortOnError } from "../../comm/abort_on_error.ts";
-import { COMM_VARIABLES } from "../../comm/mpi_launch.ts";
+import { COMM_VARIABLES, launchedRank } from "../../comm/mpi_launch.ts";
 import { type CommChoice, openComm } from "../../comm/open_comm.ts";
 import { createConsoleTracker } from "../../train/track/console_tracker.ts";
 import { dryRun } from "../../train/runs/dry_run.ts";
@@ -50,6 +50,11 @@ const TAIL = 8;
 /** Seconds that a process may wait for others: the first may prepare a lot of data, or write to a slow disk. */
 const LONGEST_WAIT = 6 * 3600;
 const words = RUN_WORDS[terminal.language];
+
+/** The number of this process, as far as its launcher tells it: what comes before MPI is told once by it. */
+export function processRank(): number {
+  return launchedRank(readableVariables(COMM_VARIABLES));
+}
 
 /** Trains, or only looks at what training would be. */
 export async function trainCommand(

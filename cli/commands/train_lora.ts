@@ -8,7 +8,7 @@
 import { addLoraFlags, loraArguments, type LoraFlags } from "../arguments/lora_flags.ts";
 import { CONFIGURABLE } from "../arguments/configurable.ts";
 import { runCommand } from "../process/run_command.ts";
-import { trainCommand } from "./train_command.ts";
+import { processRank, trainCommand } from "./train_command.ts";
 import { addTrainingFlags, type TrainingFlags } from "../arguments/training_flags.ts";
 
 const task = "deno task train:lora";
@@ -21,6 +21,7 @@ await runCommand<TrainingFlags & LoraFlags>({
     addLoraFlags(command);
   },
   ...CONFIGURABLE,
+  rank: processRank(),
   run: async (
     { options: { config: _config, printConfig, dryRun, distributed, ...options }, signal },
   ) => {

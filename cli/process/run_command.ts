@@ -4,6 +4,8 @@
  */
 
 import { Command, CommanderError } from "commander";
+import { setTimeout as delay } from "node:timers/promises";
+import { TELLS_LATER } from "../../comm/abort_on_error.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { hangupAction } from "./hangup.ts";
 
@@ -38,6 +40,8 @@ export interface CommandDefinition<Options> {
   readonly expand?: (args: readonly string[], command: Command) => Promise<readonly string[]>;
   /** What to say of a flag that there is not, given without dashes. @default the nearest one */
   readonly explain?: (flag: string, command: Command) => string | undefined;
+  /** Number of this process among those that a launcher started together. @default 0 */
+  readonly rank?: number;
   readonly run: (context: CommandContext<Options>) => Promise<void>;
 }
 
@@ -61,13 +65,15 @@ export interface ExecuteOptions {
 
 /** Parses the arguments, runs the command and answers the exit code. */
 export async function executeCommand<Options>(
-  { name, description, flags, expand, explain, run }: CommandDefinition<Options>,
+  { name, description, flags, expand, explain, rank = 0, run }: CommandDefinition<Options>,
   { args, printError }: ExecuteOptions,
 ): Promise<number> {
   const command = new Command(name).description(description).exitOverride()
     .showHelpAfterError(`(${name} --help lists the flags)`)
     .configureOutput({
-      writeErr: printError,
+      // Of flags and help the first process tells: the others were given the same.
+      writeErr: (text) => rank === 0 && printError(text),
+      ...rank === 0 ? {} : { writeOut: () => {} },
       outputError: (text, write) => {
         const [, flag] = UNKNOWN.exec(text) ?? [];
         const said = flag && explain?.(flag, command);
@@ -100,6 +106,9 @@ export async function executeCommand<Options>(
   if (hangup !== undefined) listeners.push(["SIGHUP", hangup === "ends" ? end : goOn]);
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const { signal } = interruption;
+  // Gives the first process the time to tell of what is wrong on all: a launcher ends all when one has ended. What is
+  // left then is this one's alone, or the launcher waits.
+  const isLeft = () => delay(TELLS_LATER, true, { signal }).catch(() => false);
   try {
     const typed = args.map(kebabCase);
     command.parse(await expand?.(typed, command) ?? typed, { from: "user" });
@@ -113,10 +122,16 @@ export async function executeCommand<Options>(
     await run({ options: command.opts() as Options, signal });
     return signal.aborted ? EXIT_INTERRUPTED : 0;
   } catch (cause) {
-    if (cause instanceof CommanderError) return cause.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (cause instanceof CommanderError) {
+      if (rank > 0) await isLeft();
+      return cause.exitCode === 0 ? 0 : EXIT_USAGE;
+    }
     if (signal.aborted && cause === signal.reason) return EXIT_INTERRUPTED;
-    printError(`${describeFailure(cause)}\n`);
-    return failureCode(cause);
+    const code = failureCode(cause);
+    if (rank === 0 || await isLeft() && code !== EXIT_USAGE) {
+      printError(`${describeFailure(cause)}\n`);
+    }
+    return code;
   } finally {
     for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
   }

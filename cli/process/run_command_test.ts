@@ -14,6 +14,7 @@ interface Flags {
 async function execute(
   args: readonly string[],
   run: (context: CommandContext<Flags>) => Promise<void> | void = () => {},
+  rank?: number,
 ): Promise<{ code: number; printed: string; options?: Flags }> {
   let printed = "";
   let options: Flags | undefined;
@@ -23,6 +24,7 @@ async function execute(
     flags: (command: Command) =>
       command.option("--batch-size <n>", "rows", count, 2).option("--system <text>", "prompt")
         .option("--packing", "packs"),
+    rank,
     run: async (context) => {
       options = context.options;
       await run(context);
@@ -52,6 +54,22 @@ Deno.test("executeCommand() answers 1 for a failure, 2 for a wrong use of flags"
   assert.deepEqual([code, printed], [2, "error: Cannot both: leave one out\n"]);
   assert.equal((await execute([], fail("text"))).printed, "error: text\n");
   assert.equal((await execute(["--nothing"])).code, 2);
+});
+
+Deno.test("of processes that were started together the first one tells of wrong flags, each of its own faults", async () => {
+  const wrong = ["--nothing"];
+  assert.match((await execute(wrong, undefined, 0)).printed, /^error: unknown option '--nothing'/);
+  const fail = (error: Error) => (): void => {
+    throw error;
+  };
+  const [flag, usage, own] = await Promise.all([
+    execute(wrong, undefined, 1),
+    execute([], fail(new UsageError("Cannot both: leave one out")), 1),
+    execute([], fail(new Error("Cannot read it here")), 1),
+  ]);
+  assert.deepEqual([flag.code, flag.printed], [2, ""]);
+  assert.deepEqual([usage.code, usage.printed], [2, ""]);
+  assert.deepEqual([own.code, own.printed], [1, "error: Cannot read it here\n"]);
 });
 
 Deno.test("executeCommand() explains a missing permission, also beneath another error", async () => {

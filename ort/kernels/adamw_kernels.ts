@@ -41,6 +41,8 @@ import { PRELUDE } from "./prelude.ts";
 
 /** Blocks of the first stage of the norm, and floats of its result, whatever the count. */
 export const NORM_PARTIALS = 1024;
+/** Elements that a block of the first stage takes at a time. */
+export const NORM_ELEMENTS = 2048;
 
 /** Bytes of the control buffer. */
 export const ADAMW_CONTROL_BYTES = 64;
@@ -233,19 +235,19 @@ __device__ inline float roundStochastically(float x, u32 random16) {
 
 template <bool STOCHASTIC>
 __device__ inline void storeMoments(float (&m)[8], float (&v)[8], float* toM, float* toV, float*,
-                                    float*, i64 at, u32) {
+                                    float*, i64 at, i64, u32) {
   store8(m, toM + at);
   store8(v, toV + at);
 }
 
 template <bool STOCHASTIC>
 __device__ inline void storeMoments(float (&m)[8], float (&v)[8], bf16* toM, bf16* toV, float*,
-                                    float*, i64 at, u32 random) {
+                                    float*, i64 at, i64 place, u32 random) {
   if (STOCHASTIC) {
-    u32 key = randomKey(random, at, 0);
+    u32 key = randomKey(random, place, 0);
 #pragma unroll
     for (int i = 0; i < 8; i++) {
-      u32 bits = randomBits(key, at, i);
+      u32 bits = randomBits(key, place, i);
       m[i] = roundStochastically(m[i], bits & 0xffffu);
       v[i] = roundStochastically(v[i], bits >> 16);
     }
@@ -277,7 +279,8 @@ __device__ inline u32 encode(float share, float last, float step, bool eighth, u
 // A warp holds the 256 elements of a block of the code.
 template <bool STOCHASTIC>
 __device__ inline void storeMoments(float (&m)[8], float (&v)[8], u8* toM, u8* toV,
-                                    float* mScales, float* vScales, i64 at, u32 random) {
+                                    float* mScales, float* vScales, i64 at, i64 place,
+                                    u32 random) {
   float mMax = 0, vMax = 0;
 #pragma unroll
   for (int i = 0; i < 8; i++) {
@@ -287,11 +290,11 @@ __device__ inline void storeMoments(float (&m)[8], float (&v)[8], u8* toM, u8* t
   mMax = groupMax(mMax, WARP);
   vMax = groupMax(vMax, WARP);
   float mInverse = mMax > 0 ? 1 / mMax : 0, vInverse = vMax > 0 ? 1 / vMax : 0;
-  u32 key = randomKey(random, at, 0);
+  u32 key = randomKey(random, place, 0);
   u32 mCodes[2] = {0, 0}, vCodes[2] = {0, 0};
 #pragma unroll
   for (int i = 0; i < 8; i++) {
-    u32 bits = randomBits(key, at, i);
+    u32 bits = randomBits(key, place, i);
     float share = fminf(fabsf(m[i]) * mInverse, 1);
     u32 code = encode(share, 127, M_STEP, false, bits & 0xffffu);
     if (m[i] < 0) code |= 0x80;
@@ -335,7 +338,7 @@ extern "C" __global__ void __launch_bounds__(256)
 update(Parameter* __restrict__ parameters, float* __restrict__ master,
        const Gradient* __restrict__ gradients, Moment* __restrict__ momentsM,
        Moment* __restrict__ momentsV, float* __restrict__ mScales, float* __restrict__ vScales,
-       const Control* __restrict__ control, i64 count, i64 decaying, float beta1, float rest1,
+       const Control* __restrict__ control, i64 count, i64 decaying, i64 first, float beta1, float rest1,
        float beta2, float rest2) {
   if (!control->finite) return;
   i64 at = (static_cast<i64>(blockIdx.x) * 256 + threadIdx.x) * 8;
@@ -354,13 +357,14 @@ update(Parameter* __restrict__ parameters, float* __restrict__ master,
     v[i] = beta2 * v[i] + rest2 * (clipped * clipped);
     p[i] = decay * p[i] - fastDivide(stepSize * m[i], fastRoot(v[i]) + epsilon);
   }
-  storeMoments<STOCHASTIC>(m, v, momentsM, momentsV, mScales, vScales, at, control->random);
+  storeMoments<STOCHASTIC>(m, v, momentsM, momentsV, mScales, vScales, at, first + at,
+                           control->random);
   if (MASTER) store8(p, master + at);
   if (STOCHASTIC && !MASTER && sizeof(Parameter) == 2) {
-    u32 key = randomKey(control->random, at, 1);
+    u32 key = randomKey(control->random, first + at, 1);
 #pragma unroll
     for (int i = 0; i < 8; i++) {
-      p[i] = roundStochastically(p[i], randomBits(key, at, i) & 0xffffu);
+      p[i] = roundStochastically(p[i], randomBits(key, first + at, i) & 0xffffu);
     }
   }
   store8(p, parameters + at);
@@ -416,22 +420,26 @@ export class AdamWKernels {
         ...Array(8).fill("pointer" as const),
         "i64",
         "i64",
+        "i64",
         ...Array(4).fill("f32" as const),
       ]),
     });
   }
 
   /**
-   * Sums squares of gradients [count] into float32 partials [{@linkcode NORM_PARTIALS}]. Where
-   * gradients lie in several buffers, give each its own partials, one after another.
+   * Sums squares of gradients [count] into float32 partials [blocks]. Where gradients lie in several
+   * buffers, give each its own partials, one after another.
+   *
+   * @param blocks how many sums there are; more than one a {@linkcode NORM_ELEMENTS} elements are 0
    */
   sumOfSquares(
     stream: bigint,
     { gradients, partials }: { readonly gradients: bigint; readonly partials: bigint },
     count: number,
+    blocks: number = NORM_PARTIALS,
   ): void {
     assertWhole("sum squares", count, 8);
-    const launch = { stream, grid: [NORM_PARTIALS] as const, block: 256 };
+    const launch = { stream, grid: [blocks] as const, block: 256 };
     this.#kernels.sumOfSquares.launch(launch, [gradients, partials, count]);
   }
 
@@ -475,10 +483,12 @@ export class AdamWKernels {
   update(
     stream: bigint,
     pointers: AdamWPointers,
-    { count, decaying }: {
+    { count, decaying, first = 0 }: {
       readonly count: number;
       /** The first so many elements shrink by weight decay. */
       readonly decaying: number;
+      /** Place of the first element among all, by which random numbers are drawn. @default 0 */
+      readonly first?: number;
     },
   ): void {
     const { parameters, moments } = this.#format;
@@ -504,6 +514,7 @@ export class AdamWKernels {
       pointers.control,
       count,
       decaying,
+      first,
       // 1 − β from the double: 1 − 0.999 in float32 is off by 5e-5 of itself.
       beta1,
       1 - beta1,

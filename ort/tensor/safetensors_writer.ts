@@ -82,16 +82,17 @@ export async function writeSafetensors(
   source: TensorSource,
   options: WriteSafetensorsOptions = {},
 ): Promise<WrittenBytes> {
-  const { metadata = { format: "pt" }, chunkBytes = 8 * 1024 * 1024, onBytes, signal } = options;
+  const { metadata, chunkBytes = 8 * 1024 * 1024, onBytes, signal } = options;
   if (!Number.isSafeInteger(chunkBytes) || chunkBytes < 1) {
     throw new RangeError(
       `Cannot write ${quoteName(path)}: chunkBytes ${chunkBytes} is not a positive integer. ` +
         "Give some MiB",
     );
   }
-  const tensors = layOut(path, source, options.names ?? source.names());
-  const header = encodeHeader(path, tensors, metadata);
-  const total = tensors.reduce((sum, { bytes }) => sum + bytes, header.byteLength);
+  const { header, tensors, bytes: total } = planSafetensors(path, source, {
+    metadata,
+    names: options.names,
+  });
   signal?.throwIfAborted();
 
   return await FileWriter.whole(path, async (file) => {
@@ -119,6 +120,44 @@ export async function writeSafetensors(
     }
     if (used > 0) await flush(chunk.subarray(0, used));
   });
+}
+
+/** Where everything of a file lies. */
+export interface SafetensorsPlan {
+  /** What comes first. */
+  readonly header: Uint8Array<ArrayBuffer>;
+  /** The tensors, one after the other behind it. */
+  readonly tensors: readonly PlacedTensor[];
+  /** The length of the file. */
+  readonly bytes: number;
+}
+
+/** Where a tensor lies in a file. */
+export interface PlacedTensor {
+  readonly name: string;
+  /** Its first byte in the file. */
+  readonly start: number;
+  readonly bytes: number;
+}
+
+/**
+ * Lays a file out as {@linkcode writeSafetensors} writes it.
+ *
+ * @param path for errors
+ */
+export function planSafetensors(
+  path: string,
+  source: Pick<TensorSource, "names" | "info">,
+  { metadata = { format: "pt" }, names = source.names() }: Pick<
+    WriteSafetensorsOptions,
+    "metadata" | "names"
+  > = {},
+): SafetensorsPlan {
+  const placed = layOut(path, source, names);
+  const header = encodeHeader(path, placed, metadata);
+  let end = header.byteLength;
+  const tensors = placed.map(({ name, bytes }) => ({ name, start: (end += bytes) - bytes, bytes }));
+  return { header, tensors, bytes: end };
 }
 
 /**
@@ -230,7 +269,11 @@ interface Placed {
 }
 
 /** Names, sizes and order of one file's tensors. */
-function layOut(path: string, source: TensorSource, names: readonly string[]): Placed[] {
+function layOut(
+  path: string,
+  source: Pick<TensorSource, "info">,
+  names: readonly string[],
+): Placed[] {
   checkNames(path, names);
   return names
     .map((name) => {
@@ -266,7 +309,7 @@ function encodeHeader(
   path: string,
   tensors: readonly Placed[],
   metadata: Record<string, string>,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const refuse = (problem: string): never => {
     throw new RangeError(`Cannot write ${quoteName(path)}: ${problem}`);
   };

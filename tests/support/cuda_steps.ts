@@ -4,9 +4,10 @@
  * device's memory as JSON on standard output, and what a checkpoint holds in the model folder's `saved`.
  * With `kernels` own kernels run too, and for real, since the stand-ins' device memory is the host's.
  *
- * With the library of a stand-in for NCCL it is the first of two processes.
+ * With the library of a stand-in for NCCL it is the first of two processes; with `shard` it keeps a part of the
+ * optimizer's state.
  *
- * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels] [nccl=LIBRARY]
+ * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels] [shard] [nccl=LIBRARY]
  */
 
 import type { Comm } from "../../comm/comm.ts";
@@ -26,6 +27,7 @@ import { hostGpu } from "./test_gpu.ts";
 
 const [folder, model, method, precision, ...more] = Deno.args;
 const kernels = more.includes("kernels");
+const shardOptimizer = more.includes("shard");
 const nccl = more.find((each) => each.startsWith("nccl="))?.slice("nccl=".length);
 
 /** Starts a part of the log. */
@@ -47,6 +49,7 @@ const options = {
   precision: (optim ? "bf16" : precision) as TrainingPrecision,
   optim,
   gpu: host?.gpu,
+  shardOptimizer,
   ...nccl ? await firstOfTwo(nccl) : {},
 };
 
@@ -57,9 +60,15 @@ async function firstOfTwo(library: string): Promise<Pick<TrainerOptions, "comm" 
     standInCompute: { parameters: ["usize"], result: "void" },
   });
   symbols.standInCompute(computeStream);
-  const comm: Comm = { ...soloComm(), size: 2 };
+  const comm: Comm = { ...soloComm(), size: 2, allGather: echo };
   const devices = { device: 0, computeStream, driver: library, libraryPath: library };
   return { comm, collectives: deviceTensorComm(await openNcclComm(comm, devices)) };
+}
+
+/** The second one answers whatever the first one says. */
+// deno-lint-ignore require-await -- as the interface has it
+async function echo(values: Float32Array | Uint8Array, [own, other]: readonly number[]) {
+  values.set(values.subarray(0, Math.min(own, other)), own);
 }
 
 const trainer = method === "full"
@@ -86,7 +95,7 @@ const memory = runtime.cuda!.memory();
 mark("evaluate");
 await trainer.evaluate(STEPS_BATCH);
 mark("snapshot");
-const copy = await trainer.deferred!.snapshot!();
+const copy = await trainer.deferred!.snapshot?.() ?? trainer;
 mark("write");
 await Deno.mkdir(`${model}/saved`);
 await copy.save(`${model}/saved`);

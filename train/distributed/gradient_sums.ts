@@ -14,7 +14,7 @@ import { castGraph } from "../../model/graphs/device_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
-import { BUCKET, type Bucket, bucketsOf, parts } from "./buckets.ts";
+import { BUCKET, type Bucket, bucketsOf, ownPart, parts, type Range } from "./buckets.ts";
 import type { TensorComm } from "./tensor_comm.ts";
 
 /** How gradients are summed. */
@@ -33,11 +33,15 @@ export interface GradientSumsOptions {
 
 /** Buckets that are summed as they are, or in float32 beside the store. */
 interface Wide extends Disposable {
-  /** Queues the widening of a bucket; answers the float32 values. */
-  widen(bucket: Tensor): Tensor;
+  /**
+   * Queues the widening of a bucket; answers the float32 values.
+   *
+   * @param back which of its elements are to be narrowed later
+   */
+  widen(bucket: Tensor, back: Range): Tensor;
   /** Whether there is no room for another bucket. */
   readonly full: boolean;
-  /** Queues the way back of all that were widened, whose sums are there. */
+  /** Queues the way back of what was widened, whose sums are there. */
   narrow(): void;
 }
 
@@ -112,10 +116,17 @@ export class GradientSums implements Disposable {
       if (!ready(bucket)) return;
       if (this.#wide?.full) await this.#joinSums();
       const view = this.#views[this.#begun];
-      const values = this.#wide?.widen(view) ?? view;
+      const values = this.#wide?.widen(view, this.#summed(bucket)) ?? view;
       if (this.#scatter) this.#comm.reduceScatterSum(values, bucket.counts);
       else this.#comm.allReduceSum(values);
     }
+  }
+
+  /** What of a bucket has its sums in the end. */
+  #summed(bucket: Bucket): Range {
+    if (!this.#scatter) return { start: 0, length: bucket.length };
+    const { start, length } = ownPart(bucket, this.#comm.rank);
+    return { start: start - bucket.start, length };
   }
 
   async #joinSums(): Promise<void> {
@@ -140,22 +151,26 @@ function wideBuckets(runtime: Runtime, flat: Tensor, count: number, elements: nu
   const values = made.use(Tensor.allocate(runtime, "float32", [count * elements]));
   const widen = made.use(new CompiledGraph(runtime, castGraph(flat.dtype, "float32")));
   const narrow = made.use(new CompiledGraph(runtime, castGraph("float32", flat.dtype)));
-  const used: { readonly bucket: Tensor; readonly wide: Tensor }[] = [];
+  const used: { readonly bucket: Tensor; readonly wide: Tensor; readonly back: Range }[] = [];
   const owned = made.move();
   return {
     get full(): boolean {
       return used.length === count;
     },
-    widen(bucket: Tensor): Tensor {
+    widen(bucket: Tensor, back: Range): Tensor {
       const at = used.length * elements * byteWidth("float32");
       const wide = values.view(at, bucket.shape);
-      used.push({ bucket, wide });
+      used.push({ bucket, wide, back });
       widen.run({ x: bucket, y: wide }, { elements: bucket.shape[0] });
       return wide;
     },
     narrow(): void {
-      for (const { bucket, wide } of used.splice(0)) {
-        narrow.run({ x: wide, y: bucket }, { elements: bucket.shape[0] });
+      for (const { bucket, wide, back: { start, length } } of used.splice(0)) {
+        if (length > 0) {
+          using x = wide.view(start * byteWidth(wide.dtype), [length]);
+          using y = bucket.view(start * byteWidth(bucket.dtype), [length]);
+          narrow.run({ x, y }, { elements: length });
+        }
         wide[Symbol.dispose]();
       }
     },

@@ -95,16 +95,17 @@ Deno.test("gradients are summed bucket by bucket while others are not final, and
 });
 
 Deno.test("bfloat16 gradients are summed in float32, a few buckets at a time, and rounded once", async () => {
-  for (const widened of [1, 2, 99]) {
+  for (const [widened, scatter] of [[1, false], [2, true], [99, false], [99, true]] as const) {
     const underWay: number[] = [];
     let begun = 0;
     const comms = localComms(3, ({ rank }) => rank === 0 && begun++);
     const stores = comms.map(() => new ParameterStore(runtime, layout, { dtype: "bfloat16" }));
     const valueOf = (rank: number, at: number): number => (rank + 1) * (1 + at % 251 / 256) / 3;
-    for (const [rank, { flat }] of stores.entries()) {
-      flat.write(
+    for (const [rank, store] of stores.entries()) {
+      store.flat.write(
         bfloat16(Float32Array.from({ length: layout.length }, (_, at) => valueOf(rank, at))),
       );
+      store.zeroGaps();
     }
     const sums = comms.map((comm, i) => {
       const host = hostTensorComm(comm);
@@ -113,7 +114,7 @@ Deno.test("bfloat16 gradients are summed in float32, a few buckets at a time, an
         begun = 0;
         return host.join();
       };
-      const options = { elements: ELEMENTS, widened };
+      const options = { elements: ELEMENTS, widened, scatter };
       return new GradientSums(runtime, { ...host, join }, stores[i], options);
     });
     await Promise.all(sums.map((each) => each.finish()));
@@ -126,10 +127,17 @@ Deno.test("bfloat16 gradients are summed in float32, a few buckets at a time, an
     const expected = bfloat16(
       parts[0].map((value, at) => Math.fround(Math.fround(value + parts[1][at]) + parts[2][at])),
     );
-    for (const { flat } of stores) {
-      const found = new Uint16Array(layout.length);
-      flat.read(found);
-      assert.deepEqual(found, expected);
+    using summed = new ParameterStore(runtime, layout, { dtype: "bfloat16" });
+    summed.flat.write(expected);
+    summed.zeroGaps();
+    for (const [rank, store] of stores.entries()) {
+      for (const bucket of bucketsOf(layout, comms.length, ELEMENTS)) {
+        const { start, length } = scatter ? ownPart(bucket, rank) : bucket;
+        const [own, sums] = [store, summed].map(({ flat }) =>
+          flat.bytes().slice(2 * start, 2 * (start + length))
+        );
+        assert.deepEqual(own, sums);
+      }
     }
     for (const each of [...sums, ...stores]) each[Symbol.dispose]();
   }

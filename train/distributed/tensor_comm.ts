@@ -11,10 +11,11 @@ import { openNcclComm } from "../../comm/nccl/nccl_comm.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { streamOf } from "../../ort/runtime/stream_of.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { byteWidth } from "../../ort/tensor/dtype.ts";
 
 /**
  * Processes with a tensor each. Every process calls the same methods in the same order, with tensors of the
- * same sizes, all float32.
+ * same sizes; what is summed is float32.
  *
  * A call only begins. After {@linkcode TensorComm.join} the tensors may be used.
  */
@@ -31,6 +32,12 @@ export interface TensorComm extends Disposable {
    * @param counts elements of each process's part; the parts lie one after another
    */
   reduceScatterSum(tensor: Tensor, counts: readonly number[]): void;
+  /**
+   * Gives every process's part to all, in place.
+   *
+   * @param counts elements of each process's part; the parts lie one after another
+   */
+  allGather(tensor: Tensor, counts: readonly number[]): void;
   /**
    * Lets what follows have the results of all calls so far: on a device what is queued there next, whose
    * host does not wait.
@@ -74,6 +81,8 @@ export function hostTensorComm(comm: Comm): TensorComm {
     size: comm.size,
     allReduceSum: (tensor) => begin(comm.allReduceSum(tensor.float32())),
     reduceScatterSum: (tensor, counts) => begin(comm.reduceScatterSum(tensor.float32(), counts)),
+    allGather: (tensor, counts) =>
+      begin(comm.allGather(tensor.bytes(), counts.map((count) => count * byteWidth(tensor.dtype)))),
     join: finish,
     finish,
     [Symbol.dispose]: () => {},
@@ -87,6 +96,7 @@ export function deviceTensorComm(comm: DeviceComm): TensorComm {
     size: comm.size,
     allReduceSum: (tensor) => comm.allReduceSum(tensor.address, elementsOf(tensor)),
     reduceScatterSum: (tensor, counts) => comm.reduceScatterSum(tensor.address, counts),
+    allGather: (tensor, counts) => comm.allGather(tensor.address, counts, byteWidth(tensor.dtype)),
     // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
     join: async () => comm.join(),
     finish: () => comm.finish(),

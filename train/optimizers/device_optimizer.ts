@@ -6,22 +6,26 @@
  * does the same.
  */
 
+import type { Comm } from "../../comm/comm.ts";
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
+import type { DType } from "../../ort/tensor/dtype.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { TensorComm } from "../distributed/tensor_comm.ts";
-import type { Optimizer, UpdateOptions } from "../optimizer.ts";
+import type { Optimizer, StateParts, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
 import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
 import type { RateFactors } from "./layout_chunks.ts";
 import { loadStore, loadTensor, OptimizerState, type StateShapes } from "./optimizer_state.ts";
 import { type EvaluatedRule, RuleEvaluation } from "./rule_evaluation.ts";
+import { ShardedState } from "./sharded_state.ts";
 import { STATE_TYPES, type StateFormat } from "./state_format.ts";
 import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
+import { MASTER } from "./update_state.ts";
 
 /** Results that can wait to be read. */
 export const MOST_PENDING = 1024;
@@ -30,7 +34,7 @@ const MOST_PENDING_APART = 16;
 
 const RESULT_STRIDE = 4;
 const FLOAT_BYTES = 4;
-const MASTER = ".master";
+const OF_MASTER = `.${MASTER}`;
 
 /** What a {@linkcode DeviceOptimizer} works on. */
 export interface DeviceOptimizerOptions {
@@ -55,6 +59,13 @@ export interface DeviceOptimizerOptions {
   readonly rates?: RateFactors;
   /** Processes that each were given a share of the losses. @default this one alone */
   readonly collectives?: TensorComm;
+  /** The same processes, for what is saved. */
+  readonly comm?: Comm;
+  /**
+   * Whether each of these keeps the state of a part of the parameters, and updates that; masters are state then.
+   * @default false
+   */
+  readonly shard?: boolean;
   /** Makes the norm, the clipping and the update, in that format. */
   readonly makeUpdate: (options: DeviceUpdateOptions) => DeviceUpdate;
 }
@@ -63,9 +74,11 @@ export interface DeviceOptimizerOptions {
 export class DeviceOptimizer implements Optimizer {
   readonly maxUnread: number;
   readonly evaluation: RuleEvaluation | undefined;
+  readonly parts: StateParts | undefined;
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
-  readonly #state: OptimizerState;
+  readonly #state: OptimizerState | ShardedState;
+  readonly #takes: ShardedState | undefined;
   readonly #collectives: TensorComm | undefined;
   readonly #loss: Tensor;
   /** All rows in one piece, where that is possible. */
@@ -82,34 +95,17 @@ export class DeviceOptimizer implements Optimizer {
 
   /** Allocates the state as zeros and compiles the update. */
   constructor(
-    {
-      runtime,
-      parameters,
-      gradients,
-      copy,
-      format,
-      maxGradNorm,
-      state,
-      shapes,
-      evaluated,
-      rates,
-      collectives,
-      makeUpdate,
-    }: DeviceOptimizerOptions,
+    { runtime, parameters, gradients, copy, format, maxGradNorm, state, rates, ...options }:
+      DeviceOptimizerOptions,
   ) {
+    const { collectives, comm, shard = false, shapes, evaluated, makeUpdate } = options;
     this.#collectives = collectives;
     this.#parameters = parameters;
     this.#copy = copy;
-    const scaled = STATE_TYPES[format].state === "int8";
-    this.#state = this.#own(
-      new OptimizerState(runtime, parameters.layout, {
-        names: state,
-        shapes,
-        // But for 8 bits, their type is the updated parameters'.
-        dtype: scaled ? "uint8" : parameters.dtype,
-        scaled,
-      }),
-    );
+    const { layout } = parameters;
+    const types = STATE_TYPES[format];
+    const scaled = types.state === "int8";
+    const dtype: DType = types.state === "int8" ? "uint8" : types.state;
     this.#loss = this.#own(Tensor.allocate(runtime, "float32", []));
     const { viewsAtOffset } = deviceTraits(runtime.device);
     this.maxUnread = viewsAtOffset ? MOST_PENDING : MOST_PENDING_APART;
@@ -128,22 +124,32 @@ export class DeviceOptimizer implements Optimizer {
       this.#own(new CompiledGraph(runtime, lossSumGraph(true))),
       this.#own(new CompiledGraph(runtime, lossSumGraph(false))),
     ];
-    this.#update = this.#own(makeUpdate({
-      runtime,
-      parameters,
-      gradients,
-      copy,
-      state: this.#state,
-      loss: this.#loss,
-      maxGradNorm,
-      rates,
-    }));
-    this.evaluation = evaluated && this.#own(
-      new RuleEvaluation(evaluated, {
-        ...{ runtime, parameters, gradients, copy },
-        state: this.#state,
+    const made = { runtime, parameters, gradients, loss: this.#loss, maxGradNorm, rates };
+    if (!shard || !comm || !collectives) {
+      const kept = { names: state, shapes, dtype, scaled };
+      const whole = this.#own(new OptimizerState(runtime, layout, kept));
+      this.#state = whole;
+      this.#update = this.#own(makeUpdate({ ...made, copy, state: whole }));
+      this.evaluation = evaluated && this.#own(
+        new RuleEvaluation(evaluated, {
+          ...{ runtime, parameters, gradients, copy },
+          state: whole,
+        }),
+      );
+      return;
+    }
+    const master = types.parameters === "master";
+    const part = this.#own(
+      new ShardedState(runtime, layout, {
+        ...{ comm, dtype, scaled },
+        names: master ? [...state, MASTER] : state,
+        optional: master ? MASTER : undefined,
       }),
     );
+    this.#state = part;
+    this.#takes = master ? part : undefined;
+    this.parts = part.shared;
+    this.#update = this.#own(makeUpdate({ ...made, state: part, collectives, master }));
   }
 
   #own<T extends Disposable>(resource: T): T {
@@ -180,6 +186,8 @@ export class DeviceOptimizer implements Optimizer {
     this.#collectives?.allReduceSum(this.#loss);
     await this.#collectives?.join();
     await this.#update.run(this.#rows[this.#pending++]);
+    // Parameters that others updated.
+    if (this.parts) await this.#collectives?.join();
   }
 
   results(): readonly TrainStepResult[] {
@@ -214,13 +222,13 @@ export class DeviceOptimizer implements Optimizer {
     const masters = this.evaluation?.trained() ?? (this.#copy && this.#parameters);
     if (!masters && remembered.size === 0) return state;
     const find = (name: string): [TensorSource, string] =>
-      masters && name.endsWith(MASTER)
-        ? [masters, name.slice(0, -MASTER.length)]
+      masters && name.endsWith(OF_MASTER)
+        ? [masters, name.slice(0, -OF_MASTER.length)]
         : [remembered.has(name) ? ofTensors(remembered) : state, name];
     return {
       names: (): readonly string[] => [
         ...state.names(),
-        ...masters?.names().map((name) => name + MASTER) ?? [],
+        ...masters?.names().map((name) => name + OF_MASTER) ?? [],
         ...remembered.keys(),
       ],
       info: (name: string): TensorInfo => {
@@ -245,8 +253,12 @@ export class DeviceOptimizer implements Optimizer {
     }
     this.evaluation?.drop();
     if (!this.#copy && !this.evaluation) return;
-    if (!source.names().some((name) => name.endsWith(MASTER))) return;
-    await loadStore(this.#parameters, source, MASTER);
+    if (!source.names().some((name) => name.endsWith(OF_MASTER))) return;
+    await loadStore(this.#parameters, source, OF_MASTER);
+  }
+
+  async takeWeights(weights: TensorSource): Promise<void> {
+    await this.#takes?.fill(MASTER, weights);
   }
 
   /** Releases graphs and state; parameters and gradients stay their owner's. */

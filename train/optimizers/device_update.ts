@@ -8,8 +8,10 @@
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
+import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { RateFactors } from "./layout_chunks.ts";
 import type { OptimizerState } from "./optimizer_state.ts";
+import type { ShardedState } from "./sharded_state.ts";
 
 /** The numbers of one update. */
 export interface UpdateNumbers {
@@ -20,20 +22,36 @@ export interface UpdateNumbers {
   readonly seed: number;
 }
 
-/** What an update works on. */
-export interface DeviceUpdateOptions {
+interface UpdateOptions {
   readonly runtime: Runtime;
   readonly parameters: ParameterStore;
   readonly gradients: ParameterStore;
-  /** A rounded copy of the parameters. */
-  readonly copy?: ParameterStore;
-  readonly state: OptimizerState;
   /** The update's loss, float32 []. */
   readonly loss: Tensor;
   readonly maxGradNorm: number;
   /** Factors on the learning rate. @default 1 for all */
   readonly rates?: RateFactors;
 }
+
+/** What an update of all parameters works on. */
+export interface WholeUpdateOptions extends UpdateOptions {
+  /** A rounded copy of the parameters. */
+  readonly copy?: ParameterStore;
+  readonly state: OptimizerState;
+  readonly collectives?: undefined;
+}
+
+/** What an update of which each process makes a part works on: gradients have the sums of that part alone. */
+export interface PartUpdateOptions extends UpdateOptions {
+  readonly state: ShardedState;
+  /** What gives the parameters of a process to all. */
+  readonly collectives: TensorComm;
+  /** Whether the state has float32 masters, of which the parameters are rounded copies. */
+  readonly master: boolean;
+}
+
+/** What an update works on. */
+export type DeviceUpdateOptions = WholeUpdateOptions | PartUpdateOptions;
 
 /** Norm, clipping and update in one piece. */
 export interface DeviceUpdate extends Disposable {

@@ -14,6 +14,7 @@ import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import type { Precision } from "../../model/precision.ts";
+import type { Range } from "../distributed/buckets.ts";
 import { chunksOf } from "./layout_chunks.ts";
 import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 
@@ -33,20 +34,33 @@ export interface GradientNorms extends Disposable {
   readonly runs: readonly Binding[];
 }
 
-/** Compiles the sums of all gradients of a store. */
-export function gradientNorms(runtime: Runtime, gradients: ParameterStore): GradientNorms {
+/**
+ * Compiles the sums of the gradients of a store.
+ *
+ * @param ranges what of them is summed, where they lie in one piece; the sums of others stay as they are,
+ *   @default all
+ */
+export function gradientNorms(
+  runtime: Runtime,
+  gradients: ParameterStore,
+  ranges?: readonly Range[],
+): GradientNorms {
   const { viewsAtOffset } = deviceTraits(runtime.device);
-  return viewsAtOffset ? blockSums(runtime, gradients) : tensorSums(runtime, gradients);
+  return viewsAtOffset ? blockSums(runtime, gradients, ranges) : tensorSums(runtime, gradients);
 }
 
-function blockSums(runtime: Runtime, { layout, flat }: ParameterStore): GradientNorms {
+function blockSums(
+  runtime: Runtime,
+  { layout, flat }: ParameterStore,
+  ranges?: readonly Range[],
+): GradientNorms {
   using owned = new DisposableStack();
   const blocks = layout.length / LAYOUT_BLOCK;
   const sums = owned.use(Tensor.allocate(runtime, "float32", [blocks, 1]));
   const graph = owned.use(
     new CompiledGraph(runtime, sumOfSquaresGraph(flat.dtype as Precision)),
   );
-  const runs = chunksOf(layout, runtime.device).map(({ start, length }) => {
+  const runs = chunksOf(layout, runtime.device, { ranges }).map(({ start, length }) => {
     const count = length / LAYOUT_BLOCK;
     const g = owned.use(flat.view(start * byteWidth(flat.dtype), [count, LAYOUT_BLOCK]));
     const into = owned.use(sums.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1]));

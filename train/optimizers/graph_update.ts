@@ -7,18 +7,20 @@
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { randomOdd } from "../../model/engine/keep_mask.ts";
-import { LAYOUT_BLOCK, type ParameterStore } from "../../model/engine/parameter_store.ts";
+import { LAYOUT_BLOCK } from "../../model/engine/parameter_store.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
-import { byteWidth, type DType } from "../../ort/tensor/dtype.ts";
+import type { DType } from "../../ort/tensor/dtype.ts";
 import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
+import type { TensorComm } from "../distributed/tensor_comm.ts";
 import { type GradientNorms, gradientNorms } from "./gradient_norms.ts";
-import { chunksOf } from "./layout_chunks.ts";
+import { type Chunk, chunksOf } from "./layout_chunks.ts";
 import { type GraphStateFormat, STATE_TYPES } from "./state_format.ts";
 import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
+import { elementsOf, updatedTensors, updateShares } from "./update_shares.ts";
 
 const FLOAT_BYTES = 4;
 
@@ -30,15 +32,18 @@ export class GraphUpdate implements DeviceUpdate {
   readonly #numbers: Tensor;
   readonly #norms: GradientNorms;
   readonly #control: UpdateControl;
-  readonly #updates: readonly Binding[];
-  readonly #owned: Disposable[] = [];
+  readonly #updates: readonly Pick<Binding, "run">[];
+  readonly #collectives: TensorComm | undefined;
+  readonly #owned = new DisposableStack();
 
   /** Compiles the update. */
   constructor(rule: UpdateRule, format: GraphStateFormat, options: DeviceUpdateOptions) {
     this.#rule = rule;
-    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm, rates } = options;
+    const { runtime, parameters, gradients, state, collectives, loss, maxGradNorm, rates } =
+      options;
     const { layout } = parameters;
-    const chunks = chunksOf(layout, runtime.device, { rates });
+    this.#collectives = collectives;
+    const shares = updateShares(options, this.#owned);
     const floats = (...shape: number[]): Tensor =>
       this.#own(Tensor.allocate(runtime, "float32", shape));
     this.#numbers = floats(4);
@@ -49,7 +54,7 @@ export class GraphUpdate implements DeviceUpdate {
     const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
     const blocks = layout.length / LAYOUT_BLOCK;
     const types = STATE_TYPES[format];
-    this.#norms = this.#own(gradientNorms(runtime, gradients));
+    this.#norms = this.#own(gradientNorms(runtime, gradients, shares.map(({ range }) => range)));
     const { sums } = this.#norms;
 
     this.#control = this.#own(
@@ -71,17 +76,20 @@ export class GraphUpdate implements DeviceUpdate {
     const draws = stochastic
       ? this.#own(Tensor.from(runtime, "int32", [blocks, 1], randomOdd(blocks, ["blocks"])))
       : undefined;
-    this.#updates = chunks.map(({ start, length, decays, rate }) => {
+    const bind = (chunk: Chunk): Binding => {
+      const { start, length, decays, rate } = chunk;
       const count = length / LAYOUT_BLOCK;
       const shape = stochastic ? [count, LAYOUT_BLOCK] : [length];
-      const view = ({ flat }: ParameterStore): Tensor =>
-        this.#own(flat.view(start * byteWidth(flat.dtype), shape));
+      const shaped = (elements: Tensor): Tensor => this.#own(this.#own(elements).view(0, shape));
+      const { p, weight } = updatedTensors(options, chunk);
       return this.#own(
         graphs.get(decays && rule.weightDecay !== 0)!.bind({
-          p: view(parameters),
-          g: view(gradients),
-          ...Object.fromEntries(names.map((name) => [name, view(state.store(rule.state[name]))])),
-          ...(copy ? { weight: view(copy) } : {}),
+          p: shaped(p),
+          g: shaped(elementsOf(gradients, chunk)),
+          ...Object.fromEntries(
+            names.map((name) => [name, shaped(state.view(rule.state[name], start, length))]),
+          ),
+          ...(weight ? { weight: shaped(weight) } : {}),
           ...(draws
             ? {
               blocks: this.#own(draws.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1])),
@@ -91,12 +99,16 @@ export class GraphUpdate implements DeviceUpdate {
           ...this.#control.scalars(rate),
         }),
       );
-    });
+    };
+    // While a bucket's parameters go to the others, the next one's are updated.
+    this.#updates = shares.flatMap(({ range, gather }) => [
+      ...chunksOf(layout, runtime.device, { ranges: [range], rates }).map(bind),
+      ...gather ? [{ run: gather }] : [],
+    ]);
   }
 
   #own<T extends Disposable>(resource: T): T {
-    this.#owned.push(resource);
-    return resource;
+    return this.#owned.use(resource);
   }
 
   get remembered(): ReadonlyMap<string, Tensor> {
@@ -111,7 +123,15 @@ export class GraphUpdate implements DeviceUpdate {
   }
 
   run(result: Tensor): Promise<void> {
-    return this.#control.run({ norms: this.#norms.runs, updates: this.#updates }, result);
+    const { sums, runs } = this.#norms;
+    const collectives = this.#collectives;
+    // Every block's sum is one process's; with zeros of the others all add up to the bits of one process.
+    if (collectives) sums.zero();
+    const summed = collectives && (() => {
+      collectives.allReduceSum(sums);
+      return collectives.join();
+    });
+    return this.#control.run({ norms: runs, summed, updates: this.#updates }, result);
   }
 
   resumeAt(step: number): void {
@@ -120,6 +140,6 @@ export class GraphUpdate implements DeviceUpdate {
 
   /** Releases graphs and scalars. */
   [Symbol.dispose](): void {
-    for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
+    this.#owned.dispose();
   }
 }

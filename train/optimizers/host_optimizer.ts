@@ -8,7 +8,7 @@
 import type { Comm } from "../../comm/comm.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
-import type { Optimizer, UpdateOptions } from "../optimizer.ts";
+import type { Optimizer, StateParts, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
 
 /** What an update on the host is made with. */
@@ -31,8 +31,8 @@ export interface HostUpdate extends Disposable {
   state(): TensorSource;
   /** Takes what {@linkcode HostUpdate.state} was written to. */
   load(source: TensorSource): Promise<void>;
-  /** As {@linkcode Optimizer.settle}. @default none */
-  settle?(): Promise<void>;
+  /** As {@linkcode Optimizer.parts}. @default none */
+  readonly parts?: StateParts;
 }
 
 /** An optimizer whose numbers the host looks at. */
@@ -101,8 +101,8 @@ export class HostOptimizer implements Optimizer {
     this.#step = step;
   }
 
-  async settle(): Promise<void> {
-    await this.#update.settle?.();
+  get parts(): StateParts | undefined {
+    return this.#update.parts;
   }
 
   /** Releases the update. */

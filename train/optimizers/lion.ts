@@ -45,5 +45,6 @@ export const lion: OptimizerDescription = {
     "--adam-beta2 0.99",
   state: Object.values(STATE),
   several: true,
+  sharded: true,
   make: (options) => ruleOptimizer(lionRule(options.constants), options),
 };

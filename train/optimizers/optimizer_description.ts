@@ -85,7 +85,7 @@ export interface OptimizerDescription {
    * @default false
    */
   readonly several?: boolean;
-  /** Whether it goes by `shard` on the host, where several processes train. @default false */
+  /** Whether it goes by `shard`, where several processes train. @default false */
   readonly sharded?: boolean;
   /**
    * The graphs that update whole tensors, whose intermediate values are as large.

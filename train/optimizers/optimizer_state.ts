@@ -25,7 +25,7 @@ import type { UpdateState } from "./update_state.ts";
 const CHUNK_BYTES = 1 << 24;
 
 /** What follows a name in that of its scales, which are the whole layout's. */
-const SCALES = ".scales";
+export const SCALES = ".scales";
 
 /** Shapes of what is kept of a parameter, by names in checkpoints. */
 export type StateShapes = (
@@ -83,9 +83,10 @@ export class OptimizerState implements UpdateState {
     return flat.view(start * byteWidth(flat.dtype), [length]);
   }
 
-  /** float32 [length / 256] of one name, where it is scaled. */
-  scales(name: string): Tensor | undefined {
-    return this.#scales.get(name);
+  scales(name: string, start: number, length: number): Tensor | undefined {
+    const tensor = this.#scales.get(name);
+    const at = start / LAYOUT_BLOCK * byteWidth("float32");
+    return tensor?.view(at, [length / LAYOUT_BLOCK]);
   }
 
   /**
@@ -180,17 +181,29 @@ export async function loadTensor(
   name: string,
 ): Promise<void> {
   assertStateInfo(name, source.info(name), tensor);
-  if (deviceTraits(tensor.device).hostMemory) return await source.read(name, tensor.bytes());
+  await writePieces(tensor, (into, offset) => source.read(name, into, offset));
+}
+
+/**
+ * Fills a tensor, wherever it is, from what is read piece by piece.
+ *
+ * @param read fills `into` from byte `offset` of the tensor on
+ */
+export async function writePieces(
+  tensor: Tensor,
+  read: (into: Uint8Array, offset: number) => Promise<void>,
+): Promise<void> {
+  if (deviceTraits(tensor.device).hostMemory) return await read(tensor.bytes(), 0);
   if (!deviceTraits(tensor.device).viewsAtOffset) {
     const all = new Uint8Array(tensor.byteLength);
-    await source.read(name, all);
+    await read(all, 0);
     return tensor.write(all);
   }
   const width = byteWidth(tensor.dtype);
   const staging = new Uint8Array(Math.min(tensor.byteLength, CHUNK_BYTES - CHUNK_BYTES % width));
   for (let start = 0; start < tensor.byteLength; start += staging.byteLength) {
     const piece = staging.subarray(0, Math.min(staging.byteLength, tensor.byteLength - start));
-    await source.read(name, piece, start);
+    await read(piece, start);
     tensor.write(piece, start);
   }
 }

@@ -47,7 +47,10 @@ function tensorRuleOptimizer(rule: TensorRule, options: OptimizerOptions): Optim
     ...options,
     state: [...new Set(specs.flatMap((spec) => Object.values(rule.partOf(spec).state)))],
     shapes: (spec) => keptShapes(rule, spec),
-    makeUpdate: (made) => new WholeTensorUpdate(rule, format, made, options.sizes),
+    makeUpdate: (made) => {
+      if (made.collectives) throw new RangeError("Cannot share out the state of whole tensors");
+      return new WholeTensorUpdate(rule, format, made, options.sizes);
+    },
   });
 }
 

@@ -1,38 +1,37 @@
 /**
- * What an optimizer keeps where each process keeps a part of it (ZeRO-1): moments in the host's memory.
+ * What an optimizer keeps where each process keeps a part of it (ZeRO-1): moments, and master weights where there
+ * are any, in the host's memory or a device's.
  *
- * In: a layout, names such as `exp_avg`, and the processes. Out: the part of this one, and a `TensorSource` of
- * the whole, which the first process reads while the others give theirs.
+ * In: a layout, names such as `exp_avg`, and the processes. Out: the part of this one, which checkpoints hold as
+ * tensors in parts.
  */
 
 import type { Comm } from "../../comm/comm.ts";
-import type { ParameterLayout } from "../../model/engine/parameter_store.ts";
+import { LAYOUT_BLOCK, type ParameterLayout } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
-import { checkTensorRange, missingTensorError } from "../../ort/tensor/tensor_errors.ts";
-import { tensorBytes, type TensorInfo, type TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { byteWidth, type DType, elementCount } from "../../ort/tensor/dtype.ts";
+import { missingTensorError } from "../../ort/tensor/tensor_errors.ts";
+import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { widenFloats } from "../../ort/tensor/widen_floats.ts";
 import { type Bucket, bucketsOf, overlap, ownPart, type Range } from "../distributed/buckets.ts";
-import { assertStateInfo } from "./optimizer_state.ts";
+import { SharedTensors } from "../distributed/shared_tensors.ts";
+import type { TensorParts } from "../distributed/tensor_parts.ts";
+import { assertStateInfo, SCALES, writePieces } from "./optimizer_state.ts";
 import type { UpdateState } from "./update_state.ts";
 
-const FLOAT_BYTES = 4;
-/** What the first process asks for. */
-interface Request {
-  /** Which of the names. */
-  readonly kept: number;
-  /** The first element in the layout. */
-  readonly from: number;
-  /** How many; 0 when it needs nothing more. */
-  readonly length: number;
+/** What is kept of the whole layout under one name. */
+interface Kept {
+  /** This process's part. */
+  readonly tensor: Tensor;
+  /** Elements of the layout for each one that is kept. */
+  readonly unit: number;
 }
-
-const NOTHING: Request = { kept: 0, from: 0, length: 0 };
 
 /** A tensor of the whole state. */
 interface Place {
-  /** Which of the names. */
-  readonly kept: number;
-  /** Its first element in the layout. */
+  readonly kept: Kept;
+  /** The element of the layout that it begins with. */
   readonly start: number;
   readonly info: TensorInfo;
 }
@@ -43,143 +42,174 @@ export interface ShardedStateOptions {
   readonly names: readonly string[];
   /** The processes. */
   readonly comm: Comm;
+  /** Type of the elements. @default "float32" */
+  readonly dtype?: DType;
+  /** Whether there is a float32 for each block of 256 elements, as in `OptimizerState`. @default false */
+  readonly scaled?: boolean;
+  /** Name of what a checkpoint of another format may lack: master weights. @default none */
+  readonly optional?: string;
   /** Elements of a bucket, whole blocks. @default as {@linkcode bucketsOf} has it */
   readonly elements?: number;
 }
 
 /** A part of an optimizer's state. */
-export class ShardedState implements UpdateState {
+export class ShardedState implements UpdateState, TensorParts {
   /** The buckets that are shared out. */
   readonly buckets: readonly Bucket[];
   /** What of them is this process's own. */
   readonly ranges: readonly Range[];
-  readonly #comm: Comm;
-  readonly #names: readonly string[];
-  readonly #tensors: readonly Tensor[];
+  /** The whole of all parts. */
+  readonly shared: SharedTensors;
+  readonly #layout: ParameterLayout;
+  readonly #optional: string | undefined;
+  /** Elements of this process's part before each range. */
   readonly #starts: readonly number[];
+  readonly #kept: ReadonlyMap<string, Kept>;
   readonly #places = new Map<string, Place>();
-  /** Ends when the last read that was asked for has; the others follow one at a time. */
-  #reading = Promise.resolve();
 
   /** Allocates this process's part as zeros. */
   constructor(
     runtime: Runtime,
     layout: ParameterLayout,
-    { names, comm, elements }: ShardedStateOptions,
+    { names, comm, dtype = "float32", scaled = false, optional, elements }: ShardedStateOptions,
   ) {
-    this.#comm = comm;
-    this.#names = names;
+    this.#layout = layout;
+    this.#optional = optional;
     this.buckets = bucketsOf(layout, comm.size, elements);
     this.ranges = this.buckets.map((bucket) => ownPart(bucket, comm.rank));
+    this.shared = new SharedTensors(this, comm);
     let length = 0;
     this.#starts = this.ranges.map((range) => (length += range.length) - range.length);
-    this.#tensors = names.map(() => {
+    using made = new DisposableStack();
+    const keep = (name: string, type: DType, unit: number): [string, Kept] => {
       // A tensor has at least one element, also where nothing is this process's.
-      const tensor = Tensor.allocate(runtime, "float32", [Math.max(1, length)]);
+      const shape = [Math.max(1, length / unit)];
+      const tensor = made.use(Tensor.allocate(runtime, type, shape));
       tensor.zero();
-      return tensor;
-    });
+      return [name, { tensor, unit }];
+    };
+    const scales = scaled ? names.map((name) => keep(name + SCALES, "float32", LAYOUT_BLOCK)) : [];
+    this.#kept = new Map([...names.map((name) => keep(name, dtype, 1)), ...scales]);
     for (const { name, shape } of layout.specs) {
-      for (const [kept, of] of names.entries()) {
-        const info: TensorInfo = { dtype: "float32", shape };
-        this.#places.set(`${name}.${of}`, { kept, start: layout.offsets.get(name)!, info });
+      const start = layout.offsets.get(name)!;
+      for (const of of names) {
+        this.#places.set(`${name}.${of}`, {
+          kept: this.#kept.get(of)!,
+          start,
+          info: { dtype, shape },
+        });
       }
     }
+    const info: TensorInfo = { dtype: "float32", shape: [layout.length / LAYOUT_BLOCK] };
+    for (const [name, kept] of scales) this.#places.set(name, { kept, start: 0, info });
+    made.move();
+  }
+
+  view(name: string, start: number, length: number): Tensor {
+    return this.#view(this.#kept.get(name)!, { start, length });
+  }
+
+  scales(name: string, start: number, length: number): Tensor | undefined {
+    const kept = this.#kept.get(name + SCALES);
+    return kept && this.#view(kept, { start, length });
   }
 
   /** Elements of the layout that are this process's own. */
-  view(name: string, start: number, length: number): Tensor {
+  #view({ tensor, unit }: Kept, { start, length }: Range): Tensor {
     const i = this.ranges.findIndex((range) =>
       start >= range.start && start + length <= range.start + range.length
     );
     if (i < 0) throw new RangeError(`Cannot take elements ${start} and on: they are another's`);
-    const offset = this.#starts[i] + start - this.ranges[i].start;
-    return this.#tensors[this.#names.indexOf(name)].view(offset * FLOAT_BYTES, [length]);
+    const offset = (this.#starts[i] + start - this.ranges[i].start) / unit;
+    return tensor.view(offset * byteWidth(tensor.dtype), [length / unit]);
   }
 
-  /** The whole, for the first process to read while the others wait in {@linkcode ShardedState.settle}. */
+  names(): readonly string[] {
+    return [...this.#places.keys()];
+  }
+
+  info(name: string): TensorInfo {
+    return this.#find(name).info;
+  }
+
+  #find(name: string): Place {
+    const place = this.#places.get(name);
+    if (!place) throw missingTensorError(name, this.names(), "the optimizer's state");
+    return place;
+  }
+
+  partOf(name: string, rank: number): readonly Range[] {
+    const place = this.#find(name);
+    return this.#elementsOf(place, this.buckets.map((bucket) => ownPart(bucket, rank)))
+      .map((range) => bytesOf(place, range));
+  }
+
+  readOwn(name: string, into: Uint8Array, offset: number): void {
+    const place = this.#find(name);
+    const asked = { start: offset, length: into.byteLength };
+    for (const elements of this.#elementsOf(place, this.ranges)) {
+      const own = bytesOf(place, elements);
+      const { start, length } = overlap(own, asked);
+      if (length === 0) continue;
+      using part = this.#view(place.kept, elements);
+      part.read(into.subarray(start - offset, start - offset + length), start - own.start);
+    }
+  }
+
+  /** What of some ranges of the layout is a tensor's. */
+  #elementsOf({ kept: { unit }, start, info }: Place, ranges: readonly Range[]): readonly Range[] {
+    const whole = { start, length: elementCount(info.shape) * unit };
+    return ranges.map((range) => overlap(range, whole)).filter(({ length }) => length > 0);
+  }
+
   source(): TensorSource {
-    const find = (name: string): Place => {
-      const place = this.#places.get(name);
-      if (!place) throw missingTensorError(name, [...this.#places.keys()], "the optimizer's state");
-      return place;
-    };
-    return {
-      names: (): readonly string[] => [...this.#places.keys()],
-      info: (name: string): TensorInfo => find(name).info,
-      read: async (name: string, into: Uint8Array, offset = 0): Promise<void> => {
-        const { kept, start, info } = find(name);
-        checkTensorRange(name, tensorBytes(info), into, offset);
-        // In bytes of the layout.
-        const first = start * FLOAT_BYTES + offset;
-        const from = Math.floor(first / FLOAT_BYTES);
-        const end = Math.ceil((first + into.byteLength) / FLOAT_BYTES);
-        const values = new Float32Array(end - from);
-        this.#reading = this.#reading.then(() =>
-          this.#ask({ kept, from, length: end - from }, values)
-        );
-        await this.#reading;
-        into.set(new Uint8Array(values.buffer, first - from * FLOAT_BYTES, into.byteLength));
-      },
-    };
-  }
-
-  /**
-   * On the first process: lets the others go, which wait here and give what it reads of
-   * {@linkcode ShardedState.source}.
-   */
-  async settle(): Promise<void> {
-    for (;;) {
-      const bytes = encode(NOTHING);
-      await this.#comm.broadcast(bytes);
-      const [kept, from, length] = new Float64Array(bytes.buffer);
-      if (length === 0) return;
-      await this.#gather({ kept, from, length }, new Float32Array(length));
-    }
-  }
-
-  async #ask(request: Request, values: Float32Array): Promise<void> {
-    await this.#comm.broadcast(encode(request));
-    await this.#gather(request, values);
-  }
-
-  /** Puts elements of one name together from all processes' parts. */
-  async #gather({ kept, from, length }: Request, values: Float32Array): Promise<void> {
-    for (const bucket of this.buckets) {
-      const asked = overlap(bucket, { start: from, length });
-      if (asked.length === 0) continue;
-      const parts = bucket.counts.map((_, rank) => overlap(asked, ownPart(bucket, rank)));
-      const own = parts[this.#comm.rank];
-      if (own.length > 0) {
-        using part = this.view(this.#names[kept], own.start, own.length);
-        values.set(part.float32(), own.start - from);
-      }
-      const start = asked.start - from;
-      const counts = parts.map((part) => part.length);
-      await this.#comm.allGather(values.subarray(start, start + asked.length), counts);
-    }
+    return this.shared.source();
   }
 
   /** Takes this process's part from a source of the whole. */
   async load(source: TensorSource): Promise<void> {
-    for (const [name, { start, info, kept }] of this.#places) {
-      assertStateInfo(name, source.info(name), info);
-      const length = tensorBytes(info) / FLOAT_BYTES;
-      for (const range of this.ranges) {
-        const own = overlap(range, { start, length });
-        if (own.length === 0) continue;
-        using part = this.view(this.#names[kept], own.start, own.length);
-        await source.read(name, part.bytes(), (own.start - start) * FLOAT_BYTES);
+    const there = new Set(source.names());
+    const mayLack = this.#optional !== undefined ? `.${this.#optional}` : undefined;
+    for (const [name, place] of this.#places) {
+      if (mayLack !== undefined && name.endsWith(mayLack) && !there.has(name)) continue;
+      assertStateInfo(name, source.info(name), place.info);
+      for (const elements of this.#elementsOf(place, this.ranges)) {
+        const { start } = bytesOf(place, elements);
+        using part = this.#view(place.kept, elements);
+        await writePieces(part, (into, offset) => source.read(name, into, start + offset));
+      }
+    }
+  }
+
+  /**
+   * Takes this process's part of one name from the parameters.
+   *
+   * @param source floats of any type
+   */
+  async fill(of: string, source: TensorSource): Promise<void> {
+    for (const { name } of this.#layout.specs) {
+      const place = this.#find(`${name}.${of}`);
+      const { dtype } = source.info(name);
+      for (const elements of this.#elementsOf(place, this.ranges)) {
+        using part = this.#view(place.kept, elements);
+        const width = byteWidth(dtype);
+        const values = new Float32Array(elements.length);
+        const bytes = new Uint8Array(elements.length * width);
+        await source.read(name, bytes, (elements.start - place.start) * width);
+        widenFloats(bytes, dtype, values);
+        part.write(values);
       }
     }
   }
 
   /** Releases the memory. */
   [Symbol.dispose](): void {
-    for (const tensor of this.#tensors) tensor[Symbol.dispose]();
+    for (const { tensor } of this.#kept.values()) tensor[Symbol.dispose]();
   }
 }
 
-function encode({ kept, from, length }: Request): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(Float64Array.of(kept, from, length).buffer);
+/** Elements of the layout as bytes of a tensor. */
+function bytesOf({ kept: { unit }, start, info }: Place, elements: Range): Range {
+  const width = byteWidth(info.dtype) / unit;
+  return { start: (elements.start - start) * width, length: elements.length * width };
 }

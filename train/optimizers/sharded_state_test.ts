@@ -37,7 +37,7 @@ for (const size of [1, 2, 3, 5]) {
     );
     for (const state of states) await state.load(tensorSourceFromMap(whole));
     const [first, ...others] = states;
-    const waiting = others.map((state) => state.settle());
+    const waiting = others.map((state) => state.shared.settle());
     const source = first.source();
     assert.deepEqual(source.names(), [...whole.keys()]);
     // Asked for all at once, and a part that begins and ends within an element.
@@ -50,7 +50,7 @@ for (const size of [1, 2, 3, 5]) {
       assert.deepEqual(new Uint8Array(values.buffer), whole.get(name)!.data, name);
     }
     assert.deepEqual(part, whole.get("a.weight.exp_avg")!.data.slice(2046, 2046 + 2049));
-    await first.settle();
+    await first.shared.settle();
     await Promise.all(waiting);
     for (const state of states) state[Symbol.dispose]();
   });

@@ -8,6 +8,7 @@
 import type { Comm } from "../../comm/comm.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import type { StateParts } from "../optimizer.ts";
 import type { HostUpdate, HostUpdateOptions } from "./host_optimizer.ts";
 import type { ShardedState } from "./sharded_state.ts";
 
@@ -59,8 +60,8 @@ export class ShardedUpdate implements HostUpdate {
     return this.#parts.state.load(source);
   }
 
-  settle(): Promise<void> {
-    return this.#parts.state.settle();
+  get parts(): StateParts {
+    return this.#parts.state.shared;
   }
 
   /** Releases the update and its state. */

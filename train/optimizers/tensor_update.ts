@@ -39,6 +39,9 @@ export class TensorUpdate implements DeviceUpdate {
 
   /** Compiles the update. */
   constructor(rule: UpdateRule, options: DeviceUpdateOptions) {
+    if (options.collectives) {
+      throw new RangeError("Cannot make a part of an update: each tensor is a buffer of its own");
+    }
     this.#rule = rule;
     const { runtime, parameters, gradients, state, loss, maxGradNorm, rates } = options;
     const { specs } = parameters.layout;

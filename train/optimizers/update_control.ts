@@ -98,8 +98,10 @@ export class UpdateControl implements Disposable {
 
   /** Queues an update: what fills the sums, the decision, and what changes parameters by it. */
   async run(
-    { norms, updates }: {
+    { norms, summed, updates }: {
       readonly norms: readonly Binding[];
+      /** Completes the sums, where processes have a part of them each. @default they are complete */
+      readonly summed?: () => Promise<void>;
       readonly updates: readonly Pick<Binding, "run">[];
     },
     result: Tensor,
@@ -108,6 +110,7 @@ export class UpdateControl implements Disposable {
       await this.#yieldTimer.turn();
       norm.run();
     }
+    await summed?.();
     this.#graph.bindMore(this.#binding, { "step.result": result });
     const hostDecides = !this.#runtime.tellsNonFinite;
     const before = hostDecides

@@ -13,7 +13,7 @@ import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
-import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
+import type { DeviceUpdate, UpdateNumbers, WholeUpdateOptions } from "./device_update.ts";
 import { type GradientNorms, gradientNorms, onceFor } from "./gradient_norms.ts";
 import { chunkElements } from "./layout_chunks.ts";
 import type { GraphStateFormat } from "./state_format.ts";
@@ -79,7 +79,7 @@ export class WholeTensorUpdate implements DeviceUpdate {
   constructor(
     rule: TensorRule,
     format: GraphStateFormat,
-    options: DeviceUpdateOptions,
+    options: WholeUpdateOptions,
     sizes: ReadonlyMap<string, number> = new Map(),
   ) {
     this.#rule = rule;

@@ -11,7 +11,7 @@ import type { OpenedRun } from "./open_run.ts";
 export function createTrainer(
   { args, precision, gpu, runtime }: Pick<OpenedRun, "args" | "precision" | "gpu" | "runtime">,
   { onRounding, ...more }:
-    & Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "comm" | "signal">
+    & Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "comm" | "collectives" | "signal">
     & Pick<LoraTrainerOptions, "onRounding">,
 ): Promise<Trainer> {
   const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay } = args;

@@ -122,7 +122,8 @@ export function checkMemory(
   const tooMuch = available !== undefined && (needed.total - resident) * processes > available;
   const saves = args.loadBestModelAtEnd || args.saveStrategy === "epoch" ||
     args.saveStrategy === "steps" && args.saveSteps > 0;
-  const copied = !onHost && saves;
+  // Where processes keep a part of the optimizer's state each, training waits for saves.
+  const copied = !onHost && saves && !(args.shardOptimizer && size > 1);
   const copy = copied ? saveCopy(args, needed, hostAvailable) : undefined;
   const { tellsMemory } = deviceTraits(device);
   return {

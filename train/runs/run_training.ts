@@ -22,6 +22,7 @@ import { createSafeTracker } from "../track/safe_tracker.ts";
 import type { Tracker } from "../track/tracker.ts";
 import type { Trainer } from "../trainer.ts";
 import { hashSafetensors, runFacts } from "./collect_run_facts.ts";
+import { openCollectives } from "../trainers/assemble_trainer.ts";
 import { createTrainer } from "./create_trainer.ts";
 import { describeLengthened } from "./describe_lengthened.ts";
 import { describeRanks } from "./describe_ranks.ts";
@@ -179,7 +180,7 @@ export async function runTraining(
   const found = await resolveTraining(options, { libraryPath });
   const { args, config } = found;
   const { shardOptimizer: shard = false } = args;
-  assertDistributed(found.device, { size: comm.size, shard });
+  assertDistributed(found.device, { size: comm.size });
   assertSeveral(findOptimizer(args.optim), { size: comm.size, shard });
   const resolved = { ...found, device: rankDevice(found.device, comm) };
   for (const line of resolved.found) say(line);
@@ -194,6 +195,11 @@ export async function runTraining(
   );
   const { tokenizer } = opened;
   for (const line of opened.lines) say(line);
+  // What a device sums with is opened before data are prepared, which a missing library would be found out after.
+  const collectives = resolved.device.kind === "cuda"
+    ? await openCollectives({ runtime: opened.runtime(), comm })
+    : undefined;
+  if (collectives) resources.use(collectives);
   const folder = resources.use(await openRunFolder(args, comm));
   const { directory: output, resumeFrom } = folder;
   const data = resources.use(
@@ -224,6 +230,7 @@ export async function runTraining(
       eosTokenIds: chat.eosTokenIds,
       deferLoad: resumeFrom !== undefined,
       comm,
+      collectives,
       onRounding: (rounding) => say(describeBase(rounding, opened)),
       signal,
     }),

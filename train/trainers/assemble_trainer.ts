@@ -87,7 +87,8 @@ export interface TrainerOptions {
    */
   readonly collectives?: TensorComm;
   /**
-   * Whether each of them keeps the optimizer's state of a part of the parameters; on the host only.
+   * Whether each of them keeps the optimizer's state of a part of the parameters, and float32 masters of that part
+   * where the model runs on a rounded copy of them.
    * @default false
    */
   readonly shardOptimizer?: boolean;
@@ -103,6 +104,21 @@ export interface AssembleOptions extends TrainerOptions {
   readonly kernels?: TrainingKernels;
 }
 
+/** Whether several processes keep a part of the optimizer's state each. */
+export function isSharded(
+  { comm, shardOptimizer = false }: Pick<TrainerOptions, "comm" | "shardOptimizer">,
+): boolean {
+  return shardOptimizer && comm !== undefined && comm.size > 1;
+}
+
+/** What several processes sum with: what they were given, or opened for the runtime's device. */
+export async function openCollectives(
+  { runtime, comm, collectives }: Pick<TrainerOptions, "runtime" | "comm" | "collectives">,
+): Promise<TensorComm | undefined> {
+  if (comm === undefined || comm.size === 1) return undefined;
+  return collectives ?? await openTensorComm(comm, runtime);
+}
+
 /** Allocates gradients and optimizer state beside the given parameters, which the trainer then owns. */
 export async function assembleTrainer(
   parameters: TrainedParameters,
@@ -112,15 +128,15 @@ export async function assembleTrainer(
   const { graphsOnly = !deviceTraits(runtime.device).hostMemory } = options;
   const { headChunk, gradientCheckpointing, skipPadding } = options;
   const comm = options.comm && options.comm.size > 1 ? options.comm : undefined;
-  const shard = comm !== undefined && options.shardOptimizer === true;
-  assertDistributed(runtime.device, { size: comm?.size ?? 1, shard, graphsOnly });
+  const shard = isSharded(options);
+  assertDistributed(runtime.device, { size: comm?.size ?? 1 });
   const { store, sizes, rates, rounded, config, weights, firstTrained, adapter } = parameters;
   const make = kernels?.optimizer ?? findOptimizer(optim).make;
   assertSeveral(findOptimizer(optim), { size: comm?.size ?? 1, shard });
   const objective = findObjective(options.objective);
   using owned = new DisposableStack();
-  const collectives = comm &&
-    owned.use(options.collectives ?? await openTensorComm(comm, runtime));
+  const opened = await openCollectives({ ...options, runtime });
+  const collectives = opened && owned.use(opened);
   const gradients = owned.use(
     new ParameterStore(runtime, store.layout, { dtype: (rounded ?? store).dtype }),
   );

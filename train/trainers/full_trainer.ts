@@ -23,7 +23,7 @@ import { findOptimizer } from "../optimizers/optimizers.ts";
 import { STATE_TYPES, type StateFormat } from "../optimizers/state_format.ts";
 import type { Trainer } from "../trainer.ts";
 import { computePrecision, resolvePrecision } from "../training_precision.ts";
-import { assembleTrainer, type TrainerOptions } from "./assemble_trainer.ts";
+import { assembleTrainer, isSharded, type TrainerOptions } from "./assemble_trainer.ts";
 import type { TrainedParameters } from "./trained_parameters.ts";
 import { loadTrainingKernels } from "./training_kernels.ts";
 
@@ -100,7 +100,7 @@ export async function createFullTrainer(
 /** A model's parameters, all or those of its last layers, to be filled. */
 function ownParameters(
   config: ModelConfig,
-  { runtime, precision, format, lastLayers, eosTokenIds, seed, onLoad, signal }:
+  { runtime, precision, format, lastLayers, eosTokenIds, seed, onLoad, signal, ...options }:
     & Omit<FullTrainerOptions, "precision">
     & {
       readonly precision: Precision;
@@ -112,8 +112,9 @@ function ownParameters(
   const allocate = (specs: readonly ParameterSpec[], dtype: Precision): ParameterStore =>
     made.use(new ParameterStore(runtime, layoutParameters(specs), { dtype }));
   const own = allocate(trained, precision);
-  // What the optimizer updates; the model runs on a rounded copy of it.
-  const master = STATE_TYPES[format].parameters === "master"
+  // What the optimizer updates; the model runs on a rounded copy of it. Where processes share it out, the optimizer
+  // has this one's part.
+  const master = STATE_TYPES[format].parameters === "master" && !isSharded(options)
     ? allocate(trained, "float32")
     : undefined;
   const rest = frozen.length > 0 ? allocate(frozen, precision) : undefined;
@@ -135,7 +136,7 @@ function ownParameters(
       const all = rest ? joinedSource(names, [saved, rest]) : saved;
       return await writeSafetensorsSharded(to, all);
     },
-    async load(from) {
+    async load(from, also) {
       await using model = await openModel(from);
       let before = 0;
       for (const each of stores) {
@@ -144,6 +145,7 @@ function ownParameters(
         await loadWeights(runtime, each, model.weights, { from, elsewhere, onProgress, signal });
         before += each.byteLength;
       }
+      await also?.(model.weights);
     },
     [Symbol.dispose]: () => owned.dispose(),
   };

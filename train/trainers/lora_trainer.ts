@@ -33,7 +33,7 @@ import type { StateFormat } from "../optimizers/state_format.ts";
 import { type BaseOptions, resolveBaseStorage } from "../resolve_base_storage.ts";
 import type { Trainer } from "../trainer.ts";
 import { computePrecision, resolvePrecision } from "../training_precision.ts";
-import { assembleTrainer, type TrainerOptions } from "./assemble_trainer.ts";
+import { assembleTrainer, openCollectives, type TrainerOptions } from "./assemble_trainer.ts";
 import type { TrainedParameters } from "./trained_parameters.ts";
 import { loadTrainingKernels } from "./training_kernels.ts";
 
@@ -119,6 +119,9 @@ export async function createLoraTrainer(
     adapter: createLoraAdapter(config, lora),
   });
   using owned = new DisposableStack();
+  // A library that is missing is told of before gigabytes are loaded.
+  const collectives = await openCollectives(options);
+  if (collectives) owned.use(collectives);
   const how = { precision, storage, signal };
   const { weights: base, rounding } = await loadModel(runtime, directory, how);
   owned.use(base);
@@ -130,7 +133,12 @@ export async function createLoraTrainer(
     ...options,
     ...{ config, baseModel, base, adapted, halves, seed },
   });
-  const trainer = await assembleTrainer(parameters, { ...options, format: FORMAT, kernels });
+  const trainer = await assembleTrainer(parameters, {
+    ...options,
+    collectives,
+    format: FORMAT,
+    kernels,
+  });
   owned.move();
   try {
     if (deferLoad) return trainer;

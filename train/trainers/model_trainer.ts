@@ -82,7 +82,8 @@ export class ModelTrainer implements Trainer {
       most: optimizer.maxUnread,
       launch: (batches, options) => this.#launch(batches, options),
       results: () => this.#results(),
-      snapshot: () => this.#snapshot(),
+      // A part of it can only be copied with the others' help, who go on training meanwhile.
+      ...optimizer.parts ? {} : { snapshot: () => this.#snapshot() },
       ...cuda ? { memoryBytes: () => cuda.memory().usedPeak } : {},
     };
   }
@@ -207,25 +208,34 @@ export class ModelTrainer implements Trainer {
     { weights, optimizer }: Saved,
     { modelOnly = false }: SaveOptions = {},
   ): Promise<readonly WrittenFile[]> {
-    const written = await this.#parts.parameters.save(directory, weights);
+    const { parameters, optimizer: { parts } } = this.#parts;
+    const path = `${directory}/${OPTIMIZER_STATE}`;
+    // First, so that the last process reads it while this one writes the weights.
+    const together = modelOnly ? undefined : await parts?.write(path);
+    const written = await parameters.save(directory, weights);
     if (modelOnly) return written;
-    const state = await writeSafetensors(`${directory}/${OPTIMIZER_STATE}`, optimizer);
+    const state = await together?.file ?? await writeSafetensors(path, optimizer);
     return [...written, { name: OPTIMIZER_STATE, ...state }];
   }
 
   async settleSave(): Promise<void> {
-    await this.#parts.optimizer.settle?.();
+    await this.#parts.optimizer.parts?.settle();
   }
 
   async load(directory: string): Promise<void> {
-    await this.#parts.parameters.load(directory);
+    await this.#loadWeights(directory);
     this.#round();
     this.#parts.optimizer.evaluation?.adopt();
   }
 
-  async resume(directory: string, step: number): Promise<void> {
+  async #loadWeights(directory: string): Promise<void> {
     const { parameters, optimizer } = this.#parts;
-    await parameters.load(directory);
+    await parameters.load(directory, async (weights) => await optimizer.takeWeights?.(weights));
+  }
+
+  async resume(directory: string, step: number): Promise<void> {
+    const { optimizer } = this.#parts;
+    await this.#loadWeights(directory);
     await using state = await openSafetensors(await optimizerStatePath(directory));
     // Which may fill the parameters more exactly than the checkpoint's weights did.
     await optimizer.load(state);

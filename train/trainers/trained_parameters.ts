@@ -48,6 +48,10 @@ export interface TrainedParameters extends Disposable {
   updated?(): Promise<void>;
   /** Writes what a checkpoint holds of them into a folder: the given weights, which are the model's. */
   save(directory: string, weights: TensorSource): Promise<readonly WrittenFile[]>;
-  /** Fills the store from a folder; the trainer rounds it into its copy. */
-  load(directory: string): Promise<void>;
+  /**
+   * Fills the store from a folder; the trainer rounds it into its copy.
+   *
+   * @param also takes the same weights as they are stored
+   */
+  load(directory: string, also?: (weights: TensorSource) => Promise<void>): Promise<void>;
 }

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import type { Comm } from "../../comm/comm.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import {
+  tensorBytes,
+  type TensorInfo,
+  tensorSourceFromMap,
+} from "../../ort/tensor/tensor_source.ts";
+import { localComms } from "../../tests/support/local_comm.ts";
+import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { SharedTensors } from "./shared_tensors.ts";
+import type { TensorParts } from "./tensor_parts.ts";
+import { createPartsFile, writeParts } from "./write_parts.ts";
+
+const INFOS: Readonly<Record<string, TensorInfo>> = {
+  b: { dtype: "bfloat16", shape: [3, 5] },
+  a: { dtype: "float32", shape: [1000] },
+  c: { dtype: "uint8", shape: [4] },
+};
+const whole = new Map(
+  Object.entries(INFOS).map(([name, info]) => [name, {
+    ...info,
+    data: Uint8Array.from({ length: tensorBytes(info) }, (_, i) => i * 7 + name.charCodeAt(0)),
+  }]),
+);
+/** Bytes of a piece; they go to the processes in turn. */
+const PIECE = 10;
+
+function partsOf(size: number): TensorParts {
+  return {
+    names: () => Object.keys(INFOS),
+    info: (name) => INFOS[name],
+    partOf: (name, rank) => {
+      const bytes = tensorBytes(INFOS[name]);
+      return Array.from({ length: Math.ceil(bytes / PIECE) }, (_, i) => i)
+        .filter((i) => i % size === rank)
+        .map((i) => ({ start: i * PIECE, length: Math.min(PIECE, bytes - i * PIECE) }));
+    },
+    readOwn: (name, into, offset) =>
+      into.set(whole.get(name)!.data.subarray(offset, offset + into.length)),
+  };
+}
+
+for (const size of [1, 2, 3]) {
+  Deno.test(`a file that ${size} processes write together is the one that a process writes`, async () => {
+    await using folder = await tempFolder();
+    const shared = localComms(size).map((comm) => new SharedTensors(partsOf(size), comm));
+    const [first, ...others] = shared;
+    const settled = others.map((each) => each.settle());
+    const { file } = (await first.write(`${folder.path}/together`))!;
+    const expected = await writeSafetensors(`${folder.path}/one`, tensorSourceFromMap(whole));
+    assert.deepEqual(await file, expected);
+    await first.settle();
+    await Promise.all(settled);
+    const [one, together] = await Promise.all(
+      ["one", "together"].map((name) => Deno.readFile(`${folder.path}/${name}`)),
+    );
+    assert.deepEqual(together, one);
+    const names = (await Array.fromAsync(Deno.readDir(folder.path))).map(({ name }) => name);
+    assert.deepEqual(names.sort(), ["one", "together"]);
+  });
+}
+
+/** Two processes write; what each of them is told. */
+async function both(
+  path: string,
+  { parts = [partsOf(2), partsOf(2)], paths = [path, path], comms = localComms(2) }: {
+    parts?: readonly TensorParts[];
+    paths?: readonly string[];
+    comms?: readonly Comm[];
+  },
+): Promise<unknown[]> {
+  await createPartsFile(path, parts[0]);
+  return await Promise.all(comms.map(async (comm, rank) => {
+    try {
+      const made = await writeParts(paths[rank], parts[rank], comm);
+      return made === undefined ? "apart" : await made.file;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }));
+}
+
+Deno.test("processes find out that one of them has another file system", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/file`;
+  assert.deepEqual(await both(path, { paths: [path, `${path}-of-another`] }), ["apart", "apart"]);
+});
+
+Deno.test("a write that fails is told on all, with its process", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/file`;
+  const broken: TensorParts = {
+    ...partsOf(2),
+    readOwn: () => {
+      throw new Error("No space left on device");
+    },
+  };
+  const told = await both(path, { parts: [partsOf(2), broken] });
+  assert.match(String(told[0]), /^rank 1: Cannot write ".*file": the disk is full after 0 bytes/);
+  assert.equal(told[1], told[0]);
+});
+
+Deno.test("bytes that the file system lost are found", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/file`;
+  const [first, second] = localComms(2);
+  let calls = 0;
+  const losing: Comm = {
+    ...second,
+    allGather: (values, counts) => {
+      // By its fourth call both have written.
+      if (++calls === 4) {
+        using file = Deno.openSync(path, { write: true });
+        file.seekSync(-20, Deno.SeekMode.End);
+        file.writeSync(new Uint8Array(8));
+      }
+      return second.allGather(values, counts);
+    },
+  };
+  assert.deepEqual(await both(path, { comms: [first, losing] }), [undefined, undefined]);
+});
