@@ -44,7 +44,8 @@ export {
   parseGenerationConfig,
   readGenerationConfig,
 } from "./generate/generation_config.ts";
-export { Decoder, type DecoderOptions, type DecoderWeights } from "./generate/decoder.ts";
+export type { DecoderWeights } from "./generate/decode_blocks.ts";
+export { Decoder, type DecoderOptions } from "./generate/decoder.ts";
 export { KvCache, type KvCacheOptions, type LayerCache } from "./generate/kv_cache.ts";
 export {
   BatchFullError,

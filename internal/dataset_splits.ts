@@ -21,9 +21,10 @@ export interface SplitFiles {
 
 const SHARDED = /^data\/(.+)-\d{5}-of-\d{5}[^/]*\.[^/]*$/;
 const SPLIT_NAME = /^\w+(?:\.\w+)*$/;
+const VALIDATION: readonly string[] = ["validation", "valid", "dev", "val"];
 const KEYWORDS: readonly (readonly [string, readonly string[]])[] = [
   ["train", ["train", "training"]],
-  ["validation", ["validation", "valid", "dev", "val"]],
+  ["validation", VALIDATION],
   ["test", ["test", "testing", "eval", "evaluation"]],
 ];
 const SEPARATORS = "[-._ 0-9]";
@@ -76,6 +77,15 @@ export function inferSplits(paths: readonly string[]): readonly SplitFiles[] {
     const rows = rowFiles(files);
     return rows.length === 0 ? [] : [{ name, files: rows }];
   });
+}
+
+/** The split to evaluate on, where there is one: `validation` or what else it is called, not `test`. */
+export function validationSplit<Split extends { readonly name: string }>(
+  splits: readonly Split[],
+): Split | undefined {
+  return VALIDATION.map((name) => splits.find((split) => split.name === name)).find((found) =>
+    found
+  );
 }
 
 /** What the most frequent kind of data in a folder is, where it has no rows. */

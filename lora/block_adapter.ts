@@ -19,6 +19,7 @@ import {
 import type { BlockKernel, LinearLayer } from "../model/parts/block_scope.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockLinears, layerName, layerOf } from "../model/parameters.ts";
+import { distinctKinds, type LayerKind } from "../model/parts/layer_kind.ts";
 import type { ParameterSpec } from "../model/parts/parameter_spec.ts";
 import type { StackedParameter } from "../model/stacked_parameters.ts";
 import type { LoraOptions } from "./lora_options.ts";
@@ -66,7 +67,7 @@ export interface AdaptedLayer {
   readonly rank: number;
   /** The factor on B·A·x, where it is the same in all blocks that have an adapter. */
   readonly scale: number | undefined;
-  /** Whether all blocks have an adapter. */
+  /** Whether all blocks that have the layer have an adapter. */
   readonly everywhere: boolean;
   /** [out, in] */
   readonly shape: readonly number[];
@@ -75,16 +76,33 @@ export interface AdaptedLayer {
 /** The linear layers that have an adapter in any block. */
 export function adaptedLayers(config: ModelConfig, lora: LoraOptions): readonly AdaptedLayer[] {
   const targets = Map.groupBy(loraTargets(config, lora), ({ name }) => name);
+  const counts = new Map<string, number>();
+  for (const { names } of layersWithLinears(config)) {
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
   return blockLinears(config).filter(({ name }) => targets.has(name)).map(({ name, shape }) => {
     const of = targets.get(name)!;
     return {
       name,
       rank: of.reduce((most, { rank }) => Math.max(most, rank), 0),
       scale: of.every(({ scale }) => scale === of[0].scale) ? of[0].scale : undefined,
-      everywhere: of.length === config.layers,
+      everywhere: of.length === counts.get(name),
       shape,
     };
   });
+}
+
+/** The linear layers' names in each of the blocks. */
+function layersWithLinears(
+  config: ModelConfig,
+): readonly { readonly layer: number; readonly names: ReadonlySet<string> }[] {
+  const names = new Map(
+    distinctKinds(config).map((kind) => [
+      kind,
+      new Set(blockLinears(config, kind).map(({ name }) => name)),
+    ]),
+  );
+  return config.layerKinds.map((kind, layer) => ({ layer, names: names.get(kind)! }));
 }
 
 /** An adapter's weights as they are saved: of the layers that have one, each with its own rank. */
@@ -127,7 +145,8 @@ export function adapterConstants(
   );
   const constants = new Map<string, number>();
   for (const { name, scale, everywhere } of adaptedLayers(config, lora)) {
-    for (let layer = 0; layer < config.layers; layer++) {
+    for (const { layer, names } of layersWithLinears(config)) {
+      if (!names.has(name)) continue;
       const full = layerName(layer, name);
       const target = targets.get(full);
       if (scale === undefined) constants.set(loraScaleInput(full), target?.scale ?? 0);
@@ -157,14 +176,22 @@ export function adapterConstants(
  */
 export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): BlockAdapter {
   const layers = adaptedLayers(config, lora);
-  const parameters = layers.flatMap((layer) => layerParameters(layer.name, layer, lora));
-  const derived = derivedSpecs(layers, lora);
+  const inKinds = new Map(
+    distinctKinds(config).map((kind) => [
+      kind,
+      new Set(blockLinears(config, kind).map(({ name }) => name)),
+    ]),
+  );
+  const layersOf = (kind: LayerKind): readonly AdaptedLayer[] =>
+    layers.filter(({ name }) => inKinds.get(kind)!.has(name));
+  const parametersOf = (some: readonly AdaptedLayer[]): readonly ParameterSpec[] =>
+    some.flatMap((layer) => layerParameters(layer.name, layer, lora));
   const [{ rank, scale: alike }] = layers;
   const same = layers.every((each) => each.rank === rank && each.scale === alike);
   const byName = new Map(layers.map((each) => [each.name, each]));
   return {
-    parameters,
-    derived,
+    parameters: (kind) => parametersOf(layersOf(kind)),
+    derived: (kind) => derivedSpecs(layersOf(kind), lora),
     dropout: lora.dropout,
     ...lora.dora || !same || alike === undefined
       ? { noProducts: lora.dora ? "DoRA" : "ranks or scales that differ" }
@@ -182,8 +209,12 @@ export function createLoraAdapter(config: ModelConfig, lora: LoraOptions): Block
     ) => {
       const declare = (specs: readonly ParameterSpec[]): Map<string, Value> =>
         new Map(specs.map(({ name, shape }) => [name, b.input(name, "float32", shape)]));
-      const weights = declare(parameters);
-      const constants = declare(derived);
+      const inStacks = new Set(stacked?.flatMap(({ of }) => of));
+      const present = layers.filter(({ name }) =>
+        own.has(`${name}.weight`) || inStacks.has(`${name}.weight`)
+      );
+      const weights = declare(parametersOf(present));
+      const constants = declare(derivedSpecs(present, lora));
       const base = plainLinear(b, own);
       const kept = training && lora.dropout > 0 ? 1 - lora.dropout : 1;
       const inKernels = kernels?.has("lora") ?? false;
@@ -326,13 +357,12 @@ function memoizedFloat32(b: GraphBuilder): (x: Value) => Value {
   };
 }
 
-/** A block's weights in all layers, with the layer's name in front. */
+/** Weights of all blocks, with the layer's name in front. */
 export function inEveryLayer(
   config: ModelConfig,
-  block: readonly ParameterSpec[],
+  ofKind: (kind: LayerKind) => readonly ParameterSpec[],
 ): ParameterSpec[] {
-  return Array.from(
-    { length: config.layers },
-    (_, layer) => block.map((spec) => ({ ...spec, name: layerName(layer, spec.name) })),
-  ).flat();
+  return config.layerKinds.flatMap((kind, layer) =>
+    ofKind(kind).map((spec) => ({ ...spec, name: layerName(layer, spec.name) }))
+  );
 }

@@ -8,6 +8,7 @@
 import { layeredWeights, type NamedWeights } from "../model/engine/layered_weights.ts";
 import { loadWeights } from "../model/engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import type { BaseMatrices } from "../model/engine/quantized_store.ts";
 import type { BlockAdapter } from "../model/graphs/block.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { DecodeBlockOptions } from "../model/graphs/decode_graphs.ts";
@@ -50,7 +51,7 @@ export function adaptModel(
   runtime: Runtime,
   { config, base, lora }: {
     readonly config: ModelConfig;
-    readonly base: ParameterStore;
+    readonly base: ParameterStore & BaseMatrices;
     readonly lora: LoraOptions & { readonly notes?: readonly string[] };
   },
 ): AdaptedModel {

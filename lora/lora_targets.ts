@@ -9,6 +9,7 @@
 import { listFields } from "../internal/json/field_table.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { blockLinears, blockNorms, layerName, layerOf } from "../model/parameters.ts";
+import { distinctKinds, type LayerKind } from "../model/parts/layer_kind.ts";
 import { type LoraOptions, loraScale } from "./lora_options.ts";
 import { NamePattern, StepLimit } from "./name_pattern.ts";
 
@@ -188,26 +189,35 @@ function asMeant(name: string, targetModules: readonly string[] | string): strin
 
 /** A model's linear layers but the head, under their names and those inside their blocks. */
 function linearNames(config: ModelConfig): { layer: number; name: string; full: string }[] {
-  const names = blockLinears(config).map(({ name }) => name);
-  return Array.from(
-    { length: config.layers },
-    (_, layer) => names.map((name) => ({ layer, name, full: layerName(layer, name) })),
-  ).flat();
+  const names = new Map(
+    distinctKinds(config).map((kind) => [kind, blockLinears(config, kind).map(({ name }) => name)]),
+  );
+  return config.layerKinds.flatMap((kind, layer) =>
+    names.get(kind)!.map((name) => ({ layer, name, full: layerName(layer, name) }))
+  );
 }
+
+/** What the MLPs of transformers' classes call their activation. */
+const ACTIVATIONS = ["mlp.act_fn", "shared_mlp.activation"];
 
 /** The modules that transformers' model has besides, none of which can be adapted here. */
 function otherModules(config: ModelConfig): string[] {
-  const { layers } = config;
-  const norms = blockNorms(config).map(({ name }) => layerOf(name));
   const isInside = (name: string): boolean => name.includes(".");
-  const parts = [
-    ...["self_attn", "mlp", "mlp.act_fn"],
-    ...norms.filter((name) => !isInside(name)),
-    ...norms.filter(isInside),
-  ];
-  const blocks = Array.from({ length: layers }, (_, layer) => [
+  const partsOf = (kind: LayerKind): string[] => {
+    const norms = blockNorms(config, kind).map(({ name }) => layerOf(name));
+    const holders = new Set(blockLinears(config, kind).map(({ name }) => layerOf(name)));
+    return [
+      ...holders,
+      ...kind.delta ? ["linear_attn.conv1d"] : [],
+      ...ACTIVATIONS.filter((name) => holders.has(layerOf(name))),
+      ...norms.filter((name) => !isInside(name)),
+      ...norms.filter(isInside),
+    ];
+  };
+  const parts = new Map(distinctKinds(config).map((kind) => [kind, partsOf(kind)]));
+  const blocks = config.layerKinds.map((kind, layer) => [
     `model.layers.${layer}`,
-    ...parts.map((part) => layerName(layer, part)),
+    ...parts.get(kind)!.map((part) => layerName(layer, part)),
   ]);
   const ends = ["model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"];
   return ["model", "model.layers", ...ends, ...blocks.flat()];

@@ -110,7 +110,17 @@ Deno.test("patterns are matched once for settings and a model, whoever asks", ()
 });
 
 Deno.test("all linear layers are those of the family that PEFT takes", async () => {
-  for (const family of ["granite", "mistral", "ministral3", "olmo2", "phi3", "smollm3"]) {
+  for (
+    const family of [
+      "granite",
+      "granitemoehybrid",
+      "mistral",
+      "ministral3",
+      "olmo2",
+      "phi3",
+      "smollm3",
+    ]
+  ) {
     const config = parseConfig(await readFixture(`parity/${family}/config.json`));
     const saved = await readFixture<{ target_modules: string[] }>(
       `lora/${family}/trained_adapter/adapter_config.json`,

@@ -27,4 +27,5 @@ export { mergeAdapter, mergeGraph, MergeGraphs } from "./merge_adapter.ts";
 export { mergedSource, type MergedSourceOptions } from "./merged_source.ts";
 export { fromPeft, toPeft } from "./peft_source.ts";
 export { createLoraAdapter, loraParameters } from "./block_adapter.ts";
+export { adapterSettings, INIT_LORA_WEIGHTS, type InitLoraWeights } from "./init_lora_weights.ts";
 export { type LoraTarget, loraTargets, withLayerNames } from "./lora_targets.ts";

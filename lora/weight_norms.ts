@@ -10,13 +10,14 @@
 import { CompiledGraph } from "../model/engine/compiled_graph.ts";
 import { YieldTimer } from "../model/engine/yield_timer.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
+import { type BaseMatrices, boundParameter } from "../model/engine/quantized_store.ts";
 import { computingOf } from "../model/engine/weights_precision.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
 import type { Graph } from "../ort/graph/ir.ts";
 import * as ops from "../ort/graph/ops.ts";
 import { matrixInput } from "../model/graphs/matrix_input.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { layerName } from "../model/parameters.ts";
+import { blockLinears, layerName } from "../model/parameters.ts";
 import type { PrecisionOptions } from "../model/precision.ts";
 import type { Binding } from "../ort/runtime/session.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
@@ -56,15 +57,19 @@ export class WeightNorms implements Disposable {
     runtime: Runtime,
     { config, base, lora, trained }: {
       readonly config: ModelConfig;
-      readonly base: ParameterStore;
+      readonly base: ParameterStore & BaseMatrices;
       readonly lora: LoraOptions;
       readonly trained: ParameterStore;
     },
   ) {
-    const norms = adaptedLayers(config, lora).map(({ name, shape: [outputs] }) => (
-      { name: loraNorm(name), shape: [outputs], decays: false }
-    ));
-    this.store = new ParameterStore(runtime, layoutParameters(inEveryLayer(config, norms)));
+    const layers = adaptedLayers(config, lora);
+    const norms = inEveryLayer(config, (kind) => {
+      const linears = new Set(blockLinears(config, kind).map(({ name }) => name));
+      return layers.filter(({ name }) => linears.has(name)).map(({ name, shape: [outputs] }) => (
+        { name: loraNorm(name), shape: [outputs], decays: false }
+      ));
+    });
+    this.store = new ParameterStore(runtime, layoutParameters(norms));
     // Those of layers without an adapter are never computed, and divide zeros.
     for (const name of this.store.names()) {
       const norm = this.store.tensor(name);
@@ -77,7 +82,7 @@ export class WeightNorms implements Disposable {
         this.#graphs.set(scale, graph);
       }
       this.#bindings.push(graph.bind({
-        w: base.tensor(layerName(layer, `${name}.weight`)),
+        ...boundParameter(base, "w", layerName(layer, `${name}.weight`)),
         a: trained.tensor(layerName(layer, loraA(name))),
         b: trained.tensor(layerName(layer, loraB(name))),
         norm: this.store.tensor(layerName(layer, loraNorm(name))),

@@ -10,10 +10,11 @@
 
 import { listFields, showValue } from "../internal/json/field_table.ts";
 import { CONFIG_FIELDS } from "./config_fields.ts";
-import { type ConfigReader, configReader } from "./families/config_reader.ts";
+import type { ConfigReader } from "./families/config_reader.ts";
 import { FAMILIES, isModelType, type ModelType, whyUnsupported } from "./families/families.ts";
 import type { Activation } from "./families/family.ts";
 import { parseRope } from "./families/rope_scaling.ts";
+import { textReader } from "./families/text_model.ts";
 import type { BlockConfig } from "./parts/block_config.ts";
 import type { LayerKind } from "./parts/layer_kind.ts";
 
@@ -79,7 +80,7 @@ const MAX_LAYERS = 1024;
  * @throws {RangeError} naming the file, the field and the value
  */
 export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
-  const reader = configReader(json, path);
+  const reader = textReader(json, path);
   const { raw, notes, fail, note, integer, positive, flag } = reader;
   const modelType = readModelType(reader);
   const family = FAMILIES[modelType];
@@ -121,7 +122,7 @@ export function parseConfig(json: unknown, path = "config.json"): ModelConfig {
   return {
     modelType,
     hiddenSize,
-    intermediateSize: integer("intermediate_size"),
+    intermediateSize: settings.intermediateSize ?? integer("intermediate_size"),
     layers,
     layerKinds: settings.layerKinds,
     heads,

@@ -344,11 +344,12 @@ function each(
   return Object.fromEntries(fields.map((field) => [field, rule]));
 }
 
-function table({ honoured = [], refused }: Family): FieldTable {
-  const ofOthers = Object.entries(REFUSED).filter(([field]) => !honoured.includes(field));
+function table({ honoured = [], ignored = {}, refused }: Family): FieldTable {
+  const own = new Set([...honoured, ...Object.keys(ignored), ...Object.keys(refused)]);
+  const ofOthers = Object.entries(REFUSED).filter(([field]) => !own.has(field));
   return new FieldTable({
-    honoured: [...HONOURED.filter((field) => !Object.hasOwn(refused, field)), ...honoured],
-    ignored: Object.keys(WITHOUT_EFFECT),
+    honoured: [...HONOURED.filter((field) => !own.has(field)), ...honoured],
+    ignored: [...Object.keys(WITHOUT_EFFECT), ...Object.keys(ignored)],
     refused: { ...Object.fromEntries(ofOthers), ...refused },
     warned: WARNED,
   });

@@ -7,7 +7,8 @@
  */
 
 import type { ModelConfig } from "./config.ts";
-import { familyBlock } from "./families/families.ts";
+import { FAMILIES, familyBlock } from "./families/families.ts";
+import type { Family } from "./families/family.ts";
 import { distinctKinds, type LayerKind } from "./parts/layer_kind.ts";
 import { parameter, type ParameterSpec } from "./parts/parameter_spec.ts";
 
@@ -35,24 +36,39 @@ export function blockParameters(
   return [...familyBlock(config, kind).parameters];
 }
 
-/** The weights of all kinds of blocks, each name once. */
-function allBlockParameters(config: ModelConfig): ParameterSpec[] {
+/** The weights of a kind of blocks, or of all kinds, each name once. */
+function parametersOf(config: ModelConfig, only: LayerKind | undefined): ParameterSpec[] {
+  if (only) return blockParameters(config, only);
   const all = distinctKinds(config).flatMap((kind) => blockParameters(config, kind));
   return [...new Map(all.map((spec) => [spec.name, spec])).values()];
 }
 
-/** The weights of the blocks' norms, [width] each, under their names inside the layer. */
-export function blockNorms(config: ModelConfig): ParameterSpec[] {
-  return allBlockParameters(config).filter(({ name, shape }) =>
+/**
+ * The weights of the blocks' norms, [width] each, under their names inside the layer.
+ *
+ * @param kind the kind of the blocks, by default of all
+ */
+export function blockNorms(config: ModelConfig, kind?: LayerKind): ParameterSpec[] {
+  return parametersOf(config, kind).filter(({ name, shape }) =>
     shape.length === 1 && name.endsWith(".weight")
   );
 }
 
-/** The blocks' linear layers, under their names inside the layer: weights [out, in]. */
-export function blockLinears(config: ModelConfig): ParameterSpec[] {
-  return allBlockParameters(config).filter(({ name, shape }) =>
+/**
+ * The blocks' linear layers, under their names inside the layer: weights [out, in].
+ *
+ * @param kind the kind of the blocks, by default all
+ */
+export function blockLinears(config: ModelConfig, kind?: LayerKind): ParameterSpec[] {
+  return parametersOf(config, kind).filter(({ name, shape }) =>
     shape.length === 2 && name.endsWith(".weight")
   ).map((spec) => ({ ...spec, name: layerOf(spec.name) }));
+}
+
+/** Whether a tensor of a file is of what stands beside the text model, such as its parts for images. */
+export function isBeside({ modelType }: Pick<ModelConfig, "modelType">, name: string): boolean {
+  const { besides }: Family = FAMILIES[modelType];
+  return besides?.test(name) ?? false;
 }
 
 /** The layer that a weight or a bias is of. */

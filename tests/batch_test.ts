@@ -65,9 +65,11 @@ for (const name of [...Object.keys(FAMILIES), "smollm"]) {
     using batch = new BatchDecoder(runtime, config, { slots: [{ weights }], cache });
     // What is left over from others, or was in memory before, is never read.
     cache.reserve(3, 256);
-    using all = cache.layer(0, 0, 3);
-    all.key.float32().fill(NaN);
-    all.value.float32().fill(NaN);
+    for (let layer = 0; layer < config.layers; layer++) {
+      using all = cache.layer(layer, 0, 3);
+      all?.key.float32().fill(NaN);
+      all?.value.float32().fill(NaN);
+    }
     const lengths = [3, 41, 17];
     const rows = lengths.map((length, row) =>
       Array.from({ length }, (_, i) => (i * 7 + row * 13 + 1) % config.vocabSize)

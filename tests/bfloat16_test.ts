@@ -23,7 +23,7 @@ interface TorchRun {
 const torch: TorchRun = JSON.parse(
   await Deno.readTextFile(new URL("fixtures/bfloat16/torch.json", import.meta.url)),
 );
-const runtime = new Runtime({ threads: 2 });
+const runtime = new Runtime({ threads: 1 });
 const plan = await planRun();
 const report: Record<string, unknown> = {};
 

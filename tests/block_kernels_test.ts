@@ -37,7 +37,7 @@ const host = await hostGpu();
 const ignore = !host;
 if (ignore) console.warn("block kernel tests skipped: they need Linux, gcc and g++");
 
-const runtime = new Runtime({ threads: 2 });
+const runtime = new Runtime({ threads: 1 });
 const HEADS_OF_64 = tinyConfig({ head_dim: 64, hidden_size: 64, intermediate_size: 128 });
 /** Attention has no kernel for these. */
 const HEADS_OF_32 = tinyConfig({ head_dim: 32, hidden_size: 64, intermediate_size: 128 });
@@ -65,7 +65,11 @@ function makeAdapter(config: ModelConfig): { adapter: EngineAdapter; store: Para
   const block = createLoraAdapter(config, { ...DEFAULT_LORA, dropout: 0.3 });
   const specs = Array.from(
     { length: config.layers },
-    (_, layer) => block.parameters.map((spec) => ({ ...spec, name: layerName(layer, spec.name) })),
+    (_, layer) =>
+      block.parameters(config.layerKinds[0]).map((spec) => ({
+        ...spec,
+        name: layerName(layer, spec.name),
+      })),
   );
   const store = new ParameterStore(runtime, layoutParameters(specs.flat()));
   const draw = draws(11);

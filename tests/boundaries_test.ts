@@ -63,7 +63,7 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     trainers: ["optimizers", "objectives", "checkpoints", "distributed", TOP],
     loop: ["checkpoints", "distributed", TOP],
     runs: [
-      ...["track", "loop", "trainers", "optimizers", "schedules", "checkpoints"],
+      ...["track", "loop", "trainers", "optimizers", "schedules", "objectives", "checkpoints"],
       ...["distributed", TOP],
     ],
   },

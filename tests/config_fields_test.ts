@@ -35,10 +35,19 @@ const REQUIRED: Readonly<Record<string, Json>> = {
       llama_4_scaling_beta: 0.1,
     },
   },
+  // Else it has experts, state spaces and no rotation.
+  granitemoehybrid: {
+    num_local_experts: 0,
+    layer_types: ["attention", "attention"],
+    position_embedding_type: "rope",
+    shared_intermediate_size: 40,
+  },
   // Else no layer of two is without rotation.
   smollm3: { no_rope_layer_interval: 2 },
   // Else no layer of two sees all.
   gemma3_text: { sliding_window_pattern: 2 },
+  // Else no layer of two has attention.
+  qwen3_5_text: { full_attention_interval: 2, partial_rotary_factor: 1 },
 };
 
 /** Other values than those of {@linkcode OTHER}, for a family. */
@@ -101,7 +110,7 @@ const READ_FROM_RAW = ["eos_token_id"];
 const FIXED_BY_FAMILY: Readonly<Record<string, string>> = {
   "qwen2.attention_bias": "Qwen2 has biases on q, k and v, whatever this says",
   ...Object.fromEntries(
-    ["llama", "granite", "olmo2"].map((family) => [
+    ["llama", "granite", "granitemoehybrid", "olmo2"].map((family) => [
       `${family}.max_window_layers`,
       "says which layers have windows; the family has none, as sliding_window is refused",
     ]),
@@ -175,7 +184,8 @@ for (const { version, classes, popped, generation, read_by_models: read } of ver
         const other = OTHER_OF_FAMILY[`${family}.${field}`] ??
           otherValue(field, value ?? SIZES[field]);
         const found = outcome(base, other, field);
-        const reason = WITHOUT_EFFECT[field] ?? FIXED_BY_FAMILY[`${family}.${field}`];
+        const reason = WITHOUT_EFFECT[field] ?? described.ignored?.[field] ??
+          FIXED_BY_FAMILY[`${family}.${field}`];
         if (found === undefined && reason === undefined && !READ_FROM_RAW.includes(field)) {
           through.push(field);
         }

@@ -328,7 +328,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
       // adapter's dropout columns.
       const widest = Math.max(config.intermediateSize, config.heads * config.headDim);
       const small = 16 * 1024 + 8 * 1024 +
-        config.layers * (adapter?.parameters.length ?? 0) * widest * INT32;
+        config.layers * (adapter?.parameters(config.layerKinds[0]).length ?? 0) * widest * INT32;
       assert.ok(memory.tensorsPeak >= planned, `${memory.tensorsPeak} below ${planned}`);
       assert.ok(memory.tensorsPeak <= planned + small, `${memory.tensorsPeak} above ${planned}`);
       // One handle a session, of the size that the plan counts, up to the end of an evaluation.

@@ -137,7 +137,7 @@ Deno.test("renderDataReport() shows rows as training reads them, inert, in both 
     add({ question: hostile, think: `${hostile}${line}`, answer: "x".repeat(2001) }, line, "train");
   }
   add({ question: "头痛？", answer: hostile }, 7, "val");
-  const source = { name: hostile, columns: [hostile], seed: 42, trainRatio: 0.9 };
+  const source = { name: hostile, columns: [hostile], split: { seed: 42, trainRatio: 0.9 } };
   const page = await renderDataReport(facts.facts(), source);
   assert.equal(page.match(/<article>/g)?.length, 4);
   assert.deepEqual(page.match(/<script>\n?.*/g), [
@@ -254,6 +254,106 @@ Deno.test("deno task data lists a dataset, and takes a subset's split of shards"
   });
 });
 
+/** Rows of a split, the first of which stand in others too. */
+const numbered = (name: string, count: number): string =>
+  Array.from(
+    { length: count },
+    (_, i) => `{"question":"${i < 2 ? i : `${name} ${i}`}","answer":"a"}\n`,
+  )
+    .join("");
+
+Deno.test("deno task data takes a dataset's own validation split, unless told otherwise", async () => {
+  await using hub = startHub({
+    "data/train-00000-of-00001.jsonl": numbered("train", 8),
+    "data/validation-00000-of-00001.jsonl": numbered("validation", 4),
+    "data/test-00000-of-00001.jsonl": numbered("test", 3),
+  });
+  await using folder = await tempFolder();
+  const env = { HF_ENDPOINT: hub.endpoint };
+  const run = async (...args: string[]) => {
+    const all = ["--source", "hf:owner/name", "--overwrite", ...args];
+    const { code, stdout, stderr } = await command("cli/commands/data.ts", folder, all, env);
+    assert.equal(code, 0, stderr);
+    const val = await Deno.readTextFile(`${folder.path}/data/val.jsonl`);
+    const split = JSON.parse(await Deno.readTextFile(`${folder.path}/data/split.json`));
+    const rows = /^data\/train\.jsonl {2}(\d+) rows?\ndata\/val\.jsonl {2}(\d+) rows?$/m.exec(
+      stdout,
+    );
+    return { stdout, val, split, rows: rows?.slice(1).map(Number) };
+  };
+  const own = await run();
+  assert.match(
+    own.stdout,
+    /^validation, a split of the dataset, becomes val\.jsonl; --train-ratio/m,
+  );
+  assert.deepEqual(own.rows, [8, 4]);
+  assert.equal(
+    own.val,
+    numbered("validation", 4).replaceAll('":"', '": "').replaceAll(',"', ', "'),
+  );
+  assert.deepEqual(own.split, {
+    ...{ source: "owner/name", subset: "default", split: "train", validationSplit: "validation" },
+  });
+  assert.match(
+    await Deno.readTextFile(`${folder.path}/data/report.html`),
+    /the dataset&#39;s own split validation/,
+  );
+  assert.match(
+    own.stdout,
+    /^2 rows stand in both parts\n {2}the row of .*\/validation-0\S+, line 1 \(valid.* of .*\/train-0\S+, line 1 /m,
+  );
+  // Those to train on are left out, as what is evaluated on is the dataset's.
+  assert.deepEqual((await run("--dedup")).rows, [6, 4]);
+  assert.deepEqual((await run("--max-rows", "3")).rows, [3, 3]);
+  const test = await run("--validation-split", "test");
+  assert.deepEqual([test.rows, test.split.validationSplit], [[8, 3], "test"]);
+  assert.deepEqual((await run("--offline")).rows, [8, 4]);
+  const drawn = await run("--train-ratio", "0.75");
+  assert.deepEqual([drawn.rows, drawn.split.trainRatio], [[6, 2], 0.75]);
+  assert.deepEqual((await run("--split", "test")).rows, [2, 1]);
+});
+
+Deno.test("deno task data takes splits of a folder too, and refuses those that are not there", async () => {
+  await using folder = await tempFolder();
+  await Deno.mkdir(`${folder.path}/data/mine`, { recursive: true });
+  await folder.write("data/mine/train.jsonl", numbered("train", 6));
+  await folder.write("data/mine/test.jsonl", numbered("test", 3));
+  const run = (...args: string[]) =>
+    command("cli/commands/data.ts", folder, ["--source", "data/mine", "--overwrite", ...args]);
+  const drawn = await run();
+  assert.match(
+    drawn.stdout,
+    /^the dataset's split test is left alone; --validation-split test makes it val\.jsonl$/m,
+  );
+  assert.match(drawn.stdout, /^data\/train\.jsonl {2}5 rows\ndata\/val\.jsonl {2}1 row$/m);
+  const named = await run("--split", "test", "--validation-split", "train");
+  assert.match(named.stdout, /^data\/train\.jsonl {2}3 rows\ndata\/val\.jsonl {2}6 rows$/m);
+  const refused: readonly (readonly [readonly string[], string])[] = [
+    [
+      ["--validation-split", "dev"],
+      'Cannot choose the validation split "dev" of data/mine: beside train it has test; name one',
+    ],
+    [
+      ["--validation-split", "test", "--train-ratio", "0.5"],
+      "Cannot use --validation-split and --train-ratio: the one takes a split to evaluate on, the other draws " +
+      "rows for it; give one of them",
+    ],
+    [
+      ["--split", "dev"],
+      'Cannot choose the split "dev" of data/mine: it has train, test; name one with --split',
+    ],
+    [["--subset", "en"], "Cannot take --subset of data/mine: it has none; leave the flag out"],
+    [
+      ["--source", "data/mine/test.jsonl", "--split", "test"],
+      "Cannot take --split of data/mine/test.jsonl: it has none; leave the flag out",
+    ],
+  ];
+  for (const [args, message] of refused) {
+    const { code, stderr } = await run(...args);
+    assert.deepEqual([code, stderr], [2, `error: ${message}`]);
+  }
+});
+
 Deno.test("deno task data writes tables as JSON Lines, and leaves out what repeats", async () => {
   await using folder = await tempFolder();
   await Deno.mkdir(`${folder.path}/data/mine`, { recursive: true });
@@ -274,7 +374,11 @@ Deno.test("deno task data writes tables as JSON Lines, and leaves out what repea
     lines[0],
     "data/mine/a.csv: read as CSV with , between cells; every cell is text, an empty one is null",
   );
-  assert.deepEqual(lines.slice(1, 3), ["data/train.jsonl  10 rows", "data/val.jsonl  2 rows"]);
+  assert.deepEqual(lines.slice(1, 4), [
+    "data/mine/*: 2 files, data/mine/a.csv, data/mine/b.json",
+    "data/train.jsonl  10 rows",
+    "data/val.jsonl  2 rows",
+  ]);
   assert.match(
     told.stdout,
     /^1 row is nearly the same as an earlier one; --dedup leaves such rows out$/m,
@@ -702,7 +806,7 @@ Deno.test("the report counts lengths, cut rows, malformed fields and duplicates"
   assert.match(text, /^think, characters +0 +0 +400 +400 +400 +80$/m);
   assert.match(text, /1 row is longer than 300 tokens and would be cut/);
   assert.match(text, /the row of line 7 \(validation\) is that of line 2 \(training\)/);
-  const source = { name: "<i>.jsonl", columns: rows.columns, seed: 42, trainRatio: 0.9 };
+  const source = { name: "<i>.jsonl", columns: rows.columns, split: { seed: 42, trainRatio: 0.9 } };
   const page = await renderDataReport(facts, source);
   assert.match(page, /&lt;i&gt;\.jsonl/);
   // But for the script that the page's policy allows by its hash.

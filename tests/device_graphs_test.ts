@@ -18,6 +18,8 @@ import {
   embedGraph,
   gradientName,
 } from "../model/graphs/training_graphs.ts";
+import { segmentMasks } from "../model/engine/segment_masks.ts";
+import { gridSymbols } from "../model/graphs/sequences.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { roundToBfloat16 } from "../ort/tensor/half.ts";
@@ -188,7 +190,14 @@ function blockInputs(
   graph: Graph,
   mask: (name: string, shape: readonly number[]) => Dense = (_, shape) => dense(shape, () => 1),
 ): DenseMap {
-  const symbols: Readonly<Record<string, number>> = { rows: 1, length: LENGTH, positions: LENGTH };
+  const symbols: Readonly<Record<string, number>> = {
+    ...{ rows: 1, length: LENGTH, positions: LENGTH },
+    ...{ chunks: 1, chunk_padding: 64 - LENGTH },
+  };
+  const segments = segmentMasks(
+    { rows: 1, length: LENGTH, segmentIds: new Int32Array(LENGTH).fill(1) },
+    { taps: 4, chunk: 64 },
+  );
   const draw = draws(8);
   const inputs: Record<string, Dense> = {};
   const sizes = (shape: readonly (number | string)[]) =>
@@ -204,7 +213,10 @@ function blockInputs(
     if (dropout) inputs[name] = mask(name, sizes(shape));
     else if (name === "position_ids") inputs[name] = dense(sizes(shape), (i) => i);
     else if (name === "mask") inputs[name] = dense(sizes(shape), () => 0);
-    else if (name.endsWith("norm")) inputs[name] = dense(sizes(shape), () => 1);
+    else if (name in segments) {
+      const { shape, values } = segments[name];
+      inputs[name] = { shape, data: Float64Array.from(values) };
+    } else if (name.endsWith("norm")) inputs[name] = dense(sizes(shape), () => 1);
     else {
       // Scores as small as a trained model's: bfloat16 keeps 8 bits of them.
       const largest = name.includes("lora_") ? 0.1 : 0.5;
@@ -248,7 +260,9 @@ Deno.test("masks that the graph makes drop what the same masks from the host dro
     const gradient = device[gradientName(loraA("mlp.down_proj"))];
     assert.ok(make === blockForwardGraph || gradient.data.some((each) => each !== 0));
   }
-  assert.ok(adapter.parameters.some(({ name }) => name === loraB("mlp.down_proj")));
+  assert.ok(
+    adapter.parameters(config.layerKinds[0]).some(({ name }) => name === loraB("mlp.down_proj")),
+  );
 });
 
 Deno.test("the masks' hash drops at its rate, and no two elements together more than by chance", () => {
@@ -320,7 +334,10 @@ for (const [kind, settings] of Object.entries(ADAPTERS)) {
 
 for (const family of Object.keys(FAMILIES) as ModelType[]) {
   const own = familyConfig(family);
-  const symbols = { rows: 1, length: LENGTH, positions: LENGTH };
+  const symbols = { ...gridSymbols(own, { rows: 1, length: LENGTH }), positions: LENGTH };
+
+  // Measured: up to 1.5 %; where a norm makes much of a state's small answers 4.5 %.
+  const most = own.layerKinds[0].delta ? 0.07 : 0.02;
 
   Deno.test(`${family} in bfloat16: every gradient is float32's to its accuracy`, () => {
     const [exact, rounded] = (["float32", "bfloat16"] as const).map((precision) => {
@@ -330,8 +347,7 @@ for (const family of Object.keys(FAMILIES) as ModelType[]) {
     for (const [name, { data }] of Object.entries(exact)) {
       const norm = (values: Float64Array) => Math.hypot(...values);
       const error = norm(rounded[name].data.map((x, i) => x - data[i])) / norm(data);
-      // Measured: up to 1.5 %.
-      assert.ok(error > 0 && error < 0.02, `${name}: ${error}`);
+      assert.ok(error > 0 && error < most, `${name}: ${error}`);
     }
   });
 

@@ -9,7 +9,7 @@ import { ExportedDecoder } from "../infer/export/exported_decoder.ts";
 import type { ExportDtype } from "../infer/export/export_format.ts";
 import { compareParity, parityReference, type ParityReport } from "../infer/export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../infer/export/parity_models.ts";
-import { quantizeBlocks } from "../infer/export/quantize_blocks.ts";
+import { quantizeBlocks } from "../ort/tensor/quantize_blocks.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
 import { writeOnnx } from "../ort/graph/onnx_writer.ts";
 import * as ops from "../ort/graph/ops.ts";
@@ -27,7 +27,13 @@ import { draws } from "./support/random.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { runAs, runTask, task } from "./support/run_task.ts";
 import { type TempFolder, tempFolder } from "./support/temp_folder.ts";
-import { FAMILY_FIELDS, randomWeights, tinyConfig } from "./support/tiny_model.ts";
+import {
+  EXPORTED_FAMILIES,
+  FAMILY_FIELDS,
+  familyConfig,
+  randomWeights,
+  tinyConfig,
+} from "./support/tiny_model.ts";
 
 const runtime = new Runtime({ threads: 2 });
 
@@ -54,9 +60,9 @@ const SIZES = {
 };
 const MODELS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   ...Object.fromEntries(
-    Object.entries(FAMILY_FIELDS).map(([model_type, fields]) => [model_type, {
+    EXPORTED_FAMILIES.map((model_type) => [model_type, {
       model_type,
-      ...fields,
+      ...FAMILY_FIELDS[model_type],
     }]),
   ),
   llama: { model_type: "llama", tie_word_embeddings: false, attention_bias: true },
@@ -121,7 +127,7 @@ function dequantize(weights: ParameterStore, scaleDtype: "float32" | "float16"):
     if (tensor.shape.length < 2) continue;
     const values = tensor.float32();
     const bits = /embed_tokens|lm_head/.test(name) ? 8 : 4;
-    const { data, scales } = quantizeBlocks(values, { bits, scaleDtype });
+    const { data, scales } = quantizeBlocks(values, { bits, block: 32, scaleDtype });
     for (let i = 0; i < values.length; i++) {
       const q = bits === 8 ? data[i] - 128 : ((data[i >> 1] >> (4 * (i % 2))) & 15) - 8;
       values[i] = scales[Math.floor(i / 32)] * q;
@@ -168,6 +174,17 @@ for (const [name, change] of Object.entries(MODELS)) {
     });
   }
 }
+
+Deno.test("exportModel() refuses layers that carry a state, and says what to write instead", async () => {
+  const config = familyConfig("qwen3_5_text");
+  using weights = randomWeights(runtime, config);
+  await assert.rejects(exported({ config, weights, dtype: "fp32" }, { config, weights }), {
+    name: "RangeError",
+    message: "Cannot export a model with layers of linear_attention: transformers.js keeps their " +
+      "states in past_conv and past_recurrent, which the exported graph does not have; export it " +
+      "with --format hf",
+  });
+});
 
 Deno.test("an exported decoder goes on in chunks and grows its cache", async () => {
   const config = tinyConfig({ ...SIZES });

@@ -26,7 +26,7 @@ for (const modelType of Object.keys(FAMILIES)) {
 }
 
 /** Config classes that the older version does not have. */
-const NEWER = ["Ministral3Config"];
+const NEWER = ["Ministral3Config", "Qwen3_5TextConfig"];
 
 for (const version of ["5.24.0", "4.57.6"]) {
   const { classes } = await readConfigFixture<

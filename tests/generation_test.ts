@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { sequenceGrid } from "../model/engine/batch.ts";
 import { TrainingEngine } from "../model/engine/training_engine.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { BatchCache } from "../infer/generate/batch_cache.ts";
 import { BatchDecoder } from "../infer/generate/batch_decoder.ts";
 import { Decoder } from "../infer/generate/decoder.ts";
@@ -17,7 +18,7 @@ import {
   readFixtureJson,
   withFixtureFile,
 } from "./support/parity_fixture.ts";
-import { randomWeights, tinyConfig, WINDOWED } from "./support/tiny_model.ts";
+import { familyConfig, randomWeights, tinyConfig, WINDOWED } from "./support/tiny_model.ts";
 
 // Measured worst over the six models, three chunk sizes: 6.4e-6.
 const LOGITS_ABSOLUTE = 1e-4;
@@ -92,36 +93,42 @@ for (const name of MODELS) {
   });
 }
 
-Deno.test("with windows, logits with a cache are those without one, of one sequence or of several", async () => {
-  const config = tinyConfig({ ...WINDOWED, max_position_embeddings: 32 });
-  using weights = randomWeights(runtime, config);
-  const ids = Array.from({ length: 20 }, (_, i) => (i * 37) % config.vocabSize);
-  const wanted = await uncachedLogits({ config, weights }, ids, 11);
-  const row = (i: number) => wanted.subarray(i * config.vocabSize, (i + 1) * config.vocabSize);
-  for (const attention of ["fused", "plain"] as const) {
-    using decoder = new Decoder(runtime, config, weights, { chunk: 5, attention });
-    for (let i = 0; i < 9; i++) {
-      const logits = await decoder.prefill(i === 0 ? ids.slice(0, 12) : [ids[11 + i]]);
-      assertClose(logits, row(i), { absolute: LOGITS_ABSOLUTE, label: `${attention} ${i}` });
+const SHORT = { max_position_embeddings: 32 };
+const CACHED: Readonly<Record<string, ModelConfig>> = {
+  "with windows": tinyConfig({ ...WINDOWED, ...SHORT }),
+  "with states": familyConfig("qwen3_5_text", SHORT),
+};
+for (const [title, config] of Object.entries(CACHED)) {
+  Deno.test(`${title}, logits with a cache are those without one, of one sequence or of several`, async () => {
+    using weights = randomWeights(runtime, config);
+    const ids = Array.from({ length: 20 }, (_, i) => (i * 37) % config.vocabSize);
+    const wanted = await uncachedLogits({ config, weights }, ids, 11);
+    const row = (i: number) => wanted.subarray(i * config.vocabSize, (i + 1) * config.vocabSize);
+    for (const attention of ["fused", "plain"] as const) {
+      using decoder = new Decoder(runtime, config, weights, { chunk: 5, attention });
+      for (let i = 0; i < 9; i++) {
+        const logits = await decoder.prefill(i === 0 ? ids.slice(0, 12) : [ids[11 + i]]);
+        assertClose(logits, row(i), { absolute: LOGITS_ABSOLUTE, label: `${attention} ${i}` });
+      }
     }
-  }
-  using cache = new BatchCache(runtime, config, 64);
-  cache.reserve(2, 32);
-  using batch = new BatchDecoder(runtime, config, { slots: [{ weights }], cache });
-  const prompts = [12, 9];
-  for (const [start, length] of prompts.entries()) {
-    await batch.prefill(0, { start, ids: ids.slice(0, length) });
-  }
-  for (let i = 0; i < 8; i++) {
-    const next = prompts.map((length) => ids[length + i]);
-    const logits = await batch.decode(0, { start: 0, rows: 2, ids: next });
-    const first = logits.subarray(0, config.vocabSize);
-    assertClose(first, row(i + 1), { absolute: LOGITS_ABSOLUTE, label: `row ${i}` });
-    if (i < 3) continue;
-    const second = logits.subarray(config.vocabSize);
-    assertClose(second, row(i - 2), { absolute: LOGITS_ABSOLUTE, label: `other row ${i}` });
-  }
-});
+    using cache = new BatchCache(runtime, config, 64);
+    cache.reserve(2, 32);
+    using batch = new BatchDecoder(runtime, config, { slots: [{ weights }], cache });
+    const prompts = [12, 9];
+    for (const [start, length] of prompts.entries()) {
+      await batch.prefill(0, { start, ids: ids.slice(0, length) });
+    }
+    for (let i = 0; i < 8; i++) {
+      const next = prompts.map((length) => ids[length + i]);
+      const logits = await batch.decode(0, { start: 0, rows: 2, ids: next });
+      const first = logits.subarray(0, config.vocabSize);
+      assertClose(first, row(i + 1), { absolute: LOGITS_ABSOLUTE, label: `row ${i}` });
+      if (i < 3) continue;
+      const second = logits.subarray(config.vocabSize);
+      assertClose(second, row(i - 2), { absolute: LOGITS_ABSOLUTE, label: `other row ${i}` });
+    }
+  });
+}
 
 Deno.test("Decoder writes each position of the cache once", async () => {
   for (const name of ["qwen3", "smollm"]) {
@@ -149,7 +156,7 @@ Deno.test("Decoder writes each position of the cache once", async () => {
 
 function snapshot({ cache, config }: Decoder): Float32Array[] {
   return Array.from({ length: config.layers }, (_, layer) => {
-    const { key, value } = cache.layer(layer);
+    const { key, value } = cache.layer(layer)!;
     return [key.float32().slice(), value.float32().slice()];
   }).flat();
 }

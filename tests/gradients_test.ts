@@ -26,19 +26,22 @@ import {
   headLogitsGraph,
   headLossGraph,
 } from "../model/graphs/training_graphs.ts";
+import { segmentMasks } from "../model/engine/segment_masks.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose, type Closeness } from "../ort/tensor/assert_close.ts";
 import { alongDirection, byElements, dot, weightedSum } from "./support/central_differences.ts";
 import { type Draw, draws } from "./support/random.ts";
 import { dense, type DenseMap, interpret } from "./support/reference_interpreter.ts";
 import type { Dense } from "./support/dense.ts";
-import { type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
+import { ownRuleCases, type RuleCase, ruleCases, SYMBOLS } from "./support/rule_cases.ts";
 import { runGraph } from "./support/run_graph.ts";
 import { familyConfig } from "./support/tiny_model.ts";
 
 // Times the largest element of the tensor. Measured in float32: rules 5.7e-7, blocks 9.2e-7 (1.3e-6
 // with accumulators), head 2.4e-7.
 const FLOAT32 = 2e-6;
+// Of the gated delta rule, of whose small results a norm makes large ones, and of their rounding. Measured: 8.0e-6.
+const FLOAT32_DELTA = 3e-5;
 // Measured: rules 1.8e-9, head 8e-9, blocks 4.8e-8, which is 1/12 rounded to float32 in RMSNorm.
 const FLOAT64 = 2e-7;
 
@@ -120,13 +123,13 @@ function fillInputs(graph: Graph, draw: Draw, magnitude = 1): Record<string, Den
 Deno.test("every gradient rule has a case here", () => {
   const covered = new Set(ruleCases.map(({ op }) => op));
   assert.deepEqual([...covered].sort(), Object.keys(gradientRules).sort());
-  for (const each of ruleCases) {
+  for (const each of [...ruleCases, ...ownRuleCases]) {
     const { nodes } = ruleForward(each, false);
     assert.ok(nodes.some(({ op }) => op === each.op), `${each.name} has no ${each.op}`);
   }
 });
 
-for (const each of ruleCases) {
+for (const each of [...ruleCases, ...ownRuleCases]) {
   for (const fanOut of [false, true]) {
     const title = `gradient rule of ${each.op}: ${each.name}${fanOut ? ", read twice" : ""}`;
     Deno.test(title, () => {
@@ -206,7 +209,9 @@ const families: Readonly<Record<string, ModelConfig>> = {
     attention_bias: true,
   }),
   ...Object.fromEntries(
-    (["ministral3", "smollm3", "granite", "phi3", "olmo2"] as const).map((family) => [
+    (["ministral3", "smollm3", "granite", "granitemoehybrid", "phi3", "olmo2"] as const).map((
+      family,
+    ) => [
       family,
       familyConfig(family, {
         ...{ ...sizes, num_hidden_layers: 2, hidden_size: 16, head_dim: 8 },
@@ -241,6 +246,12 @@ const families: Readonly<Record<string, ModelConfig>> = {
     query_pre_attn_scalar: 5,
     final_logit_softcapping: 2,
   }),
+  qwen3_5_text: familyConfig("qwen3_5_text", {
+    ...{ ...sizes, num_hidden_layers: 2, hidden_size: 8, intermediate_size: 8, head_dim: 8 },
+    ...{ num_attention_heads: 2, num_key_value_heads: 1 },
+    ...{ linear_num_key_heads: 1, linear_num_value_heads: 2, linear_value_head_dim: 4 },
+    ...{ linear_key_head_dim: 2, linear_conv_kernel_dim: 3 },
+  }),
 };
 
 /** Two rows of seven tokens: one example each, or several and padding. */
@@ -255,6 +266,12 @@ const masks = {
   },
 };
 const GRID: Symbols = { rows: 2, length: 7, positions: 7 };
+/** Tokens of a chunk: rows have a whole one and a part of another. */
+const CHUNK = 4;
+const SYMBOLS_OF_BLOCKS: Symbols = {
+  ...GRID,
+  ...{ chunks: 2, chunk_padding: 1, extended_length: 9 },
+};
 
 /** Directions and elements of each tensor that differences are taken along. */
 const DIRECTIONS = 3;
@@ -281,6 +298,15 @@ function gridInputs(
     // Rows alone are copied.
     relativeToMax: config.embeddingScale === 1 ? 0 : FLOAT32,
   });
+  if (kind.delta) {
+    const segmentIds = Int32Array.from(segments);
+    const made = Object.entries(segmentMasks({ rows, length, segmentIds }, kind.delta));
+    const dense = made.map(([name, { shape, values }]) =>
+      [name, { shape, data: Float64Array.from(values) }] as const
+    );
+    // Of one sign, with weights that are: a norm makes much of what is next to nothing, rounding too.
+    return { x: { ...x, data: x.data.map(Math.abs) }, ...Object.fromEntries(dense) };
+  }
   const { window } = kind;
   const maskGraph = attentionMaskGraph({ window });
   const { mask } = interpret(maskGraph, masking, GRID);
@@ -306,16 +332,22 @@ function gridInputs(
 }
 
 function randomWeight(shape: readonly number[], name: string, draw: Draw): Dense {
-  const norm = name.endsWith("norm.weight");
-  return dense(shape, () => norm ? draw(0.5, 1.5) : draw(-0.5, 0.5));
+  const alike = name.endsWith("in_proj_qkv.weight");
+  const about1 = /norm\.weight$|conv1d/.test(name);
+  return dense(shape, () => about1 ? draw(0.5, 1.5) : alike ? draw(0.05, 0.15) : draw(-0.5, 0.5));
+}
+
+/** A kind of layers whose chunks are shorter than rows, if it has chunks. */
+function inSmallChunks(kind: LayerKind): LayerKind {
+  return kind.delta ? { ...kind, delta: { ...kind.delta, chunk: CHUNK } } : kind;
 }
 
 /** Blocks for which one mask shows what they add. */
-const ADDED = /ministral3|smollm3|granite|phi3|olmo2|windows/;
+const ADDED = /ministral3|smollm3|granite|phi3|olmo2|windows|qwen3_5/;
 const blocks = Object.entries(families).flatMap(([family, config]) => {
   const kinds = distinctKinds(config);
   return kinds.map((kind) => ({
-    ...{ config, kind },
+    ...{ config, kind: inSmallChunks(kind) },
     title: kinds.length > 1 ? `${family}, ${kind.name}` : family,
   }));
 });
@@ -326,6 +358,7 @@ for (const { title, config, kind } of blocks) {
     if (mask === "causal" && ADDED.test(title)) continue;
     Deno.test(`every gradient of a block: ${title}, ${mask} mask`, () => {
       const draw = draws(2);
+      const float32 = kind.delta ? FLOAT32_DELTA : FLOAT32;
       const weights = Object.fromEntries(
         blockParameters(config, kind).map((
           { name, shape },
@@ -333,21 +366,21 @@ for (const { title, config, kind } of blocks) {
       );
       const inputs: DenseMap = { ...gridInputs(config, { kind, mask, draw }), ...weights };
       const forward = blockForwardGraph(config, { kind });
-      const y = interpret(forward, inputs, GRID).y;
+      const y = interpret(forward, inputs, SYMBOLS_OF_BLOCKS).y;
       close(
         "block, forward",
         "y",
-        runGraph(runtime, forward, inputs, GRID).y.data,
+        runGraph(runtime, forward, inputs, SYMBOLS_OF_BLOCKS).y.data,
         y.data,
-        FLOAT32,
+        float32,
       );
 
       const dy = dense(y.shape, () => draw());
-      const loss = weightedSum(forward, "y", dy, GRID);
+      const loss = weightedSum(forward, "y", dy, SYMBOLS_OF_BLOCKS);
       const fresh = blockBackwardGraph(config, { accumulate: false, kind });
       const given = { ...inputs, dy };
-      const exact = interpret(fresh, given, GRID);
-      const got = runGraph(runtime, fresh, given, GRID);
+      const exact = interpret(fresh, given, SYMBOLS_OF_BLOCKS);
+      const got = runGraph(runtime, fresh, given, SYMBOLS_OF_BLOCKS);
       assert.deepEqual(
         Object.keys(got).sort(),
         ["dx", ...Object.keys(weights).map(gradientName)].sort(),
@@ -372,9 +405,9 @@ for (const { title, config, kind } of blocks) {
           // The largest of the whole tensor stands beside the sample, for the tolerance is of it.
           [...elements.map((i) => actual[i]), maximum(wanted)],
           [...differences, maximum(wanted)],
-          FLOAT32,
+          float32,
         );
-        close("block, float32", name, actual, wanted, FLOAT32);
+        close("block, float32", name, actual, wanted, float32);
       }
 
       const before = Object.fromEntries(
@@ -386,14 +419,14 @@ for (const { title, config, kind } of blocks) {
         runtime,
         blockBackwardGraph(config, { kind }),
         { ...given, ...before },
-        GRID,
+        SYMBOLS_OF_BLOCKS,
       );
       assertClose(added.dx.data, got.dx.data, { label: "dx does not depend on accumulators" });
       for (const name of Object.keys(weights)) {
         const wanted = exact[gradientName(name)].data;
         const start = before[accumulatorName(name)].data;
         const sum = wanted.map((x, i) => x + start[i]);
-        close("block, accumulated", name, added[gradientName(name)].data, sum, FLOAT32);
+        close("block, accumulated", name, added[gradientName(name)].data, sum, float32);
       }
     });
   }

@@ -15,7 +15,7 @@ import { blockKernelsFor } from "../model/block_kernels.ts";
 import type { BlockKernel } from "../model/parts/block_scope.ts";
 import { MASKED } from "../model/graphs/attention.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { blockParameters } from "../model/parameters.ts";
+import { blockLinears } from "../model/parameters.ts";
 import { positionTables } from "../model/rope.ts";
 import { QKV } from "../model/parts/self_attention.ts";
 import { stackedParameters } from "../model/stacked_parameters.ts";
@@ -47,6 +47,7 @@ const CONFIGS: Readonly<Record<string, ModelConfig>> = {
   "qwen3, windows of 3": tinyConfig({ ...WINDOWED, max_window_layers: 0 }),
   "smollm3, without rotation": familyConfig("smollm3", { no_rope_layer_interval: 1 }),
   granite: familyConfig("granite"),
+  granitemoehybrid: familyConfig("granitemoehybrid"),
   "phi3, all of heads turned": familyConfig("phi3", { partial_rotary_factor: 1 }),
 };
 
@@ -170,6 +171,9 @@ const ADAPTED = {
   "some of lora": "products in kernels, on some layers",
 } as const;
 
+/** Of each family's linear layers some, under all their names. */
+const SOME_LINEARS = ["q_proj", "v_proj", "qkv_proj", "up_proj", "gate_up_proj", "input_linear"];
+
 for (const [family, config] of Object.entries(CONFIGS)) {
   for (const adapted of [undefined, "dropout", "lora", "some of lora"] as const) {
     for (const keep of [false, true]) {
@@ -177,15 +181,13 @@ for (const [family, config] of Object.entries(CONFIGS)) {
         keep ? ", keeping activations" : ""
       }`;
       Deno.test(`a block in own kernels is the block in operators: ${what}`, () => {
-        const fused = blockParameters(config).some(({ name }) => name === QKV);
+        const linears = new Set(blockLinears(config).map(({ name }) => name.split(".").at(-1)));
         const adapter = adapted
           ? createLoraAdapter(config, {
             ...{ ...DEFAULT_LORA, dropout: 0.3 },
             ...adapted === "some of lora"
               ? {
-                targetModules: fused
-                  ? ["qkv_proj", "gate_up_proj"]
-                  : ["q_proj", "v_proj", "up_proj"],
+                targetModules: SOME_LINEARS.filter((name) => linears.has(name)),
               }
               : {},
           })
@@ -210,7 +212,7 @@ for (const [family, config] of Object.entries(CONFIGS)) {
         const forward = compare("forward", inputs, both(blockForwardGraph, keep), FORWARD);
         const [backward, operators] = both(blockBackwardGraph, keep);
         // What is added to a part alone needs it apart.
-        const stacks = fused || adapted === undefined || adapted === "lora";
+        const stacks = linears.has("qkv_proj") || adapted === undefined || adapted === "lora";
         assert.equal(backward.inputs.some(({ name }) => name === QKV), stacks);
         const ops = new Set(backward.nodes.map(({ op }) => op));
         // What was kept is not computed again.

@@ -48,7 +48,8 @@ Deno.test("previewRows() shows the very tokens and labels that training takes, b
   await using folder = await tempFolder();
   const file = await written(folder);
   const tokenizer = await qwen3Tokenizer();
-  const { rows, more } = await previewRows(file, { ...options, tokenizer });
+  const sources = [{ path: file, files: [file] }];
+  const [{ rows, more }] = await previewRows(sources, { ...options, tokenizer });
   const read = { tokenizer, maxLength: 1024, dropRefused: true };
   const { examples } = await readExamples(file, read);
   const shown = rows.flatMap((row) => row.examples);
@@ -80,13 +81,14 @@ Deno.test("previewRows() shows the very tokens and labels that training takes, b
     [undefined, undefined, "answer: expected a string, got nothing", undefined],
     false,
   ]);
-  const two = await previewRows(file, { ...options, tokenizer, most: 2 });
+  const [two] = await previewRows(sources, { ...options, tokenizer, most: 2 });
   assert.deepEqual([two.rows.length, two.more], [2, true]);
 });
 
 async function bytesPreview(folder: TempFolder): ReturnType<typeof previewRows> {
   const tokenizer: Tokenizer = createTokenizer(byteTokenizerFiles());
-  return await previewRows(await written(folder), {
+  const path = await written(folder);
+  return await previewRows([{ path, files: [path] }], {
     ...options,
     tokenizer,
     columns: { tools: "" },
@@ -149,6 +151,42 @@ Deno.test("deno task data --preview writes the page and splits nothing", async (
   const page = await Deno.readTextFile(`${folder.path}/data/preview.html`);
   assert.equal(page.match(/<article>/g)?.length, 3);
   assert.equal(await Deno.readTextFile(`${folder.path}/data/train.jsonl`), before);
+});
+
+Deno.test("deno task data --preview shows files, folders and patterns as training takes them", async () => {
+  await using folder = await quickstartFolder();
+  for (const name of ["many/train-0", "many/train-1", "many/test-0"]) {
+    await Deno.mkdir(`${folder.path}/data/many`, { recursive: true });
+    const rows = [..."abc"].map((text) =>
+      JSON.stringify({ question: `${name} ${text}`, answer: "a" })
+    );
+    await folder.write(`data/${name}.jsonl`, rows.join("\n"));
+  }
+  await folder.write("data/one.csv", "question,answer\nhi,there\n");
+  const args = ["--preview", "many", "one.csv", "--preview", "many/test-*", "--preview-rows", "8"];
+  const { code, stdout, stderr } = await runTask("data", folder.path, [...args, "--model", "tiny"]);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(stdout.match(/^.*(?:rows refused|: question and answer) /gm), [
+    "data/many/train-0.jsonl, line 1: question and answer ",
+    "Line 2: question and answer ",
+    "Line 1: question and answer ",
+  ]);
+  assert.deepEqual(
+    [...stdout.matchAll(/^(\S+): (.*): (\d) rows?,.* 0 rows refused$/gm)].map((each) =>
+      each.slice(1)
+    ),
+    [
+      ["data/many", "the first 3 rows; --preview-rows shows more", "3"],
+      ["data/one.csv", "all rows", "1"],
+      ["data/many/test-*", "all rows", "3"],
+    ],
+  );
+  const page = await Deno.readTextFile(`${folder.path}/data/preview.html`);
+  assert.deepEqual(page.match(/(?<=<h2[^>]*>)[^<]*/g), [
+    "data/many",
+    "data/one.csv",
+    "data/many/test-*",
+  ]);
 });
 
 Deno.test({

@@ -115,6 +115,14 @@ function tasksIn(text: string): Set<string> {
   );
 }
 
+Deno.test("llms.txt leads to files that there are, and to every guide", async () => {
+  const text = await Deno.readTextFile(repositoryPath("llms.txt"));
+  const links = [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, path]) => path);
+  assert.deepEqual(await missing(links), []);
+  const own = guides.filter((path) => !path.includes(".zh"));
+  assert.deepEqual(own.filter((path) => !links.includes(path)), []);
+});
+
 Deno.test("documents name tasks that there are", () => {
   for (const [path, text] of documents) {
     if (path === "CHANGELOG.md" || path === "bench/RESULTS.md") continue; // of their time

@@ -9,6 +9,7 @@ import { listCheckpoints, MANIFEST } from "../train/checkpoints/checkpoint.ts";
 import { OLD_OPTIMIZER_STATE, OPTIMIZER_STATE } from "../train/checkpoints/optimizer_state.ts";
 import type { EndEvent, StartEvent, TrainEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
+import type { InitLoraWeights } from "../lora/init_lora_weights.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { type BestOptions, train, type TrainOptions } from "../train/loop/loop.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
@@ -30,6 +31,15 @@ interface Shape {
   /** Trains an adapter in place of all weights. */
   readonly lora?: LoraOptions;
   readonly best?: BestOptions;
+  /** @default AdamW */
+  readonly optim?: string;
+  readonly loraPlusRatio?: number;
+  /** @default A at random, B zero */
+  readonly init?: InitLoraWeights;
+  /** @default all weights */
+  readonly lastLayers?: number;
+  /** Noise on embeddings. @default none */
+  readonly noise?: number;
 }
 
 /** Shapes of runs, each with the cuts that it is tried with. */
@@ -39,20 +49,25 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 0.75,
     cuts: ["save", "evaluation", "before evaluation", "batch", "last update", "graph"],
   },
-  "four batches an update, with the best kept": {
+  "schedule-free AdamW, four batches an update, with the best kept": {
+    optim: "schedule_free_adamw",
     accumulationSteps: 4,
     epochs: 3,
     best: { load: true },
     cuts: ["save", "evaluation", "batch", "graph"],
   },
-  "LoRA with dropout, one batch an update": {
-    lora: DEFAULT_LORA,
+  "PiSSA, one batch an update": {
+    lora: { ...DEFAULT_LORA, rank: 2, targetModules: ["v_proj", "down_proj"], dropout: 0 },
+    init: "pissa",
     accumulationSteps: 1,
     epochs: 0.75,
     cuts: ["save", "evaluation", "graph"],
   },
-  "LoRA with dropout, four batches an update": {
-    lora: DEFAULT_LORA,
+  "LoRA+ with dropout and NEFTune by Adafactor, four batches an update": {
+    noise: 5,
+    loraPlusRatio: 4,
+    lora: { ...DEFAULT_LORA, rankPattern: { q_proj: 3 } },
+    optim: "adafactor",
     accumulationSteps: 4,
     epochs: 3,
     cuts: ["save", "evaluation", "batch", "graph"],
@@ -63,7 +78,9 @@ const SHAPES: Readonly<Record<string, Shape & { readonly cuts: readonly Cut[] }>
     epochs: 3,
     cuts: ["save", "batch", "graph"],
   },
-  "one packed row an update": {
+  "one packed row an update, the last layer by Muon": {
+    lastLayers: 1,
+    optim: "muon",
     accumulationSteps: 1,
     packing: { maxLength: 384 },
     epochs: 2,
@@ -111,14 +128,21 @@ async function run(data: Data, options: RunOptions): Promise<EndEvent> {
   const { output, facts = { seed: 7 }, resume = false, signal, onEvent, ...shape } = options;
   const { model, ...examples } = data;
   using runtime = new Runtime({ threads: THREADS });
-  await using trainer =
-    await (options.lora
-      ? createLoraTrainer(model, { runtime, seed: 7, lora: options.lora })
-      : createFullTrainer(model, {
-        runtime,
-        optimizer: { weightDecay: 0.1 },
-        signal,
-      }));
+  await using trainer = await (options.lora
+    ? createLoraTrainer(model, {
+      ...{ runtime, seed: 7, lora: options.lora, loraPlusRatio: options.loraPlusRatio },
+      optim: options.optim,
+      initLoraWeights: options.init,
+      optimizer: { weightDecay: 0.1 },
+      neftuneNoiseAlpha: options.noise,
+    })
+    : createFullTrainer(model, {
+      runtime,
+      optimizer: { weightDecay: 0.1 },
+      optim: options.optim,
+      lastLayers: options.lastLayers,
+      signal,
+    }));
   let end: EndEvent | undefined;
   for await (
     const event of train(trainer, {

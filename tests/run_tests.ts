@@ -7,22 +7,21 @@
 
 /** How many processes run at a time. */
 const LANES = 2;
-/**
- * Files that run CUDA kernels on the host, whose threads wait for one another: nothing runs beside them, or they
- * take nine times as long.
- */
-const ALONE = [
-  "tests/graphs_only_test.ts",
-  "tests/bfloat16_test.ts",
-  "tests/block_kernels_test.ts",
-  "tests/without_padding_run_test.ts",
-];
 /** Files that take long, each in a process of its own, which begins before the others. */
-const LONG = ["tests/webgpu_test.ts", "tests/chat_page_test.ts", "tests/interrupt_test.ts"];
+const LONG = [
+  "tests/bfloat16_test.ts",
+  "tests/without_padding_run_test.ts",
+  "tests/graphs_only_test.ts",
+  "tests/webgpu_test.ts",
+  "tests/chat_page_test.ts",
+  "tests/interrupt_test.ts",
+];
 /** Files that mostly wait for time to pass, beside the lanes. */
 const WAITING = ["tests/mpi_test.ts"];
 /** Files of each other process. */
 const FILES = 24;
+/** What holds memory and libraries for as long as its own file's tests run, so that such files don't share a module. */
+const HOST_GPU = /\b(?:hostGpu|testGpu)\(/;
 const TEST_FILE = /_test\.tsx?$/;
 const SKIPPED = new Set(["fixtures", "node_modules", "output", "models"]);
 const SUMMARY = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?:.*?(\d+) ignored)?/g;
@@ -55,20 +54,40 @@ async function deno(
 if (Deno.args.length > 0) {
   Deno.exit((await deno(["test", "--allow-all", ...Deno.args], { shown: true })).code);
 }
-const apart = [...ALONE, ...LONG, ...WAITING];
+const apart = [...LONG, ...WAITING];
 const files = (await Array.fromAsync(testFiles())).filter((file) => !apart.includes(file)).sort();
-// Neighbours apart, as one folder's tests take alike.
-const groups = Array.from(
-  { length: Math.ceil(files.length / FILES) },
-  (_, i) => files.filter((_, at) => at % Math.ceil(files.length / FILES) === i),
-);
-const queue = [...LONG.map((file) => [file]), ...groups];
+const modules = await Deno.makeTempDir({ prefix: "ortune-tests-" });
+const units: string[] = [];
+const others: string[] = [];
+for (const file of files) {
+  const own = file.startsWith("tests/") || HOST_GPU.test(await Deno.readTextFile(root + file));
+  (own ? others : units).push(file);
+}
+const queue = [
+  ...LONG.map((file) => [file]),
+  ...dealt(others),
+  ...await Promise.all(dealt(units).map(async (group, i) => [await inOneModule(group, i)])),
+];
+/** Files in groups of about {@linkcode FILES}; neighbours apart, as one folder's tests take alike. */
+function dealt(files: readonly string[]): string[][] {
+  const groups = Math.ceil(files.length / FILES);
+  return Array.from({ length: groups }, (_, i) => files.filter((_, at) => at % groups === i));
+}
+
+/** A module of unit tests' files: they load what they test together once, in place of once each. */
+async function inOneModule(group: readonly string[], index: number): Promise<string> {
+  const path = `${modules}/units_${index}_test.ts`;
+  const imports = group.map((file) => `import ${JSON.stringify(`file://${root}${file}`)};\n`);
+  await Deno.writeTextFile(path, imports.join(""));
+  return path;
+}
+
 const counts = { passed: 0, failed: 0, ignored: 0 };
 let broken = false;
 
 async function run(group: readonly string[]): Promise<void> {
   // deno check has looked at all types by then.
-  const args = ["test", "--allow-all", "--no-check", ...group];
+  const args = ["test", "--allow-all", "--no-check", "--config", "deno.json", ...group];
   const { code, text } = await deno(args, { shown: false });
   console.log(text.trimEnd());
   const [passed = 0, failed = 0, ignored = 0] = [...text.matchAll(SUMMARY)].at(-1)?.slice(1)
@@ -85,8 +104,8 @@ async function lane(): Promise<void> {
 
 const checked = await deno(["check", "--quiet"], { shown: true });
 if (checked.code !== 0) Deno.exit(checked.code);
-await run(ALONE);
 await Promise.all([run(WAITING), ...Array.from({ length: LANES }, lane)]);
+await Deno.remove(modules, { recursive: true });
 const { passed, failed, ignored } = counts;
 const skipped = ignored > 0 ? ` | ${ignored} ignored` : "";
 console.log(`\n${broken ? "FAILED" : "ok"} | ${passed} passed | ${failed} failed${skipped}`);

@@ -20,7 +20,7 @@ import { tempFolder } from "./support/temp_folder.ts";
 import { hostGpu } from "./support/test_gpu.ts";
 import { tinyConfig, tinyModelFolder, trainingExamples } from "./support/tiny_model.ts";
 
-const runtime = new Runtime({ threads: 2 });
+const runtime = new Runtime({ threads: 1 });
 const gpu = await hostGpu();
 if (!gpu) console.warn("runs in own kernels not tested: they need Linux, gcc and g++");
 

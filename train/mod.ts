@@ -41,6 +41,7 @@ export type {
 } from "./trainer.ts";
 export type { IntervalStrategy } from "./interval.ts";
 export { createFullTrainer, type FullTrainerOptions } from "./trainers/full_trainer.ts";
+export type { BaseOptions } from "./resolve_base_storage.ts";
 export { createLoraTrainer, type LoraTrainerOptions } from "./trainers/lora_trainer.ts";
 export {
   type AssembleOptions,
@@ -103,13 +104,15 @@ export {
   type FindBestOptions,
 } from "./best_evaluation.ts";
 export type { LogRow } from "./log_row.ts";
-export type { Optimizer, StateParts, UpdateOptions } from "./optimizer.ts";
+export type { EvaluationParameters, Optimizer, StateParts, UpdateOptions } from "./optimizer.ts";
 export {
   formatOf,
   type MakeOptimizer,
   type OptimizerDescription,
   type OptimizerOptions,
 } from "./optimizers/optimizer_description.ts";
+export type { RateFactors } from "./optimizers/layout_chunks.ts";
+export type { StateShapes } from "./optimizers/optimizer_state.ts";
 export { DEFAULT_OPTIMIZER, findOptimizer, optimizers } from "./optimizers/optimizers.ts";
 export type { GraphStateFormat, StateFormat } from "./optimizers/state_format.ts";
 export type { AdamWOptions } from "./optimizers/adamw_graph.ts";
@@ -120,7 +123,8 @@ export type {
   UpdateValues,
 } from "./optimizers/update_rule.ts";
 export { ruleOptimizer } from "./optimizers/rule_optimizer.ts";
-export { findObjective, objectives } from "./objectives/objectives.ts";
+export { labelSmoothing } from "./objectives/label_smoothing.ts";
+export { DEFAULT_OBJECTIVE, findObjective, objectives } from "./objectives/objectives.ts";
 
 // Checkpoints.
 export {

@@ -23,6 +23,19 @@ export interface UpdateOptions {
 }
 
 /**
+ * Parameters that a model is evaluated and saved with, in the place of those that are trained. The trained ones
+ * must be back before gradients are taken.
+ */
+export interface EvaluationParameters {
+  /** Puts them in the place of the trained ones. */
+  enter(): void;
+  /** Puts the trained ones back, to the bit. */
+  leave(): void;
+  /** Takes what is in that place, filled from elsewhere, as both. */
+  adopt(): void;
+}
+
+/**
  * An optimizer over one store of parameters and the store of their gradients.
  *
  * One update is {@linkcode Optimizer.begin}, {@linkcode Optimizer.addLosses} for each batch, and
@@ -33,6 +46,11 @@ export interface UpdateOptions {
 export interface Optimizer extends Disposable {
   /** Maximum number of updates whose results may be unread. */
   readonly maxUnread: number;
+  /**
+   * What the model is evaluated and saved with.
+   * @default the parameters that are trained
+   */
+  readonly evaluation?: EvaluationParameters;
   /** Starts an update, before its first batch is run. */
   begin(options: UpdateOptions): void;
   /**

@@ -84,6 +84,12 @@ export interface Trainer extends AsyncDisposable {
   readonly weights: NamedWeights;
   /** Makes a block's linear layers of them for generation. @default {the block's own} */
   readonly linear?: DecodeBlockOptions["linear"];
+  /**
+   * Puts the weights that are evaluated and saved in place of those that are trained, until the next update:
+   * where the two differ, generation runs on them then.
+   * @default none: they are the same
+   */
+  useSavedWeights?(): Promise<void>;
   /** Writes weights, config and optimizer state into an existing folder. */
   save(directory: string, options?: SaveOptions): Promise<readonly WrittenFile[]>;
   /**

@@ -6,6 +6,8 @@ import { formatColumns } from "./columns_flag.ts";
 const TEXTS: Readonly<Record<string, (value: Readonly<Record<string, unknown>>) => string>> = {
   columns: (value) => formatColumns(value as RowColumns),
   lrSchedulerKwargs: (value) => JSON.stringify(value),
+  rankPattern: (value) => JSON.stringify(value),
+  alphaPattern: (value) => JSON.stringify(value),
 };
 
 /** The text; `undefined` of an argument that is never an object. */

@@ -42,6 +42,12 @@ const SAME: Readonly<Record<string, string>> = {
   "adam-beta-2": "adam-beta2",
   "adam-eps": "adam-epsilon",
   "optimizer": "optim",
+  "loss-type": "loss",
+  "label-smoothing": "label-smoothing-factor",
+  "neftune": "neftune-noise-alpha",
+  "neftune-alpha": "neftune-noise-alpha",
+  "loraplus-lr-ratio": "lora-plus-ratio",
+  "loraplus-ratio": "lora-plus-ratio",
   "grad-clip": "max-grad-norm",
   "gradient-clipping": "max-grad-norm",
   "clip-grad-norm": "max-grad-norm",
@@ -126,7 +132,7 @@ const SAME: Readonly<Record<string, string>> = {
 
 const LORA = "an adapter is trained by deno task train:lora, all weights by deno task train";
 const OF_LORA = "it is a flag of deno task train:lora";
-const QUANTIZED = "a base in 4 or 8 bits is not there; deno task train:lora has --base-dtype fp16";
+const QUANTIZED = "deno task train:lora has --base-dtype int8 and int4";
 const ALWAYS = "it is always so here: only replies are learned";
 const NAMED = "--columns names them, such as question=NAME,answer=NAME";
 const RECOGNISED = "the shape of rows is recognised, or said by --columns; docs/rows.md lists them";
@@ -155,6 +161,8 @@ const ANSWERS: Readonly<Record<string, string>> = {
   "use-dora": OF_LORA,
   "init-adapter": OF_LORA,
   "base-dtype": OF_LORA,
+  "base-compute": OF_LORA,
+  "base-block-size": OF_LORA,
   "full-finetuning": LORA,
   "assistant-only-loss": ALWAYS,
   "completion-only-loss": ALWAYS,
@@ -193,8 +201,6 @@ const ANSWERS: Readonly<Record<string, string>> = {
   "group-by-length": "batches of an update are sorted by length already",
   "trust-remote-code": "code of a model's folder is never run",
   "eval-accumulation-steps": "only losses are kept of an evaluation: it is not needed",
-  "neftune-noise-alpha": "it is not there",
-  "label-smoothing-factor": "it is not there",
 };
 
 /**

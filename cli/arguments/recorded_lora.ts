@@ -7,9 +7,11 @@ import { showValue } from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { BELOW_ONE, COUNT, type NumberRange, POSITIVE } from "../../internal/number_range.ts";
 import { UsageError } from "../../internal/usage_error.ts";
+import { INIT_LORA_WEIGHTS } from "../../lora/init_lora_weights.ts";
 import { BASE_STORAGES } from "../../model/base_storage.ts";
+import { BASE_BLOCK_SIZES, BASE_COMPUTES } from "../../model/quantization.ts";
 import type { LoraArguments } from "../../train/runs/training_arguments.ts";
-import { type LoraFlags, loraFlags } from "./lora_flags.ts";
+import { isNumbers, type LoraFlags, loraFlags } from "./lora_flags.ts";
 
 /** What a field may be; the words end the sentence "it must be". */
 interface FieldRule {
@@ -23,6 +25,10 @@ const isNames = (value: unknown): boolean =>
 const number = ({ what, holds }: NumberRange): FieldRule => ({
   what,
   holds: (value) => typeof value === "number" && Number.isFinite(value) && holds(value),
+});
+const numbers = ({ what, holds }: NumberRange): FieldRule => ({
+  what: `numbers by patterns, each ${what}`,
+  holds: (value) => isNumbers(value, holds),
 });
 const FLAG: FieldRule = { what: "true or false", holds: (value) => typeof value === "boolean" };
 const BASES = Object.keys(BASE_STORAGES);
@@ -38,17 +44,38 @@ const FLAGGED: Readonly<Partial<Record<keyof LoraArguments, FieldRule>>> = {
   },
   rslora: FLAG,
   dora: FLAG,
+  rankPattern: numbers(COUNT),
+  alphaPattern: numbers(POSITIVE),
+  initLoraWeights: {
+    what: INIT_LORA_WEIGHTS.join(" or "),
+    holds: (value) => isText(value) && (INIT_LORA_WEIGHTS as readonly string[]).includes(value),
+  },
+  loraPlusRatio: number(POSITIVE),
   initAdapter: { what: "a folder's path", holds: isText },
   baseDtype: {
     what: BASES.join(" or "),
     holds: (value) => isText(value) && BASES.includes(value),
   },
+  baseBlockSize: {
+    what: BASE_BLOCK_SIZES.join(" or "),
+    holds: (value) => BASE_BLOCK_SIZES.some((size) => size === value),
+  },
+  baseCompute: {
+    what: BASE_COMPUTES.join(" or "),
+    holds: (value) => BASE_COMPUTES.some((name) => name === value),
+  },
 };
+
+/** Fields that flags say, and that an adapter's own file may say in ways that they cannot. */
+const OF_FILE: ReadonlySet<string> = new Set<keyof LoraArguments>([
+  "targetModules",
+  "rankPattern",
+  "alphaPattern",
+]);
 
 /** Fields that an adapter's own file says, and no flag. */
 const UNFLAGGED: ReadonlySet<string> = new Set<keyof LoraArguments>([
   ...["layersToTransform", "layersPattern", "excludeModules"] as const,
-  ...["rankPattern", "alphaPattern"] as const,
 ]);
 
 /**
@@ -69,7 +96,7 @@ export function recordedLoraFlags(lora: unknown, path: string): Partial<LoraFlag
   const faults: string[] = [];
   const given = Object.entries(lora).filter(([, value]) => value !== null && value !== undefined);
   for (const [field, value] of given) {
-    if (ofAdapter && (field === "targetModules" || UNFLAGGED.has(field))) continue;
+    if (ofAdapter && (OF_FILE.has(field) || UNFLAGGED.has(field))) continue;
     const rule = Object.hasOwn(FLAGGED, field) ? FLAGGED[field as keyof LoraArguments] : undefined;
     if (rule?.holds(value)) continue;
     const remedy = rule

@@ -49,6 +49,13 @@ function shares(text: string): readonly number[] {
   throw new InvalidArgumentError("It must be shares above 0 with commas between, such as 0.7,0.3.");
 }
 
+/** Which layers are trained in full: the last so many. A file of a run has the number alone. */
+function lastLayers(text: string): number {
+  const [, count] = /^(?:last:)?([1-9]\d{0,8})$/.exec(text.trim()) ?? [];
+  if (count !== undefined) return Number(count);
+  throw new InvalidArgumentError("It must be last: and a whole number from 1 up, such as last:4.");
+}
+
 /** Adds the flags. */
 export function addTrainingFlags(command: Command): void {
   command
@@ -201,6 +208,29 @@ export function addTrainingFlags(command: Command): void {
       "gradients are clipped to this norm; 0 for never",
       numberIn(RANGES.maxGradNorm),
       DEFAULTS.maxGradNorm,
+    )
+    .addOption(
+      new Option(
+        "--loss <name>",
+        "what is minimized: cross_entropy (the default), or dft: that times the target's own probability",
+      ).choices(CHOICES.loss),
+    )
+    .option(
+      "--label-smoothing-factor <x>",
+      "share of each target that is spread over the whole vocabulary (default: 0)",
+      numberIn(RANGES.labelSmoothingFactor),
+    )
+    .option(
+      "--train-layers <last:n>",
+      "trains so many of the last layers alone, such as last:4; embedding, norm, head and the others are frozen " +
+        "(default: all weights)",
+      lastLayers,
+    )
+    .option(
+      "--neftune-noise-alpha <x>",
+      "NEFTune: uniform noise on embeddings in training, at most this over the root of an example's tokens " +
+        "times the hidden size (default: 0)",
+      numberIn(RANGES.neftuneNoiseAlpha),
     )
     .option(
       "--max-length <n>",

@@ -11,52 +11,33 @@ import { readDatasetRows } from "../../data/records/dataset_rows.ts";
 import type { DatasetRows } from "../../data/records/dataset_rows.ts";
 import { formatPythonJson } from "../../internal/json/python_json.ts";
 import { splitDataset } from "../../data/records/split_dataset.ts";
-import type { HubOptions } from "../../hub/hub_options.ts";
-import { resolveDatasetFile } from "../../hub/resolve_dataset_file.ts";
-import { chooseSplit, listDataset, resolveDataset } from "../../hub/resolve_dataset.ts";
 import { describeRowFile } from "../../data/records/row_file.ts";
-import { UsageError } from "../../internal/usage_error.ts";
-import { isFile, isFolder } from "../../internal/path_kind.ts";
-import { type DataSource, HUB_NAMES, parseDataSource } from "../arguments/data_source.ts";
-import { createByteProgress } from "../terminal/byte_progress.ts";
+import { type DataSource, parseDataSource } from "../arguments/data_source.ts";
 import { createDataFacts } from "../data_report/data_facts.ts";
 import { formatDataFacts, renderDataReport } from "../data_report/data_report.ts";
-import { formatListing } from "../data_report/dataset_table.ts";
 import { describeAlike, describeDropped, findRepeats } from "../data_report/row_repeats.ts";
-import { expandRows, findRows } from "../../train/runs/row_paths.ts";
-import { DATA } from "../../train/runs/named_folders.ts";
 import { count, probability, repositoryId, seed } from "../arguments/flag_values.ts";
-import { hubEnvironment } from "../process/hub_environment.ts";
 import { runCommand } from "../process/run_command.ts";
+import { type DatasetFlags, listSplits, locateFiles, locateSource } from "./dataset_files.ts";
 import {
   addPreviewFlags,
   openTokenizer,
   previewCommand,
   type PreviewFlags,
 } from "./preview_command.ts";
-import { terminal } from "../terminal/terminal.ts";
 import { formatSplit, SEED_DATASET, SPLIT_FILE } from "../../train/runs/seed_data.ts";
 import { DEFAULT_SYSTEM } from "../../train/runs/training_arguments.ts";
 import { refuseOverwrite, writeTogether } from "../data_report/write_split.ts";
 
-interface DataFlags extends PreviewFlags {
-  readonly datasetName: string;
-  readonly datasetFile?: string;
-  readonly source: DataSource;
-  readonly subset?: string;
-  readonly split?: string;
+interface DataFlags extends PreviewFlags, DatasetFlags {
   readonly list?: boolean;
-  readonly revision?: string;
-  readonly trainRatio: number;
   readonly seed: number;
-  readonly maxRows?: number;
   readonly dedup?: boolean;
   readonly overwrite?: boolean;
-  readonly offline?: boolean;
 }
 
-/** The file of the seed's dataset, which has no card that names one. */
-const SEED_FILE = "r1_data_example.jsonl";
+/** Part of the rows to train on, where they are drawn. */
+const TRAIN_RATIO = 0.9;
 const DEFAULT_SOURCE: DataSource = { hub: "modelscope", id: undefined };
 
 function source(text: string): DataSource {
@@ -95,9 +76,19 @@ await runCommand<DataFlags>({
       .option("--list", "show subsets, splits, files, rows and columns, and do nothing else")
       .option("--revision <name>", "branch, tag or commit of the dataset")
       .option("--output-dir <dir>", "where train.jsonl and val.jsonl go", "data")
-      .option("--train-ratio <number>", "part of the rows to train on", probability, 0.9)
+      .option(
+        "--validation-split <name>",
+        "split that becomes val.jsonl (default: beside a split train the dataset's own validation, valid, dev " +
+          "or val, if it has one)",
+      )
+      .option(
+        "--train-ratio <number>",
+        "part of the rows to train on, in place of a validation split; others are drawn for val.jsonl " +
+          "(default: without such a split 0.9)",
+        probability,
+      )
       .option("--seed <number>", "seed of the shuffle", seed, 42)
-      .option("--max-rows <number>", "rows to take, the first ones", count)
+      .option("--max-rows <number>", "rows to take of each split, the first ones", count)
       .option("--dedup", "leave out rows that repeat earlier ones, or nearly so, before the split")
       .option(
         "--model <dir>",
@@ -117,9 +108,9 @@ await runCommand<DataFlags>({
     if (options.preview !== undefined) {
       return await previewCommand(options.preview, options, signal);
     }
-    const { outputDir, trainRatio, maxRows, overwrite = false } = options;
+    const { outputDir, seed, maxRows, overwrite = false } = options;
     const located = await locateSource(options);
-    if (options.list) return console.log((await list(located, options, signal)).join("\n"));
+    if (options.list) return console.log((await listSplits(located, options, signal)).join("\n"));
     const paths = {
       train: `${outputDir}/train.jsonl`,
       val: `${outputDir}/val.jsonl`,
@@ -127,45 +118,61 @@ await runCommand<DataFlags>({
     };
     await refuseOverwrite([paths.train, paths.val], overwrite);
     const tokenizer = await openTokenizer(options);
-    const { files, name, more } = await locate(located, options, signal);
-    for (const file of files) {
+    const { files, validation, name, more, notes } = await locateFiles(located, options, signal);
+    for (const file of [...files, ...validation?.files ?? []]) {
       const { note } = await describeRowFile(file);
       if (note !== undefined) console.log(note);
     }
-    const rows = await readDatasetRows(files, { maxRows });
+    for (const note of notes) console.log(note);
+    // Of rows that stand in both the later ones are left out, those to train on.
+    const own = validation && await readDatasetRows(validation.files, { maxRows });
+    const rows = joinRows([...own ? [own] : [], await readDatasetRows(files, { maxRows })]);
     const repeats = findRepeats(rows, signal);
     const dropped = new Set(options.dedup ? repeats.map(({ index }) => index) : []);
     const kept = Array.from({ length: rows.length }, (_, index) => index)
       .filter((index) => !dropped.has(index));
-    const split = splitDataset(kept.length, { trainRatio, seed: options.seed });
-    const [train, validation] = [split.train, split.validation]
-      .map((order) => order.map((index) => kept[index]));
+    const { trainRatio = TRAIN_RATIO } = options;
+    const split = own
+      ? {
+        validation: kept.filter((i) => i < own.length),
+        train: kept.filter((i) => i >= own.length),
+      }
+      : drawSplit(kept, { trainRatio, seed });
+    if (split.train.length === 0) {
+      throw new Error(
+        "Cannot split the rows: --dedup leaves none to train on, as all stand among the validation rows",
+      );
+    }
     signal.throwIfAborted();
     await Deno.mkdir(outputDir, { recursive: true });
     const written = {
       ...more,
-      seed: options.seed,
-      trainRatio,
+      ...validation ? { validationSplit: validation.name } : { seed, trainRatio },
       ...maxRows === undefined ? {} : { maxRows },
       ...options.dedup ? { dedup: true } : {},
     };
     await writeTogether([
-      { path: paths.train, parts: formatRows(rows, train) },
-      { path: paths.val, parts: formatRows(rows, validation) },
+      { path: paths.train, parts: formatRows(rows, split.train) },
+      { path: paths.val, parts: formatRows(rows, split.validation) },
       { path: `${outputDir}/${SPLIT_FILE}`, parts: [formatSplit(name, written)] },
     ]);
-    for (const [path, { length }] of [[paths.train, train], [paths.val, validation]] as const) {
+    for (
+      const [path, { length }] of [[paths.train, split.train], [
+        paths.val,
+        split.validation,
+      ]] as const
+    ) {
       console.log(`${path}  ${length} ${length === 1 ? "row" : "rows"}`);
     }
     const told = options.dedup
       ? describeDropped(rows, repeats)
-      : describeAlike(rows, repeats, new Set(validation));
+      : describeAlike(rows, repeats, new Set(split.validation));
     for (const line of told) console.log(line);
 
-    const own = name === SEED_DATASET ? DEFAULT_SYSTEM : undefined;
-    const system = (options.system ?? own) || undefined;
+    const ownSystem = name === SEED_DATASET ? DEFAULT_SYSTEM : undefined;
+    const system = (options.system ?? ownSystem) || undefined;
     const collected = createDataFacts({ ...options, tokenizer, system });
-    for (const [part, order] of [["train", train], ["val", validation]] as const) {
+    for (const [part, order] of [["train", split.train], ["val", split.validation]] as const) {
       for (const index of order) {
         signal.throwIfAborted();
         const { value, where } = rows.row(index);
@@ -175,110 +182,37 @@ await runCommand<DataFlags>({
     const facts = collected.facts();
     const { columns } = rows;
     const shown = files.length === 1 ? files[0] : `${name} (${files.length} files)`;
-    const report = { name: shown, columns, seed: options.seed, trainRatio };
+    const report = {
+      name: shown,
+      columns,
+      split: validation ? { validation: validation.name } : { seed, trainRatio },
+    };
     await writeTogether([{ path: paths.report, parts: [await renderDataReport(facts, report)] }]);
     console.log([...formatDataFacts(facts), paths.report].join("\n"));
   },
 });
 
-/** A dataset with its id, or files at their place. */
-type Located =
-  | { readonly hub: HubOptions["source"]; readonly id: string }
-  | { readonly hub?: undefined; readonly path: string };
-
-/** What may be an id or a folder below data/ is that folder where there is one. */
-async function locateSource({ source, datasetName }: DataFlags): Promise<Located> {
-  if (source.hub === undefined) {
-    const path = await findRows(source.path, {
-      flag: "--source",
-      folders: [DATA],
-      others: HUB_NAMES,
-    });
-    return { path };
-  }
-  if (source.hub === "modelscope" && source.id !== undefined) {
-    for (const path of [source.id, `${DATA}/${source.id}`]) {
-      if (await isFolder(path) || await isFile(path)) return { path };
-    }
-  }
-  return { hub: source.hub, id: source.id ?? datasetName };
+/** Some are drawn for validation, as CPython does. */
+function drawSplit(
+  kept: readonly number[],
+  options: { readonly trainRatio: number; readonly seed: number },
+): { readonly train: readonly number[]; readonly validation: readonly number[] } {
+  const { train, validation } = splitDataset(kept.length, options);
+  return {
+    train: train.map((index) => kept[index]),
+    validation: validation.map((index) => kept[index]),
+  };
 }
 
-async function list(located: Located, options: DataFlags, signal: AbortSignal): Promise<string[]> {
-  if (located.hub === undefined) {
-    throw new UsageError(
-      "Cannot list files: --list is of a dataset on a hub; name one with --source",
-    );
-  }
-  const { hub, id } = located;
-  return await withHub(hub, options, signal, async (hubOptions) => {
-    const { subset } = options;
-    const listing = await listDataset(id, hubOptions);
-    const subsets = listing.subsets.filter(({ name }) => subset === undefined || name === subset);
-    if (subsets.length === 0) chooseSplit(id, listing.subsets, { subset });
-    return formatListing({ ...listing, subsets });
-  });
-}
-
-/** The files to split, and what they are called. */
-async function locate(
-  located: Located,
-  options: DataFlags,
-  signal: AbortSignal,
-): Promise<{
-  readonly files: readonly string[];
-  readonly name: string;
-  readonly more: Readonly<Record<string, string>>;
-}> {
-  if (located.hub === undefined) {
-    const [{ path, files }] = await expandRows(located.path);
-    return { files, name: path, more: {} };
-  }
-  const { hub, id } = located;
-  const { subset, split, maxRows } = options;
-  const file = options.datasetFile ?? (id === SEED_DATASET ? SEED_FILE : undefined);
-  return await withHub(hub, options, signal, async (hubOptions) => {
-    if (file !== undefined) {
-      return { files: [await resolveDatasetFile(id, file, hubOptions)], name: id, more: {} };
-    }
-    if (maxRows === undefined) {
-      const found = await resolveDataset(id, { ...hubOptions, subset, split });
-      const more = { subset: found.subset.name, split: found.split.name };
-      return { files: found.files, name: id, more };
-    }
-    const { subsets } = await listDataset(id, hubOptions);
-    const chosen = chooseSplit(id, subsets, { subset, split });
-    const files: string[] = [];
-    // No more files than have as many rows.
-    for (const path of chosen.split.files) {
-      files.push(await resolveDatasetFile(id, path, hubOptions));
-      if ((await readDatasetRows(files, { maxRows })).length >= maxRows) break;
-    }
-    return { files, name: id, more: { subset: chosen.subset.name, split: chosen.split.name } };
-  });
-}
-
-async function withHub<T>(
-  source: HubOptions["source"],
-  { revision, outputDir, offline }: DataFlags,
-  signal: AbortSignal,
-  work: (options: HubOptions) => Promise<T>,
-): Promise<T> {
-  const progress = createByteProgress(terminal);
-  try {
-    return await work({
-      source,
-      revision,
-      cacheDir: `${outputDir}/downloads`,
-      offline,
-      signal,
-      ...hubEnvironment(source),
-      onProgress: progress.update,
-      onNotice: progress.note,
-    });
-  } finally {
-    progress.finish();
-  }
+/** The rows of several readings, in order, each with the columns of its own. */
+function joinRows(parts: readonly DatasetRows[]): DatasetRows {
+  const [first, second] = parts;
+  if (second === undefined) return first;
+  return {
+    length: first.length + second.length,
+    columns: [...new Set([...second.columns, ...first.columns])],
+    row: (index) => index < first.length ? first.row(index) : second.row(index - first.length),
+  };
 }
 
 function* formatRows(rows: DatasetRows, order: readonly number[]): Generator<string> {

@@ -1,12 +1,13 @@
 /**
- * `deno task data --preview`, and the flags by which data are read as training reads them. In: a file
- * and a model. Out: its rows token by token, in the terminal and as a page.
+ * `deno task data --preview`, and the flags by which data are read as training reads them. In: files
+ * and a model. Out: their rows token by token, in the terminal and as a page.
  */
 
 import type { Command } from "commander";
 import type { Teach } from "../../data/examples/taught_turns.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
+import { describeRowFile } from "../../data/records/row_file.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import { loadTokenizer, type Tokenizer } from "../../data/text/tokenizer.ts";
 import { readChatTemplate } from "../../infer/chat/read_chat_template.ts";
@@ -14,6 +15,7 @@ import { UsageError } from "../../internal/usage_error.ts";
 import { findFile } from "../../train/runs/find_file.ts";
 import { findModel, findTrained } from "../../train/runs/find_model.ts";
 import { DATA } from "../../train/runs/named_folders.ts";
+import { expandRows, findRows } from "../../train/runs/row_paths.ts";
 import { columnsFlag } from "../arguments/columns_flag.ts";
 import { count } from "../arguments/flag_values.ts";
 import {
@@ -39,7 +41,7 @@ export interface PreviewFlags {
   readonly columns?: RowColumns;
   readonly teach: Teach;
   readonly truncation: Truncation;
-  readonly preview?: string;
+  readonly preview?: readonly string[];
   readonly previewRows: number;
 }
 
@@ -52,11 +54,11 @@ export function addPreviewFlags(command: Command): void {
     .addOption(teachFlag())
     .addOption(truncationFlag())
     .option(
-      "--preview <file>",
-      "split nothing, but show a file's rows token by token as training reads them, in the terminal and in " +
-        "preview.html: its path, or its name below data/; needs --model",
+      "--preview <paths...>",
+      "split nothing, but show rows token by token as training reads them, in the terminal and in preview.html: " +
+        "files, folders or patterns, also below data/, as --train-file takes them; needs --model",
     )
-    .option("--preview-rows <n>", "most rows of a preview", count, 200);
+    .option("--preview-rows <n>", "most rows of a preview, shared by its files", count, 200);
 }
 
 /** The tokenizer of a model, by its folder or its name; none of none. */
@@ -70,9 +72,9 @@ export async function openTokenizer(
   });
 }
 
-/** Shows a file's rows as training reads them. */
+/** Shows rows as training reads them. */
 export async function previewCommand(
-  name: string,
+  names: readonly string[],
   { outputDir, maxLength, emptyThink, columns, teach, truncation, ...options }: PreviewFlags,
   signal: AbortSignal,
 ): Promise<void> {
@@ -82,11 +84,23 @@ export async function previewCommand(
       "Cannot show tokens without a tokenizer: give --model, a model's folder or its id below models/",
     );
   }
-  const file = await findFile(name, { flag: "--preview", folders: [DATA] });
+  const places = names.map((name) => findRows(name, { flag: "--preview", folders: [DATA] }));
+  const sources = await expandRows(await Promise.all(places));
+  for (const file of sources.flatMap(({ files }) => files)) {
+    const { note } = await describeRowFile(file);
+    if (note !== undefined) console.log(note);
+  }
   const system = options.system || undefined;
   const most = options.previewRows;
   const taught = { emptyThink, columns, teach, truncation };
-  const shown = await previewRows(file, { tokenizer, maxLength, system, most, signal, ...taught });
+  const shown = await previewRows(sources, {
+    tokenizer,
+    maxLength,
+    system,
+    most,
+    signal,
+    ...taught,
+  });
   const path = `${outputDir}/preview.html`;
   await Deno.mkdir(outputDir, { recursive: true });
   await writeTogether([{ path, parts: [await renderPreview(shown)] }]);

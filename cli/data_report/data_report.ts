@@ -21,15 +21,15 @@ import {
   DATA_REPORT_WORDS,
   dataReportText as text,
   type DataReportWords,
+  type HowSplit,
 } from "./data_report_words.ts";
 import { renderHistogram } from "./histogram.ts";
 
-/** Where the data came from and how it was split, in words. */
+/** Where the data came from and how it was split. */
 export interface DataReportSource {
   readonly name: string;
   readonly columns: readonly string[];
-  readonly seed: number;
-  readonly trainRatio: number;
+  readonly split: HowSplit;
 }
 
 /** Most problems and duplicates that are listed; the rest is counted. */
@@ -162,7 +162,7 @@ export async function renderDataReport(
             <h2>${inBoth(text(({ split }) => split))}</h2>
             <ul>
               <li>${inBoth(text((words) => words.columns(source.columns)))}</li>
-              <li>${inBoth(text((words) => words.seed(source.seed, source.trainRatio)))}</li>
+              <li>${inBoth(text((words) => words.howSplit(source.split)))}</li>
             </ul>
           </section>
         </main>

@@ -12,6 +12,11 @@ import type { Teach } from "../../data/examples/taught_turns.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
 import type { DataFacts, Lengths } from "./data_facts.ts";
 
+/** How rows were split: drawn, or by a validation split of the dataset's own. */
+export type HowSplit =
+  | { readonly seed: number; readonly trainRatio: number }
+  | { readonly validation: string };
+
 /** What rows are too long for, and what becomes of them. */
 interface Long {
   readonly maxLength: number;
@@ -54,8 +59,10 @@ const EN = {
   sample: (part: "train" | "val", where: RowLocation): string =>
     `${part === "train" ? "Training" : "Validation"}, ${describePlace(where)}`,
   columns: (names: readonly string[]): string => `Columns: ${names.join(", ")}`,
-  seed: (seed: number, ratio: number): string =>
-    `Seed ${seed}, training part ${ratio}: the order is CPython's`,
+  howSplit: (split: HowSplit): string =>
+    "validation" in split
+      ? `Validation: the dataset's own split ${split.validation}`
+      : `Seed ${split.seed}, training part ${split.trainRatio}: the order is CPython's`,
   length: ({ name, unit }: Pick<Lengths, "name" | "unit">): string => `${name}, ${unit}`,
   cut: (count: number, { maxLength, truncation }: Long): string =>
     `${rowsThat(count, "is", "are")} longer than ${maxLength} tokens and would ${
@@ -81,9 +88,13 @@ const EN = {
     `${field} (${rowsThat(count, "has", "have")} it)`,
   duplicates: (count: number): string => `${rowsThat(count, "stands", "stand")} in both parts`,
   duplicate: ({ train, val, same }: DataFacts["duplicates"][number]): string =>
-    `the ${same} of ${describePlace(val)} (validation) is that of ${
-      describePlace(train)
-    } (training)`,
+    train.file === val.file
+      ? `the ${same} of ${describePlace(val)} (validation) is that of ${
+        describePlace(train)
+      } (training)`
+      : `the ${same} of ${val.file}, ${describePlace(val)} (validation) is that of ${train.file}, ${
+        describePlace(train)
+      } (training)`,
   repeated: (count: number): string => `${rowsThat(count, "repeats", "repeat")} an earlier one`,
   more: (count: number): string => `and ${count} more`,
 };
@@ -127,7 +138,10 @@ const ZH: typeof EN = {
   thinking: (characters) => `思考（${characters} 字）`,
   sample: (part, { line }) => `${part === "train" ? "训练" : "验证"}，第 ${line} 行`,
   columns: (names) => `列：${names.join("、")}`,
-  seed: (seed, ratio) => `随机种子 ${seed}，训练部分 ${ratio}：顺序与 CPython 相同`,
+  howSplit: (split) =>
+    "validation" in split
+      ? `验证集：数据集自带的 ${split.validation}`
+      : `随机种子 ${split.seed}，训练部分 ${split.trainRatio}：顺序与 CPython 相同`,
   length: ({ name, unit }) => `${NAMES[name] ?? name}，${NAMES[unit]}`,
   cut: (count, { maxLength, truncation }) =>
     `${formatCount(count)} 行超过 ${maxLength} 个词元，${
@@ -151,7 +165,11 @@ const ZH: typeof EN = {
   unreadField: (field, count) => `${field}（${formatCount(count)} 行有）`,
   duplicates: (count) => `${formatCount(count)} 行同时出现在两部分`,
   duplicate: ({ train, val, same }) =>
-    `第 ${val.line} 行（验证）的${NAMES[same] ?? same}与第 ${train.line} 行（训练）相同`,
+    train.file === val.file
+      ? `第 ${val.line} 行（验证）的${NAMES[same] ?? same}与第 ${train.line} 行（训练）相同`
+      : `${val.file} 第 ${val.line} 行（验证）的${
+        NAMES[same] ?? same
+      }与 ${train.file} 第 ${train.line} 行（训练）相同`,
   repeated: (count) => `${formatCount(count)} 行与前面的行重复`,
   more: (count) => `另有 ${count} 条`,
 };

@@ -59,8 +59,9 @@ document.querySelector("#search").addEventListener("input", (event) => {
 `;
 
 /** Renders the page. */
-export async function renderPreview(preview: Preview): Promise<string> {
-  const { file, rows } = preview;
+export async function renderPreview(previews: readonly Preview[]): Promise<string> {
+  const rows = previews.flatMap((preview) => preview.rows);
+  const title = previews.map(({ path }) => path).join(", ");
   const examples = rows.flatMap((row) => row.examples);
   const sum = (of: (example: PreviewExample) => number): string =>
     formatCount(examples.reduce((all, example) => all + of(example), 0));
@@ -74,26 +75,26 @@ export async function renderPreview(preview: Preview): Promise<string> {
       formatCount(rows.filter(({ refused }) => refused !== undefined).length),
     ],
   ];
-  const head = await pageHead({ title: file, style: STYLE, script: SCRIPT });
+  const head = await pageHead({ title, style: STYLE, script: SCRIPT });
   const page = html`
     <!DOCTYPE html>
     <html lang="en">
       ${head}
       <body>
         <header>
-          <h1 dir="auto" lang="">${file}</h1>
+          <h1 dir="auto" lang="">${title}</h1>
           <ul class="tiles">${tiles.map(([name, value]) =>
             html`<li><b>${value}</b> ${inBoth(name)}</li>`
           )}</ul>
           <p class="legend">${inBoth(text((words) => words.legend))}</p>
-          <p class="legend">${inBoth(text((words) => words.first(preview)))}</p>
+          ${previews.length === 1 && sourceNote(previews[0])}
         </header>
         <main>
           <div class="search"><label>${inBoth(
             text((words) => words.search),
           )} <input id="search" type="search" autocomplete="off"></label></div>
           <p id="none" hidden>${inBoth(text((words) => words.none))}</p>
-          ${rows.map(rowMarkup)}
+          ${previews.length === 1 ? rows.map(rowMarkup) : previews.map(sourceMarkup)}
         </main>
         <footer>${inBoth(text((words) => words.writtenBy))}</footer>
         <script>${new Markup(SCRIPT)}</script>
@@ -101,6 +102,18 @@ export async function renderPreview(preview: Preview): Promise<string> {
     </html>
   `;
   return `${page.text.trim()}\n`;
+}
+
+function sourceNote(preview: Preview): Markup {
+  return html`<p class="legend">${inBoth(text((words) => words.first(preview)))}</p>`;
+}
+
+function sourceMarkup(preview: Preview): Markup {
+  return html`
+    <h2 dir="auto" lang="">${preview.path}</h2>
+    ${sourceNote(preview)}
+    ${preview.rows.map(rowMarkup)}
+  `;
 }
 
 function rowMarkup(row: PreviewRow): Markup {

@@ -1,7 +1,7 @@
 /**
- * The first rows of a file as training reads them.
+ * The first rows of files as training reads them.
  *
- * In: a file, a tokenizer and what is learned. Out: for each row its examples as blocks of tokens, or
+ * In: files, a tokenizer and what is learned. Out: for each row its examples as blocks of tokens, or
  * why it cannot be used.
  */
 
@@ -18,6 +18,7 @@ import type { RowColumns } from "../../data/records/row_shapes.ts";
 import type { RecognizedShape } from "../../data/records/shape_row.ts";
 import type { Message } from "../../data/text/message.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
+import type { RowSource } from "../../train/runs/row_paths.ts";
 import { type TokenBlock, tokenBlocks } from "./token_blocks.ts";
 
 /** An example as it is shown. */
@@ -33,6 +34,8 @@ export interface PreviewExample {
 
 /** A row as it is shown. */
 export interface PreviewRow {
+  /** Its file, where its source has several. */
+  readonly file?: string;
   readonly line: number;
   /** What `line` counts. @default "line" */
   readonly unit?: RowUnit;
@@ -44,11 +47,11 @@ export interface PreviewRow {
   readonly refused?: string;
 }
 
-/** What was looked at. */
+/** What was looked at of a file, or of those that one name stands for. */
 export interface Preview {
-  readonly file: string;
+  readonly path: string;
   readonly rows: readonly PreviewRow[];
-  /** Whether the file has more rows than these. */
+  /** Whether there are more rows than these. */
   readonly more: boolean;
 }
 
@@ -61,7 +64,7 @@ export interface PreviewOptions {
   readonly emptyThink: EmptyThink;
   readonly teach: Teach;
   readonly truncation: Truncation;
-  /** Most rows. */
+  /** Most rows of all sources together. */
   readonly most: number;
   readonly signal: AbortSignal;
 }
@@ -69,23 +72,51 @@ export interface PreviewOptions {
 /** Tokens that are shown: a page of more would be slow to open. */
 const MAX_TOKENS = 300_000;
 
-/** Reads them. */
-export async function previewRows(file: string, options: PreviewOptions): Promise<Preview> {
-  const { most, signal } = options;
+/** Reads them: of each source its share of the rows, and what sources before it left of theirs. */
+export async function previewRows(
+  sources: readonly RowSource[],
+  options: PreviewOptions,
+): Promise<readonly Preview[]> {
+  const previews: Preview[] = [];
+  let [rows, tokens] = [options.most, MAX_TOKENS];
+  for (const [i, source] of sources.entries()) {
+    const left = sources.length - i;
+    const most = { rows: Math.ceil(rows / left), tokens: Math.ceil(tokens / left) };
+    const preview = await previewSource(source, most, options);
+    previews.push(preview);
+    rows -= preview.rows.length;
+    tokens -= preview.rows.reduce((sum, row) => sum + tokensOf(row), 0);
+  }
+  return previews;
+}
+
+async function previewSource(
+  { path, files }: RowSource,
+  most: { readonly rows: number; readonly tokens: number },
+  options: PreviewOptions,
+): Promise<Preview> {
   const rows: PreviewRow[] = [];
   let tokens = 0;
   const parse = (value: Record<string, unknown>, where: RowLocation): PreviewRow =>
     previewRow(value, where, options);
-  const onRefused = (error: JsonlError): void => void rows.push(refusedRow(error));
-  for await (const row of readRows(file, parse, { onRefused })) {
-    signal.throwIfAborted();
-    if (rows.length >= most || tokens > MAX_TOKENS) {
-      return { file, rows: rows.slice(0, most), more: true };
+  for (const file of files) {
+    const named = files.length > 1 ? { file } : {};
+    const onRefused = (error: JsonlError): void =>
+      void rows.push({ ...named, ...refusedRow(error) });
+    for await (const row of readRows(file, parse, { onRefused })) {
+      options.signal.throwIfAborted();
+      if (rows.length >= most.rows || tokens > most.tokens) {
+        return { path, rows: rows.slice(0, most.rows), more: true };
+      }
+      rows.push({ ...named, ...row });
+      tokens += tokensOf(row);
     }
-    rows.push(row);
-    tokens += row.examples.reduce((sum, example) => sum + example.tokens, 0);
   }
-  return { file, rows: rows.slice(0, most), more: rows.length > most };
+  return { path, rows: rows.slice(0, most.rows), more: rows.length > most.rows };
+}
+
+function tokensOf({ examples }: PreviewRow): number {
+  return examples.reduce((sum, example) => sum + example.tokens, 0);
 }
 
 function refusedRow(error: JsonlError): PreviewRow {

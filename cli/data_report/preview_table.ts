@@ -19,30 +19,36 @@ export interface FormatPreviewOptions {
   readonly color: boolean;
 }
 
-/** Rows that are shown. */
+/** Rows that are shown of all sources together, but one of each. */
 const SHOWN = 5;
 /** Blocks of one example that are shown, the last ones. */
 const SHOWN_BLOCKS = 12;
 const [GREEN, DIM, RESET] = ["\x1b[32m", "\x1b[2m", "\x1b[0m"];
 const COLUMNS = "  role        tokens  taught  text";
 
-/** Formats the rows. */
+/** Formats the rows of each source, and what there is of them. */
 export function formatPreview(
-  preview: Preview,
-  { width, color }: FormatPreviewOptions,
+  previews: readonly Preview[],
+  options: FormatPreviewOptions,
 ): string[] {
-  const { file, rows } = preview;
-  const lines = rows.slice(0, SHOWN).flatMap((row) => rowLines(row, { width, color }));
-  const taught = rows.flatMap((row) => row.examples);
-  const refused = rows.filter((row) => row.refused !== undefined).length;
-  return [
-    ...lines,
-    `${file}: ${WORDS.first(preview)}: ${formatCount(rows.length)} rows, ${
-      formatCount(taught.length)
-    } examples, ${formatCount(taught.reduce((sum, { tokens }) => sum + tokens, 0))} tokens, ${
-      formatCount(taught.reduce((sum, example) => sum + example.taught, 0))
-    } taught, ${formatCount(refused)} rows refused`,
-  ];
+  const shown = Math.max(1, Math.floor(SHOWN / previews.length));
+  return previews.flatMap((preview) => {
+    const { path, rows } = preview;
+    const taught = rows.flatMap((row) => row.examples);
+    const refused = rows.filter((row) => row.refused !== undefined).length;
+    return [
+      ...rows.slice(0, shown).flatMap((row) => rowLines(row, options)),
+      `${path}: ${WORDS.first(preview)}: ${countOf(rows.length, "row")}, ${
+        countOf(taught.length, "example")
+      }, ${formatCount(taught.reduce((sum, { tokens }) => sum + tokens, 0))} tokens, ${
+        formatCount(taught.reduce((sum, example) => sum + example.taught, 0))
+      } taught, ${countOf(refused, "row")} refused`,
+    ];
+  });
+}
+
+function countOf(count: number, what: string): string {
+  return `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function rowLines(row: PreviewRow, options: FormatPreviewOptions): string[] {

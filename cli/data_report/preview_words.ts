@@ -6,6 +6,7 @@
 
 import type { Bilingual } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
+import { describePlace } from "../../data/records/jsonl_error.ts";
 import type { Preview, PreviewExample, PreviewRow } from "./preview_rows.ts";
 
 const EN = {
@@ -22,10 +23,14 @@ const EN = {
   writtenBy: "Written by ortune; nothing is sent anywhere",
   first: ({ rows, more }: Preview): string =>
     more
-      ? `the first ${formatCount(rows.length)} rows; --preview-rows shows more`
-      : "all rows of the file",
-  row: ({ line, unit, shape }: Pick<PreviewRow, "line" | "unit" | "shape">): string =>
-    `${unit === "row" ? "Row" : "Line"} ${line}` +
+      ? `the first ${
+        rows.length === 1 ? "row" : `${formatCount(rows.length)} rows`
+      }; --preview-rows shows more`
+      : "all rows",
+  row: ({ file, line, unit, shape }: PreviewRow): string =>
+    (file === undefined
+      ? `${unit === "row" ? "Row" : "Line"} ${line}`
+      : `${file}, ${describePlace({ line, unit })}`) +
     (shape ? `: ${shape.name} (${shape.columns.join(", ")})` : ""),
   example: ({ tokens, taught, truncatedTokens, end }: PreviewExample): string =>
     `${formatCount(tokens)} tokens, ${formatCount(taught)} taught; ` +
@@ -59,7 +64,8 @@ const ZH: typeof EN = {
   writtenBy: "由 ortune 生成；不会发送任何内容",
   first: ({ rows, more }) =>
     more ? `前 ${formatCount(rows.length)} 行；--preview-rows 可以显示更多` : "全部数据",
-  row: ({ line, shape }) =>
+  row: ({ file, line, shape }) =>
+    (file === undefined ? "" : `${file}，`) +
     `第 ${line} 行` + (shape ? `：${shape.name}（${shape.columns.join("、")}）` : ""),
   example: ({ tokens, taught, truncatedTokens, end }) =>
     `${formatCount(tokens)} 个词元，学习 ${formatCount(taught)} 个；` +

@@ -17,7 +17,7 @@ const SAME_END = 2000;
 /** The same of SIGINT, which `deno task` passes on 1 ms after the terminal; nobody presses as fast. */
 const SAME_PRESS = 100;
 // Placeholders of values that are paths.
-const PATHS = /[<[](dirs?|file|path|run\.json)\b/;
+const PATHS = /[<[](dirs?|file|paths?|run\.json)\b/;
 const UNKNOWN = /^error: unknown option '--([\w-]+)/;
 const NET_ACCESS = /^Requires net access to "([^"]+)", run again with the --allow-net flag$/;
 const FILE_ACCESS = /^Requires (read|write) access to (.+), run again with the --allow-\w+ flag$/s;

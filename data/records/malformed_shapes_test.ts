@@ -149,6 +149,10 @@ const corpus: [Record<string, unknown>, string, RowColumns?][] = [
     ": expected the columns of a question and its answer or of a chat, got chosen, rejected; preference data; to learn the chosen chats, give --columns messages=chosen",
   ],
   [
+    { id: 1, dialog: [{ role: "user", content: "a" }] },
+    ': expected the columns of a question and its answer or of a chat, got id, dialog; "dialog" looks like messages: name it with --columns messages=dialog',
+  ],
+  [
     { text: "a" },
     ": expected the columns of a question and its answer or of a chat, got text; plain text, of which no reply can be told apart; write question and answer",
   ],
@@ -303,4 +307,14 @@ Deno.test(`parseRecord() names the fault of ${corpus.length} rows of all shapes 
       message: `rows.jsonl:2${problem}`,
     });
   }
+});
+
+Deno.test("parseRecord() tells how to write the rows that stand in one object", () => {
+  const file = { version: 1, data: [{ question: "a", answer: "b" }] };
+  assert.throws(() => parseRecord(file, { file: "rows.json", line: 1 }), {
+    name: "JsonlError",
+    message:
+      "rows.json:1: expected the columns of a question and its answer or of a chat, got version, data; where " +
+      `rows stand in "data", write them one a line: jq -c '.["data"][]' rows.json > rows.jsonl`,
+  });
 });

@@ -3,7 +3,8 @@
  *
  * In: an open file. Out: rows as plain values, with their numbers: lists are arrays, structs are
  * objects, dates and times are ISO 8601 text, whole numbers beyond 2^53 are bigints, and bytes
- * without a type stay bytes. Memory is that of one row group, as it is read and unpacked whole.
+ * without a type stay bytes. Memory is that of a page a column; of columns with lists or structs it is that
+ * of a row group, as they are read and unpacked whole.
  */
 
 import {
@@ -11,18 +12,15 @@ import {
   parquetMetadataAsync,
   parquetScan,
   parquetSchema,
-  type RowGroup,
   type SchemaTree,
 } from "hyparquet";
-import { parquetHeader } from "hyparquet/src/column.js";
+import { DEFAULT_PARSERS } from "hyparquet/src/convert.js";
 import { compressors } from "hyparquet-compressors";
-import { isCount } from "../../internal/json/is_count.ts";
 import { JsonlError } from "./jsonl_error.ts";
+import { findPages, isPaged, MAX_GROUP_BYTES, readPages } from "./parquet_pages.ts";
 import { assertColumnNames, type RawRow } from "./raw_row.ts";
 import type { RowFile } from "./row_file.ts";
 
-/** Largest row group, unpacked: it is held in memory, as text in up to twice as much. */
-const MAX_GROUP_BYTES = 2 ** 30;
 /** Most values of a column in one: what a footer says must not make arrays of any length. */
 const MAX_GROUP_VALUES = 2 ** 26;
 /** Largest part of a file that describes it: some bytes a column and row group. */
@@ -52,13 +50,15 @@ export async function* readParquet(
   const buffer = toBuffer(file);
   const options = { metadata, compressors, utf8: false, geoparquet: false, parsers: PARSERS };
   const { ranges } = await parquetScan({ ...options, file: buffer, useOffsetIndex: false });
+  const schema = parquetSchema(metadata);
   let row = 0;
   for (const [group, { rowStart, rowEnd }] of ranges.entries()) {
-    await assertPages(file, metadata.row_groups[group]);
+    const chunks = metadata.row_groups[group].columns.map(({ meta_data }) => meta_data!);
+    const pages = await findPages(file, metadata.row_groups[group]);
     // A scan keeps what it read last, so that each group has its own.
     const scan = await parquetScan({ ...options, file: buffer, useOffsetIndex: false });
-    const read: ArrayLike<unknown>[] = [];
-    for (const column of columns) {
+    const open = schema.children.map((tree): ColumnValues => {
+      const column = tree.element.name;
       const fail = (fault: string, cause?: unknown): never => {
         throw new JsonlError(
           { file: path },
@@ -66,17 +66,85 @@ export async function* readParquet(
           { cause },
         );
       };
-      const values = await scan.readColumn({ column, rowStart, rowEnd })
-        .catch((cause: Error) => fail(describeFault(cause), cause));
-      if (values.length !== rowEnd - rowStart) fail(`it has ${values.length} values`);
-      read.push(values);
-    }
-    for (let i = 0; i < rowEnd - rowStart; i++) {
+      if (!isPaged(tree)) {
+        return new ColumnValues(whole(() => scan.readColumn({ column, rowStart, rowEnd })), fail);
+      }
+      const chunk = chunks.findIndex(({ path_in_schema: [name] }) => name === column);
+      const decoder = {
+        ...{ ...options, ...chunks[chunk] },
+        ...{ pathInSchema: tree.path, element: tree.element, schemaPath: [schema, tree] },
+        parsers: { ...DEFAULT_PARSERS, ...PARSERS },
+      };
+      return new ColumnValues(readPages(file, pages[chunk], decoder), fail);
+    });
+    for (let i = rowStart; i < rowEnd; i++) {
       const values: Record<string, unknown> = {};
-      for (let k = 0; k < columns.length; k++) values[columns[k]] = read[k][i] ?? null;
+      for (const [k, column] of open.entries()) {
+        if (column.isEmpty) await column.load();
+        values[columns[k]] = column.take() ?? null;
+      }
       yield { where: { file: path, line: ++row, unit: "row" }, values };
     }
+    for (const column of open) await column.assertEnd();
     onRead?.(Math.floor(size * row / rows));
+  }
+}
+
+/** One piece, read once it is asked for. */
+async function* whole<Values>(
+  read: () => Promise<Values>,
+): AsyncGenerator<Values, void, undefined> {
+  yield await read();
+}
+
+/** The values of a column, one after another, of pieces that are read as they are needed. */
+class ColumnValues {
+  readonly #pieces: AsyncIterator<ArrayLike<unknown>, void, undefined>;
+  readonly #fail: (fault: string, cause?: unknown) => never;
+  #piece: ArrayLike<unknown> = [];
+  #at = 0;
+  #taken = 0;
+
+  constructor(
+    pieces: AsyncIterator<ArrayLike<unknown>, void, undefined>,
+    fail: (fault: string, cause?: unknown) => never,
+  ) {
+    this.#pieces = pieces;
+    this.#fail = fail;
+  }
+
+  /** Whether the next value is of a piece that is not loaded. */
+  get isEmpty(): boolean {
+    return this.#at === this.#piece.length;
+  }
+
+  take(): unknown {
+    this.#taken++;
+    return this.#piece[this.#at++];
+  }
+
+  /** Loads the next piece with values. @throws {JsonlError} where there is none, or it is damaged */
+  async load(): Promise<void> {
+    if (!await this.#loadNext()) this.#fail(`it has ${this.#taken} values`);
+  }
+
+  /** Refuses values that are left over. */
+  async assertEnd(): Promise<void> {
+    const left = this.#piece.length - this.#at;
+    if (left > 0 || await this.#loadNext()) this.#fail("it has more values");
+  }
+
+  async #loadNext(): Promise<boolean> {
+    try {
+      do {
+        const { value, done } = await this.#pieces.next();
+        if (done) return false;
+        [this.#piece, this.#at] = [value, 0];
+      } while (this.isEmpty);
+      return true;
+    } catch (cause) {
+      return this.#fail(describeFault(cause as Error), cause);
+    }
   }
 }
 
@@ -132,51 +200,6 @@ function assertGroups(metadata: FileMetaData): void {
         `row group ${index + 1} has ${values} values a column and ${bytes} bytes, and at most ` +
           `${MAX_GROUP_VALUES} and ${MAX_GROUP_BYTES} are held in memory; write the file again with ` +
           "row_group_size=10000, as pyarrow calls it",
-      );
-    }
-  }
-}
-
-/**
- * Refuses pages with more values than their column has: the decoder makes arrays of what they say.
- */
-async function assertPages({ path, slice }: RowFile, group: RowGroup): Promise<void> {
-  for (const { meta_data } of group.columns) {
-    const { dictionary_page_offset, data_page_offset, total_compressed_size, num_values } =
-      meta_data!;
-    const start = Number(dictionary_page_offset || data_page_offset);
-    let values = 0;
-    try {
-      const bytes = await slice(start, start + Number(total_compressed_size));
-      const reader = { view: new DataView(bytes), offset: 0 };
-      while (reader.offset < bytes.byteLength - 1) {
-        const header = parquetHeader(reader);
-        const { data_page_header: v1, data_page_header_v2: v2, dictionary_page_header } = header;
-        const page = v1?.num_values ?? v2?.num_values ?? 0;
-        const words = dictionary_page_header?.num_values ?? 0;
-        // A field that is missing would be NaN to the decoder, which then reads without end.
-        const levels = v2 === undefined
-          ? [0]
-          : [v2.definition_levels_byte_length, v2.repetition_levels_byte_length];
-        const nulls = v2 === undefined
-          ? [0]
-          : [v2.num_nulls, page - v2.num_nulls, page - v2.num_rows];
-        const counts = [page, words, ...nulls];
-        const sizes = [header.compressed_page_size, header.uncompressed_page_size];
-        values += page;
-        const isPossible = [...counts, ...sizes, ...levels].every(isCount) &&
-          Math.max(values, words) <= Number(num_values) &&
-          levels.reduce((sum, each) => sum + each) <= Math.min(...sizes) &&
-          Math.max(...sizes) <= MAX_GROUP_BYTES;
-        if (!isPossible) throw new RangeError("the page is of another column");
-        reader.offset += header.compressed_page_size;
-      }
-    } catch (cause) {
-      const name = meta_data!.path_in_schema.join(".");
-      throw new JsonlError(
-        { file: path },
-        `cannot read column ${name}: its pages are not what the file says; it is damaged, fetch it again`,
-        { cause },
       );
     }
   }

@@ -151,7 +151,7 @@ Deno.test("readRows() reads Parquet of every packing and encoding as pyarrow doe
         list.replace(/\d+/g, '"$&"')),
     )
   );
-  for (const name of ["none", "snappy", "gzip", "zstd", "brotli", "lz4", "delta"]) {
+  for (const name of ["none", "snappy", "gzip", "zstd", "brotli", "lz4", "pages", "delta"]) {
     assert.deepEqual(
       await read(`${FIXTURES}/${name}.parquet`),
       expected.map((value, i) => [`row ${i + 1}`, value]),

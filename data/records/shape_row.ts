@@ -6,6 +6,7 @@
  */
 
 import { listFields } from "../../internal/json/field_table.ts";
+import { isRecord } from "../../internal/json/is_record.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import { knownFormat } from "./known_formats.ts";
 import { byName, type NamedFields, reviewRest, takeNamed } from "./row_fields.ts";
@@ -183,9 +184,26 @@ function closest<Fit extends Candidate & { readonly held: ReadonlyMap<string, st
   throw new JsonlError(
     where,
     `expected the columns of a question and its answer or of a chat, got ${got}; ${
-      format ?? "name them with --columns question=NAME,answer=NAME"
+      format ?? listRemedy(row, where) ?? "name them with --columns question=NAME,answer=NAME"
     }`,
   );
+}
+
+/** What to do about a list of objects that is no known column: messages, or the rows of the file. */
+function listRemedy(
+  row: Readonly<Record<string, unknown>>,
+  { file, line }: RowLocation,
+): string | undefined {
+  const [name, first] = Object.entries(row)
+    .map(([name, value]) => [name, Array.isArray(value) ? value[0] : undefined] as const)
+    .find(([, item]) => isRecord(item)) ?? [];
+  if (name === undefined || !isRecord(first)) return undefined;
+  const isChat = ["role", "from"].some((each) => typeof first[each] === "string");
+  const shown = JSON.stringify(name);
+  if (isChat) return `${shown} looks like messages: name it with --columns messages=${name}`;
+  return line === 1
+    ? `where rows stand in ${shown}, write them one a line: jq -c '.[${shown}][]' ${file} > rows.jsonl`
+    : undefined;
 }
 
 /** Tells of named columns that the row has not, which may be slips of the pen. */

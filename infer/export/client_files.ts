@@ -11,6 +11,9 @@ import { CHAT_TEMPLATE, MAX_FILE_BYTES } from "../../data/text/tokenizer.ts";
 import { isAbsent, readCapped, readCappedText } from "../../internal/regular_file.ts";
 import { readJson } from "../../internal/json/read_json.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { formatConfig } from "../../model/format_config.ts";
+import { FAMILIES } from "../../model/families/families.ts";
+import type { Family } from "../../model/families/family.ts";
 import { withEosTokenIds } from "../../model/eos_token_ids.ts";
 import { EXPORT_FORMATS } from "./export_format.ts";
 import type { ExportedModel } from "./export_model.ts";
@@ -54,20 +57,22 @@ export async function exportClientFiles(
   if (settings !== undefined) await Deno.writeTextFile(`${directory}/${CHAT_SETTINGS}`, settings);
   const client = clientConfig(config, exported);
   const ends = withEosTokenIds(client.eos_token_id, eosTokenIds);
-  await writeJson(
+  await Deno.writeTextFile(
     `${directory}/config.json`,
-    ends === client.eos_token_id ? client : { ...client, eos_token_id: ends },
+    formatConfig(ends === client.eos_token_id ? client : { ...client, eos_token_id: ends }),
   );
 }
 
 /** config.json with the number of each model's files of weights, which a browser cannot list. */
 export function clientConfig(
-  { raw, kvHeads, headDim }: ModelConfig,
+  { raw, modelType, layers, kvHeads, headDim }: ModelConfig,
   exported: readonly ExportedModel[],
 ): Record<string, unknown> {
   const nameOf = (path: string): string => path.slice(path.indexOf("/") + 1);
+  const { clientFields }: Family = FAMILIES[modelType];
   return {
     ...raw,
+    ...clientFields?.({ layers }),
     // transformers.js before 4.1 makes the empty cache from these, later ones from the model.
     num_key_value_heads: kvHeads,
     head_dim: headDim,

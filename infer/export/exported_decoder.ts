@@ -136,7 +136,7 @@ export class ExportedDecoder implements TokenDecoder {
     const total = this.#position + ids.length;
     if (this.#cache.reserve(total, this.#position)) {
       for (let layer = 0; layer < layers; layer++) {
-        for (const [part, tensor] of Object.entries(this.#cache.layer(layer))) {
+        for (const [part, tensor] of Object.entries(this.#cache.layer(layer) ?? {})) {
           binding.input(`past_key_values.${layer}.${part}`, tensor);
           binding.output(`present.${layer}.${part}`, tensor);
         }

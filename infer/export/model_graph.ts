@@ -449,6 +449,13 @@ function forClients(graph: Graph, ids: Value): Graph {
 
 function assertExportable(config: ModelConfig, format: ExportFormat): void {
   const { headDim } = config;
+  const stateful = config.layerKinds.find(({ delta }) => delta);
+  if (stateful) {
+    throw new RangeError(
+      `Cannot export a model with layers of ${stateful.name}: transformers.js keeps their states in ` +
+        "past_conv and past_recurrent, which the exported graph does not have; export it with --format hf",
+    );
+  }
   if (headDim % HEAD_MULTIPLE !== 0) {
     throw new RangeError(
       `Cannot export a model with head_dim ${headDim}: ONNX Runtime's attention turns heads in ` +

@@ -10,10 +10,11 @@
 import type { ExternalData } from "../../ort/graph/onnx_writer.ts";
 import { FileWriter, type WrittenBytes } from "../../ort/tensor/file_writer.ts";
 import { float32ToFloat16 } from "../../ort/tensor/half.ts";
+import { quantizeBlocks } from "../../ort/tensor/quantize_blocks.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { BLOCK } from "./export_format.ts";
 import type { ExternalFile } from "./external_layout.ts";
 import type { GraphWeight } from "./model_graph.ts";
-import { quantizeBlocks } from "./quantize_blocks.ts";
 
 // Numbers converted at a time, in whole rows: some MB.
 const CHUNK = 1 << 20;
@@ -90,10 +91,12 @@ function convert(
   if (kind === "float" || bits === undefined) return [toFloat(numbers, dtype, source)];
   const scaleDtype = parts[part + 1].values[0].dtype as "float32" | "float16";
   try {
-    const { data, scales } = quantizeBlocks(numbers, { bits, scaleDtype });
+    const { data, scales } = quantizeBlocks(numbers, { bits, block: BLOCK, scaleDtype });
     return [data, toFloat(scales, scaleDtype, source)];
   } catch (cause) {
-    throw new RangeError(`Cannot export ${source}: ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    const remedy = message.endsWith("float16") ? "; export with --dtype q4 or fp32" : "";
+    throw new RangeError(`Cannot export ${source}: ${message}${remedy}`, { cause });
   }
 }
 

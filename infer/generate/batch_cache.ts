@@ -15,15 +15,21 @@ import type { CacheMemory } from "./cache_memory.ts";
 import { DeviceCacheMemory } from "./device_cache_memory.ts";
 import { HostCacheMemory } from "./host_cache_memory.ts";
 import type { LayerCache } from "./kv_cache.ts";
+import { stateBytes, StateCache } from "./state_cache.ts";
 
 /** Capacity is a multiple of this, so that sequences of about the same length share a layout. */
 export const CAPACITY_STEP = 256;
 
 const FLOAT_BYTES = 4;
 
-/** Bytes of keys and values that one position of one sequence takes, in all layers. */
+/**
+ * Bytes of keys and values that one position of one sequence takes, in all layers with attention; where others
+ * carry a state its share of that, of the shortest sequence that has a row.
+ */
 export function cacheBytesPerPosition(config: ModelConfig): number {
-  return config.layers * 2 * config.kvHeads * cacheHeadDim(config) * FLOAT_BYTES;
+  const attentions = config.layerKinds.filter(({ delta }) => !delta).length;
+  return attentions * 2 * config.kvHeads * cacheHeadDim(config) * FLOAT_BYTES +
+    Math.ceil(stateBytes(config) / CAPACITY_STEP);
 }
 
 /** The cache of a batch. */
@@ -31,6 +37,9 @@ export class BatchCache implements Disposable {
   /** The most that rows · capacity may be. */
   readonly positions: number;
   readonly #memory: CacheMemory;
+  readonly #states: StateCache;
+  /** Where a layer's keys and values stand among those of all; of a layer that carries a state nowhere. */
+  readonly #places: readonly (number | undefined)[];
   #rows = 0;
   #capacity = 0;
   #lengths: number[] = [];
@@ -45,10 +54,13 @@ export class BatchCache implements Disposable {
     using stack = new DisposableStack();
     const shape = [positions * kvHeads, width];
     const allocate = () => stack.use(Tensor.allocate(runtime, "float32", shape));
+    let attentions = 0;
+    this.#places = config.layerKinds.map(({ delta }) => delta ? undefined : attentions++);
     const layers = Array.from(
-      { length: config.layers },
+      { length: attentions },
       () => ({ key: allocate(), value: allocate() }),
     );
+    this.#states = new StateCache(runtime, config);
     this.#memory = hostMemory
       ? new HostCacheMemory(layers, kvHeads, width)
       : new DeviceCacheMemory(runtime, layers, kvHeads, width);
@@ -78,6 +90,7 @@ export class BatchCache implements Disposable {
   /** Notes that a row's sequence has `length` tokens now. */
   setLength(row: number, length: number): void {
     this.#lengths[row] = length;
+    if (length === 0) this.#states.clear(row);
   }
 
   /**
@@ -101,6 +114,8 @@ export class BatchCache implements Disposable {
       this.#memory.resize({ capacity: this.#capacity, lengths }, capacity);
       this.#version++;
     }
+    if (this.#states.reserve(rows)) this.#version++;
+    for (let row = this.#rows; row < rows; row++) this.#states.clear(row);
     this.#lengths = Array.from({ length: rows }, (_, row) => this.#lengths[row] ?? 0);
     this.#rows = rows;
     this.#capacity = capacity;
@@ -110,16 +125,33 @@ export class BatchCache implements Disposable {
   swap(row: number, other: number): void {
     if (row === other) return;
     this.#memory.swap({ capacity: this.#capacity, lengths: this.#lengths }, row, other);
+    this.#states.swap(row, other);
     [this.#lengths[row], this.#lengths[other]] = [this.#lengths[other], this.#lengths[row]];
   }
 
-  /** A layer's tensors over `count` rows from `start` on, in the shape that {@linkcode CacheMemory} has. */
-  layer(index: number, start: number, count: number): LayerCache & Disposable {
-    return this.#memory.layer(index, { start, count, capacity: this.#capacity });
+  /**
+   * A layer's keys and values over `count` rows from `start` on, in the shape that {@linkcode CacheMemory} has;
+   * none of a layer that carries a state.
+   */
+  layer(index: number, start: number, count: number): LayerCache & Disposable | undefined {
+    const place = this.#places[index];
+    if (place === undefined) return undefined;
+    return this.#memory.layer(place, { start, count, capacity: this.#capacity });
+  }
+
+  /** A layer's states over `count` rows from `start` on, by the names of graph inputs and outputs. */
+  states(index: number, start: number, count: number): ReturnType<StateCache["layer"]> {
+    return this.#states.layer(index, start, count);
+  }
+
+  /** Takes the states that a step over `count` rows from `start` on has written. */
+  commitStates(start: number, count: number): void {
+    this.#states.commit(start, count);
   }
 
   /** Releases all memory. */
   [Symbol.dispose](): void {
     this.#memory[Symbol.dispose]();
+    this.#states[Symbol.dispose]();
   }
 }

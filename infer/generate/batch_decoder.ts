@@ -9,23 +9,26 @@ import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
 import { EventTurns } from "../../model/engine/event_turns.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import {
-  decodeBlockGraph,
-  type DecodeBlockOptions,
-  STEP_INPUTS,
-} from "../../model/graphs/decode_graphs.ts";
+import type { DecodeBlockOptions } from "../../model/graphs/decode_graphs.ts";
+import { gridSymbols } from "../../model/graphs/sequences.ts";
 import { decodeOptions } from "../../model/engine/weights_precision.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
-import { EMBEDDING, FINAL_NORM, headName, layerName } from "../../model/parameters.ts";
+import { EMBEDDING, FINAL_NORM, headName } from "../../model/parameters.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import { positionTables } from "../../model/rope.ts";
 import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { SubgraphBinding } from "../../model/engine/subgraph_sessions.ts";
 import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import type { BatchCache } from "./batch_cache.ts";
 import { copyRows } from "./copy_rows.ts";
-import type { DecoderWeights } from "./decoder.ts";
+import {
+  type BoundBlock,
+  DecodeBlocks,
+  DecodeGraphs,
+  type DecoderWeights,
+} from "./decode_blocks.ts";
 
 /** One set of weights, such as a base model's, or the same with an adapter over it. */
 export interface AdapterSlot {
@@ -133,16 +136,17 @@ class Slot implements Disposable {
   readonly prefill: Pass;
   readonly decode: Pass;
   readonly #resources: DisposableStack;
-  #chosen: BlockGraphs | undefined;
+  #chosen: DecodeBlocks | undefined;
 
   constructor(shared: Shared, slot: AdapterSlot) {
     const { runtime, config } = shared;
     using resources = new DisposableStack();
     const options = { ...decodeOptions(runtime, slot.weights), linear: slot.linear };
+    const graphs = resources.use(new DecodeGraphs(runtime));
     const blocks: Blocks = {
       plain: options.attention === "plain",
-      first: resources.use(new BlockGraphs(runtime, config, options)),
-      chosen: () => this.#chosen ??= new BlockGraphs(runtime, config, { ...options, chosen: true }),
+      first: resources.use(new DecodeBlocks(graphs, config, options)),
+      chosen: () => this.#chosen ??= new DecodeBlocks(graphs, config, { ...options, chosen: true }),
     };
     this.prefill = resources.use(new Pass(shared, blocks, slot.weights));
     this.decode = resources.use(new Pass(shared, blocks, slot.weights));
@@ -155,36 +159,14 @@ class Slot implements Disposable {
   }
 }
 
-/** A graph a kind of layers. */
-class BlockGraphs implements Disposable {
-  readonly #graphs: ReadonlyMap<LayerKind, CompiledGraph>;
-
-  constructor(runtime: Runtime, config: ModelConfig, options: DecodeBlockOptions) {
-    this.#graphs = new Map(
-      distinctKinds(config).map((kind) => [
-        kind,
-        new CompiledGraph(runtime, decodeBlockGraph(config, { ...options, kind })),
-      ]),
-    );
-  }
-
-  of(kind: LayerKind): CompiledGraph {
-    return this.#graphs.get(kind)!;
-  }
-
-  [Symbol.dispose](): void {
-    for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
-  }
-}
-
 /** The graphs of the blocks. */
 interface Blocks {
   /** Whether it is told by row where to write into the cache. */
   readonly plain: boolean;
   /** For rows that are views of the cache: with plain attention those from the first one on. */
-  readonly first: BlockGraphs;
+  readonly first: DecodeBlocks;
   /** For any other rows. */
-  readonly chosen: () => BlockGraphs;
+  readonly chosen: () => DecodeBlocks;
 }
 
 /** One binding of a slot's graphs to rows of the cache. */
@@ -192,7 +174,7 @@ class Pass implements Disposable {
   readonly #shared: Shared;
   readonly #blocks: Blocks;
   readonly #weights: DecoderWeights;
-  readonly #bound = new Map<BlockGraphs, readonly Binding[]>();
+  readonly #bound = new Map<DecodeBlocks, readonly BoundBlock[]>();
   readonly #headBinding: Binding;
   /** The head over a whole prompt, where its logits are asked for. */
   #promptHead: Binding | undefined;
@@ -200,7 +182,7 @@ class Pass implements Disposable {
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
   readonly #resources: DisposableStack;
-  #current: readonly Binding[] | undefined;
+  #current: readonly SubgraphBinding[] | undefined;
   #key = "";
 
   constructor(shared: Shared, blocks: Blocks, weights: DecoderWeights) {
@@ -217,20 +199,12 @@ class Pass implements Disposable {
   }
 
   /** A binding a layer, with its weights bound. */
-  #bindWeights(graphs: BlockGraphs): readonly Binding[] {
-    const bound = this.#bound.get(graphs);
-    if (bound) return bound;
-    const bindings = this.#shared.config.layerKinds.map((kind, layer) => {
-      const graph = graphs.of(kind);
-      const { inputs, shapeInputs } = graph.graph;
-      const names = inputs.map(({ name }) => name).filter((name) =>
-        !STEP_INPUTS.has(name) && !shapeInputs.has(name)
-      );
-      const weights = names.map((name) => [name, this.#weights.tensor(layerName(layer, name))]);
-      return this.#resources.use(graph.bind(Object.fromEntries(weights)));
-    });
-    this.#bound.set(graphs, bindings);
-    return bindings;
+  #bindWeights(graphs: DecodeBlocks): readonly BoundBlock[] {
+    const known = this.#bound.get(graphs);
+    if (known) return known;
+    const bound = graphs.bind(this.#weights).map((layer) => this.#resources.use(layer));
+    this.#bound.set(graphs, bound);
+    return bound;
   }
 
   async run({ start, rows = 1, ids, onLogits, signal }: RowRun): Promise<Float32Array> {
@@ -248,6 +222,7 @@ class Pass implements Disposable {
     const logits = this.#scratch.tensor("logits", "float32", [rows, config.vocabSize])
       .hostFloat32();
     // Only now: a run that was ended leaves the sequences as they were.
+    cache.commitStates(start, rows);
     for (let row = start; row < start + rows; row++) {
       cache.setLength(row, cache.length(row) + length);
     }
@@ -330,14 +305,14 @@ class Pass implements Disposable {
   }
 
   /** Binds everything whose shape or place depends on the rows, the length or the layout. */
-  #bind(start: number, rows: number, length: number): readonly Binding[] {
+  #bind(start: number, rows: number, length: number): readonly SubgraphBinding[] {
     const { cache, config, tables, head } = this.#shared;
     const key = [start, rows, length, cache.version].join();
     if (this.#current && key === this.#key) return this.#current;
     this.#key = "";
     const { plain, first, chosen } = this.#blocks;
     const graphs = plain && start > 0 ? chosen() : first;
-    const bindings = this.#bindWeights(graphs);
+    const bindings = this.#bindWeights(graphs).map((layer) => layer.of(length));
     const scratch = this.#scratch;
     const tokens = rows * length;
     const { capacity } = cache;
@@ -348,17 +323,17 @@ class Pass implements Disposable {
         total_length: this.#host.tensor("total_length", "int32", []),
       },
     };
-    bindings.forEach((binding, layer) => {
+    bindings.forEach(({ graph, binding }, layer) => {
       using pair = cache.layer(layer, start, rows);
-      const kind = config.layerKinds[layer];
-      graphs.of(kind).bindMore(binding, {
+      using states = cache.states(layer, start, rows);
+      graph.bindMore(binding, {
         ...shared,
-        ...tables.get(kind),
+        ...tables.get(config.layerKinds[layer]),
+        ...states.tensors,
+        ...pair ? { past_key: pair.key, past_value: pair.value } : {},
         x: this.#hidden(layer, tokens),
         y: this.#hidden(layer + 1, tokens),
-        past_key: pair.key,
-        past_value: pair.value,
-      }, { rows, length, capacity, cached: start + rows });
+      }, { ...gridSymbols(config, { rows, length }), capacity, cached: start + rows });
     });
     const lastTokens = BigInt64Array.from(
       { length: rows },
@@ -370,7 +345,7 @@ class Pass implements Disposable {
       logits: scratch.tensor("logits", "float32", [rows, config.vocabSize]),
     }, { n: rows, tokens });
     this.#key = key;
-    return this.#current = bindings;
+    return this.#current = bindings.map(({ binding }) => binding);
   }
 
   /** What plain attention takes. */

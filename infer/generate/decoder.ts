@@ -8,33 +8,33 @@
  */
 
 import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import { boundParameter } from "../../model/engine/quantized_store.ts";
+import type { SubgraphBinding, SubgraphSessions } from "../../model/engine/subgraph_sessions.ts";
 import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import { decodeOptions, inPrecision } from "../../model/engine/weights_precision.ts";
 import { Scratch } from "../../model/engine/scratch.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import {
-  decodeBlockGraph,
-  type DecodeBlockOptions,
-  STEP_INPUTS,
-} from "../../model/graphs/decode_graphs.ts";
-import { EMBEDDING, FINAL_NORM, headName, layerName } from "../../model/parameters.ts";
+import type { DecodeBlockOptions } from "../../model/graphs/decode_graphs.ts";
+import { gridSymbols } from "../../model/graphs/sequences.ts";
+import { EMBEDDING, FINAL_NORM, headName } from "../../model/parameters.ts";
 import type { Precision } from "../../model/precision.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import { positionTables } from "../../model/rope.ts";
 import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import type { Binding, TensorMap } from "../../ort/runtime/session.ts";
+import type { TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertPrompt } from "./assert_prompt.ts";
 import { copyRows } from "./copy_rows.ts";
+import {
+  type BoundBlock,
+  DecodeBlocks,
+  DecodeGraphs,
+  type DecoderWeights,
+} from "./decode_blocks.ts";
 import { KvCache } from "./kv_cache.ts";
-
-/** Where a decoder finds weights by their Hugging Face names, such as a `ParameterStore`. */
-export interface DecoderWeights {
-  /** The tensor of that name; it must outlive the decoder, its contents may change. */
-  tensor(name: string): Tensor;
-}
+import { StateCache } from "./state_cache.ts";
 
 /** Options of {@linkcode Decoder}. */
 export interface DecoderOptions {
@@ -85,13 +85,15 @@ export class Decoder implements Disposable {
   readonly config: ModelConfig;
   readonly #weights: DecoderWeights;
   readonly #chunk: number;
-  readonly #blocks: ReadonlyMap<LayerKind, CompiledGraph>;
-  readonly #head: CompiledGraph;
-  readonly #layerBindings: readonly Binding[];
+  readonly #graphs: DecodeGraphs;
+  readonly #blocks: DecodeBlocks;
+  readonly #head: SubgraphSessions;
+  readonly #layers: readonly BoundBlock[];
   /** What the layers of a kind take for positions. */
   readonly #tables = new Map<LayerKind, TensorMap>();
-  readonly #headBinding: Binding;
+  readonly #headBinding: SubgraphBinding;
   readonly #cache: KvCache;
+  readonly #states: StateCache;
   readonly #scratch: Scratch;
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
@@ -117,9 +119,6 @@ export class Decoder implements Disposable {
     }
     const computing = decodeOptions(runtime, weights);
     const how = { ...computing, attention: attention ?? computing.attention, linear };
-    const graphs = new Map(
-      distinctKinds(config).map((kind) => [kind, decodeBlockGraph(config, { ...how, kind })]),
-    );
     this.config = config;
     this.#weights = weights;
     this.#chunk = chunk;
@@ -127,29 +126,22 @@ export class Decoder implements Disposable {
     this.#precision = precision;
     this.#plain = how.attention === "plain";
     this.#cache = new KvCache(runtime, config, { dtype: precision, asRows: this.#plain });
+    this.#states = new StateCache(runtime, config);
+    this.#states.reserve(1);
     this.#scratch = new Scratch(runtime);
     this.#host = new Scratch(runtime, cpu);
-    this.#blocks = new Map(
-      [...graphs].map(([kind, graph]) => [kind, new CompiledGraph(runtime, graph)]),
-    );
-    this.#head = new CompiledGraph(runtime, headLogitsGraph(config, computing));
+    this.#graphs = new DecodeGraphs(runtime);
+    this.#blocks = new DecodeBlocks(this.#graphs, config, how);
+    this.#head = this.#graphs.compile(headLogitsGraph(config, computing));
     const { hostMemory } = deviceTraits(runtime.device);
     this.#embedding = hostMemory && weights.tensor(EMBEDDING).dtype === "float32"
       ? undefined
       : new CompiledGraph(runtime, embedGraph(config, computing));
-    this.#layerBindings = config.layerKinds.map((kind, layer) => {
-      const { inputs, shapeInputs } = graphs.get(kind)!;
-      const names = inputs.map(({ name }) => name).filter((name) =>
-        !STEP_INPUTS.has(name) && !shapeInputs.has(name)
-      );
-      return this.#blocks.get(kind)!.bind(
-        Object.fromEntries(names.map((name) => [name, weights.tensor(layerName(layer, name))])),
-      );
-    });
+    this.#layers = this.#blocks.bind(weights);
     this.#headBinding = this.#head.bind({
       [FINAL_NORM]: weights.tensor(FINAL_NORM),
-      lm_head: weights.tensor(headName(config)),
-    });
+      ...boundParameter(weights, "lm_head", headName(config)),
+    }, weights.products?.launcher(() => headName(config)));
   }
 
   /** Tokens in the cache: the next one's position. */
@@ -165,6 +157,7 @@ export class Decoder implements Disposable {
   /** Forgets the sequence; the cache keeps its memory. */
   reset(): void {
     this.#position = 0;
+    this.#states.clear(0);
   }
 
   /**
@@ -213,8 +206,9 @@ export class Decoder implements Disposable {
     for (let layer = 0; layer < layers; layer++) {
       await this.#yieldTimer.turn(signal);
       this.#assertAlive();
-      this.#layerBindings[layer].run();
+      this.#layers[layer].of(length).binding.run();
     }
+    this.#states.commit(0, 1);
     // Only now: an aborted chunk leaves the sequence as it was, and its cache rows are written anew.
     this.#position = total;
   }
@@ -222,15 +216,15 @@ export class Decoder implements Disposable {
   /** Puts the tokens' rows of the embedding where the first block reads. */
   #embed(tokens: readonly number[]): void {
     const x = this.#hidden(0, tokens.length);
-    const embedding = this.#weights.tensor(EMBEDDING);
     if (this.#embedding) {
       const ids = BigInt64Array.from(tokens, BigInt);
       const input_ids = this.#scratch.write("input_ids", "int64", [1, ids.length], ids);
-      const bound = { [EMBEDDING]: embedding, input_ids, x };
+      const bound = { ...boundParameter(this.#weights, EMBEDDING, EMBEDDING), input_ids, x };
       this.#embedding.run(bound, { rows: 1, length: ids.length });
       return;
     }
     // Rows copied one by one: a Gather over the table would want it as a graph's input each time.
+    const embedding = this.#weights.tensor(EMBEDDING);
     copyRows(this.config, { from: embedding.float32(), to: x.float32(), ids: tokens });
   }
 
@@ -256,7 +250,7 @@ export class Decoder implements Disposable {
     this.#boundLength = 0;
     const { capacity } = this.#cache;
     const precision = this.#precision;
-    for (const kind of this.#blocks.keys()) {
+    for (const kind of distinctKinds(this.config)) {
       const tables = Object.entries(positionTables(kind, capacity)).map((
         [name, { width, data }],
       ) => {
@@ -291,16 +285,17 @@ export class Decoder implements Disposable {
     };
     this.#boundLength = 0;
     for (let layer = 0; layer < layers; layer++) {
-      const { key, value } = this.#cache.layer(layer);
-      const kind = layerKinds[layer];
-      this.#blocks.get(kind)!.bindMore(this.#layerBindings[layer], {
+      const cached = this.#cache.layer(layer);
+      const { graph, binding } = this.#layers[layer].of(length);
+      using states = this.#states.layer(layer, 0, 1);
+      graph.bindMore(binding, {
         ...shared,
-        ...this.#tables.get(kind),
+        ...this.#tables.get(layerKinds[layer]),
+        ...states.tensors,
+        ...cached ? { past_key: cached.key, past_value: cached.value } : {},
         x: this.#hidden(layer, length),
         y: this.#hidden(layer + 1, length),
-        past_key: key,
-        past_value: value,
-      }, { rows: 1, length, capacity });
+      }, { ...gridSymbols(this.config, { rows: 1, length }), capacity });
     }
     this.#head.bindMore(this.#headBinding, {
       x: this.#hidden(layers, length),
@@ -318,13 +313,15 @@ export class Decoder implements Disposable {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const binding of this.#layerBindings) binding[Symbol.dispose]();
+    for (const layer of this.#layers) layer[Symbol.dispose]();
     this.#headBinding[Symbol.dispose]();
-    for (const block of this.#blocks.values()) block[Symbol.dispose]();
+    this.#blocks[Symbol.dispose]();
     this.#head[Symbol.dispose]();
+    this.#graphs[Symbol.dispose]();
     this.#embedding?.[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
     this.#host[Symbol.dispose]();
     this.#cache[Symbol.dispose]();
+    this.#states[Symbol.dispose]();
   }
 }

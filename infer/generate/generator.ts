@@ -9,7 +9,8 @@
 
 import type { ModelConfig } from "../../model/config.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import { Decoder, type DecoderOptions, type DecoderWeights } from "./decoder.ts";
+import type { DecoderWeights } from "./decode_blocks.ts";
+import { Decoder, type DecoderOptions } from "./decoder.ts";
 import type { FinishReason, GenerateOptions, Generation } from "./generation.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
 import { type GenerationPlan, planGeneration } from "./generation_plan.ts";

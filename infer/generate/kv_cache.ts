@@ -1,5 +1,5 @@
 /**
- * Keys and values of the tokens so far, a pair of tensors a layer.
+ * Keys and values of the tokens so far, a pair of tensors a layer with attention.
  *
  * In: a config and a dtype. Out: tensors [1, kvHeads, capacity, D] that the decode graph writes in
  * place, grown by doubling.
@@ -38,7 +38,7 @@ export class KvCache implements Disposable {
   readonly #dtype: DType;
   readonly #asRows: boolean;
   #capacity = 0;
-  #layers: LayerCache[] = [];
+  #layers: readonly (LayerCache | undefined)[] = [];
 
   /** Holds no memory until {@linkcode KvCache.reserve}. */
   constructor(
@@ -57,8 +57,8 @@ export class KvCache implements Disposable {
     return this.#capacity;
   }
 
-  /** The tensors of a layer; others after the cache has grown. */
-  layer(index: number): LayerCache {
+  /** The tensors of a layer; others after the cache has grown; none of a layer that carries a state. */
+  layer(index: number): LayerCache | undefined {
     return this.#layers[index];
   }
 
@@ -70,7 +70,7 @@ export class KvCache implements Disposable {
    * @throws {RangeError} beyond the model's max_position_embeddings
    */
   reserve(positions: number, used: number): boolean {
-    const { layers, maxPositions } = this.#config;
+    const { layerKinds, maxPositions } = this.#config;
     if (positions > maxPositions) {
       throw new RangeError(
         `Cannot hold ${positions} tokens: the model has ${maxPositions} positions; shorten the ` +
@@ -87,14 +87,14 @@ export class KvCache implements Disposable {
     // All or nothing: what cannot be allocated leaves the cache as it was.
     using grown = new DisposableStack();
     const allocate = () => grown.use(Tensor.allocate(this.#runtime, this.#dtype, shape));
-    const layersGrown = Array.from(
-      { length: layers },
-      () => ({ key: allocate(), value: allocate() }),
+    const layersGrown = layerKinds.map(({ delta }) =>
+      delta ? undefined : { key: allocate(), value: allocate() }
     );
-    layersGrown.forEach(({ key, value }, layer) => {
+    layersGrown.forEach((made, layer) => {
+      if (!made) return;
       const old = this.#layers[layer];
-      this.#copy(old?.key, key, used);
-      this.#copy(old?.value, value, used);
+      this.#copy(old?.key, made.key, used);
+      this.#copy(old?.value, made.value, used);
     });
     this[Symbol.dispose]();
     grown.move();
@@ -120,9 +120,9 @@ export class KvCache implements Disposable {
 
   /** Releases all memory; tensors given out may not be used afterwards. */
   [Symbol.dispose](): void {
-    for (const { key, value } of this.#layers) {
-      key[Symbol.dispose]();
-      value[Symbol.dispose]();
+    for (const layer of this.#layers) {
+      layer?.key[Symbol.dispose]();
+      layer?.value[Symbol.dispose]();
     }
     this.#layers = [];
     this.#capacity = 0;

@@ -18,14 +18,16 @@ import {
   keptValues,
   trainedStacks,
 } from "../graphs/training_graphs.ts";
+import { gridSymbols } from "../graphs/sequences.ts";
 import type { TensorMap } from "../../ort/runtime/session.ts";
 import { streamOf } from "../../ort/runtime/stream_of.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
 import { ChunkedAttention } from "./chunked_attention.ts";
 import type { EngineAdapter, EngineContext } from "./engine_context.ts";
-import { GridInputs, type KindInputs } from "./grid_inputs.ts";
+import { type EmbeddingNoise, GridInputs, type KindInputs } from "./grid_inputs.ts";
 import type { ParameterStore } from "./parameter_store.ts";
+import { boundParameter } from "./quantized_store.ts";
 import { type LaunchNode, type SubgraphBinding, SubgraphSessions } from "./subgraph_sessions.ts";
 
 /** A layer's binding of the graph of its kind, the layer's weights bound once. */
@@ -41,7 +43,9 @@ export interface PassOptions {
   readonly keep?: boolean;
   /** Decides which inputs an adapter's dropout zeroes. @default none */
   readonly dropoutSeed?: number | string;
-  /** Where each token stands in the batch, which a device's dropout draws by. @default where it is */
+  /** Noise on embeddings, forwards. @default none */
+  readonly noise?: Omit<EmbeddingNoise, "places">;
+  /** Where each token stands in the batch, which dropout and noise are drawn by. @default where it is */
   readonly places?: Int32Array;
   /** Stops between two layers. */
   readonly signal?: AbortSignal;
@@ -52,6 +56,7 @@ export class BlockStack implements Disposable {
   readonly #context: EngineContext;
   readonly #gradients: ParameterStore | undefined;
   readonly #adapter: EngineAdapter | undefined;
+  readonly #firstTrained: number;
   readonly #inputs: GridInputs;
   readonly #attention: ChunkedAttention | undefined;
   readonly #launch: LaunchNode;
@@ -62,9 +67,16 @@ export class BlockStack implements Disposable {
    *
    * @param gradients where gradients go
    * @param adapter what is trained in place of the blocks' own weights
+   * @param firstTrained the first block that is trained; those before it have no gradients
    */
-  constructor(context: EngineContext, gradients?: ParameterStore, adapter?: EngineAdapter) {
+  constructor(
+    context: EngineContext,
+    gradients?: ParameterStore,
+    adapter?: EngineAdapter,
+    firstTrained = 0,
+  ) {
     this.#context = context;
+    this.#firstTrained = firstTrained;
     this.#gradients = gradients;
     this.#adapter = adapter;
     this.#inputs = new GridInputs(context, adapter?.block.dropout ?? 0);
@@ -78,11 +90,10 @@ export class BlockStack implements Disposable {
   /** Runs all blocks; keeps each block's input, and answers what those of a kind share. */
   async forward(
     grid: TokenGrid,
-    { keep = false, dropoutSeed, places, signal }: PassOptions,
+    { keep = false, dropoutSeed, noise, places, signal }: PassOptions,
   ): Promise<KindInputs> {
     const context = this.#context;
-    const { rows, length } = grid;
-    const shared = this.#inputs.embed(grid);
+    const shared = this.#inputs.embed(grid, noise && { ...noise, places });
     this.#attention?.prepare(grid);
     const dropout = dropoutSeed !== undefined;
     const layers = this.#pass(
@@ -97,20 +108,21 @@ export class BlockStack implements Disposable {
         ...this.#inputs.dropoutMasks(graph.graph, { layer, seed: dropoutSeed, grid, places }),
         x: context.hidden(layer, grid),
         y: context.hidden(layer + 1, grid),
-      }, { rows, length });
+      }, gridSymbols(context.config, grid));
       binding.run();
     }
     return shared;
   }
 
   /**
-   * From the gradient of what the blocks give out to that of what they take in, and gradients to the store.
+   * From the gradient of what the blocks give out to that of what the first trained one takes in, and gradients
+   * to the store.
    *
    * @param shared what forward answered
    * @param buffers the gradient, and one as large; both are written
    * @param first whether gradients are written afresh in place of being added up
    * @param onFinal told of a layer's gradients, by names, when they are there
-   * @returns the gradient of the first block's input, in one of the buffers
+   * @returns the gradient of the first trained block's input, in one of the buffers
    */
   async backward(
     grid: TokenGrid,
@@ -122,7 +134,6 @@ export class BlockStack implements Disposable {
     },
   ): Promise<Tensor> {
     const context = this.#context;
-    const { rows, length } = grid;
     const { keep = false, dropoutSeed, places, signal } = pass;
     const layers = this.#pass(
       first ? "backward_first" : "backward",
@@ -134,7 +145,7 @@ export class BlockStack implements Disposable {
           ...this.#made(dropoutSeed !== undefined),
         }),
     );
-    for (let layer = layers.length - 1; layer >= 0; layer--) {
+    for (let layer = layers.length - 1; layer >= this.#firstTrained; layer--) {
       const { kind, graph, binding } = layers[layer];
       await context.yieldTimer.turn(signal);
       graph.bindMore(binding, {
@@ -144,7 +155,7 @@ export class BlockStack implements Disposable {
         x: context.hidden(layer, grid),
         dy,
         dx,
-      }, { rows, length });
+      }, gridSymbols(context.config, grid));
       binding.run();
       await onFinal?.(this.#trained(kind).map((name) => layerName(layer, name)));
       [dy, dx] = [dx, dy];
@@ -155,7 +166,7 @@ export class BlockStack implements Disposable {
   /** What has gradients in a layer of a kind, by local names. */
   #trained(kind: LayerKind): readonly string[] {
     const { block } = this.#adapter ?? {};
-    return (block?.parameters ?? blockParameters(this.#context.config, kind))
+    return (block?.parameters(kind) ?? blockParameters(this.#context.config, kind))
       .map(({ name }) => name);
   }
 
@@ -175,7 +186,7 @@ export class BlockStack implements Disposable {
   #pass(name: string, make: (kind: LayerKind) => Graph): readonly BoundLayer[] {
     const known = this.#passes.get(name);
     if (known) return known;
-    const { runtime, scratch, views, config } = this.#context;
+    const { runtime, scratch, views, config, weights: { products } } = this.#context;
     const graphs = new Map<LayerKind, SubgraphSessions>();
     for (const kind of distinctKinds(config)) {
       const launch = this.#attention?.launcher(kind.window) ?? this.#launch;
@@ -183,7 +194,8 @@ export class BlockStack implements Disposable {
     }
     const layers = config.layerKinds.map((kind, layer): BoundLayer => {
       const graph = graphs.get(kind)!;
-      return { kind, graph, binding: graph.bind(this.#layerTensors(layer, kind)) };
+      const launch = products?.launcher((matrix) => layerName(layer, matrix));
+      return { kind, graph, binding: graph.bind(this.#layerTensors(layer, kind), launch) };
     });
     this.#passes.set(name, layers);
     return layers;
@@ -193,13 +205,17 @@ export class BlockStack implements Disposable {
     const tensors: Record<string, Tensor> = {};
     const own = blockParameters(this.#context.config, kind);
     for (const { name } of own) {
-      tensors[name] = this.#context.weights.tensor(layerName(layer, name));
+      Object.assign(
+        tensors,
+        boundParameter(this.#context.weights, name, layerName(layer, name)),
+      );
     }
     const adapter = this.#adapter;
-    for (const { name } of adapter ? [...adapter.block.parameters, ...adapter.block.derived] : []) {
-      tensors[name] = adapter!.weights.tensor(layerName(layer, name));
+    const { block, weights } = adapter ?? {};
+    for (const { name } of block ? [...block.parameters(kind), ...block.derived(kind)] : []) {
+      tensors[name] = weights!.tensor(layerName(layer, name));
     }
-    const gradients = this.#gradients;
+    const gradients = layer < this.#firstTrained ? undefined : this.#gradients;
     const accumulate = (name: string, gradient: Tensor): void => {
       tensors[gradientName(name)] = tensors[accumulatorName(name)] = gradient;
     };
@@ -216,15 +232,16 @@ export class BlockStack implements Disposable {
   }
 
   /** Where a layer's forward keeps what its backward takes. */
-  #kept(graph: Graph, layer: number, { rows, length }: TokenGrid): TensorMap {
+  #kept(graph: Graph, layer: number, grid: TokenGrid): TensorMap {
     const kept = keptValues(graph);
+    const symbols = gridSymbols(this.#context.config, grid);
     return Object.fromEntries(
       kept.map(({ name, dtype, shape }) => [
         name,
         this.#context.scratch.tensor(
           `${layer}.${name}`,
           dtype,
-          evaluateShape(shape, { rows, length }),
+          evaluateShape(shape, symbols),
         ),
       ]),
     );

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Symbols } from "../../ort/graph/dim.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { BlockAdapter } from "../graphs/block.ts";
 import type { ModelConfig } from "../config.ts";
@@ -17,12 +18,15 @@ import type { LossKernel, Objective } from "../graphs/objective.ts";
 import type { HeadLossOptions } from "../graphs/training_graphs.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import type { TensorMap } from "../../ort/runtime/session.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { headName } from "../parameters.ts";
 import { CHUNKED_ATTENTION } from "./attention_chunks.ts";
 import type { TokenGrid } from "./batch.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import type { BlockKernels } from "./kernel_nodes.ts";
 import type { NamedWeights } from "./layered_weights.ts";
+import { SubgraphSessions } from "./subgraph_sessions.ts";
 import { YieldTimer } from "./yield_timer.ts";
 import { computingOf } from "./weights_precision.ts";
 import { Scratch } from "./scratch.ts";
@@ -41,6 +45,12 @@ export interface EngineAdapter {
   readonly block: BlockAdapter;
   /** Its weights and what is derived of them, under their names with the layer's in front. */
   readonly weights: NamedWeights;
+}
+
+/** A graph that is bound anew for each run. */
+export interface RunnableGraph extends Disposable {
+  /** Binds, runs once and releases. */
+  run(tensors: TensorMap, symbols?: Symbols): void;
 }
 
 /** What an {@linkcode EngineContext} is made of. */
@@ -86,6 +96,7 @@ export class EngineContext implements Disposable {
   /** Lets others have their turn between two graphs. */
   readonly yieldTimer: YieldTimer = new YieldTimer();
   readonly #graphs = new Map<string, CompiledGraph>();
+  readonly #headGraphs = new Map<string, RunnableGraph>();
 
   /** Compiles nothing yet. */
   constructor(
@@ -114,6 +125,20 @@ export class EngineContext implements Disposable {
     return graph;
   }
 
+  /** A graph of the head, made once: products with a packed head run between its sessions. */
+  headGraph(name: string, make: () => Graph): RunnableGraph {
+    const { products } = this.weights;
+    if (!products) return this.graph(name, make);
+    let graph = this.#headGraphs.get(name);
+    if (!graph) {
+      const { runtime, scratch, views, config } = this;
+      const launch = products.launcher(() => headName(config));
+      graph = new SubgraphSessions(runtime, make(), { launch, scratch, views });
+      this.#headGraphs.set(name, graph);
+    }
+    return graph;
+  }
+
   /** Whether attention goes by segments, in place of a mask over a grid. */
   get segments(): boolean {
     return this.parts.has("attention") || this.parts.has("chunkedAttention");
@@ -139,6 +164,7 @@ export class EngineContext implements Disposable {
   /** Releases graphs and buffers; weights stay their owner's. */
   [Symbol.dispose](): void {
     for (const graph of this.#graphs.values()) graph[Symbol.dispose]();
+    for (const graph of this.#headGraphs.values()) graph[Symbol.dispose]();
     this.scratch[Symbol.dispose]();
   }
 }

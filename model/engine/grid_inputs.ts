@@ -12,11 +12,13 @@ import { longestSegment, segmentBounds } from "../../ort/kernels/attention_kerne
 import type { ModelConfig } from "../config.ts";
 import { DROPOUT_COLUMNS, DROPOUT_MASK, DROPOUT_ROWS, POSITIONS } from "../graphs/block.ts";
 import { EMBEDDING } from "../parameters.ts";
-import { distinctKinds, type LayerKind } from "../parts/layer_kind.ts";
+import { type DeltaSizes, distinctKinds, type LayerKind } from "../parts/layer_kind.ts";
 import { positionTables } from "../rope.ts";
 import {
   attentionMaskGraph,
   embedGraph,
+  NOISE_ROWS,
+  NOISE_SIZES,
   SEGMENT_ENDS,
   SEGMENT_STARTS,
 } from "../graphs/training_graphs.ts";
@@ -25,10 +27,22 @@ import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TokenGrid } from "./batch.ts";
 import { fillKeepMask, randomOdd } from "./keep_mask.ts";
 import type { EngineContext } from "./engine_context.ts";
+import { boundParameter } from "./quantized_store.ts";
+import { segmentMasks } from "./segment_masks.ts";
 import { inPrecision } from "./weights_precision.ts";
 
 /** What the blocks of each kind of layers share. */
 export type KindInputs = ReadonlyMap<LayerKind, TensorMap>;
+
+/** Uniform noise on embeddings. Jain et al. 2023, https://arxiv.org/abs/2310.05914. */
+export interface EmbeddingNoise {
+  /** It is at most this over the root of an example's tokens times the hidden size. */
+  readonly alpha: number;
+  /** Decides what is drawn. */
+  readonly seed: number | string;
+  /** Where in the batch each token stands. @default in order from 0 */
+  readonly places?: Int32Array;
+}
 
 /** Makes the inputs, each no more often than it changes. */
 export class GridInputs {
@@ -50,18 +64,22 @@ export class GridInputs {
   }
 
   /** Writes the first block's input; answers what the blocks of a kind share. */
-  embed(grid: TokenGrid): KindInputs {
+  embed(grid: TokenGrid, noise?: EmbeddingNoise): KindInputs {
     const { rows, length } = grid;
     const scratch = this.#context.scratch;
     assertIds(this.#context.config, grid);
     assertPositions(this.#context.config, grid);
     this.#rowsSent = false;
-    this.#context.graph("embed", () => embedGraph(this.#context.config, this.#context.computing))
-      .run({
-        [EMBEDDING]: this.#context.weights.tensor(EMBEDDING),
-        input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
-        x: this.#context.hidden(0, grid),
-      }, { rows, length });
+    const { config, computing, weights } = this.#context;
+    this.#context.graph(
+      noise ? "embed_noise" : "embed",
+      () => embedGraph(config, { ...computing, noise: noise !== undefined }),
+    ).run({
+      ...boundParameter(weights, EMBEDDING, EMBEDDING),
+      input_ids: scratch.write("input_ids", "int64", [rows, length], grid.inputIds),
+      ...noise ? this.#noise(grid, noise) : {},
+      x: this.#context.hidden(0, grid),
+    }, { rows, length });
     const positions = scratch.write("positions", "int64", [rows, length], grid.positionIds);
     const longest = longestSegment(segmentBounds(grid.segmentIds, length));
     const windows = new Map<number | undefined, TensorMap>();
@@ -77,11 +95,46 @@ export class GridInputs {
       return made;
     };
     const tables = this.#positionTables(grid);
-    return new Map(this.#kinds.map((kind) => [kind, {
-      [POSITIONS]: positions,
-      ...seen(kind.window),
-      ...tables.get(kind),
-    }]));
+    return new Map(this.#kinds.map((kind) => [
+      kind,
+      kind.delta ? this.#segmentMasks(grid, kind.delta) : {
+        [POSITIONS]: positions,
+        ...seen(kind.window),
+        ...tables.get(kind),
+      },
+    ]));
+  }
+
+  /** What layers that carry a state take in place of a mask. */
+  #segmentMasks(grid: TokenGrid, sizes: DeltaSizes): TensorMap {
+    const masks = Object.entries(segmentMasks(grid, sizes));
+    return Object.fromEntries(masks.map(([name, { shape, values }]) => [
+      name,
+      this.#context.scratch.write(name, "float32", shape, values),
+    ]));
+  }
+
+  /** What noise is made of: drawn by a token's place in its batch, as large as its own example's length says. */
+  #noise(
+    { rows, length, segmentIds }: TokenGrid,
+    { alpha, seed, places }: EmbeddingNoise,
+  ): TensorMap {
+    const { scratch, config } = this.#context;
+    const shape = [rows * length, 1];
+    return {
+      [NOISE_ROWS]: scratch.write(
+        NOISE_ROWS,
+        "int32",
+        shape,
+        randomOdd(rows * length, [seed, NOISE_ROWS], places),
+      ),
+      [NOISE_SIZES]: scratch.write(
+        NOISE_SIZES,
+        "float32",
+        shape,
+        noiseSizes(config, segmentIds, length).map((each) => alpha * each),
+      ),
+    };
   }
 
   /** The mask of a window. */
@@ -187,6 +240,23 @@ export class GridInputs {
     this.#sent.add(name);
     return columns;
   }
+}
+
+/**
+ * The largest noise on each token, in alphas: 1/√(tokens of its example · hidden size), 0 for padding.
+ * Granite multiplies embeddings and their noise, Gemma embeddings alone.
+ */
+function noiseSizes(
+  { hiddenSize, embeddingScale, embeddingScaleRounded }: ModelConfig,
+  segmentIds: Int32Array,
+  length: number,
+): Float32Array<ArrayBuffer> {
+  const { starts, ends } = segmentBounds(segmentIds, length);
+  const factor = embeddingScaleRounded ? 1 : embeddingScale;
+  return Float32Array.from(segmentIds, (segment, token) => {
+    if (segment === 0) return 0;
+    return factor / Math.sqrt((ends[token] - starts[token]) * hiddenSize);
+  });
 }
 
 /** A device would read what is not the embedding's, and say nothing. */

@@ -26,6 +26,7 @@ import { byteWidth } from "../../ort/tensor/dtype.ts";
 import type { LabelledGrid, TokenGrid } from "./batch.ts";
 import type { EngineContext } from "./engine_context.ts";
 import type { ParameterStore } from "./parameter_store.ts";
+import { boundParameter } from "./quantized_store.ts";
 import { placeRows } from "./rows.ts";
 
 /** The tokens of a batch that are to be predicted. */
@@ -94,11 +95,11 @@ export class Head {
     const n = tokens.length;
     const logits = scratch.tensor("logits", "float32", [n, config.vocabSize]);
     const ids = BigInt64Array.from(tokens, BigInt);
-    this.#context.graph("head_logits", () => headLogitsGraph(config, computing)).run({
+    this.#context.headGraph("head_logits", () => headLogitsGraph(config, computing)).run({
       x: this.#context.hidden(config.layers, grid),
       token_ids: scratch.write("token_ids", "int64", [n, 1], ids),
       [FINAL_NORM]: weights.tensor(FINAL_NORM),
-      lm_head: weights.tensor(headName(config)),
+      ...boundParameter(weights, "lm_head", headName(config)),
       logits,
     }, { n, tokens: grid.rows * grid.length });
     return logits;
@@ -157,7 +158,7 @@ export class Head {
           x: this.#context.hidden(this.#context.config.layers, batch),
           ...parts,
           [FINAL_NORM]: this.#context.weights.tensor(FINAL_NORM),
-          lm_head: this.#context.weights.tensor(headName(this.#context.config)),
+          ...boundParameter(this.#context.weights, "lm_head", headName(this.#context.config)),
         },
       };
       if (!this.#context.views) placeRows(this.#context, values.loss, parts.loss, { start });
@@ -184,7 +185,7 @@ export class Head {
       await yieldTimer.turn(signal);
       if (kernel) this.#lossInKernel(kernel, { n, tokens, tensors });
       else {
-        this.#context.graph("head_loss", () => headLossGraph(config, computing))
+        this.#context.headGraph("head_loss", () => headLossGraph(config, computing))
           .run(tensors, { n, tokens });
       }
     }
@@ -219,7 +220,7 @@ export class Head {
         ? { d_logits: this.#lossInKernel(kernel, { n, tokens, tensors, factor }) }
         : { scale: factor };
       const make = kernel ? headBackwardGraph : headGraph;
-      const graph = this.#context.graph(
+      const graph = this.#context.headGraph(
         frozen ? "head_frozen" : fresh ? "head_first" : "head",
         () => make(config, { accumulate: !fresh, frozen, ...computing }),
       );
@@ -250,7 +251,7 @@ export class Head {
       n,
       vocabulary,
     ]);
-    this.#context.graph(
+    this.#context.headGraph(
       "head_product",
       () => headProductGraph(this.#context.config, this.#context.computing),
     )

@@ -6,14 +6,17 @@
  * @module
  */
 
+import { assertDevice } from "./assert_device.ts";
 import type { ModelConfig } from "../config.ts";
 import { openModel } from "../weights/open_model.ts";
 import { BASE_STORAGES, type BaseStorage, storedTypes } from "../base_storage.ts";
 import { modelParameters } from "../parameters.ts";
 import type { Precision } from "../precision.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { loadQuantized } from "./load_quantized.ts";
 import { loadWeights } from "./load_weights.ts";
 import { layoutParameters, ParameterStore } from "./parameter_store.ts";
+import { type BaseMatrices, QuantizedStore } from "./quantized_store.ts";
 import { type Rounding, RoundingTally } from "./rounding_tally.ts";
 import { devicePrecision } from "./weights_precision.ts";
 
@@ -22,7 +25,7 @@ export interface LoadedModel {
   /** The folder's config.json. */
   readonly config: ModelConfig;
   /** All weights in one precision, but for matrices that are stored otherwise, under their Hugging Face names. */
-  readonly weights: ParameterStore;
+  readonly weights: ParameterStore & BaseMatrices;
   /** What storing its matrices did to them; none where they are in the precision. */
   readonly rounding?: Rounding;
 }
@@ -73,15 +76,27 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   await using model = await openModel(directory);
   const { config } = model;
+  assertDevice(config, runtime.device);
   const specs = modelParameters(config);
+  const tally = new RoundingTally();
+  const how = { from: directory, tally, signal };
+  if (storage.quantization) {
+    const weights = new QuantizedStore(runtime, specs, { dtype: precision, storage });
+    try {
+      await loadQuantized(runtime, weights, model.weights, { ...how, specs });
+      return { config, weights, rounding: tally.result() };
+    } catch (cause) {
+      weights[Symbol.dispose]();
+      throw cause;
+    }
+  }
   const dtypes = storedTypes(specs, storage);
   const weights = new ParameterStore(runtime, layoutParameters(specs), {
     dtype: precision,
     dtypes,
   });
-  const tally = new RoundingTally();
   try {
-    await loadWeights(runtime, weights, model.weights, { from: directory, tally, signal });
+    await loadWeights(runtime, weights, model.weights, how);
     return { config, weights, rounding: tally.result() };
   } catch (cause) {
     weights[Symbol.dispose]();

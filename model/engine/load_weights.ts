@@ -13,6 +13,7 @@ import { GraphBuilder } from "../../ort/graph/builder.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { compareWeights, misfitError } from "../weights/compare_weights.ts";
 import { EMBEDDING, LM_HEAD } from "../parameters.ts";
+import type { ParameterSpec } from "../parts/parameter_spec.ts";
 import { assertTiedHead } from "../weights/tied_head.ts";
 import { cpu, type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
@@ -36,6 +37,8 @@ const DEVICE_CHUNK = 1 << 22;
 export interface LoadOptions {
   /** What the weights come from, for errors; @default "the checkpoint" */
   readonly from?: string;
+  /** What the model has besides, in another store: it must be in the source, and is not read. @default nothing */
+  readonly elsewhere?: readonly ParameterSpec[];
   /** Called with the bytes of the store filled so far. */
   readonly onProgress?: (bytes: number) => void;
   /** Takes what was rounded. @default nobody counts it */
@@ -74,10 +77,9 @@ export async function loadWeights(
   runtime: Runtime,
   store: ParameterStore,
   source: TensorSource,
-  { from = "the checkpoint", onProgress, tally, signal }: LoadOptions = {},
+  { from = "the checkpoint", elsewhere = [], onProgress, tally, signal }: LoadOptions = {},
 ): Promise<void> {
-  assertFits(store, source, from);
-  await assertTied(store, source, from);
+  await assertFits([...store.layout.specs, ...elsewhere], source, from);
   using conversion = new Conversion(runtime, store);
   const pieces = piecesOf(store, source);
   let filled = 0;
@@ -92,7 +94,7 @@ export async function loadWeights(
       reading?.catch(() => {});
       // A turn for the source to send the read off.
       await undefined;
-      assertFinite(staged, piece, from);
+      assertFinite(staged.bytes, { ...piece, shape: piece.target.shape }, from);
       const stored = conversion.finish(staged, piece);
       if (stored && piece.target.dtype === "float16") {
         assertInRange(stored, staged, piece, from);
@@ -144,9 +146,16 @@ function piecesOf(store: ParameterStore, source: TensorSource): readonly Piece[]
 }
 
 /** NaN would spread to every logit, and training would blame its settings for it. */
-function assertFinite(
-  { bytes }: Staged,
-  { name, dtype, start, target: { shape } }: Piece,
+export function assertFinite(
+  bytes: Uint8Array<ArrayBuffer>,
+  { name, dtype, start, shape }: {
+    readonly name: string;
+    readonly dtype: DType;
+    /** The first element's index in the tensor. */
+    readonly start: number;
+    /** The whole tensor's. */
+    readonly shape: readonly number[];
+  },
   from: string,
 ): void {
   const found = findNonFinite(bytes, dtype);
@@ -179,20 +188,20 @@ function assertInRange(
   );
 }
 
-/** A tied model's file may carry its lm_head, if it is the embedding. */
-async function assertTied(
-  store: ParameterStore,
+/**
+ * That a source holds the parameters and nothing else; a tied model's file may carry its lm_head, if it is
+ * the embedding.
+ */
+export async function assertFits(
+  specs: readonly ParameterSpec[],
   source: TensorSource,
   from: string,
 ): Promise<void> {
-  const known = new Set(store.names());
+  const { problems, hint } = compareWeights(specs, source);
+  if (problems.length > 0) throw misfitError(from, { problems, hint });
+  const known = new Set(specs.map(({ name }) => name));
   if (!known.has(EMBEDDING) || known.has(LM_HEAD) || !source.names().includes(LM_HEAD)) return;
   await assertTiedHead(source, { embedding: EMBEDDING, head: LM_HEAD, from });
-}
-
-function assertFits(store: ParameterStore, source: TensorSource, from: string): void {
-  const { problems, hint } = compareWeights(store.layout.specs, source);
-  if (problems.length > 0) throw misfitError(from, { problems, hint });
 }
 
 /** A piece's bytes, and what must be released with them. */

@@ -51,6 +51,7 @@ export {
   blockForwardGraph,
   embeddingBackwardGraph,
   embedGraph,
+  type EmbedOptions,
   type GradientGraphOptions,
   gradientName,
   headBackwardGraph,
@@ -108,4 +109,4 @@ export {
 export { residualBlock, type ResidualBranch } from "../parts/residual_block.ts";
 export { type Norm, rmsNorm } from "../parts/rms_norm.ts";
 export { QKV, selfAttention, type SelfAttentionOptions } from "../parts/self_attention.ts";
-export { GATE_UP, gatedMlp } from "../parts/gated_mlp.ts";
+export { type FusedMlpNames, GATE_UP, gatedMlp } from "../parts/gated_mlp.ts";

@@ -154,6 +154,11 @@ export class ParameterStore implements TensorSource, Disposable {
     return this.#tensors.values().reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
+  /** Whether it holds a tensor of that name. */
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
   /** The tensor of a parameter. */
   tensor(name: string): Tensor {
     const tensor = this.#tensors.get(name);

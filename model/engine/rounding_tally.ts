@@ -48,8 +48,7 @@ export class RoundingTally {
   add(name: string, exact: TypedBytes, stored: TypedBytes): void {
     const [from, to] = [byteWidth(exact.dtype), byteWidth(stored.dtype)];
     const count = exact.bytes.byteLength / from;
-    const squares = this.#squares.get(name) ?? { weights: 0, errors: 0 };
-    this.#squares.set(name, squares);
+    const squares = this.#squaresOf(name);
     this.#from.add(exact.dtype);
     this.#weights += count;
     if (exact.dtype === stored.dtype) return;
@@ -60,6 +59,23 @@ export class RoundingTally {
       widenFloats(stored.bytes.subarray(start * to), stored.dtype, after);
       this.#compare(before, after, squares);
     }
+  }
+
+  /** Compares float32 numbers of a matrix with what they became. */
+  compare(
+    name: string,
+    dtype: DType,
+    { before, after }: { readonly before: Float32Array; readonly after: Float32Array },
+  ): void {
+    this.#from.add(dtype);
+    this.#weights += before.length;
+    this.#compare(before, after, this.#squaresOf(name));
+  }
+
+  #squaresOf(name: string): { weights: number; errors: number } {
+    let squares = this.#squares.get(name);
+    if (!squares) this.#squares.set(name, squares = { weights: 0, errors: 0 });
+    return squares;
   }
 
   #compare(

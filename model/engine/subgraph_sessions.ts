@@ -74,11 +74,15 @@ export class SubgraphSessions implements Disposable {
     compiled.move();
   }
 
-  /** A binding with the tensors that stay the same from run to run, such as a layer's weights. */
-  bind(tensors: TensorMap): SubgraphBinding {
+  /**
+   * A binding with the tensors that stay the same from run to run, such as a layer's weights.
+   *
+   * @param launch launches its kernels, @default the sessions' own
+   */
+  bind(tensors: TensorMap, launch: LaunchNode = this.#options.launch): SubgraphBinding {
     const binding = new SubgraphBinding(
       this.#steps.map(({ compiled, kernel }) => kernel ?? compiled.bind({})),
-      this.#options.launch,
+      launch,
     );
     this.#bind(binding, tensors);
     return binding;
@@ -91,6 +95,13 @@ export class SubgraphSessions implements Disposable {
     if (binding.sizes === key) this.#bind(binding, tensors);
     else this.#bind(binding, { ...tensors, ...crossing }, symbols);
     binding.sizes = key;
+  }
+
+  /** Binds, runs once and releases. */
+  run(tensors: TensorMap, symbols: Symbols = {}): void {
+    using binding = this.bind({});
+    this.bindMore(binding, tensors, symbols);
+    binding.run();
   }
 
   #bind(binding: SubgraphBinding, tensors: TensorMap, symbols?: Symbols): void {

@@ -35,8 +35,20 @@ export interface TrainingEngineOptions {
    * @default true
    */
   readonly gradientCheckpointing?: boolean;
+  /**
+   * The first layer that is trained: those before it, the embedding, the last norm and the head are frozen, and
+   * the store of gradients lacks them. Of no effect with an adapter.
+   * @default all weights are trained
+   */
+  readonly firstTrained?: number;
   /** Trains these weights in place of the model's own, which are frozen. */
   readonly adapter?: EngineAdapter;
+  /**
+   * Adds uniform noise to embeddings in training, at most this over √(tokens of an example · hidden size):
+   * NEFTune's alpha.
+   * @default 0
+   */
+  readonly noiseAlpha?: number;
   /** What is minimized. @default cross-entropy */
   readonly objective?: Objective;
   /**
@@ -87,7 +99,8 @@ export interface ForwardBackwardOptions {
   /** Writes gradients afresh instead of adding to them: the update's first batch. */
   readonly first: boolean;
   /**
-   * Decides which inputs dropout zeroes: the same seed, the same inputs, whichever rows are run together.
+   * Decides which inputs dropout zeroes, and noise: the same seed, the same inputs, whichever rows are run
+   * together.
    * @default 0
    */
   readonly dropoutSeed?: number | string;
@@ -141,6 +154,9 @@ export class TrainingEngine implements Disposable {
   readonly #context: EngineContext;
   readonly #gradients: ParameterStore | undefined;
   readonly #keep: boolean;
+  readonly #noiseAlpha: number;
+  /** Whether embedding and head are frozen. */
+  readonly #frozenEnds: boolean;
   readonly #skipPadding: boolean;
   readonly #adapter: EngineAdapter | undefined;
   readonly #blocks: BlockStack;
@@ -158,8 +174,10 @@ export class TrainingEngine implements Disposable {
     gradients?: ParameterStore,
     {
       gradientCheckpointing = true,
+      firstTrained,
       adapter,
       objective = crossEntropy,
+      noiseAlpha = 0,
       kernels,
       headChunk = headChunkOf({
         vocabSize: config.vocabSize,
@@ -184,9 +202,11 @@ export class TrainingEngine implements Disposable {
     });
     this.#gradients = gradients;
     this.#keep = !gradientCheckpointing;
+    this.#noiseAlpha = noiseAlpha;
     this.#skipPadding = skipPadding;
     this.#adapter = adapter;
-    this.#blocks = new BlockStack(this.#context, gradients, adapter);
+    this.#blocks = new BlockStack(this.#context, gradients, adapter, firstTrained);
+    this.#frozenEnds = adapter !== undefined || firstTrained !== undefined;
     this.#head = new Head(this.#context, headChunk);
   }
 
@@ -285,6 +305,7 @@ export class TrainingEngine implements Disposable {
     const pass = {
       keep: this.#keep,
       dropoutSeed: adapter && adapter.dropout > 0 ? dropoutSeed : undefined,
+      noise: this.#noiseAlpha > 0 ? { alpha: this.#noiseAlpha, seed: dropoutSeed } : undefined,
       places,
       signal,
     };
@@ -292,12 +313,13 @@ export class TrainingEngine implements Disposable {
     const shape = [batch.rows * batch.length, config.hiddenSize];
     const dy = scratch.tensor("gradient.0", precision, shape);
     dy.zero();
-    const store = adapter ? undefined : gradients;
+    const frozen = this.#frozenEnds;
+    const store = frozen ? undefined : gradients;
     await this.#head.gradients(batch, supervised, { scale, dx: dy, store, first, signal });
-    if (!adapter) await onFinal(config.tiedEmbeddings ? [FINAL_NORM] : [FINAL_NORM, LM_HEAD]);
+    if (!frozen) await onFinal(config.tiedEmbeddings ? [FINAL_NORM] : [FINAL_NORM, LM_HEAD]);
     const buffers = [dy, scratch.tensor("gradient.1", precision, shape)] as const;
     const dx = await this.#blocks.backward(batch, { ...pass, shared, buffers, first, onFinal });
-    if (adapter) return pending;
+    if (frozen) return pending;
     const embedding = gradients.tensor(EMBEDDING);
     // Where it is the head's too, the head wrote it afresh.
     if (first && !config.tiedEmbeddings) embedding.zero();

@@ -201,6 +201,24 @@ Deno.test("a repeated pass is bitwise the same, also after batches of other size
   assert.deepEqual(await run(tinyBatch([examples.slice(0, 2)], 10)), first);
 });
 
+Deno.test("noise on embeddings is drawn by seed and a token's place, and only in training", async () => {
+  const batch = tinyBatch(examples.map((each) => [each]), 7);
+  using weights = randomWeights(runtime, config);
+  using gradients = emptyStore(runtime, config);
+  using engine = new TrainingEngine(runtime, config, weights, gradients, { noiseAlpha: 5 });
+  const lossesOf = async (dropoutSeed: string, rows?: readonly number[]) =>
+    (await engine.forwardBackward(batch, { scale: 1, first: true, dropoutSeed, rows })).losses;
+  const [noisy, again, other] = [await lossesOf("a"), await lossesOf("a"), await lossesOf("b")];
+  const plain = (await engine.evaluate(batch)).losses;
+  assert.deepEqual(noisy, again);
+  assert.notDeepEqual(noisy, other);
+  assert.notDeepEqual(noisy, plain);
+  const rows = Array.from({ length: batch.rows }, (_, row) => row);
+  const apart: number[] = [];
+  for (const row of rows) apart.push(...await lossesOf("a", [row]));
+  assertClose(Float32Array.from(apart), noisy, { relativeToMax: LOSSES, label: "rows apart" });
+});
+
 Deno.test("evaluate() gives the losses of forwardBackward() and the logits agree", async () => {
   using weights = randomWeights(runtime, config);
   using gradients = emptyStore(runtime, config);

@@ -11,6 +11,7 @@ import { type Device, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { float32ToBfloat16 } from "../../ort/tensor/half.ts";
+import type { BaseMatrices } from "./quantized_store.ts";
 
 /** What a device computes with unless it is told otherwise: bfloat16 where it has kernels for it. */
 export function devicePrecision(device: Device): Precision {
@@ -20,7 +21,7 @@ export function devicePrecision(device: Device): Precision {
 /** Options of the decode graph for weights on a device: which attention has a kernel there. */
 export function decodeOptions(
   { device }: Runtime,
-  weights: { tensor(name: string): Tensor },
+  weights: StoredWeights,
 ): Required<Pick<DecodeBlockOptions, "attention" | "precision" | "storage">> {
   const computing = computingOf(weights);
   const fused = deviceTraits(device).fusedAttention &&
@@ -30,13 +31,17 @@ export function decodeOptions(
 
 /** What a model's graphs are made for, by its weights. */
 export function computingOf(
-  weights: { tensor(name: string): Tensor },
+  weights: StoredWeights,
 ): Required<PrecisionOptions> {
   return { precision: precisionOf(weights), storage: storageOf(weights) };
 }
 
+/** Weights that know how they are stored, or show it by their types. */
+type StoredWeights = BaseMatrices & { tensor(name: string): Tensor };
+
 /** How a model's matrices are stored. */
-function storageOf(weights: { tensor(name: string): Tensor }): BaseStorage {
+function storageOf(weights: StoredWeights): BaseStorage {
+  if (weights.storage) return weights.storage;
   const { dtype } = weights.tensor(EMBEDDING);
   const stored = Object.values(BASE_STORAGES).find(({ matrices }) => matrices === dtype);
   return stored ?? BASE_STORAGES.fp32;

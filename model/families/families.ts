@@ -10,6 +10,7 @@ import type { LayerKind } from "../parts/layer_kind.ts";
 import type { Family } from "./family.ts";
 import { gemma3Text } from "./gemma3_text.ts";
 import { granite } from "./granite.ts";
+import { graniteMoeHybrid } from "./granitemoehybrid.ts";
 import { llama } from "./llama.ts";
 import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
@@ -17,6 +18,7 @@ import { olmo2 } from "./olmo2.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen35Text } from "./qwen3_5_text.ts";
 import { smollm3 } from "./smollm3.ts";
 
 /** The one table: a row a family. */
@@ -28,13 +30,20 @@ export const FAMILIES = {
   ministral3,
   smollm3,
   granite,
+  granitemoehybrid: graniteMoeHybrid,
   phi3,
   olmo2,
   gemma3_text: gemma3Text,
+  qwen3_5_text: qwen35Text,
 } as const satisfies Readonly<Record<string, Family>>;
+
+const MIXTURE = "mixtures of experts are not supported; use a dense model";
 
 /** Why some others are not there. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
+  qwen3_next: MIXTURE,
+  qwen3_5_moe: MIXTURE,
+  qwen3_5_moe_text: MIXTURE,
   gemma: "Gemma 1 is not supported; use Gemma 3 270M or 1B, whose model_type is gemma3_text",
   gemma2:
     "Gemma 2, which caps the scores of attention, is not supported; use Gemma 3 270M or 1B, whose " +

@@ -33,10 +33,16 @@ export interface Family {
   readonly attentionBias?: boolean;
   /** Fields of config.json that only this family reads, of those that others refuse or do not know. @default none */
   readonly honoured?: readonly string[];
+  /** Fields of config.json that change nothing in the models of this family, and why. @default none */
+  readonly ignored?: Readonly<Record<string, string>>;
   /** Fields of config.json that ask for something else than this family computes. */
   readonly refused: Readonly<Record<string, UnsupportedField>>;
+  /** Tensors of a file beside the text model's, by their names, which are left out. @default none */
+  readonly besides?: RegExp;
   /** Reads what is the family's own in config.json, and what its layers are like. */
   readonly read: (reader: ConfigReader, sizes: FamilySizes) => FamilySettings;
+  /** What transformers.js wants in config.json in place of the model's own. @default nothing else */
+  readonly clientFields?: (sizes: Pick<FamilySizes, "layers">) => Readonly<Record<string, unknown>>;
   /** Puts the block of a kind of layers together from the shared parts. */
   readonly block: (config: BlockConfig, kind: LayerKind) => Block;
 }
@@ -57,6 +63,8 @@ export interface FamilySizes {
 
 /** What a family reads of config.json. */
 export interface FamilySettings {
+  /** The width inside the MLP. @default `intermediate_size` */
+  readonly intermediateSize?: number;
   /** What the layers are like, one each; layers that are alike hold the same object. */
   readonly layerKinds: readonly LayerKind[];
   /** What scores are multiplied by. @default {headDim ** -0.5} */

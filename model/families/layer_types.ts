@@ -10,8 +10,8 @@ import { showValue } from "../../internal/json/field_table.ts";
 import type { LayerKind } from "../parts/layer_kind.ts";
 import type { ConfigReader } from "./config_reader.ts";
 
-/** transformers' names of what a layer's attention sees. */
-export type LayerType = "full_attention" | "sliding_attention";
+/** transformers' names of how a layer mixes tokens. */
+export type LayerType = "full_attention" | "linear_attention" | "sliding_attention";
 
 /** `layer_types`, checked; undefined where config.json has none. */
 export function readLayerTypes(

@@ -9,7 +9,12 @@
  * @module
  */
 
-import { FieldTable, listFields, showValue } from "../../internal/json/field_table.ts";
+import {
+  FieldTable,
+  listFields,
+  showValue,
+  type UnsupportedField,
+} from "../../internal/json/field_table.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import type {
   LongRopeScaling,
@@ -32,6 +37,8 @@ export interface RopeContext {
   readonly defaultTheta?: number;
   /** Whether `partial_rotary_factor` is honoured. @default false: it must be 1 */
   readonly partial?: boolean;
+  /** `partial_rotary_factor` where config.json names none. @default 1 */
+  readonly defaultPartial?: number;
   /** `original_max_position_embeddings` where config.json names none. @default `maxPositions` */
   readonly defaultOriginal?: number;
   /** Other names of types that the family knows. @default none */
@@ -95,6 +102,12 @@ type RopeType = keyof typeof PARAMETERS;
 
 const ALL_PARAMETERS = [...new Set(Object.values(PARAMETERS).flat())];
 
+/** Fields that text models do without. */
+const OF_IMAGES: Readonly<Record<string, UnsupportedField>> = {
+  mrope_section: { remedy: "rotary embeddings of images are not supported; use a text model" },
+  mrope_interleaved: { unless: [false], remedy: "only text models are supported" },
+};
+
 /** The fields of a rope dictionary. */
 function fieldsOf(
   type: RopeType,
@@ -110,8 +123,9 @@ function fieldsOf(
     ],
     refused: {
       ...partial ? {} : { partial_rotary_factor: { unless: [1], remedy: "only 1 is supported" } },
-      mrope_section: { remedy: "rotary embeddings of images are not supported; use a text model" },
-      mrope_interleaved: { unless: [false], remedy: "only text models are supported" },
+      ...Object.fromEntries(
+        Object.entries(OF_IMAGES).filter(([field]) => !honoured.includes(field)),
+      ),
     },
     warned: Object.fromEntries(warned.map((field) => [field, { remedy }])),
   });
@@ -161,7 +175,7 @@ function turnedWidth(
   dictionaries: readonly Dictionary[],
   context: RopeContext,
 ): number {
-  const { headDim, partial = false, fail } = context;
+  const { headDim, partial = false, defaultPartial = 1, fail } = context;
   if (!partial) return headDim;
   const name = "partial_rotary_factor";
   const found = [{ field: "", record: raw }, ...dictionaries].flatMap(({ field, record }) => {
@@ -178,11 +192,12 @@ function turnedWidth(
         "which they take; remove the wrong one",
     );
   }
-  const width = Math.floor(headDim * (first?.value ?? 1));
+  const { full, value } = first ?? { full: name, value: defaultPartial };
+  const width = Math.floor(headDim * value);
   if (width >= 2 && width <= headDim && width % 2 === 0) return width;
   return fail(
-    first.full,
-    `is ${first.value}: of heads of ${headDim} numbers it turns ${width}; that must be an even ` +
+    full,
+    `is ${value}: of heads of ${headDim} numbers it turns ${width}; that must be an even ` +
       `number from 2 to ${headDim}`,
   );
 }

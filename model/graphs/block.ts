@@ -12,7 +12,7 @@ import { familyBlock } from "../families/families.ts";
 import { blockParameters } from "../parameters.ts";
 import { QUERY_SCALE } from "../rope.ts";
 import type { LayerKind } from "../parts/layer_kind.ts";
-import { matrixInput } from "./matrix_input.ts";
+import { matrixInput, matrixLinear } from "./matrix_input.ts";
 import type { ParameterSpec } from "../parts/parameter_spec.ts";
 import type {
   Attention,
@@ -20,6 +20,7 @@ import type {
   LinearLayer,
   ProjectedAttention,
   Rotary,
+  Sequences,
 } from "../parts/block_scope.ts";
 import type { Precision, PrecisionOptions } from "../precision.ts";
 import type { StackedParameter } from "../stacked_parameters.ts";
@@ -29,10 +30,10 @@ import type { StackedParameter } from "../stacked_parameters.ts";
  * The block's own weights are frozen then.
  */
 export interface BlockAdapter {
-  /** The trained weights of a layer, under their names inside the layer. */
-  readonly parameters: readonly ParameterSpec[];
-  /** What the graph takes besides, computed from all weights between two updates; a constant to it. */
-  readonly derived: readonly ParameterSpec[];
+  /** The trained weights of a kind of layers, under their names inside the layer. */
+  readonly parameters: (kind: LayerKind) => readonly ParameterSpec[];
+  /** What its graph takes besides, computed from all weights between two updates; a constant to it. */
+  readonly derived: (kind: LayerKind) => readonly ParameterSpec[];
   /** The share of inputs that dropout zeroes in training, 0 for none. */
   readonly dropout: number;
   /**
@@ -43,7 +44,8 @@ export interface BlockAdapter {
   /** Why it has none of these, in a few words. */
   readonly noProducts?: string;
   /**
-   * Declares the trained weights as inputs of the graph and wraps its linear layers.
+   * Declares the trained weights as inputs of the graph and wraps its linear layers: those that the layer's
+   * own weights have.
    *
    * @param own the layer's own weights
    * @param training whether dropout is applied, by masks that the graph takes as inputs named
@@ -89,6 +91,8 @@ export interface BlockOptions {
   readonly rotary?: Rotary;
   /** How queries, keys and values are mixed. */
   readonly attention: Attention | ProjectedAttention;
+  /** Where tokens stand, for layers that carry a state. @default there are none */
+  readonly sequences?: Sequences;
   /**
    * Makes `y = x·Wᵀ (+ bias)` of each projection.
    * @default the layer's own weights
@@ -158,8 +162,8 @@ export function plainLinear(b: GraphBuilder, weights: ReadonlyMap<string, Value>
   return (name, x, addend) => {
     const weight = weights.get(`${name}.weight`)!;
     const bias = weights.get(`${name}.bias`);
-    if (!bias) return ops.linear(b, x, weight, addend);
-    const y = ops.linear(b, x, weight, bias);
+    if (!bias) return matrixLinear(b, x, weight, addend);
+    const y = matrixLinear(b, x, weight, bias);
     return addend ? ops.add(b, y, addend) : y;
   };
 }
@@ -172,10 +176,11 @@ export function block(b: GraphBuilder, x: Value, options: BlockOptions): Value {
     weights,
     rotary,
     attention,
+    sequences,
     linear = plainLinear(b, weights),
     kernels = new Set(),
     onSaveable = () => {},
   } = options;
-  const scope = { b, weights, linear, attention, rotary, kernels, onSaveable };
+  const scope = { b, weights, linear, attention, sequences, rotary, kernels, onSaveable };
   return familyBlock(config, kind).build(scope, x);
 }

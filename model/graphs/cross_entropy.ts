@@ -9,13 +9,12 @@ import type { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { CrossEntropyKernel } from "../../ort/kernels/cross_entropy_kernels.ts";
-import type { Objective } from "./objective.ts";
+import type { LossOptions, Objective } from "./objective.ts";
 
 /** The objective. */
 export const crossEntropy: Objective = {
   losses(b, logits, targets, { logSoftmax }) {
-    const parts = logSoftmax ? fromLogSoftmax : fromSoftmax;
-    const { loss, probabilities, atTarget } = parts(b, logits, targets);
+    const { loss, probabilities, atTarget } = crossEntropyParts(b, logits, targets, { logSoftmax });
     return {
       loss,
       gradient(precision) {
@@ -32,7 +31,8 @@ export const crossEntropy: Objective = {
   loadKernel: (gpu, precision) => CrossEntropyKernel.load(gpu, precision),
 };
 
-interface Parts {
+/** What cross-entropy, and objectives that are made of it, are computed from. */
+export interface CrossEntropyParts {
   /** [n, 1] */
   readonly loss: Value;
   /** [n, vocab] */
@@ -41,7 +41,17 @@ interface Parts {
   readonly atTarget: () => Value;
 }
 
-function fromLogSoftmax(b: GraphBuilder, logits: Value, targets: Value): Parts {
+/** Cross-entropy of a row, and the probabilities that its gradient is made of. */
+export function crossEntropyParts(
+  b: GraphBuilder,
+  logits: Value,
+  targets: Value,
+  { logSoftmax }: LossOptions,
+): CrossEntropyParts {
+  return (logSoftmax ? fromLogSoftmax : fromSoftmax)(b, logits, targets);
+}
+
+function fromLogSoftmax(b: GraphBuilder, logits: Value, targets: Value): CrossEntropyParts {
   const logs = ops.logSoftmax(b, logits);
   const chosen = ops.gatherElements(b, logs, targets);
   return {
@@ -56,7 +66,7 @@ function fromLogSoftmax(b: GraphBuilder, logits: Value, targets: Value): Parts {
  * The log of the sum of exponentials is read off the largest logit and its probability, which is at least
  * 1/vocab: no second softmax, and no underflow.
  */
-function fromSoftmax(b: GraphBuilder, logits: Value, targets: Value): Parts {
+function fromSoftmax(b: GraphBuilder, logits: Value, targets: Value): CrossEntropyParts {
   const probabilities = ops.softmax(b, logits);
   const logSumExp = ops.sub(
     b,

@@ -19,6 +19,7 @@ import { type Attention, type LinearLayer, TOKENS } from "../parts/block_scope.t
 import type { LayerKind } from "../parts/layer_kind.ts";
 import type { Precision, PrecisionOptions } from "../precision.ts";
 import { QUERY_SCALE } from "../rope.ts";
+import { continuedRows, PAST_STATES } from "./sequences.ts";
 
 // GroupQueryAttention refuses any other head size (group_query_attention_helper.h of ONNX Runtime).
 const HEAD_MULTIPLE = 8;
@@ -47,6 +48,7 @@ export const STEP_INPUTS: ReadonlySet<string> = new Set([
   "cache_rows",
   "cache_ids",
   "columns",
+  ...Object.values(PAST_STATES),
 ]);
 
 /** Options of {@linkcode decodeBlockGraph}. */
@@ -73,6 +75,13 @@ export interface DecodeBlockOptions extends PrecisionOptions {
    * @default false: each sequence of the caches is a row
    */
   readonly chosen?: boolean;
+  /**
+   * For layers that carry a state: whether each row is one token, in place of a chunk's worth and more. They take
+   * `past_inputs` and `past_matrices` in place of caches, and give out `present_inputs` and `present_matrices`,
+   * which must be other tensors.
+   * @default false
+   */
+  readonly single?: boolean;
 }
 
 /**
@@ -108,6 +117,7 @@ export function decodeBlockGraph(
     precision = "float32",
     storage,
     chosen = false,
+    single = false,
   }: DecodeBlockOptions = {},
 ): Graph {
   const b = new GraphBuilder("decode_block");
@@ -123,8 +133,10 @@ export function decodeBlockGraph(
       ...{ precision, chosen, window },
       positions: rotary?.positions ?? b.input(POSITIONS, "int64", ["rows", "length"]),
     });
-  const options = { config, kind, weights, rotary, linear: linear?.(b, weights) };
+  const sequences = kind.delta && continuedRows(b, kind.delta, { single });
+  const options = { config, kind, weights, rotary, sequences, linear: linear?.(b, weights) };
   b.output("y", block(b, x, { ...options, attention: cached.attention }));
+  if (kind.delta) return b.build();
   for (const { name, past, present } of cached.caches()) {
     b.output(`present_${name}`, present, { inPlaceOf: past });
   }

@@ -7,11 +7,13 @@
  */
 
 import type { GraphBuilder } from "../../ort/graph/builder.ts";
-import type { Shape } from "../../ort/graph/dim.ts";
+import type { Dim, Shape } from "../../ort/graph/dim.ts";
 import type { Value } from "../../ort/graph/ir.ts";
+import { packedLinear, packedLinearGradient } from "../../ort/graph/kernel_ops.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { BASE_STORAGES } from "../base_storage.ts";
 import type { PrecisionOptions } from "../precision.ts";
+import { blocksOf, numbersFormat, scalesName } from "../quantization.ts";
 
 /** A matrix. */
 interface MatrixSpec {
@@ -21,9 +23,25 @@ interface MatrixSpec {
   readonly shape: Shape;
 }
 
-/** Declares a matrix as an input; answers its value. */
+/** What a matrix's product is taken with where it is packed: no tensor is ever bound to it. */
+const PACKED = "uint8";
+
+/**
+ * Declares a matrix as an input; answers its value, for {@linkcode matrixLinear}. One whose products are of
+ * whole numbers is no tensor and so no input, but a name and a shape.
+ */
 export function matrixInput(b: GraphBuilder, spec: MatrixSpec, options: PrecisionOptions): Value {
-  return widened(b, storedInput(b, spec, options), options);
+  if (options.storage?.quantization?.compute === "int8") {
+    return b.input(spec.name, PACKED, spec.shape);
+  }
+  return storedMatrix(b, spec, options).whole();
+}
+
+/** x [N, columns] → x·Wᵀ, plus an addend, which may be a bias. */
+export function matrixLinear(b: GraphBuilder, x: Value, matrix: Value, addend?: Value): Value {
+  if (matrix.dtype !== PACKED) return ops.linear(b, x, matrix, addend);
+  const y = packedLinear(b, x, matrix);
+  return addend ? ops.add(b, y, addend) : y;
 }
 
 /** Declares a matrix as an input; answers the rows of the given ids, [...ids, columns]: only they are widened. */
@@ -32,7 +50,7 @@ export function matrixRows(
   spec: MatrixSpec,
   { ids, ...options }: PrecisionOptions & { readonly ids: Value },
 ): Value {
-  return widened(b, ops.gather(b, storedInput(b, spec, options), ids), options);
+  return storedMatrix(b, spec, { ...options, table: true }).rows(ids);
 }
 
 /** A matrix W with many rows, such as the head, and products with it. */
@@ -55,28 +73,39 @@ export const SLICE_ELEMENTS: number = 2 ** 23;
 export function largeMatrixInput(
   b: GraphBuilder,
   spec: { readonly name: string; readonly shape: readonly [rows: number, columns: number] },
-  options: PrecisionOptions,
+  { table, ...options }: PrecisionOptions & {
+    /** Whether it is the embedding, whose rows are read too. */
+    readonly table: boolean;
+  },
 ): LargeMatrix {
-  const input = storedInput(b, spec, options);
+  const packed = options.storage?.quantization?.compute === "int8"
+    ? b.input(`${spec.name}.packed`, PACKED, spec.shape)
+    : undefined;
+  if (packed && !table) {
+    return {
+      input: packed,
+      linear: (x) => packedLinear(b, x, packed),
+      backward: (dy) => packedLinearGradient(b, dy, packed),
+    };
+  }
+  const stored = storedMatrix(b, spec, { ...options, table });
+  const { input } = stored;
   const [rows, columns] = spec.shape;
   const most = Math.max(2, Math.floor(SLICE_ELEMENTS / columns));
-  const slice = (start: number, end: number): Value => {
-    const whole = start === 0 && end === rows;
-    return widened(b, whole ? input : ops.slice(b, input, { axis: 0, start, end }), options);
-  };
   if (input.dtype === (options.precision ?? "float32") || rows <= most) {
-    const value = slice(0, rows);
+    const value = stored.whole();
     return {
       input,
-      linear: (x) => ops.linear(b, x, value),
+      linear: (x) => packed ? packedLinear(b, x, packed) : ops.linear(b, x, value),
       backward: (dy) => ops.gemm(b, dy, value),
     };
   }
   return {
     input,
     linear: (x) => {
+      if (packed) return packedLinear(b, x, packed);
       const parts = cuts(rows, most, most).map(([start, end]) =>
-        ops.linear(b, x, slice(start, end))
+        ops.linear(b, x, stored.slice(start, end))
       );
       return ops.concat(b, parts, { axis: 1, joined: rows });
     },
@@ -87,7 +116,7 @@ export function largeMatrixInput(
       // each slice is made for its product alone.
       const parts = cuts(rows, most, Math.ceil(most / 2)).map(([start, end]) => ({
         dy: ops.slice(b, dy, { axis: 1, start, end }),
-        w: slice(start, end),
+        w: stored.slice(start, end),
       }));
       let sum: Value | undefined;
       for (const { dy, w } of parts) sum = ops.gemm(b, dy, w, { c: sum });
@@ -105,14 +134,53 @@ function cuts(rows: number, most: number, first: number): readonly (readonly [nu
   return parts;
 }
 
-function storedInput(
-  b: GraphBuilder,
-  { name, shape }: MatrixSpec,
-  { precision = "float32", storage = BASE_STORAGES.fp32 }: PrecisionOptions,
-): Value {
-  return b.input(name, storage.matrices ?? precision, shape);
+/** A matrix as it is stored, and what of it is widened. */
+interface Stored {
+  /** The input; of a quantized matrix that of its numbers. */
+  readonly input: Value;
+  readonly whole: () => Value;
+  /** Rows from start to before end. */
+  readonly slice: (start: number, end: number) => Value;
+  /** Rows by ids. */
+  readonly rows: (ids: Value) => Value;
 }
 
-function widened(b: GraphBuilder, x: Value, { precision = "float32" }: PrecisionOptions): Value {
-  return ops.cast(b, x, precision);
+function storedMatrix(
+  b: GraphBuilder,
+  { name, shape }: MatrixSpec,
+  { precision = "float32", storage = BASE_STORAGES.fp32, table = false }: PrecisionOptions & {
+    readonly table?: boolean;
+  },
+): Stored {
+  const { quantization, matrices = precision } = storage;
+  const part = (x: Value, start: number, end: number): Value =>
+    start === 0 && end === x.shape[0] ? x : ops.slice(b, x, { axis: 0, start, end });
+  if (!quantization) {
+    const input = b.input(name, matrices, shape);
+    return {
+      input,
+      whole: () => ops.cast(b, input, precision),
+      slice: (start, end) => ops.cast(b, part(input, start, end), precision),
+      rows: (ids) => ops.cast(b, ops.gather(b, input, ids), precision),
+    };
+  }
+  const { block } = quantization;
+  const bits = table ? 8 : quantization.bits;
+  const [rows, columns] = shape;
+  const format = typeof columns === "number"
+    ? numbersFormat(bits, columns)
+    : { dtype: bits === 8 ? "int8" : "uint8", columns: "stored" } as const;
+  const blocks: Dim = typeof columns === "number" ? blocksOf(columns, block) : "blocks";
+  const numbers = b.input(name, format.dtype, [rows, format.columns]);
+  const scales = b.input(scalesName(name), "float32", [rows, blocks]);
+  const widened = (numbers: Value, scales: Value): Value =>
+    bits === 8
+      ? ops.dequantizeLinear(b, numbers, scales, { block })
+      : ops.dequantizeHalves(b, numbers, scales, { block, columns });
+  return {
+    input: numbers,
+    whole: () => widened(numbers, scales),
+    slice: (start, end) => widened(part(numbers, start, end), part(scales, start, end)),
+    rows: (ids) => widened(ops.gather(b, numbers, ids), ops.gather(b, scales, ids)),
+  };
 }

@@ -13,6 +13,7 @@ import { gradient } from "../../ort/graph/gradient.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { chunkedAttention, kernelAttention, MASKED, maskedAttention } from "./attention.ts";
+import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 import { capLogits, uncapGradient } from "./cap_logits.ts";
 import { block, type BlockAdapter, blockWeightInputs, rotaryInputs } from "./block.ts";
 import { crossEntropy } from "./cross_entropy.ts";
@@ -26,6 +27,7 @@ import type { LayerKind } from "../parts/layer_kind.ts";
 import { rmsNormNodes } from "../parts/rms_norm.ts";
 import type { PrecisionOptions } from "../precision.ts";
 import { type StackedParameter, stackedParameters } from "../stacked_parameters.ts";
+import { segmentedRows } from "./sequences.ts";
 
 /** The name of a weight's gradient among a graph's outputs. */
 export function gradientName(name: string): string {
@@ -37,18 +39,43 @@ export function accumulatorName(name: string): string {
   return `accumulated.${name}`;
 }
 
+/** What {@linkcode embedGraph} draws noise by: random odd numbers, int32 [tokens, 1]. */
+export const NOISE_ROWS = "noise_rows";
+/** How large a token's noise is at most, float32 [tokens, 1]. */
+export const NOISE_SIZES = "noise_sizes";
+
+/** How token ids become hidden states. */
+export interface EmbedOptions extends PrecisionOptions {
+  /**
+   * Whether uniform noise is added, of two more inputs, {@linkcode NOISE_ROWS} and {@linkcode NOISE_SIZES}:
+   * a token's number times one of each column modulo 2³², all odd.
+   * @default false
+   */
+  readonly noise?: boolean;
+}
+
 /** Token ids to the first block's input. */
 export function embedGraph(
   config: ModelConfig,
-  { precision = "float32", storage }: PrecisionOptions = {},
+  { precision = "float32", storage, noise = false }: EmbedOptions = {},
 ): Graph {
-  const b = new GraphBuilder("embed");
+  const b = new GraphBuilder(noise ? "embed_noise" : "embed");
   const ids = b.input("input_ids", "int64", ["rows", "length"]);
   const table = { name: EMBEDDING, shape: [config.vocabSize, config.hiddenSize] };
   const rows = matrixRows(b, table, { ids, precision, storage });
   const x = ops.scale(b, rows, embeddingScaleIn(config, precision));
-  b.output("x", ops.reshape(b, x, [TOKENS, config.hiddenSize]));
+  const hidden = ops.reshape(b, x, [TOKENS, config.hiddenSize]);
+  b.output("x", noise ? withNoise(b, hidden, config) : hidden);
   return b.build();
+}
+
+function withNoise(b: GraphBuilder, x: Value, { hiddenSize }: ModelConfig): Value {
+  const random = MersenneTwister.fromSeed(hiddenSize);
+  const columns = Array.from({ length: hiddenSize }, () => random.nextUint32() | 1);
+  const product = ops.mul(b, b.input(NOISE_ROWS, "int32", [TOKENS, 1]), b.int32(columns));
+  const uniform = ops.mul(b, ops.cast(b, product, "float32"), b.float32(2 ** -31));
+  const noise = ops.mul(b, uniform, b.input(NOISE_SIZES, "float32", [TOKENS, 1]));
+  return ops.cast(b, ops.add(b, ops.cast(b, x, "float32"), noise), x.dtype);
 }
 
 /**
@@ -176,7 +203,10 @@ function trainingBlock(
     onSaveable,
   });
   const linear = adapted?.linear;
-  const y = block(b, x, { config, kind, weights, rotary, attention, linear, kernels, onSaveable });
+  const sequences = kind.delta && segmentedRows(b, kind.delta);
+  const y = block(b, x, {
+    ...{ config, kind, weights, rotary, attention, sequences, linear, kernels, onSaveable },
+  });
   return { x, y, trained: adapted?.weights ?? weights, saveable };
 }
 
@@ -276,7 +306,10 @@ function headRows(b: GraphBuilder, config: ModelConfig, options: PrecisionOption
   const x = b.input("x", precision, ["tokens", hiddenSize]);
   const ids = b.input("token_ids", "int64", ["n", 1]);
   const norm = b.input(FINAL_NORM, precision, [hiddenSize]);
-  const head = largeMatrixInput(b, { name: "lm_head", shape: [vocabSize, hiddenSize] }, options);
+  const head = largeMatrixInput(b, { name: "lm_head", shape: [vocabSize, hiddenSize] }, {
+    ...options,
+    table: config.tiedEmbeddings,
+  });
   const rows = ops.reshape(b, ops.gather(b, x, ids), ["n", hiddenSize]);
   const normed = rmsNormNodes(b, config, { x: rows, weight: norm });
   // Logits are scaled by scaling what they are products of, which is smaller.

@@ -8,7 +8,7 @@
 export interface BlockConfig {
   /** Width of the hidden states, `hidden_size`. */
   readonly hiddenSize: number;
-  /** Width inside the MLP, `intermediate_size`. */
+  /** Width inside the MLP, `intermediate_size` unless the family has a field of its own. */
   readonly intermediateSize: number;
   /** Query heads, `num_attention_heads`. */
   readonly heads: number;

@@ -22,6 +22,29 @@ export interface LayerKind {
   readonly rope?: Rope;
   /** How queries grow with their positions. @default they do not */
   readonly queryGrowth?: QueryGrowth;
+  /** Sizes of a gated delta rule, which takes the place of attention. @default there is attention */
+  readonly delta?: DeltaSizes;
+}
+
+/** Sizes of a gated delta rule, whose state a head is a matrix [keyDim, valueDim]. */
+export interface DeltaSizes {
+  /** Heads of queries and keys, `linear_num_key_heads`; divides `valueHeads`. */
+  readonly keyHeads: number;
+  /** Heads of values and states, `linear_num_value_heads`. */
+  readonly valueHeads: number;
+  /** Width of a query and of a key, `linear_key_head_dim`. */
+  readonly keyDim: number;
+  /** Width of a value, `linear_value_head_dim`. */
+  readonly valueDim: number;
+  /** Tokens that the convolution before it reads, itself among them, `linear_conv_kernel_dim`. */
+  readonly taps: number;
+  /** Tokens that are computed together, a power of 2. */
+  readonly chunk: number;
+}
+
+/** Numbers of queries, keys and values of a token together: what the convolution goes over. */
+export function deltaChannels({ keyHeads, keyDim, valueHeads, valueDim }: DeltaSizes): number {
+  return 2 * keyHeads * keyDim + valueHeads * valueDim;
 }
 
 /** The query at position p is multiplied by 1 + beta·ln(1 + ⌊p ÷ span⌋), as Llama 4's. */

@@ -33,12 +33,15 @@ export interface SelfAttentionOptions {
   readonly norms?: "heads" | "projections";
   /** Whether one layer, `qkv_proj`, gives queries, keys and values side by side. @default false */
   readonly fused?: boolean;
+  /** Whether `q_proj` gives beside each head's queries a gate of what the head mixes. @default false */
+  readonly gated?: boolean;
 }
 
 /** The attention of a block, `self_attn`. */
 export function selfAttention(
   config: BlockConfig,
-  { qkvBias = false, outputBias = false, norms: normed, fused = false }: SelfAttentionOptions = {},
+  { qkvBias = false, outputBias = false, norms: normed, fused = false, gated = false }:
+    SelfAttentionOptions = {},
 ): BlockPart {
   const { hiddenSize, heads, kvHeads, headDim, rmsNormEps: epsilon, normOffset } = config;
   const headsOf = { q: heads, k: kvHeads, v: kvHeads };
@@ -49,6 +52,8 @@ export function selfAttention(
     of: names.map((name) => `self_attn.${name}_proj.${end}`),
   });
   const widthOf = (name: keyof typeof headsOf): number => headsOf[name] * headDim;
+  const rowsOf = (name: keyof typeof headsOf): number =>
+    gated && name === "q" ? 2 * widthOf(name) : widthOf(name);
   const wholeWidth = widthOf("q") + widthOf("k") + widthOf("v");
   const norm = (name: "q" | "k"): Norm =>
     rmsNorm(config, `self_attn.${name}_norm`, normed === "heads" ? headDim : widthOf(name));
@@ -74,19 +79,21 @@ export function selfAttention(
       ...fused
         ? [parameter(QKV, [wholeWidth, hiddenSize])]
         : names.map((name) =>
-          parameter(`self_attn.${name}_proj.weight`, [widthOf(name), hiddenSize])
+          parameter(`self_attn.${name}_proj.weight`, [rowsOf(name), hiddenSize])
         ),
       ...qkvBias
-        ? names.map((name) => parameter(`self_attn.${name}_proj.bias`, [widthOf(name)]))
+        ? names.map((name) => parameter(`self_attn.${name}_proj.bias`, [rowsOf(name)]))
         : [],
       ...norms ? [norms.q.parameter, norms.k.parameter] : [],
       parameter("self_attn.o_proj.weight", [hiddenSize, heads * headDim]),
       ...outputBias ? [parameter("self_attn.o_proj.bias", [hiddenSize])] : [],
     ],
-    stacks: fused ? [] : [stack("weight"), ...qkvBias ? [stack("bias")] : []],
+    stacks: fused || gated ? [] : [stack("weight"), ...qkvBias ? [stack("bias")] : []],
     // The kernel norms heads, by weights as they are stored.
     kernels: [
-      ...normed === "projections" || (norms && normOffset !== 0) ? [] : ["attention"] as const,
+      ...gated || normed === "projections" || (norms && normOffset !== 0)
+        ? []
+        : ["attention"] as const,
       ...norms ? norms.q.kernels : [],
     ],
     build: (scope, x, addend) => {
@@ -105,10 +112,23 @@ export function selfAttention(
           ops.slice(b, whole, { axis: 1, start: starts[name], end: starts[name] + widthOf(name) })
         );
       };
+      /** Queries and gates, which stand head by head, apart: [length·rows, heads·D] each. */
+      const halves = (whole: Value): Value[] => {
+        const byHead = ops.reshape(b, whole, [TOKENS, heads, 2 * headDim]);
+        return [0, headDim].map((start) => {
+          const half = ops.slice(b, byHead, { axis: 2, start, end: start + headDim });
+          return ops.reshape(b, half, [TOKENS, heads * headDim]);
+        });
+      };
       const mix = (): Value => {
         if (!("mixProjections" in attention)) {
-          const [q, k, v] = projected().map((each, i) => turnedHeads(scope, names[i], each));
-          return attention(q, k, v);
+          const [first, ...others] = projected();
+          const [queries, gates] = gated ? halves(first) : [first];
+          const [q, k, v] = [queries, ...others].map((each, i) =>
+            turnedHeads(scope, names[i], each)
+          );
+          const mixed = attention(q, k, v);
+          return gates ? ops.mul(b, mixed, ops.sigmoid(b, gates)) : mixed;
         }
         return attention.mixProjections({
           projections: fused || weights.has(QKV)

@@ -16,6 +16,7 @@ import {
   blockParameters,
   EMBEDDING,
   FINAL_NORM,
+  isBeside,
   layerName,
   LM_HEAD,
   modelParameters,
@@ -63,8 +64,9 @@ export function fitWeights(
   from = "the checkpoint",
 ): FittedWeights {
   const specs = modelParameters(config);
-  const asNamed = new Map(source.names().map((name) => [name, name]));
-  const canonical = canonicalNames(source.names());
+  const names = source.names().filter((name) => !isBeside(config, name));
+  const asNamed = new Map(names.map((name) => [name, name]));
+  const canonical = canonicalNames(names);
   const [own, wrapped] = [asNamed, canonical].map((names) => {
     const tied = withTiedHead(config, names);
     const view = renamed(source, tied);
@@ -179,13 +181,21 @@ function wrongFields(config: ModelConfig, source: TensorSource): string[] {
   // Some families norm all heads together.
   const normed = specs.get("self_attn.q_norm.weight")?.[0] === headDim;
   const layer0 = (name: string): number | undefined => shape(layerName(0, name))[0];
-  const gateAndUp = layer0("mlp.gate_up_proj.weight");
+  const half = (name: string): number | undefined => {
+    const rows = layer0(name);
+    return rows && rows / 2;
+  };
   const facts: readonly (readonly [field: string, says: number, has: number | undefined])[] = [
     ["num_hidden_layers", config.layers, layers || undefined],
     ["vocab_size", config.vocabSize, shape(EMBEDDING)[0]],
     ["hidden_size", config.hiddenSize, shape(EMBEDDING)[1] ?? shape(FINAL_NORM)[0]],
     ["intermediate_size", config.intermediateSize, layer0("mlp.gate_proj.weight")],
-    ["intermediate_size", config.intermediateSize, gateAndUp && gateAndUp / 2],
+    ["intermediate_size", config.intermediateSize, half("mlp.gate_up_proj.weight")],
+    [
+      "shared_intermediate_size",
+      config.intermediateSize,
+      half("shared_mlp.input_linear.weight"),
+    ],
     ["head_dim", headDim, normed ? self("q_norm")[0] : undefined],
     [
       `(num_attention_heads ${heads} + 2 · num_key_value_heads ${kvHeads}) · head_dim ${headDim}`,

@@ -162,22 +162,23 @@ export class GraphBuilder {
     op: string,
     inputs: readonly (Value | undefined)[],
     outputs: readonly { readonly dtype: DType; readonly shape: Shape }[],
-    { domain = "", attributes = {}, name = op }: {
+    { domain = "", attributes = {}, name = op, body }: {
       domain?: Node["domain"];
       attributes?: Readonly<Record<string, Attribute>>;
       name?: string;
+      body?: Graph;
     } = {},
   ): Value[] {
     const values = outputs.map(({ dtype, shape }) =>
       this.#value(`${name}_${this.#nodes.length}`, dtype, shape)
     );
     const read = inputs.map((input) => input && this.current(input));
-    this.#nodes.push({ op, domain, inputs: read, outputs: values, attributes });
+    this.#nodes.push({ op, domain, inputs: read, outputs: values, attributes, body });
     return values;
   }
 
   /** A float32 constant of shape [] (a scalar) or [n]. Equal ones are one. */
-  float32(data: number | readonly number[]): Value {
+  float32(data: number | ArrayLike<number>): Value {
     const values = Float32Array.from(typeof data === "number" ? [data] : data);
     return this.#constant("float32", typeof data === "number" ? [] : [values.length], values);
   }

@@ -39,31 +39,73 @@ export interface RuleContext extends GradientContext {
 /** Gives a node's inputs their gradients. */
 export type GradientRule = (context: RuleContext) => void;
 
-/** The gradient of an input that was read as it is, or of a vector that was read in every row. */
-function overRows(b: GraphBuilder, node: Node, input: Value, dy: Value): Value {
+/**
+ * The gradient of an input that was read as it is, or that was repeated: the sum over all that read an element.
+ * Of what is not float32 only a vector that was read in every row, which has a sum in a fixed order.
+ */
+function overRepeats(b: GraphBuilder, node: Node, input: Value, dy: Value): Value {
   const { shape } = node.outputs[0];
   if (sameShape(input.shape, shape)) return dy;
   if (shape.length === 2 && sameShape(input.shape, [shape[1]])) {
     return sumRows(b, dy);
   }
-  throw new Error(
-    `Cannot differentiate ${node.op} (${node.outputs[0].name}): no gradient rule for its ` +
-      `broadcast input ${input.name} [${input.shape}]`,
-  );
+  if (dy.dtype !== "float32") {
+    throw new Error(
+      `Cannot differentiate ${node.op} (${node.outputs[0].name}): no gradient rule for its ` +
+        `broadcast input ${input.name} [${input.shape}]`,
+    );
+  }
+  const added = shape.length - input.shape.length;
+  const sum = shape.reduce<Value>((total, dim, axis) => {
+    const repeated = axis < added || (input.shape[axis - added] === 1 && dim !== 1);
+    return repeated ? reduceSum(b, total, axis) : total;
+  }, dy);
+  return added > 0 ? reshape(b, sum, input.shape) : sum;
 }
 
 const addRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
-    give(i, (partial) => plus(b, partial, overRows(b, node, node.inputs[i]!, dy)));
+    give(i, (partial) => plus(b, partial, overRepeats(b, node, node.inputs[i]!, dy)));
   }
 };
 
-/** y = x·z: dx = dy·z, summed over rows where x is a vector that was repeated for each of them. */
+/** y = x − z: dx = dy, dz = −dy. */
+const subRule: GradientRule = ({ b, node, dy, give }) => {
+  const [x, z] = node.inputs as [Value, Value];
+  give(0, (partial) => plus(b, partial, overRepeats(b, node, x, dy)));
+  give(1, (partial) => {
+    const sum = overRepeats(b, node, z, dy);
+    return partial ? sub(b, partial, sum) : mul(b, sum, b.float(sum.dtype, -1));
+  });
+};
+
+/** y = eˣ: dx = dy·y. */
+const expRule: GradientRule = ({ b, node, dy, give }) => {
+  give(0, (partial) => plus(b, partial, mul(b, dy, node.outputs[0])));
+};
+
+/** y = sigmoid(x): dx = dy·(y − y²). */
+const sigmoidRule: GradientRule = ({ b, node, dy, give }) => {
+  const y = node.outputs[0];
+  give(0, (partial) => plus(b, partial, mul(b, dy, sub(b, y, mul(b, y, y)))));
+};
+
+/** y = ln(1 + eˣ): dx = dy·sigmoid(x). */
+const softplusRule: GradientRule = ({ b, node, dy, give }) => {
+  give(0, (partial) => plus(b, partial, mul(b, dy, sigmoid(b, node.inputs[0]!))));
+};
+
+/** What was repeated gets the sum. */
+const expandRule: GradientRule = ({ b, node, dy, give }) => {
+  give(0, (partial) => plus(b, partial, overRepeats(b, node, node.inputs[0]!, dy)));
+};
+
+/** y = x·z: dx = dy·z, summed where x was repeated. */
 const mulRule: GradientRule = ({ b, node, dy, give }) => {
   for (const i of [0, 1]) {
     give(i, (partial) => {
       const product = mul(b, dy, node.inputs[1 - i]!);
-      return plus(b, partial, overRows(b, node, node.inputs[i]!, product));
+      return plus(b, partial, overRepeats(b, node, node.inputs[i]!, product));
     });
   }
 };
@@ -76,10 +118,10 @@ const castRule: GradientRule = ({ b, node, dy, give }) => {
 /** y = x ÷ z: dx = dy ÷ z, dz = −dy·y ÷ z. */
 const divRule: GradientRule = ({ b, node, dy, give }) => {
   const [x, z] = node.inputs as [Value, Value];
-  give(0, (partial) => plus(b, partial, overRows(b, node, x, div(b, dy, z))));
+  give(0, (partial) => plus(b, partial, overRepeats(b, node, x, div(b, dy, z))));
   give(1, (partial) => {
     const slope = div(b, mul(b, node.outputs[0], b.float(z.dtype, -1)), z);
-    return plus(b, partial, overRows(b, node, z, mul(b, dy, slope)));
+    return plus(b, partial, overRepeats(b, node, z, mul(b, dy, slope)));
   });
 };
 
@@ -251,6 +293,8 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Add: addRule,
   Cast: castRule,
   Div: divRule,
+  Exp: expRule,
+  Expand: expandRule,
   FastGelu: geluTanhRule,
   FusedMatMul: matmulRule,
   Gemm: gemmRule,
@@ -258,9 +302,12 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   QuickGelu: siluRule,
   Reshape: reshapeRule,
   RotaryEmbedding: ropeRule,
+  Sigmoid: sigmoidRule,
   SimplifiedLayerNormalization: rmsNormRule,
   Slice: sliceRule,
   Softmax: softmaxRule,
+  Softplus: softplusRule,
+  Sub: subRule,
   Tanh: tanhRule,
   Transpose: transposeRule,
 };

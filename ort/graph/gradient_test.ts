@@ -41,17 +41,17 @@ type Refusal = [RegExp, (b: GraphBuilder, x: Value, w: Value) => [Value, Value]]
 
 const refusals: readonly Refusal[] = [
   [
-    /^Cannot differentiate Add \(Add_0\): no gradient rule for its broadcast input bias \[1,4\]$/,
+    /^Cannot differentiate Add \(Add_1\): no gradient rule for its broadcast input bias \[1,4\]$/,
     (b, x) => {
-      const bias = b.input("bias", "float32", [1, 4]);
-      return [ops.add(b, x, bias), bias];
+      const bias = b.input("bias", "bfloat16", [1, 4]);
+      return [ops.cast(b, ops.add(b, ops.cast(b, x, "bfloat16"), bias), "float32"), bias];
     },
   ],
   [
-    /^Cannot differentiate Mul \(Mul_0\): no gradient rule for its broadcast input factor \[\]$/,
+    /^Cannot differentiate Mul \(Mul_1\): no gradient rule for its broadcast input factor \[\]$/,
     (b, x) => {
-      const factor = b.input("factor", "float32", []);
-      return [ops.mul(b, x, factor), factor];
+      const factor = b.input("factor", "bfloat16", []);
+      return [ops.cast(b, ops.mul(b, ops.cast(b, x, "bfloat16"), factor), "float32"), factor];
     },
   ],
   [

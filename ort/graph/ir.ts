@@ -37,6 +37,8 @@ export interface Node {
   readonly outputs: readonly Value[];
   /** Attributes by name. */
   readonly attributes: Readonly<Record<string, Attribute>>;
+  /** What a node that repeats a graph runs, as its attribute `body`. It reads nothing from outside. */
+  readonly body?: Graph;
 }
 
 /** A constant that is part of the graph, as little-endian bytes. */

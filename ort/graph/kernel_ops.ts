@@ -70,6 +70,39 @@ export function swiglu(b: GraphBuilder, gate: Value, up?: Value): Value {
 }
 
 /**
+ * A linear layer, x [N, K] → x·Wᵀ [N, M], whose matrix no tensor holds: what launches the operation knows it
+ * by its name. The gradient is the same with the transposed matrix, which need not be exactly that.
+ *
+ * @param matrix stands for W [M, K]; as it is read by no operation, it becomes no input of the graph
+ */
+export function packedLinear(b: GraphBuilder, x: Value, matrix: Value): Value {
+  const [rows] = matrix.shape;
+  const [y] = kernel(b, PACKED_LINEAR, [x], [{ dtype: x.dtype, shape: [x.shape[0], rows] }], {
+    matrix: matrix.name,
+  });
+  b.differentiate(y, {
+    inputs: [x],
+    rule: ({ dy, give }) =>
+      give(0, (partial) => plus(b, partial, packedLinearGradient(b, dy, matrix))),
+  });
+  return y;
+}
+
+/** dy [N, M] → dy·W [N, K], of {@linkcode packedLinear}. */
+export function packedLinearGradient(b: GraphBuilder, dy: Value, matrix: Value): Value {
+  const [, columns] = matrix.shape;
+  const shape = [dy.shape[0], columns];
+  return kernel(b, PACKED_LINEAR_GRADIENT, [dy], [{ dtype: dy.dtype, shape }], {
+    matrix: matrix.name,
+  })[0];
+}
+
+/** The operation of {@linkcode packedLinear}. */
+export const PACKED_LINEAR = "PackedLinear";
+/** The operation of {@linkcode packedLinearGradient}. */
+export const PACKED_LINEAR_GRADIENT = "PackedLinearGradient";
+
+/**
  * RMSNorm as `rmsNorm` of `ops.ts` computes it, x [N, M] · invStd · weight [M], with a gradient that is
  * one operation: it takes along what else reaches x, and adds the weight's gradient in place.
  *

@@ -22,6 +22,7 @@ const LOWERINGS: Readonly<Record<string, Lowering>> = {
   SimplifiedLayerNormalization: lowerRmsNorm,
   LogSoftmax: lowerLogSoftmax,
   GroupQueryAttention: refuseGroupQueryAttention,
+  Scan: refuseScan,
 };
 
 /**
@@ -230,5 +231,14 @@ function refuseGroupQueryAttention({ outputs }: Node): never {
       outputs[0].name
     }) for webgpu: its kernel is wrong there; ` +
       "build the graph with plain attention",
+  );
+}
+
+function refuseScan({ outputs }: Node): never {
+  throw new RangeError(
+    `Cannot lower Scan (${
+      outputs[0].name
+    }) for webgpu: there is no kernel for it; layers that carry a ` +
+      "state run on --device cpu",
   );
 }

@@ -7,6 +7,7 @@ import { assertClose } from "../tensor/assert_close.ts";
 import { GraphBuilder } from "./builder.ts";
 import type { Symbols } from "./dim.ts";
 import type { Graph } from "./ir.ts";
+import { linearRecurrence } from "./linear_recurrence.ts";
 import { lowerForWebGpu } from "./lower_webgpu.ts";
 import * as ops from "./ops.ts";
 
@@ -129,5 +130,17 @@ Deno.test("lowerForWebGpu() refuses GroupQueryAttention", () => {
   assert.throws(() => lowerForWebGpu(b.build()), {
     name: "RangeError",
     message: /^Cannot lower GroupQueryAttention \(y\) for webgpu: its kernel is wrong there/,
+  });
+});
+
+Deno.test("lowerForWebGpu() refuses a recurrence, and says where it runs", () => {
+  const b = new GraphBuilder("walk");
+  const initial = b.input("initial", "float32", ["n", 2, 3]);
+  const transitions = b.input("transitions", "float32", ["steps", "n", 2, 2]);
+  const additions = b.input("additions", "float32", ["steps", "n", 2, 3]);
+  b.output("states", linearRecurrence(b, { transitions, additions, initial }).before);
+  assert.throws(() => lowerForWebGpu(b.build()), {
+    name: "RangeError",
+    message: /^Cannot lower Scan \(.*\) for webgpu: there is no kernel for it; layers that carry/,
   });
 });

@@ -68,6 +68,14 @@ function writeNode(writer: BinaryWriter, node: Node): void {
   for (const [name, value] of Object.entries(node.attributes)) {
     message(writer, 5, (writer) => writeAttribute(writer, name, value));
   }
+  const { body } = node;
+  if (body) {
+    message(writer, 5, (writer) => {
+      text(writer, 1, "body");
+      message(writer, 6, (writer) => writeGraph(writer, body, {}));
+      integer(writer, 20, 5); // GRAPH
+    });
+  }
   if (node.domain) text(writer, 7, node.domain);
 }
 
@@ -154,38 +162,12 @@ function writeValueInfo(writer: BinaryWriter, { name, dtype, shape }: Value): vo
  */
 export function writeOnnx(
   graph: Graph,
-  { external = new Map(), opset = OPSET, shapes = false }: WriteOnnxOptions = {},
+  { external, opset = OPSET, shapes }: WriteOnnxOptions = {},
 ): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
   integer(writer, 1, IR_VERSION);
   text(writer, 2, "ortune");
-  message(writer, 7, (writer) => {
-    for (const node of graph.nodes) message(writer, 1, (writer) => writeNode(writer, node));
-    text(writer, 2, graph.name);
-    for (const { value, data } of graph.constants) {
-      message(writer, 5, (writer) => {
-        writeTensorHead(writer, value);
-        writer.tag(9, WireType.LengthDelimited).bytes(data);
-      });
-    }
-    for (const input of graph.inputs) {
-      const data = external.get(input.name);
-      if (!data) continue;
-      message(writer, 5, (writer) => {
-        writeTensorHead(writer, input);
-        writeExternalData(writer, data);
-      });
-    }
-    for (const input of graph.inputs) {
-      if (!external.has(input.name)) message(writer, 11, (w) => writeValueInfo(w, input));
-    }
-    for (const output of graph.outputs) message(writer, 12, (w) => writeValueInfo(w, output));
-    const answered = new Set(graph.outputs.map(({ name }) => name));
-    const inner = shapes ? graph.nodes.flatMap(({ outputs }) => outputs) : [];
-    for (const value of inner) {
-      if (!answered.has(value.name)) message(writer, 13, (w) => writeValueInfo(w, value));
-    }
-  });
+  message(writer, 7, (writer) => writeGraph(writer, graph, { external, shapes }));
   for (const [domain, version] of [["", opset], ["com.microsoft", 1]] as const) {
     message(writer, 8, (writer) => {
       if (domain) text(writer, 1, domain);
@@ -193,4 +175,37 @@ export function writeOnnx(
     });
   }
   return writer.finish();
+}
+
+/** A GraphProto. */
+function writeGraph(
+  writer: BinaryWriter,
+  graph: Graph,
+  { external = new Map(), shapes = false }: Pick<WriteOnnxOptions, "external" | "shapes">,
+): void {
+  for (const node of graph.nodes) message(writer, 1, (writer) => writeNode(writer, node));
+  text(writer, 2, graph.name);
+  for (const { value, data } of graph.constants) {
+    message(writer, 5, (writer) => {
+      writeTensorHead(writer, value);
+      writer.tag(9, WireType.LengthDelimited).bytes(data);
+    });
+  }
+  for (const input of graph.inputs) {
+    const data = external.get(input.name);
+    if (!data) continue;
+    message(writer, 5, (writer) => {
+      writeTensorHead(writer, input);
+      writeExternalData(writer, data);
+    });
+  }
+  for (const input of graph.inputs) {
+    if (!external.has(input.name)) message(writer, 11, (w) => writeValueInfo(w, input));
+  }
+  for (const output of graph.outputs) message(writer, 12, (w) => writeValueInfo(w, output));
+  const answered = new Set(graph.outputs.map(({ name }) => name));
+  const inner = shapes ? graph.nodes.flatMap(({ outputs }) => outputs) : [];
+  for (const value of inner) {
+    if (!answered.has(value.name)) message(writer, 13, (w) => writeValueInfo(w, value));
+  }
 }

@@ -118,6 +118,8 @@ export const exp: (b: GraphBuilder, x: Value) => Value = unary("Exp");
 export const log: (b: GraphBuilder, x: Value) => Value = unary("Log");
 /** 1 ÷ (1 + e⁻ˣ). */
 export const sigmoid: (b: GraphBuilder, x: Value) => Value = unary("Sigmoid");
+/** ln(1 + eˣ). */
+export const softplus: (b: GraphBuilder, x: Value) => Value = unary("Softplus");
 /** −1, 0 or 1. */
 export const sign: (b: GraphBuilder, x: Value) => Value = unary("Sign");
 /** The hyperbolic tangent. */
@@ -316,7 +318,7 @@ export function where(b: GraphBuilder, condition: Value, yes: Value, no: Value):
   ])[0];
 }
 
-/** A single element repeated to a shape. */
+/** An element, or what has 1 in place of some sizes, repeated to a shape. */
 export function expand(b: GraphBuilder, x: Value, shape: Shape): Value {
   const sizes = b.shape(shape, { inferred: false });
   return b.node("Expand", [x, sizes], [{ dtype: x.dtype, shape }])[0];
@@ -459,7 +461,9 @@ export function matMulNBits(
   expectRank("MatMulNBits", x, 2);
   const [rows, inner] = x.shape;
   const [columns, blocks] = scales.shape;
-  expectEqual("MatMulNBits", inner, product(blocks, block), x, scales);
+  // The last block of a row may be a part.
+  const padded = typeof inner === "number" ? Math.ceil(inner / block) * block : inner;
+  expectEqual("MatMulNBits", padded, product(blocks, block), x, scales);
   return b.node("MatMulNBits", [x, data, scales], [{ dtype: x.dtype, shape: [rows, columns] }], {
     domain: MICROSOFT,
     attributes: {
@@ -470,4 +474,42 @@ export function matMulNBits(
       accuracy_level: BigInt(accuracyLevel),
     },
   })[0];
+}
+
+/**
+ * Small whole numbers times their scales: int8 [...rows, K] and float32 [...rows, K/block] → float32
+ * [...rows, K]. The last block of a row may be a part.
+ */
+export function dequantizeLinear(
+  b: GraphBuilder,
+  numbers: Value,
+  scales: Value,
+  { block, zero }: {
+    readonly block: number;
+    /** What is taken off the numbers first, of their type and the scales' shape. @default 0 */
+    readonly zero?: Value;
+  },
+): Value {
+  return b.node("DequantizeLinear", [numbers, scales, ...zero ? [zero] : []], [
+    { dtype: scales.dtype, shape: numbers.shape },
+  ], { attributes: { axis: BigInt(numbers.shape.length - 1), block_size: BigInt(block) } })[0];
+}
+
+/**
+ * The same of numbers of 4 bits, 8 for 0, two to a byte: uint8 [rows, K/2], where the low halves are
+ * the first half of a row's columns.
+ */
+export function dequantizeHalves(
+  b: GraphBuilder,
+  bytes: Value,
+  scales: Value,
+  { block, columns }: { readonly block: number; readonly columns: Dim },
+): Value {
+  const small = (value: number): Value => cast(b, b.int32(value), "uint8");
+  const half = (op: string, by: number, attributes = {}): Value =>
+    b.node(op, [bytes, small(by)], [bytes], { attributes })[0];
+  const halves = [half("BitwiseAnd", 15), half("BitShift", 4, { direction: "RIGHT" })];
+  const numbers = concat(b, halves, { axis: 1, joined: columns });
+  const zero = add(b, cast(b, mul(b, scales, b.float32(0)), "uint8"), small(8));
+  return dequantizeLinear(b, numbers, scales, { block, zero });
 }

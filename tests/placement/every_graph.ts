@@ -18,6 +18,7 @@ import { decodeBlockGraph } from "../../model/graphs/decode_graphs.ts";
 import { castGraph, zerosGraph } from "../../model/graphs/device_graphs.ts";
 import { placeRowsGraph, takeRowsGraph } from "../../model/graphs/row_graphs.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
+import { parameter } from "../../model/parts/parameter_spec.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
   attentionMaskGraph,
@@ -32,8 +33,9 @@ import {
   headProductGraph,
 } from "../../model/graphs/training_graphs.ts";
 import { adamWGraph, adamWRule } from "../../train/optimizers/adamw_graph.ts";
-import type { GraphStateFormat } from "../../train/optimizers/state_format.ts";
-import { MOST_TOGETHER, placeSumsOfSquaresGraph } from "../../train/optimizers/tensor_update.ts";
+import { findOptimizer } from "../../train/optimizers/optimizers.ts";
+import { type GraphStateFormat, PRECISION_FORMATS } from "../../train/optimizers/state_format.ts";
+import { MOST_TOGETHER, placeSumsOfSquaresGraph } from "../../train/optimizers/gradient_norms.ts";
 import { updateGraph } from "../../train/optimizers/update_graph.ts";
 import { sumOfSquaresGraph } from "../../train/optimizers/sum_of_squares_graph.ts";
 import { familyConfig } from "../support/tiny_model.ts";
@@ -64,7 +66,16 @@ export const SMALL_FAMILIES: typeof FAMILIES = {
   // What these add: windows, growing queries, layers without rotation, multipliers, fused layers, norms
   // behind, capped logits.
   ...Object.fromEntries(
-    (["ministral3", "smollm3", "granite", "phi3", "olmo2", "gemma3_text"] as const)
+    ([
+      "ministral3",
+      "smollm3",
+      "granite",
+      "granitemoehybrid",
+      "phi3",
+      "olmo2",
+      "gemma3_text",
+      "qwen3_5_text",
+    ] as const)
       .map((family) => [`small ${family}`, familyConfig(family, SMALL).raw]),
   ),
 };
@@ -126,6 +137,14 @@ function* commonGraphs(): Generator<[string, Graph]> {
     for (const decays of BOTH) {
       const graph = adamWGraph({ beta1: 0.9, beta2: 0.999 }, decays, format);
       yield [`optimizer ${format}${decays ? ", decay" : ""}`, graph];
+    }
+  }
+  for (const optim of ["adafactor", "muon"]) {
+    const matrices = [[48, 32], [32, 48]].map((shape) => parameter("weight", shape));
+    const specs = [...matrices, parameter("norm", [32])];
+    for (const format of Object.values(PRECISION_FORMATS)) {
+      const graphs = findOptimizer(optim).wholeTensors!(specs, format);
+      for (const [i, graph] of graphs.entries()) yield [`${optim} ${format} ${i}`, graph];
     }
   }
   const rule = adamWRule();
@@ -222,6 +241,11 @@ function* blockGraphs(
       };
       const graph = decodeBlockGraph(config, { kind, precision, attention, ...linear });
       yield [`${of}${method}, decode with ${attention} attention`, graph];
+      if (kind.delta) {
+        const single = decodeBlockGraph(config, { kind, precision, attention, single: true });
+        yield [`${of}${method}, decode single tokens`, single];
+        continue;
+      }
       if (attention === "plain") {
         const chosen = decodeBlockGraph(config, {
           ...{ kind, precision, attention, chosen: true },

@@ -187,17 +187,29 @@ const reshape: Operation = (_, x, target) => {
   return [{ shape, data: x.data }];
 };
 
-/** Of a single element. */
-const expand: Operation = (_, { data: [element] }, target) => [
-  dense(Array.from(target.data), () => element),
-];
+const expand: Operation = (_, x, target) => {
+  const shape = Array.from(target.data);
+  return [{ shape, data: broadcastTo(x, shape) }];
+};
 
-/** From one element to before another of one axis. */
+/** From one element to before another of one axis, counted from its end where negative. */
 const slice: Operation = (_, x, { data: [start] }, { data: [end] }, { data: [axis] }) => {
-  const shape = x.shape.map((dim, i) => i === axis ? end - start : dim);
+  const size = x.shape[axis];
+  const stop = end < 0 ? size + end : Math.min(end, size);
+  const shape = x.shape.map((dim, i) => i === axis ? stop - start : dim);
   return [dense(shape, (index) => {
     const place = coordinates(index, shape);
     return at(x, place.map((each, i) => i === axis ? each + start : each));
+  })];
+};
+
+/** Zeros before and after. */
+const padded: Operation = (_, x, { data: counts }) => {
+  const rank = x.shape.length;
+  const shape = x.shape.map((dim, i) => counts[i] + dim + counts[rank + i]);
+  return [dense(shape, (index) => {
+    const place = coordinates(index, shape).map((each, i) => each - counts[i]);
+    return place.every((each, i) => each >= 0 && each < x.shape[i]) ? at(x, place) : 0;
   })];
 };
 
@@ -274,6 +286,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     elementwise(node.outputs[0].dtype === "int32" ? Math.imul : (a, b) => a * b)(node, ...inputs),
   QuickGelu: elementwise((a) => a / (1 + Math.exp(-a))),
   Reciprocal: elementwise((a) => 1 / a),
+  Pad: padded,
   ReduceMax: reduction(Math.max, -Infinity),
   ReduceSum: reduction((total, value) => total + value, 0),
   ReduceSumSquare: reduction((total, value) => total + value * value, 0),
@@ -285,6 +298,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   SimplifiedLayerNormalization: rmsNorm,
   Slice: slice,
   Softmax: softmax,
+  Softplus: elementwise((a) => a > 0 ? a + Math.log1p(Math.exp(-a)) : Math.log1p(Math.exp(a))),
   Sqrt: elementwise(Math.sqrt),
   Sub: elementwise((a, b) => a - b),
   Tanh: elementwise(Math.tanh),
@@ -324,8 +338,39 @@ export function interpret(
     set(input, given);
   }
   for (const node of graph.nodes) {
-    const results = operations[node.op](node, ...node.inputs.map((input) => values.get(input!)!));
+    const read = node.inputs.map((input) => values.get(input!)!);
+    const results = node.body
+      ? scan(node, node.body, { read, symbols })
+      : operations[node.op](node, ...read);
     node.outputs.forEach((output, i) => set(output, results[i]));
   }
   return Object.fromEntries(graph.outputs.map((output) => [output.name, values.get(output)!]));
+}
+
+/** Scan with one state and one output that is given out at each step. */
+function scan(
+  { attributes }: Node,
+  body: Graph,
+  { read: [initial, ...scanned], symbols }: {
+    readonly read: readonly Dense[];
+    readonly symbols: Symbols;
+  },
+): Dense[] {
+  const [steps] = scanned[0].shape;
+  const [backwards] = attributes.scan_input_directions as readonly bigint[];
+  const { inputs: [stateInput, ...stepInputs], outputs: [next, given] } = body;
+  const outputs = Array<Float64Array>(steps);
+  let state = initial;
+  for (let i = 0; i < steps; i++) {
+    const step = backwards ? steps - 1 - i : i;
+    const inputs = new Map([[stateInput.name, state]]);
+    scanned.forEach(({ shape: [, ...shape], data }, each) => {
+      const start = step * size(shape);
+      inputs.set(stepInputs[each].name, { shape, data: data.slice(start, start + size(shape)) });
+    });
+    const made = interpret(body, Object.fromEntries(inputs), symbols);
+    outputs[step] = made[given.name].data;
+    state = made[next.name];
+  }
+  return [state, fromRows([steps, ...initial.shape], outputs)];
 }

@@ -3,7 +3,10 @@
 import type { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Shape, Symbols } from "../../ort/graph/dim.ts";
 import type { Value } from "../../ort/graph/ir.ts";
+import { linearRecurrence } from "../../ort/graph/linear_recurrence.ts";
 import * as ops from "../../ort/graph/ops.ts";
+import { crop, pad } from "../../ort/graph/pad.ts";
+import { unitLowerInverse } from "../../ort/graph/unit_lower_inverse.ts";
 
 /** One use of one operation. */
 export interface RuleCase {
@@ -22,7 +25,7 @@ export interface RuleCase {
 }
 
 /** What the cases' symbols stand for. */
-export const SYMBOLS: Symbols = { rows: 2, length: 3, positions: 5 };
+export const SYMBOLS: Symbols = { rows: 2, length: 3, positions: 5, padded: 8, padding: 5 };
 const TOKENS = "length*rows";
 
 /** At least one case a rule. */
@@ -119,6 +122,50 @@ export const ruleCases: readonly RuleCase[] = [
     build: (b, { x, w }) => ops.mul(b, x, w),
   },
   {
+    op: "Mul",
+    name: "a product of a column, a row and a number",
+    inputs: { x: ["rows", 1, "length", 1], z: [2, 1, 4], s: [] },
+    build: (b, { x, z, s }) => ops.mul(b, ops.mul(b, x, z), s),
+  },
+  {
+    op: "Sub",
+    name: "a difference of a column and a row",
+    inputs: { x: ["rows", "length", 1], z: [4] },
+    build: (b, { x, z }) => ops.sub(b, x, z),
+  },
+  {
+    op: "Sub",
+    name: "a value less its square",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => ops.sub(b, x, ops.mul(b, x, x)),
+  },
+  {
+    op: "Exp",
+    name: "an exponential",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => ops.exp(b, x),
+  },
+  {
+    op: "Expand",
+    name: "heads that are repeated",
+    inputs: { x: ["rows", 2, 1, "length", 3] },
+    build: (b, { x }) => ops.expand(b, x, ["rows", 2, 3, "length", 3]),
+  },
+  {
+    op: "Sigmoid",
+    name: "a gate",
+    inputs: { x: [TOKENS, 4] },
+    magnitude: 6,
+    build: (b, { x }) => ops.sigmoid(b, x),
+  },
+  {
+    op: "Softplus",
+    name: "softplus",
+    inputs: { x: [TOKENS, 4] },
+    magnitude: 6,
+    build: (b, { x }) => ops.softplus(b, x),
+  },
+  {
     op: "Cast",
     name: "a value in another type and back",
     inputs: { x: [TOKENS, 4] },
@@ -207,5 +254,50 @@ export const ruleCases: readonly RuleCase[] = [
     name: "a transposition that is not its own inverse",
     inputs: { x: ["rows", "length", 2, 4] },
     build: (b, { x }) => ops.transpose(b, x, [2, 0, 3, 1]),
+  },
+];
+
+/** Values with gradients of their own, of several operations. */
+export const ownRuleCases: readonly RuleCase[] = [
+  {
+    op: "Pad",
+    name: "zeros before and after columns",
+    inputs: { x: [TOKENS, 4] },
+    build: (b, { x }) => pad(b, x, { axis: 1, before: 2, after: 1, size: 7 }),
+  },
+  {
+    op: "Pad",
+    name: "zeros after tokens, as many as a symbol says",
+    inputs: { x: ["rows", "length", 2] },
+    build: (b, { x }) => pad(b, x, { axis: 1, after: "padding", size: "padded" }),
+  },
+  {
+    op: "Slice",
+    name: "tokens without the last ones, as many as a symbol says",
+    inputs: { x: ["rows", "padded", 2] },
+    build: (b, { x }) => crop(b, x, { axis: 1, after: "padding", size: "length" }),
+  },
+  {
+    op: "Slice",
+    name: "tokens without some at each end",
+    inputs: { x: ["rows", "padded", 2] },
+    build: (b, { x }) => crop(b, x, { axis: 1, before: 4, after: 1, size: "length" }),
+  },
+  {
+    op: "Scan",
+    name: "states of a recurrence",
+    inputs: {
+      transitions: ["length", "rows", 3, 3],
+      additions: ["length", "rows", 3, 2],
+      initial: ["rows", 3, 2],
+    },
+    build: (b, { transitions, additions, initial }) =>
+      linearRecurrence(b, { transitions, additions, initial }).before,
+  },
+  {
+    op: "FusedMatMul",
+    name: "the inverse of 1 and what is below the diagonal",
+    inputs: { a: ["rows", 6, 6] },
+    build: (b, { a }) => unitLowerInverse(b, a),
   },
 ];

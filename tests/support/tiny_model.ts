@@ -53,6 +53,15 @@ export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, u
     logits_scaling: 0.6,
     residual_multiplier: 0.4,
   },
+  granitemoehybrid: {
+    attention_multiplier: 0.3,
+    embedding_multiplier: 0.5,
+    logits_scaling: 0.5,
+    residual_multiplier: 0.6,
+    shared_intermediate_size: 32,
+    num_local_experts: 0,
+    layer_types: ["full_attention", "full_attention"],
+  },
   phi3: { partial_rotary_factor: 0.5, sliding_window: 7 },
   olmo2: {},
   gemma3_text: {
@@ -64,6 +73,14 @@ export const FAMILY_FIELDS: Readonly<Record<ModelType, Readonly<Record<string, u
     // With the scaled embedding as its head a random model would repeat its input.
     tie_word_embeddings: false,
   },
+  qwen3_5_text: {
+    full_attention_interval: 2,
+    partial_rotary_factor: 0.5,
+    linear_num_key_heads: 2,
+    linear_num_value_heads: 4,
+    linear_key_head_dim: 6,
+    linear_value_head_dim: 5,
+  },
 };
 
 /** A two-layer model of a family. */
@@ -73,6 +90,10 @@ export function familyConfig(
 ): ModelConfig {
   return tinyConfig({ model_type, ...FAMILY_FIELDS[model_type], ...change });
 }
+
+/** Families whose models can be exported as ONNX: those without layers that carry a state. */
+export const EXPORTED_FAMILIES: readonly ModelType[] = (Object.keys(FAMILY_FIELDS) as ModelType[])
+  .filter((family) => familyConfig(family).layerKinds.every(({ delta }) => !delta));
 
 /** What makes the second of its layers see a window of 3 tokens. */
 export const WINDOWED = { use_sliding_window: true, sliding_window: 3, max_window_layers: 1 };

@@ -58,7 +58,14 @@ export function trainerStub(
       const losses = Float32Array.from(tokens, (token) => tokenLoss(targets[token], step));
       return Promise.resolve({ tokens, losses });
     },
-    weights: { names: () => [], info: none, read: none, tensor: none, stacked: none },
+    weights: {
+      has: () => false,
+      names: () => [],
+      info: none,
+      read: none,
+      tensor: none,
+      stacked: none,
+    },
     save: (directory, options) => saveStub(directory, step, options),
     load(directory) {
       loaded.push(directory);

@@ -36,7 +36,7 @@ async function open(on: Runtime, name: string): Promise<FixtureModel & Disposabl
 }
 
 /** Models whose blocks decode as others' do. */
-const LIKE_OTHERS: readonly string[] = ["mistral", "granite", "olmo2"];
+const LIKE_OTHERS: readonly string[] = ["mistral", "granite", "granitemoehybrid", "olmo2"];
 const models = (await withFixtureFile("generate.json"))
   .filter((name) => !LIKE_OTHERS.includes(name));
 

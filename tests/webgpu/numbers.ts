@@ -9,7 +9,7 @@ import { float32Graphs } from "../support/float32_graphs.ts";
 import { graphInputs } from "../support/graph_inputs.ts";
 import { runGraph } from "../support/run_graph.ts";
 import { runtime } from "../support/webgpu_runtime.ts";
-import { MOST_TOGETHER } from "../../train/optimizers/tensor_update.ts";
+import { MOST_TOGETHER } from "../../train/optimizers/gradient_norms.ts";
 
 /** Times an output's largest. Measured on lavapipe: 2.1e-6, in a block's backward; ORTUNE_REPORT=1 prints it. */
 const TOLERANCE = 5e-6;

@@ -7,6 +7,7 @@
 
 import type { ModelConfig } from "../../model/config.ts";
 import { withEosTokenIds } from "../../model/eos_token_ids.ts";
+import { formatConfig } from "../../model/format_config.ts";
 
 /** Weights are trained and written in float32, so that a resumed run goes on to the bit. */
 export function savedConfig({ raw }: ModelConfig, eosTokenIds: readonly number[] = []): string {
@@ -16,5 +17,5 @@ export function savedConfig({ raw }: ModelConfig, eosTokenIds: readonly number[]
   const dtypes = Object.fromEntries(keys.map((key) => [key, "float32"]));
   const eos = withEosTokenIds(raw.eos_token_id, eosTokenIds);
   const changed = eos === raw.eos_token_id ? {} : { eos_token_id: eos };
-  return JSON.stringify({ ...raw, ...changed, ...dtypes }, null, 2) + "\n";
+  return formatConfig({ ...raw, ...changed, ...dtypes });
 }

@@ -17,3 +17,17 @@ Deno.test("savedConfig() is the base's config.json but for the dtype, under the 
     torch_dtype: "float32",
   });
 });
+
+Deno.test("savedConfig() keeps the point of floats, as transformers 5 refuses whole numbers there", () => {
+  const text = savedConfig(parseConfig({
+    ...{ ...QWEN3_0_6B, model_type: "granitemoehybrid", architectures: undefined },
+    ...{ num_local_experts: 0, layer_types: Array<string>(28).fill("attention") },
+    ...{ router_aux_loss_coef: 0, initializer_range: 1, embedding_multiplier: 12 },
+    time_step_limit: [0, { __float__: "Infinity" }],
+  }));
+  assert.match(text, /^ {2}"router_aux_loss_coef": 0\.0,$/m);
+  assert.match(text, /^ {2}"initializer_range": 1\.0,$/m);
+  assert.match(text, /^ {2}"embedding_multiplier": 12,$/m);
+  assert.match(text, /^ {2}"time_step_limit": \[\n {4}0\.0,\n {4}\{/m);
+  assert.match(text, /^ {2}"rms_norm_eps": 0\.000001,$/m);
+});

@@ -299,6 +299,7 @@ class Run {
     const tokensBefore = this.#state.tokensSeen;
     const reason = yield* this.#updates();
     yield* this.#save();
+    await this.#trainer.useSavedWeights?.();
     const best = await this.#chooseBest(reason);
     yield {
       type: "end",

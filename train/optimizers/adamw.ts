@@ -18,7 +18,7 @@ import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { ADAMW_STATE, adamWConstants, adamWGraph, type AdamWOptions } from "./adamw_graph.ts";
 import type { HostUpdate, HostUpdateOptions } from "./host_optimizer.ts";
 import type { Range } from "../distributed/buckets.ts";
-import { chunksOf } from "./layout_chunks.ts";
+import { chunksOf, type RateFactors } from "./layout_chunks.ts";
 import { OptimizerState } from "./optimizer_state.ts";
 import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 import type { UpdateState } from "./update_state.ts";
@@ -55,7 +55,8 @@ export class AdamW implements HostUpdate {
   /** The constants, defaults filled in. */
   readonly options: Required<AdamWOptions>;
   readonly #moments: UpdateState;
-  readonly #scalars: Readonly<Record<typeof SCALARS[number], Tensor>>;
+  /** By the factor on the learning rate. */
+  readonly #scalars: ReadonlyMap<number, Readonly<Record<typeof SCALARS[number], Tensor>>>;
   readonly #updates: Binding[] = [];
   readonly #sums: Binding[] = [];
   readonly #blockSums: Tensor;
@@ -67,6 +68,7 @@ export class AdamW implements HostUpdate {
    *
    * @param part the part that is updated, and its moments, which are released with this;
    *   without it all, with moments of zeros
+   * @param rates factors on the learning rate; without them it is everywhere the same
    */
   constructor(
     runtime: Runtime,
@@ -74,14 +76,19 @@ export class AdamW implements HostUpdate {
     gradients: ParameterStore,
     options?: AdamWOptions,
     part?: UpdateState & { readonly ranges: readonly Range[] },
+    rates?: RateFactors,
   ) {
     this.options = adamWConstants(options);
     const { layout } = parameters;
     const names = Object.values(ADAMW_STATE);
     this.#moments = this.#own(part ?? new OptimizerState(runtime, layout, { names }));
-    this.#scalars = Object.fromEntries(
-      SCALARS.map((name) => [name, this.#own(Tensor.allocate(runtime, "float32", []))]),
-    ) as Record<typeof SCALARS[number], Tensor>;
+    const updated = chunksOf(layout, runtime.device, { ranges: part?.ranges, rates });
+    this.#scalars = new Map([...new Set(updated.map(({ rate }) => rate))].map((rate) => {
+      const own = SCALARS.map((name) =>
+        [name, this.#own(Tensor.allocate(runtime, "float32", []))] as const
+      );
+      return [rate, Object.fromEntries(own) as Record<typeof SCALARS[number], Tensor>];
+    }));
 
     const sumOfSquares = this.#own(new CompiledGraph(runtime, sumOfSquaresGraph()));
     const plain = this.#own(new CompiledGraph(runtime, adamWGraph(this.options, false)));
@@ -92,14 +99,16 @@ export class AdamW implements HostUpdate {
       Tensor.allocate(runtime, "float32", [layout.length / LAYOUT_BLOCK]),
     );
     this.#blockSums.zero();
-    for (const { start, length, decays } of chunksOf(layout, runtime.device, part?.ranges)) {
+    for (const { start, length, decays, rate } of updated) {
       const view = (store: ParameterStore) =>
         this.#own(store.flat.view(start * FLOAT_BYTES, [length]));
       const kept = (name: string) => this.#own(this.#moments.view(name, start, length));
       const [p, g] = [view(parameters), view(gradients)];
       const [m, v] = [kept(ADAMW_STATE.m), kept(ADAMW_STATE.v)];
       const graph = decays ? decaying : plain;
-      this.#updates.push(this.#own(graph.bind({ p, g, m, v, ...this.#scalars })));
+      this.#updates.push(this.#own(graph.bind({ p, g, m, v, ...this.#scalars.get(rate)! })));
+    }
+    for (const { start, length } of chunksOf(layout, runtime.device, { ranges: part?.ranges })) {
       const blocks = length / LAYOUT_BLOCK;
       const matrix = gradients.flat.view(start * FLOAT_BYTES, [blocks, LAYOUT_BLOCK]);
       const sums = this.#blockSums.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [blocks, 1]);
@@ -127,13 +136,16 @@ export class AdamW implements HostUpdate {
   async update({ learningRate, clip, step }: HostUpdateOptions): Promise<void> {
     const { beta1, beta2, epsilon, weightDecay } = this.options;
     const correction = Math.sqrt(1 - beta2 ** step);
-    const values = {
-      clip,
-      step_size: learningRate * correction / (1 - beta1 ** step),
-      epsilon: epsilon * correction,
-      decay: 1 - learningRate * weightDecay,
-    };
-    for (const name of SCALARS) this.#scalars[name].float32()[0] = values[name];
+    for (const [factor, scalars] of this.#scalars) {
+      const rate = factor * learningRate;
+      const values = {
+        clip,
+        step_size: rate * correction / (1 - beta1 ** step),
+        epsilon: epsilon * correction,
+        decay: 1 - rate * weightDecay,
+      };
+      for (const name of SCALARS) scalars[name].float32()[0] = values[name];
+    }
     for (const binding of this.#updates) {
       await this.#yieldTimer.turn();
       binding.run();

@@ -9,6 +9,7 @@
 import type { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Graph, Value } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
+import { correctionAfter, nextCorrection } from "./bias_correction.ts";
 import type { GraphStateFormat } from "./state_format.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdatedValues, UpdateRule, UpdateValues } from "./update_rule.ts";
@@ -116,15 +117,8 @@ export function adamWRule(options: AdamWOptions = {}): UpdateRule {
       correction2: (updates) => correctionAfter(updates, beta2),
     },
     scalars(b, { rate, decay, made, running: { correction1, correction2 }, guarded }) {
-      // c + made·(1 − β)·(1 − c), which is β·c + (1 − β) of an update that is made.
-      const corrected = (c: Value, beta: number): Value =>
-        ops.add(
-          b,
-          c,
-          ops.mul(b, ops.mul(b, ops.sub(b, b.float32(1), c), b.float32(1 - beta)), made),
-        );
-      const next1 = corrected(correction1, beta1);
-      const next2 = corrected(correction2, beta2);
+      const next1 = nextCorrection(b, correction1, beta1, made);
+      const next2 = nextCorrection(b, correction2, beta2, made);
       const root = ops.sqrt(b, next2);
       return {
         keep_m: guarded(beta1, 1),
@@ -165,14 +159,4 @@ function update(
   const step = ops.div(b, ops.mul(b, newM, scalar("step_size")), denominator);
   const kept = decays ? ops.mul(b, p, scalar("decay")) : p;
   return { p: ops.sub(b, kept, step), state: { m: newM, v: newV } };
-}
-
-/** The bias correction that the graph has after a number of updates: its very roundings. */
-function correctionAfter(updates: number, beta: number): number {
-  const { fround } = Math;
-  let correction = 0;
-  for (let i = 0; i < updates; i++) {
-    correction = fround(correction + fround(fround(1 - correction) * fround(1 - beta)));
-  }
-  return correction;
 }

@@ -24,7 +24,7 @@ const STATE = Object.values(ADAMW_STATE);
 
 function make(options: OptimizerOptions): Optimizer {
   const { runtime, parameters, gradients, format, maxGradNorm, constants, graphsOnly } = options;
-  const { comm, shard = false } = options;
+  const { comm, shard = false, rates } = options;
   // A format that cannot be is refused before anything is allocated.
   if (format === "bfloat16-8bit") {
     throw new Error(
@@ -34,11 +34,11 @@ function make(options: OptimizerOptions): Optimizer {
   }
   if (graphsOnly) return ruleOptimizer(adamWRule(constants), options);
   if (!comm || !shard) {
-    const update = new AdamW(runtime, parameters, gradients, constants);
+    const update = new AdamW(runtime, parameters, gradients, constants, undefined, rates);
     return new HostOptimizer(update, maxGradNorm, comm);
   }
   const state = new ShardedState(runtime, parameters.layout, { names: STATE, comm });
-  const update = new AdamW(runtime, parameters, gradients, constants, state);
+  const update = new AdamW(runtime, parameters, gradients, constants, state, rates);
   const sharded = new ShardedUpdate({ comm, parameters, state, update });
   return new HostOptimizer(sharded, maxGradNorm, comm);
 }
@@ -50,7 +50,8 @@ async function withKernels(
 ): Promise<MakeOptimizer> {
   const kernels = await loadAdamWKernels(gpu, format, constants);
   return (options) =>
-    options.graphsOnly
+    // The kernel has one rate.
+    options.graphsOnly && !options.rates
       ? new DeviceOptimizer({
         ...options,
         state: STATE,

@@ -19,7 +19,9 @@ import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer, StateParts, UpdateOptions } from "../optimizer.ts";
 import type { TrainStepResult } from "../trainer.ts";
 import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
-import { loadStore, OptimizerState } from "./optimizer_state.ts";
+import type { RateFactors } from "./layout_chunks.ts";
+import { loadStore, loadTensor, OptimizerState, type StateShapes } from "./optimizer_state.ts";
+import { type EvaluatedRule, RuleEvaluation } from "./rule_evaluation.ts";
 import { ShardedState } from "./sharded_state.ts";
 import { STATE_TYPES, type StateFormat } from "./state_format.ts";
 import { isMade, lossSumGraph, RESULT_WIDTH } from "./update_control_graph.ts";
@@ -49,6 +51,12 @@ export interface DeviceOptimizerOptions {
   readonly maxGradNorm: number;
   /** Names of what is kept of each parameter, as checkpoints have them. */
   readonly state: readonly string[];
+  /** What is kept of which parameter, in which shape. @default all of each, of its own shape */
+  readonly shapes?: StateShapes;
+  /** Makes what the model is evaluated and saved with. @default it is what is trained */
+  readonly evaluated?: EvaluatedRule;
+  /** Factors on the learning rate. @default 1 for all */
+  readonly rates?: RateFactors;
   /** Processes that each were given a share of the losses. @default this one alone */
   readonly collectives?: TensorComm;
   /** The same processes, for what is saved. */
@@ -66,6 +74,7 @@ export interface DeviceOptimizerOptions {
 export class DeviceOptimizer implements Optimizer {
   readonly maxUnread: number;
   readonly parts: StateParts | undefined;
+  readonly evaluation: RuleEvaluation | undefined;
   readonly #parameters: ParameterStore;
   readonly #copy: ParameterStore | undefined;
   readonly #state: OptimizerState | ShardedState;
@@ -86,8 +95,20 @@ export class DeviceOptimizer implements Optimizer {
 
   /** Allocates the state as zeros and compiles the update. */
   constructor(
-    { runtime, parameters, gradients, copy, format, maxGradNorm, state, makeUpdate, ...several }:
-      DeviceOptimizerOptions,
+    {
+      runtime,
+      parameters,
+      gradients,
+      copy,
+      format,
+      maxGradNorm,
+      state,
+      shapes,
+      evaluated,
+      rates,
+      makeUpdate,
+      ...several
+    }: DeviceOptimizerOptions,
   ) {
     const { collectives, comm, shard = false } = several;
     this.#collectives = collectives;
@@ -115,12 +136,15 @@ export class DeviceOptimizer implements Optimizer {
       this.#own(new CompiledGraph(runtime, lossSumGraph(true))),
       this.#own(new CompiledGraph(runtime, lossSumGraph(false))),
     ];
-    const made = { runtime, parameters, gradients, loss: this.#loss, maxGradNorm };
+    const made = { runtime, parameters, gradients, loss: this.#loss, maxGradNorm, rates };
     if (!shard || !comm || !collectives) {
-      const names = { names: state, dtype, scaled };
+      const names = { names: state, shapes, dtype, scaled };
       const whole = this.#own(new OptimizerState(runtime, layout, names));
       this.#state = whole;
       this.#update = this.#own(makeUpdate({ ...made, copy, state: whole }));
+      this.evaluation = evaluated && this.#own(
+        new RuleEvaluation(evaluated, { runtime, parameters, gradients, copy, state: whole }),
+      );
       return;
     }
     const master = types.parameters === "master";
@@ -197,17 +221,24 @@ export class DeviceOptimizer implements Optimizer {
     this.#update.resumeAt(step);
   }
 
-  /** The state, and where the graphs run on a copy, the parameters under `<parameter>.master`. */
+  /**
+   * The state, and where a checkpoint's weights are others than are trained, rounded or averaged, those under
+   * `<parameter>.master`; and what the update remembers.
+   */
   state(): TensorSource {
     const state = this.#state.source();
-    if (!this.#copy) return state;
-    const parameters = this.#parameters;
+    const { remembered = new Map<string, Tensor>() } = this.#update;
+    const masters = this.evaluation?.trained() ?? (this.#copy && this.#parameters);
+    if (!masters && remembered.size === 0) return state;
     const find = (name: string): [TensorSource, string] =>
-      name.endsWith(OF_MASTER) ? [parameters, name.slice(0, -OF_MASTER.length)] : [state, name];
+      masters && name.endsWith(OF_MASTER)
+        ? [masters, name.slice(0, -OF_MASTER.length)]
+        : [remembered.has(name) ? ofTensors(remembered) : state, name];
     return {
       names: (): readonly string[] => [
         ...state.names(),
-        ...parameters.names().map((name) => name + OF_MASTER),
+        ...masters?.names().map((name) => name + OF_MASTER) ?? [],
+        ...remembered.keys(),
       ],
       info: (name: string): TensorInfo => {
         const [source, own] = find(name);
@@ -226,7 +257,12 @@ export class DeviceOptimizer implements Optimizer {
    */
   async load(source: TensorSource): Promise<void> {
     await this.#state.load(source);
-    if (!this.#copy || !source.names().some((name) => name.endsWith(OF_MASTER))) return;
+    for (const [name, tensor] of this.#update.remembered ?? []) {
+      await loadTensor(tensor, source, name);
+    }
+    this.evaluation?.drop();
+    if (!this.#copy && !this.evaluation) return;
+    if (!source.names().some((name) => name.endsWith(OF_MASTER))) return;
     await loadStore(this.#parameters, source, OF_MASTER);
   }
 
@@ -238,4 +274,14 @@ export class DeviceOptimizer implements Optimizer {
   [Symbol.dispose](): void {
     for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
   }
+}
+
+function ofTensors(tensors: ReadonlyMap<string, Tensor>): TensorSource {
+  return {
+    names: (): readonly string[] => [...tensors.keys()],
+    info: (name: string): TensorInfo => tensors.get(name)!,
+    // deno-lint-ignore require-await -- so that errors reject instead of throwing at the call
+    read: async (name: string, into: Uint8Array, offset?: number): Promise<void> =>
+      tensors.get(name)!.read(into, offset),
+  };
 }

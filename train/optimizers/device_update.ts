@@ -9,6 +9,7 @@ import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Tensor } from "../../ort/runtime/tensor.ts";
 import type { TensorComm } from "../distributed/tensor_comm.ts";
+import type { RateFactors } from "./layout_chunks.ts";
 import type { OptimizerState } from "./optimizer_state.ts";
 import type { ShardedState } from "./sharded_state.ts";
 
@@ -28,6 +29,8 @@ interface UpdateOptions {
   /** The update's loss, float32 []. */
   readonly loss: Tensor;
   readonly maxGradNorm: number;
+  /** Factors on the learning rate. @default 1 for all */
+  readonly rates?: RateFactors;
 }
 
 /** What an update of all parameters works on. */
@@ -54,6 +57,8 @@ export type DeviceUpdateOptions = WholeUpdateOptions | PartUpdateOptions;
 export interface DeviceUpdate extends Disposable {
   /** Where the scale of the losses lies, float32 []. */
   readonly scale: Tensor;
+  /** Scalars that checkpoints have, float32 [] each, by their names there. @default none */
+  readonly remembered?: ReadonlyMap<string, Tensor>;
   /** Sends an update's numbers in one copy. */
   send(numbers: UpdateNumbers): void;
   /** Queues norm, clipping and update; writes loss and norm into `result`, float32 [2]. */

@@ -11,12 +11,12 @@ import { LAYOUT_BLOCK } from "../../model/engine/parameter_store.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
-import { byteWidth, type DType } from "../../ort/tensor/dtype.ts";
+import type { DType } from "../../ort/tensor/dtype.ts";
 import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
 import type { TensorComm } from "../distributed/tensor_comm.ts";
+import { type GradientNorms, gradientNorms } from "./gradient_norms.ts";
 import { type Chunk, chunksOf } from "./layout_chunks.ts";
 import { type GraphStateFormat, STATE_TYPES } from "./state_format.ts";
-import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 import { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
@@ -30,22 +30,21 @@ export class GraphUpdate implements DeviceUpdate {
   readonly #rule: UpdateRule;
   /** rate, decay, scale and seed in one piece, so that one copy brings a step's numbers. */
   readonly #numbers: Tensor;
-  readonly #norms: readonly Binding[];
+  readonly #norms: GradientNorms;
   readonly #control: UpdateControl;
   readonly #updates: readonly Pick<Binding, "run">[];
-  /** Sums of squared gradients, [blocks, 1]. */
-  readonly #sums: Tensor;
   readonly #collectives: TensorComm | undefined;
   readonly #owned = new DisposableStack();
 
   /** Compiles the update. */
   constructor(rule: UpdateRule, format: GraphStateFormat, options: DeviceUpdateOptions) {
     this.#rule = rule;
-    const { runtime, parameters, gradients, state, collectives, loss, maxGradNorm } = options;
+    const { runtime, parameters, gradients, state, collectives, loss, maxGradNorm, rates } =
+      options;
     const { layout } = parameters;
     this.#collectives = collectives;
     const shares = updateShares(options, this.#owned).map(({ range, gather }) => ({
-      chunks: chunksOf(layout, runtime.device, [range]),
+      chunks: chunksOf(layout, runtime.device, { ranges: [range], rates }),
       gather,
     }));
     const floats = (...shape: number[]): Tensor =>
@@ -57,26 +56,17 @@ export class GraphUpdate implements DeviceUpdate {
 
     const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
     const blocks = layout.length / LAYOUT_BLOCK;
-    const sums = this.#sums = floats(blocks, 1);
     const types = STATE_TYPES[format];
-    const norms = compile(sumOfSquaresGraph(types.gradients));
-    this.#norms = shares.flatMap(({ chunks }) => chunks).map(({ start, length }) => {
-      const count = length / LAYOUT_BLOCK;
-      const at = start * byteWidth(gradients.flat.dtype);
-      const g = this.#own(gradients.flat.view(at, [count, LAYOUT_BLOCK]));
-      const into = this.#own(sums.view(start / LAYOUT_BLOCK * FLOAT_BYTES, [count, 1]));
-      return this.#own(norms.bind({ g, sums: into }));
-    });
+    this.#norms = this.#own(gradientNorms(runtime, gradients, collectives && state.ranges));
+    const { sums } = this.#norms;
 
     this.#control = this.#own(
       new UpdateControl(rule, {
-        ...{ runtime, maxGradNorm, sums, loss },
+        ...{ runtime, maxGradNorm, sums, loss, rates },
         rate: number(0),
         decay: number(1),
       }),
     );
-    const { scalars } = this.#control;
-
     const names = Object.keys(rule.state);
     const graphs = new Map([false, ...rule.weightDecay === 0 ? [] : [true]].map((decays) => {
       const { update } = rule;
@@ -90,7 +80,7 @@ export class GraphUpdate implements DeviceUpdate {
       ? this.#own(Tensor.from(runtime, "int32", [blocks, 1], randomOdd(blocks, ["blocks"])))
       : undefined;
     const bind = (chunk: Chunk): Binding => {
-      const { start, length, decays } = chunk;
+      const { start, length, decays, rate } = chunk;
       const count = length / LAYOUT_BLOCK;
       const shape = stochastic ? [count, LAYOUT_BLOCK] : [length];
       const shaped = (elements: Tensor): Tensor => this.#own(this.#own(elements).view(0, shape));
@@ -109,7 +99,7 @@ export class GraphUpdate implements DeviceUpdate {
               seed: number(3, "int32"),
             }
             : {}),
-          ...scalars,
+          ...this.#control.scalars(rate),
         }),
       );
     };
@@ -124,6 +114,10 @@ export class GraphUpdate implements DeviceUpdate {
     return this.#owned.use(resource);
   }
 
+  get remembered(): ReadonlyMap<string, Tensor> {
+    return this.#control.remembered;
+  }
+
   send({ learningRate, scale, seed }: UpdateNumbers): void {
     const decay = 1 - learningRate * this.#rule.weightDecay;
     const numbers = Float32Array.of(learningRate, decay, scale, 0);
@@ -134,12 +128,12 @@ export class GraphUpdate implements DeviceUpdate {
   run(result: Tensor): Promise<void> {
     const collectives = this.#collectives;
     // Every block's sum is one process's; with zeros of the others all add up to the bits of one process.
-    if (collectives) this.#sums.zero();
+    if (collectives) this.#norms.sums.zero();
     const summed = collectives && (() => {
-      collectives.allReduceSum(this.#sums);
+      collectives.allReduceSum(this.#norms.sums);
       return collectives.join();
     });
-    return this.#control.run({ norms: this.#norms, summed, updates: this.#updates }, result);
+    return this.#control.run({ norms: this.#norms.runs, summed, updates: this.#updates }, result);
   }
 
   resumeAt(step: number): void {

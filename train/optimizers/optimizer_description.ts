@@ -8,12 +8,17 @@
 
 import type { Comm } from "../../comm/comm.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
 import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer } from "../optimizer.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
 import type { AdamWOptions } from "./adamw_graph.ts";
+import type { RateFactors } from "./layout_chunks.ts";
+import type { StateShapes } from "./optimizer_state.ts";
 import { PRECISION_FORMATS, type StateFormat } from "./state_format.ts";
 
 /** What an optimizer is made of. */
@@ -28,6 +33,10 @@ export interface OptimizerOptions {
   readonly copy?: ParameterStore;
   /** What is kept in which type. */
   readonly format: StateFormat;
+  /** Numbers that are trained of parameters of which not all are, by name. @default all are */
+  readonly sizes?: ReadonlyMap<string, number>;
+  /** Factors on the learning rate of parameters by name. @default 1 for all */
+  readonly rates?: RateFactors;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. */
   readonly maxGradNorm: number;
   /** Constants, of which an optimizer takes those that it knows; @default its own */
@@ -61,6 +70,8 @@ export interface OptimizerDescription {
   readonly help?: string;
   /** Names of what it keeps of each parameter, as checkpoints have them: what memory is planned by. */
   readonly state: readonly string[];
+  /** Which of it is kept of a parameter, and in which shape. @default all, each of its own shape */
+  readonly shapes?: StateShapes;
   /**
    * How it stores weights and state at each precision; one that is left out is refused.
    * @default what the precision stores, see `PRECISION_FORMATS`
@@ -76,6 +87,14 @@ export interface OptimizerDescription {
   readonly several?: boolean;
   /** Whether it goes by `shard`, where several processes train. @default false */
   readonly sharded?: boolean;
+  /**
+   * The graphs that update whole tensors, whose intermediate values are as large.
+   * @default none: tensors are updated in pieces
+   */
+  readonly wholeTensors?: (
+    parameters: readonly ParameterSpec[],
+    format: StateFormat,
+  ) => readonly Graph[];
   /** Makes it in ONNX Runtime's own operators. An adapter's is of the format `float32`. */
   readonly make: MakeOptimizer;
   /**
@@ -93,6 +112,17 @@ export interface OptimizerDescription {
    * @default it can do without
    */
   readonly needsKernels?: string;
+}
+
+/** How many numbers an optimizer keeps of parameters, masters not counted. */
+export function keptNumbers(
+  { state, shapes }: Pick<OptimizerDescription, "state" | "shapes">,
+  parameters: readonly ParameterSpec[],
+): number {
+  return parameters.reduce((sum, spec) => {
+    const kept = shapes ? Object.values(shapes(spec)) : state.map(() => spec.shape);
+    return kept.reduce((total, shape) => total + elementCount(shape ?? [0]), sum);
+  }, 0);
 }
 
 /**

@@ -7,10 +7,12 @@
 
 import {
   LAYOUT_BLOCK,
+  layoutParameters,
   type ParameterLayout,
   ParameterStore,
   type ParameterStoreOptions,
 } from "../../model/engine/parameter_store.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
@@ -25,10 +27,17 @@ const CHUNK_BYTES = 1 << 24;
 /** What follows a name in that of its scales, which are the whole layout's. */
 export const SCALES = ".scales";
 
+/** Shapes of what is kept of a parameter, by names in checkpoints. */
+export type StateShapes = (
+  parameter: ParameterSpec,
+) => Readonly<Partial<Record<string, readonly number[]>>>;
+
 /** What is kept, and how. */
 export interface OptimizerStateOptions extends ParameterStoreOptions {
   /** What of each parameter: `<parameter>.<name>` in checkpoints, in this order. */
   readonly names: readonly string[];
+  /** What is kept of a parameter, in which shape, by those names. @default all, each of its own shape */
+  readonly shapes?: StateShapes;
   /**
    * Whether there is a float32 for each block of 256 elements, which the kernels' 8-bit codes are
    * relative to.
@@ -39,6 +48,7 @@ export interface OptimizerStateOptions extends ParameterStoreOptions {
 
 /** The state of an optimizer. */
 export class OptimizerState implements UpdateState {
+  readonly #parameters: readonly string[];
   readonly #stores: ReadonlyMap<string, ParameterStore>;
   readonly #scales: ReadonlyMap<string, Tensor>;
 
@@ -46,11 +56,14 @@ export class OptimizerState implements UpdateState {
   constructor(
     runtime: Runtime,
     layout: ParameterLayout,
-    { names, scaled = false, ...options }: OptimizerStateOptions,
+    { names, shapes, scaled = false, ...options }: OptimizerStateOptions,
   ) {
-    this.#stores = new Map(
-      names.map((name) => [name, new ParameterStore(runtime, layout, options)]),
-    );
+    this.#parameters = layout.specs.map(({ name }) => name);
+    this.#stores = new Map(names.flatMap((name) => {
+      const kept = shapes ? layoutOf(layout, name, shapes) : layout;
+      // Of no parameter at all there is nothing to allocate.
+      return kept.length === 0 ? [] : [[name, new ParameterStore(runtime, kept, options)]];
+    }));
     for (const store of this.#stores.values()) store.zero();
     this.#scales = new Map((scaled ? names : []).map((name) => {
       const shape = [layout.length / LAYOUT_BLOCK];
@@ -89,13 +102,12 @@ export class OptimizerState implements UpdateState {
       if (!store) throw new RangeError(`Cannot find optimizer state ${name}`);
       return [store, name.slice(0, dot)];
     };
-    const [first] = stores.values();
+    const names = this.#parameters.flatMap((name) =>
+      [...stores].filter(([, { layout }]) => layout.offsets.has(name))
+        .map(([kept]) => `${name}.${kept}`)
+    );
     return {
-      names: (): readonly string[] => [
-        ...first?.names().flatMap((name) => [...stores.keys()].map((kept) => `${name}.${kept}`)) ??
-          [],
-        ...scales.keys(),
-      ],
+      names: (): readonly string[] => [...names, ...scales.keys()],
       info: (name: string): TensorInfo => {
         const tensor = scales.get(name);
         if (tensor) return { dtype: tensor.dtype, shape: tensor.shape };
@@ -128,6 +140,18 @@ export class OptimizerState implements UpdateState {
   }
 }
 
+/** What is kept under one name, in the order of the parameters. */
+function layoutOf(
+  { specs }: ParameterLayout,
+  name: string,
+  shapes: StateShapes,
+): ParameterLayout {
+  return layoutParameters(specs.flatMap((spec) => {
+    const shape = shapes(spec)[name];
+    return shape ? [{ ...spec, shape }] : [];
+  }));
+}
+
 /**
  * Fills a store with optimizer state of the very same dtype and shapes.
  *
@@ -150,7 +174,12 @@ export function assertStateInfo(name: string, found: TensorInfo, expected: Tenso
   );
 }
 
-async function loadTensor(tensor: Tensor, source: TensorSource, name: string): Promise<void> {
+/** Fills a tensor with one of the very same dtype and shape. */
+export async function loadTensor(
+  tensor: Tensor,
+  source: TensorSource,
+  name: string,
+): Promise<void> {
   assertStateInfo(name, source.info(name), tensor);
   await writePieces(tensor, (into, offset) => source.read(name, into, offset));
 }

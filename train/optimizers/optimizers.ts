@@ -6,9 +6,12 @@
  */
 
 import { findPart } from "../find_part.ts";
+import { adafactor } from "./adafactor.ts";
 import { adamW, adamW8bit, adamWBfloat16 } from "./adamw_optimizers.ts";
 import { lion } from "./lion.ts";
+import { muon } from "./muon.ts";
 import type { OptimizerDescription } from "./optimizer_description.ts";
+import { scheduleFree } from "./schedule_free.ts";
 
 /** The optimizers; torch's names for AdamW all mean the same. */
 export const optimizers: Readonly<Record<string, OptimizerDescription>> = {
@@ -19,6 +22,9 @@ export const optimizers: Readonly<Record<string, OptimizerDescription>> = {
   adamw_8bit: adamW8bit,
   lion,
   lion_32bit: lion,
+  adafactor,
+  muon,
+  schedule_free_adamw: scheduleFree,
 };
 
 /** The name of the optimizer that is taken where none is named, as TrainingArguments has it. */

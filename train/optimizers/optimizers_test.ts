@@ -20,7 +20,7 @@ Deno.test("torch's names for AdamW are one optimizer, which is taken where none 
 Deno.test("optimizersHelp() tells of every optimizer that is not the usual one", () => {
   const help = optimizersHelp();
   for (const [name, row] of Object.entries(optimizers)) {
-    assert.equal(help.includes(`${name}: `), row !== findOptimizer(), name);
+    assert.equal(`; ${help}`.includes(`; ${name}: `), row !== findOptimizer(), name);
   }
   assert.match(help, /; the others all mean AdamW$/);
 });

@@ -11,7 +11,8 @@ import { YieldTimer } from "../../model/engine/yield_timer.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
-import { isMade, updateControlGraph } from "./update_control_graph.ts";
+import type { RateFactors } from "./layout_chunks.ts";
+import { isMade, scalarName, updateControlGraph } from "./update_control_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
 /** What the decision reads. */
@@ -24,13 +25,21 @@ export interface UpdateControlOptions {
   readonly loss: Tensor;
   readonly rate: Tensor;
   readonly decay: Tensor;
+  /** Factors on the rate. @default 1 for all */
+  readonly rates?: RateFactors;
 }
+
+/** What of a rule the decision goes by. */
+type ControlRule = Pick<UpdateRule, "running" | "remembered" | "weightDecay" | "scalars">;
 
 /** The compiled decision, bound to what it reads. */
 export class UpdateControl implements Disposable {
-  /** The rule's scalars by their names, written by each update. */
-  readonly scalars: Readonly<Record<string, Tensor>>;
-  readonly #rule: UpdateRule;
+  /** What the rule remembers, float32 [] each, by names in checkpoints. */
+  readonly remembered: ReadonlyMap<string, Tensor>;
+  readonly #rule: ControlRule;
+  readonly #factors: readonly number[];
+  /** All scalars by their names, written by each update. */
+  readonly #scalars: Readonly<Record<string, Tensor>>;
   readonly #runtime: Runtime;
   readonly #running: ReadonlyMap<string, Tensor>;
   readonly #graph: CompiledGraph;
@@ -41,8 +50,9 @@ export class UpdateControl implements Disposable {
   readonly #owned: DisposableStack;
 
   /** Compiles it, as before the first update. */
-  constructor(rule: UpdateRule, options: UpdateControlOptions) {
-    const { runtime, maxGradNorm, sums, loss, rate, decay } = options;
+  constructor(rule: ControlRule, options: UpdateControlOptions) {
+    const { runtime, maxGradNorm, sums, loss, rate, decay, rates } = options;
+    this.#factors = [...new Set([1, ...rates?.values() ?? []])];
     using owned = new DisposableStack();
     this.#rule = rule;
     this.#runtime = runtime;
@@ -53,8 +63,14 @@ export class UpdateControl implements Disposable {
       ]),
     );
     this.resumeAt(0);
-    const graph = updateControlGraph(rule, maxGradNorm);
-    this.scalars = Object.fromEntries(
+    const remembered = Object.entries(rule.remembered ?? {}).map(([name, saved]) => {
+      const tensor = owned.use(Tensor.allocate(runtime, "float32", []));
+      tensor.zero();
+      return { name, saved, tensor };
+    });
+    this.remembered = new Map(remembered.map(({ saved, tensor }) => [saved, tensor]));
+    const graph = updateControlGraph(rule, maxGradNorm, this.#factors);
+    this.#scalars = Object.fromEntries(
       graph.outputs.filter(({ name, shape }) => shape.length === 0 && !graph.aliases.has(name))
         .map(({ name, dtype }) => [name, owned.use(Tensor.allocate(runtime, dtype, []))]),
     );
@@ -65,9 +81,19 @@ export class UpdateControl implements Disposable {
       "step.rate": rate,
       "step.decay": decay,
       ...Object.fromEntries(this.#running),
-      ...this.scalars,
+      ...Object.fromEntries(remembered.map(({ name, tensor }) => [name, tensor])),
+      ...this.#scalars,
     }));
     this.#owned = owned.move();
+  }
+
+  /** The rule's scalars by their names, for parameters of a factor on the learning rate. */
+  scalars(factor = 1): Readonly<Record<string, Tensor>> {
+    const place = this.#factors.indexOf(factor);
+    const own = Object.keys(this.#scalars).filter((name) => !name.includes("@"));
+    return Object.fromEntries(
+      own.map((name) => [name, this.#scalars[scalarName(name, place)] ?? this.#scalars[name]]),
+    );
   }
 
   /** Queues an update: what fills the sums, the decision, and what changes parameters by it. */
@@ -86,10 +112,20 @@ export class UpdateControl implements Disposable {
     }
     await summed?.();
     this.#graph.bindMore(this.#binding, { "step.result": result });
+    const hostDecides = !this.#runtime.tellsNonFinite;
+    const before = hostDecides
+      ? [...this.remembered.values()].map((tensor) => ({
+        tensor,
+        value: tensor.hostFloat32().slice(),
+      }))
+      : [];
     this.#binding.run();
-    if (!this.#runtime.tellsNonFinite) {
+    if (hostDecides) {
       const [loss, gradNorm] = result.hostFloat32();
-      if (!isMade(loss, gradNorm)) return this.resumeAt(this.#made);
+      if (!isMade(loss, gradNorm)) {
+        for (const { tensor, value } of before) tensor.write(value);
+        return this.resumeAt(this.#made);
+      }
       this.#made++;
     }
     for (const update of updates) {
@@ -98,7 +134,7 @@ export class UpdateControl implements Disposable {
     }
   }
 
-  /** Sets what the rule keeps from step to step to what it is after `step` updates. */
+  /** Sets what the rule keeps from step to step to what it is after `step` updates, but for what it remembers. */
   resumeAt(step: number): void {
     this.#made = step;
     for (const [name, tensor] of this.#running) {

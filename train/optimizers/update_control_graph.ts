@@ -42,22 +42,34 @@ function total(b: GraphBuilder, x: Value, count: string): Value {
   return ops.reduceSum(b, ops.reshape(b, x, [count]), 0, { keepDims: false });
 }
 
+/** The name of a rule's scalar for parameters of a factor on the learning rate, by its place among them. */
+export function scalarName(name: string, factor: number): string {
+  return factor === 0 ? name : `${name}@${factor}`;
+}
+
 /**
  * From a step's sums to its scalars, [] each.
  *
  * `step.sums` [blocks, 1] are of squared gradients, `step.loss`, `step.rate` and `step.decay` are scalars, and
  * so is what the rule keeps from step to step. Outputs are `finite` bool, `clip`, the rule's scalars, its
  * running numbers in place, and `step.result` [{@linkcode RESULT_WIDTH}].
+ *
+ * @param factors on the learning rate; the rule's scalars are there once for each, see {@linkcode scalarName}
  */
 export function updateControlGraph(
-  { running = {}, scalars }: Pick<UpdateRule, "running" | "scalars">,
+  { running = {}, remembered = {}, weightDecay, scalars }: Pick<
+    UpdateRule,
+    "running" | "remembered" | "weightDecay" | "scalars"
+  >,
   maxGradNorm: number,
+  factors: readonly number[] = [1],
 ): Graph {
   const b = new GraphBuilder("update_control");
   const sums = b.input("step.sums", "float32", ["blocks", 1]);
   const scalar = (name: string): Value => b.input(name, "float32", []);
   const [loss, rate, decay] = ["step.loss", "step.rate", "step.decay"].map(scalar);
-  const before = Object.fromEntries(Object.keys(running).map((name) => [name, scalar(name)]));
+  const kept = Object.keys({ ...running, ...remembered });
+  const before = Object.fromEntries(kept.map((name) => [name, scalar(name)]));
   const [zero, one] = [b.float32(0), b.float32(1)];
   const norm = ops.sqrt(b, total(b, sums, "blocks"));
   // As isMade() has it: Infinity − Infinity and NaN − NaN are NaN, which equals nothing.
@@ -74,12 +86,20 @@ export function updateControlGraph(
     clip = ops.where(b, ops.lessOrEqual(b, divisor, limit), one, ops.div(b, limit, divisor));
   }
   const made = ops.cast(b, finite, "float32");
-  const step = scalars(b, { rate, decay, made, running: before, guarded });
   b.output("finite", finite);
   b.output("clip", guarded(clip, zero));
-  for (const [name, value] of Object.entries(step)) {
-    if (Object.hasOwn(before, name)) b.output(`${name}_new`, value, { inPlaceOf: before[name] });
-    else b.output(name, value);
+  // Read once, and copied for all factors: what is written over may have no other reader.
+  const read = factors.length === 1
+    ? before
+    : Object.fromEntries(Object.entries(before).map(([name, x]) => [name, ops.add(b, x, zero)]));
+  const shared = { made, common: rate, running: read, guarded };
+  for (const [i, factor] of factors.entries()) {
+    const own = factor === 1 ? { rate, decay } : scaledRate(b, rate, { factor, weightDecay });
+    for (const [name, value] of Object.entries(scalars(b, { ...own, ...shared }))) {
+      if (!Object.hasOwn(before, name)) b.output(scalarName(name, i), value);
+      // What is kept depends on no factor.
+      else if (i === 0) b.output(`${name}_new`, value, { inPlaceOf: before[name] });
+    }
   }
   const shown = [loss, norm].map((x) => ops.unsqueeze(b, x, 0));
   const [result] = b.node("Concat", shown, [
@@ -87,4 +107,14 @@ export function updateControlGraph(
   ], { attributes: { axis: 0n } });
   b.output("step.result", result);
   return b.build();
+}
+
+function scaledRate(
+  b: GraphBuilder,
+  rate: Value,
+  { factor, weightDecay }: { readonly factor: number; readonly weightDecay: number },
+): { readonly rate: Value; readonly decay: Value } {
+  const scaled = ops.mul(b, rate, b.float32(factor));
+  const shrink = ops.mul(b, scaled, b.float32(weightDecay));
+  return { rate: scaled, decay: ops.sub(b, b.float32(1), shrink) };
 }

@@ -43,7 +43,7 @@ for (const tells of [true, false]) {
       await control.run({ norms: [], updates }, result);
       assert.deepEqual([...result.float32()], [2, Math.sqrt(sum)]);
       counts.push(made);
-      powers.push(control.scalars.shown.float32()[0] - 0.5);
+      powers.push(control.scalars().shown.float32()[0] - 0.5);
     }
     assert.deepEqual(counts, tells ? [1, 2, 3, 4] : [0, 0, 1, 2]);
     assert.deepEqual(powers, tells ? [16, 32, 64, 128] : [16, 16, 16, 32]);

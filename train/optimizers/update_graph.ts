@@ -32,6 +32,14 @@ export interface UpdateGraphOptions {
    * @default 1
    */
   readonly together?: number;
+  /**
+   * Shapes of the tensor and of what is kept of it, where it is updated as a whole.
+   * @default n elements of all
+   */
+  readonly shapes?: {
+    readonly tensor: readonly number[];
+    state(name: string): readonly number[];
+  };
   /** The arithmetic, in float32. */
   readonly update: (b: GraphBuilder, values: UpdateValues) => UpdatedValues;
 }
@@ -47,21 +55,21 @@ export interface UpdateGraphOptions {
  * Of several tensors together each is [1, n], with its place behind its name: `p.0` and `p.0_new`.
  */
 export function updateGraph(
-  { state, decays, format, guarded, together = 1, update }: UpdateGraphOptions,
+  { state, decays, format, guarded, together = 1, shapes, update }: UpdateGraphOptions,
 ): Graph {
   const b = new GraphBuilder(decays ? "optimizer" : "optimizer_no_decay");
   const types = STATE_TYPES[format];
   const stochastic = types.rounding === "stochastic";
   const master = types.parameters === "master";
-  const shape = stochastic ? ["blocks", LAYOUT_BLOCK] : ["n"];
+  const shape = shapes?.tensor ?? (stochastic ? ["blocks", LAYOUT_BLOCK] : ["n"]);
   // Of the formats of graphs none is in 8 bits.
   const kept = types.state as Precision;
-  const store = (name: string, dtype: DType): Stored =>
-    together > 1 ? inSeveral(b, name, together) : inOne(b, name, dtype, shape);
+  const store = (name: string, dtype: DType, own: Shape = shape): Stored =>
+    together > 1 ? inSeveral(b, name, together) : inOne(b, name, dtype, own);
   const stored = {
     p: store("p", master ? "float32" : types.parameters),
     g: store("g", types.gradients),
-    state: mapValues(state, (name) => store(name, kept)),
+    state: mapValues(state, (name) => store(name, kept, shapes?.state(name))),
   };
   const wide = ({ value }: Stored): Value => ops.cast(b, value, "float32");
   const [p, g] = [stored.p, stored.g].map(wide);

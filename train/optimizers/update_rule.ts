@@ -10,8 +10,10 @@ import type { Value } from "../../ort/graph/ir.ts";
 
 /** A step's own scalars, float32 [] each. */
 export interface StepValues {
-  /** The learning rate. */
+  /** The learning rate, times the factor of the parameters that the scalars are for. */
   readonly rate: Value;
+  /** The learning rate without that factor: what is kept from step to step may depend on this alone. */
+  readonly common: Value;
   /** 1 − learning rate · weight decay. */
   readonly decay: Value;
   /** 1 of an update that is made, 0 of one that is skipped. */
@@ -62,11 +64,22 @@ export interface UpdateRule {
    */
   readonly running?: Readonly<Record<string, (updates: number) => number>>;
   /**
+   * Scalars that are kept from step to step and that the number of updates does not tell, such as a sum over
+   * learning rates: a name in the graph, and in checkpoints. They are 0 before the first update.
+   * @default none
+   */
+  readonly remembered?: Readonly<Record<string, string>>;
+  /**
    * The scalars that the update reads, by names other than `finite` and `clip`: those of a skipped step must
-   * let it change nothing. What stands under a name of {@linkcode UpdateRule.running} is kept for the next
-   * step.
+   * let it change nothing. What stands under a name of {@linkcode UpdateRule.running} or
+   * {@linkcode UpdateRule.remembered} is kept for the next step.
    */
   scalars(b: GraphBuilder, step: StepValues): Readonly<Record<string, Value>>;
   /** The update of a chunk of parameters. */
   update(b: GraphBuilder, values: UpdateValues): UpdatedValues;
+  /**
+   * The parameters that the model is evaluated and saved with.
+   * @default those that are trained
+   */
+  evaluated?(b: GraphBuilder, values: Pick<UpdateValues, "p" | "state">): Value;
 }

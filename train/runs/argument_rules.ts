@@ -17,6 +17,7 @@ import { describeValue } from "../../internal/json/describe_value.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { INTERVAL_STRATEGIES } from "../interval.ts";
+import { objectives } from "../objectives/objectives.ts";
 import { optimizers } from "../optimizers/optimizers.ts";
 import { scheduleFault, schedules } from "../schedules/schedules.ts";
 import { TRAINING_PRECISIONS } from "../training_precision.ts";
@@ -44,6 +45,9 @@ export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
   adamEpsilon: POSITIVE_OR_ZERO,
   weightDecay: POSITIVE_OR_ZERO,
   maxGradNorm: POSITIVE_OR_ZERO,
+  labelSmoothingFactor: SHARE,
+  neftuneNoiseAlpha: POSITIVE_OR_ZERO,
+  trainLayers: COUNT,
   maxLength: COUNT,
   loggingSteps: COUNT_OR_SHARE,
   evalSteps: COUNT_SHARE_OR_ZERO,
@@ -73,6 +77,7 @@ export const ARGUMENT_CHOICES = {
   mixStrategy: ["first_exhausted", "all_exhausted"],
   compat: ["seed"],
   optim: Object.keys(optimizers),
+  loss: Object.keys(objectives),
   precision: TRAINING_PRECISIONS,
   kernels: ["auto", "off", "sync"],
 } as const satisfies Readonly<Partial<Record<keyof TrainingArguments, readonly string[]>>>;

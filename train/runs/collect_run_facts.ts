@@ -1,8 +1,10 @@
 /** What a resumed run must share with the one it goes on from, hashed where it is long. */
 
+import type { BaseStorage } from "../../model/base_storage.ts";
 import { sha256 } from "../checkpoints/checkpoint.ts";
 import { OLD_OPTIMIZER_STATE } from "../checkpoints/optimizer_state.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
+import { DEFAULT_OBJECTIVE } from "../objectives/objectives.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import type { ScheduleSettings } from "../schedule.ts";
@@ -16,13 +18,13 @@ import { DEFAULT_TRAINING, type TrainingArguments } from "./training_arguments.t
  *   the cut in one
  */
 export async function runFacts(
-  { args, precision }: DerivedTraining,
+  { args, precision, storage }: DerivedTraining,
   dataSha256: string,
   hash: FileHasher,
 ): Promise<RunFacts> {
   const file = async (name: string) => (await hash(`${args.model}/${name}`)).sha256;
   return {
-    ...args.lora ? await loraFacts(args.model, args.lora, hash) : { method: "full" },
+    ...args.lora ? await loraFacts(args.model, args.lora, storage, hash) : { method: "full" },
     config_sha256: await file("config.json"),
     tokenizer_sha256: await file("tokenizer.json"),
     train_data_sha256: dataSha256,
@@ -52,6 +54,11 @@ export async function runFacts(
     ),
     weight_decay: args.weightDecay,
     max_grad_norm: args.maxGradNorm,
+    // Left out where they are not asked for, so that earlier checkpoints can be resumed.
+    ...args.loss === undefined || args.loss === DEFAULT_OBJECTIVE ? {} : { loss: args.loss },
+    ...args.trainLayers === undefined ? {} : { train_layers: args.trainLayers },
+    ...args.neftuneNoiseAlpha ? { neftune_noise_alpha: args.neftuneNoiseAlpha } : {},
+    ...args.labelSmoothingFactor ? { label_smoothing_factor: args.labelSmoothingFactor } : {},
     logging_steps: args.loggingSteps,
     // Left out in float32, so that checkpoints from before there was a choice can be resumed.
     ...precision === "fp32" ? {} : { precision },
@@ -69,11 +76,12 @@ function canonicalJson(settings: ScheduleSettings): string {
 async function loraFacts(
   model: string,
   lora: NonNullable<TrainingArguments["lora"]>,
+  { name: baseDtype, quantization }: BaseStorage,
   hash: FileHasher,
 ): Promise<RunFacts> {
   const { rank, alpha, dropout, targetModules, rslora, dora, initAdapter } = lora;
   const { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern } = lora;
-  const { baseDtype = "fp32" } = lora;
+  const { loraPlusRatio = 1, initLoraWeights = "default" } = lora;
   const chosen = { layersToTransform, layersPattern, excludeModules, rankPattern, alphaPattern };
   return {
     method: "lora",
@@ -90,6 +98,11 @@ async function loraFacts(
     use_dora: dora,
     // Left out in float32, so that checkpoints from before there was a choice can be resumed.
     ...baseDtype === "fp32" ? {} : { base_dtype: baseDtype },
+    ...quantization
+      ? { base_block_size: quantization.block, base_compute: quantization.compute }
+      : {},
+    ...initLoraWeights === "default" ? {} : { init_lora_weights: initLoraWeights },
+    ...loraPlusRatio === 1 ? {} : { lora_plus_ratio: loraPlusRatio },
     init_adapter_sha256: initAdapter ? await hashSafetensors(initAdapter, hash) : null,
   };
 }

@@ -4,6 +4,7 @@ import { createFullTrainer } from "../trainers/full_trainer.ts";
 import { createLoraTrainer, type LoraTrainerOptions } from "../trainers/lora_trainer.ts";
 import type { TrainerOptions } from "../trainers/assemble_trainer.ts";
 import type { Trainer } from "../trainer.ts";
+import { objectiveOf } from "./objective_of.ts";
 import type { OpenedRun } from "./open_run.ts";
 
 /** Loads the model and makes it, or an adapter on it, trainable. */
@@ -19,6 +20,8 @@ export function createTrainer(
     ...more,
     runtime: runtime(),
     optimizer: { beta1, beta2, epsilon, weightDecay },
+    objective: objectiveOf(args),
+    neftuneNoiseAlpha: args.neftuneNoiseAlpha,
     maxGradNorm,
     gradientCheckpointing,
     precision,
@@ -26,7 +29,19 @@ export function createTrainer(
     shardOptimizer,
     gpu,
   };
-  if (!lora) return createFullTrainer(model, options);
-  const { initAdapter, baseDtype } = lora;
-  return createLoraTrainer(model, { ...options, seed, lora, initAdapter, baseDtype, onRounding });
+  if (!lora) {
+    // Without noise nothing is drawn but how bfloat16 is rounded, which never went by the run's seed.
+    return createFullTrainer(model, {
+      ...options,
+      ...args.neftuneNoiseAlpha ? { seed } : {},
+      lastLayers: args.trainLayers,
+    });
+  }
+  const { initAdapter, initLoraWeights, loraPlusRatio } = lora;
+  const { baseDtype, baseBlockSize, baseCompute } = lora;
+  return createLoraTrainer(model, {
+    ...options,
+    ...{ seed, lora, initAdapter, initLoraWeights, loraPlusRatio },
+    ...{ baseDtype, baseBlockSize, baseCompute, onRounding },
+  });
 }

@@ -9,6 +9,7 @@ import type { ToldMemory } from "../../ort/runtime/memory_budget.ts";
 import { formatOf } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { computePrecision } from "../training_precision.ts";
+import { objectiveOf } from "./objective_of.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
@@ -108,6 +109,8 @@ export function checkMemory(
     shards: args.shardOptimizer ? size : 1,
     several: size > 1,
     optim: args.optim,
+    objective: objectiveOf(args),
+    lastLayers: args.trainLayers,
     format: args.lora ? undefined : formatOf(findOptimizer(args.optim), precision),
     kernels,
     ...onHost ? { process: rss + RUNTIME_BYTES } : { device: device.kind },
@@ -217,8 +220,12 @@ function waysOut({ args, device, storage }: DerivedTraining): string {
     ...args.perDeviceTrainBatchSize > 1 ? ["lower --per-device-train-batch-size"] : [],
     "lower --max-length",
     ...args.lora ? [] : ["train an adapter with deno task train:lora"],
-    ...args.lora && storage.matrices === undefined && !deviceTraits(device).bfloat16
-      ? ["keep the base in half the memory with --base-dtype fp16"]
+    ...args.lora && storage.name === "fp32" && !deviceTraits(device).bfloat16
+      ? [
+        deviceTraits(device).hostMemory
+          ? "keep the base in fewer bits with --base-dtype int8 or int4"
+          : "keep the base in half the memory with --base-dtype fp16",
+      ]
       : [],
     "take a smaller model",
   ].join(", ");

@@ -6,6 +6,7 @@
 
 import { createLoraAdapter } from "../../lora/block_adapter.ts";
 import { ADAPTER_CONFIG } from "../../lora/adapter_config.ts";
+import { adapterSettings } from "../../lora/init_lora_weights.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { withLayerNames } from "../../lora/lora_targets.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
@@ -18,10 +19,12 @@ import type { BaseStorage } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { WebGpuReport } from "../../model/engine/check_webgpu.ts";
+import { assertDevice, deviceKindsFor } from "../../model/engine/assert_device.ts";
 import { chooseDevice } from "../../model/engine/find_devices.ts";
 import { type Device, deviceName, parseDevice } from "../../ort/runtime/device.ts";
 import { resolveBaseStorage } from "../resolve_base_storage.ts";
 import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
+import { DEFAULT_OBJECTIVE } from "../objectives/objectives.ts";
 import { assertArguments } from "./argument_rules.ts";
 import { findCheckpoint, findFile, findOutput } from "./find_file.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
@@ -94,7 +97,9 @@ export async function resolveTraining(
   const { device, line, webgpu } = chooseDevice(given.device, {
     libraryPath,
     threads: given.threads,
+    kinds: deviceKindsFor(config),
   });
+  assertDevice(config, device);
   const file = async (name: string | undefined, flag: string) =>
     name === undefined ? undefined : await findFile(name, { flag });
   const rows = async (names: RowPaths | undefined, flag: string): Promise<RowPaths | undefined> => {
@@ -137,8 +142,9 @@ export async function resolveTraining(
 export function deriveTraining(args: TrainingArguments, config: ModelConfig): DerivedTraining {
   const device = parseDevice(args.device);
   const precision = resolvePrecision(device, args.precision);
-  const storage = resolveBaseStorage(device, args.lora?.baseDtype);
-  const adapter = args.lora && createLoraAdapter(config, args.lora);
+  const storage = resolveBaseStorage(device, args.lora ?? {}, args.lora);
+  const adapter = args.lora &&
+    createLoraAdapter(config, adapterSettings(args.lora, args.lora.initLoraWeights));
   return { args, config, device, precision, storage, adapter };
 }
 
@@ -188,6 +194,16 @@ function assertConsistent(options: TrainingOptions): void {
     throw new UsageError(
       "Cannot load the best model at the end when none is saved: leave out --save-strategy no or " +
         "--load-best-model-at-end",
+    );
+  }
+  if (options.trainLayers !== undefined && options.lora !== undefined) {
+    throw new UsageError(
+      "Cannot train an adapter and layers in full: leave out --train-layers, or use deno task train",
+    );
+  }
+  if (options.labelSmoothingFactor && (options.loss ?? DEFAULT_OBJECTIVE) !== DEFAULT_OBJECTIVE) {
+    throw new UsageError(
+      `Cannot smooth labels of the loss ${options.loss}: leave out --label-smoothing-factor or --loss`,
     );
   }
   if (options.resumeFromCheckpoint !== undefined && options.overwriteOutputDir) {

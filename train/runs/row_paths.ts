@@ -4,7 +4,7 @@
  */
 
 import { compileGlob, isGlob } from "../../internal/glob_pattern.ts";
-import { inferSplits } from "../../internal/dataset_splits.ts";
+import { inferSplits, type SplitFiles } from "../../internal/dataset_splits.ts";
 import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { findRegularFile } from "../../internal/regular_file.ts";
 import { findFile, type FindFileOptions } from "./find_file.ts";
@@ -19,6 +19,8 @@ export interface RowSource {
   readonly files: readonly string[];
 }
 
+/** Files that a line names. */
+const SHOWN = 5;
 /** Most entries of a folder that are looked at, and files of rows that are opened at once. */
 const MAX_ENTRIES = 20_000;
 const MAX_FILES = 256;
@@ -54,6 +56,14 @@ export function expandRows(paths: RowPaths | undefined): Promise<RowSource[]> {
   );
 }
 
+/** Which files a folder or a pattern stands for, as a line; nothing of a file's own name. */
+export function describeSource({ path, files }: RowSource): string | undefined {
+  if (files.length === 1 && files[0] === path) return undefined;
+  const shown = files.slice(0, SHOWN).join(", ");
+  const more = files.length > SHOWN ? ` and ${files.length - SHOWN} more` : "";
+  return `${path}: ${files.length === 1 ? "one file" : `${files.length} files`}, ${shown}${more}`;
+}
+
 async function filesOf(path: string): Promise<readonly string[]> {
   if (await isFolder(path)) return limited(path, await filesOfFolder(path));
   if (!isGlob(path) || await isFile(path)) return [path];
@@ -64,12 +74,17 @@ async function filesOf(path: string): Promise<readonly string[]> {
   );
 }
 
+/** The splits that names in a folder tell apart, with the paths of their files. */
+export async function splitsOfFolder(path: string): Promise<readonly SplitFiles[]> {
+  const splits = inferSplits(await Array.fromAsync(walk(path, "")));
+  return splits.map(({ name, files }) => ({ name, files: files.map((each) => `${path}/${each}`) }));
+}
+
 async function filesOfFolder(path: string): Promise<readonly string[]> {
-  const names = await Array.fromAsync(walk(path, ""));
-  const splits = inferSplits(names);
+  const splits = await splitsOfFolder(path);
   const split = splits.find(({ name }) => name === "train") ??
     (splits.length === 1 ? splits[0] : undefined);
-  if (split !== undefined) return split.files.map((name) => `${path}/${name}`);
+  if (split !== undefined) return split.files;
   const state = splits.length === 0
     ? "it has no files of rows (JSON Lines, JSON, CSV, TSV, Parquet)"
     : `its names tell the splits ${

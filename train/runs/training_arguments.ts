@@ -8,24 +8,27 @@ import type { MixStrategy } from "../../data/examples/interleave_rows.ts";
 import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
+import type { InitLoraWeights } from "../../lora/init_lora_weights.ts";
 import type { LoraOptions } from "../../lora/lora_options.ts";
-import type { BaseDtype } from "../../model/base_storage.ts";
 import type { ScheduleSettings } from "../schedule.ts";
 import type { BestMetric } from "../best_evaluation.ts";
 import type { IntervalStrategy } from "../interval.ts";
 import type { RowPaths } from "./row_paths.ts";
 import { DEFAULT_OPTIMIZER } from "../optimizers/optimizers.ts";
+import type { BaseOptions } from "../resolve_base_storage.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
 
 /** The system prompt of Qwen3-Medical-SFT. */
 export const DEFAULT_SYSTEM = "你是一个医学专家，你需要根据用户的问题，给出带有思考的回答。";
 
 /** What is trained as an adapter, and on what. */
-export type LoraArguments = LoraOptions & {
+export type LoraArguments = LoraOptions & BaseOptions & {
   /** Folder of the adapter that it starts from. @default a new adapter */
   readonly initAdapter?: string;
-  /** What the frozen base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
-  readonly baseDtype?: BaseDtype;
+  /** How a new adapter starts. @default "default": A at random, B zero */
+  readonly initLoraWeights?: InitLoraWeights;
+  /** The learning rate of B is that of A times this: LoRA+. @default 1 */
+  readonly loraPlusRatio?: number;
 };
 
 /** All that a training run is made of, as its run.json records it. */
@@ -89,6 +92,14 @@ export interface TrainingArguments {
   readonly weightDecay: number;
   /** L2 norm that gradients are clipped to; 0 for never. */
   readonly maxGradNorm: number;
+  /** Trains so many of the last layers alone, in full. @default all weights, or an adapter */
+  readonly trainLayers?: number;
+  /** NEFTune's noise on embeddings. @default 0 */
+  readonly neftuneNoiseAlpha?: number;
+  /** The name of what is minimized. @default "cross_entropy" */
+  readonly loss?: string;
+  /** The share of each target that is spread over the whole vocabulary. @default 0 */
+  readonly labelSmoothingFactor?: number;
   /**
    * Tokens an example is cut to, and a packed row holds.
    * @default the smaller of 2048 and the model's max_position_embeddings

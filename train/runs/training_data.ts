@@ -21,7 +21,7 @@ import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { type ArrangeArguments, arrangeRows } from "./arrange_rows.ts";
 import { describeLines, describeRows } from "./describe_rows.ts";
 import { findDuplicates } from "./find_duplicates.ts";
-import { expandRows } from "./row_paths.ts";
+import { describeSource, expandRows, type RowPaths, type RowSource } from "./row_paths.ts";
 import { createPrepareProgress } from "./prepare_progress.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { tokenKey } from "./token_key.ts";
@@ -193,7 +193,7 @@ export async function readTrainingData(
     return prepared;
   };
   const sources = [];
-  for (const { path, files } of await expandRows(args.trainFile)) {
+  for (const { path, files } of await told(args.trainFile)) {
     const parts: PreparedExamples[] = [];
     let left = args.maxRows ?? Infinity;
     for (const file of files) {
@@ -206,7 +206,7 @@ export async function readTrainingData(
   }
   const train = sources.flatMap(({ parts }) => parts);
   const validation: PreparedExamples[] = [];
-  const evaluated = (await expandRows(args.validationFile)).flatMap(({ files }) => files);
+  const evaluated = (await told(args.validationFile)).flatMap(({ files }) => files);
   for (const file of evaluated) validation.push(await read(file, { training: false }));
   if (output !== undefined) {
     const used = [...train, ...validation].flatMap((each) => each.file ?? []);
@@ -228,6 +228,13 @@ export async function readTrainingData(
     notes,
     [Symbol.dispose]: () => owned.dispose(),
   };
+
+  /** The files of each name; which those of folders and patterns are is noted. */
+  async function told(paths: RowPaths | undefined): Promise<readonly RowSource[]> {
+    const found = await expandRows(paths);
+    notes.push(...found.flatMap((source) => describeSource(source) ?? []));
+    return found;
+  }
 
   /** Rows to leave out; none where they are only told of. */
   async function lookForDuplicates(): Promise<ReadonlySet<string>> {

@@ -38,6 +38,11 @@ export interface TrainerOptions {
   readonly optimizer?: AdamWOptions;
   /** What is minimized: a name of `objectives`, or an objective of one's own. @default "cross_entropy" */
   readonly objective?: string | Objective;
+  /**
+   * NEFTune: uniform noise on embeddings in training, at most this over √(tokens of an example · hidden size).
+   * @default 0
+   */
+  readonly neftuneNoiseAlpha?: number;
   /** Global L2 norm that gradients are clipped to; 0 clips nothing. @default 1 */
   readonly maxGradNorm?: number;
   /** Supervised tokens whose logits are held at once. @default as `headChunkOf` says */
@@ -125,7 +130,7 @@ export async function assembleTrainer(
   const comm = options.comm && options.comm.size > 1 ? options.comm : undefined;
   const shard = isSharded(options);
   assertDistributed(runtime.device, { size: comm?.size ?? 1 });
-  const { store, rounded, config, weights, adapter } = parameters;
+  const { store, sizes, rates, rounded, config, weights, firstTrained, adapter } = parameters;
   const make = kernels?.optimizer ?? findOptimizer(optim).make;
   assertSeveral(findOptimizer(optim), { size: comm?.size ?? 1, shard });
   const objective = findObjective(options.objective);
@@ -140,6 +145,8 @@ export async function assembleTrainer(
     parameters: store,
     gradients,
     copy: rounded,
+    sizes,
+    rates,
     format,
     maxGradNorm,
     constants,
@@ -152,8 +159,10 @@ export async function assembleTrainer(
     headChunk,
     gradientCheckpointing,
     skipPadding,
+    firstTrained,
     adapter,
     objective,
+    noiseAlpha: options.neftuneNoiseAlpha,
     graphsOnly,
     kernels: graphsOnly ? kernels?.engine : undefined,
   });

@@ -1,5 +1,5 @@
 /**
- * Full fine-tuning: every parameter is trained.
+ * Full fine-tuning: every parameter is trained, or every one of the last layers.
  *
  * In: a model folder. Out: a `Trainer`.
  *
@@ -7,12 +7,16 @@
  */
 
 import { loadWeights } from "../../model/engine/load_weights.ts";
+import { layeredWeights } from "../../model/engine/layered_weights.ts";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { openModel, readConfig } from "../../model/weights/open_model.ts";
-import { modelParameters } from "../../model/parameters.ts";
+import { blockParameters, layerName, modelParameters } from "../../model/parameters.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import type { Precision } from "../../model/precision.ts";
 import { writeSafetensorsSharded } from "../../ort/tensor/safetensors_writer.ts";
+import { missingTensorError } from "../../ort/tensor/tensor_errors.ts";
+import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { savedConfig } from "../checkpoints/saved_config.ts";
 import { formatOf } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
@@ -25,6 +29,13 @@ import { loadTrainingKernels } from "./training_kernels.ts";
 
 /** How a full trainer works. */
 export interface FullTrainerOptions extends TrainerOptions {
+  /** Seed of noise on embeddings. @default 0 */
+  readonly seed?: number;
+  /**
+   * Trains the last so many layers alone; embedding, norm and head are frozen with the others.
+   * @default all weights
+   */
+  readonly lastLayers?: number;
   /** Called with the bytes of weights loaded so far, and of all. */
   readonly onLoad?: (bytes: number, total: number) => void;
 }
@@ -74,7 +85,7 @@ export async function createFullTrainer(
   const precision = computePrecision(asked);
   const kernels = gpu && await loadTrainingKernels(gpu, { ...options, config, precision, format });
   using owned = new DisposableStack();
-  const parameters = owned.use(allParameters(config, { ...options, precision, format }));
+  const parameters = owned.use(ownParameters(config, { ...options, precision, format }));
   const trainer = await assembleTrainer(parameters, { ...options, format, kernels });
   owned.move();
   try {
@@ -86,10 +97,10 @@ export async function createFullTrainer(
   }
 }
 
-/** All of a model's parameters, to be filled. */
-function allParameters(
+/** A model's parameters, all or those of its last layers, to be filled. */
+function ownParameters(
   config: ModelConfig,
-  { runtime, precision, format, eosTokenIds, onLoad, signal, ...options }:
+  { runtime, precision, format, lastLayers, eosTokenIds, seed, onLoad, signal, ...options }:
     & Omit<FullTrainerOptions, "precision">
     & {
       readonly precision: Precision;
@@ -97,33 +108,97 @@ function allParameters(
     },
 ): TrainedParameters {
   using made = new DisposableStack();
-  const layout = layoutParameters(modelParameters(config));
-  const allocate = (dtype: Precision): ParameterStore =>
-    made.use(new ParameterStore(runtime, layout, { dtype }));
-  const weights = allocate(precision);
+  const { trained, frozen, firstTrained } = splitParameters(config, lastLayers);
+  const allocate = (specs: readonly ParameterSpec[], dtype: Precision): ParameterStore =>
+    made.use(new ParameterStore(runtime, layoutParameters(specs), { dtype }));
+  const own = allocate(trained, precision);
   // What the optimizer updates; the model runs on a rounded copy of it. Where processes share it out, the optimizer
   // has this one's part.
   const master = STATE_TYPES[format].parameters === "master" && !isSharded(options)
-    ? allocate("float32")
+    ? allocate(trained, "float32")
     : undefined;
-  const store = master ?? weights;
+  const rest = frozen.length > 0 ? allocate(frozen, precision) : undefined;
+  const store = master ?? own;
+  const stores = [store, ...rest ? [rest] : []];
+  const bytes = stores.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const names = modelParameters(config).map(({ name }) => name);
   const owned = made.move();
   return {
     method: "full",
     config,
     store,
-    rounded: master && weights,
-    weights,
+    rounded: master && own,
+    weights: rest ? layeredWeights([own, rest]) : own,
+    firstTrained,
+    seed,
     async save(to, saved) {
       await Deno.writeTextFile(`${to}/config.json`, savedConfig(config, eosTokenIds));
-      return await writeSafetensorsSharded(to, saved);
+      const all = rest ? joinedSource(names, [saved, rest]) : saved;
+      return await writeSafetensorsSharded(to, all);
     },
     async load(from, also) {
       await using model = await openModel(from);
-      const onProgress = onLoad && ((bytes: number) => onLoad(bytes, store.byteLength));
-      await loadWeights(runtime, store, model.weights, { from, onProgress, signal });
+      let before = 0;
+      for (const each of stores) {
+        const onProgress = onLoad && ((loaded: number) => onLoad(before + loaded, bytes));
+        const elsewhere = each === store ? frozen : trained;
+        await loadWeights(runtime, each, model.weights, { from, elsewhere, onProgress, signal });
+        before += each.byteLength;
+      }
       await also?.(model.weights);
     },
     [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+/**
+ * What is trained of a model, and what is frozen.
+ *
+ * @param lastLayers how many layers are trained; @default all weights
+ * @throws {RangeError} where the model has not as many
+ */
+export function splitParameters(config: ModelConfig, lastLayers?: number): {
+  readonly trained: readonly ParameterSpec[];
+  readonly frozen: readonly ParameterSpec[];
+  readonly firstTrained?: number;
+} {
+  const specs = modelParameters(config);
+  if (lastLayers === undefined) return { trained: specs, frozen: [] };
+  if (lastLayers > config.layers) {
+    throw new RangeError(
+      `Cannot train the last ${lastLayers} layers: the model has ${config.layers}; take fewer, or train all ` +
+        "weights",
+    );
+  }
+  const firstTrained = config.layers - lastLayers;
+  const names = new Set(
+    config.layerKinds.flatMap((kind, layer) =>
+      layer < firstTrained
+        ? []
+        : blockParameters(config, kind).map(({ name }) => layerName(layer, name))
+    ),
+  );
+  return {
+    trained: specs.filter(({ name }) => names.has(name)),
+    frozen: specs.filter(({ name }) => !names.has(name)),
+    firstTrained,
+  };
+}
+
+/** Several sources as one, in the order of the names. */
+function joinedSource(names: readonly string[], sources: readonly TensorSource[]): TensorSource {
+  const owners = new Map(
+    sources.flatMap((source) => source.names().map((name) => [name, source] as const)),
+  );
+  const owner = (name: string): TensorSource => {
+    const source = owners.get(name);
+    if (!source) throw missingTensorError(name, names, "the model");
+    return source;
+  };
+  return {
+    names: (): readonly string[] => names,
+    info: (name: string): TensorInfo => owner(name).info(name),
+    read: (name: string, into: Uint8Array, offset?: number): Promise<void> =>
+      owner(name).read(name, into, offset),
   };
 }

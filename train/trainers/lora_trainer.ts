@@ -8,7 +8,6 @@
  */
 
 import { readModelOrigin } from "../../internal/json/model_origin.ts";
-import type { BaseDtype } from "../../model/base_storage.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Rounding } from "../../model/engine/rounding_tally.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, formatAdapterConfig } from "../../lora/adapter_config.ts";
@@ -16,19 +15,22 @@ import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../../lora/bl
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../../lora/lora_options.ts";
 import { withLayerNames } from "../../lora/lora_targets.ts";
+import { PissaHalves } from "../../lora/pissa.ts";
+import { adapterSettings, type InitLoraWeights } from "../../lora/init_lora_weights.ts";
+import type { BaseStorage } from "../../model/base_storage.ts";
+import { deviceName, deviceTraits } from "../../ort/runtime/device.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
 import { toPeft } from "../../lora/peft_source.ts";
 import { resizedSource } from "../../lora/resized_source.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
-import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
 import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { StateFormat } from "../optimizers/state_format.ts";
-import { resolveBaseStorage } from "../resolve_base_storage.ts";
+import { type BaseOptions, resolveBaseStorage } from "../resolve_base_storage.ts";
 import type { Trainer } from "../trainer.ts";
 import { computePrecision, resolvePrecision } from "../training_precision.ts";
 import { assembleTrainer, openCollectives, type TrainerOptions } from "./assemble_trainer.ts";
@@ -39,15 +41,25 @@ import { loadTrainingKernels } from "./training_kernels.ts";
 const FORMAT: StateFormat = "float32";
 
 /** How a LoRA trainer works. */
-export interface LoraTrainerOptions extends TrainerOptions {
+export interface LoraTrainerOptions extends TrainerOptions, BaseOptions {
   /** Settings of the adapter. @default rank 8, alpha 32, dropout 0.1, all linear layers */
   readonly lora?: LoraOptions;
+  /**
+   * How a new adapter starts: `pissa` from the largest singular values of the base's weights, and is then saved
+   * with twice the rank. In the host's memory, without dropout.
+   * @default "default": A at random, B zero
+   */
+  readonly initLoraWeights?: InitLoraWeights;
   /** An adapter folder to start from, whose settings then count. @default a new adapter */
   readonly initAdapter?: string;
+  /**
+   * LoRA+: the learning rate of B, and of DoRA's magnitudes, is that of A times this. Hayou et al. 2024,
+   * https://arxiv.org/abs/2402.12354, as PEFT's create_loraplus_optimizer has it.
+   * @default 1
+   */
+  readonly loraPlusRatio?: number;
   /** Seed of the new adapter and of dropout. @default 42 */
   readonly seed?: number;
-  /** What the base's matrices are kept in. @default fp32; on CUDA what `precision` computes in */
-  readonly baseDtype?: BaseDtype;
   /** Told what keeping the base in fewer bits did to it, where it is. @default nobody is */
   readonly onRounding?: (rounding: Rounding) => void;
 }
@@ -91,12 +103,14 @@ export async function createLoraTrainer(
   options: LoraTrainerOptions,
 ): Promise<Trainer> {
   const { runtime, gpu, initAdapter, seed = 42, deferLoad = false, signal } = options;
-  const storage = resolveBaseStorage(runtime.device, options.baseDtype);
   const precision = computePrecision(resolvePrecision(runtime.device, options.precision));
   const config = await readConfig(directory);
+  const pissa = options.initLoraWeights === "pissa";
   const lora = initAdapter === undefined
-    ? withLayerNames(config, options.lora ?? DEFAULT_LORA)
+    ? adapterSettings(withLayerNames(config, options.lora ?? DEFAULT_LORA), options.initLoraWeights)
     : await readSettings(initAdapter, config);
+  const storage = resolveBaseStorage(runtime.device, options, lora);
+  if (pissa) assertPissa(options, storage);
   const kernels = gpu && await loadTrainingKernels(gpu, {
     ...options,
     config,
@@ -114,7 +128,11 @@ export async function createLoraTrainer(
   if (rounding) options.onRounding?.(rounding);
   const adapted = owned.use(adaptModel(runtime, { config, base, lora }));
   const baseModel = (await readModelOrigin(directory)).id ?? directory;
-  const parameters = adapterParameters({ ...options, config, baseModel, base, adapted, seed });
+  const halves = pissa ? new PissaHalves(config, adapted) : undefined;
+  const parameters = adapterParameters({
+    ...options,
+    ...{ config, baseModel, base, adapted, halves, seed },
+  });
   const trainer = await assembleTrainer(parameters, {
     ...options,
     collectives,
@@ -124,7 +142,8 @@ export async function createLoraTrainer(
   owned.move();
   try {
     if (deferLoad) return trainer;
-    if (initAdapter === undefined) await initialize(adapted, seed);
+    if (halves) await halves.initialize(runtime, base, signal);
+    else if (initAdapter === undefined) await initialize(adapted, seed);
     else await parameters.load(initAdapter);
     return trainer;
   } catch (cause) {
@@ -134,14 +153,27 @@ export async function createLoraTrainer(
 }
 
 /** An adapter's parameters over a frozen base; both are released with them. */
-function adapterParameters({ runtime, config, baseModel, base, adapted, seed, signal }: {
+function adapterParameters({
+  runtime,
+  config,
+  baseModel,
+  base,
+  adapted,
+  halves,
+  seed,
+  loraPlusRatio = 1,
+  signal,
+}: {
   readonly runtime: Runtime;
   readonly config: ModelConfig;
   /** The base model's id on a hub, or its folder. */
   readonly baseModel: string;
   readonly base: ParameterStore;
   readonly adapted: AdaptedModel;
+  /** What of it is frozen. @default nothing */
+  readonly halves?: PissaHalves;
   readonly seed: number;
+  readonly loraPlusRatio?: number;
   readonly signal?: AbortSignal;
 }): TrainedParameters {
   const { lora, block, weights, trained: store, linear } = adapted;
@@ -149,12 +181,21 @@ function adapterParameters({ runtime, config, baseModel, base, adapted, seed, si
     method: "lora",
     config,
     store,
-    count: sumOf(adapted.parameters),
+    sizes: halves?.sizes ?? sizesOf(adapted),
+    rates: loraPlusRatio === 1 ? undefined : new Map(
+      store.names().filter((name) => !name.endsWith(loraA(""))).map((
+        name,
+      ) => [name, loraPlusRatio]),
+    ),
     weights,
     adapter: { block, weights },
     linear,
     seed,
-    updated: () => adapted.refresh(),
+    prepare: halves && ((gradients) => halves.clear(gradients)),
+    async updated() {
+      halves?.restore();
+      await adapted.refresh();
+    },
     async save(to, saved) {
       const text = formatAdapterConfig(lora, { baseModel });
       await Deno.writeTextFile(`${to}/${ADAPTER_CONFIG}`, text);
@@ -162,12 +203,45 @@ function adapterParameters({ runtime, config, baseModel, base, adapted, seed, si
       const file = await writeSafetensors(`${to}/${ADAPTER_WEIGHTS}`, weights);
       return [{ name: ADAPTER_WEIGHTS, ...file }];
     },
-    load: (from) => readAdapterWeights(runtime, adapted, from, { signal }),
+    async load(from) {
+      await readAdapterWeights(runtime, adapted, from, { signal });
+      halves?.keep();
+    },
     [Symbol.dispose]() {
       adapted[Symbol.dispose]();
       base[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * Refuses what PiSSA cannot start from.
+ *
+ * @throws {RangeError}
+ */
+function assertPissa(
+  { runtime: { device }, initAdapter, graphsOnly }: LoraTrainerOptions,
+  { name }: BaseStorage,
+): void {
+  if (initAdapter !== undefined) {
+    throw new RangeError(
+      "Cannot start both from PiSSA and from an adapter: leave out --init-lora-weights or --init-adapter",
+    );
+  }
+  if (!deviceTraits(device).hostMemory || graphsOnly) {
+    throw new RangeError(
+      `Cannot start from PiSSA on ${
+        deviceName(device)
+      }: its frozen half is kept in the host's memory; pass ` +
+        "--device cpu",
+    );
+  }
+  if (name !== "fp32") {
+    throw new RangeError(
+      "Cannot start from PiSSA on a base in fewer bits: its singular values are taken in float32; leave out " +
+        "--base-dtype",
+    );
+  }
 }
 
 /** An adapter's settings, once all of its files fit the model: before any weight is read. */
@@ -176,8 +250,10 @@ async function readSettings(directory: string, config: ModelConfig): Promise<Lor
   return adapter.lora;
 }
 
-function sumOf(specs: readonly ParameterSpec[]): number {
-  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+/** Numbers of each of its weights that are saved: what only makes all blocks alike is not trained. */
+function sizesOf({ parameters, trained }: AdaptedModel): ReadonlyMap<string, number> {
+  const own = new Map(parameters.map(({ name, shape }) => [name, elementCount(shape)]));
+  return new Map(trained.names().map((name) => [name, own.get(name) ?? 0]));
 }
 
 /** PEFT's init: A uniform within ±1/√in (He et al. 2015 with a = √5), B zero, magnitudes ‖W‖. */

@@ -18,6 +18,7 @@ import {
   CHUNKED_ATTENTION,
 } from "../../model/engine/attention_chunks.ts";
 import { headChunkOf } from "../../model/engine/head.ts";
+import { segmentMaskSize } from "../../model/engine/segment_masks.ts";
 import { computedTokens } from "../../model/engine/without_padding.ts";
 import { ArenaEstimate } from "../../ort/graph/arena_estimate.ts";
 import { evaluateShape } from "../../ort/graph/dim.ts";
@@ -30,7 +31,14 @@ import {
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
-import { BASE_STORAGES, type BaseStorage, storedTypes } from "../../model/base_storage.ts";
+import {
+  BASE_STORAGES,
+  type BaseStorage,
+  storedSpecs,
+  storedTypes,
+} from "../../model/base_storage.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import { productBytes, type Quantization, storedMatrices } from "../../model/quantization.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import { distinctKinds } from "../../model/parts/layer_kind.ts";
@@ -42,11 +50,13 @@ import {
   headGraph,
   headProductGraph,
 } from "../../model/graphs/training_graphs.ts";
+import { gridSymbols } from "../../model/graphs/sequences.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { BUCKET, widenedBuckets } from "../distributed/buckets.ts";
 import { findObjective } from "../objectives/objectives.ts";
-import type { OptimizerDescription } from "../optimizers/optimizer_description.ts";
+import { splitParameters } from "./full_trainer.ts";
+import { keptNumbers, type OptimizerDescription } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { stateBytes, type StateFormat } from "../optimizers/state_format.ts";
 
@@ -59,6 +69,8 @@ const CUDA_BYTES = 500e6;
 // Sessions that training makes besides the graphs below: both sums of losses, the embedding, and masks.
 const LOSS_SUMS = 2;
 const EMBEDDINGS = 1;
+// A session of one product, beside its matrix: measured with 800 of them.
+const PRODUCT_SESSION_BYTES = 100 * 1024;
 // Of an optimizer in graphs: norm, control, and the update without weight decay.
 const OPTIMIZER_GRAPHS = 3;
 
@@ -80,6 +92,8 @@ export interface MemoryEstimateOptions {
   readonly headChunk?: number;
   /** As the engine's. @default true */
   readonly gradientCheckpointing?: boolean;
+  /** How many of the last layers are trained alone. @default all weights are */
+  readonly lastLayers?: number;
   /** The adapter that is trained, in float32. @default none: all weights are */
   readonly adapter?: BlockAdapter;
   /** Bytes that the process has besides. @default 140 MiB: Deno, ONNX Runtime, graphs */
@@ -182,6 +196,7 @@ export function estimateMemory(
     shards = 1,
     several = false,
     process = { cpu: PROCESS_BYTES, cuda: CUDA_BYTES, webgpu: 0 }[device],
+    lastLayers,
     adapter,
     kernels = false,
     headChunk: chunk,
@@ -200,24 +215,31 @@ export function estimateMemory(
   const specs = modelParameters(config);
   const base = layoutParameters(specs).length;
   const stored = storedTypes(specs, storage);
-  const weightBytes = specs.map(({ name, shape }) =>
+  const weightBytes = storedSpecs(specs, storage).map(({ name, shape }) =>
     byteWidth(stored.get(name) ?? precision) * elementCount(shape)
   );
-  const spared = sum(specs, ({ shape }, i) => width * elementCount(shape) - weightBytes[i]);
+  const products = storage.quantization ? productsOf(specs, storage.quantization) : [];
+  const whole = sum(specs, ({ shape }) => width * elementCount(shape));
+  const spared = whole - sum([...weightBytes, ...products], (bytes) => bytes) -
+    PRODUCT_SESSION_BYTES * products.length;
   const kinds = distinctKinds(config);
-  const adapted = adapter &&
-    config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
-  const trained = adapted ?? base;
+  const ofLayers = adapter && config.layerKinds.flatMap((kind) => adapter.parameters(kind));
+  const adapted = ofLayers && sum(ofLayers, ({ shape }) => elementCount(shape));
+  const { trained: own } = splitParameters(config, lastLayers);
+  const trained = adapted ?? layoutParameters(own).length;
   // An adapter is float32 over any base.
-  const state = stateBytes(adapted === undefined ? format : "float32", optimizer.state.length);
+  const numbers = keptNumbers(optimizer, ofLayers ?? own) / trained;
+  const ownFormat = adapter ? "float32" : format;
+  const state = stateBytes(ownFormat, numbers);
   const keep = !gradientCheckpointing;
   const queries = kernels ? undefined : attentionChunkOf({ kind: device });
   const inChunks = queries === undefined ? undefined : CHUNKED_ATTENTION;
   const parts = kernels ? blockKernelsFor(config, precision, adapter) : inChunks;
   const segments = parts?.has("attention") || inChunks !== undefined;
   const tokens = segments ? computedTokens([real], "end-to-end") : rows * length;
+  const grid = segments ? { rows: 1, length: tokens } : { rows, length };
   const symbols = {
-    ...segments ? { rows: 1, length: tokens } : { rows, length },
+    ...gridSymbols(config, grid),
     tokens,
     positions: length,
     n: Math.min(headChunk, supervised),
@@ -246,7 +268,8 @@ export function estimateMemory(
   const hidden = (config.layers + 3) * tokens * config.hiddenSize;
   // A window that holds whole rows hides nothing.
   const windows = new Set(
-    kinds.map(({ window = length }) => window < length ? window : undefined),
+    kinds.filter(({ delta }) => !delta)
+      .map(({ window = length }) => window < length ? window : undefined),
   );
   // Rows of the whole length, or of a window, are the most that a chunk's queries can see.
   const plans = [...windows].map((window = length) => {
@@ -266,12 +289,14 @@ export function estimateMemory(
     ? plans.flat().map(({ length, keys }) => length * keys)
     : Array<number>(windows.size).fill(rows * length * length);
   const mask = sum(masks, (each) => each);
+  const delta = kinds.find((kind) => kind.delta)?.delta;
+  const segmentMask = delta ? FLOAT_BYTES * segmentMaskSize(grid, delta) : 0;
   const arena = new ArenaEstimate();
   const head = {
     precision,
     storage,
     objective,
-    frozen: adapter !== undefined,
+    frozen: adapter !== undefined || lastLayers !== undefined,
     logSoftmax: device !== "cpu",
   };
   const headBackward = lossKernel ? headBackwardGraph : headGraph;
@@ -298,6 +323,10 @@ export function estimateMemory(
       );
     }
   }
+  // Of an optimizer that goes element by element, pieces of tensors fit into what the above took.
+  const ofKinds = adapter && kinds.flatMap((kind) => adapter.parameters(kind));
+  const inWhole = optimizer.wholeTensors?.(ofKinds ?? own, ownFormat) ?? [];
+  for (const graph of inWhole) arena.run(graph, {});
   // A pass of the blocks is made for the update's first batch, and for those that add to it; evaluation has
   // one of its own where training keeps activations or drops inputs, and in graphs a loss without gradients.
   const plain = kinds.map((kind) =>
@@ -310,7 +339,7 @@ export function estimateMemory(
     // The head's logits or its loss, and its gradients: afresh and added to, or of no weight.
     1 + (adapter ? 1 : 2) +
     // The embedding's gradient, or DoRA's norms.
-    (adapter && !adapter.derived.length ? 0 : 1);
+    (adapter && kinds.every((kind) => adapter.derived(kind).length === 0) ? 0 : 1);
   const { viewsAtOffset: views } = deviceTraits({ kind: device });
   const buffers = [...there, ...back].map(({ crossing }) =>
     planCrossing(crossing, symbols, { views }).buffers
@@ -328,7 +357,7 @@ export function estimateMemory(
     weights: width * base - spared + (adapted === undefined ? 0 : FLOAT_BYTES * adapted),
     gradients: (adapted === undefined ? width : FLOAT_BYTES) * trained + widened,
     moments: state * trained / shards,
-    activations: width * (hidden + mask + logits) + kept +
+    activations: width * (hidden + mask + logits) + segmentMask + kept +
       sum(crossing, (bytes) => bytes),
     workspace: arena.bytes,
     handles: device === "cuda" ? CUBLAS_WORKSPACE_BYTES * sessions : 0,
@@ -336,7 +365,7 @@ export function estimateMemory(
   };
   const sizes = [
     ...weightBytes,
-    ...adapter ? adapter.parameters.map(({ shape }) => FLOAT_BYTES * elementCount(shape)) : [],
+    ...(ofKinds ?? []).map(({ shape }) => FLOAT_BYTES * elementCount(shape)),
     ...crossing,
     ...[...forwards.values()].flatMap(({ outputs }) => outputs.map(bytesOf)),
     ...masks.map((each) => width * each),
@@ -346,6 +375,17 @@ export function estimateMemory(
     total: sum(Object.values(made), (bytes) => bytes),
     largest: Math.max(arena.largest, ...sizes),
   };
+}
+
+/** Bytes of the copies that products are made of, one each. */
+function productsOf(specs: readonly ParameterSpec[], quantization: Quantization): number[] {
+  const matrices = storedMatrices(specs, quantization);
+  return specs.flatMap(({ name, shape }) => {
+    const { bits, products } = matrices.get(name) ?? { bits: 8, products: [] };
+    return products.map((direction) =>
+      productBytes({ bits, products: [direction] }, shape, quantization.block)
+    );
+  });
 }
 
 function sum<T>(items: readonly T[], of: (item: T, index: number) => number): number {

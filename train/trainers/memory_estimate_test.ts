@@ -45,6 +45,33 @@ Deno.test("estimateMemory() is within 5 % of the peaks measured on two layers of
   }
 });
 
+Deno.test("estimateMemory() counts what each optimizer keeps, and whole tensors that it works on", () => {
+  const plan = (optim: string) => estimateMemory(config, { rows: 1, length: 128, optim });
+  const adamW = plan("adamw");
+  const embeddings = 4 * config.vocabSize * config.hiddenSize;
+  assert.equal(plan("lion").moments, adamW.moments / 2);
+  assert.equal(plan("schedule_free_adamw").total, adamW.total);
+  // A moment more of the embeddings, which AdamW updates, and of the norms.
+  const muon = plan("muon");
+  const norms = 4 * (28 * (2 * 1024 + 2 * 128) + 1024);
+  assert.ok(Math.abs(muon.moments - adamW.moments / 2 - embeddings - norms) < MIB);
+  // Of the embeddings' rows and columns, and of two intermediate values as large as they.
+  const adafactor = plan("adafactor");
+  assert.ok(adafactor.moments < 0.002 * adamW.moments, `${adafactor.moments}`);
+  assert.ok(adafactor.workspace >= 2 * embeddings, `${adafactor.workspace}`);
+});
+
+Deno.test("estimateMemory() counts gradients and state of the last layers alone, where only they are trained", () => {
+  const [all, last] = [undefined, 7].map((lastLayers) =>
+    estimateMemory(config, { rows: 1, length: 128, lastLayers })
+  );
+  assert.equal(last.weights, all.weights);
+  const layer = 4 * (1024 * (2 * 2048 + 2 * 1024 + 3 * 3072) + 2 * 1024 + 2 * 128);
+  assert.ok(Math.abs(last.gradients - 7 * layer) < MIB, `${last.gradients}`);
+  assert.equal(last.moments, 2 * last.gradients);
+  assert.ok(last.total < all.total - (all.gradients - last.gradients));
+});
+
 Deno.test("estimateMemory() adds up, and grows with length and rows, less with checkpointing", () => {
   const small = estimateMemory(config, { rows: 1, length: 128, supervised: 10 });
   const { total, largest, ...parts } = small;

@@ -93,8 +93,9 @@ export class ModelTrainer implements Trainer {
   }
 
   get trainableParameters(): number {
-    const { store: { layout: { specs } }, count } = this.#parts.parameters;
-    return count ?? specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    const { store: { layout: { specs } }, sizes } = this.#parts.parameters;
+    if (sizes) return sizes.values().reduce((sum, size) => sum + size, 0);
+    return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   }
 
   async trainStep(
@@ -115,6 +116,10 @@ export class ModelTrainer implements Trainer {
     { learningRate, signal, onBatch }: TrainStepOptions,
   ): Promise<void> {
     const { engine, optimizer, parameters, gradients, comm, sums } = this.#parts;
+    if (optimizer.evaluation) {
+      optimizer.evaluation.leave();
+      await parameters.updated?.();
+    }
     const tokens = countSupervised(batches);
     if (tokens === 0) {
       throw new RangeError(
@@ -143,6 +148,7 @@ export class ModelTrainer implements Trainer {
     // There are fewer rows than processes.
     if (run.length === 0) gradients.zero();
     await sums?.finish();
+    parameters.prepare?.(gradients);
     await optimizer.update();
     await parameters.updated?.();
     this.#step++;
@@ -162,8 +168,16 @@ export class ModelTrainer implements Trainer {
     return `${this.#parts.parameters.seed ?? 0}.${this.#step}.${batch}`;
   }
 
-  evaluate(batch: Batch, signal?: AbortSignal): Promise<TokenLosses> {
-    return this.#parts.engine.evaluate(batch, signal);
+  async evaluate(batch: Batch, signal?: AbortSignal): Promise<TokenLosses> {
+    await this.useSavedWeights();
+    return await this.#parts.engine.evaluate(batch, signal);
+  }
+
+  async useSavedWeights(): Promise<void> {
+    const { parameters, optimizer } = this.#parts;
+    if (!optimizer.evaluation) return;
+    optimizer.evaluation.enter();
+    await parameters.updated?.();
   }
 
   get #saved(): Saved {
@@ -171,12 +185,14 @@ export class ModelTrainer implements Trainer {
     return { weights: rounded ?? store, optimizer: optimizer.state() };
   }
 
-  save(directory: string, options?: SaveOptions): Promise<readonly WrittenFile[]> {
-    return this.#write(directory, this.#saved, options);
+  async save(directory: string, options?: SaveOptions): Promise<readonly WrittenFile[]> {
+    await this.useSavedWeights();
+    return await this.#write(directory, this.#saved, options);
   }
 
   /** Reading makes the host wait for all that was launched, so both copies are of one update. */
   async #snapshot(): Promise<Pick<Trainer, "save">> {
+    await this.useSavedWeights();
     const { weights, optimizer } = this.#saved;
     const copies = this.#copies ??= {
       weights: hostCopy(weights),
@@ -209,6 +225,7 @@ export class ModelTrainer implements Trainer {
   async load(directory: string): Promise<void> {
     await this.#loadWeights(directory);
     this.#round();
+    this.#parts.optimizer.evaluation?.adopt();
   }
 
   async #loadWeights(directory: string): Promise<void> {

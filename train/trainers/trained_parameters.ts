@@ -24,20 +24,26 @@ export interface TrainedParameters extends Disposable {
   /** The parameters that the optimizer updates. */
   readonly store: ParameterStore;
   /**
-   * How many of its numbers are trained, but for those that only fill it up.
+   * How many numbers of each parameter are trained, by name, but for those that only fill it up.
    * @default all
    */
-  readonly count?: number;
+  readonly sizes?: ReadonlyMap<string, number>;
+  /** Factors on the learning rate of parameters by name. @default 1 for all */
+  readonly rates?: ReadonlyMap<string, number>;
   /** A rounded copy of the store that the model runs on. @default none: it runs on the store */
   readonly rounded?: ParameterStore;
   /** The weights that generation and gradients run on. */
   readonly weights: Trainer["weights"];
+  /** The first layer that is trained, where only layers from there on are. @default all weights are */
+  readonly firstTrained?: number;
   /** The adapter that is trained, where the model's own weights are frozen. @default none */
   readonly adapter?: EngineAdapter;
   /** Makes a block's linear layers for generation. @default {the block's own} */
   readonly linear?: DecodeBlockOptions["linear"];
-  /** Seed of the adapter's dropout. @default 0 */
+  /** Seed of dropout and of noise on embeddings. @default 0 */
   readonly seed?: number;
+  /** Called when all gradients of an update are there, before it is made. @default does nothing */
+  prepare?(gradients: ParameterStore): void;
   /** Called when an update has changed the store. @default does nothing */
   updated?(): Promise<void>;
   /** Writes what a checkpoint holds of them into a folder: the given weights, which are the model's. */

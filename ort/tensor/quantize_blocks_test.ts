@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
+import { TorchGenerator } from "./torch_random.ts";
 import { quantizeBlocks } from "./quantize_blocks.ts";
 
 const SEED = 1;
@@ -8,7 +8,7 @@ for (const bits of [4, 8] as const) {
   Deno.test(`quantizeBlocks() in ${bits} bits errs by half a step, a whole one where it is cut off`, () => {
     const numbers = new Float32Array(64 * 32);
     new TorchGenerator(SEED).normal(numbers, 0, 1);
-    const { data, scales } = quantizeBlocks(numbers, { bits, scaleDtype: "float32" });
+    const { data, scales } = quantizeBlocks(numbers, { bits, block: 32, scaleDtype: "float32" });
     assert.equal(data.length, numbers.length * bits / 8);
     const zero = 2 ** (bits - 1);
     let [cut, steps] = [0, new Set<number>()];
@@ -30,7 +30,7 @@ Deno.test("quantizeBlocks() keeps zeros, and the sign of the largest number", ()
   const numbers = new Float32Array(96);
   numbers[32 + 5] = 4;
   numbers[64 + 5] = -4;
-  const { data, scales } = quantizeBlocks(numbers, { bits: 4, scaleDtype: "float32" });
+  const { data, scales } = quantizeBlocks(numbers, { bits: 4, block: 32, scaleDtype: "float32" });
   assert.deepEqual([...scales].map((scale) => scale + 0), [0, -0.5, 0.5]);
   assert.ok(data.subarray(0, 16).every((byte) => byte === 0x88));
   assert.equal(data[16 + 2] >> 4, 0);
@@ -40,12 +40,12 @@ Deno.test("quantizeBlocks() keeps zeros, and the sign of the largest number", ()
 Deno.test("quantizeBlocks() rounds scales to float16 before it rounds numbers by them", () => {
   const numbers = new Float32Array(32).fill(0.1);
   numbers[0] = -1 / 3;
-  const { scales } = quantizeBlocks(numbers, { bits: 4, scaleDtype: "float16" });
+  const { scales } = quantizeBlocks(numbers, { bits: 4, block: 32, scaleDtype: "float16" });
   assert.equal(scales[0], new Float16Array([1 / 24])[0]);
 });
 
 Deno.test("quantizeBlocks() refuses parts of blocks and numbers that are none", () => {
-  const options = { bits: 4, scaleDtype: "float32" } as const;
+  const options = { bits: 4, block: 32, scaleDtype: "float32" } as const;
   assert.throws(() => quantizeBlocks(new Float32Array(33), options), /33 numbers.*blocks of 32/);
   const numbers = new Float32Array(32);
   numbers[7] = Infinity;
@@ -53,7 +53,7 @@ Deno.test("quantizeBlocks() refuses parts of blocks and numbers that are none", 
   numbers[7] = 1e6;
   assert.doesNotThrow(() => quantizeBlocks(numbers, options));
   assert.throws(
-    () => quantizeBlocks(numbers, { bits: 4, scaleDtype: "float16" }),
-    /^RangeError: Cannot quantize 1000000: .* is beyond float16; export with --dtype q4 or fp32$/,
+    () => quantizeBlocks(numbers, { bits: 4, block: 32, scaleDtype: "float16" }),
+    /^RangeError: Cannot quantize 1000000: .* is beyond float16$/,
   );
 });

@@ -7,14 +7,13 @@
  * @module
  */
 
-import { float16ToFloat32, float32ToFloat16 } from "../../ort/tensor/half.ts";
-import { BLOCK } from "./export_format.ts";
+import { float16ToFloat32, float32ToFloat16 } from "./half.ts";
 
 /** Small whole numbers and their scales. */
 export interface QuantizedBlocks {
   /** [numbers·bits/8] */
   readonly data: Uint8Array<ArrayBuffer>;
-  /** [numbers/32] */
+  /** [numbers/block] */
   readonly scales: Float32Array<ArrayBuffer>;
 }
 
@@ -22,12 +21,14 @@ export interface QuantizedBlocks {
 export interface QuantizeOptions {
   /** Bits of a number. */
   readonly bits: 4 | 8;
+  /** Numbers that share a scale. */
+  readonly block: number;
   /** What the scales are stored as: they are rounded to it before anything is measured. */
   readonly scaleDtype: "float32" | "float16";
 }
 
 /**
- * Quantizes whole blocks of 32 numbers.
+ * Quantizes whole blocks of numbers.
  *
  * @example
  * ```ts
@@ -35,7 +36,7 @@ export interface QuantizeOptions {
  * import assert from "node:assert/strict";
  *
  * const numbers = Float32Array.from({ length: 32 }, (_, i) => i % 2 === 0 ? -8 : 4);
- * const { data, scales } = quantizeBlocks(numbers, { bits: 4, scaleDtype: "float32" });
+ * const { data, scales } = quantizeBlocks(numbers, { bits: 4, block: 32, scaleDtype: "float32" });
  * assert.deepEqual([...scales], [1]);
  * assert.equal(data[0], 0xc0); // −8 is 0, 4 is 12
  * ```
@@ -44,27 +45,27 @@ export interface QuantizeOptions {
  */
 export function quantizeBlocks(
   numbers: Float32Array,
-  { bits, scaleDtype }: QuantizeOptions,
+  { bits, block: size, scaleDtype }: QuantizeOptions,
 ): QuantizedBlocks {
-  if (numbers.length % BLOCK !== 0) {
-    throw new RangeError(`Cannot quantize ${numbers.length} numbers: expected blocks of ${BLOCK}`);
+  if (numbers.length % size !== 0) {
+    throw new RangeError(`Cannot quantize ${numbers.length} numbers: expected blocks of ${size}`);
   }
   const zero = 2 ** (bits - 1);
   const data = new Uint8Array(numbers.length * bits / 8);
-  const scales = new Float32Array(numbers.length / BLOCK);
+  const scales = new Float32Array(numbers.length / size);
   const round = scaleDtype === "float16" ? nearestHalf : (scale: number) => Math.fround(scale);
   for (let block = 0; block < scales.length; block++) {
-    const start = block * BLOCK;
-    const largest = extreme(numbers, start);
+    const start = block * size;
+    const largest = extreme(numbers, start, start + size);
     const scale = round(largest / -zero);
     if (!Number.isFinite(scale)) {
       throw new RangeError(
         `Cannot quantize ${largest}: the scale of its block, ${largest / -zero}, is beyond ` +
-          `${scaleDtype}; export with --dtype q4 or fp32`,
+          scaleDtype,
       );
     }
     scales[block] = scale;
-    for (let i = start; i < start + BLOCK; i++) {
+    for (let i = start; i < start + size; i++) {
       const q = scale === 0 ? zero : Math.round(numbers[i] / scale) + zero;
       const whole = Math.min(2 * zero - 1, Math.max(0, q));
       if (bits === 8) data[i] = whole;
@@ -80,9 +81,9 @@ export function quantizeBlocks(
  * matter most: of five tried, they raised the perplexity of SmolLM2-135M from 63.0 to 80.6, this one
  * to 74.6.
  */
-function extreme(numbers: Float32Array, start: number): number {
+function extreme(numbers: Float32Array, start: number, end: number): number {
   let largest = 0;
-  for (let i = start; i < start + BLOCK; i++) {
+  for (let i = start; i < end; i++) {
     const x = numbers[i];
     if (Math.abs(x) > Math.abs(largest)) largest = x;
     if (Number.isFinite(x)) continue;
@@ -102,4 +103,21 @@ function nearestHalf(scale: number): number {
   float32ToFloat16(single, half);
   float16ToFloat32(half, single);
   return single[0];
+}
+
+/** The numbers that quantized ones stand for. */
+export function dequantizeBlocks(
+  { data, scales }: QuantizedBlocks,
+  { bits, block: size }: Pick<QuantizeOptions, "bits" | "block">,
+): Float32Array<ArrayBuffer> {
+  const zero = 2 ** (bits - 1);
+  const numbers = new Float32Array(scales.length * size);
+  for (let block = 0; block < scales.length; block++) {
+    const scale = scales[block];
+    for (let i = block * size; i < (block + 1) * size; i++) {
+      const q = bits === 8 ? data[i] : (data[i >> 1] >> (4 * (i % 2))) & 15;
+      numbers[i] = scale * (q - zero);
+    }
+  }
+  return numbers;
 }

@@ -1,0 +1,180 @@
+/**
+ * An update of whole tensors, in ONNX Runtime's own operators.
+ *
+ * In: parameters, gradients and state, and a rule over tensors. Out: parameters and state in place, tensor by
+ * tensor; those that go element by element in pieces.
+ */
+
+import { CompiledGraph } from "../../model/engine/compiled_graph.ts";
+import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
+import type { Binding } from "../../ort/runtime/session.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
+import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
+import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
+import { type GradientNorms, gradientNorms, onceFor } from "./gradient_norms.ts";
+import { chunkElements } from "./layout_chunks.ts";
+import type { GraphStateFormat } from "./state_format.ts";
+import type { TensorPart, TensorRule, TensorSize } from "./tensor_rule.ts";
+import { UpdateControl } from "./update_control.ts";
+import { updateGraph } from "./update_graph.ts";
+
+/** The graph that updates a tensor of a shape, or pieces of tensors. */
+export function wholeTensorGraph(
+  { state, shapeOf, elementwise, update }: TensorPart,
+  { shape, elements, decays, format }: TensorSize & {
+    readonly shape: readonly number[];
+    readonly decays: boolean;
+    readonly format: GraphStateFormat;
+  },
+): Graph {
+  return updateGraph({
+    state: Object.keys(state),
+    decays,
+    format,
+    guarded: true,
+    shapes: elementwise
+      ? undefined
+      : { tensor: shape, state: (name) => shapeOf?.(name, shape) ?? shape },
+    update: (b, values) => update(b, values, { elements }),
+  });
+}
+
+/** Those of all tensors that do not come in pieces, one of each shape. */
+export function wholeTensorGraphs(
+  rule: TensorRule,
+  parameters: readonly ParameterSpec[],
+  format: GraphStateFormat,
+): readonly Graph[] {
+  const whole = parameters.filter((spec) => !rule.partOf(spec).elementwise);
+  const alike = Map.groupBy(whole, ({ shape, decays }) => `${shape} ${decays}`);
+  return [...alike.values()].map(([spec]) =>
+    wholeTensorGraph(rule.partOf(spec), {
+      shape: spec.shape,
+      elements: elementCount(spec.shape),
+      decays: spec.decays && rule.weightDecay !== 0,
+      format,
+    })
+  );
+}
+
+/** The compiled graphs of an update, bound to what they work on. */
+export class WholeTensorUpdate implements DeviceUpdate {
+  readonly scale: Tensor;
+  readonly #rule: TensorRule;
+  readonly #rate: Tensor;
+  readonly #decay: Tensor;
+  readonly #norms: GradientNorms;
+  readonly #control: UpdateControl;
+  readonly #updates: readonly Binding[];
+  readonly #owned: Disposable[] = [];
+
+  /**
+   * Compiles the update.
+   *
+   * @param sizes numbers that are trained of tensors of which not all are, by name
+   */
+  constructor(
+    rule: TensorRule,
+    format: GraphStateFormat,
+    options: DeviceUpdateOptions,
+    sizes: ReadonlyMap<string, number> = new Map(),
+  ) {
+    if (options.collectives) {
+      throw new RangeError("Cannot make a part of an update: it goes by whole tensors");
+    }
+    this.#rule = rule;
+    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm, rates } = options;
+    const scalar = (): Tensor => this.#own(Tensor.allocate(runtime, "float32", []));
+    this.scale = scalar();
+    this.#rate = scalar();
+    this.#decay = scalar();
+    this.#norms = this.#own(gradientNorms(runtime, gradients));
+    const { sums } = this.#norms;
+    this.#control = this.#own(
+      new UpdateControl(rule, {
+        ...{ runtime, maxGradNorm, sums, loss, rates },
+        rate: this.#rate,
+        decay: this.#decay,
+      }),
+    );
+    const graphs = onceFor((part: TensorPart) => {
+      const made = new Map<string, CompiledGraph>();
+      return (how: Parameters<typeof wholeTensorGraph>[1]): CompiledGraph => {
+        const key = part.elementwise
+          ? `${how.decays}`
+          : `${how.shape} ${how.elements} ${how.decays}`;
+        let graph = made.get(key);
+        if (!graph) {
+          graph = this.#own(new CompiledGraph(runtime, wholeTensorGraph(part, how)));
+          made.set(key, graph);
+        }
+        return graph;
+      };
+    });
+    const { viewsAtOffset } = deviceTraits(runtime.device);
+    const most = viewsAtOffset ? chunkElements(runtime.device) : Infinity;
+    const bind = (spec: ParameterSpec): Binding[] => {
+      const { name, shape } = spec;
+      const part = rule.partOf(spec);
+      const count = elementCount(shape);
+      const graph = graphs(part)({
+        shape,
+        elements: sizes.get(name) ?? count,
+        decays: spec.decays && rule.weightDecay !== 0,
+        format,
+      });
+      const pieces = part.elementwise ? Math.ceil(count / most) : 1;
+      return Array.from({ length: pieces }, (_, i) => {
+        const start = i === 0 ? 0 : i * most;
+        const view = (store: ParameterStore): Tensor => {
+          const tensor = store.tensor(name);
+          if (!part.elementwise) return tensor;
+          const length = Math.min(most, count - start);
+          return this.#own(tensor.view(start * byteWidth(tensor.dtype), [length]));
+        };
+        const kept = Object.entries(part.state).map(([key, saved]) =>
+          [key, view(state.store(saved))] as const
+        );
+        return this.#own(graph.bind({
+          p: view(parameters),
+          g: view(gradients),
+          ...Object.fromEntries(kept),
+          ...(copy ? { weight: view(copy) } : {}),
+          ...this.#control.scalars(rates?.get(name)),
+        }));
+      });
+    };
+    this.#updates = parameters.layout.specs.flatMap(bind);
+  }
+
+  #own<T extends Disposable>(resource: T): T {
+    this.#owned.push(resource);
+    return resource;
+  }
+
+  get remembered(): ReadonlyMap<string, Tensor> {
+    return this.#control.remembered;
+  }
+
+  send({ learningRate, scale }: UpdateNumbers): void {
+    this.#rate.write(Float32Array.of(learningRate));
+    this.#decay.write(Float32Array.of(1 - learningRate * this.#rule.weightDecay));
+    this.scale.write(Float32Array.of(scale));
+  }
+
+  run(result: Tensor): Promise<void> {
+    return this.#control.run({ norms: this.#norms.runs, updates: this.#updates }, result);
+  }
+
+  resumeAt(step: number): void {
+    this.#control.resumeAt(step);
+  }
+
+  /** Releases graphs and scalars. */
+  [Symbol.dispose](): void {
+    for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
+  }
+}
