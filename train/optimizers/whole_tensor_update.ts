@@ -82,9 +82,6 @@ export class WholeTensorUpdate implements DeviceUpdate {
     options: WholeUpdateOptions,
     sizes: ReadonlyMap<string, number> = new Map(),
   ) {
-    if (options.collectives) {
-      throw new RangeError("Cannot make a part of an update: it goes by whole tensors");
-    }
     this.#rule = rule;
     const { runtime, parameters, gradients, copy, state, loss, maxGradNorm, rates } = options;
     const scalar = (): Tensor => this.#own(Tensor.allocate(runtime, "float32", []));
