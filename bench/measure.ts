@@ -27,6 +27,22 @@ export const QWEN3_06B: ReturnType<typeof parseConfig> = parseConfig({
   max_position_embeddings: 40960,
 });
 
+/** Qwen3-1.7B's shapes. */
+export const QWEN3_1_7B: ModelConfig = parseConfig({
+  model_type: "qwen3",
+  hidden_size: 2048,
+  intermediate_size: 6144,
+  num_hidden_layers: 28,
+  num_attention_heads: 16,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  vocab_size: 151936,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1e6,
+  tie_word_embeddings: true,
+  max_position_embeddings: 40960,
+});
+
 /** The middle of some measurements. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1];

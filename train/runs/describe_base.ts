@@ -1,20 +1,47 @@
 /** What storing a frozen base in fewer bits saves and costs. In: what was counted as it was loaded. Out: a line. */
 
+import { type BaseStorage, storedSpecs, storedTypes } from "../../model/base_storage.ts";
 import type { Rounding } from "../../model/engine/rounding_tally.ts";
-import { byteWidth } from "../../ort/tensor/dtype.ts";
+import { modelParameters } from "../../model/parameters.ts";
+import { productBytes, storedMatrices } from "../../model/quantization.ts";
+import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { formatBytes } from "../track/format_units.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 
 /** One line. */
 export function describeBase(
   { weights, from, changed, zeroed, worst }: Rounding,
-  { storage: { matrices = "float32" } }: Pick<DerivedTraining, "storage">,
+  { storage, config }: Pick<DerivedTraining, "storage" | "config">,
 ): string {
-  const bytes = (dtype: typeof matrices): string => formatBytes(byteWidth(dtype) * weights);
-  const size = `base: matrices take ${bytes(matrices)} in ${matrices} in place of ` +
-    `${bytes("float32")} in float32`;
+  const kept = storage.matrices ?? storage.name;
+  const size = `base: matrices take ${formatBytes(matrixBytes(config, storage))} in ${
+    describeStorage(storage)
+  } in place of ${formatBytes(byteWidth("float32") * weights)} in float32`;
   if (changed === 0) return `${size}; exact: every weight of its ${from.join(" and ")} is one`;
   return `${size}; ${changed} of ${weights} weights are rounded from ${from.join(" and ")}, ` +
-    `${zeroed} of them to 0; the largest relative error of a matrix, ‖W − ${matrices}(W)‖ ÷ ‖W‖, is ` +
+    `${zeroed} of them to 0; the largest relative error of a matrix, ‖W − ${kept}(W)‖ ÷ ‖W‖, is ` +
     `${worst.error.toExponential(1)} (${worst.name})`;
+}
+
+function describeStorage({ name, matrices, quantization }: BaseStorage): string {
+  if (!quantization) return matrices ?? name;
+  const { block, compute } = quantization;
+  const copies = compute === "int8" ? "two copies, products in int8" : "products in float32";
+  return `${name} with blocks of ${block}, ${copies},`;
+}
+
+function matrixBytes(config: DerivedTraining["config"], storage: BaseStorage): number {
+  const specs = modelParameters(config);
+  const types = storedTypes(specs, storage);
+  const tensors = storedSpecs(specs, storage).reduce((sum, { name, shape }) => {
+    const dtype = types.get(name);
+    return sum + (dtype ? byteWidth(dtype) * elementCount(shape) : 0);
+  }, 0);
+  const { quantization } = storage;
+  if (!quantization) return tensors;
+  const matrices = storedMatrices(specs, quantization);
+  return specs.reduce((sum, { name, shape }) => {
+    const matrix = matrices.get(name);
+    return matrix ? sum + productBytes(matrix, shape, quantization.block) : sum;
+  }, tensors);
 }

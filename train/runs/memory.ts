@@ -216,8 +216,12 @@ function waysOut({ args, device, storage }: DerivedTraining): string {
     ...args.perDeviceTrainBatchSize > 1 ? ["lower --per-device-train-batch-size"] : [],
     "lower --max-length",
     ...args.lora ? [] : ["train an adapter with deno task train:lora"],
-    ...args.lora && storage.matrices === undefined && !deviceTraits(device).bfloat16
-      ? ["keep the base in half the memory with --base-dtype fp16"]
+    ...args.lora && storage.name === "fp32" && !deviceTraits(device).bfloat16
+      ? [
+        deviceTraits(device).hostMemory
+          ? "keep the base in a quarter of the memory with --base-dtype int4"
+          : "keep the base in half the memory with --base-dtype fp16",
+      ]
       : [],
     "take a smaller model",
   ].join(", ");

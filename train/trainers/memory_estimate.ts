@@ -30,7 +30,14 @@ import {
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
 import { blockKernelsFor } from "../../model/block_kernels.ts";
-import { BASE_STORAGES, type BaseStorage, storedTypes } from "../../model/base_storage.ts";
+import {
+  BASE_STORAGES,
+  type BaseStorage,
+  storedSpecs,
+  storedTypes,
+} from "../../model/base_storage.ts";
+import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
+import { productBytes, type Quantization, storedMatrices } from "../../model/quantization.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import { distinctKinds } from "../../model/parts/layer_kind.ts";
@@ -59,6 +66,8 @@ const CUDA_BYTES = 500e6;
 // Sessions that training makes besides the graphs below: both sums of losses, the embedding, and masks.
 const LOSS_SUMS = 2;
 const EMBEDDINGS = 1;
+// A session of one product, beside its matrix: measured with 800 of them.
+const PRODUCT_SESSION_BYTES = 100 * 1024;
 // Of an optimizer in graphs: norm, control, and the update without weight decay.
 const OPTIMIZER_GRAPHS = 3;
 
@@ -200,10 +209,13 @@ export function estimateMemory(
   const specs = modelParameters(config);
   const base = layoutParameters(specs).length;
   const stored = storedTypes(specs, storage);
-  const weightBytes = specs.map(({ name, shape }) =>
+  const weightBytes = storedSpecs(specs, storage).map(({ name, shape }) =>
     byteWidth(stored.get(name) ?? precision) * elementCount(shape)
   );
-  const spared = sum(specs, ({ shape }, i) => width * elementCount(shape) - weightBytes[i]);
+  const products = storage.quantization ? productsOf(specs, storage.quantization) : [];
+  const whole = sum(specs, ({ shape }) => width * elementCount(shape));
+  const spared = whole - sum([...weightBytes, ...products], (bytes) => bytes) -
+    PRODUCT_SESSION_BYTES * products.length;
   const kinds = distinctKinds(config);
   const adapted = adapter &&
     config.layers * sum(adapter.parameters, ({ shape }) => elementCount(shape));
@@ -346,6 +358,17 @@ export function estimateMemory(
     total: sum(Object.values(made), (bytes) => bytes),
     largest: Math.max(arena.largest, ...sizes),
   };
+}
+
+/** Bytes of the copies that products are made of, one each. */
+function productsOf(specs: readonly ParameterSpec[], quantization: Quantization): number[] {
+  const matrices = storedMatrices(specs, quantization);
+  return specs.flatMap(({ name, shape }) => {
+    const { bits, products } = matrices.get(name) ?? { bits: 8, products: [] };
+    return products.map((direction) =>
+      productBytes({ bits, products: [direction] }, shape, quantization.block)
+    );
+  });
 }
 
 function sum<T>(items: readonly T[], of: (item: T, index: number) => number): number {
