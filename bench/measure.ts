@@ -11,37 +11,32 @@ import { modelParameters } from "../model/parameters.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
 import { Tensor } from "../ort/runtime/tensor.ts";
 
-/** Qwen3-0.6B's shapes. */
-export const QWEN3_06B: ReturnType<typeof parseConfig> = parseConfig({
-  model_type: "qwen3",
-  hidden_size: 1024,
-  intermediate_size: 3072,
-  num_hidden_layers: 28,
-  num_attention_heads: 16,
-  num_key_value_heads: 8,
-  head_dim: 128,
-  vocab_size: 151936,
-  rms_norm_eps: 1e-6,
-  rope_theta: 1e6,
-  tie_word_embeddings: true,
-  max_position_embeddings: 40960,
-});
+const WIDTHS: Readonly<Record<string, readonly [hidden: number, intermediate: number]>> = {
+  "0.6B": [1024, 3072],
+  "1.7B": [2048, 6144],
+};
 
-/** Qwen3-1.7B's shapes. */
-export const QWEN3_1_7B: ModelConfig = parseConfig({
-  model_type: "qwen3",
-  hidden_size: 2048,
-  intermediate_size: 6144,
-  num_hidden_layers: 28,
-  num_attention_heads: 16,
-  num_key_value_heads: 8,
-  head_dim: 128,
-  vocab_size: 151936,
-  rms_norm_eps: 1e-6,
-  rope_theta: 1e6,
-  tie_word_embeddings: true,
-  max_position_embeddings: 40960,
-});
+/** The shapes of a Qwen3, `0.6B` or `1.7B`, of so many layers. */
+export function qwen3Shapes(name: string, layers = 28): ModelConfig {
+  const [hidden_size, intermediate_size] = WIDTHS[name];
+  return parseConfig({
+    model_type: "qwen3",
+    hidden_size,
+    intermediate_size,
+    num_hidden_layers: layers,
+    num_attention_heads: 16,
+    num_key_value_heads: 8,
+    head_dim: 128,
+    vocab_size: 151936,
+    rms_norm_eps: 1e-6,
+    rope_theta: 1e6,
+    tie_word_embeddings: true,
+    max_position_embeddings: 40960,
+  });
+}
+
+/** Qwen3-0.6B's shapes. */
+export const QWEN3_06B: ModelConfig = qwen3Shapes("0.6B");
 
 /** The middle of some measurements. */
 export function median(values: readonly number[]): number {

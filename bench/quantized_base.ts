@@ -4,7 +4,7 @@
  * take turns. Weights are random, of a published model's shapes. Prints JSON lines.
  *
  *     deno run -A bench/quantized_base.ts [--model 0.6B|1.7B] [--rounds 3] [--threads 2]
- *       [--only int8-int8,…] [--python PATH]
+ *       [--layers 28] [--only int8-int8,…] [--python PATH]
  *
  * With `--python`, an interpreter that has torch, transformers and peft (bench/torch_lora.py).
  */
@@ -26,10 +26,9 @@ import { Runtime } from "../ort/runtime/runtime.ts";
 import { Binding } from "../ort/runtime/session.ts";
 import type { TensorSource } from "../ort/tensor/tensor_source.ts";
 import { AdamW } from "../train/optimizers/adamw.ts";
-import { median, peakMemory, QWEN3_06B, QWEN3_1_7B } from "./measure.ts";
+import { median, peakMemory, qwen3Shapes } from "./measure.ts";
 
 const LENGTH = 512;
-const MODELS: Readonly<Record<string, ModelConfig>> = { "0.6B": QWEN3_06B, "1.7B": QWEN3_1_7B };
 /** Dtype of the base and what products with it are computed in. */
 const VARIANTS = ["fp32", "int8-int8", "int8-fp32", "int4-int8", "int4-fp32"] as const;
 const TORCH = ["torch-float32", "torch-bfloat16"] as const;
@@ -39,6 +38,7 @@ const { values: flags } = parseArgs({
     model: { type: "string", default: "0.6B" },
     rounds: { type: "string", default: "3" },
     threads: { type: "string", default: "2" },
+    layers: { type: "string", default: "28" },
     only: { type: "string" },
     python: { type: "string" },
     child: { type: "string" },
@@ -74,6 +74,7 @@ async function parent(): Promise<void> {
     console.log(JSON.stringify({
       base: each.name,
       model: flags.model,
+      layers: Number(flags.layers),
       step_s: time(each.name),
       of_fp32: time(each.name) / time("fp32"),
       of_torch_bfloat16: flags.python ? time(each.name) / time("torch-bfloat16") : undefined,
@@ -95,14 +96,14 @@ class Child {
   constructor(name: string, folder: string) {
     this.name = name;
     const gradients = `${folder}/${name}`;
-    const { model, threads } = flags;
+    const { model, threads, layers } = flags;
     const torch = name.startsWith("torch-");
     const script = new URL(torch ? "torch_lora.py" : "quantized_base.ts", import.meta.url).pathname;
     const own = torch
-      ? [script, name.slice("torch-".length), model, threads]
+      ? [script, name.slice("torch-".length), model, threads, layers]
       : ["run", "-A", script, "--child", name, "--gradients", gradients];
     const process = new Deno.Command(torch ? flags.python! : Deno.execPath(), {
-      args: torch ? own : [...own, "--model", model, "--threads", threads],
+      args: torch ? own : [...own, "--model", model, "--threads", threads, "--layers", layers],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -188,7 +189,7 @@ async function loadBase(
   }
   const how = { ...storage, quantization: { ...quantization, compute } };
   const weights = new QuantizedStore(runtime, specs, { dtype: "float32", storage: how });
-  await loadQuantized(weights, source, { specs });
+  await loadQuantized(runtime, weights, source, { specs });
   return weights;
 }
 
@@ -200,7 +201,7 @@ async function child(name: string): Promise<void> {
     run.call(this);
     inside += performance.now() - began;
   };
-  const config = MODELS[flags.model];
+  const config = qwen3Shapes(flags.model, Number(flags.layers));
   const runtime = new Runtime({ threads: Number(flags.threads) });
   const began = performance.now();
   const base = await loadBase(runtime, config, name);

@@ -47,7 +47,7 @@ async function bases(
   using source = randomWeights(runtime, config);
   const specs = modelParameters(config);
   const stored = new QuantizedStore(runtime, specs, { dtype: "float32", storage });
-  await loadQuantized(stored, source, { specs });
+  await loadQuantized(runtime, stored, source, { specs });
   const plain = emptyStore(runtime, config);
   const matrices = storedMatrices(specs, storage.quantization!);
   for (const { name, shape } of specs) {

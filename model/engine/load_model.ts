@@ -81,7 +81,7 @@ export async function loadModel(
   if (storage.quantization) {
     const weights = new QuantizedStore(runtime, specs, { dtype: precision, storage });
     try {
-      await loadQuantized(weights, model.weights, { ...how, specs });
+      await loadQuantized(runtime, weights, model.weights, { ...how, specs });
       return { config, weights, rounding: tally.result() };
     } catch (cause) {
       weights[Symbol.dispose]();

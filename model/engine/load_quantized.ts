@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Runtime } from "../../ort/runtime/runtime.ts";
 import {
   dequantizeBlocks,
   quantizeBlocks,
@@ -23,7 +24,9 @@ import {
   type StoredMatrix,
 } from "../quantization.ts";
 import { assertFinite, assertFits, type LoadOptions } from "./load_weights.ts";
+import type { PackedMatrix } from "./matrix_products.ts";
 import type { QuantizedStore } from "./quantized_store.ts";
+import { Scratch } from "./scratch.ts";
 
 // Numbers quantized at a time, in whole blocks of rows: some MB with what is made of them.
 const SLAB = 1 << 20;
@@ -39,6 +42,7 @@ const SIGN = 0x80;
  * @throws {RangeError} where a weight is NaN or infinite, or a tied model's file has another head
  */
 export async function loadQuantized(
+  runtime: Runtime,
   store: QuantizedStore,
   source: TensorSource,
   { specs, from = "the checkpoint", tally, signal }:
@@ -49,12 +53,14 @@ export async function loadQuantized(
   const quantization = store.storage.quantization!;
   const { block } = quantization;
   const stored = storedMatrices(specs, quantization);
+  // One for all matrices: were each to have its own, what is freed would lie between what stays.
+  using scratch = new Scratch(runtime);
   for (const { name, shape } of specs) {
     const matrix = stored.get(name);
     const { dtype } = source.info(name);
     const [rows, columns = 1] = shape;
     const step = Math.max(1, Math.floor(SLAB / columns / block)) * block;
-    const into = matrix && new QuantizedMatrix(store, { name, shape, block, matrix });
+    const into = matrix && new QuantizedMatrix(store, scratch, { name, shape, block, matrix });
     for (let row = 0; row < rows; row += step) {
       signal?.throwIfAborted();
       const count = Math.min(step, rows - row);
@@ -72,6 +78,9 @@ export async function loadQuantized(
   }
 }
 
+/** A copy for products; `data` are the bytes of its numbers. */
+type Copy = QuantizedBlocks & Pick<PackedMatrix, "numbers" | "shape">;
+
 /** A matrix that is filled slab by slab. */
 class QuantizedMatrix {
   readonly #store: QuantizedStore;
@@ -80,10 +89,11 @@ class QuantizedMatrix {
   readonly #columns: number;
   readonly #block: number;
   readonly #matrix: StoredMatrix;
-  readonly #copies = new Map<ProductDirection, QuantizedBlocks>();
+  readonly #copies = new Map<ProductDirection, Copy>();
 
   constructor(
     store: QuantizedStore,
+    scratch: Scratch,
     { name, shape: [rows, columns], block, matrix }: {
       readonly name: string;
       readonly shape: readonly number[];
@@ -98,12 +108,15 @@ class QuantizedMatrix {
     this.#block = block;
     this.#matrix = matrix;
     for (const direction of matrix.products) {
-      const blocks = direction === "forward"
-        ? rows * blocksOf(columns, block)
-        : columns * blocksOf(rows, block);
+      const [outputs, inputs] = direction === "forward" ? [rows, columns] : [columns, rows];
+      const blocks = blocksOf(inputs, block);
+      const shape = [outputs, blocks, this.#blockBytes];
+      const numbers = scratch.tensor(direction, "uint8", shape);
       this.#copies.set(direction, {
-        data: new Uint8Array(blocks * this.#blockBytes),
-        scales: new Float32Array(blocks),
+        shape: [outputs, inputs],
+        numbers,
+        data: numbers.bytes(),
+        scales: new Float32Array(outputs * blocks),
       });
     }
   }
@@ -181,12 +194,9 @@ class QuantizedMatrix {
 
   /** Hands the copies over. */
   finish(): void {
-    const sizes = [this.#rows, this.#columns] as const;
+    const { bits } = this.#matrix;
     for (const [direction, copy] of this.#copies) {
-      const [outputs, inputs] = direction === "forward" ? sizes : sizes.toReversed();
-      const { bits } = this.#matrix;
-      const packed = { ...copy, shape: [outputs, inputs] as const, bits, block: this.#block };
-      this.#store.products.add(this.#name, direction, packed);
+      this.#store.products.add(this.#name, direction, { ...copy, bits, block: this.#block });
     }
     this.#copies.clear();
   }

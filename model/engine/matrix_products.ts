@@ -2,50 +2,101 @@
  * Products with a frozen base's matrices in 8 and 4 bits: whole numbers times whole numbers.
  *
  * In: numbers and scales of a matrix, and a direction. Out: y = x·Wᵀ on tensors. Each matrix is a constant of a
- * session of its own, since ONNX Runtime brings only constants into the order that its kernel wants;
- * and as it then lets go of what it was given, that order is the only copy.
+ * session of its own, since ONNX Runtime brings only constants into the order that its kernel wants. That
+ * order is then the only copy: the numbers that it was made of may be overwritten.
  *
  * @module
  */
 
 import { GraphBuilder } from "../../ort/graph/builder.ts";
-import type { Graph } from "../../ort/graph/ir.ts";
 import { PACKED_LINEAR_GRADIENT } from "../../ort/graph/kernel_ops.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Binding, Session } from "../../ort/runtime/session.ts";
-import type { Tensor } from "../../ort/runtime/tensor.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
-import type { QuantizedBlocks } from "../../ort/tensor/quantize_blocks.ts";
 import { blocksOf, type ProductDirection } from "../quantization.ts";
 import type { LaunchNode } from "./subgraph_sessions.ts";
 
 // The kernel rounds activations to 8 bits as well.
 const INTEGER_PRODUCTS = 4;
+const NUMBERS = "numbers";
 
 /** A matrix in whole blocks. */
-export interface PackedMatrix extends QuantizedBlocks {
+export interface PackedMatrix {
   /** [outputs, inputs] of the product: of the transposed matrix those are exchanged. */
   readonly shape: readonly [outputs: number, inputs: number];
   readonly bits: 4 | 8;
   readonly block: number;
+  /** uint8 [outputs, blocks, block·bits/8] */
+  readonly numbers: Tensor;
+  /** [outputs·blocks] */
+  readonly scales: Float32Array<ArrayBuffer>;
+}
+
+/** A matrix in a session. */
+interface Product {
+  readonly session: Session;
+  readonly binding: Binding;
+  /** The matrix's numbers, where the session reads them. @default it has them in another order */
+  readonly numbers?: Tensor;
 }
 
 /** All products of a base, by matrix and direction. */
 export class MatrixProducts implements Disposable {
   readonly #runtime: Runtime;
-  readonly #products = new Map<string, { readonly session: Session; readonly binding: Binding }>();
+  readonly #products = new Map<string, Product>();
 
+  /** None yet. */
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
   }
 
-  /** Takes a matrix; its arrays may be used again. */
+  /** Takes a matrix; its numbers and scales may be written anew afterwards. */
   add(name: string, direction: ProductDirection, matrix: PackedMatrix): void {
-    const graph = productGraph(matrix);
-    const session = new Session(this.#runtime, writeOnnx(graph), { name: `${name} ${direction}` });
-    this.#products.set(keyOf(name, direction), { session, binding: new Binding(session) });
+    const model = productModel(matrix);
+    const open = (numbers: Tensor): Session =>
+      new Session(this.#runtime, model, {
+        name: `${name} ${direction}`,
+        initializers: { [NUMBERS]: numbers },
+      });
+    let session = open(matrix.numbers);
+    let numbers: Tensor | undefined;
+    if (!this.#hasOwn(session, matrix)) {
+      session[Symbol.dispose]();
+      numbers = Tensor.from(this.#runtime, "uint8", matrix.numbers.shape, matrix.numbers.bytes());
+      session = open(numbers);
+    }
+    this.#products.set(keyOf(name, direction), {
+      session,
+      binding: new Binding(session),
+      numbers,
+    });
+  }
+
+  /** Whether a session reads its own copy of a matrix: whether it goes on as before if a row is changed. */
+  #hasOwn(session: Session, { shape: [outputs, inputs], numbers, scales }: PackedMatrix): boolean {
+    const scaled = scales.findIndex((scale) => scale !== 0);
+    if (scaled < 0) return false;
+    const output = Math.floor(scaled * outputs / scales.length);
+    using x = Tensor.from(
+      this.#runtime,
+      "float32",
+      [1, inputs],
+      Float32Array.from({ length: inputs }, (_, i) => 1 + i % 3),
+    );
+    using y = Tensor.allocate(this.#runtime, "float32", [1, outputs]);
+    using binding = session.bind({ inputs: { x }, outputs: { y } });
+    binding.run();
+    const before = y.float32()[output];
+    const width = numbers.byteLength / outputs;
+    const row = numbers.bytes().subarray(output * width, (output + 1) * width);
+    const flip = (): void => row.forEach((byte, i) => row[i] = byte ^ 0x55);
+    flip();
+    binding.run();
+    flip();
+    return y.float32()[output] === before;
   }
 
   /** x [N, inputs], in whatever shape it was made, → y [N, outputs] */
@@ -78,9 +129,10 @@ export class MatrixProducts implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const { session, binding } of this.#products.values()) {
+    for (const { session, binding, numbers } of this.#products.values()) {
       binding[Symbol.dispose]();
       session[Symbol.dispose]();
+      numbers?.[Symbol.dispose]();
     }
     this.#products.clear();
   }
@@ -90,22 +142,18 @@ function keyOf(name: string, direction: ProductDirection): string {
   return `${direction} ${name}`;
 }
 
-function productGraph(
-  { shape: [outputs, inputs], bits, block, data, scales }: PackedMatrix,
-): Graph {
+/** The numbers come with the session, so that they are in no message that is parsed and copied. */
+function productModel(
+  { shape: [outputs, inputs], bits, block, numbers, scales }: PackedMatrix,
+): Uint8Array<ArrayBuffer> {
   const b = new GraphBuilder("product");
-  const blocks = blocksOf(inputs, block);
   const x = b.input("x", "float32", ["n", inputs]);
-  const numbers = b.input("numbers", "uint8", [outputs, blocks, block * bits / 8]);
-  const factors = b.input("scales", "float32", [outputs, blocks]);
-  const weights = { data: numbers, scales: factors, block, bits };
+  const data = b.input(NUMBERS, "uint8", numbers.shape);
+  const factors = b.input("scales", "float32", [outputs, blocksOf(inputs, block)]);
+  const weights = { data, scales: factors, block, bits };
   b.output("y", ops.matMulNBits(b, x, weights, { accuracyLevel: INTEGER_PRODUCTS }));
-  return {
-    ...b.build(),
-    inputs: [x],
-    constants: [
-      { value: numbers, data },
-      { value: factors, data: new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength) },
-    ],
-  };
+  const bytes = new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength);
+  const graph = { ...b.build(), inputs: [x, data], constants: [{ value: factors, data: bytes }] };
+  const place = { location: ".", offset: 0, length: numbers.byteLength };
+  return writeOnnx(graph, { external: new Map([[NUMBERS, place]]) });
 }

@@ -50,6 +50,7 @@ export type ApiCall =
   | "CreateThreadingOptions"
   | "ReleaseThreadingOptions"
   | "AddSessionConfigEntry"
+  | "AddInitializer"
   | "RunWithBinding"
   | "CreateIoBinding"
   | "ReleaseIoBinding"
@@ -122,6 +123,7 @@ const SIGNATURES: Readonly<Record<ApiCall, Signature>> = {
   CreateThreadingOptions: status(121, "buffer"),
   ReleaseThreadingOptions: release(122),
   AddSessionConfigEntry: status(130, "pointer", "buffer", "buffer"),
+  AddInitializer: status(150, "pointer", "buffer", "pointer"),
   RunWithBinding: status(133, "pointer", "pointer", "pointer"),
   CreateIoBinding: status(134, "pointer", "buffer"),
   ReleaseIoBinding: release(135),

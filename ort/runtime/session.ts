@@ -24,6 +24,11 @@ export interface SessionOptions {
    * @default true
    */
   readonly prepacking?: boolean;
+  /**
+   * Weights of the model by name, in place of data of its own. The tensors must outlive the session, unless
+   * it is known to have copied them.
+   */
+  readonly initializers?: TensorMap;
 }
 
 /**
@@ -73,6 +78,7 @@ export class Session implements Disposable {
     name = typeof model === "string" ? model : "graph",
     device = runtime.device,
     prepacking = true,
+    initializers = {},
   }: SessionOptions = {}) {
     this.runtime = runtime;
     this.name = name;
@@ -81,7 +87,14 @@ export class Session implements Disposable {
     const { api, env } = runtime;
     const { sessionOptions, runOptions } = runtime.place(device);
     this.runOptions = runOptions;
-    const options = prepacking ? sessionOptions : withoutPrepacking(runtime, sessionOptions);
+    const given = Object.entries(initializers);
+    const options = prepacking && given.length === 0
+      ? sessionOptions
+      : api.create("CloneSessionOptions", what, sessionOptions);
+    if (!prepacking) disablePrepacking(runtime, options);
+    for (const [name, { pointer }] of given) {
+      api.call("AddInitializer", what, options, cString(name), pointer);
+    }
     try {
       this.#pointer = typeof model === "string"
         ? api.create("CreateSession", what, env, pathString(model), options)
@@ -150,15 +163,9 @@ export class Session implements Disposable {
   }
 }
 
-function withoutPrepacking(
-  { api }: Runtime,
-  sessionOptions: Deno.PointerValue,
-): Deno.PointerObject {
-  const what = "set session options";
-  const options = api.create("CloneSessionOptions", what, sessionOptions);
+function disablePrepacking({ api }: Runtime, options: Deno.PointerValue): void {
   const [key, value] = ["session.disable_prepacking", "1"].map(cString);
-  api.call("AddSessionConfigEntry", what, options, key, value);
-  return options;
+  api.call("AddSessionConfigEntry", "set session options", options, key, value);
 }
 
 /** Tensors by the name of a graph's input or output. */
