@@ -7,6 +7,7 @@
 
 const RANGE = 1 << 16;
 const INCREMENT = 0x9e3779b9;
+const WORD = 4;
 
 /**
  * Fills the mask: each element is 0 with probability `rate`, to within 2⁻¹⁶.
@@ -46,13 +47,37 @@ function fillDraws(
   // SplitMix32 (Steele, Lea and Flood 2014, with Murmur3's finalizer): one addition a draw, and
   // streams of different keys start at unrelated places.
   let state = (start + Math.imul(from >>> 1, INCREMENT)) | 0;
-  const odd = from & 1;
-  for (let i = -odd; i < part.length; i += 2) {
-    state = (state + INCREMENT) | 0;
-    const draw = mix(state);
-    if (i >= 0) part[i] = (draw & 0xffff) >= dropped ? 1 : 0;
-    if (i + 1 < part.length) part[i + 1] = (draw >>> 16) >= dropped ? 1 : 0;
+  let i = -(from & 1);
+  const pairs = (end: number): void => {
+    for (; i < end; i += 2) {
+      state = (state + INCREMENT) | 0;
+      const draw = mix(state);
+      if (i >= 0) part[i] = kept(draw & 0xffff, dropped);
+      if (i + 1 < part.length) part[i + 1] = kept(draw >>> 16, dropped);
+    }
+  };
+  while (i < part.length && (i < 0 || (part.byteOffset + i) % WORD !== 0)) {
+    pairs(Math.min(i + 2, part.length));
+    // Pairs that begin at odd bytes never make up a word.
+    if ((part.byteOffset + i) % 2 !== 0) return pairs(part.length);
   }
+  if (i >= part.length) return;
+  // Two draws a word and no branch: half the time of a byte at a time.
+  const words = new Uint32Array(part.buffer, part.byteOffset + i, (part.length - i) >>> 2);
+  for (let word = 0; word < words.length; word++) {
+    const first = mix((state + INCREMENT) | 0);
+    state = (state + 2 * INCREMENT) | 0;
+    const second = mix(state);
+    words[word] = kept(first & 0xffff, dropped) | kept(first >>> 16, dropped) << 8 |
+      kept(second & 0xffff, dropped) << 16 | kept(second >>> 16, dropped) << 24;
+  }
+  i += WORD * words.length;
+  pairs(part.length);
+}
+
+/** 1 where a draw is not below what is dropped, else 0. */
+function kept(draw: number, dropped: number): number {
+  return (dropped - 1 - draw) >>> 31;
 }
 
 /**

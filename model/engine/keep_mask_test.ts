@@ -30,6 +30,19 @@ Deno.test("fillKeepMask() answers the same for the same key and unrelated masks 
   }
 });
 
+Deno.test("fillKeepMask() draws the same wherever in memory a mask lies", () => {
+  const make = (offset: number, length: number): Uint8Array => {
+    const mask = new Uint8Array(new ArrayBuffer(offset + length), offset);
+    fillKeepMask(mask, 0.3, ["x"]);
+    return mask;
+  };
+  const expected = make(0, 1001);
+  for (const offset of [1, 2, 3, 5]) assert.deepEqual(make(offset, 1001), expected);
+  for (const length of [1, 2, 3, 6]) assert.deepEqual(make(1, length), expected.slice(0, length));
+  // What the generator's first eight draws gave from the start: runs are resumed by them.
+  assert.equal(expected.subarray(0, 16).join(""), "1111011111000111");
+});
+
 Deno.test("fillKeepMask() fills masks of odd length, and keeps all at rate 0", () => {
   const mask = new Uint8Array(7);
   fillKeepMask(mask, 0, ["x"]);
