@@ -36,7 +36,7 @@ Deno.test("replayFlags() parse to the arguments they came from, but for how the 
   );
   assert.deepEqual(elsewhere, { ...args, outputDir: "there" });
   const adapter = { ...DEFAULT_LORA, rslora: true, dropout: 0, initAdapter: "output/first" };
-  const lora = { ...adapter, baseDtype: "fp16" };
+  const lora = { ...adapter, baseDtype: "int8", baseBlockSize: 32, baseCompute: "fp32" };
   const command = new Command().exitOverride();
   addTrainingFlags(command);
   addLoraFlags(command);
@@ -122,9 +122,9 @@ Deno.test("an adapter's settings are read closed-world, with file, field and val
     "arguments.lora.dropout is 1: it must be a number from 0 to below 1",
   );
   fails(
-    { targetModules: "q.*", baseDtype: "int4", rslora: 1 },
+    { targetModules: "q.*", baseDtype: "int2", rslora: 1 },
     'arguments.lora.targetModules is "q.*": it must be a list of names or all-linear',
-    'arguments.lora.baseDtype is "int4": it must be fp32 or fp16',
+    'arguments.lora.baseDtype is "int2": it must be fp32 or fp16 or int8 or int4',
     "arguments.lora.rslora is 1: it must be true or false",
   );
   fails(

@@ -219,7 +219,7 @@ function waysOut({ args, device, storage }: DerivedTraining): string {
     ...args.lora && storage.name === "fp32" && !deviceTraits(device).bfloat16
       ? [
         deviceTraits(device).hostMemory
-          ? "keep the base in a quarter of the memory with --base-dtype int4"
+          ? "keep the base in fewer bits with --base-dtype int8 or int4"
           : "keep the base in half the memory with --base-dtype fp16",
       ]
       : [],

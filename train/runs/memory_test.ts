@@ -129,7 +129,7 @@ Deno.test("checkMemory() counts a float16 base in half its memory, and advises i
   // A slice of the head, or a block's matrices, in float32 while they are used.
   const more = half.memory.needed.workspace - wide.memory.needed.workspace;
   assert.ok(more > 0 && more < 200e6, `${more}`);
-  const advice = /keep the base in half the memory with --base-dtype fp16/;
+  const advice = /keep the base in fewer bits with --base-dtype int8 or int4/;
   assert.match(memoryWarning(wide.memory, wide.run), advice);
   assert.doesNotMatch(memoryWarning(half.memory, half.run), advice);
   const cuda = derive({ ...args, device: "cuda", lora: DEFAULT_LORA });
