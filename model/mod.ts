@@ -29,6 +29,7 @@ export type { BlockConfig } from "./parts/block_config.ts";
 export type { LayerKind, QueryGrowth } from "./parts/layer_kind.ts";
 export type { Precision, PrecisionOptions } from "./precision.ts";
 export { BASE_STORAGES, type BaseDtype, type BaseStorage } from "./base_storage.ts";
+export type { BaseCompute, ProductDirection, Quantization } from "./quantization.ts";
 export {
   blockParameters,
   EMBEDDING,
@@ -57,5 +58,7 @@ export {
   ParameterStore,
   type ParameterStoreOptions,
 } from "./engine/parameter_store.ts";
+export type { BaseMatrices } from "./engine/quantized_store.ts";
+export type { MatrixProducts, PackedMatrix } from "./engine/matrix_products.ts";
 export type { Rounding } from "./engine/rounding_tally.ts";
 export { layeredWeights, type NamedWeights } from "./engine/layered_weights.ts";

@@ -41,6 +41,7 @@ export type {
 } from "./trainer.ts";
 export type { IntervalStrategy } from "./interval.ts";
 export { createFullTrainer, type FullTrainerOptions } from "./trainers/full_trainer.ts";
+export type { BaseOptions } from "./resolve_base_storage.ts";
 export { createLoraTrainer, type LoraTrainerOptions } from "./trainers/lora_trainer.ts";
 export {
   type AssembleOptions,

@@ -50,6 +50,8 @@ export {
   loraDown,
   type LoraPart,
   loraUp,
+  packedLinear,
+  packedLinearGradient,
   PARTIAL_SUMS,
   rmsNormWithKernel,
   segmentAttention,
