@@ -288,6 +288,11 @@ Deno.test("train:lora --base-dtype int4 says what it costs, is recorded, and res
     base,
     /^base: matrices take 1\.\d+ MiB in int4 with blocks of 128, two copies, products in int8, in place of 3\.\d+ MiB in float32; \d+ of \d+ weights are rounded from float32, \d+ of them to 0; the largest relative error of a matrix, ‖W − int4\(W\)‖ ÷ ‖W‖, is 1\.\de-1 \(model\.\S+\)$/,
   );
+  const [compared] = lines.filter((line) => line.startsWith("base: loss "));
+  assert.match(
+    compared,
+    /^base: loss of 8 rows before training \d\.\d{4} in int4, \d\.\d{4} in float32 \([+-]\d\.\d\d %\), which took \d+\.\d s to find out$/,
+  );
   const manifest = JSON.parse(await Deno.readTextFile(`${folder.path}/whole/run.json`));
   assert.equal(manifest.arguments.lora.baseDtype, "int4");
   await Deno.remove(`${folder.path}/whole/checkpoint-2`, { recursive: true });

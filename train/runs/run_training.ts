@@ -25,6 +25,7 @@ import { hashSafetensors, runFacts } from "./collect_run_facts.ts";
 import { createTrainer } from "./create_trainer.ts";
 import { describeLengthened } from "./describe_lengthened.ts";
 import { describeRanks } from "./describe_ranks.ts";
+import { describeBaseLoss, floatBaseLoss } from "./compare_base.ts";
 import { describeBase } from "./describe_base.ts";
 import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
@@ -203,17 +204,21 @@ export async function runTraining(
   );
   for (const note of data.notes) say(`note: ${note}`);
 
-  const memory = checkMemory(opened, data, {
+  const memoryOptions = {
     told: opened.told,
     available: opened.deviceFree,
     kernels: opened.gpu !== undefined,
     comm,
-  });
+  };
+  const memory = checkMemory(opened, data, memoryOptions);
   const fault = bufferFault(memory, opened);
   if (fault !== undefined) throw new RangeError(fault);
   if (memory.tooMuch) say(memoryWarning(memory, opened));
   const chat = taughtChat(data.report, args);
   waiting.doing(`loading ${args.model}`);
+  const comparison = resumeFrom === undefined && tells
+    ? await floatBaseLoss(opened, data, { ...memoryOptions, signal })
+    : undefined;
   const trainer = resources.use(
     await createTrainer(opened, {
       eosTokenIds: chat.eosTokenIds,
@@ -223,6 +228,7 @@ export async function runTraining(
       signal,
     }),
   );
+  if (comparison) say(await describeBaseLoss(comparison, trainer, opened, data, signal));
   const runtime = opened.runtime();
   // Only now, when nothing is left that a wrong flag or file can stop.
   for (const each of folder.earlier) await removeCheckpoint(output, each);
