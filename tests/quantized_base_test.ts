@@ -30,6 +30,7 @@ import type { Dense } from "./support/dense.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 import { draws } from "./support/random.ts";
+import { runTask } from "./support/run_task.ts";
 import { dense, interpret } from "./support/reference_interpreter.ts";
 import {
   emptyStore,
@@ -270,7 +271,7 @@ Deno.test("train:lora --base-dtype int4 says what it costs, is recorded, and res
     await using run = await runTraining({
       model: `${folder.path}/models/tiny`,
       trainFile: `${folder.path}/data/train.jsonl`,
-      outputDir: `${folder.path}/${outputDir}`,
+      outputDir: `${folder.path}/output/${outputDir}`,
       maxLength: 512,
       maxSteps: 2,
       saveSteps: 1,
@@ -293,9 +294,17 @@ Deno.test("train:lora --base-dtype int4 says what it costs, is recorded, and res
     compared,
     /^base: loss of 8 rows before training \d\.\d{4} in int4, \d\.\d{4} in float32 \([+-]\d\.\d\d %\), which took \d+\.\d s to find out$/,
   );
-  const manifest = JSON.parse(await Deno.readTextFile(`${folder.path}/whole/run.json`));
+  const manifest = JSON.parse(await Deno.readTextFile(`${folder.path}/output/whole/run.json`));
   assert.equal(manifest.arguments.lora.baseDtype, "int4");
-  await Deno.remove(`${folder.path}/whole/checkpoint-2`, { recursive: true });
+  const merge =
+    "--adapter output/whole/checkpoint-2 --model models/tiny --output-dir output/merged";
+  const { stdout, stderr } = await runTask("merge", folder.path, merge);
+  assert.match(stderr, /note: .*checkpoint-2 was trained on a base in int4, and stands here on/);
+  assert.match(
+    stdout,
+    /: merged; .* is \d\.\d\de-\d+; from those on the base in int4 that it was trained on, \d\.\d\de-\d$/,
+  );
+  await Deno.remove(`${folder.path}/output/whole/checkpoint-2`, { recursive: true });
   await assert.rejects(
     run("whole", { resumeFromCheckpoint: true, lora: { baseCompute: "fp32" } }),
     /Cannot resume from .*\n {2}base_compute: "int8" there, "fp32" here\n/,

@@ -11,8 +11,10 @@ import { loadModel } from "../../model/engine/load_model.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../../model/engine/training_engine.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import { mergeAdapter } from "../../lora/merge_adapter.ts";
-import type { ParameterStore } from "../../model/engine/parameter_store.ts";
+import type { NamedWeights } from "../../model/engine/layered_weights.ts";
+import type { BaseStorage } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import {
   count,
@@ -23,6 +25,7 @@ import {
 import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
+import { trainedBase } from "../../train/runs/trained_base.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { runCommand } from "../process/run_command.ts";
 import { mergedOrigin } from "../../internal/json/model_origin.ts";
@@ -77,8 +80,13 @@ await runCommand<MergeFlags>({
     const before = await probe({ adapter: { block: adapted.block, weights: adapted.weights } });
     mergeAdapter(runtime, { config, base, adapted });
     const after = await probe();
-    const difference = after.reduce((max, each, i) => Math.max(max, Math.abs(each - before[i])), 0);
+    const difference = largestDifference(after, before);
 
+    const trained = await trainedBase(adapter!);
+    waiting.doing("comparing");
+    const apart = trained && await quantizedLogits(trained, {
+      ...{ runtime, model, adapter: adapter!, tokenizer, signal },
+    });
     const kept = await keptChat(adapter, { model, eosTokenId: config.raw.eos_token_id });
     const texts = { ...kept.texts, ...await mergedOrigin(model) };
     waiting.doing(`writing ${outputDir}`);
@@ -87,10 +95,40 @@ await runCommand<MergeFlags>({
     waiting.done();
     console.log(
       `${outputDir}: merged; the largest logit difference from base and adapter is ` +
-        difference.toExponential(2),
+        difference.toExponential(2) +
+        (apart
+          ? `; from those on the base in ${trained!.name} that it was trained on, ` +
+            largestDifference(after, apart).toExponential(2)
+          : ""),
     );
   },
 });
+
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  return a.reduce((most, each, i) => Math.max(most, Math.abs(each - b[i])), 0);
+}
+
+/** The same of the adapter on the base as it was trained on, in 8 or 4 bits. */
+async function quantizedLogits(
+  storage: BaseStorage,
+  { runtime, model, adapter, tokenizer, signal }: {
+    readonly runtime: Runtime;
+    readonly model: string;
+    readonly adapter: string;
+    readonly tokenizer: Tokenizer;
+    readonly signal: AbortSignal;
+  },
+): Promise<Float32Array | undefined> {
+  // Elsewhere there are no products with such a base.
+  if (!deviceTraits(runtime.device).hostMemory) return undefined;
+  const { weights: base, config } = await loadModel(runtime, model, { storage, signal });
+  using _base = base;
+  using adapted = await loadAdapter(runtime, adapter, { config, base, signal });
+  const { block, weights } = adapted;
+  return await probeLogits({ runtime, config, tokenizer, weights }, {
+    adapter: { block, weights },
+  });
+}
 
 /** Logits of every position of a short prompt, [tokens, vocab]. */
 async function probeLogits(
@@ -98,7 +136,7 @@ async function probeLogits(
     readonly runtime: Runtime;
     readonly config: ModelConfig;
     readonly tokenizer: Tokenizer;
-    readonly weights: ParameterStore;
+    readonly weights: NamedWeights;
   },
   options?: TrainingEngineOptions,
 ): Promise<Float32Array> {

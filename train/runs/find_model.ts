@@ -22,6 +22,7 @@ import {
 import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { RUN_MANIFEST } from "../track/find_runs.ts";
 import { readManifest } from "./run_manifest.ts";
+import { trainedBase } from "./trained_base.ts";
 
 /** Where `deno task fetch` puts a model of a hub. */
 const FETCHED = /^models\/(\w[\w.-]*\/\w[\w.-]*)\/?$/;
@@ -196,7 +197,16 @@ export async function checkAdapter(
   config: ModelConfig,
 ): Promise<readonly string[]> {
   await using files = await openAdapter(adapter, config);
-  return files.lora.notes;
+  const base = await trainedBase(adapter);
+  return [
+    ...files.lora.notes,
+    ...base
+      ? [
+        `${adapter} was trained on a base in ${base.name}, and stands here on the float weights of ` +
+        "the base's folder",
+      ]
+      : [],
+  ];
 }
 
 /** The model that the run of an output folder was started on, where its manifest says. */
