@@ -19,6 +19,7 @@ import { loadQuantized } from "../model/engine/load_quantized.ts";
 import { loadWeights } from "../model/engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
 import { QuantizedStore } from "../model/engine/quantized_store.ts";
+import { Head } from "../model/engine/head.ts";
 import { TrainingEngine } from "../model/engine/training_engine.ts";
 import { modelParameters } from "../model/parameters.ts";
 import type { BaseCompute } from "../model/quantization.ts";
@@ -50,6 +51,8 @@ interface StepResult {
   readonly ms: number;
   readonly loss: number;
   readonly outside?: number;
+  /** Of it in the head. */
+  readonly head?: number;
 }
 
 async function parent(): Promise<void> {
@@ -64,8 +67,12 @@ async function parent(): Promise<void> {
       steps.get(each.name)!.push(await each.ask<StepResult>("step"));
     }
   }
-  const time = (name: string): number =>
-    median((steps.get(name) ?? []).slice(1).map(({ ms }) => ms)) / 1000;
+  const middle = (name: string, of: (step: StepResult) => number): number =>
+    median((steps.get(name) ?? []).slice(1).map(of)) / 1000;
+  const time = (name: string): number => middle(name, ({ ms }) => ms);
+  /** With all 28 layers: what is not the head's is the layers'. */
+  const whole = (name: string): number =>
+    middle(name, ({ ms, head = NaN }) => head + 28 / Number(flags.layers) * (ms - head));
   const reference = await gradientsOf(folder, "fp32");
   for (const each of children) {
     const { peak_rss_mib } = await each.ask<{ peak_rss_mib: number }>("end");
@@ -77,6 +84,8 @@ async function parent(): Promise<void> {
       layers: Number(flags.layers),
       step_s: time(each.name),
       of_fp32: time(each.name) / time("fp32"),
+      head_s: middle(each.name, ({ head = NaN }) => head),
+      of_fp32_with_28_layers: whole(each.name) / whole("fp32"),
       of_torch_bfloat16: flags.python ? time(each.name) / time("torch-bfloat16") : undefined,
       outside_ort: steps.get(each.name)!.at(-1)!.outside,
       peak_rss_mib,
@@ -201,6 +210,13 @@ async function child(name: string): Promise<void> {
     run.call(this);
     inside += performance.now() - began;
   };
+  let inHead = 0;
+  const gradientsOfHead = Head.prototype.gradients;
+  Head.prototype.gradients = async function (this: Head, ...args): Promise<void> {
+    const began = performance.now();
+    await gradientsOfHead.apply(this, args);
+    inHead += performance.now() - began;
+  };
   const config = qwen3Shapes(flags.model, Number(flags.layers));
   const runtime = new Runtime({ threads: Number(flags.threads) });
   const began = performance.now();
@@ -234,7 +250,7 @@ async function child(name: string): Promise<void> {
     }
     if (line !== "step") continue;
     step++;
-    inside = 0;
+    inside = inHead = 0;
     const started = performance.now();
     const how = { scale: 1 / LENGTH, first: true, dropoutSeed: step };
     const { losses } = await engine.forwardBackward(batch, how);
@@ -243,7 +259,7 @@ async function child(name: string): Promise<void> {
     await adamw.update({ learningRate: 1e-6, clip: Math.min(1, 1 / (norm + 1e-6)), step });
     const ms = performance.now() - started;
     const loss = losses.reduce((sum, each) => sum + each, 0) / losses.length;
-    console.log(JSON.stringify({ ms, loss, outside: (ms - inside) / ms }));
+    console.log(JSON.stringify({ ms, loss, head: inHead, outside: (ms - inside) / ms }));
   }
 }
 

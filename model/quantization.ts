@@ -16,10 +16,10 @@ const TABLE_BITS = 8;
 const SCALE_BYTES = 4;
 
 /** What products with matrices of small whole numbers are computed in. */
-export const BASE_COMPUTES = ["int8", "fp32"] as const;
+export type BaseCompute = "int8" | "fp32";
 
-/** One of {@linkcode BASE_COMPUTES}. */
-export type BaseCompute = typeof BASE_COMPUTES[number];
+/** All of them. */
+export const BASE_COMPUTES: readonly BaseCompute[] = ["int8", "fp32"];
 
 /** How many numbers of a row may share a scale. */
 export const BASE_BLOCK_SIZES: readonly number[] = [32, 64, 128];

@@ -27,7 +27,9 @@ const NUMBERS = "numbers";
 export interface PackedMatrix {
   /** [outputs, inputs] of the product: of the transposed matrix those are exchanged. */
   readonly shape: readonly [outputs: number, inputs: number];
+  /** Bits of a number. */
   readonly bits: 4 | 8;
+  /** Numbers that share a scale. */
   readonly block: number;
   /** uint8 [outputs, blocks, block·bits/8] */
   readonly numbers: Tensor;
@@ -128,6 +130,7 @@ export class MatrixProducts implements Disposable {
     };
   }
 
+  /** Releases all sessions. */
   [Symbol.dispose](): void {
     for (const { session, binding, numbers } of this.#products.values()) {
       binding[Symbol.dispose]();
