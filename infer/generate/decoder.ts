@@ -28,6 +28,7 @@ import type { Precision } from "../../model/precision.ts";
 import { distinctKinds, type LayerKind } from "../../model/parts/layer_kind.ts";
 import { positionTables } from "../../model/rope.ts";
 import { embedGraph, headLogitsGraph } from "../../model/graphs/training_graphs.ts";
+import type { Graph } from "../../ort/graph/ir.ts";
 import { cpu, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { TensorMap } from "../../ort/runtime/session.ts";
@@ -101,6 +102,7 @@ export class Decoder implements Disposable {
   readonly #headBinding: SubgraphBinding;
   readonly #cache: KvCache;
   readonly #scratch: Scratch;
+  readonly #crossing: Scratch[] = [];
   /** What graphs read on the host, on every device. */
   readonly #host: Scratch;
   readonly #precision: Precision;
@@ -139,11 +141,14 @@ export class Decoder implements Disposable {
     this.#host = new Scratch(runtime, cpu);
     const { hostMemory, viewsAtOffset: views } = deviceTraits(runtime.device);
     const { products } = weights;
-    const cut = { launch: noProducts, scratch: this.#scratch, views };
-    this.#blocks = new Map(
-      [...graphs].map(([kind, graph]) => [kind, new SubgraphSessions(runtime, graph, cut)]),
-    );
-    this.#head = new SubgraphSessions(runtime, headLogitsGraph(config, computing), cut);
+    // Each with memory of its own for what products leave: another graph's would move what is bound.
+    const compile = (graph: Graph): SubgraphSessions => {
+      const scratch = new Scratch(runtime);
+      this.#crossing.push(scratch);
+      return new SubgraphSessions(runtime, graph, { launch: noProducts, scratch, views });
+    };
+    this.#blocks = new Map([...graphs].map(([kind, graph]) => [kind, compile(graph)]));
+    this.#head = compile(headLogitsGraph(config, computing));
     this.#embedding = hostMemory && weights.tensor(EMBEDDING).dtype === "float32"
       ? undefined
       : new CompiledGraph(runtime, embedGraph(config, computing));
@@ -334,6 +339,7 @@ export class Decoder implements Disposable {
     for (const block of this.#blocks.values()) block[Symbol.dispose]();
     this.#head[Symbol.dispose]();
     this.#embedding?.[Symbol.dispose]();
+    for (const scratch of this.#crossing) scratch[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
     this.#host[Symbol.dispose]();
     this.#cache[Symbol.dispose]();

@@ -61,6 +61,8 @@ export function boundParameter(
   if (!weights.storage?.quantization) return { [input]: weights.tensor(name) };
   const names = [[input, name], [scalesName(input), scalesName(name)]];
   return Object.fromEntries(
-    names.filter(([, full]) => weights.has?.(full)).map(([to, full]) => [to, weights.tensor(full)]),
+    names.filter(([, full]) => weights.has?.(full) ?? true).map((
+      [to, full],
+    ) => [to, weights.tensor(full)]),
   );
 }
