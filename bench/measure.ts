@@ -16,8 +16,14 @@ const WIDTHS: Readonly<Record<string, readonly [hidden: number, intermediate: nu
   "1.7B": [2048, 6144],
 };
 
-/** The shapes of a Qwen3, `0.6B` or `1.7B`, of so many layers. */
-export function qwen3Shapes(name: string, layers = 28): ModelConfig {
+/** The shapes of a Qwen3, `0.6B` or `1.7B`, of so many layers and tokens. */
+export function qwen3Shapes(
+  name: string,
+  { layers = 28, vocabulary = 151936 }: {
+    readonly layers?: number;
+    readonly vocabulary?: number;
+  } = {},
+): ModelConfig {
   const [hidden_size, intermediate_size] = WIDTHS[name];
   return parseConfig({
     model_type: "qwen3",
@@ -27,7 +33,7 @@ export function qwen3Shapes(name: string, layers = 28): ModelConfig {
     num_attention_heads: 16,
     num_key_value_heads: 8,
     head_dim: 128,
-    vocab_size: 151936,
+    vocab_size: vocabulary,
     rms_norm_eps: 1e-6,
     rope_theta: 1e6,
     tie_word_embeddings: true,

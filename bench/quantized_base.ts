@@ -4,7 +4,7 @@
  * take turns. Weights are random, of a published model's shapes. Prints JSON lines.
  *
  *     deno run -A bench/quantized_base.ts [--model 0.6B|1.7B] [--rounds 3] [--threads 2]
- *       [--layers 28] [--only int8-int8,…] [--python PATH]
+ *       [--layers 28] [--vocabulary 151936] [--only int8-int8,…] [--python PATH]
  *
  * With `--python`, an interpreter that has torch, transformers and peft (bench/torch_lora.py).
  */
@@ -40,6 +40,7 @@ const { values: flags } = parseArgs({
     rounds: { type: "string", default: "3" },
     threads: { type: "string", default: "2" },
     layers: { type: "string", default: "28" },
+    vocabulary: { type: "string", default: "151936" },
     only: { type: "string" },
     python: { type: "string" },
     child: { type: "string" },
@@ -64,7 +65,9 @@ async function parent(): Promise<void> {
   for (const each of children) console.log(JSON.stringify(await each.ask<object>("load")));
   for (let round = 0; round <= Number(flags.rounds); round++) {
     for (const each of children) {
-      steps.get(each.name)!.push(await each.ask<StepResult>("step"));
+      const step = await each.ask<StepResult>("step");
+      steps.get(each.name)!.push(step);
+      console.error(round, each.name, JSON.stringify(step));
     }
   }
   const middle = (name: string, of: (step: StepResult) => number): number =>
@@ -105,14 +108,17 @@ class Child {
   constructor(name: string, folder: string) {
     this.name = name;
     const gradients = `${folder}/${name}`;
-    const { model, threads, layers } = flags;
+    const { model, threads, layers, vocabulary } = flags;
+    const sizes = { model, threads, layers, vocabulary };
     const torch = name.startsWith("torch-");
     const script = new URL(torch ? "torch_lora.py" : "quantized_base.ts", import.meta.url).pathname;
     const own = torch
-      ? [script, name.slice("torch-".length), model, threads, layers]
+      ? [script, name.slice("torch-".length), ...Object.values(sizes)]
       : ["run", "-A", script, "--child", name, "--gradients", gradients];
     const process = new Deno.Command(torch ? flags.python! : Deno.execPath(), {
-      args: torch ? own : [...own, "--model", model, "--threads", threads, "--layers", layers],
+      args: torch
+        ? own
+        : [...own, ...Object.entries(sizes).flatMap(([flag, size]) => [`--${flag}`, size])],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -217,7 +223,10 @@ async function child(name: string): Promise<void> {
     await gradientsOfHead.apply(this, args);
     inHead += performance.now() - began;
   };
-  const config = qwen3Shapes(flags.model, Number(flags.layers));
+  const config = qwen3Shapes(flags.model, {
+    layers: Number(flags.layers),
+    vocabulary: Number(flags.vocabulary),
+  });
   const runtime = new Runtime({ threads: Number(flags.threads) });
   const began = performance.now();
   const base = await loadBase(runtime, config, name);
@@ -233,10 +242,10 @@ async function child(name: string): Promise<void> {
   const batch = {
     rows: 1,
     length: LENGTH,
-    inputIds: BigInt64Array.from({ length: LENGTH }, (_, i) => BigInt(i * 293)),
+    inputIds: BigInt64Array.from({ length: LENGTH }, (_, i) => BigInt(i * 293 % config.vocabSize)),
     positionIds: BigInt64Array.from({ length: LENGTH }, (_, i) => BigInt(i)),
     segmentIds: new Int32Array(LENGTH).fill(1),
-    targets: Int32Array.from({ length: LENGTH }, (_, i) => (i * 293 + 293) % 151936),
+    targets: Int32Array.from({ length: LENGTH }, (_, i) => (i * 293 + 293) % config.vocabSize),
   };
   let step = 0;
   const lines = Deno.stdin.readable

@@ -1,6 +1,6 @@
 """PyTorch with PEFT beside bench/quantized_base.ts: LoRA steps of a Qwen3 of random weights, a step a line.
 
-Started by that script:  python bench/torch_lora.py float32|bfloat16 0.6B|1.7B THREADS LAYERS
+Started by that script:  python bench/torch_lora.py float32|bfloat16 0.6B|1.7B THREADS LAYERS VOCABULARY
 """
 
 import json
@@ -12,7 +12,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-DTYPE, MODEL, THREADS, LAYERS = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+DTYPE, MODEL = sys.argv[1:3]
+THREADS, LAYERS, VOCABULARY = map(int, sys.argv[3:6])
 LENGTH = 512
 WIDTHS = {"0.6B": (1024, 3072), "1.7B": (2048, 6144)}
 torch.set_num_threads(THREADS)
@@ -22,7 +23,7 @@ hidden, intermediate = WIDTHS[MODEL]
 torch.set_default_dtype(getattr(torch, DTYPE))
 model = Qwen3ForCausalLM(Qwen3Config(
     hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=LAYERS,
-    num_attention_heads=16, num_key_value_heads=8, head_dim=128, vocab_size=151936,
+    num_attention_heads=16, num_key_value_heads=8, head_dim=128, vocab_size=VOCABULARY,
     rms_norm_eps=1e-6, rope_theta=1e6, tie_word_embeddings=True, attn_implementation="sdpa",
 ))
 torch.set_default_dtype(torch.float32)
@@ -34,7 +35,7 @@ model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentran
 model.train()
 trained = [each for each in model.parameters() if each.requires_grad]
 optimizer = torch.optim.AdamW(trained, lr=1e-6)
-ids = (torch.arange(LENGTH) * 293 % 151936)[None]
+ids = (torch.arange(LENGTH) * 293 % VOCABULARY)[None]
 loaded = {"base": f"torch-{DTYPE}", "load_s": time.perf_counter() - began}
 
 

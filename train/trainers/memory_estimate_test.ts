@@ -30,6 +30,26 @@ Deno.test("estimateMemory() is within 3 % of the peaks measured of LoRA on all i
   assertNear(estimateMemory(config, { ...batch, headChunk: 256 }), 3049, 0.03);
 });
 
+Deno.test("estimateMemory() is up to 8 % above the peaks measured of LoRA on three layers in 8 and 4 bits", () => {
+  const small = parseConfig({ ...QWEN3_0_6B, num_hidden_layers: 3 });
+  const adapter = createLoraAdapter(small, DEFAULT_LORA);
+  // Peak RSS of bench/quantized_base.ts's first step.
+  const measured = [
+    { base: "int8", compute: "int8", mib: 907 },
+    { base: "int8", compute: "fp32", mib: 719 },
+    { base: "int4", compute: "int8", mib: 865 },
+    { base: "int4", compute: "fp32", mib: 691 },
+  ] as const;
+  for (const { base, compute, mib } of measured) {
+    const storage = BASE_STORAGES[base];
+    const plan = estimateMemory(small, {
+      ...{ rows: 1, length: 512, adapter },
+      storage: { ...storage, quantization: { ...storage.quantization!, compute } },
+    });
+    assertNear(plan, 1.04 * mib, 0.04);
+  }
+});
+
 Deno.test("estimateMemory() is within 5 % of the peaks measured on two layers of it", () => {
   // Peak RSS of bench/step.ts's step with these sizes, two updates of two batches each.
   const measured = [
