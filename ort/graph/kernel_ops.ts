@@ -73,6 +73,19 @@ export function swiglu(b: GraphBuilder, gate: Value, up?: Value): Value {
  * A linear layer, x [N, K] → x·Wᵀ [N, M], whose matrix no tensor holds: what launches the operation knows it
  * by its name. The gradient is the same with the transposed matrix, which need not be exactly that.
  *
+ * @example
+ * ```ts
+ * import { GraphBuilder, packedLinear } from "@ortune/ortune/unstable-graph";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("packed");
+ * const x = b.input("x", "float32", ["tokens", 16]);
+ * b.output("y", packedLinear(b, x, b.input("w", "uint8", [32, 16])));
+ * const { inputs, outputs, nodes } = b.build();
+ * assert.deepEqual([inputs.map(({ name }) => name), outputs[0].shape], [["x"], ["tokens", 32]]);
+ * assert.deepEqual(nodes.map(({ attributes }) => attributes), [{ matrix: "w" }]);
+ * ```
+ *
  * @param matrix stands for W [M, K]; as it is read by no operation, it becomes no input of the graph
  */
 export function packedLinear(b: GraphBuilder, x: Value, matrix: Value): Value {
@@ -88,7 +101,20 @@ export function packedLinear(b: GraphBuilder, x: Value, matrix: Value): Value {
   return y;
 }
 
-/** dy [N, M] → dy·W [N, K], of {@linkcode packedLinear}. */
+/**
+ * dy [N, M] → dy·W [N, K], of {@linkcode packedLinear}.
+ *
+ * @example
+ * ```ts
+ * import { GraphBuilder, packedLinearGradient } from "@ortune/ortune/unstable-graph";
+ * import assert from "node:assert/strict";
+ *
+ * const b = new GraphBuilder("packed_backward");
+ * const dy = b.input("dy", "float32", ["tokens", 32]);
+ * const dx = packedLinearGradient(b, dy, b.input("w", "uint8", [32, 16]));
+ * assert.deepEqual(dx.shape, ["tokens", 16]);
+ * ```
+ */
 export function packedLinearGradient(b: GraphBuilder, dy: Value, matrix: Value): Value {
   const [, columns] = matrix.shape;
   const shape = [dy.shape[0], columns];

@@ -105,7 +105,20 @@ function nearestHalf(scale: number): number {
   return single[0];
 }
 
-/** The numbers that quantized ones stand for. */
+/**
+ * The numbers that quantized ones stand for.
+ *
+ * @example
+ * ```ts
+ * import { dequantizeBlocks, quantizeBlocks } from "./quantize_blocks.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const numbers = Float32Array.from({ length: 32 }, (_, i) => i % 2 === 0 ? -8 : 4);
+ * const how = { bits: 4, block: 32 } as const;
+ * const quantized = quantizeBlocks(numbers, { ...how, scaleDtype: "float32" });
+ * assert.deepEqual(dequantizeBlocks(quantized, how), numbers);
+ * ```
+ */
 export function dequantizeBlocks(
   { data, scales }: QuantizedBlocks,
   { bits, block: size }: Pick<QuantizeOptions, "bits" | "block">,
