@@ -5,13 +5,21 @@
  * pandas and the Python package datasets read it. Memory is bounded by the longest row.
  */
 
+import { Readable } from "node:stream";
+import { CsvError, type Info, parse } from "csv-parse";
 import { listFields } from "../../internal/json/field_table.ts";
-import { CsvParser, type CsvRecord } from "./csv_parser.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
 import { lineText } from "./line_text.ts";
-import { assertColumnNames, type RawRow } from "./raw_row.ts";
+import { assertColumnNames, MAX_ROW_BYTES, type RawRow, tooLong } from "./raw_row.ts";
 
 const NEWLINE = 0x0a;
+const RETURN = 0x0d;
+
+/** A record, and how many bytes the parser has taken with it. */
+interface Parsed {
+  readonly record: readonly string[];
+  readonly info: Pick<Info, "bytes" | "empty_lines">;
+}
 
 /**
  * Parses a table.
@@ -24,51 +32,62 @@ export async function* readCsv(
   chunks: AsyncIterable<Uint8Array>,
   { path, delimiter }: { readonly path: string; readonly delimiter: string },
 ): AsyncGenerator<RawRow, void, undefined> {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  let parser: CsvParser | undefined;
+  const lines = new LineCounter();
+  const pieces = checkUtf8(chunks, path, lines);
+  const first = await pieces.next();
+  if (first.done) return;
+  // Only a table without \n has lines that end with \r, as spreadsheets of old wrote.
+  const isOld = !first.value.includes(NEWLINE);
+  if (isOld) lines.restart(RETURN, first.value);
+  const parser = parse({
+    delimiter,
+    bom: true,
+    info: true,
+    record_delimiter: isOld ? ["\r"] : ["\r\n", "\n"],
+    // Rows of other lengths are told one by one.
+    relax_column_count: true,
+    skip_empty_lines: true,
+    max_record_size: MAX_ROW_BYTES,
+  });
+  const source = Readable.from(prepend(first.value, pieces));
+  source.on("error", (cause) => parser.destroy(cause));
+  source.pipe(parser);
+  let emptyLines = 0;
   let names: readonly string[] | undefined;
-  const toRow = ({ cells, line }: CsvRecord): RawRow | undefined => {
-    const where = { file: path, line };
-    if (names === undefined) {
-      names = readHeader(cells, where);
-      return undefined;
+  try {
+    for await (const { record, info } of parser as AsyncIterable<Parsed>) {
+      const line = lines.line + info.empty_lines - emptyLines;
+      emptyLines = info.empty_lines;
+      lines.take(info.bytes);
+      const where = { file: path, line };
+      if (names === undefined) {
+        names = readHeader(record, where);
+      } else if (record.length !== names.length) {
+        yield { where, fault: unlikeHeader(record, names, where) };
+      } else {
+        const values: Record<string, unknown> = {};
+        for (let i = 0; i < names.length; i++) {
+          values[names[i]] = record[i] === "" ? null : record[i];
+        }
+        yield { where, values };
+      }
     }
-    if (cells.length !== names.length) return { where, fault: unlikeHeader(cells, names, where) };
-    const values: Record<string, unknown> = {};
-    for (let i = 0; i < names.length; i++) values[names[i]] = cells[i] === "" ? null : cells[i];
-    return { where, values };
-  };
-  for await (const chunk of chunks) {
-    const text = decode(decoder, chunk, () => ({ file: path, line: parser?.lastLine ?? 1 }));
-    // Only a table without \n has lines that end with \r, as spreadsheets of old wrote.
-    const lineBreak = text.includes("\n") ? "\n" : "\r";
-    parser ??= new CsvParser({ path, delimiter, lineBreak });
-    for (const record of parser.push(text)) {
-      const row = toRow(record);
-      if (row) yield row;
-    }
-  }
-  if (parser === undefined) return;
-  const { lastLine: line } = parser;
-  for (
-    const record of parser.push(decode(decoder, undefined, () => ({ file: path, line })), true)
-  ) {
-    const row = toRow(record);
-    if (row) yield row;
+  } catch (cause) {
+    throw cause instanceof CsvError
+      ? describeFault(cause, { file: path, line: lines.lineAt(Number(cause.bytes)) })
+      : cause;
+  } finally {
+    source.destroy();
+    parser.destroy();
   }
 }
 
-/** Text of what is UTF-8. @param chunk bytes, or none at the end of the file */
-function decode(
-  decoder: TextDecoder,
-  chunk: Uint8Array | undefined,
-  where: () => RowLocation,
-): string {
-  try {
-    return decoder.decode(chunk, { stream: chunk !== undefined });
-  } catch {
-    throw badLine(chunk ?? Uint8Array.of(0xff), where());
-  }
+async function* prepend(
+  first: Uint8Array,
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield first;
+  yield* rest;
 }
 
 /** Names of columns; the first may be missing, as of the index that pandas writes. */
@@ -94,6 +113,109 @@ function unlikeHeader(
     `expected ${names.length} cells as the first line names (${listFields(names, 8)}), got ` +
       `${record.length}; put a cell in quotes that holds the delimiter or a line break`,
   );
+}
+
+/**
+ * What the parser refused; a file is not read on, as its quotes no longer tell cells apart.
+ *
+ * @param where where the row begins
+ */
+function describeFault(cause: CsvError, where: RowLocation): JsonlError {
+  if (cause.code === "CSV_MAX_RECORD_SIZE") return tooLong(where);
+  const column = Number(cause.column ?? 0) + 1;
+  const quoted = 'write a cell with quotes inside as "a ""word"" here"';
+  switch (cause.code) {
+    case "CSV_QUOTE_NOT_CLOSED":
+      return new JsonlError(
+        where,
+        `expected a closing quote of cell ${column}, got the end of the file; close it, or ${quoted}`,
+        { cause },
+      );
+    case "INVALID_OPENING_QUOTE":
+      return new JsonlError(
+        where,
+        `expected no quote inside cell ${column}, which does not begin with one; ${quoted}`,
+        { cause },
+      );
+    case "CSV_INVALID_CLOSING_QUOTE":
+      return new JsonlError(
+        where,
+        `expected the end of cell ${column} after its closing quote, got more; ${quoted}`,
+        { cause },
+      );
+    default:
+      return new JsonlError(where, `cannot read the row: ${cause.message}`, { cause });
+  }
+}
+
+/** Tells lines by bytes: the parser takes the \r\n of a cell for two. */
+class LineCounter {
+  /** Offsets of line breaks that the parser has not come to. */
+  #breaks: number[] = [];
+  #taken = 0;
+  #bytes = 0;
+  #byte: number = NEWLINE;
+  /** The line that the parser is at. */
+  line = 1;
+
+  /** The line that the bytes end in. */
+  get lastLine(): number {
+    return this.line + this.#breaks.length - this.#taken;
+  }
+
+  /** Counts what the parser is to be given. */
+  add(chunk: Uint8Array): void {
+    for (let at = chunk.indexOf(this.#byte); at !== -1; at = chunk.indexOf(this.#byte, at + 1)) {
+      this.#breaks.push(this.#bytes + at);
+    }
+    this.#bytes += chunk.length;
+  }
+
+  /** Counts anew, by another byte. */
+  restart(byte: number, chunk: Uint8Array): void {
+    this.#byte = byte;
+    [this.#breaks, this.#bytes] = [[], 0];
+    this.add(chunk);
+  }
+
+  /** The line that a byte begins, which the parser may have come to before its rows were taken. */
+  lineAt(byte: number): number {
+    return this.line + this.#breaks.slice(this.#taken).filter((at) => at < byte).length;
+  }
+
+  /** Goes on to a byte. */
+  take(bytes: number): void {
+    while (this.#taken < this.#breaks.length && this.#breaks[this.#taken] < bytes) {
+      this.#taken++;
+      this.line++;
+    }
+    if (this.#taken < this.#breaks.length / 2) return;
+    this.#breaks = this.#breaks.slice(this.#taken);
+    this.#taken = 0;
+  }
+}
+
+/** Hands on what is UTF-8: the parser would replace other bytes. */
+async function* checkUtf8(
+  chunks: AsyncIterable<Uint8Array>,
+  path: string,
+  lines: LineCounter,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  for await (const chunk of chunks) {
+    try {
+      decoder.decode(chunk, { stream: true });
+    } catch {
+      throw badLine(chunk, { file: path, line: lines.lastLine });
+    }
+    lines.add(chunk);
+    yield chunk.slice();
+  }
+  try {
+    decoder.decode();
+  } catch {
+    throw badLine(Uint8Array.of(0xff), { file: path, line: lines.lastLine });
+  }
 }
 
 /** The error of the first line of a chunk that is no UTF-8. */
