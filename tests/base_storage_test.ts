@@ -294,7 +294,7 @@ Deno.test("a base dtype is refused on CUDA, which keeps the base in its precisio
   );
   await assert.rejects(
     resolveTraining({ ...options, lora: { baseDtype: "int1" as "fp16" } }),
-    /^RangeError: Cannot find base dtype "int1": there are fp32, fp16$/,
+    /^RangeError: Cannot find base dtype "int1": there are fp32, fp16, int8, int4$/,
   );
   const { storage } = await resolveTraining({ ...options, lora: { baseDtype: "fp16" } });
   assert.equal(storage.matrices, "float16");
