@@ -37,7 +37,7 @@ const host = await hostGpu();
 const ignore = !host;
 if (ignore) console.warn("block kernel tests skipped: they need Linux, gcc and g++");
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const HEADS_OF_64 = tinyConfig({ head_dim: 64, hidden_size: 64, intermediate_size: 128 });
 /** Attention has no kernel for these. */
 const HEADS_OF_32 = tinyConfig({ head_dim: 32, hidden_size: 64, intermediate_size: 128 });

@@ -5,17 +5,10 @@
  * printed, whole, and a line of all counts.
  */
 
+import { LONG } from "./support/long_tests.ts";
+
 /** How many processes run at a time. */
 const LANES = 2;
-/** Files that take long, each in a process of its own, which begins before the others. */
-const LONG = [
-  "tests/bfloat16_test.ts",
-  "tests/without_padding_run_test.ts",
-  "tests/graphs_only_test.ts",
-  "tests/webgpu_test.ts",
-  "tests/chat_page_test.ts",
-  "tests/interrupt_test.ts",
-];
 /** Files that mostly wait for time to pass, beside the lanes. */
 const WAITING = ["tests/mpi_test.ts"];
 /** Files of each other process. */

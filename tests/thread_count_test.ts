@@ -1,6 +1,7 @@
 /** The pool of a process has the threads of its first runtime, and so all tests' numbers depend on that one. */
 
 import assert from "node:assert/strict";
+import { LONG } from "./support/long_tests.ts";
 import { THREADS } from "./support/quickstart_folder.ts";
 
 const ROOMS = ["ort", "model", "lora", "infer", "train", "data", "hub", "cli", "tests"];
@@ -23,6 +24,8 @@ Deno.test(`a runtime that a test leaves open has ${THREADS} threads`, async () =
         const [line, threads] of text.matchAll(/const \w+ = new Runtime\(\{ threads: (\w+).*/g)
       ) {
         checked++;
+        // Beside other processes a pool of one thread waits for nobody.
+        if (LONG.includes(file) && threads === "1") continue;
         if (threads !== `${THREADS}` && threads !== "THREADS") wrong.push(`${file}: ${line}`);
       }
     }
