@@ -135,7 +135,7 @@ Deno.test({
       import { Runtime } from "${repositoryPath("ort/runtime/runtime.ts")}";
       import { createLoraTrainer } from "${repositoryPath("train/trainers/lora_trainer.ts")}";
       const libraryPath = ${JSON.stringify(`${folder}/libonnxruntime.so`)};
-      const runtime = new Runtime({ threads: 1, libraryPath, device: { kind: "cuda", index: 0 } });
+      using runtime = new Runtime({ threads: 1, libraryPath, device: { kind: "cuda", index: 0 } });
       const comm = { ...soloComm(), size: 2 };
       await createLoraTrainer(${JSON.stringify(work.path)}, { runtime, comm });
       `,
