@@ -23,10 +23,9 @@ function carriesState({ inputs }: Graph): boolean {
 
 /** Every one of them once. */
 export function* float32Graphs(): Generator<NamedGraph> {
-  for (const named of everyGraph()) {
+  for (const named of [...everyGraph(), ...storedBaseGraphs()]) {
     const { title, graph } = named;
     if (title.includes("own kernels") || carriesState(graph)) continue;
     if (isFloat32(graph)) yield named;
   }
-  yield* storedBaseGraphs();
 }

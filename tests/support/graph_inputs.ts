@@ -50,10 +50,11 @@ const RULES: readonly (readonly [name: RegExp, rule: Rule])[] = [
   [/lora_active$/, () => 1],
   [/lora_scale$/, () => 2],
   [/lora_weight_norm$|lora_magnitude_vector$/, (_, { draw }) => draw(0.5, 1.5)],
-  [/^v(\.\d+)?$/, (_, { draw }) => draw(0, 0.01)],
+  // Means of squares.
+  [/^(v(\.\d+)?|row|column|square)$/, (_, { draw }) => draw(0, 0.01)],
   [/^finite$/, () => 1],
   [/^keep_[mv]$/, () => 0.9],
-  [/^(clip|decay|step_size|scale|epsilon)$/, (_, { draw }) => draw(0.01, 0.9)],
+  [/^(clip|decay|step_size|scale|epsilon|keep|add|floor)$/, (_, { draw }) => draw(0.01, 0.9)],
   [/^accumulated\./, (_, { draw }) => draw(-0.01, 0.01)],
   [/norm\.weight$/, (_, { draw }) => draw(0.5, 1.5)],
   [/^(dy|dx|dx_before|d_logits)$/, (_, { draw }) => draw(-0.01, 0.01)],
