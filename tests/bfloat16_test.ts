@@ -67,8 +67,8 @@ Deno.test("50 losses of the pure bfloat16 mode are those of PyTorch's bfloat16 m
 const host = await hostGpu();
 if (!host) console.warn("bfloat16 in own kernels not tested: it needs Linux, gcc and g++");
 
-// Kernels take two seconds an update on a processor; an adapter makes all of these, all weights half of them. Measured over all 50 updates (ORTUNE_UPDATES=100 and 50): 0.073 %;
-// with an adapter 0.023 %, in graphs 0.018 %.
+// Kernels take two seconds an update on a processor; an adapter makes all of these, all weights half of them.
+// Measured over all 50 updates (ORTUNE_UPDATES=100 and 50): 0.073 %; with an adapter 0.023 %, in graphs 0.018 %.
 const UPDATES_IN_KERNELS = Number(Deno.env.get("ORTUNE_UPDATES") ?? 12);
 
 // Heads of 64, so that attention runs in a kernel, too.
