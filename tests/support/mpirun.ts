@@ -19,8 +19,7 @@ const ALL: readonly Mpi[] = [
   {
     name: "Open MPI",
     mpirun: "mpirun.openmpi",
-    // By default ranks have one second from SIGTERM to SIGKILL, in which a busy machine saves nothing.
-    flags: ["--oversubscribe", "--bind-to", "none", "--mca", "odls_base_sigkill_timeout", "60"],
+    flags: ["--oversubscribe", "--bind-to", "none"],
     library: "libmpi.so.40",
   },
   { name: "MPICH", mpirun: "mpirun.mpich", flags: [], library: "libmpich.so.12" },
