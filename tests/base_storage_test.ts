@@ -4,14 +4,11 @@
  */
 
 import assert from "node:assert/strict";
-import { Decoder } from "../infer/generate/decoder.ts";
-import { adaptModel } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { BASE_STORAGES, storedTypes } from "../model/base_storage.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadWeights } from "../model/engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../model/engine/parameter_store.ts";
-import { TrainingEngine, type TrainingEngineOptions } from "../model/engine/training_engine.ts";
 import { openModel } from "../model/weights/open_model.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { headGraph } from "../model/graphs/training_graphs.ts";
@@ -24,6 +21,7 @@ import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { resolveTraining } from "../train/runs/resolve_training.ts";
 import { runTraining } from "../train/runs/run_training.ts";
+import { type AdapterCase, adapterPasses } from "./support/adapter_passes.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { fixturePath, withFixtureFile } from "./support/parity_fixture.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
@@ -33,18 +31,9 @@ import { runGraph } from "./support/run_graph.ts";
 import { dense } from "./support/reference_interpreter.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { draws } from "./support/random.ts";
-import {
-  emptyStore,
-  randomExamples,
-  randomWeights,
-  tinyBatch,
-  tinyConfig,
-} from "./support/tiny_model.ts";
+import { emptyStore, randomWeights, tinyConfig } from "./support/tiny_model.ts";
 
 const runtime = new Runtime({ threads: 2 });
-
-const [a, b, c, d] = randomExamples([40, 33, 17, 60], 64);
-const BATCHES = [tinyBatch([[a, c], [d]], 60), tinyBatch([[b], [c, c]], 40)];
 
 /** A base in float16, and one in float32 of the same numbers. */
 async function bases(
@@ -65,54 +54,6 @@ async function bases(
   return [stored, rounded];
 }
 
-interface Result {
-  readonly losses: readonly number[];
-  readonly gradients: ReadonlyMap<string, Float32Array>;
-  readonly logits: readonly number[];
-}
-
-interface Case {
-  readonly config: ModelConfig;
-  readonly lora: LoraOptions;
-  readonly options?: TrainingEngineOptions;
-}
-
-async function passes(base: ParameterStore, { config, lora, options }: Case): Promise<Result> {
-  using adapted = adaptModel(runtime, { config, base, lora });
-  const draw = draws(5);
-  for (const { name } of adapted.trained.layout.specs) {
-    const values = adapted.trained.tensor(name).float32();
-    const magnitude = name.endsWith("magnitude_vector");
-    for (let i = 0; i < values.length; i++) {
-      values[i] = magnitude ? draw(0.5, 1.5) : draw(-0.2, 0.2);
-    }
-  }
-  await adapted.refresh();
-  using gradients = new ParameterStore(runtime, adapted.trained.layout);
-  const { block, weights, linear } = adapted;
-  using engine = new TrainingEngine(runtime, config, weights, gradients, {
-    headChunk: 24,
-    adapter: { block, weights },
-    ...options,
-  });
-  const losses: number[] = [];
-  for (const [i, batch] of BATCHES.entries()) {
-    const how = { scale: 0.1, first: i === 0, dropoutSeed: i + 1 };
-    losses.push(...(await engine.forwardBackward(batch, how)).losses);
-    losses.push(...(await engine.evaluate(batch)).losses);
-  }
-  using decoder = new Decoder(runtime, config, weights, { linear });
-  const logits = [...await decoder.prefill(a.ids.slice(0, 9))];
-  for (const id of a.ids.slice(9, 12)) logits.push(...await decoder.decode(id));
-  return {
-    losses,
-    gradients: new Map(
-      gradients.names().map((name) => [name, gradients.tensor(name).float32().slice()]),
-    ),
-    logits,
-  };
-}
-
 const NO_DROPOUT: LoraOptions = { ...DEFAULT_LORA, dropout: 0 };
 /** With biases, and heads of their own; the fixtures' models below are of all families. */
 const MODELS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -124,7 +65,7 @@ const MODELS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     tie_word_embeddings: false,
   },
 };
-const METHODS: Readonly<Record<string, Pick<Case, "lora" | "options">>> = {
+const METHODS: Readonly<Record<string, Pick<AdapterCase, "lora" | "options">>> = {
   LoRA: { lora: NO_DROPOUT },
   "rsLoRA with dropout": { lora: { ...DEFAULT_LORA, rslora: true } },
   DoRA: { lora: { ...NO_DROPOUT, dora: true } },
@@ -143,10 +84,10 @@ for (const [model, json] of Object.entries(MODELS)) {
     Deno.test(`${model}: ${method} on a float16 base is that on the rounded weights, to the bit`, async () => {
       const config = tinyConfig(json);
       const [stored, rounded] = await bases(config);
-      const expected = await passes(rounded, { config, ...how });
+      const expected = await adapterPasses(runtime, rounded, { config, ...how });
       assert.ok(expected.losses.length > 200);
       assert.ok(expected.gradients.values().every((each) => each.some((value) => value !== 0)));
-      assert.deepEqual(await passes(stored, { config, ...how }), expected);
+      assert.deepEqual(await adapterPasses(runtime, stored, { config, ...how }), expected);
       stored[Symbol.dispose]();
       rounded[Symbol.dispose]();
     });

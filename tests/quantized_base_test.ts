@@ -4,17 +4,14 @@
  */
 
 import assert from "node:assert/strict";
-import { Decoder } from "../infer/generate/decoder.ts";
 import { createLoraAdapter } from "../lora/block_adapter.ts";
-import { adaptModel } from "../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../lora/lora_options.ts";
 import { BASE_STORAGES, type BaseStorage } from "../model/base_storage.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { CompiledGraph } from "../model/engine/compiled_graph.ts";
 import { loadQuantized } from "../model/engine/load_quantized.ts";
 import { ParameterStore } from "../model/engine/parameter_store.ts";
-import { type BaseMatrices, QuantizedStore } from "../model/engine/quantized_store.ts";
-import { TrainingEngine, type TrainingEngineOptions } from "../model/engine/training_engine.ts";
+import { QuantizedStore } from "../model/engine/quantized_store.ts";
 import { blockBackwardGraph } from "../model/graphs/training_graphs.ts";
 import { layerName, modelParameters } from "../model/parameters.ts";
 import { numbersFormat, type Quantization, storedMatrices } from "../model/quantization.ts";
@@ -26,25 +23,17 @@ import { assertClose } from "../ort/tensor/assert_close.ts";
 import { dequantizeBlocks, quantizeBlocks } from "../ort/tensor/quantize_blocks.ts";
 import { type BaseOptions, resolveBaseStorage } from "../train/resolve_base_storage.ts";
 import { runTraining } from "../train/runs/run_training.ts";
+import { type AdapterCase, adapterPasses, type AdapterResults } from "./support/adapter_passes.ts";
 import type { Dense } from "./support/dense.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
 import { draws } from "./support/random.ts";
 import { runTask } from "./support/run_task.ts";
 import { dense, interpret } from "./support/reference_interpreter.ts";
-import {
-  emptyStore,
-  familyConfig,
-  randomExamples,
-  randomWeights,
-  tinyBatch,
-  tinyConfig,
-} from "./support/tiny_model.ts";
+import { emptyStore, familyConfig, randomWeights, tinyConfig } from "./support/tiny_model.ts";
 
 const runtime = new Runtime({ threads: 2 });
 
-const [a, b, c, d] = randomExamples([40, 33, 17, 60], 64);
-const BATCHES = [tinyBatch([[a, c], [d]], 60), tinyBatch([[b], [c, c]], 40)];
 /** Rows of which no length is whole blocks of 32. */
 const SIZES = { hidden_size: 48, intermediate_size: 80 };
 
@@ -68,10 +57,8 @@ async function bases(
     const values = source.tensor(name).float32();
     const matrix = matrices.get(name);
     const into = plain.tensor(name).float32();
-    if (!matrix) into.set(values);
-    else {into.set(
-        rounded(values, shape[1], { bits: matrix.bits, block: storage.quantization!.block }),
-      );}
+    const { block } = storage.quantization!;
+    into.set(matrix ? rounded(values, shape[1], { bits: matrix.bits, block }) : values);
   }
   return [stored, plain];
 }
@@ -92,85 +79,35 @@ function rounded(
   return out;
 }
 
-interface Result {
-  readonly losses: readonly number[];
-  readonly gradients: ReadonlyMap<string, Float32Array>;
-  readonly logits: readonly number[];
-}
-
-interface Case {
-  readonly config: ModelConfig;
-  readonly lora: LoraOptions;
-  readonly options?: TrainingEngineOptions;
-}
-
-async function passes(
-  base: ParameterStore & BaseMatrices,
-  { config, lora, options }: Case,
-): Promise<Result> {
-  using adapted = adaptModel(runtime, { config, base, lora });
-  const draw = draws(5);
-  for (const { name } of adapted.trained.layout.specs) {
-    const values = adapted.trained.tensor(name).float32();
-    const magnitude = name.endsWith("magnitude_vector");
-    for (let i = 0; i < values.length; i++) {
-      values[i] = magnitude ? draw(0.5, 1.5) : draw(-0.2, 0.2);
-    }
-  }
-  await adapted.refresh();
-  using gradients = new ParameterStore(runtime, adapted.trained.layout);
-  const { block, weights, linear } = adapted;
-  using engine = new TrainingEngine(runtime, config, weights, gradients, {
-    headChunk: 24,
-    adapter: { block, weights },
-    ...options,
-  });
-  const losses: number[] = [];
-  for (const [i, batch] of BATCHES.entries()) {
-    const how = { scale: 0.1, first: i === 0, dropoutSeed: i + 1 };
-    losses.push(...(await engine.forwardBackward(batch, how)).losses);
-    losses.push(...(await engine.evaluate(batch)).losses);
-  }
-  using decoder = new Decoder(runtime, config, weights, { linear });
-  const logits = [...await decoder.prefill(a.ids.slice(0, 9))];
-  for (const id of a.ids.slice(9, 12)) logits.push(...await decoder.decode(id));
-  return {
-    losses,
-    gradients: new Map(
-      gradients.names().map((name) => [name, gradients.tensor(name).float32().slice()]),
-    ),
-    logits,
-  };
-}
-
 const NO_DROPOUT: LoraOptions = { ...DEFAULT_LORA, dropout: 0 };
-const EXACT: Readonly<Record<string, { json: object; bits: 4 | 8 } & Omit<Case, "config">>> = {
-  "int8, tied, rsLoRA with dropout": {
-    json: {},
-    bits: 8,
-    lora: { ...DEFAULT_LORA, rslora: true },
-  },
-  "int4, untied, LoRA with activations kept": {
-    json: { tie_word_embeddings: false },
-    bits: 4,
-    lora: NO_DROPOUT,
-    options: { gradientCheckpointing: false },
-  },
-  "int4, with biases, DoRA": {
-    json: { model_type: "llama", attention_bias: true },
-    bits: 4,
-    lora: { ...NO_DROPOUT, dora: true },
-  },
-};
+const EXACT: Readonly<Record<string, { json: object; bits: 4 | 8 } & Omit<AdapterCase, "config">>> =
+  {
+    "int8, tied, rsLoRA with dropout": {
+      json: {},
+      bits: 8,
+      lora: { ...DEFAULT_LORA, rslora: true },
+    },
+    "int4, untied, LoRA with activations kept": {
+      json: { tie_word_embeddings: false },
+      bits: 4,
+      lora: NO_DROPOUT,
+      options: { gradientCheckpointing: false },
+    },
+    "int4, with biases, DoRA": {
+      json: { model_type: "llama", attention_bias: true },
+      bits: 4,
+      lora: { ...NO_DROPOUT, dora: true },
+    },
+  };
 
 for (const [name, { json, bits, ...how }] of Object.entries(EXACT)) {
   Deno.test(`${name}: computed in float32, a base in few bits is that of its numbers, to the bit`, async () => {
     const config = tinyConfig({ ...SIZES, ...json });
     const [stored, plain] = await bases(config, storageOf(bits, { compute: "fp32" }));
-    const expected = await passes(plain, { config, ...how });
+    const expected = await adapterPasses(runtime, plain, { config, ...how });
     assert.ok(expected.losses.length > 200);
     assert.ok(expected.gradients.values().every((each) => each.some((value) => value !== 0)));
-    assert.deepEqual(await passes(stored, { config, ...how }), expected);
+    assert.deepEqual(await adapterPasses(runtime, stored, { config, ...how }), expected);
     stored[Symbol.dispose]();
     plain[Symbol.dispose]();
   });
@@ -201,14 +138,15 @@ for (const [bits, family] of [[8, "qwen3"], [4, "gemma3_text"]] as const) {
     const config = familyConfig(family, SIZES);
     const [stored, plain] = await bases(config, storageOf(bits, { compute: "int8" }));
     const how = { config, lora: DEFAULT_LORA };
-    const expected = await passes(plain, how);
-    const actual = await passes(stored, how);
-    const all = ({ gradients }: Result) => [...gradients.values()].flatMap((each) => [...each]);
+    const expected = await adapterPasses(runtime, plain, how);
+    const actual = await adapterPasses(runtime, stored, how);
+    const all = ({ gradients }: AdapterResults) =>
+      [...gradients.values()].flatMap((each) => [...each]);
     const limits = LIMITS[bits];
     assert.ok(distance(actual.losses, expected.losses) < limits.losses);
     assert.ok(distance(actual.logits, expected.logits) < limits.logits);
     assert.ok(distance(all(actual), all(expected)) < limits.gradients);
-    assert.deepEqual(await passes(stored, how), actual);
+    assert.deepEqual(await adapterPasses(runtime, stored, how), actual);
     stored[Symbol.dispose]();
     plain[Symbol.dispose]();
   });
