@@ -11,12 +11,13 @@ import type { ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
-import { Tensor } from "../../ort/runtime/tensor.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
-import type { DeviceUpdate, DeviceUpdateOptions, UpdateNumbers } from "./device_update.ts";
-import { type GradientNorms, inSevens, onceFor, tensorSums } from "./gradient_norms.ts";
+import type { DeviceUpdateOptions, WholeUpdateOptions } from "./device_update.ts";
+import { inSevens, onceFor, tensorSums } from "./gradient_norms.ts";
 import type { RateFactors } from "./layout_chunks.ts";
-import { UpdateControl } from "./update_control.ts";
+import { UpdateByTensors } from "./update_by_tensors.ts";
+import type { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
@@ -26,101 +27,59 @@ import type { UpdateRule } from "./update_rule.ts";
  */
 const FEW_ELEMENTS = 1 << 16;
 
-/** The compiled graphs of an update, bound to what they work on. */
-export class TensorUpdate implements DeviceUpdate {
-  readonly scale: Tensor;
-  readonly #rule: UpdateRule;
-  readonly #rate: Tensor;
-  readonly #decay: Tensor;
-  readonly #norms: GradientNorms;
-  readonly #control: UpdateControl;
-  readonly #updates: readonly Binding[];
-  readonly #owned: Disposable[] = [];
-
+/** An update of tensors that are a buffer each. */
+export class TensorUpdate extends UpdateByTensors {
   /** Compiles the update. */
   constructor(rule: UpdateRule, options: DeviceUpdateOptions) {
     if (options.collectives) {
       throw new RangeError("Cannot make a part of an update: each tensor is a buffer of its own");
     }
-    this.#rule = rule;
-    const { runtime, parameters, gradients, state, loss, maxGradNorm, rates } = options;
-    const { specs } = parameters.layout;
-    const floats = (...shape: number[]): Tensor =>
-      this.#own(Tensor.allocate(runtime, "float32", shape));
-    this.scale = floats();
-    this.#rate = floats();
-    this.#decay = floats();
-
-    const compile = (graph: Graph): CompiledGraph => this.#own(new CompiledGraph(runtime, graph));
-    const view = (store: ParameterStore, name: string, shape: readonly number[]): Tensor =>
-      this.#own(store.tensor(name).view(0, shape));
-    this.#norms = this.#own(tensorSums(runtime, gradients));
-    const { sums } = this.#norms;
-
-    this.#control = this.#own(
-      new UpdateControl(rule, {
-        ...{ runtime, maxGradNorm, sums, loss, rates },
-        rate: this.#rate,
-        decay: this.#decay,
-      }),
-    );
-    const kept = Object.keys(rule.state);
-    const { update, weightDecay } = rule;
-    const graphs = [false, true].map((decays) =>
-      onceFor((together: number) => {
-        const how = { state: kept, decays, format: "float32", guarded: true, update } as const;
-        return compile(updateGraph({ ...how, together }));
-      })
-    );
-    this.#updates = alikeTogether(specs, rates).map((some) => {
-      const together = some.length;
-      const [first] = some;
-      const bound = (name: string, store: ParameterStore): [string, Tensor][] =>
-        some.map((spec, i) => {
-          const count = elementCount(spec.shape);
-          return together > 1
-            ? [`${name}.${i}`, view(store, spec.name, [1, count])]
-            : [name, view(store, spec.name, [count])];
-        });
-      const graph = graphs[Number(first.decays && weightDecay !== 0)](together);
-      return this.#own(graph.bind({
-        ...Object.fromEntries([
-          ...bound("p", parameters),
-          ...bound("g", gradients),
-          ...kept.flatMap((key) => bound(key, state.store(rule.state[key]))),
-        ]),
-        ...this.#control.scalars(rates?.get(first.name)),
-      }));
+    super(rule, options, {
+      norms: tensorSums,
+      bind: (control, owned) => bindTensors(rule, options, control, owned),
     });
   }
+}
 
-  #own<T extends Disposable>(resource: T): T {
-    this.#owned.push(resource);
-    return resource;
-  }
-
-  get remembered(): ReadonlyMap<string, Tensor> {
-    return this.#control.remembered;
-  }
-
-  send({ learningRate, scale }: UpdateNumbers): void {
-    this.#rate.write(Float32Array.of(learningRate));
-    this.#decay.write(Float32Array.of(1 - learningRate * this.#rule.weightDecay));
-    this.scale.write(Float32Array.of(scale));
-  }
-
-  run(result: Tensor): Promise<void> {
-    return this.#control.run({ norms: this.#norms.runs, updates: this.#updates }, result);
-  }
-
-  resumeAt(step: number): void {
-    this.#control.resumeAt(step);
-  }
-
-  /** Releases graphs and scalars. */
-  [Symbol.dispose](): void {
-    for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
-  }
+/** A run for each tensor, or for some small ones. */
+function bindTensors(
+  rule: UpdateRule,
+  { runtime, parameters, gradients, state, rates }: WholeUpdateOptions,
+  control: UpdateControl,
+  owned: DisposableStack,
+): readonly Binding[] {
+  const { specs } = parameters.layout;
+  const compile = (graph: Graph): CompiledGraph => owned.use(new CompiledGraph(runtime, graph));
+  const view = (store: ParameterStore, name: string, shape: readonly number[]): Tensor =>
+    owned.use(store.tensor(name).view(0, shape));
+  const kept = Object.keys(rule.state);
+  const { update, weightDecay } = rule;
+  const graphs = [false, true].map((decays) =>
+    onceFor((together: number) => {
+      const how = { state: kept, decays, format: "float32", guarded: true, update } as const;
+      return compile(updateGraph({ ...how, together }));
+    })
+  );
+  return alikeTogether(specs, rates).map((some) => {
+    const together = some.length;
+    const [first] = some;
+    const bound = (name: string, store: ParameterStore): [string, Tensor][] =>
+      some.map((spec, i) => {
+        const count = elementCount(spec.shape);
+        return together > 1
+          ? [`${name}.${i}`, view(store, spec.name, [1, count])]
+          : [name, view(store, spec.name, [count])];
+      });
+    const graph = graphs[Number(first.decays && weightDecay !== 0)](together);
+    return owned.use(graph.bind({
+      ...Object.fromEntries([
+        ...bound("p", parameters),
+        ...bound("g", gradients),
+        ...kept.flatMap((key) => bound(key, state.store(rule.state[key]))),
+      ]),
+      ...control.scalars(rates?.get(first.name)),
+    }));
+  });
 }
 
 /** Tensors for a run each: small ones of as many elements, treated alike, in one. */

@@ -30,7 +30,7 @@ export interface UpdateControlOptions {
 }
 
 /** What of a rule the decision goes by. */
-type ControlRule = Pick<UpdateRule, "running" | "remembered" | "weightDecay" | "scalars">;
+export type ControlRule = Pick<UpdateRule, "running" | "remembered" | "weightDecay" | "scalars">;
 
 /** The compiled decision, bound to what it reads. */
 export class UpdateControl implements Disposable {

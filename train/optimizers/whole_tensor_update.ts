@@ -11,14 +11,15 @@ import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { Binding } from "../../ort/runtime/session.ts";
-import { Tensor } from "../../ort/runtime/tensor.ts";
+import type { Tensor } from "../../ort/runtime/tensor.ts";
 import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
-import type { DeviceUpdate, UpdateNumbers, WholeUpdateOptions } from "./device_update.ts";
-import { type GradientNorms, gradientNorms, onceFor } from "./gradient_norms.ts";
+import type { WholeUpdateOptions } from "./device_update.ts";
+import { gradientNorms, onceFor } from "./gradient_norms.ts";
 import { chunkElements } from "./layout_chunks.ts";
 import type { GraphStateFormat } from "./state_format.ts";
 import type { TensorPart, TensorRule, TensorSize } from "./tensor_rule.ts";
-import { UpdateControl } from "./update_control.ts";
+import { UpdateByTensors } from "./update_by_tensors.ts";
+import type { UpdateControl } from "./update_control.ts";
 import { updateGraph } from "./update_graph.ts";
 
 /** The graph that updates a tensor of a shape, or pieces of tensors. */
@@ -60,17 +61,8 @@ export function wholeTensorGraphs(
   );
 }
 
-/** The compiled graphs of an update, bound to what they work on. */
-export class WholeTensorUpdate implements DeviceUpdate {
-  readonly scale: Tensor;
-  readonly #rule: TensorRule;
-  readonly #rate: Tensor;
-  readonly #decay: Tensor;
-  readonly #norms: GradientNorms;
-  readonly #control: UpdateControl;
-  readonly #updates: readonly Binding[];
-  readonly #owned: Disposable[] = [];
-
+/** An update of whole tensors. */
+export class WholeTensorUpdate extends UpdateByTensors {
   /**
    * Compiles the update.
    *
@@ -82,96 +74,69 @@ export class WholeTensorUpdate implements DeviceUpdate {
     options: WholeUpdateOptions,
     sizes: ReadonlyMap<string, number> = new Map(),
   ) {
-    this.#rule = rule;
-    const { runtime, parameters, gradients, copy, state, loss, maxGradNorm, rates } = options;
-    const scalar = (): Tensor => this.#own(Tensor.allocate(runtime, "float32", []));
-    this.scale = scalar();
-    this.#rate = scalar();
-    this.#decay = scalar();
-    this.#norms = this.#own(gradientNorms(runtime, gradients));
-    const { sums } = this.#norms;
-    this.#control = this.#own(
-      new UpdateControl(rule, {
-        ...{ runtime, maxGradNorm, sums, loss, rates },
-        rate: this.#rate,
-        decay: this.#decay,
-      }),
-    );
-    const graphs = onceFor((part: TensorPart) => {
-      const made = new Map<string, CompiledGraph>();
-      return (how: Parameters<typeof wholeTensorGraph>[1]): CompiledGraph => {
-        const key = part.elementwise
-          ? `${how.decays}`
-          : `${how.shape} ${how.elements} ${how.decays}`;
-        let graph = made.get(key);
-        if (!graph) {
-          graph = this.#own(new CompiledGraph(runtime, wholeTensorGraph(part, how)));
-          made.set(key, graph);
-        }
-        return graph;
-      };
+    super(rule, options, {
+      norms: gradientNorms,
+      bind: (control, owned) => bindTensors({ rule, format, options, sizes }, control, owned),
     });
-    const { viewsAtOffset } = deviceTraits(runtime.device);
-    const most = viewsAtOffset ? chunkElements(runtime.device) : Infinity;
-    const bind = (spec: ParameterSpec): Binding[] => {
-      const { name, shape } = spec;
-      const part = rule.partOf(spec);
-      const count = elementCount(shape);
-      const graph = graphs(part)({
-        shape,
-        elements: sizes.get(name) ?? count,
-        decays: spec.decays && rule.weightDecay !== 0,
-        format,
-      });
-      const pieces = part.elementwise ? Math.ceil(count / most) : 1;
-      return Array.from({ length: pieces }, (_, i) => {
-        const start = i === 0 ? 0 : i * most;
-        const view = (store: ParameterStore): Tensor => {
-          const tensor = store.tensor(name);
-          if (!part.elementwise) return tensor;
-          const length = Math.min(most, count - start);
-          return this.#own(tensor.view(start * byteWidth(tensor.dtype), [length]));
-        };
-        const kept = Object.entries(part.state).map(([key, saved]) =>
-          [key, view(state.store(saved))] as const
-        );
-        return this.#own(graph.bind({
-          p: view(parameters),
-          g: view(gradients),
-          ...Object.fromEntries(kept),
-          ...(copy ? { weight: view(copy) } : {}),
-          ...this.#control.scalars(rates?.get(name)),
-        }));
-      });
+  }
+}
+
+/** A run for each tensor, or piece of one. */
+function bindTensors(
+  { rule, format, options, sizes }: {
+    readonly rule: TensorRule;
+    readonly format: GraphStateFormat;
+    readonly options: WholeUpdateOptions;
+    readonly sizes: ReadonlyMap<string, number>;
+  },
+  control: UpdateControl,
+  owned: DisposableStack,
+): readonly Binding[] {
+  const { runtime, parameters, gradients, copy, state, rates } = options;
+  const graphs = onceFor((part: TensorPart) => {
+    const made = new Map<string, CompiledGraph>();
+    return (how: Parameters<typeof wholeTensorGraph>[1]): CompiledGraph => {
+      const key = part.elementwise ? `${how.decays}` : `${how.shape} ${how.elements} ${how.decays}`;
+      let graph = made.get(key);
+      if (!graph) {
+        graph = owned.use(new CompiledGraph(runtime, wholeTensorGraph(part, how)));
+        made.set(key, graph);
+      }
+      return graph;
     };
-    this.#updates = parameters.layout.specs.flatMap(bind);
-  }
-
-  #own<T extends Disposable>(resource: T): T {
-    this.#owned.push(resource);
-    return resource;
-  }
-
-  get remembered(): ReadonlyMap<string, Tensor> {
-    return this.#control.remembered;
-  }
-
-  send({ learningRate, scale }: UpdateNumbers): void {
-    this.#rate.write(Float32Array.of(learningRate));
-    this.#decay.write(Float32Array.of(1 - learningRate * this.#rule.weightDecay));
-    this.scale.write(Float32Array.of(scale));
-  }
-
-  run(result: Tensor): Promise<void> {
-    return this.#control.run({ norms: this.#norms.runs, updates: this.#updates }, result);
-  }
-
-  resumeAt(step: number): void {
-    this.#control.resumeAt(step);
-  }
-
-  /** Releases graphs and scalars. */
-  [Symbol.dispose](): void {
-    for (const resource of this.#owned.reverse()) resource[Symbol.dispose]();
-  }
+  });
+  const { viewsAtOffset } = deviceTraits(runtime.device);
+  const most = viewsAtOffset ? chunkElements(runtime.device) : Infinity;
+  const bind = (spec: ParameterSpec): Binding[] => {
+    const { name, shape } = spec;
+    const part = rule.partOf(spec);
+    const count = elementCount(shape);
+    const graph = graphs(part)({
+      shape,
+      elements: sizes.get(name) ?? count,
+      decays: spec.decays && rule.weightDecay !== 0,
+      format,
+    });
+    const pieces = part.elementwise ? Math.ceil(count / most) : 1;
+    return Array.from({ length: pieces }, (_, i) => {
+      const start = i === 0 ? 0 : i * most;
+      const view = (store: ParameterStore): Tensor => {
+        const tensor = store.tensor(name);
+        if (!part.elementwise) return tensor;
+        const length = Math.min(most, count - start);
+        return owned.use(tensor.view(start * byteWidth(tensor.dtype), [length]));
+      };
+      const kept = Object.entries(part.state).map(([key, saved]) =>
+        [key, view(state.store(saved))] as const
+      );
+      return owned.use(graph.bind({
+        p: view(parameters),
+        g: view(gradients),
+        ...Object.fromEntries(kept),
+        ...(copy ? { weight: view(copy) } : {}),
+        ...control.scalars(rates?.get(name)),
+      }));
+    });
+  };
+  return parameters.layout.specs.flatMap(bind);
 }
