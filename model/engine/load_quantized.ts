@@ -130,14 +130,12 @@ class QuantizedMatrix {
     const columns = this.#columns;
     const rows = floats.length / columns;
     const width = blocksOf(columns, this.#block) * this.#block;
-    const quantized = this.#quantize(widen(floats, { columns, width }));
+    const quantized = this.#quantize(resized(floats, columns, width));
     const first = row * width / this.#block;
     const forward = this.#copies.get("forward");
     if (forward) place(quantized, forward, first, this.#blockBytes);
-    const after = narrow(
-      dequantizeBlocks(quantized, { bits: this.#matrix.bits, block: this.#block }),
-      { columns, width },
-    );
+    const how = { bits: this.#matrix.bits, block: this.#block };
+    const after = resized(dequantizeBlocks(quantized, how), width, columns);
     if (this.#matrix.tensors.length > 0) this.#write(quantized, { row, rows, width });
     const backward = this.#copies.get("backward");
     if (backward) {
@@ -207,32 +205,19 @@ function place(from: QuantizedBlocks, to: QuantizedBlocks, block: number, bytes:
   to.scales.set(from.scales, block);
 }
 
-/** Rows with zeros at their ends. */
-function widen(
+/** Rows of another width: with zeros at their ends, or without what is beyond. */
+function resized(
   floats: Float32Array<ArrayBuffer>,
-  { columns, width }: { readonly columns: number; readonly width: number },
+  from: number,
+  to: number,
 ): Float32Array<ArrayBuffer> {
-  if (columns === width) return floats;
-  const rows = floats.length / columns;
-  const wide = new Float32Array(rows * width);
+  if (from === to) return floats;
+  const rows = floats.length / from;
+  const result = new Float32Array(rows * to);
   for (let i = 0; i < rows; i++) {
-    wide.set(floats.subarray(i * columns, (i + 1) * columns), i * width);
+    result.set(floats.subarray(i * from, i * from + Math.min(from, to)), i * to);
   }
-  return wide;
-}
-
-/** Rows without what {@linkcode widen} added. */
-function narrow(
-  wide: Float32Array<ArrayBuffer>,
-  { columns, width }: { readonly columns: number; readonly width: number },
-): Float32Array<ArrayBuffer> {
-  if (columns === width) return wide;
-  const rows = wide.length / width;
-  const floats = new Float32Array(rows * columns);
-  for (let i = 0; i < rows; i++) {
-    floats.set(wide.subarray(i * width, i * width + columns), i * columns);
-  }
-  return floats;
+  return result;
 }
 
 /** [rows, columns] → [columns, height], with zeros after the rows. */

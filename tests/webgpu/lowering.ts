@@ -7,6 +7,8 @@
 import assert from "node:assert/strict";
 import { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
+import { linearRecurrence } from "../../ort/graph/linear_recurrence.ts";
+import { lowerForWebGpu } from "../../ort/graph/lower_webgpu.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { writeOnnx } from "../../ort/graph/onnx_writer.ts";
 import { cpu, type Device } from "../../ort/runtime/device.ts";
@@ -64,6 +66,19 @@ Deno.test("LogSoftmax of float32 has no kernel, and is right lowered, of large l
   const graph = b.build();
   assertNoKernel(graph);
   assertRight(graph, { x: dense([5, 2000], () => draw(-200, 200)) });
+});
+
+Deno.test("Scan has no kernel, and is refused by lowering", () => {
+  const b = new GraphBuilder("recurrence");
+  const { before } = linearRecurrence(b, {
+    transitions: b.input("transitions", "float32", [3, 2, 4, 4]),
+    additions: b.input("additions", "float32", [3, 2, 4, 5]),
+    initial: b.input("initial", "float32", [2, 4, 5]),
+  });
+  b.output("before", before);
+  const graph = b.build();
+  assertNoKernel(graph);
+  assert.throws(() => lowerForWebGpu(graph), /Cannot lower Scan/);
 });
 
 function norm(width: number): Graph {
