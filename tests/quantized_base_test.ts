@@ -10,7 +10,7 @@ import { BASE_STORAGES, type BaseStorage } from "../model/base_storage.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { CompiledGraph } from "../model/engine/compiled_graph.ts";
 import { loadQuantized } from "../model/engine/load_quantized.ts";
-import { ParameterStore } from "../model/engine/parameter_store.ts";
+import type { ParameterStore } from "../model/engine/parameter_store.ts";
 import { QuantizedStore } from "../model/engine/quantized_store.ts";
 import { blockBackwardGraph } from "../model/graphs/training_graphs.ts";
 import { layerName, modelParameters } from "../model/parameters.ts";
