@@ -170,7 +170,9 @@ async function run({ options, signal }: CommandContext<InferenceFlags>): Promise
   const { tokenizer, system, enableThinking } = chat;
   for (const note of chat.notes) console.error(note);
   using resources = new DisposableStack();
-  const runtime = resources.use(openRuntime(options, { say: (line) => console.error(line) }));
+  const runtime = resources.use(
+    openRuntime(options, { config, say: (line) => console.error(line) }),
+  );
   const exported = adapter === undefined ? await findExported(model) : undefined;
   if (exported) console.error(`exported: ${exported}`);
   if (exported && runtime.device.kind !== "cpu") {

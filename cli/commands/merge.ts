@@ -64,7 +64,7 @@ await runCommand<MergeFlags>({
     await using folder = await stageFolder(outputDir, "merge");
     const tokenizer = await loadTokenizer(model);
     const say = (line: string) => console.error(line);
-    using runtime = openRuntime(options, { kinds: WITHOUT_CUDA, say });
+    using runtime = openRuntime(options, { config, kinds: WITHOUT_CUDA, say });
     const checked = checkDevice(runtime);
     if (checked) say(`note: ${describeWebGpu(checked)}`);
     using waiting = createWaitLine(terminal);

@@ -169,7 +169,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   for (const note of [base, ...others].flatMap(({ notes }) => notes)) console.log(note);
   await using resources = new AsyncDisposableStack();
   const runtime = resources.use(
-    openRuntime(options, { kinds: WITHOUT_CUDA, say: (line) => console.log(line) }),
+    openRuntime(options, { config, kinds: WITHOUT_CUDA, say: (line) => console.log(line) }),
   );
   const checked = checkDevice(runtime);
   if (checked) console.log(`note: ${describeWebGpu(checked)}`);
