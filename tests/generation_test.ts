@@ -10,6 +10,7 @@ import { Decoder } from "../infer/generate/decoder.ts";
 import { readGenerationConfig } from "../infer/generate/generation_config.ts";
 import { createGenerator } from "../infer/generate/generator.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
+import { Tensor } from "../ort/runtime/tensor.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import {
   type FixtureModel,
@@ -188,6 +189,54 @@ Deno.test("Decoder goes on after an aborted chunk as if it had not begun", async
   const logits = await decoder.prefill([4, 5, 6]);
   assertClose(logits, first, { absolute: LOGITS_ABSOLUTE, label: "logits" });
 });
+
+Deno.test("Decoder takes a prompt of exactly its last position, and no token more", async () => {
+  using model = await openFixture("llama");
+  const { config, weights } = model;
+  using decoder = new Decoder(runtime, config, weights);
+  const logits = await decoder.prefill(new Array(config.maxPositions).fill(1));
+  assert.ok(logits.every(Number.isFinite));
+  assert.equal(decoder.position, config.maxPositions);
+  await assert.rejects(decoder.decode(1), /model has 512 positions/);
+});
+
+for (const attention of ["fused", "plain"] as const) {
+  Deno.test(`Decoder with ${attention} attention reads nothing that memory held before`, async () => {
+    const config = tinyConfig();
+    using weights = randomWeights(runtime, config);
+    const ids = Array.from({ length: 250 }, (_, i) => (i * 37) % config.vocabSize);
+    // Beyond the first capacity of 256, so that the cache is copied.
+    const run = async ({ poisoned = false } = {}): Promise<number[]> => {
+      using decoder = new Decoder(runtime, config, weights, { attention, chunk: 100 });
+      decoder.cache.reserve(ids.length, 0);
+      if (poisoned) {
+        for (let layer = 0; layer < config.layers; layer++) {
+          const { key, value } = decoder.cache.layer(layer)!;
+          for (const tensor of [key, value]) tensor.float32().fill(NaN);
+        }
+      }
+      const logits = [...await decoder.prefill(ids)];
+      for (let id = 0; id < 10; id++) logits.push(...await decoder.decode(id));
+      return logits;
+    };
+    const wanted = await run();
+    using _poison = poisonedMemory();
+    assert.deepEqual(await run({ poisoned: true }), wanted);
+  });
+}
+
+/** Fills tensors with NaN where they are allocated, until it is disposed of. */
+function poisonedMemory(): Disposable {
+  const { allocate } = Tensor;
+  Object.assign(Tensor, {
+    allocate(...args: Parameters<typeof Tensor.allocate>): Tensor {
+      const tensor = allocate(...args);
+      if (tensor.dtype === "float32") tensor.float32().fill(NaN);
+      return tensor;
+    },
+  });
+  return { [Symbol.dispose]: () => void Object.assign(Tensor, { allocate }) };
+}
 
 Deno.test("Decoder says what is wrong with its tokens", async () => {
   using model = await openFixture("llama");

@@ -42,6 +42,8 @@ const REPLIES = [
   "\n",
   " \n<think>late</think>x",
   "a < b and c </ d",
+  "<think>\na <think> opens nothing\n",
+  "<think>\none <think> two",
   "<think>a < b and </thin air\n</think>\nyes <think> is a tag, </think> too",
 ];
 
