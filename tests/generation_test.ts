@@ -200,6 +200,28 @@ Deno.test("Decoder takes a prompt of exactly its last position, and no token mor
   await assert.rejects(decoder.decode(1), /model has 512 positions/);
 });
 
+Deno.test("scores of hundreds see no later token, in training's attention and in generation's", async () => {
+  const config = tinyConfig();
+  using weights = randomWeights(runtime, config);
+  for (const name of weights.names()) {
+    // Norms of queries and keys: their product is up to 30² · headDim.
+    if (/[qk]_norm/.test(name)) weights.tensor(name).float32().fill(30);
+  }
+  const ids = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % config.vocabSize);
+  using engine = new TrainingEngine(runtime, config, weights);
+  const all = (await engine.logits(sequenceGrid(ids), Int32Array.from(ids.keys()))).slice();
+  using plain = new Decoder(runtime, config, weights, { attention: "plain" });
+  for (let length = 1; length <= ids.length; length++) {
+    const row = all.subarray((length - 1) * config.vocabSize, length * config.vocabSize);
+    const alone = await uncachedLogits({ config, weights }, ids.slice(0, length), length - 1);
+    // Measured 0: products of other sizes might round otherwise.
+    assertClose(row, alone, { absolute: 1e-2, label: `training, ${length} tokens` });
+    plain.reset();
+    const cached = await plain.prefill(ids.slice(0, length));
+    assertClose(cached, alone, { absolute: 1e-2, label: `generation, ${length} tokens` });
+  }
+});
+
 for (const attention of ["fused", "plain"] as const) {
   Deno.test(`Decoder with ${attention} attention reads nothing that memory held before`, async () => {
     const config = tinyConfig();

@@ -161,6 +161,19 @@ Deno.test({
   },
 });
 
+Deno.test("verifyCheckpoint() leaves an error of permissions as it is, for who explains these", async () => {
+  await using folder = await tempFolder();
+  const directory = await checkpoint(folder.path);
+  const { lstat } = Deno;
+  const denied = new Deno.errors.NotCapable("Requires read access");
+  Object.assign(Deno, { lstat: () => Promise.reject(denied) });
+  try {
+    await assert.rejects(verifyCheckpoint(directory), (cause) => cause === denied);
+  } finally {
+    Object.assign(Deno, { lstat });
+  }
+});
+
 Deno.test("writeCheckpoint() syncs files, their folder, and the folder around it, and puts an old one aside", async () => {
   await using folder = await tempFolder();
   const files = ["sync model.safetensors", "sync optimizer.state", "sync manifest.json"];
