@@ -100,9 +100,27 @@ Deno.test("fields of a wrong kind are refused with what they must be", () => {
     [{ rank_pattern: { q: 1.5 } }, /rank_pattern must hold whole numbers above 0, got 1.5 for "q"/],
     [{ alpha_pattern: { q: "8" } }, /alpha_pattern must hold numbers above 0, got "8" for "q"/],
     [{ use_rslora: 1 }, /use_rslora must be true or false, got 1/],
+    [{ lora_alpha: 0 }, /lora_alpha must be a number above 0, got 0$/],
+    [{ lora_alpha: -1 }, /lora_alpha must be a number above 0, got -1$/],
+    [{ lora_alpha: "16" }, /lora_alpha must be a number above 0, got "16"$/],
+    [{ lora_alpha: undefined }, /lora_alpha must be a number above 0, got missing$/],
+    [{ r: 0 }, /r must be a whole number above 0, got 0$/],
+    [{ r: 1.5 }, /r must be a whole number above 0, got 1.5$/],
+    [{ lora_dropout: 1 }, /lora_dropout must be from 0 to below 1, got 1$/],
+    [{ lora_dropout: -0.1 }, /lora_dropout must be from 0 to below 1, got -0.1$/],
+    [{ rank_pattern: { q: 0 } }, /rank_pattern must hold whole numbers above 0, got 0 for "q"/],
+    [{ alpha_pattern: { q: 0 } }, /alpha_pattern must hold numbers above 0, got 0 for "q"/],
     [{ peft_type: "LOHA" }, /peft_type is "LOHA", ortune supports only "LORA"/],
   ];
   for (const [change, message] of cases) assert.throws(() => parse(change), message);
+});
+
+Deno.test("the first values beyond each limit are taken", () => {
+  assert.equal(parse({ r: 1 }).rank, 1);
+  assert.equal(parse({ lora_alpha: 1e-9 }).alpha, 1e-9);
+  assert.equal(parse({ lora_dropout: 0 }).dropout, 0);
+  assert.equal(parse({ lora_dropout: undefined }).dropout, 0);
+  assert.equal(parse({ lora_dropout: 0.999 }).dropout, 0.999);
 });
 
 Deno.test("settings are written as they were read", () => {

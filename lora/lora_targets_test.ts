@@ -54,6 +54,7 @@ Deno.test("an adapter is on the layers that PEFT puts it on, with PEFT's ranks a
 
 Deno.test("what cannot be adapted or is not there is named", () => {
   const cases: readonly (readonly [Choice["config"], RegExp])[] = [
+    [{ target_modules: [] }, /target_modules choose no linear layer in any of its \d+ blocks/],
     [
       { target_modules: ["q_proj", "lm_head", "W_pack"] },
       /^Cannot adapt W_pack, lm_head: the linear layers are q_proj, .*; name some of these$/,

@@ -114,9 +114,37 @@ const references: Readonly<Record<string, Reference>> = {
   },
 };
 
-// Measured: 7.5e-8 (where Llama 3's scaling interpolates; 0 elsewhere), and 6e-8.
+// Measured: 8.7e-8 (of heads of 96, and 7.5e-8 where Llama 3's scaling interpolates; else 0), and 6e-8.
 const FREQUENCY_RELATIVE = 1.2e-7;
 const TABLE_ABSOLUTE = 1.2e-7;
+
+// From torch 2.13, of widths whose exponents no float32 holds:
+//   inv = 1.0 / (theta ** (torch.arange(0, width, 2, dtype=torch.int64).to(torch.float) / width))
+const WIDTHS: readonly (readonly [
+  theta: number,
+  width: number,
+  readonly (readonly [lane: number, value: number])[],
+])[] = [
+  [1e4, 96, [[1, 0.825404167175293], [8, 0.2154434472322464], [26, 0.006812919396907091]]],
+  [1e4, 96, [[35, 0.0012115273857489228], [47, 0.00012115274876123294]]],
+  [1e4, 80, [[1, 0.7943282127380371], [24, 0.003981070592999458], [29, 0.0012589250691235065]]],
+  [1e4, 80, [[36, 0.0002511886996217072], [39, 0.00012589251855388284]]],
+  [1e6, 96, [[5, 0.23713739216327667], [26, 0.0005623411852866411], [47, 1.3335210269360687e-6]]],
+  [1e6, 80, [[12, 0.015848929062485695], [22, 0.0005011871107853949]]],
+  [1e6, 80, [[31, 2.2387219360098243e-5], [39, 1.4125371308182366e-6]]],
+];
+
+Deno.test("rotary frequencies of heads of 96 and of 80 are PyTorch's", () => {
+  for (const [theta, width, frequencies] of WIDTHS) {
+    const all = inverseFrequencies({ theta, width, maxPositions: 512 });
+    assert.equal(all.length, width / 2);
+    assertClose(
+      frequencies.map(([lane]) => all[lane]),
+      frequencies.map(([, value]) => value),
+      { relative: FREQUENCY_RELATIVE, label: `width ${width}` },
+    );
+  }
+});
 
 for (const [model, { json, frequencies, angles }] of Object.entries(references)) {
   Deno.test(`rotary frequencies of ${model} are those of transformers`, () => {

@@ -236,6 +236,19 @@ Deno.test("a reply begins only where it fits the cache to its end", async () => 
   );
 });
 
+Deno.test("a reply takes whole steps of capacity, as do all beside it", async () => {
+  using model = adapted();
+  const { weights } = model;
+  const cacheBytes = 3 * 256 * cacheBytesPerPosition(config);
+  const options = { greedy: true, eosTokenIds: [] };
+  for (const [needs, running] of [[[256, 256, 256], 3], [[256, 257], 1], [[20, 300], 1]] as const) {
+    await using batch = new BatchGenerator({ runtime, config, slots: [{ weights }], cacheBytes });
+    const generator = batch.generator();
+    for (const need of needs) generator.generate([1], { ...options, maxNewTokens: need - 1 });
+    assert.deepEqual(batch.load.running, running, needs.join());
+  }
+});
+
 Deno.test("as many replies wait as may, and no more", async () => {
   using model = adapted();
   const { weights } = model;

@@ -441,11 +441,25 @@ Deno.test("deno task export writes a folder that deno task inference runs, and a
   );
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^fp32: 4\.\d+ MiB in .*onnx\/model\.onnx_data, onnx\/model\.onnx\n/);
-  assert.match(stdout, /fp32: logits differ by at most .*perplexity/);
   const parity = JSON.parse(await Deno.readTextFile(`${folder.path}/output/export/parity.json`));
   assert.deepEqual(parity.exports.fp32.parity.greedy.same, [4, 4, 4]);
   assert.ok(parity.exports.fp32.parity.maxAbsolute < LOGITS_FP32);
   assert.ok(parity.exports.q4.bytes < parity.exports.fp32.bytes / 4);
+  for (const dtype of ["fp32", "q4"]) {
+    const { maxAbsolute, meanAbsolute, positions, greedy, perplexity } = parity.exports[dtype]
+      .parity as ParityReport;
+    // Nothing of a report is empty: rounding shows everywhere, and more of it in 4 bits.
+    assert.ok(maxAbsolute > meanAbsolute && meanAbsolute > (dtype === "q4" ? 1e-3 : 0));
+    assert.ok(positions.all > 10 && positions.same <= positions.all);
+    assert.equal(perplexity.difference, perplexity.export - perplexity.checkpoint);
+    const whole = greedy.same.filter((tokens) => tokens === 4).length;
+    const line = `${dtype}: logits differ by at most ${maxAbsolute.toExponential(1)}, ` +
+      `${meanAbsolute.toExponential(1)} on average; the likeliest token is the same at ` +
+      `${positions.same} of ${positions.all} positions; 4 greedy tokens are the same after ` +
+      `${whole} of 3 prompts${whole === 3 ? "" : ` (${greedy.same.join(", ")})`}; perplexity ` +
+      `${perplexity.checkpoint.toFixed(4)} → ${perplexity.export.toFixed(4)}`;
+    assert.ok(stdout.split("\n").includes(line), `${line}\n${stdout}`);
+  }
   const ask = (more: string) =>
     runTask("inference", folder.path, `${more} --question Hi --greedy --max-new-tokens 5`);
   const q4 = await ask("--model output/export");

@@ -10,6 +10,7 @@ import { Decoder } from "../infer/generate/decoder.ts";
 import { readGenerationConfig } from "../infer/generate/generation_config.ts";
 import { createGenerator } from "../infer/generate/generator.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
+import { Tensor } from "../ort/runtime/tensor.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import {
   type FixtureModel,
@@ -188,6 +189,70 @@ Deno.test("Decoder goes on after an aborted chunk as if it had not begun", async
   const logits = await decoder.prefill([4, 5, 6]);
   assertClose(logits, first, { absolute: LOGITS_ABSOLUTE, label: "logits" });
 });
+
+Deno.test("Decoder takes a prompt of exactly its last position, and no token more", async () => {
+  using model = await openFixture("llama");
+  const { config, weights } = model;
+  using decoder = new Decoder(runtime, config, weights);
+  const logits = await decoder.prefill(new Array(config.maxPositions).fill(1));
+  assert.ok(logits.every(Number.isFinite));
+  assert.equal(decoder.position, config.maxPositions);
+  await assert.rejects(decoder.decode(1), /model has 512 positions/);
+});
+
+Deno.test("scores of hundreds see no later token, in training's attention and in generation's", async () => {
+  const config = tinyConfig();
+  using weights = randomWeights(runtime, config);
+  for (const name of weights.names()) {
+    // Norms of queries and keys: their product is up to 30² · headDim.
+    if (/[qk]_norm/.test(name)) weights.tensor(name).float32().fill(30);
+  }
+  const ids = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % config.vocabSize);
+  using engine = new TrainingEngine(runtime, config, weights);
+  const all = (await engine.logits(sequenceGrid(ids), Int32Array.from(ids.keys()))).slice();
+  using plain = new Decoder(runtime, config, weights, { attention: "plain" });
+  for (let length = 1; length <= ids.length; length++) {
+    const row = all.subarray((length - 1) * config.vocabSize, length * config.vocabSize);
+    const alone = await uncachedLogits({ config, weights }, ids.slice(0, length), length - 1);
+    // Measured 0: products of other sizes might round otherwise.
+    assertClose(row, alone, { absolute: 1e-2, label: `training, ${length} tokens` });
+    plain.reset();
+    const cached = await plain.prefill(ids.slice(0, length));
+    assertClose(cached, alone, { absolute: 1e-2, label: `generation, ${length} tokens` });
+  }
+});
+
+for (const attention of ["fused", "plain"] as const) {
+  Deno.test(`Decoder with ${attention} attention reads nothing that memory held before`, async () => {
+    const config = tinyConfig();
+    using weights = randomWeights(runtime, config);
+    const ids = Array.from({ length: 250 }, (_, i) => (i * 37) % config.vocabSize);
+    // Beyond the first capacity of 256, so that the cache is copied.
+    const run = async (): Promise<number[]> => {
+      using decoder = new Decoder(runtime, config, weights, { attention, chunk: 100 });
+      const logits = [...await decoder.prefill(ids)];
+      for (let id = 0; id < 10; id++) logits.push(...await decoder.decode(id));
+      return logits;
+    };
+    const wanted = await run();
+    using _poison = poisonedMemory();
+    assert.ok(wanted.every(Number.isFinite));
+    assert.deepEqual(await run(), wanted);
+  });
+}
+
+/** Fills tensors with NaN where they are allocated, until it is disposed of. */
+function poisonedMemory(): Disposable {
+  const { allocate } = Tensor;
+  Object.assign(Tensor, {
+    allocate(...args: Parameters<typeof Tensor.allocate>): Tensor {
+      const tensor = allocate(...args);
+      if (tensor.dtype === "float32") tensor.float32().fill(NaN);
+      return tensor;
+    },
+  });
+  return { [Symbol.dispose]: () => void Object.assign(Tensor, { allocate }) };
+}
 
 Deno.test("Decoder says what is wrong with its tokens", async () => {
   using model = await openFixture("llama");

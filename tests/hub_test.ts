@@ -8,6 +8,7 @@ import { isModelFile, resolveModel } from "../hub/resolve_model.ts";
 import { PythonRandom } from "../ort/tensor/python_random.ts";
 import { startHub } from "./support/hub_stub.ts";
 import type { Fault, HubStub } from "./support/hub_stub.ts";
+import { recordFiles } from "./support/record_files.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import type { TempFolder } from "./support/temp_folder.ts";
 
@@ -126,6 +127,16 @@ for (const source of ["huggingface", "modelscope"] as const) {
     });
   });
 }
+
+Deno.test("resolveModel() syncs the folder of the files when they all have their names", async () => {
+  await using hub = startHub(FILES);
+  await using folder = await tempFolder();
+  using record = await recordFiles();
+  await resolveModel(ID, options(hub, folder));
+  const renamed = record.calls.findLastIndex((call) => /^rename \w+\.part to /.test(call));
+  assert.equal(record.calls.filter((call) => call.includes(".part to ")).length, WANTED.length);
+  assert.ok(record.calls.indexOf("sync tiny") > renamed, record.calls.join("\n"));
+});
 
 Deno.test("an interrupted download goes on with Range and If-Range", async () => {
   await using hub = startHub(FILES);

@@ -11,6 +11,7 @@ import {
   deferredStub,
   type DeferredStubOptions,
 } from "./support/deferred_stub.ts";
+import { fakeClock } from "./support/fake_clock.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import { stubExample } from "./support/trainer_stub.ts";
@@ -93,14 +94,47 @@ Deno.test("updates are made while a checkpoint is written, and then it is told o
 
 Deno.test("a save tells how long it took, and for how much of that training stood still", async () => {
   await using folder = await tempFolder();
-  const { trainer } = deferredStub({
-    write: () => wait(20),
-    launched: () => wait(20),
+  using clock = fakeClock();
+  const made = Array.from({ length: 13 }, () => Promise.withResolvers<void>());
+  const first = Promise.withResolvers<void>();
+  const { trainer, stub } = deferredStub({
+    // An update takes five seconds.
+    launched: async (step) => {
+      clock.pass(5000);
+      made[step].resolve();
+      // The next one begins when the first save is written, and its end was noted.
+      if (step === 6) await first.promise.then(() => wait(10));
+    },
+    write: async (step) => {
+      if (step === 4) return await made[6].promise;
+      // Training waits for this one before the save at its end.
+      await made[12].promise;
+      await wait(20);
+      clock.pass(7000);
+    },
+  });
+  const { snapshot } = trainer.deferred;
+  Object.assign(trainer.deferred, {
+    snapshot() {
+      clock.pass(3000);
+      return snapshot!();
+    },
+  });
+  Object.assign(trainer, {
+    settleSave: () => Promise.resolve(first.resolve()),
+    async save(...args: Parameters<Trainer["save"]>) {
+      clock.pass(2000);
+      return await stub.save(...args);
+    },
   });
   const { events } = await collect(trainer, options(folder.path));
-  const [first, , last] = saves(events);
-  assert.ok(first.seconds >= 0.02 && first.waitedSeconds < first.seconds, JSON.stringify(first));
-  assert.equal(last.waitedSeconds, last.seconds);
+  assert.deepEqual(saves(events).map((each) => [each.step, each.seconds, each.waitedSeconds]), [
+    // The copy, and two updates beside.
+    [4, 3 + 2 * 5, 3],
+    // The copy, four updates beside, and what it took longer.
+    [8, 3 + 4 * 5 + 7, 3 + 7],
+    [12, 2, 2],
+  ]);
 });
 
 Deno.test("a save while training goes on leaves what one that is waited for leaves", async () => {

@@ -87,6 +87,24 @@ Deno.test("collate() pads to a multiple, and counts supervised targets rather th
   assert.equal(batch.supervised, 2);
 });
 
+Deno.test("collate() supervises id 0 and the last one as any other", () => {
+  const ids = joinExample(Int32Array.of(5), Int32Array.of(0, 2 ** 31 - 1, 0), {
+    maxLength: 8,
+    terminated: true,
+  });
+  for (const batch of [collate([ids], { padId }), packExamples([ids], { padId, maxLength: 8 })]) {
+    assert.deepEqual([...batch.targets], [0, 2 ** 31 - 1, 0, -100]);
+    assert.equal(batch.supervised, 3);
+  }
+});
+
+Deno.test("packExamples() pads the longest row to a multiple, and no example into the next row", () => {
+  const examples = [example(1, 2, 4), example(2, 1, 2), example(3, 1, 3)];
+  const batch = packExamples(examples, { maxLength: 7, padId, multipleOf: 4 });
+  assert.deepEqual([batch.rows, batch.length, batch.tokens], [2, 8, 9]);
+  assert.deepEqual([...batch.segmentIds], [1, 1, 1, 1, 2, 2, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0]);
+});
+
 Deno.test("collate() fills the whole 64 bits of large ids", () => {
   const batch = collate([joinExample(Int32Array.of(151667), Int32Array.of(2 ** 31 - 1), {
     maxLength: 8,

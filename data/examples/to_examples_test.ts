@@ -233,6 +233,21 @@ Deno.test("toExamples() gives thinking and answer with their indentation", () =>
   assert.equal(text, "<think>\n\ta = 1\n    b\n</think>\n\n    import math\n<|im_end|>");
 });
 
+Deno.test("toExamples() keeps blanks at both ends of an answer, and those behind it with no end token", () => {
+  const content = " \t x = 1 \u3000";
+  const [whole] = toExamples([user, { ...reply, content }], { tokenizer: bytes, maxLength: 2048 });
+  assert.ok(supervisedText(bytes, whole).endsWith(`</think>\n\n${content}<|im_end|>`));
+  const open = withTemplate(
+    "{% for m in messages %}{{ m.content }} \n\n{% endfor %}" +
+      "{% if add_generation_prompt %}{% endif %}",
+  );
+  const [blank] = toExamples([user, { role: "assistant", content: "ok" }], {
+    tokenizer: open,
+    maxLength: 2048,
+  });
+  assert.equal(supervisedText(bytes, blank), "ok \n\n<|im_end|>");
+});
+
 Deno.test("toExamples() leaves out replies that are not to be learned", () => {
   const other = { ...reply, content: "Ja.", reasoning_content: "" };
   const chat = [user, { ...reply, learn: false }, user, other];

@@ -174,6 +174,16 @@ Deno.test("toMessages() finds thinking inside the answer, and tags inside the th
   ) {
     assert.deepEqual(toMessages({ kind: "question", question: "q", ...row })[1], reply);
   }
+  // What has text beside its tags is thinking as it stands: nothing of it is lost.
+  for (const think of ["<think>t</think> and more", "first <think>t</think>", "a <think> b"]) {
+    const [, { reasoning_content }] = toMessages({
+      kind: "question",
+      question: "q",
+      think,
+      answer: "a",
+    });
+    assert.equal(reasoning_content, think);
+  }
 });
 
 Deno.test("toMessages() prepends the system prompt to a chat only if the chat has none", () => {

@@ -21,6 +21,8 @@ const cases: [string, string, string, string][] = [
   ["ends thinking at the first closing tag", "<think>t</think>a</think>b", "t", "a</think>b"],
   ["keeps line breaks inside", "<think>t\n\nu</think>\na\n\nb", "t\n\nu", "a\n\nb"],
   ["keeps a Chinese paragraph's indent", "<think>\u3000t</think>\n\u3000a", "\u3000t", "\u3000a"],
+  ["keeps what ends in U+3000", "<think>t\u3000\n</think>\na\u3000", "t\u3000", "a\u3000"],
+  ["keeps outer blanks of an answer", "<think>t</think>\n  a \t ", "t", "  a \t "],
   [
     "leaves a closing tag that an answer mentions",
     "Write </think> here.",

@@ -42,6 +42,9 @@ const REPLIES = [
   "\n",
   " \n<think>late</think>x",
   "a < b and c </ d",
+  "<think>\na <think> opens nothing\n",
+  "<think>\none <think> two",
+  "<think>\n休息\u3000\n</think>\n\u3000躺下\u3000\n",
   "<think>a < b and </thin air\n</think>\nyes <think> is a tag, </think> too",
 ];
 

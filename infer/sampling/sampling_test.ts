@@ -63,6 +63,14 @@ Deno.test("createSampler() keeps the smallest set that reaches p, and at least o
   assertShares(shares(logits, { topP: 0.96 }), { 0: 0.15, 1: 0.5, 2: 0.05, 3: 0.3 });
 });
 
+Deno.test("createSampler() takes no token more where p is reached exactly", () => {
+  // Four of a quarter each, which sum without rounding.
+  const even = Float32Array.of(7, 7, 7, 7);
+  assertShares(shares(even, { topP: 0.25 }), { 0: 1 });
+  assertShares(shares(even, { topP: 0.5 }), { 0: 0.5, 1: 0.5 });
+  assertShares(shares(even, { topP: 0.75 }), { 0: 1 / 3, 1: 1 / 3, 2: 1 / 3 });
+});
+
 Deno.test("createSampler() applies temperature, then top-k, then top-p of what is left", () => {
   // At temperature 0.5 among the best three: 0.0225, 0.25 and 0.09 of 0.3625, or 6%, 69% and 25%.
   const options = { temperature: 0.5, topK: 3 };

@@ -164,6 +164,33 @@ Deno.test("parseChatRequest() names the field that is wrong", () => {
   assert.match(refusal({ model: "m", messages: MESSAGES, top_p: 0 }).message, /topP 0/);
 });
 
+Deno.test("parseChatRequest() takes the last value before each limit", () => {
+  assert.equal(parse({ messages: new Array(1024).fill(MESSAGES[0]) }).messages.length, 1024);
+  for (const n of [1, 8]) assert.equal(parse({ n }).choices, n);
+  assert.equal(parse({ stop: ["a", "b", "c", "x".repeat(256)] }).stop.length, 4);
+  assert.equal(refusal({ model: "m", messages: MESSAGES, stop: "x".repeat(257) }).param, "stop");
+  assert.equal(parse({ bad_words: new Array(256).fill("a") }).badWords?.length, 256);
+  const words = { model: "m", messages: MESSAGES, bad_words: new Array(257).fill("a") };
+  assert.equal(refusal(words).param, "bad_words");
+  assert.deepEqual(parse({ temperature: 2 }).options, { temperature: 2 });
+  assert.deepEqual(parse({ top_p: 1, top_k: 0, max_tokens: 1, min_tokens: 1 }).options, {
+    topP: 1,
+    topK: 0,
+    maxNewTokens: 1,
+    minNewTokens: 1,
+  });
+  assert.equal(parse({ logprobs: true, top_logprobs: 20 }).options.topLogprobs, 20);
+  const schemaOf = (length: number) => ({
+    response_format: {
+      type: "json_schema",
+      json_schema: { schema: { enum: ["x".repeat(length - '{"enum":[""]}'.length)] } },
+    },
+  });
+  assert.ok(parse(schemaOf(32 * 1024)).format?.schema);
+  const long = refusal({ model: "m", messages: MESSAGES, ...schemaOf(32 * 1024 + 1) });
+  assert.match(long.message, /has 32769 characters; there may be 32768/);
+});
+
 Deno.test("parseChatRequest() names what it does not honour in a message", () => {
   const assistant = { role: "assistant", content: "A" };
   const call = { id: "c", type: "function", function: { name: "f", arguments: "{}" } };

@@ -47,6 +47,12 @@ Deno.test("fillKeepMask() fills masks of odd length, and keeps all at rate 0", (
   const mask = new Uint8Array(7);
   fillKeepMask(mask, 0, ["x"]);
   assert.deepEqual([...mask], [1, 1, 1, 1, 1, 1, 1]);
+  // Among a million draws of 16 bits is each of them, the least and the largest too.
+  const large = new Uint8Array(1 << 20);
+  fillKeepMask(large, 0, ["x"]);
+  assert.ok(large.every((each) => each === 1));
+  fillKeepMask(large, 1, ["x"]);
+  assert.ok(large.every((each) => each === 0));
 });
 
 Deno.test("fillKeepMask() gives a token the same draws wherever it stands in a grid", () => {

@@ -61,6 +61,40 @@ Deno.test("the head writes dx into the memory of dx_before, whether it accumulat
   assert.deepEqual([...headGraph(config, { accumulate: false }).aliases], [["dx", "dx_before"]]);
 });
 
+Deno.test("in bfloat16 the head's softmax is LogSoftmax's, in float32, and losses are scaled in float32", () => {
+  for (const options of [{}, { accumulate: false }, { frozen: true }]) {
+    const graph = headGraph(config, { ...options, precision: "bfloat16" });
+    const ops = new Set(graph.nodes.map(({ op }) => op));
+    for (const op of ["Softmax", "ReduceMax", "ArgMax"]) assert.ok(!ops.has(op), op);
+    const logs = graph.nodes.filter(({ op }) => op === "LogSoftmax");
+    assert.deepEqual(logs.map(({ outputs: [y] }) => y.dtype), ["float32"]);
+    const scale = graph.inputs.find(({ name }) => name === "scale")!;
+    const readers = graph.nodes.filter(({ inputs }) => inputs.includes(scale));
+    assert.ok(readers.length > 0);
+    for (const { op, outputs: [y] } of readers) assert.deepEqual([op, y.dtype], ["Mul", "float32"]);
+  }
+  const ops = new Set(headGraph(config).nodes.map(({ op }) => op));
+  assert.deepEqual([ops.has("Softmax"), ops.has("LogSoftmax")], [true, false]);
+});
+
+Deno.test("in bfloat16 a scale of attention that it does not hold is no factor of a product", () => {
+  const alphas = (head_dim: number, precision: "float32" | "bfloat16") => {
+    const sized = parseConfig({
+      model_type: "qwen3",
+      ...{ hidden_size: 16, intermediate_size: 16, num_hidden_layers: 1, vocab_size: 16 },
+      ...{ num_attention_heads: 2, head_dim },
+    });
+    const products = blockForwardGraph(sized, { precision }).nodes
+      .filter(({ op, attributes }) => op === "FusedMatMul" && attributes.transB === 1n);
+    assert.ok(products.length > 0);
+    return new Set(products.map(({ attributes }) => attributes.alpha ?? 1));
+  };
+  // Heads of 64 scale by 2^-3, and those of 96 by 0.102…
+  assert.deepEqual(alphas(64, "bfloat16"), new Set([2 ** -3]));
+  assert.deepEqual(alphas(96, "bfloat16"), new Set([1]));
+  assert.deepEqual(alphas(96, "float32"), new Set([96 ** -0.5]));
+});
+
 Deno.test("noise on embeddings is uniform up to each token's own size", () => {
   using runtime = new Runtime({ threads: 1 });
   const [tokens, width] = [200, config.hiddenSize];

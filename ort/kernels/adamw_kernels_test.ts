@@ -342,6 +342,39 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a second moment in 8 bits is never 0, however small it is beside its block's largest",
+  ignore,
+  async fn() {
+    const optimizer = await load({ ...FLOAT32, moments: "int8", rounding: "stochastic" });
+    const gradients = Float32Array.from({ length: COUNT }, (_, i) => i % 256 === 0 ? 1 : 1e-12);
+    const before = optimizer.values().slice();
+    const rate = 1e-2;
+    for (let step = 0; step < 5; step++) optimizer.step(gradients, rate, 0);
+    assert.ok((optimizer.v.data as Uint8Array).every((code) => code > 0));
+    // Of a root of 0 only epsilon would be left to divide by: updates of many times the rate.
+    const moved = optimizer.values().map((value, i) => Math.abs(value - before[i]));
+    assert.ok(moved.every((way) => way < 10 * 5 * rate), `${Math.max(...moved)}`);
+    optimizer.assertGuards();
+  },
+});
+
+Deno.test({
+  name: "clipping divides by the norm and 1e-6, which shows where the norm is as small",
+  ignore,
+  async fn() {
+    for (const maxNorm of [1e-6, 4e-6]) {
+      const optimizer = await load(FLOAT32);
+      const reference = new Reference(optimizer.values());
+      // A norm of 1e-6, by the factor of a half that all gradients get.
+      const gradients = new Float32Array(COUNT).fill(2e-6 / Math.sqrt(COUNT));
+      optimizer.step(gradients, 1e-2, maxNorm);
+      reference.step(gradients, 1e-2, maxNorm);
+      assertKernel(optimizer.m.data, reference.m, { relative: 1e-5, label: `m, ${maxNorm}` });
+    }
+  },
+});
+
+Deno.test({
   name: "wrappers refuse counts and buffers that a kernel could not take",
   ignore,
   async fn() {

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { DeviceArray, elements, testGpu, toNumbers } from "../../tests/support/test_gpu.ts";
-import { draws } from "../../tests/support/random.ts";
+import { draws, factorOf } from "../../tests/support/random.ts";
 import { DropoutKernel } from "./dropout_kernel.ts";
 
 const host = await testGpu();
 const ignore = !host;
 const STREAM = host?.stream ?? 0n;
+
+const odds = (length: number): Int32Array<ArrayBuffer> =>
+  Int32Array.from({ length }, (_, i) => 2 * i + 1);
 
 for (const type of ["float32", "bfloat16"] as const) {
   for (const [rows, width] of [[5, 64], [3, 2056], [1, 8]]) {
@@ -18,6 +21,10 @@ for (const type of ["float32", "bfloat16"] as const) {
         const odd = (length: number): Int32Array<ArrayBuffer> =>
           Int32Array.from({ length }, () => Math.floor(draw(-1, 1) * 2 ** 31) | 1);
         const factors = { rows: odd(rows), columns: odd(width) };
+        // A product of odd numbers, so that one can be the threshold itself, which is dropped.
+        const above = (Math.round(0.3 * 2 ** 32) - 2 ** 31 - 1) | 1;
+        factors.columns[0] = factorOf(above, factors.rows[0]);
+        assert.equal(Math.imul(factors.rows[0], factors.columns[0]), above);
         const x = elements(type, Float32Array.from({ length: rows * width }, () => draw(1, 2)));
         const [y, inPlace] = [
           elements(type, new Float32Array(rows * width).fill(NaN)),
@@ -29,7 +36,6 @@ for (const type of ["float32", "bfloat16"] as const) {
         const [byRow, byColumn] = [factors.rows, factors.columns].map((each) =>
           new DeviceArray(each)
         );
-        const above = Math.round(0.3 * 2 ** 32) - 2 ** 31 - 1;
         const expected = Array.from(toNumbers(x.data), (value, i) => {
           const product = Math.imul(
             factors.rows[Math.floor(i / width)],
@@ -50,6 +56,24 @@ for (const type of ["float32", "bfloat16"] as const) {
     });
   }
 }
+
+Deno.test({
+  name: "dropout keeps NaN and infinities as CUDA rounds them to bfloat16",
+  ignore,
+  async fn() {
+    const kernel = await DropoutKernel.load(host!.gpu, "bfloat16");
+    const bits = Uint16Array.of(0x7fc0, 0xffc1, 0x7f81, 0x7f80, 0xff80, 0x8000, 0x3f80, 1);
+    const x = new DeviceArray(bits);
+    const y = new DeviceArray(new Uint16Array(8));
+    const [rows, columns] = [new DeviceArray(Int32Array.of(1)), new DeviceArray(odds(8))];
+    const pointers = { rows: rows.address, columns: columns.address };
+    const sizes = { rows: 1, width: 8, above: -(2 ** 31) };
+    kernel.launch(STREAM, { ...pointers, x: x.address, y: y.address }, sizes);
+    // Every NaN becomes the one that PTX's cvt has.
+    const expected = [0x7fff, 0x7fff, 0x7fff, ...bits.subarray(3)];
+    assert.deepEqual([...y.data], expected);
+  },
+});
 
 Deno.test({
   name: "dropout refuses rows that its loads do not fit",

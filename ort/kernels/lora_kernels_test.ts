@@ -8,7 +8,7 @@ import {
   toBfloat16,
   toNumbers,
 } from "../../tests/support/test_gpu.ts";
-import { draws } from "../../tests/support/random.ts";
+import { draws, factorOf } from "../../tests/support/random.ts";
 import { LORA_PARTS, LoraKernels } from "./lora_kernels.ts";
 
 const host = await testGpu();
@@ -118,6 +118,8 @@ for (const { tokens, width, rank, drops, widths } of CASES) {
       const bs = widths.map((each) => new DeviceArray(numbers(each * rank)));
       const rows = new DeviceArray(odd(tokens));
       const columns = widths.map(() => new DeviceArray(odd(width)));
+      // One product is the threshold itself, which is dropped.
+      for (const { data } of columns) data[0] = factorOf(ABOVE, rows.data[0]);
       const partials = new DeviceArray(
         new Float32Array(LORA_PARTS * rank * Math.max(parts * width, all)).fill(NaN),
       );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { FileWriter, writeError } from "./file_writer.ts";
+import { recordFiles } from "../../tests/support/record_files.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 
 Deno.test("a committed file has its bytes, length and SHA-256", async () => {
@@ -12,6 +13,15 @@ Deno.test("a committed file has its bytes, length and SHA-256", async () => {
   const sha256 = createHash("sha256").update(Uint8Array.of(1, 2, 3)).digest("hex");
   assert.deepEqual(await file.commit(), { bytes: 3, sha256 });
   assert.deepEqual(await Deno.readFile(`${dir}/a`), Uint8Array.of(1, 2, 3));
+});
+
+Deno.test("a commit syncs the bytes before they have the file's name", async () => {
+  await using folder = await tempFolder();
+  await using file = await FileWriter.create(`${folder.path}/a`);
+  await file.write(Uint8Array.of(1));
+  using record = await recordFiles();
+  await file.commit();
+  assert.deepEqual(record.calls, ["sync a handle", "rename a.RANDOM.tmp to a"]);
 });
 
 Deno.test("a file that was not committed leaves nothing", async () => {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { basename } from "node:path";
+import { recordFiles } from "../../tests/support/record_files.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import {
   listCheckpoints,
@@ -157,4 +159,29 @@ Deno.test({
     });
     await verifyCheckpoint(directory);
   },
+});
+
+Deno.test("verifyCheckpoint() leaves an error of permissions as it is, for who explains these", async () => {
+  await using folder = await tempFolder();
+  const directory = await checkpoint(folder.path);
+  const { lstat } = Deno;
+  const denied = new Deno.errors.NotCapable("Requires read access");
+  Object.assign(Deno, { lstat: () => Promise.reject(denied) });
+  try {
+    await assert.rejects(verifyCheckpoint(directory), (cause) => cause === denied);
+  } finally {
+    Object.assign(Deno, { lstat });
+  }
+});
+
+Deno.test("writeCheckpoint() syncs files, their folder, and the folder around it, and puts an old one aside", async () => {
+  await using folder = await tempFolder();
+  const files = ["sync model.safetensors", "sync optimizer.state", "sync manifest.json"];
+  const named = ["rename .staging-checkpoint-6 to checkpoint-6", `sync ${basename(folder.path)}`];
+  for (const aside of [[], ["rename checkpoint-6 to .staging-replaced-6"]]) {
+    using record = await recordFiles();
+    await checkpoint(folder.path);
+    const expected = [...files, "sync .staging-checkpoint-6", ...aside, ...named];
+    assert.deepEqual(record.calls, expected);
+  }
 });

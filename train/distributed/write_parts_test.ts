@@ -7,6 +7,7 @@ import {
   tensorSourceFromMap,
 } from "../../ort/tensor/tensor_source.ts";
 import { localComms } from "../../tests/support/local_comm.ts";
+import { recordFiles } from "../../tests/support/record_files.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { SharedTensors } from "./shared_tensors.ts";
 import type { TensorParts } from "./tensor_parts.ts";
@@ -46,12 +47,17 @@ for (const size of [1, 2, 3]) {
     await using folder = await tempFolder();
     const shared = localComms(size).map((comm) => new SharedTensors(partsOf(size), comm));
     const [first, ...others] = shared;
+    using record = await recordFiles();
     const settled = others.map((each) => each.settle());
     const { file } = (await first.write(`${folder.path}/together`))!;
     const expected = await writeSafetensors(`${folder.path}/one`, tensorSourceFromMap(whole));
     assert.deepEqual(await file, expected);
     await first.settle();
     await Promise.all(settled);
+    // Each what it wrote, before the file has its name.
+    const calls = record.calls.map((call) => call.replace(/ \S+( |$)/, " STAGED$1"));
+    assert.deepEqual(calls.slice(0, size), Array(size).fill("sync STAGED"));
+    assert.deepEqual(calls[size], "rename STAGED to together");
     const [one, together] = await Promise.all(
       ["one", "together"].map((name) => Deno.readFile(`${folder.path}/${name}`)),
     );

@@ -26,6 +26,27 @@ Deno.test("countUpdates() takes maxSteps before epochs", () => {
   assert.equal(countUpdates(lengths(1), { ...options, maxSteps: 1000 }), 1000);
 });
 
+Deno.test("countUpdates() of packed rows makes no update of a fraction's rounding", () => {
+  // Ten updates an epoch, of which 2.1 − 2 epochs are one and a hair: 0.10000000000000009.
+  const even = new Int32Array(20).fill(64);
+  const packed = { ...options, packing: { maxLength: 64 }, accumulationSteps: 2 };
+  assert.equal(countUpdates(even, { ...packed, epochs: 1 }), 10);
+  assert.equal(countUpdates(even, { ...packed, epochs: 2.1 }), 21);
+  assert.equal(countUpdates(even, { ...packed, epochs: 2.11 }), 22);
+});
+
+Deno.test("countUpdates() counts a short last window where updates have so many tokens, by either rule", () => {
+  const five = new Int32Array(5).fill(64);
+  const packed = { ...options, packing: { maxLength: 64 }, tokensPerStep: 128 };
+  for (const stepRule of ["ceil", "floor"] as const) {
+    assert.equal(countUpdates(five, { ...packed, stepRule }), 3, stepRule);
+  }
+  const batches = { ...options, accumulationSteps: 2 };
+  assert.equal(countUpdates(five, { ...batches, stepRule: "floor" }), 2);
+  assert.equal(countUpdates(five, { ...batches, stepRule: "ceil" }), 3);
+  assert.equal(countUpdates(five.subarray(0, 1), { ...batches, stepRule: "floor" }), 1);
+});
+
 Deno.test("countUpdates() counts the packed rows of each epoch's own order", () => {
   const packing = { maxLength: 64 };
   const packed = { ...options, packing, accumulationSteps: 2 };

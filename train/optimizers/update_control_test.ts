@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import * as ops from "../../ort/graph/ops.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
+import { dense } from "../../tests/support/reference_interpreter.ts";
+import { runGraph } from "../../tests/support/run_graph.ts";
 import { UpdateControl } from "./update_control.ts";
+import { updateControlGraph } from "./update_control_graph.ts";
 import type { UpdateRule } from "./update_rule.ts";
 
 /** Keeps 2 to the power of the updates made. */
@@ -19,6 +22,23 @@ const RULE: UpdateRule = {
   },
   update: (_, { p }) => ({ p, state: {} }),
 };
+
+Deno.test("updateControlGraph() clips by the norm and 1e-6, as PyTorch does, where the norm is as small", () => {
+  using runtime = new Runtime({ threads: 1 });
+  const one = (value: number, shape: number[] = []) => dense(shape, () => value);
+  for (const [maxNorm, clip] of [[1e-6, 0.5], [1.5e-6, 0.75], [4e-6, 1], [0, 1]]) {
+    const graph = updateControlGraph(RULE, maxNorm);
+    const given = {
+      "step.loss": one(1),
+      "step.rate": one(0.1),
+      "step.decay": one(1),
+      power: one(1),
+    };
+    const inputs = { ...given, "step.sums": one(1e-12, [1, 1]) };
+    const [found] = runGraph(runtime, graph, inputs, { blocks: 1 }).clip.data;
+    assert.ok(Math.abs(found / clip - 1) < 1e-5, `${found} for ${maxNorm}`);
+  }
+});
 
 const SUMS = [NaN, Infinity, 4, 9];
 

@@ -123,6 +123,7 @@ Deno.test("the folder that a run was started on comes before any that its adapte
 Deno.test("a base model that is not here is told with where it was looked for, and how to get it", async () => {
   await inHouse(async () => {
     await writeModel("models/Qwen/Qwen3-0.6B");
+    await writeFile("models/file", "no folder");
     const cases: readonly (readonly [unknown, string])[] = [
       [
         "Qwen/Qwen3-4B",
@@ -137,6 +138,10 @@ Deno.test("a base model that is not here is told with where it was looked for, a
       [
         "../no/base",
         'names "../no/base", and there is no folder ../no/base; give its folder with --model',
+      ],
+      [
+        "./models/file",
+        'names "./models/file", and there is no folder ./models/file; give its folder with --model',
       ],
       [null, "names none; give --model"],
       ["", "names none; give --model"],

@@ -66,8 +66,79 @@ Deno.test("describeRoom() says where activations need not be computed twice", ()
 });
 
 Deno.test("checkMemory() warns of nothing where the system may not be asked", () => {
-  const unknown = { ...checkMemory(derive(args), data, { available: 1 }), available: undefined };
-  assert.match(describeMemory(unknown), /free: not known without --allow-sys=systemMemoryInfo$/);
+  const { querySync } = Deno.permissions;
+  const states: Deno.PermissionState[] = [];
+  Object.assign(Deno.permissions, {
+    querySync: (descriptor: Deno.PermissionDescriptor) => {
+      assert.deepEqual(descriptor, { name: "sys", kind: "systemMemoryInfo" });
+      states.push("prompt");
+      return { state: "prompt" };
+    },
+  });
+  try {
+    const unknown = checkMemory(derive(args), data);
+    assert.deepEqual([unknown.available, unknown.tooMuch], [undefined, false]);
+    assert.match(describeMemory(unknown), /free: not known without --allow-sys=systemMemoryInfo$/);
+    assert.equal(
+      describeRoom(derive({ ...args, gradientCheckpointing: true }), data),
+      undefined,
+    );
+    assert.ok(states.length > 0);
+  } finally {
+    Object.assign(Deno.permissions, { querySync });
+  }
+});
+
+Deno.test("checkMemory() warns from the first byte that is not free, beside what the process has", () => {
+  const { needed: { total } } = checkMemory(derive(args), data, { resident: RESIDENT });
+  const more = total - RESIDENT;
+  const check = (available: number, localSize = 1) =>
+    checkMemory(derive(args), data, {
+      available,
+      resident: RESIDENT,
+      comm: { size: localSize, localSize },
+    });
+  assert.deepEqual([check(more).tooMuch, check(more - 1).tooMuch], [false, true]);
+  const { needed, tooMuch } = check(more, 2);
+  assert.ok(tooMuch);
+  const both = 2 * (needed.total - RESIDENT);
+  assert.deepEqual([check(both, 2).tooMuch, check(both - 1, 2).tooMuch], [false, true]);
+  // What the process has already is no more memory: a larger one needs no more.
+  const larger = checkMemory(derive(args), data, { available: more, resident: 9 * RESIDENT });
+  assert.equal(larger.tooMuch, false);
+  assert.equal(larger.needed.total - larger.resident, more);
+});
+
+Deno.test("checkMemory() counts the rows with the most to learn, wherever else they are short", () => {
+  const unequal = [[400, 3], [300, 200], [90, 80], [500, 1]].map(([length, supervised]) => ({
+    ...stubExample(1, new Array(supervised).fill(1)),
+    inputIds: new Int32Array(length),
+  }));
+  const how = { gradientCheckpointing: false, process: 0 };
+  const { needed } = checkMemory(derive(args), { train: toExampleList(unequal) }, { resident: 0 });
+  const wanted = estimateMemory(config, {
+    ...how,
+    ...{ rows: 2, length: 500, tokens: 900, supervised: 280 },
+  });
+  assert.equal(needed.activations, wanted.activations);
+  assert.equal(needed.workspace, wanted.workspace);
+  const fewer = estimateMemory(config, {
+    ...how,
+    ...{ rows: 2, length: 500, tokens: 900, supervised: 4 },
+  });
+  assert.ok(needed.workspace + needed.activations > fewer.workspace + fewer.activations);
+});
+
+Deno.test("checkMemory() counts an adapter's moments in float32, whatever all weights' would be", () => {
+  const cuda = { ...args, device: "cuda:0", precision: "bf16" } as TrainingArguments;
+  for (const optim of ["adamw", "adamw_8bit"]) {
+    const lora = checkMemory(derive({ ...cuda, optim, lora: DEFAULT_LORA }), data).needed;
+    assert.equal(lora.moments, 2 * lora.gradients, optim);
+  }
+  const [wide, narrow] = ["adamw", "adamw_8bit"].map((optim) =>
+    checkMemory(derive({ ...cuda, optim }), data).needed.moments
+  );
+  assert.ok(narrow < wide / 2);
 });
 
 Deno.test("checkMemory() counts the copy that a device's checkpoints are written from", () => {

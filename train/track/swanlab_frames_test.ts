@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { crc32 } from "node:zlib";
 import { frameRecord, readFrames, SWANLAB_HEADER } from "./swanlab_frames.ts";
 
 /** A record of `length` bytes, unlike its neighbours. */
@@ -45,4 +46,34 @@ Deno.test("readFrames() stops at a record cut short or damaged", () => {
   damaged[30] ^= 1;
   assert.equal([...readFrames(damaged)].length, 1);
   assert.equal([...readFrames(new Uint8Array(100))].length, 0);
+});
+
+/** A fragment of one type alone, as a damaged or a hostile file has it: 2 FIRST, 3 MIDDLE, 4 LAST. */
+function fragment(type: number, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(7 + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, crc32(Uint8Array.of(type, ...data)), true);
+  view.setUint16(4, data.length, true);
+  view.setUint8(6, type);
+  bytes.set(data, 7);
+  return bytes;
+}
+
+Deno.test("readFrames() stops at a fragment that begins nothing, and at one that begins amid another", () => {
+  const [whole, part] = [record(5, 1), record(6, 2)];
+  const FULL = 1;
+  for (
+    const [types, records] of [
+      [[FULL, 2, 4], 2],
+      [[FULL, 2, 3, 4], 2],
+      [[FULL, 4], 1],
+      [[FULL, 3, 4], 1],
+      [[FULL, 2, FULL], 1],
+      [[FULL, 2, 2, 4], 1],
+    ] as const
+  ) {
+    const file = types.map((type) => fragment(type, type === FULL ? whole : part))
+      .reduce((sum, each) => Uint8Array.of(...sum, ...each), SWANLAB_HEADER);
+    assert.equal([...readFrames(file)].length, records, types.join());
+  }
 });
