@@ -9,14 +9,11 @@
 import type { Batch } from "../data/batches/collator.ts";
 import { IGNORED } from "../data/examples/example.ts";
 import type { TokenLosses, WeighedLosses } from "../model/engine/training_engine.ts";
-import type { PairObjective } from "./pair_objective.ts";
-
-/** Name of the figure of the chosen texts' cross-entropy. */
-const NLL = "nll_loss";
+import { NLL_FIGURE, type PairObjective } from "./pair_objective.ts";
 
 /** Names of the figures that an objective tells. */
 export function figureNames({ figures, chosenNll }: PairObjective): readonly string[] {
-  return chosenNll ? [...figures, NLL] : figures;
+  return chosenNll ? [...figures, NLL_FIGURE] : figures;
 }
 
 /** The losses of a batch, summed as they come. */

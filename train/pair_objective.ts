@@ -55,6 +55,15 @@ export const REWARD_FIGURES: readonly string[] = [
   "logps/rejected",
 ];
 
+/** Figures of odds, which ORPO has besides. */
+export const ODDS_FIGURES: readonly string[] = ["log_odds_ratio", "log_odds_chosen"];
+
+/** Name of the figure of the chosen texts' cross-entropy. */
+export const NLL_FIGURE = "nll_loss";
+
+/** Names of all figures of pairs. */
+export const PAIR_FIGURES: readonly string[] = [...REWARD_FIGURES, ...ODDS_FIGURES, NLL_FIGURE];
+
 /** These figures of two rewards and of two log-probabilities. */
 export function rewardFigures(
   rewards: { readonly chosen: number; readonly rejected: number },

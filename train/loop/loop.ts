@@ -139,7 +139,7 @@ export interface TrainOptions {
 
 /** What is done about evaluations that are better or worse than others. */
 export interface BestOptions {
-  /** What evaluations are compared by; lower is better. @default "eval_loss" */
+  /** What evaluations are compared by; of losses lower is better. @default "eval_loss" */
   readonly metric?: BestMetric;
   /**
    * Saves a checkpoint of every evaluation that is the best so far, and goes back to the weights of
@@ -149,7 +149,7 @@ export interface BestOptions {
   readonly load?: boolean;
   /** Ends the run after this many evaluations in a row that are no better. @default never */
   readonly patience?: number;
-  /** By how much the metric must fall to count as better for `patience`. @default 0 */
+  /** By how much the metric must get better to count as such for `patience`. @default 0 */
   readonly threshold?: number;
 }
 

@@ -8,6 +8,7 @@
 
 import {
   logSigmoid,
+  ODDS_FIGURES,
   type PairObjective,
   REWARD_FIGURES,
   rewardFigures,
@@ -35,7 +36,7 @@ export function orpo(beta: number): PairObjective {
   return {
     reference: false,
     chosenNll: true,
-    figures: [...REWARD_FIGURES, "log_odds_ratio", "log_odds_chosen"],
+    figures: [...REWARD_FIGURES, ...ODDS_FIGURES],
     loss(chosen, rejected) {
       const [c, r] = [chosen.sum / chosen.tokens, rejected.sum / rejected.tokens];
       const logOdds = c - r - (log1mexp(c) - log1mexp(r));

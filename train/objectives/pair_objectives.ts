@@ -17,6 +17,11 @@ export const pairObjectives: Readonly<Record<string, (beta: number) => PairObjec
   orpo,
 };
 
+/** Whether a loss is one of pairs. */
+export function isPairLoss(loss: string | undefined): boolean {
+  return loss !== undefined && Object.hasOwn(pairObjectives, loss);
+}
+
 /** TRL's beta of DPO and of ORPO. */
 export const DEFAULT_BETA = 0.1;
 
