@@ -5,7 +5,10 @@
 
 import assert from "node:assert/strict";
 import type { Example } from "../data/examples/example.ts";
+import { encodeRecord } from "../data/examples/encode_record.ts";
 import { joinExample } from "../data/examples/join_example.ts";
+import { parseRecord } from "../data/records/record.ts";
+import { loadTokenizer } from "../data/text/tokenizer.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { linearSchedule } from "../train/schedules/schedules.ts";
@@ -18,6 +21,14 @@ import { THREADS } from "./support/quickstart_folder.ts";
 import { fixturePath } from "./support/parity_fixture.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { argument, type Series } from "./support/series.ts";
+
+/** A row, and what TRL makes of it. */
+interface EncodedRow {
+  readonly row: Record<string, unknown>;
+  readonly prompt: readonly number[];
+  readonly chosen: readonly number[];
+  readonly rejected: readonly number[];
+}
 
 type Row = Readonly<Record<string, number>> & { readonly step: number };
 
@@ -123,3 +134,22 @@ for (const [name, { args, steps, evals }] of Object.entries(runs)) {
     if (Deno.env.get("ORTUNE_REPORT")) console.log(name, worst);
   });
 }
+
+Deno.test("rows of pairs are encoded as TRL does, but for the line break after a chat's end", async () => {
+  const tokenizer = await loadTokenizer(fixturePath("tokenizer"));
+  const rows: readonly EncodedRow[] = JSON.parse(
+    await Deno.readTextFile(repositoryPath("tests/fixtures/pairs/rows.json")),
+  );
+  for (const [index, { row, prompt, ...replies }] of rows.entries()) {
+    const record = parseRecord(row, { file: "rows.jsonl", line: index + 1 });
+    const made = encodeRecord(record, { tokenizer, maxLength: 512 });
+    assert.equal(made.length, 2);
+    for (const [i, half] of (["chosen", "rejected"] as const).entries()) {
+      const ids = [...made[i].inputIds];
+      const whole = [...prompt, ...replies[half]];
+      const end = whole.lastIndexOf(tokenizer.eosTokenId!) + 1;
+      assert.equal(tokenizer.decode(whole.slice(end)).trim(), "");
+      assert.deepEqual(ids, whole.slice(0, end), `row ${index} ${half}`);
+    }
+  }
+});

@@ -131,7 +131,7 @@ export interface ToMessagesOptions {
 }
 
 /**
- * The chat that a record stands for. Thinking ends up in `reasoning_content`, also where a row
+ * The chat that a record stands for; of a pair the one with the chosen reply. Thinking ends up in `reasoning_content`, also where a row
  * holds it inside the content as `<think>…</think>`.
  *
  * @throws {TypeError} if the record is of plain text, which is no chat.
@@ -152,7 +152,8 @@ export interface ToMessagesOptions {
  * ]);
  * ```
  */
-export function toMessages(record: ReplyRecord, options: ToMessagesOptions = {}): Message[] {
+export function toMessages(record: TrainingRecord, options: ToMessagesOptions = {}): Message[] {
+  if (record.kind === "pair") return toMessages(record.chosen, options);
   if (record.kind === "text") {
     throw new TypeError(
       "Cannot make messages of a prompt and a completion of plain text: no chat template goes " +
