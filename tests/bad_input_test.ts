@@ -394,9 +394,9 @@ const CASES: Readonly<Record<string, BadInput>> = {
     `["a","b"]\n`,
     '~/data/train.jsonl:row 1: expected a JSON object, got string "a"',
   ),
-  "a row of other columns": rows(
+  "a pair of replies, which the loss is not of": rows(
     `{"prompt":"a","chosen":"b","rejected":"c"}\n`,
-    "~/data/train.jsonl:1: expected the columns of a question and its answer or of a chat, got prompt, chosen, rejected; preference data; to learn the chosen answers, give --columns question=prompt,answer=chosen",
+    "Cannot train on ~/data/train.jsonl with the loss cross_entropy: 1 of 1 rows are pairs of a chosen and a rejected reply; give --loss dpo or --loss orpo, or learn the chosen replies alone with --columns question=prompt,answer=chosen, of chats with --columns messages=chosen",
   ),
   "a chat without a reply": rows(
     '{"messages":[{"role":"user","content":"a"}]}\n',

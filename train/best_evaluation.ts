@@ -1,7 +1,7 @@
 /**
  * Which evaluation was the best, and how long ago.
  *
- * In: rows of log_history. Out: the step and value of the lowest metric. Nothing else is remembered,
+ * In: rows of log_history. Out: the step and value of the best metric. Nothing else is remembered,
  * so a resumed run knows as much as one that was never cut.
  *
  * @module
@@ -9,8 +9,19 @@
 
 import type { LogRow } from "./log_row.ts";
 
-/** A metric that evaluations are compared by; lower is better. */
-export type BestMetric = "eval_loss" | "eval_token_loss";
+/**
+ * Metrics that evaluations are compared by: of losses lower is better, of figures of pairs higher, as transformers'
+ * greater_is_better has it.
+ */
+export const BEST_METRICS = [
+  "eval_loss",
+  "eval_token_loss",
+  "eval_rewards/accuracies",
+  "eval_rewards/margins",
+] as const;
+
+/** A metric that evaluations are compared by. */
+export type BestMetric = typeof BEST_METRICS[number];
 
 /**
  * What each is called wherever a person reads it: "eval loss" is Hugging Face's, the mean over examples;
@@ -19,6 +30,8 @@ export type BestMetric = "eval_loss" | "eval_token_loss";
 export const METRIC_NAMES: Readonly<Record<BestMetric, string>> = {
   eval_loss: "eval loss",
   eval_token_loss: "per token",
+  "eval_rewards/accuracies": "eval accuracy",
+  "eval_rewards/margins": "eval margin",
 };
 
 /** Options of {@linkcode findBest}. */
@@ -26,7 +39,7 @@ export interface FindBestOptions {
   /** What evaluations are compared by. @default "eval_loss" */
   readonly metric?: BestMetric;
   /**
-   * By how much the metric must fall to count as getting better, for `stale` alone.
+   * By how much the metric must get better to count as such, for `stale` alone.
    * @default 0
    */
   readonly threshold?: number;
@@ -65,7 +78,9 @@ export function findBest(
   for (const row of history) {
     if (!("eval_loss" in row)) continue;
     const value = row[metric];
-    const fall = typeof value === "number" ? (best?.value ?? Infinity) - value : NaN;
+    const sign = metric.endsWith("loss") ? 1 : -1;
+    const before = best?.value ?? sign * Infinity;
+    const fall = typeof value === "number" ? sign * (before - value) : NaN;
     // As transformers' EarlyStoppingCallback counts.
     stale = fall > threshold ? 0 : stale + 1;
     if (fall > 0) best = { step: row.step, value: value as number };

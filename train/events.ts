@@ -7,6 +7,7 @@
  */
 
 import type { BestMetric } from "./best_evaluation.ts";
+import type { Figures } from "./trainer.ts";
 
 /** The loop is about to make its first update. */
 export interface StartEvent {
@@ -18,9 +19,9 @@ export interface StartEvent {
   readonly totalSteps: number;
   /** Epochs asked for; may be fractional. */
   readonly epochs: number;
-  /** Training examples. */
+  /** Training examples, or pairs. */
   readonly examples: number;
-  /** Evaluation examples; 0 for no evaluation. */
+  /** Evaluation examples, or pairs; 0 for no evaluation. */
   readonly evalExamples: number;
   /** Numbers that the optimizer changes. */
   readonly trainableParameters: number;
@@ -38,8 +39,10 @@ export interface StepEvent {
   readonly step: number;
   /** Epochs done, fractional. */
   readonly epoch: number;
-  /** Mean loss of the update's supervised tokens, in nats. */
+  /** Mean loss of the update's supervised tokens, in nats, or of its pairs. */
   readonly loss: number;
+  /** Figures of the update's pairs under TRL's names, such as `rewards/margins`; none without pairs. */
+  readonly figures?: Figures;
   /** L2 norm of all gradients before clipping. */
   readonly gradNorm: number;
   /** The rate of this update. */
@@ -74,6 +77,8 @@ export interface LogEvent {
   readonly epoch: number;
   /** Mean loss of the updates since the last log. */
   readonly loss: number;
+  /** Means, over the batches since the last log, of figures of pairs; none without pairs. */
+  readonly figures?: Figures;
   /** Of the last update. */
   readonly gradNorm: number;
   /** Of the last update. */
@@ -109,11 +114,16 @@ export interface EvaluateEvent {
   readonly step: number;
   /** Epochs done, fractional. */
   readonly epoch: number;
-  /** Mean over examples of each example's mean loss a token: Hugging Face's eval_loss. */
+  /** Mean over examples of each example's mean loss a token: Hugging Face's eval_loss. Of pairs their mean loss. */
   readonly evalLoss: number;
-  /** Mean loss a supervised token: comparable with the training loss. */
+  /**
+   * Mean loss a supervised token: comparable with the training loss. Of pairs the cross-entropy of the chosen
+   * replies.
+   */
   readonly evalTokenLoss: number;
-  /** Examples with at least one supervised token. */
+  /** Figures of pairs under TRL's names without `eval_`; none without pairs. */
+  readonly figures?: Figures;
+  /** Examples with at least one supervised token, or pairs. */
   readonly examples: number;
   /** Batches that the examples were in; logs of earlier versions lack them. */
   readonly batches?: number;
@@ -121,7 +131,7 @@ export interface EvaluateEvent {
   readonly supervisedTokens: number;
   /** Wall time of the evaluation. */
   readonly seconds: number;
-  /** Set where the metric that the best is chosen by is the lowest so far. */
+  /** Set where the metric that the best is chosen by is the best so far. */
   readonly best?: true;
 }
 
@@ -167,13 +177,13 @@ export interface EndEvent {
   readonly trainLoss?: number;
 }
 
-/** The evaluation with the lowest metric. */
+/** The evaluation with the best metric. */
 export interface BestCheckpoint {
   /** The update that was evaluated. */
   readonly step: number;
   /** What was compared. */
   readonly metric: BestMetric;
-  /** Its lowest value. */
+  /** Its best value. */
   readonly value: number;
   /** The checkpoint of that update, where there is one. */
   readonly directory?: string;

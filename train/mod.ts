@@ -125,6 +125,12 @@ export type {
 export { ruleOptimizer } from "./optimizers/rule_optimizer.ts";
 export { labelSmoothing } from "./objectives/label_smoothing.ts";
 export { DEFAULT_OBJECTIVE, findObjective, objectives } from "./objectives/objectives.ts";
+export type { PairLoss, PairObjective, ReplyLikelihood } from "./pair_objective.ts";
+export { dpo, type DpoLossType } from "./objectives/dpo.ts";
+export { orpo } from "./objectives/orpo.ts";
+export { DEFAULT_BETA, findPairObjective, pairObjectives } from "./objectives/pair_objectives.ts";
+export { referenceLogps, type ReferenceOptions } from "./loop/reference_logps.ts";
+export type { Figures } from "./trainer.ts";
 
 // Checkpoints.
 export {

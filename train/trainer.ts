@@ -12,16 +12,25 @@ import type { TokenLosses } from "../model/engine/training_engine.ts";
 import type { DecodeBlockOptions } from "../model/graphs/decode_graphs.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { WrittenFile } from "../ort/tensor/safetensors_writer.ts";
+import type { PairObjective } from "./pair_objective.ts";
 
 /** The result of one optimizer step. */
 export interface TrainStepResult {
-  /** Mean loss over the supervised tokens of all batches, in nats: cross-entropy, unless told otherwise. */
+  /**
+   * Mean loss over the supervised tokens of all batches, in nats: cross-entropy, unless told otherwise. Of pairs
+   * the mean over the batches of each one's loss.
+   */
   readonly loss: number;
   /** L2 norm of all gradients before clipping. */
   readonly gradNorm: number;
   /** Whether the update was left out because loss or gradient is not finite. */
   readonly skipped: boolean;
+  /** Figures of pairs by their names, each a mean over the batches. @default none: no pairs are trained on */
+  readonly figures?: Figures;
 }
+
+/** Figures by the names that they are logged under. */
+export type Figures = Readonly<Record<string, number>>;
 
 /** How one update is made. */
 export interface TrainStepOptions {
@@ -70,6 +79,11 @@ export interface Trainer extends AsyncDisposable {
   readonly step: number;
   /** Numbers that the optimizer changes. */
   readonly trainableParameters: number;
+  /**
+   * What is minimized where examples are pairs: a chosen reply and a rejected one in turns.
+   * @default each example is trained on by itself
+   */
+  readonly pairs?: PairObjective;
   /** One update from all given batches together: gradients, clipping, optimizer. */
   trainStep(batches: readonly Batch[], options: TrainStepOptions): Promise<TrainStepResult>;
   /**

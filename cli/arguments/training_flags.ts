@@ -12,6 +12,7 @@ import {
 } from "../../train/runs/training_arguments.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { schedules } from "../../train/schedules/schedules.ts";
+import { DEFAULT_BETA } from "../../train/objectives/pair_objectives.ts";
 import { optimizersHelp } from "../../train/optimizers/optimizers.ts";
 import {
   ARGUMENT_CHOICES as CHOICES,
@@ -212,8 +213,15 @@ export function addTrainingFlags(command: Command): void {
     .addOption(
       new Option(
         "--loss <name>",
-        "what is minimized: cross_entropy (the default), or dft: that times the target's own probability",
+        "what is minimized: cross_entropy (the default), dft: that times the target's own probability, or of rows of " +
+          "chosen and rejected replies dpo, dpo_hinge, ipo or orpo",
       ).choices(CHOICES.loss),
+    )
+    .option(
+      "--beta <x>",
+      "how strongly DPO and IPO hold to the model that training starts from, or how much ORPO's odds ratio counts " +
+        `(default: ${DEFAULT_BETA})`,
+      numberIn(RANGES.beta),
     )
     .option(
       "--label-smoothing-factor <x>",

@@ -14,9 +14,9 @@ import { JsonlError, type RowLocation } from "../../data/records/jsonl_error.ts"
 import { formatPythonJson, toPlainJson } from "../../internal/json/python_json.ts";
 import type { PythonJson } from "../../internal/json/python_json.ts";
 import { messageText } from "../../data/text/message_text.ts";
-import type { TextRecord, TrainingRecord } from "../../data/records/record_types.ts";
+import type { ReplyRecord, TextRecord } from "../../data/records/record_types.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
-import { parseRecord, toMessages } from "../../data/records/record.ts";
+import { parseRecord, recordsOf, toMessages } from "../../data/records/record.ts";
 import {
   type RowStatistics,
   RowStatisticsCollector,
@@ -172,14 +172,16 @@ export function createDataFacts(
       onUnread: statistics.unreadIn(where.line),
       onShape: (shape) => statistics.shape(shape),
     });
-    const texts = record.kind === "text" ? textsOf(record) : chatOf(record, where);
+    // Of a pair the chosen reply is told of.
+    const [told] = recordsOf(record);
+    const texts = told.kind === "text" ? textsOf(told) : chatOf(told, where);
     if (samples.filter((each) => each.part === part).length < SAMPLES[part]) {
       samples.push({ part, where, texts });
     }
     const { text: answer, think = "" } = texts.at(-1)!;
     const prompt = texts.slice(0, -1).filter(({ role }) => role !== "system");
     const size = (text: string): number => Array.from(text).length;
-    if (think === "" && record.kind !== "text") withoutThinking++;
+    if (think === "" && told.kind !== "text") withoutThinking++;
     keep("characters", [
       prompt.reduce((sum, { text }) => sum + size(text), 0),
       size(think),
@@ -189,7 +191,7 @@ export function createDataFacts(
     const examples = encodeRecord(record, { tokenizer, maxLength, system, emptyThink, teach });
     if (examples.some(({ truncatedTokens }) => truncatedTokens > 0)) cut++;
     if (examples.some(({ supervised }) => supervised === 0)) unlabelled++;
-    const last = examples.at(-1)!;
+    const last = record.kind === "pair" ? examples[0] : examples.at(-1)!;
     const whole = last.inputIds.length + last.truncatedTokens;
     const count = (text: string): number => text === "" ? 0 : tokenizer.encode(text).length;
     // The prompt as training sees it, with the system prompt and the template's own tokens.
@@ -202,7 +204,7 @@ export function createDataFacts(
   ];
 
   /** A chat up to its last reply that is learned. */
-  const chatOf = (record: TrainingRecord, where: RowLocation): SampleText[] => {
+  const chatOf = (record: ReplyRecord, where: RowLocation): SampleText[] => {
     const messages = toMessages(record, { system });
     const enableThinking = record.kind === "text" ? undefined : record.enableThinking;
     statistics.add(where.line, { examples: [], chat: { messages, enableThinking, teach } });

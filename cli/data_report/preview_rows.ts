@@ -12,8 +12,8 @@ import type { EmptyThink } from "../../data/examples/to_examples.ts";
 import type { Truncation } from "../../data/examples/truncation.ts";
 import { JsonlError, type RowLocation, type RowUnit } from "../../data/records/jsonl_error.ts";
 import { readRows } from "../../data/records/read_rows.ts";
-import { parseRecord, toMessages } from "../../data/records/record.ts";
-import type { TrainingRecord } from "../../data/records/record_types.ts";
+import { parseRecord, recordsOf, toMessages } from "../../data/records/record.ts";
+import type { ReplyRecord, TrainingRecord } from "../../data/records/record_types.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import type { RecognizedShape } from "../../data/records/shape_row.ts";
 import type { Message } from "../../data/text/message.ts";
@@ -30,6 +30,8 @@ export interface PreviewExample {
   readonly truncatedTokens: number;
   /** The token that ends the reply, where it is taught. */
   readonly end: string | undefined;
+  /** Which reply of a pair it is. @default the row is no pair */
+  readonly half?: "chosen" | "rejected";
 }
 
 /** A row as it is shown. */
@@ -138,9 +140,15 @@ function previewRow(
     onShape: (found) => shape = found,
   });
   try {
-    const turns = turnsOf(record, options);
-    const examples = turns.flatMap(({ record: one, before }) =>
-      encodeRecord(one, options).map((example) => shown(example, { record: one, before, options }))
+    const examples = halvesOf(record).flatMap(({ half, ...each }) =>
+      turnsOf(each.record, half ? { ...options, teach: "all" } : options).flatMap((
+        { record: one, before },
+      ) =>
+        encodeRecord(one, options).map((example) => ({
+          ...shown(example, { record: one, before, options }),
+          ...half === undefined ? {} : { half },
+        }))
+      )
     );
     return { line: where.line, unit: where.unit, shape, examples, unread: [...new Set(unread)] };
   } catch (cause) {
@@ -148,11 +156,20 @@ function previewRow(
   }
 }
 
+/** A row's records; those of a pair by their halves. */
+function halvesOf(
+  record: TrainingRecord,
+): readonly { readonly record: ReplyRecord; readonly half?: PreviewExample["half"] }[] {
+  if (record.kind !== "pair") return [{ record }];
+  const [chosen, rejected] = recordsOf(record);
+  return [{ record: chosen, half: "chosen" }, { record: rejected, half: "rejected" }];
+}
+
 /** A row's examples one by one: each as a record that teaches its reply alone. */
 function turnsOf(
-  record: TrainingRecord,
+  record: ReplyRecord,
   { system, teach }: PreviewOptions,
-): { readonly record: TrainingRecord; readonly before: readonly Message[] }[] {
+): { readonly record: ReplyRecord; readonly before: readonly Message[] }[] {
   if (record.kind === "text") return [{ record, before: [] }];
   const messages = toMessages(record, { system });
   const { enableThinking, tools } = record;
@@ -172,7 +189,7 @@ function turnsOf(
 function shown(
   example: Example,
   { record, before, options: { tokenizer, truncation } }: {
-    readonly record: TrainingRecord;
+    readonly record: ReplyRecord;
     readonly before: readonly Message[];
     readonly options: PreviewOptions;
   },

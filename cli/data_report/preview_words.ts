@@ -32,7 +32,8 @@ const EN = {
       ? `${unit === "row" ? "Row" : "Line"} ${line}`
       : `${file}, ${describePlace({ line, unit })}`) +
     (shape ? `: ${shape.name} (${shape.columns.join(", ")})` : ""),
-  example: ({ tokens, taught, truncatedTokens, end }: PreviewExample): string =>
+  example: ({ tokens, taught, truncatedTokens, end, half }: PreviewExample): string =>
+    (half === undefined ? "" : `${half}: `) +
     `${formatCount(tokens)} tokens, ${formatCount(taught)} taught; ` +
     (end === undefined ? "its end is not taught" : `ends with ${end}`) +
     (truncatedTokens > 0 ? `; ${formatCount(truncatedTokens)} tokens are cut` : ""),
@@ -67,7 +68,8 @@ const ZH: typeof EN = {
   row: ({ file, line, shape }) =>
     (file === undefined ? "" : `${file}，`) +
     `第 ${line} 行` + (shape ? `：${shape.name}（${shape.columns.join("、")}）` : ""),
-  example: ({ tokens, taught, truncatedTokens, end }) =>
+  example: ({ tokens, taught, truncatedTokens, end, half }) =>
+    (half === undefined ? "" : half === "chosen" ? "偏好的回复：" : "被拒绝的回复：") +
     `${formatCount(tokens)} 个词元，学习 ${formatCount(taught)} 个；` +
     (end === undefined ? "没有学习结束符" : `以 ${end} 结束`) +
     (truncatedTokens > 0 ? `；截去 ${formatCount(truncatedTokens)} 个词元` : ""),

@@ -34,6 +34,11 @@ export interface Batch {
   readonly tokens: number;
   /** How many targets are labels. */
   readonly supervised: number;
+  /**
+   * What a reference model made of each example's labels, `[examples]`: sums of their log-probabilities.
+   * @default there is none
+   */
+  readonly references?: Float64Array;
 }
 
 /** Options of {@linkcode collate}. */
@@ -155,6 +160,9 @@ function layOut(
     examples: examples.length,
     tokens,
     supervised,
+    ...examples[0].reference === undefined
+      ? {}
+      : { references: Float64Array.from(examples, ({ reference = NaN }) => reference) },
   };
 }
 

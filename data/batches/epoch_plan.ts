@@ -40,6 +40,12 @@ export interface BatchPlanOptions extends EpochOrderOptions {
    * @default {true}
    */
   readonly shuffle?: boolean;
+  /**
+   * How many neighbouring examples are one in all of this, and stay in one batch in their order: 2 for pairs of
+   * replies.
+   * @default {1}
+   */
+  readonly together?: number;
 }
 
 /** The batches of an epoch by the indices of their examples. */
@@ -79,6 +85,31 @@ export function epochOrder(n: number, options: EpochOrderOptions): Int32Array {
  *   packing, or packing meets an example longer than a row.
  */
 export function planEpoch(lengths: ArrayLike<number>, options: BatchPlanOptions): EpochPlan {
+  const { together = 1 } = options;
+  if (together === 1) return planUnits(lengths, options);
+  if (lengths.length % together !== 0) {
+    throw new RangeError(
+      `Cannot make batches: ${lengths.length} examples are no multiple of the ${together} that stay together`,
+    );
+  }
+  const units = new Int32Array(lengths.length / together);
+  for (let i = 0; i < lengths.length; i++) units[Math.floor(i / together)] += lengths[i];
+  const plan = planUnits(units, options);
+  return {
+    ...plan,
+    *batches(skip?: number): Generator<Int32Array, void, void> {
+      for (const batch of plan.batches(skip)) {
+        yield Int32Array.from(
+          { length: batch.length * together },
+          (_, i) => batch[Math.floor(i / together)] * together + i % together,
+        );
+      }
+    },
+  };
+}
+
+/** The same of what stays together. */
+function planUnits(lengths: ArrayLike<number>, options: BatchPlanOptions): EpochPlan {
   const { batchSize, packing, tokensPerStep, sortWithin = 1, seed, epoch, shuffle = true } =
     options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {

@@ -1,7 +1,7 @@
-/** The examples of one row. In: a training record. Out: its examples, a text's or a chat's. */
+/** The examples of one row. In: a training record. Out: its examples, a text's, a chat's or a pair's. */
 
-import { toMessages } from "../records/record.ts";
-import type { TrainingRecord } from "../records/record_types.ts";
+import { recordsOf, toMessages } from "../records/record.ts";
+import type { ReplyRecord, TrainingRecord } from "../records/record_types.ts";
 import type { Example } from "./example.ts";
 import { toExamples, type ToExamplesOptions } from "./to_examples.ts";
 import { toTextExample } from "./text_example.ts";
@@ -13,7 +13,8 @@ export interface EncodeRecordOptions extends ToExamplesOptions {
 }
 
 /**
- * Encodes a record of any kind.
+ * Encodes a record of any kind. A pair has two examples, the chosen reply's and the rejected one's; where one of them
+ * is left out, so is the other.
  *
  * @throws {Error} as {@linkcode toExamples} and {@linkcode toTextExample}
  *
@@ -34,6 +35,12 @@ export function encodeRecord(
   record: TrainingRecord,
   options: EncodeRecordOptions,
 ): readonly Example[] {
+  if (record.kind !== "pair") return encodeReplies(record, options);
+  const halves = recordsOf(record).map((half) => encodeReplies(half, { ...options, teach: "all" }));
+  return halves.some(({ length }) => length === 0) ? [] : halves.flat();
+}
+
+function encodeReplies(record: ReplyRecord, options: EncodeRecordOptions): readonly Example[] {
   if (record.kind === "text") {
     const example = toTextExample(record, options);
     return example === undefined ? [] : [example];

@@ -11,7 +11,7 @@ import { readRows } from "../records/read_rows.ts";
 import { JsonlError, type RowLocation } from "../records/jsonl_error.ts";
 import type { ReadExamplesOptions } from "./read_examples_options.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
-import { parseRecord, toMessages } from "../records/record.ts";
+import { parseRecord, recordsOf, toMessages } from "../records/record.ts";
 import { RowStatisticsCollector } from "./row_statistics.ts";
 
 /** An example that knows its row. */
@@ -69,11 +69,12 @@ export async function encodeRows(
   });
   for await (const row of made) {
     signal?.throwIfAborted();
-    for (const example of row) {
+    const lost = row.pair && row.examples.some(({ supervised }) => supervised === 0);
+    for (const example of row.examples) {
       const { line } = example.source;
       if (example.truncatedTokens > 0) truncated.add(line);
       if (!example.terminated) unterminated.add(line);
-      if (example.supervised === 0) {
+      if (example.supervised === 0 || lost) {
         unlabelled.add(line);
         if (!keepUnlabelled) continue;
       }
@@ -102,7 +103,7 @@ function encodeRow(
   where: RowLocation,
   options: EncodeRowsOptions,
   statistics: RowStatisticsCollector,
-): LocatedExample[] {
+): { readonly examples: readonly LocatedExample[]; readonly pair: boolean } {
   const { line } = where;
   const record = parseRecord(value, where, {
     columns: options.columns,
@@ -112,13 +113,15 @@ function encodeRow(
   try {
     const onTrimmed = () => statistics.trim(line);
     const examples = options.encode?.(record) ?? encodeRecord(record, { ...options, onTrimmed });
-    const chat = record.kind === "text" ? undefined : {
-      messages: toMessages(record, options),
-      enableThinking: record.enableThinking ?? options.enableThinking,
-      teach: options.teach,
+    const pair = record.kind === "pair";
+    const [told] = recordsOf(record);
+    const chat = told.kind === "text" ? undefined : {
+      messages: toMessages(told, options),
+      enableThinking: told.enableThinking ?? options.enableThinking,
+      teach: pair ? "all" as const : options.teach,
     };
-    statistics.add(line, { examples, chat });
-    return examples.map((example) => ({ ...example, source: where }));
+    statistics.add(line, { examples, chat, pair });
+    return { examples: examples.map((example) => ({ ...example, source: where })), pair };
   } catch (cause) {
     throw new JsonlError(where, cause instanceof Error ? cause.message : String(cause), { cause });
   }

@@ -24,6 +24,11 @@ export interface Example {
   readonly supervised: number;
   /** Whether the supervised tokens end with the token that ends a reply. */
   readonly terminated: boolean;
+  /**
+   * Sum of the log-probabilities of its labels under a reference model.
+   * @default it is compared with none
+   */
+  readonly reference?: number;
   /** The row it comes from, where there is one. */
   readonly source?: RowLocation;
 }

@@ -15,6 +15,7 @@ export function mergeReports(reports: readonly ReadExamplesReport[]): ReadExampl
     supervisedTokens: sum(({ supervisedTokens }) => supervisedTokens),
     refusedRows: sum(({ refusedRows }) => refusedRows),
     otherSystems: sum(({ otherSystems }) => otherSystems),
+    pairs: sum(({ pairs }) => pairs),
     replies: sum(({ replies }) => replies),
     withoutThinking: sum(({ withoutThinking }) => withoutThinking),
     thinkingOff: sum(({ thinkingOff }) => thinkingOff),

@@ -14,8 +14,8 @@ import { readRows } from "../records/read_rows.ts";
 import type { Message, Tool } from "../text/message.ts";
 import { messageText } from "../text/message_text.ts";
 import { formatPythonJson } from "../../internal/json/python_json.ts";
-import { parseRecord, toMessages } from "../records/record.ts";
-import type { TrainingRecord } from "../records/record_types.ts";
+import { parseRecord, recordsOf, toMessages } from "../records/record.ts";
+import type { ReplyRecord } from "../records/record_types.ts";
 import type { RowColumns } from "../records/row_shapes.ts";
 import type { RecognizedShape } from "../records/shape_row.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -46,7 +46,7 @@ export interface ControlTokenUse {
 /** What {@linkcode inspectRecords} found. */
 export interface RecordsInspection {
   /** The row. */
-  readonly record: TrainingRecord;
+  readonly record: ReplyRecord;
   /** What it was found to be. */
   readonly shape: RecognizedShape;
   /** The messages of the row, system prompt included; none of plain text. */
@@ -88,15 +88,18 @@ export async function inspectRecords(
   const controlTokens: ControlTokenUse[] = [];
   const parse = (value: Record<string, unknown>, where: RowLocation) => {
     let shape: RecognizedShape = { name: "", columns: [] };
-    const record = parseRecord(value, where, { columns, onShape: (found) => shape = found });
+    const records = recordsOf(
+      parseRecord(value, where, { columns, onShape: (found) => shape = found }),
+    );
     if (wanted === undefined ? chosen === undefined : where.line === wanted) {
+      const [record] = records;
       chosen = { record, shape, messages: messagesOf(record, where, system) };
     }
-    return { record, line: where.line };
+    return { records, line: where.line };
   };
   const onRefused = dropRefused ? () => {} : undefined;
-  for await (const { record, line } of readRows(path, parse, { onRefused })) {
-    const text = textOf(record);
+  for await (const { records, line } of readRows(path, parse, { onRefused })) {
+    const text = records.map(textOf).join("\0");
     for (const token of special) if (text.includes(token)) controlTokens.push({ line, token });
   }
   if (chosen === undefined) throw new RangeError(`Cannot inspect ${path}: it has no row ${wanted}`);
@@ -105,7 +108,7 @@ export async function inspectRecords(
 
 /** A record's messages; what cannot be one is the row's fault, as what cannot be read. */
 function messagesOf(
-  record: TrainingRecord,
+  record: ReplyRecord,
   where: RowLocation,
   system: string | undefined,
 ): readonly Message[] {
@@ -195,7 +198,7 @@ function specialTokens(tokenizer: Tokenizer): string[] {
     .map((id) => tokenizer.idToToken(id)!);
 }
 
-function textOf(record: TrainingRecord): string {
+function textOf(record: ReplyRecord): string {
   // Joined by what no token holds, so that none spans two texts.
   if (record.kind === "text") return [record.prompt, record.completion].join("\0");
   const parts = record.kind === "question"

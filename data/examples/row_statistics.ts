@@ -59,7 +59,9 @@ export interface RowStatistics {
   readonly systems: readonly SystemPromptUse[];
   /** Rows whose system prompt is none of `systems`. */
   readonly otherSystems: number;
-  /** Replies that are learned. */
+  /** Rows that are pairs of a chosen and a rejected reply. */
+  readonly pairs: number;
+  /** Replies that are learned; of a pair the chosen one is counted. */
   readonly replies: number;
   /** Those of them without thinking, whose row does not ask for a prompt without it. */
   readonly withoutThinking: number;
@@ -100,6 +102,7 @@ export class RowStatisticsCollector {
   readonly #trimmed = new Set<number>();
   readonly #unlearned: number[] = [];
   #otherSystems = 0;
+  #pairs = 0;
   #replies = 0;
   #withoutThinking = 0;
   #thinkingOff = 0;
@@ -144,8 +147,10 @@ export class RowStatisticsCollector {
   /** Counts a row that was encoded. */
   add(
     line: number,
-    { examples, chat }: {
+    { examples, chat, pair = false }: {
       readonly examples: readonly Example[];
+      /** Whether the row is a pair. @default false */
+      readonly pair?: boolean;
       /** What the examples are of; none of plain text. */
       readonly chat?: {
         readonly messages: readonly Message[];
@@ -154,6 +159,7 @@ export class RowStatisticsCollector {
       };
     },
   ): void {
+    if (pair) this.#pairs++;
     if (chat !== undefined) this.#addChat(line, chat);
     for (const { terminated, labels } of examples) {
       if (!terminated) continue;
@@ -211,6 +217,7 @@ export class RowStatisticsCollector {
         .sort((a, b) => b.rows - a.rows),
       systems: systems.slice(0, SHOWN_SYSTEMS),
       otherSystems: this.#otherSystems + rest,
+      pairs: this.#pairs,
       replies: this.#replies,
       withoutThinking: this.#withoutThinking,
       thinkingOff: this.#thinkingOff,

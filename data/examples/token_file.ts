@@ -28,7 +28,7 @@ import {
 import type { ReadExamplesReport } from "./read_examples_report.ts";
 
 /** Raised when the layout changes, or what examples are made of the same inputs. */
-const FORMAT = 2;
+const FORMAT = 3;
 const EXTENSION = ".tokens";
 const STAGING_PREFIX = ".staging-";
 const WRITE_CHUNK = 1 << 20;

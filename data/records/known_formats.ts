@@ -12,15 +12,6 @@ interface Format {
 
 const FORMATS: readonly Format[] = [
   {
-    columns: ["prompt", "chosen", "rejected"],
-    remedy:
-      "preference data; to learn the chosen answers, give --columns question=prompt,answer=chosen",
-  },
-  {
-    columns: ["chosen", "rejected"],
-    remedy: "preference data; to learn the chosen chats, give --columns messages=chosen",
-  },
-  {
     columns: ["input", "output"],
     remedy: "input and output; give --columns question=input,answer=output",
   },

@@ -141,12 +141,60 @@ const corpus: [Record<string, unknown>, string, RowColumns?][] = [
     ": expected the columns of a question and its answer or of a chat, got input, output; input and output; give --columns question=input,answer=output",
   ],
   [
-    { prompt: "a", chosen: "b", rejected: "c" },
-    ": expected the columns of a question and its answer or of a chat, got prompt, chosen, rejected; preference data; to learn the chosen answers, give --columns question=prompt,answer=chosen",
+    { prompt: "a", chosen: "b", rejected: "b" },
+    ":rejected: expected another reply than chosen has, got the same: none is preferred; remove the row",
   ],
   [
     { chosen: [], rejected: [] },
-    ": expected the columns of a question and its answer or of a chat, got chosen, rejected; preference data; to learn the chosen chats, give --columns messages=chosen",
+    ":chosen: expected 1 to 1024 messages, got 0",
+  ],
+  [
+    { chosen: [user, bot], rejected: [bot] },
+    ":rejected: expected the beginning of chosen, which is their prompt, got no message of it; name the prompt's column with --columns prompt=NAME",
+  ],
+  [
+    { chosen: "ab", rejected: "cb" },
+    ":rejected: expected the beginning of chosen, which is their prompt, got no character of it; name the prompt's column with --columns prompt=NAME",
+  ],
+  [
+    { prompt: "a", chosen: "b", rejected: " " },
+    ":rejected: expected some text, got only blank space",
+  ],
+  [
+    { prompt: "a", chosen: "b", rejected: null },
+    ":rejected: expected a string, got null",
+  ],
+  [
+    { prompt: "a", chosen: "b", rejected: "c", system: "s" },
+    ":system: expected none beside a prompt and replies of plain text, where it would be lost; name them with --columns question=prompt where they are a chat",
+  ],
+  [
+    { prompt: "a", chosen: "b", rejected: "c", think: "t" },
+    ':think: think is "t": beside chosen it would be lost; put it into the messages, or remove the column, or leave it out with --columns think=',
+  ],
+  [
+    { prompt: "a", question: "a", chosen: "b", rejected: "c" },
+    ":prompt: expected either prompt or question, got both; leave one out with --columns prompt= or --columns question=",
+  ],
+  [
+    { prompt: [user], chosen: [bot], rejected: "c" },
+    ':rejected: expected messages, as chosen has, got string "c"; write both as texts or both as messages',
+  ],
+  [
+    { prompt: [user], chosen: [bot], rejected: [{ ...bot, content: "" }] },
+    ":rejected: expected a reply of the assistant to learn, got only empty ones; add it, or drop the row",
+  ],
+  [
+    { prompt: [user], chosen: [bot], rejected: [bot, user, { ...bot, content: "b" }] },
+    ":rejected: expected one reply of the assistant after what both share, got 3 messages; put what was said before the reply into both",
+  ],
+  [
+    { prompt: [user, bot], chosen: [bot], rejected: [{ ...bot, content: "b" }] },
+    ":prompt: expected a last message of the user or a tool before the replies, got one of the assistant",
+  ],
+  [
+    { prompt: "Ho", chosen: [user, bot], rejected: [user, { ...bot, content: "b" }] },
+    ':prompt: expected messages, or the user\'s last message that chosen and rejected share, got string "Ho"; leave it out with --columns prompt=',
   ],
   [
     { id: 1, dialog: [{ role: "user", content: "a" }] },

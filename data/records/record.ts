@@ -13,15 +13,15 @@ import { parseString } from "./field_values.ts";
 import { JsonlError, type JsonlErrorPlace, type RowLocation } from "./jsonl_error.ts";
 import type { Message } from "../text/message.ts";
 import { parseTools } from "./parse_tools.ts";
-import type { AnyRecord, TextRecord, TrainingRecord } from "./record_types.ts";
+import type { AnyRecord, ReplyRecord, TextRecord, TrainingRecord } from "./record_types.ts";
 import type { ShapedRow } from "./row_shape.ts";
 import { type ParseRecordOptions, shapeRow } from "./shape_row.ts";
 import { splitThinking, trimLineBreaks } from "../text/thinking.ts";
 
 /**
  * Parses one row of training data: a chat in `messages` or ShareGPT's `conversations`, Alpaca's
- * `instruction` and `output`, TRL's `prompt` and `completion`, or a question and its answer under the
- * names of well-known data sets, with thinking, `system`, `tools`, `input` and `history` beside them.
+ * `instruction` and `output`, TRL's `prompt` and `completion`, its `chosen` and `rejected`, or a question and its
+ * answer under the names of well-known data sets, with thinking, `system`, `tools`, `input` and `history` beside them.
  * Names of columns may be in any letter case.
  *
  * @throws {JsonlError} naming the field that is at fault, or the shapes between which nobody chose.
@@ -53,14 +53,22 @@ export function parseRecord(
 ): TrainingRecord {
   const { shape, shaped, recognized } = shapeRow(value, where, options);
   const record = shape.parse(shaped);
-  const whole = record.kind === "text" ? record : { ...record, ...parseShared(record, shaped) };
+  const withShared = <Any extends ReplyRecord>(one: Any): Any =>
+    one.kind === "text" ? one : { ...one, ...parseShared(one, shaped) };
+  const whole = record.kind === "pair"
+    ? {
+      ...record,
+      chosen: withShared(record.chosen),
+      rejected: withShared(record.rejected),
+    }
+    : withShared(record);
   options.onShape?.(recognized);
   return whole;
 }
 
 /** What rows of all chats may say. */
 function parseShared(
-  record: Exclude<TrainingRecord, TextRecord>,
+  record: Exclude<ReplyRecord, TextRecord>,
   { values, where, nameOf }: ShapedRow,
 ): AnyRecord {
   const system = values.system == null
@@ -111,6 +119,11 @@ function assertOneSystem(
   );
 }
 
+/** The records of a row: of a pair both, the chosen one first. */
+export function recordsOf(record: TrainingRecord): readonly ReplyRecord[] {
+  return record.kind === "pair" ? [record.chosen, record.rejected] : [record];
+}
+
 /** Options of {@linkcode toMessages}. */
 export interface ToMessagesOptions {
   /** A system prompt to put first, unless the chat has a system message of its own. */
@@ -118,7 +131,7 @@ export interface ToMessagesOptions {
 }
 
 /**
- * The chat that a record stands for. Thinking ends up in `reasoning_content`, also where a row
+ * The chat that a record stands for; of a pair the one with the chosen reply. Thinking ends up in `reasoning_content`, also where a row
  * holds it inside the content as `<think>…</think>`.
  *
  * @throws {TypeError} if the record is of plain text, which is no chat.
@@ -140,6 +153,7 @@ export interface ToMessagesOptions {
  * ```
  */
 export function toMessages(record: TrainingRecord, options: ToMessagesOptions = {}): Message[] {
+  if (record.kind === "pair") return toMessages(record.chosen, options);
   if (record.kind === "text") {
     throw new TypeError(
       "Cannot make messages of a prompt and a completion of plain text: no chat template goes " +

@@ -215,6 +215,16 @@ Deno.test("parseRecord() says what a row was found to be, and from which columns
     [{ conversations: [human, { from: "gpt", value: "a" }] }, "ShareGPT", ["conversations"]],
     [{ instruction: "q", input: null, output: "a" }, "Alpaca", ["instruction", "output"]],
     [{ prompt: "q", completion: "a" }, "prompt and completion", ["prompt", "completion"]],
+    [{ prompt: "q", chosen: "a", rejected: "b" }, "preference pair", [
+      "prompt",
+      "chosen",
+      "rejected",
+    ]],
+    // The chosen reply alone.
+    [{ prompt: "q", chosen: "a", rejected: "b" }, "question and answer", [
+      "question=prompt",
+      "answer=chosen",
+    ], { question: "prompt", answer: "chosen" }],
     [{ Question: "q", Complex_CoT: "t", Response: "a" }, "question and answer", [
       "Question",
       "think=Complex_CoT",

@@ -50,5 +50,18 @@ export interface TextRecord {
   readonly completion: string;
 }
 
+/** A row of one reply, or of a chat. */
+export type ReplyRecord = QuestionRecord | ChatRecord | TextRecord;
+
+/** A row of two replies, of which one is preferred; all but the last reply is the same in both. */
+export interface PairRecord {
+  /** Tells the kinds of record apart. */
+  readonly kind: "pair";
+  /** The one with the reply that is preferred. */
+  readonly chosen: ReplyRecord;
+  /** The one with the other reply, of the same kind. */
+  readonly rejected: ReplyRecord;
+}
+
 /** One row of training data. */
-export type TrainingRecord = QuestionRecord | ChatRecord | TextRecord;
+export type TrainingRecord = ReplyRecord | PairRecord;

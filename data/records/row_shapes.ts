@@ -8,6 +8,7 @@ import type { RowShape } from "./row_shape.ts";
 import { alpaca } from "./shapes/alpaca.ts";
 import { messages } from "./shapes/messages.ts";
 import { promptCompletion } from "./shapes/prompt_completion.ts";
+import { preference } from "./shapes/preference.ts";
 import { questions } from "./shapes/question.ts";
 import { shareGpt } from "./shapes/share_gpt.ts";
 
@@ -17,6 +18,7 @@ export const ROW_SHAPES: readonly RowShape[] = [
   shareGpt,
   alpaca,
   promptCompletion,
+  preference,
   ...questions,
 ];
 

@@ -192,16 +192,18 @@ export class Head {
   }
 
   /**
-   * The same, adding the gradient of `scale · Σ loss` by the last block's output to dx, and by the head's own
-   * weights to a store, if it is trained.
+   * The same, adding the gradient of `scale · Σ loss`, or of `Σ factor · loss`, by the last block's output to dx,
+   * and by the head's own weights to a store, if it is trained.
    *
+   * @param factors one for each supervised token, in place of `scale`
    * @param first whether the store's gradients are written afresh in place of being added to
    */
   async gradients(
     batch: LabelledGrid,
     supervised: Supervised,
-    { scale, dx, store, first, signal }: {
+    { scale, factors, dx, store, first, signal }: {
       readonly scale: number;
+      readonly factors?: Float32Array<ArrayBuffer>;
       readonly dx: Tensor;
       readonly store?: ParameterStore;
       readonly first: boolean;
@@ -210,19 +212,29 @@ export class Head {
   ): Promise<void> {
     const { config, computing, kernels, yieldTimer, scratch } = this.#context;
     const kernel = kernels?.loss;
+    if (kernel && factors) {
+      throw new Error(
+        "Cannot weigh tokens one by one in a kernel: make the engine without kernels",
+      );
+    }
     const tokens = batch.rows * batch.length;
     const frozen = store === undefined;
+    const weighed = factors !== undefined;
     const factor = scratch.write("scale", "float32", [], Float32Array.of(scale));
     for (const { start, n, tensors } of this.#chunks(batch, supervised)) {
       await yieldTimer.turn(signal);
       const fresh = first && start === 0;
       const made: TensorMap = kernel
         ? { d_logits: this.#lossInKernel(kernel, { n, tokens, tensors, factor }) }
-        : { scale: factor };
+        : {
+          scale: factors
+            ? scratch.write("chunk.scale", "float32", [n, 1], factors.subarray(start, start + n))
+            : factor,
+        };
       const make = kernel ? headBackwardGraph : headGraph;
       const graph = this.#context.headGraph(
-        frozen ? "head_frozen" : fresh ? "head_first" : "head",
-        () => make(config, { accumulate: !fresh, frozen, ...computing }),
+        `${frozen ? "head_frozen" : fresh ? "head_first" : "head"}${weighed ? "_weighed" : ""}`,
+        () => make(config, { accumulate: !fresh, frozen, weighed, ...computing }),
       );
       graph.run({
         ...tensors,

@@ -21,6 +21,7 @@ export {
   type TokenLosses,
   TrainingEngine,
   type TrainingEngineOptions,
+  type WeighedLosses,
 } from "./training_engine.ts";
 export type { EngineAdapter, EngineKernels } from "./engine_context.ts";
 export type { BlockKernels } from "./kernel_nodes.ts";

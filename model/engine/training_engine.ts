@@ -69,6 +69,12 @@ export interface TrainingEngineOptions {
    */
   readonly skipPadding?: boolean;
   /**
+   * How many neighbouring rows of a batch are run at once, so that {@linkcode ForwardBackwardOptions.weigh} is
+   * given their losses together: 2 for rows 0 and 1, 2 and 3, and so on.
+   * @default 1
+   */
+  readonly rowsTogether?: number;
+  /**
    * Most queries whose attention scores are held at once, where attention is no kernel: graphs go over
    * chunks of queries then, each with the keys that it sees.
    * @default on webgpu {@linkcode ATTENTION_CHUNK}; elsewhere all queries', with a mask
@@ -88,14 +94,29 @@ export interface TokenLosses {
 export interface PendingLosses {
   /** Index of each supervised token in the batch's grid. */
   readonly tokens: Int32Array;
-  /** Their losses, float32 [tokens, 1], in memory reused by the next call. */
+  /** Their losses, or what was made of them, float32 [n, 1], in memory reused by the next call. */
   readonly losses: Tensor;
+}
+
+/** What tokens count for, found from their losses. */
+export interface WeighedLosses {
+  /** A factor on the gradient of each token's loss, [tokens]. */
+  readonly factors: Float32Array<ArrayBuffer>;
+  /** What is minimized, in parts, [any number]. */
+  readonly losses: readonly number[];
 }
 
 /** Options of {@linkcode TrainingEngine.forwardBackward}. */
 export interface ForwardBackwardOptions {
   /** Factor on the summed loss: one over the supervised tokens of the whole update. */
   readonly scale: number;
+  /**
+   * Decides what each token's loss counts for, in place of `scale`, once the losses of rows that belong together
+   * are known: the engine then waits for these between the forward and the backward pass, and gives out the losses
+   * that this answers in place of the tokens'.
+   * @default all tokens count the same
+   */
+  readonly weigh?: (losses: TokenLosses) => WeighedLosses;
   /** Writes gradients afresh instead of adding to them: the update's first batch. */
   readonly first: boolean;
   /**
@@ -158,6 +179,7 @@ export class TrainingEngine implements Disposable {
   /** Whether embedding and head are frozen. */
   readonly #frozenEnds: boolean;
   readonly #skipPadding: boolean;
+  readonly #rowsTogether: number;
   readonly #adapter: EngineAdapter | undefined;
   readonly #blocks: BlockStack;
   readonly #head: Head;
@@ -186,6 +208,7 @@ export class TrainingEngine implements Disposable {
       }),
       graphsOnly = !deviceTraits(runtime.device).hostMemory,
       skipPadding = true,
+      rowsTogether = 1,
       attentionChunk = attentionChunkOf(runtime.device),
     }: TrainingEngineOptions = {},
   ) {
@@ -204,6 +227,7 @@ export class TrainingEngine implements Disposable {
     this.#keep = !gradientCheckpointing;
     this.#noiseAlpha = noiseAlpha;
     this.#skipPadding = skipPadding;
+    this.#rowsTogether = rowsTogether;
     this.#adapter = adapter;
     this.#blocks = new BlockStack(this.#context, gradients, adapter, firstTrained);
     this.#frozenEnds = adapter !== undefined || firstTrained !== undefined;
@@ -248,7 +272,8 @@ export class TrainingEngine implements Disposable {
 
   /** The same, but on a device the work is only queued, and the losses stay there. */
   async launch(batch: LabelledGrid, options: ForwardBackwardOptions): Promise<PendingLosses> {
-    const { first, rows, onFinal } = options;
+    const { first, rows, onFinal, weigh } = options;
+    const weighed: number[] = [];
     const chosen = rows ? rowsOf(batch, rows) : { grid: batch };
     const grids = this.#gridsOf(chosen.grid).map((part) => within(part, chosen.places));
     const run = (part: LaidOut, index: number): Promise<PendingLosses> =>
@@ -256,11 +281,17 @@ export class TrainingEngine implements Disposable {
         ...options,
         first: first && index === 0,
         onFinal: index === grids.length - 1 ? onFinal : undefined,
+        weigh: weigh && ((of) => {
+          const answer = weigh(of);
+          weighed.push(...answer.losses);
+          return answer;
+        }),
       });
-    if (grids.length === 1) return await run(grids[0], 0);
+    if (grids.length === 1 && !weigh) return await run(grids[0], 0);
     const { tokens, losses } = await this.#eachGrid(batch, grids, run);
+    const told = weigh ? Float32Array.from(weighed) : losses;
     const { scratch } = this.#context;
-    return { tokens, losses: scratch.write("losses", "float32", [losses.length, 1], losses) };
+    return { tokens, losses: scratch.write("losses", "float32", [told.length, 1], told) };
   }
 
   /** The batch as attention by segments takes it; elsewhere as it is. */
@@ -270,7 +301,9 @@ export class TrainingEngine implements Disposable {
 
   /** What a batch is run as: on the host, the grids that cost the least. */
   #gridsOf(batch: LabelledGrid): readonly LaidOut[] {
-    return this.graphsOnly || !this.#skipPadding ? [this.#inOneRow(batch)] : similarRows(batch);
+    return this.graphsOnly || !this.#skipPadding
+      ? [this.#inOneRow(batch)]
+      : similarRows(batch, this.#rowsTogether);
   }
 
   /** Runs the grids of a batch; losses in the order of its tokens. */
@@ -286,7 +319,7 @@ export class TrainingEngine implements Disposable {
 
   async #launch(
     { grid: batch, places }: LaidOut,
-    { scale, first, dropoutSeed = 0, onFinal = () => {}, signal }: ForwardBackwardOptions,
+    { scale, weigh, first, dropoutSeed = 0, onFinal = () => {}, signal }: ForwardBackwardOptions,
   ): Promise<PendingLosses> {
     const gradients = this.#gradients;
     if (!gradients) throw new Error("Cannot train: the engine was made without gradients");
@@ -310,12 +343,18 @@ export class TrainingEngine implements Disposable {
       signal,
     };
     const shared = await this.#blocks.forward(batch, pass);
+    let factors: Float32Array<ArrayBuffer> | undefined;
+    if (weigh) {
+      await this.#head.losses(batch, supervised, signal);
+      factors = weigh(onHost(pending)).factors;
+    }
     const shape = [batch.rows * batch.length, config.hiddenSize];
     const dy = scratch.tensor("gradient.0", precision, shape);
     dy.zero();
     const frozen = this.#frozenEnds;
     const store = frozen ? undefined : gradients;
-    await this.#head.gradients(batch, supervised, { scale, dx: dy, store, first, signal });
+    const how = { scale, factors, dx: dy, store, first, signal };
+    await this.#head.gradients(batch, supervised, how);
     if (!frozen) await onFinal(config.tiedEmbeddings ? [FINAL_NORM] : [FINAL_NORM, LM_HEAD]);
     const buffers = [dy, scratch.tensor("gradient.1", precision, shape)] as const;
     const dx = await this.#blocks.backward(batch, { ...pass, shared, buffers, first, onFinal });

@@ -33,6 +33,8 @@ export type Layout =
 /**
  * Tokens that a batch of rows of these lengths computes, padding included.
  *
+ * @param together how many neighbours stay in one grid, as in {@linkcode similarRows}
+ *
  * @example
  * ```ts
  * import { computedTokens } from "./without_padding.ts";
@@ -44,12 +46,16 @@ export type Layout =
  * assert.equal(computedTokens(rows, "end-to-end"), 1104);
  * ```
  */
-export function computedTokens(rows: readonly number[], layout: Layout): number {
+export function computedTokens(rows: readonly number[], layout: Layout, together = 1): number {
   const lengths = rows.toSorted((a, b) => b - a);
   if (layout === "grid") return lengths.length * (lengths[0] ?? 0);
   if (layout === "end-to-end") return roundUp(lengths.reduce((sum, each) => sum + each, 0));
-  return cheapestGroups(lengths)
-    .reduce((sum, { start, end }) => sum + lengths[start] * (end - start), 0);
+  const longest = Int32Array.from(
+    { length: Math.ceil(rows.length / together) },
+    (_, unit) => Math.max(...rows.slice(unit * together, (unit + 1) * together)),
+  ).sort((a, b) => b - a);
+  return cheapestGroups(longest, together)
+    .reduce((sum, { start, end }) => sum + longest[start] * (end - start) * together, 0);
 }
 
 function roundUp(tokens: number): number {
@@ -100,23 +106,35 @@ export function endToEnd<Grid extends TokenGrid>(grid: Grid): LaidOut<Grid> {
 /**
  * Groups rows of similar length into grids, for attention over a grid with a mask: rows share one where
  * that costs less padding than running another grid does. The longest rows come first.
+ *
+ * @param together how many neighbours stay in one grid: 2 for rows 0 and 1, 2 and 3, and so on
  */
-export function similarRows<Grid extends TokenGrid>(grid: Grid): readonly LaidOut<Grid>[] {
+export function similarRows<Grid extends TokenGrid>(
+  grid: Grid,
+  together = 1,
+): readonly LaidOut<Grid>[] {
   const { rows, length } = grid;
-  const lengths = Int32Array.from({ length: rows }, (_, row) => rowLength(grid, row));
-  const order = [...lengths.keys()].filter((row) => lengths[row] > 0)
+  const members = (unit: number): number[] =>
+    Array.from({ length: together }, (_, i) => unit * together + i);
+  const lengths = Int32Array.from(
+    { length: rows / together },
+    (_, unit) => Math.max(...members(unit).map((row) => rowLength(grid, row))),
+  );
+  const order = [...lengths.keys()].filter((unit) => lengths[unit] > 0)
     .sort((a, b) => lengths[b] - lengths[a]);
-  const groups = cheapestGroups(order.map((row) => lengths[row]));
-  const whole = groups.length === 1 && order.length === rows && lengths[order[0]] === length;
+  const groups = cheapestGroups(order.map((unit) => lengths[unit]), together);
+  const whole = groups.length === 1 && order.length === lengths.length &&
+    lengths[order[0]] === length;
   if (whole || groups.length === 0) return [{ grid }];
   return groups.map(({ start, end }) => {
-    return rowsOf(grid, order.slice(start, end).sort((a, b) => a - b));
+    return rowsOf(grid, order.slice(start, end).sort((a, b) => a - b).flatMap(members));
   });
 }
 
-/** Cuts lengths, the longest first, into runs of the least cost. */
+/** Cuts lengths, the longest first, each of so many rows, into runs of the least cost. */
 function cheapestGroups(
-  lengths: readonly number[],
+  lengths: ArrayLike<number>,
+  rows: number,
 ): readonly { readonly start: number; readonly end: number }[] {
   // The least cost of the first n, and where the last group of that way starts.
   const cost = [0];
@@ -124,7 +142,7 @@ function cheapestGroups(
   for (let n = 1; n <= lengths.length; n++) {
     cost[n] = Infinity;
     for (let from = 0; from < n; from++) {
-      const sum = cost[from] + GRID_COST + lengths[from] * (n - from);
+      const sum = cost[from] + GRID_COST + lengths[from] * (n - from) * rows;
       if (sum < cost[n]) [cost[n], start[n]] = [sum, from];
     }
   }

@@ -402,28 +402,36 @@ export interface HeadGraphOptions extends GradientGraphOptions, HeadLossOptions 
    * @default false
    */
   readonly frozen?: boolean;
+  /**
+   * Takes a scale for each token, [n, 1], in place of one for all.
+   * @default false
+   */
+  readonly weighed?: boolean;
 }
 
 /**
- * Chosen tokens, their targets and a scale → each one's loss, and the gradients of `scale · Σ loss`: of
- * x (written into the chosen rows of dx), and unless the head is frozen, of the norm and of the head.
+ * Chosen tokens, their targets and a scale → each one's loss, and the gradients of `scale · Σ loss`, or of
+ * `Σ scale · loss`: of x (written into the chosen rows of dx), and unless the head is frozen, of the norm and of
+ * the head.
  */
 export function headGraph(
   config: ModelConfig,
   {
     accumulate = true,
     frozen = false,
+    weighed = false,
     precision = "float32",
     storage,
     objective = crossEntropy,
     logSoftmax = precision === "bfloat16",
   }: HeadGraphOptions = {},
 ): Graph {
-  const b = new GraphBuilder(frozen ? "head_frozen" : accumulate ? "head" : "head_first");
+  const kind = frozen ? "head_frozen" : accumulate ? "head" : "head_first";
+  const b = new GraphBuilder(weighed ? `${kind}_weighed` : kind);
   const { logits, ...parts } = headLogits(b, config, { precision, storage });
   const { head, normed, x } = parts;
   const targets = b.input("targets", "int64", ["n", 1]);
-  const scale = b.input("scale", "float32", []);
+  const scale = b.input("scale", "float32", weighed ? ["n", 1] : []);
   const dx = b.input("dx_before", x.dtype, x.shape);
   const { loss, gradient } = objective.losses(b, logits, targets, { logSoftmax });
   b.output("loss", loss);
@@ -464,7 +472,7 @@ export function headBackwardGraph(
   config: ModelConfig,
   { accumulate = true, frozen = false, precision = "float32", storage }: Omit<
     HeadGraphOptions,
-    "logSoftmax" | "objective"
+    "logSoftmax" | "objective" | "weighed"
   > = {},
 ): Graph {
   const suffix = frozen ? "_frozen" : accumulate ? "" : "_first";

@@ -11,6 +11,7 @@ import { isCount } from "../../internal/json/is_count.ts";
 import type { BestEvaluation } from "../best_evaluation.ts";
 import type { IntervalStrategy } from "../interval.ts";
 import type { LogRow } from "../log_row.ts";
+import type { Figures } from "../trainer.ts";
 
 /** Where a run is: all that a resumed run needs besides weights and optimizer. */
 export interface LoopState {
@@ -22,14 +23,23 @@ export interface LoopState {
   batch: number;
   /** Real tokens trained on. */
   tokensSeen: number;
-  /** Losses summed since the last log, and their count. */
-  sinceLog: { sum: number; count: number };
+  /** Losses summed since the last log, and their count; figures of pairs summed over so many batches. */
+  sinceLog: { sum: number; count: number; batches?: number; figures?: Record<string, number> };
   /** Losses summed over the whole run. */
   lossSum: number;
   /** Updates skipped in a row. */
   skippedInRow: number;
   /** Logs and evaluations so far, as Hugging Face writes them. */
   logHistory: LogRow[];
+}
+
+/** Adds means over an update's batches to what is logged next. */
+export function addFigures({ sinceLog }: LoopState, figures: Figures, batches: number): void {
+  const sums = sinceLog.figures ??= {};
+  for (const [name, value] of Object.entries(figures)) {
+    sums[name] = (sums[name] ?? 0) + value * batches;
+  }
+  sinceLog.batches = (sinceLog.batches ?? 0) + batches;
 }
 
 /** A run that has not begun. */
@@ -158,6 +168,13 @@ export function parseTrainerState(text: string, path: string): SavedState {
   };
   const { sinceLog } = loop;
   if (!isRecord(sinceLog)) return fail(`sinceLog is ${describeValue(sinceLog)}, not an object`);
+  const parseFigures = (of: Record<string, unknown>): Partial<LoopState["sinceLog"]> => {
+    const { figures } = of;
+    if (figures === undefined) return {};
+    if (!isRecord(figures)) return fail(`figures is ${describeValue(figures)}, not an object`);
+    const sums = Object.keys(figures).map((name) => [name, number(figures, name)]);
+    return { batches: count(of, "batches"), figures: Object.fromEntries(sums) };
+  };
   const { log_history: logHistory } = json;
   if (!Array.isArray(logHistory)) {
     return fail(`log_history is ${describeValue(logHistory)}, not a list`);
@@ -170,7 +187,11 @@ export function parseTrainerState(text: string, path: string): SavedState {
       epoch: count(loop, "epoch"),
       batch: count(loop, "batch"),
       tokensSeen: count(json, "num_input_tokens_seen"),
-      sinceLog: { sum: number(sinceLog, "sum"), count: count(sinceLog, "count") },
+      sinceLog: {
+        sum: number(sinceLog, "sum"),
+        count: count(sinceLog, "count"),
+        ...parseFigures(sinceLog),
+      },
       lossSum: number(loop, "lossSum"),
       skippedInRow: count(loop, "skippedInRow"),
       logHistory,
@@ -188,6 +209,16 @@ const ROWS: readonly (readonly string[])[] = [
 function isLogRow(row: unknown): row is LogRow {
   return isRecord(row) && isCount(row.step) && Number.isFinite(row.epoch) &&
     ROWS.some((names) => names.every((name) => Number.isFinite(row[name]) || row[name] === "NaN"));
+}
+
+/** Figures of pairs as a row has them, under names that begin with a prefix. */
+export function jsonFigures(
+  figures: Figures = {},
+  prefix = "",
+): Record<string, number | "NaN"> {
+  return Object.fromEntries(
+    Object.entries(figures).map(([name, value]) => [`${prefix}${name}`, jsonNumber(value)]),
+  );
 }
 
 /** A number for JSON, which has no NaN: Python's and JavaScript's readers both see a word. */

@@ -28,23 +28,27 @@ import { rowLength } from "../../model/engine/without_padding.ts";
  * ```
  *
  * @param size how many processes there are
+ * @param together how many neighbouring rows are one process's: 2 for rows 0 and 1, 2 and 3, and so on
  * @returns for each process, for each batch, its rows in their order
  */
 export function shareRows(
   batches: readonly LabelledGrid[],
   size: number,
+  together = 1,
 ): readonly (readonly (readonly number[])[])[] {
-  const rows = batches.flatMap((grid, batch) =>
-    Array.from({ length: grid.rows }, (_, row) => ({ batch, row, tokens: rowLength(grid, row) }))
-      .filter(({ row }) => hasTarget(grid, row))
+  const units = batches.flatMap((grid, batch) =>
+    Array.from({ length: grid.rows / together }, (_, unit) => {
+      const rows = Array.from({ length: together }, (_, i) => unit * together + i);
+      return { batch, rows, tokens: rows.reduce((sum, row) => sum + rowLength(grid, row), 0) };
+    }).filter(({ rows }) => rows.some((row) => hasTarget(grid, row)))
   );
   const shares = Array.from({ length: size }, () => batches.map((): number[] => []));
   const tokens = new Float64Array(size);
   // The sort is stable, so that rows of one length keep their order.
-  for (const each of rows.toSorted((a, b) => b.tokens - a.tokens)) {
+  for (const each of units.toSorted((a, b) => b.tokens - a.tokens)) {
     const least = tokens.indexOf(Math.min(...tokens));
     tokens[least] += each.tokens;
-    shares[least][each.batch].push(each.row);
+    shares[least][each.batch].push(...each.rows);
   }
   return shares.map((share) => share.map((own) => own.sort((a, b) => a - b)));
 }

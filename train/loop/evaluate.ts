@@ -7,18 +7,26 @@
  */
 
 import { makeBatches } from "../../data/batches/batches.ts";
+import type { Batch } from "../../data/batches/collator.ts";
 import type { Example } from "../../data/examples/example.ts";
 import type { ExampleList } from "../../data/examples/example_list.ts";
 import { ProcessGroup } from "../distributed/process_group.ts";
-import type { Trainer } from "../trainer.ts";
+import type { PairObjective } from "../pair_objective.ts";
+import { figureNames, PairLosses } from "../pair_losses.ts";
+import type { Figures, Trainer } from "../trainer.ts";
 
 /** What an evaluation came to. */
 export interface EvaluationResult {
-  /** Mean over examples of each example's mean loss a token: Hugging Face's eval_loss. */
+  /** Mean over examples of each example's mean loss a token: Hugging Face's eval_loss. Of pairs their mean loss. */
   readonly evalLoss: number;
-  /** Mean loss a supervised token: comparable with the training loss. */
+  /**
+   * Mean loss a supervised token: comparable with the training loss. Of pairs the cross-entropy of the chosen
+   * replies.
+   */
   readonly evalTokenLoss: number;
-  /** Examples with at least one supervised token. */
+  /** Figures of pairs, each a mean over the batches of their means, as TRL has it; none without pairs. */
+  readonly figures?: Figures;
+  /** Examples with at least one supervised token, or pairs. */
   readonly examples: number;
   /** Batches that the examples were in. */
   readonly batches: number;
@@ -43,25 +51,19 @@ export interface EvaluateOptions {
   readonly group?: ProcessGroup;
 }
 
-/** Evaluates all examples, in their order. */
+/** Evaluates all examples, in their order; pairs, where the trainer is of pairs, and these unpacked. */
 export async function evaluate(
   trainer: Trainer,
   examples: readonly Example[] | ExampleList,
-  { batchSize, padId, packing, group = new ProcessGroup(undefined, undefined) }: EvaluateOptions,
+  options: EvaluateOptions,
 ): Promise<EvaluationResult> {
+  if (trainer.pairs) return await evaluatePairs(trainer, trainer.pairs, examples, options);
+  const { group = new ProcessGroup(undefined, undefined) } = options;
   let meanSum = 0;
   let sum = 0;
   let supervisedTokens = 0;
   let counted = 0;
-  let batches = 0;
-  const options = { batchSize, padId, packing, shuffle: false, seed: 0, epoch: 0 };
-  for (const batch of makeBatches(examples, options)) {
-    // Once a round, in which each process has a batch.
-    if (batches % group.size === 0) {
-      await group.agree();
-      if (group.size > 1) group.signal?.throwIfAborted();
-    }
-    if (batches++ % group.size !== group.rank) continue;
+  const batches = await eachBatch(examples, { ...options, group }, async (batch) => {
     const { tokens, losses } = await trainer.evaluate(batch, group.signal);
     const sums = new Float64Array(batch.examples);
     const counts = new Int32Array(batch.examples);
@@ -77,7 +79,7 @@ export async function evaluate(
       supervisedTokens += counts[i];
       counted++;
     });
-  }
+  });
   const sums = await group.sum([meanSum, sum, counted, supervisedTokens]);
   [meanSum, sum, counted, supervisedTokens] = sums;
   return {
@@ -87,4 +89,70 @@ export async function evaluate(
     batches,
     supervisedTokens,
   };
+}
+
+/** The same of pairs. Of a batch TRL takes means, and of these one over the batches, but for the loss's. */
+async function evaluatePairs(
+  trainer: Trainer,
+  objective: PairObjective,
+  examples: readonly Example[] | ExampleList,
+  { batchSize, padId, group = new ProcessGroup(undefined, undefined) }: EvaluateOptions,
+): Promise<EvaluationResult> {
+  const names = figureNames(objective);
+  const sums = new Float64Array(names.length);
+  let loss = 0;
+  let chosen = 0;
+  let chosenTokens = 0;
+  let supervisedTokens = 0;
+  let pairs = 0;
+  const options = { batchSize, padId, group, together: 2 };
+  const batches = await eachBatch(examples, options, async (batch) => {
+    const of = new PairLosses(batch, objective);
+    const told = await trainer.evaluate(of.batch, group.signal);
+    of.weigh(told);
+    told.tokens.forEach((token, i) => {
+      if (batch.targets[token] < 0 || batch.segmentIds[token] % 2 === 0) return;
+      chosen += told.losses[i];
+      chosenTokens++;
+    });
+    of.figures.forEach((figure, i) => sums[i] += figure);
+    loss += of.loss * batch.examples / 2;
+    supervisedTokens += batch.supervised;
+    pairs += batch.examples / 2;
+  });
+  const [lossSum, chosenSum, chosenCount, supervised, count, ...figures] = await group.sum([
+    ...[loss, chosen, chosenTokens, supervisedTokens, pairs],
+    ...sums,
+  ]);
+  return {
+    evalLoss: lossSum / count,
+    evalTokenLoss: chosenSum / chosenCount,
+    figures: Object.fromEntries(names.map((name, i) => [name, figures[i] / batches])),
+    examples: count,
+    batches,
+    supervisedTokens: supervised,
+  };
+}
+
+/** Runs this process's share of the batches, and tells how many there are of all. */
+export async function eachBatch(
+  examples: readonly Example[] | ExampleList,
+  { group, ...options }: EvaluateOptions & {
+    readonly group: ProcessGroup;
+    readonly together?: number;
+  },
+  run: (batch: Batch, index: number) => Promise<void>,
+): Promise<number> {
+  let batches = 0;
+  for (
+    const batch of makeBatches(examples, { ...options, shuffle: false, seed: 0, epoch: 0 })
+  ) {
+    // Once a round, in which each process has a batch.
+    if (batches % group.size === 0) {
+      await group.agree();
+      if (group.size > 1) group.signal?.throwIfAborted();
+    }
+    if (batches++ % group.size === group.rank) await run(batch, batches - 1);
+  }
+  return batches;
 }

@@ -13,7 +13,8 @@ import { makeBatches } from "../../data/batches/batches.ts";
 import type { Batch } from "../../data/batches/collator.ts";
 import { planEpoch } from "../../data/batches/epoch_plan.ts";
 import type { Example } from "../../data/examples/example.ts";
-import { type ExampleList, toExampleList } from "../../data/examples/example_list.ts";
+import type { ExampleList } from "../../data/examples/example_list.ts";
+import { withReferences } from "../../data/examples/with_references.ts";
 import { type BestEvaluation, type BestMetric, findBest } from "../best_evaluation.ts";
 import { ProcessGroup } from "../distributed/process_group.ts";
 import { evaluate, type EvaluationResult } from "./evaluate.ts";
@@ -23,7 +24,13 @@ import { countUpdates, type StepRule } from "./plan_updates.ts";
 import { type CheckpointOptions, RunCheckpoints } from "../checkpoints/run_checkpoints.ts";
 import type { Schedule } from "../schedule.ts";
 import type { Trainer, TrainStepResult } from "../trainer.ts";
-import { initialState, jsonNumber, type LoopState } from "../checkpoints/trainer_state.ts";
+import {
+  addFigures,
+  initialState,
+  jsonFigures,
+  jsonNumber,
+  type LoopState,
+} from "../checkpoints/trainer_state.ts";
 
 // Skipped updates in a row after which something is wrong that skipping will not mend.
 const MAX_SKIPPED = 3;
@@ -114,6 +121,15 @@ export interface TrainOptions {
   /** Stops the run after the update under way, with a checkpoint. */
   readonly signal?: AbortSignal;
   /**
+   * What pairs are compared with, by example, as `referenceLogps` computes it before the first update of a run. A
+   * run that is resumed takes the same numbers.
+   * @default none, which objectives without a reference need
+   */
+  readonly references?: {
+    readonly examples: Float64Array;
+    readonly evalExamples: Float64Array;
+  };
+  /**
    * Processes that train together: each calls this with the same options but for `output`, which is the
    * first one's, and with a trainer that was made with the same `comm`. Events are the same on all.
    * @default this one alone
@@ -123,7 +139,7 @@ export interface TrainOptions {
 
 /** What is done about evaluations that are better or worse than others. */
 export interface BestOptions {
-  /** What evaluations are compared by; lower is better. @default "eval_loss" */
+  /** What evaluations are compared by; of losses lower is better. @default "eval_loss" */
   readonly metric?: BestMetric;
   /**
    * Saves a checkpoint of every evaluation that is the best so far, and goes back to the weights of
@@ -133,7 +149,7 @@ export interface BestOptions {
   readonly load?: boolean;
   /** Ends the run after this many evaluations in a row that are no better. @default never */
   readonly patience?: number;
-  /** By how much the metric must fall to count as better for `patience`. @default 0 */
+  /** By how much the metric must get better to count as such for `patience`. @default 0 */
   readonly threshold?: number;
 }
 
@@ -181,6 +197,30 @@ export async function* train(
   yield* new Run(trainer, options).events();
 }
 
+/** Refuses what pairs cannot be trained on with. */
+function assertPairs(
+  { pairs }: Trainer,
+  { examples, evalExamples = [], packing, references }: TrainOptions,
+): void {
+  if (!pairs) return;
+  const odd = [examples, evalExamples].find(({ length }) => length % 2 !== 0);
+  if (odd) {
+    throw new RangeError(
+      `Cannot train on pairs: ${odd.length} examples are no chosen and rejected replies in turns`,
+    );
+  }
+  if (packing) {
+    throw new RangeError(
+      "Cannot train on packed pairs: their loss is a mean over the rows of a batch",
+    );
+  }
+  if (!pairs.reference || references) return;
+  throw new RangeError(
+    "Cannot train on pairs: the objective compares them with a reference; give references, as referenceLogps " +
+      "computes them",
+  );
+}
+
 /** Everything an update is made of, gathered before it starts. */
 interface Window {
   readonly batches: readonly Batch[];
@@ -208,6 +248,10 @@ interface Made {
 class Run {
   readonly #trainer: Trainer;
   readonly #options: TrainOptions;
+  readonly #examples: ExampleList;
+  readonly #evalExamples: ExampleList;
+  /** Neighbouring examples that stay in one batch. */
+  readonly #together: number;
   readonly #group: ProcessGroup;
   readonly #totalSteps: number;
   readonly #schedule: Schedule;
@@ -228,8 +272,15 @@ class Run {
     if (examples.length === 0) {
       throw new RangeError("Cannot train: there are no examples");
     }
+    assertPairs(trainer, options);
     this.#trainer = trainer;
     this.#options = options;
+    this.#together = trainer.pairs ? 2 : 1;
+    this.#examples = withReferences(examples, options.references?.examples);
+    this.#evalExamples = withReferences(
+      options.evalExamples ?? [],
+      options.references?.evalExamples,
+    );
     this.#group = new ProcessGroup(options.comm, options.signal);
     this.#totalSteps = countUpdates(this.#lengths(), {
       batchSize,
@@ -240,6 +291,7 @@ class Run {
       tokensPerStep: options.tokensPerStep,
       stepRule: options.stepRule,
       seed,
+      together: this.#together,
     });
     this.#schedule = options.schedule(this.#totalSteps);
     this.#every = {
@@ -263,7 +315,7 @@ class Run {
   }
 
   #lengths(): Int32Array {
-    return toExampleList(this.#options.examples).lengths;
+    return this.#examples.lengths;
   }
 
   /** All of the run; when it ends, however it does, no save is under way. */
@@ -280,7 +332,7 @@ class Run {
   }
 
   async *#run(): AsyncGenerator<TrainEvent, void, void> {
-    const { examples, evalExamples = [], resumeFrom, epochs = 3 } = this.#options;
+    const { resumeFrom, epochs = 3 } = this.#options;
     const began = performance.now();
     if (resumeFrom !== undefined) await this.#resume(resumeFrom);
     yield {
@@ -288,8 +340,8 @@ class Run {
       method: this.#trainer.method,
       totalSteps: this.#totalSteps,
       epochs,
-      examples: examples.length,
-      evalExamples: evalExamples.length,
+      examples: this.#examples.length / this.#together,
+      evalExamples: this.#evalExamples.length / this.#together,
       trainableParameters: this.#trainer.trainableParameters,
       resumedStep: this.#state.step,
       ...this.#plannedSteps === undefined || this.#plannedSteps === this.#totalSteps
@@ -393,9 +445,9 @@ class Run {
 
   /** Whether the update that was made last is to be evaluated. */
   #evaluationDue(): boolean {
-    const { evalExamples = [], evalStrategy = "steps" } = this.#options;
+    const { evalStrategy = "steps" } = this.#options;
     const { step } = this.#state;
-    if (evalExamples.length === 0 || evalStrategy === "no") return false;
+    if (this.#evalExamples.length === 0 || evalStrategy === "no") return false;
     if (step === 0 || this.#evaluatedStep === step) return false;
     return step >= this.#totalSteps || this.#due(evalStrategy, this.#every.evaluation, this.#state);
   }
@@ -462,7 +514,7 @@ class Run {
           `update ${state.step}. Lower --learning-rate, or look at the data`,
       );
     }
-    const { loss, gradNorm } = result;
+    const { loss, gradNorm, figures } = result;
     const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
     state.step++;
     state.skippedInRow = 0;
@@ -470,12 +522,14 @@ class Run {
     state.lossSum += loss;
     state.sinceLog.sum += loss;
     state.sinceLog.count++;
+    if (figures) addFigures(state, figures, batches.length);
     this.#epochFraction = window.epochFraction;
     yield {
       type: "step",
       step: state.step,
       epoch: window.epochFraction,
       loss,
+      ...figures ? { figures } : {},
       gradNorm,
       learningRate,
       tokens,
@@ -525,19 +579,21 @@ class Run {
 
   /** Windows of batches from where the data stand, epoch after epoch without end. */
   *#windows(): Generator<Window, void, void> {
-    const { examples, padId, batchSize = 1, accumulationSteps = 1, seed = 42 } = this.#options;
+    const { padId, batchSize = 1, accumulationSteps = 1, seed = 42 } = this.#options;
     const { packing, tokensPerStep, sortUpdates = true } = this.#options;
     const lengths = this.#lengths();
     for (let { epoch, batch: skip } = this.#state;; epoch++, skip = 0) {
-      const sortWithin = sortUpdates ? accumulationSteps : 1;
-      const plan = { batchSize, packing, tokensPerStep, sortWithin, seed, epoch };
+      // A loss of pairs is a mean over those of a batch, which are the sampler's, as TRL's are.
+      const sortWithin = sortUpdates && !this.#trainer.pairs ? accumulationSteps : 1;
+      const together = this.#together;
+      const plan = { batchSize, packing, tokensPerStep, sortWithin, seed, epoch, together };
       const planned = planEpoch(lengths, plan);
       const { count } = planned;
       const ends = planned.updateEnds(accumulationSteps);
       let update = ends.findIndex((end) => end > skip);
       let window: Batch[] = [];
       let batch = skip;
-      for (const each of makeBatches(examples, { ...plan, padId, skip })) {
+      for (const each of makeBatches(this.#examples, { ...plan, padId, skip })) {
         window.push(each);
         batch++;
         if (batch < ends[update]) continue;
@@ -560,6 +616,10 @@ class Run {
     const { step } = state;
     const epoch = this.#epochFraction;
     const loss = state.sinceLog.sum / state.sinceLog.count;
+    const { batches = 0, figures: sums } = state.sinceLog;
+    const figures = sums && Object.fromEntries(
+      Object.entries(sums).map(([name, sum]) => [name, sum / batches]),
+    );
     state.sinceLog = { sum: 0, count: 0 };
     state.logHistory.push({
       epoch,
@@ -567,20 +627,25 @@ class Run {
       learning_rate: learningRate,
       loss: jsonNumber(loss),
       step,
+      ...jsonFigures(figures),
     });
     // Told, but not kept in the checkpoint: memory and clock differ between runs of equal bytes.
     const memoryBytes = this.#trainer.deferred?.memoryBytes?.() ?? Deno.memoryUsage().rss;
-    return { type: "log", step, epoch, loss, gradNorm, learningRate, tokensPerSecond, memoryBytes };
+    return {
+      type: "log",
+      ...{ step, epoch, loss, gradNorm, learningRate, tokensPerSecond, memoryBytes },
+      ...figures ? { figures } : {},
+    };
   }
 
   async *#evaluate(): AsyncGenerator<TrainEvent, "evaluated" | "aborted", void> {
-    const { evalExamples = [], batchSize = 1, evalBatchSize = batchSize, padId } = this.#options;
+    const { batchSize = 1, evalBatchSize = batchSize, padId } = this.#options;
     const { step, logHistory } = this.#state;
-    const longest = toExampleList(evalExamples).lengths.reduce((a, b) => Math.max(a, b), 0);
+    const longest = this.#evalExamples.lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();
     let result: EvaluationResult;
     try {
-      result = await evaluate(this.#trainer, evalExamples, {
+      result = await evaluate(this.#trainer, this.#evalExamples, {
         batchSize: evalBatchSize,
         padId,
         packing: { maxLength: Math.max(EVALUATION_ROW, longest) },
@@ -597,6 +662,7 @@ class Run {
       eval_loss: jsonNumber(result.evalLoss),
       eval_token_loss: jsonNumber(result.evalTokenLoss),
       step,
+      ...jsonFigures(result.figures, "eval_"),
     });
     const seconds = (performance.now() - began) / 1000;
     const best = this.#best()?.step === step ? { best: true } as const : {};

@@ -18,6 +18,8 @@ import { isRecord } from "../../internal/json/is_record.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { INTERVAL_STRATEGIES } from "../interval.ts";
 import { objectives } from "../objectives/objectives.ts";
+import { pairObjectives } from "../objectives/pair_objectives.ts";
+import { BEST_METRICS } from "../best_evaluation.ts";
 import { optimizers } from "../optimizers/optimizers.ts";
 import { scheduleFault, schedules } from "../schedules/schedules.ts";
 import { TRAINING_PRECISIONS } from "../training_precision.ts";
@@ -46,6 +48,7 @@ export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
   weightDecay: POSITIVE_OR_ZERO,
   maxGradNorm: POSITIVE_OR_ZERO,
   labelSmoothingFactor: SHARE,
+  beta: POSITIVE,
   neftuneNoiseAlpha: POSITIVE_OR_ZERO,
   trainLayers: COUNT,
   maxLength: COUNT,
@@ -73,11 +76,11 @@ export const ARGUMENT_CHOICES = {
   reportTo: ["tensorboard", "swanlab"],
   evalStrategy: INTERVAL_STRATEGIES,
   saveStrategy: INTERVAL_STRATEGIES,
-  metricForBestModel: ["eval_loss", "eval_token_loss"],
+  metricForBestModel: BEST_METRICS,
   mixStrategy: ["first_exhausted", "all_exhausted"],
   compat: ["seed"],
   optim: Object.keys(optimizers),
-  loss: Object.keys(objectives),
+  loss: [...Object.keys(objectives), ...Object.keys(pairObjectives)],
   precision: TRAINING_PRECISIONS,
   kernels: ["auto", "off", "sync"],
 } as const satisfies Readonly<Partial<Record<keyof TrainingArguments, readonly string[]>>>;

@@ -31,7 +31,7 @@ export interface SourceExamples {
 export interface ArrangedRows {
   readonly train: ExampleList;
   /** Rows that were held back; `undefined` where none are asked for. */
-  readonly heldBack: ExampleList | undefined;
+  readonly heldBack: SelectedExamples | undefined;
   /** The sha256 of what is trained on. */
   readonly sha256: string;
   readonly notes: readonly string[];

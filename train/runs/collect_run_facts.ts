@@ -5,6 +5,7 @@ import { sha256 } from "../checkpoints/checkpoint.ts";
 import { OLD_OPTIMIZER_STATE } from "../checkpoints/optimizer_state.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
 import { DEFAULT_OBJECTIVE } from "../objectives/objectives.ts";
+import { DEFAULT_BETA, isPairLoss } from "../objectives/pair_objectives.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { FileHasher } from "./file_hasher.ts";
 import type { ScheduleSettings } from "../schedule.ts";
@@ -56,6 +57,7 @@ export async function runFacts(
     max_grad_norm: args.maxGradNorm,
     // Left out where they are not asked for, so that earlier checkpoints can be resumed.
     ...args.loss === undefined || args.loss === DEFAULT_OBJECTIVE ? {} : { loss: args.loss },
+    ...isPairLoss(args.loss) ? { beta: args.beta ?? DEFAULT_BETA } : {},
     ...args.trainLayers === undefined ? {} : { train_layers: args.trainLayers },
     ...args.neftuneNoiseAlpha ? { neftune_noise_alpha: args.neftuneNoiseAlpha } : {},
     ...args.labelSmoothingFactor ? { label_smoothing_factor: args.labelSmoothingFactor } : {},

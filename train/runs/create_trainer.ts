@@ -4,7 +4,7 @@ import { createFullTrainer } from "../trainers/full_trainer.ts";
 import { createLoraTrainer, type LoraTrainerOptions } from "../trainers/lora_trainer.ts";
 import type { TrainerOptions } from "../trainers/assemble_trainer.ts";
 import type { Trainer } from "../trainer.ts";
-import { objectiveOf } from "./objective_of.ts";
+import { objectiveOf, pairObjectiveOf } from "./objective_of.ts";
 import type { OpenedRun } from "./open_run.ts";
 
 /** Loads the model and makes it, or an adapter on it, trainable. */
@@ -21,6 +21,7 @@ export function createTrainer(
     runtime: runtime(),
     optimizer: { beta1, beta2, epsilon, weightDecay },
     objective: objectiveOf(args),
+    pairs: pairObjectiveOf(args),
     neftuneNoiseAlpha: args.neftuneNoiseAlpha,
     maxGradNorm,
     gradientCheckpointing,

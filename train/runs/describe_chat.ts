@@ -7,7 +7,7 @@ import { taughtTurns } from "../../data/examples/taught_turns.ts";
 import type { Message } from "../../data/text/message.ts";
 import { toolName } from "../../data/text/tool_name.ts";
 import { describePlace, type RowLocation } from "../../data/records/jsonl_error.ts";
-import type { TrainingRecord } from "../../data/records/record_types.ts";
+import type { ReplyRecord } from "../../data/records/record_types.ts";
 import { listFields } from "../../internal/json/field_table.ts";
 import { oneLine } from "./one_line.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
@@ -19,7 +19,7 @@ const WIDTH = 72;
 
 /** Describes the chat of a row. */
 export function describeChat(
-  record: TrainingRecord,
+  record: ReplyRecord,
   { messages, teach, source }: Pick<TrainingArguments, "teach"> & {
     readonly messages: readonly Message[];
     readonly source: RowLocation | undefined;

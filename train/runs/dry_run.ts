@@ -6,6 +6,7 @@
 import { makeBatches } from "../../data/batches/batches.ts";
 import type { Batch } from "../../data/batches/collator.ts";
 import { planEpoch } from "../../data/batches/epoch_plan.ts";
+import { withReferences } from "../../data/examples/with_references.ts";
 import type { Rounding } from "../../model/engine/rounding_tally.ts";
 import { formatDuration } from "../track/format_units.ts";
 import type { Trainer } from "../trainer.ts";
@@ -16,7 +17,7 @@ import { describeWarmup } from "./idle_settings.ts";
 import { bufferFault, checkMemory, describeMemory, describeRoom, memoryWarning } from "./memory.ts";
 import { openRun } from "./open_run.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
-import { describePlan, planRun, type RunPlan, sortWithinOf } from "./run_plan.ts";
+import { describePlan, planRun, type RunPlan, sortWithinOf, togetherOf } from "./run_plan.ts";
 import { resolveTraining } from "./resolve_training.ts";
 import type { TrainingArguments, TrainingOptions } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
@@ -103,12 +104,20 @@ async function timeUpdates(
   const { perDeviceTrainBatchSize: batchSize, maxLength, seed, tokensPerStep } = args;
   const packing = args.packing ? { maxLength } : undefined;
   const sortWithin = sortWithinOf(args);
-  const options = { batchSize, packing, tokensPerStep, sortWithin, seed, epoch: 0, padId };
+  const together = togetherOf(args);
+  const options = {
+    ...{ batchSize, packing, tokensPerStep, sortWithin, seed, epoch: 0, padId, together },
+  };
+  // What pairs are compared with takes no part in the time.
+  const examples = withReferences(
+    data.train,
+    trainer.pairs && new Float64Array(data.train.length),
+  );
   const [first, second = first] = planEpoch(data.train.lengths, options)
     .updateEnds(args.gradientAccumulationSteps);
   const windows: Batch[][] = [[]];
   let made = 0;
-  for (const batch of makeBatches(data.train, options)) {
+  for (const batch of makeBatches(examples, options)) {
     if (made === second) break;
     if (made === first) windows.push([]);
     windows.at(-1)!.push(batch);

@@ -10,6 +10,7 @@ import { formatOf } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import { computePrecision } from "../training_precision.ts";
 import { objectiveOf } from "./objective_of.ts";
+import { togetherOf } from "./run_plan.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 import type { TrainingData } from "./training_data.ts";
@@ -88,7 +89,7 @@ export function checkMemory(
 ): MemoryCheck {
   const onHost = deviceTraits(device).hostMemory;
   const longest = train.lengths.reduce((most, each) => Math.max(most, each), 0);
-  const rows = Math.min(args.perDeviceTrainBatchSize, train.length);
+  const rows = Math.min(args.perDeviceTrainBatchSize * togetherOf(args), train.length);
   const supervised = train.supervised.toSorted().subarray(args.packing ? 0 : -rows)
     .reduce((sum, each) => sum + each, 0);
   const length = args.packing

@@ -9,8 +9,8 @@ import { readRows } from "../../data/records/read_rows.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import type { Message, Tool } from "../../data/text/message.ts";
 import { messageText } from "../../data/text/message_text.ts";
-import type { TrainingRecord } from "../../data/records/record_types.ts";
-import { parseRecord, toMessages } from "../../data/records/record.ts";
+import type { ReplyRecord } from "../../data/records/record_types.ts";
+import { parseRecord, recordsOf, toMessages } from "../../data/records/record.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
 import type { Sample } from "../track/sample.ts";
@@ -100,7 +100,7 @@ async function firstChats(
       if (record === undefined) continue;
       // They come in the order in which they stand in the file.
       lines.delete(lines.values().next().value!);
-      const chat = askedChat(record, system);
+      const chat = askedChat(recordsOf(record)[0], system);
       if (chat !== undefined) chats.push(chat);
       if (chats.length === count) return chats;
       if (lines.size === 0) break;
@@ -110,7 +110,7 @@ async function firstChats(
 }
 
 /** What a row asks; nothing of plain text, which is not asked for in a chat, and where no reply is learned. */
-function askedChat(record: TrainingRecord, system: string | undefined): AskedChat | undefined {
+function askedChat(record: ReplyRecord, system: string | undefined): AskedChat | undefined {
   if (record.kind === "text") return undefined;
   const messages = toMessages(record, { system });
   const last = messages.at(-1)!;

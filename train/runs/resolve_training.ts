@@ -25,6 +25,8 @@ import { type Device, deviceName, parseDevice } from "../../ort/runtime/device.t
 import { resolveBaseStorage } from "../resolve_base_storage.ts";
 import { resolvePrecision, type TrainingPrecision } from "../training_precision.ts";
 import { DEFAULT_OBJECTIVE } from "../objectives/objectives.ts";
+import { isPairLoss } from "../objectives/pair_objectives.ts";
+import { assertPairOptions } from "./pair_rules.ts";
 import { assertArguments } from "./argument_rules.ts";
 import { findCheckpoint, findFile, findOutput } from "./find_file.ts";
 import { findAdapter, findFolders, findTrained } from "./find_model.ts";
@@ -93,13 +95,14 @@ export async function resolveTraining(
   for (const path of [TRAIN_FILE, ...listPaths(validationFile(given))]) {
     if (!ownData) await assertThere(path);
   }
-  const { lora, notes } = await resolveLora(options.lora, config);
+  const { lora, notes } = withoutPairDropout(await resolveLora(options.lora, config), options);
   const { device, line, webgpu } = chooseDevice(given.device, {
     libraryPath,
     threads: given.threads,
     kinds: deviceKindsFor(config),
   });
   assertDevice(config, device);
+  assertPairOptions({ ...options, device: deviceName(device) });
   const file = async (name: string | undefined, flag: string) =>
     name === undefined ? undefined : await findFile(name, { flag });
   const rows = async (names: RowPaths | undefined, flag: string): Promise<RowPaths | undefined> => {
@@ -212,6 +215,19 @@ function assertConsistent(options: TrainingOptions): void {
         "--overwrite-output-dir",
     );
   }
+}
+
+/** The same adapter without dropout, where pairs are trained on, and what is said of it. */
+function withoutPairDropout<Found extends Awaited<ReturnType<typeof resolveLora>>>(
+  { lora, notes }: Found,
+  { loss, lora: given }: TrainingOptions,
+): Pick<Found, "lora" | "notes"> {
+  if (!lora || !isPairLoss(loss) || lora.dropout === 0) return { lora, notes };
+  const said = given?.dropout === undefined || given.dropout === DEFAULT_LORA.dropout ? [] : [
+    `--lora-dropout ${given.dropout} has no effect with --loss ${loss}: replies are compared without dropout, as ` +
+    "TRL does",
+  ];
+  return { lora: { ...lora, dropout: 0 }, notes: [...notes, ...said] };
 }
 
 function assertColumns(columns: TrainingOptions["columns"]): void {

@@ -5,6 +5,7 @@ import type { ExampleList } from "../../data/examples/example_list.ts";
 import { nextFit } from "../../data/batches/next_fit.ts";
 import { computedTokens, type Layout } from "../../model/engine/without_padding.ts";
 import { formatCount } from "../track/format_units.ts";
+import { isPairLoss } from "../objectives/pair_objectives.ts";
 import { countUpdates, type StepRule } from "../loop/plan_updates.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
@@ -36,6 +37,7 @@ export function planRun(
     | "maxLength"
     | "seed"
     | "compat"
+    | "loss"
   >,
   { lengths }: Pick<ExampleList, "lengths">,
   layout: Layout = "similar-rows",
@@ -43,8 +45,9 @@ export function planRun(
   const { maxLength, seed, perDeviceTrainBatchSize: batchSize, tokensPerStep } = args;
   const packing = args.packing ? { maxLength } : undefined;
   const sortWithin = sortWithinOf(args);
+  const together = togetherOf(args);
   const plan = planEpoch(lengths, {
-    ...{ batchSize, packing, tokensPerStep, sortWithin, seed, epoch: 0 },
+    ...{ batchSize, packing, tokensPerStep, sortWithin, seed, epoch: 0, together },
   });
   let grid = 0;
   for (const indices of plan.batches()) {
@@ -53,7 +56,7 @@ export function planRun(
     const rows = starts.map((start, row) =>
       members.slice(start, starts[row + 1]).reduce((sum, each) => sum + each, 0)
     );
-    grid += computedTokens(rows, layout);
+    grid += computedTokens(rows, layout, together);
   }
   const stepRule = stepRuleOf(args);
   const counted = {
@@ -63,12 +66,13 @@ export function planRun(
     tokensPerStep,
     seed,
     stepRule,
+    together,
   };
   const { numTrainEpochs: epochs, maxSteps } = args;
   return {
     updates: countUpdates(lengths, { ...counted, epochs, maxSteps }),
     updatesPerEpoch: plan.updateEnds(args.gradientAccumulationSteps).length,
-    rows: lengths.length,
+    rows: lengths.length / together,
     tokens: lengths.reduce((sum, each) => sum + each, 0),
     grid,
   };
@@ -79,14 +83,19 @@ export function stepRuleOf({ compat }: Pick<TrainingArguments, "compat">): StepR
   return compat === "seed" ? "floor" : "ceil";
 }
 
-/** Batches whose examples are sorted by length; the seed's are its sampler's. */
+/** Batches whose examples are sorted by length; the seed's, and those of pairs, are their sampler's. */
 export function sortWithinOf(
-  { compat, gradientAccumulationSteps }: Pick<
+  { compat, gradientAccumulationSteps, loss }: Pick<
     TrainingArguments,
-    "compat" | "gradientAccumulationSteps"
+    "compat" | "gradientAccumulationSteps" | "loss"
   >,
 ): number {
-  return compat === "seed" ? 1 : gradientAccumulationSteps;
+  return compat === "seed" || isPairLoss(loss) ? 1 : gradientAccumulationSteps;
+}
+
+/** Neighbouring examples that stay in one batch. */
+export function togetherOf({ loss }: Pick<TrainingArguments, "loss">): number {
+  return isPairLoss(loss) ? 2 : 1;
 }
 
 /** One line. */

@@ -47,6 +47,7 @@ import { findOptimizer } from "../optimizers/optimizers.ts";
 import { rankDevice } from "./rank_device.ts";
 import { resolveTraining } from "./resolve_training.ts";
 import { expandRows } from "./row_paths.ts";
+import { openReferences } from "./reference_file.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { currentVersions, type StartedManifest, startManifest } from "./run_manifest.ts";
 import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
@@ -265,6 +266,13 @@ export async function runTraining(
       model_sha256: await hashSafetensors(args.model, hash),
     });
   }
+  if (trainer.pairs?.reference) {
+    waiting.doing("computing what the model makes of the replies before training");
+  }
+  const references = await openReferences(trainer, {
+    ...{ args, data, padId: opened.padId, facts, directory: output, resumeFrom, comm, signal },
+    modelSha256: await hashSafetensors(args.model, hash),
+  });
   const schedule = (totalSteps: number) =>
     schedules[args.lrSchedulerType].make({
       peak: args.learningRate,
@@ -275,6 +283,7 @@ export async function runTraining(
   const events = train(trainer, {
     examples: data.train,
     evalExamples: data.validation,
+    references,
     padId: opened.padId,
     schedule,
     batchSize: args.perDeviceTrainBatchSize,

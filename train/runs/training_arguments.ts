@@ -96,8 +96,10 @@ export interface TrainingArguments {
   readonly trainLayers?: number;
   /** NEFTune's noise on embeddings. @default 0 */
   readonly neftuneNoiseAlpha?: number;
-  /** The name of what is minimized. @default "cross_entropy" */
+  /** The name of what is minimized, of single replies or of pairs. @default "cross_entropy" */
   readonly loss?: string;
+  /** How strongly DPO holds to the reference, or how much ORPO's odds ratio counts. @default 0.1 */
+  readonly beta?: number;
   /** The share of each target that is spread over the whole vocabulary. @default 0 */
   readonly labelSmoothingFactor?: number;
   /**

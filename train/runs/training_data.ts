@@ -20,6 +20,8 @@ import { removeOtherTokenFiles } from "../../data/examples/token_file.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { type ArrangeArguments, arrangeRows } from "./arrange_rows.ts";
 import { describeLines, describeRows } from "./describe_rows.ts";
+import { DEFAULT_OBJECTIVE } from "../objectives/objectives.ts";
+import { isPairLoss } from "../objectives/pair_objectives.ts";
 import { findDuplicates } from "./find_duplicates.ts";
 import {
   describeSource,
@@ -48,6 +50,8 @@ export interface TrainingData extends Disposable {
   readonly report: ReadExamplesReport;
   /** The sha256 of the training examples' ids and labels. */
   readonly sha256: string;
+  /** The same of what is evaluated on; empty where nothing is. */
+  readonly validationSha256: string;
   /** What a user should know of the data, a line each. */
   readonly notes: readonly string[];
 }
@@ -84,6 +88,7 @@ export async function readTrainingData(
       | "truncation"
       | "maxRows"
       | "dedup"
+      | "loss"
     >
     & Partial<ArrangeArguments>,
   tokenizer: Tokenizer,
@@ -145,6 +150,7 @@ export async function readTrainingData(
       shown?.finish();
     }
     const { examples, report } = prepared;
+    assertPairs(report, { path, loss: args.loss });
     const { unlabelled } = report;
     const unit = unitOf(format);
     const lines = (numbers: readonly number[]): string => describeLines(numbers, unit);
@@ -225,10 +231,12 @@ export async function readTrainingData(
     dropped,
   );
   notes.push(...arranged.notes);
+  const evaluatedOn = arranged.heldBack ?? joinExamples(validation.map(({ examples }) => examples));
   const owned = resources.move();
   return {
     train: arranged.train,
-    validation: arranged.heldBack ?? joinExamples(validation.map(({ examples }) => examples)),
+    validation: evaluatedOn ?? toExampleList([]),
+    validationSha256: evaluatedOn?.sha256 ?? "",
     report: mergeReports(train.map(({ report }) => report)),
     sha256: arranged.sha256,
     notes,
@@ -271,10 +279,35 @@ export async function readTrainingData(
 }
 
 /** The examples of some files, in order. */
-function joinExamples(parts: readonly PackedExamples[]): ExampleList {
-  if (parts.length === 0) return toExampleList([]);
+function joinExamples(
+  parts: readonly PackedExamples[],
+): PackedExamples | SelectedExamples | undefined {
+  if (parts.length === 0) return undefined;
   if (parts.length === 1) return parts[0];
   return new SelectedExamples(parts, parts.flatMap((part, i) => rowsOf(part, i)));
+}
+
+/** Refuses rows that the loss is not of. */
+function assertPairs(
+  { pairs, rows, refusedRows }: ReadExamplesReport,
+  { path, loss = DEFAULT_OBJECTIVE }: { readonly path: string; readonly loss?: string },
+): void {
+  const used = rows - refusedRows;
+  if (isPairLoss(loss)) {
+    if (pairs === used) return;
+    throw new Error(
+      `Cannot train on ${path} with --loss ${loss}: ${
+        used - pairs
+      } of ${used} rows are no pairs of a chosen and a ` +
+        "rejected reply; leave the flag out, or give such rows",
+    );
+  }
+  if (pairs === 0) return;
+  throw new Error(
+    `Cannot train on ${path} with the loss ${loss}: ${pairs} of ${used} rows are pairs of a chosen and a rejected ` +
+      "reply; give --loss dpo or --loss orpo, or learn the chosen replies alone with --columns " +
+      "question=prompt,answer=chosen, of chats with --columns messages=chosen",
+  );
 }
 
 /** Refuses a file that cannot be read or has no rows, in the words of its reader. */

@@ -14,6 +14,7 @@
  */
 
 import type { StartEvent, StepEvent, TrainEvent } from "../events.ts";
+import type { Figures } from "../trainer.ts";
 import { CONSOLE_WORDS, type ConsoleWords, type TerminalLanguage } from "./console_words.ts";
 import {
   formatBytes,
@@ -176,6 +177,7 @@ function describe(
         words.step(stepOf(event.step, totalSteps)),
         words.epoch(event.epoch.toFixed(2)),
         `loss ${formatLoss(event.loss)}`,
+        ...describePairs(event.figures),
         `lr ${formatLearningRate(event.learningRate)}`,
         `grad ${formatLoss(event.gradNorm)}`,
         formatRate(event.tokensPerSecond),
@@ -187,6 +189,7 @@ function describe(
         words.epoch(event.epoch.toFixed(2)),
         `${words.metric.eval_loss} ${formatLoss(event.evalLoss)}`,
         `${words.metric.eval_token_loss} ${formatLoss(event.evalTokenLoss)}`,
+        ...describePairs(event.figures),
         words.evaluated(formatCount(event.examples), formatDuration(event.seconds)),
         ...event.best ? [words.bestSoFar] : [],
       ].join(" | ");
@@ -220,6 +223,13 @@ function describe(
     case "micro-step":
       return undefined;
   }
+}
+
+/** How often the chosen reply has the higher reward, and by how much it is higher. */
+function describePairs(figures: Figures = {}): string[] {
+  const { "rewards/accuracies": accuracy, "rewards/margins": margin } = figures;
+  if (accuracy === undefined || margin === undefined) return [];
+  return [`accuracy ${accuracy.toFixed(2)}`, `margin ${formatLoss(margin)}`];
 }
 
 /** A sample as {@linkcode formatSample} has it, or with its thinking dim in place of tags. */

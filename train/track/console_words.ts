@@ -71,7 +71,12 @@ export const CONSOLE_WORDS: Readonly<Record<TerminalLanguage, ConsoleWords>> = {
   zh: {
     method: { full: "全参数微调：", lora: "LoRA 微调：" },
     reason: { completed: "已完成", "early-stopped": "已提前停止", aborted: "已中止" },
-    metric: { eval_loss: "评估 loss", eval_token_loss: "每 token 评估 loss" },
+    metric: {
+      eval_loss: "评估 loss",
+      eval_token_loss: "每 token 评估 loss",
+      "eval_rewards/accuracies": "评估 accuracy",
+      "eval_rewards/margins": "评估 margin",
+    },
     comma: "，",
     steps: (count) => `共 ${count} 步`,
     epochs: (count) => `${count} 轮`,

@@ -9,6 +9,8 @@
 
 import { readFile, stat } from "node:fs/promises";
 import type { EvaluateEvent, LogEvent, SkipEvent } from "../events.ts";
+import { PAIR_FIGURES } from "../pair_objective.ts";
+import type { Figures } from "../trainer.ts";
 
 /** The bound of the writer: a file beyond would not fit one string. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -73,6 +75,14 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
     if (field === "NaN" || field === "Infinity" || field === "-Infinity") return Number(field);
     throw fail(`expected a number as ${key}, got ${field === undefined ? "none" : typeof field}`);
   };
+  /** Figures of pairs, where there are any. */
+  const figures = (prefix: string): { readonly figures?: Figures } => {
+    const there = PAIR_FIGURES.filter((name) => fields.has(`${prefix}${name}`));
+    if (there.length === 0) return {};
+    return {
+      figures: Object.fromEntries(there.map((name) => [name, figure(`${prefix}${name}`)])),
+    };
+  };
   const step = figure("step");
   if (fields.has("eval_loss")) {
     return {
@@ -81,6 +91,7 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
       epoch: figure("epoch"),
       evalLoss: figure("eval_loss"),
       evalTokenLoss: figure("eval_token_loss"),
+      ...figures("eval_"),
       examples: figure("eval_samples"),
       // What earlier versions did not write is left out.
       ...(fields.has("eval_batches") && { batches: figure("eval_batches") }),
@@ -98,6 +109,7 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
     step,
     epoch: figure("epoch"),
     loss,
+    ...figures(""),
     gradNorm,
     learningRate: figure("learning_rate"),
     tokensPerSecond: figure("tokens_per_second"),

@@ -16,6 +16,7 @@ export function toScalars(event: TrainEvent): Scalars {
     case "log":
       return {
         "train/loss": event.loss,
+        ...withPrefix("train/", event.figures ?? {}),
         "train/grad_norm": event.gradNorm,
         "train/learning_rate": event.learningRate,
         "train/epoch": event.epoch,
@@ -27,6 +28,7 @@ export function toScalars(event: TrainEvent): Scalars {
       return {
         "eval/loss": event.evalLoss,
         "eval/token_loss": event.evalTokenLoss,
+        ...withPrefix("eval/", event.figures ?? {}),
         ...withPrefix("eval/", evaluationSpeed(event)),
         "train/epoch": event.epoch,
         "train/global_step": event.step,

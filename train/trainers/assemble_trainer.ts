@@ -7,7 +7,7 @@ import type { Comm } from "../../comm/comm.ts";
 import { ParameterStore } from "../../model/engine/parameter_store.ts";
 import { TrainingEngine } from "../../model/engine/training_engine.ts";
 import type { Objective } from "../../model/graphs/objective.ts";
-import { deviceTraits } from "../../ort/runtime/device.ts";
+import { deviceName, deviceTraits } from "../../ort/runtime/device.ts";
 import type { Gpu } from "../../ort/kernels/gpu.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { assertDistributed } from "../distributed/assert_distributed.ts";
@@ -17,6 +17,7 @@ import { openTensorComm, type TensorComm } from "../distributed/tensor_comm.ts";
 import { findObjective } from "../objectives/objectives.ts";
 import type { AdamWOptions } from "../optimizers/adamw_graph.ts";
 import { assertSeveral, type OptimizerDescription } from "../optimizers/optimizer_description.ts";
+import type { PairObjective } from "../pair_objective.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
 import type { StateFormat } from "../optimizers/state_format.ts";
 import type { TrainingPrecision } from "../training_precision.ts";
@@ -38,6 +39,12 @@ export interface TrainerOptions {
   readonly optimizer?: AdamWOptions;
   /** What is minimized: a name of `objectives`, or an objective of one's own. @default "cross_entropy" */
   readonly objective?: string | Objective;
+  /**
+   * What is minimized where examples are pairs, a chosen reply and a rejected one in turns, in place of
+   * `objective`. Nothing is drawn at random then: an adapter's dropout has no effect, as in TRL.
+   * @default each example is trained on by itself
+   */
+  readonly pairs?: PairObjective;
   /**
    * NEFTune: uniform noise on embeddings in training, at most this over √(tokens of an example · hidden size).
    * @default 0
@@ -126,7 +133,15 @@ export async function assembleTrainer(
     AssembleOptions,
 ): Promise<ModelTrainer> {
   const { graphsOnly = !deviceTraits(runtime.device).hostMemory } = options;
-  const { headChunk, gradientCheckpointing, skipPadding } = options;
+  const { headChunk, gradientCheckpointing, skipPadding, pairs } = options;
+  if (pairs && runtime.device.kind === "cuda") {
+    throw new RangeError(
+      `Cannot train on pairs on ${
+        deviceName(runtime.device)
+      }: their losses are weighed on the host between the ` +
+        "forward and the backward pass; pass --device cpu or webgpu",
+    );
+  }
   const comm = options.comm && options.comm.size > 1 ? options.comm : undefined;
   const shard = isSharded(options);
   assertDistributed(runtime.device, { size: comm?.size ?? 1 });
@@ -159,8 +174,9 @@ export async function assembleTrainer(
     headChunk,
     gradientCheckpointing,
     skipPadding,
+    rowsTogether: pairs ? 2 : 1,
     firstTrained,
-    adapter,
+    adapter: pairs && adapter ? { ...adapter, block: { ...adapter.block, dropout: 0 } } : adapter,
     objective,
     noiseAlpha: options.neftuneNoiseAlpha,
     graphsOnly,
@@ -179,6 +195,7 @@ export async function assembleTrainer(
     gradients,
     engine,
     optimizer,
+    pairs,
     comm,
     collectives,
     sums,

@@ -19,15 +19,18 @@ import { OPTIMIZER_STATE, optimizerStatePath } from "../checkpoints/optimizer_st
 import type { GradientSums } from "../distributed/gradient_sums.ts";
 import { shareRows } from "../distributed/share_rows.ts";
 import type { TensorComm } from "../distributed/tensor_comm.ts";
+import type { PairObjective } from "../pair_objective.ts";
 import type { Optimizer } from "../optimizer.ts";
 import { roundParameters } from "../optimizers/round_parameters.ts";
 import type {
   DeferredSteps,
+  Figures,
   SaveOptions,
   Trainer,
   TrainStepOptions,
   TrainStepResult,
 } from "../trainer.ts";
+import { figureNames, PairLosses } from "../pair_losses.ts";
 import type { TrainedParameters } from "./trained_parameters.ts";
 
 /** What a trainer is put together from, and releases. */
@@ -42,6 +45,8 @@ export interface TrainerParts {
   readonly engine: TrainingEngine;
   /** What changes the parameters. */
   readonly optimizer: Optimizer;
+  /** What is minimized where examples are pairs. @default the engine's objective */
+  readonly pairs?: PairObjective;
   /** Processes that train together. @default this one alone */
   readonly comm?: Comm;
   /** What these sum tensors with. */
@@ -64,6 +69,9 @@ export class ModelTrainer implements Trainer {
   readonly weights: Trainer["weights"];
   readonly linear: DecodeBlockOptions["linear"];
   readonly deferred: DeferredSteps | undefined;
+  readonly pairs: PairObjective | undefined;
+  /** Of the updates whose results are unread. */
+  readonly #figures: Figures[] = [];
   readonly #parts: TrainerParts;
   #step = 0;
   /** Kept from one snapshot to the next. */
@@ -76,6 +84,7 @@ export class ModelTrainer implements Trainer {
     this.config = parameters.config;
     this.weights = parameters.weights;
     this.linear = parameters.linear;
+    this.pairs = parts.pairs;
     this.#parts = parts;
     if (!engine.graphsOnly) return;
     this.deferred = {
@@ -115,7 +124,7 @@ export class ModelTrainer implements Trainer {
     batches: readonly Batch[],
     { learningRate, signal, onBatch }: TrainStepOptions,
   ): Promise<void> {
-    const { engine, optimizer, parameters, gradients, comm, sums } = this.#parts;
+    const { engine, optimizer, parameters, gradients, comm, sums, pairs } = this.#parts;
     if (optimizer.evaluation) {
       optimizer.evaluation.leave();
       await parameters.updated?.();
@@ -127,15 +136,19 @@ export class ModelTrainer implements Trainer {
           "the longest length; raise it, or drop such rows",
       );
     }
-    optimizer.begin({ learningRate, tokens, seed: this.#dropoutSeed(0) });
-    const share = comm && shareRows(batches, comm.size)[comm.rank];
+    // A loss of pairs is a mean already.
+    optimizer.begin({ learningRate, tokens: pairs ? 1 : tokens, seed: this.#dropoutSeed(0) });
+    const share = comm && shareRows(batches, comm.size, pairs ? 2 : 1)[comm.rank];
+    const figures = pairs && new Float64Array(figureNames(pairs).length);
     // Batches of rows without an answer left add nothing to the update.
     const run = [...batches.keys()].filter((i) =>
       share ? share[i].length > 0 : batches[i].supervised > 0
     );
     for (const i of run) {
-      const { losses } = await engine.launch(batches[i], {
+      const pair = pairs && new PairLosses(batches[i], pairs, 1 / batches.length);
+      const { losses } = await engine.launch(pair?.batch ?? batches[i], {
         scale: 1 / tokens,
+        weigh: pair?.weigh,
         first: i === run[0],
         dropoutSeed: this.#dropoutSeed(i),
         rows: share?.[i],
@@ -143,11 +156,17 @@ export class ModelTrainer implements Trainer {
         signal,
       });
       optimizer.addLosses(losses);
+      pair?.figures.forEach((figure, each) => figures![each] += figure / batches.length);
       onBatch?.(i + 1);
     }
     // There are fewer rows than processes.
     if (run.length === 0) gradients.zero();
     await sums?.finish();
+    if (figures) {
+      await comm?.allReduceSum(figures);
+      const named = figureNames(pairs!).map((name, i) => [name, figures[i]]);
+      this.#figures.push(Object.fromEntries(named));
+    }
     parameters.prepare?.(gradients);
     await optimizer.update();
     await parameters.updated?.();
@@ -158,7 +177,10 @@ export class ModelTrainer implements Trainer {
     const { collectives, optimizer } = this.#parts;
     // Reading blocks this thread, which would not hear of sums that fail.
     await collectives?.finish();
-    const results = optimizer.results();
+    const figures = this.#figures.splice(0);
+    const results = optimizer.results().map((result, i) =>
+      figures.length > 0 ? { ...result, figures: figures[i] } : result
+    );
     this.#step -= results.filter(({ skipped }) => skipped).length;
     return results;
   }
