@@ -12,8 +12,6 @@ import { GGUF_FILE_TYPES, type GgufFileType } from "../../gguf/mod.ts";
 import {
   compareParity,
   type ParityModel,
-  type ParityQuestions,
-  type ParityReference,
   parityReference,
 } from "../../infer/export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../../infer/export/parity_models.ts";
