@@ -178,14 +178,12 @@ function searchScaleAndMinimum(
     minima[part] = -low;
     return;
   }
-  const range = fround(high - low);
   let scale = 0;
-  let minimum = low;
   let best = Infinity;
   // The first turn takes the obvious scale as it is, the others improve theirs.
   for (let turn = -1; turn < candidates; turn++) {
     const steps = turn < 0 ? most : fround(fround(first + fround(STEP * turn)) + most);
-    const inverse = fround(steps / range);
+    const inverse = fround(steps / fround(high - low));
     let [codeSum, squareSum, productSum] = [0, 0, 0];
     for (let i = 0; i < 32; i++) {
       const x = numbers[start + i];
@@ -221,11 +219,12 @@ function searchScaleAndMinimum(
     if (!(error < best)) continue;
     best = error;
     scale = thisScale;
-    minimum = thisMinimum;
+    // The next candidates begin at this one's minimum.
+    low = thisMinimum;
     codes.set(tried, 32 * part);
   }
   scales[part] = scale;
-  minima[part] = -minimum;
+  minima[part] = -low;
 }
 
 /** Scale of 16 numbers, x ≈ scale · code with codes from −32 to 31; fills `codes` from `place` on, plus 32. */
