@@ -55,6 +55,7 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     constrain: ["sampling"],
     serve: ["chat", "generate", "sampling", "constrain"],
     export: ["generate"],
+    gguf: ["export", "generate", "chat"],
   },
   train: {
     [TOP]: [],
