@@ -58,6 +58,9 @@ const DEFAULT_ALIGNMENT = 32;
 /** A page of memory is 4096 bytes; nothing needs more. */
 const MAX_ALIGNMENT = 65_536;
 
+/** Bytes read at a time. */
+const BUFFER = 1 << 20;
+
 const DAMAGED = "The file is damaged or no GGUF: download or write it again";
 const TYPE_NAMES = new Map(
   Object.entries(GGUF_TYPE_NUMBERS).map(([name, number]) => [number, name as GgufValue["type"]]),
@@ -292,7 +295,7 @@ class Cursor {
   readonly file: RandomAccessFile;
   /** The next byte in the file. */
   position = 0;
-  #memory = new Uint8Array(1 << 20);
+  #memory: Uint8Array<ArrayBuffer>;
   /** Where the memory's first byte lies in the file. */
   #from = 0;
   #filled = 0;
@@ -300,6 +303,7 @@ class Cursor {
 
   constructor(file: RandomAccessFile) {
     this.file = file;
+    this.#memory = new Uint8Array(Math.min(BUFFER, file.size));
   }
 
   /** An error at a byte. */

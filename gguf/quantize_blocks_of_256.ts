@@ -20,8 +20,14 @@ const STEP = fround(0.1);
 const TINY = fround(1e-15);
 
 const codes = new Uint8Array(256);
-const tried = new Uint8Array(32);
-const weights = new Float32Array(32);
+// float32 numbers, and codes, of the part that is searched: float64 memory needs no conversion to be read.
+const current = new Float64Array(32);
+const tried = new Float64Array(32);
+const weights = new Float64Array(32);
+/** Less the minimum. */
+const shifted = new Float64Array(32);
+/** Times the weight. */
+const weighted = new Float64Array(32);
 const scales = new Float32Array(16);
 const minima = new Float32Array(8);
 
@@ -95,11 +101,13 @@ function codeWithMinima(
     const start = from + 32 * part;
     let squares = 0;
     for (let i = 0; i < 32; i++) {
-      squares = fround(squares + fround(numbers[start + i] * numbers[start + i]));
+      const x = numbers[start + i];
+      current[i] = x;
+      squares = fround(squares + fround(x * x));
     }
     const usual = fround(Math.sqrt(fround(squares / 32)));
-    for (let i = 0; i < 32; i++) weights[i] = usual + abs(numbers[start + i]);
-    searchScaleAndMinimum(numbers, start, { part, most, first, candidates });
+    for (let i = 0; i < 32; i++) weights[i] = fround(usual + abs(current[i]));
+    searchScaleAndMinimum({ part, most, first, candidates });
     largestScale = max(largestScale, scales[part]);
     largestMinimum = max(largestMinimum, minima[part]);
   }
@@ -150,21 +158,19 @@ function packFourBits(bytes: Uint8Array, at: number, part: number): void {
 }
 
 /**
- * Scale and minimum of 32 numbers, x ≈ scale · code − minimum, into `scales` and `minima`, and their codes.
- * For the codes of each candidate, weighted least squares give the best scale and minimum.
+ * Scale and minimum of the 32 numbers of `current`, x ≈ scale · code − minimum, into `scales` and `minima`, and
+ * their codes. For the codes of each candidate, weighted least squares give the best scale and minimum.
  */
 function searchScaleAndMinimum(
-  numbers: Float32Array,
-  start: number,
   { part, most, first, candidates }: Pick<CodeWithMinima, "most" | "first" | "candidates"> & {
     readonly part: number;
   },
 ): void {
-  let [low, high] = [numbers[start], numbers[start]];
+  let [low, high] = [current[0], current[0]];
   let weightSum = weights[0];
-  let numberSum = fround(weightSum * numbers[start]);
+  let numberSum = fround(weightSum * low);
   for (let i = 1; i < 32; i++) {
-    const x = numbers[start + i];
+    const x = current[i];
     if (x < low) low = x;
     if (x > high) high = x;
     const weight = weights[i];
@@ -178,23 +184,25 @@ function searchScaleAndMinimum(
     minima[part] = -low;
     return;
   }
-  const range = fround(high - low);
   let scale = 0;
-  let minimum = low;
   let best = Infinity;
+  for (let i = 0; i < 32; i++) shifted[i] = fround(current[i] - low);
   // The first turn takes the obvious scale as it is, the others improve theirs.
   for (let turn = -1; turn < candidates; turn++) {
     const steps = turn < 0 ? most : fround(fround(first + fround(STEP * turn)) + most);
-    const inverse = fround(steps / range);
-    let [codeSum, squareSum, productSum] = [0, 0, 0];
+    const inverse = fround(steps / fround(high - low));
+    let codeSum = 0;
+    let squareSum = 0;
+    let productSum = 0;
     for (let i = 0; i < 32; i++) {
-      const x = numbers[start + i];
-      const code = max(0, min(most, nearest(fround(inverse * fround(x - low)))));
+      let code = fround(fround(inverse * shifted[i]) + ROUNDING) - ROUNDING;
+      if (code < 0) code = 0;
+      else if (code > most) code = most;
       tried[i] = code;
-      const weighted = fround(weights[i] * code);
-      codeSum = fround(codeSum + weighted);
-      squareSum = fround(squareSum + fround(weighted * code));
-      productSum = fround(productSum + fround(weighted * x));
+      const product = fround(weights[i] * code);
+      codeSum = fround(codeSum + product);
+      squareSum = fround(squareSum + fround(product * code));
+      productSum = fround(productSum + fround(product * current[i]));
     }
     let thisScale = fround(1 / inverse);
     let thisMinimum = low;
@@ -213,26 +221,33 @@ function searchScaleAndMinimum(
       }
     }
     let error = 0;
-    for (let i = 0; i < 32; i++) {
+    for (let i = 0; i < 32 && error < best; i++) {
       const value = fround(fround(thisScale * tried[i]) + thisMinimum);
-      const difference = fround(value - numbers[start + i]);
+      const difference = fround(value - current[i]);
       error = fround(error + fround(weights[i] * fround(difference * difference)));
     }
     if (!(error < best)) continue;
     best = error;
     scale = thisScale;
-    minimum = thisMinimum;
-    codes.set(tried, 32 * part);
+    keepTried(32 * part, 32);
+    if (thisMinimum === low) continue;
+    // The next candidates begin at this one's minimum.
+    low = thisMinimum;
+    for (let i = 0; i < 32; i++) shifted[i] = fround(current[i] - low);
   }
   scales[part] = scale;
-  minima[part] = -minimum;
+  minima[part] = -low;
 }
 
 /** Scale of 16 numbers, x ≈ scale · code with codes from −32 to 31; fills `codes` from `place` on, plus 32. */
 function searchScale(numbers: Float32Array, start: number, place: number): number {
   let largest = 0;
   for (let i = 0; i < 16; i++) {
-    if (abs(numbers[start + i]) > abs(largest)) largest = numbers[start + i];
+    const x = numbers[start + i];
+    if (abs(x) > abs(largest)) largest = x;
+    current[i] = x;
+    weights[i] = fround(x * x);
+    weighted[i] = fround(weights[i] * x);
   }
   if (abs(largest) < TINY) {
     codes.fill(0, place, place + 16);
@@ -245,23 +260,29 @@ function searchScale(numbers: Float32Array, start: number, place: number): numbe
     const isFirst = turn === -10;
     const steps = isFirst ? 32 : fround(32 + fround(STEP * turn));
     const inverse = fround(-steps / largest);
-    let [productSum, squareSum] = [0, 0];
+    let productSum = 0;
+    let squareSum = 0;
     for (let i = 0; i < 16; i++) {
-      const x = numbers[start + i];
-      const code = max(-32, min(31, nearest(fround(inverse * x))));
+      let code = fround(fround(inverse * current[i]) + ROUNDING) - ROUNDING;
+      if (code < -32) code = -32;
+      else if (code > 31) code = 31;
       tried[i] = code + 32;
-      const weight = fround(x * x);
-      productSum = fround(productSum + fround(fround(weight * x) * code));
-      squareSum = fround(squareSum + fround(fround(weight * code) * code));
+      productSum = fround(productSum + fround(weighted[i] * code));
+      squareSum = fround(squareSum + fround(fround(weights[i] * code) * code));
     }
     const isBetter = squareSum > 0 &&
       fround(productSum * productSum) > fround(best * squareSum);
     if (!isFirst && !isBetter) continue;
     scale = squareSum === 0 ? 0 : fround(productSum / squareSum);
     best = fround(scale * productSum);
-    codes.set(tried.subarray(0, 16), place);
+    keepTried(place, 16);
   }
   return scale;
+}
+
+/** A loop: `set` between arrays of two types is slow. */
+function keepTried(place: number, count: number): void {
+  for (let i = 0; i < count; i++) codes[place + i] = tried[i];
 }
 
 /** The nearest whole number, of ties the even one. */

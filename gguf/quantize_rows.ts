@@ -49,6 +49,8 @@ const QUANTIZERS: Readonly<Record<WrittenType, Quantize>> = {
 
 /** Rounding to nearest makes anything from here on infinite in float16. */
 const HALF_OVERFLOW = 65520;
+/** Above what the scales of any block reach: 65504 · 127 · 32 of q6_k. Squares of larger numbers would overflow. */
+const BLOCK_OVERFLOW = 2 ** 28;
 
 /**
  * The bytes of whole blocks of numbers; of `f32`, the numbers' own memory.
@@ -64,7 +66,11 @@ const HALF_OVERFLOW = 65520;
  * ```
  */
 export function quantizeRows(numbers: Float32Array, type: WrittenType): Uint8Array {
-  const limit = type === "f16" ? HALF_OVERFLOW : Infinity;
+  const limit = type === "f16"
+    ? HALF_OVERFLOW
+    : GGML_TYPES[type].block > 1
+    ? BLOCK_OVERFLOW
+    : Infinity;
   for (let i = 0; i < numbers.length; i++) {
     // A NaN is below nothing.
     if (Math.abs(numbers[i]) < limit) continue;

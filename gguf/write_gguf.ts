@@ -9,7 +9,7 @@
 
 import { FileWriter, type WrittenBytes } from "../ort/tensor/file_writer.ts";
 import { quoteName } from "../ort/tensor/tensor_errors.ts";
-import { GGML_TYPES, ggmlBytes, type GgmlType } from "./ggml_type.ts";
+import { GGML_TYPES, ggmlBytes } from "./ggml_type.ts";
 import {
   GGUF_ARRAYS,
   GGUF_TYPE_NUMBERS,

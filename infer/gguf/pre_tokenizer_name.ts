@@ -122,3 +122,51 @@ const COVERING: ReadonlySet<string> = new Set([
   QWEN35_PATTERN,
   TEKKEN_PATTERN,
 ]);
+/** Names of llama.cpp's for cuts that others of its names stand for too. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  "command-r": "smollm",
+  "deepseek-r1-qwen": "qwen2",
+  "falcon3": "llama-bpe",
+  "llama-v3": "llama-bpe",
+  "llama3": "llama-bpe",
+  "llama4": "gpt-4o",
+  "olmo": "gpt-2",
+  "phi-2": "gpt-2",
+  "refact": "smollm",
+  "smaug-bpe": "dbrx",
+  "starcoder": "smollm",
+};
+
+/** Published tokenizers with these cuts compose characters first, which GGUF does not say. */
+const COMPOSING: ReadonlySet<string> = new Set(["qwen2", "qwen35"]);
+
+/** What stands in a tokenizer.json for a name. */
+export interface PreTokenizerSteps {
+  /** Pre-tokenizers before ByteLevel. */
+  readonly before: readonly Readonly<Record<string, unknown>>[];
+  /** Whether ByteLevel cuts as well, by GPT-2's pattern. */
+  readonly last: boolean;
+  /** Whether a whole piece that the vocabulary has is a token without regard to merges. */
+  readonly ignoreMerges: boolean;
+  /** Whether characters are composed first (NFC). */
+  readonly composes: boolean;
+}
+
+/** The way back; undefined where the name is not known. */
+export function preTokenizerSteps(name: string): PreTokenizerSteps | undefined {
+  const own = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : name;
+  const known = CUTS.find((cut) => cut.name === own);
+  if (known === undefined) return undefined;
+  const last = known.steps.at(-1) === GPT2_PATTERN;
+  const before = last ? known.steps.slice(0, -1) : known.steps;
+  return {
+    before: before.map((step) =>
+      step === DIGITS
+        ? { type: "Digits", individual_digits: true }
+        : { type: "Split", pattern: { Regex: step }, behavior: "Isolated", invert: false }
+    ),
+    last,
+    ignoreMerges: known.ignoreMerges ?? true,
+    composes: COMPOSING.has(own),
+  };
+}
