@@ -65,3 +65,7 @@ export type {
   LogitsProcessorOptions,
   SequenceBias,
 } from "./sampling/logits_processors.ts";
+
+// GGUF files as models.
+export { type ImportedModel, importGguf, type ImportGgufOptions } from "./gguf/import_gguf.ts";
+export type { ImportedDtype } from "./gguf/imported_weights.ts";

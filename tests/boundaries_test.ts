@@ -12,12 +12,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   data: ["ort", "internal"],
   hub: ["ort", "internal"],
   comm: ["internal"],
+  gguf: ["ort", "internal"],
   model: ["ort", "internal"],
   lora: ["model", "ort", "internal"],
-  infer: ["lora", "model", "data", "ort", "internal"],
-  train: ["infer", "lora", "model", "data", "comm", "ort", "internal"],
-  cli: ["train", "infer", "lora", "model", "data", "hub", "comm", "ort", "internal"],
-  examples: ["cli", "train", "infer", "lora", "model", "data", "hub", "comm", "ort", "internal"],
+  infer: ["lora", "model", "data", "gguf", "ort", "internal"],
+  train: ["infer", "lora", "model", "data", "comm", "gguf", "ort", "internal"],
+  cli: ["train", "infer", "lora", "model", "data", "hub", "comm", "gguf", "ort", "internal"],
+  examples: [
+    ...["cli", "train", "infer", "lora", "model", "data", "hub", "comm", "gguf"],
+    ...["ort", "internal"],
+  ],
 };
 
 /** What each folder of a room may import from in that room, besides itself. */
@@ -51,6 +55,7 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     constrain: ["sampling"],
     serve: ["chat", "generate", "sampling", "constrain"],
     export: ["generate"],
+    gguf: ["export", "generate", "chat"],
   },
   train: {
     [TOP]: [],

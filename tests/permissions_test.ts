@@ -43,6 +43,7 @@ for (const name of USER_TASKS) {
 const MAY: Readonly<Record<string, readonly string[]>> = {
   fetch: ["write into models"],
   data: ["write into data"],
+  import: ["write into models"],
   dashboard: ["listen here", "connect to this machine"],
   serve: ["listen here", "connect to this machine"],
 };

@@ -1,4 +1,4 @@
-/** The published models that are fine-tuned here, by the names that make_model.py knows them by. */
+/** The published models that are fine-tuned here, by the names that run.ts is given. */
 
 /** One of them. */
 export interface PublishedModel {

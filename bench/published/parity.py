@@ -1,8 +1,8 @@
-"""Compares ortune with transformers on a model that make_model.py made: token ids, logits and greedy replies.
+"""Compares ortune with transformers on a model that `deno task import` made: token ids, logits and greedy replies.
 
-    python bench/published/parity.py smollm2|gemma3 DIR [--deno deno]
+    python bench/published/parity.py DIR --gguf FILE [--deno deno]
 
-In:  DIR of make_model.py; needs torch and transformers, and the GGUF's package for the weights' own check.
+In:  DIR of `deno task import` and the file that it read; needs torch, transformers and gguf.
 Out: a line a comparison; exit status 1 where one fails.
 """
 
@@ -20,8 +20,6 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from make_model import MODELS
-
 ROOT = Path(__file__).parents[2]
 QUESTIONS = ["What is the capital of France?", "How can I tell if I am dehydrated?", "Write a haiku about the sea.",
              "Why is the sky blue?", "我发烧了怎么办？"]
@@ -37,8 +35,9 @@ TEXTS = [
 ]
 # What JavaScript calls blank and Rust does not, and the other way; numbers that are no ASCII digits.
 TEXTS += ["\ufeffbyte order mark", "a  \ufeff b", "next\u0085line", "a  \u0085 b", "\u180e vowel", "take ½ of 25 kg/m² ① ②"]
-# Bytes that a vocabulary may lack.
-TEXTS += ["bell \u0006 group \u001d end"]
+# Bytes that a vocabulary may lack, as SmolLM2's does: ortune and transformers leave them out.
+LOSSY = ["bell \u0006 group \u001d end"]
+TEXTS += LOSSY
 
 
 def corpus() -> list[str]:
@@ -49,12 +48,11 @@ def corpus() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", choices=MODELS)
     parser.add_argument("dir", type=Path)
+    parser.add_argument("--gguf", type=Path, required=True)
     parser.add_argument("--deno", default="deno")
     options = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
-    module = MODELS[options.model]
     # Goes by tokenizer.json alone: GPT2Tokenizer of transformers 5 has steps of its own in place of the file's.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(options.dir)
     texts = TEXTS + corpus()
@@ -85,7 +83,7 @@ def main() -> None:
     tokens = sum(len(each.get("ids", [])) for each in ortune["encoded"])
     report("token ids", not parted, f"{len(texts) - len(parted)} of {len(texts)} texts ({tokens:,} tokens) equal, and back")
     lossy = [text for text in texts if tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) != text]
-    report("round trip", lossy == module.LOSSY, f"{len(texts) - len(lossy)} texts come back; not {lossy}")
+    report("round trip", set(lossy) <= set(LOSSY), f"{len(texts) - len(lossy)} texts come back; not {lossy}")
 
     model = AutoModelForCausalLM.from_pretrained(options.dir, dtype=torch.float32, attn_implementation="eager")
     with torch.no_grad():
@@ -102,8 +100,7 @@ def main() -> None:
         same = reply["prompt"] == prompt[0].tolist() and reply["ids"] == ids
         report(f"greedy reply to {question!r}", same, f"{len(ids)} tokens, {tokenizer.decode(ids)!r}")
 
-    packaged = module.packaged_gguf()
-    reference = AutoModelForCausalLM.from_pretrained(packaged.parent, gguf_file=packaged.name, dtype=torch.float32)
+    reference = AutoModelForCausalLM.from_pretrained(options.gguf.parent, gguf_file=options.gguf.name, dtype=torch.float32)
     state = reference.state_dict()
     unequal = [name for name, value in model.state_dict().items() if not torch.equal(value, state[name])]
     report("weights", not unequal, f"{len(state) - len(unequal)} of {len(state)} tensors are bit for bit those of transformers' own GGUF reader")

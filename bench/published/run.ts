@@ -1,6 +1,6 @@
 /**
  * What fine-tuning does to a published model: greedy replies to unseen questions, a LoRA run, a
- * full run of as many updates, and replies after each. In: the folder that make_model.py made. Out:
+ * full run of as many updates, and replies after each. In: a folder of `deno task import`. Out:
  * summary.md and loss.svg in the output folder, both runs' checkpoints beside them.
  *
  *     deno task bench:published smollm2|gemma3 --model DIR [--output-dir output/NAME] [--num-train-epochs 3]
@@ -44,7 +44,7 @@ const { title, learningRates } = MODELS[name];
 const { model, threads, "num-train-epochs": epochs, "max-new-tokens": maxNewTokens } = values;
 const outputDir = values["output-dir"] ?? `output/${name}`;
 if (model === undefined) {
-  console.error("error: --model is missing: give the folder that make_model.py made");
+  console.error("error: --model is missing: give a folder of `deno task import`");
   Deno.exit(2);
 }
 const began = performance.now();

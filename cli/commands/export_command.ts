@@ -1,19 +1,18 @@
 /** The flags of `deno task export` and what it does. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { basename } from "node:path";
 import { loadTokenizer } from "../../data/text/tokenizer.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import { exportClientFiles } from "../../infer/export/client_files.ts";
 import { type ExportedModel, exportModel } from "../../infer/export/export_model.ts";
 import { ExportedDecoder } from "../../infer/export/exported_decoder.ts";
 import { EXPORT_FORMATS, type ExportDtype } from "../../infer/export/export_format.ts";
+import { GGUF_FILE_TYPES, type GgufFileType } from "../../gguf/mod.ts";
 import {
   compareParity,
   type ParityModel,
-  type ParityQuestions,
-  type ParityReference,
   parityReference,
-  type ParityReport,
 } from "../../infer/export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../../infer/export/parity_models.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
@@ -29,7 +28,9 @@ import { count } from "../arguments/flag_values.ts";
 import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { openFile } from "../process/open_file.ts";
 import { openRuntime } from "../process/open_runtime.ts";
-import { parityQuestions } from "./parity_questions.ts";
+import { describeParity } from "./describe_parity.ts";
+import { type Comparison, parityQuestions } from "./parity_questions.ts";
+import { writeGgufFolder } from "./write_gguf_folder.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
 import { findFile } from "../../train/runs/find_file.ts";
 import { during } from "../../train/runs/wait_line.ts";
@@ -42,6 +43,7 @@ import { UsageError } from "../../internal/usage_error.ts";
 /** The file of the parity report, in the export's folder. */
 const PARITY_REPORT = "parity.json";
 const DEFAULT_DTYPES: readonly ExportDtype[] = ["q4"];
+const DEFAULT_GGUF_DTYPES: readonly GgufFileType[] = ["q4_k_m"];
 
 /** Parsed flags of the export. */
 export interface ExportFlags {
@@ -49,9 +51,10 @@ export interface ExportFlags {
   readonly adapter?: string;
   readonly keepAdapter?: boolean;
   readonly outputDir: string;
-  readonly format: "onnx" | "hf";
-  readonly dtype?: readonly ExportDtype[];
+  readonly format: "onnx" | "hf" | "gguf";
+  readonly dtype?: readonly (ExportDtype | GgufFileType)[];
   readonly parity: boolean;
+  readonly verify?: boolean;
   readonly parityFile?: string;
   readonly parityTokens: number;
   readonly threads?: number;
@@ -60,7 +63,8 @@ export interface ExportFlags {
 /** Exports a model. */
 export const exportCommand: CommandDefinition<ExportFlags> = {
   name: "deno task export",
-  description: "Writes a model for browsers, Node and other runtimes, and tells how exact it is.",
+  description:
+    "Writes a model for browsers, Node, llama.cpp, Ollama and other runtimes, and tells how exact it is.",
   flags: (command: Command) =>
     void command
       .option(
@@ -80,14 +84,27 @@ export const exportCommand: CommandDefinition<ExportFlags> = {
       )
       .requiredOption("--output-dir <dir>", "a new folder for the export")
       .addOption(
-        new Option("--format <name>", "onnx for transformers.js, hf for safetensors in float32")
-          .choices(["onnx", "hf"]).default("onnx"),
+        new Option(
+          "--format <name>",
+          "onnx for transformers.js, hf for safetensors in float32, gguf for llama.cpp and Ollama",
+        )
+          .choices(["onnx", "hf", "gguf"]).default("onnx"),
       )
       .option(
         "--dtype <names>",
-        `of onnx: ${Object.keys(EXPORT_FORMATS).join(", ")}, or several with a comma between ` +
-          `(default: ${DEFAULT_DTYPES.join()})`,
+        `of onnx: ${
+          Object.keys(EXPORT_FORMATS).join(", ")
+        } (default: ${DEFAULT_DTYPES.join()}); of gguf: ` +
+          `${
+            Object.keys(GGUF_FILE_TYPES).join(", ")
+          } (default: ${DEFAULT_GGUF_DTYPES.join()}); or ` +
+          "several with a comma between",
         dtypes,
+      )
+      .option(
+        "--verify",
+        "of gguf: load the files in llama.cpp itself and compare (npm's @node-llama-cpp, 10 MB that Deno " +
+          "downloads once)",
       )
       .option("--parity-file <path>", "a text to compare perplexity on (default: a short one)")
       .option("--parity-tokens <n>", "greedy tokens to compare after each prompt", count, 32)
@@ -96,11 +113,11 @@ export const exportCommand: CommandDefinition<ExportFlags> = {
   run,
 };
 
-function dtypes(text: string): ExportDtype[] {
+function dtypes(text: string): (ExportDtype | GgufFileType)[] {
   const names = [...new Set(text.split(","))];
-  const unknown = names.filter((name) => !Object.hasOwn(EXPORT_FORMATS, name));
-  if (unknown.length === 0) return names as ExportDtype[];
-  throw new InvalidArgumentError(`Allowed choices are ${Object.keys(EXPORT_FORMATS).join(", ")}.`);
+  const all = { ...EXPORT_FORMATS, ...GGUF_FILE_TYPES };
+  if (names.every((name) => Object.hasOwn(all, name))) return names as (keyof typeof all)[];
+  throw new InvalidArgumentError(`Allowed choices are ${Object.keys(all).join(", ")}.`);
 }
 
 /** What is exported: folders, opened. */
@@ -115,7 +132,7 @@ interface Subject {
 }
 
 async function run({ options, signal }: CommandContext<ExportFlags>): Promise<void> {
-  const { outputDir, format, dtype: formats = DEFAULT_DTYPES, keepAdapter = false } = options;
+  const { outputDir, format, dtype, keepAdapter = false, verify = false } = options;
   assertFlags(options);
   await using resources = new AsyncDisposableStack();
   const subject = await openSubject(options, resources);
@@ -129,13 +146,13 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   await using folder = await stageFolder(outputDir, "export");
   const staging = folder.path;
   const runtime = resources.use(openRuntime({ device: "cpu", threads: options.threads }));
-  const comparison = options.parity
-    ? await during(
+  const ask = (): Promise<Comparison> =>
+    during(
       `asking ${directory}`,
       () => askCheckpoint(runtime, subject, { text, greedyTokens: options.parityTokens, signal }),
       terminal,
-    )
-    : undefined;
+    );
+  let comparison = format !== "gguf" && options.parity ? await ask() : undefined;
   const reports: Record<string, unknown> = {};
   const compare = async (name: string, open: () => Disposable & ParityModel): Promise<void> => {
     if (!comparison) return;
@@ -147,7 +164,7 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
       terminal,
     );
     reports[name] = { ...reports[name] as Record<string, unknown>, parity: report };
-    console.log(`${name}: ${describe(report)}`);
+    console.log(`${name}: ${describeParity(report)}`);
   };
   const merged = adapter && !keepAdapter
     ? resources.use(
@@ -185,10 +202,26 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
       resources.use(again.weights);
       await compare("hf", () => checkpointParityModel(runtime, again));
     }
+  } else if (format === "gguf") {
+    const written = await writeGgufFolder(staging, {
+      model: directory,
+      adapter: subject.adapter,
+      keepAdapter,
+      config,
+      weights,
+      dtypes: dtype as readonly GgufFileType[] | undefined ?? DEFAULT_GGUF_DTYPES,
+      name: basename(outputDir),
+      threads: options.threads,
+      // Not before the files: a model that llama.cpp has nothing like is refused at once.
+      ask: verify ? async () => comparison = await ask() : undefined,
+      signal,
+    });
+    Object.assign(reports, written);
   } else {
     await Deno.mkdir(`${staging}/onnx`);
+    const dtypesOfOnnx = dtype as readonly ExportDtype[] | undefined ?? DEFAULT_DTYPES;
     const exported: ExportedModel[] = [];
-    for (const dtype of formats) {
+    for (const dtype of dtypesOfOnnx) {
       const began = performance.now();
       const apart = keepAdapter ? adapter : undefined;
       const model = await during(
@@ -245,7 +278,7 @@ async function readParityText(name: string): Promise<string> {
 }
 
 function assertFlags(options: ExportFlags): void {
-  const { model, adapter, keepAdapter, format, dtype } = options;
+  const { model, adapter, keepAdapter, format, dtype, verify } = options;
   if (model === undefined && adapter === undefined) {
     throw new UsageError("Cannot export nothing: give --model, --adapter or both");
   }
@@ -256,6 +289,22 @@ function assertFlags(options: ExportFlags): void {
     throw new UsageError(
       "Cannot keep an adapter apart in a model folder: it is one in PEFT's layout already; leave " +
         "out --keep-adapter, or use --format onnx",
+    );
+  }
+  if (verify && format !== "gguf") {
+    throw new UsageError(
+      `Cannot verify an export of --format ${format} in llama.cpp: --verify is for --format gguf`,
+    );
+  }
+  const [formats, its] = format === "gguf" ? [GGUF_FILE_TYPES, "gguf"] : [EXPORT_FORMATS, "onnx"];
+  const foreign = format === "hf"
+    ? []
+    : dtype?.filter((name) => !Object.hasOwn(formats, name)) ?? [];
+  if (foreign.length > 0) {
+    throw new UsageError(
+      `Cannot export to ${foreign.join(", ")} with --format ${its}: it has ${
+        Object.keys(formats).join(", ")
+      }`,
     );
   }
   if (dtype !== undefined && format === "hf") {
@@ -285,7 +334,7 @@ async function askCheckpoint(
     readonly greedyTokens: number;
     readonly signal: AbortSignal;
   },
-): Promise<{ questions: ParityQuestions; reference: ParityReference }> {
+): Promise<Comparison> {
   const tokenizer = await loadTokenizer(directory);
   using resources = new DisposableStack();
   const { config, weights } = await loadModel(runtime, directory, { signal });
@@ -295,20 +344,4 @@ async function askCheckpoint(
   const questions = parityQuestions({ config, tokenizer, greedyTokens, text });
   const model = resources.use(checkpointParityModel(runtime, { config, weights, adapted }));
   return { questions, reference: await parityReference(model, questions) };
-}
-
-function describe(
-  { maxAbsolute, meanAbsolute, positions, greedy, perplexity }: ParityReport,
-): string {
-  const same = greedy.same.filter((tokens) => tokens === greedy.tokens).length;
-  return [
-    `logits differ by at most ${maxAbsolute.toExponential(1)}, ${
-      meanAbsolute.toExponential(1)
-    } on ` +
-    "average",
-    `the likeliest token is the same at ${positions.same} of ${positions.all} positions`,
-    `${greedy.tokens} greedy tokens are the same after ${same} of ${greedy.prompts} prompts` +
-    (same === greedy.prompts ? "" : ` (${greedy.same.join(", ")})`),
-    `perplexity ${perplexity.checkpoint.toFixed(4)} → ${perplexity.export.toFixed(4)}`,
-  ].join("; ");
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
-import type { ParityQuestions } from "../../infer/export/parity.ts";
+import type { ParityQuestions, ParityReference } from "../../infer/export/parity.ts";
 import type { ModelConfig } from "../../model/config.ts";
 
 const PROMPTS = [
@@ -38,10 +38,18 @@ export interface ParityQuestionOptions {
   readonly text?: string;
 }
 
+/** What both are asked, and what the checkpoint answered. */
+export interface Comparison {
+  /** The prompts and the text, also as texts, for another tokenizer. */
+  readonly questions: ParityQuestions & { readonly texts: readonly string[] };
+  /** The checkpoint's answers. */
+  readonly reference: ParityReference;
+}
+
 /** Prompts by the model's template where it has one, and the text in windows. */
 export function parityQuestions(
   { config, tokenizer, greedyTokens, text = TEXT }: ParityQuestionOptions,
-): ParityQuestions {
+): Comparison["questions"] {
   const ids = tokenizer.encode(text);
   const window = Math.min(WINDOW, config.maxPositions);
   const windows = Array.from(
@@ -57,14 +65,15 @@ export function parityQuestions(
       `Cannot compare ${greedyTokens} tokens: the model has ${config.maxPositions} positions`,
     );
   }
+  const prompts = PROMPTS.map((content) =>
+    tokenizer.chatTemplate === undefined
+      ? content
+      : tokenizer.render([{ role: "user", content }], { addGenerationPrompt: true })
+  );
   return {
-    prompts: PROMPTS.map((content) => {
-      const prompt = tokenizer.chatTemplate === undefined
-        ? content
-        : tokenizer.render([{ role: "user", content }], { addGenerationPrompt: true });
-      return tokenizer.encode(prompt).subarray(0, room);
-    }),
+    prompts: prompts.map((prompt) => tokenizer.encode(prompt).subarray(0, room)),
     greedyTokens,
     text: windows,
+    texts: [...prompts, text],
   };
 }

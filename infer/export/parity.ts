@@ -141,7 +141,8 @@ async function textLosses(model: ParityModel, text: readonly Int32Array[]): Prom
   return losses;
 }
 
-function likeliest(scores: Float32Array): number {
+/** The first of the largest scores. */
+export function likeliest(scores: Float32Array): number {
   let best = 0;
   for (let id = 1; id < scores.length; id++) if (scores[id] > scores[best]) best = id;
   return best;

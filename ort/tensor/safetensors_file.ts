@@ -6,9 +6,7 @@
  * @module
  */
 
-import { type FileHandle, open } from "node:fs/promises";
-import { findRegularFile, isAbsent } from "../../internal/regular_file.ts";
-import { notFoundError } from "../../internal/not_found_error.ts";
+import { RandomAccessFile } from "./random_access_file.ts";
 import {
   parseSafetensorsHeader,
   type SafetensorsEntry,
@@ -28,33 +26,29 @@ export interface OpenSafetensorsOptions {
 export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposable {
   /** The path that was opened. */
   readonly path: string;
-  readonly #file: FileHandle;
+  readonly #file: RandomAccessFile;
   readonly #header: SafetensorsHeader;
-  /** Settles when the last read asked for is done; it never rejects. */
-  #queue: Promise<void> = Promise.resolve();
-  #closed = false;
 
-  private constructor(path: string, file: FileHandle, header: SafetensorsHeader) {
-    this.path = path;
+  private constructor(file: RandomAccessFile, header: SafetensorsHeader) {
+    this.path = file.path;
     this.#file = file;
     this.#header = header;
   }
 
   /** The same as {@linkcode openSafetensors}. */
   static async open(path: string, options: OpenSafetensorsOptions = {}): Promise<SafetensorsFile> {
-    const file = await openFile(path);
+    const file = await RandomAccessFile.open(path, "safetensors");
     try {
-      const { size } = await file.stat();
-      const place = { ...options, path, fileLength: size };
+      const place = { ...options, path, fileLength: file.size };
       const first = new Uint8Array(8);
-      const length = safetensorsHeaderLength(first.subarray(0, await fill(file, first, 0)), place);
+      const length = safetensorsHeaderLength(first.subarray(0, await file.read(first, 0)), place);
       const bytes = new Uint8Array(8 + length);
       bytes.set(first);
-      const got = await fill(file, bytes.subarray(8), 8);
+      const got = await file.read(bytes.subarray(8), 8);
       const header = parseSafetensorsHeader(bytes.subarray(0, 8 + got), place);
-      return new SafetensorsFile(path, file, header);
+      return new SafetensorsFile(file, header);
     } catch (error) {
-      await file.close();
+      await file[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -84,42 +78,17 @@ export class SafetensorsFile implements TensorSource, AsyncDisposable, Disposabl
   async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
     const { begin, end } = this.#find(name);
     checkTensorRange(name, end - begin, into, offset);
-    // One after another: Deno seeks for a read at a position, which must not mix with another's.
-    const turn = this.#queue.then(async () => {
-      if (this.#closed) {
-        throw new TypeError(
-          `Cannot read tensor ${quoteName(name)}: ${quoteName(this.path)} is closed. ` +
-            "Read before it is disposed",
-        );
-      }
-      const got = await fill(this.#file, into, this.#header.dataOffset + begin + offset);
-      if (got < into.byteLength) {
-        throw new RangeError(
-          `Cannot read tensor ${quoteName(name)}: ${quoteName(this.path)} ended ${
-            into.byteLength - got
-          } bytes early, so it was cut since it was opened. Restore it and open it again`,
-        );
-      }
-    });
-    this.#queue = turn.catch(() => {});
-    await turn;
+    await this.#file.readTensor(name, into, this.#header.dataOffset + begin + offset);
   }
 
   /** Closes the file once a read in progress is done; reads that wait fail. */
   [Symbol.dispose](): void {
-    void this.#close();
+    this.#file[Symbol.dispose]();
   }
 
   /** Closes the file after the reads already asked for. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#queue;
-    await this.#close();
-  }
-
-  async #close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#file.close();
+    await this.#file[Symbol.asyncDispose]();
   }
 
   #find(name: string): SafetensorsEntry {
@@ -158,32 +127,4 @@ export function openSafetensors(
   options: OpenSafetensorsOptions = {},
 ): Promise<SafetensorsFile> {
   return SafetensorsFile.open(path, options);
-}
-
-async function openFile(path: string): Promise<FileHandle> {
-  try {
-    // A pipe would never open. Where links may lead is for who knows the folder to say.
-    const found = await findRegularFile(path, { root: null });
-    if (found.path !== undefined) return await open(found.path);
-    throw new RangeError(
-      `Cannot read safetensors ${quoteName(path)}: it ${found.problem}. Give a file`,
-    );
-  } catch (error) {
-    if (!isAbsent(error)) throw error;
-    throw notFoundError(
-      `Cannot read safetensors ${quoteName(path)}: there is no such file. Check the path`,
-      { cause: error },
-    );
-  }
-}
-
-/** Reads from byte `position` on until `into` is full or the file ends; returns the bytes read. */
-async function fill(file: FileHandle, into: Uint8Array, position: number): Promise<number> {
-  let got = 0;
-  while (got < into.byteLength) {
-    const { bytesRead } = await file.read(into, got, into.byteLength - got, position + got);
-    if (bytesRead === 0) break;
-    got += bytesRead;
-  }
-  return got;
 }

@@ -16,24 +16,41 @@ const UPPER_CASE = String.raw`[^\r\n\p{L}\p{N}]?` + `${UPPER}+${LOWER}*`;
 export const GPT2_PATTERN = String
   .raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 
+/** cl100k: Llama 3, GLM-4, GPT-4. */
+export const CL100K_PATTERN = CONTRACTIONS +
+  String.raw`|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*` + TAIL;
+
+/** Qwen 1.5 to 3. */
+export const QWEN2_PATTERN = CONTRACTIONS +
+  String.raw`|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*` + TAIL;
+
+/** Qwen 3.5, which counts marks to the letters. */
+export const QWEN35_PATTERN = CONTRACTIONS +
+  String.raw`|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*` + TAIL;
+
+/** o200k: GPT-4o, gpt-oss, Llama 4. */
+export const O200K_PATTERN = `${TITLE_CASE}${CONTRACTIONS}?|${UPPER_CASE}${CONTRACTIONS}?` +
+  String.raw`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*` + TAIL;
+
+/** Mistral's Tekken: o200k without contractions. */
+export const TEKKEN_PATTERN = `${TITLE_CASE}|${UPPER_CASE}` +
+  String.raw`|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*` + TAIL;
+
+/** DeepSeek V2, V3, R1. */
+export const DEEPSEEK_PATTERN = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+" +
+  String.raw`|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*` + TAIL;
+
 /** Oniguruma's source of each. */
 export const KNOWN_PATTERNS: readonly string[] = [
   // GPT-2 and all of ByteLevel with use_regex: SmolLM, StarCoder, Falcon, Phi, OPT.
   GPT2_PATTERN,
   String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
-  // cl100k: Llama 3, GLM-4, GPT-4.
-  CONTRACTIONS + String.raw`|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*` + TAIL,
-  // Qwen 1.5 to 3; one that counts marks to the letters.
-  CONTRACTIONS + String.raw`|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*` + TAIL,
-  CONTRACTIONS +
-  String.raw`|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*` + TAIL,
+  CL100K_PATTERN,
+  QWEN2_PATTERN,
+  QWEN35_PATTERN,
   // Two digits at a time: InternLM 2.5.
   CONTRACTIONS + String.raw`|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]+[\r\n]*` + TAIL,
-  // o200k: GPT-4o, gpt-oss, Llama 4; Mistral's Tekken writes it without contractions.
-  `${TITLE_CASE}${CONTRACTIONS}?|${UPPER_CASE}${CONTRACTIONS}?` +
-  String.raw`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*` + TAIL,
-  `${TITLE_CASE}|${UPPER_CASE}` + String.raw`|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*` + TAIL,
-  // DeepSeek V2, V3, R1.
-  "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+" +
-  String.raw`|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*` + TAIL,
+  O200K_PATTERN,
+  TEKKEN_PATTERN,
+  DEEPSEEK_PATTERN,
 ];
