@@ -65,3 +65,6 @@ export type {
   LogitsProcessorOptions,
   SequenceBias,
 } from "./sampling/logits_processors.ts";
+
+// Measures.
+export type { MetricName } from "./evaluate/metrics.ts";

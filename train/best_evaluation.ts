@@ -1,16 +1,20 @@
 /**
  * Which evaluation was the best, and how long ago.
  *
- * In: rows of log_history. Out: the step and value of the lowest metric. Nothing else is remembered,
+ * In: rows of log_history. Out: the step and value of the best metric, the lowest loss or the highest accuracy. Nothing else is remembered,
  * so a resumed run knows as much as one that was never cut.
  *
  * @module
  */
 
+import { type MetricName, metricNames, metrics } from "../infer/evaluate/metrics.ts";
 import type { LogRow } from "./log_row.ts";
 
-/** A metric that evaluations are compared by; lower is better. */
-export type BestMetric = "eval_loss" | "eval_token_loss";
+/** A measure of replies that are generated at each evaluation. */
+export type GeneratedMetric = `eval_${MetricName}`;
+
+/** A metric that evaluations are compared by. */
+export type BestMetric = "eval_loss" | "eval_token_loss" | GeneratedMetric;
 
 /**
  * What each is called wherever a person reads it: "eval loss" is Hugging Face's, the mean over examples;
@@ -19,14 +23,33 @@ export type BestMetric = "eval_loss" | "eval_token_loss";
 export const METRIC_NAMES: Readonly<Record<BestMetric, string>> = {
   eval_loss: "eval loss",
   eval_token_loss: "per token",
+  ...generatedNames("en"),
 };
+
+/** What the measures of generated replies are called. */
+export function generatedNames(language: "en" | "zh"): Readonly<Record<GeneratedMetric, string>> {
+  return Object.fromEntries(
+    metricNames.map((name) => [`eval_${name}`, metrics[name].title[language]]),
+  ) as Record<GeneratedMetric, string>;
+}
+
+/** The measures of generated replies of which one value is better than another. */
+export const GENERATED_METRICS: readonly GeneratedMetric[] = metricNames.filter((name) =>
+  metrics[name].better !== undefined
+).map((name) => `eval_${name}` as const);
+
+/** Whether higher is better, as of accuracy; of losses and repetition lower is. */
+function isHigherBetter(metric: BestMetric): boolean {
+  const name = metricNames.find((each) => metric === `eval_${each}`);
+  return name !== undefined && metrics[name].better === "higher";
+}
 
 /** Options of {@linkcode findBest}. */
 export interface FindBestOptions {
   /** What evaluations are compared by. @default "eval_loss" */
   readonly metric?: BestMetric;
   /**
-   * By how much the metric must fall to count as getting better, for `stale` alone.
+   * By how much the metric must get better to count as such, for `stale` alone.
    * @default 0
    */
   readonly threshold?: number;
@@ -60,12 +83,15 @@ export function findBest(
   history: readonly LogRow[],
   { metric = "eval_loss", threshold = 0 }: FindBestOptions = {},
 ): BestEvaluation | undefined {
+  const sign = isHigherBetter(metric) ? -1 : 1;
   let best: { step: number; value: number } | undefined;
   let stale = 0;
   for (const row of history) {
     if (!("eval_loss" in row)) continue;
     const value = row[metric];
-    const fall = typeof value === "number" ? (best?.value ?? Infinity) - value : NaN;
+    // Where higher is better, of the negated values.
+    const before = best === undefined ? Infinity : sign * best.value;
+    const fall = typeof value === "number" ? before - sign * value : NaN;
     // As transformers' EarlyStoppingCallback counts.
     stale = fall > threshold ? 0 : stale + 1;
     if (fall > 0) best = { step: row.step, value: value as number };

@@ -121,7 +121,9 @@ export interface EvaluateEvent {
   readonly supervisedTokens: number;
   /** Wall time of the evaluation. */
   readonly seconds: number;
-  /** Set where the metric that the best is chosen by is the lowest so far. */
+  /** Further figures, such as measures of generated replies, by their names in logs without `eval_`. */
+  readonly metrics?: Readonly<Record<string, number>>;
+  /** Set where the metric that the best is chosen by is the best so far. */
   readonly best?: true;
 }
 
@@ -167,13 +169,13 @@ export interface EndEvent {
   readonly trainLoss?: number;
 }
 
-/** The evaluation with the lowest metric. */
+/** The evaluation with the best metric. */
 export interface BestCheckpoint {
   /** The update that was evaluated. */
   readonly step: number;
   /** What was compared. */
   readonly metric: BestMetric;
-  /** Its lowest value. */
+  /** Its best value. */
   readonly value: number;
   /** The checkpoint of that update, where there is one. */
   readonly directory?: string;

@@ -12,4 +12,6 @@ export type LogRow =
     readonly eval_loss: number | "NaN";
     readonly eval_token_loss: number | "NaN";
     readonly step: number;
+    /** Measures of generated replies, where there are some. */
+    readonly [metric: `eval_${string}`]: number | "NaN" | undefined;
   };

@@ -12,8 +12,24 @@ import { rouge1, rouge2, rougeL } from "./metrics/rouge.ts";
 import { stopRate } from "./metrics/stop_rate.ts";
 import { tokenF1 } from "./metrics/token_f1.ts";
 
+/** A name of the table. */
+export type MetricName =
+  | "choice_accuracy"
+  | "exact_match"
+  | "token_f1"
+  | "rouge_1"
+  | "rouge_2"
+  | "rouge_l"
+  | "bleu"
+  | "form"
+  | "stop_rate"
+  | "think_loss"
+  | "answer_loss"
+  | "repetition"
+  | "reply_length";
+
 /** The measures in the order in which they are shown. */
-export const metrics = {
+export const metrics: Readonly<Record<MetricName, Metric>> = {
   choice_accuracy: choiceAccuracy,
   exact_match: exactMatch,
   token_f1: tokenF1,
@@ -27,7 +43,7 @@ export const metrics = {
   answer_loss: answerLoss,
   repetition,
   reply_length: replyLength,
-} as const satisfies Readonly<Record<string, Metric>>;
+};
 
-/** A name of the table. */
-export type MetricName = keyof typeof metrics;
+/** Their names, in that order. */
+export const metricNames: readonly MetricName[] = Object.keys(metrics) as MetricName[];

@@ -27,7 +27,9 @@ const { pairs, corpus }: Fixture = await new Response(
   packed.readable.pipeThrough(new DecompressionStream("gzip")),
 ).json();
 
-function assertNear(values: readonly (readonly [got: number, expected: number, what: string])[]): void {
+function assertNear(
+  values: readonly (readonly [got: number, expected: number, what: string])[],
+): void {
   for (const [got, expected, what] of values) {
     const error = Math.abs(got - expected);
     assert.ok(error <= TOLERANCE, `${error} at ${what}`);

@@ -32,6 +32,18 @@ const MAX_SKIPPED = 3;
 // gain much from sharing a row, while attention's cost grows with its square.
 const EVALUATION_ROW = 512;
 
+/** Figures of an evaluation that the model's losses do not tell. */
+export type EvalMetrics = (processes: {
+  /** This process's number among those that train together, from 0. */
+  readonly rank: number;
+  /** How many there are. */
+  readonly size: number;
+  /** Each number summed over all of them. */
+  readonly sum: (numbers: readonly number[]) => Promise<readonly number[]>;
+  /** Aborted where the run is to end; what is thrown then counts as that. */
+  readonly signal: AbortSignal | undefined;
+}) => Promise<Readonly<Record<string, number>>>;
+
 /** What to train on, and when to log, evaluate and save. */
 export interface TrainOptions {
   /** What to train on; the order of each epoch comes from `seed`. */
@@ -92,6 +104,13 @@ export interface TrainOptions {
    */
   readonly evalSteps?: number;
   /**
+   * Further figures of each evaluation, by their names in logs without `eval_`: such as measures of replies that
+   * the model generates. They may change nothing of the trainer, nor draw from its random streams. Of several
+   * processes all call this, and must get the same.
+   * @default none
+   */
+  readonly evalMetrics?: EvalMetrics;
+  /**
    * Whether checkpoints come by steps, by epochs, or not at all, not even after the last update.
    * @default "steps"
    */
@@ -123,7 +142,10 @@ export interface TrainOptions {
 
 /** What is done about evaluations that are better or worse than others. */
 export interface BestOptions {
-  /** What evaluations are compared by; lower is better. @default "eval_loss" */
+  /**
+   * What evaluations are compared by: a loss, or a figure that `evalMetrics` tells.
+   * @default "eval_loss"
+   */
   readonly metric?: BestMetric;
   /**
    * Saves a checkpoint of every evaluation that is the best so far, and goes back to the weights of
@@ -133,7 +155,7 @@ export interface BestOptions {
   readonly load?: boolean;
   /** Ends the run after this many evaluations in a row that are no better. @default never */
   readonly patience?: number;
-  /** By how much the metric must fall to count as better for `patience`. @default 0 */
+  /** By how much the metric must get better to count as such for `patience`. @default 0 */
   readonly threshold?: number;
 }
 
@@ -579,6 +601,7 @@ class Run {
     const longest = toExampleList(evalExamples).lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();
     let result: EvaluationResult;
+    let metrics: Readonly<Record<string, number>> | undefined;
     try {
       result = await evaluate(this.#trainer, evalExamples, {
         batchSize: evalBatchSize,
@@ -586,6 +609,7 @@ class Run {
         packing: { maxLength: Math.max(EVALUATION_ROW, longest) },
         group: this.#group,
       });
+      metrics = await this.#evalMetrics();
     } catch (cause) {
       if (!this.#group.signal?.aborted) throw cause;
       return "aborted";
@@ -596,12 +620,33 @@ class Run {
       epoch,
       eval_loss: jsonNumber(result.evalLoss),
       eval_token_loss: jsonNumber(result.evalTokenLoss),
+      ...Object.fromEntries(
+        Object.entries(metrics ?? {}).map(([name, value]) => [`eval_${name}`, jsonNumber(value)]),
+      ),
       step,
     });
     const seconds = (performance.now() - began) / 1000;
     const best = this.#best()?.step === step ? { best: true } as const : {};
-    yield { type: "evaluate", step, epoch, ...result, seconds, ...best };
+    const more = metrics === undefined ? {} : { metrics };
+    yield { type: "evaluate", step, epoch, ...result, seconds, ...more, ...best };
     return "evaluated";
+  }
+
+  /** Figures besides the losses, of the weights that are evaluated. */
+  async #evalMetrics(): Promise<Readonly<Record<string, number>> | undefined> {
+    const { evalMetrics, best: { metric = "eval_loss" } = {} } = this.#options;
+    if (evalMetrics === undefined) return undefined;
+    await this.#trainer.useSavedWeights?.();
+    const { rank, size, signal } = this.#group;
+    const sum = (numbers: readonly number[]) => this.#group.sum(numbers);
+    const metrics = await evalMetrics({ rank, size, sum, signal });
+    if (["eval_loss", "eval_token_loss"].includes(metric) || metric.slice(5) in metrics) {
+      return metrics;
+    }
+    throw new Error(
+      `Cannot choose the best evaluation by ${metric}: no row that was answered has it; the rows have ` +
+        `${Object.keys(metrics).map((name) => `eval_${name}`).join(", ") || "none"}`,
+    );
   }
 
   async *#save(): AsyncGenerator<SaveEvent, void, void> {

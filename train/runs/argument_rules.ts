@@ -16,6 +16,7 @@ import {
 import { describeValue } from "../../internal/json/describe_value.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { UsageError } from "../../internal/usage_error.ts";
+import { GENERATED_METRICS } from "../best_evaluation.ts";
 import { INTERVAL_STRATEGIES } from "../interval.ts";
 import { objectives } from "../objectives/objectives.ts";
 import { optimizers } from "../optimizers/optimizers.ts";
@@ -55,6 +56,8 @@ export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
   saveTotalLimit: COUNT,
   earlyStoppingPatience: COUNT,
   earlyStoppingThreshold: POSITIVE_OR_ZERO,
+  evalGenerate: COUNT_OR_ZERO,
+  evalMaxNewTokens: COUNT,
   predictionSamples: COUNT_OR_ZERO,
   predictionMaxNewTokens: COUNT,
   seed: SEED,
@@ -73,7 +76,7 @@ export const ARGUMENT_CHOICES = {
   reportTo: ["tensorboard", "swanlab"],
   evalStrategy: INTERVAL_STRATEGIES,
   saveStrategy: INTERVAL_STRATEGIES,
-  metricForBestModel: ["eval_loss", "eval_token_loss"],
+  metricForBestModel: ["eval_loss", "eval_token_loss", ...GENERATED_METRICS],
   mixStrategy: ["first_exhausted", "all_exhausted"],
   compat: ["seed"],
   optim: Object.keys(optimizers),

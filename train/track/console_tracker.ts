@@ -13,7 +13,7 @@
  * @module
  */
 
-import type { StartEvent, StepEvent, TrainEvent } from "../events.ts";
+import type { EvaluateEvent, StartEvent, StepEvent, TrainEvent } from "../events.ts";
 import { CONSOLE_WORDS, type ConsoleWords, type TerminalLanguage } from "./console_words.ts";
 import {
   formatBytes,
@@ -187,6 +187,7 @@ function describe(
         words.epoch(event.epoch.toFixed(2)),
         `${words.metric.eval_loss} ${formatLoss(event.evalLoss)}`,
         `${words.metric.eval_token_loss} ${formatLoss(event.evalTokenLoss)}`,
+        ...describeGenerated(event),
         words.evaluated(formatCount(event.examples), formatDuration(event.seconds)),
         ...event.best ? [words.bestSoFar] : [],
       ].join(" | ");
@@ -350,4 +351,10 @@ function drawBar(fraction: number, width: number): string {
   const full = Math.floor(fraction * width);
   const tip = full < width ? ">" : "";
   return `[${("=".repeat(full) + tip).padEnd(width, "-")}]`;
+}
+
+/** Measures of generated replies, by the names that logs have for them. */
+function describeGenerated({ metrics = {} }: EvaluateEvent): string[] {
+  const values = Object.entries(metrics).map(([name, value]) => `${name} ${formatLoss(value)}`);
+  return values.length > 0 ? [values.join(", ")] : [];
 }

@@ -5,7 +5,7 @@
  * have, such as loss and lr, are the same in both.
  */
 
-import { type BestMetric, METRIC_NAMES } from "../best_evaluation.ts";
+import { type BestMetric, generatedNames, METRIC_NAMES } from "../best_evaluation.ts";
 import type { EndEvent, StartEvent } from "../events.ts";
 
 /** Languages of terminals. */
@@ -71,7 +71,11 @@ export const CONSOLE_WORDS: Readonly<Record<TerminalLanguage, ConsoleWords>> = {
   zh: {
     method: { full: "全参数微调：", lora: "LoRA 微调：" },
     reason: { completed: "已完成", "early-stopped": "已提前停止", aborted: "已中止" },
-    metric: { eval_loss: "评估 loss", eval_token_loss: "每 token 评估 loss" },
+    metric: {
+      eval_loss: "评估 loss",
+      eval_token_loss: "每 token 评估 loss",
+      ...generatedNames("zh"),
+    },
     comma: "，",
     steps: (count) => `共 ${count} 步`,
     epochs: (count) => `${count} 轮`,

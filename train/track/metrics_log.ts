@@ -103,6 +103,7 @@ function toLine(event: TrainEvent): Line | undefined {
         epoch: event.epoch,
         eval_loss: event.evalLoss,
         eval_token_loss: event.evalTokenLoss,
+        ...withPrefix("eval_", event.metrics ?? {}),
         ...withPrefix("eval_", evaluationSpeed(event)),
         eval_samples: event.examples,
         ...(event.batches !== undefined && { eval_batches: event.batches }),

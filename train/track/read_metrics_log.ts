@@ -8,6 +8,7 @@
  */
 
 import { readFile, stat } from "node:fs/promises";
+import { metricNames } from "../../infer/evaluate/metrics.ts";
 import type { EvaluateEvent, LogEvent, SkipEvent } from "../events.ts";
 
 /** The bound of the writer: a file beyond would not fit one string. */
@@ -75,12 +76,16 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
   };
   const step = figure("step");
   if (fields.has("eval_loss")) {
+    const generated = metricNames.filter((name) => fields.has(`eval_${name}`));
     return {
       type: "evaluate",
       step,
       epoch: figure("epoch"),
       evalLoss: figure("eval_loss"),
       evalTokenLoss: figure("eval_token_loss"),
+      ...(generated.length > 0 && {
+        metrics: Object.fromEntries(generated.map((name) => [name, figure(`eval_${name}`)])),
+      }),
       examples: figure("eval_samples"),
       // What earlier versions did not write is left out.
       ...(fields.has("eval_batches") && { batches: figure("eval_batches") }),

@@ -27,6 +27,7 @@ export function toScalars(event: TrainEvent): Scalars {
       return {
         "eval/loss": event.evalLoss,
         "eval/token_loss": event.evalTokenLoss,
+        ...withPrefix("eval/", event.metrics ?? {}),
         ...withPrefix("eval/", evaluationSpeed(event)),
         "train/epoch": event.epoch,
         "train/global_step": event.step,
