@@ -5,6 +5,7 @@ import { readRows } from "../../data/records/read_rows.ts";
 import type { RowColumns } from "../../data/records/row_shapes.ts";
 import { type EvalRow, parseEvalRow } from "../../infer/evaluate/asked_row.ts";
 import { openOwnMetric, type OwnMetric } from "../../infer/evaluate/own_metric.ts";
+import { findExported } from "../../infer/export/exported_generator.ts";
 import type { JudgeOptions } from "../../infer/evaluate/judge.ts";
 import { readCappedText } from "../../internal/regular_file.ts";
 import { UsageError } from "../../internal/usage_error.ts";
@@ -234,6 +235,12 @@ async function namedFolders(
   for (const model of models) found.push(await findFolders({ model }, useAdapter));
   for (const adapter of adapters) {
     found.push(await findFolders({ model: models[0], adapter }, useAdapter));
+  }
+  for (const { model } of found) {
+    if (!await findExported(model)) continue;
+    throw new UsageError(
+      `Cannot evaluate the export ${model}: give the checkpoint that it was made from`,
+    );
   }
   const taken = new Set<string>();
   return found.map((each) => {

@@ -30,15 +30,18 @@ const STYLE: string = `${REPORT_STYLE}
 .controls input, .controls select { padding: 6px 10px; font: inherit; color: var(--text);
   background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 .controls input { width: 100%; }
+.controls label > span { white-space: nowrap; }
 .note { margin: 4px 0; color: var(--soft); font-size: 13px; }
+.scores { display: flex; flex-wrap: wrap; gap: 0 14px; font-variant-numeric: tabular-nums; }
+.scores b { font-weight: 600; }
 .figures th:first-child, .figures td:first-child { text-align: start; }
 .figures small { color: var(--soft); }
 .replies { display: grid; gap: 16px;
   grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); }
 .replies > div { min-width: 0; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
-.win { color: var(--good); }
-.loss { color: var(--bad); }
+.win b { color: var(--good); }
+.loss b, .note.loss { color: var(--bad); }
 [hidden] { display: none; }
 @media (prefers-color-scheme: dark) {
 :root { --mark: #4a3a00; --good: #3fb950; }
@@ -237,7 +240,7 @@ function replyMarkup(
     const gain = base === undefined ? 0 : sign * (scores[name] - base.scores[name]);
     const outcome = gain > 0 ? "win" : gain < 0 ? "loss" : "";
     return html`
-      <span class="${outcome}">${inBoth(metric.title)} ${formatScore(scores[name])}</span> ·
+      <span class="${outcome}">${inBoth(metric.title)} <b>${formatScore(scores[name])}</b></span>
     `;
   });
   return html`
@@ -254,7 +257,7 @@ function replyMarkup(
             <p class="text" dir="auto" lang="">${judged}</p>
           </details>
         `}
-      <p class="note">${figures}</p>
+      <p class="note scores">${figures}</p>
     </div>
   `;
 }
