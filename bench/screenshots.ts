@@ -68,6 +68,11 @@ await mkdir(`${folder}/data`, { recursive: true });
 await Deno.copyFile(`${folder}/output/quickstart/data/train.jsonl`, `${folder}/data/rows.jsonl`);
 await runOnce("data/report.html", "data", ["--source", "data/rows.jsonl"]);
 
+await runOnce("output/eval/report.html", "eval", [
+  ...["--model", "output/quickstart", "--adapter", "output/quickstart-lora"],
+  ...["--data", "output/quickstart/data/val.jsonl", "--max-new-tokens", "160"],
+]);
+
 const pictures = `${folder}/pictures`;
 await mkdir(pictures, { recursive: true });
 await using serve = startTask("serve", [
@@ -77,6 +82,7 @@ await using dashboard = startTask("dashboard", ["--port", "0"]);
 const [chat, runs] = await Promise.all([address(serve), address(dashboard)]);
 const report = pathToFileURL(`${folder}/output/quickstart/report.html`).href;
 const dataReport = pathToFileURL(`${folder}/data/report.html`).href;
+const evalReport = pathToFileURL(`${folder}/output/eval/report.html`).href;
 const browser = await chromium.launch({
   executablePath: await chromiumPath(),
   args: ["--no-sandbox"],
@@ -97,6 +103,14 @@ try {
     const whole = { whole: true, act: (page: Page) => page.waitForTimeout(200), ...view };
     await take(browser, { name: `report-${kind}`, url: report, ...whole });
     await take(browser, { name: `data-report-${kind}`, url: dataReport, ...whole });
+    await take(browser, {
+      name: `eval-${kind}`,
+      url: evalReport,
+      docs: kind === "light",
+      act: (page) => page.selectOption("#sort", "rouge_l"),
+      height: 1180,
+      ...view,
+    });
   }
   const both = (page: Page) => ask(page, QUESTION, BOTH);
   const base = (page: Page) => ask(page, TRAINED_QUESTION, BASE);

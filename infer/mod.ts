@@ -69,3 +69,5 @@ export type {
 // GGUF files as models.
 export { type ImportedModel, importGguf, type ImportGgufOptions } from "./gguf/import_gguf.ts";
 export type { ImportedDtype } from "./gguf/imported_weights.ts";
+// Measures.
+export type { MetricName } from "./evaluate/metrics.ts";

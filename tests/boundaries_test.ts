@@ -53,9 +53,10 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     generate: ["sampling"],
     chat: ["generate", "sampling"],
     constrain: ["sampling"],
+    evaluate: ["chat", "generate", "sampling"],
     serve: ["chat", "generate", "sampling", "constrain"],
     export: ["generate"],
-    gguf: ["export", "generate", "chat"],
+    gguf: ["export", "generate"],
   },
   train: {
     [TOP]: [],
@@ -77,7 +78,8 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     arguments: [],
     process: [],
     data_report: [],
-    commands: ["data_report", "process", "arguments", "terminal"],
+    eval_report: [],
+    commands: ["data_report", "eval_report", "process", "arguments", "terminal"],
   },
 };
 

@@ -42,3 +42,11 @@ Deno.test("findBest() lets small falls be the best but not the end of staleness"
     stale: 2,
   });
 });
+
+Deno.test("findBest() takes the highest of a measure of which higher is better", () => {
+  const rows = [0.2, 0.5, 0.4].map((eval_rouge_l, i): LogRow => (
+    { epoch: i, step: i + 1, eval_loss: 1, eval_token_loss: 1, eval_rouge_l }
+  ));
+  assert.deepEqual(findBest(rows, { metric: "eval_rouge_l" }), { step: 2, value: 0.5, stale: 1 });
+  assert.equal(findBest(rows, { metric: "eval_bleu" }), undefined);
+});

@@ -121,7 +121,7 @@ export interface EvaluateEvent {
    * replies.
    */
   readonly evalTokenLoss: number;
-  /** Figures of pairs under TRL's names without `eval_`; none without pairs. */
+  /** Further figures without `eval_`: of pairs under TRL's names, of generated replies their measures. */
   readonly figures?: Figures;
   /** Examples with at least one supervised token, or pairs. */
   readonly examples: number;

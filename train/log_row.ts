@@ -1,6 +1,6 @@
 /**
- * A row of log_history in trainer_state.json, as Hugging Face Trainer writes it; of pairs with more figures, as TRL
- * names them.
+ * A row of log_history in trainer_state.json, as Hugging Face Trainer writes it; with more figures of pairs, as TRL
+ * names them, and of generated replies.
  */
 export type LogRow =
   & (

@@ -82,7 +82,7 @@ export {
 } from "./schedule.ts";
 export { cosineSchedule } from "./schedules/cosine_schedules.ts";
 export { constantSchedule, linearSchedule, schedules } from "./schedules/schedules.ts";
-export { type BestOptions, train, type TrainOptions } from "./loop/loop.ts";
+export { type BestOptions, type EvalMetrics, train, type TrainOptions } from "./loop/loop.ts";
 export { evaluate, type EvaluateOptions, type EvaluationResult } from "./loop/evaluate.ts";
 export { countUpdates, type StepRule, type UpdatePlanOptions } from "./loop/plan_updates.ts";
 export type {
@@ -102,6 +102,7 @@ export {
   type BestMetric,
   findBest,
   type FindBestOptions,
+  type GeneratedMetric,
 } from "./best_evaluation.ts";
 export type { LogRow } from "./log_row.ts";
 export type { EvaluationParameters, Optimizer, StateParts, UpdateOptions } from "./optimizer.ts";

@@ -9,7 +9,7 @@ import { readGenerationConfig } from "../../infer/generate/generation_config.ts"
 import { createGenerator } from "../../infer/generate/generator.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import { formFaults } from "./reply_form.ts";
+import { formFaults } from "../../infer/evaluate/reply_form.ts";
 
 /** A reply and how it was made. */
 export interface Answer {

@@ -295,6 +295,17 @@ export function addTrainingFlags(command: Command): void {
       numberIn(RANGES.evalSteps),
       DEFAULTS.evalSteps,
     )
+    .option(
+      "--eval-generate <n>",
+      "validation rows that are answered greedily at each evaluation and measured as deno task eval does: " +
+        "eval_rouge_l, eval_choice_accuracy and so on (default: none)",
+      numberIn(RANGES.evalGenerate),
+    )
+    .option(
+      "--eval-max-new-tokens <n>",
+      "most tokens of such an answer (default: 256)",
+      numberIn(RANGES.evalMaxNewTokens),
+    )
     .addOption(
       new Option(
         "--save-strategy <name>",

@@ -9,11 +9,7 @@ import { type ExportedModel, exportModel } from "../../infer/export/export_model
 import { ExportedDecoder } from "../../infer/export/exported_decoder.ts";
 import { EXPORT_FORMATS, type ExportDtype } from "../../infer/export/export_format.ts";
 import { GGUF_FILE_TYPES, type GgufFileType } from "../../gguf/mod.ts";
-import {
-  compareParity,
-  type ParityModel,
-  parityReference,
-} from "../../infer/export/parity.ts";
+import { compareParity, type ParityModel, parityReference } from "../../infer/export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../../infer/export/parity_models.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import type { AdapterConfig } from "../../lora/adapter_config.ts";

@@ -23,7 +23,7 @@ import { type IntervalStrategy, updatesOf } from "../interval.ts";
 import { countUpdates, type StepRule } from "./plan_updates.ts";
 import { type CheckpointOptions, RunCheckpoints } from "../checkpoints/run_checkpoints.ts";
 import type { Schedule } from "../schedule.ts";
-import type { Trainer, TrainStepResult } from "../trainer.ts";
+import type { Figures, Trainer, TrainStepResult } from "../trainer.ts";
 import {
   addFigures,
   initialState,
@@ -38,6 +38,18 @@ const MAX_SKIPPED = 3;
 // Tokens of a packed row of the evaluation, or as many as its longest example has. Short examples
 // gain much from sharing a row, while attention's cost grows with its square.
 const EVALUATION_ROW = 512;
+
+/** Figures of an evaluation that the model's losses do not tell. */
+export type EvalMetrics = (processes: {
+  /** This process's number among those that train together, from 0. */
+  readonly rank: number;
+  /** How many there are. */
+  readonly size: number;
+  /** Each number summed over all of them. */
+  readonly sum: (numbers: readonly number[]) => Promise<readonly number[]>;
+  /** Aborted where the run is to end; what is thrown then counts as that. */
+  readonly signal: AbortSignal | undefined;
+}) => Promise<Figures>;
 
 /** What to train on, and when to log, evaluate and save. */
 export interface TrainOptions {
@@ -99,6 +111,13 @@ export interface TrainOptions {
    */
   readonly evalSteps?: number;
   /**
+   * Further figures of each evaluation, by their names in logs without `eval_`: such as measures of replies that
+   * the model generates. They may change nothing of the trainer, nor draw from its random streams. Of several
+   * processes all call this, and must get the same.
+   * @default none
+   */
+  readonly evalMetrics?: EvalMetrics;
+  /**
    * Whether checkpoints come by steps, by epochs, or not at all, not even after the last update.
    * @default "steps"
    */
@@ -139,7 +158,10 @@ export interface TrainOptions {
 
 /** What is done about evaluations that are better or worse than others. */
 export interface BestOptions {
-  /** What evaluations are compared by; of losses lower is better. @default "eval_loss" */
+  /**
+   * What evaluations are compared by: a loss, or a figure of pairs or of those that `evalMetrics` tells.
+   * @default "eval_loss"
+   */
   readonly metric?: BestMetric;
   /**
    * Saves a checkpoint of every evaluation that is the best so far, and goes back to the weights of
@@ -644,6 +666,7 @@ class Run {
     const longest = this.#evalExamples.lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();
     let result: EvaluationResult;
+    let generated: Figures | undefined;
     try {
       result = await evaluate(this.#trainer, this.#evalExamples, {
         batchSize: evalBatchSize,
@@ -651,23 +674,43 @@ class Run {
         packing: { maxLength: Math.max(EVALUATION_ROW, longest) },
         group: this.#group,
       });
+      generated = await this.#evalMetrics();
     } catch (cause) {
       if (!this.#group.signal?.aborted) throw cause;
       return "aborted";
     }
     this.#evaluatedStep = step;
     const epoch = this.#epochFraction;
+    const figures = { ...result.figures, ...generated };
     logHistory.push({
       epoch,
       eval_loss: jsonNumber(result.evalLoss),
       eval_token_loss: jsonNumber(result.evalTokenLoss),
       step,
-      ...jsonFigures(result.figures, "eval_"),
+      ...jsonFigures(figures, "eval_"),
     });
     const seconds = (performance.now() - began) / 1000;
     const best = this.#best()?.step === step ? { best: true } as const : {};
-    yield { type: "evaluate", step, epoch, ...result, seconds, ...best };
+    const more = result.figures || generated ? { figures } : {};
+    yield { type: "evaluate", step, epoch, ...result, ...more, seconds, ...best };
     return "evaluated";
+  }
+
+  /** Figures besides the losses, of the weights that are evaluated. */
+  async #evalMetrics(): Promise<Figures | undefined> {
+    const { evalMetrics, best: { metric = "eval_loss" } = {} } = this.#options;
+    if (evalMetrics === undefined) return undefined;
+    await this.#trainer.useSavedWeights?.();
+    const { rank, size, signal } = this.#group;
+    const sum = (numbers: readonly number[]) => this.#group.sum(numbers);
+    const metrics = await evalMetrics({ rank, size, sum, signal });
+    if (["eval_loss", "eval_token_loss"].includes(metric) || metric.slice(5) in metrics) {
+      return metrics;
+    }
+    throw new Error(
+      `Cannot choose the best evaluation by ${metric}: no row that was answered has it; the rows have ` +
+        `${Object.keys(metrics).map((name) => `eval_${name}`).join(", ") || "none"}`,
+    );
   }
 
   async *#save(): AsyncGenerator<SaveEvent, void, void> {

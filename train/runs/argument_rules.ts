@@ -58,6 +58,8 @@ export const ARGUMENT_RANGES: Readonly<Record<NumberArgument, NumberRange>> = {
   saveTotalLimit: COUNT,
   earlyStoppingPatience: COUNT,
   earlyStoppingThreshold: POSITIVE_OR_ZERO,
+  evalGenerate: COUNT_OR_ZERO,
+  evalMaxNewTokens: COUNT,
   predictionSamples: COUNT_OR_ZERO,
   predictionMaxNewTokens: COUNT,
   seed: SEED,

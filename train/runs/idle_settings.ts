@@ -19,6 +19,8 @@ type Settings = Pick<
   | "validationFile"
   | "validationSplitPercentage"
   | "perDeviceEvalBatchSize"
+  | "evalGenerate"
+  | "evalMaxNewTokens"
   | "compat"
   | "emptyThink"
   | "chatTemplate"
@@ -55,6 +57,12 @@ export function describeIdleSettings(args: Settings): string[] {
   }
   if (args.perDeviceEvalBatchSize !== undefined && !evaluates) {
     said.push("--per-device-eval-batch-size has no effect without --validation-file");
+  }
+  if (args.evalGenerate && !evaluates) {
+    said.push("--eval-generate has no effect without --validation-file");
+  }
+  if (args.evalMaxNewTokens !== undefined && !args.evalGenerate) {
+    said.push("--eval-max-new-tokens has no effect without --eval-generate");
   }
   if (args.compat === "seed" && args.chatTemplate !== undefined) {
     said.push("--chat-template has no effect on training with --compat seed, which uses none");

@@ -14,6 +14,7 @@ import { assertRowColumns } from "../../data/records/row_shapes.ts";
 import { defined } from "../../internal/json/defined.ts";
 import { describeValue } from "../../internal/json/describe_value.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
+import { GENERATED_METRICS } from "../best_evaluation.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import type { BaseStorage } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -191,6 +192,14 @@ function assertConsistent(options: TrainingOptions): void {
       `Cannot choose the best checkpoint without evaluations: ${
         evalStrategy === "no" ? "leave out --eval-strategy no" : "give --validation-file"
       }, or leave out --load-best-model-at-end and --early-stopping-patience`,
+    );
+  }
+  const { evalGenerate = 0, metricForBestModel: metric } = options;
+  if (
+    metric !== undefined && evalGenerate === 0 && GENERATED_METRICS.some((name) => name === metric)
+  ) {
+    throw new UsageError(
+      `Cannot choose the best checkpoint by ${metric} without replies: give --eval-generate`,
     );
   }
   if (loadBestModelAtEnd && saveStrategy === "no") {

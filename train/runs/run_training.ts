@@ -32,6 +32,7 @@ import { describeData } from "./describe_data.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { fileTrackers } from "./file_trackers.ts";
 import { describeWarmup } from "./idle_settings.ts";
+import { generatedMetrics } from "./generated_metrics.ts";
 import { kernelCacheDir } from "./kernel_cache_dir.ts";
 import {
   bufferFault,
@@ -286,6 +287,7 @@ export async function runTraining(
     references,
     padId: opened.padId,
     schedule,
+    evalMetrics: await generatedMetrics({ args, runtime, trainer, tokenizer, chat, data }),
     batchSize: args.perDeviceTrainBatchSize,
     evalBatchSize: args.perDeviceEvalBatchSize,
     accumulationSteps: args.gradientAccumulationSteps,

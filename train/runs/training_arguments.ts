@@ -137,6 +137,10 @@ export interface TrainingArguments {
   readonly evalStrategy: IntervalStrategy;
   /** Steps between two evaluations; below 1 a share of all steps, 0 for the end only. */
   readonly evalSteps: number;
+  /** Validation rows that are answered greedily at each evaluation, and measured. @default none */
+  readonly evalGenerate?: number;
+  /** Most tokens of such an answer. @default 256 */
+  readonly evalMaxNewTokens?: number;
   /** Whether checkpoints come by steps, by epochs, or not at all. */
   readonly saveStrategy: IntervalStrategy;
   /** Steps between two checkpoints; below 1 a share of all steps, 0 for the end only. */

@@ -13,6 +13,7 @@
  * @module
  */
 
+import { metricNames } from "../../infer/evaluate/metrics.ts";
 import type { StartEvent, StepEvent, TrainEvent } from "../events.ts";
 import type { Figures } from "../trainer.ts";
 import { CONSOLE_WORDS, type ConsoleWords, type TerminalLanguage } from "./console_words.ts";
@@ -190,6 +191,7 @@ function describe(
         `${words.metric.eval_loss} ${formatLoss(event.evalLoss)}`,
         `${words.metric.eval_token_loss} ${formatLoss(event.evalTokenLoss)}`,
         ...describePairs(event.figures),
+        ...describeGenerated(event.figures),
         words.evaluated(formatCount(event.examples), formatDuration(event.seconds)),
         ...event.best ? [words.bestSoFar] : [],
       ].join(" | ");
@@ -360,4 +362,12 @@ function drawBar(fraction: number, width: number): string {
   const full = Math.floor(fraction * width);
   const tip = full < width ? ">" : "";
   return `[${("=".repeat(full) + tip).padEnd(width, "-")}]`;
+}
+
+/** Measures of generated replies, by the names that logs have for them. */
+function describeGenerated(figures: Figures = {}): string[] {
+  const values = metricNames.flatMap((name) =>
+    name in figures ? [`${name} ${formatLoss(figures[name])}`] : []
+  );
+  return values.length > 0 ? [values.join(", ")] : [];
 }

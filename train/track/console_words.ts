@@ -5,7 +5,7 @@
  * have, such as loss and lr, are the same in both.
  */
 
-import { type BestMetric, METRIC_NAMES } from "../best_evaluation.ts";
+import { type BestMetric, generatedNames, METRIC_NAMES } from "../best_evaluation.ts";
 import type { EndEvent, StartEvent } from "../events.ts";
 
 /** Languages of terminals. */
@@ -76,6 +76,7 @@ export const CONSOLE_WORDS: Readonly<Record<TerminalLanguage, ConsoleWords>> = {
       eval_token_loss: "每 token 评估 loss",
       "eval_rewards/accuracies": "评估 accuracy",
       "eval_rewards/margins": "评估 margin",
+      ...generatedNames("zh"),
     },
     comma: "，",
     steps: (count) => `共 ${count} 步`,

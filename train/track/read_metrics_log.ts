@@ -8,9 +8,13 @@
  */
 
 import { readFile, stat } from "node:fs/promises";
+import { metricNames } from "../../infer/evaluate/metrics.ts";
 import type { EvaluateEvent, LogEvent, SkipEvent } from "../events.ts";
 import { PAIR_FIGURES } from "../pair_objective.ts";
 import type { Figures } from "../trainer.ts";
+
+/** What evaluations may tell besides losses. */
+const EVALUATION_FIGURES = [...PAIR_FIGURES, ...metricNames];
 
 /** The bound of the writer: a file beyond would not fit one string. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -75,9 +79,9 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
     if (field === "NaN" || field === "Infinity" || field === "-Infinity") return Number(field);
     throw fail(`expected a number as ${key}, got ${field === undefined ? "none" : typeof field}`);
   };
-  /** Figures of pairs, where there are any. */
-  const figures = (prefix: string): { readonly figures?: Figures } => {
-    const there = PAIR_FIGURES.filter((name) => fields.has(`${prefix}${name}`));
+  /** Figures by those names, where there are any. */
+  const figures = (names: readonly string[], prefix = ""): { readonly figures?: Figures } => {
+    const there = names.filter((name) => fields.has(`${prefix}${name}`));
     if (there.length === 0) return {};
     return {
       figures: Object.fromEntries(there.map((name) => [name, figure(`${prefix}${name}`)])),
@@ -91,7 +95,7 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
       epoch: figure("epoch"),
       evalLoss: figure("eval_loss"),
       evalTokenLoss: figure("eval_token_loss"),
-      ...figures("eval_"),
+      ...figures(EVALUATION_FIGURES, "eval_"),
       examples: figure("eval_samples"),
       // What earlier versions did not write is left out.
       ...(fields.has("eval_batches") && { batches: figure("eval_batches") }),
@@ -109,7 +113,7 @@ function parse(line: string, path: string, number: number): LogEvent | EvaluateE
     step,
     epoch: figure("epoch"),
     loss,
-    ...figures(""),
+    ...figures(PAIR_FIGURES),
     gradNorm,
     learningRate: figure("learning_rate"),
     tokensPerSecond: figure("tokens_per_second"),
