@@ -97,6 +97,9 @@ for (const [model, json] of Object.entries(MODELS)) {
 const tokenizer = await loadTokenizer(fixturePath("tokenizer"));
 const examples = (await fixtureExamples(tokenizer, 96)).slice(0, 4);
 
+/** Families whose linear layers differ from others' as those of adapters with magnitudes see them. */
+const WITH_MAGNITUDES = ["qwen3", "gemma3_text", "qwen3_5_text"];
+
 /** Two updates of a new adapter; what is saved, the losses, and what was told of the base. */
 async function train(model: string, options: { baseDtype?: "fp16"; lora: LoraOptions }) {
   let rounding: Rounding | undefined;
@@ -141,13 +144,18 @@ for (const name of await withFixtureFile("model.safetensors")) {
       tensors.set(tensor, { dtype: "float32", shape, data });
     }
     await writeSafetensors(`${folder.path}/model.safetensors`, tensorSourceFromMap(tensors));
-    for (const lora of [DEFAULT_LORA, { ...DEFAULT_LORA, dora: true }]) {
+    const methods = [
+      DEFAULT_LORA,
+      ...WITH_MAGNITUDES.includes(name) ? [{ ...DEFAULT_LORA, dora: true }] : [],
+    ];
+    for (const lora of methods) {
       const { rounding, ...stored } = await train(model, { baseDtype: "fp16", lora });
       const { rounding: none, ...rounded } = await train(folder.path, { lora });
       assert.deepEqual(stored, rounded);
       assert.equal(none, undefined);
       assert.equal(rounding!.changed, changed);
       assertClose([rounding!.worst.error], [worst], { relative: 1e-6, label: "worst" });
+      if (name !== "qwen3") continue;
       const again = await train(folder.path, { baseDtype: "fp16", lora });
       assert.deepEqual([again.losses, again.rounding!.changed], [rounded.losses, 0]);
     }

@@ -69,7 +69,7 @@ if (!host) console.warn("bfloat16 in own kernels not tested: it needs Linux, gcc
 
 // Kernels take two seconds an update on a processor; an adapter makes all of these, all weights half of them.
 // Measured over all 50 updates (ORTUNE_UPDATES=100 and 50): 0.073 %; with an adapter 0.023 %, in graphs 0.018 %.
-const UPDATES_IN_KERNELS = Number(Deno.env.get("ORTUNE_UPDATES") ?? 12);
+const UPDATES_IN_KERNELS = Number(Deno.env.get("ORTUNE_UPDATES") ?? 8);
 
 // Heads of 64, so that attention runs in a kernel, too.
 const inKernels = {

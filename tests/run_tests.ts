@@ -9,6 +9,11 @@ import { LONG } from "./support/long_tests.ts";
 
 /** How many processes run at a time. */
 const LANES = 2;
+/**
+ * What unit tests are held to: nothing that a test opened or began outlives it. Deno asks for it only where it is
+ * told to. Whole runs, servers and processes of `tests/` are not.
+ */
+const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
 /** Files that mostly wait for time to pass, beside the lanes. */
 const WAITING = ["tests/mpi_test.ts"];
 /** Files of each other process. */
@@ -70,7 +75,9 @@ function dealt(files: readonly string[]): string[][] {
 /** A module of unit tests' files: they load what they test together once, in place of once each. */
 async function inOneModule(group: readonly string[], index: number): Promise<string> {
   const path = `${modules}/units_${index}_test.ts`;
-  const imports = group.map((file) => `import ${JSON.stringify(`file://${root}${file}`)};\n`);
+  const imports = ["tests/support/load_onnxruntime.ts", ...group].map((file) =>
+    `import ${JSON.stringify(`file://${root}${file}`)};\n`
+  );
   await Deno.writeTextFile(path, imports.join(""));
   return path;
 }
@@ -80,7 +87,9 @@ let broken = false;
 
 async function run(group: readonly string[]): Promise<void> {
   // deno check has looked at all types by then.
-  const args = ["test", "--allow-all", "--no-check", "--config", "deno.json", ...group];
+  const sanitizers = group.every((file) => file.startsWith(modules)) ? SANITIZERS : [];
+  const options = ["--allow-all", "--no-check", "--config", "deno.json", ...sanitizers];
+  const args = ["test", ...options, ...group];
   const { code, text } = await deno(args, { shown: false });
   console.log(text.trimEnd());
   const [passed = 0, failed = 0, ignored = 0] = [...text.matchAll(SUMMARY)].at(-1)?.slice(1)

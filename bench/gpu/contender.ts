@@ -120,5 +120,7 @@ export class Contender {
       // It has ended.
     }
     await this.#child.status;
+    // What nobody reads any more may not be written out.
+    await this.#input.close().catch(() => {});
   }
 }

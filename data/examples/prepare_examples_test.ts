@@ -186,6 +186,10 @@ const DAMAGES: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
     "a report of other counts": (facts) => (facts.report as Facts).examples = 3,
     "a report with a text for a count": (facts) => (facts.report as Facts).replies = "4",
   }),
+  "with a number more than it tells of, with its own hash": (bytes) => {
+    const { at } = factsOf(bytes);
+    return rehash(Uint8Array.of(...bytes.subarray(0, at), 1, 0, 0, 0, ...bytes.subarray(at)));
+  },
   "of a length that no file has, with its own hash": () =>
     rehash(Uint8Array.of(255, 255, 255, 127, ...new Uint8Array(32))),
 };

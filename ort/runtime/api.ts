@@ -279,6 +279,11 @@ export class OrtApi {
   }
 }
 
+type OrtLibrary = Deno.DynamicLibrary<{ OrtGetApiBase: { parameters: []; result: "pointer" } }>;
+
+/** Libraries by their paths: each is opened once, however many runtimes there are. */
+const LIBRARIES = new Map<string, OrtLibrary>();
+
 /**
  * Opens the library and gets its function table. It stays open until the process ends: unloading
  * a library that owns threads is not safe.
@@ -287,9 +292,10 @@ export class OrtApi {
  *   the library is too old
  */
 export function openApi(path: string): OrtApi {
-  let library: Deno.DynamicLibrary<{ OrtGetApiBase: { parameters: []; result: "pointer" } }>;
+  let library = LIBRARIES.get(path);
   try {
-    library = Deno.dlopen(path, { OrtGetApiBase: { parameters: [], result: "pointer" } });
+    library ??= Deno.dlopen(path, { OrtGetApiBase: { parameters: [], result: "pointer" } });
+    LIBRARIES.set(path, library);
   } catch (cause) {
     throw cause instanceof Deno.errors.NotCapable ? missingPermission(cause) : new Error(
       `Cannot open ONNX Runtime at ${path}: ${(cause as Error).message}; reinstall with ` +

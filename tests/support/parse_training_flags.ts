@@ -5,7 +5,7 @@ import { addTrainingFlags, type TrainingFlags } from "../../cli/arguments/traini
 
 /** Parses as deno task train does. */
 export function parse(...flags: string[]): TrainingFlags {
-  const command = new Command().exitOverride();
+  const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   addTrainingFlags(command);
   return command.parse(flags, { from: "user" }).opts();
 }

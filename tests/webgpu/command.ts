@@ -32,7 +32,6 @@ async function checkpoint(
 for (
   const [task, file, flags] of [
     ["train", "model", ""],
-    ["train:lora", "adapter_model", ""],
     ["train:lora", "adapter_model", "--base-dtype fp16 "],
   ]
 ) {

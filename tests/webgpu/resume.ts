@@ -20,7 +20,8 @@ import { runtime } from "../support/webgpu_runtime.ts";
 const host = new Runtime({ threads: 2, device: cpu });
 const ADAPTER = "adapter_model.safetensors";
 const UPDATES = 4;
-const CUTS = [1, 2, 3];
+/** Right after the first save, and before the last. */
+const CUTS = [1, 3];
 
 // Of a run that changes devices after its second update against one that does not: L2 a tensor, relative.
 // Measured on lavapipe: 1.4e-8 of all weights, 4.1e-7 of an adapter; all updates on the other: 3.1e-8, 3.8e-6.
@@ -78,7 +79,7 @@ async function difference(a: string, b: string, file: string): Promise<number> {
 }
 
 for (const file of ["model.safetensors", ADAPTER]) {
-  Deno.test(`${file}: a run cut after any update ends in the same bytes`, async () => {
+  Deno.test(`${file}: a run cut after an update ends in the same bytes`, async () => {
     await using folder = await tempFolder();
     const options = { file, dropout: 0.1 };
     const whole = await run(runtime, folder, { ...options, output: "whole" });
