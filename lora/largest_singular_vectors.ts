@@ -6,6 +6,7 @@
  * Products with W are ONNX Runtime's, in float32; all else is float64.
  */
 
+import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { CompiledGraph } from "../model/engine/compiled_graph.ts";
 import { YieldTimer } from "../model/engine/yield_timer.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
@@ -153,52 +154,19 @@ function orthonormal(matrix: Float64Array, rows: number, width: number): Float64
   return matrix;
 }
 
-/** Eigenvalues of a symmetric matrix, the largest first, with vectors as columns, by Jacobi's rotations. */
+/** Eigenvalues of a symmetric matrix, the largest first, with vectors as columns. */
 function symmetricEigen(
   matrix: Float64Array,
   size: number,
 ): { readonly values: readonly number[]; readonly vectors: Float64Array } {
-  const a = matrix.slice();
-  const v = new Float64Array(size * size);
-  for (let i = 0; i < size; i++) v[i * size + i] = 1;
-  const total = a.reduce((sum, x) => sum + x * x, 0);
-  for (let sweep = 0; sweep < 60; sweep++) {
-    let off = 0;
-    for (let p = 0; p < size; p++) {
-      for (let q = p + 1; q < size; q++) off += a[p * size + q] ** 2;
-    }
-    if (off <= 1e-26 * total) break;
-    for (let p = 0; p < size; p++) {
-      for (let q = p + 1; q < size; q++) {
-        const apq = a[p * size + q];
-        if (apq === 0) continue;
-        const theta = (a[q * size + q] - a[p * size + p]) / (2 * apq);
-        const t = Math.sign(theta || 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
-        const c = 1 / Math.sqrt(t * t + 1);
-        const s = t * c;
-        for (let k = 0; k < size; k++) {
-          const [x, y] = [a[k * size + p], a[k * size + q]];
-          a[k * size + p] = c * x - s * y;
-          a[k * size + q] = s * x + c * y;
-        }
-        for (let k = 0; k < size; k++) {
-          const [x, y] = [a[p * size + k], a[q * size + k]];
-          a[p * size + k] = c * x - s * y;
-          a[q * size + k] = s * x + c * y;
-        }
-        for (let k = 0; k < size; k++) {
-          const [x, y] = [v[k * size + p], v[k * size + q]];
-          v[k * size + p] = c * x - s * y;
-          v[k * size + q] = s * x + c * y;
-        }
-      }
-    }
-  }
-  const order = Array.from({ length: size }, (_, i) => i)
-    .sort((i, k) => a[k * size + k] - a[i * size + i]);
-  const vectors = new Float64Array(size * size);
-  order.forEach((from, to) => {
-    for (let k = 0; k < size; k++) vectors[k * size + to] = v[k * size + from];
-  });
-  return { values: order.map((i) => a[i * size + i]), vectors };
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(
+    Matrix.from1DArray(size, size, matrix),
+    { assumeSymmetric: true },
+  );
+  // It answers the smallest first.
+  const vectors = Float64Array.from(
+    { length: size * size },
+    (_, i) => eigenvectorMatrix.get(Math.floor(i / size), size - 1 - i % size),
+  );
+  return { values: realEigenvalues.toReversed(), vectors };
 }

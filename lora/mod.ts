@@ -28,4 +28,5 @@ export { mergedSource, type MergedSourceOptions } from "./merged_source.ts";
 export { fromPeft, toPeft } from "./peft_source.ts";
 export { createLoraAdapter, loraParameters } from "./block_adapter.ts";
 export { adapterSettings, INIT_LORA_WEIGHTS, type InitLoraWeights } from "./init_lora_weights.ts";
+export type { PissaProgress } from "./pissa.ts";
 export { type LoraTarget, loraTargets, withLayerNames } from "./lora_targets.ts";

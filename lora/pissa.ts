@@ -58,6 +58,14 @@ interface Halves {
   readonly scale: number;
 }
 
+/** How far the singular values are: they take seconds for each of some hundred matrices. */
+export interface PissaProgress {
+  /** Matrices that are done. */
+  readonly done: number;
+  /** Matrices of the adapter. */
+  readonly total: number;
+}
+
 /** The second halves of an adapter's matrices, which do not change. In the host's memory. */
 export class PissaHalves {
   readonly #adapted: AdaptedModel;
@@ -83,8 +91,17 @@ export class PissaHalves {
   }
 
   /** Fills the adapter from the weights of the base. */
-  async initialize(runtime: Runtime, base: ParameterStore, signal?: AbortSignal): Promise<void> {
-    for (const { layer, rank, scale } of this.#halves) {
+  async initialize(
+    runtime: Runtime,
+    base: ParameterStore,
+    { onProgress, signal }: {
+      /** Told before each matrix and after the last one how many are done. @default nobody is */
+      readonly onProgress?: (progress: PissaProgress) => void;
+      readonly signal?: AbortSignal;
+    } = {},
+  ): Promise<void> {
+    for (const [done, { layer, rank, scale }] of this.#halves.entries()) {
+      onProgress?.({ done, total: this.#halves.length });
       const { trained } = this.#adapted;
       const [a, b] = [trained.tensor(loraA(layer)), trained.tensor(loraB(layer))];
       const [width, inputs] = a.shape;
@@ -103,6 +120,7 @@ export class PissaHalves {
         }
       }
     }
+    onProgress?.({ done: this.#halves.length, total: this.#halves.length });
     this.keep();
   }
 

@@ -13,6 +13,7 @@ import { layoutParameters, ParameterStore } from "../model/engine/parameter_stor
 import { type BaseMatrices, boundParameter } from "../model/engine/quantized_store.ts";
 import { computingOf } from "../model/engine/weights_precision.ts";
 import { GraphBuilder } from "../ort/graph/builder.ts";
+import type { Shape } from "../ort/graph/dim.ts";
 import type { Graph } from "../ort/graph/ir.ts";
 import * as ops from "../ort/graph/ops.ts";
 import { matrixInput } from "../model/graphs/matrix_input.ts";
@@ -29,11 +30,18 @@ import { loraTargets } from "./lora_targets.ts";
  * w [out, in], a [rank, in], b [out, rank] → ‖w + scale·b·a‖ of each row, [out], without the sum:
  * ‖w‖² + b·(2·scale·a·wᵀ + scale²·a·aᵀ·bᵀ), row by row. In float32, whatever w is stored in.
  */
-export function weightNormGraph(scale: number, stored: PrecisionOptions = {}): Graph {
+export function weightNormGraph(
+  scale: number,
+  { shape = ["out", "in"], ...stored }: PrecisionOptions & {
+    /** Of w. @default any */
+    readonly shape?: Shape;
+  } = {},
+): Graph {
   const g = new GraphBuilder("weight_norms");
-  const w = ops.cast(g, matrixInput(g, { name: "w", shape: ["out", "in"] }, stored), "float32");
-  const a = g.input("a", "float32", ["rank", "in"]);
-  const b = g.input("b", "float32", ["out", "rank"]);
+  const [outputs, inputs] = shape;
+  const w = ops.cast(g, matrixInput(g, { name: "w", shape }, stored), "float32");
+  const a = g.input("a", "float32", ["rank", inputs]);
+  const b = g.input("b", "float32", [outputs, "rank"]);
   const scaled = ops.mul(g, a, g.float32(scale));
   const along = ops.linear(g, w, ops.mul(g, scaled, g.float32(2)));
   const both = ops.linear(g, b, ops.linear(g, scaled, scaled), along);
@@ -48,8 +56,8 @@ export function weightNormGraph(scale: number, stored: PrecisionOptions = {}): G
 export class WeightNorms implements Disposable {
   /** [out] a layer, under {@linkcode loraNorm}'s name; whatever was in memory before an update. */
   readonly store: ParameterStore;
-  /** By the factor on B·A. */
-  readonly #graphs = new Map<number, CompiledGraph>();
+  /** By the factor on B·A, and the shape of W where it is one of the graph's. */
+  readonly #graphs = new Map<string, CompiledGraph>();
   readonly #bindings: Binding[] = [];
   readonly #yieldTimer = new YieldTimer();
 
@@ -75,16 +83,22 @@ export class WeightNorms implements Disposable {
       const norm = this.store.tensor(name);
       norm.write(new Float32Array(norm.shape[0]).fill(1));
     }
+    const stored = computingOf(base);
     for (const { layer, name, scale } of loraTargets(config, lora)) {
-      let graph = this.#graphs.get(scale);
+      const a = trained.tensor(layerName(layer, loraA(name)));
+      const b = trained.tensor(layerName(layer, loraB(name)));
+      const shape = stored.storage.quantization?.layout === "blocks"
+        ? [b.shape[0], a.shape[1]]
+        : undefined;
+      const key = `${scale} ${shape}`;
+      let graph = this.#graphs.get(key);
       if (!graph) {
-        graph = new CompiledGraph(runtime, weightNormGraph(scale, computingOf(base)));
-        this.#graphs.set(scale, graph);
+        graph = new CompiledGraph(runtime, weightNormGraph(scale, { ...stored, shape }));
+        this.#graphs.set(key, graph);
       }
       this.#bindings.push(graph.bind({
         ...boundParameter(base, "w", layerName(layer, `${name}.weight`)),
-        a: trained.tensor(layerName(layer, loraA(name))),
-        b: trained.tensor(layerName(layer, loraB(name))),
+        ...{ a, b },
         norm: this.store.tensor(layerName(layer, loraNorm(name))),
       }));
     }

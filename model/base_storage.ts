@@ -60,7 +60,9 @@ export function storedTypes(
   if (quantization) {
     const stored = storedMatrices(specs, quantization).values();
     return new Map(
-      [...stored].flatMap(({ tensors }) => tensors.map(({ name, dtype }) => [name, dtype])),
+      [...stored].flatMap(({ tensors }) =>
+        tensors.flatMap(({ name, dtype }) => dtype ? [[name, dtype]] : [])
+      ),
     );
   }
   if (matrices === undefined) return new Map();

@@ -36,6 +36,12 @@ export interface Quantization {
    * `fp32`: one copy, dequantized before each product: exact for the quantized weights.
    */
   readonly compute: BaseCompute;
+  /**
+   * How the numbers of a matrix that is dequantized lie in its tensor. `rows`: as DequantizeLinear reads them on
+   * the CPU. `blocks`: as MatMulNBits and GatherBlockQuantized read them, which are the kernels that WebGPU and CUDA have.
+   * @default "rows"
+   */
+  readonly layout?: "rows" | "blocks";
 }
 
 /** How one matrix W [rows, columns] is kept. */
@@ -55,7 +61,8 @@ export type ProductDirection = "forward" | "backward";
 export interface StoredTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly dtype: DType;
+  /** @default the model's precision */
+  readonly dtype?: DType;
 }
 
 /** The name of a matrix's scales, [rows, blocks of columns]. */
@@ -85,10 +92,20 @@ export function numbersFormat(
   );
 }
 
+/** A matrix's numbers in rows. */
+function numbersIn(
+  name: string,
+  bits: 4 | 8,
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+): StoredTensor {
+  const format = numbersFormat(bits, columns);
+  return { name, shape: [rows, format.columns], dtype: format.dtype };
+}
+
 /** How each matrix among the parameters is kept, by its name. */
 export function storedMatrices(
   specs: readonly ParameterSpec[],
-  { bits, block, compute }: Quantization,
+  { bits, block, compute, layout = "rows" }: Quantization,
 ): ReadonlyMap<string, StoredMatrix> {
   const tied = !specs.some(({ name }) => name === LM_HEAD);
   return new Map(
@@ -96,10 +113,17 @@ export function storedMatrices(
       const isTable = name === EMBEDDING;
       const own = isTable ? TABLE_BITS : bits;
       const [rows, columns] = shape;
-      const format = numbersFormat(own, columns);
+      const blocks = blocksOf(columns, block);
       const tensors: StoredTensor[] = [
-        { name, shape: [rows, format.columns], dtype: format.dtype },
-        { name: scalesName(name), shape: [rows, blocksOf(columns, block)], dtype: "float32" },
+        layout === "blocks"
+          ? { name, shape: [rows, blocks, block * own / 8], dtype: "uint8" }
+          : numbersIn(name, own, { rows, columns }),
+        // MatMulNBits takes scales of its input's type.
+        {
+          name: scalesName(name),
+          shape: [rows, blocks],
+          ...layout === "rows" ? { dtype: "float32" } : {},
+        },
       ];
       if (compute === "fp32") return [name, { bits: own, tensors, products: [] }];
       // Rows are gathered from tensors; a tied head's gradient goes back through the same ones.

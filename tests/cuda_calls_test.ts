@@ -10,6 +10,8 @@ import { createLoraAdapter, loraParameters } from "../lora/block_adapter.ts";
 import { layoutParameters } from "../model/engine/parameter_store.ts";
 import { computedTokens } from "../model/engine/without_padding.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../ort/runtime/cublas_workspace.ts";
+import type { BaseDtype } from "../model/base_storage.ts";
+import { parseDevice } from "../ort/runtime/device.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import type { DeviceMemory } from "../ort/runtime/cuda.ts";
 import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
@@ -18,6 +20,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { tensorBytes } from "../ort/tensor/tensor_source.ts";
 import { BUCKET } from "../train/distributed/buckets.ts";
+import { resolveBaseStorage } from "../train/resolve_base_storage.ts";
 import { estimateMemory } from "../train/trainers/memory_estimate.ts";
 import { canRun } from "./support/can_run.ts";
 import { repositoryPath } from "./support/run_script.ts";
@@ -80,10 +83,12 @@ function kindOf({ name, detail }: Call): string {
 
 async function runSteps(
   model: string,
-  { method, precision, kernels, shard, nccl }: {
+  { method, precision, kernels, base, shard, nccl }: {
     method: Method;
     precision: string;
     kernels?: boolean;
+    /** What the base is kept in. */
+    base?: BaseDtype;
     /** Whether it keeps a part of the optimizer's state. */
     shard?: boolean;
     /** The library of a stand-in for NCCL. */
@@ -96,6 +101,7 @@ async function runSteps(
     args: [
       ...["run", "--no-check", "--allow-all", config, script, folder!, model, method, precision],
       ...kernels ? ["kernels"] : [],
+      ...base ? [`base=${base}`] : [],
       ...shard ? ["shard"] : [],
       ...nccl ? [`nccl=${nccl}`] : [],
     ],
@@ -146,7 +152,10 @@ function batchBytes(method: Method, fused: boolean): number[] {
 }
 
 /** How often each kernel is launched for an update of two batches of one chunk each. */
-function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): Counts {
+function expectedLaunches(
+  config: ModelConfig,
+  { method, fused, base }: Required<Pick<Kind, "method" | "fused">> & Pick<Kind, "base">,
+): Counts {
   const passes = 2 * config.layers;
   // Where attention is a kernel, the heads' norms are another's.
   const norms = (fused ? 2 : 4) * passes;
@@ -163,10 +172,13 @@ function expectedLaunches(config: ModelConfig, method: Method, fused: boolean): 
   // Of each of seven linear layers' input there, again on the way back, and of its gradient.
   else if (!fused) counts.hashedDropout = 3 * 7 * passes;
   else {
-    // Queries, keys and values go together, gate and up too. The last layer's B is not needed on the way back.
-    Object.assign(counts, { loraDown: 8 * passes, loraUp: 7 * passes, loraSums: 8 * passes });
+    // Queries, keys and values go together, gate and up too, where they are stacked. The last layer's B is not
+    // needed on the way back.
+    const parts = base ? 7 : 4;
+    const both = 2 * parts * passes;
+    Object.assign(counts, { loraDown: both, loraUp: both - passes, loraSums: both });
     for (const part of ["DownInput", "DownWeight", "UpHidden", "UpWeight"]) {
-      counts[`lora${part}`] = 4 * passes;
+      counts[`lora${part}`] = parts * passes;
     }
   }
   if (fused) {
@@ -213,6 +225,8 @@ interface Kind {
   readonly kernels?: boolean;
   /** Whether attention runs in a kernel, too. */
   readonly fused?: boolean;
+  /** What the base is kept in. @default as it computes */
+  readonly base?: BaseDtype;
 }
 
 const RUNS: readonly Kind[] = [
@@ -229,6 +243,9 @@ const RUNS: readonly Kind[] = [
   { method: "lora", precision: "bf16", kernels: true },
   { method: "full", precision: "bf16", kernels: true, fused: true },
   { method: "lora", precision: "bf16", kernels: true, fused: true },
+  { method: "dora", precision: "fp32", base: "int4" },
+  { method: "lora", precision: "bf16", base: "int4" },
+  { method: "lora", precision: "bf16", kernels: true, fused: true, base: "int8" },
 ];
 
 async function modelFolder(config: ModelConfig): Promise<TempFolder> {
@@ -254,17 +271,17 @@ async function savedBytes(
   return bytes;
 }
 
-for (const { method, precision, kernels = false, fused = false } of RUNS) {
+for (const { method, precision, kernels = false, fused = false, base } of RUNS) {
   const config = configs[fused ? "fused" : "plain"];
   const what = `${method} training in ${precision}${kernels ? " with own kernels" : ""}${
     fused ? ", attention among them" : ""
-  }`;
+  }${base ? ` on a base in ${base}` : ""}`;
   Deno.test({
     name: `${what} sends ids, reads losses and a copy to save when asked, and never waits else`,
     ignore: !folder,
     fn: async () => {
       await using model = await modelFolder(config);
-      const log = await runSteps(model.path, { method, precision, kernels });
+      const log = await runSteps(model.path, { method, precision, kernels, base });
       console.log(`calls of ${what}:\n${table(log)}`);
       for (const update of ["update 2", "update 3", "update 4"]) {
         const calls = log.parts.get(update)!;
@@ -277,7 +294,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
         assert.deepEqual(waitsOf(calls), []);
         assert.deepEqual(
           countNames(calls.filter(({ detail }) => detail === "ours")),
-          kernels ? expectedLaunches(config, method, fused) : {},
+          kernels ? expectedLaunches(config, { method, fused, base }) : {},
         );
         assert.ok(calls.every(({ detail }) => detail !== "another"));
         assert.ok(calls.every(({ name }) => name !== "cudaMalloc" && name !== "cudaFree"));
@@ -308,7 +325,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
     ignore: !folder,
     fn: async () => {
       await using model = await modelFolder(config);
-      const { parts, memory } = await runSteps(model.path, { method, precision, kernels });
+      const { parts, memory } = await runSteps(model.path, { method, precision, kernels, base });
       const adapter = method === "full"
         ? undefined
         : createLoraAdapter(config, { ...DEFAULT_LORA, dora: method === "dora" });
@@ -320,6 +337,7 @@ for (const { method, precision, kernels = false, fused = false } of RUNS) {
         precision: precision === "fp32" ? "float32" : "bfloat16",
         format: KEPT[precision],
         device: "cuda",
+        storage: resolveBaseStorage(parseDevice("cuda"), { baseDtype: base }),
         adapter,
         kernels,
       });

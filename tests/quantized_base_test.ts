@@ -266,15 +266,15 @@ Deno.test("what of a base in few bits does not go together is refused in a sente
     ],
     [
       "webgpu",
-      { baseDtype: "int4" },
-      "Cannot keep the base in int4 on webgpu: products with matrices in 8 and 4 bits are there on " +
-      "cpu alone; take --base-dtype fp16",
+      { baseDtype: "int4", baseCompute: "int8" },
+      "Cannot compute in int8 on webgpu: whether products round their inputs to 8 bits would be up to " +
+      "its kernels; leave out --base-compute, and none does",
     ],
     [
       "cuda",
-      { baseDtype: "int8" },
-      "Cannot keep the base in int8 on cuda:0: there it is kept in what --precision computes in, " +
-      "products with matrices in 8 and 4 bits are there on cpu alone; leave out --base-dtype",
+      { baseDtype: "fp16" },
+      "Cannot keep the base in fp16 on cuda:0: there it is kept in what --precision computes in, by " +
+      "default bf16, which takes as much memory as fp16; leave out --base-dtype",
     ],
   ];
   for (const [device, options, message] of cases) {

@@ -1,7 +1,12 @@
 /** How a frozen base is kept. In: what was asked for, and a device. Out: a row of the table of what there is. */
 
 import { BASE_STORAGES, type BaseDtype, type BaseStorage } from "../model/base_storage.ts";
-import { BASE_BLOCK_SIZES, BASE_COMPUTES, type BaseCompute } from "../model/quantization.ts";
+import {
+  BASE_BLOCK_SIZES,
+  BASE_COMPUTES,
+  type BaseCompute,
+  type Quantization,
+} from "../model/quantization.ts";
 import { type Device, deviceName, deviceTraits } from "../ort/runtime/device.ts";
 import { findPart } from "./find_part.ts";
 
@@ -11,7 +16,7 @@ export interface BaseOptions {
   readonly baseDtype?: BaseDtype;
   /** In 8 and 4 bits: how many numbers share a scale. @default 128 */
   readonly baseBlockSize?: number;
-  /** In 8 and 4 bits: what products with them are computed in. @default "int8" */
+  /** In 8 and 4 bits: what products with them are computed in. @default int8 on the CPU, fp32 elsewhere */
   readonly baseCompute?: BaseCompute;
 }
 
@@ -30,6 +35,10 @@ export interface BaseOptions {
  *   resolveBaseStorage(cpu, { baseDtype: "int4", baseBlockSize: 32 }).quantization,
  *   { bits: 4, block: 32, compute: "int8" },
  * );
+ * assert.equal(
+ *   resolveBaseStorage(parseDevice("webgpu"), { baseDtype: "int8" }).quantization?.compute,
+ *   "fp32",
+ * );
  * assert.throws(() => resolveBaseStorage(parseDevice("cuda"), { baseDtype: "fp16" }), RangeError);
  * ```
  *
@@ -45,13 +54,10 @@ export function resolveBaseStorage(
   const storage = findPart<BaseStorage>("base dtype", BASE_STORAGES, baseDtype ?? "fp32");
   const on = deviceName(device);
   const { quantization } = storage;
-  if (baseDtype !== undefined && deviceTraits(device).bfloat16) {
-    const less = quantization
-      ? "products with matrices in 8 and 4 bits are there on cpu alone"
-      : "by default bf16, which takes as much memory as fp16";
+  if (baseDtype !== undefined && !quantization && deviceTraits(device).bfloat16) {
     throw new RangeError(
       `Cannot keep the base in ${baseDtype} on ${on}: there it is kept in what --precision ` +
-        `computes in, ${less}; leave out --base-dtype`,
+        "computes in, by default bf16, which takes as much memory as fp16; leave out --base-dtype",
     );
   }
   if (!quantization) {
@@ -59,12 +65,6 @@ export function resolveBaseStorage(
     if (!given) return storage;
     throw new RangeError(
       `Cannot use ${given} with a base in ${storage.name}: it is for --base-dtype int8 and int4`,
-    );
-  }
-  if (!deviceTraits(device).hostMemory) {
-    throw new RangeError(
-      `Cannot keep the base in ${baseDtype} on ${on}: products with matrices in 8 and 4 bits are ` +
-        "there on cpu alone; take --base-dtype fp16",
     );
   }
   if (block !== undefined && !BASE_BLOCK_SIZES.includes(block)) {
@@ -79,10 +79,18 @@ export function resolveBaseStorage(
       `Cannot compute in ${compute}: --base-compute is one of ${BASE_COMPUTES.join(", ")}`,
     );
   }
-  const chosen = {
+  const { hostMemory } = deviceTraits(device);
+  if (compute === "int8" && !hostMemory) {
+    throw new RangeError(
+      `Cannot compute in int8 on ${on}: whether products round their inputs to 8 bits would be up to ` +
+        "its kernels; leave out --base-compute, and none does",
+    );
+  }
+  const chosen: Quantization = {
     ...quantization,
     ...block === undefined ? {} : { block },
     ...compute === undefined ? {} : { compute },
+    ...hostMemory ? {} : { compute: "fp32", layout: "blocks" },
   };
   if (dora && chosen.compute === "int8") {
     throw new RangeError(

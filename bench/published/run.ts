@@ -10,18 +10,20 @@
  */
 
 import { parseArgs } from "node:util";
-import { cpus, totalmem } from "node:os";
-import { readExamples } from "../../data/examples/read_examples.ts";
-import { loadTokenizer } from "../../data/text/tokenizer.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
-import { evaluate } from "../../train/loop/evaluate.ts";
-import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
 import { ask } from "./ask.ts";
 import { measureRun } from "./measured_run.ts";
 import { MODELS } from "./models.ts";
+import {
+  describeMachine,
+  lossBefore,
+  readQuestions,
+  SYSTEM,
+  TRAIN_FILE,
+  VALIDATION_FILE,
+} from "./setting.ts";
 import { formRate, renderChart, renderSummary, type Trained } from "./summary.ts";
 
-const SYSTEM = "You are a careful medical assistant. Think first, then answer.";
 const MAX_LENGTH = 512;
 const SHOWN = 5;
 
@@ -48,27 +50,17 @@ if (model === undefined) {
   Deno.exit(2);
 }
 const began = performance.now();
-const trainFile = new URL("train.jsonl", import.meta.url).pathname;
-const validationFile = new URL("val.jsonl", import.meta.url).pathname;
 await Deno.mkdir(outputDir, { recursive: true });
 
 const runtime = new Runtime({ threads: Number(threads) });
-const tokenizer = await loadTokenizer(model);
-const { examples } = await readExamples(validationFile, {
-  tokenizer,
-  maxLength: MAX_LENGTH,
-  system: SYSTEM,
-});
-const readRows = async (path: string): Promise<{ question: string }[]> =>
-  (await Deno.readTextFile(path)).trimEnd().split("\n").map((row) => JSON.parse(row));
-const records = (await readRows(trainFile)).length;
-const questions = (await readRows(validationFile)).map(({ question }) => question);
+const records = (await readQuestions(TRAIN_FILE)).length;
+const questions = await readQuestions(VALIDATION_FILE);
 const asking = { runtime, model, system: SYSTEM, questions, maxNewTokens: Number(maxNewTokens) };
 
 console.log(`asking ${questions.length} questions before training`);
 const base = await ask(asking);
 console.log(`${formRate(base)} replies have the form`);
-const baseLoss = await lossBefore();
+const baseLoss = await lossBefore(runtime, { model, maxLength: MAX_LENGTH });
 
 const lora = await trained("train_lora", (checkpoint) => ask({ ...asking, adapter: checkpoint }));
 const full = await trained("train", (checkpoint) => ask({ ...asking, model: checkpoint }));
@@ -78,11 +70,7 @@ const summary = {
   command: `deno task bench:published ${name} --num-train-epochs ${epochs} ` +
     `--max-new-tokens ${maxNewTokens} --threads ${threads}`,
   maxNewTokens: Number(maxNewTokens),
-  machine:
-    `${new Date().toISOString().slice(0, 10)}, ${threads} threads of ${
-      cpus()[0]?.model ?? "an unknown processor"
-    } (${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB), ONNX Runtime ` +
-    runtime.api.version,
+  machine: describeMachine(runtime, threads),
   settings:
     `${records} records, 4 an update, ${epochs} epochs; LoRA of rank 8, alpha 32, dropout 0.1 on ` +
     `all linear layers at ${learningRates.train_lora}, full at ${learningRates.train}, both ` +
@@ -99,25 +87,18 @@ await Deno.writeTextFile(`${outputDir}/summary.md`, renderSummary(summary));
 console.log(`${outputDir}/summary.md, ${outputDir}/loss.svg`);
 runtime[Symbol.dispose]();
 
-/** The untrained model's: an adapter that was not trained changes nothing. */
-async function lossBefore(): Promise<number> {
-  await using trainer = await createLoraTrainer(model!, { runtime });
-  const padId = tokenizer.padTokenId!;
-  return (await evaluate(trainer, examples, { batchSize: 1, padId })).evalTokenLoss;
-}
-
 async function trained(
   script: "train" | "train_lora",
   askAfter: (checkpoint: string) => ReturnType<typeof ask>,
 ): Promise<Trained> {
   const run = await measureRun({
     script,
-    reads: [model!, trainFile, validationFile],
+    reads: [model!, TRAIN_FILE, VALIDATION_FILE],
     outputDir: `${outputDir}/${script}`,
     flags: {
       model: model!,
-      "train-file": trainFile,
-      "validation-file": validationFile,
+      "train-file": TRAIN_FILE,
+      "validation-file": VALIDATION_FILE,
       system: SYSTEM,
       "num-train-epochs": epochs,
       "learning-rate": learningRates[script],

@@ -122,8 +122,8 @@ function describeFaults(name: string, { answers }: Answers): string {
   return `${name}: ${all || "no fault"}.`;
 }
 
-/** Backquotes within a reply cannot end the block: the fence has four. */
-function quote({ text, faults }: Answer): string {
+/** A reply as a block of text. Backquotes within it cannot end that: the fence has four. */
+export function quote({ text, faults }: Answer): string {
   const cut = faults.includes("does not end by itself") ? " ⏎" : "";
   return `\`\`\`\`text\n${text}${cut}\n\`\`\`\``;
 }

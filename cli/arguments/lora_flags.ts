@@ -83,14 +83,14 @@ export function addLoraFlags(command: Command): void {
       new Option(
         "--base-dtype <name>",
         "what the frozen model's matrices are kept in; fp16: half the memory, computes in fp32; " +
-          "int8, int4: on cpu (default: fp32; not on cuda, where --precision says)",
+          "int8, int4: a quarter, an eighth (default: fp32; not on cuda, where --precision says)",
       ).choices(Object.keys(BASE_STORAGES)),
     )
     .addOption(
       new Option(
         "--base-compute <name>",
         "in int8 and int4, what products with the frozen model are computed in; int8: rounds " +
-          "activations too, two copies; fp32: exact for the rounded weights, one copy (default: int8)",
+          "activations too, two copies; fp32: exact for the rounded weights, one copy (default: int8; on webgpu fp32 alone)",
       ).choices(BASE_COMPUTES),
     )
     .addOption(

@@ -222,7 +222,8 @@ export class BlockStack implements Disposable {
     for (const name of gradients ? this.#trained(kind) : []) {
       accumulate(name, gradients!.tensor(layerName(layer, name)));
     }
-    const how = { adapter: adapter?.block, kernels: this.#context.parts, kind };
+    const { parts: kernels, storage } = this.#context;
+    const how = { adapter: adapter?.block, kernels, kind, storage };
     for (const { name, of } of trainedStacks(this.#context.config, how)) {
       const names = of.map((part) => layerName(layer, part));
       tensors[name] = this.#context.weights.stacked(names);

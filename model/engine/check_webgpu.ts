@@ -15,7 +15,7 @@ import { cpu, type Device, deviceName, deviceTraits } from "../../ort/runtime/de
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { VULKAN_LOADER, type VulkanAdapter, vulkanAdapters } from "../../ort/runtime/vulkan.ts";
-import { elementCount } from "../../ort/tensor/dtype.ts";
+import { type DType, elementCount } from "../../ort/tensor/dtype.ts";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 
@@ -47,7 +47,7 @@ export function describeWebGpu(
 /** One computation, held against the CPU's. */
 interface Check {
   readonly name: string;
-  /** Its inputs, of floats, are filled at random, between −2 and 2; an output in place of one is really that. */
+  /** Its inputs, of floats or bytes, are filled at random, between −2 and 2; an output in place of one is really that. */
   readonly graph: Graph;
 }
 
@@ -94,10 +94,24 @@ const FLOAT16 = check("a product with float16 weights", (b) => {
   b.output("y", ops.linear(b, x, ops.cast(b, w, "float32")));
 });
 
+/** For a base that is kept in 4 or 8 bits. */
+const QUANTIZED = ([4, 8] as const).map((bits) =>
+  check(`products with weights in ${bits} bits`, (b) => {
+    const [x, dy] = [b.input("x", "float32", [70, 130]), b.input("dy", "float32", [70, 66])];
+    const data = b.input("data", "uint8", [66, 5, 32 * bits / 8]);
+    const weights = { data, scales: b.input("scales", "float32", [66, 5]), block: 32, bits };
+    b.output("y", ops.matMulNBits(b, x, weights, { accuracyLevel: 0 }));
+    const ids = b.int64(Array.from({ length: 66 }, (_, i) => i));
+    b.output("dx", ops.gemm(b, dy, ops.reshape(b, ops.gatherNBits(b, weights, ids), [66, 160])));
+  })
+);
+
 /** What a device is checked for besides. */
 export interface CheckOptions {
   /** Whether weights in float16 are needed. @default false */
   readonly float16?: boolean;
+  /** Whether weights in 4 and 8 bits are. @default false */
+  readonly quantized?: boolean;
 }
 
 /** {@linkcode checkWebGpu} of a runtime on any device; undefined of one that needs no check. */
@@ -124,13 +138,14 @@ export function adoptReport(runtime: Runtime, report: WebGpuReport): void {
  */
 export function checkWebGpu(
   runtime: Runtime,
-  { float16 = false }: CheckOptions = {},
+  { float16 = false, quantized = false }: CheckOptions = {},
 ): WebGpuReport {
   const known = reports.get(runtime);
   const adapters = known ? [] : listAdapters();
   const driver = known?.driver ?? describe(adapters);
   const fault = (each: Check): Error | undefined => faultOf(runtime, each, driver);
-  for (const each of [...known ? [] : CHECKS, ...float16 ? [FLOAT16] : []]) {
+  const besides = [...float16 ? [FLOAT16] : [], ...quantized ? QUANTIZED : []];
+  for (const each of [...known ? [] : CHECKS, ...besides]) {
     let found = fault(each);
     if (found && each.graph.aliases.size > 0 && runtime.writesInPlace) {
       runtime.writesInPlace = false;
@@ -194,7 +209,7 @@ function runOn(
   for (const input of graph.inputs) {
     const { dtype, shape } = input;
     const values = fill(input);
-    const data = dtype === "float16" ? new Float16Array(values) : values;
+    const data = encoded(values, dtype);
     tensors[input.name] = owned.use(
       Tensor.from(runtime, dtype, shape as readonly number[], data, device),
     );
@@ -205,6 +220,12 @@ function runOn(
   }
   owned.use(new CompiledGraph(runtime, graph, device)).run(tensors);
   return graph.outputs.map(({ name }) => tensors[name].hostFloat32().slice());
+}
+
+/** Numbers between −2 and 2 as an input takes them; bytes are any. */
+function encoded(values: Float32Array<ArrayBuffer>, dtype: DType): ArrayBufferView {
+  if (dtype === "float16") return new Float16Array(values);
+  return dtype === "uint8" ? Uint8Array.from(values, (value) => 64 * (value + 2)) : values;
 }
 
 /** The largest error over the largest expected number. */

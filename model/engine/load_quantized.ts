@@ -16,9 +16,11 @@ import {
 } from "../../ort/tensor/quantize_blocks.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { ParameterSpec } from "../parts/parameter_spec.ts";
+import type { Precision } from "../precision.ts";
 import {
   blocksOf,
   type ProductDirection,
+  type Quantization,
   scalesName,
   storedMatrices,
   type StoredMatrix,
@@ -27,10 +29,10 @@ import { assertFinite, assertFits, type LoadOptions } from "./load_weights.ts";
 import type { PackedMatrix } from "./matrix_products.ts";
 import type { QuantizedStore } from "./quantized_store.ts";
 import { Scratch } from "./scratch.ts";
+import { inPrecision } from "./weights_precision.ts";
 
 // Numbers quantized at a time, in whole blocks of rows: some MB with what is made of them.
 const SLAB = 1 << 20;
-const SCALES = "float32";
 /** From a whole number that counts 128 as 0 to one that counts 0 as 0. */
 const SIGN = 0x80;
 
@@ -51,7 +53,7 @@ export async function loadQuantized(
 ): Promise<void> {
   await assertFits(specs, source, from);
   const quantization = store.storage.quantization!;
-  const { block } = quantization;
+  const { block, layout } = quantization;
   const stored = storedMatrices(specs, quantization);
   // One for all matrices: were each to have its own, what is freed would lie between what stays.
   using scratch = new Scratch(runtime);
@@ -60,7 +62,8 @@ export async function loadQuantized(
     const { dtype } = source.info(name);
     const [rows, columns = 1] = shape;
     const step = Math.max(1, Math.floor(SLAB / columns / block)) * block;
-    const into = matrix && new QuantizedMatrix(store, scratch, { name, shape, block, matrix });
+    const into = matrix &&
+      new QuantizedMatrix(store, scratch, { name, shape, block, layout, matrix });
     for (let row = 0; row < rows; row += step) {
       signal?.throwIfAborted();
       const count = Math.min(step, rows - row);
@@ -68,14 +71,17 @@ export async function loadQuantized(
       const floats = await readFloat32(source, name, range);
       const bytes = new Uint8Array(floats.buffer);
       assertFinite(bytes, { name, dtype: "float32", start: range.start, shape }, from);
-      if (!into) store.tensor(name).write(floats, floats.BYTES_PER_ELEMENT * row);
-      else {
+      if (!into) {
+        const numbers = inPrecision(floats, store.dtype as Precision);
+        store.tensor(name).write(numbers, numbers.BYTES_PER_ELEMENT * row);
+      } else {
         const after = into.add(floats, row);
         tally?.compare(name, dtype, { before: floats, after });
       }
     }
     into?.finish();
   }
+  returnFreeMemory();
 }
 
 /** A copy for products; `data` are the bytes of its numbers. */
@@ -90,14 +96,17 @@ class QuantizedMatrix {
   readonly #block: number;
   readonly #matrix: StoredMatrix;
   readonly #copies = new Map<ProductDirection, Copy>();
+  /** All blocks, where they are written at once: part of a device's tensor may not be. */
+  readonly #blocks: QuantizedBlocks | undefined;
 
   constructor(
     store: QuantizedStore,
     scratch: Scratch,
-    { name, shape: [rows, columns], block, matrix }: {
+    { name, shape: [rows, columns], block, layout, matrix }: {
       readonly name: string;
       readonly shape: readonly number[];
       readonly block: number;
+      readonly layout: Quantization["layout"];
       readonly matrix: StoredMatrix;
     },
   ) {
@@ -107,6 +116,11 @@ class QuantizedMatrix {
     this.#columns = columns;
     this.#block = block;
     this.#matrix = matrix;
+    if (layout === "blocks") {
+      const blocks = rows * blocksOf(columns, block);
+      const data = new Uint8Array(blocks * this.#blockBytes);
+      this.#blocks = { data, scales: new Float32Array(blocks) };
+    }
     for (const direction of matrix.products) {
       const [outputs, inputs] = direction === "forward" ? [rows, columns] : [columns, rows];
       const blocks = blocksOf(inputs, block);
@@ -119,6 +133,11 @@ class QuantizedMatrix {
         scales: new Float32Array(outputs * blocks),
       });
     }
+  }
+
+  /** The type of the scales: of a device's tensors the model's, as its kernels want. */
+  get #scales(): Precision {
+    return this.#blocks ? this.#store.dtype as Precision : "float32";
   }
 
   get #blockBytes(): number {
@@ -136,7 +155,8 @@ class QuantizedMatrix {
     if (forward) place(quantized, forward, first, this.#blockBytes);
     const how = { bits: this.#matrix.bits, block: this.#block };
     const after = resized(dequantizeBlocks(quantized, how), width, columns);
-    if (this.#matrix.tensors.length > 0) this.#write(quantized, { row, rows, width });
+    if (this.#blocks) place(quantized, this.#blocks, first, this.#blockBytes);
+    else if (this.#matrix.tensors.length > 0) this.#write(quantized, { row, rows, width });
     const backward = this.#copies.get("backward");
     if (backward) {
       const height = blocksOf(rows, this.#block) * this.#block;
@@ -161,7 +181,7 @@ class QuantizedMatrix {
 
   #quantize(numbers: Float32Array): QuantizedBlocks {
     const { bits } = this.#matrix;
-    return quantizeBlocks(numbers, { bits, block: this.#block, scaleDtype: SCALES });
+    return quantizeBlocks(numbers, { bits, block: this.#block, scaleDtype: this.#scales });
   }
 
   /** Writes numbers and scales as graphs dequantize them. */
@@ -190,11 +210,16 @@ class QuantizedMatrix {
     }
   }
 
-  /** Hands the copies over. */
+  /** Hands over what was gathered. */
   finish(): void {
+    if (this.#blocks) {
+      this.#store.tensor(this.#name).write(this.#blocks.data);
+      const { scales } = this.#blocks;
+      this.#store.tensor(scalesName(this.#name)).write(inPrecision(scales, this.#scales));
+    }
     const { bits } = this.#matrix;
     for (const [direction, copy] of this.#copies) {
-      this.#store.products.add(this.#name, direction, { ...copy, bits, block: this.#block });
+      this.#store.products!.add(this.#name, direction, { ...copy, bits, block: this.#block });
     }
     this.#copies.clear();
   }
@@ -239,4 +264,21 @@ function transpose(
     }
   }
   return turned;
+}
+
+/**
+ * Gives memory that was freed back to the system, where the C library is glibc: its heap stays as large as it ever
+ * was, so that buffers of which each was needed once would count for good.
+ */
+function returnFreeMemory(): void {
+  if (Deno.build.os !== "linux") return;
+  try {
+    const libc = Deno.dlopen("libc.so.6", {
+      malloc_trim: { parameters: ["usize"], result: "i32" },
+    });
+    libc.symbols.malloc_trim(0n);
+    libc.close();
+  } catch {
+    // Another C library has its own ways.
+  }
 }

@@ -26,7 +26,7 @@ export interface BaseMatrices {
 /** The store; the products are released with it. */
 export class QuantizedStore extends ParameterStore implements BaseMatrices {
   readonly storage: BaseStorage;
-  readonly products: MatrixProducts;
+  readonly products: MatrixProducts | undefined;
 
   constructor(
     runtime: Runtime,
@@ -38,11 +38,11 @@ export class QuantizedStore extends ParameterStore implements BaseMatrices {
       dtypes: storedTypes(specs, storage),
     });
     this.storage = storage;
-    this.products = new MatrixProducts(runtime);
+    if (storage.quantization?.compute === "int8") this.products = new MatrixProducts(runtime);
   }
 
   override [Symbol.dispose](): void {
-    this.products[Symbol.dispose]();
+    this.products?.[Symbol.dispose]();
     super[Symbol.dispose]();
   }
 }

@@ -12,7 +12,7 @@ import type { Value } from "../../ort/graph/ir.ts";
 import { packedLinear, packedLinearGradient } from "../../ort/graph/kernel_ops.ts";
 import * as ops from "../../ort/graph/ops.ts";
 import { BASE_STORAGES } from "../base_storage.ts";
-import type { PrecisionOptions } from "../precision.ts";
+import type { Precision, PrecisionOptions } from "../precision.ts";
 import { blocksOf, numbersFormat, scalesName } from "../quantization.ts";
 
 /** A matrix. */
@@ -34,13 +34,31 @@ export function matrixInput(b: GraphBuilder, spec: MatrixSpec, options: Precisio
   if (options.storage?.quantization?.compute === "int8") {
     return b.input(spec.name, PACKED, spec.shape);
   }
-  return storedMatrix(b, spec, options).whole();
+  const { whole, product } = storedMatrix(b, spec, options);
+  const matrix = whole();
+  if (product) {
+    PRODUCTS.set(matrix, (x) => {
+      const y = product(x);
+      b.differentiate(y, {
+        inputs: [x],
+        rule: ({ dy, give }) => give(0, (partial) => ops.gemm(b, dy, matrix, { c: partial })),
+      });
+      return y;
+    });
+  }
+  return matrix;
 }
+
+/** Products with what a widened matrix is made of, so that x·Wᵀ need not widen it. */
+const PRODUCTS = new WeakMap<Value, (x: Value) => Value>();
 
 /** x [N, columns] → x·Wᵀ, plus an addend, which may be a bias. */
 export function matrixLinear(b: GraphBuilder, x: Value, matrix: Value, addend?: Value): Value {
-  if (matrix.dtype !== PACKED) return ops.linear(b, x, matrix, addend);
-  const y = packedLinear(b, x, matrix);
+  const product = matrix.dtype === PACKED
+    ? (x: Value) => packedLinear(b, x, matrix)
+    : PRODUCTS.get(matrix);
+  if (!product) return ops.linear(b, x, matrix, addend);
+  const y = product(x);
   return addend ? ops.add(b, y, addend) : y;
 }
 
@@ -96,7 +114,8 @@ export function largeMatrixInput(
     const value = stored.whole();
     return {
       input,
-      linear: (x) => packed ? packedLinear(b, x, packed) : ops.linear(b, x, value),
+      linear: (x) =>
+        packed ? packedLinear(b, x, packed) : stored.product?.(x) ?? ops.linear(b, x, value),
       backward: (dy) => ops.gemm(b, dy, value),
     };
   }
@@ -104,6 +123,7 @@ export function largeMatrixInput(
     input,
     linear: (x) => {
       if (packed) return packedLinear(b, x, packed);
+      if (stored.product) return stored.product(x);
       const parts = cuts(rows, most, most).map(([start, end]) =>
         ops.linear(b, x, stored.slice(start, end))
       );
@@ -143,6 +163,8 @@ interface Stored {
   readonly slice: (start: number, end: number) => Value;
   /** Rows by ids. */
   readonly rows: (ids: Value) => Value;
+  /** x [n, columns] → x·Wᵀ [n, rows] of what is stored. @default the product of what is widened */
+  readonly product?: (x: Value) => Value;
 }
 
 function storedMatrix(
@@ -164,9 +186,10 @@ function storedMatrix(
       rows: (ids) => ops.cast(b, ops.gather(b, input, ids), precision),
     };
   }
-  const { block } = quantization;
+  const { block, layout } = quantization;
   const bits = table ? 8 : quantization.bits;
   const [rows, columns] = shape;
+  if (layout === "blocks") return blockedMatrix(b, { name, shape }, { precision, block, bits });
   const format = typeof columns === "number"
     ? numbersFormat(bits, columns)
     : { dtype: bits === 8 ? "int8" : "uint8", columns: "stored" } as const;
@@ -182,5 +205,46 @@ function storedMatrix(
     whole: () => widened(numbers, scales),
     slice: (start, end) => widened(part(numbers, start, end), part(scales, start, end)),
     rows: (ids) => widened(ops.gather(b, numbers, ids), ops.gather(b, scales, ids)),
+  };
+}
+
+/** A matrix in whole blocks, of which rows are widened, and products taken as it is. */
+function blockedMatrix(
+  b: GraphBuilder,
+  { name, shape: [rows, columns] }: MatrixSpec,
+  { precision, block, bits }: {
+    readonly precision: Precision;
+    readonly block: number;
+    readonly bits: 4 | 8;
+  },
+): Stored {
+  if (typeof rows !== "number" || typeof columns !== "number") {
+    throw new RangeError(
+      `Cannot take rows of ${name} [${rows}, ${columns}] in whole blocks: its sizes must be numbers`,
+    );
+  }
+  const blocks = blocksOf(columns, block);
+  const data = b.input(name, "uint8", [rows, blocks, block * bits / 8]);
+  const weights = {
+    data,
+    scales: b.input(scalesName(name), precision, [rows, blocks]),
+    block,
+    bits,
+  };
+  const rowsOf = (ids: Value): Value => {
+    const width = blocks * block;
+    const whole = ops.reshape(b, ops.gatherNBits(b, weights, ids), [...ids.shape, width]);
+    if (width === columns) return whole;
+    return ops.slice(b, whole, { axis: ids.shape.length, start: 0, end: columns });
+  };
+  const slice = (start: number, end: number): Value =>
+    rowsOf(b.int64(Array.from({ length: end - start }, (_, i) => start + i)));
+  return {
+    input: data,
+    whole: () => slice(0, rows),
+    slice,
+    rows: rowsOf,
+    // Without rounding x, so that what comes out is the same product on every GPU.
+    product: (x) => ops.matMulNBits(b, x, weights, { accuracyLevel: 0 }),
   };
 }

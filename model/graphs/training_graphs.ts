@@ -149,8 +149,13 @@ export const SEGMENT_ENDS = "segment_ends";
  */
 export function trainedStacks(
   config: ModelConfig,
-  { adapter, kernels = NO_KERNELS, kind }: Pick<AdapterOptions, "adapter" | "kernels" | "kind">,
+  { adapter, kernels = NO_KERNELS, kind, storage }: Pick<
+    AdapterOptions,
+    "adapter" | "kernels" | "kind" | "storage"
+  >,
 ): StackedParameter[] {
+  // Of these a matrix is two tensors, which do not lie beside each other's.
+  if (storage?.quantization) return [];
   const stacks = stackedParameters(config, kernels, kind);
   if (!adapter) return stacks;
   const adapted = new Set(kernels.has("lora") ? adapter.products?.layers : []);
@@ -177,7 +182,7 @@ function trainingBlock(
   saveable: Value[];
 } {
   const x = b.input("x", precision, [TOKENS, config.hiddenSize]);
-  const stacks = trainedStacks(config, { adapter, kernels, kind });
+  const stacks = trainedStacks(config, { adapter, kernels, kind, storage });
   const weights = blockWeightInputs(b, config, { kind, precision, storage, stacks });
   const saveable: Value[] = [];
   const onSaveable = (value: Value) => void saveable.push(value);

@@ -477,6 +477,32 @@ export function matMulNBits(
 }
 
 /**
+ * Rows of weights of few bits, widened: ids of any shape → [...ids, blocks, block], in the scales' type. They lie as
+ * {@linkcode matMulNBits} reads them.
+ */
+export function gatherNBits(
+  b: GraphBuilder,
+  { data, scales, block, bits }: BlockWeights,
+  ids: Value,
+): Value {
+  expectRank("GatherBlockQuantized", data, 3);
+  const [, blocks] = scales.shape;
+  expectEqual("GatherBlockQuantized", data.shape[1], blocks, data, scales);
+  const shape = [...ids.shape, blocks, block];
+  return b.node("GatherBlockQuantized", [data, ids, unsqueeze(b, scales, 2)], [
+    { dtype: scales.dtype, shape },
+  ], {
+    domain: MICROSOFT,
+    attributes: {
+      gather_axis: 0n,
+      quantize_axis: 2n,
+      block_size: BigInt(block),
+      bits: BigInt(bits),
+    },
+  })[0];
+}
+
+/**
  * Small whole numbers times their scales: int8 [...rows, K] and float32 [...rows, K/block] → float32
  * [...rows, K]. The last block of a row may be a part.
  */

@@ -7,7 +7,12 @@
  * @module
  */
 
-import { float16ToFloat32, float32ToFloat16 } from "./half.ts";
+import {
+  bfloat16ToFloat32,
+  float16ToFloat32,
+  float32ToBfloat16,
+  float32ToFloat16,
+} from "./half.ts";
 
 /** Small whole numbers and their scales. */
 export interface QuantizedBlocks {
@@ -17,6 +22,9 @@ export interface QuantizedBlocks {
   readonly scales: Float32Array<ArrayBuffer>;
 }
 
+/** What scales may be stored as. */
+export type ScaleDtype = "float32" | "float16" | "bfloat16";
+
 /** Options of {@linkcode quantizeBlocks}. */
 export interface QuantizeOptions {
   /** Bits of a number. */
@@ -24,7 +32,7 @@ export interface QuantizeOptions {
   /** Numbers that share a scale. */
   readonly block: number;
   /** What the scales are stored as: they are rounded to it before anything is measured. */
-  readonly scaleDtype: "float32" | "float16";
+  readonly scaleDtype: ScaleDtype;
 }
 
 /**
@@ -53,7 +61,7 @@ export function quantizeBlocks(
   const zero = 2 ** (bits - 1);
   const data = new Uint8Array(numbers.length * bits / 8);
   const scales = new Float32Array(numbers.length / size);
-  const round = scaleDtype === "float16" ? nearestHalf : (scale: number) => Math.fround(scale);
+  const round = NEAREST[scaleDtype];
   for (let block = 0; block < scales.length; block++) {
     const start = block * size;
     const largest = extreme(numbers, start, start + size);
@@ -98,12 +106,22 @@ function extreme(numbers: Float32Array, start: number, end: number): number {
 const single = new Float32Array(1);
 const half = new Uint16Array(1);
 
-function nearestHalf(scale: number): number {
-  single[0] = scale;
-  float32ToFloat16(single, half);
-  float16ToFloat32(half, single);
-  return single[0];
-}
+/** The nearest number of a type. */
+const NEAREST: Readonly<Record<ScaleDtype, (scale: number) => number>> = {
+  float32: Math.fround,
+  float16(scale) {
+    single[0] = scale;
+    float32ToFloat16(single, half);
+    float16ToFloat32(half, single);
+    return single[0];
+  },
+  bfloat16(scale) {
+    single[0] = scale;
+    float32ToBfloat16(single, half);
+    bfloat16ToFloat32(half, single);
+    return single[0];
+  },
+};
 
 /**
  * The numbers that quantized ones stand for.

@@ -9,6 +9,7 @@ import { GraphBuilder } from "../../ort/graph/builder.ts";
 import type { Symbols } from "../../ort/graph/dim.ts";
 import type { Graph } from "../../ort/graph/ir.ts";
 import * as ops from "../../ort/graph/ops.ts";
+import { quantizedBaseGraphs } from "../support/stored_base_graphs.ts";
 import { CudaProvider } from "./cuda_provider.ts";
 import { everyGraph } from "./every_graph.ts";
 
@@ -77,7 +78,10 @@ if (import.meta.main) {
   const refusals: string[] = [];
   const failures: string[] = [];
   let [graphs, runs] = [0, 0];
-  for (const { title, graph, small } of everyGraph()) {
+  const stored = (["float32", "bfloat16"] as const).flatMap((precision) => [
+    ...quantizedBaseGraphs(precision),
+  ]);
+  for (const { title, graph, small } of [...everyGraph(), ...stored]) {
     graphs++;
     if (small) {
       runs++;

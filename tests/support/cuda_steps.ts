@@ -7,7 +7,7 @@
  * With the library of a stand-in for NCCL it is the first of two processes; with `shard` it keeps a part of the
  * optimizer's state.
  *
- * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels] [shard] [nccl=LIBRARY]
+ * usage: LD_LIBRARY_PATH=DIR CUDA_STANDIN_LOG=1 deno run --allow-all cuda_steps.ts DIR MODEL METHOD PRECISION [kernels] [shard] [base=DTYPE] [nccl=LIBRARY]
  */
 
 import type { Comm } from "../../comm/comm.ts";
@@ -15,6 +15,7 @@ import { openNcclComm } from "../../comm/nccl/nccl_comm.ts";
 import { soloComm } from "../../comm/solo_comm.ts";
 import { Decoder } from "../../infer/generate/decoder.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
+import type { BaseDtype } from "../../model/base_storage.ts";
 import { parseDevice } from "../../ort/runtime/device.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { deviceTensorComm } from "../../train/distributed/tensor_comm.ts";
@@ -28,6 +29,7 @@ import { hostGpu } from "./test_gpu.ts";
 const [folder, model, method, precision, ...more] = Deno.args;
 const kernels = more.includes("kernels");
 const shardOptimizer = more.includes("shard");
+const base = more.find((each) => each.startsWith("base="))?.slice("base=".length);
 const nccl = more.find((each) => each.startsWith("nccl="))?.slice("nccl=".length);
 
 /** Starts a part of the log. */
@@ -75,6 +77,7 @@ const trainer = method === "full"
   ? await createFullTrainer(model, options)
   : await createLoraTrainer(model, {
     ...options,
+    baseDtype: base as BaseDtype | undefined,
     lora: { ...DEFAULT_LORA, dora: method === "dora" },
   });
 for (let step = 1; step <= 4; step++) {

@@ -7,11 +7,14 @@ import { BASE_STORAGES, type BaseDtype, storedTypes } from "../../model/base_sto
 import type { ModelConfig } from "../../model/config.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import type { LabelledGrid } from "../../model/engine/batch.ts";
+import { loadQuantized } from "../../model/engine/load_quantized.ts";
 import { loadWeights } from "../../model/engine/load_weights.ts";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
+import { QuantizedStore } from "../../model/engine/quantized_store.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "../../model/engine/training_engine.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
+import { resolveBaseStorage } from "../../train/resolve_base_storage.ts";
 import { draws } from "./random.ts";
 import { emptyStore, randomWeights } from "./tiny_model.ts";
 
@@ -25,11 +28,31 @@ export interface EnginePass {
 export interface EngineCase {
   readonly config: ModelConfig;
   readonly batches: readonly LabelledGrid[];
-  /** How the matrices of a frozen base are stored. @default "fp32" */
+  /** How the matrices of a frozen base are stored; products are in float32. @default "fp32" */
   readonly base?: BaseDtype;
   /** @default all weights are trained */
   readonly lora?: LoraOptions;
   readonly options?: TrainingEngineOptions;
+}
+
+/** In 8 and 4 bits with the smallest blocks, so that rows have several and no whole number of them. */
+async function loadBase(
+  on: Runtime,
+  source: ParameterStore,
+  { config, base }: { readonly config: ModelConfig; readonly base: BaseDtype },
+): Promise<ParameterStore> {
+  const specs = modelParameters(config);
+  if (base !== "int8" && base !== "int4") {
+    const dtypes = storedTypes(specs, BASE_STORAGES[base]);
+    const weights = new ParameterStore(on, layoutParameters(specs), { dtypes });
+    await loadWeights(on, weights, source);
+    return weights;
+  }
+  const asked = { baseDtype: base, baseCompute: "fp32", baseBlockSize: 32 } as const;
+  const storage = resolveBaseStorage(on.device, asked);
+  const weights = new QuantizedStore(on, specs, { dtype: "float32", storage });
+  await loadQuantized(on, weights, source, { specs });
+  return weights;
 }
 
 /** Fills an adapter at random; the same for the same names. */
@@ -57,10 +80,7 @@ export async function enginePass(
   { config, batches, base = "fp32", lora, options }: EngineCase,
 ): Promise<EnginePass> {
   using source = randomWeights(host, config);
-  const specs = modelParameters(config);
-  const dtypes = storedTypes(specs, BASE_STORAGES[base]);
-  using weights = new ParameterStore(on, layoutParameters(specs), { dtypes });
-  await loadWeights(on, weights, source);
+  using weights = await loadBase(on, source, { config, base });
   using adapted = lora && adaptModel(on, { config, base: weights, lora });
   if (adapted) {
     fill(adapted.trained);

@@ -56,6 +56,7 @@ const RULES: readonly (readonly [name: RegExp, rule: Rule])[] = [
   [/^keep_[mv]$/, () => 0.9],
   [/^(clip|decay|step_size|scale|epsilon|keep|add|floor)$/, (_, { draw }) => draw(0.01, 0.9)],
   [/^accumulated\./, (_, { draw }) => draw(-0.01, 0.01)],
+  [/\.scales$/, (_, { draw }) => draw(-0.002, 0.002)],
   [/norm\.weight$/, (_, { draw }) => draw(0.5, 1.5)],
   [/^(dy|dx|dx_before|d_logits)$/, (_, { draw }) => draw(-0.01, 0.01)],
   [/^(x|[pgm](\.\d+)?)$|^kept/, (_, { draw }) => draw(-2, 2)],
@@ -65,6 +66,9 @@ const RULES: readonly (readonly [name: RegExp, rule: Rule])[] = [
 function fill(value: Value, given: Fill): Dense {
   const [, rule] = RULES.find(([pattern]) => pattern.test(value.name))!;
   const shape = evaluateShape(value.shape, given.symbols);
+  // Numbers of 4 and 8 bits.
+  const packed = value.dtype === "uint8" && !value.name.endsWith("dropout_mask");
+  if (packed) return dense(shape, () => Math.floor(given.draw(0, 256)));
   return dense(shape, (i) => rule(i, given));
 }
 

@@ -62,6 +62,16 @@ Deno.test("float16 weights are tried where they are needed, and a driver without
   );
 });
 
+Deno.test("weights in 4 and 8 bits are tried where they are needed, and a driver that gets them wrong is named", () => {
+  assert.equal(checkWebGpu(runtime, { quantized: true }).tellsNonFinite, true);
+  const wrong = faulty((values) => values[0] *= 1.001);
+  adoptReport(wrong, checkWebGpu(runtime));
+  assert.throws(
+    () => checkWebGpu(wrong, { quantized: true }),
+    /computes products with weights in 4 bits wrongly/,
+  );
+});
+
 Deno.test("a driver that computes wrongly is named, with what it gets wrong", () => {
   for (const wrong of [1.001, NaN]) {
     const change = (values: Float32Array): void => void (values[0] *= wrong);

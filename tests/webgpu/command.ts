@@ -32,7 +32,7 @@ async function checkpoint(
 for (
   const [task, file, flags] of [
     ["train", "model", ""],
-    ["train:lora", "adapter_model", "--base-dtype fp16 "],
+    ["train:lora", "adapter_model", "--base-dtype int4 "],
   ]
 ) {
   Deno.test(`deno task ${task} ${flags}--device webgpu trains, and resumed ends in the same bytes`, async () => {
@@ -43,7 +43,10 @@ for (
     assert.equal(whole.code, 0, whole.stderr);
     // Metal does not tell.
     assert.match(whole.stderr, /free: (.+ of .+, as Vulkan tells of .+;|WebGPU does not tell)/);
-    assert.equal(/base: matrices take .* in float16/.test(whole.stderr), flags !== "");
+    assert.equal(
+      /base: matrices take .* in int4 with blocks of 128, products in float32,/.test(whole.stderr),
+      flags !== "",
+    );
     assert.match(whole.stderr, /step 2\/2 \| .* loss \d/);
     const wanted = await checkpoint(folder.path, "output/run");
     await Deno.remove(`${folder.path}/output/run/checkpoint-2`, { recursive: true });

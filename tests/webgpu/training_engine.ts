@@ -66,6 +66,12 @@ const CASES: Readonly<Record<string, Case>> = {
     base: "fp16",
     lora: { ...NO_DROPOUT, dora: true },
   },
+  "LoRA with dropout, base in 8 bits": { tied: true, base: "int8", lora: DEFAULT_LORA },
+  "DoRA, base in 4 bits, untied": {
+    tied: false,
+    base: "int4",
+    lora: { ...NO_DROPOUT, dora: true },
+  },
   // Windows and layers without rotation, scales, and layers that are cut and turned in part.
   "smollm3, attention in chunks": {
     ...{ family: "smollm3", tied: true, device: { attentionChunk: 24, skipPadding: true } },

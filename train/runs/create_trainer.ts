@@ -10,9 +10,9 @@ import type { OpenedRun } from "./open_run.ts";
 /** Loads the model and makes it, or an adapter on it, trainable. */
 export function createTrainer(
   { args, precision, gpu, runtime }: Pick<OpenedRun, "args" | "precision" | "gpu" | "runtime">,
-  { onRounding, ...more }:
+  { onRounding, onPissa, ...more }:
     & Pick<TrainerOptions, "eosTokenIds" | "deferLoad" | "comm" | "collectives" | "signal">
-    & Pick<LoraTrainerOptions, "onRounding">,
+    & Pick<LoraTrainerOptions, "onRounding" | "onPissa">,
 ): Promise<Trainer> {
   const { adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, weightDecay } = args;
   const { model, maxGradNorm, gradientCheckpointing, seed, optim, shardOptimizer, lora } = args;
@@ -43,6 +43,6 @@ export function createTrainer(
   return createLoraTrainer(model, {
     ...options,
     ...{ seed, lora, initAdapter, initLoraWeights, loraPlusRatio },
-    ...{ baseDtype, baseBlockSize, baseCompute, onRounding },
+    ...{ baseDtype, baseBlockSize, baseCompute, onRounding, onPissa },
   });
 }

@@ -78,9 +78,10 @@ export async function openRun(
   }
   const notes = [...resolved.notes, ...tokenizer.notes, ...describeIdleSettings(args)];
   const kernelsLine = describeKernels(kernels, resolved);
-  const float16 = resolved.storage.matrices === "float16";
+  const { matrices, quantization } = resolved.storage;
+  const needed = { float16: matrices === "float16", quantized: quantization !== undefined };
   if (runtime && resolved.webgpu) adoptReport(runtime, resolved.webgpu);
-  const found = runtime && checkDevice(runtime, { float16 });
+  const found = runtime && checkDevice(runtime, needed);
   const owned = resources.move();
   return {
     ...resolved,

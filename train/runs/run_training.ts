@@ -12,6 +12,7 @@ import { soloComm } from "../../comm/solo_comm.ts";
 import type { FormatTokenTableOptions } from "../../data/examples/token_table.ts";
 import type { ChatSettings } from "../../data/text/chat_settings.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
+import type { PissaProgress } from "../../lora/pissa.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { removeCheckpoint } from "../checkpoints/checkpoint.ts";
 import { companionFiles } from "../checkpoints/model_files.ts";
@@ -53,7 +54,7 @@ import { openRunFolder } from "./run_folder.ts";
 import { currentVersions, type StartedManifest, startManifest } from "./run_manifest.ts";
 import { describePlan, planRun, stepRuleOf } from "./run_plan.ts";
 import { chatTexts, taughtChat } from "./taught_chat.ts";
-import { createWaitLine } from "./wait_line.ts";
+import { createWaitLine, type WaitLine } from "./wait_line.ts";
 import { warmupUpdates } from "./warmup_updates.ts";
 import type { TrainingArguments, TrainingOptions } from "./training_arguments.ts";
 import { readTrainingData, type TrainingData } from "./training_data.ts";
@@ -234,6 +235,7 @@ export async function runTraining(
       comm,
       collectives,
       onRounding: (rounding) => say(describeBase(rounding, opened)),
+      onPissa: tellPissa(waiting, say),
       signal,
     }),
   );
@@ -429,4 +431,20 @@ async function inTurns<T>(comm: Comm, work: () => Promise<T>): Promise<T> {
     await comm.barrier();
   }
   return result!;
+}
+
+/** A line that moves while PiSSA's singular values are computed, and one when they are. */
+function tellPissa(
+  waiting: WaitLine,
+  say: (line: string) => void,
+): (progress: PissaProgress) => void {
+  let began: number | undefined;
+  return ({ done, total }) => {
+    if (began === undefined) waiting.doing("PiSSA: computing singular values");
+    began ??= performance.now();
+    waiting.reached(`${done} of ${total} matrices`);
+    if (done < total) return;
+    const seconds = (performance.now() - began) / 1000;
+    say(`pissa: singular values of ${total} matrices took ${seconds.toFixed(1)} s`);
+  };
 }

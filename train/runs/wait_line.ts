@@ -17,6 +17,8 @@ const CLEAR = "\r\x1b[K";
 export interface WaitLine extends Disposable {
   /** Begins to do something, in place of what was done before. */
   readonly doing: (what: string) => void;
+  /** Says how far it is, after what is done; the seconds go on. */
+  readonly reached: (how: string) => void;
   /** Ends it. */
   readonly done: () => void;
   /** Makes room for another line; what is done goes on. */
@@ -27,6 +29,7 @@ export interface WaitLine extends Disposable {
 export function createWaitLine(options?: ProgressLineOptions): WaitLine {
   let timer: ReturnType<typeof setInterval> | undefined;
   let drawn = false;
+  let far = "";
   const clear = (): void => {
     if (drawn) options!.write(CLEAR);
     drawn = false;
@@ -37,17 +40,19 @@ export function createWaitLine(options?: ProgressLineOptions): WaitLine {
   };
   const doing = (what: string): void => {
     done();
+    far = "";
     if (!options?.isTty) return;
     const began = options.now();
     timer = setInterval(() => {
       const milliseconds = options.now() - began;
       if (milliseconds < PATIENCE_MILLISECONDS) return;
-      const line = `${what} … ${formatDuration(milliseconds / 1000)}`;
+      const line = `${what}${far} … ${formatDuration(milliseconds / 1000)}`;
       options.write(`${CLEAR}${line.slice(0, Math.max(20, options.columns() - 1))}`);
       drawn = true;
     }, REDRAW_MILLISECONDS);
   };
-  return { doing, done, clear, [Symbol.dispose]: done };
+  const reached = (how: string): void => void (far = `, ${how}`);
+  return { doing, reached, done, clear, [Symbol.dispose]: done };
 }
 
 /** Does something under such a line. */

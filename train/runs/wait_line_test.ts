@@ -24,6 +24,9 @@ Deno.test("createWaitLine() counts seconds on a terminal, makes room, and goes a
     const drawn = terminal.written.join("").split("\r\x1b[K").slice(1);
     for (const text of drawn) assert.match(text, /^loading the model … 0:\d\d(:\d\d)?$/);
     assert.ok(drawn.length > 0);
+    line.reached("2 of 3");
+    await delay(600);
+    assert.match(terminal.written.join(""), /loading the model, 2 of 3 … 0:\d\d(:\d\d)?$/);
     line.clear();
     assert.equal(terminal.written.at(-1), "\r\x1b[K");
     line.clear();

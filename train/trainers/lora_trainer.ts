@@ -15,7 +15,7 @@ import { createLoraAdapter, loraA, loraMagnitude, loraNorm } from "../../lora/bl
 import { type AdaptedModel, adaptModel, readAdapterWeights } from "../../lora/load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions } from "../../lora/lora_options.ts";
 import { withLayerNames } from "../../lora/lora_targets.ts";
-import { PissaHalves } from "../../lora/pissa.ts";
+import { PissaHalves, type PissaProgress } from "../../lora/pissa.ts";
 import { adapterSettings, type InitLoraWeights } from "../../lora/init_lora_weights.ts";
 import type { BaseStorage } from "../../model/base_storage.ts";
 import { deviceName, deviceTraits } from "../../ort/runtime/device.ts";
@@ -62,6 +62,8 @@ export interface LoraTrainerOptions extends TrainerOptions, BaseOptions {
   readonly seed?: number;
   /** Told what keeping the base in fewer bits did to it, where it is. @default nobody is */
   readonly onRounding?: (rounding: Rounding) => void;
+  /** Told before the singular values of each matrix are computed, and after the last ones. @default nobody is */
+  readonly onPissa?: (progress: PissaProgress) => void;
 }
 
 /**
@@ -142,8 +144,9 @@ export async function createLoraTrainer(
   owned.move();
   try {
     if (deferLoad) return trainer;
-    if (halves) await halves.initialize(runtime, base, signal);
-    else if (initAdapter === undefined) await initialize(adapted, seed);
+    if (halves) {
+      await halves.initialize(runtime, base, { onProgress: options.onPissa, signal });
+    } else if (initAdapter === undefined) await initialize(adapted, seed);
     else await parameters.load(initAdapter);
     return trainer;
   } catch (cause) {

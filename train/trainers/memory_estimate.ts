@@ -10,6 +10,7 @@
  */
 
 import { type Device, deviceTraits } from "../../ort/runtime/device.ts";
+import { loraNorm } from "../../lora/block_adapter.ts";
 import { layoutParameters } from "../../model/engine/parameter_store.ts";
 import { planCrossing } from "../../model/engine/subgraph_sessions.ts";
 import {
@@ -40,7 +41,7 @@ import {
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { productBytes, type Quantization, storedMatrices } from "../../model/quantization.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import { modelParameters } from "../../model/parameters.ts";
+import { blockLinears, modelParameters } from "../../model/parameters.ts";
 import { distinctKinds } from "../../model/parts/layer_kind.ts";
 import type { Precision } from "../../model/precision.ts";
 import {
@@ -339,7 +340,7 @@ export function estimateMemory(
     // The head's logits or its loss, and its gradients: afresh and added to, or of no weight.
     1 + (adapter ? 1 : 2) +
     // The embedding's gradient, or DoRA's norms.
-    (adapter && kinds.every((kind) => adapter.derived(kind).length === 0) ? 0 : 1);
+    (adapter ? normGraphs(config, adapter, storage) : 1);
   const { viewsAtOffset: views } = deviceTraits({ kind: device });
   const buffers = [...there, ...back].map(({ crossing }) =>
     planCrossing(crossing, symbols, { views }).buffers
@@ -375,6 +376,21 @@ export function estimateMemory(
     total: sum(Object.values(made), (bytes) => bytes),
     largest: Math.max(arena.largest, ...sizes),
   };
+}
+
+/** Graphs of DoRA's norms: one, but of a matrix in whole blocks one for each shape. */
+function normGraphs(
+  config: ModelConfig,
+  adapter: BlockAdapter,
+  { quantization }: BaseStorage,
+): number {
+  const shapes = distinctKinds(config).flatMap((kind) => {
+    const norms = new Set(adapter.derived(kind).map(({ name }) => name));
+    return blockLinears(config, kind)
+      .filter(({ name }) => norms.has(loraNorm(name)))
+      .map(({ shape }) => quantization?.layout === "blocks" ? `${shape}` : "any");
+  });
+  return new Set(shapes).size;
 }
 
 /** Bytes of the copies that products are made of, one each. */
