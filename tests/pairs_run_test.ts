@@ -1,6 +1,7 @@
 /** Whole runs on pairs of replies: resumed, of several processes, on a base in 8 bits, and what they refuse. */
 
 import assert from "node:assert/strict";
+import { cp as copyFolder } from "node:fs/promises";
 import type { Comm } from "../comm/comm.ts";
 import { joinExample } from "../data/examples/join_example.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
@@ -39,8 +40,7 @@ async function writePairs(path: string, count: number): Promise<void> {
 for (
   const [title, how] of Object.entries<TrainingOptions>({
     "DPO of all weights": { loss: "dpo" },
-    "ORPO of an adapter": { loss: "orpo", lora: { rank: 2 } },
-    "IPO of an adapter": { loss: "ipo", beta: 0.2, lora: { rank: 2, dropout: 0.1 } },
+    "ORPO of an adapter": { loss: "orpo", beta: 0.2, lora: { rank: 2, dropout: 0.1 } },
   })
 ) {
   Deno.test(`a run of ${title} that was cut ends in the same bytes when it is resumed`, async () => {
@@ -56,7 +56,7 @@ for (
         gradientAccumulationSteps: 2,
         learningRate: 1e-3,
         maxLength: 64,
-        maxSteps: 4,
+        maxSteps: 3,
         loggingSteps: 3,
         evalSteps: 2,
         saveSteps: 2,
@@ -70,12 +70,12 @@ for (
       return done.end.best?.metric ?? "";
     };
     assert.equal(await run("whole", {}), "eval_rewards/accuracies");
-    await run("cut", {});
-    await Deno.remove(`${folder.path}/cut/checkpoint-4`, { recursive: true });
+    await copyFolder(`${folder.path}/whole`, `${folder.path}/cut`, { recursive: true });
+    await Deno.remove(`${folder.path}/cut/checkpoint-3`, { recursive: true });
     await run("cut", { resumeFromCheckpoint: true });
     assert.deepEqual(
-      await folderHashes(`${folder.path}/cut/checkpoint-4`),
-      await folderHashes(`${folder.path}/whole/checkpoint-4`),
+      await folderHashes(`${folder.path}/cut/checkpoint-3`),
+      await folderHashes(`${folder.path}/whole/checkpoint-3`),
     );
     if (how.loss === "orpo") return;
     const reference = `${folder.path}/cut/reference.json`;
@@ -83,14 +83,13 @@ for (
       const [text, why] of [
         [undefined, "is missing"],
         ["{", "is no valid JSON"],
-        ["[]", "holds no object"],
         ['{"fingerprint":"0"}', "is of another model, adapter or other rows"],
       ] as const
     ) {
       await (text === undefined ? Deno.remove(reference) : Deno.writeTextFile(reference, text));
       await assert.rejects(run("cut", { resumeFromCheckpoint: true }), {
         message:
-          `Cannot resume from ${folder.path}/cut/checkpoint-4: what its run compares replies with is kept in ` +
+          `Cannot resume from ${folder.path}/cut/checkpoint-3: what its run compares replies with is kept in ` +
           `${reference}, which ${why}; start again with --overwrite-output-dir, or from the checkpoint's weights ` +
           "with --model",
       });

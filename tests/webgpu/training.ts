@@ -8,6 +8,7 @@ import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { Trainer } from "../../train/trainer.ts";
 import { createFullTrainer } from "../../train/trainers/full_trainer.ts";
 import { createLoraTrainer } from "../../train/trainers/lora_trainer.ts";
+import { followPairs, PAIR_RUNS, pairObjectiveOf } from "../support/pair_series.ts";
 import { fixturePath, readFixtureJson, withFixtureFile } from "../support/parity_fixture.ts";
 import {
   argument,
@@ -81,5 +82,23 @@ for (const name of ["llama", "dora"]) {
         ...optionsOf(series),
       });
     await follow(make, series, { label: name, updates: UPDATES });
+  });
+}
+
+for (const name of ["DPO of a trained adapter", "ORPO"]) {
+  Deno.test(`${name}: the first ${UPDATES} updates on WebGPU are TRL's`, async () => {
+    const series = PAIR_RUNS[name];
+    const options = { runtime: webgpu, pairs: pairObjectiveOf(series) };
+    const { adapter } = series.args;
+    await using trainer = await (adapter === undefined
+      ? createFullTrainer(fixturePath("qwen3"), options)
+      : createLoraTrainer(fixturePath("qwen3"), {
+        ...options,
+        initAdapter: fixturePath(`../lora/qwen3/${adapter}`),
+      }));
+    const errors = await followPairs(trainer, series, { updates: UPDATES });
+    if (Deno.env.get("ORTUNE_REPORT")) {
+      console.log(name, errors);
+    }
   });
 }
