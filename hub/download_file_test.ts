@@ -6,7 +6,13 @@ import { downloadFile } from "./download_file.ts";
 import type { HubFile } from "./list_files.ts";
 
 const BYTES = Uint8Array.from({ length: 100 }, (_, i) => i);
-const FILE: HubFile = { path: "a.bin", size: 100, url: "https://hub.example/a.bin" };
+const FILE: HubFile = {
+  path: "a.bin",
+  size: 100,
+  sha256: undefined,
+  gitOid: undefined,
+  url: "https://hub.example/a.bin",
+};
 const HASHED: HubFile = { ...FILE, sha256: createHash("sha256").update(BYTES).digest("hex") };
 
 /** What a request asks a part by. */
