@@ -10,18 +10,14 @@
 import type { LogRow } from "./log_row.ts";
 
 /**
- * Metrics that evaluations are compared by: of losses lower is better, of figures of pairs higher, as transformers'
+ * A metric that evaluations are compared by: of losses lower is better, of figures of pairs higher, as transformers'
  * greater_is_better has it.
  */
-export const BEST_METRICS = [
-  "eval_loss",
-  "eval_token_loss",
-  "eval_rewards/accuracies",
-  "eval_rewards/margins",
-] as const;
-
-/** A metric that evaluations are compared by. */
-export type BestMetric = typeof BEST_METRICS[number];
+export type BestMetric =
+  | "eval_loss"
+  | "eval_token_loss"
+  | "eval_rewards/accuracies"
+  | "eval_rewards/margins";
 
 /**
  * What each is called wherever a person reads it: "eval loss" is Hugging Face's, the mean over examples;
@@ -33,6 +29,9 @@ export const METRIC_NAMES: Readonly<Record<BestMetric, string>> = {
   "eval_rewards/accuracies": "eval accuracy",
   "eval_rewards/margins": "eval margin",
 };
+
+/** All of them. */
+export const BEST_METRICS: readonly BestMetric[] = Object.keys(METRIC_NAMES) as BestMetric[];
 
 /** Options of {@linkcode findBest}. */
 export interface FindBestOptions {
