@@ -31,7 +31,9 @@ export { parseRecord, toMessages, type ToMessagesOptions } from "./records/recor
 export type {
   AnyRecord,
   ChatRecord,
+  PairRecord,
   QuestionRecord,
+  ReplyRecord,
   TextRecord,
   TrainingRecord,
 } from "./records/record_types.ts";

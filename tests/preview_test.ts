@@ -85,6 +85,39 @@ Deno.test("previewRows() shows the very tokens and labels that training takes, b
   assert.deepEqual([two.rows.length, two.more], [2, true]);
 });
 
+Deno.test("previewRows() shows both replies of a pair, as training takes them", async () => {
+  await using folder = await tempFolder();
+  const chat = [{ role: "user", content: "?" }, { role: "assistant", content: "a" }];
+  const asked = [...chat, { role: "user", content: "??" }];
+  const file = await folder.write(
+    "pairs.jsonl",
+    JSON.stringify({
+      prompt: asked,
+      chosen: [{ role: "assistant", content: "b" }],
+      rejected: [{ role: "assistant", content: "c" }],
+    }),
+  );
+  const tokenizer = await qwen3Tokenizer();
+  const [{ rows }] = await previewRows([{ path: file, files: [file] }], {
+    ...options,
+    tokenizer,
+    teach: "last",
+  });
+  const { examples, report } = await readExamples(file, { tokenizer, maxLength: 1024 });
+  assert.equal(report.pairs, 1);
+  assert.deepEqual(rows[0].examples.map(({ half }) => half), ["chosen", "rejected"]);
+  assert.deepEqual(
+    rows[0].examples.map(({ blocks }) =>
+      blocks.flatMap(({ tokens }) => tokens.map(({ id, taught }) => taught ? id : -100))
+    ),
+    examples.map(({ labels }) => [...labels]),
+  );
+  assert.match(
+    formatPreview([{ path: file, rows, more: false }], { width: 80, color: false }).join("\n"),
+    /preference pair[^]*\n {2}chosen: \d+ tokens[^]*\n {2}rejected: \d+ tokens/,
+  );
+});
+
 async function bytesPreview(folder: TempFolder): ReturnType<typeof previewRows> {
   const tokenizer: Tokenizer = createTokenizer(byteTokenizerFiles());
   const path = await written(folder);

@@ -23,6 +23,17 @@ for await (const { name } of Deno.readDir(repositoryPath(FOLDER))) {
 
     await using folder = await quickstartFolder();
     await Deno.mkdir(`${folder.path}/${FOLDER}`, { recursive: true });
+    if (/^loss: (dpo|orpo)$/m.test(recipe)) {
+      const pairs = Array.from({ length: 20 }, (_, i) => ({
+        prompt: [{ role: "user", content: `${i} + ${i}?` }],
+        chosen: [{ role: "assistant", content: `${2 * i}` }],
+        rejected: [{ role: "assistant", content: `${2 * i + 1}` }],
+      }));
+      await Deno.writeTextFile(
+        `${folder.path}/data/train.jsonl`,
+        pairs.map((pair) => `${JSON.stringify(pair)}\n`).join(""),
+      );
+    }
     await Deno.copyFile(repositoryPath(path), `${folder.path}/${path}`);
     const { code, stderr } = await runTask(task, folder.path, ["--config", path, ...SHORT]);
     assert.equal(code, 0, stderr);

@@ -14,15 +14,16 @@ import type { LogRow } from "./log_row.ts";
 /** A measure of replies that are generated at each evaluation. */
 export type GeneratedMetric = `eval_${MetricName}`;
 
-/** Figures of pairs of replies that evaluations are compared by; higher is better. */
-const PAIR_METRICS = ["eval_rewards/accuracies", "eval_rewards/margins"] as const;
-
 /** A metric that evaluations are compared by. */
 export type BestMetric =
   | "eval_loss"
   | "eval_token_loss"
-  | typeof PAIR_METRICS[number]
+  | "eval_rewards/accuracies"
+  | "eval_rewards/margins"
   | GeneratedMetric;
+
+/** Figures of pairs of replies; higher is better. */
+const PAIR_METRICS: readonly BestMetric[] = ["eval_rewards/accuracies", "eval_rewards/margins"];
 
 /**
  * What each is called wherever a person reads it: "eval loss" is Hugging Face's, the mean over examples;
@@ -58,7 +59,7 @@ export const BEST_METRICS: readonly BestMetric[] = [
 
 /** Whether higher is better, as of accuracy; of losses and repetition lower is. */
 function isHigherBetter(metric: BestMetric): boolean {
-  if (PAIR_METRICS.some((each) => each === metric)) return true;
+  if (PAIR_METRICS.includes(metric)) return true;
   const name = metricNames.find((each) => metric === `eval_${each}`);
   return name !== undefined && metrics[name].better === "higher";
 }

@@ -28,6 +28,17 @@ Deno.test("findBest() goes by the metric that is asked for", () => {
   assert.equal(findBest(history(3, 2, 4), { metric: "eval_token_loss" })?.step, 30);
 });
 
+Deno.test("findBest() takes the highest accuracy and margin of pairs", () => {
+  const rows = history(3, 2, 4).map((row, i) =>
+    "eval_loss" in row ? { ...row, "eval_rewards/margins": [0, -1, 0, 0.5, 0, 0.25][i] } : row
+  );
+  assert.deepEqual(findBest(rows, { metric: "eval_rewards/margins" }), {
+    step: 20,
+    value: 0.5,
+    stale: 1,
+  });
+});
+
 Deno.test("findBest() never takes an evaluation that is not finite, and counts it as no better", () => {
   assert.deepEqual(findBest(history("NaN", 2, "NaN")), { step: 20, value: 2, stale: 1 });
   assert.equal(findBest(history("NaN")), undefined);

@@ -37,6 +37,12 @@ export class PairLosses {
    * @param share of the batch in the update; @default 1
    */
   constructor(batch: Batch, objective: PairObjective, share = 1) {
+    if (objective.reference && !batch.references) {
+      throw new RangeError(
+        "Cannot take the loss of pairs: the objective compares them with a reference; give the examples one, as " +
+          "referenceLogps computes it",
+      );
+    }
     this.#replies = batch;
     this.#objective = objective;
     this.#share = share;

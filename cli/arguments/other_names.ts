@@ -43,6 +43,9 @@ const SAME: Readonly<Record<string, string>> = {
   "adam-eps": "adam-epsilon",
   "optimizer": "optim",
   "loss-type": "loss",
+  "pref-loss": "loss",
+  "pref-beta": "beta",
+  "dpo-beta": "beta",
   "label-smoothing": "label-smoothing-factor",
   "neftune": "neftune-noise-alpha",
   "neftune-alpha": "neftune-noise-alpha",
@@ -177,7 +180,12 @@ const ANSWERS: Readonly<Record<string, string>> = {
   "train-on-inputs": ALWAYS,
   "do-train": "the task says so already",
   "train": "the task says so already",
-  "stage": "the task says so already: it is supervised fine-tuning",
+  "stage":
+    "the task says so already: it is supervised fine-tuning, or with --loss dpo or orpo that on pairs",
+  "rl": "--loss dpo or orpo trains on pairs of replies",
+  "precompute-ref-log-probs":
+    "the reference of --loss dpo is always computed once, before the first update",
+  "ref-model": "the reference of --loss dpo is the model that training starts from",
   "do-eval": "--validation-file and --eval-strategy decide",
   "val-size": "--validation-split-percentage holds rows back; --validation-file names others",
   "val-set-size": "--validation-split-percentage holds rows back; --validation-file names others",

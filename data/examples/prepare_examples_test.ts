@@ -153,7 +153,7 @@ const DAMAGES: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
   "with a flipped bit in its hash": (bytes) => bytes.with(-1, bytes.at(-1)! ^ 1),
   "that is another program's": () => new TextEncoder().encode("no tokens\n".repeat(20)),
   "of another key": (bytes) => rehash(replaceText(bytes, '"key":"k"', '"key":"l"')),
-  "of another format": (bytes) => rehash(replaceText(bytes, '"format":2', '"format":0')),
+  "of another format": (bytes) => rehash(replaceText(bytes, '"format":3', '"format":0')),
   "of JSON that ends with its own hash": () => {
     const json = new TextEncoder().encode("null");
     return rehash(Uint8Array.of(...json, json.length, 0, 0, 0, ...new Uint8Array(32)));

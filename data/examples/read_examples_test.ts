@@ -16,6 +16,7 @@ const noneFound = {
   refused: [],
   unread: [],
   otherSystems: 0,
+  pairs: 0,
   withoutThinking: 0,
   thinkingOff: 0,
   unlearnedReplies: 0,
@@ -185,4 +186,35 @@ Deno.test("readExamples() keeps an example without labels where it is told to", 
   const { examples: [example], report } = await readExamples(path, options);
   assert.deepEqual([example.supervised, example.inputIds.length], [0, 128]);
   assert.deepEqual([report.examples, report.unlabelled], [1, [1]]);
+});
+
+Deno.test("readExamples() gives a pair as two examples, and leaves both out where one is", async () => {
+  await using folder = await tempFolder();
+  const rows = [
+    { prompt: "one", chosen: " two", rejected: " three, four and five" },
+    { prompt: "a prompt of many tokens", chosen: "a", rejected: "b" },
+    { prompt: "a", chosen: "b", rejected: "c" },
+  ];
+  const path = await folder.write(
+    "rows.jsonl",
+    rows.map((each) => JSON.stringify(each)).join("\n"),
+  );
+  const read = async (options: Partial<Parameters<typeof readExamples>[1]>) => {
+    const { examples, report } = await readExamples(path, { tokenizer, maxLength: 20, ...options });
+    const { pairs, truncated, unlabelled, dropped } = report;
+    return {
+      texts: examples.map(({ inputIds }) => tokenizer.decode(inputIds)),
+      ...{ pairs, truncated, unlabelled, dropped },
+    };
+  };
+  const last = ["ab<|im_end|>", "ac<|im_end|>"];
+  assert.deepEqual(await read({}), {
+    texts: ["one two<|im_end|>", "one three, four and ", ...last],
+    ...{ pairs: 3, truncated: [1, 2], unlabelled: [2], dropped: [] },
+  });
+  assert.deepEqual(await read({ truncation: "drop" }), {
+    texts: last,
+    ...{ pairs: 3, truncated: [], unlabelled: [], dropped: [1, 2] },
+  });
+  await assert.rejects(read({ truncation: "error" }), { name: "JsonlError", line: 1 });
 });

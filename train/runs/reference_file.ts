@@ -7,6 +7,7 @@ import type { Comm } from "../../comm/comm.ts";
 import { broadcastJson } from "../../comm/json_between_ranks.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { readCappedText } from "../../internal/regular_file.ts";
+import { writeWhole } from "../../internal/write_whole.ts";
 import { sha256 } from "../checkpoints/checkpoint.ts";
 import type { RunFacts } from "../checkpoints/run_facts.ts";
 import { ProcessGroup } from "../distributed/process_group.ts";
@@ -86,7 +87,7 @@ export async function openReferences(
       train: [...examples],
       validation: [...evalExamples],
     });
-    await Deno.writeTextFile(path, `${text}\n`);
+    await writeWhole(path, `${text}\n`);
   }
   return { examples, evalExamples };
 }

@@ -2,6 +2,7 @@
 
 import { isAbsent } from "../../internal/regular_file.ts";
 import type { ReadExamplesReport } from "../../data/examples/read_examples_report.ts";
+import { comparableLoss } from "../track/comparable_loss.ts";
 import { METRICS_FILE } from "../track/find_runs.ts";
 import { renderLossChart } from "../track/loss_chart.ts";
 import { readMetricsLog } from "../track/read_metrics_log.ts";
@@ -118,9 +119,9 @@ async function readFigures(
   }
 }
 
-/** Token means, which the training loss can be compared with. */
+/** What the training loss can be compared with. */
 function evaluationLosses(
   evaluations: readonly EvaluateEvent[],
 ): { step: number; loss: number }[] {
-  return evaluations.map(({ step, evalTokenLoss }) => ({ step, loss: evalTokenLoss }));
+  return evaluations.map((one) => ({ step: one.step, loss: comparableLoss(one) }));
 }

@@ -80,6 +80,8 @@ function toFigures(value: Record<string, unknown>): FigureRow | undefined {
     if (typeof figure === "number") row[name] = Number.isFinite(figure) ? figure : null;
     else if (typeof figure === "string") row[name] = null;
   }
+  // Of pairs that is what the training loss can be compared with.
+  if ("eval_rewards/margins" in value) row.eval_token_loss = row.eval_loss;
   return row;
 }
 

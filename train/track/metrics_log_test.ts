@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { EvaluateEvent, LogEvent, SkipEvent, StartEvent } from "../events.ts";
 import { createMetricsLog } from "./metrics_log.ts";
 import { readMetricsLog } from "./read_metrics_log.ts";
+import { toScalars } from "./scalars.ts";
 
 const start = (resumedStep: number): StartEvent => ({
   type: "start",
@@ -138,6 +139,21 @@ Deno.test("readMetricsLog() gives back what was written, NaN included", () =>
     }
     await writeFile(path, '{"step":4,"ep', { flag: "a" });
     assert.deepEqual(await readMetricsLog(path), [log(1), evaluate, skip]);
+  }));
+
+Deno.test("figures of pairs are written under TRL's names, and read back", () =>
+  withFile(async (path) => {
+    const figures = { "rewards/accuracies": 0.5, "rewards/margins": -0.25, nll_loss: NaN };
+    const events = [{ ...log(1), figures }, { ...evaluate, figures }];
+    {
+      await using metrics = createMetricsLog(path);
+      for (const event of events) await metrics.event(event);
+    }
+    assert.deepEqual(await readMetricsLog(path), events);
+    const [, told] = (await readFile(path, "utf8")).split("\n");
+    assert.match(told, /"eval_rewards\/margins":-0\.25,"eval_nll_loss":"NaN"/);
+    assert.equal(toScalars(events[0])["train/rewards/accuracies"], 0.5);
+    assert.equal(toScalars(events[1])["eval/rewards/margins"], -0.25);
   }));
 
 Deno.test("readMetricsLog() reads logs from before memory and batches were in them", () =>

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { comparableLoss } from "./comparable_loss.ts";
 import { type Bilingual, inBoth, LANGUAGE_SCRIPT, translateChart } from "./bilingual.ts";
 import type { EndEvent, EvaluateEvent, LogEvent } from "../events.ts";
 import {
@@ -374,7 +375,7 @@ async function lossFigure({ logs, evaluations }: ReportData): Promise<Markup> {
       id: `loss-${id}`,
       axis: name.en,
       train: logs.map((log) => ({ step: place(log), loss: log.loss })),
-      eval: evaluations.map((one) => ({ step: place(one), loss: one.evalTokenLoss })),
+      eval: evaluations.map((one) => ({ step: place(one), loss: comparableLoss(one) })),
     });
     charts.push(html`<div class="over ${id}">${translateChart(svg, CHART_WORDS)}</div>`);
   }
