@@ -23,11 +23,14 @@ const WEIGHTS = 1e-4; // measured 0 on the machine that made it
 Deno.test("PEFT's logits with an adapter trained from PiSSA are ours, and training it again gives it", async () => {
   using runtime = new Runtime({ threads: 1 });
   await using folder = await tempFolder();
-  await runPissa(runtime, folder.path);
+  const told = await runPissa(runtime, folder.path);
   const [fixture, again] = [fixturePath("../pissa/adapter"), folder.path];
   await using one = await openSafetensors(`${fixture}/adapter_model.safetensors`);
   await using other = await openSafetensors(`${again}/adapter_model.safetensors`);
   assert.deepEqual(other.names(), one.names());
+  // Before each matrix, of which a file has two parts, and after the last one.
+  const total = one.names().length / 2;
+  assert.deepEqual(told, Array.from({ length: total + 1 }, (_, done) => ({ done, total })));
   let worst = 0;
   for (const name of one.names()) {
     const [x, y] = [await readFloat32(one, name), await readFloat32(other, name)];
