@@ -6,10 +6,14 @@ import { openGguf } from "../gguf/mod.ts";
 import type { GgufReport } from "../infer/gguf/verify_gguf.ts";
 import { goTemplate } from "../infer/gguf/go_template.ts";
 import { preTokenizerName } from "../infer/gguf/pre_tokenizer_name.ts";
+import { ggufTensorName, hfTensorName } from "../infer/gguf/tensor_names.ts";
+import type { ModelType } from "../model/families/families.ts";
+import { modelParameters } from "../model/parameters.ts";
 import { fixturePath } from "./support/parity_fixture.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { realTokenizerFiles } from "./support/real_tokenizer.ts";
 import { runTask } from "./support/run_task.ts";
+import { FAMILY_FIELDS, familyConfig } from "./support/tiny_model.ts";
 
 Deno.test("deno task export writes GGUF files and a Modelfile, and compares them in llama.cpp", async () => {
   await using folder = await quickstartFolder();
@@ -87,6 +91,23 @@ Deno.test("goTemplate() finds what stands around messages, and nothing in a temp
     "{% for m in messages %}{{ loop.index }}{{ m.role }}:{{ m.content }};{% endfor %}",
   );
   assert.equal(goTemplate(counted), undefined);
+});
+
+Deno.test("every tensor of every family has a name in GGUF that leads back to it", () => {
+  for (const family of Object.keys(FAMILY_FIELDS) as ModelType[]) {
+    for (const { name } of modelParameters(familyConfig(family))) {
+      const { names, change } = ggufTensorName(family, name);
+      for (const [half, theirs] of names.entries()) {
+        assert.deepEqual(hfTensorName(family, theirs), {
+          name,
+          ...names.length === 2 && { half },
+          ...change && { change },
+        });
+      }
+    }
+  }
+  assert.equal(hfTensorName("llama", "rope_freqs.weight"), undefined);
+  assert.throws(() => ggufTensorName("llama", "model.layers.0.self_attn.q_norm.weight"), /no such/);
 });
 
 Deno.test("preTokenizerName() names published tokenizers and refuses what it does not know", async () => {

@@ -88,13 +88,9 @@ export const exportCommand: CommandDefinition<ExportFlags> = {
       )
       .option(
         "--dtype <names>",
-        `of onnx: ${
-          Object.keys(EXPORT_FORMATS).join(", ")
-        } (default: ${DEFAULT_DTYPES.join()}); of gguf: ` +
-          `${
-            Object.keys(GGUF_FILE_TYPES).join(", ")
-          } (default: ${DEFAULT_GGUF_DTYPES.join()}); or ` +
-          "several with a comma between",
+        `of onnx: ${Object.keys(EXPORT_FORMATS).join(", ")}; of gguf: ` +
+          `${Object.keys(GGUF_FILE_TYPES).join(", ")}; or several with a comma between ` +
+          `(default: ${DEFAULT_DTYPES.join()}, of gguf ${DEFAULT_GGUF_DTYPES.join()})`,
         dtypes,
       )
       .option(
