@@ -143,6 +143,6 @@ export {
   verifyCheckpoint,
   writeCheckpoint,
 } from "./checkpoints/checkpoint.ts";
-export { lockOutput, type OutputLock } from "./checkpoints/output_lock.ts";
+export { lockOutput, type LockOutputOptions, type OutputLock } from "./checkpoints/output_lock.ts";
 export type { CheckpointOptions } from "./checkpoints/run_checkpoints.ts";
 export type { RunFacts } from "./checkpoints/run_facts.ts";

@@ -10,6 +10,7 @@ import type { JudgeOptions } from "../../infer/evaluate/judge.ts";
 import { readCappedText } from "../../internal/regular_file.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { writeWhole } from "../../internal/write_whole.ts";
+import { lockOutput } from "../../train/checkpoints/output_lock.ts";
 import { findFile, findOutput } from "../../train/runs/find_file.ts";
 import { findFolders, type FoundFolders } from "../../train/runs/find_model.ts";
 import { folderName } from "../../train/runs/folder_name.ts";
@@ -169,7 +170,7 @@ async function run({ options, signal }: CommandContext<EvalFlags>): Promise<void
   const folders = await namedFolders(options);
   const rows = await readEvalRows(data, options);
   const outputDir = await findOutput(options.outputDir);
-  await Deno.mkdir(outputDir, { recursive: true });
+  using _lock = await lockOutput(outputDir, { act: "evaluate into", holder: "command" });
   using runtime = openRuntime(options, { say });
   const how = {
     maxNewTokens,

@@ -61,7 +61,7 @@ export function encodeRow(row: EvalRow, options: EncodeRowOptions): EncodedRow {
     if (cause instanceof JsonlError) throw cause;
     throw new JsonlError(row.where, (cause as Error).message, { cause });
   }
-  const { promptIds, reference } = encoded;
+  const { promptIds, reference, example } = encoded;
   if (promptIds.length >= window) {
     throw new JsonlError(
       row.where,
@@ -69,7 +69,7 @@ export function encodeRow(row: EvalRow, options: EncodeRowOptions): EncodedRow {
         `${window}; shorten or remove the row`,
     );
   }
-  const key = createHash("sha256").update(promptIds)
+  const key = createHash("sha256").update(promptIds).update(example.inputIds)
     .update(JSON.stringify([reference.think, reference.answer, row.choice ?? null]))
     .digest("hex").slice(0, KEY_DIGITS);
   return { ...encoded, key };

@@ -12,6 +12,14 @@ export interface OutputLock extends Disposable {
   isHeld(): Promise<boolean>;
 }
 
+/** What the folder is locked for, for the error. */
+export interface LockOutputOptions {
+  /** What cannot be done where it is locked. @default "train into" */
+  readonly act?: string;
+  /** Who may hold it. @default "trainer" */
+  readonly holder?: string;
+}
+
 /**
  * Makes the folder and locks it.
  *
@@ -32,7 +40,10 @@ export interface OutputLock extends Disposable {
  *
  * @throws {Error} where another trainer holds it, or it is not a folder that can be written
  */
-export async function lockOutput(directory: string): Promise<OutputLock> {
+export async function lockOutput(
+  directory: string,
+  { act = "train into", holder = "trainer" }: LockOutputOptions = {},
+): Promise<OutputLock> {
   let file: Deno.FsFile;
   try {
     await Deno.mkdir(directory, { recursive: true });
@@ -53,7 +64,7 @@ export async function lockOutput(directory: string): Promise<OutputLock> {
   // The folder itself is locked as well: a file in it can be removed, and made again by the next.
   if (!await file.tryLock(true) || await locked(folder)) {
     throw new Error(
-      `Cannot train into ${directory}: another trainer is writing there; ` +
+      `Cannot ${act} ${directory}: another ${holder} is writing there; ` +
         "wait for it or give another --output-dir",
     );
   }
