@@ -209,6 +209,24 @@ Deno.test("the dashboard passes over lines that are no figures, and cursors that
   }
 });
 
+Deno.test("the dashboard shows accuracy and margin of pairs, and beside their loss one of its kind", async () => {
+  await using folder = await tempFolder();
+  await mkdir(`${folder.path}/run`);
+  const figures = { "rewards/accuracies": 0.5, "rewards/margins": 0.25, "logps/chosen": -9 };
+  const evaluated = { "eval_rewards/accuracies": 1, "eval_rewards/margins": 0.5 };
+  await folder.write(
+    "run/metrics.jsonl",
+    line(3, figures) +
+      `${JSON.stringify({ step: 3, eval_loss: 0.6, eval_token_loss: 7, ...evaluated })}\n`,
+  );
+  const { figures: { rows } } = await update(handlerOf(folder.path), "run");
+  const { "logps/chosen": _, ...shown } = figures;
+  assert.deepEqual(rows, [
+    { step: 3, epoch: 0.3, loss: 2 / 3, ...shown },
+    { step: 3, eval_loss: 0.6, eval_token_loss: 0.6, ...evaluated },
+  ]);
+});
+
 Deno.test("readNewLines() reads a large file in pieces, each once", async () => {
   await using folder = await tempFolder();
   const lines = Array.from({ length: 40_000 }, (_, index) => `line ${index} ${"头".repeat(20)}`);

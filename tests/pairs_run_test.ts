@@ -46,6 +46,7 @@ for (
   Deno.test(`a run of ${title} that was cut ends in the same bytes when it is resumed`, async () => {
     await using folder = await quickstartFolder();
     await writePairs(`${folder.path}/pairs.jsonl`, 11);
+    const said: string[] = [];
     const run = async (name: string, more: TrainingOptions): Promise<string> => {
       await using done = await runTraining({
         model: `${folder.path}/models/tiny`,
@@ -66,10 +67,16 @@ for (
         threads: THREADS,
         ...how,
         ...more,
-      });
+      }, { say: (line) => said.push(line), table: { head: 1, tail: 1 } });
       return done.end.best?.metric ?? "";
     };
     assert.equal(await run("whole", {}), "eval_rewards/accuracies");
+    const { loss, beta = 0.1 } = how;
+    const compared = loss === "orpo" ? "" : ", compared with the model as training starts from it";
+    assert.ok(said.includes(`loss: ${loss} with beta ${beta}${compared}`), said.join("\n"));
+    assert.ok(
+      said.some((line) => /^ {2}rejected {3}.*It is .*\(what it is preferred to\)$/.test(line)),
+    );
     await copyFolder(`${folder.path}/whole`, `${folder.path}/cut`, { recursive: true });
     await Deno.remove(`${folder.path}/cut/checkpoint-3`, { recursive: true });
     await run("cut", { resumeFromCheckpoint: true });

@@ -22,8 +22,11 @@ import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
+import { DEFAULT_BETA } from "../objectives/pair_objectives.ts";
 import { describeChat } from "./describe_chat.ts";
 import { describeLines, describeShapes } from "./describe_rows.ts";
+import { pairObjectiveOf } from "./objective_of.ts";
+import { oneLine } from "./one_line.ts";
 import { expandRows } from "./row_paths.ts";
 import type { TrainingData } from "./training_data.ts";
 
@@ -48,6 +51,8 @@ export async function describeData(
     | "columns"
     | "teach"
     | "truncation"
+    | "loss"
+    | "beta"
   >,
   { data, config, tokenizer, table }: {
     readonly data: { readonly train: Pick<ExampleList, "at"> } & Pick<TrainingData, "report">;
@@ -76,6 +81,7 @@ export async function describeData(
   const said = compat === "seed" ? [] : [UNLIKE_SEED];
   said.push(...describeShapes(report, [trainFile].flat().join(", ")));
   said.push(...describeChat(record, { messages, teach: args.teach, source }));
+  said.push(...describePairs(args, { train, tokenizer }));
   said.push(...formatTokenTable(tokenTable(example, tokenizer), table));
   said.push(await describeTerminator(example, { model, config, tokenizer }));
   const isChat = record.kind !== "text";
@@ -147,4 +153,27 @@ async function describeTerminator(
   const own = eosTokenIds.map((id) => tokenizer.idToToken(id) ?? id).join(", ");
   return `terminator: ${terminator} is taught; the base model ends at ${own}, so checkpoints end replies at ` +
     "both";
+}
+
+/** Characters of a reply that are shown. */
+const REPLY_WIDTH = 72;
+
+/** The reply that the first row's is preferred to, and what both are learned by; nothing of single replies. */
+function describePairs(
+  args: Pick<TrainingArguments, "loss" | "beta">,
+  { train, tokenizer }: {
+    readonly train: Pick<ExampleList, "at">;
+    readonly tokenizer: Tokenizer;
+  },
+): string[] {
+  const { loss, beta = DEFAULT_BETA } = args;
+  const pairs = pairObjectiveOf(args);
+  if (!pairs) return [];
+  const rejected = train.at(1);
+  const text = tokenizer.decode(rejected.inputIds.subarray(rejected.promptLength));
+  return [
+    `  rejected   ${oneLine(text, REPLY_WIDTH)}  (what it is preferred to)`,
+    `loss: ${loss} with beta ${beta}` +
+    (pairs.reference ? ", compared with the model as training starts from it" : ""),
+  ];
 }

@@ -47,6 +47,7 @@
  *   log?: boolean,
  *   zero?: boolean,
  *   bytes?: boolean,
+ *   pairs?: boolean,
  *   curves: readonly CurveDefinition[],
  * }} ChartDefinition
  */
@@ -99,6 +100,7 @@ const EN = {
   perToken: "Per token",
   best: "Best eval loss",
   evaluated: "eval, per token",
+  ofEval: "eval",
   speed: "Tokens/s",
   loss: "Loss",
   lossHint: "solid: training, dashed: evaluation; both per token, or per pair of replies",
@@ -106,6 +108,8 @@ const EN = {
   gradient: "Gradient norm",
   memory: "Memory",
   memoryHint: "resident, of the process",
+  accuracy: "Accuracy of pairs",
+  margin: "Margin of rewards",
   all: "all runs",
   /** @param {string} title */
   read: (title) => `${title}: arrow keys read its values`,
@@ -143,6 +147,7 @@ const ZH = {
   perToken: "按词元平均",
   best: "最低验证损失",
   evaluated: "验证，按词元平均",
+  ofEval: "验证",
   speed: "词元/秒",
   loss: "损失",
   lossHint: "实线：训练，虚线：验证；均按词元平均，偏好数据则按回复对平均",
@@ -150,6 +155,8 @@ const ZH = {
   gradient: "梯度范数",
   memory: "内存",
   memoryHint: "进程常驻内存",
+  accuracy: "偏好对的准确率",
+  margin: "奖励间隔",
   all: "全部运行",
   read: (title) => `${title}：用方向键读取数值`,
   samples: "样例",
@@ -457,6 +464,23 @@ const CHARTS = [
     bytes: true,
     curves: [{ key: "memory_bytes" }],
   },
+  {
+    title: words.accuracy,
+    zero: true,
+    pairs: true,
+    curves: [
+      { key: "rewards/accuracies", smoothed: true },
+      { key: "eval_rewards/accuracies", evaluation: true },
+    ],
+  },
+  {
+    title: words.margin,
+    pairs: true,
+    curves: [
+      { key: "rewards/margins", smoothed: true },
+      { key: "eval_rewards/margins", evaluation: true },
+    ],
+  },
 ];
 
 /** @param {ChartDefinition} definition */
@@ -680,7 +704,7 @@ function draw(made) {
  * @param {Chart} made
  */
 function drawHover(made) {
-  const { tip, drawn, title, bytes } = made;
+  const { tip, drawn, title, bytes, pairs } = made;
   const step = view.hover?.step;
   tip.hidden = drawn === undefined || view.hover?.chart !== made;
   if (drawn === undefined) return;
@@ -707,7 +731,7 @@ function drawHover(made) {
       element("span", { classes: `swatch run-${run.color}${evaluation ? " dashed" : ""}` }),
       element("span", {
         classes: "name",
-        text: evaluation ? `${run.name} (${words.evaluated})` : run.name,
+        text: evaluation ? `${run.name} (${pairs ? words.ofEval : words.evaluated})` : run.name,
       }),
       element("b", { text: (bytes ? formatBytes : format)(value) }),
     ));
@@ -936,7 +960,11 @@ function render() {
   const hidden = [...runs.values()].filter((run) => run.hidden).length;
   allRuns.checked = hidden === 0;
   allRuns.indeterminate = hidden > 0 && hidden < runs.size;
-  charts.forEach(draw);
+  for (const each of charts) {
+    // Of runs without pairs they would stay empty.
+    if (each.pairs) each.figure.hidden = curvesOf(each).length === 0;
+    draw(each);
+  }
   renderSamples();
 }
 

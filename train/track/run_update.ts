@@ -16,6 +16,10 @@ export const FIGURE_NAMES = [
   "eval_loss",
   "eval_token_loss",
   "skipped_updates",
+  "rewards/accuracies",
+  "rewards/margins",
+  "eval_rewards/accuracies",
+  "eval_rewards/margins",
 ] as const;
 
 /** A figure's name. */
