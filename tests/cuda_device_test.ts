@@ -90,6 +90,15 @@ const METHODS: Readonly<Record<string, Make>> = {
   lora: (model, how) => createLoraTrainer(model, { ...how, lora: { ...DEFAULT_LORA, dropout: 0 } }),
   dora: (model, how) =>
     createLoraTrainer(model, { ...how, lora: { ...DEFAULT_LORA, dropout: 0, dora: true } }),
+  // The host's has the same numbers, and their scales in float32.
+  ...Object.fromEntries((["int8", "int4"] as const).map((baseDtype): [string, Make] => [
+    `lora on a base in ${baseDtype}`,
+    (model, how) =>
+      createLoraTrainer(model, {
+        ...{ ...how, baseDtype, baseCompute: "fp32" },
+        lora: { ...DEFAULT_LORA, dropout: 0 },
+      }),
+  ])),
 };
 
 /** Ten updates and a greedy reply. */

@@ -11,6 +11,7 @@ import { loadModel } from "../../model/engine/load_model.ts";
 import { type TokenLosses, TrainingEngine } from "../../model/engine/training_engine.ts";
 import { formatBytes } from "../track/format_units.ts";
 import type { Trainer } from "../trainer.ts";
+import { computePrecision } from "../training_precision.ts";
 import { checkMemory, type MemoryCheckOptions } from "./memory.ts";
 import type { OpenedRun } from "./open_run.ts";
 import type { TrainingData } from "./training_data.ts";
@@ -47,7 +48,10 @@ export async function floatBaseLoss(
   }
   const began = performance.now();
   const runtime = opened.runtime();
-  const { weights } = await loadModel(runtime, args.model, { signal });
+  const { weights } = await loadModel(runtime, args.model, {
+    precision: computePrecision(opened.precision),
+    signal,
+  });
   using owned = new DisposableStack();
   owned.use(weights);
   const engine = owned.use(new TrainingEngine(runtime, config, weights));
@@ -59,7 +63,7 @@ export async function floatBaseLoss(
 export async function describeBaseLoss(
   { exact, remark }: BaseComparison,
   trainer: Trainer,
-  { storage, padId }: Pick<OpenedRun, "storage" | "padId">,
+  { storage, precision, padId }: Pick<OpenedRun, "storage" | "precision" | "padId">,
   data: Pick<TrainingData, "train">,
   signal?: AbortSignal,
 ): Promise<string> {
@@ -68,7 +72,7 @@ export async function describeBaseLoss(
   const own = `base: loss of ${rows} rows before training ${loss.toFixed(4)} in ${storage.name}`;
   if (exact === undefined) return `${own}, ${remark}`;
   const change = 100 * (loss / exact - 1);
-  return `${own}, ${exact.toFixed(4)} in float32 (${change < 0 ? "" : "+"}${
+  return `${own}, ${exact.toFixed(4)} in ${computePrecision(precision)} (${change < 0 ? "" : "+"}${
     change.toFixed(2)
   } %), which took ${remark} to find out`;
 }
