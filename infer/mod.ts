@@ -66,6 +66,9 @@ export type {
   SequenceBias,
 } from "./sampling/logits_processors.ts";
 
-// GGUF files as models.
+// GGUF files as models, and models as GGUF files.
+export { type ExportedGguf, exportGguf, type ExportGgufOptions } from "./gguf/export_gguf.ts";
+export { exportGgufAdapter, type ExportGgufAdapterOptions } from "./gguf/export_gguf_adapter.ts";
+export { formatModelfile, type ModelfileOptions } from "./gguf/modelfile.ts";
 export { type ImportedModel, importGguf, type ImportGgufOptions } from "./gguf/import_gguf.ts";
 export type { ImportedDtype } from "./gguf/imported_weights.ts";

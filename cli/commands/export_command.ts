@@ -9,13 +9,7 @@ import { type ExportedModel, exportModel } from "../../infer/export/export_model
 import { ExportedDecoder } from "../../infer/export/exported_decoder.ts";
 import { EXPORT_FORMATS, type ExportDtype } from "../../infer/export/export_format.ts";
 import { GGUF_FILE_TYPES, type GgufFileType } from "../../gguf/mod.ts";
-import {
-  compareParity,
-  type ParityModel,
-  type ParityQuestions,
-  type ParityReference,
-  parityReference,
-} from "../../infer/export/parity.ts";
+import { compareParity, type ParityModel, parityReference } from "../../infer/export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../../infer/export/parity_models.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
 import type { AdapterConfig } from "../../lora/adapter_config.ts";
@@ -94,13 +88,9 @@ export const exportCommand: CommandDefinition<ExportFlags> = {
       )
       .option(
         "--dtype <names>",
-        `of onnx: ${
-          Object.keys(EXPORT_FORMATS).join(", ")
-        } (default: ${DEFAULT_DTYPES.join()}); of gguf: ` +
-          `${
-            Object.keys(GGUF_FILE_TYPES).join(", ")
-          } (default: ${DEFAULT_GGUF_DTYPES.join()}); or ` +
-          "several with a comma between",
+        `of onnx: ${Object.keys(EXPORT_FORMATS).join(", ")}; of gguf: ` +
+          `${Object.keys(GGUF_FILE_TYPES).join(", ")}; or several with a comma between ` +
+          `(default: ${DEFAULT_DTYPES.join()}, of gguf ${DEFAULT_GGUF_DTYPES.join()})`,
         dtypes,
       )
       .option(

@@ -58,6 +58,34 @@ export interface ExportedGguf extends WrittenBytes {
 /**
  * Writes the file; what is held of weights at a time is some rows.
  *
+ * @example
+ * ```ts
+ * import { byteTokenizerFiles, loadTokenizer, parseConfig, Runtime } from "@ortune/ortune";
+ * import { openGguf } from "@ortune/ortune/gguf";
+ * import { exportGguf } from "@ortune/ortune/infer";
+ * import { layoutParameters, modelParameters, ParameterStore } from "@ortune/ortune/model";
+ * import assert from "node:assert/strict";
+ *
+ * const model = await Deno.makeTempDir();
+ * const { tokenizerJson, tokenizerConfig } = byteTokenizerFiles();
+ * await Deno.writeTextFile(`${model}/tokenizer.json`, JSON.stringify(tokenizerJson));
+ * await Deno.writeTextFile(`${model}/tokenizer_config.json`, JSON.stringify(tokenizerConfig));
+ * const tokenizer = await loadTokenizer(model);
+ * const config = parseConfig({ model_type: "qwen3", hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2, head_dim: 8, vocab_size: 261, eos_token_id: 258 });
+ * using runtime = new Runtime({ threads: 1 });
+ * using weights = new ParameterStore(runtime, layoutParameters(modelParameters(config)));
+ * weights.flat.float32().fill(0.5);
+ *
+ * const path = `${model}/tiny.gguf`;
+ * await exportGguf(path, { config, weights, model, tokenizer, dtype: "f16", name: "tiny" });
+ * {
+ *   await using file = await openGguf(path);
+ *   assert.equal(file.tensor("blk.0.attn_q.weight").type, "f16");
+ * }
+ * await Deno.remove(model, { recursive: true });
+ * ```
+ *
  * @throws {RangeError} on a model or a tokenizer that llama.cpp has nothing like, before anything is written
  */
 export async function exportGguf(path: string, options: ExportGgufOptions): Promise<ExportedGguf> {

@@ -66,6 +66,8 @@ export function preTokenizerName(
   path: string,
 ): string {
   const { pre_tokenizer: preTokenizer, model } = tokenizerJson;
+  // Where nothing is merged, it is all one how texts are cut.
+  if (isRecord(model) && Array.isArray(model.merges) && model.merges.length === 0) return "gpt-2";
   const steps = cuts(preTokenizer);
   const ignoreMerges = isRecord(model) && model.ignore_merges === true;
   const known = CUTS.find((cut) =>
