@@ -600,4 +600,14 @@ Deno.test("deno task import makes a folder below models/ and says what was lost"
   const again = await runTask("import", folder.path, args);
   assert.equal(again.code, 1);
   assert.match(again.stderr, /^error: Cannot import into models\/tiny: .*give a new --output-dir/m);
+  const elsewhere = await runTask(
+    "import",
+    folder.path,
+    `--model ${fixturePath("tokenizer")}/x.gguf`,
+  );
+  assert.equal(elsewhere.code, 1);
+  assert.match(
+    elsewhere.stderr,
+    /^error: Cannot read ".*x\.gguf": the task may not; deno\.json says/,
+  );
 });
