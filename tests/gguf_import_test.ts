@@ -480,6 +480,18 @@ const REFUSALS: readonly Refusal[] = [
     /rope\.scaling\.type is "su", which/,
   ],
   [
+    "windows, as of OLMo 3",
+    "olmo2",
+    keys({ "attention.sliding_window": whole(4096) }),
+    /olmo2\.attention\.sliding_window is 4096: which layers/,
+  ],
+  [
+    "values of another width",
+    "qwen3",
+    keys({ "attention.value_length": whole(16) }),
+    /value_length is 16 where attention\.key_length is 8/,
+  ],
+  [
     "Granite without positions",
     "granite",
     keys({ "rope.scaling.finetuned": flag(false) }),
