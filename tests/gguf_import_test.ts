@@ -5,16 +5,20 @@ import { BYTE_TO_CHAR } from "../data/text/tokenize/gpt2_bytes.ts";
 import { loadTokenizer } from "../data/text/tokenizer.ts";
 import type { GgufTensorToWrite, GgufValue } from "../gguf/mod.ts";
 import { writeGguf } from "../gguf/write_gguf.ts";
+import { exportGguf } from "../infer/gguf/export_gguf.ts";
 import { importGguf, type ImportGgufOptions } from "../infer/gguf/import_gguf.ts";
 import { GGUF_ARCHITECTURES, ggufTensorName } from "../infer/gguf/tensor_names.ts";
-import { parseConfig } from "../model/config.ts";
+import { type ModelConfig, parseConfig } from "../model/config.ts";
 import type { ModelType } from "../model/families/families.ts";
 import { modelParameters } from "../model/parameters.ts";
 import { openModel } from "../model/weights/open_model.ts";
+import { Runtime } from "../ort/runtime/runtime.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
+import { fixturePath } from "./support/parity_fixture.ts";
 import { draws } from "./support/random.ts";
 import { runTask } from "./support/run_task.ts";
 import { tempFolder } from "./support/temp_folder.ts";
+import { familyConfig, randomWeights } from "./support/tiny_model.ts";
 
 const whole = (value: number): GgufValue => ({ type: "uint32", value });
 const real = (value: number): GgufValue => ({ type: "float32", value: Math.fround(value) });
@@ -283,6 +287,47 @@ for (const [type, { fields = {} }] of Object.entries(CASES)) {
   });
 }
 
+/** Where the tiny models of other tests are nothing that a GGUF file can say. */
+const EXPORTABLE: Readonly<Partial<Record<ModelType, Readonly<Record<string, unknown>>>>> = {
+  smollm3: { no_rope_layer_interval: 4, use_sliding_window: false, sliding_window: null },
+  phi3: { sliding_window: null, original_max_position_embeddings: 512 },
+  gemma3_text: { query_pre_attn_scalar: 16 },
+};
+
+Deno.test("what deno task export wrote is imported as it was: configs, weights to the bit, tokens", async () => {
+  const home = fixturePath("tokenizer");
+  const tokenizer = await loadTokenizer(home);
+  using runtime = new Runtime({ threads: 1 });
+  for (const type of Object.keys(CASES) as ModelType[]) {
+    await using folder = await tempFolder();
+    const config = familyConfig(type, {
+      ...{ vocab_size: tokenizer.vocabSize, head_dim: 16, hidden_size: 64 },
+      ...{ max_position_embeddings: 512, pad_token_id: null, ...EXPORTABLE[type] },
+    });
+    using weights = randomWeights(runtime, config);
+    const path = `${folder.path}/tiny.gguf`;
+    const how = { config, weights, model: home, tokenizer, dtype: "f32", name: "tiny" } as const;
+    await exportGguf(path, how);
+    await importGguf(path, folder.path);
+    await using back = await openModel(folder.path);
+    for (const field of Object.keys(config) as (keyof ModelConfig)[]) {
+      if (["raw", "notes", "padTokenId", "tiedEmbeddings"].includes(field)) continue;
+      assert.deepEqual(back.config[field], config[field], `${type}: ${field}`);
+    }
+    for (const name of weights.names()) {
+      const [before, after] = [weights, back.weights].map((each) => readFloat32(each, name));
+      const normed = type === "gemma3_text" && /norm/.test(name);
+      const expected = await before;
+      const rounded = normed ? expected.map((x) => Math.fround(x + 1) - 1) : expected;
+      assert.deepEqual(await after, rounded, `${type}: ${name}`);
+    }
+    const again = await loadTokenizer(folder.path);
+    const words = "I'm 38.5 °C 发烧了怎么办？\n\n  <|im_end|>";
+    assert.deepEqual(again.encode(words), tokenizer.encode(words), type);
+    assert.equal(again.chatTemplate, tokenizer.chatTemplate);
+  }
+});
+
 Deno.test("bf16 and fp16 round, and quantized weights are told", async () => {
   await using folder = await tempFolder();
   const path = `${folder.path}/tiny.gguf`;
@@ -435,6 +480,18 @@ const REFUSALS: readonly Refusal[] = [
     /rope\.scaling\.type is "su", which/,
   ],
   [
+    "windows, as of OLMo 3",
+    "olmo2",
+    keys({ "attention.sliding_window": whole(4096) }),
+    /olmo2\.attention\.sliding_window is 4096: which layers/,
+  ],
+  [
+    "values of another width",
+    "qwen3",
+    keys({ "attention.value_length": whole(16) }),
+    /value_length is 16 where attention\.key_length is 8/,
+  ],
+  [
     "Granite without positions",
     "granite",
     keys({ "rope.scaling.finetuned": flag(false) }),
@@ -555,4 +612,14 @@ Deno.test("deno task import makes a folder below models/ and says what was lost"
   const again = await runTask("import", folder.path, args);
   assert.equal(again.code, 1);
   assert.match(again.stderr, /^error: Cannot import into models\/tiny: .*give a new --output-dir/m);
+  const elsewhere = await runTask(
+    "import",
+    folder.path,
+    `--model ${fixturePath("tokenizer")}/x.gguf`,
+  );
+  assert.equal(elsewhere.code, 1);
+  assert.match(
+    elsewhere.stderr,
+    /^error: Cannot read ".*x\.gguf": the task may not; deno\.json says/,
+  );
 });
