@@ -1,10 +1,13 @@
 /**
- * A generator to answer many rows with: one batch of replies, or on CUDA one reply after another.
+ * A generator to answer many rows with: one batch of replies, or one reply after another where there is no batch: on
+ * CUDA, and of weights that are not all in float32.
  *
  * In: weights. Out: the generator, and how many replies it makes at once.
  */
 
+import { BASE_STORAGES } from "../../model/base_storage.ts";
 import type { ModelConfig } from "../../model/config.ts";
+import { computingOf } from "../../model/engine/weights_precision.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import type { AdapterSlot } from "../generate/batch_decoder.ts";
 import { cacheBytesPerPosition, CAPACITY_STEP } from "../generate/batch_cache.ts";
@@ -15,7 +18,7 @@ import { createGenerator, type Generator } from "../generate/generator.ts";
 /** A generator for rows; the weights stay their owner's. */
 export interface RowGenerator extends AsyncDisposable {
   readonly generator: Generator;
-  /** Replies at once. */
+  /** Replies at once; with 1 the loss of a reference takes as long as making it would. */
   readonly concurrency: number;
 }
 
@@ -49,7 +52,10 @@ export function createRowGenerator(
     readonly cacheBytes?: number;
   },
 ): RowGenerator {
-  if (runtime.device.kind === "cuda") {
+  const { precision, storage } = computingOf(slot.weights);
+  const batches = runtime.device.kind !== "cuda" && precision === "float32" &&
+    storage === BASE_STORAGES.fp32;
+  if (!batches) {
     const generator = createGenerator({ runtime, config, ...slot, generation });
     return {
       generator,
