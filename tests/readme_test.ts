@@ -15,7 +15,8 @@ const READMES = ["README.md", "README.zh.md"];
 /** What a README may have, so that it is read. */
 const MOST_LINES = 180;
 /** Programs in commands that are not this repository's. */
-const PROGRAMS = /^(alias|apt|bash|cd|curl|jupyter|lm_eval|mpirun|ollama|pip|python|srun|tar|unzip|xz)$/;
+const PROGRAMS =
+  /^(alias|apt|bash|cd|curl|jupyter|lm_eval|mpirun|ollama|pip|python|srun|tar|unzip|xz)$/;
 
 const config = JSON.parse(await Deno.readTextFile(repositoryPath("deno.json")));
 /** Rooms of the library and folders beside them. */
