@@ -666,7 +666,7 @@ class Run {
     const longest = this.#evalExamples.lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();
     let result: EvaluationResult;
-    let generated: Figures | undefined;
+    let figures: Figures | undefined;
     try {
       result = await evaluate(this.#trainer, this.#evalExamples, {
         batchSize: evalBatchSize,
@@ -674,14 +674,13 @@ class Run {
         packing: { maxLength: Math.max(EVALUATION_ROW, longest) },
         group: this.#group,
       });
-      generated = await this.#evalMetrics();
+      figures = await this.#evalFigures(result.figures);
     } catch (cause) {
       if (!this.#group.signal?.aborted) throw cause;
       return "aborted";
     }
     this.#evaluatedStep = step;
     const epoch = this.#epochFraction;
-    const figures = { ...result.figures, ...generated };
     logHistory.push({
       epoch,
       eval_loss: jsonNumber(result.evalLoss),
@@ -691,25 +690,25 @@ class Run {
     });
     const seconds = (performance.now() - began) / 1000;
     const best = this.#best()?.step === step ? { best: true } as const : {};
-    const more = result.figures || generated ? { figures } : {};
+    const more = figures ? { figures } : {};
     yield { type: "evaluate", step, epoch, ...result, ...more, seconds, ...best };
     return "evaluated";
   }
 
-  /** Figures besides the losses, of the weights that are evaluated. */
-  async #evalMetrics(): Promise<Figures | undefined> {
+  /** Figures besides the losses: those of pairs, and further ones of the weights that are evaluated. */
+  async #evalFigures(ofPairs: Figures | undefined): Promise<Figures | undefined> {
     const { evalMetrics, best: { metric = "eval_loss" } = {} } = this.#options;
-    if (evalMetrics === undefined) return undefined;
+    if (evalMetrics === undefined) return ofPairs;
     await this.#trainer.useSavedWeights?.();
     const { rank, size, signal } = this.#group;
     const sum = (numbers: readonly number[]) => this.#group.sum(numbers);
-    const metrics = await evalMetrics({ rank, size, sum, signal });
-    if (["eval_loss", "eval_token_loss"].includes(metric) || metric.slice(5) in metrics) {
-      return metrics;
+    const figures = { ...ofPairs, ...await evalMetrics({ rank, size, sum, signal }) };
+    if (["eval_loss", "eval_token_loss"].includes(metric) || metric.slice(5) in figures) {
+      return figures;
     }
     throw new Error(
       `Cannot choose the best evaluation by ${metric}: no row that was answered has it; the rows have ` +
-        `${Object.keys(metrics).map((name) => `eval_${name}`).join(", ") || "none"}`,
+        `${Object.keys(figures).map((name) => `eval_${name}`).join(", ") || "none"}`,
     );
   }
 
