@@ -79,12 +79,14 @@ export async function generatedMetrics(
     const { generator, concurrency } = answering;
     const scores: { readonly row: number; readonly all: readonly (RowScore | undefined)[] }[] = [];
     const how = { greedy: true, maxNewTokens: evalMaxNewTokens };
+    // One after another they would take as long as the replies; the evaluation has the loss of all.
+    const losses = concurrency > 1;
     const replies = answerRows(own, {
       generator,
       tokenizer,
       concurrency,
       how,
-      losses: true,
+      losses,
       signal,
     });
     for await (const { row, reply, loss } of replies) {
