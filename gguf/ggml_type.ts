@@ -9,6 +9,9 @@
 
 import { elementCount } from "../ort/tensor/dtype.ts";
 
+/** Most dimensions of a tensor. */
+export const MAX_DIMENSIONS = 4;
+
 /** The types that are read; most are written too. */
 export type GgmlType =
   | "f32"

@@ -8,8 +8,16 @@
 
 import type { RandomAccessFile } from "../ort/tensor/random_access_file.ts";
 import { quoteName } from "../ort/tensor/tensor_errors.ts";
-import { describeGgmlType, GGML_TYPES, ggmlBytes, type GgmlType, ggmlTypeOf } from "./ggml_type.ts";
 import {
+  describeGgmlType,
+  GGML_TYPES,
+  ggmlBytes,
+  type GgmlType,
+  ggmlTypeOf,
+  MAX_DIMENSIONS,
+} from "./ggml_type.ts";
+import {
+  DEFAULT_ALIGNMENT,
   GGUF_ARRAYS,
   GGUF_TYPE_BYTES,
   GGUF_TYPE_NUMBERS,
@@ -51,10 +59,6 @@ const MAX_TEXT_BYTES = 16 * 1024 * 1024;
 const MAX_KEYS = 65_536;
 /** As of safetensors files: a mixture of 256 experts on 61 layers has 45,000. */
 const MAX_TENSORS = 65_536;
-/** ggml's number of dimensions. */
-const MAX_DIMENSIONS = 4;
-/** Where files say nothing: GGUF's default. */
-const DEFAULT_ALIGNMENT = 32;
 /** A page of memory is 4096 bytes; nothing needs more. */
 const MAX_ALIGNMENT = 65_536;
 

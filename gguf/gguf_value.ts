@@ -21,6 +21,9 @@ export type GgufNumberType =
 /** A type of numbers that JavaScript holds as bigint. */
 export type GgufBigType = "uint64" | "int64";
 
+/** The tensors' numbers begin at multiples of so many bytes, where a file does not say otherwise. */
+export const DEFAULT_ALIGNMENT = 32;
+
 /** One value. */
 export type GgufScalar =
   | { readonly type: GgufNumberType; readonly value: number }

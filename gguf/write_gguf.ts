@@ -9,8 +9,9 @@
 
 import { FileWriter, type WrittenBytes } from "../ort/tensor/file_writer.ts";
 import { quoteName } from "../ort/tensor/tensor_errors.ts";
-import { GGML_TYPES, ggmlBytes } from "./ggml_type.ts";
+import { GGML_TYPES, ggmlBytes, MAX_DIMENSIONS } from "./ggml_type.ts";
 import {
+  DEFAULT_ALIGNMENT,
   GGUF_ARRAYS,
   GGUF_TYPE_NUMBERS,
   type GgufMetadata,
@@ -43,14 +44,10 @@ export interface WriteGgufOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Where the numbers of each tensor begin is a multiple of this: GGUF's default. */
-export const GGUF_ALIGNMENT = 32;
 /** The version of the format that is written. */
 const VERSION = 3;
 /** llama.cpp's limit (`GGML_MAX_NAME` − 1). */
 const MAX_NAME_BYTES = 63;
-/** ggml's number of dimensions. */
-const MAX_DIMENSIONS = 4;
 // Numbers converted at a time, in whole rows: 4 MiB of float32.
 const CHUNK = 1 << 20;
 
@@ -171,7 +168,7 @@ function layOut(path: string, tensors: readonly GgufTensorToWrite[]): readonly P
 }
 
 function align(bytes: number): number {
-  return Math.ceil(bytes / GGUF_ALIGNMENT) * GGUF_ALIGNMENT;
+  return Math.ceil(bytes / DEFAULT_ALIGNMENT) * DEFAULT_ALIGNMENT;
 }
 
 /** Everything before the tensors' numbers. */

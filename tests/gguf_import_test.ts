@@ -480,6 +480,18 @@ const REFUSALS: readonly Refusal[] = [
     /rope\.scaling\.type is "su", which/,
   ],
   [
+    "windows, as of OLMo 3",
+    "olmo2",
+    keys({ "attention.sliding_window": whole(4096) }),
+    /olmo2\.attention\.sliding_window is 4096: which layers/,
+  ],
+  [
+    "values of another width",
+    "qwen3",
+    keys({ "attention.value_length": whole(16) }),
+    /value_length is 16 where attention\.key_length is 8/,
+  ],
+  [
     "Granite without positions",
     "granite",
     keys({ "rope.scaling.finetuned": flag(false) }),
@@ -600,4 +612,14 @@ Deno.test("deno task import makes a folder below models/ and says what was lost"
   const again = await runTask("import", folder.path, args);
   assert.equal(again.code, 1);
   assert.match(again.stderr, /^error: Cannot import into models\/tiny: .*give a new --output-dir/m);
+  const elsewhere = await runTask(
+    "import",
+    folder.path,
+    `--model ${fixturePath("tokenizer")}/x.gguf`,
+  );
+  assert.equal(elsewhere.code, 1);
+  assert.match(
+    elsewhere.stderr,
+    /^error: Cannot read ".*x\.gguf": the task may not; deno\.json says/,
+  );
 });

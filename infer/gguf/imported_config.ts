@@ -111,6 +111,9 @@ const ARCHITECTURES: Readonly<Record<string, { readonly type: ModelType; readonl
     },
   };
 
+/** Families whose windows are read. */
+const WITH_WINDOWS: ReadonlySet<ModelType> = new Set(["phi3", "gemma3_text"]);
+
 /** Keys of models that these architectures have too and that are not read. */
 const REFUSED: Readonly<Record<string, string>> = {
   "expert_count": "mixtures of experts are not supported; use a dense model",
@@ -148,6 +151,20 @@ export async function importedConfig(
     reader.fail(
       key("rope.dimension_count"),
       `is ${turned} of heads of ${headDim} numbers: heads that are turned in part are not supported`,
+    );
+  }
+  const valueDim = reader.whole(key("attention.value_length"), headDim);
+  if (valueDim !== headDim) {
+    reader.fail(
+      key("attention.value_length"),
+      `is ${valueDim} where attention.key_length is ${headDim}: heads of one width alone are supported`,
+    );
+  }
+  const window = reader.whole(key("attention.sliding_window"), 0);
+  if (window > 0 && !WITH_WINDOWS.has(type)) {
+    reader.fail(
+      key("attention.sliding_window"),
+      `is ${window}: which layers of this architecture see windows is not known`,
     );
   }
   const layers = reader.whole(key("block_count"));

@@ -10,14 +10,8 @@
 import type { MetadataReader } from "./metadata_reader.ts";
 import { preTokenizerSteps } from "./pre_tokenizer_name.ts";
 import { spmMerges } from "./spm_merges.ts";
+import { BLANK, CONTROL, UNUSED, USER_DEFINED } from "./token_types.ts";
 
-/** llama.cpp's numbers of types of tokens. */
-const CONTROL = 3;
-const USER_DEFINED = 4;
-const UNUSED = 5;
-
-/** What SentencePiece writes for a blank. */
-const BLANK = "▁";
 /** Tokens that end a reply by their text, where the file names them or not: as in llama.cpp. */
 const ENDS: ReadonlySet<string> = new Set([
   "<|eot_id|>",

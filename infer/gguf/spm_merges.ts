@@ -6,8 +6,7 @@
  * @module
  */
 
-/** llama.cpp's numbers of types of tokens that merges make. */
-const [NORMAL, USER_DEFINED] = [1, 4];
+import { NORMAL, USER_DEFINED } from "./token_types.ts";
 
 /** What {@linkcode spmMerges} goes by. */
 export interface SpmMergesOptions {

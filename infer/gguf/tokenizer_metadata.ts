@@ -12,16 +12,8 @@ import type { GgufValue } from "../../gguf/mod.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
 import { preTokenizerName } from "./pre_tokenizer_name.ts";
 import { type Merge, mergeParts, spmScores } from "./spm_scores.ts";
+import { BLANK, BYTE, CONTROL, NORMAL, UNUSED, USER_DEFINED } from "./token_types.ts";
 
-/** llama.cpp's numbers of types of tokens. */
-const NORMAL = 1;
-const CONTROL = 3;
-const USER_DEFINED = 4;
-const UNUSED = 5;
-const BYTE = 6;
-
-/** What SentencePiece writes for a blank. */
-const BLANK = "▁";
 /** llama.cpp's converter gives added tokens of SentencePiece this score, and they are matched before all merges. */
 const ADDED_SCORE = -1000;
 
