@@ -28,7 +28,7 @@ Deno.test("deno task export writes GGUF files and a Modelfile, and compares them
   const run = (flags: string) =>
     runTask("export", folder.path, `--model models/tiny --format gguf --output-dir ${flags}`);
   const { code, stdout, stderr } = await run(
-    "output/gguf --dtype f32,q8_0 --verify --parity-tokens 8",
+    "output/gguf --dtype f32,q8_0 --verify --parity-tokens 8 --threads 1",
   );
   assert.equal(code, 0, stderr);
   const output = `${folder.path}/output/gguf`;
