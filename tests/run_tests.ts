@@ -14,6 +14,15 @@ const LANES = 2;
  * told to. Whole runs, servers and processes of `tests/` are not.
  */
 const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
+/**
+ * Unit tests of signals, servers, processes and libraries, which are not held to that: what these listen to, or load for
+ * good, outlives a test.
+ */
+const UNSANITIZED = [
+  ...["cli/process/run_command_test.ts", "cli/process/serve_page_test.ts"],
+  ...["comm/mpi_library_test.ts", "comm/nccl/nccl_comm_test.ts", "ort/runtime/api_test.ts"],
+  ...["internal/regular_file_test.ts", "train/runs/memory_test.ts"],
+];
 /** Files that mostly wait for time to pass, beside the lanes. */
 const WAITING = ["tests/mpi_test.ts"];
 /** Files of each other process. */
@@ -58,7 +67,8 @@ const modules = await Deno.makeTempDir({ prefix: "ortune-tests-" });
 const units: string[] = [];
 const others: string[] = [];
 for (const file of files) {
-  const own = file.startsWith("tests/") || HOST_GPU.test(await Deno.readTextFile(root + file));
+  const own = file.startsWith("tests/") || UNSANITIZED.includes(file) ||
+    HOST_GPU.test(await Deno.readTextFile(root + file));
   (own ? others : units).push(file);
 }
 const queue = [
