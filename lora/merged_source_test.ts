@@ -7,7 +7,7 @@ import { adaptModel } from "./load_adapter.ts";
 import { DEFAULT_LORA, type LoraOptions, loraScale } from "./lora_options.ts";
 import { mergedSource } from "./merged_source.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const config = tinyConfig();
 const RANK = 2;
 const LAYER = "model.layers.1.mlp.down_proj";

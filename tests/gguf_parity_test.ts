@@ -63,7 +63,7 @@ const CHANGES: Readonly<Partial<Record<ModelType, Readonly<Record<string, unknow
 };
 const FAMILIES = Object.keys(FAMILY_FIELDS) as ModelType[];
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const model = fixturePath("tokenizer");
 const tokenizer = await loadTokenizer(model);
 

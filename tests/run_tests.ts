@@ -16,12 +16,13 @@ const LANES = 2;
 const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
 /**
  * Unit tests of signals, servers, processes and libraries, which are not held to that: what these listen to, or load for
- * good, outlives a test.
+ * good, outlives a test. So do a chart's frames, which echarts goes on waiting for.
  */
 const UNSANITIZED = [
   ...["cli/process/run_command_test.ts", "cli/process/serve_page_test.ts"],
   ...["comm/mpi_library_test.ts", "comm/nccl/nccl_comm_test.ts", "ort/runtime/api_test.ts"],
   ...["internal/regular_file_test.ts", "train/runs/memory_test.ts"],
+  ...["train/track/loss_chart_test.ts", "train/track/report_test.ts"],
 ];
 /** Files that mostly wait for time to pass, beside the lanes. */
 const WAITING = ["tests/mpi_test.ts"];

@@ -225,10 +225,10 @@ export class Race {
     const at = this.#players.indexOf(player);
     if (at >= 0) this.#players.splice(at, 1);
     // A process that hangs in the driver must not hold up the others.
-    await Promise.race([
-      player.contender.stop(),
-      new Promise((resolve) => setTimeout(resolve, 2000)),
-    ]);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => timer = setTimeout(resolve, 2000));
+    await Promise.race([player.contender.stop(), late]);
+    clearTimeout(timer);
   }
 }
 
