@@ -3,7 +3,9 @@ import { deferredStub } from "../../tests/support/deferred_stub.ts";
 import { type FakeClock, fakeClock } from "../../tests/support/fake_clock.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { stubExample, trainerStub } from "../../tests/support/trainer_stub.ts";
+import type { BestMetric } from "../best_evaluation.ts";
 import type { TrainEvent } from "../events.ts";
+import { orpo } from "../objectives/orpo.ts";
 import type { Trainer } from "../trainer.ts";
 import { train, type TrainOptions } from "./loop.ts";
 
@@ -170,4 +172,27 @@ Deno.test("train() that nobody listens to any more ends when the update under wa
     break;
   }
   assert.ok(ended);
+});
+
+Deno.test("the best evaluation may be chosen by a figure of pairs beside further ones, and by none that nobody tells", async () => {
+  const pairs = orpo(0.1);
+  const run = (metric: BestMetric) =>
+    Array.fromAsync(train(Object.assign(Object.create(trainerStub()), { pairs }), {
+      ...OPTIONS,
+      evalSteps: 1,
+      evalExamples: [stubExample(8), stubExample(9)],
+      evalMetrics: () => Promise.resolve({ rouge_l: 0.5 }),
+      best: { metric },
+    }));
+  for (const metric of ["eval_rewards/margins", "eval_rouge_l"] as const) {
+    const [first, second] = of(await run(metric), "evaluate");
+    assert.deepEqual(
+      [first.figures?.rouge_l, first.figures?.["rewards/margins"], first.best, second.best],
+      [0.5, 0, true, undefined],
+    );
+  }
+  await assert.rejects(
+    run("eval_bleu"),
+    /^Error: Cannot choose the best evaluation by eval_bleu: no row that was answered has it; the rows have .*eval_rouge_l/,
+  );
 });
