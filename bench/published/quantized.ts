@@ -1,7 +1,7 @@
 /**
  * What a frozen base in 8 and 4 bits does to LoRA on a published model: as many updates on each from the same
  * seed, evaluation loss before and after, tokens/s, memory, and greedy replies to unseen questions. In: the
- * folder that make_model.py made. Out: quantized.md in the output folder, the runs beside it.
+ * folder that deno task import made. Out: quantized.md in the output folder, the runs beside it.
  *
  *     deno run -A bench/published/quantized.ts --model DIR [--output-dir output/quantized] [--max-steps 200]
  *       [--only fp32,int8,int4,int8-fp32,int4-fp32] [--max-new-tokens 128] [--threads 2]
@@ -66,7 +66,7 @@ await runMain(async () => {
   const { model, only, threads, "output-dir": outputDir, "max-steps": steps } = values;
   const names = only.split(",");
   const unknown = names.find((name) => !Object.hasOwn(BASES, name));
-  if (model === undefined) throw new Error("Give --model, the folder that make_model.py made");
+  if (model === undefined) throw new Error("Give --model, the folder that deno task import made");
   if (unknown !== undefined) {
     throw new Error(`--only has ${unknown}: it takes ${Object.keys(BASES).join(", ")}`);
   }

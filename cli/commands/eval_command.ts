@@ -15,17 +15,8 @@ import { findFile, findOutput } from "../../train/runs/find_file.ts";
 import { findFolders, type FoundFolders } from "../../train/runs/find_model.ts";
 import { folderName } from "../../train/runs/folder_name.ts";
 import { columnsFlag } from "../arguments/columns_flag.ts";
-import {
-  count,
-  countOrZero,
-  device,
-  DEVICE_HELP,
-  positive,
-  probability,
-  seed,
-  share,
-  words,
-} from "../arguments/flag_values.ts";
+import { count, device, DEVICE_HELP, seed, words } from "../arguments/flag_values.ts";
+import { addSamplingFlags } from "../arguments/sampling_flags.ts";
 import { renderEval } from "../eval_report/eval_page.ts";
 import { evalJson } from "../eval_report/eval_result.ts";
 import { formatEval } from "../eval_report/eval_table.ts";
@@ -73,8 +64,8 @@ export const evalCommand: CommandDefinition<EvalFlags> = {
   name: "deno task eval",
   description:
     "Measures what models answer to the rows of a file, several models beside each other.",
-  flags: (command) =>
-    void command
+  flags: (command) => {
+    command
       .addOption(
         new Option(
           "--model <dirs...>",
@@ -104,32 +95,8 @@ export const evalCommand: CommandDefinition<EvalFlags> = {
       )
       .option("--chat-template <path>", "Jinja file of a chat template in place of the models'")
       .option("--max-new-tokens <n>", "most tokens of a reply", count, 512)
-      .option("--do-sample", "draw replies by chance, as the flags below say (default: greedily)")
-      .option(
-        "--temperature <x>",
-        "flattens or sharpens the choice (default: the model's)",
-        positive,
-      )
-      .option(
-        "--top-p <x>",
-        "choose among the likeliest tokens up to this share (default: the model's)",
-        probability,
-      )
-      .option(
-        "--top-k <n>",
-        "choose among this many likeliest tokens; 0 for no limit (default: the model's)",
-        countOrZero,
-      )
-      .option(
-        "--min-p <x>",
-        "choose among tokens with this share of the likeliest one's probability (default: the model's)",
-        share,
-      )
-      .option(
-        "--repetition-penalty <x>",
-        "above 1 makes what was said less likely (default: the model's)",
-        positive,
-      )
+      .option("--do-sample", "draw replies by chance, as the flags below say (default: greedily)");
+    addSamplingFlags(command)
       .option("--seed <n>", "of drawn replies, a row each, and of the intervals", seed, 42)
       .option("--batch-size <n>", "most replies made at once", count, 16)
       .option("--kv-cache-mib <n>", "most memory for keys and values, in MiB", count, 1024)
@@ -148,7 +115,8 @@ export const evalCommand: CommandDefinition<EvalFlags> = {
       .option("--judge-model <name>", "the judge's name there", words)
       .option("--resamples <n>", "bootstrap draws behind the 95 % intervals", count, 1000)
       .option("--device <name>", DEVICE_HELP, device, "cpu")
-      .option("--threads <n>", "processor threads (default: all cores)", count),
+      .option("--threads <n>", "processor threads (default: all cores)", count);
+  },
   run,
 };
 

@@ -7,17 +7,8 @@ import type { Message } from "../../data/text/message.ts";
 import { exportedGenerator, findExported } from "../../infer/export/exported_generator.ts";
 import type { Generator } from "../../infer/generate/generator.ts";
 import type { GenerateOptions } from "../../infer/generate/generation.ts";
-import {
-  count,
-  countOrZero,
-  device,
-  DEVICE_HELP,
-  positive,
-  probability,
-  seed,
-  share,
-  words,
-} from "../arguments/flag_values.ts";
+import { count, device, DEVICE_HELP, seed, words } from "../arguments/flag_values.ts";
+import { addSamplingFlags } from "../arguments/sampling_flags.ts";
 import {
   computePrecision,
   resolvePrecision,
@@ -118,33 +109,8 @@ function addFlags(command: Command): void {
       "--max-new-tokens <n>",
       "most tokens of a reply (default: the model's generation_config.json, or 2048)",
       count,
-    )
-    .option(
-      "--temperature <x>",
-      "flattens or sharpens the choice (default: the model's generation_config.json)",
-      positive,
-    )
-    .option(
-      "--top-p <x>",
-      "choose among the likeliest tokens up to this share (default: the model's)",
-      probability,
-    )
-    .option(
-      "--top-k <n>",
-      "choose among this many likeliest tokens; 0 for no limit (default: the model's)",
-      countOrZero,
-    )
-    .option(
-      "--min-p <x>",
-      "choose among tokens with this share of the likeliest one's probability; 0 for no limit " +
-        "(default: the model's)",
-      share,
-    )
-    .option(
-      "--repetition-penalty <x>",
-      "above 1 makes what was said less likely (default: the model's)",
-      positive,
-    )
+    );
+  addSamplingFlags(command)
     .option("--greedy", "always the likeliest token")
     .option("--seed <n>", "makes sampling repeatable", seed)
     .option("--device <name>", DEVICE_HELP, device, "cpu")

@@ -14,6 +14,7 @@ import { formatCount } from "../../train/track/format_units.ts";
 import { html, Markup } from "../../train/track/html.ts";
 import type { HtmlValue } from "../../train/track/html.ts";
 import { pageHead } from "../../train/track/page_head.ts";
+import { tileList } from "../../train/track/tile_list.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { quantile } from "./data_facts.ts";
 import type { DataFacts, Lengths, SampleRow } from "./data_facts.ts";
@@ -128,8 +129,7 @@ export async function renderDataReport(
       <body>
         <header>
           <h1 dir="auto" lang="">${title}</h1>
-          <ul class="tiles">${tiles.filter(([, value]) => value !== undefined)
-            .map(([name, value]) => html`<li><b>${value}</b> ${inBoth(name)}</li>`)}</ul>
+          ${tileList(tiles)}
         </header>
         <main>
           <section>

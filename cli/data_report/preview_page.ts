@@ -9,6 +9,7 @@ import { type Bilingual, inBoth, LANGUAGE_SCRIPT } from "../../train/track/bilin
 import { formatCount } from "../../train/track/format_units.ts";
 import { escapeHtml, html, type HtmlValue, Markup } from "../../train/track/html.ts";
 import { pageHead } from "../../train/track/page_head.ts";
+import { tileList } from "../../train/track/tile_list.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import type { Preview, PreviewExample, PreviewRow } from "./preview_rows.ts";
 import { previewText as text } from "./preview_words.ts";
@@ -83,9 +84,7 @@ export async function renderPreview(previews: readonly Preview[]): Promise<strin
       <body>
         <header>
           <h1 dir="auto" lang="">${title}</h1>
-          <ul class="tiles">${tiles.map(([name, value]) =>
-            html`<li><b>${value}</b> ${inBoth(name)}</li>`
-          )}</ul>
+          ${tileList(tiles)}
           <p class="legend">${inBoth(text((words) => words.legend))}</p>
           ${previews.length === 1 && sourceNote(previews[0])}
         </header>

@@ -9,6 +9,7 @@ import { type Bilingual, inBoth, LANGUAGE_SCRIPT } from "../../train/track/bilin
 import { formatCount } from "../../train/track/format_units.ts";
 import { html, Markup } from "../../train/track/html.ts";
 import { pageHead } from "../../train/track/page_head.ts";
+import { tileList } from "../../train/track/tile_list.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { describePlace } from "../../data/records/jsonl_error.ts";
 import type { Comparison } from "../../infer/evaluate/bootstrap.ts";
@@ -102,10 +103,10 @@ export async function renderEval(result: EvalResult): Promise<string> {
       <body>
         <header>
           <h1 dir="auto" lang="">${title}</h1>
-          <ul class="tiles">
-            <li><b>${formatCount(rows.length)}</b> ${inBoth(text((words) => words.rows))}</li>
-            <li><b>${formatCount(models.length)}</b> ${inBoth(text((words) => words.models))}</li>
-          </ul>
+          ${tileList([
+            [text((words) => words.rows), formatCount(rows.length)],
+            [text((words) => words.models), formatCount(models.length)],
+          ])}
         </header>
         <main>
           <h2>${inBoth(text((words) => words.measures))}</h2>

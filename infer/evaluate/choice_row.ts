@@ -2,7 +2,7 @@
  * Rows of choice files as MMLU, C-Eval and CMB have them.
  *
  * In: one JSON object. Out: the question as it is asked, its options and the letters of the right ones; `undefined`
- * for a row that is none, which then is read as any other.
+ * for any other row, which is then read as a row to train on is.
  */
 
 import { describeValue } from "../../internal/json/describe_value.ts";

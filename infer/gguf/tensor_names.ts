@@ -27,8 +27,8 @@ export type TensorChange =
 
 /** A tensor's name in GGUF files. */
 export interface GgufTensorName {
-  /** Of the file: `blk.0.attn_q.weight`. Two names: the first and the second half of the rows. */
-  readonly names: readonly [string] | readonly [string, string];
+  /** One, such as `blk.0.attn_q.weight`; or two, of the first and the second half of the rows. */
+  readonly names: readonly string[];
   /** @default the numbers are the same */
   readonly change?: TensorChange;
 }
@@ -64,7 +64,7 @@ const attention = (turned?: TensorChange): Record<string, GgufTensorName> =>
         ["self_attn.o_proj", "attn_output"],
       ] as readonly Row[]).map(([ours, theirs, change]) => [
         `${ours}.${end}`,
-        { names: [`${theirs}.${end}`] as const, ...change && { change } },
+        { names: [`${theirs}.${end}`], ...change && { change } },
       ])
     ),
   );
@@ -200,8 +200,7 @@ export function ggufTensorName(modelType: ModelType, name: string): GgufTensorNa
   const [, number, local] = LAYER.exec(name) ?? [];
   if (local !== undefined && Object.hasOwn(layer, local)) {
     const { names, change } = layer[local];
-    const full = names.map((each) => `blk.${number}.${each}`) as unknown as typeof names;
-    return { names: full, ...change && { change } };
+    return { names: names.map((each) => `blk.${number}.${each}`), ...change && { change } };
   }
   throw new RangeError(
     `Cannot name ${name} in GGUF: llama.cpp's ${
@@ -229,7 +228,7 @@ export function hfTensorName(modelType: ModelType, name: string): HfTensorName |
   if (name === "output_norm.weight") return { name: FINAL_NORM, ...change(finalNorm.change) };
   const [, number, local] = GGUF_LAYER.exec(name) ?? [];
   for (const [ours, theirs] of Object.entries(layer)) {
-    const at = (theirs.names as readonly string[]).indexOf(local);
+    const at = theirs.names.indexOf(local);
     if (at < 0) continue;
     return {
       name: `model.layers.${number}.${ours}`,

@@ -28,6 +28,7 @@ import { renderLineChart } from "./line_chart.ts";
 import type { ChartPoint, LineChartOptions } from "./line_chart.ts";
 import { renderLossChart } from "./loss_chart.ts";
 import { pageHead } from "./page_head.ts";
+import { tileList } from "./tile_list.ts";
 import { REPORT_STYLE } from "./report_style.ts";
 import {
   CHART_WORDS,
@@ -197,11 +198,7 @@ function tiles({ summary, logs, evaluations }: ReportData): HtmlValue {
       summary.tokensPerSecond === undefined ? undefined : formatRate(summary.tokensPerSecond),
     ],
   ];
-  const known = shown.filter(([, value]) => value !== undefined);
-  return known.length > 0 &&
-    html`<ul class="tiles">${
-      known.map(([name, value]) => html`<li><b>${value}</b> ${inBoth(name)}</li>`)
-    }</ul>`;
+  return shown.some(([, value]) => value !== undefined) && tileList(shown);
 }
 
 /** How the run ended; an aborted one is marked. */
