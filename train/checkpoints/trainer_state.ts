@@ -211,7 +211,7 @@ function isLogRow(row: unknown): row is LogRow {
     ROWS.some((names) => names.every((name) => Number.isFinite(row[name]) || row[name] === "NaN"));
 }
 
-/** Figures of pairs as a row has them, under names that begin with a prefix. */
+/** Figures as a row has them, under names that begin with a prefix. */
 export function jsonFigures(
   figures: Figures = {},
   prefix = "",

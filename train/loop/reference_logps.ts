@@ -13,7 +13,7 @@ import { eachBatch, type EvaluateOptions } from "./evaluate.ts";
 
 /** Options of {@linkcode referenceLogps}. */
 export interface ReferenceOptions extends Omit<EvaluateOptions, "packing"> {
-  /** Told how many examples are done, of this process's share. @default nobody is */
+  /** Told how many examples are done; of several processes, up to this one's last. @default nobody is */
   readonly onProgress?: (examples: number) => void;
 }
 

@@ -48,6 +48,8 @@ export interface ReferenceFileOptions {
   /** The checkpoint that the run goes on from. */
   readonly resumeFrom?: string;
   readonly comm: Comm;
+  /** Told how many replies are done, of how many; of several processes about. @default nobody is */
+  readonly onProgress?: (done: number, all: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -61,10 +63,10 @@ type References = NonNullable<TrainOptions["references"]>;
  */
 export async function openReferences(
   trainer: Trainer,
-  { args, data, padId, facts, modelSha256, directory, resumeFrom, comm, signal }:
-    ReferenceFileOptions,
+  options: ReferenceFileOptions,
 ): Promise<References | undefined> {
   if (!trainer.pairs?.reference) return undefined;
+  const { args, data, padId, facts, modelSha256, directory, resumeFrom, comm, signal } = options;
   const path = `${directory}/${REFERENCE_FILE}`;
   const fingerprint = sha256(JSON.stringify({
     ...Object.fromEntries(FACTS.map((name) => [name, facts[name] ?? null])),
@@ -78,9 +80,16 @@ export async function openReferences(
   }
   const { perDeviceTrainBatchSize: batchSize, perDeviceEvalBatchSize = batchSize } = args;
   const group = new ProcessGroup(comm, signal);
-  const examples = await referenceLogps(trainer, data.train, { batchSize, padId, group });
-  const evalOptions = { batchSize: perDeviceEvalBatchSize, padId, group };
-  const evalExamples = await referenceLogps(trainer, data.validation, evalOptions);
+  const { length } = data.train;
+  const reached = (done: number) => options.onProgress?.(done, length + data.validation.length);
+  const examples = await referenceLogps(trainer, data.train, {
+    ...{ batchSize, padId, group },
+    onProgress: reached,
+  });
+  const evalExamples = await referenceLogps(trainer, data.validation, {
+    ...{ batchSize: perDeviceEvalBatchSize, padId, group },
+    onProgress: (done) => reached(length + done),
+  });
   if (comm.rank === 0) {
     const text = JSON.stringify({
       fingerprint,

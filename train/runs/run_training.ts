@@ -43,6 +43,7 @@ import {
   memoryWarning,
 } from "./memory.ts";
 import { openRun } from "./open_run.ts";
+import { formatCount } from "../track/format_units.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { assertSeveral } from "../optimizers/optimizer_description.ts";
 import { findOptimizer } from "../optimizers/optimizers.ts";
@@ -270,10 +271,12 @@ export async function runTraining(
     });
   }
   if (trainer.pairs?.reference) {
-    waiting.doing("computing what the model makes of the replies before training");
+    waiting.doing("computing the reference of the pairs");
   }
   const references = await openReferences(trainer, {
     ...{ args, data, padId: opened.padId, facts, directory: output, resumeFrom, comm, signal },
+    onProgress: (done, all) =>
+      waiting.reached(`${formatCount(done)} of ${formatCount(all)} replies`),
     modelSha256: await hashSafetensors(args.model, hash),
   });
   const schedule = (totalSteps: number) =>
