@@ -11,6 +11,7 @@ import { readCappedText } from "../../internal/regular_file.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import { writeWhole } from "../../internal/write_whole.ts";
 import { lockOutput } from "../../train/checkpoints/output_lock.ts";
+import { createFileHasher } from "../../train/runs/file_hasher.ts";
 import { findFile, findOutput } from "../../train/runs/find_file.ts";
 import { findFolders, type FoundFolders } from "../../train/runs/find_model.ts";
 import { folderName } from "../../train/runs/folder_name.ts";
@@ -147,6 +148,7 @@ async function run({ options, signal }: CommandContext<EvalFlags>): Promise<void
     ...repetitionPenalty === undefined ? {} : { repetitionPenalty },
     ...Object.fromEntries(drawing.map((name) => [name, options[name]])),
   };
+  const hash = createFileHasher();
   const models: AnsweredModel[] = [];
   for (const found of folders) {
     const { name, model, adapter } = found;
@@ -161,6 +163,7 @@ async function run({ options, signal }: CommandContext<EvalFlags>): Promise<void
       chatTemplate: options.chatTemplate,
       scoreOnly,
       journal: `${outputDir}/replies-${file}.jsonl`,
+      hash,
       signal,
       say,
     });

@@ -26,7 +26,7 @@ import {
 import type { GenerateOptions } from "../../infer/generate/generation.ts";
 import { sha256 } from "../../train/checkpoints/checkpoint.ts";
 import { hashSafetensors } from "../../train/runs/collect_run_facts.ts";
-import { createFileHasher } from "../../train/runs/file_hasher.ts";
+import type { FileHasher } from "../../train/runs/file_hasher.ts";
 import { checkAdapter, type FoundFolders } from "../../train/runs/find_model.ts";
 import { createProgressLine } from "../../train/runs/progress_line.ts";
 import { during } from "../../train/runs/wait_line.ts";
@@ -47,6 +47,8 @@ export interface EvalModelOptions {
   readonly scoreOnly: boolean;
   /** The journal's path. */
   readonly journal: string;
+  /** One for all models, as adapters share their base. */
+  readonly hash: FileHasher;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
 }
@@ -71,7 +73,7 @@ export async function evalModel(
   rows: readonly EvalRow[],
   options: EvalModelOptions,
 ): Promise<AnsweredRows> {
-  const { runtime, how, losses, cacheBytes, system, chatTemplate, journal, say } = options;
+  const { runtime, how, losses, cacheBytes, system, chatTemplate, journal, hash, say } = options;
   const chat = await openChat({ model, adapter, system, chatTemplate });
   for (const note of chat.notes) say(note);
   const notes = adapter === undefined ? [] : await checkAdapter(adapter, config);
@@ -85,7 +87,7 @@ export async function evalModel(
   );
   const facts = await during(
     `hashing ${name}`,
-    () => factsOf({ model, adapter }, { runtime, generation, how, losses }),
+    () => factsOf({ model, adapter }, { runtime, generation, how, losses, hash }),
     terminal,
   );
   const { entries, add } = await openJournal(journal, {
@@ -126,14 +128,14 @@ export async function evalModel(
 /** What replies depend on besides the row. */
 async function factsOf(
   { model, adapter }: { readonly model: string; readonly adapter?: string },
-  { runtime, generation, how, losses }: {
+  { runtime, generation, how, losses, hash }: {
     readonly runtime: Runtime;
     readonly generation: GenerationConfig;
     readonly how: EvalModelOptions["how"];
     readonly losses: boolean;
+    readonly hash: FileHasher;
   },
 ): Promise<JournalFacts> {
-  const hash = createFileHasher();
   const folder = async (path: string, config: string): Promise<string> =>
     sha256(await hashSafetensors(path, hash), (await hash(`${path}/${config}`)).sha256)
       .slice(0, HASH_DIGITS);
