@@ -5,12 +5,16 @@
  *
  *     deno run -A bench/published/quantized.ts --model DIR [--output-dir output/quantized] [--max-steps 200]
  *       [--only fp32,int8,int4,int8-fp32,int4-fp32] [--max-new-tokens 128] [--threads 2]
+ *       [--python PATH] [--python-steps 10]
  *
  * `int8` and `int4` compute in int8, `int8-fp32` and `int4-fp32` in float32. Needs 2 GiB of memory for SmolLM2.
+ * With `--python`, an interpreter that has torch, transformers and peft, Trainer takes some updates on the same rows.
  * Nothing else may run while the figures are to count.
  */
 
 import { parseArgs } from "node:util";
+import { readExamples } from "../../data/examples/read_examples.ts";
+import { loadTokenizer } from "../../data/text/tokenizer.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { BaseOptions } from "../../train/resolve_base_storage.ts";
 import { median } from "../measure.ts";
@@ -44,6 +48,14 @@ const BASES: Readonly<Record<string, BaseOptions>> = {
   "int4-fp32": { baseDtype: "int4", baseCompute: "fp32" },
 };
 
+/** What Trainer came to in one number format. */
+interface TrainerRun {
+  readonly dtype: string;
+  /** Of all updates but the first. */
+  readonly tokensPerSecond: number;
+  readonly peakMiB: number;
+}
+
 /** What was measured on one base. */
 interface Measured {
   readonly name: string;
@@ -61,6 +73,8 @@ await runMain(async () => {
       "max-new-tokens": { type: "string", default: "128" },
       threads: { type: "string", default: "2" },
       only: { type: "string", default: "fp32,int8,int4" },
+      python: { type: "string" },
+      "python-steps": { type: "string", default: "10" },
     },
   });
   const { model, only, threads, "output-dir": outputDir, "max-steps": steps } = values;
@@ -110,6 +124,11 @@ await runMain(async () => {
     });
     all.push({ name, before, run, answers: await ask({ ...asking, adapter: run.checkpoint }) });
   }
+  const trainer = values.python === undefined ? [] : await measureTrainer(values.python, {
+    model,
+    threads: Number(threads),
+    steps: Number(values["python-steps"]),
+  });
   const records = (await readQuestions(TRAIN_FILE)).length;
   const text = `# LoRA on a base in fewer bits
 
@@ -121,12 +140,72 @@ ${describeMachine(runtime, threads)}, load ${
 
 ${table(all)}
 
-Losses are a token's. Replies are greedy, at most ${asking.maxNewTokens} new tokens, of the adapter on the folder's own float32 weights, as \`inference:lora\` has it. The peak of a base in fewer bits counts in the float32 weights that its loss is compared with at the start; resident is the most that a line of the log tells.
+${
+    trainerTable(trainer, all)
+  }Losses are a token's. Replies are greedy, at most ${asking.maxNewTokens} new tokens, of the adapter on the folder's own float32 weights, as \`inference:lora\` has it. The peak of a base in fewer bits counts in the float32 weights that its loss is compared with at the start; resident is the most that a line of the log tells.
 
 ${samples(all, questions)}`;
   await Deno.writeTextFile(`${outputDir}/quantized.md`, text);
-  console.log(`\n${table(all)}\n\n${outputDir}/quantized.md`);
+  console.log(`\n${table(all)}\n\n${trainerTable(trainer, all)}${outputDir}/quantized.md`);
 });
+
+/** Updates of Hugging Face's Trainer with PEFT on the rows that ours had, in float32 and bfloat16. */
+async function measureTrainer(
+  python: string,
+  setting: { readonly model: string; readonly threads: number; readonly steps: number },
+): Promise<TrainerRun[]> {
+  const tokenizer = await loadTokenizer(setting.model);
+  const options = { tokenizer, maxLength: MAX_LENGTH, system: SYSTEM };
+  const { examples } = await readExamples(TRAIN_FILE, options);
+  const rows = examples.map(({ inputIds, labels }) => ({
+    inputIds: [...inputIds],
+    labels: [...labels],
+  }));
+  const script = new URL("trainer_lora.py", import.meta.url).pathname;
+  const file = await Deno.makeTempFile({ suffix: ".json" });
+  const runs: TrainerRun[] = [];
+  for (const dtype of ["float32", "bfloat16"]) {
+    const told = { ...setting, dtype, rows: ROWS, learningRate: LEARNING_RATE, examples: rows };
+    await Deno.writeTextFile(file, JSON.stringify(told));
+    const { success, stdout } = await new Deno.Command(python, {
+      args: [script, file],
+      stderr: "inherit",
+    }).output();
+    if (!success) throw new Error(`Cannot go on: ${script} failed in ${dtype}`);
+    const line = new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1)!;
+    runs.push({ ...JSON.parse(line), dtype });
+  }
+  await Deno.remove(file);
+  return runs;
+}
+
+/** A row a number format of Trainer's, with how much faster each base of ours is. */
+function trainerTable(runs: readonly TrainerRun[], all: readonly Measured[]): string {
+  if (runs.length === 0) return "";
+  const head = [
+    "Trainer and PEFT",
+    "tokens/s",
+    "peak MiB",
+    ...all.map(({ name }) => `ours, ${name}`),
+  ];
+  const rows = runs.map(({ dtype, tokensPerSecond, peakMiB }) => [
+    dtype,
+    tokensPerSecond.toFixed(0),
+    `${Math.round(peakMiB)}`,
+    ...all.map((each) => `${(speedOf(each) / tokensPerSecond).toFixed(2)}×`),
+  ]);
+  return `${markdownTable(head, rows)}\n\n`;
+}
+
+/** Tokens a second, in the middle of what a run logged. */
+function speedOf({ run }: Measured): number {
+  return median(run.logs.map(({ tokensPerSecond }) => tokensPerSecond));
+}
+
+function markdownTable(head: readonly string[], rows: readonly string[][]): string {
+  return [head, head.map((_, i) => i === 0 ? "---" : "---:"), ...rows]
+    .map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
 
 /** A row a base. */
 function table(all: readonly Measured[]): string {
@@ -134,8 +213,6 @@ function table(all: readonly Measured[]): string {
   const after = ({ run }: Measured): number => run.evaluations.at(-1)!.evalTokenLoss;
   const lowest = ({ run }: Measured): number =>
     Math.min(...run.evaluations.map(({ evalTokenLoss }) => evalTokenLoss));
-  const speed = ({ run }: Measured): number =>
-    median(run.logs.map(({ tokensPerSecond }) => tokensPerSecond));
   const beside = (each: Measured, of: (each: Measured) => number): string => {
     const change = 100 * (of(each) / of(reference) - 1);
     return `${of(each).toFixed(4)} (${change < 0 ? "" : "+"}${change.toFixed(2)} %)`;
@@ -148,7 +225,7 @@ function table(all: readonly Measured[]): string {
       beside(each, ({ before }) => before),
       beside(each, after),
       beside(each, lowest),
-      `${speed(each).toFixed(0)} (${(speed(each) / speed(reference)).toFixed(2)}×)`,
+      `${speedOf(each).toFixed(0)} (${(speedOf(each) / speedOf(reference)).toFixed(2)}×)`,
       `${Math.round(run.peakMiB)}`,
       `${Math.round(resident)}`,
       run.minutes.toFixed(1),
@@ -166,8 +243,7 @@ function table(all: readonly Measured[]): string {
     "minutes",
     "replies with the form",
   ];
-  return [head, head.map((_, i) => i === 0 ? "---" : "---:"), ...rows]
-    .map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  return markdownTable(head, rows);
 }
 
 function samples(all: readonly Measured[], questions: readonly string[]): string {
