@@ -297,12 +297,12 @@ async function checkpointFacts(
 /** The questions as they are kept beside the answers. */
 function keptQuestions(
   { questions: { prompts, greedyTokens, text }, reference, tokenizer }: Comparison,
-  parityFile = "built in",
+  textFile = "built in",
 ): KeptQuestions {
   const ids = [prompts, text].map((each) => each.map((ids) => [...ids]));
   return {
     sha256: sha256(JSON.stringify([...ids, greedyTokens])),
-    text: parityFile,
+    text: textFile,
     greedyTokens,
     prompts: prompts.map(({ length }, i) => ({
       text: PARITY_PROMPTS[i],

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { LANGUAGE_SCRIPT } from "../../train/track/bilingual.ts";
 import { compareExports, type ExportFolder, exportsJson } from "./compared_exports.ts";
 import { renderExports } from "./exports_page.ts";
-import { formatExports } from "./exports_table.ts";
+import {
+  formatChange,
+  formatExports,
+  formatLogits,
+  formatShare,
+  llamaWords,
+} from "./exports_table.ts";
+import { exportsText } from "./exports_words.ts";
 import { type KeptExport, type ParityFile, parityFile } from "./parity_file.ts";
 
 /** An export whose perplexity is so much, of a checkpoint of 10. */
@@ -133,6 +140,28 @@ Deno.test("formatExports() lists figures below each other, and what was not comp
     "GGUF q4_k_m (m/gguf) | 600 B | 4.80",
     "GGUF q4_k_m: not compared: export again with --verify",
   ]);
+});
+
+Deno.test("figures are written with as many digits as they have", () => {
+  assert.deepEqual(
+    [0, 0.0009994, 0.001, 0.0999, 0.1, -0.1234, NaN].map(formatChange),
+    ["0.000 %", "+0.100 %", "+0.10 %", "+9.99 %", "+10.0 %", "-12.3 %", "NaN %"],
+  );
+  assert.deepEqual([0, 1.25e-6, 8.14, NaN].map(formatLogits), [
+    "0.0e+0",
+    "1.3e-6",
+    "8.1e+0",
+    "NaN",
+  ]);
+  assert.deepEqual([formatShare(1, 3), formatShare(0, 0)], ["33.3 %", ""]);
+  const [, gguf] = folders("m");
+  const each = compareExports([gguf]).exports[0];
+  const say = (llama: typeof each.llama) =>
+    exportsText((words) => llamaWords(words, { ...each, llama })).en;
+  const all = { all: 2, same: 2 };
+  assert.equal(say({ template: true, texts: all, ends: all }), "agrees");
+  assert.equal(say({ template: true, texts: all, ends: { all: 2, same: 1 } }), "1 of 2 ends");
+  assert.equal(say(undefined), "");
 });
 
 Deno.test("exportsJson() has every figure, and null for what is not finite", () => {

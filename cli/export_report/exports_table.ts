@@ -17,9 +17,9 @@ export function formatLogits(difference: number): string {
   return Number.isFinite(difference) ? difference.toExponential(1) : `${difference}`;
 }
 
-/** How many of all, as the share that they are. */
+/** How many of all, as the share that they are; empty where there are none. */
 export function formatShare(same: number, all: number): string {
-  return `${(100 * same / all).toFixed(1)} %`;
+  return all === 0 ? "" : `${(100 * same / all).toFixed(1)} %`;
 }
 
 /** Greedy tokens of all prompts together that are the same. */
