@@ -72,6 +72,18 @@ await runOnce("output/eval/report.html", "eval", [
   ...["--model", "output/quickstart", "--adapter", "output/quickstart-lora"],
   ...["--data", "output/quickstart/data/val.jsonl", "--max-new-tokens", "160"],
 ]);
+for (
+  const [name, flags] of [
+    ["onnx", ["--dtype", "fp32,fp16,q4,q4f16"]],
+    ["gguf", ["--format", "gguf", "--dtype", "f16,q8_0,q4_k_m", "--verify"]],
+  ] as const
+) {
+  await runOnce(`output/${name}/parity.html`, "export", [
+    ...["--model", "output/quickstart", "--output-dir", `output/${name}`],
+    ...flags,
+  ]);
+}
+await runOnce("output/compare/report.html", "compare", ["--exports", "onnx", "gguf"]);
 
 const pictures = `${folder}/pictures`;
 await mkdir(pictures, { recursive: true });
@@ -83,6 +95,7 @@ const [chat, runs] = await Promise.all([address(serve), address(dashboard)]);
 const report = pathToFileURL(`${folder}/output/quickstart/report.html`).href;
 const dataReport = pathToFileURL(`${folder}/data/report.html`).href;
 const evalReport = pathToFileURL(`${folder}/output/eval/report.html`).href;
+const exportsReport = pathToFileURL(`${folder}/output/compare/report.html`).href;
 const browser = await chromium.launch({
   executablePath: await chromiumPath(),
   args: ["--no-sandbox"],
@@ -103,6 +116,14 @@ try {
     const whole = { whole: true, act: (page: Page) => page.waitForTimeout(200), ...view };
     await take(browser, { name: `report-${kind}`, url: report, ...whole });
     await take(browser, { name: `data-report-${kind}`, url: dataReport, ...whole });
+    await take(browser, {
+      name: `exports-${kind}`,
+      url: exportsReport,
+      docs: kind === "light",
+      act: (page) => page.waitForSelector("svg path"),
+      height: 1180,
+      ...view,
+    });
     await take(browser, {
       name: `eval-${kind}`,
       url: evalReport,

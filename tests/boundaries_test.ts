@@ -77,9 +77,12 @@ const FLOORS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     terminal: [],
     arguments: [],
     process: [],
-    data_report: [],
-    eval_report: [],
-    commands: ["data_report", "eval_report", "process", "arguments", "terminal"],
+    data_report: ["terminal"],
+    eval_report: ["terminal"],
+    export_report: ["eval_report", "terminal"],
+    commands: [
+      ...["data_report", "eval_report", "export_report", "process", "arguments", "terminal"],
+    ],
   },
 };
 

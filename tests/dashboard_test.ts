@@ -227,6 +227,19 @@ Deno.test("the dashboard shows accuracy and margin of pairs, and beside their lo
   ]);
 });
 
+Deno.test("the dashboard takes measures of generated replies, beside the loss a token", async () => {
+  await using folder = await tempFolder();
+  await mkdir(`${folder.path}/run`);
+  const evaluated = { step: 3, eval_loss: 0.6, eval_token_loss: 7 };
+  const measured = { eval_rouge_l: 0.5, eval_reply_length: 20 };
+  await folder.write(
+    "run/metrics.jsonl",
+    `${JSON.stringify({ ...evaluated, ...measured, eval_other: 1, eval_runtime: 2 })}\n`,
+  );
+  const { figures: { rows } } = await update(handlerOf(folder.path), "run");
+  assert.deepEqual(rows, [{ ...evaluated, ...measured }]);
+});
+
 Deno.test("readNewLines() reads a large file in pieces, each once", async () => {
   await using folder = await tempFolder();
   const lines = Array.from({ length: 40_000 }, (_, index) => `line ${index} ${"头".repeat(20)}`);
@@ -258,8 +271,8 @@ Deno.test("renderRunsPage() holds hostile names and samples as data", async () =
   const sample = { step: 1, question: HOSTILE, think: HOSTILE, answer: "<!--<script>" };
   const runs = [{ name: HOSTILE, figures: [{ step: 1, loss: 1 }], samples: [sample] }];
   const page = await renderRunsPage(runs);
-  assert.equal(page.match(/<script/g)?.length, 2);
-  assert.equal(page.match(/<\/script/g)?.length, 2);
+  assert.equal(page.match(/<script/g)?.length, 3);
+  assert.equal(page.match(/<\/script/g)?.length, 3);
   assert.doesNotMatch(page, /<img/);
   const [, data] = /id="data">([^<]*)<\/script>/.exec(page)!;
   assert.deepEqual(JSON.parse(data), runs);
@@ -384,6 +397,12 @@ Deno.test({
     const linear = await browser.evaluate(labels);
     await browser.evaluate("document.getElementById('log').click()");
     await browser.until(`${labels} !== ${JSON.stringify(linear)}`);
+    const titles = "[...document.querySelectorAll('figure:not([hidden]) figcaption')]" +
+      ".map((each) => each.firstChild.textContent).join()";
+    const standing = await browser.evaluate(titles);
+    assert.equal(standing, "Loss,Learning rate,Gradient norm,Tokens/s,Memory");
+    await appendFile(path, line(3, { loss: undefined, eval_loss: 1, eval_rouge_l: 0.5 }));
+    await browser.until(`${titles} === '${standing},Replies: ROUGE-L'`);
     // A run that starts anew.
     await rename(path, `${path}.previous`);
     await writeFile(path, line(1) + line(2));

@@ -460,6 +460,8 @@ Deno.test("deno task export writes a folder that deno task inference runs, and a
       `${perplexity.checkpoint.toFixed(4)} → ${perplexity.export.toFixed(4)}`;
     assert.ok(stdout.split("\n").includes(line), `${line}\n${stdout}`);
   }
+  const page = await Deno.readTextFile(`${folder.path}/output/export/parity.html`);
+  assert.match(page, /Exports of models\/tiny</);
   const ask = (more: string) =>
     runTask("inference", folder.path, `${more} --question Hi --greedy --max-new-tokens 5`);
   const q4 = await ask("--model output/export");
@@ -478,6 +480,64 @@ Deno.test("deno task export writes a folder that deno task inference runs, and a
   const again = await runTask("export", folder.path, `${model} --output-dir output/export`);
   assert.equal(again.code, 1);
   assert.match(again.stderr, /Cannot export into output\/export: it is not empty/);
+});
+
+Deno.test("deno task compare puts exports of one checkpoint on one page, and refuses others", async () => {
+  await using folder = await quickstartFolder();
+  const model = "--model models/tiny --parity-tokens 2 --output-dir output";
+  for (const flags of [`${model}/onnx --dtype q4`, `${model}/gguf --format gguf --dtype f16`]) {
+    const { code, stderr } = await runTask("export", folder.path, flags);
+    assert.equal(code, 0, stderr);
+  }
+  const compare = (exports: string) => runTask("compare", folder.path, `--exports ${exports}`);
+  const { code, stdout, stderr } = await compare("onnx output/gguf/ output/onnx");
+  assert.equal(code, 0, stderr);
+  const lines = stdout.split("\n");
+  // 1,023,104 numbers in float32, and those of q4 with their scales in all.
+  assert.match(lines[1], /^checkpoint, in float32 +3\.\d+ MiB +32\.00 +\d+\.\d+$/);
+  assert.match(lines[2], /^GGUF f16 \(output\/gguf\) +\d\.\d+ MiB +1\d\.\d+$/);
+  assert.match(lines[3], /^ONNX q4 \(output\/onnx\) +\d+ KiB +7\.\d+ +\d+\.\d+ +[+-]?\d.* %/);
+  assert.equal(lines[4], "GGUF f16: not compared: export again with --verify");
+  assert.equal(
+    lines[5],
+    "figures and page: output/compare/exports.json, output/compare/report.html",
+  );
+  const { exports, prompts } = JSON.parse(
+    await Deno.readTextFile(`${folder.path}/output/compare/exports.json`),
+  );
+  assert.deepEqual([exports.length, prompts.length], [2, 3]);
+  // Two tokens that a tokenizer has made text of.
+  assert.ok(exports[1].replies.every((text: string) => text !== ""));
+  const page = await Deno.readTextFile(`${folder.path}/output/compare/report.html`);
+  assert.equal(page.match(/<article>/g)?.length, 3);
+
+  const path = "output/gguf/parity.json";
+  const parity = await Deno.readTextFile(`${folder.path}/${path}`);
+  const other = parity.replace(
+    /"sha256": "\w+",(?=\s+"bytes": \d+,\s+"parameters")/,
+    '"sha256": "0",',
+  );
+  for (
+    const [text, flags, message] of [
+      [
+        other,
+        "onnx gguf",
+        /^error: Cannot compare exports of different checkpoints: output\/onnx is/,
+      ],
+      [parity, "output", /it has no parity\.json; give folders that deno task export wrote$/],
+      [parity, "models/tiny", /^error: Cannot read "models\/tiny\/parity\.json": the task may not/],
+      [
+        parity,
+        "onxx",
+        /^error: Cannot find the export onxx: there is no folder onxx or output\/onxx/,
+      ],
+    ] as const
+  ) {
+    await folder.write(path, text);
+    const failed = await compare(flags);
+    assert.ok(failed.code > 0);
+    assert.match(failed.stderr, message);
+  }
 });
 
 Deno.test("deno task export --format hf writes the checkpoint again, and flags that clash exit 2", async () => {

@@ -25,7 +25,7 @@ import {
 } from "../../infer/generate/generation_config.ts";
 import type { GenerateOptions } from "../../infer/generate/generation.ts";
 import { sha256 } from "../../train/checkpoints/checkpoint.ts";
-import { hashSafetensors } from "../../train/runs/collect_run_facts.ts";
+import { hashFolder } from "../../train/runs/collect_run_facts.ts";
 import type { FileHasher } from "../../train/runs/file_hasher.ts";
 import { checkAdapter, type FoundFolders } from "../../train/runs/find_model.ts";
 import { createProgressLine } from "../../train/runs/progress_line.ts";
@@ -136,9 +136,8 @@ async function factsOf(
     readonly hash: FileHasher;
   },
 ): Promise<JournalFacts> {
-  const folder = async (path: string, config: string): Promise<string> =>
-    sha256(await hashSafetensors(path, hash), (await hash(`${path}/${config}`)).sha256)
-      .slice(0, HASH_DIGITS);
+  const folder = async (path: string, settings: string): Promise<string> =>
+    (await hashFolder(path, settings, hash)).slice(0, HASH_DIGITS);
   const { maxNewTokens, greedy, temperature, topP, topK, minP, repetitionPenalty, seed } = how;
   const { notes: _notes, stopTexts, ...ends } = generation;
   return {

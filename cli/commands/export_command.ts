@@ -12,20 +12,35 @@ import { GGUF_FILE_TYPES, type GgufFileType } from "../../gguf/mod.ts";
 import { compareParity, type ParityModel, parityReference } from "../../infer/export/parity.ts";
 import { checkpointParityModel, exportParityModel } from "../../infer/export/parity_models.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
-import type { AdapterConfig } from "../../lora/adapter_config.ts";
+import { ADAPTER_CONFIG, type AdapterConfig } from "../../lora/adapter_config.ts";
 import { mergedSource } from "../../lora/merged_source.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
+import { modelParameters } from "../../model/parameters.ts";
 import { type Model, openModel } from "../../model/weights/open_model.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
-import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
+import { tensorBytes, type TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { formatBytes, formatDuration } from "../../train/track/format_units.ts";
-import { findFolders } from "../../train/runs/find_model.ts";
+import { findFolders, MODEL_CONFIG } from "../../train/runs/find_model.ts";
+import { hashFile, sha256 } from "../../train/checkpoints/checkpoint.ts";
+import { hashFolder } from "../../train/runs/collect_run_facts.ts";
 import { count } from "../arguments/flag_values.ts";
 import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { openFile } from "../process/open_file.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { describeParity } from "./describe_parity.ts";
-import { type Comparison, parityQuestions } from "./parity_questions.ts";
+import { compareExports } from "../export_report/compared_exports.ts";
+import { renderExports } from "../export_report/exports_page.ts";
+import {
+  keepParity,
+  type KeptExport,
+  type KeptQuestions,
+  PARITY_FILE,
+  PARITY_PAGE,
+  type ParityFile,
+  parityFile,
+} from "../export_report/parity_file.ts";
+import { type Comparison, PARITY_PROMPTS, parityQuestions } from "./parity_questions.ts";
 import { writeGgufFolder } from "./write_gguf_folder.ts";
 import { stageFolder } from "../../train/checkpoints/staged_folder.ts";
 import { findFile } from "../../train/runs/find_file.ts";
@@ -36,8 +51,6 @@ import type { CommandContext, CommandDefinition } from "../process/run_command.t
 import { mergedOrigin } from "../../internal/json/model_origin.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 
-/** The file of the parity report, in the export's folder. */
-const PARITY_REPORT = "parity.json";
 const DEFAULT_DTYPES: readonly ExportDtype[] = ["q4"];
 const DEFAULT_GGUF_DTYPES: readonly GgufFileType[] = ["q4_k_m"];
 
@@ -145,17 +158,17 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
       terminal,
     );
   let comparison = format !== "gguf" && options.parity ? await ask() : undefined;
-  const reports: Record<string, unknown> = {};
+  const reports: Record<string, KeptExport> = {};
   const compare = async (name: string, open: () => Disposable & ParityModel): Promise<void> => {
     if (!comparison) return;
     using model = open();
-    const { questions, reference } = comparison;
+    const { questions, reference, tokenizer } = comparison;
     const report = await during(
       `comparing ${name}`,
       () => compareParity(model, questions, reference),
       terminal,
     );
-    reports[name] = { ...reports[name] as Record<string, unknown>, parity: report };
+    reports[name] = { ...reports[name], ...keepParity(report, tokenizer) };
     console.log(`${name}: ${describeParity(report)}`);
   };
   const merged = adapter && !keepAdapter
@@ -176,7 +189,12 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
 
   const note = (name: string, files: readonly Written[], began: number): void => {
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    reports[name] = { bytes, files };
+    const kept = files.map(({ name = "", path = name, bytes, sha256 }) => ({
+      path,
+      bytes,
+      sha256,
+    }));
+    reports[name] = { bytes, files: kept };
     const seconds = (performance.now() - began) / 1000;
     console.log(
       `${name}: ${formatBytes(bytes)} in ${formatDuration(seconds)}, ` +
@@ -239,21 +257,59 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
     }
     await exportClientFiles(staging, { model: directory, config, ...kept, exported });
   }
-  const facts = {
+  const file = parityFile({
     model: directory,
     ...adapter ? { adapter: adapter.directory, adapterKept: keepAdapter } : {},
+    checkpoint: await during(`hashing ${directory}`, () => checkpointFacts(subject), terminal),
+    exportFormat: format,
     onnxruntime: runtime.api.version,
-    ...comparison
-      ? {
-        parityText: options.parityFile ?? "built in",
-        promptTokens: comparison.questions.prompts.map(({ length }) => length),
-      }
-      : {},
+    ...comparison ? { questions: keptQuestions(comparison, options.parityFile) } : {},
     exports: reports,
-  };
-  await Deno.writeTextFile(`${staging}/${PARITY_REPORT}`, JSON.stringify(facts, null, 2) + "\n");
+  });
+  await Deno.writeTextFile(`${staging}/${PARITY_FILE}`, JSON.stringify(file, null, 2) + "\n");
+  const page = await renderExports(compareExports([{ folder: outputDir, file }]));
+  await Deno.writeTextFile(`${staging}/${PARITY_PAGE}`, page);
   await folder.finish();
-  console.log(`${outputDir}: ${comparison ? `report in ${PARITY_REPORT}` : "not compared"}`);
+  console.log(
+    `${outputDir}: ${
+      comparison ? `report in ${PARITY_FILE}, as a page in ${PARITY_PAGE}` : "not compared"
+    }`,
+  );
+}
+
+/** What tells the checkpoint from others, and its sizes. */
+async function checkpointFacts(
+  { directory, model: { config, weights }, adapter }: Subject,
+): Promise<ParityFile["checkpoint"]> {
+  const sources = [weights, ...adapter ? [adapter.weights] : []];
+  return {
+    sha256: sha256(
+      await hashFolder(directory, MODEL_CONFIG, hashFile),
+      adapter ? await hashFolder(adapter.directory, ADAPTER_CONFIG, hashFile) : "",
+    ),
+    bytes: sources.flatMap((source) => source.names().map((name) => tensorBytes(source.info(name))))
+      .reduce((sum, bytes) => sum + bytes, 0),
+    parameters: modelParameters(config)
+      .reduce((sum, { shape }) => sum + elementCount(shape), 0),
+  };
+}
+
+/** The questions as they are kept beside the answers. */
+function keptQuestions(
+  { questions: { prompts, greedyTokens, text }, reference, tokenizer }: Comparison,
+  textFile = "built in",
+): KeptQuestions {
+  const ids = [prompts, text].map((each) => each.map((ids) => [...ids]));
+  return {
+    sha256: sha256(JSON.stringify([...ids, greedyTokens])),
+    text: textFile,
+    greedyTokens,
+    prompts: prompts.map(({ length }, i) => ({
+      text: PARITY_PROMPTS[i],
+      tokens: length,
+      reply: tokenizer.decode(reference.greedy[i]),
+    })),
+  };
 }
 
 /** A file as both writers tell it. */
@@ -335,5 +391,5 @@ async function askCheckpoint(
     resources.use(await loadAdapter(runtime, adapter.directory, { config, base: weights, signal }));
   const questions = parityQuestions({ config, tokenizer, greedyTokens, text });
   const model = resources.use(checkpointParityModel(runtime, { config, weights, adapted }));
-  return { questions, reference: await parityReference(model, questions) };
+  return { questions, reference: await parityReference(model, questions), tokenizer };
 }

@@ -7,7 +7,8 @@ import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import type { ParityQuestions, ParityReference } from "../../infer/export/parity.ts";
 import type { ModelConfig } from "../../model/config.ts";
 
-const PROMPTS = [
+/** What both are asked to go on with, in the words of a user. */
+export const PARITY_PROMPTS: readonly string[] = [
   "医生，发烧了应该怎么办？",
   "What helps against a fever, and when should I see a doctor?",
   "我最近总是睡不好，白天很累，需要做什么检查吗？",
@@ -44,6 +45,8 @@ export interface Comparison {
   readonly questions: ParityQuestions & { readonly texts: readonly string[] };
   /** The checkpoint's answers. */
   readonly reference: ParityReference;
+  /** The checkpoint's tokenizer, for texts of answers. */
+  readonly tokenizer: Tokenizer;
 }
 
 /** Prompts by the model's template where it has one, and the text in windows. */
@@ -65,7 +68,7 @@ export function parityQuestions(
       `Cannot compare ${greedyTokens} tokens: the model has ${config.maxPositions} positions`,
     );
   }
-  const prompts = PROMPTS.map((content) =>
+  const prompts = PARITY_PROMPTS.map((content) =>
     tokenizer.chatTemplate === undefined
       ? content
       : tokenizer.render([{ role: "user", content }], { addGenerationPrompt: true })

@@ -13,6 +13,7 @@ import type { ModelConfig } from "../../model/config.ts";
 import type { TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { formatBytes, formatDuration } from "../../train/track/format_units.ts";
 import { during } from "../../train/runs/wait_line.ts";
+import { keepParity, type KeptExport } from "../export_report/parity_file.ts";
 import { terminal } from "../terminal/terminal.ts";
 import { describeParity } from "./describe_parity.ts";
 import type { Comparison } from "./parity_questions.ts";
@@ -49,7 +50,7 @@ export interface GgufFolderOptions {
 export async function writeGgufFolder(
   folder: string,
   options: GgufFolderOptions,
-): Promise<Record<string, unknown>> {
+): Promise<Record<string, KeptExport>> {
   const { model, adapter, keepAdapter, config, weights, dtypes, name, ask, signal } = options;
   const chat = await openChat({ model, adapter: adapter?.directory });
   const { tokenizer } = chat;
@@ -60,17 +61,19 @@ export async function writeGgufFolder(
   // The end that training taught comes first: programs that know one know this.
   const eosTokenIds = [...new Set([...chat.eosTokenIds, ...generation.eosTokenIds])];
   const apart = keepAdapter ? adapter : undefined;
+  const beside: NonNullable<KeptExport["files"]>[number][] = [];
   if (apart) {
     const { lora, weights } = apart;
     const file = `${folder}/${ADAPTER_FILE}`;
-    const { bytes } = await exportGgufAdapter(file, {
+    const written = await exportGgufAdapter(file, {
       ...{ config, adapter: weights, lora, signal },
       name: `${name} adapter`,
     });
-    console.log(`adapter: ${formatBytes(bytes)}, ${ADAPTER_FILE}`);
+    beside.push({ path: ADAPTER_FILE, ...written });
+    console.log(`adapter: ${formatBytes(written.bytes)}, ${ADAPTER_FILE}`);
   }
   const fileOf = (dtype: GgufFileType): string => `model-${dtype}.gguf`;
-  const reports: Record<string, unknown> = {};
+  const reports: Record<string, KeptExport> = {};
   for (const dtype of dtypes) {
     const began = performance.now();
     const { notes, ...written } = await during(
@@ -86,7 +89,8 @@ export async function writeGgufFolder(
     console.log(
       `${dtype}: ${formatBytes(written.bytes)} in ${formatDuration(seconds)}, ${fileOf(dtype)}`,
     );
-    reports[dtype] = { ...written, name: fileOf(dtype) };
+    const files = [{ path: fileOf(dtype), ...written }, ...beside];
+    reports[dtype] = { bytes: files.reduce((sum, { bytes }) => sum + bytes, 0), files };
   }
   await Deno.writeTextFile(
     `${folder}/${MODELFILE}`,
@@ -105,15 +109,15 @@ export async function writeGgufFolder(
       `comparing ${dtype} in llama.cpp`,
       () =>
         verifyGguf(llama, `${folder}/${fileOf(dtype)}`, {
+          ...comparison,
           ...{ tokenizer, eosTokenIds, threads: options.threads ?? navigator.hardwareConcurrency },
           texts: comparison.questions.texts,
           adapter: apart && `${folder}/${ADAPTER_FILE}`,
-          ...comparison,
         }),
       terminal,
     );
     console.log(`${dtype} in llama.cpp: ${describeReport(report)}`);
-    reports[dtype] = { ...reports[dtype] as object, ...report };
+    reports[dtype] = { ...reports[dtype], ...report, ...keepParity(report.parity, tokenizer) };
   }
   return reports;
 }

@@ -15,6 +15,7 @@ import { html, Markup } from "../../train/track/html.ts";
 import type { HtmlValue } from "../../train/track/html.ts";
 import { pageHead } from "../../train/track/page_head.ts";
 import { tileList } from "../../train/track/tile_list.ts";
+import { formatTable } from "../terminal/format_table.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { quantile } from "./data_facts.ts";
 import type { DataFacts, Lengths, SampleRow } from "./data_facts.ts";
@@ -55,14 +56,7 @@ export function formatDataFacts(facts: DataFacts): string[] {
     ...figures(one),
   ]);
   const table = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...table.map((row) => row[column].length)));
-  const lines = rows.length === 0
-    ? []
-    : table.map((row) =>
-      row.map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])
-      ).join("  ").trimEnd()
-    );
+  const lines = rows.length === 0 ? [] : formatTable(table, { left: 1 });
   return [...lines, ...remarks(facts, SHOWN_IN_TERMINAL, DATA_REPORT_WORDS.en)];
 }
 

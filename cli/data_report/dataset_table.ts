@@ -2,6 +2,7 @@
 
 import type { DatasetListing } from "../../hub/resolve_dataset.ts";
 import { formatBytes, formatCount } from "../../train/track/format_units.ts";
+import { formatTable } from "../terminal/format_table.ts";
 
 const HEADER = ["subset", "split", "files", "rows", "size"];
 /** Columns that are named of a subset. */
@@ -18,12 +19,7 @@ export function formatListing({ subsets, sizes }: DatasetListing): string[] {
       formatBytes(split.files.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0)),
     ])
   );
-  const table = [HEADER, ...cells];
-  const widths = HEADER.map((_, i) => Math.max(...table.map((row) => row[i].length)));
-  const lines = table.map((row) =>
-    row.map((cell, i) => i < 3 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ")
-      .trimEnd()
-  );
+  const lines = formatTable([HEADER, ...cells], { left: 3 });
   const columns = subsets.map(({ name, columns }) => {
     const shown = columns.slice(0, SHOWN_COLUMNS).join(", ");
     const more = columns.length > SHOWN_COLUMNS

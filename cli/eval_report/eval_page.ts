@@ -10,7 +10,6 @@ import { formatCount } from "../../train/track/format_units.ts";
 import { html, Markup } from "../../train/track/html.ts";
 import { pageHead } from "../../train/track/page_head.ts";
 import { tileList } from "../../train/track/tile_list.ts";
-import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { describePlace } from "../../data/records/jsonl_error.ts";
 import type { Comparison } from "../../infer/evaluate/bootstrap.ts";
 import type { MetricSummary } from "../../infer/evaluate/score_rows.ts";
@@ -18,12 +17,12 @@ import type { EvalResult, EvalRowResult, ModelReply } from "./eval_result.ts";
 import { formatDifference, formatInterval, formatScore } from "./eval_table.ts";
 import { evalText as text } from "./eval_words.ts";
 import { markDifferences } from "./mark_differences.ts";
+import { REPLIES_STYLE } from "./replies_style.ts";
 
 /** Rows on the page: a browser lays out as many at once. */
 const SHOWN_ROWS = 2000;
 
-const STYLE: string = `${REPORT_STYLE}
-:root { --mark: #fff0c2; --good: #1a7f37; }
+const STYLE: string = `${REPLIES_STYLE}
 .controls { position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap; gap: 8px 16px;
   padding: 12px 0; background: var(--page); color: var(--soft); font-size: 13px; }
 .controls label { display: flex; gap: 6px; align-items: center; }
@@ -32,21 +31,11 @@ const STYLE: string = `${REPORT_STYLE}
   background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 .controls input { width: 100%; }
 .controls label > span { white-space: nowrap; }
-.note { margin: 4px 0; color: var(--soft); font-size: 13px; }
 .scores { display: flex; flex-wrap: wrap; gap: 0 14px; font-variant-numeric: tabular-nums; }
 .scores b { font-weight: 600; }
-.figures th:first-child, .figures td:first-child { text-align: start; }
-.figures small { color: var(--soft); }
-.replies { display: grid; gap: 16px;
-  grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); }
-.replies > div { min-width: 0; }
-mark { background: var(--mark); color: inherit; border-radius: 2px; }
 .win b { color: var(--good); }
 .loss b, .note.loss { color: var(--bad); }
 [hidden] { display: none; }
-@media (prefers-color-scheme: dark) {
-:root { --mark: #4a3a00; --good: #3fb950; }
-}
 `;
 
 /** Searches, filters and sorts the rows by the scores that each carries. */

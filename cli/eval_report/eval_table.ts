@@ -6,6 +6,7 @@
  */
 
 import type { Comparison, Interval } from "../../infer/evaluate/bootstrap.ts";
+import { formatTable } from "../terminal/format_table.ts";
 import { evalText as text } from "./eval_words.ts";
 import type { EvalResult } from "./eval_result.ts";
 
@@ -42,12 +43,8 @@ export function formatEval({ models, summaries, rows, resamples }: EvalResult): 
       showOutcome(comparison),
     ]),
   ]);
-  const table = [header, ...body];
-  const widths = header.map((_, column) => Math.max(...table.map((row) => row[column].length)));
   return [
-    ...table.map((row) =>
-      row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd()
-    ),
+    ...formatTable([header, ...body]),
     `${rows.length} rows; in brackets 95 % intervals by ${resamples} bootstrap draws` +
     (others.length > 0
       ? `; beside each the difference to ${base}, and rows better/worse/same`

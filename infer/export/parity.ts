@@ -45,11 +45,15 @@ export interface ParityReport {
   readonly largestLogit: number;
   /** Positions of the prompts, and how many have the same likeliest token in both. */
   readonly positions: { readonly all: number; readonly same: number };
-  /** Prompts, tokens after each, and how many of all of them are the same up to the first that is not. */
+  /**
+   * Prompts, tokens after each, how many of all of them are the same up to the first that is not, and the ids that the
+   * export went on with.
+   */
   readonly greedy: {
     readonly prompts: number;
     readonly tokens: number;
     readonly same: readonly number[];
+    readonly ids: readonly (readonly number[])[];
   };
   /** Of the text; `difference` is export − checkpoint. */
   readonly perplexity: {
@@ -83,6 +87,7 @@ export async function compareParity(
   const { prompts, greedyTokens, text } = questions;
   let [maxAbsolute, sum, count, largestLogit, all, same] = [0, 0, 0, 0, 0, 0];
   const agreed: number[] = [];
+  const continued: (readonly number[])[] = [];
   for (const [i, ids] of prompts.entries()) {
     const wanted = reference.logits[i];
     const got = await model.logits(ids);
@@ -103,6 +108,7 @@ export async function compareParity(
     const tokens = await model.greedy(ids, greedyTokens);
     const first = tokens.findIndex((id, at) => id !== reference.greedy[i][at]);
     agreed.push(first < 0 ? tokens.length : first);
+    continued.push(tokens);
   }
   const losses = await textLosses(model, text);
   const [before, after] = [reference.losses, losses].map(perplexity);
@@ -111,7 +117,7 @@ export async function compareParity(
     meanAbsolute: sum / count,
     largestLogit,
     positions: { all, same },
-    greedy: { prompts: prompts.length, tokens: greedyTokens, same: agreed },
+    greedy: { prompts: prompts.length, tokens: greedyTokens, same: agreed, ids: continued },
     perplexity: {
       tokens: losses.length,
       checkpoint: before,

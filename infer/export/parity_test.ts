@@ -49,7 +49,8 @@ Deno.test("compareParity() of two alike finds no difference", async () => {
   );
   assert.deepEqual([maxAbsolute, meanAbsolute, largestLogit], [0, 0, 3]);
   assert.deepEqual(positions, { all: 3, same: 3 });
-  assert.deepEqual(greedy, { prompts: 2, tokens: 3, same: [3, 3] });
+  const ids = [[1, 2, 3], [1, 2, 3]];
+  assert.deepEqual(greedy, { prompts: 2, tokens: 3, same: [3, 3], ids });
   assert.deepEqual([perplexity.tokens, perplexity.difference], [2, 0]);
   // The window's last token has no next one.
   assertClose([perplexity.checkpoint], [Math.exp(loss(-1))], {
@@ -92,6 +93,8 @@ Deno.test("compareParity() shows a NaN, wherever it stands", async () => {
 
 Deno.test("compareParity() counts tokens up to the first that differs", async () => {
   for (const [greedy, same] of [[[0, 2, 3], 0], [[1, 0, 3], 1], [[1, 2, 3], 3]] as const) {
-    assert.deepEqual((await report(stub(plain, greedy))).greedy.same, [same, same]);
+    const found = await report(stub(plain, greedy));
+    assert.deepEqual(found.greedy.same, [same, same]);
+    assert.deepEqual(found.greedy.ids, [greedy, greedy]);
   }
 });

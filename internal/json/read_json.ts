@@ -2,21 +2,31 @@
 
 import { readCappedText } from "../regular_file.ts";
 
-// The largest in use have some ten thousand bytes; beyond this a file is not what its name says.
-const MAX_BYTES = 1024 * 1024;
+/** How a file is read. */
+export interface ReadJsonOptions {
+  /**
+   * Most bytes: the largest settings in use have some ten thousand.
+   * @default {1 MiB}
+   */
+  readonly maxBytes?: number;
+}
 
 /**
  * Reads and parses the file.
  *
  * @param remedy what to do about a file that is no JSON
  * @returns undefined where there is no such file
- * @throws {RangeError | SyntaxError} on a file over 1 MiB, that is no regular file of its folder, or that is no
+ * @throws {RangeError | SyntaxError} on a file over `maxBytes`, that is no regular file of its folder, or that is no
  *   JSON, naming its path
  */
-export async function readJson(path: string, remedy: string): Promise<unknown | undefined> {
+export async function readJson(
+  path: string,
+  remedy: string,
+  { maxBytes = 1024 * 1024 }: ReadJsonOptions = {},
+): Promise<unknown | undefined> {
   let text: string;
   try {
-    text = await readCappedText(path, { maxBytes: MAX_BYTES, remedy });
+    text = await readCappedText(path, { maxBytes, remedy });
   } catch (cause) {
     const { code } = cause as { readonly code?: string };
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;

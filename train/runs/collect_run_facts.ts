@@ -120,3 +120,15 @@ export async function hashSafetensors(directory: string, hash: FileHasher): Prom
   );
   return sha256(hashes.join("\n"));
 }
+
+/** One hash over a folder's safetensors files and the file of its settings. */
+export async function hashFolder(
+  directory: string,
+  settings: string,
+  hash: FileHasher,
+): Promise<string> {
+  return sha256(
+    await hashSafetensors(directory, hash),
+    (await hash(`${directory}/${settings}`)).sha256,
+  );
+}

@@ -9,5 +9,5 @@ export function comparableLoss(
     "figures" | "evalLoss" | "evalTokenLoss"
   >,
 ): number {
-  return figures ? evalLoss : evalTokenLoss;
+  return figures && "rewards/margins" in figures ? evalLoss : evalTokenLoss;
 }

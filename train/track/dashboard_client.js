@@ -9,6 +9,7 @@
  * @typedef {import("./run_update.ts").Cursors} Cursors
  * @typedef {import("./run_update.ts").FigureName} FigureName
  * @typedef {import("./run_update.ts").FigureRow} FigureRow
+ * @typedef {import("./run_update.ts").Measure} Measure
  * @typedef {import("./run_update.ts").RunData} RunData
  * @typedef {import("./run_update.ts").RunState} RunState
  * @typedef {import("./run_update.ts").RunUpdate} RunUpdate
@@ -38,7 +39,8 @@
  */
 
 /**
- * What a chart shows; `log`: whether it follows the switch to a logarithmic scale.
+ * What a chart shows; `log`: whether it follows the switch to a logarithmic scale; `further`: whether it shows
+ * what not every run has, and stands only where one has.
  * @typedef {{ key: FigureName, smoothed?: boolean, evaluation?: boolean }} CurveDefinition
  * @typedef {{
  *   title: string,
@@ -47,7 +49,7 @@
  *   log?: boolean,
  *   zero?: boolean,
  *   bytes?: boolean,
- *   pairs?: boolean,
+ *   further?: boolean,
  *   curves: readonly CurveDefinition[],
  * }} ChartDefinition
  */
@@ -110,6 +112,8 @@ const EN = {
   memoryHint: "resident, of the process",
   accuracy: "Accuracy of pairs",
   margin: "Margin of rewards",
+  /** @param {Measure} measure */
+  measure: ({ en }) => `Replies: ${en}`,
   all: "all runs",
   /** @param {string} title */
   read: (title) => `${title}: arrow keys read its values`,
@@ -157,6 +161,7 @@ const ZH = {
   memoryHint: "进程常驻内存",
   accuracy: "偏好对的准确率",
   margin: "奖励间隔",
+  measure: ({ zh }) => `回答：${zh}`,
   all: "全部运行",
   read: (title) => `${title}：用方向键读取数值`,
   samples: "样例",
@@ -445,6 +450,12 @@ function logTicks(low, high) {
 
 // ---- charts ----
 
+/**
+ * What replies may be measured by at evaluations.
+ * @type {readonly Measure[]}
+ */
+const MEASURES = JSON.parse(document.getElementById("measures")?.textContent ?? "[]");
+
 /** @type {readonly ChartDefinition[]} */
 const CHARTS = [
   {
@@ -467,7 +478,7 @@ const CHARTS = [
   {
     title: words.accuracy,
     zero: true,
-    pairs: true,
+    further: true,
     curves: [
       { key: "rewards/accuracies", smoothed: true },
       { key: "eval_rewards/accuracies", evaluation: true },
@@ -475,12 +486,18 @@ const CHARTS = [
   },
   {
     title: words.margin,
-    pairs: true,
+    further: true,
     curves: [
       { key: "rewards/margins", smoothed: true },
       { key: "eval_rewards/margins", evaluation: true },
     ],
   },
+  ...MEASURES.map((measure) => ({
+    title: words.measure(measure),
+    zero: true,
+    further: true,
+    curves: [{ key: measure.key, evaluation: true }],
+  })),
 ];
 
 /** @param {ChartDefinition} definition */
@@ -704,7 +721,7 @@ function draw(made) {
  * @param {Chart} made
  */
 function drawHover(made) {
-  const { tip, drawn, title, bytes, pairs } = made;
+  const { tip, drawn, title, bytes, further } = made;
   const step = view.hover?.step;
   tip.hidden = drawn === undefined || view.hover?.chart !== made;
   if (drawn === undefined) return;
@@ -731,7 +748,7 @@ function drawHover(made) {
       element("span", { classes: `swatch run-${run.color}${evaluation ? " dashed" : ""}` }),
       element("span", {
         classes: "name",
-        text: evaluation ? `${run.name} (${pairs ? words.ofEval : words.evaluated})` : run.name,
+        text: evaluation ? `${run.name} (${further ? words.ofEval : words.evaluated})` : run.name,
       }),
       element("b", { text: (bytes ? formatBytes : format)(value) }),
     ));
@@ -961,8 +978,7 @@ function render() {
   allRuns.checked = hidden === 0;
   allRuns.indeterminate = hidden > 0 && hidden < runs.size;
   for (const each of charts) {
-    // Of runs without pairs they would stay empty.
-    if (each.pairs) each.figure.hidden = curvesOf(each).length === 0;
+    if (each.further) each.figure.hidden = curvesOf(each).length === 0;
     draw(each);
   }
   renderSamples();

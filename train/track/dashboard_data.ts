@@ -5,6 +5,7 @@
  * such rows are left out, as a dashboard looks at files that others write.
  */
 
+import { metricNames } from "../../infer/evaluate/metrics.ts";
 import { METRICS_FILE, SAMPLES_FILE } from "./find_runs.ts";
 import { readRunState } from "./read_run_state.ts";
 import { type NewLines, readNewLines } from "./read_new_lines.ts";
@@ -17,6 +18,9 @@ import {
   type RunUpdate,
   type SampleRow,
 } from "./run_update.ts";
+
+/** All that is taken of a line. */
+const SHOWN = [...FIGURE_NAMES, ...metricNames.map((name) => `eval_${name}` as const)];
 
 /** What a run's files got since the last look. */
 export async function readUpdate(folder: string, cursors: Cursors): Promise<RunUpdate> {
@@ -75,7 +79,7 @@ function isStep(value: unknown): value is number {
 function toFigures(value: Record<string, unknown>): FigureRow | undefined {
   if (!isStep(value.step)) return undefined;
   const row: { -readonly [Name in keyof FigureRow]: FigureRow[Name] } = { step: value.step };
-  for (const name of FIGURE_NAMES) {
+  for (const name of SHOWN) {
     const figure = value[name];
     if (typeof figure === "number") row[name] = Number.isFinite(figure) ? figure : null;
     else if (typeof figure === "string") row[name] = null;

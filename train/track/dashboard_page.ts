@@ -7,14 +7,21 @@
 
 import CLIENT from "./dashboard_client.js" with { type: "text" };
 import STYLE from "./dashboard.css" with { type: "text" };
+import { metricNames, metrics } from "../../infer/evaluate/metrics.ts";
 import { html, Markup } from "./html.ts";
 import { pagePolicy } from "./page_policy.ts";
-import type { RunData } from "./run_update.ts";
+import type { Measure, RunData } from "./run_update.ts";
 
 /** The page's script. */
 export const DASHBOARD_CLIENT: string = CLIENT;
 /** The page's style sheet. */
 export const DASHBOARD_STYLE: string = STYLE;
+
+/** What replies may be measured by, for charts of their own. */
+const MEASURES: readonly Measure[] = metricNames.map((name) => ({
+  key: `eval_${name}`,
+  ...metrics[name].title,
+}));
 
 /** The page that a dashboard's server serves beside `/client.js` and `/style.css`. */
 export function renderLivePage(): string {
@@ -32,16 +39,20 @@ export function renderLivePage(): string {
  */
 export async function renderRunsPage(runs: readonly RunData[]): Promise<string> {
   const policy = await pagePolicy({ style: STYLE, script: CLIENT });
-  // A data block is text to the parser but for its end tag: no "<" is left in it.
-  const data = JSON.stringify(runs).replaceAll("<", "\\u003c");
   return page(
     html`
       <meta http-equiv="Content-Security-Policy" content="${policy}">
       <style>${new Markup(STYLE)}</style>
-      <script type="application/json" id="data">${new Markup(data)}</script>
+      ${dataBlock("data", runs)}
       <script type="module">${new Markup(CLIENT)}</script>
     `,
   );
+}
+
+/** Data for the script. A data block is text to the parser but for its end tag: no "<" is left in it. */
+function dataBlock(id: string, data: unknown): Markup {
+  const json = JSON.stringify(data).replaceAll("<", "\\u003c");
+  return html`<script type="application/json" id="${id}">${new Markup(json)}</script>`;
 }
 
 function page(head: Markup): string {
@@ -54,6 +65,7 @@ function page(head: Markup): string {
         <meta name="color-scheme" content="light dark">
         <meta name="referrer" content="no-referrer">
         <title>ortune</title>
+        ${dataBlock("measures", MEASURES)}
         ${head}
       </head>
       <body>

@@ -10,7 +10,7 @@
  * than the one large.
  */
 
-import type { EChartsOption, LineSeriesOption } from "echarts";
+import type { EChartsOption, LineSeriesOption, ScatterSeriesOption } from "echarts";
 import { CHART_COLORS } from "./chart_colors.ts";
 import type { ChartColorName } from "./chart_colors.ts";
 import { cleanText, escapeHtml } from "./html.ts";
@@ -19,6 +19,8 @@ import { cleanText, escapeHtml } from "./html.ts";
 export interface ChartPoint {
   readonly step: number;
   readonly value: number;
+  /** A text at the point, of a scattered series. @default none */
+  readonly label?: string;
 }
 
 /** A curve. */
@@ -30,6 +32,8 @@ export interface ChartSeries {
   readonly width?: number;
   /** A circle at each point. @default false */
   readonly markers?: boolean;
+  /** Points without a line, each with its label. @default false */
+  readonly scattered?: boolean;
 }
 
 /** What {@linkcode renderLineChart} draws. */
@@ -131,7 +135,8 @@ function toEcharts(options: LineChartOptions): EChartsOption {
       nameLocation: "middle",
       nameGap: 26,
       min: firstStep(series),
-      max: "dataMax",
+      // Beside scattered points there is room for their labels.
+      max: series.some(({ scattered }) => scattered) ? undefined : "dataMax",
       ...horizontal === "step" ? { minInterval: 1 } : {},
       ...axis,
       splitLine: { show: false },
@@ -155,7 +160,11 @@ function toEcharts(options: LineChartOptions): EChartsOption {
         top: "middle",
         style: { text: "no figures", fill: text, fontFamily: FONT, fontSize: 14 },
       },
-    series: series.map((one, index) => toSeries(one, names[index], logScale)),
+    series: series.map((one, index) =>
+      one.scattered
+        ? toScatter(one, { name: names[index], logScale, position: LABEL_POSITIONS[index % 3] })
+        : toSeries(one, names[index], logScale)
+    ),
   };
 }
 
@@ -178,6 +187,39 @@ function toSeries(series: ChartSeries, name: string, logScale: boolean): LineSer
     sampling: markers ? undefined : "lttb",
     lineStyle: { color, width, join: "round" },
     itemStyle: { color, borderColor: color },
+  };
+}
+
+/** Sides of points that labels stand at, a side a series: points of two series may lie on each other. */
+const LABEL_POSITIONS = ["top", "right", "left"] as const;
+
+function toScatter(
+  { points, color }: ChartSeries,
+  { name, logScale, position }: {
+    readonly name: string;
+    readonly logScale: boolean;
+    readonly position: typeof LABEL_POSITIONS[number];
+  },
+): ScatterSeriesOption {
+  const drawn = points.filter(({ step, value }) =>
+    Number.isFinite(step) && isDrawn(value, logScale)
+  );
+  return {
+    type: "scatter",
+    name,
+    data: drawn.map(({ step, value }) => [step, value]),
+    silent: true,
+    symbol: "circle",
+    symbolSize: 9,
+    itemStyle: { color: CHART_COLORS[color].light },
+    label: {
+      show: true,
+      position,
+      formatter: ({ dataIndex }) => cleanText(drawn[dataIndex].label ?? ""),
+      color: CHART_COLORS.text.light,
+      fontFamily: FONT,
+      fontSize: 12,
+    },
   };
 }
 

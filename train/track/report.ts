@@ -9,6 +9,7 @@
  * @module
  */
 
+import { metricNames } from "../../infer/evaluate/metrics.ts";
 import { comparableLoss } from "./comparable_loss.ts";
 import { type Bilingual, inBoth, LANGUAGE_SCRIPT, translateChart } from "./bilingual.ts";
 import type { EndEvent, EvaluateEvent, LogEvent } from "../events.ts";
@@ -33,6 +34,7 @@ import { REPORT_STYLE } from "./report_style.ts";
 import {
   CHART_WORDS,
   figureAt,
+  measureWords,
   REPORT_WORDS as words,
   sampleWords,
   STATUS_WORDS,
@@ -396,10 +398,20 @@ async function renderCharts(data: ReportData): Promise<Markup[]> {
   const { logs, evaluations } = data;
   const figures: Markup[] = [];
   if (logs.length + evaluations.length > 0) figures.push(await lossFigure(data));
-  if (logs.length === 0) return figures;
+  const others = [...logs.length > 0 ? logCharts(logs) : [], ...measureCharts(evaluations)];
+  for (const options of others) {
+    const svg = await renderLineChart({ ...NARROW, ...options });
+    figures.push(html`<figure class="chart">${translateChart(svg, CHART_WORDS)}</figure>`);
+  }
+  return figures;
+}
+
+type NarrowChart = Omit<LineChartOptions, "width" | "height">;
+
+function logCharts(logs: ReportData["logs"]): NarrowChart[] {
   const points = (value: (log: Omit<LogEvent, "type">) => number): ChartPoint[] =>
     logs.map((log) => ({ step: log.step, value: value(log) }));
-  const others: Omit<LineChartOptions, "width" | "height">[] = [
+  const charts: NarrowChart[] = [
     {
       id: "rate",
       title: "Learning rate",
@@ -440,7 +452,7 @@ async function renderCharts(data: ReportData): Promise<Markup[]> {
   if (most !== undefined) {
     // In the unit of the largest size ticks are round.
     const { name, size } = byteUnit(most);
-    others.push({
+    charts.push({
       id: "memory",
       title: "Memory",
       series: [{
@@ -452,9 +464,22 @@ async function renderCharts(data: ReportData): Promise<Markup[]> {
       fromZero: true,
     });
   }
-  for (const options of others) {
-    const svg = await renderLineChart({ ...NARROW, ...options });
-    figures.push(html`<figure class="chart">${translateChart(svg, CHART_WORDS)}</figure>`);
-  }
-  return figures;
+  return charts;
+}
+
+/** A chart for each measure of replies that were generated at evaluations. */
+function measureCharts(evaluations: readonly Evaluation[]): NarrowChart[] {
+  return metricNames.flatMap((name) => {
+    const points = evaluations.flatMap(({ step, figures }) =>
+      figures && name in figures ? [{ step, value: figures[name] }] : []
+    );
+    if (points.length === 0) return [];
+    return [{
+      id: `measure-${name}`,
+      title: measureWords(name).en,
+      series: [{ name, color: "evaluation", points, markers: true }],
+      format: (value: number) => String(Number(value.toPrecision(3))),
+      fromZero: true,
+    }];
+  });
 }

@@ -229,3 +229,30 @@ Deno.test("renderReport() marks an aborted run and names both losses of evaluati
     "Time",
   ]);
 });
+
+Deno.test("renderReport() draws a chart for each measure of replies, of evaluations that have it", async () => {
+  const measured: ReportData["evaluations"] = [
+    { ...evaluation, step: 10, figures: { rouge_l: 0.25, reply_length: 40 } },
+    { ...evaluation, step: 20, figures: { rouge_l: 0.5, unknown: 1 } },
+  ];
+  const plain = measured.map(({ figures: _, ...each }) => each);
+  const data = { title: "x", summary: {}, logs: [] };
+  const page = await renderReport({ ...data, evaluations: measured });
+  const charts = page.match(/<figure[^]*?<\/figure>/g)!;
+  assert.deepEqual(
+    charts.slice(1).map((chart) =>
+      /aria-label="([^"]*)" data-zh-label="([^"]*)"/.exec(chart)!.slice(1)
+    ),
+    [["Replies: ROUGE-L", "回答：ROUGE-L"], ["Replies: tokens a reply", "回答：回复词元数"]],
+  );
+  // A circle an evaluation.
+  assert.deepEqual(
+    charts.slice(1).map((chart) => chart.match(/<path[^>]*stroke="#d4480b"/g)!.length),
+    [2 + 1, 1 + 1],
+  );
+  // Measures are no sign of pairs: the loss beside the training loss stays that of tokens.
+  assert.equal(
+    (await renderReport({ ...data, evaluations: plain })).match(/<figure[^]*?<\/figure>/)![0],
+    charts[0],
+  );
+});

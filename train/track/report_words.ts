@@ -4,6 +4,7 @@
  * In: nothing. Out: each text by its name, or a function of what it tells.
  */
 
+import { type MetricName, metricNames, metrics } from "../../infer/evaluate/metrics.ts";
 import type { EndEvent } from "../events.ts";
 import type { Bilingual } from "./bilingual.ts";
 
@@ -87,7 +88,14 @@ export const CHART_WORDS: readonly Bilingual[] = [
   REPORT_WORDS.byStep,
   REPORT_WORDS.byEpoch,
   REPORT_WORDS.byShare,
+  ...metricNames.map(measureWords),
 ];
+
+/** What a measure of generated replies is called. */
+export function measureWords(name: MetricName): Bilingual {
+  const { en, zh } = metrics[name].title;
+  return word(`Replies: ${en}`, `回答：${zh}`);
+}
 
 /** The heading of a sample. */
 export function sampleWords(index: number, step: number | undefined): Bilingual {

@@ -5,7 +5,7 @@
  * which know nothing of Deno and Node.
  */
 
-/** The figures that the dashboard shows, by their names in a metrics log. */
+/** The figures that the dashboard shows, by their names in a metrics log, besides measures of replies. */
 export const FIGURE_NAMES = [
   "epoch",
   "loss",
@@ -22,8 +22,18 @@ export const FIGURE_NAMES = [
   "eval_rewards/margins",
 ] as const;
 
+/** The name that a measure of generated replies has in a metrics log. */
+export type MeasureName = `eval_${string}`;
+
+/** A measure of generated replies, and what it is called. */
+export interface Measure {
+  readonly key: MeasureName;
+  readonly en: string;
+  readonly zh: string;
+}
+
 /** A figure's name. */
-export type FigureName = typeof FIGURE_NAMES[number];
+export type FigureName = typeof FIGURE_NAMES[number] | MeasureName;
 
 /** Figures of a step; `null` for those that are not finite. */
 export type FigureRow =
