@@ -50,6 +50,9 @@ const FALLBACKS: Readonly<Partial<Record<WrittenType, WrittenType>>> = {
   q6_k: "q8_0",
 };
 
+/** Parts that get more bits in some layers; values count with queries, keys and values in one matrix. */
+const MORE_BITS = [["attn_v.weight", "attn_qkv.weight"], ["ffn_down.weight"]];
+
 /** Matrices that are small and matter: convolutions of state-space layers, what chooses experts. */
 const KEPT = ["ssm_conv1d.weight", "ffn_gate_inp.weight"];
 
@@ -82,9 +85,7 @@ export function tensorTypes(
     ? "output.weight"
     : "token_embd.weight";
   // Layers without a part, such as hybrid models have, are not counted.
-  const sixBits = new Set(
-    mixed ? ["attn_v.weight", "ffn_down.weight"].flatMap((part) => moreBits(tensors, part)) : [],
-  );
+  const sixBits = new Set(mixed ? MORE_BITS.flatMap((parts) => moreBits(tensors, parts)) : []);
   return new Map(tensors.map(({ name, shape }) => {
     const columns = shape.at(-1)!;
     if (!isQuantized(name, shape)) return [name, "f32"];
@@ -93,7 +94,7 @@ export function tensorTypes(
       const wanted = columns % GGML_TYPES[type].block === 0 ? "q6_k" : "q8_0";
       return [name, fitting(wanted, columns)];
     }
-    return [name, fitting(sixBits.has(name) ? "q6_k" : joined(name, type, mixed), columns)];
+    return [name, fitting(sixBits.has(name) ? "q6_k" : type, columns)];
   }));
 }
 
@@ -104,15 +105,10 @@ function isQuantized(name: string, shape: readonly number[]): boolean {
     !KEPT.some((part) => name.endsWith(part));
 }
 
-/** Query, key and value in one matrix get a bit more than others, as values do. */
-function joined(name: string, type: WrittenType, mixed: boolean): WrittenType {
-  if (!mixed || !name.endsWith("attn_qkv.weight")) return type;
-  return type === "q4_k" ? "q5_k" : "q6_k";
-}
-
-/** Those of a part's matrices that get more bits: the first and last eighth, and each third between. */
-function moreBits(tensors: readonly NamedShape[], part: string): string[] {
-  const names = tensors.map(({ name }) => name).filter((name) => name.endsWith(`.${part}`))
+/** Those of some parts' matrices that get more bits: the first and last eighth, and each third between. */
+function moreBits(tensors: readonly NamedShape[], parts: readonly string[]): string[] {
+  const names = tensors.map(({ name }) => name)
+    .filter((name) => parts.some((part) => name.endsWith(`.${part}`)))
     .sort((a, b) => layerOf(a) - layerOf(b));
   const eighth = Math.floor(names.length / 8);
   return names.filter((_, layer) =>

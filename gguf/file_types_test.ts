@@ -67,7 +67,7 @@ Deno.test("each kind of file has its types: matrices, the head, norms, and rows 
     q8_0: "q8_0 q8_0 q8_0 q8_0 f16",
     q6_k: "q6_k q6_k q6_k q6_k f16",
     q5_k_m: "q5_k q6_k q5_k q6_k f16",
-    q4_k_m: "q4_k q6_k q4_k q5_k f16",
+    q4_k_m: "q4_k q6_k q4_k q6_k f16",
     q4_0: "q4_0 q6_k q4_0 q4_0 f16",
   };
   const numbers = new Set<number>();

@@ -3,33 +3,29 @@
  *
  * In: float32 numbers. Out: a block's bytes. A block is cut into parts. Each part gets a scale, and of q4_k
  * and q5_k a minimum, that are searched for: candidates around the obvious one are tried, and the one with
- * the least weighted squared error is kept. The parts' scales are then cut to six or eight bits of the
- * block's own. Each step is rounded to float32, as in C, so that the blocks are equal to the bit.
+ * the least weighted squared error is kept. That takes nearly all of the time, and is WebAssembly for its
+ * float32 vectors. The parts' scales are then cut to six or eight bits of the block's own. Each step is rounded
+ * to float32, as in C, so that the blocks are equal to the bit.
  */
 
 import { putHalf } from "./half_bytes.ts";
 import type { QuantizeBlock } from "./quantize_blocks_of_32.ts";
+import { memory, searchScales, searchScalesAndMinima } from "./search_scales.wasm";
 
 const { fround, abs, min, max } = Math;
 
 /** Adding and taking off 1.5 · 2^23 in float32 rounds to a whole number, ties to even. */
 const ROUNDING = 12_582_912;
-/** Steps of the search between candidates. */
-const STEP = fround(0.1);
-/** Parts whose numbers are all smaller are zero. */
+/** Blocks whose scales are all smaller are zero. */
 const TINY = fround(1e-15);
 
+// What the search reads and leaves, at the places that search_scales.wat names.
+const searched = new Float32Array(memory.buffer, 0, 256);
+const searchedCodes = new Float32Array(memory.buffer, 1024, 256);
+const scales = new Float32Array(memory.buffer, 3584, 16);
+const minima = new Float32Array(memory.buffer, 3648, 8);
+
 const codes = new Uint8Array(256);
-// float32 numbers, and codes, of the part that is searched: float64 memory needs no conversion to be read.
-const current = new Float64Array(32);
-const tried = new Float64Array(32);
-const weights = new Float64Array(32);
-/** Less the minimum. */
-const shifted = new Float64Array(32);
-/** Times the weight. */
-const weighted = new Float64Array(32);
-const scales = new Float32Array(16);
-const minima = new Float32Array(8);
 
 /** Four bits: 8 parts of 32 numbers. */
 export const quantizeQ4_K: QuantizeBlock = (numbers, from, bytes, at) => {
@@ -50,9 +46,10 @@ export const quantizeQ5_K: QuantizeBlock = (numbers, from, bytes, at) => {
 
 /** Six bits on both sides of zero: 16 parts of 16 numbers. */
 export const quantizeQ6_K: QuantizeBlock = (numbers, from, bytes, at) => {
+  handOver(numbers, from, 16);
+  searchScales();
   let [largest, size] = [0, 0];
   for (let part = 0; part < 16; part++) {
-    scales[part] = searchScale(numbers, from + 16 * part, 16 * part);
     if (abs(scales[part]) > size) [size, largest] = [abs(scales[part]), scales[part]];
   }
   if (size < TINY) {
@@ -65,14 +62,18 @@ export const quantizeQ6_K: QuantizeBlock = (numbers, from, bytes, at) => {
     const whole = min(127, nearest(fround(inverse * scales[part])));
     bytes[at + 192 + part] = whole;
     const step = fround(scale * whole);
-    if (step === 0) continue;
+    if (step === 0) {
+      keepSearched(part, 16);
+      continue;
+    }
     for (let i = 16 * part; i < 16 * part + 16; i++) {
       codes[i] = 32 + min(31, max(-32, nearest(fround(numbers[from + i] / step))));
     }
   }
   for (let half = 0; half < 2; half++) {
     for (let i = 0; i < 32; i++) {
-      const [a, b, c, d] = [0, 32, 64, 96].map((place) => codes[128 * half + place + i]);
+      const first = 128 * half + i;
+      const [a, b, c, d] = [codes[first], codes[first + 32], codes[first + 64], codes[first + 96]];
       bytes[at + 64 * half + i] = a & 15 | (c & 15) << 4;
       bytes[at + 64 * half + 32 + i] = b & 15 | (d & 15) << 4;
       bytes[at + 128 + 32 * half + i] = a >> 4 | b >> 4 << 2 | c >> 4 << 4 | d >> 4 << 6;
@@ -96,18 +97,10 @@ function codeWithMinima(
   from: number,
   { bytes, at, most, first, candidates }: CodeWithMinima,
 ): void {
+  handOver(numbers, from, 32);
+  searchScalesAndMinima(most, first, candidates);
   let [largestScale, largestMinimum] = [0, 0];
   for (let part = 0; part < 8; part++) {
-    const start = from + 32 * part;
-    let squares = 0;
-    for (let i = 0; i < 32; i++) {
-      const x = numbers[start + i];
-      current[i] = x;
-      squares = fround(squares + fround(x * x));
-    }
-    const usual = fround(Math.sqrt(fround(squares / 32)));
-    for (let i = 0; i < 32; i++) weights[i] = fround(usual + abs(current[i]));
-    searchScaleAndMinimum({ part, most, first, candidates });
     largestScale = max(largestScale, scales[part]);
     largestMinimum = max(largestMinimum, minima[part]);
   }
@@ -121,7 +114,10 @@ function codeWithMinima(
     const wholeMinimum = min(63, nearest(fround(inverseMinimum * minima[part])));
     packScales(bytes, at + 4, { part, scale: wholeScale, minimum: wholeMinimum });
     const step = fround(scale * wholeScale);
-    if (step === 0) continue;
+    if (step === 0) {
+      keepSearched(part, 32);
+      continue;
+    }
     const minimum = fround(least * wholeMinimum);
     for (let i = 32 * part; i < 32 * part + 32; i++) {
       const code = nearest(fround(fround(numbers[from + i] + minimum) / step));
@@ -157,132 +153,20 @@ function packFourBits(bytes: Uint8Array, at: number, part: number): void {
   }
 }
 
-/**
- * Scale and minimum of the 32 numbers of `current`, x ≈ scale · code − minimum, into `scales` and `minima`, and
- * their codes. For the codes of each candidate, weighted least squares give the best scale and minimum.
- */
-function searchScaleAndMinimum(
-  { part, most, first, candidates }: Pick<CodeWithMinima, "most" | "first" | "candidates"> & {
-    readonly part: number;
-  },
-): void {
-  let [low, high] = [current[0], current[0]];
-  let weightSum = weights[0];
-  let numberSum = fround(weightSum * low);
-  for (let i = 1; i < 32; i++) {
-    const x = current[i];
-    if (x < low) low = x;
-    if (x > high) high = x;
-    const weight = weights[i];
-    weightSum = fround(weightSum + weight);
-    numberSum = fround(numberSum + fround(weight * x));
-  }
-  if (low > 0) low = 0;
-  if (high === low) {
-    codes.fill(0, 32 * part, 32 * part + 32);
-    scales[part] = 0;
-    minima[part] = -low;
-    return;
-  }
-  let scale = 0;
-  let best = Infinity;
-  for (let i = 0; i < 32; i++) shifted[i] = fround(current[i] - low);
-  // The first turn takes the obvious scale as it is, the others improve theirs.
-  for (let turn = -1; turn < candidates; turn++) {
-    const steps = turn < 0 ? most : fround(fround(first + fround(STEP * turn)) + most);
-    const inverse = fround(steps / fround(high - low));
-    let codeSum = 0;
-    let squareSum = 0;
-    let productSum = 0;
-    for (let i = 0; i < 32; i++) {
-      let code = fround(fround(inverse * shifted[i]) + ROUNDING) - ROUNDING;
-      if (code < 0) code = 0;
-      else if (code > most) code = most;
-      tried[i] = code;
-      const product = fround(weights[i] * code);
-      codeSum = fround(codeSum + product);
-      squareSum = fround(squareSum + fround(product * code));
-      productSum = fround(productSum + fround(product * current[i]));
-    }
-    let thisScale = fround(1 / inverse);
-    let thisMinimum = low;
-    if (turn >= 0) {
-      const determinant = fround(fround(weightSum * squareSum) - fround(codeSum * codeSum));
-      if (!(determinant > 0)) continue;
-      thisScale = fround(
-        fround(fround(weightSum * productSum) - fround(numberSum * codeSum)) / determinant,
-      );
-      thisMinimum = fround(
-        fround(fround(squareSum * numberSum) - fround(codeSum * productSum)) / determinant,
-      );
-      if (thisMinimum > 0) {
-        thisMinimum = 0;
-        thisScale = fround(productSum / squareSum);
-      }
-    }
-    let error = 0;
-    for (let i = 0; i < 32 && error < best; i++) {
-      const value = fround(fround(thisScale * tried[i]) + thisMinimum);
-      const difference = fround(value - current[i]);
-      error = fround(error + fround(weights[i] * fround(difference * difference)));
-    }
-    if (!(error < best)) continue;
-    best = error;
-    scale = thisScale;
-    keepTried(32 * part, 32);
-    if (thisMinimum === low) continue;
-    // The next candidates begin at this one's minimum.
-    low = thisMinimum;
-    for (let i = 0; i < 32; i++) shifted[i] = fround(current[i] - low);
-  }
-  scales[part] = scale;
-  minima[part] = -low;
+/** Hands a block to the search, four parts beside each other. */
+function handOver(numbers: Float32Array, from: number, size: number): void {
+  for (let i = 0; i < 256; i++) searched[beside(i, size)] = numbers[from + i];
 }
 
-/** Scale of 16 numbers, x ≈ scale · code with codes from −32 to 31; fills `codes` from `place` on, plus 32. */
-function searchScale(numbers: Float32Array, start: number, place: number): number {
-  let largest = 0;
-  for (let i = 0; i < 16; i++) {
-    const x = numbers[start + i];
-    if (abs(x) > abs(largest)) largest = x;
-    current[i] = x;
-    weights[i] = fround(x * x);
-    weighted[i] = fround(weights[i] * x);
-  }
-  if (abs(largest) < TINY) {
-    codes.fill(0, place, place + 16);
-    return 0;
-  }
-  let [scale, best] = [0, 0];
-  // The obvious scale first, then those around it.
-  for (let turn = -10; turn <= 9; turn++) {
-    if (turn === 0) continue;
-    const isFirst = turn === -10;
-    const steps = isFirst ? 32 : fround(32 + fround(STEP * turn));
-    const inverse = fround(-steps / largest);
-    let productSum = 0;
-    let squareSum = 0;
-    for (let i = 0; i < 16; i++) {
-      let code = fround(fround(inverse * current[i]) + ROUNDING) - ROUNDING;
-      if (code < -32) code = -32;
-      else if (code > 31) code = 31;
-      tried[i] = code + 32;
-      productSum = fround(productSum + fround(weighted[i] * code));
-      squareSum = fround(squareSum + fround(fround(weights[i] * code) * code));
-    }
-    const isBetter = squareSum > 0 &&
-      fround(productSum * productSum) > fround(best * squareSum);
-    if (!isFirst && !isBetter) continue;
-    scale = squareSum === 0 ? 0 : fround(productSum / squareSum);
-    best = fround(scale * productSum);
-    keepTried(place, 16);
-  }
-  return scale;
+/** Takes a part's codes as the search left them: its scale came to nothing, and stands for zeros. */
+function keepSearched(part: number, size: number): void {
+  for (let i = part * size; i < (part + 1) * size; i++) codes[i] = searchedCodes[beside(i, size)];
 }
 
-/** A loop: `set` between arrays of two types is slow. */
-function keepTried(place: number, count: number): void {
-  for (let i = 0; i < count; i++) codes[place + i] = tried[i];
+/** Where a number of a block lies in the search's order. */
+function beside(i: number, size: number): number {
+  const part = Math.floor(i / size);
+  return (part >> 2) * 4 * size + i % size * 4 + (part & 3);
 }
 
 /** The nearest whole number, of ties the even one. */

@@ -5,7 +5,14 @@
 
 import assert from "node:assert/strict";
 import { createTokenizer, loadTokenizer, type Tokenizer } from "../data/text/tokenizer.ts";
-import { type GgufFileType, openGguf, writeGguf } from "../gguf/mod.ts";
+import {
+  ggmlBytes,
+  type GgmlType,
+  GGUF_FILE_TYPES,
+  type GgufFileType,
+  openGguf,
+  writeGguf,
+} from "../gguf/mod.ts";
 import { compareParity, parityReference } from "../infer/export/parity.ts";
 import { checkpointParityModel } from "../infer/export/parity_models.ts";
 import { exportGgufAdapter } from "../infer/gguf/export_gguf_adapter.ts";
@@ -167,6 +174,58 @@ llamaTest("quantized files have the perplexity of their own weights", async (lla
     assert.ok(apart < PERPLEXITY, `${dtype}: ${JSON.stringify(perplexity)}`);
   }
 });
+
+llamaTest(
+  "quantized files hold what llama.cpp's own quantizer makes of f32, byte for byte",
+  async (llama) => {
+    await using folder = await tempFolder();
+    // Rows of 64 are no whole blocks of 256, rows of 256 are; with ten layers some have more bits.
+    const wide = { hidden_size: 256, intermediate_size: 512, num_hidden_layers: 10 };
+    const cases: readonly (readonly [ModelType, object, readonly GgufFileType[]])[] = [
+      ...FAMILIES.map((family) => [family, {}, ["q4_k_m", "q5_k_m"]] as const),
+      ["llama", wide, ["q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0"]],
+      ["phi3", { ...wide, head_dim: 64, intermediate_size: 544, rope_scaling: null }, ["q4_k_m"]],
+    ];
+    for (const [i, [family, change, dtypes]] of cases.entries()) {
+      const config = llamaConfig(family, change as Record<string, unknown>);
+      using weights = randomWeights(runtime, config, i + 1);
+      const write = async (dtype: GgufFileType): Promise<string> => {
+        const path = `${folder.path}/${i}-${dtype}.gguf`;
+        await exportGguf(path, { config, weights, tokenizer, model, dtype, name: family });
+        return path;
+      };
+      const whole = await write("f32");
+      for (const dtype of dtypes) {
+        const theirs = `${folder.path}/${i}-${dtype}-theirs.gguf`;
+        llama.quantize(whole, theirs, GGUF_FILE_TYPES[dtype].number);
+        const [made, expected] = [
+          await storedTensors(await write(dtype)),
+          await storedTensors(theirs),
+        ];
+        assert.deepEqual([...made.keys()].sort(), [...expected.keys()].sort());
+        for (const [name, { type, bytes }] of made) {
+          const what = `${family} ${dtype} ${name}`;
+          assert.equal(type, expected.get(name)!.type, what);
+          assert.deepEqual(bytes, expected.get(name)!.bytes, what);
+        }
+      }
+    }
+  },
+);
+
+/** Types and bytes of a small file's tensors, by name. */
+async function storedTensors(
+  path: string,
+): Promise<Map<string, { readonly type: GgmlType; readonly bytes: Uint8Array }>> {
+  await using file = await openGguf(path);
+  const all = await Deno.readFile(path);
+  return new Map(
+    [...file.tensors].map(([name, { type, shape, start }]) => [
+      name,
+      { type, bytes: all.subarray(start, start + ggmlBytes(type, shape)) },
+    ]),
+  );
+}
 
 /** The weights of a file, of a family whose tensors are no others in GGUF. */
 async function readBack(path: string, config: ModelConfig): Promise<ParameterStore> {

@@ -63,6 +63,15 @@ const CONTEXT = {
   type_k: 104,
   type_v: 108,
 };
+/** `llama_model_quantize_params` */
+const QUANTIZE_PARAMS: Deno.NativeStructType = {
+  struct: [
+    ...Array<"i32">(4).fill("i32"),
+    ...Array<"u8">(6).fill("u8"),
+    ...pointers(4),
+    ...["i32", "i32"] as const,
+  ],
+};
 /** `llama_batch`: how many, tokens, embeddings, positions, counts, sequences, whether logits are wanted. */
 const BATCH: Deno.NativeStructType = { struct: ["i32", ...pointers(6)] };
 const BATCH_BYTES = 56;
@@ -85,6 +94,8 @@ const SYMBOLS = {
     nonblocking: true,
   },
   llama_model_free: { parameters: ["pointer"], result: "void" },
+  llama_model_quantize_default_params: { parameters: [], result: QUANTIZE_PARAMS },
+  llama_model_quantize: { parameters: ["buffer", "buffer", "buffer"], result: "u32" },
   llama_model_get_vocab: { parameters: ["pointer"], result: "pointer" },
   llama_model_chat_template: { parameters: ["pointer", "pointer"], result: "pointer" },
   llama_context_default_params: { parameters: [], result: CONTEXT_PARAMS },
@@ -191,6 +202,22 @@ export class LlamaLibrary implements Disposable {
     const model = await symbols.llama_model_load_from_file(cString(path), params);
     if (model === null) throw new Error(`Cannot load ${path}: llama.cpp does not take it`);
     return new LlamaModel(symbols, model, { path, contextLength, threads, adapter });
+  }
+
+  /**
+   * Quantizes a GGUF file as `llama-quantize` does, to compare with.
+   *
+   * @param fileType the number of `general.file_type`
+   * @throws {Error} where llama.cpp does not take it
+   */
+  quantize(from: string, to: string, fileType: number): void {
+    const { symbols } = this.#llama;
+    const params = symbols.llama_model_quantize_default_params();
+    const view = new DataView(params.buffer, params.byteOffset);
+    view.setInt32(0, 1, true); // nthread
+    view.setInt32(4, fileType, true);
+    const code = symbols.llama_model_quantize(cString(from), cString(to), params);
+    if (code !== 0) throw new Error(`Cannot quantize ${from}: llama.cpp answers ${code}`);
   }
 
   /** Lets go of the library; its models must have been disposed. */
