@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { repositoryPath } from "../../tests/support/run_script.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { CUBLAS_WORKSPACE_BYTES } from "./cublas_workspace.ts";
 
 /** What a library of the process finds in its environment afterwards. */
 async function configured(env: Record<string, string>): Promise<string> {
@@ -30,6 +31,8 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   async fn() {
     assert.equal(await configured({}), ":4096:2:16:8");
+    // Two buffers of 4096 KiB and eight of 16.
+    assert.equal(CUBLAS_WORKSPACE_BYTES, 8_519_680);
     assert.equal(
       await configured({ CUBLAS_WORKSPACE_CONFIG: ":32768:1" }),
       ":32768:1",

@@ -2,23 +2,14 @@
  * Small faults of a source file, over its syntax tree.
  *
  * In: the text of a TypeScript file. Out: every place where something small may be wrong, with what stands there then:
- * operators, limits, constants, conditions, calls and awaits that are left out, arguments in another order. Types, imports,
- * texts and errors that are thrown are left as they are: what these say is for reviews.
+ * operators, limits, constants, conditions, calls and awaits that are left out, arguments in another order; and the same of
+ * CUDA kernels, which are texts. Types, imports, other texts and errors that are thrown are left as they are: what these
+ * say is for reviews.
  */
 
 import ts from "typescript";
-
-/** One fault. */
-export interface Mutant {
-  /** First character that is replaced. */
-  readonly start: number;
-  /** After the last one. */
-  readonly end: number;
-  /** What stands in their place. */
-  readonly replacement: string;
-  /** What kind of fault it is. */
-  readonly kind: string;
-}
+import { drawKernelMutants } from "./draw_kernel_mutants.ts";
+import type { Mutant } from "./mutant.ts";
 
 /** Operators, each with what is easily written for it. */
 const OPERATORS = new Map<ts.SyntaxKind, string>([
@@ -43,6 +34,11 @@ function isLeftAlone(node: ts.Node): boolean {
   return ts.isTypeNode(node) || ts.isImportDeclaration(node) || ts.isExportDeclaration(node) ||
     ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node) ||
     ts.isThrowStatement(node);
+}
+
+/** Whether a node is a template without values that holds CUDA C++. */
+function isKernelText(node: ts.Node): boolean {
+  return ts.isNoSubstitutionTemplateLiteral(node) && /\b__(?:device|global)__\b/.test(node.text);
 }
 
 /** All faults of a file, in the order of their places. */
@@ -74,6 +70,11 @@ export function drawMutants(path: string, text: string): readonly Mutant[] {
       negate(node.condition);
     } else if (ts.isAwaitExpression(node)) {
       add(node, node.expression.getText(source), "await left out");
+    } else if (isKernelText(node)) {
+      const from = node.getStart(source);
+      for (const { start, end, ...rest } of drawKernelMutants(node.getText(source))) {
+        mutants.push({ start: from + start, end: from + end, ...rest });
+      }
     } else if (ts.isCallExpression(node) && node.arguments.length >= 2) {
       const [first, second] = node.arguments;
       const end = second.getEnd();
@@ -85,9 +86,4 @@ export function drawMutants(path: string, text: string): readonly Mutant[] {
   };
   visit(source);
   return mutants.sort((a, b) => a.start - b.start || a.end - b.end);
-}
-
-/** The file with the fault in it. */
-export function withMutant(text: string, { start, end, replacement }: Mutant): string {
-  return text.slice(0, start) + replacement + text.slice(end);
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { drawMutants, withMutant } from "./draw_mutants.ts";
+import { drawMutants } from "./draw_mutants.ts";
+import { withMutant } from "./mutant.ts";
 
 /** The texts that faults make of one. */
 function faults(text: string): string[] {
@@ -37,4 +38,10 @@ Deno.test("drawMutants() leaves types, imports, texts and errors as they are", (
   ) {
     assert.deepEqual(faults(text), [], text);
   }
+});
+
+Deno.test("drawMutants() takes a kernel's text for C++, and other texts as they are", () => {
+  const kernel = (body: string): string => `const A = String.raw\`\n__device__ ${body}\n\`;`;
+  assert.deepEqual(faults(kernel("f() {\n  a[i] = b;\n}")), [kernel("f() {\n  ;\n}")]);
+  assert.deepEqual(faults("const A = String.raw`\nf() {\n  a[i] = b;\n}\n`;"), []);
 });

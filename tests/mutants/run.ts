@@ -3,162 +3,240 @@
  *
  * In: `--files` paths or folders with commas between (default: all rooms), `--sample` how many faults (200), `--seed` which
  * of them (1), `--log` where each one's result is added (output/mutants.jsonl). Out: that file, and a list of those that
- * live. A run that was cut goes on where it was: a fault that the log has is not tried again.
+ * live. A run that was cut goes on where it was: what the log has of the same commit is not tried again.
  *
- * It works on copies of what is committed. A fault lives where the file's own test passes, those unit tests pass that
- * load the file, and then those of `tests/` that do, but for the long ones. Sources of kernels are texts, and stay as they are.
+ * It works on copies of what is committed. Faults that `deno check` refuses are invalid. The others are tried in passes,
+ * each over those that still live: by the tests of their folder, by unit tests of all rooms, by those of `tests/`. Before a
+ * pass each of its test files runs once without a fault, which tells how long it takes and which lines it runs; a fault
+ * is tried by those that may run one of its lines, near ones first, short ones first.
  */
 
 import { Command } from "commander";
 import { count, countOrZero } from "../../cli/arguments/flag_values.ts";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
-import { LONG } from "../support/long_tests.ts";
-import { drawMutants, type Mutant, withMutant } from "./draw_mutants.ts";
+import { Checkout, type CleanRun } from "./checkout.ts";
+import { mayHaveRun } from "./coverage.ts";
+import { drawMutants } from "./draw_mutants.ts";
+import { type Mutant, withMutant } from "./mutant.ts";
 
-/** Where product code lies; a room's unit tests lie beside it. */
-const ROOMS = "internal,comm,ort,data,hub,model,lora,infer,train,cli";
+/** Where product code lies; a room's unit tests lie beside it. As many faults are drawn of each as of another. */
+const ROOMS = [
+  ...["internal", "comm", "ort/tensor", "ort/graph", "ort/runtime", "ort/kernels", "gguf", "data"],
+  ...["hub", "model", "lora", "infer", "train", "cli"],
+];
 /** Copies that work at a time. */
 const WORKERS = 2;
-/** Seconds after which tests are taken to hang for the fault. */
-const LIMIT = 300;
 
-/** A fault of a file. */
+/** Passes, each with the furthest tests that it runs. */
+const PASSES = [
+  { name: "tests of the folder", furthest: 1 },
+  { name: "unit tests", furthest: 3 },
+  { name: "all tests", furthest: 4 },
+] as const;
+
+/** A fault of a file, with where it is kept in the log. */
 interface Located extends Mutant {
+  readonly id: string;
   readonly file: string;
+  readonly room: string;
+  /** Its first and last line, from 1. */
+  readonly lines: readonly [number, number];
+  readonly before: string;
 }
 
-/** A line of the log. */
+/** What is known of a fault. */
 interface Result {
-  readonly file: string;
-  readonly line: number;
-  readonly kind: string;
-  readonly before: string;
-  readonly after: string;
-  /** What saw it; undefined where it lives. */
+  /** How many passes it went through alive. */
+  readonly passes: number;
+  /** What saw it. */
   readonly killed?: string;
+  /** Whether it is no program. */
+  readonly invalid?: boolean;
 }
 
 const flags = new Command("mutate")
-  .option("--files <paths>", "files and folders to put faults into", ROOMS)
+  .option("--files <paths>", "files and folders to put faults into", ROOMS.join())
   .option("--sample <n>", "how many faults", count, 200)
   .option("--seed <n>", "which of them", countOrZero, 1)
   .option("--log <file>", "where results are added", "output/mutants.jsonl")
   .parse(Deno.args, { from: "user" })
   .opts<{ files: string; sample: number; seed: number; log: string }>();
 
-async function* sources(path: string): AsyncGenerator<string, void, void> {
+async function* filesOf(path: string): AsyncGenerator<string, void, void> {
   if ((await Deno.stat(path)).isFile) return yield path;
   for await (const { name, isDirectory } of Deno.readDir(path)) {
-    if (isDirectory) yield* sources(`${path}/${name}`);
-    else if (/(?<!_test|\bmod)\.ts$/.test(name)) yield `${path}/${name}`;
+    if (isDirectory) yield* filesOf(`${path}/${name}`);
+    else yield `${path}/${name}`;
   }
 }
 
-/** As many of all faults as are asked for, each as likely as another. */
-async function draw(): Promise<readonly Located[]> {
-  const files: string[] = [];
-  for (const path of flags.files.split(",")) {
-    files.push(...await Array.fromAsync(sources(path.replace(/\/+$/, ""))));
-  }
+/** How far a test file is from a file: its own, of its folder, of its room, of another room, of `tests/`. */
+function distance(file: string, test: string): number {
+  if (test.startsWith("tests/")) return 4;
+  if (test === file.replace(/\.ts$/, "_test.ts")) return 0;
+  if (test.replace(/[^/]*$/, "") === file.replace(/[^/]*$/, "")) return 1;
+  return test.split("/")[0] === file.split("/")[0] ? 2 : 3;
+}
+
+const texts = new Map<string, string>();
+
+/** All faults of a path, in an order of chance. */
+async function shuffled(room: string, random: MersenneTwister): Promise<Located[]> {
+  const files = await Array.fromAsync(filesOf(room));
   const all: Located[] = [];
-  for (const file of files.sort()) {
-    const mutants = drawMutants(file, await Deno.readTextFile(file));
-    all.push(...mutants.map((mutant) => ({ file, ...mutant })));
+  for (const file of files.filter((path) => /(?<!_test|\bmod)\.ts$/.test(path)).sort()) {
+    const text = await Deno.readTextFile(file);
+    texts.set(file, text);
+    for (const mutant of drawMutants(file, text)) {
+      const lineOf = (at: number): number => text.slice(0, at).split("\n").length;
+      const lines = [lineOf(mutant.start), lineOf(mutant.end)] as const;
+      const before = text.slice(mutant.start, mutant.end);
+      const id = `${file}:${lines[0]} ${mutant.start}-${mutant.end} ${mutant.kind}`;
+      all.push({ ...mutant, id, file, room, lines, before });
+    }
   }
-  const random = MersenneTwister.fromSeed(flags.seed);
-  for (let i = 0; i < Math.min(flags.sample, all.length); i++) {
+  for (let i = 0; i < all.length; i++) {
     const other = i + Math.floor(random.nextFloat53() * (all.length - i));
     [all[i], all[other]] = [all[other], all[i]];
   }
-  return all.slice(0, flags.sample);
+  return all;
 }
 
-async function run(cwd: string, command: string, args: readonly string[]) {
-  const { success, code, stdout, stderr } = await new Deno.Command(command, {
-    args: [...args],
-    cwd,
-    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
-    stdin: "null",
-  }).output();
-  const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  return { success, code, text };
-}
-
-/** The files of `tests/` that are not long. */
-const LATER = (await Array.fromAsync(Deno.readDir("tests")))
-  .filter(({ name }) => name.endsWith("_test.ts"))
-  .map(({ name }) => `tests/${name}`)
-  .filter((path) => ![...LONG, "tests/mpi_test.ts"].includes(path));
-
-/** What sees a fault that stands in a copy of the checkout; undefined where nothing does. */
-async function whoSees(copy: string, file: string): Promise<string | undefined> {
-  const own = file.replace(/\.ts$/, "_test.ts");
-  const beside = await Deno.stat(own).then(() => [[own]], () => []);
-  const related = [`--related=${file}`, "--permit-no-files"];
-  for (const tests of [...beside, [...related, ...ROOMS.split(",")], [...related, ...LATER]]) {
-    const { success, code, text } = await run(copy, "timeout", [
-      ...[`${LIMIT}`, Deno.execPath(), "test", "--allow-all", "--no-check", "--fail-fast"],
-      ...tests,
-    ]);
-    if (success) continue;
-    if (code === 124) return `no end within ${LIMIT} s`;
-    return /^(.*?) \.\.\. FAILED/m.exec(text)?.[1] ?? text.trim().split("\n").at(-1) ?? "";
+/** As many faults as are asked for, from each path in turn. */
+async function draw(): Promise<readonly Located[]> {
+  const random = MersenneTwister.fromSeed(flags.seed);
+  const rooms: Located[][] = [];
+  for (const path of flags.files.split(",")) {
+    rooms.push(await shuffled(path.replace(/\/+$/, ""), random));
   }
-  return undefined;
+  const mutants: Located[] = [];
+  for (let i = 0; rooms.some((room) => i < room.length); i++) {
+    mutants.push(...rooms.flatMap((room) => room.slice(i, i + 1)));
+  }
+  return mutants.slice(0, flags.sample);
 }
-
-function describe({ file, start, end, replacement, kind }: Located, text: string): Result {
-  const line = text.slice(0, start).split("\n").length;
-  return { file, line, kind, before: text.slice(start, end), after: replacement };
-}
-
-const idOf = ({ file, line, before, after }: Result): string =>
-  JSON.stringify([file, line, before, after]);
 
 const mutants = await draw();
-const known = new Map<string, Result>();
+await using stack = new AsyncDisposableStack();
+const copies: Checkout[] = [];
+for (let i = 0; i < WORKERS; i++) copies.push(stack.use(await Checkout.copy()));
+const commit = await copies[0].commit();
+const tests: string[] = [];
+for (const folder of new Set([...ROOMS.map((room) => room.split("/")[0]), "tests"])) {
+  const all = await Array.fromAsync(filesOf(folder));
+  tests.push(...all.filter((path) => /_test\.tsx?$/.test(path)).sort());
+}
+
+const results = new Map<string, Result>();
+const cleanRuns = new Map<string, CleanRun>();
 for (const line of (await Deno.readTextFile(flags.log).catch(() => "")).split("\n")) {
-  if (line !== "") known.set(idOf(JSON.parse(line)), JSON.parse(line));
+  const entry = line === "" ? {} : JSON.parse(line);
+  if (entry.commit !== commit) continue;
+  if (entry.test) cleanRuns.set(entry.test, entry);
+  else results.set(entry.id, entry);
 }
 await Deno.mkdir(flags.log.replace(/[^/]*$/, "") || ".", { recursive: true });
 
-const results: Result[] = [];
-const queue = mutants.values();
-async function work(): Promise<void> {
-  const copy = await Deno.makeTempDir({ prefix: "ortune-mutants-" });
-  try {
-    const { success, text } = await run(".", "git", ["clone", "--quiet", ".", copy]);
-    if (!success) throw new Error(`Cannot copy the checkout: ${text}`);
-    for (const mutant of queue) {
-      const text = await Deno.readTextFile(`${copy}/${mutant.file}`);
-      const told = describe(mutant, text);
-      const before = known.get(idOf(told));
-      if (before) {
-        results.push(before);
-        continue;
-      }
-      await Deno.writeTextFile(`${copy}/${mutant.file}`, withMutant(text, mutant));
-      const killed = await whoSees(copy, mutant.file);
-      await Deno.writeTextFile(`${copy}/${mutant.file}`, text);
-      const result = { ...told, ...killed === undefined ? {} : { killed } };
-      results.push(result);
-      await Deno.writeTextFile(flags.log, JSON.stringify(result) + "\n", { append: true });
-      const what = `${told.file}:${told.line} ${told.kind}`;
-      console.error(`${results.length}/${mutants.length} ${killed ? "seen" : "LIVES"} ${what}`);
+async function log(entry: object): Promise<void> {
+  await Deno.writeTextFile(flags.log, JSON.stringify({ ...entry, commit }) + "\n", {
+    append: true,
+  });
+}
+
+async function tell(mutant: Located, result: Result): Promise<void> {
+  results.set(mutant.id, result);
+  const { id, before, replacement: after } = mutant;
+  await log({ id, before, after, ...result });
+  const what = result.invalid ? "invalid" : result.killed === undefined ? "LIVES" : "seen";
+  console.error(`${what} ${id}`);
+}
+
+/** Takes all of a list, each by the copy that is free. */
+async function share<T>(
+  copies: readonly Checkout[],
+  list: readonly T[],
+  work: (each: T, copy: Checkout) => Promise<void>,
+): Promise<void> {
+  const queue = list.values();
+  await Promise.all(copies.map(async (copy) => {
+    for (const each of queue) await work(each, copy);
+  }));
+}
+
+/** Finds faults that are no programs: with one a file at a time, `deno check` tells of many at once. */
+async function checkTypes(copy: Checkout): Promise<void> {
+  let unchecked = mutants.filter(({ id }) => !results.has(id));
+  while (unchecked.length > 0) {
+    const round = [...new Map(unchecked.map((mutant) => [mutant.file, mutant])).values()];
+    for (const mutant of round) {
+      await copy.write(mutant.file, withMutant(texts.get(mutant.file)!, mutant));
     }
-  } finally {
-    await Deno.remove(copy, { recursive: true });
+    const failing = await copy.whichFailTypes(round.map(({ file }) => file));
+    for (const mutant of round) {
+      await copy.write(mutant.file, texts.get(mutant.file)!);
+      if (failing.has(mutant.file)) await tell(mutant, { passes: 0, invalid: true });
+      else await tell(mutant, { passes: 0 });
+    }
+    unchecked = unchecked.filter((mutant) => !round.includes(mutant));
   }
 }
-await Promise.all(Array.from({ length: WORKERS }, work));
+
+/** Tries a fault by the tests of a pass, and tells what sees it. */
+async function tryMutant(mutant: Located, pass: number, copy: Checkout): Promise<void> {
+  const { file, lines: [first, last] } = mutant;
+  const nearest = PASSES[pass - 1]?.furthest ?? -1;
+  const later = tests.map((test) => ({ away: distance(file, test), run: cleanRuns.get(test) }))
+    .filter(({ away, run }) =>
+      away > nearest && away <= PASSES[pass].furthest && run?.passes &&
+      mayHaveRun(run.missed, file, first, last)
+    )
+    .sort((a, b) => a.away - b.away || a.run!.seconds - b.run!.seconds);
+  await copy.write(file, withMutant(texts.get(file)!, mutant));
+  let killed: string | undefined;
+  for (const { run } of later) {
+    killed = await copy.whatFails(run!);
+    if (killed !== undefined) break;
+  }
+  await copy.write(file, texts.get(file)!);
+  if (killed === "g++ failed") await tell(mutant, { passes: pass, invalid: true });
+  else await tell(mutant, { passes: pass + 1, killed });
+}
+
+const isAlive = ({ id }: Located): boolean => {
+  const result = results.get(id);
+  return !result?.invalid && result?.killed === undefined;
+};
+
+console.error(`${mutants.length} faults; those that are no programs:`);
+await checkTypes(copies[0]);
+for (const [pass, { name, furthest }] of PASSES.entries()) {
+  const alive = mutants.filter((mutant) =>
+    isAlive(mutant) && (results.get(mutant.id)?.passes ?? 0) <= pass
+  );
+  const needed = tests.filter((test) =>
+    !cleanRuns.has(test) && alive.some(({ file }) => distance(file, test) <= furthest)
+  );
+  console.error(`${name}: ${alive.length} faults; ${needed.length} files without a fault first`);
+  await share(copies, needed, async (test, copy) => {
+    const run = await copy.runClean(test);
+    cleanRuns.set(test, run);
+    await log(run);
+    if (!run.passes) console.error(`fails without a fault, and is left out: ${test}`);
+  });
+  await share(copies, alive, (mutant, copy) => tryMutant(mutant, pass, copy));
+}
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").slice(0, 80);
-for (const [room, all] of Map.groupBy(results, ({ file }) => file.split("/")[0])) {
-  const seen = all.filter(({ killed }) => killed !== undefined).length;
-  console.log(`${room}: ${seen} of ${all.length} seen`);
+const valid = mutants.filter(({ id }) => !results.get(id)?.invalid);
+const alive = mutants.filter(isAlive);
+for (const [room, all] of Map.groupBy(valid, ({ room }) => room)) {
+  console.log(`${room}: ${all.length - all.filter(isAlive).length} of ${all.length} seen`);
 }
-const alive = results.filter(({ killed }) => killed === undefined);
-console.log(`${results.length - alive.length} of ${results.length} seen; these live:`);
-for (const { file, line, kind, before, after } of alive) {
-  console.log(`  ${file}:${line} ${kind}: ${oneLine(before)} → ${oneLine(after)}`);
+console.log(
+  `${valid.length - alive.length} of ${valid.length} seen, ${
+    mutants.length - valid.length
+  } invalid; these live:`,
+);
+for (const { id, before, replacement } of alive) {
+  console.log(`  ${id}: ${oneLine(before)} → ${oneLine(replacement)}`);
 }
