@@ -144,8 +144,18 @@ Deno.test("formatExports() lists figures below each other, and what was not comp
 
 Deno.test("figures are written with as many digits as they have", () => {
   assert.deepEqual(
-    [0, 0.0009994, 0.001, 0.0999, 0.1, -0.1234, NaN].map(formatChange),
-    ["0.000 %", "+0.100 %", "+0.10 %", "+9.99 %", "+10.0 %", "-12.3 %", "NaN %"],
+    [0, 4e-6, -4e-6, 0.0009994, 0.001, 0.0999, 0.1, -0.1234, NaN].map(formatChange),
+    [
+      "0.000 %",
+      "0.000 %",
+      "0.000 %",
+      "+0.100 %",
+      "+0.10 %",
+      "+9.99 %",
+      "+10.0 %",
+      "-12.3 %",
+      "NaN %",
+    ],
   );
   assert.deepEqual([0, 1.25e-6, 8.14, NaN].map(formatLogits), [
     "0.0e+0",
@@ -216,6 +226,18 @@ Deno.test("renderExports() shows a point and a row an export, and marks what dif
   assert.match(first, /<h4>ONNX q4<\/h4>\s*<p class="text answer"[^>]*>m <mark>two<\/mark><\/p>/);
   assert.match(second, /m <mark>three<\/mark>/);
   assert.match(second, /first 1 of 4 tokens the same/);
+  // Points that lie on each other have labels that do not.
+  const [onnx, gguf] = folders("m", { exports: { f32: kept(4000, 10, ["a", "b"]) } });
+  const lain = await renderExports(compareExports([onnx, gguf]));
+  const [one, other] = ["fp32", "f32"].map((label) =>
+    new RegExp(`translate\\(([\\d.]+) ([\\d.]+)\\)"[^>]*>${label}<`).exec(lain)!.slice(1).map(
+      Number,
+    )
+  );
+  assert.ok(
+    Math.abs(one[0] - other[0]) > 20 || Math.abs(one[1] - other[1]) > 11,
+    `${one}; ${other}`,
+  );
   // Without figures there are sizes alone.
   const bare = folders("m", { questions: undefined, exports: { q8_0: { bytes: 1 } } })[1];
   const sizes = await renderExports(compareExports([bare]));

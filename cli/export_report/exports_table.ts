@@ -9,7 +9,8 @@ import { exportsText, type ExportsWords } from "./exports_words.ts";
 export function formatChange(change: number): string {
   const percent = 100 * change;
   const digits = Math.abs(percent) >= 10 ? 1 : Math.abs(percent) >= 0.1 ? 2 : 3;
-  return `${percent > 0 ? "+" : ""}${percent.toFixed(digits)} %`;
+  const text = percent.toFixed(digits).replace(/^-(?=[0.]+$)/, "");
+  return `${Number(text) > 0 ? "+" : ""}${text} %`;
 }
 
 /** A difference of logits. */

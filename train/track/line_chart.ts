@@ -87,6 +87,8 @@ function toEcharts(options: LineChartOptions): EChartsOption {
   const { axis: horizontal = "step" } = options;
   const names = series.map(({ name }) => cleanText(name));
   const text = CHART_COLORS.text.light;
+  const top = series.length > 1 || unit !== "" ? 72 : 50;
+  const layout = labelLayout(options.width ?? 900, top);
   const axis = {
     nameTextStyle: { color: text, fontFamily: FONT, fontSize: 12 },
     axisLabel: { color: text, fontFamily: FONT, fontSize: 12 },
@@ -125,7 +127,7 @@ function toEcharts(options: LineChartOptions): EChartsOption {
     grid: {
       left: 16,
       right: 28,
-      top: series.length > 1 || unit !== "" ? 72 : 50,
+      top,
       bottom: 8,
       outerBounds: { left: 16, bottom: 8 },
     },
@@ -162,7 +164,7 @@ function toEcharts(options: LineChartOptions): EChartsOption {
       },
     series: series.map((one, index) =>
       one.scattered
-        ? toScatter(one, { name: names[index], logScale, position: LABEL_POSITIONS[index % 3] })
+        ? toScatter(one, { name: names[index], logScale, layout })
         : toSeries(one, names[index], logScale)
     ),
   };
@@ -190,15 +192,54 @@ function toSeries(series: ChartSeries, name: string, logScale: boolean): LineSer
   };
 }
 
-/** Sides of points that labels stand at, a side a series: points of two series may lie on each other. */
-const LABEL_POSITIONS = ["top", "right", "left"] as const;
+interface Rect {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** How far a label is moved from above its point. */
+type LabelLayout = (
+  label: { readonly rect: Rect; readonly labelRect: Rect },
+) => { readonly dx: number; readonly dy: number };
+
+/** Pixels between a point and its label: echarts' own. */
+const LABEL_GAP = 5;
+
+/** Leaves a label above its point, or puts it right, left or below, where it covers nothing laid out before. */
+function labelLayout(width: number, top: number): LabelLayout {
+  const taken: Rect[] = [{ x: 0, y: 0, width, height: top }];
+  return ({ rect, labelRect }) => {
+    const across = (rect.width + labelRect.width) / 2 + LABEL_GAP;
+    const beside = (rect.height + labelRect.height) / 2 + LABEL_GAP;
+    const sides = [[0, 0], [across, beside], [-across, beside], [0, 2 * beside]];
+    const places = sides.map(([dx, dy]) => ({ dx, dy }));
+    const moved = ({ dx, dy }: typeof places[number]): Rect => ({
+      ...{ width: labelRect.width, height: labelRect.height },
+      ...{ x: labelRect.x + dx, y: labelRect.y + dy },
+    });
+    const free = places.find((place) => {
+      const label = moved(place);
+      return label.x >= 0 && label.x + label.width <= width &&
+        taken.every((other) => !overlap(label, other));
+    }) ?? places[0];
+    taken.push(rect, moved(free));
+    return free;
+  };
+}
+
+function overlap(a: Rect, b: Rect): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height &&
+    b.y < a.y + a.height;
+}
 
 function toScatter(
   { points, color }: ChartSeries,
-  { name, logScale, position }: {
+  { name, logScale, layout }: {
     readonly name: string;
     readonly logScale: boolean;
-    readonly position: typeof LABEL_POSITIONS[number];
+    readonly layout: LabelLayout;
   },
 ): ScatterSeriesOption {
   const drawn = points.filter(({ step, value }) =>
@@ -214,12 +255,15 @@ function toScatter(
     itemStyle: { color: CHART_COLORS[color].light },
     label: {
       show: true,
-      position,
+      position: "top",
+      distance: LABEL_GAP,
       formatter: ({ dataIndex }) => cleanText(drawn[dataIndex].label ?? ""),
       color: CHART_COLORS.text.light,
       fontFamily: FONT,
       fontSize: 12,
+      textBorderWidth: 0,
     },
+    labelLayout: layout,
   };
 }
 
