@@ -30,6 +30,10 @@ Deno.test("planGeneration() takes the call's limit, then the model's, then 2048"
   assert.throws(() => plan({ maxNewTokens: -1 }), /generate -1 tokens/);
   // A prompt that fills all positions can be read, and nothing added to it.
   assert.equal(plan({ maxNewTokens: 0 }, {}, 5000).limit, 0);
+  // What leaves one position gives one token, whatever is asked for.
+  assert.equal(plan({}, {}, 4999).limit, 1);
+  assert.equal(plan({ maxNewTokens: 9 }, {}, 4999).limit, 1);
+  assert.throws(() => plan({}, {}, 5000), /prompt has 5000 tokens/);
   assert.throws(() => plan({ maxNewTokens: 1 }, {}, 5000), /prompt has 5000 tokens/);
   assert.throws(() => plan({ maxNewTokens: 0 }, {}, 5001), /prompt has 5001 tokens/);
 });

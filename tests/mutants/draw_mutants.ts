@@ -81,7 +81,8 @@ export function drawMutants(path: string, text: string): readonly Mutant[] {
       const swapped = `${second.getText(source)}, ${first.getText(source)}`;
       mutants.push({ start: first.getStart(source), end, replacement: swapped, kind: "arguments" });
     }
-    if (ts.isExpressionStatement(node)) add(node, ";", "statement left out");
+    // TypeScript refuses `if (a) ;`.
+    if (ts.isExpressionStatement(node)) add(node, "{}", "statement left out");
     ts.forEachChild(node, visit);
   };
   visit(source);

@@ -147,7 +147,14 @@ async function tell(mutant: Located, result: Result): Promise<void> {
   results.set(mutant.id, result);
   const { id, before, replacement: after } = mutant;
   await log({ id, before, after, ...result });
-  const what = result.invalid ? "invalid" : result.killed === undefined ? "LIVES" : "seen";
+  const { passes, invalid } = result;
+  const what = invalid
+    ? "invalid"
+    : result.killed !== undefined
+    ? "seen"
+    : passes === 0
+    ? "valid"
+    : "LIVES";
   console.error(`${what} ${id}`);
 }
 
@@ -174,8 +181,7 @@ async function checkTypes(copy: Checkout): Promise<void> {
     const failing = await copy.whichFailTypes(round.map(({ file }) => file));
     for (const mutant of round) {
       await copy.write(mutant.file, texts.get(mutant.file)!);
-      if (failing.has(mutant.file)) await tell(mutant, { passes: 0, invalid: true });
-      else await tell(mutant, { passes: 0 });
+      await tell(mutant, { passes: 0, invalid: failing.has(mutant.file) });
     }
     unchecked = unchecked.filter((mutant) => !round.includes(mutant));
   }
