@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
+import { IDLE_THREADS } from "./support/process.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { repositoryPath, runDeno } from "./support/run_script.ts";
 
@@ -12,7 +13,8 @@ async function run(cwd: string, name: string, args: readonly string[]): Promise<
   const { code, stdout, stderr } = await runDeno(
     [
       ...["run", "--quiet", "--no-prompt", `--config=${repositoryPath("deno.json")}`],
-      ...["--cached-only", "--allow-ffi", `--allow-read=${cwd}`, `--allow-write=${cwd}`],
+      ...[IDLE_THREADS, "--cached-only", "--allow-ffi"],
+      ...[`--allow-read=${cwd}`, `--allow-write=${cwd}`],
       "--allow-sys=systemMemoryInfo",
       repositoryPath(`examples/${name}.ts`),
       ...args,

@@ -6,6 +6,7 @@
  */
 
 import { LONG } from "./support/long_tests.ts";
+import { IDLE_THREADS } from "./support/process.ts";
 
 /** How many processes run at a time. */
 const LANES = 2;
@@ -65,6 +66,8 @@ if (Deno.args.length > 0) {
 const apart = [...LONG, ...WAITING];
 const files = (await Array.fromAsync(testFiles())).filter((file) => !apart.includes(file)).sort();
 const modules = await Deno.makeTempDir({ prefix: "ortune-tests-" });
+// What one process compiled for its stand-in of a GPU, others take (tests/support/test_gpu.ts).
+Deno.env.set("ORTUNE_HOST_KERNELS", `${modules}/kernels`);
 const units: string[] = [];
 const others: string[] = [];
 for (const file of files) {
@@ -99,7 +102,7 @@ let broken = false;
 async function run(group: readonly string[]): Promise<void> {
   // deno check has looked at all types by then.
   const sanitizers = group.every((file) => file.startsWith(modules)) ? SANITIZERS : [];
-  const options = ["--allow-all", "--no-check", "--config", "deno.json", ...sanitizers];
+  const options = ["--allow-all", "--no-check", "--config=deno.json", IDLE_THREADS, ...sanitizers];
   const args = ["test", ...options, ...group];
   const { code, text } = await deno(args, { shown: false });
   console.log(text.trimEnd());

@@ -6,6 +6,7 @@
  */
 
 import assert from "node:assert/strict";
+import { IDLE_THREADS } from "./support/process.ts";
 
 /** Two files run at a time, the long ones beside each other: compiling shaders keeps one core busy. */
 const PAIRS = [
@@ -20,10 +21,16 @@ const PAIRS = [
   ["bad_use.ts"],
 ];
 
+/**
+ * Lavapipe compiles a shader without optimizing it, which takes a fraction of the time: shaders are many, and run a few
+ * times over small tensors.
+ */
+const QUICK_SHADERS = { GALLIVM_PERF: "nopt" };
+
 async function deno(...args: string[]): Promise<{ success: boolean; text: string }> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...QUICK_SHADERS },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();
@@ -47,7 +54,8 @@ for (const files of PAIRS) {
     ignore: !found,
     fn: async () => {
       // deno task check has looked at their types.
-      const runs = files.map((file) => deno("test", "--no-check", "--allow-all", pathOf(file)));
+      const options = ["--no-check", "--allow-all", IDLE_THREADS];
+      const runs = files.map((file) => deno("test", ...options, pathOf(file)));
       for (const { success, text } of await Promise.all(runs)) assert.ok(success, text);
     },
   });

@@ -12,9 +12,7 @@
 // (here: float32, k ascending), fused multiply-add, speed.
 
 #define HOST_CUDA 1
-#pragma GCC optimize("no-strict-aliasing")
 #include <math.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,26 +40,36 @@ typedef unsigned char u8;
 
 namespace host {
 constexpr unsigned MAX_THREADS = 1024, LANES = 32, EXCHANGE = 64, COPIES = 64;
-constexpr size_t STACK = 256 << 10, SHARED = 232448;  // the shared memory a block may have on Hopper
+// An odd number of cache lines over a power of two, so that the fibres' stacks don't share a set of the cache.
+constexpr size_t STACK = (256 << 10) + 9 * 64;
+constexpr size_t SHARED = 232448;  // the shared memory a block may have on Hopper
 
-enum State { READY, AT_BLOCK, AT_WARP, DONE };
+enum State : u8 { READY, AT_BLOCK, AT_WARP, DONE };
 struct Copy { void* to; const void* from; unsigned bytes; bool inside; };
+// What __builtin_setjmp keeps: a switch without the C library's is a few instructions.
+typedef void* Place[5];
 struct Fibre {
   ucontext_t entry;
-  jmp_buf at;
+  Place at;
   bool started;
-  State state;
+  uint3 index;
   unsigned exchanges;
   Copy copies[COPIES];
   unsigned groups[COPIES];  // where each committed group ends among the copies
   unsigned copyCount, groupCount;
 };
-struct Warp { unsigned waiting; unsigned char data[2][LANES][EXCHANGE]; };
+struct Warp {
+  unsigned waiting;
+  alignas(16) unsigned char data[2][LANES][EXCHANGE];
+  alignas(16) float products[2][16][8];
+};
 
 static Fibre* fibres;
+static State states[MAX_THREADS];
 static Warp warps[MAX_THREADS / LANES];
 static unsigned threads, alive, atBlock, order, current, sharedSize;
-static jmp_buf scheduler;
+static bool released;  // a barrier let threads go on
+static Place scheduler;
 static void (*body)(void**);
 static void** arguments;
 alignas(16) static unsigned char dynamicShared[SHARED];
@@ -79,19 +87,23 @@ static void land(const Copy& copy) {
 
 static void releaseBlock() {
   atBlock = 0;
+  released = true;
   for (unsigned i = 0; i < threads; i++)
-    if (fibres[i].state == AT_BLOCK) fibres[i].state = READY;
+    if (states[i] == AT_BLOCK) states[i] = READY;
 }
 
+// Apart, as GCC wants no jump in a function that can be jumped to.
+[[noreturn]] __attribute__((noinline)) static void jump(Place& to) { __builtin_longjmp(to, 1); }
+
 __attribute__((noinline)) static void pause() {
-  if (!_setjmp(fibres[current].at)) _longjmp(scheduler, 1);
+  if (!__builtin_setjmp(fibres[current].at)) jump(scheduler);
 }
 
 static void run() {
   for (;;) {
     body(arguments);
     if (fibres[current].copyCount) fail("a thread ended with copies that it never waited for");
-    fibres[current].state = DONE;
+    states[current] = DONE;
     alive--;
     if (alive && atBlock == alive) releaseBlock();
     pause();
@@ -101,10 +113,9 @@ static void run() {
 __attribute__((noinline)) static void resume(unsigned thread) {
   current = thread;
   Fibre& fibre = fibres[thread];
-  threadIdx = {thread % blockDim.x, thread / blockDim.x % blockDim.y,
-               thread / blockDim.x / blockDim.y};
-  if (_setjmp(scheduler)) return;
-  if (fibre.started) _longjmp(fibre.at, 1);
+  threadIdx = fibre.index;
+  if (__builtin_setjmp(scheduler)) return;
+  if (fibre.started) jump(fibre.at);
   fibre.started = true;
   setcontext(&fibre.entry);
 }
@@ -114,7 +125,7 @@ static void runBlock() {
   alive = threads;
   atBlock = 0;
   for (unsigned i = 0; i < threads; i++) {
-    fibres[i].state = READY;
+    states[i] = READY;
     fibres[i].exchanges = fibres[i].copyCount = fibres[i].groupCount = 0;
   }
   static unsigned sequence[MAX_THREADS];
@@ -132,40 +143,54 @@ static void runBlock() {
     }
     bool moved = false;
     for (unsigned i = 0; i < threads; i++) {
-      if (fibres[sequence[i]].state != READY) continue;
+      if (states[sequence[i]] != READY) continue;
       moved = true;
+      released = false;
       resume(sequence[i]);
-      if (order % 2) i = -1u;  // from the start again: the first warp that can go on does
+      // From the start again, where one before it may now go on: the first warp that can does.
+      if (order % 2 && released) i = -1u;
     }
     if (!moved) fail("deadlock: every thread waits");
   }
 }
 
-static void warpBarrier() {
+// The last lane to come is told of all of them.
+template <class Complete>
+static void warpBarrier(const Complete& complete) {
   Warp& warp = warps[current / LANES];
   if (++warp.waiting < LANES) {
-    fibres[current].state = AT_WARP;
+    states[current] = AT_WARP;
     pause();
     return;
   }
   warp.waiting = 0;
+  released = true;
   unsigned first = current / LANES * LANES;
   for (unsigned i = first; i < first + LANES; i++)
     if (i != current) {
-      if (fibres[i].state != AT_WARP) fail("a warp exchange without all lanes");
-      fibres[i].state = READY;
+      if (states[i] != AT_WARP) fail("a warp exchange without all lanes");
+      states[i] = READY;
     }
+  complete();
+}
+static void warpBarrier() {
+  warpBarrier([] {});
 }
 
-// What each lane of the warp gave.
-template <class T>
-static const unsigned char (*exchange(const T& mine))[EXCHANGE] {
+// What each lane of the warp gave; `complete` is called with it once a warp, and which of two turns it is.
+template <class T, class Complete>
+static const unsigned char (*exchange(const T& mine, const Complete& complete))[EXCHANGE] {
   static_assert(sizeof(T) <= EXCHANGE, "too much to exchange");
   Warp& warp = warps[current / LANES];
-  auto& data = warp.data[fibres[current].exchanges++ & 1];
+  unsigned turn = fibres[current].exchanges++ & 1;
+  auto& data = warp.data[turn];
   memcpy(data[current % LANES], &mine, sizeof(T));
-  warpBarrier();
+  warpBarrier([&] { complete(warp, turn); });
   return data;
+}
+template <class T>
+static const unsigned char (*exchange(const T& mine))[EXCHANGE] {
+  return exchange(mine, [](Warp&, unsigned) {});
 }
 
 static void launch(void (*kernel)(void**), void** values, const unsigned* grid,
@@ -175,9 +200,11 @@ static void launch(void (*kernel)(void**), void** values, const unsigned* grid,
   if (sharedBytes > SHARED) fail("more shared memory than a block may have");
   if (!fibres) {
     fibres = static_cast<Fibre*>(calloc(MAX_THREADS, sizeof(Fibre)));
+    u8* stacks = static_cast<u8*>(malloc(MAX_THREADS * STACK));
+    if (!fibres || !stacks) fail("no memory for threads");
     for (unsigned i = 0; i < MAX_THREADS; i++) {
       getcontext(&fibres[i].entry);
-      fibres[i].entry.uc_stack.ss_sp = malloc(STACK);
+      fibres[i].entry.uc_stack.ss_sp = stacks + i * STACK;
       fibres[i].entry.uc_stack.ss_size = STACK;
       makecontext(&fibres[i].entry, run, 0);
     }
@@ -187,6 +214,8 @@ static void launch(void (*kernel)(void**), void** values, const unsigned* grid,
   sharedSize = sharedBytes;
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {block[0], block[1], block[2]};
+  for (unsigned i = 0; i < threads; i++)
+    fibres[i].index = {i % block[0], i / block[0] % block[1], i / block[0] / block[1]};
   for (blockIdx.z = 0; blockIdx.z < grid[2]; blockIdx.z++)
     for (blockIdx.y = 0; blockIdx.y < grid[1]; blockIdx.y++)
       for (blockIdx.x = 0; blockIdx.x < grid[0]; blockIdx.x++) runBlock();
@@ -235,7 +264,7 @@ static void __syncthreads() {
     releaseBlock();
     return;
   }
-  fibres[current].state = AT_BLOCK;
+  states[current] = AT_BLOCK;
   pause();
 }
 static inline void checkLanes(unsigned mask) {
@@ -330,22 +359,46 @@ static void loadMatrices(unsigned (&r)[4], const bf16* row) { gatherMatrices(r, 
 static void loadMatricesTransposed(unsigned (&r)[4], const bf16* row) {
   gatherMatrices(r, row, true);
 }
-// mma.m16n8k16: lane l holds a[l/4 (+8)][2(l%4) (+8)], b[2(l%4) (+8)][l/4], c[l/4 (+8)][2(l%4)].
-static void multiplyAdd(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  struct Fragment { unsigned a[4], b[2]; } mine = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
-  auto data = host::exchange(mine);
-  auto half = [](unsigned word, unsigned which) {
-    return __uint_as_float(which ? word & 0xffff0000u : word << 16);
-  };
-  unsigned lane = host::current % host::LANES;
-  for (unsigned i = 0; i < 4; i++) {
-    unsigned row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
-    float sum = c[i];
-    for (unsigned k = 0; k < 16; k++) {
-      auto left = reinterpret_cast<const Fragment*>(data[row % 8 * 4 + k % 8 / 2]);
-      auto right = reinterpret_cast<const Fragment*>(data[column * 4 + k % 8 / 2]);
-      sum += half(left->a[row / 8 + 2 * (k / 8)], k % 2) * half(right->b[k / 8], k % 2);
+// mma.m16n8k16: lane l holds a[l/4 (+8)][2(l%4) (+8)], b[2(l%4) (+8)][l/4], c[l/4 (+8)][2(l%4)]. One lane
+// multiplies for its warp.
+struct Fragment { unsigned a[4], b[2]; float c[4]; };
+static void multiplyWarp(host::Warp& warp, unsigned turn) {
+  typedef float Four __attribute__((vector_size(16)));
+  float a[16][16];
+  alignas(16) float b[16][8];
+  auto& c = warp.products[turn];
+  for (unsigned lane = 0; lane < host::LANES; lane++) {
+    Fragment each;
+    memcpy(&each, warp.data[turn][lane], sizeof each);
+    unsigned row = lane / 4, column = 2 * (lane % 4);
+    for (unsigned i = 0; i < 4; i++) {
+      float* left = &a[row + 8 * (i % 2)][column + 8 * (i / 2)];
+      left[0] = __uint_as_float(each.a[i] << 16);
+      left[1] = __uint_as_float(each.a[i] & 0xffff0000u);
+      c[row + 8 * (i / 2)][column + i % 2] = each.c[i];
     }
-    c[i] = sum;
+    for (unsigned i = 0; i < 2; i++) {
+      b[column + 8 * i][row] = __uint_as_float(each.b[i] << 16);
+      b[column + 8 * i + 1][row] = __uint_as_float(each.b[i] & 0xffff0000u);
+    }
   }
+  for (unsigned row = 0; row < 16; row++) {
+    Four* sums = reinterpret_cast<Four*>(c[row]);
+    Four low = sums[0], high = sums[1];
+    for (unsigned k = 0; k < 16; k++) {
+      const Four* right = reinterpret_cast<const Four*>(b[k]);
+      low += a[row][k] * right[0];
+      high += a[row][k] * right[1];
+    }
+    sums[0] = low;
+    sums[1] = high;
+  }
+}
+static void multiplyAdd(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  Fragment mine = {{a[0], a[1], a[2], a[3]}, {b0, b1}, {c[0], c[1], c[2], c[3]}};
+  host::Warp& warp = host::warps[host::current / host::LANES];
+  unsigned turn = host::fibres[host::current].exchanges & 1, lane = host::current % host::LANES;
+  host::exchange(mine, multiplyWarp);
+  for (unsigned i = 0; i < 4; i++)
+    c[i] = warp.products[turn][lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2];
 }

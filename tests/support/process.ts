@@ -13,6 +13,9 @@ export interface RunningProcess extends AsyncDisposable {
   ended(): Promise<{ readonly code: number; readonly text: string }>;
 }
 
+/** Lets threads sleep that wait for ONNX Runtime's next graph, since tests share processors. */
+export const IDLE_THREADS: string = `--preload=${repositoryPath("tests/support/idle_threads.ts")}`;
+
 /** How to start a process. */
 export interface StartOptions {
   /** @default all */
@@ -36,6 +39,7 @@ export function denoArgs(
     "--no-check",
     "--cached-only",
     `--config=${config}`,
+    IDLE_THREADS,
     ...permissions,
     module,
     ...args,

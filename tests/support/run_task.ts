@@ -1,5 +1,6 @@
 /** A task of deno.json with its own permissions, in another folder. */
 
+import { IDLE_THREADS } from "./process.ts";
 import { repositoryPath, runDeno, type ScriptOutput } from "./run_script.ts";
 
 /** A task's flags and script. */
@@ -37,7 +38,7 @@ export function runAs(
   args: readonly string[] = [],
 ): Promise<ScriptOutput> {
   const config = repositoryPath("deno.json");
-  const fixed = ["--quiet", "--no-check", "--cached-only", `--config=${config}`];
+  const fixed = ["--quiet", "--no-check", "--cached-only", `--config=${config}`, IDLE_THREADS];
   const module = script.startsWith("/") ? script : repositoryPath(script);
   return runDeno(["run", ...fixed, ...flags, module, ...args], cwd);
 }
