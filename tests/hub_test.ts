@@ -373,6 +373,21 @@ Deno.test("waits grow with jitter, and follow Retry-After", async () => {
   assert.equal(waits.length, 4);
 });
 
+Deno.test("what may pass is tried again, and nothing else", async () => {
+  await using hub = startHub({});
+  await using folder = await tempFolder();
+  for (const status of [400, 401, 403, 404, 408, 416, 425, 429, 500, 501, 502, 503, 504, 505]) {
+    let asked = 0;
+    const answer: typeof fetch = () => {
+      asked++;
+      return Promise.resolve(new Response("", { status }));
+    };
+    await assert.rejects(resolveModel(ID, options(hub, folder, { fetch: answer })), `${status}`);
+    const passes = [408, 425, 429, 500, 502, 503, 504].includes(status);
+    assert.equal(asked, passes ? 5 : 1, `status ${status}`);
+  }
+});
+
 const HOSTILE: readonly (readonly [string, RegExp])[] = [
   ["../evil.safetensors", /its path holds the part "\.\."/],
   ["a/../../evil", /its path holds the part "\.\."/],
@@ -512,6 +527,29 @@ Deno.test("another revision replaces what changed and removes what is gone", asy
   assert.deepEqual(await present(folder), names);
   await assertGood(hub, folder, names);
   assert.deepEqual(new Set(downloads(hub)), new Set(["config.json"]));
+});
+
+Deno.test("a download that failed is no complete copy, and what came of it counts when it goes on", async () => {
+  await using hub = startHub(FILES);
+  await using folder = await tempFolder();
+  const failing = "model-00002-of-00002.safetensors";
+  hub.fault = (file) => file === failing ? "503" : undefined;
+  await assert.rejects(resolveModel(ID, options(hub, folder)), /503/);
+  const there = await present(folder);
+  assert.ok(there.length > 0 && !there.includes(failing));
+  await assert.rejects(
+    resolveModel(ID, options(hub, folder, { offline: true })),
+    /no complete copy/,
+  );
+  hub.fault = () => undefined;
+  hub.requests.length = 0;
+  let last: unknown;
+  const onProgress: HubOptions["onProgress"] = ({ file: _, ...sums }) => last = sums;
+  await resolveModel(ID, options(hub, folder, { onProgress }));
+  assert.deepEqual(downloads(hub).sort(), WANTED.filter((name) => !there.includes(name)));
+  const size = WANTED.reduce((sum, name) => sum + hub.files.get(name)!.length, 0);
+  const { length } = WANTED;
+  assert.deepEqual(last, { bytes: size, size, filesDone: length, files: length });
 });
 
 Deno.test("a model without config or safetensors is refused with the reason", async () => {

@@ -85,6 +85,23 @@ Deno.test("previewRows() shows the very tokens and labels that training takes, b
   assert.deepEqual([two.rows.length, two.more], [2, true]);
 });
 
+Deno.test("previewRows() reads no row once it has shown as many tokens as it may", async () => {
+  await using folder = await tempFolder();
+  // 17 tokens each.
+  const row = JSON.stringify({ prompt: "The sky is", completion: " blue." });
+  const path = await folder.write("rows.jsonl", `${row}\n`.repeat(4));
+  const tokenizer = createTokenizer(byteTokenizerFiles());
+  const source = { path, files: [path] };
+  const shown = async (sources: number, mostTokens: number) =>
+    (await previewRows(Array(sources).fill(source), { ...options, tokenizer, mostTokens }))
+      .map(({ rows, more }) => [rows.length, more]);
+  assert.deepEqual(await shown(1, 67), [[4, false]]);
+  assert.deepEqual(await shown(1, 17), [[2, true]]);
+  assert.deepEqual(await shown(1, 16), [[1, true]]);
+  // The second source has what the first one left: 33.
+  assert.deepEqual(await shown(2, 101), [[4, false], [2, true]]);
+});
+
 Deno.test("previewRows() shows both replies of a pair, as training takes them", async () => {
   await using folder = await tempFolder();
   const chat = [{ role: "user", content: "?" }, { role: "assistant", content: "a" }];
@@ -144,6 +161,7 @@ Deno.test("formatPreview() gives a terminal roles, tokens and what is taught, on
   assert.ok(!lines.join("").includes("\x1b"));
   const colored = formatPreview(preview, { width: 80, color: true });
   assert.ok(colored.includes("\x1b[32m  completion       7       7   blue.<|im_end|>\x1b[0m"));
+  assert.ok(colored.includes("\x1b[2m  prompt          10       -  The sky is\x1b[0m"));
   assert.ok(colored.every((line) => !line.includes("\x1b[31m")));
 });
 

@@ -68,11 +68,10 @@ export interface PreviewOptions {
   readonly truncation: Truncation;
   /** Most rows of all sources together. */
   readonly most: number;
+  /** Tokens of all sources together after which no row is read. @default 300_000, as a page of more is slow to open */
+  readonly mostTokens?: number;
   readonly signal: AbortSignal;
 }
-
-/** Tokens that are shown: a page of more would be slow to open. */
-const MAX_TOKENS = 300_000;
 
 /** Reads them: of each source its share of the rows, and what sources before it left of theirs. */
 export async function previewRows(
@@ -80,7 +79,7 @@ export async function previewRows(
   options: PreviewOptions,
 ): Promise<readonly Preview[]> {
   const previews: Preview[] = [];
-  let [rows, tokens] = [options.most, MAX_TOKENS];
+  let [rows, tokens] = [options.most, options.mostTokens ?? 300_000];
   for (const [i, source] of sources.entries()) {
     const left = sources.length - i;
     const most = { rows: Math.ceil(rows / left), tokens: Math.ceil(tokens / left) };

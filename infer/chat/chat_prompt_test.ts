@@ -45,6 +45,9 @@ Deno.test("chatPrompt() tells whether thinking or an answer is gone on with", ()
   assert.equal(state({ content: "<think>\nSo" }), "thinking");
   assert.equal(state({ content: "<think>\nSo\n</think>\n\n" }), "start");
   assert.equal(state({ content: "<think>\nSo\n</think>\n\nIt" }), "answer");
+  // Of a message that begins where thinking ends.
+  assert.equal(state({ content: "</think>\n\n" }), "start");
+  assert.equal(state({ content: "</think>\n\nIt" }), "answer");
   assert.equal(state({ content: "It", reasoning_content: "So" }), "answer");
   assert.equal(state({ content: "An answer" }, false), "start");
 });

@@ -56,14 +56,19 @@ Deno.test("fillKeepMask() fills masks of odd length, and keeps all at rate 0", (
 });
 
 Deno.test("fillKeepMask() gives a token the same draws wherever it stands in a grid", () => {
-  for (const width of [1, 7, 8]) {
+  const orders = [[3, 4, 5, 11, 0, 19, 18]];
+  for (let first = 0; first < 6; first++) {
+    for (let second = 0; second < 6; second++) orders.push([first, second]);
+  }
+  for (const width of [1, 2, 3, 7, 8]) {
     const whole = new Uint8Array(20 * width);
     fillKeepMask(whole, 0.5, ["x"]);
-    const places = Int32Array.of(3, 4, 5, 11, 0, 19, 18);
-    const part = new Uint8Array(places.length * width);
-    fillKeepMask(part, 0.5, ["x"], places);
-    const expected = [...places].flatMap((at) => [...whole.subarray(at * width, (at + 1) * width)]);
-    assert.deepEqual([...part], expected, `width ${width}`);
+    for (const places of orders) {
+      const part = new Uint8Array(places.length * width);
+      fillKeepMask(part, 0.5, ["x"], Int32Array.from(places));
+      const expected = places.flatMap((at) => [...whole.subarray(at * width, (at + 1) * width)]);
+      assert.deepEqual([...part], expected, `width ${width}, ${places}`);
+    }
   }
 });
 

@@ -83,6 +83,18 @@ Deno.test("similarRows() keeps rows together where that is cheaper, and leaves o
   assert.deepEqual(similarRows(nothing).map(({ grid }) => grid), [nothing]);
 });
 
+Deno.test("similarRows() weighs a grid more against all rows of neighbours that stay together", () => {
+  const neighbours = (shorter: number) => {
+    const [long, short] = randomExamples([100, shorter], 64);
+    const parts = similarRows(tinyBatch([[long], [long], [short], [short]], 100), 2);
+    return parts.map(({ grid }) => [grid.rows, grid.length]);
+  };
+  // Two rows less of as many tokens each as a grid costs.
+  const cost = GRID_COST / 2;
+  assert.deepEqual(neighbours(100 - cost), [[4, 100]]);
+  assert.deepEqual(neighbours(99 - cost), [[2, 100], [2, 99 - cost]]);
+});
+
 Deno.test("computedTokens() counts the tokens of the grids that are made", () => {
   const size = (grid: LabelledGrid): number => grid.rows * grid.length;
   const rows = [79, 300, 11, 280];

@@ -9,7 +9,12 @@ import {
   toNumbers,
 } from "../../tests/support/test_gpu.ts";
 import { draws } from "../../tests/support/random.ts";
-import { AttentionKernels, type HeadDim, segmentBounds } from "./attention_kernels.ts";
+import {
+  AttentionKernels,
+  type HeadDim,
+  longestSegment,
+  segmentBounds,
+} from "./attention_kernels.ts";
 
 const host = await testGpu();
 const ignore = !host;
@@ -160,6 +165,8 @@ Deno.test("segmentBounds() ends segments at their last token, at a row's end, an
   assert.deepEqual([...ends], [2, 2, 3, 4, 5, 8, 8, 8, 10, 10]);
   // The same id across a row's end is another segment.
   assert.deepEqual([...segmentBounds(Int32Array.of(1, 1, 1, 1), 2).starts], [0, 0, 2, 2]);
+  assert.equal(longestSegment({ starts }), 3);
+  assert.equal(longestSegment({ starts: new Int32Array(0) }), 0);
   const windowed = segmentBounds(Int32Array.of(1, 1, 1, 1, 2, 2), 6, { window: 3 });
   assert.deepEqual([...windowed.starts], [0, 0, 0, 1, 4, 4]);
   assert.deepEqual([...windowed.ends], [3, 4, 4, 4, 6, 6]);

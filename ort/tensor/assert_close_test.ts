@@ -4,6 +4,8 @@ import { assertClose } from "./assert_close.ts";
 Deno.test("assertClose() returns the largest errors and the worst index", () => {
   const closeness = assertClose([1, 2.5, 100], [1, 2, 101], { relative: 0.3, label: "x" });
   assert.deepEqual(closeness, { maxAbsolute: 1, maxRelative: 0.25, worstIndex: 1 });
+  // Of two that are as far off the first one.
+  assert.equal(assertClose([1, 3, 3], [1, 2, 2], { absolute: 1, label: "x" }).worstIndex, 1);
   assert.deepEqual(assertClose([], [], { label: "x" }), {
     maxAbsolute: 0,
     maxRelative: 0,

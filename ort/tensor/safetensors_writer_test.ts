@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { DType } from "./dtype.ts";
 import { openSafetensors } from "./safetensors_file.ts";
@@ -73,6 +74,28 @@ Deno.test("what is written is read back, whatever the chunks", async () => {
     for (const name of zoo.names()) {
       assert.deepEqual(file.info(name), zoo.info(name));
       assert.deepEqual(await readAll(file, name), await readAll(zoo, name));
+    }
+  }
+});
+
+Deno.test("tensors of one dtype lie in the order of their names' bytes, however they are given", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/order.safetensors`;
+  const names = ["w", "w.", "w.a", "w.ab", "w.b", "W", "é", "\ufb01", "😀", "😀b"];
+  const utf8 = (name: string): Uint8Array => new TextEncoder().encode(name);
+  const expected = [...names].sort((a, b) => Buffer.compare(utf8(a), utf8(b)));
+  for (let first = 0; first < names.length; first += 3) {
+    const given = [...names.slice(first), ...names.slice(0, first)];
+    for (const order of [given, [...given].reverse()]) {
+      await writeSafetensors(
+        path,
+        tensorSourceFromMap(new Map(order.map((each) => [each, bytes(1)]))),
+      );
+      const file = await Deno.readFile(path);
+      const length = Number(new DataView(file.buffer).getBigUint64(0, true));
+      const header = new TextDecoder().decode(file.subarray(8, 8 + length));
+      const found = Array.from(header.matchAll(/"([^"]+)":\{"dtype"/g), ([, name]) => name);
+      assert.deepEqual(found, expected, order.join());
     }
   }
 });

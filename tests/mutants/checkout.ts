@@ -21,6 +21,7 @@ export interface CleanRun {
 /** What came of a process. */
 interface Output {
   readonly success: boolean;
+  readonly code: number;
   readonly text: string;
 }
 
@@ -28,6 +29,8 @@ interface Output {
 const SLOWER = 4;
 /** Seconds that it may take besides, as a start on a busy machine does. */
 const SPARE = 20;
+/** Exit codes of what is ended: by `timeout`, by SIGKILL where its processor time is over. */
+const ENDED: ReadonlySet<number> = new Set([124, 128 + 9]);
 /** What unit tests are held to, as by `deno task test`. ONNX Runtime's library stays open by design. */
 const SANITIZERS = [
   "--sanitize-ops",
@@ -71,8 +74,9 @@ export class Checkout implements AsyncDisposable {
     // Processor time for what never ends; time of the clock, which a busy machine takes from all, for what waits.
     const limits = [`${Math.ceil(SLOWER * seconds) + SPARE}`, `${10 * Math.ceil(seconds + SPARE)}`];
     const options = ["--fail-fast", ...sanitized ? SANITIZERS : []];
-    const { success, text } = await this.#test(test, options, limits);
+    const { success, code, text } = await this.#test(test, options, limits);
     if (success) return undefined;
+    if (ENDED.has(code)) return `no end of ${test}`;
     if (text.includes("g++ failed")) return "g++ failed";
     return /^(.*?) \.\.\. FAILED/m.exec(text)?.[1] ?? text.trim().split("\n").at(-1) ?? "";
   }
@@ -127,13 +131,13 @@ export class Checkout implements AsyncDisposable {
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
   ): Promise<Output> {
-    const { success, stdout, stderr } = await new Deno.Command(command, {
+    const { success, code, stdout, stderr } = await new Deno.Command(command, {
       args: [...args],
       cwd: this.#folder,
       env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...env },
       stdin: "null",
     }).output();
     const decoder = new TextDecoder();
-    return { success, text: decoder.decode(stdout) + decoder.decode(stderr) };
+    return { success, code, text: decoder.decode(stdout) + decoder.decode(stderr) };
   }
 }

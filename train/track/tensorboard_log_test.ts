@@ -218,6 +218,21 @@ Deno.test("createTensorboardLog() begins a file at each start, so that resumed s
   assert.deepEqual(files.map((entries) => entries[1].step), [0, 5]);
 });
 
+Deno.test("createTensorboardLog() begins at 0 where no start is told", async () => {
+  await using folder = await tempFolder();
+  {
+    await using board = createTensorboardLog(`${folder.path}/events`, options);
+    await board.event(log(5));
+    await using other = createTensorboardLog(`${folder.path}/samples`, options);
+    await other.samples(5, [{ question: "?", answer: "!" }]);
+  }
+  for (const name of ["events", "samples"]) {
+    const [entries] = await filesOf(`${folder.path}/${name}`);
+    assert.deepEqual(entries.map(({ step }) => step), [0, 0, 5], name);
+    assert.ok(entries[1].session);
+  }
+});
+
 Deno.test("createTensorboardLog() writes NaN, infinities and numbers beyond float's range", async () => {
   await using folder = await tempFolder();
   {
