@@ -11,10 +11,9 @@ import {
   translateChart,
 } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
-import { html, Markup } from "../../train/track/html.ts";
+import { html, type Markup } from "../../train/track/html.ts";
 import type { HtmlValue } from "../../train/track/html.ts";
-import { pageHead } from "../../train/track/page_head.ts";
-import { tileList } from "../../train/track/tile_list.ts";
+import { renderPage } from "../../train/track/page.ts";
 import { formatTable } from "../terminal/format_table.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import { quantile } from "./data_facts.ts";
@@ -98,7 +97,7 @@ function remarks(facts: DataFacts, shown: number, words: DataReportWords): strin
 }
 
 /** The facts as a whole HTML document. */
-export async function renderDataReport(
+export function renderDataReport(
   facts: DataFacts,
   source: DataReportSource,
 ): Promise<string> {
@@ -115,57 +114,48 @@ export async function renderDataReport(
   const [english, chinese] = [DATA_REPORT_WORDS.en, DATA_REPORT_WORDS.zh]
     .map((words) => remarks(facts, SHOWN_ON_PAGE, words));
   const title = source.name;
-  const head = await pageHead({ title, style: REPORT_STYLE, script: LANGUAGE_SCRIPT });
-  const page = html`
-    <!DOCTYPE html>
-    <html lang="en">
-      ${head}
-      <body>
-        <header>
-          <h1 dir="auto" lang="">${title}</h1>
-          ${tileList(tiles)}
-        </header>
-        <main>
+  return renderPage({
+    title,
+    style: REPORT_STYLE,
+    script: LANGUAGE_SCRIPT,
+    tiles,
+    main: html`
+      <section>
+        <h2>${inBoth(text(({ lengths }) => lengths))}</h2>
+        ${lengthTable(drawn)}
+      </section>
+      <section>
+        <h2>${inBoth(text(({ distributions }) => distributions))}</h2>
+        <div class="charts">${drawn.map((one) => {
+          const title = text((words) => words.length(one));
+          const mark = one.name === "whole example" ? maxLength : undefined;
+          const svg = renderHistogram({ title: title.en, values: one.values, mark });
+          return html`<figure class="chart">${translateChart(svg.text, [title])}</figure>`;
+        })}</div>
+      </section>
+      ${samples.length > 0 &&
+        html`
           <section>
-    <h2>${inBoth(text(({ lengths }) => lengths))}</h2>
-    ${lengthTable(drawn)}
+            <h2>${inBoth(text(({ samples }) => samples))}</h2>
+            ${samples.map(sampleRow)}
           </section>
-          <section>
-            <h2>${inBoth(text(({ distributions }) => distributions))}</h2>
-            <div class="charts">${drawn.map((one) => {
-              const title = text((words) => words.length(one));
-              const mark = one.name === "whole example" ? maxLength : undefined;
-              const svg = renderHistogram({ title: title.en, values: one.values, mark });
-              return html`<figure class="chart">${translateChart(svg.text, [title])}</figure>`;
-            })}</div>
-          </section>
-          ${samples.length > 0 &&
-            html`
-              <section>
-                <h2>${inBoth(text(({ samples }) => samples))}</h2>
-                ${samples.map(sampleRow)}
-              </section>
-            `}
-          <section>
-            <h2>${inBoth(text(({ remarks }) => remarks))}</h2>
-            <ul>${english.map((line, index) =>
-              html`<li dir="auto">${inBoth({ en: line.trim(), zh: chinese[index].trim() })}</li>`
-            )}</ul>
-          </section>
-          <section>
-            <h2>${inBoth(text(({ split }) => split))}</h2>
-            <ul>
-              <li>${inBoth(text((words) => words.columns(source.columns)))}</li>
-              <li>${inBoth(text((words) => words.howSplit(source.split)))}</li>
-            </ul>
-          </section>
-        </main>
-        <footer>${inBoth(text(({ writtenBy }) => writtenBy))}</footer>
-        <script>${new Markup(LANGUAGE_SCRIPT)}</script>
-      </body>
-    </html>
-  `;
-  return `${page.text.trim()}\n`;
+        `}
+      <section>
+        <h2>${inBoth(text(({ remarks }) => remarks))}</h2>
+        <ul>${english.map((line, index) =>
+          html`<li dir="auto">${inBoth({ en: line.trim(), zh: chinese[index].trim() })}</li>`
+        )}</ul>
+      </section>
+      <section>
+        <h2>${inBoth(text(({ split }) => split))}</h2>
+        <ul>
+          <li>${inBoth(text((words) => words.columns(source.columns)))}</li>
+          <li>${inBoth(text((words) => words.howSplit(source.split)))}</li>
+        </ul>
+      </section>
+    `,
+    footer: text(({ writtenBy }) => writtenBy),
+  });
 }
 
 /** A row as training reads it: its messages, long ones cut. */

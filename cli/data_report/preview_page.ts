@@ -8,8 +8,7 @@
 import { type Bilingual, inBoth, LANGUAGE_SCRIPT } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
 import { escapeHtml, html, type HtmlValue, Markup } from "../../train/track/html.ts";
-import { pageHead } from "../../train/track/page_head.ts";
-import { tileList } from "../../train/track/tile_list.ts";
+import { renderPage } from "../../train/track/page.ts";
 import { REPORT_STYLE } from "../../train/track/report_style.ts";
 import type { Preview, PreviewExample, PreviewRow } from "./preview_rows.ts";
 import { previewText as text } from "./preview_words.ts";
@@ -60,7 +59,7 @@ document.querySelector("#search").addEventListener("input", (event) => {
 `;
 
 /** Renders the page. */
-export async function renderPreview(previews: readonly Preview[]): Promise<string> {
+export function renderPreview(previews: readonly Preview[]): Promise<string> {
   const rows = previews.flatMap((preview) => preview.rows);
   const title = previews.map(({ path }) => path).join(", ");
   const examples = rows.flatMap((row) => row.examples);
@@ -76,31 +75,25 @@ export async function renderPreview(previews: readonly Preview[]): Promise<strin
       formatCount(rows.filter(({ refused }) => refused !== undefined).length),
     ],
   ];
-  const head = await pageHead({ title, style: STYLE, script: SCRIPT });
-  const page = html`
-    <!DOCTYPE html>
-    <html lang="en">
-      ${head}
-      <body>
-        <header>
-          <h1 dir="auto" lang="">${title}</h1>
-          ${tileList(tiles)}
-          <p class="legend">${inBoth(text((words) => words.legend))}</p>
-          ${previews.length === 1 && sourceNote(previews[0])}
-        </header>
-        <main>
-          <div class="search"><label>${inBoth(
-            text((words) => words.search),
-          )} <input id="search" type="search" autocomplete="off"></label></div>
-          <p id="none" hidden>${inBoth(text((words) => words.none))}</p>
-          ${previews.length === 1 ? rows.map(rowMarkup) : previews.map(sourceMarkup)}
-        </main>
-        <footer>${inBoth(text((words) => words.writtenBy))}</footer>
-        <script>${new Markup(SCRIPT)}</script>
-      </body>
-    </html>
-  `;
-  return `${page.text.trim()}\n`;
+  return renderPage({
+    title,
+    style: STYLE,
+    script: SCRIPT,
+    tiles,
+    legend: html`
+      <p class="legend">${inBoth(text((words) => words.legend))}</p>
+      ${previews.length === 1 && sourceNote(previews[0])}
+    `,
+    main: html`
+      <div class="search">
+        <label>${inBoth(text((words) => words.search))}
+          <input id="search" type="search" autocomplete="off"></label>
+      </div>
+      <p id="none" hidden>${inBoth(text((words) => words.none))}</p>
+      ${previews.length === 1 ? rows.map(rowMarkup) : previews.map(sourceMarkup)}
+    `,
+    footer: text((words) => words.writtenBy),
+  });
 }
 
 function sourceNote(preview: Preview): Markup {

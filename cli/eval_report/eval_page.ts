@@ -7,9 +7,8 @@
 
 import { type Bilingual, inBoth, LANGUAGE_SCRIPT } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
-import { html, Markup } from "../../train/track/html.ts";
-import { pageHead } from "../../train/track/page_head.ts";
-import { tileList } from "../../train/track/tile_list.ts";
+import { html, type Markup } from "../../train/track/html.ts";
+import { renderPage } from "../../train/track/page.ts";
 import { describePlace } from "../../data/records/jsonl_error.ts";
 import type { Comparison } from "../../infer/evaluate/bootstrap.ts";
 import type { MetricSummary } from "../../infer/evaluate/score_rows.ts";
@@ -77,63 +76,54 @@ for (const name of ["search", "sort", "order", "show"]) control(name).addEventLi
 `;
 
 /** Renders the page. */
-export async function renderEval(result: EvalResult): Promise<string> {
+export function renderEval(result: EvalResult): Promise<string> {
   const { data, models, rows, summaries, resamples } = result;
   const title = `${models.map(({ name }) => name).join(" · ")}: ${data}`;
-  const head = await pageHead({ title, style: STYLE, script: SCRIPT });
   const better = Object.fromEntries(
     summaries.map(({ name, metric }) => [name, metric.better ?? ""]),
   );
   const several = models.length > 1;
-  const page = html`
-    <!DOCTYPE html>
-    <html lang="en">
-      ${head}
-      <body>
-        <header>
-          <h1 dir="auto" lang="">${title}</h1>
-          ${tileList([
-            [text((words) => words.rows), formatCount(rows.length)],
-            [text((words) => words.models), formatCount(models.length)],
-          ])}
-        </header>
-        <main>
-          <h2>${inBoth(text((words) => words.measures))}</h2>
-          <div class="scroll">${measureTable(result)}</div>
-          <p class="note">${inBoth(text((words) => words.interval(resamples)))}</p>
-          <h2>${inBoth(text((words) => words.rowsTitle))}</h2>
-          <p class="note">${inBoth(text((words) => words.legend))}</p>
-          ${rows.length > SHOWN_ROWS &&
-            html`<p class="note">${inBoth(text((words) => words.left(SHOWN_ROWS)))}</p>`}
-          <div class="controls">
-            <label class="find">${inBoth(text((words) => words.search))}
-              <input id="search" type="search" autocomplete="off"></label>
-            <label>${inBoth(text((words) => words.show))} <select id="show">
-              ${option("all", text((words) => words.all))}
-              ${several && option("wins", text((words) => words.wins))}
-              ${several && option("losses", text((words) => words.losses))}
-              ${option("wrong", text((words) => words.wrong))}
-            </select></label>
-            <label>${inBoth(text((words) => words.sort))} <select id="sort">
-              ${option("", text((words) => words.place))}
-              ${summaries.map(({ name, metric }) => option(name, metric.title))}
-            </select></label>
-            <select id="order" aria-label="Order" data-zh-label="次序">
-              ${option("ascending", text((words) => words.ascending))}
-              ${option("descending", text((words) => words.descending))}
-            </select>
-          </div>
-          <p id="none" hidden>${inBoth(text((words) => words.none))}</p>
-          <div id="rows" data-better="${JSON.stringify(better)}">${rows.slice(0, SHOWN_ROWS).map((
-            row,
-          ) => rowMarkup(row, result))}</div>
-        </main>
-        <footer>${inBoth(text((words) => words.writtenBy))}</footer>
-        <script>${new Markup(SCRIPT)}</script>
-      </body>
-    </html>
-  `;
-  return `${page.text.trim()}\n`;
+  return renderPage({
+    title,
+    style: STYLE,
+    script: SCRIPT,
+    tiles: [
+      [text((words) => words.rows), formatCount(rows.length)],
+      [text((words) => words.models), formatCount(models.length)],
+    ],
+    main: html`
+      <h2>${inBoth(text((words) => words.measures))}</h2>
+      <div class="scroll">${measureTable(result)}</div>
+      <p class="note">${inBoth(text((words) => words.interval(resamples)))}</p>
+      <h2>${inBoth(text((words) => words.rowsTitle))}</h2>
+      <p class="note">${inBoth(text((words) => words.legend))}</p>
+      ${rows.length > SHOWN_ROWS &&
+        html`<p class="note">${inBoth(text((words) => words.left(SHOWN_ROWS)))}</p>`}
+      <div class="controls">
+        <label class="find">${inBoth(text((words) => words.search))}
+          <input id="search" type="search" autocomplete="off"></label>
+        <label>${inBoth(text((words) => words.show))} <select id="show">
+          ${option("all", text((words) => words.all))}
+          ${several && option("wins", text((words) => words.wins))}
+          ${several && option("losses", text((words) => words.losses))}
+          ${option("wrong", text((words) => words.wrong))}
+        </select></label>
+        <label>${inBoth(text((words) => words.sort))} <select id="sort">
+          ${option("", text((words) => words.place))}
+          ${summaries.map(({ name, metric }) => option(name, metric.title))}
+        </select></label>
+        <select id="order" aria-label="Order" data-zh-label="次序">
+          ${option("ascending", text((words) => words.ascending))}
+          ${option("descending", text((words) => words.descending))}
+        </select>
+      </div>
+      <p id="none" hidden>${inBoth(text((words) => words.none))}</p>
+      <div id="rows" data-better="${JSON.stringify(better)}">${rows.slice(0, SHOWN_ROWS).map((
+        row,
+      ) => rowMarkup(row, result))}</div>
+    `,
+    footer: text((words) => words.writtenBy),
+  });
 }
 
 function option(value: string, { en, zh }: Bilingual): Markup {

@@ -13,10 +13,9 @@ import {
 } from "../../train/track/bilingual.ts";
 import type { ChartColorName } from "../../train/track/chart_colors.ts";
 import { byteUnit, formatBytes, formatCount, formatLoss } from "../../train/track/format_units.ts";
-import { html, type HtmlValue, Markup } from "../../train/track/html.ts";
+import { html, type HtmlValue, type Markup } from "../../train/track/html.ts";
 import { renderLineChart } from "../../train/track/line_chart.ts";
-import { pageHead } from "../../train/track/page_head.ts";
-import { tileList } from "../../train/track/tile_list.ts";
+import { renderPage } from "../../train/track/page.ts";
 import { markDifferences } from "../eval_report/mark_differences.ts";
 import { REPLIES_STYLE } from "../eval_report/replies_style.ts";
 import type { ComparedExport, ComparedExports } from "./compared_exports.ts";
@@ -49,50 +48,38 @@ const FIGURES = 8;
 export async function renderExports(result: ComparedExports): Promise<string> {
   const { checkpoint, parameters, perplexity, textTokens = 0, questions, exports } = result;
   const title = text((words) => words.title(checkpoint));
-  const head = await pageHead({
-    title: title.en,
-    style: STYLE,
-    script: LANGUAGE_SCRIPT,
-  });
   const chart = await costChart(result);
   const smallest = exports.at(-1)!;
-  const page = html`
-    <!DOCTYPE html>
-    <html lang="en">
-      ${head}
-      <body>
-        <header>
-          <h1 dir="auto">${inBoth(title)}</h1>
-          ${tileList([
-            [text((words) => words.exports), formatCount(exports.length)],
-            [text((words) => words.parameters), formatCount(parameters)],
-            [
-              text((words) => words.checkpointPerplexity),
-              perplexity === undefined ? undefined : formatLoss(perplexity),
-            ],
-            [text((words) => `${words.smallest}: ${smallest.name}`), formatBytes(smallest.bytes)],
-          ])}
-        </header>
-        <main>
-          ${chart}
-          <h2>${inBoth(text((words) => words.figures))}</h2>
-          <div class="scroll" tabindex="0">${figureTable(result)}</div>
-          ${questions &&
-            html`<p class="note">${
-              inBoth(text((words) =>
-                words.legend(textTokens, questions.prompts.length, questions.greedyTokens)
-              ))
-            }</p>`}
-          ${exports.some(({ llama }) => llama) &&
-            html`<p class="note">${inBoth(text((words) => words.legendLlama))}</p>`}
-          ${exports.some(({ compared }) => compared) && replySection(result)}
-        </main>
-        <footer>${inBoth(text((words) => words.writtenBy))}</footer>
-        <script>${new Markup(LANGUAGE_SCRIPT)}</script>
-      </body>
-    </html>
-  `;
-  return `${page.text.trim()}\n`;
+  return renderPage({
+    title: title.en,
+    heading: title,
+    style: STYLE,
+    script: LANGUAGE_SCRIPT,
+    tiles: [
+      [text((words) => words.exports), formatCount(exports.length)],
+      [text((words) => words.parameters), formatCount(parameters)],
+      [
+        text((words) => words.checkpointPerplexity),
+        perplexity === undefined ? undefined : formatLoss(perplexity),
+      ],
+      [text((words) => `${words.smallest}: ${smallest.name}`), formatBytes(smallest.bytes)],
+    ],
+    main: html`
+      ${chart}
+      <h2>${inBoth(text((words) => words.figures))}</h2>
+      <div class="scroll" tabindex="0">${figureTable(result)}</div>
+      ${questions &&
+        html`<p class="note">${
+          inBoth(text((words) =>
+            words.legend(textTokens, questions.prompts.length, questions.greedyTokens)
+          ))
+        }</p>`}
+      ${exports.some(({ llama }) => llama) &&
+        html`<p class="note">${inBoth(text((words) => words.legendLlama))}</p>`}
+      ${exports.some(({ compared }) => compared) && replySection(result)}
+    `,
+    footer: text((words) => words.writtenBy),
+  });
 }
 
 /** Size against what it costs, a point an export; nothing where nothing was compared. */

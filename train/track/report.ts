@@ -28,8 +28,7 @@ import type { HtmlValue } from "./html.ts";
 import { renderLineChart } from "./line_chart.ts";
 import type { ChartPoint, LineChartOptions } from "./line_chart.ts";
 import { renderLossChart } from "./loss_chart.ts";
-import { pageHead } from "./page_head.ts";
-import { tileList } from "./tile_list.ts";
+import { type Page, renderPage } from "./page.ts";
 import { REPORT_STYLE } from "./report_style.ts";
 import {
   CHART_WORDS,
@@ -143,34 +142,22 @@ const NARROW = { width: 480, height: 240 };
 export async function renderReport(data: ReportData): Promise<string> {
   const { title, language = "", samples = [], notes = [], versions = {} } = data;
   const charts = await renderCharts(data);
-  const head = await pageHead({ title, style: REPORT_STYLE, script: LANGUAGE_SCRIPT });
-  const page = html`
-    <!DOCTYPE html>
-    <html lang="en">
-      ${head}
-      <body>
-        <header>
-    <h1 dir="auto" lang="${language}">${title}</h1>
-    ${tiles(data)}
-        </header>
-        <main>
-    ${section(words.run, definitions(summaryRows(data)))}
-    ${section(words.curves, charts.length > 0 && html`<div class="charts">${charts}</div>`)}
-    ${section(words.evaluations, evaluationTable(data))}
-    ${section(words.samples, samples.map((sample, index) => sampleCard(sample, index, language)))}
-    ${section(
-      words.notes,
-      notes.length > 0 &&
-        html`<ul lang="en">${notes.map((note) => html`<li dir="auto">${note}</li>`)}</ul>`,
-    )}
-    ${section(words.versions, definitions(versionRows(versions)))}
-        </main>
-        <footer>${inBoth(words.writtenBy)}</footer>
-        <script>${new Markup(LANGUAGE_SCRIPT)}</script>
-      </body>
-    </html>
-  `;
-  return `${page.text.trim()}\n`;
+  return renderPage({
+    ...{ title, language, style: REPORT_STYLE, script: LANGUAGE_SCRIPT, tiles: tiles(data) },
+    main: html`
+      ${section(words.run, definitions(summaryRows(data)))}
+      ${section(words.curves, charts.length > 0 && html`<div class="charts">${charts}</div>`)}
+      ${section(words.evaluations, evaluationTable(data))}
+      ${section(words.samples, samples.map((sample, index) => sampleCard(sample, index, language)))}
+      ${section(
+        words.notes,
+        notes.length > 0 &&
+          html`<ul lang="en">${notes.map((note) => html`<li dir="auto">${note}</li>`)}</ul>`,
+      )}
+      ${section(words.versions, definitions(versionRows(versions)))}
+    `,
+    footer: words.writtenBy,
+  });
 }
 
 /** A section with its heading; nothing where there is nothing to show. */
@@ -186,10 +173,10 @@ function section(heading: Bilingual, content: HtmlValue): HtmlValue {
 }
 
 /** The few figures that a reader looks for first. */
-function tiles({ summary, logs, evaluations }: ReportData): HtmlValue {
+function tiles({ summary, logs, evaluations }: ReportData): Page["tiles"] {
   const log = logs.at(-1);
   const evaluation = evaluations.at(-1);
-  const shown: [Bilingual, HtmlValue][] = [
+  return [
     [words.status, statusOf(summary)],
     [words.lastLoss, log && formatLoss(log.loss)],
     [words.lastEvalLoss, evaluation && formatLoss(evaluation.evalLoss)],
@@ -200,7 +187,6 @@ function tiles({ summary, logs, evaluations }: ReportData): HtmlValue {
       summary.tokensPerSecond === undefined ? undefined : formatRate(summary.tokensPerSecond),
     ],
   ];
-  return shown.some(([, value]) => value !== undefined) && tileList(shown);
 }
 
 /** How the run ended; an aborted one is marked. */
