@@ -58,6 +58,13 @@ for (const name of Object.keys(pairObjectives)) {
   });
 }
 
+Deno.test("PairLosses counts the targets that its batch has", () => {
+  for (const name of Object.keys(pairObjectives)) {
+    const { targets, supervised } = new PairLosses(batch, findPairObjective(name)).batch;
+    assert.equal(supervised, targets.filter((target) => target >= 0).length, name);
+  }
+});
+
 Deno.test("PairLosses refuses a batch without the reference that its objective compares with", () => {
   const { references: _, ...bare } = batch;
   assert.throws(() => new PairLosses(bare, findPairObjective("dpo")), {

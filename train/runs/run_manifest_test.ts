@@ -16,14 +16,9 @@ const end = {
   trainLoss: NaN,
 } as const;
 
-Deno.test("run.json tells of the start, then of the end, and a resumed run of those before", async () => {
-  await using folder = await tempFolder();
-  const directory = folder.path;
-  for (const name of ["config.json", "tokenizer.json", "model.safetensors", "train.jsonl"]) {
-    await folder.write(name, name);
-  }
-  await folder.write("unrelated.bin", "");
-  const trainFile = `${directory}/train.jsonl`;
+/** What a manifest of a run in a folder is of. */
+function given(directory: string, trainFile: string) {
+  let clock = 0;
   const args = {
     ...DEFAULT_TRAINING,
     model: directory,
@@ -33,7 +28,6 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
     maxLength: 2048,
     seed: 7,
   };
-  let clock = 0;
   const options = {
     directory,
     hash: createFileHasher(),
@@ -44,6 +38,18 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
     resumed: false,
     now: () => new Date(1000 * clock++),
   };
+  return { args, options };
+}
+
+Deno.test("run.json tells of the start, then of the end, and a resumed run of those before", async () => {
+  await using folder = await tempFolder();
+  const directory = folder.path;
+  for (const name of ["config.json", "tokenizer.json", "model.safetensors", "train.jsonl"]) {
+    await folder.write(name, name);
+  }
+  await folder.write("unrelated.bin", "");
+  const trainFile = `${directory}/train.jsonl`;
+  const { args, options } = given(directory, trainFile);
   const path = `${directory}/${RUN_MANIFEST}`;
   const started = await startManifest(args, options);
   const before = await readManifest(path);
@@ -80,6 +86,25 @@ Deno.test("run.json tells of the start, then of the end, and a resumed run of th
   assert.deepEqual(failed.earlier, [earlier]);
   const names = await Array.fromAsync(Deno.readDir(directory), ({ name }) => name);
   assert.ok(!names.some((name) => name.startsWith(".staging")));
+});
+
+Deno.test("run.json that cannot be written is an error with a way out", async () => {
+  await using folder = await tempFolder();
+  const rows = await folder.write("train.jsonl", "{}");
+  const { args, options } = given(folder.path, rows);
+  await assert.rejects(
+    startManifest(args, { ...options, directory: `${folder.path}/gone` }),
+    /^Error: Cannot write .*gone\/run\.json: .*; free space or give another --output-dir$/,
+  );
+});
+
+Deno.test({
+  name: "run.json that may not be written is the error of the missing permission",
+  permissions: { read: true, write: false },
+  async fn() {
+    const { args, options } = given(import.meta.dirname!, import.meta.filename!);
+    await assert.rejects(startManifest(args, options), Deno.errors.NotCapable);
+  },
 });
 
 function manifestWith(fields: Record<string, unknown>): string {
