@@ -23,6 +23,15 @@ Deno.test("init_by_array() takes keys longer than the state", () => {
   assert.deepEqual(words, [3691957555, 584410903, 1765458833]);
 });
 
+Deno.test("nextFloat53() gives the numbers of CPython's random()", () => {
+  // >>> import random; r = random.Random(42); [r.random() for _ in range(3)]
+  const engine = MersenneTwister.fromKey([42]);
+  assert.deepEqual(
+    Array.from({ length: 3 }, () => engine.nextFloat53()),
+    [0.6394267984578837, 0.025010755222666936, 0.27502931836911926],
+  );
+});
+
 Deno.test("a restored state goes on with the same words", () => {
   for (const warmUp of [0, 1, 623, 624, 700]) {
     const engine = MersenneTwister.fromSeed(7);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TorchGenerator } from "./torch_random.ts";
-import { quantizeBlocks } from "./quantize_blocks.ts";
+import { dequantizeBlocks, quantizeBlocks } from "./quantize_blocks.ts";
 
 const SEED = 1;
 
@@ -42,6 +42,20 @@ Deno.test("quantizeBlocks() rounds scales to float16 before it rounds numbers by
   numbers[0] = -1 / 3;
   const { scales } = quantizeBlocks(numbers, { bits: 4, block: 32, scaleDtype: "float16" });
   assert.equal(scales[0], new Float16Array([1 / 24])[0]);
+});
+
+Deno.test("dequantizeBlocks() takes each block by its own scale, the lower half of a byte first", () => {
+  const scales = Float32Array.of(2, 0.5);
+  const four = { data: Uint8Array.of(0x21, 0x43, 0x65, 0xf0), scales };
+  assert.deepEqual(
+    [...dequantizeBlocks(four, { bits: 4, block: 4 })],
+    [-14, -12, -10, -8, -1.5, -1, -4, 3.5],
+  );
+  const eight = { data: Uint8Array.of(128, 129, 127, 0, 255, 128, 1, 2), scales };
+  assert.deepEqual(
+    [...dequantizeBlocks(eight, { bits: 8, block: 4 })],
+    [0, 2, -2, -256, 63.5, 0, -63.5, -63],
+  );
 });
 
 Deno.test("quantizeBlocks() refuses parts of blocks and numbers that are none", () => {
