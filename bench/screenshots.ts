@@ -135,7 +135,6 @@ try {
     await take(browser, {
       name: `eval-${kind}`,
       url: evalReport,
-      docs: kind === "light",
       act: (page) => page.selectOption("#sort", "rouge_l"),
       height: 1180,
       ...view,

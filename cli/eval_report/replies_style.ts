@@ -7,6 +7,8 @@ export const REPLIES_STYLE: string = `${REPORT_STYLE}
 :root { --mark: #fff0c2; --good: #1a7f37; }
 .note { margin: 4px 0; color: var(--soft); font-size: 13px; }
 .figures th:first-child, .figures td:first-child { text-align: start; }
+.figures thead th { white-space: normal; overflow-wrap: normal; }
+.figures th, .figures td { padding: 6px 10px; }
 .figures small { color: var(--soft); }
 .replies { display: grid; gap: 16px;
   grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); }

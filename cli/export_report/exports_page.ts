@@ -36,8 +36,6 @@ const COLORS: Readonly<Record<ComparedExport["format"], ChartColorName>> = {
 };
 const STYLE: string = `${REPLIES_STYLE}
 main > .chart { margin-top: 16px; }
-.figures thead th { white-space: normal; overflow-wrap: normal; }
-.figures th, .figures td { padding: 6px 10px; }
 .figures td small { display: block; line-height: 1.3; }
 .figures .missing { text-align: start; color: var(--soft); }
 `;
