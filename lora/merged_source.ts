@@ -11,15 +11,12 @@ import { layerName } from "../model/parameters.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Runtime } from "../ort/runtime/runtime.ts";
 import { Tensor } from "../ort/runtime/tensor.ts";
-import { elementCount } from "../ort/tensor/dtype.ts";
-import { checkTensorRange } from "../ort/tensor/tensor_errors.ts";
-import { readFloat32, type TensorInfo, type TensorSource } from "../ort/tensor/tensor_source.ts";
+import { floatRowsSource } from "../ort/tensor/float_rows_source.ts";
+import { readFloat32, type TensorSource } from "../ort/tensor/tensor_source.ts";
 import { loraA, loraB, loraMagnitude } from "./block_adapter.ts";
 import type { LoraOptions } from "./lora_options.ts";
 import { type LoraTarget, loraTargets } from "./lora_targets.ts";
 import { MergeGraphs } from "./merge_adapter.ts";
-
-const FLOAT_BYTES = 4;
 
 /** What {@linkcode mergedSource} merges. */
 export interface MergedSourceOptions {
@@ -70,25 +67,8 @@ export function mergedSource(
     return merged;
   };
 
-  return {
-    names: (): readonly string[] => base.names(),
-    info: (name: string): TensorInfo => ({ dtype: "float32", shape: base.info(name).shape }),
-    async read(name: string, into: Uint8Array, offset = 0): Promise<void> {
-      const { shape } = base.info(name);
-      checkTensorRange(name, elementCount(shape) * FLOAT_BYTES, into, offset);
-      // A chunk may begin and end inside of a row, and even of a number.
-      const step = (adapted.has(name) ? shape[1] : 1) * FLOAT_BYTES;
-      const first = Math.floor(offset / step);
-      const count = Math.ceil((offset + into.byteLength) / step) - first;
-      const numbers = adapted.has(name)
-        ? await rows(name, first, count)
-        : await readFloat32(base, name, { start: first, count });
-      const bytes = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
-      const skipped = offset - first * step;
-      into.set(bytes.subarray(skipped, skipped + into.byteLength));
-    },
-    [Symbol.dispose]: () => graphs[Symbol.dispose](),
-  };
+  const source = floatRowsSource(base, { computes: (name) => adapted.has(name), rows });
+  return { ...source, [Symbol.dispose]: () => graphs[Symbol.dispose]() };
 }
 
 /** DoRA: scales each row to the length that `magnitudes` gives it. */

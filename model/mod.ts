@@ -50,6 +50,7 @@ export type {
   YarnRopeScaling,
 } from "./parts/rope_settings.ts";
 export { type Model, openModel, readConfig } from "./weights/open_model.ts";
+export { roundedSource } from "./weights/rounded_source.ts";
 export { type LoadedModel, loadModel, type LoadModelOptions } from "./engine/load_model.ts";
 export {
   LAYOUT_BLOCK,

@@ -13,14 +13,16 @@ import { loadQuantized } from "../model/engine/load_quantized.ts";
 import type { ParameterStore } from "../model/engine/parameter_store.ts";
 import { QuantizedStore } from "../model/engine/quantized_store.ts";
 import { blockBackwardGraph } from "../model/graphs/training_graphs.ts";
-import { layerName, modelParameters } from "../model/parameters.ts";
+import { EMBEDDING, layerName, LM_HEAD, modelParameters } from "../model/parameters.ts";
 import { numbersFormat, type Quantization, storedMatrices } from "../model/quantization.ts";
+import { roundedSource } from "../model/weights/rounded_source.ts";
 import { evaluateShape } from "../ort/graph/dim.ts";
 import { cpu, parseDevice } from "../ort/runtime/device.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { Tensor } from "../ort/runtime/tensor.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { dequantizeBlocks, quantizeBlocks } from "../ort/tensor/quantize_blocks.ts";
+import { readFloat32, type TensorSource } from "../ort/tensor/tensor_source.ts";
 import { type BaseOptions, resolveBaseStorage } from "../train/resolve_base_storage.ts";
 import { runTraining } from "../train/runs/run_training.ts";
 import { type AdapterCase, adapterPasses, type AdapterResults } from "./support/adapter_passes.ts";
@@ -203,6 +205,27 @@ Deno.test("the gradients of a block on a base in 4 bits are those of its numbers
   plain[Symbol.dispose]();
 });
 
+Deno.test("roundedSource() has a base's numbers in float32, also from amid a row, and a tied head's", async () => {
+  const config = tinyConfig(SIZES);
+  const [stored, plain] = await bases(config, storageOf(4, { compute: "fp32" }));
+  using random = randomWeights(runtime, config);
+  const own = (name: string): string => name === LM_HEAD ? EMBEDDING : name;
+  const source: TensorSource = {
+    names: () => [...random.names(), LM_HEAD],
+    info: (name) => random.info(own(name)),
+    read: (name, into, offset) => random.read(own(name), into, offset),
+  };
+  const rounds = roundedSource(source, config, storageOf(4, {}).quantization!);
+  for (const name of rounds.names()) {
+    const expected = plain.tensor(own(name)).float32();
+    const count = expected.length - 5;
+    assert.deepEqual(await readFloat32(rounds, name), new Float32Array(expected), name);
+    assert.deepEqual(await readFloat32(rounds, name, { start: 5, count }), expected.slice(5), name);
+  }
+  stored[Symbol.dispose]();
+  plain[Symbol.dispose]();
+});
+
 Deno.test("train:lora --base-dtype int4 says what it costs, is recorded, and resumes as itself alone", async () => {
   await using folder = await quickstartFolder();
   const lines: string[] = [];
@@ -236,13 +259,41 @@ Deno.test("train:lora --base-dtype int4 says what it costs, is recorded, and res
   );
   const manifest = JSON.parse(await Deno.readTextFile(`${folder.path}/output/whole/run.json`));
   assert.equal(manifest.arguments.lora.baseDtype, "int4");
-  const merge =
-    "--adapter output/whole/checkpoint-2 --model models/tiny --output-dir output/merged";
-  const { stdout, stderr } = await runTask("merge", folder.path, merge);
-  assert.match(stderr, /note: .*checkpoint-2 was trained on a base in int4, and stands here on/);
+  // Afterwards an adapter stands on the numbers that it was trained over.
+  await run("exact", { lora: { baseCompute: "fp32" } });
+  const adapter = "--adapter output/exact/checkpoint-2 --model models/tiny";
+  const merge = await runTask("merge", folder.path, `${adapter} --output-dir output/merged`);
   assert.match(
-    stdout,
-    /: merged; .* is \d\.\d\de-\d+; from those on the base in int4 that it was trained on, \d\.\d\de-\d$/,
+    merge.stderr,
+    /note: .*checkpoint-2 was trained on a base in int4: the base's weights are rounded as they were then$/m,
+  );
+  assert.match(
+    merge.stdout,
+    /: merged; .* is \d\.\d\de-\d+; from those on the base in int4 that it was trained on, \d\.\d\de-[5-9]$/,
+  );
+  const ask = "--question fever --max-new-tokens 12";
+  const asked = await runTask("inference:lora", folder.path, `${adapter} ${ask}`);
+  const merged = await runTask("inference", folder.path, `--model output/merged ${ask}`);
+  assert.match(asked.stdout, /\S/);
+  assert.equal(asked.stdout, merged.stdout);
+  const exported = `${adapter} --format hf --no-parity --output-dir output/exported`;
+  await runTask("export", folder.path, exported);
+  const hashes = ["merged", "exported"].map((name) =>
+    folderHashes(`${folder.path}/output/${name}`)
+  );
+  const [ofMerge, ofExport] = await Promise.all(hashes);
+  assert.match(ofMerge["model.safetensors"], /^[0-9a-f]{64}$/);
+  assert.equal(ofExport["model.safetensors"], ofMerge["model.safetensors"]);
+  await Deno.rename(
+    `${folder.path}/output/exact/checkpoint-2/training_args.json`,
+    `${folder.path}/output/exact/args.json`,
+  );
+  const both = "--model models/tiny --adapter output/whole/checkpoint-2 output/exact/checkpoint-2";
+  const { code, stderr } = await runTask("serve", folder.path, both);
+  assert.equal(code, 2);
+  assert.match(
+    stderr,
+    /Cannot serve both adapters on one base: .*whole\/checkpoint-2 was trained on one in 4 bits in blocks of 128, .*exact\/checkpoint-2 on one in float32; serve each by itself/,
   );
   await Deno.remove(`${folder.path}/output/whole/checkpoint-2`, { recursive: true });
   await assert.rejects(

@@ -8,6 +8,7 @@ import { loadModel } from "../../model/engine/load_model.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { createGenerator } from "../../infer/generate/generator.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
+import { trainedRounding } from "../../lora/trained_base.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { formFaults } from "../../infer/evaluate/reply_form.ts";
 
@@ -42,7 +43,8 @@ export async function ask(options: AskOptions): Promise<Answers> {
   const { runtime, model, adapter, system, questions, maxNewTokens } = options;
   const tokenizer = await loadTokenizer(model);
   using resources = new DisposableStack();
-  const { config, weights: base } = await loadModel(runtime, model);
+  const rounded = await trainedRounding(adapter);
+  const { config, weights: base } = await loadModel(runtime, model, { rounded });
   resources.use(base);
   const adapted = adapter === undefined
     ? undefined

@@ -142,7 +142,7 @@ ${table(all)}
 
 ${
     trainerTable(trainer, all)
-  }Losses are a token's. Replies are greedy, at most ${asking.maxNewTokens} new tokens, of the adapter on the folder's own float32 weights, as \`inference:lora\` has it. The peak of a base in fewer bits counts in the float32 weights that its loss is compared with at the start; resident is the most that a line of the log tells.
+  }Losses are a token's. Replies are greedy, at most ${asking.maxNewTokens} new tokens, of the adapter on the weights that it was trained over, as \`inference:lora\` has it. The peak of a base in fewer bits counts in the float32 weights that its loss is compared with at the start; resident is the most that a line of the log tells.
 
 ${samples(all, questions)}`;
   await Deno.writeTextFile(`${outputDir}/quantized.md`, text);

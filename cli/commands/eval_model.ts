@@ -8,6 +8,7 @@ import type { ModelConfig } from "../../model/config.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
+import { trainedRounding } from "../../lora/trained_base.ts";
 import { type ChatContext, openChat, withTaughtEnds } from "../../infer/chat/chat_context.ts";
 import { answerRows } from "../../infer/evaluate/answer_rows.ts";
 import type { EvalRow } from "../../infer/evaluate/asked_row.ts";
@@ -178,7 +179,8 @@ async function answerOpen(
   if (checked) say(`note: ${describeWebGpu(checked)}`);
   const slot = await during(`loading ${name}`, async () => {
     const precision = computePrecision(resolvePrecision(runtime.device, undefined));
-    const { weights } = await loadModel(runtime, model, { precision, signal });
+    const rounded = await trainedRounding(adapter);
+    const { weights } = await loadModel(runtime, model, { precision, rounded, signal });
     resources.use(weights);
     if (adapter === undefined) return { weights };
     const adapted = await loadAdapter(runtime, adapter, { config, base: weights, signal });

@@ -15,13 +15,15 @@ import { loadAdapter } from "../../lora/load_adapter.ts";
 import { ADAPTER_CONFIG, type AdapterConfig } from "../../lora/adapter_config.ts";
 import { mergedSource } from "../../lora/merged_source.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
+import { trainedRounding } from "../../lora/trained_base.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import { type Model, openModel } from "../../model/weights/open_model.ts";
+import { roundedSource } from "../../model/weights/rounded_source.ts";
 import type { Runtime } from "../../ort/runtime/runtime.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { tensorBytes, type TensorSource } from "../../ort/tensor/tensor_source.ts";
 import { formatBytes, formatDuration } from "../../train/track/format_units.ts";
-import { findFolders, MODEL_CONFIG } from "../../train/runs/find_model.ts";
+import { checkAdapter, findFolders, MODEL_CONFIG } from "../../train/runs/find_model.ts";
 import { hashFile, sha256 } from "../../train/checkpoints/checkpoint.ts";
 import { hashFolder } from "../../train/runs/collect_run_facts.ts";
 import { count } from "../arguments/flag_values.ts";
@@ -128,6 +130,7 @@ function dtypes(text: string): (ExportDtype | GgufFileType)[] {
 /** What is exported: folders, opened. */
 interface Subject {
   readonly directory: string;
+  /** Its weights are rounded where the adapter was trained on such a base. */
   readonly model: Model;
   readonly adapter?: {
     readonly directory: string;
@@ -142,9 +145,8 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
   await using resources = new AsyncDisposableStack();
   const subject = await openSubject(options, resources);
   const { directory, model: { config }, adapter } = subject;
-  for (const note of [...config.notes, ...adapter?.lora.notes ?? []]) {
-    console.error(`note: ${note}`);
-  }
+  const adapterNotes = adapter ? await checkAdapter(adapter.directory, config) : [];
+  for (const note of [...config.notes, ...adapterNotes]) console.error(`note: ${note}`);
   const text = options.parityFile === undefined
     ? undefined
     : await readParityText(options.parityFile);
@@ -370,7 +372,14 @@ async function openSubject(
   const model = resources.use(await openModel(directory));
   if (adapter === undefined) return { directory, model };
   const { lora, weights } = resources.use(await openAdapter(adapter, model.config));
-  return { directory, model, adapter: { directory: adapter, lora, weights } };
+  const rounding = await trainedRounding(adapter);
+  return {
+    directory,
+    model: rounding
+      ? { ...model, weights: roundedSource(model.weights, model.config, rounding) }
+      : model,
+    adapter: { directory: adapter, lora, weights },
+  };
 }
 
 /** Asks the checkpoint and lets go of it, so that it is not in memory beside its export. */
@@ -385,7 +394,8 @@ async function askCheckpoint(
 ): Promise<Comparison> {
   const tokenizer = await loadTokenizer(directory);
   using resources = new DisposableStack();
-  const { config, weights } = await loadModel(runtime, directory, { signal });
+  const rounded = await trainedRounding(adapter?.directory);
+  const { config, weights } = await loadModel(runtime, directory, { rounded, signal });
   resources.use(weights);
   const adapted = adapter &&
     resources.use(await loadAdapter(runtime, adapter.directory, { config, base: weights, signal }));

@@ -25,7 +25,7 @@ import {
 import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
 import { writeModelFolder } from "../../train/checkpoints/model_folder.ts";
 import { checkAdapter, findFolders } from "../../train/runs/find_model.ts";
-import { trainedBase } from "../../train/runs/trained_base.ts";
+import { trainedBase } from "../../lora/trained_base.ts";
 import { openRuntime } from "../process/open_runtime.ts";
 import { runCommand } from "../process/run_command.ts";
 import { mergedOrigin } from "../../internal/json/model_origin.ts";
@@ -69,7 +69,9 @@ await runCommand<MergeFlags>({
     if (checked) say(`note: ${describeWebGpu(checked)}`);
     using waiting = createWaitLine(terminal);
     waiting.doing(`loading ${model}`);
-    const { weights: base } = await loadModel(runtime, model, { signal });
+    const trained = await trainedBase(adapter!);
+    const rounded = trained?.quantization;
+    const { weights: base } = await loadModel(runtime, model, { rounded, signal });
     using _base = base;
     waiting.done();
     for (const note of config.notes) console.error(`note: ${note}`);
@@ -82,7 +84,6 @@ await runCommand<MergeFlags>({
     const after = await probe();
     const difference = largestDifference(after, before);
 
-    const trained = await trainedBase(adapter!);
     waiting.doing("comparing");
     const apart = trained && await quantizedLogits(trained, {
       ...{ runtime, model, adapter: adapter!, tokenizer, signal },

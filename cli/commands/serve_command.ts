@@ -4,12 +4,14 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option } from "commander";
 import { EventTurns } from "../../model/engine/event_turns.ts";
+import type { Quantization } from "../../model/quantization.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import { findExported } from "../../infer/export/exported_generator.ts";
 import { BatchGenerator } from "../../infer/generate/batch_generator.ts";
 import type { AdapterSlot } from "../../infer/generate/batch_decoder.ts";
 import { readGenerationConfig } from "../../infer/generate/generation_config.ts";
 import { loadAdapter } from "../../lora/load_adapter.ts";
+import { trainedRounding } from "../../lora/trained_base.ts";
 import { bracketed, isLoopback, ownHosts } from "../../infer/serve/access.ts";
 import { ChatService, type ServedModel } from "../../infer/serve/chat_service.ts";
 import { allowedOrigins, type AllowOrigin } from "../../infer/serve/cross_origin.ts";
@@ -158,6 +160,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
       `Cannot serve the export ${model}: give the checkpoint that it was made from`,
     );
   }
+  const rounded = await commonRounding(adapters);
   const adapterNotes: string[] = [];
   for (const adapter of adapters) adapterNotes.push(...await checkAdapter(adapter, config));
   const { system, chatTemplate } = options;
@@ -175,7 +178,7 @@ async function run({ options, signal }: CommandContext<ServeFlags>): Promise<voi
   if (checked) console.log(`note: ${describeWebGpu(checked)}`);
   const loading = resources.use(createWaitLine(terminal));
   loading.doing(`loading ${model}`);
-  const { weights } = await loadModel(runtime, model, { signal });
+  const { weights } = await loadModel(runtime, model, { rounded, signal });
   resources.use(weights);
   const slots: AdapterSlot[] = [{ weights }];
   for (const adapter of adapters) {
@@ -268,6 +271,22 @@ function originsOf(origins: readonly string[], apiKey: string | undefined): Allo
   } catch (cause) {
     throw new UsageError((cause as Error).message, { cause });
   }
+}
+
+/**
+ * How the base was rounded that all adapters were trained on: they share one.
+ *
+ * @throws {UsageError} where they were trained on bases of different bits
+ */
+async function commonRounding(adapters: readonly string[]): Promise<Quantization | undefined> {
+  const all = await Promise.all(adapters.map(trainedRounding));
+  const told = all.map((each) => each ? `${each.bits} bits in blocks of ${each.block}` : "float32");
+  const other = told.findIndex((each) => each !== told[0]);
+  if (other < 0) return all[0];
+  throw new UsageError(
+    `Cannot serve both adapters on one base: ${adapters[0]} was trained on one in ${told[0]}, ` +
+      `${adapters[other]} on one in ${told[other]}; serve each by itself`,
+  );
 }
 
 /** Names of the models, no two alike, and what makes their replies. */

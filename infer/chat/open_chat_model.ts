@@ -4,6 +4,7 @@
  */
 
 import { loadAdapter } from "../../lora/load_adapter.ts";
+import { trainedRounding } from "../../lora/trained_base.ts";
 import { loadModel } from "../../model/engine/load_model.ts";
 import type { Precision } from "../../model/precision.ts";
 import { checkDevice, describeWebGpu } from "../../model/engine/check_webgpu.ts";
@@ -101,7 +102,8 @@ export async function loadGenerator(
 ): Promise<LoadedGenerator> {
   using resources = new DisposableStack();
   const device = checkDevice(runtime);
-  const { config, weights: base } = await loadModel(runtime, model, { precision, signal });
+  const rounded = await trainedRounding(adapter);
+  const { config, weights: base } = await loadModel(runtime, model, { precision, rounded, signal });
   resources.use(base);
   const adapted = adapter === undefined
     ? undefined

@@ -9,6 +9,8 @@
 import { assertDevice } from "./assert_device.ts";
 import type { ModelConfig } from "../config.ts";
 import { openModel } from "../weights/open_model.ts";
+import { roundedSource } from "../weights/rounded_source.ts";
+import type { Quantization } from "../quantization.ts";
 import { BASE_STORAGES, type BaseStorage, storedTypes } from "../base_storage.ts";
 import { modelParameters } from "../parameters.ts";
 import type { Precision } from "../precision.ts";
@@ -36,6 +38,11 @@ export interface LoadModelOptions {
   readonly precision?: Precision;
   /** How its matrices are stored. @default in the precision */
   readonly storage?: BaseStorage;
+  /**
+   * Rounds its matrices as a base in 8 or 4 bits has them, and stores them as all others: for an adapter that was
+   * trained over such a base. @default they are the file's
+   */
+  readonly rounded?: Quantization;
   /** Stops the load between two chunks. */
   readonly signal?: AbortSignal;
 }
@@ -71,11 +78,12 @@ export interface LoadModelOptions {
 export async function loadModel(
   runtime: Runtime,
   directory: string,
-  { precision = devicePrecision(runtime.device), storage = BASE_STORAGES.fp32, signal }:
+  { precision = devicePrecision(runtime.device), storage = BASE_STORAGES.fp32, rounded, signal }:
     LoadModelOptions = {},
 ): Promise<LoadedModel> {
   await using model = await openModel(directory);
   const { config } = model;
+  const source = rounded ? roundedSource(model.weights, config, rounded) : model.weights;
   assertDevice(config, runtime.device);
   const specs = modelParameters(config);
   const tally = new RoundingTally();
@@ -83,7 +91,7 @@ export async function loadModel(
   if (storage.quantization) {
     const weights = new QuantizedStore(runtime, specs, { dtype: precision, storage });
     try {
-      await loadQuantized(runtime, weights, model.weights, { ...how, specs });
+      await loadQuantized(runtime, weights, source, { ...how, specs });
       return { config, weights, rounding: tally.result() };
     } catch (cause) {
       weights[Symbol.dispose]();
@@ -96,7 +104,7 @@ export async function loadModel(
     dtypes,
   });
   try {
-    await loadWeights(runtime, weights, model.weights, how);
+    await loadWeights(runtime, weights, source, how);
     return { config, weights, rounding: tally.result() };
   } catch (cause) {
     weights[Symbol.dispose]();

@@ -13,6 +13,7 @@ import {
   dequantizeBlocks,
   quantizeBlocks,
   type QuantizedBlocks,
+  resizeRows,
 } from "../../ort/tensor/quantize_blocks.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { ParameterSpec } from "../parts/parameter_spec.ts";
@@ -149,12 +150,12 @@ class QuantizedMatrix {
     const columns = this.#columns;
     const rows = floats.length / columns;
     const width = blocksOf(columns, this.#block) * this.#block;
-    const quantized = this.#quantize(resized(floats, columns, width));
+    const quantized = this.#quantize(resizeRows(floats, columns, width));
     const first = row * width / this.#block;
     const forward = this.#copies.get("forward");
     if (forward) place(quantized, forward, first, this.#blockBytes);
     const how = { bits: this.#matrix.bits, block: this.#block };
-    const after = resized(dequantizeBlocks(quantized, how), width, columns);
+    const after = resizeRows(dequantizeBlocks(quantized, how), width, columns);
     if (this.#blocks) place(quantized, this.#blocks, first, this.#blockBytes);
     else if (this.#matrix.tensors.length > 0) this.#write(quantized, { row, rows, width });
     const backward = this.#copies.get("backward");
@@ -228,21 +229,6 @@ class QuantizedMatrix {
 function place(from: QuantizedBlocks, to: QuantizedBlocks, block: number, bytes: number): void {
   to.data.set(from.data, block * bytes);
   to.scales.set(from.scales, block);
-}
-
-/** Rows of another width: with zeros at their ends, or without what is beyond. */
-function resized(
-  floats: Float32Array<ArrayBuffer>,
-  from: number,
-  to: number,
-): Float32Array<ArrayBuffer> {
-  if (from === to) return floats;
-  const rows = floats.length / from;
-  const result = new Float32Array(rows * to);
-  for (let i = 0; i < rows; i++) {
-    result.set(floats.subarray(i * from, i * from + Math.min(from, to)), i * to);
-  }
-  return result;
 }
 
 /** [rows, columns] → [columns, height], with zeros after the rows. */

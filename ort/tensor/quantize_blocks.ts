@@ -152,3 +152,18 @@ export function dequantizeBlocks(
   }
   return numbers;
 }
+
+/** Rows of another width, such as whole blocks: with zeros at their ends, or without what is beyond. */
+export function resizeRows(
+  floats: Float32Array<ArrayBuffer>,
+  from: number,
+  to: number,
+): Float32Array<ArrayBuffer> {
+  if (from === to) return floats;
+  const rows = floats.length / from;
+  const result = new Float32Array(rows * to);
+  for (let i = 0; i < rows; i++) {
+    result.set(floats.subarray(i * from, i * from + Math.min(from, to)), i * to);
+  }
+  return result;
+}

@@ -6,6 +6,7 @@
 import { basename, dirname } from "node:path";
 import { ADAPTER_CONFIG, readBaseModel } from "../../lora/adapter_config.ts";
 import { openAdapter } from "../../lora/open_adapter.ts";
+import { trainedBase } from "../../lora/trained_base.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { readConfig } from "../../model/weights/open_model.ts";
 import { listCheckpoints } from "../checkpoints/checkpoint.ts";
@@ -22,7 +23,6 @@ import {
 import { isFile, isFolder } from "../../internal/path_kind.ts";
 import { RUN_MANIFEST } from "../track/find_runs.ts";
 import { readManifest } from "./run_manifest.ts";
-import { trainedBase } from "./trained_base.ts";
 
 /** Where `deno task fetch` puts a model of a hub. */
 const FETCHED = /^models\/(\w[\w.-]*\/\w[\w.-]*)\/?$/;
@@ -202,8 +202,7 @@ export async function checkAdapter(
     ...files.lora.notes,
     ...base
       ? [
-        `${adapter} was trained on a base in ${base.name}, and stands here on the float weights of ` +
-        "the base's folder",
+        `${adapter} was trained on a base in ${base.name}: the base's weights are rounded as they were then`,
       ]
       : [],
   ];

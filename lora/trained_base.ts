@@ -5,10 +5,17 @@
  * ortune's checkpoints have; nothing of any other folder.
  */
 
-import { isRecord } from "../../internal/json/is_record.ts";
-import { readJson } from "../../internal/json/read_json.ts";
-import { BASE_STORAGES, type BaseStorage } from "../../model/base_storage.ts";
-import { BASE_BLOCK_SIZES, BASE_COMPUTES } from "../../model/quantization.ts";
+import { isRecord } from "../internal/json/is_record.ts";
+import { readJson } from "../internal/json/read_json.ts";
+import { BASE_STORAGES, type BaseStorage } from "../model/base_storage.ts";
+import { BASE_BLOCK_SIZES, BASE_COMPUTES, type Quantization } from "../model/quantization.ts";
+
+/** How the adapter's base was rounded while it was trained, so that it can be again; undefined where it was not. */
+export async function trainedRounding(
+  adapter: string | undefined,
+): Promise<Quantization | undefined> {
+  return adapter === undefined ? undefined : (await trainedBase(adapter))?.quantization;
+}
 
 /** The storage of a base in 8 or 4 bits that the adapter was trained on; undefined of any other. */
 export async function trainedBase(adapter: string): Promise<BaseStorage | undefined> {
