@@ -130,8 +130,9 @@ function dtypes(text: string): (ExportDtype | GgufFileType)[] {
 /** What is exported: folders, opened. */
 interface Subject {
   readonly directory: string;
-  /** Its weights are rounded where the adapter was trained on such a base. */
   readonly model: Model;
+  /** The model's, rounded where the adapter was trained on such a base. */
+  readonly weights: TensorSource;
   readonly adapter?: {
     readonly directory: string;
     readonly lora: AdapterConfig;
@@ -177,13 +178,13 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
     ? resources.use(
       mergedSource(runtime, {
         config,
-        base: subject.model.weights,
+        base: subject.weights,
         adapter: adapter.weights,
         lora: adapter.lora,
       }),
     )
     : undefined;
-  const weights = merged ?? subject.model.weights;
+  const weights = merged ?? subject.weights;
   const kept = await keptChat(adapter?.directory, {
     model: directory,
     eosTokenId: config.raw.eos_token_id,
@@ -269,7 +270,8 @@ async function run({ options, signal }: CommandContext<ExportFlags>): Promise<vo
     exports: reports,
   });
   await Deno.writeTextFile(`${staging}/${PARITY_FILE}`, JSON.stringify(file, null, 2) + "\n");
-  const page = await renderExports(compareExports([{ folder: outputDir, file }]));
+  // The page names no folder: it lies in it, wherever that is moved.
+  const page = await renderExports(compareExports([{ folder: "", file }]));
   await Deno.writeTextFile(`${staging}/${PARITY_PAGE}`, page);
   await folder.finish();
   console.log(
@@ -370,14 +372,13 @@ async function openSubject(
 ): Promise<Subject> {
   const { model: directory, adapter } = await findFolders(options);
   const model = resources.use(await openModel(directory));
-  if (adapter === undefined) return { directory, model };
+  if (adapter === undefined) return { directory, model, weights: model.weights };
   const { lora, weights } = resources.use(await openAdapter(adapter, model.config));
   const rounding = await trainedRounding(adapter);
   return {
     directory,
-    model: rounding
-      ? { ...model, weights: roundedSource(model.weights, model.config, rounding) }
-      : model,
+    model,
+    weights: rounding ? roundedSource(model.weights, model.config, rounding) : model.weights,
     adapter: { directory: adapter, lora, weights },
   };
 }

@@ -9,6 +9,7 @@ import type { KeptParity, KeptQuestions, ParityFile } from "./parity_file.ts";
 
 /** An export folder. */
 export interface ExportFolder {
+  /** As it was given; empty on its own page. */
   readonly folder: string;
   readonly file: ParityFile;
 }

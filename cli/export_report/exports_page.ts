@@ -154,7 +154,9 @@ function figureRow(each: ComparedExport): Markup {
   const { name, folder, bytes, bitsPerWeight, compared } = each;
   return html`
     <tr>
-      <td>${name} <small dir="auto">${folder}</small></td>
+      <td>${name}${folder !== "" && html`
+        <small dir="auto">${folder}</small>
+      `}</td>
       <td>${formatBytes(bytes)}</td>
       <td>${bitsPerWeight.toFixed(2)}</td>
       ${compared
