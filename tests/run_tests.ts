@@ -24,6 +24,7 @@ const UNSANITIZED = [
   ...["comm/mpi_library_test.ts", "comm/nccl/nccl_comm_test.ts", "ort/runtime/api_test.ts"],
   ...["internal/regular_file_test.ts", "train/runs/memory_test.ts"],
   ...["train/track/loss_chart_test.ts", "train/track/report_test.ts"],
+  ...["train/runs/run_report_test.ts", "cli/export_report/exports_page_test.ts"],
 ];
 /** Files that mostly wait for time to pass, beside the lanes. */
 const WAITING = ["tests/mpi_test.ts"];
