@@ -173,6 +173,7 @@ async function measureTrainer(
     }).output();
     if (!success) throw new Error(`Cannot go on: ${script} failed in ${dtype}`);
     const line = new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1)!;
+    console.log(`Trainer in ${dtype}: ${line}`);
     runs.push({ ...JSON.parse(line), dtype });
   }
   await Deno.remove(file);
