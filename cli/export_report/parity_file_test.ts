@@ -36,12 +36,13 @@ const FILE = parityFile({
 
 /** The file with one field, named by its path, of another value; `undefined` takes it out. */
 function withField(path: string, value: unknown): unknown {
-  const file = structuredClone<unknown>(FILE);
+  const file: unknown = structuredClone(FILE);
   const names = path.split(".");
-  // deno-lint-ignore no-explicit-any -- any field of the file
-  const owner = names.slice(0, -1).reduce((each, name) => each[name], file as any);
-  if (value === undefined) delete owner[names.at(-1)!];
-  else owner[names.at(-1)!] = value;
+  const last = names.pop()!;
+  let owner = file as Record<string, unknown>;
+  for (const name of names) owner = owner[name] as Record<string, unknown>;
+  if (value === undefined) delete owner[last];
+  else owner[last] = value;
   return file;
 }
 

@@ -12,6 +12,20 @@ import type { TrainingRun } from "./run_training.ts";
 import { VERSION } from "../../internal/version.ts";
 import { writeWhole } from "../../internal/write_whole.ts";
 
+/** What a report takes of a run. */
+export interface ReportedRun extends Pick<TrainingRun, "started" | "checkpoint"> {
+  readonly args: Pick<TrainingRun["args"], "outputDir" | "model" | "device">;
+  readonly runtime: { readonly api: Pick<TrainingRun["runtime"]["api"], "version"> };
+  readonly trainer: Pick<TrainingRun["trainer"], "method" | "trainableParameters">;
+  readonly data: {
+    readonly report: Pick<ReadExamplesReport, "rows" | "tokens" | "refused" | "refusedRows">;
+    readonly validation: Pick<TrainingRun["data"]["validation"], "length">;
+    readonly notes: readonly string[];
+  };
+  readonly start: Pick<TrainingRun["start"], "resumedStep">;
+  readonly end: Pick<TrainingRun["end"], "reason" | "epoch" | "step" | "seconds" | "tokens">;
+}
+
 /** What a report says besides the run's own figures. */
 export interface RunReportOptions {
   /** The heading. */
@@ -29,7 +43,7 @@ export interface RunReportOptions {
  * and left out: the weights, which the run was for, are saved by then.
  */
 export async function writeRunReport(
-  run: TrainingRun,
+  run: ReportedRun,
   { title, command, samples, say }: RunReportOptions,
 ): Promise<readonly string[]> {
   const { args } = run;
@@ -97,7 +111,9 @@ export async function writeRunReport(
 /** Rows that are listed with the reason why they were left out. */
 const SHOWN_REFUSED = 200;
 
-function describeRefusedRows({ refused, refusedRows }: ReadExamplesReport): string[] {
+function describeRefusedRows(
+  { refused, refusedRows }: Pick<ReadExamplesReport, "refused" | "refusedRows">,
+): string[] {
   const shown = refused.slice(0, SHOWN_REFUSED)
     .map(({ line, reason }) => `Left out, line ${line}: ${reason}`);
   const rest = refusedRows - shown.length;

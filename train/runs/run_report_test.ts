@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { trainerStub } from "../../tests/support/trainer_stub.ts";
-import { writeRunReport } from "./run_report.ts";
-import type { TrainingRun } from "./run_training.ts";
+import { type ReportedRun, writeRunReport } from "./run_report.ts";
 
 /** A run that is over, with so many rows left out, of which the first are known. */
 function finishedRun(outputDir: string, { known, refused, resumedStep }: {
   readonly known: number;
   readonly refused: number;
   readonly resumedStep: number;
-}): TrainingRun {
+}): ReportedRun {
   const refusedRows = Array.from({ length: known }, (_, i) => ({
     line: i + 1,
     reason: `reason ${i + 1}.`,
@@ -27,11 +26,11 @@ function finishedRun(outputDir: string, { known, refused, resumedStep }: {
     end: { reason: "completed", epoch: 1.23456, step: 4, seconds: 2, tokens: 8 },
     started: "2026-01-01T00:00:00.000Z",
     checkpoint: "",
-  } as unknown as TrainingRun;
+  };
 }
 
 /** The notes of the report that is written. */
-async function notesOf(run: TrainingRun): Promise<string[]> {
+async function notesOf(run: ReportedRun): Promise<string[]> {
   const say = (line: string) => assert.fail(line);
   const [, path] = await writeRunReport(run, { title: "Run", command: "deno task train", say });
   const page = await Deno.readTextFile(path);
