@@ -25,7 +25,7 @@ export {
 } from "./runs/training_arguments.ts";
 export type { RowPaths } from "./runs/row_paths.ts";
 export { predict, type Prediction, type PredictOptions } from "./runs/predictions.ts";
-export { type RunReportOptions, writeRunReport } from "./runs/run_report.ts";
+export { type ReportedRun, type RunReportOptions, writeRunReport } from "./runs/run_report.ts";
 export { type HashedFile, readManifest, type RunManifest } from "./runs/run_manifest.ts";
 export type { TrainingData } from "./runs/training_data.ts";
 export type { ProgressLineOptions } from "./runs/progress_line.ts";

@@ -14,15 +14,21 @@ import { writeWhole } from "../../internal/write_whole.ts";
 
 /** What a report takes of a run. */
 export interface ReportedRun extends Pick<TrainingRun, "started" | "checkpoint"> {
+  /** Where the run wrote, and what it trained where. */
   readonly args: Pick<TrainingRun["args"], "outputDir" | "model" | "device">;
+  /** ONNX Runtime's version. */
   readonly runtime: { readonly api: Pick<TrainingRun["runtime"]["api"], "version"> };
+  /** What was trained. */
   readonly trainer: Pick<TrainingRun["trainer"], "method" | "trainableParameters">;
+  /** Examples, and what was told of them. */
   readonly data: {
     readonly report: Pick<ReadExamplesReport, "rows" | "tokens" | "refused" | "refusedRows">;
     readonly validation: Pick<TrainingRun["data"]["validation"], "length">;
     readonly notes: readonly string[];
   };
+  /** Where a run went on. */
   readonly start: Pick<TrainingRun["start"], "resumedStep">;
+  /** How it ended. */
   readonly end: Pick<TrainingRun["end"], "reason" | "epoch" | "step" | "seconds" | "tokens">;
 }
 
