@@ -1,5 +1,5 @@
 /**
- * A model from a hub, as a folder.
+ * A model or an adapter from a hub, as a folder.
  *
  * In: an id such as `Qwen/Qwen3-0.6B`, and where to fetch it from. Out: a folder with config,
  * tokenizer and safetensors, each file whole and checked.
@@ -11,9 +11,10 @@ import { HubError } from "./hub_error.ts";
 import type { HubOptions } from "./hub_options.ts";
 import { syncRepository } from "./sync_repository.ts";
 
-/** What a model needs here; weights in other formats, images and the like are left out. */
+/** What a model or an adapter needs here; weights in other formats, images and the like are left out. */
 const NEEDED: ReadonlySet<string> = new Set([
   "config.json",
+  "adapter_config.json",
   "generation_config.json",
   "tokenizer.json",
   "tokenizer_config.json",
@@ -25,7 +26,12 @@ const NEEDED: ReadonlySet<string> = new Set([
   "chat_template.jinja",
   "chat_template.json",
   "model.safetensors.index.json",
+  // Of ortune's own: how it was taught to chat, and what an adapter's base was rounded to.
+  "chat_settings.json",
+  "training_args.json",
 ]);
+/** Of which one must be there: a model's, or an adapter's as PEFT writes it. */
+const CONFIGS = ["config.json", "adapter_config.json"];
 /** Mistral's own format comes beside Hugging Face's, as large again. */
 const WEIGHTS = /^(?!consolidated)[^/]+\.safetensors$/;
 
@@ -35,13 +41,13 @@ export interface ResolveModelOptions extends HubOptions {
   readonly select?: (path: string) => boolean;
 }
 
-/** Whether a model needs a file. */
+/** Whether a model or an adapter needs a file. */
 export function isModelFile(path: string): boolean {
   return NEEDED.has(path) || WEIGHTS.test(path);
 }
 
 /**
- * Fetches a model, or finds it in the cache.
+ * Fetches a model or an adapter, or finds it in the cache.
  *
  * What is here and unchanged is not fetched again; an interrupted download goes on where it ended.
  * Processes that fetch the same model take turns. Files that are not the hub's are never replaced.
@@ -77,12 +83,11 @@ export function resolveModel(id: string, options: ResolveModelOptions): Promise<
     select: (files, host) => {
       const needed = files.filter(({ path }) => select(path));
       if (options.select !== undefined && needed.length > 0) return needed;
-      const has = (end: string): boolean => needed.some(({ path }) => path.endsWith(end));
       const missing = options.select !== undefined
         ? "no file that was asked for"
-        : !has("config.json")
+        : !CONFIGS.some((name) => needed.some(({ path }) => path === name))
         ? "no config.json"
-        : !has(".safetensors")
+        : !needed.some(({ path }) => WEIGHTS.test(path))
         ? "no .safetensors weights"
         : undefined;
       if (missing === undefined) return needed;

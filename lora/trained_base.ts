@@ -10,6 +10,9 @@ import { readJson } from "../internal/json/read_json.ts";
 import { BASE_STORAGES, type BaseStorage } from "../model/base_storage.ts";
 import { BASE_BLOCK_SIZES, BASE_COMPUTES, type Quantization } from "../model/quantization.ts";
 
+/** The file's name in a checkpoint. */
+export const TRAINING_ARGS = "training_args.json";
+
 /** How the adapter's base was rounded while it was trained, so that it can be again; undefined where it was not. */
 export async function trainedRounding(
   adapter: string | undefined,
@@ -20,7 +23,7 @@ export async function trainedRounding(
 /** The storage of a base in 8 or 4 bits that the adapter was trained on; undefined of any other. */
 export async function trainedBase(adapter: string): Promise<BaseStorage | undefined> {
   const facts = await readJson(
-    `${adapter}/training_args.json`,
+    `${adapter}/${TRAINING_ARGS}`,
     "copy it again from the checkpoint",
   );
   if (!isRecord(facts)) return undefined;

@@ -556,7 +556,8 @@ Deno.test("a model without config or safetensors is refused with the reason", as
   await using folder = await tempFolder();
   await using bare = startHub({ "config.json": "{}", "pytorch_model.bin": "x" });
   await assert.rejects(resolveModel(ID, options(bare, folder)), /it has no \.safetensors weights/);
-  await using other = startHub({ "model.safetensors": "x" });
+  // A tokenizer's config is none of a model.
+  await using other = startHub({ "model.safetensors": "x", "tokenizer_config.json": "{}" });
   await assert.rejects(resolveModel(ID, options(other, folder)), /it has no config\.json/);
 });
 

@@ -2,12 +2,28 @@
 
 import assert from "node:assert/strict";
 import { pushFiles } from "../hub/push_files.ts";
+import { resolveModel } from "../hub/resolve_model.ts";
+import { startHub } from "./support/hub_stub.ts";
+import { trainedRounding } from "../lora/trained_base.ts";
 import { quickstartFolder } from "./support/quickstart_folder.ts";
 import { push } from "./support/push_task.ts";
 import { runTask } from "./support/run_task.ts";
-import { startUploadHub } from "./support/upload_stub.ts";
+import { startUploadHub, type UploadStub } from "./support/upload_stub.ts";
 
 const TRAIN = "--model models/tiny --max-length 512 --max-steps 2 --prediction-max-new-tokens 4";
+
+/** What `deno task fetch` brings of what was pushed. */
+async function fetched({ committed }: UploadStub, cacheDir: string): Promise<string[]> {
+  await using hub = startHub(Object.fromEntries(committed));
+  const { endpoint } = hub;
+  const folder = await resolveModel("me/x", { source: "huggingface", cacheDir, endpoint });
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  return names.filter((name) => !name.startsWith(".")).sort();
+}
+
+/** All files of a commit but those that are for people. */
+const forPrograms = ({ committed }: UploadStub): string[] =>
+  [...committed.keys()].filter((name) => name !== "README.md" && name !== "loss.svg").sort();
 
 Deno.test("deno task push sends a run's checkpoint with its card, and no optimizer state", async () => {
   await using folder = await quickstartFolder();
@@ -28,6 +44,7 @@ Deno.test("deno task push sends a run's checkpoint with its card, and no optimiz
     "tokenizer.json",
     "tokenizer_config.json",
   ]);
+  assert.deepEqual(await fetched(hub, `${folder.path}/fetched`), forPrograms(hub));
   const own = (name: string) => Deno.readFile(`${folder.path}/output/a/checkpoint-2/${name}`);
   assert.deepEqual(hub.committed.get("model.safetensors"), await own("model.safetensors"));
   for (const { host, authorization } of hub.requests) {
@@ -84,6 +101,21 @@ Deno.test("deno task push sends an adapter as one of PEFT's, or only shows what 
   assert.ok(![...hub.committed.keys()].some((name) => name.includes("optimizer")));
   const created = new TextDecoder().decode(hub.requests[0].body);
   assert.equal(JSON.parse(created).visibility, "private");
+  assert.ok(!hub.committed.has("training_args.json"), "which nobody needs here");
+  assert.deepEqual(await fetched(hub, `${folder.path}/fetched`), forPrograms(hub));
+
+  // Of a base in 8 bits: whoever uses the adapter must round it so too.
+  const facts = `${folder.path}/output/b/checkpoint-2/training_args.json`;
+  const base = { base_dtype: "int8", base_block_size: 128, base_compute: "int8" };
+  const rounded = { ...JSON.parse(await Deno.readTextFile(facts)), ...base };
+  await Deno.writeTextFile(facts, JSON.stringify(rounded));
+  const again = await push(folder.path, args, { hub, token: "hf_secret" });
+  assert.equal(again.code, 0, again.stderr);
+  const card = new TextDecoder().decode(hub.committed.get("README.md"));
+  assert.match(card, /rounded \(`--base-dtype int8`\)[\s\S]*deno task merge --adapter models\/me/);
+  assert.doesNotMatch(card, /PeftModel/);
+  await fetched(hub, `${folder.path}/rounded`);
+  assert.equal((await trainedRounding(`${folder.path}/rounded/me/x`))?.bits, 8);
 });
 
 Deno.test("what is made of a fetched model names it by its id: adapter, card, push, merge", async () => {

@@ -23,6 +23,7 @@ import { repositoryId } from "../arguments/flag_values.ts";
 import { hubEnvironment } from "../process/hub_environment.ts";
 import { findRegularFile } from "../../internal/regular_file.ts";
 import { readChatSettings } from "../../data/text/chat_settings.ts";
+import { trainedBase, TRAINING_ARGS } from "../../lora/trained_base.ts";
 import { modelCard } from "../../train/runs/model_card.ts";
 import { companionFiles } from "../../train/checkpoints/model_files.ts";
 import { runCommand } from "../process/run_command.ts";
@@ -78,6 +79,7 @@ await runCommand<PushFlags>({
       samples: logged?.samples,
       curve: files.some(({ path }) => path === CURVE),
       chat: await readChatSettings(folder),
+      storage: isAdapter ? await trainedBase(folder) : undefined,
     });
     const readme = new Blob([card]);
     files.push({ path: CARD, content: readme, bytes: readme.size });
@@ -122,6 +124,7 @@ async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile
     }
   }
   const wanted = adapter ? [ADAPTER_CONFIG, ADAPTER_WEIGHTS] : [MODEL_CONFIG];
+  if (adapter && await trainedBase(folder)) wanted.push(TRAINING_ARGS);
   const own = names.filter((name) => wanted.includes(name) || !adapter && WEIGHTS.test(name))
     .sort();
   const weights = adapter ? own.includes(ADAPTER_WEIGHTS) : own.some((name) => WEIGHTS.test(name));

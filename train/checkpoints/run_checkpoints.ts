@@ -12,6 +12,7 @@
 import { basename } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isAbsent } from "../../internal/regular_file.ts";
+import { TRAINING_ARGS } from "../../lora/trained_base.ts";
 import type { BestEvaluation } from "../best_evaluation.ts";
 import {
   listCheckpoints,
@@ -241,7 +242,7 @@ export class RunCheckpoints {
     const json = (value: unknown): string => JSON.stringify(value, null, 2) + "\n";
     const parameters = this.#trainer.trainableParameters;
     return new Map([
-      ["training_args.json", json(facts)],
+      [TRAINING_ARGS, json(facts)],
       ...modelOnly ? [] : [
         ["scheduler.json", json({ last_epoch: step, next_lr: schedule(step) })] as const,
         // The order of an epoch comes from seed + epoch alone, so its position is the whole stream.
@@ -271,8 +272,8 @@ export class RunCheckpoints {
     }
     const { output } = this.#options;
     if (output) {
-      const saved = await readState(path("training_args.json"));
-      assertSameRun(parseRunFacts(saved, path("training_args.json")), output.facts, directory);
+      const saved = await readState(path(TRAINING_ARGS));
+      assertSameRun(parseRunFacts(saved, path(TRAINING_ARGS)), output.facts, directory);
     }
     const text = await readState(path("trainer_state.json"));
     const position = parseTrainerState(text, path("trainer_state.json"));

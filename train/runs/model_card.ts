@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import type { ChatSettings } from "../../data/text/chat_settings.ts";
 import { isRecord } from "../../internal/json/is_record.ts";
+import type { BaseStorage } from "../../model/base_storage.ts";
 import { METRIC_NAMES } from "../best_evaluation.ts";
 import {
   formatBytes,
@@ -39,6 +40,8 @@ export interface ModelCardOptions {
   readonly curve?: boolean;
   /** How it was taught to chat, where its folder says. */
   readonly chat?: ChatSettings;
+  /** What an adapter's base was rounded to while it was trained. @default nothing */
+  readonly storage?: BaseStorage;
 }
 
 /** Arguments that a reader asks for, by the words of TrainingArguments and of Trainer's own cards. */
@@ -61,6 +64,8 @@ const SHOWN = {
   compat: "compat",
 } as const;
 
+/** Where the card has an adapter merged to. */
+const MERGED = "output/merged";
 /** Evaluations that the card shows: of more, the last ones. */
 const EVALUATIONS = 20;
 
@@ -75,6 +80,7 @@ export function modelCard(options: ModelCardOptions): string {
     samples = [],
     curve = false,
     chat,
+    storage,
   } = options;
   const baseName = base ??
     (manifest ? folderName(String(manifest.arguments.model)) : "its base model");
@@ -87,7 +93,7 @@ export function modelCard(options: ModelCardOptions): string {
     ...manifest ? [training(manifest, figures)] : [],
     ...samples.length > 0 ? [said(samples)] : [],
     ...chat ? chatting(chat) : [],
-    usage({ repo, adapter, base }),
+    usage({ repo, adapter, base, storage }),
   ].join("\n\n") + "\n";
 }
 
@@ -281,34 +287,46 @@ function chatting({ system, enableThinking }: ChatSettings): string[] {
 }
 
 function usage(
-  { repo, adapter, base }: {
+  { repo, adapter, base = "BASE", storage }: {
     readonly repo: string;
     readonly adapter: boolean;
     readonly base?: string;
+    readonly storage?: BaseStorage;
   },
 ): string {
+  const load = (name: string): string =>
+    `AutoModelForCausalLM.from_pretrained(${JSON.stringify(name)})`;
+  const whole = (name: string): string[] => [
+    "from transformers import AutoModelForCausalLM",
+    "",
+    `model = ${load(name)}`,
+  ];
   const python = adapter
     ? [
       "from peft import PeftModel",
       "from transformers import AutoModelForCausalLM",
       "",
-      `base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(base ?? "BASE")})`,
+      `base = ${load(base)}`,
       `model = PeftModel.from_pretrained(base, ${JSON.stringify(repo)})`,
     ]
-    : [
-      "from transformers import AutoModelForCausalLM",
-      "",
-      `model = AutoModelForCausalLM.from_pretrained(${JSON.stringify(repo)})`,
-    ];
+    : whole(repo);
   const deno = [
     `deno task fetch --model ${repo} --source huggingface`,
     adapter
-      ? `deno task inference:lora --adapter models/${repo} --model ${base ?? "BASE"}`
+      ? `deno task inference:lora --adapter models/${repo} --model ${base}`
       : `deno task inference --model ${repo}`,
   ];
-  return ["## Use", fenced(python.join("\n"), "python"), fenced(deno.join("\n"), "sh")].join(
-    "\n\n",
-  );
+  const merge = `deno task merge --adapter models/${repo} --model ${base} --output-dir ${MERGED}`;
+  const uses = storage
+    ? [
+      fenced(deno.join("\n"), "sh"),
+      `It was trained on a base whose weights were rounded (\`--base-dtype ${storage.name}\`). ortune ` +
+      "rounds them so again; PEFT does not, and answers worse. For other programs, merge it first:",
+      fenced(merge, "sh"),
+      fenced(whole(MERGED).join("\n"), "python"),
+    ]
+    : [fenced(python.join("\n"), "python"), fenced(deno.join("\n"), "sh")];
+  return ["## Use", ...uses].join("\n\n");
 }
 
 function table(head: readonly string[], rows: readonly (readonly unknown[])[]): string {
