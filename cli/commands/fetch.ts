@@ -24,7 +24,7 @@ interface FetchFlags {
 
 await runCommand<FetchFlags>({
   name: "deno task fetch",
-  description: "Fetches a model, whole and checked; an interrupted download goes on.",
+  description: "Fetches a model or an adapter, whole and checked; an interrupted download goes on.",
   flags: (command: Command) =>
     command
       .requiredOption("--model <id>", "such as Qwen/Qwen3-0.6B", repositoryId)
