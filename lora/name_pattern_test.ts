@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { NamePattern } from "./name_pattern.ts";
+import { processorSeconds } from "../tests/support/processor_seconds.ts";
 
 interface Patterns {
   readonly names: readonly string[];
@@ -53,7 +54,7 @@ Deno.test("patterns that backtracking would never end on take milliseconds, and 
     const pattern = new NamePattern("exclude_modules", source);
     return names.filter((name) => pattern.matches(name)).length;
   };
-  const began = performance.now();
+  const began = processorSeconds();
   assert.equal(count("(.*)*"), names.length);
   assert.equal(count("((.+)+)+x"), 0);
   assert.equal(count("(((((.*)*)*)*)*)*!"), 0);
@@ -66,5 +67,5 @@ Deno.test("patterns that backtracking would never end on take milliseconds, and 
   assert.throws(() => count("(".repeat(60) + ")".repeat(60)), /more than 50 groups in a group/);
   assert.throws(() => count("a".repeat(70_000)), /it has 70000 characters, more than 65536/);
   // Far above what it takes, far below what backtracking would.
-  assert.ok(performance.now() - began < 10_000);
+  assert.ok(processorSeconds() - began < 10);
 });

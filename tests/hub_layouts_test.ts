@@ -8,6 +8,7 @@ import { compileGlob } from "../internal/glob_pattern.ts";
 import { startHub } from "./support/hub_stub.ts";
 import { repositoryPath } from "./support/run_script.ts";
 import { tempFolder } from "./support/temp_folder.ts";
+import { processorSeconds } from "./support/processor_seconds.ts";
 
 /** A data set, and what the Python package datasets takes of it. */
 interface Layout {
@@ -296,8 +297,8 @@ Deno.test("compileGlob() matches as fsspec does, in time that patterns of strang
   for (const [pattern, path, expected] of cases) {
     assert.equal(compileGlob(pattern)(path), expected, `${pattern} of ${path}`);
   }
-  const began = performance.now();
+  const began = processorSeconds();
   assert.ok(!compileGlob(`${"*a".repeat(200)}b`)("a".repeat(1000)));
   assert.ok(!compileGlob(`${"**/".repeat(100)}b`)("a/".repeat(500)));
-  assert.ok(performance.now() - began < 2000);
+  assert.ok(processorSeconds() - began < 2);
 });
