@@ -42,6 +42,24 @@ Deno.test("a pattern matches the names that Python's re matches, or is refused w
   ]);
 });
 
+Deno.test("patterns drawn from all of the syntax match what Python's re matches, and are refused where it refuses", async () => {
+  const fixture = new URL("../tests/fixtures/adapters/random_patterns.json", import.meta.url);
+  const { names, expressions } = JSON.parse(await Deno.readTextFile(fixture)) as {
+    readonly names: readonly string[];
+    /** A digit a name, 1 where it matches; null where Python refuses the expression. */
+    readonly expressions: readonly (readonly [string, string | null])[];
+  };
+  assert.equal(expressions.length, 700);
+  for (const [source, wanted] of expressions) {
+    if (wanted === null) {
+      assert.throws(() => new NamePattern("target_modules", source), RangeError, source);
+      continue;
+    }
+    const pattern = new NamePattern("target_modules", source);
+    assert.equal(names.map((name) => Number(pattern.matches(name))).join(""), wanted, source);
+  }
+});
+
 Deno.test("patterns that backtracking would never end on take milliseconds, and the worst are refused", () => {
   const names = Array.from(
     { length: 80 },

@@ -116,11 +116,9 @@ class Parser {
 
   #sequence(): Part {
     const parts: Part[] = [];
-    while (this.#next !== undefined && this.#next !== "|" && this.#next !== ")") {
+    while (this.#comments() !== undefined && this.#next !== "|" && this.#next !== ")") {
       const begin = this.#at;
-      const part = this.#atom();
-      if (!part) continue;
-      const repeated = this.#quantified(part, begin);
+      const repeated = this.#quantified(this.#atom(), begin);
       const before = parts.at(-1);
       if (repeated.kind === "text" && before?.kind === "text") {
         parts[parts.length - 1] = { kind: "text", text: before.text + repeated.text };
@@ -129,8 +127,19 @@ class Parser {
     return parts.length === 1 ? parts[0] : { kind: "sequence", parts };
   }
 
+  /** Passes comments over, which may stand before a quantifier too; the character behind them. */
+  #comments(): string | undefined {
+    for (let begin = this.#at; this.#take("(?#"); begin = this.#at) {
+      const end = this.#source.indexOf(")", this.#at);
+      if (end < 0) this.#fail("a comment without an end", begin);
+      this.#at = end + 1;
+    }
+    return this.#next;
+  }
+
   /** The part with the quantifier behind it; whether it is lazy makes no difference to whole names. */
   #quantified(part: Part, begin: number): Part {
+    this.#comments();
     const range = this.#range();
     if (!range) return part;
     if (part.kind === "assertion") this.#fail("nothing to repeat", begin);
@@ -156,7 +165,7 @@ class Parser {
     return [least, end === "" ? Infinity : Number(end)];
   }
 
-  #atom(): Part | undefined {
+  #atom(): Part {
     const character = this.#source[this.#at];
     if (character === "(") return this.#group();
     if (character === "[") return this.#set();
@@ -196,17 +205,11 @@ class Parser {
     return (c) => holds(c.toLowerCase()) || holds(c.toUpperCase());
   }
 
-  #group(): Part | undefined {
+  #group(): Part {
     const begin = this.#at++;
     const outer = this.#ignoreCase;
     let look: { readonly behind: boolean; readonly negative: boolean } | undefined;
     if (this.#take("?")) {
-      if (this.#take("#")) {
-        const end = this.#source.indexOf(")", this.#at);
-        if (end < 0) this.#fail("a comment without an end", begin);
-        this.#at = end + 1;
-        return undefined;
-      }
       if (this.#take("=")) look = { behind: false, negative: false };
       else if (this.#take("!")) look = { behind: false, negative: true };
       else if (this.#take("<=")) look = { behind: true, negative: false };
@@ -244,19 +247,24 @@ class Parser {
   /** Flags up to what ends them; only `i` and `-i` change how names match, which are one line of ASCII. */
   #flags(outer: boolean): boolean {
     const begin = this.#at;
-    let ignoreCase = outer;
-    let on = true;
-    let count = 0;
-    for (; this.#next !== undefined && this.#next !== ")" && this.#next !== ":"; this.#at++) {
-      const flag = this.#next;
-      if (flag === "-" && on) on = false;
-      else if (flag === "i") ignoreCase = on;
-      else if (flag === "x") this.#unsupported("the flag x");
-      else if (!"msau".includes(flag)) this.#fail(`an unknown extension "(?${flag}"`, begin);
-      if (flag !== "-") count++;
+    const on = this.#letters();
+    const turnsOff = this.#take("-");
+    const off = turnsOff ? this.#letters() : "";
+    if ((turnsOff ? off : on) === "") this.#fail("a group without a kind", begin);
+    for (const flag of on + off) {
+      if (!"imsxau".includes(flag)) this.#fail(`an unknown extension "(?${flag}"`, begin);
     }
-    if (count === 0) this.#fail("a group without a kind", begin);
-    return ignoreCase;
+    if (on.includes("x")) this.#unsupported("the flag x", begin);
+    const always = [...off].find((flag) => on.includes(flag) || "au".includes(flag));
+    if (always !== undefined) this.#fail(`the flag ${always}, which cannot be turned off`, begin);
+    if (on.includes("a") && on.includes("u")) this.#fail("both flags a and u", begin);
+    return on.includes("i") || outer && !off.includes("i");
+  }
+
+  #letters(): string {
+    const [letters] = /^[a-zA-Z]*/.exec(this.#source.slice(this.#at))!;
+    this.#at += letters.length;
+    return letters;
   }
 
   #escape(): Part {
@@ -358,7 +366,7 @@ function widths(part: Part): readonly [least: number, most: number] {
       return [0, 0];
     case "repeat": {
       const [least, most] = widths(part.part);
-      return [least * part.least, most === 0 ? 0 : most * part.most];
+      return [least * part.least, most === 0 || part.most === 0 ? 0 : most * part.most];
     }
     case "sequence": {
       const each = part.parts.map(widths);
