@@ -1,5 +1,7 @@
 /** Parts that a run names. In: a table of them, and a name or a part. Out: the part. */
 
+import { plural } from "../internal/plural.ts";
+
 /**
  * A part of a table by its name, or the very part that was given in place of a name.
  *
@@ -15,7 +17,7 @@ export function findPart<T extends object>(
   if (Object.hasOwn(table, given)) return table[given];
   throw new RangeError(
     `Cannot find ${what} ${JSON.stringify(given)}: there ${
-      Object.keys(table).length === 1 ? "is" : "are"
+      plural(Object.keys(table).length, "is", "are")
     } ${Object.keys(table).join(", ")}`,
   );
 }

@@ -13,6 +13,7 @@ import { giveUp } from "../process/give_up.ts";
 import { runCommand } from "../process/run_command.ts";
 import { port } from "../arguments/port.ts";
 import { HOSTNAME, servePage } from "../process/serve_page.ts";
+import { plural } from "../../internal/plural.ts";
 
 interface DashboardFlags {
   readonly outputDir: string;
@@ -50,7 +51,7 @@ async function writeReport(directory: string, file: string): Promise<void> {
   }
   const runs = await Promise.all(names.map((name) => readRun(`${directory}/${name}`, name)));
   await Deno.writeTextFile(file, await renderRunsPage(runs));
-  console.log(`${file}: ${names.length} run${names.length === 1 ? "" : "s"}`);
+  console.log(`${file}: ${names.length} ${plural(names.length, "run")}`);
 }
 
 async function serve(

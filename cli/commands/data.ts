@@ -28,6 +28,7 @@ import {
 import { formatSplit, SEED_DATASET, SPLIT_FILE } from "../../train/runs/seed_data.ts";
 import { DEFAULT_SYSTEM } from "../../train/runs/training_arguments.ts";
 import { refuseOverwrite, writeTogether } from "../data_report/write_split.ts";
+import { plural } from "../../internal/plural.ts";
 
 interface DataFlags extends PreviewFlags, DatasetFlags {
   readonly list?: boolean;
@@ -162,7 +163,7 @@ await runCommand<DataFlags>({
         split.validation,
       ]] as const
     ) {
-      console.log(`${path}  ${length} ${length === 1 ? "row" : "rows"}`);
+      console.log(`${path}  ${length} ${plural(length, "row")}`);
     }
     const told = options.dedup
       ? describeDropped(rows, repeats)

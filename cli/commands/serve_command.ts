@@ -38,6 +38,7 @@ import { openRuntime } from "../process/open_runtime.ts";
 import { port } from "../arguments/port.ts";
 import type { CommandContext, CommandDefinition } from "../process/run_command.ts";
 import { UsageError } from "../../internal/usage_error.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** Parsed flags of the server. */
 export interface ServeFlags {
@@ -356,7 +357,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 async function stop(server: Listening, service: ChatService, grace: number): Promise<void> {
   service.close();
   if (service.running > 0) {
-    const chats = `${service.running} chat${service.running === 1 ? "" : "s"}`;
+    const chats = `${service.running} ${plural(service.running, "chat")}`;
     console.error(`${chats} under way: up to ${grace} s for them; Ctrl-C again ends at once`);
   }
   const closed = server.close();

@@ -10,6 +10,7 @@ import { formatCount } from "../../train/track/format_units.ts";
 import type { Preview, PreviewRow } from "./preview_rows.ts";
 import { PREVIEW_WORDS as WORDS } from "./preview_words.ts";
 import type { TokenBlock } from "./token_blocks.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** Options of {@linkcode formatPreview}. */
 export interface FormatPreviewOptions {
@@ -48,7 +49,7 @@ export function formatPreview(
 }
 
 function countOf(count: number, what: string): string {
-  return `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
+  return `${formatCount(count)} ${plural(count, what)}`;
 }
 
 function rowLines(row: PreviewRow, options: FormatPreviewOptions): string[] {

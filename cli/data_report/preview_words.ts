@@ -8,6 +8,7 @@ import type { Bilingual } from "../../train/track/bilingual.ts";
 import { formatCount } from "../../train/track/format_units.ts";
 import { describePlace } from "../../data/records/jsonl_error.ts";
 import type { Preview, PreviewExample, PreviewRow } from "./preview_rows.ts";
+import { plural } from "../../internal/plural.ts";
 
 const EN = {
   rows: "rows",
@@ -40,7 +41,7 @@ const EN = {
   nothing: "nothing of it is learned",
   unread: (fields: readonly string[]): string => `not read: ${fields.join("; ")}`,
   block: (role: string, tokens: number): string =>
-    `${role} · ${formatCount(tokens)} ${tokens === 1 ? "token" : "tokens"}`,
+    `${role} · ${formatCount(tokens)} ${plural(tokens, "token")}`,
 };
 
 const ROLES: Readonly<Record<string, string>> = {

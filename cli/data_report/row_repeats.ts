@@ -4,6 +4,7 @@ import { DuplicateFinder } from "../../data/records/duplicates.ts";
 import type { DatasetRows } from "../../data/records/dataset_rows.ts";
 import { describePlace } from "../../data/records/jsonl_error.ts";
 import { toPlainJson } from "../../internal/json/python_json.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** A row, and the earlier one that it repeats. */
 export interface RowRepeat {
@@ -62,7 +63,7 @@ function describe(rows: DatasetRows, repeats: readonly RowRepeat[], what: string
   const shown = repeats.slice(0, SHOWN).map(({ index, of }) => `  ${place(index)} as ${place(of)}`);
   const more = repeats.length - SHOWN;
   return [
-    `${repeats.length} ${repeats.length === 1 ? "row is" : "rows are"} ${what}`,
+    `${repeats.length} ${plural(repeats.length, "row is", "rows are")} ${what}`,
     ...shown,
     ...more > 0 ? [`  and ${more} more`] : [],
   ];

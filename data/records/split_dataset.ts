@@ -8,6 +8,7 @@
  */
 
 import { PythonRandom } from "../../ort/tensor/python_random.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** Options of {@linkcode splitDataset}. */
 export interface SplitDatasetOptions {
@@ -42,7 +43,7 @@ export interface DatasetSplit {
  */
 export function splitDataset(rows: number, options: SplitDatasetOptions = {}): DatasetSplit {
   const { trainRatio = 0.9, seed = 42 } = options;
-  const what = `${rows} row${rows === 1 ? "" : "s"}`;
+  const what = `${rows} ${plural(rows, "row")}`;
   if (!(trainRatio > 0 && trainRatio < 1)) {
     throw new RangeError(
       `Cannot split ${what}: the ratio ${trainRatio} is not between 0 and 1. Choose one such as 0.9`,

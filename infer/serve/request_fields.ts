@@ -7,6 +7,7 @@
 
 import { FieldTable, listFields, type UnsupportedField } from "../../internal/json/field_table.ts";
 import { ApiError } from "./api_error.ts";
+import { plural } from "../../internal/plural.ts";
 
 const OUT = "this server does not support it; leave it out";
 const FREE = "replies are held to JSON alone, by response_format of chat completions; leave it out";
@@ -249,7 +250,7 @@ export function assertFields(
   const names = listFields(unknown.map((name) => place + name));
   throw new ApiError(
     400,
-    `Unrecognized request argument${unknown.length > 1 ? "s" : ""} supplied: ${names}`,
+    `Unrecognized request ${plural(unknown.length, "argument")} supplied: ${names}`,
     { param: (place + unknown[0]).slice(0, 100).toWellFormed(), code: "unknown_parameter" },
   );
 }

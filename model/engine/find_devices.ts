@@ -11,6 +11,7 @@
 import { cpu, type Device, deviceName, parseDevice } from "../../ort/runtime/device.ts";
 import { Runtime, type RuntimeOptions } from "../../ort/runtime/runtime.ts";
 import { checkWebGpu, type WebGpuReport } from "./check_webgpu.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** What `--device` calls the best device that a machine has. */
 export const AUTO = "auto";
@@ -45,7 +46,7 @@ export function* findDevices(
   if (kinds.includes("webgpu")) yield attempt({ kind: "webgpu" }, options, describeWebGpu);
   if (!kinds.includes("cpu")) return;
   const threads = options.threads ?? navigator.hardwareConcurrency;
-  yield attempt(cpu, options, () => ({ what: `${threads} thread${threads === 1 ? "" : "s"}` }));
+  yield attempt(cpu, options, () => ({ what: `${threads} ${plural(threads, "thread")}` }));
 }
 
 function describeWebGpu(runtime: Runtime): Omit<FoundDevice & { reason?: undefined }, "device"> {

@@ -9,6 +9,7 @@
 import { loadFault } from "../../internal/load_fault.ts";
 import { OutParameter } from "./api.ts";
 import { limitCublasWorkspace } from "./cublas_workspace.ts";
+import { plural } from "../../internal/plural.ts";
 
 // cudaMemcpyKind, cudaStreamNonBlocking, cudaEventDisableTiming of driver_types.h.
 const HOST_TO_DEVICE = 1;
@@ -125,8 +126,8 @@ export class Cuda implements Disposable {
     const count = countDevices(this.#library, index);
     if (index >= count) {
       throw new RangeError(
-        `Cannot use device cuda:${index}: this machine has ${count} CUDA device` +
-          `${count === 1 ? "" : "s"}; pass --device cuda:0 or --device cpu`,
+        `Cannot use device cuda:${index}: this machine has ${count} CUDA ` +
+          `${plural(count, "device")}; pass --device cuda:0 or --device cpu`,
       );
     }
     this.#call("cudaSetDevice", `open device cuda:${index}`, index);

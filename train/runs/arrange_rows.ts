@@ -14,6 +14,7 @@ import {
 import { splitDataset } from "../../data/records/split_dataset.ts";
 import { UsageError } from "../../internal/usage_error.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** Arguments that decide it. */
 export type ArrangeArguments = Pick<
@@ -51,9 +52,7 @@ export function arrangeRows(
   const parts = sources.flatMap((source) => source.parts);
   if (mix !== undefined && mix.length !== sources.length) {
     throw new UsageError(
-      `Cannot mix ${sources.length} ${
-        sources.length === 1 ? "name" : "names"
-      } of --train-file by ` +
+      `Cannot mix ${sources.length} ${plural(sources.length, "name")} of --train-file by ` +
         `${mix.length} shares: give one for each`,
     );
   }

@@ -4,6 +4,7 @@ import type { Comm } from "../../comm/comm.ts";
 import type { ProcessorShare } from "../../comm/processor_share.ts";
 import { deviceTraits } from "../../ort/runtime/device.ts";
 import type { DerivedTraining } from "./resolve_training.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** Nothing of one process. */
 export function describeRanks(
@@ -23,7 +24,7 @@ export function describeRanks(
   const onHost = deviceTraits(device).hostMemory;
   const state = shardOptimizer ? "a part of the optimizer's state on each" : "all state on each";
   const own = asked ?? threads;
-  const computing = onHost ? `${own} ${own === 1 ? "thread" : "threads"}` : "a GPU";
+  const computing = onHost ? `${own} ${plural(own, "thread")}` : "a GPU";
   return [
     `${size} processes by ${name}${here}: ${computing} each, ${state}`,
     ...onHost && even !== undefined && own < even

@@ -8,6 +8,7 @@ import type { ReadExamplesReport } from "../../data/examples/read_examples_repor
 import { listFields } from "../../internal/json/field_table.ts";
 import type { Tokenizer } from "../../data/text/tokenizer.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** What the lines are of. */
 export interface DescribeRowsOptions {
@@ -27,7 +28,7 @@ const MAX_PROMPT = 60;
 /** Line numbers in words, or those of rows, ten at most. */
 export function describeLines(numbers: readonly number[], unit: RowUnit = "line"): string {
   const rest = numbers.length - SHOWN;
-  return `${unit}${numbers.length === 1 ? "" : "s"} ${numbers.slice(0, SHOWN).join(", ")}` +
+  return `${plural(numbers.length, unit)} ${numbers.slice(0, SHOWN).join(", ")}` +
     (rest > 0 ? ` and ${rest} more` : "");
 }
 

@@ -7,6 +7,7 @@ import { DuplicateFinder } from "../../data/records/duplicates.ts";
 import { describePlace, type RowLocation } from "../../data/records/jsonl_error.ts";
 import { readRows } from "../../data/records/read_rows.ts";
 import { rowKey } from "./arrange_rows.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** What was found. */
 export interface FoundDuplicates {
@@ -81,9 +82,9 @@ export async function findDuplicates(
     });
     const more = found.length > SHOWN ? ` and ${found.length - SHOWN} more` : "";
     return [
-      `${found.length} ${found.length === 1 ? "row" : "rows"} to train on ${what}${
+      `${found.length} ${plural(found.length, "row")} to train on ${what}${
         drop
-          ? `, and ${found.length === 1 ? "is" : "are"} left out (--dedup)`
+          ? `, and ${plural(found.length, "is", "are")} left out (--dedup)`
           : "; --dedup leaves such rows out"
       }: ${shown.join("; ")}${more}`,
     ];

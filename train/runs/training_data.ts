@@ -34,6 +34,7 @@ import { createPrepareProgress } from "./prepare_progress.ts";
 import type { ProgressLineOptions } from "./progress_line.ts";
 import { tokenKey } from "./token_key.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
+import { plural } from "../../internal/plural.ts";
 
 /** Most bytes of files in which rows that repeat others are looked for unasked: some seconds. */
 const MAX_LOOKED_BYTES = 32 * 2 ** 20;
@@ -174,7 +175,7 @@ export async function readTrainingData(
       );
     } else if (unlabelled.length > 0) {
       const state = `${lines(unlabelled)} ${
-        unlabelled.length === 1 ? "has" : "have"
+        plural(unlabelled.length, "has", "have")
       } no answer left within --max-length ${maxLength}`;
       if (!args.dropUnlabelled) {
         throw new Error(
