@@ -7,8 +7,11 @@
 
 import type { Tokenizer } from "../text/tokenizer.ts";
 
+/** What is asked of a tokenizer. */
+type Decoder = Pick<Tokenizer, "decode" | "tokenBytes" | "dropsFirstBlank">;
+
 /** The bytes of a tokenizer's tokens, looked up once each. */
-const known = new WeakMap<Tokenizer, (Uint8Array | undefined)[]>();
+const known = new WeakMap<Decoder, (Uint8Array | undefined)[]>();
 const encoder = new TextEncoder();
 let scratch = new Uint8Array(1 << 16);
 
@@ -22,7 +25,7 @@ const FORMS = ["NFC", "NFKC"] as const;
 export function findTextLoss(
   text: string,
   ids: Int32Array,
-  tokenizer: Tokenizer,
+  tokenizer: Decoder,
 ): string | undefined {
   if (hasBytesOf(text, ids, tokenizer)) return undefined;
   const decoded = tokenizer.decode(ids);
@@ -40,7 +43,7 @@ export function findTextLoss(
 }
 
 /** Whether the tokens' bytes end to end are the text's: the quick way, and nearly always true. */
-function hasBytesOf(text: string, ids: Int32Array, tokenizer: Tokenizer): boolean {
+function hasBytesOf(text: string, ids: Int32Array, tokenizer: Decoder): boolean {
   let bytesOf = known.get(tokenizer);
   if (bytesOf === undefined) known.set(tokenizer, bytesOf = []);
   // A UTF-16 unit has 3 bytes at most.
