@@ -106,6 +106,20 @@ Deno.test("the scripts say where their models and data come from when they are n
   assert.match(nothingToChooseBy.stderr, /without evaluations: give --validation-file/);
 });
 
+Deno.test("--print-config prints what --config takes back, and does nothing else", async () => {
+  await using folder = await quickstartFolder();
+  for (const [name, flags] of [["train", ""], ["train:lora", " --lora-rank 3"]] as const) {
+    const typed = `${SHORT} --model models/tiny --learning-rate 3e-7${flags}`;
+    const printed = await runTask(name, folder.path, `${typed} --print-config`);
+    assert.deepEqual([printed.code, printed.stderr], [0, ""]);
+    assert.match(printed.stdout, /^learning_rate: 3\.?0?e-7$/m);
+    await Deno.writeTextFile(`${folder.path}/data/run.yaml`, `${printed.stdout}\n`);
+    const again = await runTask(name, folder.path, "--config data/run.yaml --print-config");
+    assert.deepEqual([again.code, again.stdout], [0, printed.stdout], again.stderr);
+  }
+  await assert.rejects(Deno.stat(`${folder.path}/output`), Deno.errors.NotFound);
+});
+
 Deno.test("deno task train and train:lora start from what a run ended with, adapters too", async () => {
   await using folder = await quickstartFolder();
   const quiet = `${SHORT} --prediction-samples 0`;
