@@ -27,4 +27,5 @@ Deno.test("mayHaveRun() needs one line that is not missed, of a file that was lo
     assert.equal(mayHaveRun(missed, "train/x.ts", first, last), expected, `${first} to ${last}`);
   }
   assert.equal(mayHaveRun(missed, "train/y.ts", 1, 1), false);
+  assert.ok(mayHaveRun({ "comm/x_worker.ts": [1, 2] }, "comm/x_worker.ts", 1, 2));
 });
