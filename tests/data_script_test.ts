@@ -138,8 +138,16 @@ Deno.test("renderDataReport() shows rows as training reads them, inert, in both 
   }
   add({ question: "头痛？", answer: hostile }, 7, "val");
   const source = { name: hostile, columns: [hostile], split: { seed: 42, trainRatio: 0.9 } };
-  const page = await renderDataReport(facts.facts(), source);
+  const all = facts.facts();
+  const page = await renderDataReport(all, source);
   assert.equal(page.match(/<article>/g)?.length, 4);
+  // Of one row there is a part for it, of none there is none.
+  for (const [shown, parts] of [[1, 5], [0, 4]]) {
+    const few = { ...all, samples: all.samples.slice(0, shown) };
+    const text = await renderDataReport(few, source);
+    const found = [text.match(/<article>/g)?.length ?? 0, text.match(/<section>/g)?.length];
+    assert.deepEqual(found, [shown, parts]);
+  }
   assert.deepEqual(page.match(/<script>\n?.*/g), [
     '<script>\nif (navigator.language.toLowerCase().startsWith("zh")) {',
   ]);
