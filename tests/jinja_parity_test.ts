@@ -94,3 +94,21 @@ Deno.test("expressions and small templates give Python's text, or an error where
   assert.deepEqual(wrong, []);
   assert.ok(expressions.filter(([, text]) => text !== null).length >= 600);
 });
+
+Deno.test("str.format and % with texts drawn from all of their syntax give Python's text, or an error", async () => {
+  const { arguments: given, formats, percents } = await read<{
+    readonly arguments: string;
+    readonly formats: readonly (readonly [string, string | null])[];
+    readonly percents: readonly (readonly [string, string, string | null])[];
+  }>("random_formats.json");
+  const same = (template: Template, t: string, expected: string | null): void => {
+    const found = attempt(() => template.render({ t }, rendering));
+    assert.equal(found instanceof Error ? null : found, expected, `${t}: ${found}`);
+  };
+  const format = new Template(`{{ t.format(${given}) }}`);
+  for (const [text, expected] of formats) same(format, text, expected);
+  for (const [text, values, expected] of percents) {
+    same(new Template(`{{ t % ${values} }}`), text, expected);
+  }
+  assert.deepEqual([formats.length, percents.length], [600, 600]);
+});

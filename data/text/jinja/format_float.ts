@@ -31,10 +31,13 @@ export function formatMagnitude(budget: Budget, value: number, format: FloatForm
     : Number.isNaN(value)
     ? "nan"
     : "inf";
-  const pointed = alternate && precision === 0 && /^\d+(?:e.*)?$/.test(text)
-    ? text.replace(/^\d+/, "$&.")
-    : text;
+  const pointed = alternate ? alternateForm(text) : text;
   return upper ? pointed.toUpperCase() : pointed;
+}
+
+/** With a point, where the text of a number has none. */
+export function alternateForm(text: string): string {
+  return text.replace(/^\d+(?=e|$)/, "$&.");
 }
 
 function finite(value: number, type: string, format: FloatFormat): string {

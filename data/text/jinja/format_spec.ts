@@ -2,9 +2,9 @@
 
 import type { Budget } from "./budget.ts";
 import { pointLength } from "./code_points.ts";
-import { PythonError, typeError, UnsupportedError, valueError } from "./errors.ts";
+import { PythonError, typeError, valueError } from "./errors.ts";
 import { floatText, PyFloat } from "./float.ts";
-import { formatMagnitude } from "./format_float.ts";
+import { alternateForm, formatMagnitude } from "./format_float.ts";
 import { asFloat, asInteger } from "./numbers.ts";
 import { textOf } from "./repr.ts";
 import { pad } from "./string_pad.ts";
@@ -17,6 +17,8 @@ interface Spec {
   readonly fill: string;
   readonly align: string | undefined;
   readonly sign: string;
+  /** Whether what is rounded to zero has no minus. */
+  readonly coerces: boolean;
   readonly alternate: boolean;
   readonly width: number;
   readonly grouping: string;
@@ -45,12 +47,12 @@ function parse(spec: string, numeric: boolean): Spec {
   const match = SPEC.exec(spec) ?? valueError("Invalid format specifier");
   const [, fill, align, sign = "", coerce, hash, zero, width, grouping = "", precision, type = ""] =
     match;
-  if (coerce !== undefined) throw new UnsupportedError("the format option z");
   const zeros = zero !== undefined;
   return {
     fill: fill ?? (zeros ? "0" : " "),
     align: align ?? (zeros && numeric ? "=" : undefined),
     sign,
+    coerces: coerce !== undefined,
     alternate: hash !== undefined,
     width: Number(width ?? 0),
     grouping,
@@ -66,6 +68,7 @@ function formatText(budget: Budget, text: string, spec: Spec): string {
   if (spec.sign !== "" || spec.alternate || spec.align === "=") {
     valueError("Sign, alternate form and '=' not allowed in string format specifier");
   }
+  if (spec.coerces) valueError("Negative zero coercion (z) not allowed in string format specifier");
   if (spec.grouping !== "") valueError(`Cannot specify '${spec.grouping}' with 's'.`);
   const { precision } = spec;
   const shown = precision === undefined || pointLength(text) <= precision
@@ -85,24 +88,21 @@ function aligned(budget: Budget, text: string, spec: Spec, fallback: string): st
   return spec.fill.repeat(left) + text + spec.fill.repeat(missing - left);
 }
 
-/** Sign, prefix, digits: with separators, zeros or blanks. */
+/** Sign, prefix, the digits before the point and what follows them: with separators, zeros or blanks. */
 function numeric(
   budget: Budget,
   negative: boolean,
   prefix: string,
-  digits: string,
+  [integer, rest]: readonly [string, string],
   spec: Spec,
   group = 3,
 ): string {
   const sign = negative ? "-" : spec.sign === "-" ? "" : spec.sign;
   const head = sign + prefix;
-  const whole = /^[\da-fA-F]+(?![a-z])|^\d+/.exec(digits)?.[0] ?? "";
-  const isNumber = whole !== "";
-  const [integer, rest] = isNumber ? [whole, digits.slice(whole.length)] : ["", digits];
   let body = spec.grouping === "" ? integer : grouped(integer, spec.grouping, group);
   if (spec.align !== "=") return aligned(budget, head + body + rest, spec, ">");
   const room = spec.width - head.length - rest.length;
-  if (spec.fill === "0" && spec.grouping !== "" && isNumber) {
+  if (spec.fill === "0" && spec.grouping !== "" && integer !== "") {
     // Zeros are grouped too, and no separator comes first: n digits take n + (n - 1) / group.
     const size = Math.max(integer.length, Math.ceil((room * group + 1) / (group + 1)));
     body = grouped(integer.padStart(size, "0"), spec.grouping, group);
@@ -124,6 +124,9 @@ const BASES: Readonly<Record<string, number>> = { b: 2, o: 8, x: 16, X: 16 };
 
 function formatInteger(budget: Budget, value: number | bigint, spec: Spec): string {
   const { type } = spec;
+  if (spec.coerces) {
+    valueError("Negative zero coercion (z) not allowed in integer format specifier");
+  }
   if (spec.precision !== undefined) valueError("Precision not allowed in integer format specifier");
   if (type === "s") valueError("Unknown format code 's' for object of type 'int'");
   if (type === "c") {
@@ -133,7 +136,7 @@ function formatInteger(budget: Budget, value: number | bigint, spec: Spec): stri
     if (value < 0 || value > 0x10ffff) {
       throw new PythonError("OverflowError", "%c arg not in range");
     }
-    return aligned(budget, String.fromCodePoint(Number(value)), spec, "<");
+    return aligned(budget, String.fromCodePoint(Number(value)), spec, ">");
   }
   const base = BASES[type] ?? 10;
   if (base !== 10 && spec.grouping === ",") valueError(`Cannot specify ',' with '${type}'.`);
@@ -146,7 +149,7 @@ function formatInteger(budget: Budget, value: number | bigint, spec: Spec): stri
     : (negative ? -value : value).toString(base);
   const prefix = spec.alternate && base !== 10 ? `0${type}` : "";
   const shown = type === "X" ? digits.toUpperCase() : digits;
-  return numeric(budget, negative, prefix, shown, spec, base === 10 ? 3 : 4);
+  return numeric(budget, negative, prefix, [shown, ""], spec, base === 10 ? 3 : 4);
 }
 
 function formatFloat(budget: Budget, value: number, spec: Spec): string {
@@ -157,12 +160,10 @@ function formatFloat(budget: Budget, value: number, spec: Spec): string {
   if (type === "n" && spec.grouping !== "") {
     valueError(`Cannot specify '${spec.grouping}' with 'n'.`);
   }
-  const negative = value < 0 || Object.is(value, -0);
   let text: string;
-  if (type === "" && precision === undefined && !alternate) {
+  if (type === "" && precision === undefined) {
     text = floatText(Math.abs(value));
-  } else if (type === "" && precision === undefined) {
-    throw new UnsupportedError("the alternate form of a float without a type");
+    if (alternate) text = alternateForm(text);
   } else {
     text = formatMagnitude(budget, type === "%" ? value * 100 : value, {
       type: type === "%" ? "f" : type === "" || type === "n" ? "g" : type,
@@ -172,5 +173,9 @@ function formatFloat(budget: Budget, value: number, spec: Spec): string {
     });
     if (type === "%") text += "%";
   }
-  return numeric(budget, negative && !Number.isNaN(value), "", text, spec);
+  const isZero = !/[1-9i]/.test(text.split("e")[0]);
+  const negative = value < 0 || Object.is(value, -0);
+  const [integer] = /^\d*/.exec(text)!;
+  const parts = [integer, text.slice(integer.length)] as const;
+  return numeric(budget, negative && !(spec.coerces && isZero), "", parts, spec);
 }

@@ -48,17 +48,16 @@ class Formatter {
         continue;
       }
       if (brace === "}") valueError("Single '}' encountered in format string");
-      const end = closingBrace(template, found + 1);
-      const piece = this.field(template.slice(found + 1, end), depth);
+      const field = readField(template, found + 1);
+      const piece = this.field(field, depth);
       this.budget.text(piece.length);
       result += piece;
-      at = end + 1;
+      at = field.end + 1;
     }
     return result;
   }
 
-  field(text: string, depth: number): string {
-    const { name, conversion, spec } = splitField(text);
+  field({ name, conversion, spec }: Field, depth: number): string {
     let value = this.lookUp(name);
     if (conversion === "r") value = reprOf(this.budget, value);
     else if (conversion === "s") value = textOf(this.budget, value);
@@ -69,7 +68,7 @@ class Formatter {
 
   lookUp(name: string): Value {
     const first = /^[^.[]*/.exec(name)![0];
-    let value = this.#first(first);
+    let value = this.#first(first, name);
     let at = first.length;
     while (at < name.length) {
       if (name[at] === ".") {
@@ -89,13 +88,17 @@ class Formatter {
     return value;
   }
 
-  #first(name: string): Value {
+  /** An argument; only a field that is nothing but its name is held to one way of numbering. */
+  #first(name: string, field: string): Value {
     const isNumber = /^\d+$/.test(name);
-    if (name === "" || isNumber) {
-      if (this.#isManual === (name === "")) {
+    const isAutomatic = field === "";
+    if (isAutomatic || isNumber && field === name) {
+      if (this.#isManual === isAutomatic) {
         valueError("cannot switch between manual and automatic field numbering");
       }
       this.#isManual = isNumber;
+    }
+    if (isAutomatic || isNumber) {
       const index = isNumber ? Number(name) : this.#next++;
       const value = this.args[index];
       if (value === undefined) {
@@ -115,41 +118,46 @@ function nextBrace(text: string, start: number): number {
   return at;
 }
 
-function closingBrace(text: string, start: number): number {
-  let depth = 1;
-  let inBrackets = false;
-  for (let i = start; i < text.length; i++) {
-    const character = text[i];
-    if (character === "[") inBrackets = true;
-    else if (character === "]") inBrackets = false;
-    else if (character === "{") depth++;
-    else if (character === "}" && !inBrackets && --depth === 0) return i;
-  }
-  return valueError("expected '}' before end of string");
-}
-
-function splitField(text: string): {
+/** A replacement field. */
+interface Field {
   readonly name: string;
   readonly conversion: string | undefined;
   readonly spec: string;
-} {
+  /** Offset of the brace that closes it. */
+  readonly end: number;
+}
+
+/** Reads the field that begins behind a brace. In brackets of its name all characters are plain. */
+function readField(text: string, start: number): Field {
+  let at = start;
   let inBrackets = false;
-  let at = 0;
   for (; at < text.length; at++) {
     const character = text[at];
-    if (character === "{") valueError("unexpected '{' in field name");
     if (character === "[") inBrackets = true;
     else if (character === "]") inBrackets = false;
-    else if (!inBrackets && (character === ":" || character === "!")) break;
+    else if (inBrackets) continue;
+    else if (character === "{") valueError("unexpected '{' in field name");
+    else if ("}:!".includes(character)) break;
   }
-  const name = text.slice(0, at);
-  if (text[at] !== "!") return { name, conversion: undefined, spec: text.slice(at + 1) };
-  const conversion = text[at + 1];
-  if (conversion === undefined) valueError("end of string while looking for conversion specifier");
-  if (at + 2 < text.length && text[at + 2] !== ":") {
-    valueError("expected ':' after conversion specifier");
+  const name = text.slice(start, at);
+  let conversion: string | undefined;
+  if (text[at] === "!") {
+    conversion = text[at + 1] ??
+      valueError("end of string while looking for conversion specifier");
+    at += 2;
+    if (at < text.length && !"}:".includes(text[at])) {
+      valueError("expected ':' after conversion specifier");
+    }
   }
-  return { name, conversion, spec: text.slice(at + 3) };
+  if (text[at] === "}") return { name, conversion, spec: "", end: at };
+  let depth = 1;
+  for (let end = at + 1; end < text.length; end++) {
+    if (text[end] === "{") depth++;
+    else if (text[end] === "}" && --depth === 0) {
+      return { name, conversion, spec: text.slice(at + 1, end), end };
+    }
+  }
+  return valueError("expected '}' before end of string");
 }
 
 /** `text.format(*args, **kwargs)`, whose fields read members as a template does. */

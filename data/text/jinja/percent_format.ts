@@ -79,9 +79,7 @@ export function formatPercent(budget: Budget, template: Value, values: Value): V
     } else at = SPEC.lastIndex;
     const [, flags, width, precision, type] = match;
     if (type === "") valueError("incomplete format");
-    if (type === "%") {
-      // With flags, a width or a key it takes a value all the same.
-      if (!isPlain) source.next();
+    if (isPlain) {
       result += "%";
       continue;
     }
