@@ -1,7 +1,8 @@
-/** The host's stand-in for CUDA finds what it is there to find: races and copies not waited for. */
+/** The host's stand-in for CUDA finds what it is there to find: races, copies not waited for, writes beyond memory. */
 
 import assert from "node:assert/strict";
 import { PRELUDE } from "../ort/kernels/prelude.ts";
+import { repositoryPath, runScript } from "./support/run_script.ts";
 import { DeviceArray, hostGpu } from "./support/test_gpu.ts";
 
 const host = await hostGpu();
@@ -9,7 +10,7 @@ const ignore = !host;
 
 const reversed = (barrier: string): string => `
 extern "C" __global__ void reverse(u32* data) {
-  __shared__ u32 all[128];
+  SHARED(u32, all, [128]);
   all[threadIdx.x] = data[threadIdx.x];
   ${barrier}
   data[threadIdx.x] = all[127 - threadIdx.x];
@@ -71,5 +72,33 @@ extern "C" __global__ void copies(const float* from, float* before, float* after
     );
     assert.ok(before.data.every(Number.isNaN), `${before.data}`);
     assert.deepEqual(after.data, new Float32Array(32).fill(5));
+  },
+});
+
+/** A kernel that writes a place of shared memory, of which a block has so many floats of either kind. */
+const writing = (place: number): string => `
+import { hostGpu } from "${repositoryPath("tests/support/test_gpu.ts")}";
+import { PRELUDE } from "${repositoryPath("ort/kernels/prelude.ts")}";
+const { gpu } = await hostGpu();
+for (const memory of ["SHARED(float, own, [64]);", "DYNAMIC_SHARED(bytes); auto own = reinterpret_cast<float*>(bytes);"]) {
+  const code = PRELUDE + 'extern "C" __global__ void writes(u32 at) { ' + memory + " own[at] = 0; }";
+  const module = await gpu.load({ name: "writes", code });
+  module.kernel("writes", ["u32"]).launch({ stream: 0n, grid: [1], block: 32, sharedBytes: 256 }, [${place}]);
+  console.log(memory.slice(0, 6));
+}
+`;
+
+Deno.test({
+  name: "a write beyond the end of shared memory ends the process",
+  ignore,
+  async fn() {
+    const inside = await runScript(writing(63), ["--allow-all"]);
+    assert.deepEqual([inside.code, inside.stdout], [0, "SHARED\nDYNAMI"], inside.stderr);
+    for (const place of [64, 319]) {
+      const beyond = await runScript(writing(place), ["--allow-all"]);
+      assert.notEqual(beyond.code, 0);
+      assert.equal(beyond.stdout, "");
+      assert.match(beyond.stderr, /host_cuda: a write beyond the end of shared memory/);
+    }
   },
 });

@@ -125,7 +125,7 @@ constexpr u32 NORM_THREADS = 256;
 
 // The sum over a block of 256 threads, in thread 0.
 __device__ inline float blockSum(float value) {
-  __shared__ float warps[NORM_THREADS / WARP];
+  SHARED(float, warps, [NORM_THREADS / WARP]);
   value = groupSum(value, WARP);
   if (threadIdx.x % WARP == 0) warps[threadIdx.x / WARP] = value;
   __syncthreads();
@@ -184,7 +184,7 @@ extern "C" __global__ void __launch_bounds__(256)
 decide(const float* __restrict__ partials, const float* __restrict__ loss, Control* control,
        float* __restrict__ result, i32 count, double beta1, double beta2, double epsilon,
        double weightDecay) {
-  __shared__ double sums[256];
+  SHARED(double, sums, [256]);
   double sum = 0;
   for (i32 i = threadIdx.x; i < count; i += 256) sum += partials[i];
   sums[threadIdx.x] = sum;

@@ -21,7 +21,7 @@ const CODE = String.raw`
 extern "C" __global__ void __launch_bounds__(256)
 columnSums(const float* __restrict__ partials, Gradient* __restrict__ to, i32 blocks, i32 pitch,
            i32 width, i32 accumulate) {
-  __shared__ float sums[8][32];
+  SHARED(float, sums, [8][32]);
   u32 part = threadIdx.x / 32, along = threadIdx.x % 32;
   i32 column = blockIdx.x * 32 + along;
   float sum = 0;

@@ -53,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 crossEntropy(Element* __restrict__ logits, const void* __restrict__ targets,
              const float* __restrict__ factor, float* __restrict__ losses, i32 vocabulary,
              i64 stride, i32 wideTargets, i32 withGradient) {
-  __shared__ Sum sums[THREADS / WARP];
+  SHARED(Sum, sums, [THREADS / WARP]);
   i64 row = blockIdx.x;
   Element* x = logits + row * stride;
   i64 target = wideTargets ? static_cast<const i64*>(targets)[row]

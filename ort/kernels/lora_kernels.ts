@@ -349,7 +349,7 @@ loraDown(const bf16* __restrict__ x, const float* __restrict__ a0, const float* 
          const i32* __restrict__ columns0, const i32* __restrict__ columns1,
          const i32* __restrict__ columns2, i32 above, bf16* __restrict__ hidden, i32 tokens,
          i32 width, float scale) {
-  __shared__ float sums[WARPS * 16 * RANK];
+  SHARED(float, sums, [WARPS * 16 * RANK]);
   i32 part = blockIdx.y, stride = gridDim.y * RANK;
   const float* a = pick(part, a0, a1, a2);
   Dropout dropout{rows, pick(part, columns0, columns1, columns2), above};
@@ -386,7 +386,7 @@ loraDownWeight(const bf16* __restrict__ dHidden, const bf16* __restrict__ x,
                const i32* __restrict__ rows, const i32* __restrict__ columns0,
                const i32* __restrict__ columns1, const i32* __restrict__ columns2, i32 above,
                float* __restrict__ partials, i32 tokens, i32 width, float scale) {
-  __shared__ float sums[64 * PITCH];
+  SHARED(float, sums, [64 * PITCH]);
   i32 part = blockIdx.z, stride = gridDim.z * RANK, first = blockIdx.x * 64;
   Dropout dropout{rows, pick(part, columns0, columns1, columns2), above};
   const bf16* from = dHidden + part * RANK;
@@ -420,7 +420,7 @@ extern "C" __global__ void __launch_bounds__(256, 1)
 loraUpHidden(const bf16* __restrict__ dy, const float* __restrict__ b0,
              const float* __restrict__ b1, const float* __restrict__ b2,
              bf16* __restrict__ dHidden, i32 tokens, i32 end0, i32 end1, i32 width) {
-  __shared__ float sums[WARPS * 16 * RANK];
+  SHARED(float, sums, [WARPS * 16 * RANK]);
   Columns columns{end0, end1, width};
   i32 part = blockIdx.y, begin = columns.begin(part);
   toRank<false, false>(dy + begin, width, pick(part, b0, b1, b2), {}, dHidden + part * RANK,
@@ -431,7 +431,7 @@ loraUpHidden(const bf16* __restrict__ dy, const float* __restrict__ b0,
 extern "C" __global__ void __launch_bounds__(256, 1)
 loraUpWeight(const bf16* __restrict__ hidden, const bf16* __restrict__ dy,
              float* __restrict__ partials, i32 tokens, i32 end0, i32 end1, i32 width, i32 parts) {
-  __shared__ float sums[64 * PITCH];
+  SHARED(float, sums, [64 * PITCH]);
   i32 first = blockIdx.x * 64, part = Columns{end0, end1, width}.partOf(first);
   ofWeight<false, false>(hidden + part * RANK, parts * RANK, dy + first, width, {},
                          partials + static_cast<i64>(blockIdx.y) * width * RANK, tokens, first,

@@ -28,6 +28,7 @@ constexpr float LOG2_E = 1.4426950408889634f;
 
 #ifndef HOST_CUDA
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) u8 name[]
+#define SHARED(type, name, shape) __shared__ type name shape
 
 // To some 2 units in the last place, in two instructions each; exact ones take about ten.
 __device__ inline float fastRoot(float x) {

@@ -4,8 +4,8 @@
 // exchange) or ends. `hostSetOrder` chooses the order in which the threads of a block run: 0 forwards, an
 // even number shuffled by that seed, each in turn from wait to wait; an odd number one warp after the
 // other as far as barriers let it, 1 backwards, else beginning at another warp. A kernel whose result
-// depends on it has a race. Strict where hardware is lax: shared memory starts as NaNs, asynchronous copies
-// land only when they are waited for, or in odd orders at once, every warp exchange must find all 32
+// depends on it has a race. Strict where hardware is lax: shared memory starts as NaNs, in every block, and is not
+// written beyond its end; asynchronous copies land only when they are waited for, or in odd orders at once, every warp exchange must find all 32
 // lanes, a deadlock aborts.
 //
 // Not modelled: memory across blocks running at once, the order and rounding inside a tensor core
@@ -24,9 +24,11 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __shared__ static
 #define __restrict__ __restrict
 #define DYNAMIC_SHARED(name) u8* name = host::dynamicShared
+#define SHARED(type, name, shape)               \
+  static host::Guarded<type shape> name##Place; \
+  auto& name = name##Place.data()
 
 struct uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
@@ -42,7 +44,8 @@ namespace host {
 constexpr unsigned MAX_THREADS = 1024, LANES = 32, EXCHANGE = 64, COPIES = 64;
 // An odd number of cache lines over a power of two, so that the fibres' stacks don't share a set of the cache.
 constexpr size_t STACK = (256 << 10) + 9 * 64;
-constexpr size_t SHARED = 232448;  // the shared memory a block may have on Hopper
+constexpr size_t MOST_SHARED = 232448;  // the shared memory a block may have on Hopper
+constexpr size_t GUARD = 1024;  // bytes behind shared memory that must stay as they are
 
 enum State : u8 { READY, AT_BLOCK, AT_WARP, DONE };
 struct Copy { void* to; const void* from; unsigned bytes; bool inside; };
@@ -72,7 +75,25 @@ static bool released;  // a barrier let threads go on
 static Place scheduler;
 static void (*body)(void**);
 static void** arguments;
-alignas(16) static unsigned char dynamicShared[SHARED];
+alignas(16) static u8 dynamicShared[MOST_SHARED + GUARD];
+
+// Static shared memory, with the bytes behind it.
+struct Shared {
+  u8* bytes;
+  size_t size;
+  Shared* next;
+};
+static Shared* shared;
+template <class T>
+struct Guarded {
+  alignas(16) u8 bytes[sizeof(T) + GUARD];
+  Shared self;
+  Guarded() : self{bytes, sizeof(T), shared} {
+    memset(bytes, 0xff, sizeof bytes);
+    shared = &self;
+  }
+  T& data() { return *reinterpret_cast<T*>(bytes); }
+};
 
 [[noreturn]] static void fail(const char* what) {
   fprintf(stderr, "host_cuda: %s (block %u,%u,%u thread %u)\n", what, blockIdx.x, blockIdx.y,
@@ -120,8 +141,14 @@ __attribute__((noinline)) static void resume(unsigned thread) {
   setcontext(&fibre.entry);
 }
 
+static void assertUntouched(const u8* guard) {
+  for (size_t i = 0; i < GUARD; i++)
+    if (guard[i] != 0xff) fail("a write beyond the end of shared memory");
+}
+
 static void runBlock() {
-  memset(dynamicShared, 0xff, sharedSize);
+  memset(dynamicShared, 0xff, sharedSize + GUARD);
+  for (Shared* each = shared; each; each = each->next) memset(each->bytes, 0xff, each->size);
   alive = threads;
   atBlock = 0;
   for (unsigned i = 0; i < threads; i++) {
@@ -152,6 +179,8 @@ static void runBlock() {
     }
     if (!moved) fail("deadlock: every thread waits");
   }
+  assertUntouched(dynamicShared + sharedSize);
+  for (Shared* each = shared; each; each = each->next) assertUntouched(each->bytes + each->size);
 }
 
 // The last lane to come is told of all of them.
@@ -197,7 +226,7 @@ static void launch(void (*kernel)(void**), void** values, const unsigned* grid,
                    const unsigned* block, unsigned sharedBytes) {
   threads = block[0] * block[1] * block[2];
   if (threads == 0 || threads > MAX_THREADS || threads % LANES) fail("no whole number of warps");
-  if (sharedBytes > SHARED) fail("more shared memory than a block may have");
+  if (sharedBytes > MOST_SHARED) fail("more shared memory than a block may have");
   if (!fibres) {
     fibres = static_cast<Fibre*>(calloc(MAX_THREADS, sizeof(Fibre)));
     u8* stacks = static_cast<u8*>(malloc(MAX_THREADS * STACK));
