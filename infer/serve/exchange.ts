@@ -55,7 +55,6 @@ export async function answerExchange(
   const completion = service.start(asked, prepared);
   // Also once the answer is there, where it does nothing.
   request.signal.addEventListener("abort", () => completion.abort(), { once: true });
-  if (request.signal.aborted) completion.abort();
   if (asked.stream) {
     const { format } = exchange;
     const events = eventStream(exchange.events(completion), {
