@@ -24,7 +24,7 @@ export function spmMerges(
   tokens: readonly string[],
   { scores, types }: SpmMergesOptions,
 ): readonly (readonly [string, string])[] {
-  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const known = new Set(tokens);
   interface Ranked {
     readonly score: number;
     readonly parts: readonly [string, string];
@@ -35,19 +35,16 @@ export function spmMerges(
   for (const [id, token] of tokens.entries()) {
     if (types[id] !== NORMAL && types[id] !== USER_DEFINED) continue;
     const score = types[id] === USER_DEFINED ? 0 : scores[id];
-    const found: (Ranked & { readonly order: readonly [number, number] })[] = [];
     const characters = [...token].length;
     let at = 0;
     for (let left = 1; left < characters; left++) {
       at += token.codePointAt(at)! > 0xffff ? 2 : 1;
       const parts = [token.slice(0, at), token.slice(at)] as const;
-      const [a, b] = [ids.get(parts[0]), ids.get(parts[1])];
-      if (a === undefined || b === undefined) continue;
-      found.push({ score, parts, lengths: [left, characters - left], order: [a, b] });
+      if (!known.has(parts[0]) || !known.has(parts[1])) continue;
+      ranked.push({ score, parts, lengths: [left, characters - left] });
     }
-    found.sort(({ order: [a, b] }, { order: [c, d] }) => a - c || b - d);
-    ranked.push(...found);
   }
+  // Sorting is stable: of equal scores and lengths the token with the lower id is first.
   ranked.sort((x, y) =>
     y.score - x.score || y.lengths[0] - x.lengths[0] || y.lengths[1] - x.lengths[1]
   );
