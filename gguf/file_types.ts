@@ -7,7 +7,7 @@
  * @module
  */
 
-import { GGML_TYPES } from "./ggml_type.ts";
+import { bitsOf, GGML_TYPES } from "./ggml_type.ts";
 import type { WrittenType } from "./quantize_rows.ts";
 
 /** The kinds of files that are written. */
@@ -89,7 +89,7 @@ export function tensorTypes(
   return new Map(tensors.map(({ name, shape }) => {
     const columns = shape.at(-1)!;
     if (!isQuantized(name, shape)) return [name, "f32"];
-    if (name === isHead && GGML_TYPES[type].bits < 8) {
+    if (name === isHead && bitsOf(type) < 8) {
       // No whole blocks: eight bits for the head, whatever the others fall back to.
       const wanted = columns % GGML_TYPES[type].block === 0 ? "q6_k" : "q8_0";
       return [name, fitting(wanted, columns)];

@@ -36,26 +36,29 @@ export interface GgmlTypeInfo {
   readonly block: number;
   /** Bytes of a block. */
   readonly bytes: number;
-  /** Bits a number that are not scales: what was kept of it. */
-  readonly bits: number;
 }
 
 /** The table. */
 export const GGML_TYPES: Readonly<Record<GgmlType, GgmlTypeInfo>> = {
-  f32: { number: 0, block: 1, bytes: 4, bits: 32 },
-  f16: { number: 1, block: 1, bytes: 2, bits: 16 },
-  q4_0: { number: 2, block: 32, bytes: 18, bits: 4 },
-  q4_1: { number: 3, block: 32, bytes: 20, bits: 4 },
-  q5_0: { number: 6, block: 32, bytes: 22, bits: 5 },
-  q5_1: { number: 7, block: 32, bytes: 24, bits: 5 },
-  q8_0: { number: 8, block: 32, bytes: 34, bits: 8 },
-  q2_k: { number: 10, block: 256, bytes: 84, bits: 2 },
-  q3_k: { number: 11, block: 256, bytes: 110, bits: 3 },
-  q4_k: { number: 12, block: 256, bytes: 144, bits: 4 },
-  q5_k: { number: 13, block: 256, bytes: 176, bits: 5 },
-  q6_k: { number: 14, block: 256, bytes: 210, bits: 6 },
-  bf16: { number: 30, block: 1, bytes: 2, bits: 16 },
+  f32: { number: 0, block: 1, bytes: 4 },
+  f16: { number: 1, block: 1, bytes: 2 },
+  q4_0: { number: 2, block: 32, bytes: 18 },
+  q4_1: { number: 3, block: 32, bytes: 20 },
+  q5_0: { number: 6, block: 32, bytes: 22 },
+  q5_1: { number: 7, block: 32, bytes: 24 },
+  q8_0: { number: 8, block: 32, bytes: 34 },
+  q2_k: { number: 10, block: 256, bytes: 84 },
+  q3_k: { number: 11, block: 256, bytes: 110 },
+  q4_k: { number: 12, block: 256, bytes: 144 },
+  q5_k: { number: 13, block: 256, bytes: 176 },
+  q6_k: { number: 14, block: 256, bytes: 210 },
+  bf16: { number: 30, block: 1, bytes: 2 },
 };
+
+/** Bits of a number that are not scales: what was kept of it. */
+export function bitsOf(type: GgmlType): number {
+  return Number(/\d+/.exec(type)![0]);
+}
 
 /** ggml's other types, to name them in errors. */
 const OTHER_TYPES: Readonly<Record<number, string>> = {

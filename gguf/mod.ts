@@ -27,7 +27,7 @@
  * @module
  */
 
-export { GGML_TYPES, ggmlBytes, type GgmlType, type GgmlTypeInfo } from "./ggml_type.ts";
+export { bitsOf, GGML_TYPES, ggmlBytes, type GgmlType, type GgmlTypeInfo } from "./ggml_type.ts";
 export type {
   GgufArray,
   GgufBigType,

@@ -8,7 +8,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { GGML_TYPES, type GgmlType, type GgufFile, openGguf } from "../../gguf/mod.ts";
+import { bitsOf, type GgmlType, type GgufFile, openGguf } from "../../gguf/mod.ts";
 import { parseConfig } from "../../model/config.ts";
 import { formatConfig } from "../../model/format_config.ts";
 import { tensorBytes } from "../../ort/tensor/tensor_source.ts";
@@ -118,11 +118,11 @@ export async function importGguf(
 /** What the file's numbers are, in words. */
 function lossNotes({ path }: GgufFile, types: ReadonlyMap<GgmlType, number>): readonly string[] {
   const all = [...types.values()].reduce((sum, numbers) => sum + numbers, 0);
-  const few = [...types].filter(([type]) => GGML_TYPES[type].bits < 16)
+  const few = [...types].filter(([type]) => bitsOf(type) < 16)
     .sort(([, a], [, b]) => b - a);
   if (few.length === 0) return [];
   const shares = few.map(([type, numbers]) =>
-    `${(100 * numbers / all).toFixed(0)} % in ${GGML_TYPES[type].bits} bits (${type})`
+    `${(100 * numbers / all).toFixed(0)} % in ${bitsOf(type)} bits (${type})`
   );
   return [
     `${path} holds of its numbers ${
