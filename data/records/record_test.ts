@@ -305,3 +305,24 @@ Deno.test("toMessages() refuses plain text, which is no chat", () => {
   const record = { kind: "text", prompt: "a", completion: "b" } as const;
   assert.throws(() => toMessages(record), { name: "TypeError", message: /use toTextExample$/ });
 });
+
+Deno.test("parseRecord() splits replies that hold their prompt where they part, a blank left to them", () => {
+  const texts = (row: Record<string, unknown>) => {
+    const parsed = parseRecord(row, where);
+    assert.ok("chosen" in parsed);
+    return [parsed.chosen, parsed.rejected];
+  };
+  const text = (prompt: string, completion: string) => ({ kind: "text", prompt, completion });
+  assert.deepEqual(texts({ chosen: "The sky is blue.", rejected: "The sky is red." }), [
+    text("The sky is", " blue."),
+    text("The sky is", " red."),
+  ]);
+  assert.deepEqual(texts({ chosen: "🎉🎊", rejected: "🎉🎈" }), [
+    text("🎉", "🎊"),
+    text("🎉", "🎈"),
+  ]);
+  assert.deepEqual(texts({ prompt: "P", chosen: "c", rejected: "r" }), [
+    text("P", "c"),
+    text("P", "r"),
+  ]);
+});
