@@ -117,6 +117,13 @@ Deno.test("writeOnnx() writes the model that the graph describes, field by field
     { name: "z", type: 1n, shape: ["rows", 3] },
   ]);
 
+  // value_info 13: of what is neither input nor output, where shapes are asked for.
+  assert.deepEqual(all(graph, 13), []);
+  const shaped = message(one(fields(writeOnnx(everyAttribute(), { shapes: true })), 7));
+  assert.deepEqual(all(shaped, 13).map((each) => valueInfo(each as Uint8Array)), [
+    { name: "Strange_0.1", type: 1n, shape: ["rows", 3] },
+  ]);
+
   // TensorProto: dims 1, data_type 2, name 8, raw_data 9.
   const tensors = all(graph, 5).map((each) => message(each));
   assert.deepEqual(

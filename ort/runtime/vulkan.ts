@@ -138,18 +138,29 @@ function describe(vulkan: Vulkan, { device, instance }: Handles): VulkanAdapter 
   };
 }
 
-/** The largest heap of the device's own, from which Dawn takes its buffers, or of all. */
-function memoryOf(vulkan: Vulkan, handles: Handles): Pick<VulkanAdapter, "heap" | "free"> {
-  const memory = new DataView(new ArrayBuffer(MEMORY.bytes));
-  vulkan.vkGetPhysicalDeviceMemoryProperties(handles.device, memory);
+/**
+ * The largest heap of the device's own, from which Dawn takes its buffers, or of all.
+ *
+ * @param memory a VkPhysicalDeviceMemoryProperties
+ */
+export function largestHeap(
+  memory: DataView,
+): { readonly index: number; readonly bytes: number } | undefined {
   const count = memory.getUint32(MEMORY.heapCount, true);
-  const heaps = Array.from({ length: count }, (_, index) => {
+  return Array.from({ length: count }, (_, index) => {
     const at = MEMORY.heaps + index * MEMORY.heapBytes;
     const own = (memory.getUint32(at + 8, true) & DEVICE_LOCAL) !== 0;
     return { index, bytes: Number(memory.getBigUint64(at, true)), own };
-  }).sort((a, b) => Number(b.own) - Number(a.own) || b.bytes - a.bytes);
-  if (heaps.length === 0) return { heap: 0, free: undefined };
-  const [{ index, bytes }] = heaps;
+  }).sort((a, b) => Number(b.own) - Number(a.own) || b.bytes - a.bytes)[0];
+}
+
+/** Bytes of that heap, and what is free of it. */
+function memoryOf(vulkan: Vulkan, handles: Handles): Pick<VulkanAdapter, "heap" | "free"> {
+  const memory = new DataView(new ArrayBuffer(MEMORY.bytes));
+  vulkan.vkGetPhysicalDeviceMemoryProperties(handles.device, memory);
+  const largest = largestHeap(memory);
+  if (!largest) return { heap: 0, free: undefined };
+  const { index, bytes } = largest;
   const told = ask(vulkan, handles, {
     call: "vkGetPhysicalDeviceMemoryProperties2",
     struct: MEMORY_2,

@@ -8,12 +8,7 @@ import { cpu, deviceName, parseDevice } from "../../ort/runtime/device.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { Session } from "../../ort/runtime/session.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
-import {
-  preferredAdapter,
-  VULKAN_LOADER,
-  type VulkanAdapter,
-  vulkanAdapters,
-} from "../../ort/runtime/vulkan.ts";
+import { VULKAN_LOADER, vulkanAdapters } from "../../ort/runtime/vulkan.ts";
 import { KEEPER_MODEL } from "../../ort/runtime/webgpu.ts";
 import { runtime } from "../support/webgpu_runtime.ts";
 
@@ -28,27 +23,14 @@ Deno.test("Vulkan names the adapters and their drivers, and tells their memory",
   if (loader === undefined) return; // Metal has no list
   const adapters = vulkanAdapters(loader);
   assert.ok(adapters.length > 0);
-  for (const { name, driver, heap, free, largestBuffer } of adapters) {
-    assert.ok(name.length > 0);
+  for (const { name, driver, software, heap, free, largestBuffer } of adapters) {
+    // A driver on the processor is Mesa's or Google's.
+    assert.match(name, software ? /^(?:llvmpipe|SwiftShader)/ : /^[A-Z]/i);
     assert.match(driver, /^\d+\.\d+\.\d+$/);
     // What WebGPU asks of every adapter.
     assert.ok(largestBuffer >= 2 ** 28 && largestBuffer <= heap, `${largestBuffer} of ${heap}`);
     assert.ok(free === undefined || free <= heap, `${free} of ${heap}`);
   }
-});
-
-Deno.test("the adapter that is taken is the first by kind, and unknown where two are alike", () => {
-  const adapter = (name: string, type: number): VulkanAdapter => ({
-    ...{ name, driver: "1.0.0", type, software: type === 4 },
-    ...{ heap: 2 ** 33, free: undefined, largestBuffer: 2 ** 31 },
-  });
-  const [integrated, discrete, other] = [adapter("i", 1), adapter("d", 2), adapter("d2", 2)];
-  const software = adapter("s", 4);
-  assert.equal(preferredAdapter([software, integrated, discrete]), discrete);
-  assert.equal(preferredAdapter([software, integrated]), integrated);
-  assert.equal(preferredAdapter([software]), software);
-  assert.equal(preferredAdapter([software, discrete, other]), undefined);
-  assert.equal(preferredAdapter([]), undefined);
 });
 
 Deno.test("a tensor is written and read, in any type and of any length", () => {
