@@ -2,13 +2,15 @@
  * Which faults no test sees: `deno task mutate`.
  *
  * In: `--files` paths or folders with commas between (default: all rooms), `--sample` how many faults (200), `--seed` which
- * of them (1), `--log` where each one's result is added (output/mutants.jsonl). Out: that file, and a list of those that
- * live. A run that was cut goes on where it was: what the log has of the same commit is not tried again.
+ * of them (1), `--patience` for how many seconds of tests a fault is tried in a pass (300), `--log` where each one's result
+ * is added (output/mutants.jsonl). Out: that file, and a list of those that live. A run that was cut goes on where it was:
+ * what the log has of the same commit is not tried again.
  *
  * It works on copies of what is committed. Faults that `deno check` refuses are invalid. The others are tried in passes,
  * each over those that still live: by the tests of their folder, by unit tests of all rooms, by those of `tests/`. Before a
  * pass each of its test files runs once without a fault, which tells how long it takes and which lines it runs; a fault
- * is tried by those that may run one of its lines, near ones first, short ones first.
+ * is tried by those that may run one of its lines, near ones first, short ones first, until patience ends: what tests
+ * beyond it would see counts as alive.
  */
 
 import { Command } from "commander";
@@ -52,15 +54,18 @@ interface Result {
   readonly killed?: string;
   /** Whether it is no program. */
   readonly invalid?: boolean;
+  /** How many tests that may see it were not run. @default 0 */
+  readonly untried?: number;
 }
 
 const flags = new Command("mutate")
   .option("--files <paths>", "files and folders to put faults into", ROOMS.join())
   .option("--sample <n>", "how many faults", count, 200)
   .option("--seed <n>", "which of them", countOrZero, 1)
+  .option("--patience <s>", "seconds of tests that a fault is tried by in a pass", count, 300)
   .option("--log <file>", "where results are added", "output/mutants.jsonl")
   .parse(Deno.args, { from: "user" })
-  .opts<{ files: string; sample: number; seed: number; log: string }>();
+  .opts<{ files: string; sample: number; seed: number; patience: number; log: string }>();
 
 async function* filesOf(path: string): AsyncGenerator<string, void, void> {
   if ((await Deno.stat(path)).isFile) return yield path;
@@ -199,13 +204,20 @@ async function tryMutant(mutant: Located, pass: number, copy: Checkout): Promise
     .sort((a, b) => a.away - b.away || a.run!.seconds - b.run!.seconds);
   await copy.write(file, withMutant(texts.get(file)!, mutant));
   let killed: string | undefined;
+  let untried = later.length;
+  let seconds = 0;
   for (const { run } of later) {
+    seconds += run!.seconds;
+    // The first one is tried however long it takes.
+    if (seconds > flags.patience && untried < later.length) break;
+    untried--;
     killed = await copy.whatFails(run!);
     if (killed !== undefined) break;
   }
   await copy.write(file, texts.get(file)!);
   if (killed === "g++ failed") await tell(mutant, { passes: pass, invalid: true });
-  else await tell(mutant, { passes: pass + 1, killed });
+  else if (killed !== undefined) await tell(mutant, { passes: pass + 1, killed });
+  else await tell(mutant, { passes: pass + 1, untried });
 }
 
 const isAlive = ({ id }: Located): boolean => {
@@ -244,5 +256,7 @@ console.log(
   } invalid; these live:`,
 );
 for (const { id, before, replacement } of alive) {
-  console.log(`  ${id}: ${oneLine(before)} → ${oneLine(replacement)}`);
+  const untried = results.get(id)?.untried ?? 0;
+  const more = untried > 0 ? `; ${untried} tests not run` : "";
+  console.log(`  ${id}: ${oneLine(before)} → ${oneLine(replacement)}${more}`);
 }
