@@ -83,6 +83,22 @@ Deno.test(`${layouts.length} layouts are taken as the Python package datasets ta
   }
 });
 
+Deno.test("listDataset() takes all pages of ModelScope's list, full ones too", async () => {
+  for (const [count, pages] of [[199, 1], [400, 3], [401, 3]]) {
+    const names = Array.from(
+      { length: count },
+      (_, i) => `data/train-${String(i).padStart(4, "0")}.jsonl`,
+    );
+    await using hub = startHub(content(names));
+    await using folder = await tempFolder();
+    const { endpoint } = hub;
+    const options = { source: "modelscope", cacheDir: folder.path, endpoint } as const;
+    const { subsets: [{ splits: [{ files }] }] } = await listDataset(ID, options);
+    assert.deepEqual(files, names);
+    assert.equal(hub.requests.length, pages);
+  }
+});
+
 Deno.test("listDataset() knows rows and columns of a card, and which subset is the default", async () => {
   const layout = (name: string): Layout => layouts.find((each) => each.name === name)!;
   const list = async (name: string) => {

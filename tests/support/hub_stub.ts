@@ -122,12 +122,16 @@ export function startHub(files: Readonly<Record<string, string | Uint8Array>>): 
         : {};
       return stub.listed({ type: "file", path, size: data.length, oid, ...lfs });
     });
-    if (url.pathname.includes("/api/v1/datasets/")) {
-      return Response.json({ Data: { Files: entries } });
-    }
-    return Response.json(
-      url.pathname.startsWith("/api/v1/") ? { Data: { Files: entries } } : entries,
+    if (!url.pathname.startsWith("/api/v1/")) return Response.json(entries);
+    // ModelScope lists a model at once, a dataset by pages, each at an address of its own.
+    const isModel = /^\/api\/v1\/models\/[^/]+\/[^/]+\/repo\/files$/.test(url.pathname);
+    const isDataset = /^\/api\/v1\/datasets\/[^/]+\/[^/]+\/repo\/tree$/.test(url.pathname);
+    if (!isModel && !isDataset) return new Response("none", { status: 404 });
+    const [number, size] = ["PageNumber", "PageSize"].map((name) =>
+      Number(url.searchParams.get(name))
     );
+    const page = isModel ? entries : entries.slice((number - 1) * size, number * size);
+    return Response.json({ Data: { Files: page } });
   }
 
   function send(request: Request, data: Uint8Array, fault: Fault | undefined): Response {
