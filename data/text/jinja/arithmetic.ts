@@ -208,7 +208,7 @@ function floatModulo(x: number, y: number): [number, number] {
       quotient -= 1;
     }
   } else rest = y < 0 ? -0 : 0;
-  if (quotient === 0) return [x / y < 0 ? -0 : 0, rest];
+  if (quotient === 0) return [x / y < 0 || Object.is(x / y, -0) ? -0 : 0, rest];
   const floor = Math.floor(quotient);
   return [quotient - floor > 0.5 ? floor + 1 : floor, rest];
 }

@@ -237,10 +237,8 @@ export const LIST_FILTERS: readonly NamedFilter[] = [
   filter("sort", "reverse?, case_sensitive?, attribute?", (budget, value, rest) => {
     const [backward = false, caseSensitive = false, attribute = null] = rest;
     const getters = attributeGetters(attribute, truthy(budget, caseSensitive));
-    const keyOf = (item: Value): Value =>
-      getters.length === 1
-        ? getters[0](budget, item)
-        : new PyList(getters.map((getter) => getter(budget, item)));
+    // A list also of one: its equal parts are not put in order, so that they need none.
+    const keyOf = (item: Value): Value => new PyList(getters.map((getter) => getter(budget, item)));
     const items = toArray(budget, value);
     return new PyList(sortValues(budget, items, keyOf, truthy(budget, backward)));
   }),
@@ -291,7 +289,8 @@ function sortValues(
 ): Value[] {
   const keyed = values.map((value) => ({ value, key: keyOf(value) }));
   for (const { key } of keyed) {
-    if (key instanceof PyFloat && Number.isNaN(key.value)) {
+    const parts = key instanceof PyList ? key.items : [key];
+    if (parts.some((part) => part instanceof PyFloat && Number.isNaN(part.value))) {
       throw new UnsupportedError("sorting NaN, which has no order");
     }
   }

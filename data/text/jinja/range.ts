@@ -77,7 +77,9 @@ export class PyRange extends PyObject {
     return this.start === other.start && (this.#length === 1 || this.step === other.step);
   }
   override hashKey(): HashKey {
-    return typeError("a range as a key");
+    // As ranges are equal: by their length, then by what tells more of their numbers.
+    const known = [this.#length, this.start, this.step].slice(0, Math.min(this.#length, 2) + 1);
+    return `\ud800range(${known.join(",")})`;
   }
   override attribute(_budget: Budget, name: string): Value | undefined {
     if (name === "start") return this.start;
