@@ -16,6 +16,29 @@ Deno.test("describeIdleSettings() says nothing of settings that work", () => {
     describeIdleSettings({ ...usual, lrSchedulerType: "constant", warmupSteps: 0 }),
     [],
   );
+  // Each with what it needs, and the seed's own values.
+  assert.deepEqual(
+    describeIdleSettings({
+      ...{ ...usual, evalStrategy: "epoch", metricForBestModel: "eval_token_loss" },
+      ...{ validationFile: "v.jsonl", perDeviceEvalBatchSize: 2, evalGenerate: 8 },
+      ...{ evalMaxNewTokens: 9, earlyStoppingPatience: 2, earlyStoppingThreshold: 0.1 },
+      ...{ compat: "seed", emptyThink: "teach", teach: "all", truncation: "right" },
+    }),
+    [],
+  );
+  assert.deepEqual(
+    describeIdleSettings({
+      ...{ ...usual, evalStrategy: "epoch", metricForBestModel: "eval_token_loss" },
+      ...{
+        validationSplitPercentage: 5,
+        loadBestModelAtEnd: true,
+        emptyThink: "omit",
+        teach: "last",
+      },
+      ...{ truncation: "left", chatTemplate: "t.jinja" },
+    }),
+    [],
+  );
 });
 
 const idle: [string, Partial<Parameters<typeof describeIdleSettings>[0]>, RegExp][] = [
@@ -59,6 +82,18 @@ const idle: [string, Partial<Parameters<typeof describeIdleSettings>[0]>, RegExp
     { compat: "seed", chatTemplate: "t.jinja" },
     /^--chat-template has no effect/,
   ],
+  [
+    "replies of no rows",
+    { evalGenerate: 8 },
+    /^--eval-generate has no effect without --validation-file$/,
+  ],
+  ["tokens of no replies", { evalMaxNewTokens: 9 }, /^--eval-max-new-tokens has no effect without/],
+  [
+    "the seed's turns",
+    { compat: "seed", teach: "last" },
+    /^--teach has no effect with --compat seed/,
+  ],
+  ["the seed's cut", { compat: "seed", truncation: "left" }, /^--truncation has no effect with/],
   ["the seed's thinking", { compat: "seed", emptyThink: "omit" }, /^--empty-think has no effect/],
 ];
 for (const [name, change, line] of idle) {
