@@ -50,6 +50,29 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
   }
   const others = await facts("--adam-beta1=0.8", "--adam-epsilon=1e-6", "--warmup-ratio=0.1");
   assert.deepEqual(others, { ...same, adam_beta1: 0.8, adam_epsilon: 1e-6, warmup_ratio: 0.1 });
+  // What is only there where it is asked for; what it brings along is there too.
+  const asked:
+    readonly (readonly [flags: readonly string[], facts: Readonly<Record<string, unknown>>])[] = [
+      [["--tokens-per-step=4096"], { tokens_per_step: 4096, packing: true }],
+      [["--loss=dft"], { loss: "dft" }],
+      [["--loss=cross_entropy"], {}],
+      [["--loss=dpo"], { loss: "dpo", beta: 0.1 }],
+      [["--loss=orpo", "--beta=0.5"], { loss: "orpo", beta: 0.5 }],
+      [["--train-layers=last:2"], { train_layers: 2 }],
+      [["--neftune-noise-alpha=5"], { neftune_noise_alpha: 5 }],
+      [["--neftune-noise-alpha=0"], {}],
+      [["--label-smoothing-factor=0.1"], { label_smoothing_factor: 0.1 }],
+      [["--label-smoothing-factor=0"], {}],
+      [["--compat=seed"], { compat: "seed" }],
+      [["--adam-beta2=0.9"], { adam_beta2: 0.9 }],
+      [["--optim=lion"], { optim: "lion" }],
+      // Whatever order the settings come in.
+      [
+        ["--lr-scheduler-type=polynomial", '--lr-scheduler-kwargs={"power":2,"lr_end":1e-9}'],
+        { lr_scheduler_type: "polynomial", lr_scheduler_kwargs: '{"lr_end":1e-9,"power":2}' },
+      ],
+    ];
+  for (const [flags, more] of asked) assert.deepEqual(await facts(...flags), { ...same, ...more });
   const lora = async (baseDtype?: BaseDtype) => {
     const { args } = derive(...base);
     return await runFacts(
