@@ -139,7 +139,7 @@ Deno.test({
   ignore,
   async fn() {
     const to = new DeviceArray(new Uint8Array(40));
-    const launch = { stream: 0x7fff_1234_5678n, grid: [2], block: 64 } as const;
+    const launch = { stream: 0x7fff_1234_5678n, grid: [2], block: 64, sharedBytes: 16 } as const;
     const values = [to.address, 1, 2, 3, 4, 5];
     const image = new Uint8Array(await host!.compile(ECHO, "sm_90"));
     const faults: (string | undefined)[] = [];
@@ -173,7 +173,7 @@ Deno.test({
   ignore,
   async fn() {
     const to = new DeviceArray(new Uint8Array(40));
-    const launch = { stream: 0n, grid: [1], block: 64 } as const;
+    const launch = { stream: 0n, grid: [1], block: 64, sharedBytes: 16 } as const;
     const values = [to.address, 1, 2, 3, 4, 5];
     const other = (await host!.gpu.load(ECHO)).kernel("echo", TYPES);
     const image = new Uint8Array(await host!.compile(ECHO, "sm_90"));
