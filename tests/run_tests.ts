@@ -112,6 +112,8 @@ async function run(group: readonly string[]): Promise<void> {
   counts.passed += passed;
   counts.failed += failed;
   counts.ignored += ignored;
+  // A process that falls tells neither of its files nor a count.
+  if (code !== 0) console.log(`\nexit code ${code} of the tests of ${group.join(" ")}`);
   broken ||= code !== 0;
 }
 
