@@ -86,7 +86,7 @@ export function resolveModel(id: string, options: ResolveModelOptions): Promise<
       const missing = options.select !== undefined
         ? "no file that was asked for"
         : !CONFIGS.some((name) => needed.some(({ path }) => path === name))
-        ? "no config.json"
+        ? "no config.json, nor an adapter's adapter_config.json"
         : !needed.some(({ path }) => WEIGHTS.test(path))
         ? "no .safetensors weights"
         : undefined;

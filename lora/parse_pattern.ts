@@ -255,8 +255,10 @@ class Parser {
       if (!"imsxau".includes(flag)) this.#fail(`an unknown extension "(?${flag}"`, begin);
     }
     if (on.includes("x")) this.#unsupported("the flag x", begin);
-    const always = [...off].find((flag) => on.includes(flag) || "au".includes(flag));
-    if (always !== undefined) this.#fail(`the flag ${always}, which cannot be turned off`, begin);
+    for (const flag of off) {
+      if (on.includes(flag)) this.#fail(`the flag ${flag} both on and off`, begin);
+      if ("au".includes(flag)) this.#fail(`the flag ${flag} off, which is always on`, begin);
+    }
     if (on.includes("a") && on.includes("u")) this.#fail("both flags a and u", begin);
     return on.includes("i") || outer && !off.includes("i");
   }

@@ -102,7 +102,7 @@ Deno.test("str.format and % with texts drawn from all of their syntax give Pytho
     readonly percents: readonly (readonly [string, string, string | null])[];
   }>("random_formats.json");
   const same = (template: Template, t: string, expected: string | null): void => {
-    const found = attempt(() => template.render({ t }, rendering));
+    const found = attempt(() => template.render({ t, inf: Infinity, nan: NaN }, rendering));
     assert.equal(found instanceof Error ? null : found, expected, `${t}: ${found}`);
   };
   const format = new Template(`{{ t.format(${given}) }}`);

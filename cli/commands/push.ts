@@ -24,6 +24,7 @@ import { hubEnvironment } from "../process/hub_environment.ts";
 import { findRegularFile } from "../../internal/regular_file.ts";
 import { readChatSettings } from "../../data/text/chat_settings.ts";
 import { trainedBase, TRAINING_ARGS } from "../../lora/trained_base.ts";
+import type { BaseStorage } from "../../model/base_storage.ts";
 import { modelCard } from "../../train/runs/model_card.ts";
 import { companionFiles } from "../../train/checkpoints/model_files.ts";
 import { runCommand } from "../process/run_command.ts";
@@ -63,7 +64,8 @@ await runCommand<PushFlags>({
     const isAdapter = await isFile(`${adapter}/${ADAPTER_CONFIG}`);
     const folder = isAdapter ? adapter : await findTrained(options.model, MODEL_CONFIG);
     const run = await runOf(folder);
-    const files = await filesToPush(folder, isAdapter);
+    const storage = isAdapter ? await trainedBase(folder) : undefined;
+    const files = await filesToPush(folder, { adapter: isAdapter, storage });
     const baseModel = await baseModelId(folder, { isAdapter, manifest: run?.manifest });
     if (isAdapter) await nameBase(files, { folder, baseModel });
     if (run && await isFile(`${run.folder}/${CURVE}`)) {
@@ -79,7 +81,7 @@ await runCommand<PushFlags>({
       samples: logged?.samples,
       curve: files.some(({ path }) => path === CURVE),
       chat: await readChatSettings(folder),
-      storage: isAdapter ? await trainedBase(folder) : undefined,
+      storage,
     });
     const readme = new Blob([card]);
     files.push({ path: CARD, content: readme, bytes: readme.size });
@@ -116,7 +118,10 @@ await runCommand<PushFlags>({
 });
 
 /** Weights, configs and tokenizer: what a reader of the model needs. */
-async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile[]> {
+async function filesToPush(
+  folder: string,
+  { adapter, storage }: { readonly adapter: boolean; readonly storage: BaseStorage | undefined },
+): Promise<PushedFile[]> {
   const names: string[] = [];
   if (await isFolder(folder)) {
     for await (const { name, isDirectory } of Deno.readDir(folder)) {
@@ -124,7 +129,8 @@ async function filesToPush(folder: string, adapter: boolean): Promise<PushedFile
     }
   }
   const wanted = adapter ? [ADAPTER_CONFIG, ADAPTER_WEIGHTS] : [MODEL_CONFIG];
-  if (adapter && await trainedBase(folder)) wanted.push(TRAINING_ARGS);
+  // Whoever takes the adapter has to round its base as training did.
+  if (storage) wanted.push(TRAINING_ARGS);
   const own = names.filter((name) => wanted.includes(name) || !adapter && WEIGHTS.test(name))
     .sort();
   const weights = adapter ? own.includes(ADAPTER_WEIGHTS) : own.some((name) => WEIGHTS.test(name));

@@ -3,6 +3,7 @@ import { byteTokenizerFiles } from "./byte_tokenizer.ts";
 import { qwen3Tokenizer } from "../../tests/support/qwen3_tokenizer.ts";
 import { StreamingDecoder } from "./streaming_decoder.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { BYTE_TOKENS, SENTENCEPIECE_DECODER } from "../../tests/support/sentencepiece_parts.ts";
 
 const qwen3 = await qwen3Tokenizer();
 const bytes = createTokenizer(byteTokenizerFiles());
@@ -23,15 +24,7 @@ const pieces = createTokenizer({
         content: "▁",
       }],
     },
-    decoder: {
-      type: "Sequence",
-      decoders: [
-        { type: "Replace", pattern: { String: "▁" }, content: " " },
-        { type: "ByteFallback" },
-        { type: "Fuse" },
-        { type: "Strip", content: " ", start: 1, stop: 0 },
-      ],
-    },
+    decoder: SENTENCEPIECE_DECODER,
     model: {
       type: "BPE",
       unk_token: "<unk>",
@@ -40,10 +33,7 @@ const pieces = createTokenizer({
       vocab: Object.fromEntries([
         "<unk>",
         "</s>",
-        ...Array.from(
-          { length: 256 },
-          (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`,
-        ),
+        ...BYTE_TOKENS,
         "▁",
         ..."abcdefgh",
       ].map((token, id) => [token, id])),

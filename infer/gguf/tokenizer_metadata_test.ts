@@ -1,28 +1,17 @@
 import assert from "node:assert/strict";
 import { createTokenizer } from "../../data/text/tokenizer.ts";
+import { BYTE_TOKENS, SENTENCEPIECE_DECODER } from "../../tests/support/sentencepiece_parts.ts";
 import { tokenizerMetadata } from "./tokenizer_metadata.ts";
 
 const SPECIALS = ["<unk>", "<s>", "</s>", "<pad>", "<eot>", "<eom>"];
-const BYTES = Array.from(
-  { length: 256 },
-  (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`,
-);
 const WORDS = ["▁", "a", "b", "ab", "▁▁"];
-const TOKENS = [...SPECIALS, ...BYTES, ...WORDS, "▁tool"];
+const TOKENS = [...SPECIALS, ...BYTE_TOKENS, ...WORDS, "▁tool"];
 
 /** A tokenizer of SentencePiece's kind, with an added token that holds a blank. */
 const tokenizerJson = {
   normalizer: null,
   pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: false },
-  decoder: {
-    type: "Sequence",
-    decoders: [
-      { type: "Replace", pattern: { String: "▁" }, content: " " },
-      { type: "ByteFallback" },
-      { type: "Fuse" },
-      { type: "Strip", content: " ", start: 1, stop: 0 },
-    ],
-  },
+  decoder: SENTENCEPIECE_DECODER,
   added_tokens: [
     ...SPECIALS.map((content, id) => ({ id, content, special: true })),
     { id: TOKENS.length - 1, content: "▁tool", special: false },
@@ -73,16 +62,16 @@ Deno.test("tokenizerMetadata() names the tokens, what they are, and each special
     "ggml.add_space_prefix": false,
     "chat_template": "T",
   });
-  assert.deepEqual(tokens, [...SPECIALS, ...BYTES, ...WORDS, " tool"]);
+  assert.deepEqual(tokens, [...SPECIALS, ...BYTE_TOKENS, ...WORDS, " tool"]);
   // llama.cpp's LLAMA_TOKEN_TYPE: 3 control, 6 byte, 1 normal, 4 user-defined.
   assert.deepEqual(types, [
     ...SPECIALS.map(() => 3),
-    ...BYTES.map(() => 6),
+    ...BYTE_TOKENS.map(() => 6),
     ...WORDS.map(() => 1),
     4,
   ]);
   // What is merged first scores highest.
-  const [, , , ab, blanks] = scores.slice(SPECIALS.length + BYTES.length);
+  const [, , , ab, blanks] = scores.slice(SPECIALS.length + BYTE_TOKENS.length);
   assert.ok(0 >= ab && ab > blanks);
   assert.equal(scores.at(-1), -1000);
   assert.equal(notes.length, 2, "one more token ends replies, blanks");

@@ -321,7 +321,7 @@ function usage(
     ? [
       fenced(deno.join("\n"), "sh"),
       `It was trained on a base whose weights were rounded (\`--base-dtype ${storage.name}\`). ortune ` +
-      "rounds them so again; PEFT does not, and answers worse. For other programs, merge it first:",
+      "rounds them so again; PEFT does not know of it. For other programs, merge the adapter first:",
       fenced(merge, "sh"),
       fenced(whole(MERGED).join("\n"), "python"),
     ]

@@ -173,7 +173,8 @@ function formatFloat(budget: Budget, value: number, spec: Spec): string {
     });
     if (type === "%") text += "%";
   }
-  const isZero = !/[1-9i]/.test(text.split("e")[0]);
+  // Of the digits that are shown; of infinities and NaN there are none.
+  const isZero = parseFloat(text) === 0;
   const negative = value < 0 || Object.is(value, -0);
   const [integer] = /^\d*/.exec(text)!;
   const parts = [integer, text.slice(integer.length)] as const;
