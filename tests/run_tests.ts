@@ -7,31 +7,14 @@
 
 import { LONG } from "./support/long_tests.ts";
 import { IDLE_THREADS } from "./support/process.ts";
+import { mayShareModule, moduleOf, PRELOADED, SANITIZERS } from "./support/unit_tests.ts";
 
 /** How many processes run at a time. */
 const LANES = 2;
-/**
- * What unit tests are held to: nothing that a test opened or began outlives it. Deno asks for it only where it is
- * told to. Whole runs, servers and processes of `tests/` are not.
- */
-const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
-/**
- * Unit tests of signals, servers, processes and libraries, which are not held to that: what these listen to, or load for
- * good, outlives a test. So do a chart's frames, which echarts goes on waiting for.
- */
-const UNSANITIZED = [
-  ...["cli/process/run_command_test.ts", "cli/process/serve_page_test.ts"],
-  ...["comm/mpi_library_test.ts", "comm/nccl/nccl_comm_test.ts", "ort/runtime/api_test.ts"],
-  ...["internal/regular_file_test.ts", "train/runs/memory_test.ts"],
-  ...["train/track/loss_chart_test.ts", "train/track/report_test.ts"],
-  ...["train/runs/run_report_test.ts", "cli/export_report/exports_page_test.ts"],
-];
 /** Files that mostly wait for time to pass, beside the lanes. */
 const WAITING = ["tests/mpi_test.ts"];
 /** Files of each other process. */
 const FILES = 24;
-/** What holds memory and libraries for as long as its own file's tests run, so that such files don't share a module. */
-const HOST_GPU = /\b(?:hostGpu|testGpu)\(/;
 const TEST_FILE = /_test\.tsx?$/;
 const SKIPPED = new Set(["fixtures", "node_modules", "output", "models"]);
 const SUMMARY = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?:.*?(\d+) ignored)?/g;
@@ -72,9 +55,7 @@ Deno.env.set("ORTUNE_HOST_KERNELS", `${modules}/kernels`);
 const units: string[] = [];
 const others: string[] = [];
 for (const file of files) {
-  const own = file.startsWith("tests/") || UNSANITIZED.includes(file) ||
-    HOST_GPU.test(await Deno.readTextFile(root + file));
-  (own ? others : units).push(file);
+  (mayShareModule(file, await Deno.readTextFile(root + file)) ? units : others).push(file);
 }
 const queue = [
   ...LONG.map((file) => [file]),
@@ -87,13 +68,10 @@ function dealt(files: readonly string[]): string[][] {
   return Array.from({ length: groups }, (_, i) => files.filter((_, at) => at % groups === i));
 }
 
-/** A module of unit tests' files: they load what they test together once, in place of once each. */
+/** Writes a module of unit tests' files; answers its path. */
 async function inOneModule(group: readonly string[], index: number): Promise<string> {
   const path = `${modules}/units_${index}_test.ts`;
-  const imports = ["tests/support/load_onnxruntime.ts", ...group].map((file) =>
-    `import ${JSON.stringify(`file://${root}${file}`)};\n`
-  );
-  await Deno.writeTextFile(path, imports.join(""));
+  await Deno.writeTextFile(path, moduleOf(root.slice(0, -1), [PRELOADED, ...group]));
   return path;
 }
 

@@ -5,6 +5,7 @@
  * file does without a fault: whether it passes, how long it takes, which lines it does not run.
  */
 
+import { mayShareModule, moduleOf, PRELOADED, SANITIZERS } from "../support/unit_tests.ts";
 import { type Missed, missedLines } from "./coverage.ts";
 
 /** What a test file does without a fault. */
@@ -13,6 +14,8 @@ export interface CleanRun {
   readonly passes: boolean;
   /** Whether it leaves nothing open: then it is held to that. */
   readonly sanitized: boolean;
+  /** Whether it may run in one process with others. */
+  readonly shares: boolean;
   /** On this machine as it was then. */
   readonly seconds: number;
   readonly missed: Missed;
@@ -31,12 +34,9 @@ const SLOWER = 4;
 const SPARE = 20;
 /** Exit codes of what is ended: by `timeout`, by SIGKILL where its processor time is over. */
 const ENDED: ReadonlySet<number> = new Set([124, 128 + 9]);
-/** What unit tests are held to, as by `deno task test`. ONNX Runtime's library stays open by design. */
-const SANITIZERS = [
-  "--sanitize-ops",
-  "--sanitize-resources",
-  "--preload=tests/support/load_onnxruntime.ts",
-];
+function sanitizers(sanitized: boolean): readonly string[] {
+  return sanitized ? [...SANITIZERS, `--preload=${PRELOADED}`] : [];
+}
 
 /** A copy of the checkout. */
 export class Checkout implements AsyncDisposable {
@@ -69,14 +69,22 @@ export class Checkout implements AsyncDisposable {
     await Deno.writeTextFile(`${this.#folder}/${file}`, text);
   }
 
-  /** The first test of a file that fails, or what else went wrong; undefined where all pass. */
-  async whatFails({ test, seconds, sanitized }: CleanRun): Promise<string | undefined> {
+  /** The first test that fails of files which share a process, or what else went wrong; undefined where all pass. */
+  async whatFails(runs: readonly CleanRun[]): Promise<string | undefined> {
+    const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
     // Processor time for what never ends; time of the clock, which a busy machine takes from all, for what waits.
     const limits = [`${Math.ceil(SLOWER * seconds) + SPARE}`, `${10 * Math.ceil(seconds + SPARE)}`];
-    const options = ["--fail-fast", ...sanitized ? SANITIZERS : []];
-    const { success, code, text } = await this.#test(test, options, limits);
+    const options = ["--fail-fast", ...sanitizers(runs[0].sanitized)];
+    const tests = runs.map(({ test }) => test);
+    let path = tests[0];
+    if (tests.length > 1) {
+      path = `${this.#folder}/output/together_test.ts`;
+      await Deno.mkdir(`${this.#folder}/output`, { recursive: true });
+      await Deno.writeTextFile(path, moduleOf(this.#folder, tests));
+    }
+    const { success, code, text } = await this.#test(path, options, limits);
     if (success) return undefined;
-    if (ENDED.has(code)) return `no end of ${test}`;
+    if (ENDED.has(code)) return `no end of ${tests.join(" ")}`;
     if (text.includes("g++ failed")) return "g++ failed";
     return /^(.*?) \.\.\. FAILED/m.exec(text)?.[1] ?? text.trim().split("\n").at(-1) ?? "";
   }
@@ -94,10 +102,13 @@ export class Checkout implements AsyncDisposable {
       const start = performance.now();
       const limits = ["unlimited", "1800"];
       const env = { DENO_COVERAGE_DIR: coverage };
-      const { success } = await this.#test(test, sanitized ? SANITIZERS : [], limits, env);
+      const { success } = await this.#test(test, sanitizers(sanitized), limits, env);
       const seconds = Math.round((performance.now() - start) / 100) / 10;
       const { text } = await this.#run(Deno.execPath(), ["coverage", "--lcov", coverage]);
-      return { test, passes: success, sanitized, seconds, missed: missedLines(text, this.#folder) };
+      const shares = sanitized &&
+        mayShareModule(test, await Deno.readTextFile(`${this.#folder}/${test}`));
+      const missed = missedLines(text, this.#folder);
+      return { test, passes: success, sanitized, shares, seconds, missed };
     } finally {
       await Deno.remove(coverage, { recursive: true });
     }

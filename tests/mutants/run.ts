@@ -2,8 +2,8 @@
  * Which faults no test sees: `deno task mutate`.
  *
  * In: `--files` paths or folders with commas between (default: all rooms), `--sample` how many faults (200), `--seed` which
- * of them (1), `--patience` for how many seconds of tests a fault is tried in a pass (300), `--log` where each one's result
- * is added (output/mutants.jsonl). Out: that file, and a list of those that live. A run that was cut goes on where it was:
+ * of them (1), `--patience` for how many seconds of tests a fault is tried in a pass (300), `--unit` without `tests/`,
+ * `--log` where each one's result is added (output/mutants.jsonl). Out: that file, and a list of those that live. A run that was cut goes on where it was:
  * what the log has of the same commit is not tried again.
  *
  * It works on copies of what is committed. Faults that `deno check` refuses are invalid. The others are tried in passes,
@@ -29,8 +29,11 @@ const ROOMS = [
 /** Copies that work at a time. */
 const WORKERS = 2;
 
+/** Seconds of unit tests that one process is given; it takes less, as they load what they test once. */
+const TOGETHER = 20;
+
 /** Passes, each with the furthest tests that it runs. */
-const PASSES = [
+const ALL_PASSES = [
   { name: "tests of the folder", furthest: 1 },
   { name: "unit tests", furthest: 3 },
   { name: "all tests", furthest: 4 },
@@ -58,14 +61,26 @@ interface Result {
   readonly untried?: number;
 }
 
+/** What is asked for. */
+interface Flags {
+  readonly files: string;
+  readonly sample: number;
+  readonly seed: number;
+  readonly patience: number;
+  readonly unit: boolean;
+  readonly log: string;
+}
+
 const flags = new Command("mutate")
   .option("--files <paths>", "files and folders to put faults into", ROOMS.join())
   .option("--sample <n>", "how many faults", count, 200)
   .option("--seed <n>", "which of them", countOrZero, 1)
   .option("--patience <s>", "seconds of tests that a fault is tried by in a pass", count, 300)
+  .option("--unit", "by unit tests only, without tests/", false)
   .option("--log <file>", "where results are added", "output/mutants.jsonl")
   .parse(Deno.args, { from: "user" })
-  .opts<{ files: string; sample: number; seed: number; patience: number; log: string }>();
+  .opts<Flags>();
+const PASSES = flags.unit ? ALL_PASSES.slice(0, -1) : ALL_PASSES;
 
 async function* filesOf(path: string): AsyncGenerator<string, void, void> {
   if ((await Deno.stat(path)).isFile) return yield path;
@@ -192,6 +207,25 @@ async function checkTypes(copy: Checkout): Promise<void> {
   }
 }
 
+/** Test files in their order, those in one group that one process may run. */
+function* inProcesses(runs: readonly CleanRun[]): Generator<readonly CleanRun[], void, void> {
+  let group: CleanRun[] = [];
+  let seconds = 0;
+  for (const run of runs) {
+    if (!run.shares) {
+      yield [run];
+      continue;
+    }
+    group.push(run);
+    seconds += run.seconds;
+    if (seconds < TOGETHER) continue;
+    yield group;
+    group = [];
+    seconds = 0;
+  }
+  if (group.length > 0) yield group;
+}
+
 /** Tries a fault by the tests of a pass, and tells what sees it. */
 async function tryMutant(mutant: Located, pass: number, copy: Checkout): Promise<void> {
   const { file, lines: [first, last] } = mutant;
@@ -206,12 +240,12 @@ async function tryMutant(mutant: Located, pass: number, copy: Checkout): Promise
   let killed: string | undefined;
   let untried = later.length;
   let seconds = 0;
-  for (const { run } of later) {
-    seconds += run!.seconds;
-    // The first one is tried however long it takes.
+  for (const runs of inProcesses(later.map(({ run }) => run!))) {
+    for (const run of runs) seconds += run.seconds;
+    // The first ones are tried however long they take.
     if (seconds > flags.patience && untried < later.length) break;
-    untried--;
-    killed = await copy.whatFails(run!);
+    untried -= runs.length;
+    killed = await copy.whatFails(runs);
     if (killed !== undefined) break;
   }
   await copy.write(file, texts.get(file)!);
