@@ -41,6 +41,11 @@ function isKernelText(node: ts.Node): boolean {
   return ts.isNoSubstitutionTemplateLiteral(node) && /\b__(?:device|global)__\b/.test(node.text);
 }
 
+/** Whether a call's first two arguments may stand in any order. */
+function isCommutative({ expression }: ts.CallExpression): boolean {
+  return /^Math\.(?:max|min|imul|hypot)$/.test(expression.getText());
+}
+
 /** All faults of a file, in the order of their places. */
 export function drawMutants(path: string, text: string): readonly Mutant[] {
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
@@ -75,7 +80,7 @@ export function drawMutants(path: string, text: string): readonly Mutant[] {
       for (const { start, end, ...rest } of drawKernelMutants(node.getText(source))) {
         mutants.push({ start: from + start, end: from + end, ...rest });
       }
-    } else if (ts.isCallExpression(node) && node.arguments.length >= 2) {
+    } else if (ts.isCallExpression(node) && node.arguments.length >= 2 && !isCommutative(node)) {
       const [first, second] = node.arguments;
       const end = second.getEnd();
       const swapped = `${second.getText(source)}, ${first.getText(source)}`;

@@ -23,6 +23,9 @@ Deno.test("drawMutants() turns limits, conditions, constants and operators round
 
 Deno.test("drawMutants() leaves calls and awaits out, and swaps arguments", () => {
   assert.deepEqual(faults("await f(a, b);"), ["f(a, b);", "{}", "await f(b, a);"]);
+  // The order of these says nothing.
+  assert.deepEqual(faults("const a = Math.max(b, ...c);"), []);
+  assert.deepEqual(faults("const a = Math.pow(b, c);"), ["const a = Math.pow(c, b);"]);
 });
 
 Deno.test("drawMutants() leaves types, imports, texts and errors as they are", () => {
