@@ -24,5 +24,8 @@ Deno.test("formatListing() lists splits with files, rows and sizes, and the colu
     "columns of none: not told by the card",
   ]);
   // Of the only one it goes without saying.
-  assert.equal(formatListing({ subsets: subsets.slice(0, 1), sizes })[1].slice(0, 7), "main  t");
+  assert.equal(
+    formatListing({ subsets: subsets.slice(0, 1), sizes })[1].slice(0, 13),
+    "main    train",
+  );
 });
