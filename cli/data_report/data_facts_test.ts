@@ -185,6 +185,32 @@ Deno.test("createDataFacts() counts tokens as training has them, and rows that a
   ]);
 });
 
+Deno.test("createDataFacts() tells of the chosen reply of a pair", () => {
+  const tokenizer = createTokenizer(byteTokenizerFiles());
+  const pair = JSON.stringify({ prompt: "?", chosen: "abcd", rejected: "efghijkl" });
+  const { lengths, samples } = facts([[pair, "train"]], { tokenizer });
+  const of = (name: string, unit: string) =>
+    lengths.find((each) => each.name === name && each.unit === unit)!.values;
+  assert.deepEqual([of("answer", "characters"), of("answer", "tokens")], [[4], [4]]);
+  const [prompt, whole] = ["prompt", "whole example"].map((name) => of(name, "tokens")[0]);
+  // The reply and its end.
+  assert.equal(whole - prompt, 5);
+  assert.equal(samples[0].texts.at(-1)!.text, "abcd");
+});
+
+Deno.test("createDataFacts() sorts what is refused by names of files", () => {
+  const files = ["c", "a", "b", "d", "a", "c"];
+  const { problems } = facts(files.map((file) => [`{"question": "q"}`, "train", file] as const));
+  assert.deepEqual(problems.map((each) => each.slice(0, 3)), [
+    "a:2",
+    "a:5",
+    "b:3",
+    "c:1",
+    "c:6",
+    "d:4",
+  ]);
+});
+
 Deno.test("formatDataFacts() tells lengths below each other, and what is of note", () => {
   const rows = Array.from(
     { length: 7 },
