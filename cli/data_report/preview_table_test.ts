@@ -116,7 +116,7 @@ Deno.test("formatPreview() colors what is taught, and keeps to the width", () =>
   assert.equal(lines[1].length, 200);
   const parts = (line: string): readonly string[] => line.split("\x1b");
   const [before, user, after] = parts(lines[4]);
-  assert.deepEqual([before, user.slice(0, 38), user.at(-1), after], [
+  assert.deepEqual([before, user.slice(0, 40), user.at(-1), after], [
     "",
     "[2m  user             1       -  abcdefg",
     "j",
