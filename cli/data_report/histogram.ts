@@ -42,10 +42,8 @@ export function renderHistogram({ title, values, mark }: HistogramOptions): Mark
         .light}">${title}</text>
       ${bins.map((count, index) =>
         html`
-          <rect x="${x(index * step).toFixed(1)}" y="${y(count).toFixed(1)}" width="${Math.max(
-            1,
-            x(step) - x(0) - 1,
-          ).toFixed(1)}" height="${(y(0) - y(count)).toFixed(1)}" fill="${train.light}">
+          <rect x="${x(index * step).toFixed(1)}" y="${y(count).toFixed(1)}" width="${(x(step) -
+            x(0) - 1).toFixed(1)}" height="${(y(0) - y(count)).toFixed(1)}" fill="${train.light}">
             <title>${step === 1
               ? index
               : `${index * step} to ${(index + 1) * step - 1}`}: ${count}</title>
