@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { alongDirection, dot, weightedSum } from "../../tests/support/central_differences.ts";
 import type { Dense } from "../../tests/support/dense.ts";
-import { graphText } from "../../tests/support/graph_text.ts";
+import {
+  declare,
+  type Declared,
+  graphText,
+  half,
+  type Values,
+  wide,
+} from "../../tests/support/graph_text.ts";
 import { draws } from "../../tests/support/random.ts";
 import { dense, interpret } from "../../tests/support/reference_interpreter.ts";
 import { ownRuleCases, ruleCases, SYMBOLS } from "../../tests/support/rule_cases.ts";
@@ -15,9 +22,7 @@ import {
   ruleForward,
 } from "../../tests/support/rule_graphs.ts";
 import { assertClose } from "../tensor/assert_close.ts";
-import type { DType } from "../tensor/dtype.ts";
 import { GraphBuilder } from "./builder.ts";
-import type { Shape } from "./dim.ts";
 import { gradient } from "./gradient.ts";
 import { gradientRules } from "./gradient_rules.ts";
 import type { Value } from "./ir.ts";
@@ -74,18 +79,16 @@ for (const each of [...ruleCases, ...ownRuleCases]) {
 
 /** A case of one operation: the types and shapes of its inputs, those after `fixed` without a gradient. */
 interface Written {
-  readonly inputs: Readonly<Record<string, readonly [DType, Shape]>>;
-  readonly fixed?: Readonly<Record<string, readonly [DType, Shape]>>;
-  readonly build: (b: GraphBuilder, v: Readonly<Record<string, Value>>) => Value;
+  readonly inputs: Declared;
+  readonly fixed?: Declared;
+  readonly build: (b: GraphBuilder, v: Values) => Value;
   readonly nodes: readonly string[];
 }
 
 /** The nodes of a case's gradients, which are called after their inputs. */
 function writtenBy({ inputs, fixed = {}, build }: Written): string[] {
   const b = new GraphBuilder("g");
-  const declared = Object.entries({ ...inputs, ...fixed })
-    .map(([name, [dtype, shape]]) => [name, b.input(name, dtype, shape)] as const);
-  const values = Object.fromEntries(declared);
+  const values = declare(b, { ...inputs, ...fixed });
   const y = build(b, values);
   const seeds = new Map([[y, b.input("dy", y.dtype, y.shape)]]);
   const names = Object.keys(inputs);
@@ -95,13 +98,11 @@ function writtenBy({ inputs, fixed = {}, build }: Written): string[] {
   return graphText(b.build());
 }
 
-const wide = (shape: Shape) => ["float32", shape] as const;
-const half = (shape: Shape) => ["bfloat16", shape] as const;
 const positions = ["int64", [1, "n"]] as const;
 
 const WRITTEN: Readonly<Record<string, Written>> = {
   "a bias in bfloat16, summed in a fixed order": {
-    inputs: { x: half(["n", 4]), z: half([4]) },
+    inputs: { x: half("n", 4), z: half(4) },
     build: (b, { x, z }) => ops.add(b, x, z),
     nodes: [
       "Expand_1 bfloat16 [1,n] = Expand(bfloat16(1), shape:1,n)",
@@ -111,7 +112,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a column and a matrix, each summed where it was repeated": {
-    inputs: { x: wide(["n", 1, 4]), z: wide([3, 1]) },
+    inputs: { x: wide("n", 1, 4), z: wide(3, 1) },
     build: (b, { x, z }) => ops.add(b, x, z),
     nodes: [
       "d.x float32 [n,1,4] = ReduceSum(dy, int64[1]) keepdims=1",
@@ -121,7 +122,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "one number in every row, not summed over a dimension of 1": {
-    inputs: { x: wide(["n", 1]), z: wide([1, 1]) },
+    inputs: { x: wide("n", 1), z: wide(1, 1) },
     build: (b, { x, z }) => ops.add(b, x, z),
     nodes: [
       "d.z float32 [1,1] = ReduceSum(dy, int64[0]) keepdims=1",
@@ -129,7 +130,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a vector along the last of three dimensions": {
-    inputs: { x: wide([2, "n", 4]), z: wide([4]) },
+    inputs: { x: wide(2, "n", 4), z: wide(4) },
     build: (b, { x, z }) => ops.mul(b, x, z),
     nodes: [
       "d.x float32 [2,n,4] = Mul(dy, z)",
@@ -140,7 +141,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a difference in bfloat16": {
-    inputs: { x: half([2, 4]), z: half([2, 4]) },
+    inputs: { x: half(2, 4), z: half(2, 4) },
     build: (b, { x, z }) => ops.sub(b, x, z),
     nodes: [
       "d.z bfloat16 [2,4] = Mul(dy, bfloat16(-1))",
@@ -148,7 +149,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a quotient in bfloat16": {
-    inputs: { x: half([2, 4]), z: half([2, 4]) },
+    inputs: { x: half(2, 4), z: half(2, 4) },
     build: (b, { x, z }) => ops.div(b, x, z),
     nodes: [
       "Div_0 bfloat16 [2,4] = Div(x, z)",
@@ -159,12 +160,12 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a cast, back in the type that the value came in": {
-    inputs: { x: half(["n", 4]) },
+    inputs: { x: half("n", 4) },
     build: (b, { x }) => ops.cast(b, x, "float32"),
     nodes: ["d.x bfloat16 [n,4] = Cast(dy) to=16"],
   },
   "a linear layer with a bias": {
-    inputs: { x: wide(["n", 3]), w: wide([4, 3]), c: wide([4]) },
+    inputs: { x: wide("n", 3), w: wide(4, 3), c: wide(4) },
     build: (b, { x, w, c }) => ops.linear(b, x, w, c),
     nodes: [
       "d.x float32 [n,3] = Gemm(dy, w) transA=0 transB=0",
@@ -173,7 +174,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a linear layer with an addend": {
-    inputs: { x: wide(["n", 3]), w: wide([4, 3]), c: wide(["n", 4]) },
+    inputs: { x: wide("n", 3), w: wide(4, 3), c: wide("n", 4) },
     build: (b, { x, w, c }) => ops.linear(b, x, w, c),
     nodes: [
       "d.x float32 [n,3] = Gemm(dy, w) transA=0 transB=0",
@@ -182,7 +183,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a matrix product": {
-    inputs: { a: half([2, "n", 3]), c: half([2, 4, 3]) },
+    inputs: { a: half(2, "n", 3), c: half(2, 4, 3) },
     build: (b, { a, c }) => ops.matmul(b, a, c, { transB: true, alpha: 0.5 }),
     nodes: [
       "d.a bfloat16 [2,n,3] = com.microsoft:FusedMatMul(dy, c) transA=0 transB=0 alpha=0.5f",
@@ -190,7 +191,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "RMSNorm of bfloat16, in float32": {
-    inputs: { x: half(["n", 4]), w: half([4]) },
+    inputs: { x: half("n", 4), w: half(4) },
     build: (b, { x, w }) => ops.rmsNorm(b, x, w, 0.5)[0],
     nodes: [
       "SimplifiedLayerNormalization_0 bfloat16 [n,4], SimplifiedLayerNormalization_0.1 float32 [n,1] = " +
@@ -214,7 +215,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "softmax of bfloat16, in float32": {
-    inputs: { x: half(["n", 4]) },
+    inputs: { x: half("n", 4) },
     build: (b, { x }) => ops.softmax(b, x),
     nodes: [
       "Softmax_0 bfloat16 [n,4] = Softmax(x) axis=-1",
@@ -228,8 +229,8 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a rotation of whole heads": {
-    inputs: { x: half([1, "n", 24]) },
-    fixed: { positions, cos: half(["p", 4]), sin: half(["p", 4]) },
+    inputs: { x: half(1, "n", 24) },
+    fixed: { positions, cos: half("p", 4), sin: half("p", 4) },
     build: (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 3 }),
     nodes: [
       "Mul_1 bfloat16 [p,4] = Mul(sin, bfloat16(-1))",
@@ -237,8 +238,8 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a rotation of a part of heads": {
-    inputs: { x: half([1, "n", 24]) },
-    fixed: { positions, cos: half(["p", 2]), sin: half(["p", 2]) },
+    inputs: { x: half(1, "n", 24) },
+    fixed: { positions, cos: half("p", 2), sin: half("p", 2) },
     build: (b, { x, positions, cos, sin }) => ops.rope(b, x, { positions, cos, sin, heads: 3 }),
     nodes: [
       "Mul_1 bfloat16 [p,2] = Mul(sin, bfloat16(-1))",
@@ -247,12 +248,12 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "a slice that is all there is": {
-    inputs: { x: half(["n", 6]) },
+    inputs: { x: half("n", 6) },
     build: (b, { x }) => ops.slice(b, x, { axis: 1, start: 0, end: 6 }),
     nodes: ["d.x bfloat16 [n,6] = Identity(dy)"],
   },
   "the first rows": {
-    inputs: { x: half([5, 6]) },
+    inputs: { x: half(5, 6) },
     build: (b, { x }) => ops.slice(b, x, { axis: 0, start: 0, end: 4 }),
     nodes: [
       "Expand_1 bfloat16 [1,6] = Expand(bfloat16(0), int64[1 6])",
@@ -260,7 +261,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "the last column": {
-    inputs: { x: half([5, 6]) },
+    inputs: { x: half(5, 6) },
     build: (b, { x }) => ops.slice(b, x, { axis: 1, start: 5, end: 6 }),
     nodes: [
       "Expand_1 bfloat16 [5,5] = Expand(bfloat16(0), int64[5 5])",
@@ -268,7 +269,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "columns in between": {
-    inputs: { x: wide(["n", 6]) },
+    inputs: { x: wide("n", 6) },
     build: (b, { x }) => ops.slice(b, x, { axis: 1, start: 1, end: 3 }),
     nodes: [
       "Expand_1 float32 [n,1] = Expand((0), shape:n,1)",
@@ -277,7 +278,7 @@ const WRITTEN: Readonly<Record<string, Written>> = {
     ],
   },
   "what was repeated": {
-    inputs: { x: wide(["n", 1, 3]) },
+    inputs: { x: wide("n", 1, 3) },
     build: (b, { x }) => ops.expand(b, x, ["n", 2, 3]),
     nodes: ["d.x float32 [n,1,3] = ReduceSum(dy, int64[1]) keepdims=1"],
   },

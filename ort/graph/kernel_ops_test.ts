@@ -1,11 +1,16 @@
 /** The nodes of the operations that are kernels of ortune's own, and of their gradients. */
 
 import assert from "node:assert/strict";
-import { graphText } from "../../tests/support/graph_text.ts";
+import {
+  declare,
+  type Declared,
+  graphText,
+  half,
+  type Values,
+  wide,
+} from "../../tests/support/graph_text.ts";
 import { beforeName, gradientOf } from "../../tests/support/rule_graphs.ts";
-import type { DType } from "../tensor/dtype.ts";
 import { GraphBuilder } from "./builder.ts";
-import type { Shape } from "./dim.ts";
 import { gradient } from "./gradient.ts";
 import type { Value } from "./ir.ts";
 import {
@@ -21,15 +26,12 @@ import {
   swiglu,
 } from "./kernel_ops.ts";
 
-type Declared = readonly [DType, Shape];
-type Values = Readonly<Record<string, Value>>;
-
 /** One use of one operation. */
 interface KernelCase {
   /** Types and shapes of what is differentiated. */
-  readonly inputs: Readonly<Record<string, Declared>>;
+  readonly inputs: Declared;
   /** Of what is not. */
-  readonly fixed?: Readonly<Record<string, Declared>>;
+  readonly fixed?: Declared;
   /** Whether gradients are added to what there is. @default false */
   readonly accumulate?: boolean;
   readonly build: (b: GraphBuilder, values: Values) => Value;
@@ -37,22 +39,19 @@ interface KernelCase {
   readonly nodes: readonly string[];
 }
 
-const wide = (shape: Shape): Declared => ["float32", shape];
-const half = (shape: Shape): Declared => ["bfloat16", shape];
-
-const NORMED = { x: half(["n", 6]), w: wide([6]) };
-const HASHED: Readonly<Record<string, Declared>> = {
+const NORMED = { x: half("n", 6), w: wide(6) };
+const HASHED: Declared = {
   rows: ["int32", ["n", 1]],
   columns: ["int32", [6]],
 };
 /** A of two layers, and B of 4 and 6 columns. */
-const DOWN = { x: half(["n", 6]), a: wide([8, 6]), c: wide([8, 6]) };
-const UP = { h: half(["n", 16]), a: wide([4, 8]), c: wide([6, 8]) };
+const DOWN = { x: half("n", 6), a: wide(8, 6), c: wide(8, 6) };
+const UP = { h: half("n", 16), a: wide(4, 8), c: wide(6, 8) };
 /** Of four heads of six numbers, and two of keys. */
-const PROJECTED = { q: half(["n", 24]), k: half(["n", 12]), v: half(["n", 12]) };
-const NORMS = { nq: wide([6]), nk: wide([6]) };
-const ROTARY: Readonly<Record<string, Declared>> = {
-  ...{ positions: ["int64", ["rows", "length"]], cos: half(["p", 3]), sin: half(["p", 3]) },
+const PROJECTED = { q: half("n", 24), k: half("n", 12), v: half("n", 12) };
+const NORMS = { nq: wide(6), nk: wide(6) };
+const ROTARY: Declared = {
+  ...{ positions: ["int64", ["rows", "length"]], cos: half("p", 3), sin: half("p", 3) },
   ...{ starts: ["int32", ["n"]], ends: ["int32", ["n"]] },
 };
 
@@ -71,7 +70,7 @@ function attention(
 const CASES: Readonly<Record<string, KernelCase>> = {
   "swiglu() of two values": {
     ...{
-      inputs: { gate: half(["n", 6]), up: half(["n", 6]) },
+      inputs: { gate: half("n", 6), up: half("n", 6) },
       accumulate: true,
       build: (b, { gate, up }) => swiglu(b, gate, up),
     },
@@ -84,7 +83,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
     ],
   },
   "swiglu() of halves side by side": {
-    ...{ inputs: { both: half(["n", 6]) }, build: (b, { both }) => swiglu(b, both) },
+    ...{ inputs: { both: half("n", 6) }, build: (b, { both }) => swiglu(b, both) },
     nodes: [
       "y bfloat16 [n,3] = ortune:SwiGLU(both)",
       "d.both bfloat16 [n,6] = ortune:SwiGLUGradient(both, dy)",
@@ -92,7 +91,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
   },
   "packedLinear()": {
     ...{
-      inputs: { x: wide(["n", 6]) },
+      inputs: { x: wide("n", 6) },
       fixed: { w: ["uint8", [4, 6]] },
       accumulate: true,
       build: (b, { x, w }) => packedLinear(b, x, w),
@@ -153,7 +152,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
   },
   "hashedDropout()": {
     ...{
-      inputs: { x: half(["n", 6]) },
+      inputs: { x: half("n", 6) },
       fixed: HASHED,
       accumulate: true,
       build: (b, { x, rows, columns }) => hashedDropout(b, x, { rows, columns, above: -5 }),
@@ -196,7 +195,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
   },
   "loraUp(), added to what there is": {
     ...{
-      inputs: { base: half(["n", 10]), ...UP },
+      inputs: { base: half("n", 10), ...UP },
       accumulate: true,
       build: (b, { base, h, a, c }) => loraUp(b, base, h, [a, c]),
     },
@@ -212,7 +211,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
   "loraUp() on what needs no gradient": {
     ...{
       inputs: UP,
-      fixed: { base: half(["n", 10]) },
+      fixed: { base: half("n", 10) },
       build: (b, { base, h, a, c }) => loraUp(b, base, h, [a, c]),
     },
     nodes: [
@@ -224,7 +223,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
   },
   "segmentAttention()": {
     ...{
-      inputs: { q: wide(["n", 24]), k: wide(["n", 12]), v: wide(["n", 12]) },
+      inputs: { q: wide("n", 24), k: wide("n", 12), v: wide("n", 12) },
       fixed: { starts: ["int32", ["n"]] },
       accumulate: true,
       build: (b, { q, k, v, starts }) =>
@@ -243,7 +242,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
   },
   "headAttention() of projections side by side": {
     ...{
-      inputs: { qkv: half(["n", 48]) },
+      inputs: { qkv: half("n", 48) },
       fixed: ROTARY,
       accumulate: true,
       build: (b, v) => attention(b, v, [v.qkv]),
@@ -293,7 +292,7 @@ const CASES: Readonly<Record<string, KernelCase>> = {
   },
   "headAttention() with norms of projections side by side": {
     ...{
-      inputs: { qkv: half(["n", 48]), ...NORMS },
+      inputs: { qkv: half("n", 48), ...NORMS },
       fixed: ROTARY,
       accumulate: true,
       build: (b, v) => attention(b, v, [v.qkv], { q: v.nq, k: v.nk, epsilon: 0.5 }),
@@ -370,10 +369,7 @@ for (
 ) {
   Deno.test(`${name} is a kernel, and so is its gradient`, () => {
     const b = new GraphBuilder("g");
-    const values = Object.fromEntries(
-      Object.entries({ ...inputs, ...fixed })
-        .map(([name, [dtype, shape]]) => [name, b.input(name, dtype, shape)]),
-    );
+    const values = declare(b, { ...inputs, ...fixed });
     const y = build(b, values);
     const seeds = new Map([[y, b.input("dy", y.dtype, y.shape)]]);
     const names = Object.keys(inputs);
@@ -391,10 +387,7 @@ for (
 
 Deno.test("headAttention() gives the sums of its scores besides", () => {
   const b = new GraphBuilder("g");
-  const values = Object.fromEntries(
-    Object.entries({ ...PROJECTED, ...ROTARY })
-      .map(([name, [dtype, shape]]) => [name, b.input(name, dtype, shape)]),
-  );
+  const values = declare(b, { ...PROJECTED, ...ROTARY });
   const { positions, cos, sin, starts, ends, q, k, v } = values;
   const { mixed, sums } = headAttention(b, {
     ...{ projections: [q, k, v], rotary: { positions, cos, sin }, starts, ends },

@@ -1,6 +1,9 @@
 /** A graph as text, to be held against what is expected of it. In: a graph. Out: a line for each node, and one for each output. */
 
+import { GraphBuilder } from "../../ort/graph/builder.ts";
+import type { Shape } from "../../ort/graph/dim.ts";
 import type { Attribute, Constant, Graph, Node, Value } from "../../ort/graph/ir.ts";
+import type { DType } from "../../ort/tensor/dtype.ts";
 import { bfloat16ToFloat32 } from "../../ort/tensor/half.ts";
 
 function constantText({ value: { dtype, shape }, data }: Constant): string {
@@ -49,4 +52,32 @@ export function graphText(graph: Graph): string[] {
     ...graph.nodes.map((node) => nodeText(node, graph.constants)),
     ...Array.from(graph.aliases, ([output, input]) => `${output} in ${input}`),
   ];
+}
+
+/** Type and shape of a value by its name. */
+export type Declared = Readonly<Record<string, readonly [DType, Shape]>>;
+/** Values by name. */
+export type Values = Readonly<Record<string, Value>>;
+
+/** A float32 value of a shape. */
+export const wide = (...shape: Shape): readonly [DType, Shape] => ["float32", shape];
+/** A bfloat16 value of a shape. */
+export const half = (...shape: Shape): readonly [DType, Shape] => ["bfloat16", shape];
+
+/** Inputs of a graph by name. */
+export function declare(b: GraphBuilder, inputs: Declared): Values {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, [dtype, shape]]) => [name, b.input(name, dtype, shape)]),
+  );
+}
+
+/** A graph `g` of some inputs, with outputs y, y1 and so on. */
+export function graphOf(
+  inputs: Declared,
+  build: (b: GraphBuilder, values: Values) => Value | readonly Value[],
+): Graph {
+  const b = new GraphBuilder("g");
+  const made = [build(b, declare(b, inputs))].flat() as Value[];
+  made.forEach((value, i) => b.output(`y${i || ""}`, value));
+  return b.build();
 }
