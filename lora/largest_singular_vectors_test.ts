@@ -25,7 +25,8 @@ function orthonormal(size: number, count: number, seed: number): number[][] {
   return columns;
 }
 
-for (const [outputs, inputs] of [[90, 70], [40, 120], [12, 9]]) {
+// Of more and of fewer columns than are iterated, and of all.
+for (const [outputs, inputs] of [[90, 70], [40, 120], [12, 9], [9, 30], [32, 50], [33, 33]]) {
   Deno.test(`largestSingularVectors() finds those of a [${outputs}, ${inputs}] matrix that was made of them`, async () => {
     using runtime = new Runtime({ threads: 1 });
     const least = Math.min(outputs, inputs);
