@@ -179,6 +179,18 @@ Deno.test("splitSubgraphs() computes for two steps at the first that waits, and 
   });
 });
 
+Deno.test("splitSubgraphs() tells nothing of memory that a subgraph does not read", () => {
+  const { b, x, w } = start();
+  const gated = swiglu(b, ops.linear(b, x, w), ops.exp(b, x));
+  b.output("y", ops.exp(b, gated), { inPlaceOf: x });
+  assert.deepEqual(
+    splitSubgraphs(b.build()).steps.map(({ graph }) => graph && [...graph.aliases]),
+    [
+      ...[[], undefined, []],
+    ],
+  );
+});
+
 Deno.test("splitSubgraphs() of nothing has no steps", () => {
   const graph = new GraphBuilder("empty").build();
   assert.deepEqual(splitSubgraphs(graph), { steps: [], crossing: [] });
