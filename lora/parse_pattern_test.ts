@@ -159,3 +159,55 @@ Deno.test("lookbehinds begin as many characters before as they take", () => {
     ]);
   }
 });
+
+Deno.test("escapes stand for characters, also in sets", () => {
+  const escapes: Readonly<Record<string, string>> = {
+    ...{ "\\x41": "A", "\\u0042": "B", "\\101": "A", "\\377": "\u00ff", "\\0": "\0" },
+    ...{ "\\01": "\x01", "\\07": "\x07", "\\012": "\n", "\\.": ".", "\\-": "-", "\\é": "é" },
+    ...{ "\\a": "\x07", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t", "\\v": "\v" },
+    "\\\\": "\\",
+  };
+  for (const [source, text] of Object.entries(escapes)) {
+    assert.deepEqual(parsePattern(source), { kind: "text", text }, source);
+    assert.deepEqual(parsePattern(`${source}z`), { kind: "text", text: `${text}z` }, source);
+    assert.deepEqual(membersOf(`[${source}]`), text, source);
+  }
+  // Only in a set \b is a character.
+  assert.equal(membersOf("[\\b]"), "\b");
+});
+
+/** The characters below U+0100 that a set or a class holds. */
+function membersOf(source: string): string {
+  const part = parsePattern(source);
+  assert.ok(part.kind === "character", source);
+  const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
+  return all.filter((each) => part.holds(each)).join("");
+}
+
+Deno.test("sets hold their members and ranges, or all others", () => {
+  const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join("");
+  const without = (text: string) => [...all].filter((each) => !text.includes(each)).join("");
+  const word = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+  const sets: Readonly<Record<string, string>> = {
+    ...{ "[ab]": "ab", "[a-a]": "a", "[a-c]": "abc", "[]a]": "]a", "[a-]": "-a", "[-a]": "-a" },
+    ...{
+      "[^a]": without("a"),
+      "[^]a]": without("]a"),
+      "[a^]": "^a",
+      "[a\\-c]": "-ac",
+      "[(|]": "(|",
+    },
+    ...{ "\\d": "0123456789", "\\D": without("0123456789"), "\\w": word, "\\W": without(word) },
+    ...{ "\\s": "\t\n\v\f\r ", "\\S": without("\t\n\v\f\r "), ".": without("\n") },
+    ...{
+      "[\\dx]": "0123456789x",
+      "[\\d-]": "-0123456789",
+      "(?i)[b-d]": "BCDbcd",
+      "(?i)[^b]": without("Bb"),
+    },
+    ...{ "(?i)B": "Bb", "(?i)[x]": "Xx" },
+  };
+  for (const [source, members] of Object.entries(sets)) {
+    assert.equal(membersOf(source), [...members].sort().join(""), source);
+  }
+});
