@@ -257,3 +257,17 @@ Deno.test("an own gradient's inputs are what they have become", () => {
     "dw float32 [4,4] = Gemm(dy, x) transA=1 transB=0",
   ]);
 });
+
+Deno.test("gradient() of a seeded value is its seed, and what comes back from its readers is added", () => {
+  const { b, x } = start();
+  const [dx, dy] = ["dx", "dy"].map((name) => b.input(name, "float32", ["n", 4]));
+  const wrt = new Map([[x, undefined]]);
+  assert.equal(gradient(b, { seeds: new Map([[x, dx]]), wrt }).get(x), dx);
+  const y = ops.exp(b, x);
+  b.output("d", gradient(b, { seeds: new Map([[x, dx], [y, dy]]), wrt }).get(x)!);
+  assert.deepEqual(graphText(b.build()), [
+    "Exp_0 float32 [n,4] = Exp(x)",
+    "Mul_1 float32 [n,4] = Mul(dy, Exp_0)",
+    "d float32 [n,4] = Add(dx, Mul_1)",
+  ]);
+});

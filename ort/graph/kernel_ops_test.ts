@@ -426,3 +426,9 @@ Deno.test("kernels refuse shapes that do not fit, naming them", () => {
     message: "Cannot adapt gate: it has 7 columns, parts have 8",
   });
 });
+
+Deno.test("loraDown() of one layer has as many columns as its rank", () => {
+  const b = new GraphBuilder("g");
+  const { x, a } = declare(b, DOWN);
+  assert.deepEqual(loraDown(b, x, [{ a }], { scale: 1 }).shape, ["n", 8]);
+});
