@@ -338,3 +338,15 @@ for (const [name, { inputs, build, nodes }] of Object.entries(WRITTEN)) {
     assert.deepEqual(graphText(emulateBfloat16(graphOf(inputs, build))), nodes);
   });
 }
+
+Deno.test("emulateBfloat16() adds one zero for all rotations, beside the graph's constants", () => {
+  const graph = graphOf({ ...ROTARY(3), z: half(1, "n", 12) }, (b, { x, z, p, cos, sin }) => {
+    const sum = ops.mul(b, z, b.float("bfloat16", 2));
+    return [x, sum].map((each) => ops.rope(b, each, { positions: p, cos, sin, heads: 2 }));
+  });
+  const { constants } = emulateBfloat16(graph);
+  assert.deepEqual(constants.map(({ value, data }) => [value, new Float32Array(data.buffer)[0]]), [
+    [{ name: "const_0", dtype: "float32", shape: [] }, 2],
+    [{ name: "emulated:zero", dtype: "float32", shape: [] }, 0],
+  ]);
+});

@@ -331,3 +331,17 @@ for (const [name, { inputs, build, nodes }] of Object.entries(WRITTEN)) {
     assert.deepEqual(graphText(lowerForWebGpu(graphOf(inputs, build))), nodes);
   });
 }
+
+Deno.test("lowerForWebGpu() refuses RMSNorm in place whose 1/std is read, for which x would be gone", () => {
+  const b = new GraphBuilder("g");
+  const x = b.input("x", "float32", ["n", 4]);
+  const [y, inv] = ops.rmsNorm(b, x, b.input("w", "float32", [4]), 1e-6);
+  b.output("y", y, { inPlaceOf: x });
+  b.output("inv", inv);
+  const graph = b.build();
+  assert.throws(() => lowerForWebGpu(graph), {
+    message:
+      "Cannot write y in place of x in graph g: ReduceSumSquare (inv:ReduceSumSquare) may read it " +
+      "after it was overwritten; use a buffer of its own",
+  });
+});
