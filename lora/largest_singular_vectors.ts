@@ -80,7 +80,8 @@ export async function largestSingularVectors(
     const changed = Math.max(...found.map((each, i) => Math.abs(each - (before[i] ?? 0))));
     // Vectors converge half as fast as values.
     if (changed <= CONVERGED * found[0]) last = Math.min(last, 2 * iteration + 1);
-    if (iteration >= last || width === least) {
+    // All columns of the space need no iteration.
+    if (iteration >= last || width === inputs) {
       return found.map((value, i) => {
         const right = combined(basis, inputs, width, vectors, i);
         const left = combined(image, outputs, width, vectors, i);

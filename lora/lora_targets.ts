@@ -262,7 +262,7 @@ function excludes({ excludeModules = [] }: LoraOptions, of: string): Matches {
   return (name) => pattern.matches(name);
 }
 
-/** The block's number in a name: the first after a part that one of the patterns matches. */
+/** The block's number in a name, which is its only one, if it is after a part that one of the patterns matches. */
 function layerNumber(
   patterns: readonly string[],
   of: string,
@@ -282,19 +282,10 @@ function layerNumber(
     const starts = [0, ...[...name.matchAll(/\./g)].map(({ index }) => index + 1)];
     for (const pattern of named) {
       for (const start of starts) {
-        const numbers = [...pattern.ends(name, [start])].flatMap((end) => {
+        for (const end of pattern.ends(name, [start])) {
           const found = /^\.(\d+)\./.exec(name.slice(end));
-          return found ? [Number(found[1])] : [];
-        });
-        if (new Set(numbers).size > 1) {
-          throw new RangeError(
-            `Cannot tell the block of ${name}: layers_pattern finds ${
-              numbers.join(" and ")
-            }; write ` +
-              "the name of the list of blocks, layers",
-          );
+          if (found) return Number(found[1]);
         }
-        if (numbers.length > 0) return numbers[0];
       }
     }
     return undefined;

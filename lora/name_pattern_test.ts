@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NamePattern } from "./name_pattern.ts";
+import { NamePattern, StepLimit } from "./name_pattern.ts";
 import { processorSeconds } from "../tests/support/processor_seconds.ts";
 
 interface Patterns {
@@ -86,4 +86,76 @@ Deno.test("patterns that backtracking would never end on take milliseconds, and 
   assert.throws(() => count("a".repeat(70_000)), /it has 70000 characters, more than 65536/);
   // Far above what it takes, far below what backtracking would.
   assert.ok(processorSeconds() - began < 10);
+});
+
+Deno.test("a pattern takes a step and one for each position at each of its parts, ten million in all", () => {
+  const limit = new StepLimit();
+  assert.equal(limit.take(1e7), true);
+  assert.equal(limit.take(0), true);
+  assert.equal(limit.take(1), false);
+  const almost = new StepLimit();
+  almost.take(1e7 - 5);
+  const pattern = new NamePattern("rank_pattern", "a", { limit: almost });
+  assert.equal(pattern.matches("a"), true);
+  assert.deepEqual([...pattern.ends("aa", [0, 1])], [1, 2]);
+  assert.throws(() => pattern.matches("a"), {
+    name: "RangeError",
+    message:
+      'Cannot use rank_pattern, the regular expression "a": it takes more than 10000000 steps; ' +
+      "write it without repeating what repeats, or list the names of the modules",
+  });
+  // By default each has a limit of its own.
+  assert.equal(new NamePattern("rank_pattern", "a").matches("a"), true);
+});
+
+Deno.test("a pattern is shown as JSON, its first 60 characters where it is longer", () => {
+  const [fits, long] = [59, 60].map((count) => "(" + "é".repeat(count));
+  const message = (shown: string) =>
+    `Cannot use x, the regular expression "${shown}": it has a parenthesis without an end at character 1`;
+  assert.throws(() => new NamePattern("x", fits), { message: message(fits) });
+  assert.throws(() => new NamePattern("x", long), { message: message(`${fits}…`) });
+  assert.throws(() => new NamePattern("x", '("\ud800'), { message: message('(\\"\ufffd') });
+  assert.throws(
+    () => new NamePattern("x", "(?i)a", { flags: false }),
+    /flags that are not at its start/,
+  );
+});
+
+Deno.test("ends() are all positions at which a pattern may end, from any of some positions", () => {
+  const cases: readonly (readonly [string, string, readonly number[], readonly number[]])[] = [
+    ["a|ab|", "xab", [1], [2, 3, 1]],
+    ["a|ab", "abab", [0, 2, 3], [1, 3, 2, 4]],
+    ["a*", "aaab", [1], [1, 2, 3]],
+    ["a+", "aaab", [1], [2, 3]],
+    ["a?", "aa", [0, 2], [0, 2, 1]],
+    ["a{2}", "aaaa", [0, 1], [2, 3]],
+    ["a{2,3}", "aaaaa", [0], [2, 3]],
+    ["a{2,}", "aaaa", [0], [2, 3, 4]],
+    ["a{0}", "aa", [1], [1]],
+    ["(a*)*", "aa", [0], [0, 1, 2]],
+    ["(?:){5}", "a", [1], [1]],
+    ["(a|b){9}", "ab", [0], []],
+    [".", "a\nb", [0, 1, 2, 3], [1, 3]],
+    ["", "ab", [0, 2], [0, 2]],
+    ["ab", "ab", [0, 1], [2]],
+    ["^", "ab", [0, 1], [0]],
+    ["$", "ab\n", [0, 1, 2, 3], [2, 3]],
+    ["$", "a\nb", [0, 1, 2, 3], [3]],
+    ["\\A", "ab", [0, 1], [0]],
+    ["\\Z", "a\n", [0, 1, 2], [2]],
+    ["\\b", "ab c", [0, 1, 2, 3, 4], [0, 2, 3, 4]],
+    ["\\B", "ab c", [0, 1, 2, 3, 4], [1]],
+    ["\\b", "", [0], []],
+    ["(?=b)", "ab", [0, 1, 2], [1]],
+    ["(?!b)", "ab", [0, 1, 2], [0, 2]],
+    ["(?<=a)", "ab", [0, 1, 2], [1]],
+    ["(?<!a)", "ab", [0, 1, 2], [0, 2]],
+    ["(?<=ab)", "ab", [0, 1, 2], [2]],
+    ["(?<!ab)", "ab", [0, 1, 2], [0, 1]],
+    ["a", "a", [], []],
+  ];
+  for (const [source, text, starts, ends] of cases) {
+    const found = new NamePattern("x", source).ends(text, starts);
+    assert.deepEqual([...found].sort(), [...ends].sort(), JSON.stringify([source, text, starts]));
+  }
 });

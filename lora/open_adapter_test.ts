@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { mkdir, symlink } from "node:fs/promises";
 import { parseConfig } from "../model/config.ts";
 import { elementCount } from "../ort/tensor/dtype.ts";
 import { writeSafetensors } from "../ort/tensor/safetensors_writer.ts";
 import { readFloat32, type TensorData, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "./adapter_config.ts";
-import { openAdapter } from "./open_adapter.ts";
+import { openAdapter, openAdapterWeights } from "./open_adapter.ts";
 
 const config = parseConfig({
   model_type: "llama",
@@ -157,4 +158,82 @@ Deno.test("settings that fit no adapted layer are noted", async () => {
     `${folder.path}/${ADAPTER_CONFIG}: rank_pattern has "k_proj", alpha_pattern has "layers.0.*", ` +
     "layers_to_transform has 9, which no adapted layer of the model fits",
   ]);
+});
+
+Deno.test("what does not fit is told in whole, weights of the model apart from others", async () => {
+  await using folder = await tempFolder();
+  const names: readonly (readonly [string, readonly number[]])[] = [
+    [A[0], [3, 4]],
+    ["base_model.model.model.norm.weight", [4]],
+    ["base_model.model.lm_head.weight", [8, 4]],
+    ["base_model.model.other", [1]],
+  ];
+  const source = tensorSourceFromMap(new Map(names.map(([name, shape]) => [name, tensor(shape)])));
+  await writeSafetensors(`${folder.path}/${ADAPTER_WEIGHTS}`, source);
+  const q = "model.layers.1.self_attn.q_proj";
+  const parameters = [
+    { name: `${q}.lora_A.weight`, shape: [2, 4], decays: true },
+    { name: `${q}.lora_B.weight`, shape: [4, 2], decays: true },
+  ];
+  const start =
+    `Cannot load weights from ${folder.path}: they do not fit its adapter_config.json and the ` +
+    `model\n  missing: "${q}.lora_B.weight"\n  weights of the model itself, which PEFT would put in place of ` +
+    "the base's: ";
+  const shape = `  ${q}.lora_A.weight has shape [3,4], the settings say [2,4]\n`;
+  const end = "Take the adapter's files from one folder, and the model that it was trained on";
+  await assert.rejects(openAdapterWeights(folder.path, parameters, config), {
+    name: "Error",
+    message:
+      `${start}"lm_head.weight", "model.norm.weight" (merge the adapter with PEFT)\n  not part of the ` +
+      `adapter that its settings describe: "other"\n${shape}${end}`,
+  });
+  // Of a model that is not known only the head's name is.
+  await assert.rejects(openAdapterWeights(folder.path, parameters), {
+    message:
+      `${start}"lm_head.weight" (merge the adapter with PEFT)\n  not part of the adapter that its ` +
+      `settings describe: "model.norm.weight", "other"\n${shape}${end}`,
+  });
+});
+
+Deno.test("weights that are no file are refused, and pickled ones beside others are passed over", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/${ADAPTER_WEIGHTS}`;
+  await mkdir(path);
+  await assert.rejects(openAdapterWeights(folder.path, []), {
+    name: "RangeError",
+    message: new RegExp(
+      `^Cannot open adapter ${folder.path}: ${ADAPTER_WEIGHTS} .*; put the file itself there$`,
+    ),
+  });
+  await using other = await tempFolder();
+  await writeSafetensors(
+    `${other.path}/${ADAPTER_WEIGHTS}`,
+    tensorSourceFromMap(new Map([[A[0], tensor(A[1])]])),
+  );
+  await other.write("adapter_model.bin", "pickle");
+  const parameters = [{ name: A[0].replace("base_model.model.", ""), shape: A[1], decays: true }];
+  {
+    await using weights = await openAdapterWeights(other.path, parameters);
+    assert.deepEqual(weights.names(), [parameters[0].name]);
+  }
+  // A folder of that name holds no pickled weights.
+  await using third = await tempFolder();
+  await mkdir(`${third.path}/adapter_model.bin`);
+  await assert.rejects(
+    openAdapterWeights(third.path, parameters),
+    /adapter_model\.safetensors.*no such file/,
+  );
+  await symlink(`${other.path}/${ADAPTER_WEIGHTS}`, `${third.path}/${ADAPTER_WEIGHTS}`);
+  await assert.rejects(openAdapterWeights(third.path, parameters), /put the file itself there$/);
+});
+
+Deno.test("settings that all fit have no more notes than their file", async () => {
+  await using folder = await tempFolder();
+  await folder.write(ADAPTER_CONFIG, JSON.stringify({ ...SETTINGS, revision: "v2" }));
+  const source = tensorSourceFromMap(new Map([A, B].map(([name, shape]) => [name, tensor(shape)])));
+  await writeSafetensors(`${folder.path}/${ADAPTER_WEIGHTS}`, source);
+  await using adapter = await openAdapter(folder.path, config);
+  assert.equal(adapter.lora.notes.length, 1);
+  assert.match(adapter.lora.notes[0], /revision is "v2"/);
+  assert.deepEqual([adapter.lora.rank, adapter.lora.layersToTransform], [2, [1]]);
 });

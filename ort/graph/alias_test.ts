@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { assertAliases } from "./alias.ts";
 import { GraphBuilder } from "./builder.ts";
-import type { Value } from "./ir.ts";
+import type { Graph, Node, Value } from "./ir.ts";
 import * as ops from "./ops.ts";
 
 /** Builds a graph that writes `y` in place of `x` [4, 4], with `z` [4, 4] beside it. */
@@ -36,6 +37,14 @@ const safe: Readonly<Record<string, Parameters<typeof inPlace>[0]>> = {
   "a view read only by ancestors": (b, x, z) => {
     const flat = ops.reshape(b, x, [16]);
     return ops.add(b, z, ops.reduceSum(b, flat, 0, { keepDims: false }));
+  },
+  "a view of another value, read after the writer": (b, x, z) => {
+    const flat = ops.reshape(b, z, [16]);
+    return [ops.add(b, x, z), ops.sqrt(b, flat)];
+  },
+  "two ancestors of the writer that share one": (b, x, z) => {
+    const first = ops.mul(b, x, z);
+    return ops.add(b, ops.sqrt(b, first), ops.exp(b, first));
   },
   "a writer that does not read it": (b, x, z) => ops.add(b, ops.mul(b, x, x), z),
 };
@@ -98,4 +107,107 @@ Deno.test("an alias whose input was pruned shares nothing and is accepted", () =
   const unread = b.input("unread", "float32", [4]);
   b.output("y", ops.sqrt(b, x), { inPlaceOf: unread });
   assert.deepEqual(b.build().inputs, [x]);
+});
+
+const value = (name: string): Value => ({ name, dtype: "float32", shape: [4] });
+const node = (op: string, inputs: Node["inputs"], outputs: readonly Value[]): Node => ({
+  ...{ op, domain: "", inputs, outputs, attributes: {} },
+});
+
+/** A graph of nodes; `y` in `x` means that y is written in place of x. */
+function graphOf(
+  nodes: readonly Node[],
+  { inputs, outputs, aliases }: {
+    readonly inputs: readonly Value[];
+    readonly outputs: readonly Value[];
+    readonly aliases: Readonly<Record<string, string>>;
+  },
+): Graph {
+  return {
+    ...{ name: "g", inputs, outputs, nodes, constants: [] },
+    ...{ aliases: new Map(Object.entries(aliases)), shapeInputs: new Map() },
+  };
+}
+
+Deno.test("each operation may overwrite the inputs that it reads before it writes, and no other", () => {
+  // The inputs of the kernels as `ort/kernels/` takes them: those after a gradient's own are what it is added to.
+  const cases: Readonly<Record<string, readonly [count: number, overwritten: readonly number[]]>> =
+    {
+      Add: [2, [0, 1]],
+      Sub: [2, [0, 1]],
+      Mul: [2, [0, 1]],
+      Div: [2, [0, 1]],
+      Sqrt: [1, [0]],
+      Softmax: [1, [0]],
+      Exp: [1, []],
+      Gemm: [3, [2]],
+      FusedMatMul: [3, []],
+      GroupQueryAttention: [9, [3, 4]],
+      ScatterND: [3, [0]],
+      ScatterElements: [3, [0]],
+      SimplifiedLayerNormalization: [2, [0]],
+      LoraDownWeightGradient: [9, [4, 6, 8]],
+      LoraUpWeightGradient: [5, [2, 3, 4]],
+      RMSNormGradient: [6, [5]],
+      RotaryHeadsGradient: [13, [11, 12]],
+      LoraDown: [8, []],
+    };
+  for (const [op, [count, overwritten]] of Object.entries(cases)) {
+    const found = Array.from({ length: count }, (_, i) => i).filter((at) => {
+      const [x, y] = [value("x"), value("y")];
+      const read = Array.from({ length: count }, (_, i) => i === at ? x : undefined);
+      const graph = graphOf([node(op, read, [y])], {
+        ...{ inputs: [x], outputs: [y], aliases: { y: "x" } },
+      });
+      try {
+        assertAliases(graph);
+        return true;
+      } catch (error) {
+        assert.equal(
+          (error as Error).message,
+          `Cannot write y in place of x in graph g: ${op} (y) may read it after it was ` +
+            "overwritten; use a buffer of its own",
+        );
+        return false;
+      }
+    });
+    assert.deepEqual(found, overwritten, op);
+  }
+});
+
+Deno.test("a view of the input is its memory, of each operation that makes none of its own", () => {
+  for (const op of ["Identity", "Reshape", "Unsqueeze", "Transpose", "Squeeze"]) {
+    const [x, other, view, y, z] = ["x", "other", "view", "y", "z"].map(value);
+    const late = (viewed: readonly Value[]): Graph =>
+      graphOf(
+        [node(op, viewed, [view]), node("Add", [x, view], [y]), node("Exp", [view], [z])],
+        { inputs: [x, other], outputs: [y, z], aliases: { y: "x" } },
+      );
+    const isView = op !== "Transpose" && op !== "Squeeze";
+    if (isView) {
+      assert.throws(() => assertAliases(late([x, other])), {
+        message: "Cannot write y in place of x in graph g: Exp (z) may read it after it was " +
+          "overwritten; use a buffer of its own",
+      });
+    } else assertAliases(late([x, other]));
+    // The shape that it is given makes no view.
+    assertAliases(late([other, x]));
+  }
+});
+
+Deno.test("an output that is no output of a node cannot be written in place", () => {
+  const [x, y] = [value("x"), value("y")];
+  const graph = graphOf([], { inputs: [x, y], outputs: [y], aliases: { y: "x" } });
+  assert.throws(() => assertAliases(graph), {
+    name: "Error",
+    message: "Cannot alias y: it is not computed in the graph",
+  });
+});
+
+Deno.test("aliases of pruned inputs and of outputs that are gone are passed over", () => {
+  const [x, y, z] = ["x", "y", "z"].map(value);
+  const nodes = [node("Exp", [x], [y]), node("Transpose", [x], [z])];
+  const given = { inputs: [x], outputs: [y, z] };
+  assertAliases(graphOf(nodes, { ...given, aliases: { y: "pruned", z: "pruned" } }));
+  assertAliases(graphOf(nodes, { ...given, aliases: { gone: "x" } }));
 });

@@ -77,12 +77,11 @@ export class ArenaEstimate {
       for (const input of inputs) if (input) readers.set(input, (readers.get(input) ?? 0) + 1);
     }
     /** What holds a value's memory, and how many values still share it. */
-    const held = new Map<Value, { chunk: Chunk; bytes: number; users: number }>();
+    const held = new Map<Value, { chunk: Chunk; users: number }>();
+    /** Called once for a value: after its last reader, or its maker where nothing reads it. */
     const release = (value: Value) => {
       const holder = held.get(value);
-      if (!holder) return;
-      held.delete(value);
-      if (--holder.users === 0) this.#release(holder.chunk);
+      if (holder && --holder.users === 0) this.#release(holder.chunk);
     };
     for (const { op, inputs, outputs } of runOrder(graph)) {
       const dying: Value[] = [];
@@ -102,14 +101,13 @@ export class ArenaEstimate {
         const bytes = byteWidth(output.dtype) * elementCount(evaluateShape(output.shape, symbols));
         this.#largest = Math.max(this.#largest, bytes);
         let holder = view && held.get(view);
-        holder ??= { chunk: this.#allocate(bytes), bytes, users: 0 };
+        holder ??= { chunk: this.#allocate(bytes), users: 0 };
         holder.users++;
         held.set(output, holder);
       }
       for (const value of dying) release(value);
       for (const value of outputs) if (!readers.has(value)) release(value);
     }
-    for (const value of [...held.keys()]) release(value);
   }
 
   /** The smallest free chunk that is large enough, split where much would be left over. */
@@ -170,7 +168,7 @@ function runOrder({ nodes }: Graph): Node[] {
     visited.add(node);
     stack.push({ node, done: true });
     const before = nodes[node].inputs.map((value) => value && makers.get(value))
-      .filter((each): each is number => each !== undefined && !visited.has(each));
+      .filter((each) => each !== undefined);
     for (const each of before.sort((a, b) => a - b)) stack.push({ node: each, done: false });
   }
   return order;

@@ -116,6 +116,8 @@ export class GraphBuilder {
         outputs: node.outputs.map((each) => each === value ? output : each),
       };
       this.#renamed.set(value, output);
+      const own = this.#ownGradients.get(value);
+      if (own) this.#ownGradients.set(output, own);
     }
     this.#outputs.push(output);
     if (inPlaceOf) {

@@ -59,7 +59,11 @@ export function gradient(
   b: GraphBuilder,
   { seeds, wrt }: GradientOptions,
 ): Map<Value, Value> {
-  const forward = [...b.nodes];
+  // What a node read may have become an output since.
+  const forward = b.nodes.map((node) => ({
+    ...node,
+    inputs: node.inputs.map((input) => input && b.current(input)),
+  }));
   const fail = (state: string): never => {
     throw new Error(`Cannot differentiate graph ${b.name}: ${state}`);
   };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { GraphBuilder } from "./builder.ts";
+import { graphText } from "../../tests/support/graph_text.ts";
+import { type GradientContext, GraphBuilder } from "./builder.ts";
 import { gradient } from "./gradient.ts";
 import type { Value } from "./ir.ts";
 import * as ops from "./ops.ts";
@@ -158,4 +159,115 @@ Deno.test("the built backward graph recomputes only what the gradients read", ()
   const { nodes, outputs } = b.build();
   assert.ok(!nodes.some(({ attributes }) => attributes.transA === 1n), "dw is not computed");
   assert.deepEqual(outputs.map(({ name }) => name), ["dx"]);
+});
+
+Deno.test("gradient() starts at several values, and adds what comes back along each way", () => {
+  const { b, x, w } = start();
+  const [y, z] = [ops.linear(b, x, w), ops.mul(b, x, x)];
+  const [dy, dz] = ["dy", "dz"].map((name) => b.input(name, "float32", ["n", 4]));
+  const before = b.input("before", "float32", ["n", 4]);
+  const gradients = gradient(b, {
+    seeds: new Map([[y, dy], [z, dz]]),
+    wrt: new Map([[w, undefined], [x, before]]),
+  });
+  assert.deepEqual([...gradients.keys()], [w, x]);
+  b.output("dx", gradients.get(x)!);
+  b.output("dw", gradients.get(w)!);
+  assert.deepEqual(graphText(b.build()), [
+    "Mul_2 float32 [n,4] = Mul(dz, x)",
+    "Add_3 float32 [n,4] = Add(before, Mul_2)",
+    "Mul_4 float32 [n,4] = Mul(dz, x)",
+    "Add_5 float32 [n,4] = Add(Add_3, Mul_4)",
+    "dx float32 [n,4] = Gemm(dy, w, Add_5) transA=0 transB=0",
+    "dw float32 [4,4] = Gemm(dy, x) transA=1 transB=0",
+  ]);
+});
+
+Deno.test("gradient() of a computed value stops there, and goes on where more is wanted", () => {
+  const { b, x, w } = start();
+  const h = ops.linear(b, x, w);
+  const gradients = differentiate(b, ops.exp(b, h), [[h, undefined], [w, undefined]]);
+  b.output("dh", gradients.get(h)!);
+  b.output("dw", gradients.get(w)!);
+  assert.deepEqual(graphText(b.build()), [
+    "Gemm_0 float32 [n,4] = Gemm(x, w) transA=0 transB=1",
+    "Exp_1 float32 [n,4] = Exp(Gemm_0)",
+    "dh float32 [n,4] = Mul(dy, Exp_1)",
+    "dw float32 [4,4] = Gemm(dh, x) transA=1 transB=0",
+  ]);
+});
+
+Deno.test("gradient() takes the second output's operation where only its first is read", () => {
+  const { b, x } = start();
+  const weight = b.float32([1, 2, 3, 4]);
+  const [y, invStd] = ops.rmsNorm(b, x, weight, 1e-6);
+  // Read by what no seed depends on.
+  b.output("inv", ops.exp(b, invStd));
+  const dx = differentiate(b, y, [[x, undefined]]).get(x)!;
+  assert.deepEqual(dx.shape, ["n", 4]);
+});
+
+Deno.test("a value's own gradient is taken in place of its operations', and told what it may give", () => {
+  const { b, x, w } = start();
+  const mask = b.input("mask", "float32", [4]);
+  const before = b.input("before", "float32", ["n", 4]);
+  const seen: unknown[] = [];
+  const square = ops.mul(b, x, x);
+  const y = ops.sqrt(b, square);
+  b.differentiate(y, {
+    inputs: [mask, x, w],
+    rule: ({ dy, needs, partial, give }: GradientContext) => {
+      seen.push(dy.name, [0, 1, 2, 3].map(needs), [0, 1, 2].map((i) => partial(i)?.name));
+      give(0, () => assert.fail("needs none"));
+      give(3, () => assert.fail("there is none"));
+      give(1, (past) => {
+        seen.push(past?.name);
+        return ops.add(b, past!, dy);
+      });
+      give(2, (past) => {
+        seen.push(past?.name);
+        return w;
+      });
+      seen.push([0, 1, 2].map((i) => partial(i)?.name));
+    },
+  });
+  b.output("y", y);
+  const gradients = differentiate(b, y, [[x, before], [w, undefined]]);
+  assert.deepEqual(seen, [
+    ...["dy", [false, true, true, false], [undefined, "before", undefined], "before", undefined],
+    [undefined, gradients.get(x)!.name, "w"],
+  ]);
+  b.output("dx", gradients.get(x)!);
+  assert.deepEqual(graphText(b.build()), [
+    "Mul_0 float32 [n,4] = Mul(x, x)",
+    "y float32 [n,4] = Sqrt(Mul_0)",
+    "dx float32 [n,4] = Add(before, dy)",
+  ]);
+});
+
+Deno.test("an own gradient's inputs are what they have become", () => {
+  const { b, x, w } = start();
+  const h = ops.linear(b, x, w);
+  const y = ops.sqrt(b, h);
+  b.differentiate(y, { inputs: [h], rule: ({ dy, give }) => give(0, () => dy) });
+  b.output("h", h);
+  b.output("dw", differentiate(b, y, [[w, undefined]]).get(w)!);
+  assert.deepEqual(graphText(b.build()), [
+    "h float32 [n,4] = Gemm(x, w) transA=0 transB=1",
+    "dw float32 [4,4] = Gemm(dy, x) transA=1 transB=0",
+  ]);
+});
+
+Deno.test("gradient() of a seeded value is its seed, and what comes back from its readers is added", () => {
+  const { b, x } = start();
+  const [dx, dy] = ["dx", "dy"].map((name) => b.input(name, "float32", ["n", 4]));
+  const wrt = new Map([[x, undefined]]);
+  assert.equal(gradient(b, { seeds: new Map([[x, dx]]), wrt }).get(x), dx);
+  const y = ops.exp(b, x);
+  b.output("d", gradient(b, { seeds: new Map([[x, dx], [y, dy]]), wrt }).get(x)!);
+  assert.deepEqual(graphText(b.build()), [
+    "Exp_0 float32 [n,4] = Exp(x)",
+    "Mul_1 float32 [n,4] = Mul(dy, Exp_0)",
+    "d float32 [n,4] = Add(dx, Mul_1)",
+  ]);
 });

@@ -1,4 +1,11 @@
 import assert from "node:assert/strict";
+import {
+  type Declared,
+  graphOf,
+  graphText,
+  type Values,
+  wide,
+} from "../../tests/support/graph_text.ts";
 import { draws } from "../../tests/support/random.ts";
 import { dense, type DenseMap, interpret } from "../../tests/support/reference_interpreter.ts";
 import { runGraph } from "../../tests/support/run_graph.ts";
@@ -6,7 +13,7 @@ import { Runtime } from "../runtime/runtime.ts";
 import { assertClose } from "../tensor/assert_close.ts";
 import { GraphBuilder } from "./builder.ts";
 import type { Symbols } from "./dim.ts";
-import type { Graph } from "./ir.ts";
+import type { Graph, Value } from "./ir.ts";
 import { linearRecurrence } from "./linear_recurrence.ts";
 import { lowerForWebGpu } from "./lower_webgpu.ts";
 import * as ops from "./ops.ts";
@@ -142,5 +149,199 @@ Deno.test("lowerForWebGpu() refuses a recurrence, and says where it runs", () =>
   assert.throws(() => lowerForWebGpu(b.build()), {
     name: "RangeError",
     message: /^Cannot lower Scan \(.*\) for webgpu: there is no kernel for it; layers that carry/,
+  });
+});
+
+/** A graph, and the nodes that it becomes. */
+interface Written {
+  readonly inputs: Declared;
+  readonly build: (b: GraphBuilder, v: Values) => Value | readonly Value[];
+  readonly nodes: readonly string[];
+}
+
+const WRITTEN: Readonly<Record<string, Written>> = {
+  "a product of operands as they stand": {
+    inputs: { x: wide(2, 3, 5), z: wide(2, 5, 4) },
+    build: (b, { x, z }) => ops.matmul(b, x, z, { transA: false, transB: false, alpha: 1 }),
+    nodes: [
+      "y float32 [2,3,4] = MatMul(x, z)",
+    ],
+  },
+  "a second operand that is transposed, and a factor on it": {
+    inputs: { x: wide(2, 3, 5), z: wide(2, 4, 5) },
+    build: (b, { x, z }) => ops.matmul(b, x, z, { transA: false, transB: true, alpha: 0.5 }),
+    nodes: [
+      "z:Mul float32 [2,4,5] = Mul(z, (0.5))",
+      "z:Mul:Transpose float32 [2,5,4] = Transpose(z:Mul) perm=[0 2 1]",
+      "y float32 [2,3,4] = MatMul(x, z:Mul:Transpose)",
+    ],
+  },
+  "a first operand that is transposed, and a factor": {
+    inputs: { x: wide(2, 5, 3), z: wide(2, 5, 4) },
+    build: (b, { x, z }) => ops.matmul(b, x, z, { transA: true, transB: false, alpha: 0.5 }),
+    nodes: [
+      "z:Mul float32 [2,5,4] = Mul(z, (0.5))",
+      "x:Transpose float32 [2,3,5] = Transpose(x) perm=[0 2 1]",
+      "y float32 [2,3,4] = MatMul(x:Transpose, z:Mul)",
+    ],
+  },
+  "two transposed operands": {
+    inputs: { x: wide(2, 5, 3), z: wide(2, 4, 5) },
+    build: (b, { x, z }) => ops.matmul(b, x, z, { transA: true, transB: true, alpha: 1 }),
+    nodes: [
+      "x:Transpose float32 [2,3,5] = Transpose(x) perm=[0 2 1]",
+      "z:Transpose float32 [2,5,4] = Transpose(z) perm=[0 2 1]",
+      "y float32 [2,3,4] = MatMul(x:Transpose, z:Transpose)",
+    ],
+  },
+  "scores, with the factor on the keys": {
+    inputs: { q: wide("r", "l", 4), k: wide("r", "l", 4) },
+    build: (b, { q, k }) => ops.matmul(b, q, k, { transB: true, alpha: 0.5 }),
+    nodes: [
+      "k:Mul float32 [r,l,4] = Mul(k, (0.5))",
+      "k:Mul:Transpose float32 [r,4,l] = Transpose(k:Mul) perm=[0 2 1]",
+      "y float32 [r,l,l] = MatMul(q, k:Mul:Transpose)",
+    ],
+  },
+  "mixed values, with the factor on the smaller": {
+    inputs: { w: wide("r", "l", "l"), v: wide("r", "l", 4) },
+    build: (b, { w, v }) => ops.matmul(b, w, v, { alpha: 0.5 }),
+    nodes: [
+      "v:Mul float32 [r,l,4] = Mul(v, (0.5))",
+      "y float32 [r,l,4] = MatMul(w, v:Mul)",
+    ],
+  },
+  "a large transposed operand, for which the smaller and the product are": {
+    inputs: { w: wide("r", "l", "l"), v: wide("r", "l", 4) },
+    build: (b, { w, v }) => ops.matmul(b, w, v, { transA: true, alpha: 0.5 }),
+    nodes: [
+      "v:Mul float32 [r,l,4] = Mul(v, (0.5))",
+      "v:Mul:Transpose float32 [r,4,l] = Transpose(v:Mul) perm=[0 2 1]",
+      "y:MatMul float32 [r,4,l] = MatMul(v:Mul:Transpose, w)",
+      "y float32 [r,l,4] = Transpose(y:MatMul) perm=[0 2 1]",
+    ],
+  },
+  "two transposed operands, one of them large": {
+    inputs: { w: wide("r", "l", "l"), v: wide("r", 4, "l") },
+    build: (b, { w, v }) => ops.matmul(b, w, v, { transA: true, transB: true, alpha: 0.5 }),
+    nodes: [
+      "v:Mul float32 [r,4,l] = Mul(v, (0.5))",
+      "w:Transpose float32 [r,l,l] = Transpose(w) perm=[0 2 1]",
+      "v:Mul:Transpose float32 [r,l,4] = Transpose(v:Mul) perm=[0 2 1]",
+      "y float32 [r,l,4] = MatMul(w:Transpose, v:Mul:Transpose)",
+    ],
+  },
+  "a factor on the first operand where it alone is small": {
+    inputs: { q: wide("r", 4, 4), k: wide("r", 4, "l") },
+    build: (b, { q, k }) => ops.matmul(b, q, k, { transA: true, alpha: 0.5 }),
+    nodes: [
+      "q:Mul float32 [r,4,4] = Mul(q, (0.5))",
+      "q:Mul:Transpose float32 [r,4,4] = Transpose(q:Mul) perm=[0 2 1]",
+      "y float32 [r,4,l] = MatMul(q:Mul:Transpose, k)",
+    ],
+  },
+  "two large operands, the first transposed": {
+    inputs: { q: wide("r", "l", "l"), k: wide("r", "l", "l") },
+    build: (b, { q, k }) => ops.matmul(b, q, k, { transA: true, alpha: 0.5 }),
+    nodes: [
+      "k:Mul float32 [r,l,l] = Mul(k, (0.5))",
+      "q:Transpose float32 [r,l,l] = Transpose(q) perm=[0 2 1]",
+      "y float32 [r,l,l] = MatMul(q:Transpose, k:Mul)",
+    ],
+  },
+  "what several products read is scaled and transposed once for each factor": {
+    inputs: { x: wide(2, 3, 4), z: wide(2, 5, 4) },
+    build: (
+      b,
+      { x, z },
+    ) => [
+      ops.matmul(b, x, z, { transB: true, alpha: 0.5 }),
+      ops.matmul(b, ops.exp(b, x), z, { transB: true, alpha: 0.5 }),
+      ops.matmul(b, x, z, { transB: true, alpha: 0.25 }),
+    ],
+    nodes: [
+      "z:Mul float32 [2,5,4] = Mul(z, (0.5))",
+      "z:Mul:Transpose float32 [2,4,5] = Transpose(z:Mul) perm=[0 2 1]",
+      "y float32 [2,3,5] = MatMul(x, z:Mul:Transpose)",
+      "Exp_1 float32 [2,3,4] = Exp(x)",
+      "y1 float32 [2,3,5] = MatMul(Exp_1, z:Mul:Transpose)",
+      "z:Mul.1 float32 [2,5,4] = Mul(z, (0.25))",
+      "z:Mul.1:Transpose float32 [2,4,5] = Transpose(z:Mul.1) perm=[0 2 1]",
+      "y2 float32 [2,3,5] = MatMul(x, z:Mul.1:Transpose)",
+    ],
+  },
+  "RMSNorm with both outputs, 1/\u221a(\u03a3x\u00b2/4 + 0.5) as \u221a4/\u221a(\u03a3x\u00b2 + 4 \u00b7 0.5)":
+    {
+      inputs: { x: wide("n", 4), w: wide(4) },
+      build: (b, { x, w }) => ops.rmsNorm(b, x, w, 0.5),
+      nodes: [
+        "y1:ReduceSumSquare float32 [n,1] = ReduceSumSquare(x, int64[-1]) keepdims=1",
+        "y1:Add float32 [n,1] = Add(y1:ReduceSumSquare, (2))",
+        "y1:Sqrt float32 [n,1] = Sqrt(y1:Add)",
+        "y1 float32 [n,1] = Div((2), y1:Sqrt)",
+        "y float32 [n,4] = SimplifiedLayerNormalization(x, w) axis=-1 epsilon=0.5f stash_type=1",
+      ],
+    },
+  "RMSNorm whose second output alone is read, by a node": {
+    inputs: { x: wide("n", 4), w: wide(4) },
+    build: (b, { x, w }) => ops.exp(b, ops.rmsNorm(b, x, w, 0.5)[1]),
+    nodes: [
+      "SimplifiedLayerNormalization_0.1:ReduceSumSquare float32 [n,1] = ReduceSumSquare(x, " +
+      "int64[-1]) keepdims=1",
+      "SimplifiedLayerNormalization_0.1:Add float32 [n,1] = " +
+      "Add(SimplifiedLayerNormalization_0.1:ReduceSumSquare, (2))",
+      "SimplifiedLayerNormalization_0.1:Sqrt float32 [n,1] = " +
+      "Sqrt(SimplifiedLayerNormalization_0.1:Add)",
+      "SimplifiedLayerNormalization_0.1 float32 [n,1] = Div((2), " +
+      "SimplifiedLayerNormalization_0.1:Sqrt)",
+      "y float32 [n,1] = Exp(SimplifiedLayerNormalization_0.1)",
+    ],
+  },
+  "LogSoftmax of three dimensions": {
+    inputs: { x: wide("n", 2, 4) },
+    build: (b, { x }) => ops.logSoftmax(b, x),
+    nodes: [
+      "y:ReduceMax float32 [n,2,1] = ReduceMax(x, int64[-1]) keepdims=1",
+      "y:Sub float32 [n,2,4] = Sub(x, y:ReduceMax)",
+      "y:Exp float32 [n,2,4] = Exp(y:Sub)",
+      "y:ReduceSum float32 [n,2,1] = ReduceSum(y:Exp, int64[-1]) keepdims=1",
+      "y:Log float32 [n,2,1] = Log(y:ReduceSum)",
+      "y float32 [n,2,4] = Sub(y:Sub, y:Log)",
+    ],
+  },
+  "names that are taken are passed over": {
+    inputs: { x: wide(3, 2), "x:Transpose": wide(2), "x:Transpose.1": wide(2) },
+    build: (
+      b,
+      v,
+    ) => [
+      ops.matmul(b, v.x, v.x, { transA: true }),
+      ops.add(b, v["x:Transpose"], v["x:Transpose.1"]),
+    ],
+    nodes: [
+      "x:Transpose.2 float32 [2,3] = Transpose(x) perm=[1 0]",
+      "y float32 [2,2] = MatMul(x:Transpose.2, x)",
+      "y1 float32 [2] = Add(x:Transpose, x:Transpose.1)",
+    ],
+  },
+};
+
+for (const [name, { inputs, build, nodes }] of Object.entries(WRITTEN)) {
+  Deno.test(`lowerForWebGpu() writes ${name}`, () => {
+    assert.deepEqual(graphText(lowerForWebGpu(graphOf(inputs, build))), nodes);
+  });
+}
+
+Deno.test("lowerForWebGpu() refuses RMSNorm in place whose 1/std is read, for which x would be gone", () => {
+  const b = new GraphBuilder("g");
+  const x = b.input("x", "float32", ["n", 4]);
+  const [y, inv] = ops.rmsNorm(b, x, b.input("w", "float32", [4]), 1e-6);
+  b.output("y", y, { inPlaceOf: x });
+  b.output("inv", inv);
+  const graph = b.build();
+  assert.throws(() => lowerForWebGpu(graph), {
+    message:
+      "Cannot write y in place of x in graph g: ReduceSumSquare (inv:ReduceSumSquare) may read it " +
+      "after it was overwritten; use a buffer of its own",
   });
 });

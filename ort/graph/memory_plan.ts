@@ -51,11 +51,8 @@ export interface MemoryPlan {
  */
 export function planMemory(items: readonly PlannedItem[]): MemoryPlan {
   const placed: (PlannedItem & { readonly start: number; readonly end: number })[] = [];
-  const offsets = new Array<number>(items.length).fill(0);
-  const order = items.map((item, i) => ({ item, i })).sort((a, b) =>
-    b.item.bytes - a.item.bytes || a.i - b.i
-  );
-  for (const { item, i } of order) {
+  const offsets = new Array<number>(items.length);
+  for (const { item, i } of largestFirst(items)) {
     const size = Math.max(1, Math.ceil(item.bytes / GRAIN)) * GRAIN;
     const rivals = placed
       .filter(({ from, to }) => from <= item.to && item.from <= to)
@@ -69,6 +66,11 @@ export function planMemory(items: readonly PlannedItem[]): MemoryPlan {
     placed.push({ ...item, start, end: start + size });
   }
   return { offsets, bytes: placed.reduce((most, { end }) => Math.max(most, end), 0) };
+}
+
+/** Items with their places in the list; equal ones stay in its order. */
+function largestFirst(items: readonly PlannedItem[]): { item: PlannedItem; i: number }[] {
+  return items.map((item, i) => ({ item, i })).sort((a, b) => b.item.bytes - a.item.bytes);
 }
 
 /** Which buffer each value lies in. */
@@ -99,11 +101,8 @@ export interface BufferPlan {
  */
 export function planBuffers(items: readonly PlannedItem[]): BufferPlan {
   const members: PlannedItem[][] = [];
-  const places = items.map(() => ({ buffer: 0, offset: 0 }));
-  const order = items.map((item, i) => ({ item, i })).sort((a, b) =>
-    b.item.bytes - a.item.bytes || a.i - b.i
-  );
-  for (const { item, i } of order) {
+  const places = new Array<BufferPlan["places"][number]>(items.length);
+  for (const { item, i } of largestFirst(items)) {
     const free = members.findLastIndex((each) =>
       each.every(({ from, to }) => from > item.to || item.from > to)
     );

@@ -46,6 +46,7 @@ function node(bytes: Uint8Array): unknown {
   return {
     inputs: all(from, 1).map(text),
     outputs: all(from, 2).map(text),
+    name: text(one(from, 3)),
     op: text(one(from, 4)),
     domain: text(one(from, 7)) ?? "",
     attributes: Object.fromEntries(all(from, 5).map((each) => attribute(each as Uint8Array))),
@@ -96,6 +97,7 @@ Deno.test("writeOnnx() writes the model that the graph describes, field by field
     {
       inputs: ["x", "", "table", "const_0"],
       outputs: ["y", "Strange_0.1"],
+      name: "y",
       op: "Strange",
       domain: "com.microsoft",
       attributes: { i: -5n, f: 0.5, s: "né", list: [2n, 0n, -1n] },
@@ -103,6 +105,7 @@ Deno.test("writeOnnx() writes the model that the graph describes, field by field
     {
       inputs: ["Strange_0.1", "const_1"],
       outputs: ["z"],
+      name: "z",
       op: "Mul",
       domain: "",
       attributes: {},
@@ -156,4 +159,81 @@ Deno.test("writeOnnx() makes external inputs weights that lie in another file", 
     offset: "4096",
     length: "128",
   });
+});
+
+Deno.test("writeOnnx() writes a node's body as an attribute that is a graph, without its values' shapes", () => {
+  const inner = new GraphBuilder("inner");
+  const step = inner.input("step", "float32", [2]);
+  inner.output("next", ops.mul(inner, ops.exp(inner, step), inner.float32(3)));
+  const b = new GraphBuilder("outer");
+  const x = b.input("x", "float32", ["n", 2]);
+  const [y] = b.node("Scan", [x], [x], { attributes: { count: 2n }, body: inner.build() });
+  b.output("y", y);
+  const graph = message(one(fields(writeOnnx(b.build(), { shapes: true })), 7));
+  const attributes = all(message(one(graph, 1)), 5).map((each) => message(each));
+  assert.equal(attributes.length, 2);
+  assert.deepEqual(attribute(all(message(one(graph, 1)), 5)[0] as Uint8Array), ["count", 2n]);
+  // AttributeProto: name 1, g 6, type 20 (GRAPH 5).
+  const [, body] = attributes;
+  assert.deepEqual(body.map(([field]) => field), [1, 6, 20]);
+  assert.equal(text(one(body, 1)), "body");
+  assert.equal(one(body, 20), 5n);
+  const written = message(one(body, 6));
+  assert.equal(text(one(written, 2)), "inner");
+  assert.deepEqual(all(written, 1).map((each) => (node(each as Uint8Array) as { op: string }).op), [
+    ...["Exp", "Mul"],
+  ]);
+  assert.deepEqual(all(written, 5).map((each) => text(one(message(each), 8))), ["const_0"]);
+  assert.deepEqual(all(written, 11).map((each) => valueInfo(each as Uint8Array)), [
+    { name: "step", type: 1n, shape: [2] },
+  ]);
+  assert.deepEqual(all(written, 12).map((each) => valueInfo(each as Uint8Array)), [
+    { name: "next", type: 1n, shape: [2] },
+  ]);
+  assert.deepEqual(all(written, 13), []);
+});
+
+Deno.test("writeOnnx() writes the opset that is asked for, and ONNX Runtime's as 1", () => {
+  const versions = (opset?: number): unknown[] =>
+    all(fields(writeOnnx(everyAttribute(), { opset })), 8).map((each) => {
+      const from = message(each);
+      return [text(one(from, 1)), one(from, 2)];
+    });
+  assert.deepEqual(versions(), [[undefined, 21n], ["com.microsoft", 1n]]);
+  assert.deepEqual(versions(17), [[undefined, 17n], ["com.microsoft", 1n]]);
+});
+
+Deno.test("writeOnnx() writes constants before weights in other files, and each tensor's whole head", () => {
+  const b = new GraphBuilder("external");
+  const x = b.input("x", "float32", ["n", 3]);
+  const w = b.input("w", "bfloat16", [3]);
+  const v = b.input("v", "int64", [2, 3]);
+  b.output("y", b.node("All", [x, w, v, b.int32([7, 8])], [x])[0]);
+  const external = new Map(
+    ["v", "w"].map((name, i) => [name, { location: `${name}.data`, offset: 10 * i, length: 48 }]),
+  );
+  const graph = message(one(fields(writeOnnx(b.build(), { external })), 7));
+  const tensors = all(graph, 5).map((each) => message(each));
+  // TensorProto: dims 1, data_type 2, name 8, raw_data 9, external_data 13, data_location 14.
+  assert.deepEqual(
+    tensors.map((each) => [text(one(each, 8)), all(each, 1), one(each, 2), one(each, 14)]),
+    [
+      ["const_0", [2n], 6n, undefined],
+      ["w", [3n], 16n, 1n],
+      ["v", [2n, 3n], 7n, 1n],
+    ],
+  );
+  assert.deepEqual([...one(tensors[0], 9) as Uint8Array], [7, 0, 0, 0, 8, 0, 0, 0]);
+  assert.deepEqual(
+    tensors.slice(1).map((each) =>
+      all(each, 13).map((entry) => [1, 2].map((at) => text(one(message(entry), at))))
+    ),
+    [
+      [["location", "w.data"], ["offset", "10"], ["length", "48"]],
+      [["location", "v.data"], ["offset", "0"], ["length", "48"]],
+    ],
+  );
+  assert.deepEqual(all(graph, 11).map((each) => valueInfo(each as Uint8Array)), [
+    { name: "x", type: 1n, shape: ["n", 3] },
+  ]);
 });

@@ -31,13 +31,12 @@ export function unitLowerInverse(b: GraphBuilder, a: Value): Value {
   let inverse = indicator(b, size, (row, column) => row === column);
   for (let block = 1; block < size; block *= 2) {
     // What lies below the diagonal between the two blocks that become one.
-    const [row, column] = [1, 0];
     const between = ops.mul(
       b,
       a,
       indicator(b, size, (i, j) => {
         const [down, across] = [Math.floor(i / block), Math.floor(j / block)];
-        return down % 2 === row && across % 2 === column && down === across + 1;
+        return down % 2 === 1 && down === across + 1;
       }),
     );
     inverse = block === 1
