@@ -105,7 +105,7 @@ Deno.test("what Qwen3.5 is not is refused", () => {
 });
 
 Deno.test("the parts for images and for further tokens are no part of the text model", () => {
-  const { besides } = FAMILIES.qwen3_5_text;
+  const besides = FAMILIES.qwen3_5_text.besides!;
   const names = [
     ...["model.visual.patch_embed.proj.weight", "visual.merger.norm.weight", "mtp.fc.weight"],
     ...["model.norm.weight", "model.layers.0.mtp.weight", "lm_head.weight"],
