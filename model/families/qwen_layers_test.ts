@@ -14,6 +14,7 @@ Deno.test("layers of Qwen see a window from max_window_layers on, or where layer
   const cases: readonly (readonly [Json, window: number, sliding: string])[] = [
     // F sees all, S a window.
     [{}, 0, "FFFF"],
+    [{ sliding_window: 6, max_window_layers: 0 }, 0, "FFFF"],
     [{ use_sliding_window: false, sliding_window: 6, max_window_layers: 0 }, 0, "FFFF"],
     [{ use_sliding_window: true, sliding_window: 6 }, 6, "FFFF"],
     [{ use_sliding_window: true, sliding_window: 6, max_window_layers: 0 }, 6, "SSSS"],

@@ -22,6 +22,7 @@ Deno.test("layers of SmolLM3 are turned, and see a window, as their fields say",
   const [full, sliding] = ["full_attention", "sliding_attention"];
   const cases: readonly (readonly [Json, string])[] = [
     [{}, "FFFf"],
+    [{ sliding_window: 6 }, "FFFf"],
     [{ no_rope_layer_interval: 1 }, "ffff"],
     [{ no_rope_layer_interval: 2 }, "FfFf"],
     [{ no_rope_layer_interval: 3 }, "FFfF"],
