@@ -1,22 +1,10 @@
 import assert from "node:assert/strict";
 import { readFloat32, tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
+import { roundedRow } from "../../tests/support/rounded_blocks.ts";
 import { draws } from "../../tests/support/random.ts";
 import { tinyConfig } from "../../tests/support/tiny_model.ts";
 import { modelParameters } from "../parameters.ts";
 import { roundedSource } from "./rounded_source.ts";
-
-/**
- * Each block of 32 of a row of 40, rounded to multiples of a step: of which the number of the largest size is the
- * lowest, −8 or −128 times it, and 7 or 127 times it the highest.
- */
-function rounded(row: Float32Array, bits: 4 | 8): number[] {
-  const steps = 2 ** (bits - 1);
-  return [row.subarray(0, 32), row.subarray(32)].flatMap((block) => {
-    const largest = block.reduce((most, each) => Math.abs(each) > Math.abs(most) ? each : most, 0);
-    const step = Math.fround(largest / -steps);
-    return Array.from(block, (each) => step * Math.min(steps - 1, Math.round(each / step)));
-  });
-}
 
 Deno.test("matrices are read as a base in fewer bits has them, all else as it is", async () => {
   const config = tinyConfig({ hidden_size: 40, vocab_size: 6, num_hidden_layers: 1 });
@@ -51,14 +39,12 @@ Deno.test("matrices are read as a base in fewer bits has them, all else as it is
     }
     // Those of other widths are rounded the same way; here are the rows of two blocks.
     if (shape[1] !== 40) continue;
+    const how = { bits: bitsOf(name), block: 32 } as const;
     const expected = Array.from(
       { length: shape[0] },
-      (_, row) => rounded(numbers.subarray(row * 40, (row + 1) * 40), bitsOf(name)),
-    ).flat();
-    actual.forEach((each, i) =>
-      // To a float32's rounding of multiples.
-      assert.ok(Math.abs(each - expected[i]) < 1e-6, `${name} ${i}: ${each}, not ${expected[i]}`)
+      (_, row) => roundedRow(numbers.subarray(row * 40, (row + 1) * 40), how),
     );
+    assert.deepEqual([...actual], expected.flat(), name);
   }
   // Some rows alone are what they are among all.
   const name = "model.layers.0.mlp.up_proj.weight";
