@@ -192,8 +192,8 @@ Deno.test("the head's gradients are those of its losses, by differences", () => 
       const graph = headGraph(config, options);
       assert.equal(graph.name, name);
       const weights = options.weighed ? [0.5, -2, 3] : [0.5, 0.5, 0.5];
-      const scale = options.weighed ? { scale: dense([3, 1], (i) => weights[i]) } : {};
-      const actual = run(graph, scale);
+      const scale = options.weighed ? dense([3, 1], (i) => weights[i]) : INPUTS.scale;
+      const actual = run(graph, { scale });
       assertClose(actual.loss, lossesOf(config, X, HEAD, NORM), { ...CLOSE, label });
       const { accumulate = true, frozen = false } = options;
       assertGradients(config, actual, { weights, accumulate, frozen, label });
