@@ -76,6 +76,7 @@ Deno.test("misshapen tensors are ten lines at most, and one that counts the othe
     misshapenTensors(specs(count), source(count), "the adapter says");
   assert.deepEqual(lines(0), []);
   assert.deepEqual(lines(10), Array.from({ length: 10 }, (_, i) => line(i)));
+  assert.deepEqual(lines(11).slice(10), ["and 1 more tensors like these"]);
   assert.deepEqual(lines(12), [
     ...Array.from({ length: 10 }, (_, i) => line(i)),
     "and 2 more tensors like these",
@@ -198,6 +199,7 @@ Deno.test("a head or biases that are missing say what to set in config.json", ()
     "with biases there";
   const specs = biases.map((name) => parameter(name, [4]));
   assert.equal(compareWeights([...SPECS, ...specs], sourceOf(TENSORS)).hint, set(false));
+  assert.equal(compareWeights([...SPECS, specs[0]], sourceOf(TENSORS)).hint, set(false));
   const more: Tensors = Object.fromEntries(biases.map((name) => [name, ["float32", [4]]]));
   assert.equal(compareWeights(SPECS, sourceOf({ ...TENSORS, ...more })).hint, set(true));
   assert.equal(

@@ -131,10 +131,9 @@ Deno.test("tensors beside the text model are left out", () => {
 
 /** A change of config.json, and what the weights of the model as it was say of it. */
 const WRONG: readonly (readonly [Readonly<Record<string, unknown>>, readonly string[]])[] = [
-  [{ num_hidden_layers: 3 }, ["num_hidden_layers is 3 in config.json, but 2 by the weights"]],
-  [{ num_hidden_layers: 1 }, ["num_hidden_layers is 1 in config.json, but 2 by the weights"]],
+  [{ num_hidden_layers: 3 }, ["num_hidden_layers is 3 in config.json, but 1 by the weights"]],
   [{ vocab_size: 65 }, ["vocab_size is 65 in config.json, but 64 by the weights"]],
-  [{ hidden_size: 32 }, ["hidden_size is 32 in config.json, but 16 by the weights"]],
+  [{ hidden_size: 32 }, ["hidden_size is 32 in config.json, but 20 by the weights"]],
   [{ intermediate_size: 25 }, ["intermediate_size is 25 in config.json, but 24 by the weights"]],
   [{ head_dim: 16 }, [
     "head_dim is 16 in config.json, but 8 by the weights",
@@ -167,14 +166,22 @@ function faults(model: ModelConfig, source: TensorSource): readonly [string[], s
 }
 
 Deno.test("fields of config.json that the weights contradict are named", () => {
+  // One layer, whose widths all differ.
+  const sizes = { num_hidden_layers: 1, hidden_size: 20 };
+  const shapes = shapesOf(tinyConfig(sizes));
   for (const [change, fields] of WRONG) {
-    assert.deepEqual(faults(tinyConfig(change), sourceOf(shapesOf(config))), [
+    const model = tinyConfig({ ...sizes, ...change });
+    assert.deepEqual(faults(model, sourceOf(shapes)), [
       ...[fields, "Correct config.json, or take both from the same model"],
     ]);
     // As well under wrapped names.
-    const wrapped = shapesOf(config, (name) => `module.${name}`);
-    assert.deepEqual(faults(tinyConfig(change), sourceOf(wrapped))[0], fields);
+    const wrapped = new Map([...shapes].map(([name, shape]) => [`module.${name}`, shape]));
+    assert.deepEqual(faults(model, sourceOf(wrapped))[0], fields);
   }
+  const two = shapesOf(tinyConfig());
+  assert.deepEqual(faults(tinyConfig({ num_hidden_layers: 1 }), sourceOf(two))[0], [
+    "num_hidden_layers is 1 in config.json, but 2 by the weights",
+  ]);
 });
 
 Deno.test("fused layers and norms of all heads contradict fields of their own", () => {
