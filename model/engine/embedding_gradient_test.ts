@@ -1,4 +1,3 @@
-import assert from "node:assert/strict";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
