@@ -5,6 +5,9 @@ import { plainBlock, type PlainTokens, type PlainTraits } from "../../tests/supp
 import { dense, type DenseMap, interpret } from "../../tests/support/reference_interpreter.ts";
 import { familyConfig } from "../../tests/support/tiny_model.ts";
 import type { ModelConfig } from "../config.ts";
+import type { BlockKernel } from "../parts/block_scope.ts";
+import { stackedParameters } from "../stacked_parameters.ts";
+import { segmentBounds } from "../../ort/kernels/attention_kernels.ts";
 import { segmentMasks } from "../engine/segment_masks.ts";
 import type { ModelType } from "../families/families.ts";
 import { blockParameters } from "../parameters.ts";
@@ -156,6 +159,72 @@ for (const [modelType, change, traits] of FAMILIES) {
       });
     });
   }
+}
+
+/** Models whose blocks kernels can run, with widths that stack and that do not. */
+const IN_KERNELS: readonly (readonly [ModelType, Readonly<Record<string, unknown>>])[] = [
+  ["qwen3", {}],
+  ["qwen3", { intermediate_size: 12 }],
+  ["qwen2", {}],
+  ["llama", { attention_bias: true, num_key_value_heads: 1 }],
+  ["phi3", { partial_rotary_factor: 1, sliding_window: null }],
+  ["smollm3", {}],
+  ["granite", {}],
+];
+
+for (const [modelType, change] of IN_KERNELS) {
+  Deno.test(`a block of ${modelType} ${JSON.stringify(change)} in kernels is computed as by plain loops`, () => {
+    const config = familyConfig(modelType, { ...SIZES, ...change });
+    for (const kind of distinctKinds(config)) {
+      const weights = weightsOf(config, kind);
+      const x = random([ROWS * LENGTH, 12], draws(3));
+      const tokens = Array.from(
+        { length: ROWS * LENGTH },
+        (_, t) => [...x.subarray(12 * t, 12 * t + 12)],
+      );
+      const expected = Array.from({ length: ROWS }, (_, row) => {
+        const stand = { segments: rowsIn(SEGMENTS, row), positions: rowsIn(POSITIONS, row) };
+        return plainBlock(rowsIn(tokens, row), weights, stand, { config, kind });
+      }).flat();
+      const { starts, ends } = segmentBounds(Int32Array.from(SEGMENTS), LENGTH);
+      const unturned = positionTables(kind, LENGTH, { unturned: config.headDim });
+      for (
+        const parts of [["attention", "rmsNorm", "swiglu"], ["attention"], ["rmsNorm"], [
+          "swiglu",
+        ]] as const
+      ) {
+        const kernels: ReadonlySet<BlockKernel> = new Set(parts);
+        const graph = blockForwardGraph(config, { kind, kernels });
+        const all = new Map(weights);
+        for (const { name, of } of stackedParameters(config, kernels, kind)) {
+          all.set(name, Float64Array.from(of.flatMap((part) => [...weights.get(part)!])));
+        }
+        const inputs: DenseMap = {
+          ...inputsOf(graph, { kind, weights: all }),
+          ...Object.fromEntries(
+            Object.entries(unturned).map(([name, { width, data }]) => [
+              name,
+              dense([LENGTH, width], (i) => data[i]),
+            ]),
+          ),
+          segment_starts: dense([ROWS * LENGTH], (i) => starts[i]),
+          segment_ends: dense([ROWS * LENGTH], (i) => ends[i]),
+          x: dense([ROWS * LENGTH, 12], (i) => x[i]),
+        };
+        const { y } = interpret(graph, inputs, { rows: ROWS, length: LENGTH, positions: LENGTH });
+        expected.forEach((values, token) => {
+          if (SEGMENTS[token] === 0) return;
+          values.forEach((value, i) => {
+            const actual = y.data[token * 12 + i];
+            assert.ok(
+              Math.abs(actual - value) <= TOLERANCE * Math.max(1, Math.abs(value)),
+              `${parts}, token ${token}, number ${i}: ${actual}, not ${value}`,
+            );
+          });
+        });
+      }
+    }
+  });
 }
 
 /** How a sequence goes on: tokens of each row from a position on. */
