@@ -324,3 +324,172 @@ Deno.test("parseConfig() names the file, the field and the value of what is wron
     });
   }
 });
+
+Deno.test("parseConfig() refuses attention without a causal mask", () => {
+  assert.throws(() => parseConfig({ ...LEAST, is_causal: false }), {
+    name: "RangeError",
+    message:
+      "Cannot read config.json: is_causal is false: only attention with causal masks is supported",
+  });
+  assert.deepEqual(parseConfig({ ...LEAST, is_causal: true }).notes, []);
+});
+
+const LIKE_CLASS =
+  "it is computed as LlamaForCausalLM, as model_type says; if it is another model " +
+  "its results are wrong";
+const HEADLESS =
+  "a model without a head, such as one of embeddings; its head is the embedding, as " +
+  "tie_word_embeddings says";
+
+Deno.test("parseConfig() notes classes of which model_type makes another", () => {
+  const cases: readonly (readonly [Readonly<Record<string, unknown>>, readonly string[]])[] = [
+    [{ architectures: null }, []],
+    [{ architectures: [] }, []],
+    [{ architectures: ["LlamaForCausalLM"] }, []],
+    [{ architectures: ["LLaMAForCausalLM"] }, []],
+    [
+      { architectures: ["AquilaForCausalLM"] },
+      [`architectures is ["AquilaForCausalLM"]: ${LIKE_CLASS}`],
+    ],
+    [{ architectures: ["GPT2LMHeadModel"] }, [
+      `architectures is ["GPT2LMHeadModel"]: ${LIKE_CLASS}`,
+    ]],
+    [
+      { architectures: ["LlamaModel"], tie_word_embeddings: true },
+      [`architectures is ["LlamaModel"]: ${HEADLESS}`],
+    ],
+  ];
+  for (const [change, notes] of cases) {
+    assert.deepEqual(
+      parseConfig({ ...LEAST, ...change }, "m/config.json").notes,
+      notes.map((note) => `m/config.json: ${note}`),
+    );
+  }
+});
+
+Deno.test("parseConfig() refuses classes that are no causal language models", () => {
+  const other = "it is no causal language model; use one with LlamaForCausalLM";
+  const cases: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
+    // A model without a head whose head is not the embedding has none at all.
+    [{ architectures: ["LlamaModel"] }, `is ["LlamaModel"]: ${other}`],
+    [{ architectures: ["LlamaModel"], tie_word_embeddings: false }, `is ["LlamaModel"]: ${other}`],
+    [{ architectures: ["QwenModel"], tie_word_embeddings: true }, `is ["QwenModel"]: ${other}`],
+    [
+      { architectures: ["LlamaForSequenceClassification"] },
+      `is ["LlamaForSequenceClassification"]: ${other}`,
+    ],
+    [
+      { architectures: ["LlamaForCausalLM", "BertModel"] },
+      `is ["LlamaForCausalLM","BertModel"]: ${other}`,
+    ],
+    [{ architectures: "LlamaForCausalLM" }, 'must be a list of names, got "LlamaForCausalLM"'],
+    [
+      { architectures: ["LlamaForCausalLM", 3] },
+      'must be a list of names, got ["LlamaForCausalLM",3]',
+    ],
+  ];
+  for (const [change, state] of cases) {
+    assert.throws(() => parseConfig({ ...LEAST, ...change }), {
+      name: "RangeError",
+      message: `Cannot read config.json: architectures ${state}`,
+    });
+  }
+});
+
+Deno.test("parseConfig() notes fields without effect and fields that it does not know", () => {
+  const dropout = "this dropout is not applied in training; set it to 0.0 to say that you know";
+  const types = "neither has an effect, weights are read in the type that their files have";
+  const cases: readonly (readonly [Readonly<Record<string, unknown>>, readonly string[]])[] = [
+    [{ attention_dropout: 0, dtype: "bfloat16" }, []],
+    [{ attention_dropout: 0.1, dropout: 0.2 }, [
+      `attention_dropout is 0.1: ${dropout}`,
+      `dropout is 0.2: ${dropout}`,
+    ]],
+    [{ dtype: "bfloat16", torch_dtype: "bfloat16" }, []],
+    [{ torch_dtype: "bfloat16" }, []],
+    [{ dtype: "bfloat16", torch_dtype: "float32" }, [
+      `dtype is "bfloat16" and torch_dtype is "float32": ${types}`,
+    ]],
+    [{ qk_scale: 1, sparsity: 2 }, [
+      "it holds fields that ortune does not know: qk_scale, sparsity; if they change the model its " +
+      "results are wrong",
+    ]],
+  ];
+  for (const [change, notes] of cases) {
+    assert.deepEqual(
+      parseConfig({ ...LEAST, ...change }).notes,
+      notes.map((note) => `config.json: ${note}`),
+    );
+  }
+});
+
+Deno.test("parseConfig() refuses fields that ask for something else, all together", () => {
+  assert.throws(
+    () => parseConfig({ ...LEAST, attn_logit_softcapping: 30, num_experts: 8, lm_head_bias: true }),
+    {
+      name: "RangeError",
+      message:
+        "Cannot read config.json: attn_logit_softcapping is 30: soft-capped logits are not " +
+        "supported; use a model without it; num_experts is 8: mixtures of experts are not supported; " +
+        "use a dense model; lm_head_bias is true: biases of this kind are not supported; use a model " +
+        "without",
+    },
+  );
+});
+
+Deno.test("parseConfig() counts a negative pad_token_id from the end, as PyTorch does", () => {
+  const outside = (id: number): readonly string[] => [
+    `config.json: pad_token_id is ${id}, outside of the 100 tokens of vocab_size: it is not used`,
+  ];
+  const cases: readonly (readonly [unknown, number | undefined, readonly string[]])[] = [
+    [undefined, undefined, []],
+    [null, undefined, []],
+    [0, 0, []],
+    [1, 1, []],
+    [99, 99, []],
+    [100, undefined, outside(100)],
+    [-1, 99, []],
+    [-100, 0, []],
+    [-101, undefined, outside(-101)],
+  ];
+  for (const [pad_token_id, padTokenId, notes] of cases) {
+    const config = parseConfig({ ...LEAST, pad_token_id });
+    assert.deepEqual([config.padTokenId, config.notes], [padTokenId, notes]);
+  }
+  for (const [id, shown] of [[1.5, "1.5"], ["0", '"0"']]) {
+    assert.throws(() => parseConfig({ ...LEAST, pad_token_id: id }), {
+      name: "RangeError",
+      message: `Cannot read config.json: pad_token_id must be a whole number, got ${shown}`,
+    });
+  }
+  // The class's own where the vocabulary has it: Olmo2Config says 1.
+  const olmo2 = (vocab_size: number) => parseConfig({ ...LEAST, model_type: "olmo2", vocab_size });
+  assert.deepEqual([olmo2(2).padTokenId, olmo2(1).padTokenId], [1, undefined]);
+});
+
+Deno.test("parseConfig() takes no longer sequences than LongRoPE's short factors are for", () => {
+  const scaling = {
+    type: "longrope",
+    ...{ short_factor: [1, 1, 1, 1], long_factor: [2, 2, 2, 2] },
+    original_max_position_embeddings: 1024,
+  };
+  const config = parseConfig({ ...LEAST, max_position_embeddings: 4096, rope_scaling: scaling });
+  assert.equal(config.maxPositions, 1024);
+  assert.deepEqual(config.notes, [
+    "config.json: max_position_embeddings is 4096: sequences of up to 1024 tokens " +
+    "(original_max_position_embeddings) are supported, with the short factors of longrope",
+  ]);
+  for (const max_position_embeddings of [512, 1024]) {
+    const short = parseConfig({ ...LEAST, max_position_embeddings, rope_scaling: scaling });
+    assert.deepEqual([short.maxPositions, short.notes], [max_position_embeddings, []]);
+  }
+});
+
+Deno.test("parseConfig() takes sizes up to its limits", () => {
+  const config = parseConfig({ ...LEAST, vocab_size: 2 ** 24, num_hidden_layers: 1024 });
+  assert.deepEqual([config.vocabSize, config.layers], [2 ** 24, 1024]);
+  assert.throws(() => parseConfig({ ...LEAST, num_hidden_layers: 1025 }), {
+    message:
+      "Cannot read config.json: num_hidden_layers must be a whole number from 1 to 1024, got 1025",
+  });
+});

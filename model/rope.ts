@@ -8,12 +8,7 @@
  */
 
 import type { LayerKind, QueryGrowth } from "./parts/layer_kind.ts";
-import type {
-  DynamicRopeScaling,
-  Llama3RopeScaling,
-  Rope,
-  YarnRopeScaling,
-} from "./parts/rope_settings.ts";
+import type { Llama3RopeScaling, Rope, YarnRopeScaling } from "./parts/rope_settings.ts";
 
 /** The name of the graphs' input that queries are multiplied by, [positions, 1]. */
 export const QUERY_SCALE = "query_scale";
@@ -34,13 +29,13 @@ export function inverseFrequencies(rope: Rope): Float32Array<ArrayBuffer> {
   const { theta, scaling } = rope;
   switch (scaling?.type) {
     case undefined:
+    // Of sequences of up to `max_position_embeddings` dynamic scaling takes the config's θ.
+    case "dynamic":
       return powers(rope, theta).map((power) => 1 / power);
     case "linear": {
       const factor = Math.fround(scaling.factor);
       return powers(rope, theta).map((power) => Math.fround(1 / power) / factor);
     }
-    case "dynamic":
-      return powers(rope, dynamicTheta(rope, scaling)).map((power) => 1 / power);
     case "yarn":
       return yarnFrequencies(rope, scaling);
     case "llama3":
@@ -56,15 +51,6 @@ export function inverseFrequencies(rope: Rope): Float32Array<ArrayBuffer> {
 function powers({ width }: Rope, theta: number): Float32Array<ArrayBuffer> {
   const base = Math.fround(theta);
   return Float32Array.from({ length: width / 2 }, (_, i) => base ** Math.fround(2 * i / width));
-}
-
-/** θ of sequences of up to `max_position_embeddings`: the config's, but for the last bits. */
-function dynamicTheta(
-  { theta, maxPositions, width }: Rope,
-  { factor }: DynamicRopeScaling,
-): number {
-  const stretch = factor * maxPositions / maxPositions - (factor - 1);
-  return theta * stretch ** (width / (width - 2));
 }
 
 /** Long wavelengths are divided by the factor, short ones kept, those between interpolated. */

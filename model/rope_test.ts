@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { LLAMA3_2_1B, QWEN3_0_6B, SMOLLM2_135M } from "../tests/support/model_configs.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { parseConfig } from "./config.ts";
-import { inverseFrequencies, ropeTables } from "./rope.ts";
+import { readConfigFixture } from "../tests/support/config_fixture.ts";
+import type { Rope, YarnRopeScaling } from "./parts/rope_settings.ts";
+import { attentionFactor, inverseFrequencies, positionTables, ropeTables } from "./rope.ts";
 
 interface Reference {
   readonly json: Readonly<Record<string, unknown>>;
@@ -177,3 +179,146 @@ for (const [model, { json, frequencies, angles }] of Object.entries(references))
     if (Deno.env.get("ORTUNE_REPORT")) console.log(model, errors.map((each) => each.maxAbsolute));
   });
 }
+
+interface ScalingCase {
+  readonly family: string;
+  readonly name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly inv_freq: readonly number[];
+  readonly attention_factor: number;
+}
+
+Deno.test("rotary frequencies and factors of attention of every type are those of transformers", async () => {
+  const { cases } = await readConfigFixture<{ readonly cases: readonly ScalingCase[] }>(
+    "ropes.json",
+  );
+  assert.ok(cases.length > 30);
+  for (const { family, name, config, inv_freq, attention_factor } of cases) {
+    const rope = parseConfig(config).layerKinds[0].rope!;
+    const label = `${family} ${name}`;
+    assertClose([...inverseFrequencies(rope)], inv_freq, { relative: FREQUENCY_RELATIVE, label });
+    assertClose([attentionFactor(rope)], [attention_factor], { relative: 1e-15, label });
+  }
+});
+
+// transformers' _compute_yarn_parameters in NumPy's float32, where the ramp is a step, begins above 0, or is
+// cut at the last dimension.
+const YARN: readonly (readonly [
+  Pick<Rope, "theta"> & Omit<YarnRopeScaling, "type" | "attentionFactor">,
+  readonly number[],
+])[] = [
+  [
+    {
+      ...{ theta: 100, originalMaxPositions: 64, factor: 4 },
+      ...{ betaFast: 2, betaSlow: 2, truncate: false },
+    },
+    [1, 0.5623413324356079, 0.3162277638912201, 0.04445698484778404].concat(
+      [0.02500000037252903, 0.014058532193303108, 0.007905694656074047, 0.004445698577910662],
+    ),
+  ],
+  [
+    {
+      ...{ theta: 10, originalMaxPositions: 16, factor: 3 },
+      ...{ betaFast: 1, betaSlow: 0.001, truncate: true },
+    },
+    [1, 0.7498942017555237, 0.5623413324356079, 0.4216965138912201].concat(
+      [0.2986595630645752, 0.210788756608963, 0.1481899470090866, 0.1037183329463005],
+    ),
+  ],
+  [
+    {
+      ...{ theta: 100, originalMaxPositions: 64, factor: 4 },
+      ...{ betaFast: 2, betaSlow: 0.5, truncate: false },
+    },
+    [1, 0.5623413324356079, 0.3162277638912201, 0.16829577088356018].concat(
+      [0.06349658966064453, 0.018193718045949936, 0.007905694656074047, 0.004445698577910662],
+    ),
+  ],
+  // Both bounds are dimension 0.
+  [
+    {
+      ...{ theta: 100, originalMaxPositions: 16, factor: 4 },
+      ...{ betaFast: 3, betaSlow: 3, truncate: true },
+    },
+    [1.0, 0.14058533310890198, 0.07905694097280502, 0.04445698484778404].concat(
+      [0.02500000037252903, 0.014058532193303108, 0.007905694656074047, 0.004445698577910662],
+    ),
+  ],
+  // Both bounds are the last dimension.
+  [
+    {
+      ...{ theta: 10, originalMaxPositions: 16, factor: 4 },
+      ...{ betaFast: 0.0294, betaSlow: 0.0294, truncate: true },
+    },
+    [1.0, 0.7498942017555237, 0.5623413324356079, 0.4216965138912201].concat(
+      [0.3162277638912201, 0.23713736236095428, 0.17782793939113617, 0.1333521455526352],
+    ),
+  ],
+];
+
+Deno.test("YaRN's ramp leads from its lower bound to its upper one", () => {
+  for (const [{ theta, ...scaling }, expected] of YARN) {
+    const rope: Rope = {
+      ...{ theta, width: 16, maxPositions: 64 },
+      scaling: { type: "yarn", attentionFactor: 1, ...scaling },
+    };
+    assertClose([...inverseFrequencies(rope)], expected, {
+      relative: FREQUENCY_RELATIVE,
+      label: JSON.stringify(scaling),
+    });
+  }
+});
+
+Deno.test("Llama 3's scaling divides the frequencies of long waves, and interpolates towards those it keeps", () => {
+  const scaling = {
+    ...{ type: "llama3", factor: 4, originalMaxPositions: 160 } as const,
+    // Waves of 6.3 positions are kept, those of 20 and 63 lie between, and those of 199 are divided.
+    ...{ lowFreqFactor: 2, highFreqFactor: 16 },
+  };
+  // transformers' _compute_llama3_parameters in NumPy's float32.
+  assertClose(
+    [...inverseFrequencies({ theta: 100, width: 8, maxPositions: 640, scaling })],
+    [1.0, 0.1815938949584961, 0.027927566319704056, 0.007905694656074047],
+    { relative: FREQUENCY_RELATIVE, label: "frequencies" },
+  );
+});
+
+Deno.test("LongRoPE divides each frequency by its own factor", () => {
+  const scaling = {
+    ...{ type: "longrope", shortFactors: [1, 2, 4, 5] } as const,
+    ...{ attentionFactor: 1.25, originalMaxPositions: 64 },
+  };
+  const rope = { theta: 16, width: 8, maxPositions: 128, scaling };
+  assert.deepEqual([...inverseFrequencies(rope)], [1, 1 / 4, 1 / 16, Math.fround(1 / 40)]);
+  const { cos, sin } = ropeTables(rope, 3);
+  const angles = [0, 1, 2].flatMap((position) =>
+    [1, 1 / 4, 1 / 16, 1 / 40].map((f) => position * f)
+  );
+  const wanted = { absolute: 2 * TABLE_ABSOLUTE, label: "tables" };
+  assertClose([...cos], angles.map((angle) => 1.25 * Math.cos(angle)), wanted);
+  assertClose([...sin], angles.map((angle) => 1.25 * Math.sin(angle)), wanted);
+});
+
+Deno.test("the tables of a kind of layers are its turns, and what its queries grow by", () => {
+  const rope = { theta: 16, width: 4, maxPositions: 64 };
+  const kind = { name: "full_attention", rope };
+  const { cos, sin } = ropeTables(rope, 9);
+  const turns = { cos: { width: 2, data: cos }, sin: { width: 2, data: sin } };
+  assert.deepEqual(positionTables(kind, 9), turns);
+  // Layers that turn have tables of their own, whatever else a kernel would be given.
+  assert.deepEqual(positionTables(kind, 9, { unturned: 8 }), turns);
+  // 1 + 0.3 · ln(1 + ⌊position ÷ 4⌋), in NumPy's float32.
+  const growth = [1, 1, 1, 1, ...Array<number>(4).fill(1.2079441547393799), 1.3295836448669434];
+  assert.deepEqual(positionTables({ ...kind, queryGrowth: { beta: 0.3, span: 4 } }, 9), {
+    ...turns,
+    query_scale: { width: 1, data: Float32Array.from(growth) },
+  });
+});
+
+Deno.test("layers that turn nothing have no tables, or for kernels some that turn nothing", () => {
+  assert.deepEqual(positionTables({ name: "unturned" }, 3), {});
+  assert.deepEqual(positionTables({ name: "unturned" }, 3, { unturned: 4 }), {
+    cos: { width: 2, data: Float32Array.of(1, 1, 1, 1, 1, 1) },
+    sin: { width: 2, data: new Float32Array(6) },
+  });
+});

@@ -12,6 +12,7 @@
 import { elementCount } from "../ort/tensor/dtype.ts";
 import type { ModelConfig } from "./config.ts";
 import { familyBlock } from "./families/families.ts";
+import type { WeightStack } from "./parts/block_part.ts";
 import type { BlockKernel } from "./parts/block_scope.ts";
 import type { LayerKind } from "./parts/layer_kind.ts";
 import type { ParameterSpec } from "./parts/parameter_spec.ts";
@@ -50,12 +51,18 @@ export function stackedParameters(
 ): StackedParameter[] {
   const { parameters, stacks } = familyBlock(config, kind);
   const known = new Map(parameters.map((spec) => [spec.name, spec]));
-  return stacks.filter(({ kernel }) => kernels.has(kernel)).flatMap(({ name, of }) => {
-    const parts = of.map((part) => known.get(part)!);
-    const whole = parts.every(({ shape }) => elementCount(shape) % CACHE_LINE === 0);
-    if (!whole) return [];
+  const partsOf = ({ of }: WeightStack): ParameterSpec[] => of.map((part) => known.get(part)!);
+  const isWhole = (stack: WeightStack): boolean =>
+    partsOf(stack).every(({ shape }) => elementCount(shape) % CACHE_LINE === 0);
+  // Weights and biases of a layer are stacked together or not at all.
+  const stacked = stacks.filter(({ kernel }) =>
+    kernels.has(kernel) && stacks.every((each) => each.kernel !== kernel || isWhole(each))
+  );
+  return stacked.map((stack) => {
+    const parts = partsOf(stack);
     const rows = parts.reduce((sum, { shape }) => sum + shape[0], 0);
     const { shape: [, ...row], decays } = parts[0];
-    return [{ name, of, shape: [rows, ...row], decays }];
+    const { name, of } = stack;
+    return { name, of, shape: [rows, ...row], decays };
   });
 }

@@ -60,3 +60,26 @@ Deno.test("attention goes in chunks on webgpu alone", () => {
   const of = (device: string): number | undefined => attentionChunkOf(parseDevice(device));
   assert.deepEqual([of("webgpu"), of("cuda"), of("cpu")], [512, undefined, undefined]);
 });
+
+Deno.test("chunks begin and end at whole fours, whatever is asked for", () => {
+  const chunks = (lengths: readonly number[], queries: number) =>
+    attentionChunks(startsOf(lengths), { heads: 1, queries })
+      .map(({ start, end, firstKey, lastKey }) => [start, end, firstKey, lastKey]);
+  assert.deepEqual(chunks([10], 1), [[4, 8, 0, 8], [8, 10, 0, 10], [0, 4, 0, 4]]);
+  assert.deepEqual(chunks([10], 7), [[4, 8, 0, 8], [8, 10, 0, 10], [0, 4, 0, 4]]);
+  assert.deepEqual(chunks([10], 8), [[0, 8, 0, 8], [8, 10, 0, 10]]);
+  // A segment from 6 on: its chunk begins at 8, and reads keys from 4 on.
+  assert.deepEqual(chunks([6, 8], 8), [[0, 8, 0, 8], [8, 14, 4, 14]]);
+  assert.deepEqual(chunks([], 8), []);
+});
+
+Deno.test("the scores of a chunk fill 64 MiB and no more, of four queries at least", () => {
+  const first = (tokens: number, heads: number) =>
+    attentionChunks(startsOf([tokens]), { heads, queries: tokens })
+      .toSorted((a, b) => a.start - b.start).map(({ start, end }) => end - start).slice(0, 2);
+  // 2^24 ÷ 16 scores a head: 1024 queries of 1024 keys, then of 1024 + n keys n · (1024 + n) of them.
+  assert.deepEqual(first(4096, 16), [1024, 632]);
+  assert.deepEqual(first(1024, 16), [1024]);
+  // 2 scores a head: queries are four, whatever they take.
+  assert.deepEqual(first(12, 2 ** 23), [4, 4]);
+});

@@ -81,3 +81,29 @@ Deno.test("randomOdd() draws odd numbers, the same for a key and others for anot
   // Of both signs alike, to within four standard deviations.
   assert.ok(Math.abs(draws.filter((draw) => draw < 0).length - 5000) < 200);
 });
+
+// By a program of its own in Python: FNV-1a of the key's text and SplitMix32 with Murmur3's finalizer, of whose
+// draws the lower half decides an element and the upper half the next.
+Deno.test("fillKeepMask() draws what SplitMix32 draws from the hash of its key", () => {
+  const mask = new Uint8Array(64);
+  fillKeepMask(mask, 0.3, [42, 3, "self_attn.q_proj"]);
+  assert.equal(
+    mask.join(""),
+    "0011011111101111100101100110110001000111100011111111101010111001",
+  );
+  // The first two draws of this key are 30268 and 27996, of 65536.
+  const pair = (dropped: number): number[] => {
+    const mask = new Uint8Array(2);
+    fillKeepMask(mask, dropped / 65536, [7, "edge"]);
+    return [...mask];
+  };
+  assert.deepEqual([30268, 30269].map(pair), [[1, 0], [0, 0]]);
+  assert.deepEqual([27996, 27997].map(pair), [[1, 1], [1, 0]]);
+});
+
+Deno.test("randomOdd() draws what SplitMix32 draws, at places that are asked for", () => {
+  const draws = [-681063925, 1917241559, -1662203997, -909908619, -1844782959, -1997892245];
+  assert.deepEqual([...randomOdd(6, ["a", 3])], draws);
+  const places = Int32Array.of(4, 0, 5);
+  assert.deepEqual([...randomOdd(3, ["a", 3], places)], [draws[4], draws[0], draws[5]]);
+});

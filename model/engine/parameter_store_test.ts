@@ -95,3 +95,64 @@ Deno.test("a store of bfloat16 has the layout of one of float32, in half the byt
   const gaps = layout.length - specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   assert.equal(narrow.flat.bytes().filter((byte) => byte === 1).length, 2 * gaps);
 });
+
+Deno.test("parameters that lie one after the other are one tensor, row after row", () => {
+  const layout = layoutParameters([
+    { name: "norm", shape: [4], decays: false },
+    { name: "a", shape: [4, 4], decays: true },
+    { name: "b", shape: [8, 4], decays: true },
+    { name: "c", shape: [3, 4], decays: true },
+    { name: "d", shape: [2, 4], decays: true },
+  ]);
+  for (const dtype of ["float32", "bfloat16"] as const) {
+    using store = new ParameterStore(runtime, layout, { dtype });
+    const bytes = store.flat.bytes();
+    bytes.forEach((_, i) => bytes[i] = i % 251);
+    const width = dtype === "float32" ? 4 : 2;
+    const stack = store.stacked(["b", "c"]);
+    assert.deepEqual([stack.dtype, stack.shape], [dtype, [11, 4]]);
+    assert.deepEqual(stack.bytes(), bytes.subarray(16 * width, 60 * width));
+    // The same tensor each time, and no parameter more.
+    assert.equal(store.stacked(["b", "c"]), stack);
+    assert.deepEqual(store.stacked(["a", "b", "c"]).shape, [15, 4]);
+    assert.deepEqual(store.stacked(["d"]).shape, [2, 4]);
+    assert.deepEqual(store.names(), ["norm", "a", "b", "c", "d"]);
+    // c has 12 numbers of a cache line's 16.
+    assert.throws(() => store.stacked(["b", "c", "d"]), {
+      message: "Cannot stack d on c: it does not begin where that ends",
+    });
+    assert.throws(() => store.stacked(["b", "a"]), {
+      message: "Cannot stack a on b: it does not begin where that ends",
+    });
+  }
+});
+
+Deno.test("tensors of several types have memory of their own each", async () => {
+  const dtypes = new Map([["matrix", "float16"]] as const);
+  using store = new ParameterStore(runtime, layoutParameters(specs), { dtype: "bfloat16", dtypes });
+  assert.deepEqual(
+    specs.map(({ name }) => store.info(name).dtype),
+    ["bfloat16", "float16", "bfloat16", "bfloat16"],
+  );
+  assert.equal(store.byteLength, 2 * (5 + 21 + 16 + 40));
+  assert.deepEqual([store.has("matrix"), store.has("other")], [true, false]);
+  for (const { name } of specs) store.tensor(name).bytes().fill(3);
+  store.zero();
+  for (const { name } of specs) assert.ok(store.tensor(name).bytes().every((byte) => byte === 0));
+  assert.throws(() => store.flat, {
+    name: "RangeError",
+    message: "Cannot take parameters on cpu as one tensor: each is a buffer of its own",
+  });
+  store.tensor("table").bytes().forEach((_, i, bytes) => bytes[i] = i);
+  const part = new Uint8Array(4);
+  await store.read("table", part, 6);
+  assert.deepEqual([...part], [6, 7, 8, 9]);
+});
+
+Deno.test("zero() clears all of a store, and its bytes are those of its layout", () => {
+  using store = new ParameterStore(runtime, layoutParameters(specs));
+  assert.equal(store.byteLength, 4 * 512);
+  store.flat.float32().fill(5);
+  store.zero();
+  assert.ok(store.flat.float32().every((each) => each === 0));
+});

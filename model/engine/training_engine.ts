@@ -373,9 +373,9 @@ export class TrainingEngine implements Disposable {
   }
 }
 
-/** Losses read, and no longer where the next batch's go. */
+/** Losses read, and no longer where the next batch's go; there are as many as were told, not always one a token. */
 function onHost({ tokens, losses }: PendingLosses): TokenLosses {
-  const host = new Float32Array(tokens.length);
+  const host = new Float32Array(losses.shape[0]);
   losses.read(host);
   return { tokens, losses: host };
 }

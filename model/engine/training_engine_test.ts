@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { ModelConfig } from "../config.ts";
+import { modelParameters } from "../parameters.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
 import {
@@ -8,8 +9,10 @@ import {
   randomWeights,
   tinyBatch,
   tinyConfig,
+  WINDOWED,
 } from "../../tests/support/tiny_model.ts";
 import type { LabelledGrid } from "./batch.ts";
+import { layoutParameters, ParameterStore } from "./parameter_store.ts";
 import { TrainingEngine, type TrainingEngineOptions } from "./training_engine.ts";
 import { endToEnd } from "./without_padding.ts";
 
@@ -299,4 +302,170 @@ Deno.test("tokens and targets outside of the vocabulary are refused before a gra
     engine.forwardBackward({ ...batch, targets }, options),
     /^RangeError: Cannot take the loss of token 3: its target 64 is not below vocab_size 64$/,
   );
+});
+
+Deno.test("attention in chunks, or all in graphs, gives the losses and gradients of a mask", async () => {
+  const [long, short] = randomExamples([13, 4], 64);
+  const batches = [tinyBatch([[long], [short, short]], 15)];
+  // Of its layers the second has a window.
+  const model = tinyConfig(WINDOWED);
+  const masked = await pass(model, batches, { skipPadding: false });
+  for (
+    const options of [
+      { attentionChunk: 8 },
+      { attentionChunk: 64, gradientCheckpointing: false, skipPadding: false },
+      { graphsOnly: true },
+    ]
+  ) {
+    assertSame(JSON.stringify(options), await pass(model, batches, options), masked);
+  }
+});
+
+Deno.test("tokens are told by their places in the batch, however it is laid out", async () => {
+  const batch = tinyBatch(examples.map((each) => [each]), 9);
+  using weights = randomWeights(runtime, config);
+  using gradients = emptyStore(runtime, config);
+  const supervised = Int32Array.from(batch.targets.keys()).filter((at) => batch.targets[at] >= 0);
+  using plain = new TrainingEngine(runtime, config, weights, gradients, { skipPadding: false });
+  const expected = await plain.evaluate(batch);
+  assert.deepEqual(expected.tokens, supervised);
+  const logits = (await plain.logits(batch, supervised)).slice();
+  for (const options of [{ attentionChunk: 8 }, { graphsOnly: true }, { rowsTogether: 5 }]) {
+    const label = JSON.stringify(options);
+    using engine = new TrainingEngine(runtime, config, weights, gradients, options);
+    const evaluated = await engine.evaluate(batch);
+    assert.deepEqual(evaluated.tokens, supervised, label);
+    assertClose(evaluated.losses, expected.losses, { relativeToMax: LOSSES, label });
+    assertClose(await engine.logits(batch, supervised), logits, { relativeToMax: LOSSES, label });
+    const backwards = supervised.toReversed();
+    const turned = await engine.logits(batch, backwards);
+    assertClose(turned.subarray(0, 64), logits.subarray(-64), { relativeToMax: LOSSES, label });
+    // Rows in any order, some of them.
+    const rows = [3, 1];
+    const { tokens, losses } = await engine.forwardBackward(batch, { scale: 1, first: true, rows });
+    const found = new Map(Array.from(tokens, (token, i) => [token, losses[i]]));
+    const wanted = supervised.filter((token) => rows.includes(Math.floor(token / 9)));
+    assert.deepEqual([...found.keys()].sort((a, b) => a - b), [...wanted], label);
+    const own = Array.from(wanted, (token) => expected.losses[supervised.indexOf(token)]);
+    assertClose(wanted.values().map((token) => found.get(token)!).toArray(), own, {
+      ...{ relativeToMax: LOSSES, label },
+    });
+  }
+});
+
+Deno.test("tokens are weighed by their losses, of neighbouring rows together", async () => {
+  const [a, b] = randomExamples([40, 5], 64);
+  const batch = tinyBatch([[a], [b], [b], [b]], 40);
+  using weights = randomWeights(runtime, config);
+  const places = Int32Array.from(batch.targets.keys()).filter((at) => batch.targets[at] >= 0);
+  // Some tokens do not count, and the others by one of two factors.
+  const factorOf = (token: number): number => [0, 0.3, -0.7][token % 3];
+  using expected = emptyStore(runtime, config);
+  using one = new TrainingEngine(runtime, config, weights, expected, { skipPadding: false });
+  const { losses: all } = await one.evaluate(batch);
+  for (const [i, scale] of [0.3, -0.7].entries()) {
+    const targets = batch.targets.map((target, at) => factorOf(at) === scale ? target : -100);
+    await one.forwardBackward({ ...batch, targets }, { scale, first: i === 0 });
+  }
+  for (const rowsTogether of [1, 2]) {
+    for (const options of rowsTogether === 1 ? [{ graphsOnly: true }] : [{}, { headChunk: 30 }]) {
+      const label = `${rowsTogether}, ${JSON.stringify(options)}`;
+      using gradients = emptyStore(runtime, config);
+      gradients.flat.float32().fill(NaN);
+      const how = { rowsTogether, ...options };
+      using engine = new TrainingEngine(runtime, config, weights, gradients, how);
+      const given: [number, number][] = [];
+      const answered = await engine.forwardBackward(batch, {
+        ...{ scale: 7, first: true },
+        weigh: ({ tokens, losses }) => {
+          // Rows that belong together come together.
+          const rows = new Set(Array.from(tokens, (token) => Math.floor(token / 40)));
+          for (const row of rows) {
+            const first = row - row % rowsTogether;
+            for (let i = first; i < first + rowsTogether; i++) assert.ok(rows.has(i), label);
+          }
+          tokens.forEach((token, i) => given.push([token, losses[i]]));
+          return { factors: Float32Array.from(tokens, factorOf), losses: [tokens.length, -1] };
+        },
+      });
+      given.sort(([a], [b]) => a - b);
+      assert.deepEqual(given.map(([token]) => token), [...places], label);
+      assertClose(given.map(([, loss]) => loss), all, { relativeToMax: LOSSES, label });
+      // What is answered is told in place of losses.
+      const told = [...answered.losses];
+      assert.equal(told.filter((each) => each === -1).length, told.length / 2, label);
+      assert.equal(told.reduce((sum, each) => sum + each), places.length - told.length / 2, label);
+      for (const name of gradients.names()) {
+        assertClose(gradients.tensor(name).float32(), expected.tensor(name).float32(), {
+          ...{ relativeToMax: 4 * GRADIENTS, label: `${label}, ${name}` },
+        });
+      }
+    }
+  }
+});
+
+Deno.test("where the first layers are frozen those behind have the gradients that they have in full", async () => {
+  const batch = tinyBatch([examples], 25);
+  const whole = await pass(config, [batch, batch]);
+  using weights = randomWeights(runtime, config);
+  for (const graphsOnly of [false, true]) {
+    const specs = modelParameters(config).filter(({ name }) => name.startsWith("model.layers.1."));
+    using gradients = new ParameterStore(runtime, layoutParameters(specs));
+    gradients.flat.float32().fill(NaN);
+    const options = { firstTrained: 1, graphsOnly };
+    using engine = new TrainingEngine(runtime, config, weights, gradients, options);
+    const told: string[] = [];
+    const onFinal = (names: readonly string[]): void => void told.push(...names);
+    await engine.forwardBackward(batch, { scale: 0.1, first: true });
+    const { losses } = await engine.forwardBackward(batch, { scale: 0.1, first: false, onFinal });
+    assertClose(losses, whole.losses.subarray(losses.length), {
+      ...{ relativeToMax: LOSSES, label: "losses" },
+    });
+    assert.deepEqual(told, gradients.names());
+    for (const name of gradients.names()) {
+      assertClose(gradients.tensor(name).float32(), whole.gradients.get(name)!, {
+        ...{ relativeToMax: GRADIENTS, label: name },
+      });
+    }
+  }
+});
+
+Deno.test("gradients are told to be final in order: the head's, and each block's from the last on", async () => {
+  for (const tie_word_embeddings of [true, false]) {
+    const model = tinyConfig({ tie_word_embeddings });
+    using weights = randomWeights(runtime, model);
+    using gradients = emptyStore(runtime, model);
+    using engine = new TrainingEngine(runtime, model, weights, gradients);
+    const told: (readonly string[])[] = [];
+    const onFinal = (names: readonly string[]): void => void told.push(names);
+    await engine.forwardBackward(tinyBatch([examples], 25), { scale: 0.1, first: true, onFinal });
+    const of = (layer: number): string[] =>
+      gradients.names().filter((name) => name.startsWith(`model.layers.${layer}.`));
+    const head = tie_word_embeddings
+      ? ["model.norm.weight"]
+      : ["model.norm.weight", "lm_head.weight"];
+    assert.deepEqual(told, [head, of(1), of(0)]);
+  }
+});
+
+Deno.test("noise is the same for a seed and a place, in whatever grid a token is", async () => {
+  const batch = tinyBatch(examples.map((each) => [each]), 7);
+  using weights = randomWeights(runtime, config);
+  using gradients = emptyStore(runtime, config);
+  const lossesOf = async (options: TrainingEngineOptions): Promise<Float32Array> => {
+    using engine = new TrainingEngine(runtime, config, weights, gradients, {
+      noiseAlpha: 5,
+      ...options,
+    });
+    return (await engine.forwardBackward(batch, { scale: 1, first: true, dropoutSeed: "a" }))
+      .losses;
+  };
+  const expected = await lossesOf({ skipPadding: false });
+  for (const options of [{}, { attentionChunk: 64 }]) {
+    assertClose(await lossesOf(options), expected, {
+      ...{ relativeToMax: LOSSES, label: JSON.stringify(options) },
+    });
+  }
+  const plain = await lossesOf({ noiseAlpha: 0 });
+  assert.notDeepEqual(plain, expected);
 });

@@ -7,6 +7,8 @@ import {
   endToEnd,
   GRID_COST,
   type LaidOut,
+  rowLength,
+  rowsOf,
   similarRows,
   TOKEN_MULTIPLE,
 } from "./without_padding.ts";
@@ -144,4 +146,107 @@ Deno.test("a batch end to end computes fewer than TOKEN_MULTIPLE tokens of paddi
     assert.ok(computed >= tokens && computed < tokens + TOKEN_MULTIPLE);
     assert.equal(computed % TOKEN_MULTIPLE, 0);
   }
+});
+
+Deno.test("tokens end to end are padded to what a tensor core takes, and grids cost what was measured", () => {
+  assert.deepEqual([TOKEN_MULTIPLE, GRID_COST], [16, 32]);
+});
+
+/** Rows of 2, 0 and 4 tokens of 5, of which the last row has padding inside. */
+const SMALL: LabelledGrid = {
+  rows: 3,
+  length: 5,
+  inputIds: BigInt64Array.of(11n, 12n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 21n, 0n, 31n, 32n, 0n),
+  positionIds: BigInt64Array.of(0n, 1n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 1n, 0n),
+  segmentIds: Int32Array.of(1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 3, 0),
+  targets: Int32Array.of(
+    12,
+    -100,
+    -100,
+    -100,
+    -100,
+    -100,
+    -100,
+    -100,
+    -100,
+    -100,
+    -100,
+    -100,
+    32,
+    33,
+    -100,
+  ),
+};
+
+Deno.test("rowLength() counts up to a row's last token, countTokens() what is no padding", () => {
+  assert.deepEqual([0, 1, 2].map((row) => rowLength(SMALL, row)), [2, 0, 4]);
+  assert.equal(countTokens(SMALL.segmentIds), 5);
+});
+
+Deno.test("rowsOf() takes rows in the order asked for, as long as the longest of them", () => {
+  assert.deepEqual(rowsOf(SMALL, [2, 0]), {
+    grid: {
+      rows: 2,
+      length: 4,
+      inputIds: BigInt64Array.of(21n, 0n, 31n, 32n, 11n, 12n, 0n, 0n),
+      positionIds: BigInt64Array.of(0n, 0n, 0n, 1n, 0n, 1n, 0n, 0n),
+      segmentIds: Int32Array.of(2, 0, 3, 3, 1, 1, 0, 0),
+      targets: Int32Array.of(-100, -100, 32, 33, 12, -100, -100, -100),
+    },
+    places: Int32Array.of(10, 11, 12, 13, 0, 1, 2, 3),
+  });
+  // What has no targets gets none.
+  const { targets: _, ...unlabelled } = SMALL;
+  const { grid, places } = rowsOf(unlabelled, [0]);
+  assert.deepEqual(Object.keys(grid), ["rows", "length", "inputIds", "positionIds", "segmentIds"]);
+  assert.deepEqual([grid.inputIds, places], [BigInt64Array.of(11n, 12n), Int32Array.of(0, 1)]);
+});
+
+Deno.test("endToEnd() leaves padding inside a row out, and tells what it parted", () => {
+  const { grid, places } = endToEnd(SMALL);
+  const rest = Array<number>(11);
+  assert.deepEqual({ grid, places }, {
+    grid: {
+      rows: 1,
+      length: 16,
+      inputIds: BigInt64Array.of(11n, 12n, 21n, 31n, 32n, ...rest.fill(0).map(BigInt)),
+      positionIds: BigInt64Array.of(0n, 1n, 0n, 0n, 1n, ...rest.fill(0).map(BigInt)),
+      segmentIds: Int32Array.of(1, 1, 2, 3, 3, ...rest.fill(0)),
+      targets: Int32Array.of(12, -100, -100, 32, 33, ...rest.fill(-100)),
+    },
+    places: Int32Array.of(0, 1, 10, 12, 13, ...rest.fill(-1)),
+  });
+  // A segment that goes on behind padding is one still.
+  const broken = { ...SMALL, segmentIds: SMALL.segmentIds.with(10, 3) };
+  assert.deepEqual([...endToEnd(broken).grid.segmentIds.subarray(0, 5)], [1, 1, 2, 2, 2]);
+});
+
+Deno.test("endToEnd() lays out anew a row that is longer than its tokens, and rows that are many", () => {
+  const [sixteen, eight] = randomExamples([16, 8], 64);
+  assert.equal(endToEnd(tinyBatch([[sixteen]], 16)).places, undefined);
+  assert.equal(endToEnd(tinyBatch([[sixteen]], 17)).grid.length, 16);
+  const { grid, places } = endToEnd(tinyBatch([[eight], [eight]], 8));
+  assert.deepEqual([grid.rows, grid.length, places], [
+    ...[1, 16, Int32Array.from({ length: 16 }, (_, i) => i)],
+  ]);
+});
+
+Deno.test("similarRows() keeps the rows of a grid in their order, and neighbours in theirs", () => {
+  const [long, short] = randomExamples([90, 3], 64);
+  const four = tinyBatch([[short], [long], [short], [long]], 90);
+  const parts = similarRows(four);
+  assert.deepEqual(parts.map(({ grid }) => [grid.rows, grid.length]), [[2, 90], [2, 3]]);
+  const firsts = parts.map(({ grid, places }) => [places![0], places![grid.length]]);
+  assert.deepEqual(firsts, [[90, 270], [0, 180]]);
+  // Each pair is as long as its longer row.
+  const pairs = similarRows(tinyBatch([[short], [short], [short], [long]], 90), 2);
+  assert.deepEqual(pairs.map(({ grid }) => [grid.rows, grid.length]), [[2, 90], [2, 3]]);
+  assert.deepEqual(pairs.map(({ places }) => places![0]), [180, 0]);
+});
+
+Deno.test("computedTokens() keeps neighbours together, of whom the last may be alone", () => {
+  assert.equal(computedTokens([90, 3, 3, 3], "similar-rows", 2), 2 * 90 + 2 * 3);
+  assert.equal(computedTokens([3, 90, 3], "similar-rows", 2), 2 * 90 + 2 * 3);
+  assert.equal(computedTokens([3, 90, 80], "grid"), 270);
+  assert.equal(computedTokens([3, 90, 80], "end-to-end"), 176);
 });

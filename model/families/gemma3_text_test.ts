@@ -52,6 +52,28 @@ Deno.test("parseConfig() reads both ways in which transformers writes Gemma 3's 
   assert.equal(older.layerKinds[0].rope?.scaling, undefined);
 });
 
+Deno.test("every so many layers of Gemma 3 one sees all tokens", () => {
+  const letters = (change: Readonly<Record<string, unknown>>) =>
+    parseConfig({ ...GEMMA, ...change }).layerKinds
+      .map(({ name }) => name === "full_attention" ? "F" : "S").join("");
+  assert.equal(letters({}), "SSSSSFS");
+  assert.equal(letters({ num_hidden_layers: 12 }), "SSSSSFSSSSSF");
+  assert.equal(letters({ sliding_window_pattern: 3 }), "SSFSSFS");
+  assert.equal(letters({ sliding_window_pattern: 1, sliding_window: null }), "FFFFFFF");
+  const layer_types = ["full_attention", ...Array<string>(6).fill("sliding_attention")];
+  assert.equal(letters({ layer_types }), "FSSSSSS");
+});
+
+Deno.test("Gemma 3's scores and logits go by fields of their own", () => {
+  const config = parseConfig({
+    ...{ ...GEMMA, query_pre_attn_scalar: 64, final_logit_softcapping: 30 },
+    tie_word_embeddings: false,
+  });
+  assert.deepEqual([config.attentionScale, config.logitCap, config.tiedEmbeddings], [
+    ...[1 / 8, 30, false],
+  ]);
+});
+
 const REFUSED: readonly (readonly [Readonly<Record<string, unknown>>, RegExp])[] = [
   [{ sliding_window: null }, /sliding_window is null: layers of sliding_attention need it$/],
   [{ num_key_value_heads: undefined }, /num_key_value_heads must be a whole number/],

@@ -193,8 +193,9 @@ const expand: Operation = (_, x, target) => {
 };
 
 /** From one element to before another of one axis, counted from its end where negative. */
-const slice: Operation = (_, x, { data: [start] }, { data: [end] }, { data: [axis] }) => {
+const slice: Operation = (_, x, { data: [from] }, { data: [end] }, { data: [axis] }) => {
   const size = x.shape[axis];
+  const start = from < 0 ? size + from : from;
   const stop = end < 0 ? size + end : Math.min(end, size);
   const shape = x.shape.map((dim, i) => i === axis ? stop - start : dim);
   return [dense(shape, (index) => {

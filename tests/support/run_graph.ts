@@ -16,6 +16,7 @@ export function encode({ name, dtype }: Value, { data }: Dense): ArrayBufferView
   if (dtype === "float16") return Float16Array.from(data);
   if (dtype === "int64") return BigInt64Array.from(data, BigInt);
   if (dtype === "int32") return Int32Array.from(data);
+  if (dtype === "int8") return Int8Array.from(data);
   if (dtype === "bool" || dtype === "uint8") return Uint8Array.from(data);
   if (dtype === "bfloat16") {
     const bits = new Uint16Array(data.length);
