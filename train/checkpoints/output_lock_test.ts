@@ -28,3 +28,106 @@ Deno.test("lockOutput() says where a file is in the way", async () => {
       "give another --output-dir",
   });
 });
+
+Deno.test("lockOutput() says who holds it and what cannot be done, as the caller names them", async () => {
+  await using folder = await tempFolder();
+  using _lock = await lockOutput(folder.path);
+  await assert.rejects(lockOutput(folder.path, { act: "export to", holder: "export" }), {
+    message:
+      `Cannot export to ${folder.path}: another export is writing there; wait for it or give ` +
+      "another --output-dir",
+  });
+});
+
+Deno.test("lockOutput() locks folder and file, each of which keeps another one out", async () => {
+  await using folder = await tempFolder();
+  const busy = /^Error: Cannot train into .*: another trainer is writing there/;
+  for (const path of [folder.path, `${folder.path}/.lock`]) {
+    await folder.write(".lock", "");
+    using file = await Deno.open(path);
+    assert.ok(await file.tryLock(true));
+    await assert.rejects(lockOutput(folder.path), busy, path);
+    await file.unlock();
+    using _lock = await lockOutput(folder.path);
+    assert.equal(await file.tryLock(true), false, path);
+  }
+  // A lock that was refused left nothing locked.
+  using _again = await lockOutput(folder.path);
+});
+
+Deno.test("isHeld() tells a folder that was moved, removed or replaced", async () => {
+  await using folder = await tempFolder();
+  const directory = `${folder.path}/run`;
+  using lock = await lockOutput(directory);
+  assert.equal(await lock.isHeld(), true);
+  await Deno.rename(directory, `${folder.path}/moved`);
+  assert.equal(await lock.isHeld(), false);
+  await Deno.mkdir(directory);
+  assert.equal(await lock.isHeld(), false);
+  await Deno.remove(directory);
+  await Deno.rename(`${folder.path}/moved`, directory);
+  assert.equal(await lock.isHeld(), true);
+});
+
+/** Runs with a function of Deno's replaced. */
+async function withStub(stub: object, run: () => Promise<void>): Promise<void> {
+  const own = Object.fromEntries(
+    Object.keys(stub).map((name) => [name, Deno[name as keyof typeof Deno]]),
+  );
+  Object.assign(Deno, stub);
+  try {
+    await run();
+  } finally {
+    Object.assign(Deno, own);
+  }
+}
+
+Deno.test("lockOutput() and isHeld() leave errors of permissions as they are", async () => {
+  await using folder = await tempFolder();
+  const denied = new Deno.errors.NotCapable("Requires write access");
+  const reject = () => Promise.reject(denied);
+  await withStub({ mkdir: reject }, async () => {
+    await assert.rejects(lockOutput(folder.path), (cause) => cause === denied);
+  });
+  const { open } = Deno;
+  await withStub({
+    open: (path: string, options?: Deno.OpenOptions) => options ? open(path, options) : reject(),
+  }, async () => {
+    await assert.rejects(lockOutput(folder.path), (cause) => cause === denied);
+  });
+  using lock = await lockOutput(folder.path);
+  await withStub({ stat: reject }, async () => {
+    await assert.rejects(lock.isHeld(), (cause) => cause === denied);
+  });
+  await withStub({ mkdir: () => Promise.reject(new Error("full")) }, async () => {
+    await assert.rejects(lockOutput("out"), {
+      message: "Cannot write into out: full; give another --output-dir",
+    });
+  });
+});
+
+Deno.test("lockOutput() goes by the file alone where folders cannot be opened or locked", async () => {
+  await using folder = await tempFolder();
+  const { open } = Deno;
+  const opened = (of: () => Promise<Deno.FsFile>) => ({
+    open: (path: string, options?: Deno.OpenOptions) => options ? open(path, options) : of(),
+  });
+  await withStub(opened(() => Promise.reject(new Error("a folder"))), async () => {
+    using lock = await lockOutput(folder.path);
+    assert.equal(await lock.isHeld(), true);
+    await Deno.remove(`${folder.path}/.lock`);
+    assert.equal(await lock.isHeld(), false);
+  });
+  await withStub(
+    opened(async () =>
+      Object.assign(await open(folder.path), {
+        tryLock: () => Promise.reject(new Error("not here")),
+      })
+    ),
+    async () => {
+      using lock = await lockOutput(folder.path);
+      await assert.rejects(lockOutput(folder.path), /another trainer/);
+      assert.equal(await lock.isHeld(), true);
+    },
+  );
+});
