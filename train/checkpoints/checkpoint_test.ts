@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { basename } from "node:path";
 import { recordFiles } from "../../tests/support/record_files.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { withDeno } from "../../tests/support/with_deno.ts";
 import {
   hashFile,
   listCheckpoints,
@@ -184,14 +185,11 @@ Deno.test({
 Deno.test("verifyCheckpoint() leaves an error of permissions as it is, for who explains these", async () => {
   await using folder = await tempFolder();
   const directory = await checkpoint(folder.path);
-  const { lstat } = Deno;
   const denied = new Deno.errors.NotCapable("Requires read access");
-  Object.assign(Deno, { lstat: () => Promise.reject(denied) });
-  try {
-    await assert.rejects(verifyCheckpoint(directory), (cause) => cause === denied);
-  } finally {
-    Object.assign(Deno, { lstat });
-  }
+  await withDeno(
+    { lstat: () => Promise.reject(denied) },
+    () => assert.rejects(verifyCheckpoint(directory), (cause) => cause === denied),
+  );
 });
 
 Deno.test("writeCheckpoint() syncs files, their folder, and the folder around it, and puts an old one aside", async () => {
@@ -315,17 +313,12 @@ Deno.test("writeCheckpoint() opens what it syncs for reading alone, but on Windo
   await using folder = await tempFolder();
   const { open } = Deno;
   const opened: unknown[] = [];
-  Object.assign(Deno, {
+  await withDeno({
     open: (...[path, options]: Parameters<typeof open>) => {
       opened.push([basename(`${path}`), options]);
       return open(path, options);
     },
-  });
-  try {
-    await checkpoint(folder.path);
-  } finally {
-    Object.assign(Deno, { open });
-  }
+  }, () => checkpoint(folder.path));
   const files = ["model.safetensors", "optimizer.state", MANIFEST];
   const write = Deno.build.os === "windows";
   assert.deepEqual(
@@ -469,12 +462,9 @@ Deno.test("what is at a path is asked of the path itself, and an error of permis
   await Deno.symlink("nothing", `${folder.path}/.staging-doomed-3`);
   await removeCheckpoint(folder.path, { step: 3, directory });
   assert.deepEqual(await names(folder.path), []);
-  const { lstat } = Deno;
   const denied = new Deno.errors.NotCapable("Requires read access");
-  Object.assign(Deno, { lstat: () => Promise.reject(denied) });
-  try {
-    await assert.rejects(removeCheckpoint(folder.path, { step: 3, directory }), denied);
-  } finally {
-    Object.assign(Deno, { lstat });
-  }
+  await withDeno(
+    { lstat: () => Promise.reject(denied) },
+    () => assert.rejects(removeCheckpoint(folder.path, { step: 3, directory }), denied),
+  );
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { withDeno } from "../../tests/support/with_deno.ts";
 import { lockOutput } from "./output_lock.ts";
 
 Deno.test("lockOutput() makes the folder, refuses a second holder, and lets go", async () => {
@@ -69,37 +70,24 @@ Deno.test("isHeld() tells a folder that was moved, removed or replaced", async (
   assert.equal(await lock.isHeld(), true);
 });
 
-/** Runs with a function of Deno's replaced. */
-async function withStub(stub: object, run: () => Promise<void>): Promise<void> {
-  const own = Object.fromEntries(
-    Object.keys(stub).map((name) => [name, Deno[name as keyof typeof Deno]]),
-  );
-  Object.assign(Deno, stub);
-  try {
-    await run();
-  } finally {
-    Object.assign(Deno, own);
-  }
-}
-
 Deno.test("lockOutput() and isHeld() leave errors of permissions as they are", async () => {
   await using folder = await tempFolder();
   const denied = new Deno.errors.NotCapable("Requires write access");
   const reject = () => Promise.reject(denied);
-  await withStub({ mkdir: reject }, async () => {
+  await withDeno({ mkdir: reject }, async () => {
     await assert.rejects(lockOutput(folder.path), (cause) => cause === denied);
   });
   const { open } = Deno;
-  await withStub({
+  await withDeno({
     open: (path: string, options?: Deno.OpenOptions) => options ? open(path, options) : reject(),
   }, async () => {
     await assert.rejects(lockOutput(folder.path), (cause) => cause === denied);
   });
   using lock = await lockOutput(folder.path);
-  await withStub({ stat: reject }, async () => {
+  await withDeno({ stat: reject }, async () => {
     await assert.rejects(lock.isHeld(), (cause) => cause === denied);
   });
-  await withStub({ mkdir: () => Promise.reject(new Error("full")) }, async () => {
+  await withDeno({ mkdir: () => Promise.reject(new Error("full")) }, async () => {
     await assert.rejects(lockOutput("out"), {
       message: "Cannot write into out: full; give another --output-dir",
     });
@@ -112,13 +100,13 @@ Deno.test("lockOutput() goes by the file alone where folders cannot be opened or
   const opened = (of: () => Promise<Deno.FsFile>) => ({
     open: (path: string, options?: Deno.OpenOptions) => options ? open(path, options) : of(),
   });
-  await withStub(opened(() => Promise.reject(new Error("a folder"))), async () => {
+  await withDeno(opened(() => Promise.reject(new Error("a folder"))), async () => {
     using lock = await lockOutput(folder.path);
     assert.equal(await lock.isHeld(), true);
     await Deno.remove(`${folder.path}/.lock`);
     assert.equal(await lock.isHeld(), false);
   });
-  await withStub(
+  await withDeno(
     opened(async () =>
       Object.assign(await open(folder.path), {
         tryLock: () => Promise.reject(new Error("not here")),

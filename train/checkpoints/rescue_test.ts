@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { repositoryPath, runScript } from "../../tests/support/run_script.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { withDeno } from "../../tests/support/with_deno.ts";
 import { verifyCheckpoint } from "./checkpoint.ts";
 import { assertHeld, rescue } from "./rescue.ts";
 
@@ -68,29 +69,23 @@ Deno.test("rescue() names the folder to go on in, and its cause where there is n
 });
 
 Deno.test("rescue() looks at 999 names, and says so where all are taken", async () => {
-  const { mkdir } = Deno;
   const tried: string[] = [];
   const taken = new Deno.errors.AlreadyExists("File exists");
-  Object.assign(Deno, {
-    mkdir: (path: string, options?: Deno.MkdirOptions) => {
-      if (options?.recursive) return Promise.resolve();
-      tried.push(path);
-      return Promise.reject(taken);
-    },
-  });
-  try {
-    const { message } = await rescue("runs/a//", 7, fill);
+  const mkdir = (path: string, options?: Deno.MkdirOptions) => {
+    if (options?.recursive) return Promise.resolve();
+    tried.push(path);
+    return Promise.reject(taken);
+  };
+  await withDeno({ mkdir }, async () => {
     assert.match(
-      message,
+      (await rescue("runs/a//", 7, fill)).message,
       /could not be saved: runs\/a-rescued-1 to runs\/a-rescued-999 are there already; move them away$/,
     );
-    const all = Array.from({ length: 999 }, (_, i) => `runs/a-rescued-${i + 1}`);
-    assert.deepEqual(tried, all);
-    Object.assign(Deno, { mkdir: () => Promise.reject(new Error("read-only")) });
+  });
+  assert.deepEqual(tried, Array.from({ length: 999 }, (_, i) => `runs/a-rescued-${i + 1}`));
+  await withDeno({ mkdir: () => Promise.reject(new Error("read-only")) }, async () => {
     assert.match((await rescue("a", 7, fill)).message, /could not be saved: read-only$/);
-  } finally {
-    Object.assign(Deno, { mkdir });
-  }
+  });
 });
 
 Deno.test("assertHeld() throws where the folder is the run's no more", async () => {
