@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { basename } from "node:path";
+import { oneAtATime } from "../../tests/support/one_at_a_time.ts";
 import { recordFiles } from "../../tests/support/record_files.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { withDeno } from "../../tests/support/with_deno.ts";
@@ -467,4 +468,19 @@ Deno.test("what is at a path is asked of the path itself, and an error of permis
     { lstat: () => Promise.reject(denied) },
     () => assert.rejects(removeCheckpoint(folder.path, { step: 3, directory }), denied),
   );
+});
+
+Deno.test("checkpoints are written, replaced, swept and deleted one step after another", async () => {
+  await using folder = await tempFolder();
+  const { path } = folder;
+  await oneAtATime(() => checkpoint(path, 1));
+  await Deno.mkdir(`${path}/.staging-replaced-2`);
+  await oneAtATime(() => checkpoint(path, 1));
+  await oneAtATime(() => sweepStaging(path));
+  assert.deepEqual(await names(path), ["checkpoint-1", "checkpoint-2"]);
+  for (const name of ["checkpoint-3", "doomed-1"]) await Deno.mkdir(`${path}/.staging-${name}`);
+  await oneAtATime(() => sweepStaging(path));
+  const [oldest] = await listCheckpoints(path);
+  await oneAtATime(() => removeCheckpoint(path, oldest));
+  assert.deepEqual(await names(path), ["checkpoint-2"]);
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { WrittenFile } from "../../ort/tensor/safetensors_writer.ts";
 import { tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
+import { oneAtATime } from "../../tests/support/one_at_a_time.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { tinyConfig } from "../../tests/support/tiny_model.ts";
 import { sha256 } from "./checkpoint.ts";
@@ -17,16 +19,19 @@ Deno.test("writeModelFolder() copies the model's files but for texts in their pl
     await model.write(name, `the model's ${name}`);
   }
   const written: number[] = [];
-  const files = await writeModelFolder(to.path, {
-    model: model.path,
-    config,
-    texts: { "merges.txt": "own merges", "chat_template.jinja": "own template" },
-    eosTokenIds: [7],
-    weights,
-    onBytes: (bytes) => {
-      written.push(bytes);
-      assert.throws(() => Deno.statSync(`${to.path}/config.json`), Deno.errors.NotFound);
-    },
+  let files: readonly WrittenFile[] = [];
+  await oneAtATime(async () => {
+    files = await writeModelFolder(to.path, {
+      model: model.path,
+      config,
+      texts: { "merges.txt": "own merges", "chat_template.jinja": "own template" },
+      eosTokenIds: [7],
+      weights,
+      onBytes: (bytes) => {
+        written.push(bytes);
+        assert.throws(() => Deno.statSync(`${to.path}/config.json`), Deno.errors.NotFound);
+      },
+    });
   });
   const made: Record<string, string> = {};
   for await (const { name } of Deno.readDir(to.path)) {

@@ -119,3 +119,10 @@ Deno.test("lockOutput() goes by the file alone where folders cannot be opened or
     },
   );
 });
+
+Deno.test("lockOutput() keeps another one out whose lock file was removed and made again", async () => {
+  await using folder = await tempFolder();
+  using _lock = await lockOutput(folder.path);
+  await Deno.remove(`${folder.path}/.lock`);
+  await assert.rejects(lockOutput(folder.path), /another trainer is writing there/);
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { basename } from "node:path";
+import { oneAtATime } from "../../tests/support/one_at_a_time.ts";
 import { recordFiles } from "../../tests/support/record_files.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { withDeno } from "../../tests/support/with_deno.ts";
@@ -182,4 +183,21 @@ Deno.test("finish() opens what it syncs for reading alone, but on Windows", asyn
     },
   }, () => staged.finish());
   assert.deepEqual(opened[0], ["x", { read: true, write: Deno.build.os === "windows" }]);
+});
+
+Deno.test("a staged folder is made, finished and left one step after another", async () => {
+  await using folder = await tempFolder();
+  const target = `${folder.path}/a`;
+  await Deno.mkdir(`${folder.path}/.unfinished-a/inside`, { recursive: true });
+  await oneAtATime(async () => {
+    await using staged = await stageFolder(target, "merge");
+    await Deno.mkdir(`${staged.path}/inside`);
+    await Deno.writeTextFile(`${staged.path}/inside/x`, "");
+    await staged.finish();
+  });
+  assert.deepEqual(await names(target), ["inside"]);
+  await oneAtATime(async () => {
+    await using _staged = await stageFolder(`${folder.path}/b`, "merge");
+  });
+  assert.deepEqual(await names(folder.path), ["a"]);
 });
