@@ -3,16 +3,12 @@
 import assert from "node:assert/strict";
 import {
   listCheckpoints,
-  removeCheckpoint,
-  rotateCheckpoints,
   sweepStaging,
   verifyCheckpoint,
-  writeCheckpoint,
 } from "../train/checkpoints/checkpoint.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { openSafetensors } from "../ort/tensor/safetensors_file.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
-import { folderHashes } from "./support/folder_hashes.ts";
 import { canMount, runMounted } from "./support/mounts.ts";
 import { denoArgs, startDeno } from "./support/process.ts";
 import { fixturePath } from "./support/parity_fixture.ts";
@@ -22,105 +18,9 @@ import { repositoryPath, runDeno } from "./support/run_script.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 import { trainCommand, trainFlags } from "./support/train_command.ts";
 
-async function save(output: string, step: number, text = `${step}`): Promise<void> {
-  await writeCheckpoint(output, step, async (staging) => {
-    await Deno.writeTextFile(`${staging}/a.txt`, text);
-    return [];
-  });
-}
-
 async function names(directory: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(directory), ({ name }) => name)).sort();
 }
-
-Deno.test("writeCheckpoint() that fails leaves earlier checkpoints and nothing else", async () => {
-  await using folder = await tempFolder();
-  const output = folder.path;
-  await save(output, 1);
-  const before = await folderHashes(output);
-  for (const step of [1, 2]) {
-    await assert.rejects(
-      writeCheckpoint(output, step, async (staging) => {
-        await Deno.writeTextFile(`${staging}/a.txt`, "half");
-        throw new Error("Cannot write a.txt: the disk is gone");
-      }),
-      {
-        message: `Cannot save checkpoint ${output}/checkpoint-${step}: Cannot write a.txt: the ` +
-          "disk is gone; earlier checkpoints are untouched. Free space or give another " +
-          "--output-dir, and resume",
-      },
-    );
-    assert.deepEqual(await folderHashes(output), before);
-    assert.deepEqual(await names(output), ["checkpoint-1"]);
-  }
-});
-
-Deno.test("writeCheckpoint() replaces a checkpoint of the same step", async () => {
-  await using folder = await tempFolder();
-  await save(folder.path, 3, "old");
-  await save(folder.path, 3, "new");
-  assert.deepEqual(await names(folder.path), ["checkpoint-3"]);
-  assert.equal(await Deno.readTextFile(`${folder.path}/checkpoint-3/a.txt`), "new");
-  await verifyCheckpoint(`${folder.path}/checkpoint-3`);
-});
-
-Deno.test("sweepStaging() puts back a checkpoint that was about to be replaced", async () => {
-  await using folder = await tempFolder();
-  const output = folder.path;
-  await save(output, 1);
-  await save(output, 2);
-  // Killed between the two renames of a replacement, and while deleting an old one.
-  await Deno.rename(`${output}/checkpoint-2`, `${output}/.staging-replaced-2`);
-  await Deno.mkdir(`${output}/.staging-checkpoint-2`);
-  await Deno.rename(`${output}/checkpoint-1`, `${output}/.staging-doomed-1`);
-  await sweepStaging(output);
-  assert.deepEqual(await names(output), ["checkpoint-2"]);
-  await verifyCheckpoint(`${output}/checkpoint-2`);
-  // Where the new one is in place, the old one goes.
-  await Deno.mkdir(`${output}/.staging-replaced-2`);
-  await sweepStaging(output);
-  assert.deepEqual(await names(output), ["checkpoint-2"]);
-  await verifyCheckpoint(`${output}/checkpoint-2`);
-});
-
-Deno.test("listCheckpoints() sorts by number and takes checkpoint folders only", async () => {
-  await using folder = await tempFolder();
-  for (const name of ["checkpoint-9", "checkpoint-10", "checkpoint-x", ".staging-checkpoint-11"]) {
-    await Deno.mkdir(`${folder.path}/${name}`);
-  }
-  await folder.write("checkpoint-12", "a file");
-  assert.deepEqual((await listCheckpoints(folder.path)).map(({ step }) => step), [9, 10]);
-  assert.deepEqual(await listCheckpoints(`${folder.path}/none`), []);
-});
-
-for (const limit of [1, 2]) {
-  Deno.test(`rotateCheckpoints() keeps the newest ${limit}, and all while the newest is bad`, async () => {
-    await using folder = await tempFolder();
-    const output = folder.path;
-    for (const step of [2, 4, 10]) await save(output, step);
-    await Deno.writeTextFile(`${output}/checkpoint-10/a.txt`, "11");
-    await assert.rejects(rotateCheckpoints(output, limit), {
-      message:
-        `Cannot use checkpoint ${output}/checkpoint-10: a.txt has another sha256 than manifest.json says; ` +
-        "resume from an earlier one",
-    });
-    assert.deepEqual(await names(output), ["checkpoint-10", "checkpoint-2", "checkpoint-4"]);
-    await Deno.writeTextFile(`${output}/checkpoint-10/a.txt`, "10");
-    await rotateCheckpoints(output, limit);
-    const kept = limit === 1 ? ["checkpoint-10"] : ["checkpoint-10", "checkpoint-4"];
-    assert.deepEqual(await names(output), kept);
-    await rotateCheckpoints(output, limit);
-    assert.deepEqual(await names(output), kept);
-  });
-}
-
-Deno.test("removeCheckpoint() takes a checkpoint away with what an earlier removal left", async () => {
-  await using folder = await tempFolder();
-  await save(folder.path, 5);
-  await Deno.mkdir(`${folder.path}/.staging-doomed-5/rest`, { recursive: true });
-  await removeCheckpoint(folder.path, { step: 5, directory: `${folder.path}/checkpoint-5` });
-  assert.deepEqual(await names(folder.path), []);
-});
 
 Deno.test("20 kills of a process that saves all the time leave whole checkpoints, and lose none", async () => {
   await using folder = await tempFolder();

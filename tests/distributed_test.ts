@@ -3,13 +3,11 @@
 import assert from "node:assert/strict";
 import type { Comm } from "../comm/comm.ts";
 import { DEFAULT_LORA } from "../lora/lora_options.ts";
-import { cpu, parseDevice } from "../ort/runtime/device.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
 import type { EvaluateEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import { listCheckpoints } from "../train/checkpoints/checkpoint.ts";
-import { assertDistributed } from "../train/distributed/assert_distributed.ts";
 import { train, type TrainOptions } from "../train/loop/loop.ts";
 import { findOptimizer } from "../train/optimizers/optimizers.ts";
 import { linearSchedule } from "../train/schedules/schedules.ts";
@@ -214,18 +212,6 @@ Deno.test("who is asked to stop stops all after the same update, with a checkpoi
   assert.deepEqual(ranks, Array(3).fill(["aborted", 4]));
   const [saved] = await listCheckpoints(output.directory);
   assert.equal(saved.step, 4);
-});
-
-Deno.test("devices that cannot sum are refused before anything is read", () => {
-  const [two, alone] = [{ size: 2 }, { size: 1 }];
-  const refused = (device: string) => () => assertDistributed(parseDevice(device), two);
-  assert.throws(
-    refused("webgpu"),
-    /^RangeError: Cannot train with 2 processes on webgpu: .*--device cpu or cuda/,
-  );
-  assertDistributed(cpu, two);
-  assertDistributed(parseDevice("cuda"), two);
-  for (const device of ["webgpu", "cuda"]) assertDistributed(parseDevice(device), alone);
 });
 
 Deno.test("an optimizer that knows of one process alone is refused for several", async () => {

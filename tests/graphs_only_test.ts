@@ -12,19 +12,16 @@ import { FAMILIES } from "../model/families/families.ts";
 import { Runtime } from "../ort/runtime/runtime.ts";
 import { assertClose } from "../ort/tensor/assert_close.ts";
 import { readFloat32 } from "../ort/tensor/tensor_source.ts";
-import type { StepEvent, TrainEvent } from "../train/events.ts";
+import type { StepEvent } from "../train/events.ts";
 import { createFullTrainer } from "../train/trainers/full_trainer.ts";
 import { train, type TrainOptions } from "../train/loop/loop.ts";
 import { createLoraTrainer } from "../train/trainers/lora_trainer.ts";
 import { linearSchedule } from "../train/schedules/schedules.ts";
 import type { Trainer } from "../train/trainer.ts";
-import { deferredStub } from "./support/deferred_stub.ts";
 import { folderHashes } from "./support/folder_hashes.ts";
 import { loadFixtureModel } from "./support/parity_fixture.ts";
 import { quickstartFolder, THREADS } from "./support/quickstart_folder.ts";
-import { tempFolder } from "./support/temp_folder.ts";
 import { hostGpu } from "./support/test_gpu.ts";
-import { stubExample } from "./support/trainer_stub.ts";
 
 // Measured worst over ten updates: losses 1.2e-7 of themselves, norms 7.0e-7; weights 3.7e-4 of the
 // largest, where AdamW's first updates make a step of the full size of a gradient near zero.
@@ -216,85 +213,6 @@ function writeLate(trainer: Trainer): readonly number[] {
   });
   return seen;
 }
-
-const stubOptions: TrainOptions = {
-  examples: Array.from({ length: 40 }, (_, i) => stubExample(i)),
-  padId: 0,
-  schedule: () => (step) => step,
-  epochs: 1,
-  maxSteps: 16,
-};
-
-Deno.test("results are read at logs, evaluations, saves and the end, and else when they get many", async () => {
-  await using folder = await tempFolder();
-  const { trainer, reads } = deferredStub();
-  const events = await Array.fromAsync(train(trainer, {
-    ...stubOptions,
-    loggingSteps: 4,
-    evalSteps: 7,
-    saveSteps: 15,
-    evalExamples: [stubExample(1)],
-    output: { directory: folder.path, facts: {} },
-  }));
-  assert.deepEqual(reads, [4, 3, 1, 4, 2, 1, 1]);
-  const told = events.filter(({ type }) => type !== "micro-step")
-    .map((event) => "step" in event ? `${event.type} ${event.step}` : event.type);
-  const until = (from: number, to: number) =>
-    Array.from({ length: to - from + 1 }, (_, i) => `step ${from + i}`);
-  assert.deepEqual(told, [
-    ...["start", ...until(1, 4), "log 4", ...until(5, 7), "evaluate 7", "step 8", "log 8"],
-    ...[...until(9, 12), "log 12", "step 13", "step 14", "evaluate 14", "step 15", "save 15"],
-    ...["step 16", "log 16", "evaluate 16", "save 16", "end 16"],
-  ]);
-  const rare = deferredStub();
-  await Array.fromAsync(train(rare.trainer, { ...stubOptions, loggingSteps: 100 }));
-  assert.deepEqual(rare.reads, [6, 6, 4]);
-});
-
-Deno.test("an update that turns out to be skipped is made up for", async () => {
-  const { trainer, stub } = deferredStub({
-    result: (attempt) => attempt === 2 ? { loss: NaN, skipped: true } : { loss: attempt },
-  });
-  const events = await Array.fromAsync(
-    train(trainer, { ...stubOptions, loggingSteps: 4, maxSteps: 6 }),
-  );
-  const losses = events.filter(({ type }) => type === "step" || type === "skip")
-    .map((event) => (event as StepEvent).loss);
-  assert.deepEqual(losses, [0, 1, NaN, 3, 4, 5, 6]);
-  // The rate after a skip that nobody knew of yet is one update ahead, until it is read.
-  assert.deepEqual(stub.learningRates, [0, 1, 2, 3, 3, 4, 5]);
-  assert.equal((events.at(-1) as { step: number }).step, 6);
-});
-
-Deno.test("three skipped updates in a row end the run when they are read", async () => {
-  const { trainer } = deferredStub({
-    result: (attempt) => attempt > 0 ? { loss: NaN, skipped: true } : {},
-  });
-  const seen: TrainEvent[] = [];
-  await assert.rejects(async () => {
-    for await (const event of train(trainer, { ...stubOptions, loggingSteps: 5 })) seen.push(event);
-  }, /^Error: Cannot go on training at update 2: .* not finite 3 times in a row/);
-  assert.equal(seen.filter(({ type }) => type === "skip").length, 3);
-});
-
-Deno.test("an aborted run reads what was made before, and saves it", async () => {
-  await using folder = await tempFolder();
-  const abort = new AbortController();
-  const { trainer } = deferredStub({
-    result: (attempt) => {
-      if (attempt === 2) abort.abort();
-      return {};
-    },
-  });
-  const events = await Array.fromAsync(train(trainer, {
-    ...stubOptions,
-    loggingSteps: 10,
-    signal: abort.signal,
-    output: { directory: folder.path, facts: {} },
-  }));
-  const told = events.filter(({ type }) => type !== "micro-step").map(({ type }) => type);
-  assert.deepEqual(told, ["start", "step", "step", "step", "save", "end"]);
-});
 
 // Measured worst: 6.3e-6.
 const LOGITS_ABSOLUTE = 1e-4;

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { findBest } from "./best_evaluation.ts";
+import {
+  BEST_METRICS,
+  type BestMetric,
+  findBest,
+  GENERATED_METRICS,
+  METRIC_NAMES,
+} from "./best_evaluation.ts";
 import type { LogRow } from "./log_row.ts";
 
 function history(...losses: (number | "NaN")[]): LogRow[] {
@@ -60,4 +66,44 @@ Deno.test("findBest() takes the highest of a measure of which higher is better",
   ));
   assert.deepEqual(findBest(rows, { metric: "eval_rouge_l" }), { step: 2, value: 0.5, stale: 1 });
   assert.equal(findBest(rows, { metric: "eval_bleu" }), undefined);
+});
+
+Deno.test("findBest() holds the threshold against the metric itself, of which higher or lower is better", () => {
+  const rows = [0.5, 0.8, 1.5].map((value, i): LogRow => (
+    { epoch: i, step: i + 1, eval_loss: 2 - value, eval_token_loss: 1, eval_bleu: value }
+  ));
+  for (const metric of ["eval_loss", "eval_bleu"] as const) {
+    const stale = (rise: number) =>
+      findBest(rows.slice(0, rise), { metric, threshold: 0.5 })?.stale;
+    // 0.3 are not enough, and 0.7 are.
+    assert.deepEqual([1, 2, 3].map(stale), [0, 1, 0], metric);
+  }
+  const half = [1, 0.5].map((eval_loss, i): LogRow => (
+    { epoch: i, step: i + 1, eval_loss, eval_token_loss: 1 }
+  ));
+  assert.deepEqual(findBest(half, { threshold: 0.5 }), { step: 2, value: 0.5, stale: 1 });
+});
+
+Deno.test("of losses, repetition and length the lowest is the best, of all other metrics the highest", () => {
+  const generated = [
+    ...["choice_accuracy", "exact_match", "token_f1", "rouge_1", "rouge_2", "rouge_l", "bleu"],
+    ...["form", "stop_rate", "think_loss", "answer_loss", "repetition"],
+  ].map((name) => `eval_${name}`);
+  assert.deepEqual(GENERATED_METRICS, generated);
+  assert.deepEqual(BEST_METRICS, [
+    ...["eval_loss", "eval_token_loss", "eval_rewards/accuracies", "eval_rewards/margins"],
+    ...generated,
+  ]);
+  const lower = BEST_METRICS.filter((metric) => {
+    const rows = [3, 5].map((value, i): LogRow => (
+      { epoch: i, step: i + 1, eval_loss: value, eval_token_loss: value, [metric]: value }
+    ));
+    return findBest(rows, { metric })?.value === 3;
+  });
+  assert.deepEqual(lower, [
+    ...["eval_loss", "eval_token_loss", "eval_think_loss", "eval_answer_loss", "eval_repetition"],
+  ]);
+  const named = BEST_METRICS.slice(0, 4).map((metric: BestMetric) => METRIC_NAMES[metric]);
+  assert.deepEqual(named, ["eval loss", "per token", "eval accuracy", "eval margin"]);
+  assert.ok(GENERATED_METRICS.every((metric) => METRIC_NAMES[metric].length > 0));
 });

@@ -65,7 +65,7 @@ export class PairLosses {
     let nll = 0;
     tokens.forEach((token, i) => {
       const example = segmentIds[token] - 1;
-      if (this.#learned > 0 && isChosen(this.#replies, token)) nll += losses[i];
+      if (isChosen(this.#replies, token)) nll += losses[i];
       if (targets[token] < 0) return;
       sums[example] -= losses[i];
       counts[example]++;
@@ -113,8 +113,7 @@ function isChosen({ segmentIds }: Batch, token: number): boolean {
 function withChosenPrompts(batch: Batch): Batch {
   const { inputIds, segmentIds } = batch;
   const targets = batch.targets.map((target, token) =>
-    isChosen(batch, token) && segmentIds[token + 1] === segmentIds[token] &&
-      (token + 1) % batch.length !== 0
+    isChosen(batch, token) && segmentIds[token + 1] === segmentIds[token]
       ? Number(inputIds[token + 1])
       : target
   );

@@ -64,7 +64,7 @@ export interface DecayPlace extends Required<ScheduleOptions> {
  */
 export function warmedUp(decay: (progress: number, place: DecayPlace) => number): MakeSchedule {
   return ({ peak, totalSteps, warmupSteps = 0, settings = {} }) => (step) => {
-    if (step < warmupSteps) return peak * step / Math.max(1, warmupSteps);
+    if (step < warmupSteps) return peak * step / warmupSteps;
     const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
     return peak * Math.max(0, decay(progress, { peak, totalSteps, warmupSteps, settings, step }));
   };

@@ -236,14 +236,17 @@ async function readManifest(
       { cause },
     );
   let value: unknown;
+  let unread: string | undefined;
   try {
     const { isFile, size } = await Deno.lstat(`${directory}/${MANIFEST}`);
-    if (!isFile || size > MAX_MANIFEST_BYTES) throw broken(isFile ? `${size} bytes` : "no file");
-    value = JSON.parse(await Deno.readTextFile(`${directory}/${MANIFEST}`));
+    if (!isFile) unread = "no file";
+    else if (size > MAX_MANIFEST_BYTES) unread = `${size} bytes`;
+    else value = JSON.parse(await Deno.readTextFile(`${directory}/${MANIFEST}`));
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw broken(undefined, cause);
   }
+  if (unread !== undefined) throw broken(unread);
   if (!isRecord(value) || !isRecord(value.files)) throw broken();
   const { step, files } = value;
   if (!isCount(step)) throw broken(`its step is ${describeValue(step)}`);

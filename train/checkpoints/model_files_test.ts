@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { CHAT_SETTINGS } from "../../data/text/chat_settings.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { companionFiles } from "./model_files.ts";
 
@@ -27,4 +28,15 @@ Deno.test("companionFiles() takes what a link of the folder names, and refuses l
       `Cannot use ${folder.path}/merges.txt: it is a link to a file outside of its folder; put ` +
       "the file itself into the folder",
   });
+});
+
+Deno.test("companionFiles() knows every file of a tokenizer, in a fixed order", async () => {
+  await using folder = await tempFolder();
+  const all = [
+    ...["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"],
+    ...["vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json"],
+    CHAT_SETTINGS,
+  ];
+  for (const name of all.toReversed()) await folder.write(name, "");
+  assert.deepEqual(await companionFiles(folder.path), all.map((name) => `${folder.path}/${name}`));
 });

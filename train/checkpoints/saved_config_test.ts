@@ -31,3 +31,17 @@ Deno.test("savedConfig() keeps the point of floats, as transformers 5 refuses wh
   assert.match(text, /^ {2}"time_step_limit": \[\n {4}0\.0,\n {4}\{/m);
   assert.match(text, /^ {2}"rms_norm_eps": 0\.000001,$/m);
 });
+
+Deno.test("savedConfig() adds ends of replies that were taught, and a dtype where there was none", () => {
+  const { torch_dtype: _, ...rest } = QWEN3_0_6B;
+  const base = parseConfig({ ...rest, eos_token_id: 7 });
+  assert.deepEqual(JSON.parse(savedConfig(base)), {
+    ...rest,
+    eos_token_id: 7,
+    torch_dtype: "float32",
+  });
+  assert.deepEqual(JSON.parse(savedConfig(base, [7])).eos_token_id, 7);
+  assert.deepEqual(JSON.parse(savedConfig(base, [9])).eos_token_id, [9, 7]);
+  const { eos_token_id: _eos, ...endless } = rest as Record<string, unknown>;
+  assert.ok(!("eos_token_id" in JSON.parse(savedConfig(parseConfig(endless)))));
+});

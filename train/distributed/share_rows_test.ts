@@ -28,3 +28,24 @@ Deno.test("shareRows() leaves rows without a target out, and processes without r
   batch.targets.fill(-100, 0, 9);
   assert.deepEqual(shareRows([batch], 3), [[[1]], [[]], [[]]]);
 });
+
+Deno.test("shareRows() gives the longest row first, each to who has fewest tokens, in the rows' order", () => {
+  const batches = [[5, 9], [7, 7]].map((each) => tinyBatch(rows(each), 9));
+  // 9 and 5 to the first, both of 7 to the second.
+  assert.deepEqual(shareRows(batches, 2), [[[0, 1], []], [[], [0, 1]]]);
+  assert.deepEqual(shareRows(batches, 3), [[[1], []], [[0], [0]], [[], [1]]]);
+  assert.deepEqual(shareRows(batches, 1), [[[0, 1], [0, 1]]]);
+});
+
+Deno.test("shareRows() keeps neighbours together, of which one may lack a target", () => {
+  const batches = [[5, 4, 3, 9], [3, 4]].map((each) => tinyBatch(rows(each), 9));
+  // Pairs of 9, 12 and 7 tokens.
+  assert.deepEqual(shareRows(batches, 2, 2), [[[2, 3], []], [[0, 1], [0, 1]]]);
+  batches[0].targets.fill(-100, 0, 9);
+  assert.deepEqual(shareRows(batches, 2, 2), [[[2, 3], []], [[0, 1], [0, 1]]]);
+  // A target of id 0 is one.
+  batches[0].targets.fill(-100, 9, 18)[10] = 0;
+  assert.deepEqual(shareRows(batches, 2, 2), [[[2, 3], []], [[0, 1], [0, 1]]]);
+  batches[0].targets[10] = -100;
+  assert.deepEqual(shareRows(batches, 2, 2), [[[2, 3], []], [[], [0, 1]]]);
+});

@@ -1,46 +1,15 @@
 import assert from "node:assert/strict";
 import type { Comm } from "../../comm/comm.ts";
 import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
-import {
-  tensorBytes,
-  type TensorInfo,
-  tensorSourceFromMap,
-} from "../../ort/tensor/tensor_source.ts";
+import { tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
 import { localComms } from "../../tests/support/local_comm.ts";
 import { recordFiles } from "../../tests/support/record_files.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { partsOf, WHOLE } from "../../tests/support/tensor_parts.ts";
+import { withDeno } from "../../tests/support/with_deno.ts";
 import { SharedTensors } from "./shared_tensors.ts";
 import type { TensorParts } from "./tensor_parts.ts";
 import { createPartsFile, writeParts } from "./write_parts.ts";
-
-const INFOS: Readonly<Record<string, TensorInfo>> = {
-  b: { dtype: "bfloat16", shape: [3, 5] },
-  a: { dtype: "float32", shape: [1000] },
-  c: { dtype: "uint8", shape: [4] },
-};
-const whole = new Map(
-  Object.entries(INFOS).map(([name, info]) => [name, {
-    ...info,
-    data: Uint8Array.from({ length: tensorBytes(info) }, (_, i) => i * 7 + name.charCodeAt(0)),
-  }]),
-);
-/** Bytes of a piece; they go to the processes in turn. */
-const PIECE = 10;
-
-function partsOf(size: number): TensorParts {
-  return {
-    names: () => Object.keys(INFOS),
-    info: (name) => INFOS[name],
-    partOf: (name, rank) => {
-      const bytes = tensorBytes(INFOS[name]);
-      return Array.from({ length: Math.ceil(bytes / PIECE) }, (_, i) => i)
-        .filter((i) => i % size === rank)
-        .map((i) => ({ start: i * PIECE, length: Math.min(PIECE, bytes - i * PIECE) }));
-    },
-    readOwn: (name, into, offset) =>
-      into.set(whole.get(name)!.data.subarray(offset, offset + into.length)),
-  };
-}
 
 for (const size of [1, 2, 3]) {
   Deno.test(`a file that ${size} processes write together is the one that a process writes`, async () => {
@@ -50,7 +19,7 @@ for (const size of [1, 2, 3]) {
     using record = await recordFiles();
     const settled = others.map((each) => each.settle());
     const { file } = (await first.write(`${folder.path}/together`))!;
-    const expected = await writeSafetensors(`${folder.path}/one`, tensorSourceFromMap(whole));
+    const expected = await writeSafetensors(`${folder.path}/one`, tensorSourceFromMap(WHOLE));
     assert.deepEqual(await file, expected);
     await first.settle();
     await Promise.all(settled);
@@ -126,4 +95,50 @@ Deno.test("bytes that the file system lost are found", async () => {
     },
   };
   assert.deepEqual(await both(path, { comms: [first, losing] }), [undefined, undefined]);
+});
+
+Deno.test("a file longer than is read at once has the hash and bytes of one that a process writes", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/file`;
+  // A piece ends within the first chunk of the file, one is over its end, and one is within the second.
+  const ends = [0, 2 ** 23 - 50_000, 2 ** 23 + 40_000, 2 ** 23 + 70_000, 2 ** 23 + 90_009];
+  const data = new Uint8Array(ends[4]);
+  for (let i = 0; i < data.length; i += 97) data[i] = i >> 9;
+  const info = { dtype: "uint8", shape: [data.length] } as const;
+  const parts: TensorParts = {
+    names: () => ["w"],
+    info: () => info,
+    partOf: (_, rank) =>
+      ends.slice(1).map((end, i) => ({ start: ends[i], length: end - ends[i] }))
+        .filter((_, i) => i % 2 === rank),
+    readOwn: (_, into, offset) => into.set(data.subarray(offset, offset + into.length)),
+  };
+  const source = tensorSourceFromMap(new Map([["w", { ...info, data }]]));
+  const expected = await writeSafetensors(`${folder.path}/one`, source);
+  assert.deepEqual(await both(path, { parts: [parts, parts] }), [expected, expected]);
+});
+
+Deno.test("createPartsFile() makes room for all, and refuses a file that is there", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/file`;
+  await createPartsFile(path, partsOf(2));
+  const { bytes } = await writeSafetensors(`${folder.path}/one`, tensorSourceFromMap(WHOLE));
+  assert.equal((await Deno.stat(path)).size, bytes);
+  await assert.rejects(createPartsFile(path, partsOf(2)), ({ message }: Error) => {
+    assert.ok(message.startsWith(`Cannot write "${path}": `), message);
+    return true;
+  });
+});
+
+Deno.test("a file that cannot be read again is told of on all, with the last process", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/file`;
+  const { open } = Deno;
+  await withDeno({
+    open: (...[path, options]: Parameters<typeof open>) =>
+      options ? open(path, options) : Promise.reject(new Error("gone")),
+  }, async () => {
+    const message = `rank 1: Cannot read ${path}: gone`;
+    assert.deepEqual(await both(path, {}), [message, message]);
+  });
 });

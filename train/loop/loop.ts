@@ -267,9 +267,41 @@ interface Made {
   readonly learningRate: number;
 }
 
+/** Options with their defaults. */
+type ResolvedOptions =
+  & TrainOptions
+  & Required<
+    Pick<
+      TrainOptions,
+      | "batchSize"
+      | "accumulationSteps"
+      | "epochs"
+      | "sortUpdates"
+      | "seed"
+      | "evalStrategy"
+      | "saveStrategy"
+    >
+  >;
+
+function resolve(
+  {
+    batchSize = 1,
+    accumulationSteps = 1,
+    epochs = 3,
+    sortUpdates = true,
+    seed = 42,
+    evalStrategy = "steps",
+    saveStrategy = "steps",
+    ...options
+  }: TrainOptions,
+): ResolvedOptions {
+  const resolved = { batchSize, accumulationSteps, epochs, sortUpdates, seed };
+  return { ...options, ...resolved, evalStrategy, saveStrategy };
+}
+
 class Run {
   readonly #trainer: Trainer;
-  readonly #options: TrainOptions;
+  readonly #options: ResolvedOptions;
   readonly #examples: ExampleList;
   readonly #evalExamples: ExampleList;
   /** Neighbouring examples that stay in one batch. */
@@ -288,9 +320,10 @@ class Run {
   /** Updates whose results are unread, oldest first; never any but on a device. */
   readonly #pending: Launched[] = [];
 
-  constructor(trainer: Trainer, options: TrainOptions) {
-    const { examples, batchSize = 1, accumulationSteps = 1, epochs = 3, maxSteps = 0 } = options;
-    const { loggingSteps = 10, evalSteps = 0, saveSteps = 0, seed = 42 } = options;
+  constructor(trainer: Trainer, given: TrainOptions) {
+    const options = resolve(given);
+    const { examples, batchSize, accumulationSteps, epochs, seed } = options;
+    const { maxSteps = 0, loggingSteps = 10, evalSteps = 0, saveSteps = 0 } = options;
     if (examples.length === 0) {
       throw new RangeError("Cannot train: there are no examples");
     }
@@ -304,7 +337,7 @@ class Run {
       options.references?.evalExamples,
     );
     this.#group = new ProcessGroup(options.comm, options.signal);
-    this.#totalSteps = countUpdates(this.#lengths(), {
+    this.#totalSteps = countUpdates(this.#examples.lengths, {
       batchSize,
       accumulationSteps,
       epochs,
@@ -336,10 +369,6 @@ class Run {
     });
   }
 
-  #lengths(): Int32Array {
-    return this.#examples.lengths;
-  }
-
   /** All of the run; when it ends, however it does, no save is under way. */
   async *events(): AsyncGenerator<TrainEvent, void, void> {
     try {
@@ -354,7 +383,7 @@ class Run {
   }
 
   async *#run(): AsyncGenerator<TrainEvent, void, void> {
-    const { resumeFrom, epochs = 3 } = this.#options;
+    const { resumeFrom, epochs } = this.#options;
     const began = performance.now();
     if (resumeFrom !== undefined) await this.#resume(resumeFrom);
     yield {
@@ -389,7 +418,7 @@ class Run {
 
   /** All updates; a window is asked for before it is known whether the run has ended. */
   async *#updates(): AsyncGenerator<TrainEvent, EndEvent["reason"], void> {
-    const { saveStrategy = "steps" } = this.#options;
+    const { saveStrategy } = this.#options;
     const { signal } = this.#group;
     const state = this.#state;
     let logged = { at: performance.now(), tokens: state.tokensSeen };
@@ -467,7 +496,7 @@ class Run {
 
   /** Whether the update that was made last is to be evaluated. */
   #evaluationDue(): boolean {
-    const { evalStrategy = "steps" } = this.#options;
+    const { evalStrategy } = this.#options;
     const { step } = this.#state;
     if (this.#evalExamples.length === 0 || evalStrategy === "no") return false;
     if (step === 0 || this.#evaluatedStep === step) return false;
@@ -494,7 +523,7 @@ class Run {
   /** Whether somebody wants to know what the updates came to: reading makes the host wait. */
   #readingDue(): boolean {
     const { deferred } = this.#trainer;
-    const { evalStrategy = "steps", saveStrategy = "steps" } = this.#options;
+    const { evalStrategy, saveStrategy } = this.#options;
     const { signal } = this.#group;
     const step = this.#state.step + this.#pending.length;
     if (!deferred || this.#pending.length >= deferred.most || signal?.aborted) return true;
@@ -601,9 +630,9 @@ class Run {
 
   /** Windows of batches from where the data stand, epoch after epoch without end. */
   *#windows(): Generator<Window, void, void> {
-    const { padId, batchSize = 1, accumulationSteps = 1, seed = 42 } = this.#options;
-    const { packing, tokensPerStep, sortUpdates = true } = this.#options;
-    const lengths = this.#lengths();
+    const { padId, batchSize, accumulationSteps, seed } = this.#options;
+    const { packing, tokensPerStep, sortUpdates } = this.#options;
+    const { lengths } = this.#examples;
     for (let { epoch, batch: skip } = this.#state;; epoch++, skip = 0) {
       // A loss of pairs is a mean over those of a batch, which are the sampler's, as TRL's are.
       const sortWithin = sortUpdates && !this.#trainer.pairs ? accumulationSteps : 1;
@@ -661,7 +690,7 @@ class Run {
   }
 
   async *#evaluate(): AsyncGenerator<TrainEvent, "evaluated" | "aborted", void> {
-    const { batchSize = 1, evalBatchSize = batchSize, padId } = this.#options;
+    const { batchSize, evalBatchSize = batchSize, padId } = this.#options;
     const { step, logHistory } = this.#state;
     const longest = this.#evalExamples.lengths.reduce((a, b) => Math.max(a, b), 0);
     const began = performance.now();

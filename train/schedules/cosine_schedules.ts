@@ -61,7 +61,7 @@ export const cosineWithMinLr: ScheduleDescription = {
     const { min_lr: lowest } = settings;
     const share = lowest === undefined
       ? numberOf(settings, "min_lr_rate", 0)
-      : numberOf(settings, "min_lr", 0) / peak;
+      : Number(lowest) / peak;
     return cosine(progress, settings) * (1 - share) + share;
   }),
   settings: { num_cycles: POSITIVE, min_lr: POSITIVE_OR_ZERO, min_lr_rate: SHARE },

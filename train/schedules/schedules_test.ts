@@ -62,6 +62,23 @@ Deno.test("a warmup as long as the run ends at the peak", () => {
   assert.deepEqual(rates(schedule, [3, 4]), [0.75, 1]);
 });
 
+Deno.test("what is left of a run after its warmup may be one update, or none", () => {
+  const of = (totalSteps: number) => schedules.linear.make({ peak: 1, totalSteps, warmupSteps: 4 });
+  assert.deepEqual(rates(of(5), [3, 4, 5]), [0.75, 1, 0]);
+  assert.deepEqual(rates(of(4), [3, 4, 5]), [0.75, 1, 0]);
+});
+
+Deno.test("cosine_with_min_lr without its settings ends at 0", () => {
+  const schedule = schedules.cosine_with_min_lr.make({ peak: 1, totalSteps: 4 });
+  assert.deepEqual(rates(schedule, [0, 4]), [1, 0]);
+});
+
+Deno.test("warmup_stable_decay without a decay drops from the peak to its end", () => {
+  const settings = { num_stable_steps: 3, min_lr_ratio: 0.25 };
+  const schedule = schedules.warmup_stable_decay.make({ peak: 8, totalSteps: 9, settings });
+  assert.deepEqual(rates(schedule, [0, 2, 3, 4]), [8, 8, 2, 2]);
+});
+
 Deno.test("hasWarmup() tells schedules that heed a warmup", () => {
   for (const [name, { make }] of Object.entries(schedules)) {
     const heeded = cases.some((each) =>
@@ -77,6 +94,8 @@ const FAULTS: readonly [string, Readonly<Record<string, unknown>>, string][] = [
   ["cosine", { num_cycles: 0 }, "num_cycles must be a number above 0, got number 0"],
   ["cosine", { toString: 1 }, "it has no toString; its own settings are num_cycles"],
   ["polynomial", { power: "2" }, 'power must be a number above 0, got string "2"'],
+  ["polynomial", { power: Infinity }, "power must be a number above 0, got number Infinity"],
+  ["polynomial", { lr_end: 3e-4 }, "lr_end 0.0003 must be below the peak 0.0003"],
   ["polynomial", { lr_end: 1e-3 }, "lr_end 0.001 must be below the peak 0.0003"],
   [
     "cosine_with_min_lr",
@@ -111,3 +130,10 @@ for (const [name, settings, message] of FAULTS) {
     assert.equal(scheduleFault(name, { peak, settings }), message);
   });
 }
+
+Deno.test("the lowest rate of cosine_with_min_lr may be the peak itself", () => {
+  assert.equal(
+    scheduleFault("cosine_with_min_lr", { peak, settings: { min_lr: peak } }),
+    undefined,
+  );
+});

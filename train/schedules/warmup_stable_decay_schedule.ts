@@ -36,10 +36,10 @@ const make: MakeSchedule = ({ peak, totalSteps, warmupSteps = 0, settings = {} }
   const fall = FALLS[(settings.decay_type ?? "cosine") as Shape];
   const above = (part: number): number => peak * Math.max(0, part * (1 - lowest) + lowest);
   return (step) => {
-    if (step < warmupSteps) return above(rise(step / Math.max(1, warmupSteps)));
+    if (step < warmupSteps) return above(rise(step / warmupSteps));
     if (step < decayStart) return peak;
     if (step >= decayStart + decaySteps) return peak * lowest;
-    return above(fall((step - decayStart) / Math.max(1, decaySteps), waves));
+    return above(fall((step - decayStart) / decaySteps, waves));
   };
 };
 

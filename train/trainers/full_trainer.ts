@@ -14,6 +14,7 @@ import { openModel, readConfig } from "../../model/weights/open_model.ts";
 import { blockParameters, layerName, modelParameters } from "../../model/parameters.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import type { Precision } from "../../model/precision.ts";
+import { byteWidth, elementCount } from "../../ort/tensor/dtype.ts";
 import { writeSafetensorsSharded } from "../../ort/tensor/safetensors_writer.ts";
 import { missingTensorError } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
@@ -120,7 +121,9 @@ function ownParameters(
   const rest = frozen.length > 0 ? allocate(frozen, precision) : undefined;
   const store = master ?? own;
   const stores = [store, ...rest ? [rest] : []];
-  const bytes = stores.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const bytesOf = ({ layout: { specs }, dtype }: ParameterStore): number =>
+    specs.reduce((sum, { shape }) => sum + byteWidth(dtype) * elementCount(shape), 0);
+  const bytes = stores.reduce((sum, each) => sum + bytesOf(each), 0);
   const names = modelParameters(config).map(({ name }) => name);
   const owned = made.move();
   return {
@@ -143,7 +146,7 @@ function ownParameters(
         const onProgress = onLoad && ((loaded: number) => onLoad(before + loaded, bytes));
         const elsewhere = each === store ? frozen : trained;
         await loadWeights(runtime, each, model.weights, { from, elsewhere, onProgress, signal });
-        before += each.byteLength;
+        before += bytesOf(each);
       }
       await also?.(model.weights);
     },

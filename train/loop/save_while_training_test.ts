@@ -1,20 +1,20 @@
 /** On a device a checkpoint is written while training goes on; nothing else is different. */
 
 import assert from "node:assert/strict";
-import { listCheckpoints, verifyCheckpoint } from "../train/checkpoints/checkpoint.ts";
-import type { SaveEvent, TrainEvent } from "../train/events.ts";
-import { train, type TrainOptions } from "../train/loop/loop.ts";
-import type { CheckpointOptions } from "../train/checkpoints/run_checkpoints.ts";
-import type { Trainer } from "../train/trainer.ts";
+import { listCheckpoints, verifyCheckpoint } from "../checkpoints/checkpoint.ts";
+import type { SaveEvent, TrainEvent } from "../events.ts";
+import { train, type TrainOptions } from "./loop.ts";
+import type { CheckpointOptions } from "../checkpoints/run_checkpoints.ts";
+import type { Trainer } from "../trainer.ts";
 import {
   type DeferredStub,
   deferredStub,
   type DeferredStubOptions,
-} from "./support/deferred_stub.ts";
-import { fakeClock } from "./support/fake_clock.ts";
-import { folderHashes } from "./support/folder_hashes.ts";
-import { tempFolder } from "./support/temp_folder.ts";
-import { stubExample } from "./support/trainer_stub.ts";
+} from "../../tests/support/deferred_stub.ts";
+import { fakeClock } from "../../tests/support/fake_clock.ts";
+import { folderHashes } from "../../tests/support/folder_hashes.ts";
+import { tempFolder } from "../../tests/support/temp_folder.ts";
+import { stubExample } from "../../tests/support/trainer_stub.ts";
 
 /** Twelve updates, saved after each fourth, of which the last one has nothing to run beside it. */
 function options(
