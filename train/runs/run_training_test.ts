@@ -1,35 +1,13 @@
 /** Whole runs of a model of 7,000 weights: what is said, told and written. */
 
 import assert from "node:assert/strict";
-import { byteTokenizerFiles } from "../../data/text/byte_tokenizer.ts";
-import { Runtime } from "../../ort/runtime/runtime.ts";
 import { localComms } from "../../tests/support/local_comm.ts";
 import type { TempFolder } from "../../tests/support/temp_folder.ts";
-import { tinyConfig, tinyModelFolder } from "../../tests/support/tiny_model.ts";
+import { tinyRows, tinyRunFolder } from "../../tests/support/tiny_run_folder.ts";
 import type { TrainEvent } from "../events.ts";
 import type { Tracker } from "../track/tracker.ts";
 import { runTraining, type RunTrainingContext, type TrainingRun } from "./run_training.ts";
 import type { TrainingOptions } from "./training_arguments.ts";
-
-/** Rows of a question and an answer of so many characters. */
-const rows = (...lengths: number[]): string =>
-  lengths.map((length) => {
-    const row = { question: `q${length}`, think: "t", answer: "a".repeat(length) };
-    return `${JSON.stringify(row)}\n`;
-  }).join("");
-
-/** A folder with a model, three rows to train on and two to evaluate on. */
-async function modelFolder(): Promise<TempFolder> {
-  using runtime = new Runtime({ threads: 1 });
-  const config = tinyConfig({ vocab_size: 261, num_hidden_layers: 1, eos_token_id: 258 });
-  const folder = await tinyModelFolder(runtime, config);
-  const { tokenizerJson, tokenizerConfig } = byteTokenizerFiles();
-  await folder.write("tokenizer.json", JSON.stringify(tokenizerJson));
-  await folder.write("tokenizer_config.json", JSON.stringify(tokenizerConfig));
-  await folder.write("rows.jsonl", rows(1, 2, 3));
-  await folder.write("val.jsonl", rows(4, 5));
-  return folder;
-}
 
 /** What a run came to. */
 interface Outcome extends Pick<TrainingRun, "args" | "start" | "end" | "checkpoint" | "started"> {
@@ -89,7 +67,7 @@ const MEMORY =
   /^memory: about .* \(weights 28\.0 KiB, gradients 28\.0 KiB, moments 54\.1 KiB, .*\); free: /;
 
 Deno.test("runTraining() says what a user should know, tells trackers of each event, and writes its files", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   await Deno.mkdir(`${folder.path}/data`);
   await Deno.rename(`${folder.path}/rows.jsonl`, `${folder.path}/data/rows.jsonl`);
   const before = Deno.cwd();
@@ -169,7 +147,7 @@ Deno.test("runTraining() says what a user should know, tells trackers of each ev
 });
 
 Deno.test("runTraining() goes on from a checkpoint, and says how a longer run changes its schedule", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const unsaved = await runOf(folder, { saveStrategy: "no", maxSteps: 1 });
   assert.equal(unsaved.checkpoint, "");
   assert.equal((await manifestOf(folder)).checkpoint, null);
@@ -208,7 +186,7 @@ Deno.test("runTraining() goes on from a checkpoint, and says how a longer run ch
 });
 
 Deno.test("runTraining() ends early where it is told to, with a checkpoint, and tells why it failed", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const abort = new AbortController();
   const stopped = await runOf(
     folder,
@@ -237,7 +215,7 @@ Deno.test("runTraining() ends early where it is told to, with a checkpoint, and 
 });
 
 Deno.test("runTraining() ends with the best weights where it is asked to, and names their checkpoint", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const best = { loadBestModelAtEnd: true, evalSteps: 1, saveSteps: 1, learningRate: 5 };
   const { end, checkpoint } = await runOf(folder, { ...best, maxSteps: 3 });
   assert.ok(end.best!.step < 3);
@@ -246,7 +224,7 @@ Deno.test("runTraining() ends with the best weights where it is asked to, and na
 });
 
 Deno.test("runTraining() does not write into a folder that has taken the place of its own", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const moved = async ({ type }: TrainEvent): Promise<void> => {
     if (type !== "end") return;
     await Deno.rename(`${folder.path}/out`, `${folder.path}/moved`);
@@ -267,7 +245,7 @@ Deno.test("runTraining() does not write into a folder that has taken the place o
 });
 
 Deno.test("runTraining() warns where it cannot write down that it has ended", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const path = `${folder.path}/out/run.json`;
   const inTheWay = async ({ type }: TrainEvent): Promise<void> => {
     if (type !== "end") return;
@@ -286,7 +264,7 @@ Deno.test("runTraining() warns where it cannot write down that it has ended", as
 });
 
 Deno.test("runTraining() compares an int8 base with float32, and tells what it is rounded by", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const lora = { rank: 2, baseDtype: "int8", baseBlockSize: 32 } as const;
   const { said, checkpoint } = await runOf(folder, { maxSteps: 1, lora, evalStrategy: "no" });
   assert.equal(checkpoint, `${folder.path}/out/checkpoint-1`);
@@ -306,7 +284,7 @@ Deno.test("runTraining() compares an int8 base with float32, and tells what it i
 });
 
 Deno.test("runTraining() tells how far PiSSA is, and how long it took", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const lora = { rank: 2, dropout: 0, initLoraWeights: "pissa" } as const;
   // Each look at the clock takes ten seconds; each interval is over at once, and again when something is said.
   const { setInterval } = globalThis;
@@ -349,7 +327,7 @@ Deno.test("runTraining() tells how far PiSSA is, and how long it took", async ()
 });
 
 Deno.test("runTraining() computes what pairs are compared with once, and trains on them", async () => {
-  await using folder = await modelFolder();
+  await using folder = await tinyRunFolder();
   const pair = (n: number): string =>
     JSON.stringify({ prompt: `p${n}`, chosen: "b", rejected: "cc" }) + "\n";
   const trainFile = await folder.write("pairs.jsonl", pair(1) + pair(2));
@@ -369,8 +347,8 @@ Deno.test(
   "runTraining() of two processes tells and writes once, and learns as one of both batches",
   { sanitizeResources: false },
   async () => {
-    await using folder = await modelFolder();
-    await folder.write("rows.jsonl", rows(1, 2, 3, 4));
+    await using folder = await tinyRunFolder();
+    await folder.write("rows.jsonl", tinyRows(1, 2, 3, 4));
     const run = (outputDir: string, more: TrainingOptions = {}, context: RunTrainingContext = {}) =>
       runOf(folder, {
         ...{ outputDir: `${folder.path}/${outputDir}`, maxSteps: 2, evalStrategy: "no" },
