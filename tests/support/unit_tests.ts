@@ -16,7 +16,8 @@ const UNSANITIZED = [
   ...["cli/process/run_command_test.ts", "cli/process/serve_page_test.ts"],
   ...["comm/mpi_library_test.ts", "comm/nccl/nccl_comm_test.ts", "ort/runtime/api_test.ts"],
   ...["internal/regular_file_test.ts", "train/runs/memory_test.ts"],
-  ...["train/track/loss_chart_test.ts", "train/track/report_test.ts"],
+  ...["train/track/line_chart_test.ts", "train/track/loss_chart_test.ts"],
+  "train/track/report_test.ts",
   ...["train/runs/run_report_test.ts", "cli/export_report/exports_page_test.ts"],
 ];
 /** What holds memory and libraries for as long as its own file's tests run, so that such files don't share a module. */

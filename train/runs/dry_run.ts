@@ -91,7 +91,7 @@ export async function dryRun(
 }
 
 /** Makes two updates, the first of which compiles, and scales the second to the run. */
-async function timeUpdates(
+export async function timeUpdates(
   trainer: Trainer,
   { args, data, padId, plan, signal }: {
     readonly args: TrainingArguments;

@@ -168,3 +168,187 @@ Deno.test("resolveTraining() refuses what no flag could have said, by its name",
     });
   }
 });
+
+Deno.test("resolveTraining() tells which of two options to leave out, and takes each alone", async () => {
+  const refusal = async (options: TrainingOptions): Promise<string> => {
+    const given = { model: "/nowhere", trainFile: "rows.jsonl", ...options };
+    try {
+      await resolveTraining(given);
+    } catch (cause) {
+      const { message } = cause as Error;
+      assert.equal(cause instanceof UsageError, !message.startsWith("Cannot open model"), message);
+      return message.replace(/^Cannot open model.*/s, "taken");
+    }
+    return assert.fail("there is no such model");
+  };
+  const best = "Cannot choose the best checkpoint without evaluations: ";
+  const without = ", or leave out --load-best-model-at-end and --early-stopping-patience";
+  const evaluated = { validationFile: "v.jsonl" };
+  const split = { validationSplitPercentage: 5 };
+  const cases: readonly (readonly [TrainingOptions, string])[] = [
+    [
+      { ...evaluated, ...split },
+      "Cannot both hold rows back and evaluate on others: leave out --validation-split-percentage or " +
+      "--validation-file",
+    ],
+    [evaluated, "taken"],
+    [split, "taken"],
+    ...[{ mixSeed: 0 }, { mixStrategy: "all_exhausted" as const }].map((mix) =>
+      [
+        mix,
+        "Cannot mix without shares: give --mix, or leave out --mix-seed and --mix-strategy",
+      ] as const
+    ),
+    [{ mix: [0.5, 0.5], mixSeed: 0 }, "taken"],
+    [{ mix: [0.5, 0.5000009] }, "taken"],
+    [{ mix: [0.5, 0.4999991] }, "taken"],
+    [{ mix: [0.5, 0.500002] }, "Cannot mix by 0.5, 0.500002: the shares must add up to 1"],
+    [{ mix: [0.5, 0.499998] }, "Cannot mix by 0.5, 0.499998: the shares must add up to 1"],
+    ...[{ loadBestModelAtEnd: true }, { earlyStoppingPatience: 1 }].flatMap((
+      chooses,
+    ): (readonly [TrainingOptions, string])[] => [
+      [chooses, `${best}give --validation-file${without}`],
+      [{ ...chooses, ...evaluated }, "taken"],
+      [{ ...chooses, ...split }, "taken"],
+      [
+        { ...chooses, ...evaluated, evalStrategy: "no" },
+        `${best}leave out --eval-strategy no${without}`,
+      ],
+    ]),
+    [{ loadBestModelAtEnd: false }, "taken"],
+    [{ ...evaluated, evalStrategy: "no" }, "taken"],
+    [
+      { ...evaluated, metricForBestModel: "eval_bleu" },
+      "Cannot choose the best checkpoint by eval_bleu without replies: give --eval-generate",
+    ],
+    [{ ...evaluated, metricForBestModel: "eval_bleu", evalGenerate: 1 }, "taken"],
+    [{ ...evaluated, metricForBestModel: "eval_token_loss" }, "taken"],
+    [
+      { ...evaluated, loadBestModelAtEnd: true, saveStrategy: "no" },
+      "Cannot load the best model at the end when none is saved: leave out --save-strategy no or " +
+      "--load-best-model-at-end",
+    ],
+    [{ ...evaluated, saveStrategy: "no" }, "taken"],
+    [
+      { trainLayers: 1, lora: {} },
+      "Cannot train an adapter and layers in full: leave out --train-layers, or use deno task train",
+    ],
+    [{ trainLayers: 1 }, "taken"],
+    [{ lora: {} }, "taken"],
+    [
+      { labelSmoothingFactor: 0.1, loss: "dft" },
+      "Cannot smooth labels of the loss dft: leave out --label-smoothing-factor or --loss",
+    ],
+    [{ labelSmoothingFactor: 0, loss: "dft" }, "taken"],
+    [{ labelSmoothingFactor: 0.1, loss: "cross_entropy" }, "taken"],
+    [{ labelSmoothingFactor: 0.1 }, "taken"],
+    [
+      { resumeFromCheckpoint: true, overwriteOutputDir: true },
+      "Cannot both resume and overwrite: leave out --resume-from-checkpoint or --overwrite-output-dir",
+    ],
+    [{ resumeFromCheckpoint: true }, "taken"],
+    [{ overwriteOutputDir: true }, "taken"],
+    [
+      { columns: { question: 5 } as never },
+      "Cannot train with columns object: it must be names of columns by what they mean",
+    ],
+    [
+      { columns: [] as never },
+      "Cannot train with columns array of 0: it must be names of columns by what they mean",
+    ],
+    [{ columns: { question: "q", answer: "a" } }, "taken"],
+    [
+      { lrSchedulerKwargs: 5 as never },
+      "Cannot train with lrSchedulerKwargs number 5: it must be an object of settings",
+    ],
+    [{ lrSchedulerKwargs: {} }, "taken"],
+    [{ reportTo: "swanlab" as never }, "taken"],
+    [{ reportTo: ["swanlab", "tensorboard"] }, "taken"],
+    [{ compat: "seed", kernels: "sync", precision: "bf16", teach: "last" }, "taken"],
+  ];
+  for (const [options, message] of cases) {
+    assert.equal(await refusal(options), message, JSON.stringify(options));
+  }
+  const unknown = await refusal({ columns: { nothing: "x" } as never });
+  assert.match(unknown, / \(--columns\)$/);
+  const schedule = await refusal({ lrSchedulerKwargs: { nothing: 1 } });
+  assert.match(schedule, /^Cannot train with the schedule linear: .*; see --lr-scheduler-kwargs$/);
+});
+
+Deno.test("resolveTraining() trains pairs without dropout, and says so where it was asked for", async () => {
+  await using folder = await quickstartFolder();
+  const pairs = {
+    model: `${folder.path}/models/tiny`,
+    trainFile: `${folder.path}/data/train.jsonl`,
+  };
+  const of = async (lora: NonNullable<TrainingOptions["lora"]>, loss?: string) => {
+    const { args, notes } = await resolveTraining({ ...pairs, loss, lora });
+    return [args.lora!.dropout, notes];
+  };
+  const { dropout } = DEFAULT_LORA;
+  const said = (given: number) =>
+    `--lora-dropout ${given} has no effect with --loss dpo: replies are compared without dropout, as TRL does`;
+  assert.deepEqual(await of({}), [dropout, []]);
+  assert.deepEqual(await of({ dropout: 0.5 }), [0.5, []]);
+  assert.deepEqual(await of({}, "dpo"), [0, []]);
+  assert.deepEqual(await of({ dropout }, "dpo"), [0, []]);
+  assert.deepEqual(await of({ dropout: 0 }, "dpo"), [0, []]);
+  assert.deepEqual(await of({ dropout: 0.5 }, "dpo"), [0, [said(0.5)]]);
+});
+
+Deno.test("resolveTraining() finds bare names below data and output, and says where", async () => {
+  await using folder = await quickstartFolder();
+  const before = Deno.cwd();
+  Deno.chdir(folder.path);
+  try {
+    await Deno.mkdir("output/run/checkpoint-5", { recursive: true });
+    await Deno.writeTextFile("data/template.jinja", "x");
+    const { args, found } = await resolveTraining({
+      ...{ model: "models/tiny", trainFile: ["train.jsonl", "data/val.jsonl"] },
+      ...{ validationFile: "val.jsonl", chatTemplate: "template.jinja", outputDir: "output/run" },
+      resumeFromCheckpoint: "checkpoint-5",
+    });
+    assert.deepEqual(found, [
+      "train file: data/train.jsonl, data/val.jsonl",
+      "validation file: data/val.jsonl",
+      "chat template: data/template.jinja",
+      "checkpoint: output/run/checkpoint-5",
+    ]);
+    assert.deepEqual(args.trainFile, ["data/train.jsonl", "data/val.jsonl"]);
+    assert.equal(args.validationFile, "data/val.jsonl");
+    assert.equal(args.resumeFromCheckpoint, "output/run/checkpoint-5");
+    const tiny = await resolveTraining({ model: "tiny", trainFile: "data/train.jsonl" });
+    assert.deepEqual([tiny.args.model, tiny.found], ["models/tiny", ["model: models/tiny"]]);
+    assert.equal(tiny.args.outputDir, "output/tiny");
+    // Where nothing is named, the seed's files are taken, with its prompt.
+    const own = await resolveTraining({ model: "models/tiny" });
+    assert.deepEqual(
+      [own.args.trainFile, own.args.validationFile],
+      ["data/train.jsonl", "data/val.jsonl"],
+    );
+    await Deno.writeTextFile("data/split.json", formatSplit(SEED_DATASET, {}));
+    const seed = await resolveTraining({ model: "models/tiny" });
+    assert.equal(seed.args.system, DEFAULT_SYSTEM);
+    await Deno.writeTextFile("data/split.json", formatSplit("data/mine.jsonl", {}));
+    assert.equal((await resolveTraining({ model: "models/tiny" })).args.system, "");
+    const split = await resolveTraining({ model: "models/tiny", validationSplitPercentage: 5 });
+    assert.equal(split.args.validationFile, undefined);
+    await Deno.remove("data/val.jsonl");
+    const missing = (path: string) =>
+      `Cannot find ${path}: make it with deno task data, or give your own with --train-file and --validation-file`;
+    await assert.rejects(resolveTraining({ model: "models/tiny" }), {
+      message: missing("data/val.jsonl"),
+    });
+    assert.equal(
+      (await resolveTraining({ model: "models/tiny", validationSplitPercentage: 5 })).args
+        .trainFile,
+      "data/train.jsonl",
+    );
+    await Deno.remove("data/train.jsonl");
+    await assert.rejects(resolveTraining({ model: "models/tiny" }), {
+      message: missing("data/train.jsonl"),
+    });
+  } finally {
+    Deno.chdir(before);
+  }
+});

@@ -225,3 +225,162 @@ Deno.test("readTrainingData() with compat seed keeps rows without an answer left
       "as in the seed: line 2",
   ));
 });
+
+Deno.test("readTrainingData() refuses pairs for a loss of single replies, and single replies for one of pairs", async () => {
+  await using folder = await tempFolder();
+  const pair = JSON.stringify({ prompt: "a", chosen: "b", rejected: "c" }) + "\n";
+  const args = { model: folder.path, maxLength: 128, system: "", dropRefusedRows: true };
+  const read = async (text: string, loss?: string): Promise<number> => {
+    const trainFile = await folder.write("train.jsonl", text);
+    using data = await readTrainingData({ ...args, trainFile, loss }, tokenizer);
+    return data.train.length;
+  };
+  const path = `${folder.path}/train.jsonl`;
+  // Of a pair both replies are examples. Rows that are left out count for neither.
+  for (const loss of ["dpo", "orpo"]) assert.equal(await read(pair + pair + "{}\n", loss), 4);
+  for (const loss of [undefined, "dft"]) assert.equal(await read(row("b") + "{}\n", loss), 1);
+  await assert.rejects(read(pair + row("b") + row("c") + "{}\n", "dpo"), {
+    message:
+      `Cannot train on ${path} with --loss dpo: 2 of 3 rows are no pairs of a chosen and a rejected ` +
+      "reply; leave the flag out, or give such rows",
+  });
+  await assert.rejects(read(pair + row("b") + "{}\n"), {
+    message:
+      `Cannot train on ${path} with the loss cross_entropy: 1 of 2 rows are pairs of a chosen and a ` +
+      "rejected reply; give --loss dpo or --loss orpo, or learn the chosen replies alone with --columns " +
+      "question=prompt,answer=chosen, of chats with --columns messages=chosen",
+  });
+});
+
+Deno.test("readTrainingData() tells how to leave out a row that cannot be used, but for the first one", async () => {
+  await using folder = await tempFolder();
+  const args = { model: folder.path, maxLength: 128, system: "" };
+  const failure = async (text: string): Promise<string> => {
+    const trainFile = await folder.write("train.jsonl", text);
+    return await readTrainingData({ ...args, trainFile }, tokenizer).then(
+      () => "",
+      ({ message }: Error) => message.replace(trainFile, "FILE"),
+    );
+  };
+  const first = await failure("{}\n" + row("b"));
+  assert.ok(first.startsWith("FILE:1") && !first.includes("--drop-refused-rows"), first);
+  const second = await failure(row("b") + "{}\n");
+  assert.match(second, /^FILE:2.* \(--drop-refused-rows leaves such rows out\)$/);
+});
+
+Deno.test("readTrainingData() leaves out rows without an answer left where it is told to, but not all", async () => {
+  await using folder = await tempFolder();
+  const long = JSON.stringify({ question: "a".repeat(300), think: "t", answer: "b" }) + "\n";
+  const other = long.replace("aaa", "bbb");
+  const args = { model: folder.path, maxLength: 128, system: "", dropUnlabelled: true };
+  const read = async (text: string): Promise<string> => {
+    const trainFile = await folder.write("train.jsonl", text);
+    return (await readTrainingData({ ...args, trainFile }, tokenizer)).notes[0];
+  };
+  const path = `${folder.path}/train.jsonl`;
+  assert.equal(
+    await read(row("b") + long),
+    `${path}: 1 of 2 rows are left out, line 2 has no answer left within --max-length 128`,
+  );
+  assert.equal(
+    await read(row("b") + long + other),
+    `${path}: 2 of 3 rows are left out, lines 2, 3 have no answer left within --max-length 128`,
+  );
+  await assert.rejects(read(long), {
+    message:
+      `Cannot train on ${path}: --drop-unlabelled leaves no row, line 1 has no answer left within ` +
+      "--max-length 128; raise it",
+  });
+});
+
+Deno.test("readTrainingData() opens no file beyond --max-rows, and counts rows rather than examples", async () => {
+  await using folder = await tempFolder();
+  await Deno.mkdir(`${folder.path}/one`);
+  await folder.write("one/a.jsonl", ["b", "c", "d"].map(row).join(""));
+  await folder.write("one/b.jsonl", "{");
+  const args = { model: folder.path, trainFile: `${folder.path}/one`, maxLength: 128, system: "" };
+  using data = await readTrainingData({ ...args, maxRows: 3 }, tokenizer);
+  assert.equal(data.train.length, 3);
+  assert.deepEqual(data.notes, [
+    `${folder.path}/one: 2 files, ${folder.path}/one/a.jsonl, ${folder.path}/one/b.jsonl`,
+  ]);
+  await assert.rejects(readTrainingData({ ...args, maxRows: 4 }, tokenizer), /b\.jsonl/);
+  using one = await readTrainingData({ ...args, maxRows: 1 }, tokenizer);
+  assert.equal(one.train.length, 1);
+});
+
+Deno.test("readTrainingData() gives hashes of both parts, and reports of all files to train on", async () => {
+  await using folder = await tempFolder();
+  const [a, b] = [
+    await folder.write("a.jsonl", row("b") + row("c")),
+    await folder.write("b.jsonl", row("d")),
+  ];
+  const read = async (trainFile: string | string[], validationFile?: string | string[]) => {
+    const args = { model: folder.path, maxLength: 128, system: "", trainFile, validationFile };
+    using data = await readTrainingData(args, tokenizer);
+    const { sha256, validationSha256, report, validation } = data;
+    return { sha256, validationSha256, rows: report.rows, evaluated: validation.length };
+  };
+  const [alone, both] = [await read(a), await read([a, b], a)];
+  assert.deepEqual(alone, { sha256: alone.sha256, validationSha256: "", rows: 2, evaluated: 0 });
+  assert.deepEqual([both.validationSha256, both.rows, both.evaluated], [alone.sha256, 3, 2]);
+  assert.notEqual(both.sha256, alone.sha256);
+  const joined = await read(b, [a, b]);
+  assert.deepEqual([joined.validationSha256, joined.evaluated], [both.sha256, 3]);
+});
+
+Deno.test("readTrainingData() says how far it is where that takes long, and can be stopped", async () => {
+  await using folder = await tempFolder();
+  const trainFile = await folder.write("train.jsonl", row("b") + row("c"));
+  const args = { model: folder.path, trainFile, maxLength: 128, system: "" };
+  const writes: string[] = [];
+  let now = 0;
+  const progress = {
+    ...{ write: (text: string) => void writes.push(text), isTty: true, columns: () => 200 },
+    now: () => now += 10_000,
+  };
+  using data = await readTrainingData(args, tokenizer, { progress });
+  const tokens = data.report.tokens;
+  assert.ok(writes[0].includes(`preparing ${trainFile}: 100 %`), writes[0]);
+  assert.equal(writes.at(-2), "\r\x1b[K");
+  assert.match(
+    writes.at(-1)!,
+    new RegExp(`^prepared .*: 2 rows, ${tokens} tokens in 0:\\d\\d:\\d\\d\n$`),
+  );
+  // A file that cannot be read ends its line.
+  writes.length = 0;
+  const bad = await folder.write("bad.jsonl", row("b") + "{}\n");
+  await assert.rejects(readTrainingData({ ...args, trainFile: bad }, tokenizer, { progress }));
+  if (writes.length > 0) assert.equal(writes.at(-1), "\n");
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assert.rejects(readTrainingData(args, tokenizer, { signal }), { message: "enough" });
+});
+
+Deno.test("readTrainingData() tells what --compat seed changes", async () => {
+  await using folder = await tempFolder();
+  const trainFile = await folder.write("train.jsonl", row("b"));
+  const args = { model: folder.path, trainFile, maxLength: 512, system: "" };
+  const { notes } = await readTrainingData({ ...args, compat: "seed" }, tokenizer);
+  assert.deepEqual(notes, [
+    "--compat seed: replies end with the padding token instead of the template's end of turn, thinking has " +
+    "the seed's spacing, and updates are counted rounding down, as its transformers did",
+  ]);
+});
+
+Deno.test("readTrainingData() refuses shares and --dedup that leave nothing", async () => {
+  await using folder = await tempFolder();
+  const trainFile = await folder.write("train.jsonl", row("b") + row("b"));
+  const validationFile = await folder.write("val.jsonl", row("b"));
+  const args = { model: folder.path, trainFile, maxLength: 512, system: "" };
+  await assert.rejects(readTrainingData({ ...args, mix: [0.5, 0.5] }, tokenizer), {
+    message: "Cannot mix 1 name of --train-file by 2 shares: give one for each",
+  });
+  await assert.rejects(readTrainingData({ ...args, validationFile, dedup: true }, tokenizer), {
+    message: `Cannot train on ${trainFile}: --dedup leaves none of its 2 rows`,
+  });
+  const { train, notes } = await readTrainingData({ ...args, mix: [1] }, tokenizer);
+  assert.deepEqual([train.length, notes.at(-1)], [
+    2,
+    `an epoch has 2 rows: 2 of ${trainFile} (which has 2)`,
+  ]);
+});

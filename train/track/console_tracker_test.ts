@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { StepEvent, TrainEvent } from "../events.ts";
+import type { EndEvent, EvaluateEvent, LogEvent, StepEvent, TrainEvent } from "../events.ts";
 import { logEvent, startEvent } from "../../tests/support/run_events.ts";
 import { createConsoleTracker } from "./console_tracker.ts";
 
@@ -264,6 +264,162 @@ Deno.test("createConsoleTracker() fits the bar to each width", async () => {
     if (width >= 125) assert.ok(line.includes("9.60 GiB"), `${width}: ${line}`);
     if (width >= 110) assert.ok(line.includes("lr") && line.includes("["), `${width}: ${line}`);
   }
+});
+
+Deno.test("createConsoleTracker() leaves out what matters least where a line is narrow", async () => {
+  const [percent, made, epoch, loss, rate] = [
+    " 50%",
+    "50/100",
+    "epoch 1.00",
+    "loss 1.5000",
+    "lr 1.00e-4",
+  ];
+  const [grad, speed, memory, left] = ["grad 0.7500", "1,000 tok/s", "9.60 GiB", "ETA 0:00:01"];
+  const all = [made, epoch, loss, rate, grad, speed];
+  const bar = (width: number): string =>
+    `${percent} [${`${"=".repeat(width / 2)}>`.padEnd(width, "-")}]`;
+  for (
+    const [width, ...parts] of [
+      [160, bar(40), ...all, memory, left],
+      [149, bar(40), ...all, memory, left],
+      [148, bar(39), ...all, memory, left],
+      [119, bar(10), ...all, memory, left],
+      [118, bar(20), ...all, left],
+      [108, bar(10), ...all, left],
+      [107, percent, ...all, left],
+      [95, percent, ...all, left],
+      [94, percent, made, epoch, loss, grad, speed, left],
+      [82, percent, made, epoch, loss, grad, speed, left],
+      [81, percent, made, loss, grad, speed, left],
+      [69, percent, made, loss, grad, speed, left],
+      [68, bar(10), made, loss, speed, left],
+      [54, bar(10), made, loss, left],
+      [40, bar(10), made, left],
+      [26, bar(10), made],
+      [13, percent, made],
+      [12, percent],
+      [4, percent],
+      [3, " 50"],
+      [0, ""],
+    ] as const
+  ) {
+    const { tracker, terminal, writes } = fake({ width: width + 1 });
+    await tracker.event(start);
+    await tracker.event(lasting[0]);
+    terminal.now = 1000;
+    await tracker.event(step(50));
+    assert.equal(writes.at(-1), `\r${parts.join(" | ")}\x1b[K`, `${width}`);
+  }
+});
+
+Deno.test("createConsoleTracker() takes a terminal for one of 80 columns where nothing is said", async () => {
+  const writes: string[] = [];
+  await using tracker = createConsoleTracker({ write: (text) => writes.push(text), isTty: true });
+  await tracker.event({ ...start, totalSteps: 1e13 });
+  assert.deepEqual(writes[1], `\r  0% [>${"-".repeat(38)}] | 0/10000000000000 | ETA -:--:--\x1b[K`);
+  assert.equal(writes[1].length, 79 + 4);
+});
+
+Deno.test("createConsoleTracker() shows a run of no updates as done", async () => {
+  const { tracker, writes } = fake({ width: 80 });
+  await tracker.event({ ...start, totalSteps: 0 });
+  assert.equal(writes[1], `\r100% [${"=".repeat(40)}] | 0/0 | ETA -:--:--\x1b[K`);
+});
+
+Deno.test("createConsoleTracker() weighs the speed of the last update with that of earlier ones", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event(start);
+  for (const [number, seconds] of [[1, 2], [2, 4], [3, 1]]) {
+    terminal.now += 1000 * seconds;
+    await tracker.event({ ...step(number), tokens: 1000 * number, seconds });
+  }
+  // (1000 · 0.95² + 2000 · 0.95 + 3000) / (2 · 0.95² + 4 · 0.95 + 1) = 5802.5 / 6.605
+  assert.match(writes.at(-1)!, /\| 879 tok\/s \|/);
+  // Of 100 updates 3 took 7 seconds.
+  assert.match(writes.at(-1)!, /ETA 0:03:46/);
+});
+
+Deno.test("createConsoleTracker() counts a skipped update as made, and tells the pace of the second one only", async () => {
+  for (const [totalSteps, told] of [[31, 0], [32, 1]]) {
+    const { tracker, writes } = fake({ isTty: false });
+    await tracker.event({ ...start, totalSteps });
+    await tracker.event(step(1));
+    await tracker.event(step(2));
+    await tracker.event(step(3));
+    assert.deepEqual(
+      writes.slice(1),
+      told === 0 ? [] : [
+        "an update takes 2.0 s: about 0:01:00 to go, evaluation and checkpoints left out\n",
+      ],
+    );
+  }
+  const { tracker, writes } = fake({ isTty: false });
+  await tracker.event(step(2));
+  assert.deepEqual(writes, []);
+});
+
+Deno.test("createConsoleTracker() tells the figures of pairs and of generated replies", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  const [log, evaluation] = lasting as [LogEvent, EvaluateEvent];
+  const pairs = { "rewards/accuracies": 0.375, "rewards/margins": -0.25 };
+  await tracker.event({ ...log, figures: pairs });
+  await tracker.event({ ...log, figures: { "rewards/accuracies": 1 }, memoryBytes: undefined });
+  const replies = { stop_rate: 1, exact_match: 0.5, nothing: 3 };
+  await tracker.event({ ...evaluation, figures: { ...pairs, ...replies }, best: true });
+  await tracker.event({ ...evaluation, figures: replies });
+  const [logged, evaluated] = [
+    "step 5 | epoch 0.10 | loss 2.5000",
+    "step 5 | epoch 0.10 | eval loss 2.2500",
+  ];
+  const speed = "lr 1.00e-4 | grad 1.2500 | 1,234 tok/s";
+  const measured = "exact_match 0.5000, stop_rate 1.0000 | 20 examples in 0:00:03";
+  assert.deepEqual(writes, [
+    `${logged} | accuracy 0.38 | margin -0.2500 | ${speed} | 9.60 GiB\n`,
+    `${logged} | ${speed}\n`,
+    `${evaluated} | per token 2.0000 | accuracy 0.38 | margin -0.2500 | ${measured} | best so far\n`,
+    `${evaluated} | per token 2.0000 | ${measured}\n`,
+  ]);
+});
+
+Deno.test("createConsoleTracker() tells how a run ended without losses, and of each method", async () => {
+  const { tracker, writes } = fake({ isTty: false });
+  await tracker.event({ ...start, method: "lora", totalSteps: 12_345, resumedStep: 4 });
+  const { best: _, trainLoss: __, ...others } = end as EndEvent;
+  await tracker.event({ ...others, reason: "aborted" });
+  await tracker.event({ ...others, reason: "early-stopped", trainLoss: 2 });
+  assert.deepEqual(writes, [
+    "LoRA fine-tuning: 12,345 steps, 2 epochs, 800 examples, 20 for evaluation, 596M trainable parameters, " +
+    "resumed after step 4\n",
+    "aborted at step 100/12345 | 0:03:20 | 2026-11-28 12:41 UTC\n",
+    "early-stopped at step 100/12345 | train loss 2.0000 | 0:03:20 | 2026-11-28 12:41 UTC\n",
+  ]);
+});
+
+Deno.test("createConsoleTracker() draws a bar only between the start and the end of a run on a terminal", async () => {
+  const { tracker, terminal, writes } = fake();
+  await tracker.event(lasting[2]);
+  assert.deepEqual(writes, ["step 5 | saved out/5 | 2.00 KiB in 0:00:01\n"]);
+  await tracker.samples(3, [said]);
+  assert.equal(writes.length, 2);
+  await tracker.event(start);
+  assert.equal(writes.length, 4);
+  await tracker.event(step(3));
+  // Within a tenth of a second of the last time only what stays is written.
+  assert.equal(writes.length, 4);
+  terminal.now = 99;
+  await tracker.event(step(4));
+  assert.equal(writes.length, 4);
+  terminal.now = 100;
+  await tracker.event(step(5));
+  assert.equal(writes.length, 5);
+  await tracker.event(end);
+  assert.deepEqual(writes.slice(5).map((text) => text.slice(0, 8)), [
+    "\r  5% [=",
+    "\n",
+    "complete",
+  ]);
+  await tracker.event(start);
+  assert.match(writes.at(-1)!, /^\r {2}0% \[>-+\] \| 0\/100 \|/);
 });
 
 Deno.test("createConsoleTracker() leaves the cursor on a new line, however the run ends", async () => {

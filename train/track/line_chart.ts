@@ -74,7 +74,7 @@ export async function renderLineChart(options: LineChartOptions): Promise<string
   const echarts: typeof import("echarts") = await import("echarts/dist/echarts.esm.min.mjs");
   const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
-    chart.setOption(toEcharts(options));
+    chart.setOption(toEcharts({ ...options, width }));
     return normalize(chart.renderToSVGString(), id, cleanText(options.title));
   } finally {
     // A chart that is not disposed keeps a timer, and with it the process.
@@ -82,13 +82,15 @@ export async function renderLineChart(options: LineChartOptions): Promise<string
   }
 }
 
-function toEcharts(options: LineChartOptions): EChartsOption {
+function toEcharts(
+  { width, ...options }: LineChartOptions & { readonly width: number },
+): EChartsOption {
   const { title, series, unit = "", format, logScale = false, fromZero = false } = options;
   const { axis: horizontal = "step" } = options;
   const names = series.map(({ name }) => cleanText(name));
   const text = CHART_COLORS.text.light;
   const top = series.length > 1 || unit !== "" ? 72 : 50;
-  const layout = labelLayout(options.width ?? 900, top);
+  const layout = labelLayout(width, top);
   const axis = {
     nameTextStyle: { color: text, fontFamily: FONT, fontSize: 12 },
     axisLabel: { color: text, fontFamily: FONT, fontSize: 12 },
@@ -108,7 +110,7 @@ function toEcharts(options: LineChartOptions): EChartsOption {
         fontFamily: FONT,
         fontSize: 15,
         fontWeight: 600,
-        width: (options.width ?? 900) - 32,
+        width: width - 32,
         overflow: "truncate",
       },
     },
@@ -192,7 +194,8 @@ function toSeries(series: ChartSeries, name: string, logScale: boolean): LineSer
   };
 }
 
-interface Rect {
+/** A part of a chart, in pixels from its top left. */
+export interface Rect {
   readonly x: number;
   readonly y: number;
   readonly width: number;
@@ -200,7 +203,7 @@ interface Rect {
 }
 
 /** How far a label is moved from above its point. */
-type LabelLayout = (
+export type LabelLayout = (
   label: { readonly rect: Rect; readonly labelRect: Rect },
 ) => { readonly dx: number; readonly dy: number };
 
@@ -208,7 +211,7 @@ type LabelLayout = (
 const LABEL_GAP = 5;
 
 /** Leaves a label above its point, or puts it right, left or below, where it covers nothing laid out before. */
-function labelLayout(width: number, top: number): LabelLayout {
+export function labelLayout(width: number, top: number): LabelLayout {
   const taken: Rect[] = [{ x: 0, y: 0, width, height: top }];
   return ({ rect, labelRect }) => {
     const across = (rect.width + labelRect.width) / 2 + LABEL_GAP;

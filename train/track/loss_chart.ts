@@ -100,7 +100,7 @@ function withMovingMean(name: string, points: readonly ChartPoint[]): ChartSerie
  * the ends over half as many steps. Values that are not finite are passed over, and leave their
  * gap.
  */
-function movingMean(points: readonly ChartPoint[]): ChartPoint[] {
+export function movingMean(points: readonly ChartPoint[]): ChartPoint[] {
   const reach = Math.round(points.length / 40);
   const sums = [0];
   const counts = [0];

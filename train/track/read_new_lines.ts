@@ -52,7 +52,7 @@ export async function readNewLines(path: string, cursor: string): Promise<NewLin
     return {
       cursor: `${identity}-${offset + used}`,
       reset: reset && cursor !== "",
-      more: used > 0 && offset + used < size && bytesRead === MAX_BYTES,
+      more: bytesRead === MAX_BYTES && offset + used < size,
       lines,
     };
   } finally {

@@ -256,3 +256,205 @@ Deno.test("renderReport() draws a chart for each measure of replies, of evaluati
     charts[0],
   );
 });
+
+/** The text of markup. */
+const textOf = (markup: string): string => markup.replace(/<[^>]*>/g, "").trim();
+
+/** Names and values of a report's facts. */
+function factsOf(page: string): string[][] {
+  return Array.from(
+    page.matchAll(/<th scope="row">([^]*?)<\/th>\s*<td dir="auto">([^]*?)<\/td>/g),
+    (row) => row.slice(1).map(textOf),
+  );
+}
+
+const later = { ...evaluation, step: 20, epoch: 2, evalLoss: 2, evalTokenLoss: 1, examples: 1200 };
+
+Deno.test("renderReport() lists all that a run was, in order", async () => {
+  const { memoryBytes: _, ...unmeasured } = log;
+  const data: ReportData = {
+    title: "Run",
+    summary: {
+      ...{ model: "m", method: "lora", device: "CPU", parameters: 596_049_920, epochs: 1.5 },
+      ...{ trainableParameters: 5_046_272, trainRows: 1200, evalRows: 0, tokens: 200_000 },
+      ...{ steps: 20, status: "early-stopped", started: "2026-11-28T12:41:38Z", seconds: 3725 },
+      ...{ tokensPerSecond: 1234.5, peakMemory: 2 ** 31, trainLoss: 1.75, checkpoint: "c" },
+      command: "deno task train",
+    },
+    logs: [log, { ...log, step: 10, memoryBytes: 2 ** 30 }, { ...unmeasured, loss: 1.25 }],
+    evaluations: [evaluation, { ...evaluation, step: 15 }, later],
+    versions: { ortune: "1.0", system: "linux" },
+  };
+  const page = await renderReport(data);
+  assert.deepEqual(factsOf(page), [
+    ["Status", "finished: stopped early"],
+    ["Started", "2026-11-28 12:41 UTC"],
+    ["Time", "1:02:05"],
+    ["Model", "m"],
+    ["Method", "lora"],
+    ["Device", "CPU"],
+    ["Parameters", "596M"],
+    ["Trainable parameters", "5.05M (0.847 %)"],
+    ["Training rows", "1,200"],
+    ["Validation rows", "0"],
+    ["Training tokens", "200k"],
+    ["Epochs", "1.5"],
+    ["Steps", "20"],
+    ["Speed", "1,235 tok/s"],
+    ["Peak memory", "2.00 GiB"],
+    ["Most memory logged", "1.50 GiB"],
+    ["Mean training loss", "1.7500"],
+    ["Last training loss", "1.2500"],
+    ["Last eval loss", "2.0000"],
+    ["Best eval loss", "1.2500 at step 10"],
+    ["Last eval loss, per token", "1.0000"],
+    ["Perplexity", "2.7183"],
+    ["Checkpoint", "c"],
+    ["Command", "deno task train"],
+    ["ortune", "1.0"],
+    ["system", "linux"],
+  ]);
+  const tiles = page.match(/<ul class="tiles">([^]*?)<\/ul>/)![1];
+  assert.deepEqual(Array.from(tiles.matchAll(/<li>([^]*?)<\/li>/g), ([, tile]) => textOf(tile)), [
+    "finished: stopped early Status",
+    "1.2500 Last training loss",
+    "2.0000 Last eval loss",
+    "2.7183 Perplexity",
+    "1:02:05 Time",
+    "1,235 tok/s Speed",
+  ]);
+  const rows = page.matchAll(/<tr( class="best")?>\s*((?:<td>.*<\/td>\s*)+)<\/tr>/g);
+  assert.deepEqual(
+    Array.from(rows, ([, best, cells]) => [
+      best !== undefined,
+      ...cells.trim().split(/\s*\n\s*/).map(textOf),
+    ]),
+    [
+      [true, "10", "1.00", "1.2500", "0.6931", "2.0000", "20", "0:01:05"],
+      [false, "15", "1.00", "1.2500", "0.6931", "2.0000", "20", "0:01:05"],
+      [false, "20", "2.00", "2.0000", "1.0000", "2.7183", "1,200", "0:01:05"],
+    ],
+  );
+  const heads = Array.from(page.matchAll(/<h2>([^]*?)<\/h2>/g), ([, head]) => textOf(head));
+  assert.deepEqual(heads, ["Run", "Curves", "Evaluations", "Versions"]);
+});
+
+Deno.test("renderReport() shows figures of 0, and no share of a model of unknown size", async () => {
+  const summary = { method: "full", parameters: 0, trainableParameters: 5, epochs: 0, started: "" };
+  const page = await renderReport({ title: "Run", summary, logs: [], evaluations: [] });
+  assert.deepEqual(factsOf(page), [
+    ["Method", "full"],
+    ["Parameters", "0"],
+    ["Trainable parameters", "5"],
+    ["Epochs", "0"],
+  ]);
+  assert.ok(!page.includes('<ul class="tiles">'));
+  const known = { parameters: 2, trainableParameters: 1 };
+  assert.deepEqual(
+    factsOf(await renderReport({ title: "Run", summary: known, logs: [], evaluations: [] })),
+    [["Parameters", "2"], ["Trainable parameters", "1 (50.0 %)"]],
+  );
+});
+
+Deno.test("renderReport() numbers samples, and opens thinking and reference answers where there are some", async () => {
+  const sample = { question: "q", answer: "a" };
+  const page = await renderReport({
+    ...{ title: "Run", summary: {}, logs: [], evaluations: [] },
+    samples: [
+      { ...sample, step: 0, think: "" },
+      { ...sample, think: "😀é", reference: "" },
+      { ...sample, step: 7, reference: "r" },
+    ],
+    notes: ["first", "second"],
+  });
+  const cards = page.match(/<article>[^]*?<\/article>/g)!;
+  assert.deepEqual(cards.map((card) => textOf(card).split(/\s*\n\s*/)), [
+    ["Sample 1, step 0", "Question", "q", "Answer", "a"],
+    [
+      "Sample 2",
+      "Question",
+      "q",
+      "Thinking (2 characters)",
+      "😀é",
+      "Answer",
+      "a",
+      "Reference answer",
+    ],
+    ["Sample 3, step 7", "Question", "q", "Answer", "a", "Reference answer", "r"],
+  ]);
+  const notes = page.matchAll(/<li dir="auto">(.*?)<\/li>/g);
+  assert.deepEqual(Array.from(notes, ([, note]) => note), ["first", "second"]);
+});
+
+/** What the charts of a page write, those of the same size together. */
+function chartsOf(page: string): { name: string; size: string; texts: string[] }[] {
+  const charts = page.matchAll(
+    /<svg role="img" aria-label="([^"]*)"[^>]* width="(\d+)" height="(\d+)"[^]*?<\/svg>/g,
+  );
+  return Array.from(charts, ([svg, name, width, height]) => ({
+    ...{ name, size: `${width}x${height}` },
+    texts: Array.from(svg.matchAll(/<text[^>]*>([^<]*)</g), ([, text]) => text),
+  }));
+}
+
+Deno.test("renderReport() draws the loss by steps, epochs and the share of the run, and each figure of the log", async () => {
+  const logs = [log, { ...log, step: 10, epoch: 1 }];
+  const page = await renderReport({ title: "Run", summary: {}, logs, evaluations: [later] });
+  const charts = chartsOf(page);
+  assert.deepEqual(charts.map(({ name, size }) => `${name} ${size}`), [
+    ...Array(3).fill("Loss 1000x400"),
+    "Learning rate 480x240",
+    "Gradient norm 480x240",
+    "Tokens a second 480x240",
+    "Memory 480x240",
+  ]);
+  const named = ["train", "evaluation, per token", "Loss"];
+  const losses = ["1", "1.1", "1.2", "1.3", "1.4", "1.5"];
+  assert.deepEqual(charts.slice(0, 3).map(({ texts }) => texts), [
+    ["loss", "step", ...losses, "0", "5", "10", "15", "20", ...named],
+    ["loss", "epoch", ...losses, "0", "0.5", "1", "1.5", "2", ...named],
+    ["loss", "% of the run", ...losses, "0", "20", "40", "60", "80", "100", ...named],
+  ]);
+  const steps = ["0", "2", "4", "6", "8", "10"];
+  assert.deepEqual(charts.slice(3).map(({ texts }) => texts), [
+    ["step", "0", "2e-5", "4e-5", "6e-5", "8e-5", "1e-4", ...steps, "Learning rate"],
+    ["step", "0", "0.5", "1", "1.5", "2", ...steps, "Gradient norm"],
+    ["step", "0", "200", "400", "600", "800", "1,000", ...steps, "Tokens a second"],
+    [
+      ...["step", "0 GiB", "0.3 GiB", "0.6 GiB", "0.9 GiB", "1.2 GiB", "1.5 GiB"],
+      ...[...steps, "Memory"],
+    ],
+  ]);
+  for (const [color, width] of [["#6f42c1", "2"], ["#0b7285", "1.5"], ["#2b7a3d", "1.5"]]) {
+    assert.ok(page.includes(`stroke="${color}" stroke-width="${width}" stroke-linejoin`), color);
+  }
+  const inputs = Array.from(page.matchAll(/<input ([^>]*)>/g), ([, input]) => input);
+  assert.deepEqual(inputs, [
+    'type="radio" name="axis" value="step" checked',
+    'type="radio" name="axis" value="epoch"',
+    'type="radio" name="axis" value="share"',
+  ]);
+  const ids = [...page.matchAll(/<clipPath id="(.*)-c0">/g)].map(([, id]) => id);
+  assert.deepEqual(ids, [
+    ...["loss-step", "loss-epoch", "loss-share", "rate", "gradient", "speed", "memory"],
+  ]);
+});
+
+Deno.test("renderReport() draws the loss of what it has, and of pairs the loss that is of pairs", async () => {
+  const data = { title: "Run", summary: {} };
+  const first = { ...log, step: 1, memoryBytes: undefined };
+  const logged = chartsOf(await renderReport({ ...data, logs: [first], evaluations: [] }));
+  assert.deepEqual(logged.map(({ name }) => name), [
+    ...["Loss", "Loss", "Loss", "Learning rate", "Gradient norm", "Tokens a second"],
+  ]);
+  assert.ok(logged[2].texts.includes("100"));
+  const figures = { "rewards/margins": 1, rouge_l: 0.5 };
+  const pairs = [{ ...later, figures }, { ...later, step: 30, evalLoss: 3 }];
+  const evaluated = chartsOf(await renderReport({ ...data, logs: [], evaluations: pairs }));
+  assert.deepEqual(evaluated.map(({ name, size }) => `${name} ${size}`), [
+    ...[...Array(3).fill("Loss 1000x400"), "Replies: ROUGE-L 480x240"],
+  ]);
+  // From 1 per token of the second to 2 a pair of the first.
+  assert.deepEqual(evaluated[0].texts.slice(2, 8), ["1", "1.2", "1.4", "1.6", "1.8", "2"]);
+  assert.deepEqual(evaluated[3].texts.slice(1, 7), ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
+});

@@ -14,11 +14,12 @@
 import assert from "node:assert/strict";
 import { logEvent, startEvent } from "../../tests/support/run_events.ts";
 import { createHash } from "node:crypto";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { readdir, readFile } from "node:fs/promises";
 import { crc32 } from "node:zlib";
+import { protobufFields, type ProtobufValue } from "../../tests/support/protobuf_fields.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import type { EndEvent, EvaluateEvent, StartEvent } from "../events.ts";
+import { readFrames } from "./swanlab_frames.ts";
 import { createSwanlabLog } from "./swanlab_log.ts";
 
 const start = (resumedStep: number): StartEvent => startEvent(resumedStep, "lora");
@@ -46,22 +47,10 @@ const end = (reason: EndEvent["reason"]): EndEvent => ({
 const options = { clock: () => 1_700_000_000_250, makeId: () => "abcd1234" };
 
 /** Numbers, texts and messages by field number, the last of each. */
-type Fields = Map<number, number | Uint8Array>;
+type Fields = Map<number, ProtobufValue>;
 
 function fieldsOf(bytes: Uint8Array): Fields {
-  return new Map(allFields(bytes));
-}
-
-function allFields(bytes: Uint8Array): [number, number | Uint8Array][] {
-  const reader = new BinaryReader(bytes);
-  const fields: [number, number | Uint8Array][] = [];
-  while (reader.pos < reader.len) {
-    const [field, type] = reader.tag();
-    if (type === 0) fields.push([field, Number(reader.int64())]);
-    else if (type === 1) fields.push([field, reader.double()]);
-    else fields.push([field, reader.bytes()]);
-  }
-  return fields;
+  return new Map(protobufFields(bytes));
 }
 
 const inner = (fields: Fields, field: number): Fields => fieldsOf(fields.get(field) as Uint8Array);
@@ -200,7 +189,7 @@ Deno.test("createSwanlabLog() lists samples as texts, one list a step", async ()
     ["Prediction", 4, 4],
     ["Prediction", 5, 4],
   ]);
-  const items = allFields(lists[0].get(5) as Uint8Array)
+  const items = protobufFields(lists[0].get(5) as Uint8Array)
     .map(([, item]) => fieldsOf(item as Uint8Array));
   const contents = [
     "Question: 头痛？\n\nLLM:<think>\n想\n</think>\n\n休息",
@@ -218,7 +207,14 @@ Deno.test("createSwanlabLog() lists samples as texts, one list a step", async ()
 });
 
 Deno.test("createSwanlabLog() tells completed, aborted and crashed runs apart", async () => {
-  for (const [last, state] of [["completed", 1], [undefined, 2], ["aborted", 3]] as const) {
+  for (
+    const [last, state, error] of [
+      ["completed", 1, undefined],
+      ["early-stopped", 1, undefined],
+      [undefined, 2, "the run ended without its last event"],
+      ["aborted", 3, "aborted at step 10; it can be resumed from its last checkpoint"],
+    ] as const
+  ) {
     await using folder = await tempFolder();
     {
       await using swanlab = createSwanlabLog(folder.path, options);
@@ -228,7 +224,7 @@ Deno.test("createSwanlabLog() tells completed, aborted and crashed runs apart", 
     const [run] = await runsIn(folder.path);
     const [finish] = all(run, FINISH);
     assert.equal(finish.get(1), state);
-    assert.equal(finish.has(2), state !== 1);
+    assert.equal(finish.has(2) ? text(finish, 2) : undefined, error);
   }
 });
 
@@ -296,4 +292,183 @@ Deno.test({
     }
     await Deno.remove(path, { recursive: true });
   },
+});
+
+Deno.test("createSwanlabLog() names the folder by the local time, and by what it is told", async () => {
+  await using folder = await tempFolder();
+  const clock = () => new Date(2026, 0, 5, 3, 7, 9, 800).getTime();
+  {
+    await using swanlab = createSwanlabLog(folder.path, { ...options, clock, name: "my run" });
+    await swanlab.event(start(0));
+  }
+  const [run] = await runsIn(folder.path);
+  assert.equal(run.folder, `${folder.path}/run-20260105_030709-abcd1234`);
+  const [first] = all(run, START);
+  assert.deepEqual([text(first, 1), text(first, 4), text(first, 10), first.get(11)], [
+    ...["ortune", "my run", "abcd1234", undefined],
+  ]);
+});
+
+Deno.test("createSwanlabLog() writes settings, versions and what a start tells of into files", async () => {
+  await using folder = await tempFolder();
+  const config = { b: "text", left: undefined, a: [1, null] };
+  const versions = { ortune: "1.0", "ONNX \n Runtime": "1.23" };
+  {
+    await using swanlab = createSwanlabLog(folder.path, { ...options, config, versions });
+    await swanlab.event(start(4));
+  }
+  {
+    const makeId = () => "other";
+    await using swanlab = createSwanlabLog(folder.path, { ...options, makeId });
+    await swanlab.event(log(1));
+  }
+  const [told, plain] = await runsIn(folder.path);
+  const filesOf = async ({ folder }: Run): Promise<Record<string, string>> =>
+    Object.fromEntries(
+      await Promise.all(
+        (await readdir(`${folder}/files`)).sort()
+          .map(async (name) => [name, await readFile(`${folder}/files/${name}`, "utf8")]),
+      ),
+    );
+  const entry = (name: string, sort: number, value: string): string =>
+    `"${name}":\n  desc: ''\n  sort: ${sort}\n  value: ${value}\n`;
+  const conda = "name: ortune\ndependencies: []\n";
+  assert.deepEqual(await filesOf(told), {
+    "conda.yaml": conda,
+    "config.yaml": [
+      entry("b", 0, '"text"'),
+      entry("a", 1, "[1, null]"),
+      entry("method", 2, '"lora"'),
+      entry("total_steps", 3, "10"),
+      entry("examples", 4, "20"),
+      entry("eval_examples", 5, "4"),
+      entry("trainable_parameters", 6, "100"),
+      entry("resumed_step", 7, "4"),
+    ].join(""),
+    "requirements.txt": "# ortune 1.0\n# ONNX Runtime 1.23\n",
+    "swanlab-metadata.json": JSON.stringify({ _version: 2, versions }),
+  });
+  assert.deepEqual(await filesOf(plain), {
+    "conda.yaml": conda,
+    "config.yaml": "{}\n",
+    "requirements.txt": "# no Python\n",
+    "swanlab-metadata.json": '{"_version":2,"versions":{}}',
+  });
+});
+
+Deno.test("createSwanlabLog() ends a run where another starts, and begins a file for it", async () => {
+  await using folder = await tempFolder();
+  const ids = ["one", "two"];
+  {
+    const makeId = () => ids.shift()!;
+    await using swanlab = createSwanlabLog(folder.path, { ...options, makeId });
+    for (const event of [start(0), log(1), end("completed"), start(0), log(1)]) {
+      await swanlab.event(event);
+    }
+  }
+  const runs = await runsIn(folder.path);
+  assert.deepEqual(runs.map((run) => all(run, FINISH)[0].get(1)), [1, 2]);
+  assert.deepEqual(runs.map((run) => text(all(run, START)[0], 10)), ["one", "two"]);
+  assert.deepEqual(runs.map((run) => all(run, LOG).map((line) => line.get(4))), [[1, 2, 3], [
+    1,
+    2,
+  ]]);
+});
+
+Deno.test("createSwanlabLog() frames records over blocks wherever they begin", async () => {
+  await using folder = await tempFolder();
+  for (let length = 32_380; length < 32_780; length += 20) {
+    const directory = `${folder.path}/${length}`;
+    const name = "n".repeat(length);
+    {
+      await using swanlab = createSwanlabLog(directory, { ...options, name });
+      await swanlab.event(log(1));
+      await swanlab.samples(1, [{ question: "?", answer: "!" }]);
+    }
+    const [run] = await readdir(directory);
+    const file = await readFile(`${directory}/${run}/run-abcd1234.swanlab`);
+    const records = [...readFrames(file)].map((record) => fieldsOf(record).get(1));
+    assert.deepEqual(records, [-1, -3, -4, -5, -6, ...Array(17).keys().map((n) => n + 1), -2]);
+  }
+});
+
+Deno.test("createSwanlabLog() resumes only a run whose file is there and is no larger than a GiB", async () => {
+  await using folder = await tempFolder();
+  const run = `${folder.path}/run-20200101_000000-old`;
+  await Deno.mkdir(run);
+  {
+    await using swanlab = createSwanlabLog(folder.path, options);
+    await swanlab.event(start(4));
+  }
+  const [, name] = (await readdir(folder.path)).sort();
+  assert.match(name, /-abcd1234$/);
+  await Deno.remove(`${folder.path}/${name}`, { recursive: true });
+  const path = `${run}/run-old.swanlab`;
+  await Deno.writeFile(path, new Uint8Array());
+  await Deno.truncate(path, 2 ** 30 + 1);
+  await using swanlab = createSwanlabLog(folder.path, options);
+  await assert.rejects(async () => await swanlab.event(start(4)), {
+    name: "RangeError",
+    message: `Cannot resume ${path}: 1073741825 bytes exceed 1073741824; move its folder away`,
+  });
+  assert.deepEqual(await readdir(folder.path), ["run-20200101_000000-old"]);
+});
+
+Deno.test("createSwanlabLog() passes over folders whose names have no time", async () => {
+  for (
+    const [other, expected] of [
+      // The last second that has a later one.
+      ["run-99981231_235959-x", "run-99990101_000000-abcd1234"],
+      ["run-99990101_000000-x", "run-20260105_030709-abcd1234"],
+      ["run-20261301_000000-x", "run-20260105_030709-abcd1234"],
+      ["run-20260132_000000-x", "run-20260105_030709-abcd1234"],
+      ["run-20260105_030709-x", "run-20260105_030710-abcd1234"],
+      ["run-20260105_030708-x", "run-20260105_030709-abcd1234"],
+      ["run-20260105_030709-x-y", "run-20260105_030709-abcd1234"],
+    ]
+  ) {
+    await using folder = await tempFolder();
+    await Deno.mkdir(`${folder.path}/${other}`);
+    const clock = () => new Date(2026, 0, 5, 3, 7, 9).getTime();
+    {
+      await using swanlab = createSwanlabLog(folder.path, { ...options, clock });
+      await swanlab.event(start(0));
+    }
+    assert.deepEqual((await readdir(folder.path)).filter((name) => name !== other), [expected]);
+  }
+});
+
+Deno.test("createSwanlabLog() takes ids of 1 to 64 letters, digits and _, and makes some of eight", async () => {
+  await using folder = await tempFolder();
+  for (const id of ["", "a-b", "x".repeat(65)]) {
+    await using swanlab = createSwanlabLog(folder.path, { ...options, makeId: () => id });
+    await assert.rejects(async () => await swanlab.event(start(0)), {
+      name: "RangeError",
+      message: `Cannot name a run "${id}": an id has 1 to 64 letters, digits and _; give such`,
+    });
+  }
+  for (const id of ["_", "x".repeat(64)]) {
+    await using swanlab = createSwanlabLog(folder.path, { ...options, makeId: () => id });
+    await swanlab.event(start(0));
+  }
+  const drawn = `${folder.path}/drawn`;
+  for (let n = 0; n < 20; n++) {
+    await using swanlab = createSwanlabLog(drawn);
+    await swanlab.event(start(0));
+  }
+  for (const name of await readdir(drawn)) assert.match(name, /^run-\d{8}_\d{6}-[a-z0-9]{8}$/);
+});
+
+Deno.test("createSwanlabLog() touches nothing for events that leave no line, and names what it refuses", async () => {
+  await using folder = await tempFolder();
+  const directory = `${folder.path}/swanlog`;
+  const swanlab = createSwanlabLog(directory, options);
+  await swanlab.samples(1, []);
+  await swanlab.event({ type: "micro-step", step: 1, micro: 1, microSteps: 2 });
+  assert.deepEqual(await readdir(folder.path), []);
+  await swanlab[Symbol.asyncDispose]();
+  const closed = (what: string) =>
+    `Cannot log ${what} to ${directory}: the log is closed; make a new tracker for a new run`;
+  await assert.rejects(async () => await swanlab.event(log(1)), { message: closed("log") });
+  await assert.rejects(async () => await swanlab.samples(1, []), { message: closed("samples") });
 });

@@ -13,8 +13,8 @@
  */
 
 import assert from "node:assert/strict";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { readdir, readFile } from "node:fs/promises";
+import { protobufFields, readMessage } from "../../tests/support/protobuf_fields.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import type { EndEvent, EvaluateEvent, SkipEvent, StartEvent } from "../events.ts";
 import { maskedCrc32c } from "./crc32c.ts";
@@ -70,35 +70,24 @@ function parse(bytes: Uint8Array): Entry[] {
   return entries;
 }
 
-function* fields(bytes: Uint8Array): Generator<[number, number | string | Uint8Array]> {
-  const reader = new BinaryReader(bytes);
-  while (reader.pos < reader.len) {
-    const [field, type] = reader.tag();
-    if (type === 0) yield [field, Number(reader.int64())];
-    else if (type === 1) yield [field, reader.double()];
-    else if (type === 5) yield [field, reader.float()];
-    else yield [field, reader.bytes()];
-  }
-}
-
 const decode = (bytes: unknown): string => new TextDecoder().decode(bytes as Uint8Array);
 
 function parseEvent(bytes: Uint8Array): Entry {
   const entry = { step: 0, scalars: {}, texts: {} } as {
     -readonly [Key in keyof Entry]: Entry[Key];
   };
-  for (const [field, value] of fields(bytes)) {
+  for (const [field, value] of protobufFields(bytes)) {
     if (field === 1) assert.equal(value, 1_700_000_000.5);
     if (field === 2) entry.step = value as number;
     if (field === 3) entry.version = decode(value);
     if (field === 7) entry.session = true;
     if (field !== 5) continue;
-    for (const [, one] of fields(value as Uint8Array)) {
-      const parts = new Map(fields(one as Uint8Array));
+    for (const [, one] of protobufFields(value as Uint8Array)) {
+      const parts = new Map(protobufFields(one as Uint8Array));
       const tag = decode(parts.get(1));
       if (parts.has(2)) entry.scalars[tag] = parts.get(2) as number;
       else {
-        entry.texts[tag] = [...fields(parts.get(8) as Uint8Array)]
+        entry.texts[tag] = [...protobufFields(parts.get(8) as Uint8Array)]
           .filter(([number]) => number === 8).map(([, text]) => decode(text));
       }
     }
@@ -266,4 +255,96 @@ Deno.test({
     }
     await Deno.remove(path, { recursive: true });
   },
+});
+
+Deno.test("createTensorboardLog() writes texts as tensors of the text plugin", async () => {
+  await using folder = await tempFolder();
+  {
+    await using board = createTensorboardLog(folder.path, options);
+    await board.samples(4, [{ question: "a", answer: "b" }, { question: "c", answer: "d" }]);
+  }
+  const [name] = await readdir(folder.path);
+  const bytes = await readFile(`${folder.path}/${name}`);
+  // The third record: version and session come first.
+  const starts = [0];
+  for (let at = 0; at < bytes.length; starts.push(at)) {
+    at += 16 + Number(bytes.readBigUInt64LE(at));
+  }
+  assert.equal(starts.length, 4);
+  const shape = { 5: { 1: { 8: { 2: { 2: {} } }, 9: { 1: {} } } } };
+  const tensor = [
+    ...[[1, 7], [2, [[2, [[1, 2]]]]]],
+    ...[[8, "Question: a\n\nLLM:b"], [8, "Question: c\n\nLLM:d"]],
+  ];
+  assert.deepEqual(readMessage(bytes.subarray(starts[2] + 12, starts[3] - 4), shape), [
+    [1, 1_700_000_000.5],
+    [2, 4],
+    [5, [[1, [[1, "Prediction"], [8, tensor], [9, [[1, [[1, "text"]]]]]]]]],
+  ]);
+});
+
+Deno.test("createTensorboardLog() names files by its machine and process, and those of one second by numbers", async () => {
+  await using folder = await tempFolder();
+  await folder.write("other", "");
+  await folder.write("events.out.tfevents.170000000.host.7.0", "");
+  const event = log(1);
+  const made = async (more: Parameters<typeof createTensorboardLog>[1]): Promise<string[]> => {
+    const before = await readdir(folder.path);
+    await using board = createTensorboardLog(folder.path, more);
+    await board.event(event);
+    return (await readdir(folder.path)).filter((name) => !before.includes(name));
+  };
+  const name = (seconds: number, of: string): string => `events.out.tfevents.${seconds}.${of}`;
+  assert.deepEqual(await made({ clock, hostname: "my host/é.x-1", pid: 8 }), [
+    name(1_700_000_000, "my_host__.x-1.8.0"),
+  ]);
+  assert.deepEqual(await made({ clock }), [name(1_700_000_001, `ortune.${Deno.pid}.0`)]);
+  assert.deepEqual(await made(options), [name(1_700_000_002, "host.7.0")]);
+  const before = Math.floor(Date.now() / 1000);
+  const [now] = await made({ pid: 9 });
+  const seconds = Number(now.split(".")[3]);
+  assert.ok(seconds >= before && seconds <= Date.now() / 1000, now);
+  // No second comes after the last of ten digits.
+  const last = { ...options, clock: () => 9_999_999_999_000 };
+  assert.deepEqual(await made(last), [name(9_999_999_999, "host.7.0")]);
+  assert.deepEqual(await made(last), [name(9_999_999_999, "host.7.1")]);
+  for (let n = 2; n < 999; n++) await folder.write(name(9_999_999_999, `host.7.${n}`), "");
+  assert.deepEqual(await made(last), [name(9_999_999_999, "host.7.999")]);
+  await assert.rejects(made(last), {
+    message: `Cannot log to ${folder.path}: it holds 1000 event files of this second; ` +
+      "give another folder, or remove them",
+  });
+});
+
+Deno.test("createTensorboardLog() begins another file where a run starts again, its settings at the step before", async () => {
+  await using folder = await tempFolder();
+  {
+    await using board = createTensorboardLog(folder.path, { ...options, config: { a: 1 } });
+    for (const event of [start(0), log(1), start(1), log(2)]) await board.event(event);
+  }
+  assert.deepEqual((await readdir(folder.path)).sort(), [
+    "events.out.tfevents.1700000000.host.7.0",
+    "events.out.tfevents.1700000001.host.7.0",
+  ]);
+  const files = await filesOf(folder.path);
+  assert.deepEqual(files.map((entries) => entries.map(({ step }) => step)), [
+    [0, 0, 0, 1],
+    [0, 2, 1, 2],
+  ]);
+  assert.ok(files.every(([, session]) => session.session));
+});
+
+Deno.test("createTensorboardLog() touches nothing for what has no figures, and names what it refuses", async () => {
+  await using folder = await tempFolder();
+  const directory = `${folder.path}/board`;
+  const board = createTensorboardLog(directory, options);
+  await board.event({ type: "micro-step", step: 1, micro: 1, microSteps: 2 });
+  await board.event(end);
+  await board.samples(1, []);
+  assert.deepEqual(await readdir(folder.path), []);
+  await board[Symbol.asyncDispose]();
+  const closed = (what: string) =>
+    `Cannot log ${what} to ${directory}: the log is closed; make a new tracker for a new run`;
+  await assert.rejects(async () => await board.event(log(1)), { message: closed("log") });
+  await assert.rejects(async () => await board.samples(1, []), { message: closed("samples") });
 });
