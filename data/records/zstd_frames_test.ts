@@ -102,14 +102,14 @@ Deno.test("splitZstdFrames() takes skippable frames, empty blocks, and blocks of
     frame(header, [block(RAW, 1, true)]),
   ];
   const bytes = Uint8Array.from(frames.flat());
-  for (const size of [1, 5000, bytes.length]) {
+  for (const size of [5000, bytes.length]) {
     assert.deepEqual(await split(bytes, size), [...frames, []], `${size}`);
   }
   assert.deepEqual(await split(new Uint8Array(0), 1), [[]]);
 });
 
 Deno.test("splitZstdFrames() splits what zstd has packed", async () => {
-  const texts = ["a", "b".repeat(1_000_000), JSON.stringify(filled(5000)), ""];
+  const texts = ["a", "b".repeat(300_000), JSON.stringify(filled(5000)), ""];
   const packed = texts.map((text) => [...zstdCompressSync(new TextEncoder().encode(text))]);
   const frames = await split(Uint8Array.from(packed.flat()), 700);
   assert.deepEqual(frames, [...packed, []]);
