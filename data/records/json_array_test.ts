@@ -159,6 +159,10 @@ Deno.test("rows of 4 MiB are read, and longer ones refused before all of them is
       `rows:2: expected a line of at most ${LIMIT} bytes, got a longer one; write one JSON object a line`,
     ]);
   }
+  // What one row held does not count for the next.
+  const most = "x".repeat(3 << 20);
+  assert.deepEqual(await lengths(readJsonArray, `[${most},${most}]`, size), [3 << 20, 3 << 20]);
+  assert.deepEqual(await lengths(readJsonLines, `${most}\n${most}`, size), [3 << 20, 3 << 20]);
   // Bytes that never end.
   let pieces = 0;
   async function* endless(begin: string): AsyncGenerator<Uint8Array, void, undefined> {
