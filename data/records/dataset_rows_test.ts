@@ -150,6 +150,17 @@ Deno.test("readDatasetRows() names what is no row, and closes the file", async (
       return true;
     });
   }
+  const bad = Uint8Array.of(...new TextEncoder().encode(`${row}\n{"a":"`), 0xe9, 0x22, 0x7d);
+  await assert.rejects(
+    read([["a.jsonl", bad]]),
+    /a\.jsonl:2: expected UTF-8 text, got other bytes; save the file as UTF-8$/,
+  );
+  // A byte order mark is dropped from the first line alone.
+  assert.deepEqual((await read([["a.jsonl", `\ufeff${row}`]])).rows, ['{"a": 1}']);
+  await assert.rejects(
+    read([["a.jsonl", `${row}\n\ufeff${row}`]]),
+    /a\.jsonl:2: expected a JSON object/,
+  );
   // Of several files each has to have one.
   await assert.rejects(
     read([["a.jsonl", row], ["b.json", "[]"]]),
