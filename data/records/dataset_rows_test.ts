@@ -171,6 +171,11 @@ Deno.test("readDatasetRows() names what is no row, and closes the file", async (
     assert.ok(error.message.includes(`a.jsonl: ${formats} JSON over several lines`), error.message);
     return true;
   });
+  // Also where it comes after more blank lines than the format is told by.
+  await assert.rejects(read([["a.jsonl", `${"\n".repeat(70_000)}{\n`]]), (error: Error) => {
+    assert.ok(error.message.includes(`a.jsonl: ${formats} JSON over several lines`), error.message);
+    return true;
+  });
   await assert.rejects(read([["a.jsonl", `${row}\n{\n`]]), (error: Error) => {
     assert.match(error.message, /a\.jsonl:2: expected a JSON object, got invalid JSON: /);
     return true;
