@@ -105,6 +105,36 @@ Deno.test("packExamples() pads the longest row to a multiple, and no example int
   assert.deepEqual([...batch.segmentIds], [1, 1, 1, 1, 2, 2, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0]);
 });
 
+Deno.test("collate() takes examples of one token, and a padding token of id 0", () => {
+  const short = joinExample(new Int32Array(0), Int32Array.of(7), {
+    maxLength: 8,
+    terminated: true,
+  });
+  assert.deepEqual(plain(collate([short, example(1, 1, 2)], { padId: 0, multipleOf: 1 })), {
+    rows: 2,
+    length: 2,
+    inputIds: [7, 0, 100, 101],
+    positionIds: [0, 0, 0, 1],
+    segmentIds: [1, 0, 2, 2],
+    targets: [-100, -100, 101, -100],
+    examples: 2,
+    tokens: 3,
+    supervised: 1,
+  });
+});
+
+Deno.test("collate() and packExamples() hand on what a reference model made of each example", () => {
+  const made = [-1.5, undefined, -0.25].map((reference, k) => ({
+    ...example(k + 1, 1, 2),
+    ...reference === undefined ? {} : { reference },
+  }));
+  const expected = Float64Array.of(-1.5, NaN, -0.25);
+  assert.deepEqual(collate(made, { padId }).references, expected);
+  assert.deepEqual(packExamples(made, { padId, maxLength: 4 }).references, expected);
+  // Whether there are any the first example tells.
+  assert.ok(!("references" in collate(made.slice(1), { padId })));
+});
+
 Deno.test("collate() fills the whole 64 bits of large ids", () => {
   const batch = collate([joinExample(Int32Array.of(151667), Int32Array.of(2 ** 31 - 1), {
     maxLength: 8,
@@ -120,6 +150,11 @@ Deno.test("collate() and packExamples() name what they cannot lay out", () => {
   throws("Cannot collate: there are no examples", () => collate([], { padId }));
   throws("Cannot collate: there are no examples", () => packExamples([], { padId, maxLength: 8 }));
   throws("Cannot collate: padId is -1, not a token id", () => collate([one], { padId: -1 }));
+  throws("Cannot collate: padId is 0.5, not a token id", () => collate([one], { padId: 0.5 }));
+  throws(
+    "Cannot collate: multipleOf is 1.5, not a positive integer",
+    () => collate([one], { padId, multipleOf: 1.5 }),
+  );
   throws(
     "Cannot collate: multipleOf is 0, not a positive integer",
     () => collate([one], { padId, multipleOf: 0 }),

@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
-import { RowStatisticsCollector } from "./row_statistics.ts";
+import { EMPTY_REPORT } from "../../tests/support/empty_report.ts";
 import { mergeReports } from "./merge_reports.ts";
 import type { ReadExamplesReport } from "./read_examples_report.ts";
 
-const EMPTY: ReadExamplesReport = {
-  ...new RowStatisticsCollector().finish(),
-  ...{ rows: 0, examples: 0, tokens: 0, supervisedTokens: 0 },
-  ...{ truncated: [], unterminated: [], unlabelled: [], dropped: [] },
-};
-
 Deno.test("mergeReports() leaves one report as it is", () => {
-  assert.equal(mergeReports([EMPTY]), EMPTY);
+  assert.equal(mergeReports([EMPTY_REPORT]), EMPTY_REPORT);
 });
 
 Deno.test("mergeReports() adds every count and joins every list", () => {
   const one = Object.fromEntries(
-    Object.entries(EMPTY).map(([name, value], i) => {
+    Object.entries(EMPTY_REPORT).map(([name, value], i) => {
       if (typeof value === "number") return [name, 10 + i];
       if (name === "shapes") return [name, [{ name: "messages", columns: ["messages"], rows: 2 }]];
       if (name === "unread") return [name, [{ field: "hint", rows: 2, remedy: "why" }]];
@@ -24,7 +18,7 @@ Deno.test("mergeReports() adds every count and joins every list", () => {
       return [name, [i]];
     }),
   ) as unknown as ReadExamplesReport;
-  const merged = mergeReports([one, one, EMPTY]);
+  const merged = mergeReports([one, one, EMPTY_REPORT]);
   for (const [name, value] of Object.entries(one)) {
     const found = merged[name as keyof ReadExamplesReport];
     if (typeof value === "number") assert.equal(found, 2 * value, name);
@@ -42,9 +36,9 @@ Deno.test("mergeReports() puts the most frequent first, and a shape's columns to
     rows,
   });
   const merged = mergeReports([
-    { ...EMPTY, shapes: [shape("Alpaca", ["instruction", "output"], 3)] },
+    { ...EMPTY_REPORT, shapes: [shape("Alpaca", ["instruction", "output"], 3)] },
     {
-      ...EMPTY,
+      ...EMPTY_REPORT,
       shapes: [shape("messages", ["messages"], 4), shape("Alpaca", ["input", "output"], 2)],
     },
   ]);

@@ -8,7 +8,6 @@ import { type ExampleList, toExampleList } from "./example_list.ts";
 import type { Example } from "./example.ts";
 import { prepareExamples, type PrepareExamplesOptions } from "./prepare_examples.ts";
 import { readExamples } from "./read_examples.ts";
-import { removeOtherTokenFiles } from "./token_file.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 
 const tokenizer = createTokenizer(byteTokenizerFiles());
@@ -257,15 +256,6 @@ Deno.test("prepareExamples() writes over what a killed process left staged", asy
   using made = await prepareExamples(path, { ...options, store: { directory, key: key("l") } });
   assert.equal(made.examples.length, 4);
   assert.deepEqual((await readdir(directory)).sort(), ["k.tokens", "l.tokens"]);
-});
-
-Deno.test("removeOtherTokenFiles() leaves the files in use, and what is no token file", async () => {
-  await using folder = await tempFolder();
-  for (const name of ["a.tokens", "b.tokens", ".staging-c.tokens", "notes.txt"]) {
-    await folder.write(name, "");
-  }
-  await removeOtherTokenFiles(folder.path, new Set([`${folder.path}/b.tokens`]));
-  assert.deepEqual((await readdir(folder.path)).sort(), ["b.tokens", "notes.txt"]);
 });
 
 Deno.test("prepareExamples() gives examples of more tokens than a piece of memory or a file has", async () => {

@@ -295,8 +295,8 @@ function readColumns(
   const [lengths, supervised, endings, lines] = COLUMNS.map((_, index) => column(index));
   let sum = 0;
   for (let i = 0; i < count; i++) {
-    const possible = lengths[i] >= 0 && supervised[i] >= 0 && supervised[i] <= lengths[i] &&
-      endings[i] >= 0 && lines[i] >= 1;
+    const possible = supervised[i] >= 0 && supervised[i] <= lengths[i] && endings[i] >= 0 &&
+      lines[i] >= 1;
     if (!possible) return undefined;
     sum += lengths[i];
   }
@@ -313,9 +313,9 @@ function parseFacts(text: string): TokenFileFacts | undefined {
   }
   if (!isRecord(facts) || facts.format !== FORMAT) return undefined;
   const { key, examples, tokens, sha256, report } = facts;
-  const known = typeof key === "string" && isCount(examples) && isCount(tokens) &&
-    typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256) && isReport(report) &&
-    report.examples === examples && report.tokens === tokens;
+  const known = typeof key === "string" && typeof sha256 === "string" &&
+    /^[0-9a-f]{64}$/.test(sha256) && isReport(report) && report.examples === examples &&
+    report.tokens === tokens;
   return known ? { format: FORMAT, key, examples, tokens, sha256, report } : undefined;
 }
 

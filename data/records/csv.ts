@@ -9,8 +9,8 @@ import { Readable } from "node:stream";
 import { CsvError, type Info, parse } from "csv-parse";
 import { listFields } from "../../internal/json/field_table.ts";
 import { JsonlError, type RowLocation } from "./jsonl_error.ts";
-import { lineText } from "./line_text.ts";
-import { assertColumnNames, MAX_ROW_BYTES, type RawRow, tooLong } from "./raw_row.ts";
+import { notUtf8 } from "./line_text.ts";
+import { assertColumnNames, concatBytes, MAX_ROW_BYTES, type RawRow, tooLong } from "./raw_row.ts";
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
@@ -202,42 +202,38 @@ async function* checkUtf8(
   lines: LineCounter,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  /** The last character, of which the next chunk may have more. */
+  let last = new Uint8Array();
   for await (const chunk of chunks) {
     try {
       decoder.decode(chunk, { stream: true });
     } catch {
-      throw badLine(chunk, { file: path, line: lines.lastLine });
+      throw badLine(chunk, last, { file: path, line: lines.lastLine });
     }
     lines.add(chunk);
+    last = concatBytes([last, chunk]);
+    last = last.slice(last.findLastIndex((byte) => (byte & 0xc0) !== 0x80));
     yield chunk.slice();
   }
   try {
     decoder.decode();
-  } catch {
-    throw badLine(Uint8Array.of(0xff), { file: path, line: lines.lastLine });
+  } catch (cause) {
+    throw notUtf8(last, { file: path, line: lines.lastLine }, cause);
   }
 }
 
-/** The error of the first line of a chunk that is no UTF-8. */
-function badLine(chunk: Uint8Array, first: RowLocation): unknown {
+/** The error of the first line of a chunk that is no UTF-8, after the last character before it. */
+function badLine(chunk: Uint8Array, last: Uint8Array, first: RowLocation): JsonlError {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  // A character that began in the chunk before.
-  const from = first.line === 1
-    ? 0
-    : Math.max(0, chunk.findIndex((byte) => (byte & 0xc0) !== 0x80));
-  let line = first.line;
-  for (let start = from; start < chunk.length; line++) {
-    const newline = chunk.indexOf(NEWLINE, start);
-    const end = newline === -1 ? chunk.length : newline;
+  decoder.decode(last, { stream: true });
+  for (let [start, line] = [0, first.line];; line++) {
+    const end = chunk.indexOf(NEWLINE, start) + 1 || chunk.length;
+    const bytes = chunk.subarray(start, end);
     try {
-      lineText(decoder, chunk.subarray(start, end), { ...first, line });
+      decoder.decode(bytes, { stream: true });
     } catch (cause) {
-      return cause;
+      return notUtf8(bytes, { ...first, line }, cause);
     }
-    start = end + 1;
+    start = end;
   }
-  return new JsonlError(
-    { ...first, line },
-    "expected UTF-8 text, got other bytes; save the file as UTF-8",
-  );
 }

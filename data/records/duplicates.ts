@@ -13,6 +13,8 @@
  * a row.
  */
 
+import { createHash } from "node:crypto";
+
 /** A row that repeats an earlier one. */
 export interface Duplicate {
   /** The row, counted from 0 in the order in which rows came. */
@@ -34,10 +36,8 @@ const BAND_BINS = 5;
 const ALIKE = 0.85;
 const SYSTEM_FIELDS: ReadonlySet<string> = new Set(["system", "system_prompt", "system_message"]);
 const MULTIPLIER = 0x01000193;
-const ROLL_OUT = Math.imul(
-  Math.imul(MULTIPLIER, MULTIPLIER),
-  Math.imul(MULTIPLIER, Math.imul(MULTIPLIER, MULTIPLIER)),
-);
+/** What a character is multiplied by once it leaves the run. */
+const ROLL_OUT = Number(BigInt.asIntN(32, BigInt(MULTIPLIER) ** BigInt(SHINGLE)));
 
 /** Finds rows that repeat earlier ones. */
 export class DuplicateFinder {
@@ -84,7 +84,7 @@ export class DuplicateFinder {
       const other = this.#signatures.get(row)!;
       let shared = 0;
       for (let i = 0; i < BINS; i++) if (signature[i] === other[i]) shared++;
-      if (shared > best || shared === best && found === undefined) [best, found] = [shared, row];
+      if (shared > best) [best, found] = [shared, row];
     }
     return found;
   }
@@ -108,16 +108,10 @@ function textOf(values: Readonly<Record<string, unknown>>): string {
   return parts.join("\n").toLowerCase().replace(/\s+/g, " ").trim();
 }
 
-/** 53 bits of a text, of two hashes by turns. */
+/** 53 bits of a text. */
 function hashText(text: string): number {
-  let [a, b] = [0x811c9dc5, 0x9e3779b9];
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    a = Math.imul(a ^ code, MULTIPLIER);
-    b = Math.imul(b ^ code, 0x85ebca6b);
-    b ^= b >>> 13;
-  }
-  return (mix(a ^ b) & 0x1fffff) * 2 ** 32 + (mix(Math.imul(b, 3) ^ a) >>> 0);
+  const hash = createHash("sha256").update(text, "utf16le").digest();
+  return Number(hash.readBigUInt64LE() >> 11n);
 }
 
 /** The least hash of each bin over all runs of characters. */
@@ -144,7 +138,7 @@ function sign(text: string): Uint16Array {
 }
 
 function hashBand(signature: Uint16Array, band: number): number {
-  let hash = band + 1;
+  let hash = 0;
   for (let i = band * BAND_BINS; i < (band + 1) * BAND_BINS; i++) {
     hash = mix(Math.imul(hash, MULTIPLIER) ^ signature[i]);
   }
@@ -153,8 +147,7 @@ function hashBand(signature: Uint16Array, band: number): number {
 
 /** MurmurHash3's finalizer. */
 function mix(value: number): number {
-  let hash = value | 0;
-  hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
+  let hash = Math.imul(value ^ value >>> 16, 0x85ebca6b);
   hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35);
   return hash ^ hash >>> 16;
 }

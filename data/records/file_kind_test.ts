@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readDatasetRows } from "./dataset_rows.ts";
+import { binaryKind, textKind } from "./file_kind.ts";
 import { readRows } from "./read_rows.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 
@@ -38,6 +39,61 @@ for (const [name, content, message] of files) {
     await assert.rejects(readDatasetRows([path]), { message });
   });
 }
+
+Deno.test("binaryKind() knows formats by all of their first bytes", () => {
+  const pandas = (reader: string) =>
+    `convert it: python -c "import pandas as pd; pd.${reader}('FILE').to_json('converted.jsonl', ` +
+    `orient='records', lines=True, force_ascii=False)"`;
+  const unpack = "unpack it first";
+  const kinds: readonly (readonly [readonly (string | number)[], string])[] = [
+    [["PARE"], "an encrypted Parquet file; write it again without encryption"],
+    [["ARROW1"], `an Arrow file; ${pandas("read_feather")}`],
+    [["BZh"], `a bzip2 file; ${unpack}`],
+    [[0xfd, "7zXZ"], `an xz file; ${unpack}`],
+    [["PK", 3, 4], `a zip file, or a workbook (xlsx); ${unpack}, or save it as JSON Lines`],
+    [["7z", 0xbc, 0xaf], `a 7z file; ${unpack}`],
+    [[...Array<number>(257).fill(0), "ustar"], `a tar file; ${unpack}`],
+    [["SQLite format 3"], "an SQLite database; export its table as JSON Lines"],
+    [["%PDF-"], "a PDF; write its questions and answers as JSON Lines"],
+    [[0x93, "NUMPY"], "a NumPy file; write its rows as JSON Lines"],
+    [["Obj", 1], "an Avro file; convert it to JSON Lines"],
+    [["ORC"], `an ORC file; ${pandas("read_orc")}`],
+    ...[2, 3, 4, 5].map((protocol) =>
+      [[0x80, protocol], "a Python pickle; write its rows as JSON Lines"] as const
+    ),
+    [["version https://git-lfs"], "a Git LFS pointer, not the file; fetch it: git lfs pull"],
+  ];
+  for (const [parts, kind] of kinds) {
+    const bytes = parts.flatMap((part) => typeof part === "number" ? [part] : [...utf8(part)]);
+    assert.equal(binaryKind(Uint8Array.of(...bytes, 0x20)), kind);
+    assert.equal(binaryKind(Uint8Array.from(bytes)), kind);
+    assert.equal(binaryKind(Uint8Array.from(bytes.slice(0, -1))), undefined, kind);
+    for (let at = bytes.findIndex((byte) => byte !== 0); at < bytes.length; at++) {
+      const other = binaryKind(Uint8Array.from(bytes.with(at, bytes[at] ^ 0x40)));
+      assert.equal(other, undefined, `${kind} ${at}`);
+    }
+  }
+  for (const protocol of [1, 6]) assert.equal(binaryKind(Uint8Array.of(0x80, protocol)), undefined);
+  assert.equal(binaryKind(new Uint8Array(0)), undefined);
+});
+
+Deno.test("textKind() knows formats of text by their first line", () => {
+  const page = "an HTML or XML page, not data; download the file itself";
+  const kinds: readonly (readonly [string, string | undefined])[] = [
+    [
+      " {\r",
+      "JSON over several lines; write one object a line: jq -c . FILE > converted.jsonl",
+    ],
+    ["--- a", "YAML; convert it to JSON Lines"],
+    ["<!doctype html>", page],
+    [" <HTML lang=en>", page],
+    ["<?xml version", page],
+    ...["", "{}", "{ a", "-- a", "a ---", "<p>", "x<html>"].map((text) =>
+      [text, undefined] as const
+    ),
+  ];
+  for (const [text, kind] of kinds) assert.equal(textKind(text), kind, text);
+});
 
 /** A file of rows with a slip in the second, and what its error says. */
 const slips: [string, string, RegExp][] = [

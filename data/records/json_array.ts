@@ -12,7 +12,6 @@ import { concatBytes, MAX_ROW_BYTES, type RawRow, tooLong } from "./raw_row.ts";
 const [TAB, NEWLINE, RETURN, SPACE] = [0x09, 0x0a, 0x0d, 0x20];
 const [QUOTE, COMMA, BACKSLASH] = [0x22, 0x2c, 0x5c];
 const [OPEN, CLOSE, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
-const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /**
  * Splits an array into its items.
@@ -37,7 +36,6 @@ export async function* readJsonArray(
     carriedLength = 0;
     return { json, where: place() };
   };
-  let offset = 0;
   for await (const chunk of chunks) {
     let start = 0;
     for (let i = 0; i < chunk.length; i++) {
@@ -69,11 +67,11 @@ export async function* readJsonArray(
           throw unopened(place(), concatBytes([...carried, chunk.subarray(start, i + 1)]));
         }
         depth--;
-      } else if (depth === 0 && !isBlankByte(byte) && !isMark(byte, offset + i)) {
-        if (ended) throw goesOn(path);
+      } else if (ended && !isBlankByte(byte)) {
+        // What stands before the array is a byte order mark: the file is told by its first bracket.
+        throw goesOn(path);
       }
     }
-    offset += chunk.length;
     if (depth === 0) continue;
     carried.push(chunk.slice(start));
     carriedLength += chunk.length - start;
@@ -91,10 +89,6 @@ export async function* readJsonArray(
 
 function isBlankByte(byte: number): boolean {
   return byte === SPACE || byte === NEWLINE || byte === RETURN || byte === TAB;
-}
-
-function isMark(byte: number, offset: number): boolean {
-  return offset < BYTE_ORDER_MARK.length && byte === BYTE_ORDER_MARK[offset];
 }
 
 function commaTooMany(where: RowLocation): JsonlError {

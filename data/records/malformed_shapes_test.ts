@@ -9,6 +9,10 @@ const call = { type: "function", function: { name: "f", arguments: "{}" } };
 const chat = (...messages: unknown[]): Record<string, unknown> => ({ messages });
 const gpt = (...conversations: unknown[]): Record<string, unknown> => ({ conversations });
 
+const FIT = "expected the columns of a question and its answer or of a chat";
+const NONE_FIT = "name them with --columns question=NAME,answer=NAME";
+const said = (content: unknown): Record<string, unknown> => ({ role: "user", content });
+
 /** A row, the exact message after `rows.jsonl:2`, and the columns that were named. */
 const corpus: [Record<string, unknown>, string, RowColumns?][] = [
   [{ instruction: "a", output: 4 }, ":output: expected a string, got number 4"],
@@ -345,6 +349,106 @@ const corpus: [Record<string, unknown>, string, RowColumns?][] = [
   [
     chat(user, { ...bot, tool_calls: [{ name: "f", arguments: { a: "\ud800" } }] }),
     ":messages[1].tool_calls[0].arguments: expected a JSON object, or its text, got object",
+  ],
+  // A part of a message.
+  [
+    chat(said([{ type: "image", text: "x" }]), bot),
+    ':messages[0].content[0]: expected a part of type text, got string "image"; the model reads text only',
+  ],
+  [
+    chat(said(["a", { type: "text", text: 4 }]), bot),
+    ':messages[0].content[1]: expected a part of type text, got string "text"; the model reads text only',
+  ],
+  [
+    chat(said([{ text: 4 }]), bot),
+    ":messages[0].content[0]: expected a part of type text, got number 4; the model reads text only",
+  ],
+  [
+    chat(said([{ type: "text", text: "a", id: 1, image: "x" }]), bot),
+    ":messages[0].content[0].image: expected type and text alone; the model reads text only",
+  ],
+  [chat(said([4]), bot), ":messages[0].content[0]: expected a part of text, got number 4"],
+  [
+    chat(said(["a\ud800"]), bot),
+    ":messages[0].content[0]: expected valid Unicode, got a lone surrogate",
+  ],
+  // Which of several says whether a reply is learned.
+  [
+    chat(user, { ...bot, weight: 0, train: false, loss: true }),
+    ":messages[1].loss: expected what weight says, got boolean true: one has the reply learned and the other not; keep one",
+  ],
+  [
+    chat(user, { ...bot, content: "<think>hm</think>", weight: 1 }),
+    ":messages[1].content: expected an answer after the thinking, got none: learning it, the model would stop there",
+  ],
+  [
+    chat(user, { ...bot, content: "", thinking: "hm" }),
+    ":messages[1].content: expected an answer after the thinking, got none: learning it, the model would stop there",
+  ],
+  // One more than is read.
+  [
+    { question: "a", answer: "b", history: Array(1025).fill(["a", "b"]) },
+    ":history: expected up to 1024 turns, got 1025",
+  ],
+  [
+    { question: "a", answer: "b", history: [["c", 4]] },
+    ":history[0][1]: expected a string, got number 4",
+  ],
+  [
+    { question: "a", answer: "b", history: [["", "d"]] },
+    ":history[0][0]: expected some text, got an empty string",
+  ],
+  [
+    { question: "a", answer: "b", history: [["c", "<think>d</think>"]] },
+    ":history[0][1]: expected an answer after the thinking, got none: learning it, the model would stop there",
+  ],
+  [
+    { question: "a", answer: "b", history: 4 },
+    ":history: expected an array of [question, answer], got number 4",
+  ],
+  [
+    { ...chat(user, bot), tools: Array(1025).fill({ name: "f" }) },
+    ":tools: expected up to 1024 tools, got 1025",
+  ],
+  [{ ...chat(user, bot), tools: [{ name: 4 }] }, ":tools[0].name: expected a string, got number 4"],
+  // What the template is asked for.
+  [
+    { ...chat(user, bot), chat_template_kwargs: { enable_thinking: "no" } },
+    ":chat_template_kwargs: expected enable_thinking true or false and nothing else, got enable_thinking; remove the rest",
+  ],
+  [
+    { ...chat(user, bot), chat_template_kwargs: { enable_thinking: true, a: 1 } },
+    ":chat_template_kwargs: expected enable_thinking true or false and nothing else, got a; remove the rest",
+  ],
+  [
+    { ...chat(user, bot), chat_template_kwargs: [1] },
+    ":chat_template_kwargs: expected enable_thinking true or false and nothing else, got value; remove the rest",
+  ],
+  [
+    { ...chat({ role: "system", content: "b" }, user, bot), system_prompt: "a" },
+    ":system_prompt: expected the system message of messages, got another text; keep one of the two",
+  ],
+  // Of two columns of one meaning the first is named.
+  [
+    { ...gpt(human), conversation: gpt(human).conversations, messages: [user] },
+    ": expected columns of one shape, got messages (messages), conversations (ShareGPT): any of them may be meant; say which with --columns messages=messages or --columns conversations=conversations",
+  ],
+  [
+    Object.fromEntries(Array.from("abcdefgh", (name) => [name, 1])),
+    `: ${FIT}, got a, b, c, d, e, f, g, h; ${NONE_FIT}`,
+  ],
+  [
+    Object.fromEntries(Array.from("abcdefghi", (name) => [name, 1])),
+    `: ${FIT}, got a, b, c, d, e, f, g, h and 1 more; ${NONE_FIT}`,
+  ],
+  [{ data: [1, { a: 1 }], more: [] }, `: ${FIT}, got data, more; ${NONE_FIT}`],
+  [
+    { more: [], data: [{ from: "x" }] },
+    `: ${FIT}, got more, data; "data" looks like messages: name it with --columns messages=data`,
+  ],
+  [
+    { input_ids: [1] },
+    `: ${FIT}, got input_ids; data that is tokenized already; give the text it was made of`,
   ],
 ];
 

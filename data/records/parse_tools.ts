@@ -28,6 +28,10 @@ export function parseTools(
   const fail = (field: string, problem: string): never => {
     throw new JsonlError({ ...where, field }, problem);
   };
+  const assertName = (named: ReadonlyMap<string, PythonJson>, at: string): void => {
+    const name = named.get("name");
+    parseText(name && toPlainJson(name), where, `${at}.name`);
+  };
   if (saysNothing(value)) return undefined;
   const tools = readJson(value);
   if (!Array.isArray(tools)) {
@@ -53,7 +57,7 @@ export function parseTools(
       );
     }
     if (nested === undefined) {
-      parseText(tool.get("name"), where, `${at}.name`);
+      assertName(tool, at);
       return new Map<string, PythonJson>([["type", "function"], ["function", tool]]);
     }
     if (!(nested instanceof Map)) {
@@ -62,7 +66,7 @@ export function parseTools(
         `expected an object, got ${describeValue(toPlainJson(nested))}`,
       );
     }
-    parseText(nested.get("name"), where, `${at}.function.name`);
+    assertName(nested, `${at}.function`);
     return tool;
   });
   return made.length === 0 ? undefined : made;

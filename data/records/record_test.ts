@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { PythonNumber } from "../../internal/json/python_json.ts";
-import { parseRecord, toMessages } from "./record.ts";
+import { parseRecord, recordsOf, toMessages } from "./record.ts";
 
 const where = { file: "train.jsonl", line: 12 };
 const user = { role: "user", content: "Hi" } as const;
@@ -324,5 +324,215 @@ Deno.test("parseRecord() splits replies that hold their prompt where they part, 
   assert.deepEqual(texts({ prompt: "P", chosen: "c", rejected: "r" }), [
     text("P", "c"),
     text("P", "r"),
+  ]);
+});
+
+Deno.test("parseRecord() reads as many messages, turns, calls and tools as it says", () => {
+  const call = { type: "function", function: { name: "f", arguments: "{}" } };
+  const chat = parseRecord({
+    messages: [...Array(1023).fill(user), { ...bot, tool_calls: Array(128).fill(call) }],
+    tools: Array(1024).fill({ name: "f" }),
+  }, where);
+  assert.ok(chat.kind === "chat");
+  assert.deepEqual(
+    [chat.messages.length, chat.messages.at(-1)!.tool_calls!.length, chat.tools!.length],
+    [1024, 128, 1024],
+  );
+  const asked = parseRecord(
+    { question: "q", answer: "a", history: Array(1024).fill(["x", "y"]) },
+    where,
+  );
+  assert.ok(asked.kind === "question");
+  assert.equal(asked.history!.length, 2048);
+});
+
+Deno.test("parseRecord() ends a chat with its last reply that is learned, or reads it whole", () => {
+  const off = { ...bot, weight: 0 };
+  const kept = { ...bot, learn: false };
+  const cases = [
+    [[user, bot, user], [user, bot]],
+    [[user, bot, user, off], [user, bot]],
+    [[user, off, user, bot, user, user], [user, kept, user, bot]],
+    [[user, off, user], [user, kept, user]],
+    [[user, bot, user, { ...bot, content: "" }, user], [user, bot]],
+  ];
+  for (const [messages, expected] of cases) {
+    assert.deepEqual(read({ messages })[0], { kind: "chat", messages: expected });
+  }
+  // Thinking alone is no reply to learn, but may stand in a prompt.
+  const begun = { ...off, content: "<think>hm</think>" };
+  assert.deepEqual(read({ messages: [user, begun, user, bot] })[0], {
+    kind: "chat",
+    messages: [user, { ...bot, content: "<think>hm</think>", learn: false }, user, bot],
+  });
+});
+
+Deno.test("parseRecord() reads what tools answer, whatever names the call", () => {
+  const made = (id?: string) => ({
+    type: "function",
+    function: { name: "f", arguments: new Map() },
+    ...id === undefined ? {} : { id },
+  });
+  const asks = (...ids: (string | undefined)[]) => ({
+    role: "assistant",
+    content: null,
+    tool_calls: ids.map((id) => ({ ...made(id), function: { name: "f", arguments: "{}" } })),
+  });
+  const sent = (...ids: (string | undefined)[]) => ({
+    role: "assistant",
+    content: "",
+    tool_calls: ids.map(made),
+  });
+  const tool = { role: "tool", content: "1" } as const;
+  const cases = [
+    // A call without an id is named by none.
+    [[asks(undefined), { ...tool, tool_call_id: "b" }], [sent(undefined), {
+      ...tool,
+      tool_call_id: "b",
+    }]],
+    [[asks("a", undefined), tool, { ...tool, tool_call_id: "a", name: "f" }], [
+      sent("a", undefined),
+      tool,
+      { ...tool, tool_call_id: "a", name: "f" },
+    ]],
+    [
+      [asks("a", "b"), { ...tool, content: { x: [1] } }, {
+        ...tool,
+        content: ["1", { text: "2" }],
+      }],
+      [
+        sent("a", "b"),
+        { ...tool, content: '{"x":[1]}' },
+        { ...tool, content: "12" },
+      ],
+    ],
+    [[
+      { from: "function_call", value: '<think>\nHm.\n</think>\n\n{"name": "f", "arguments": {}}' },
+      tool,
+    ], [
+      { ...sent(undefined), reasoning_content: "Hm." },
+      tool,
+    ]],
+    [[{ ...bot, content: null, function_call: { name: "f", arguments: "{}" } }, tool], [
+      sent(undefined),
+      tool,
+    ]],
+  ];
+  for (const [messages, expected] of cases) {
+    const [record, unread] = read({ messages: [user, ...messages, bot] });
+    assert.deepEqual(record, { kind: "chat", messages: [user, ...expected, bot] });
+    assert.deepEqual(unread, []);
+  }
+});
+
+Deno.test("parseRecord() tells of each field of a message and a call that it does not read, and why", () => {
+  const told: unknown[][] = [];
+  const call = {
+    index: 0,
+    id: null,
+    type: null,
+    odd: 1,
+    function: { name: "f", arguments: "{}", strict: true },
+  };
+  const messages = [
+    { ...user, tool_call_id: "a", thinking: "hm" },
+    { ...user, tool_call_id: null, thinking: "" },
+    { ...bot, tool_calls: [call], train: true },
+    { role: "tool", content: "1", tool_call_id: null, train: 1, name: null },
+    { ...user, train: false },
+    {
+      ...bot,
+      content: [{ text: "Yo", index: 0, id: "x", annotations: [], cache_control: {}, odd: null }],
+    },
+  ];
+  const record = parseRecord({ messages }, where, {
+    onUnread: (...each: unknown[]) => void told.push(each),
+  });
+  assert.deepEqual(told, [
+    [
+      "messages[]: thinking of a message that is not the assistant's",
+      "thinking is read of the assistant only",
+    ],
+    ["messages[]: a tool_call_id of a message that is not a tool's"],
+    ["messages[].tool_calls[].odd"],
+    ["messages[].tool_calls[].function.strict"],
+    [
+      "messages[]: a flag to train on a message that is not the assistant's",
+      "only replies of the assistant are learned",
+    ],
+  ]);
+  assert.deepEqual(record, {
+    kind: "chat",
+    messages: [
+      user,
+      user,
+      {
+        ...bot,
+        tool_calls: [{ type: "function", function: { name: "f", arguments: new Map() } }],
+        learn: true,
+      },
+      { role: "tool", content: "1" },
+      user,
+      bot,
+    ],
+  });
+});
+
+Deno.test("parseRecord() reads roles under all their names", () => {
+  const roles = {
+    system: ["system", "developer", "System"],
+    user: ["user", "human", "prompter", "USER"],
+    assistant: ["assistant", "gpt", "bot", "model", "ai", "chatgpt"],
+    tool: ["tool", "function", "observation", "ipython"],
+  };
+  for (const [role, names] of Object.entries(roles)) {
+    for (const name of names) {
+      const [record] = read({ messages: [{ role: name, content: "x" }, bot] });
+      assert.deepEqual(record, { kind: "chat", messages: [{ role, content: "x" }, bot] }, name);
+    }
+  }
+});
+
+Deno.test("parseRecord() leaves columns out that are named empty, and finds named ones in any letter case", () => {
+  const both = { question: "q", answer: "a", messages: [user, bot] };
+  const question = { kind: "question", question: "q", think: null, answer: "a" };
+  assert.deepEqual(parseRecord(both, where, { columns: { messages: "" } }), question);
+  const told: string[] = [];
+  const options = { columns: { think: "cot" }, onUnread: (field: string) => void told.push(field) };
+  assert.deepEqual(parseRecord({ question: "q", answer: "a", CoT: "t" }, where, options), {
+    ...question,
+    think: "t",
+  });
+  assert.deepEqual(told, []);
+  // A tool may have a type of its own beside its name.
+  const tool = { type: "custom", name: "f" };
+  assert.deepEqual(parseRecord({ messages: [user, bot], tools: [tool] }, where), {
+    kind: "chat",
+    messages: [user, bot],
+    tools: [
+      new Map<string, unknown>([["type", "function"], ["function", new Map(Object.entries(tool))]]),
+    ],
+  });
+});
+
+Deno.test("parseRecord() reads a system column that says nothing beside a system message", () => {
+  const own = { role: "system", content: "own" } as const;
+  const [record] = read({ system: "", messages: [own, user, bot] });
+  assert.deepEqual(record, { kind: "chat", messages: [own, user, bot], system: "" });
+  assert.deepEqual(read({ system: null, tools: "[]", messages: [user, bot] })[0], {
+    kind: "chat",
+    messages: [user, bot],
+  });
+});
+
+Deno.test("recordsOf() gives both of a pair, and toMessages() the chosen one below the system prompt", () => {
+  const pair = parseRecord({ question: "q", chosen: "a", rejected: "b" }, where);
+  assert.ok(pair.kind === "pair");
+  assert.deepEqual(recordsOf(pair), [pair.chosen, pair.rejected]);
+  assert.deepEqual(recordsOf(pair.chosen as never), [pair.chosen]);
+  assert.deepEqual(toMessages(pair, { system: "s" }), [
+    { role: "system", content: "s" },
+    { role: "user", content: "q" },
+    { role: "assistant", content: "a", reasoning_content: "" },
   ]);
 });

@@ -85,7 +85,7 @@ export function shapeRow(
   const fit = recognize(row, { where, columns });
   const { values, rest, names } = takeNamed(row, fit.meanings, { where, place: "" });
   reviewRest(rest, where, onUnread);
-  tellMissing(row, { fit, columns, names, onUnread });
+  tellMissing(row, { columns, names, onUnread });
   const held = Object.keys(fit.shape.columns).filter((name) => values[name] != null);
   return {
     shape: fit.shape,
@@ -209,17 +209,14 @@ function listRemedy(
 /** Tells of named columns that the row has not, which may be slips of the pen. */
 function tellMissing(
   row: Readonly<Record<string, unknown>>,
-  { fit, columns, names, onUnread }: {
-    readonly fit: Candidate;
+  { columns, names, onUnread }: {
     readonly columns: RowColumns;
     readonly names: NamedFields["names"];
     readonly onUnread?: OnUnread;
   },
 ): void {
   for (const [meaning, name] of Object.entries(columns)) {
-    if (name === "" || meaning in names || fit.shape.needs.includes(meaning) || name in row) {
-      continue;
-    }
+    if (name === "" || meaning in names || name in row) continue;
     onUnread?.(
       `--columns ${meaning}=${name}`,
       `--columns ${meaning}=${name} names no column of the row`,

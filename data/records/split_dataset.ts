@@ -52,10 +52,11 @@ export function splitDataset(rows: number, options: SplitDatasetOptions = {}): D
   const order = Array.from({ length: rows }, (_, index) => index);
   new PythonRandom(seed).shuffle(order);
   const count = Math.trunc(rows * trainRatio);
-  if (count === 0 || count === rows) {
+  // By a ratio below 1 some are left for validation wherever some are for training.
+  if (count === 0) {
     throw new RangeError(
-      `Cannot split ${what} by ${trainRatio}: ${count} would be for ` +
-        `training and ${rows - count} for validation. Add rows or choose another ratio`,
+      `Cannot split ${what} by ${trainRatio}: 0 would be for training and ${rows} for validation. ` +
+        "Add rows or choose another ratio",
     );
   }
   return { train: order.slice(0, count), validation: order.slice(count) };

@@ -58,8 +58,8 @@ export async function* splitZstdFrames(
   if (part !== MAGIC || left < part.bytes) throw new Error("unexpected end of file");
 }
 
-/** Longest part that says what comes after it. */
-const HEAD_BYTES = 14;
+/** Longest part whose bytes say what comes after it. */
+const HEAD_BYTES = 4;
 
 const MAGIC: Part = {
   bytes: 4,
