@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parsePythonJson } from "../../../internal/json/python_json.ts";
 import { Template } from "./template.ts";
 
-// Expected texts are those of Python; tests/jinja_parity_test.ts has some 800 more.
+// Expected texts are those of Python; expressions_test.ts has many more.
 const render = (source: string, values: Readonly<Record<string, unknown>> = {}): string =>
   new Template(source).render(values, { strftime: (format) => format });
 
