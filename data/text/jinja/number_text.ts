@@ -18,10 +18,10 @@ function plain(text: string): string {
   if (/^\p{ASCII}*$/u.test(trimmed)) return trimmed;
   if (trimmed.length > MAX_LENGTH) throw new UnsupportedError("a number of so many digits");
   return trimmed.replace(/\p{Nd}/gu, (digit) => {
-    // Decimal digits come in runs of ten that begin at zero.
+    // Decimal digits come in tens that begin at zero, and tens may follow one another.
     const code = digit.codePointAt(0)!;
     let value = 0;
-    while (value < 9 && /\p{Nd}/u.test(String.fromCodePoint(code - value - 1))) value++;
+    while (/\p{Nd}/u.test(String.fromCodePoint(code - value - 1))) value++;
     return String(value % 10);
   });
 }
