@@ -1,13 +1,13 @@
 /** Numbers from text: Python's `int(text, base)` and `float(text)`. */
 
-import { MAX_INTEGER_BITS } from "./budget.ts";
+import { MAX_DIGITS } from "./budget.ts";
 import { UnsupportedError } from "./errors.ts";
 import { toInteger } from "./numbers.ts";
 import { skipSpace, skipSpaceBack } from "./whitespace.ts";
 
 const FLOAT =
   /^[+-]?(?:(?:\d+(?:_\d+)*)?(?:\.(?:\d+(?:_\d+)*)?)?(?:e[+-]?\d+(?:_\d+)*)?|inf(?:inity)?|nan)$/i;
-/** Longer texts are no numbers: Python takes 4300 digits. */
+/** Longer texts are no numbers. */
 const MAX_LENGTH = 20_000;
 const PREFIX: Readonly<Record<number, string>> = { 2: "b", 8: "o", 16: "x" };
 
@@ -45,7 +45,7 @@ export function parseInteger(text: string, base: number): number | bigint | unde
     prefix = "";
   }
   const plainDigits = digits.replaceAll("_", "");
-  if (plainDigits.length > MAX_INTEGER_BITS / 4) return undefined;
+  if (plainDigits.length > MAX_DIGITS) return undefined;
   if (radix === 10) {
     return /^\d+$/.test(plainDigits) ? toInteger(BigInt(`${sign}${plainDigits}`)) : undefined;
   }

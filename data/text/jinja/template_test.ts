@@ -77,3 +77,13 @@ Deno.test("texts that hold an address are refused when they are printed", () => 
   assert.throws(() => render("{{ 'a'.upper }}"), { name: "UnsupportedError" });
   assert.throws(() => render("{{ [1] | map('string') }}"), { name: "UnsupportedError" });
 });
+
+Deno.test("an integer has up to 4300 digits, as Python reads it", () => {
+  const digits = "9".repeat(4300);
+  assert.equal(render(`{{ ${digits} == '${digits}' | int }}`), "True");
+  assert.equal(render(`{{ ${digits.replace("9", "9_")} }}`), digits);
+  assert.throws(() => render(`{{ 1${digits} }}`), {
+    name: "TemplateSyntaxError",
+    message: "line 1: an integer has more digits than can be converted",
+  });
+});
