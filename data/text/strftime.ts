@@ -125,13 +125,17 @@ function word(date: Date, letter: string): string | undefined {
   }
 }
 
+/** Flags, a width, `E` or `O` where the C library takes it, and a letter. */
+const DIRECTIVE =
+  /%([-_0^#]*)(\d*)(?:E(?=[cCnpPrRtTuxXyY])|O(?=[bBCdegGhHIjklmMnpPrRStTuUVwWy]))?([a-zA-Z%])/g;
+
 /** Widths beyond this are no date's. */
 const MAX_WIDTH = 100;
 
 /** Replaces `%d`, `%b`, `%Y` and their like; a directive it does not know stays as it is. */
 export function strftime(date: Date, format: string): string {
   return format.replace(
-    /%([-_0^#]*)(\d*)[EO]?([a-zA-Z%])/g,
+    DIRECTIVE,
     (whole: string, flags: string, columns: string, letter: string) => {
       // Python's own: a date without a time zone has neither a name nor an offset for it.
       if (whole === "%f") return String(date.getMilliseconds() * 1000).padStart(6, "0");

@@ -7,7 +7,7 @@ import type { Args, Kwargs, Value } from "./value.ts";
  * A function that gives the value of each parameter, undefined where none was passed.
  *
  * `signature` is Python's, defaults left out: `"width, fillchar?, /"`. A name with `?` may be left
- * out; those before `/` are by position only, and those after `*` by name only.
+ * out; those before `/` are by position only.
  */
 export function parameters(
   name: string,
@@ -15,14 +15,12 @@ export function parameters(
 ): (args: Args, kwargs: Kwargs) => (Value | undefined)[] {
   const words = signature.split(", ").filter((word) => word !== "");
   const slash = words.indexOf("/");
-  const star = words.filter((word) => word !== "/").indexOf("*");
-  const plain = words.filter((word) => word !== "/" && word !== "*");
+  const plain = words.filter((word) => word !== "/");
   const names = plain.map((word) => word.replace("?", ""));
-  const positional = star === -1 ? names.length : star;
   const required = plain.map((word) => !word.endsWith("?"));
   return (args, kwargs) => {
-    if (args.length > positional) {
-      typeError(`${name}() takes at most ${positional} arguments (${args.length} given)`);
+    if (args.length > names.length) {
+      typeError(`${name}() takes at most ${names.length} arguments (${args.length} given)`);
     }
     const values: (Value | undefined)[] = args.slice();
     while (values.length < names.length) values.push(undefined);

@@ -20,7 +20,9 @@ const CHARACTERS_PER_CHARACTER = 32;
  * 190 calls.
  */
 export const MAX_CALL_DEPTH = 200;
-/** Largest integer in bits. Python refuses to print one of more than 4300 digits, 14,285 bits. */
+/** Digits that Python reads and prints of an integer. */
+export const MAX_DIGITS = 4300;
+/** Largest integer in bits: one of {@linkcode MAX_DIGITS} digits has 14,285. */
 export const MAX_INTEGER_BITS = 16_384;
 
 /** Counts what a rendering uses, and ends it at the limit. */

@@ -3,7 +3,7 @@
 import { type ArithmeticOperator, binary, negate, plus } from "./arithmetic.ts";
 import { type Arguments, callValue, compiledArguments } from "./call.ts";
 import { walk } from "./children.ts";
-import { MAX_INTEGER_BITS } from "./budget.ts";
+import { MAX_DIGITS } from "./budget.ts";
 import { compareValues, contains, equals } from "./compare.ts";
 import { PyDict } from "./dict.ts";
 import { ENVIRONMENT } from "./environment.ts";
@@ -290,7 +290,7 @@ function lookUp(
 function numberLiteral(kind: "integer" | "float", text: string, line: number): Value {
   const digits = text.replaceAll("_", "");
   if (kind === "integer") {
-    if (digits.length > MAX_INTEGER_BITS / 4) {
+    if (digits.length > MAX_DIGITS) {
       throw new TemplateSyntaxError("an integer has more digits than can be converted", line);
     }
     return toInteger(BigInt(digits));

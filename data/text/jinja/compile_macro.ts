@@ -27,8 +27,7 @@ export function compileMacro(
   const scope = functionScope(outer);
   const { symbols } = scope;
   const { params, defaults, body } = node;
-  const analyze = (): void => visitSymbols(symbols, [...params, ...defaults, ...body]);
-  analyze();
+  visitSymbols(symbols, [...params, ...defaults, ...body]);
   const names = params.map((param) => param.name);
   const refs = names.map((each) => symbols.ref(each));
   const special = readsUndeclared(body, ["caller", "kwargs", "varargs"]);
@@ -45,8 +44,6 @@ export function compileMacro(
   if (catchKwargs) refs.push(symbols.declareParameter("kwargs"));
   const catchVarargs = special.has("varargs") && !names.includes("varargs");
   if (catchVarargs) refs.push(symbols.declareParameter("varargs"));
-  // As Jinja does: the names that were just declared win over those that were found.
-  analyze();
   const setters = refs.map((ref) => writer(scope, ref));
   const enter = enterScope(scope);
   const fill = names.map((each, i) => {

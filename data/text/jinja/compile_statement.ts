@@ -5,13 +5,14 @@ import { compileCall, compileExpression, compileFilter } from "./compile_express
 import { compileFor } from "./compile_for.ts";
 import { compileMacro } from "./compile_macro.ts";
 import { compileTarget, namespacesOf } from "./compile_target.ts";
+import { typeError } from "./errors.ts";
 import { BREAK, CONTINUE, type Evaluate, type Execute, NEXT, type Signal, write } from "./frame.ts";
 import type { CallBlock, Expression, If, Statement, TemplateData } from "./nodes.ts";
 import { textOf } from "./repr.ts";
 import { enterScope, innerScope, leaveScope, type Scope, softScope, writer } from "./scope.ts";
 import { truthy } from "./truthy.ts";
 import { visitFilterBlock, visitSymbols } from "./visit_symbols.ts";
-import { NO_KWARGS } from "./value.ts";
+import { asString, NO_KWARGS, typeName, type Value } from "./value.ts";
 
 /** The function that executes statements one after the other. */
 export function compileBody(body: readonly Statement[], scope: Scope): Execute {
@@ -102,7 +103,7 @@ function compileStatement(node: Statement, scope: Scope): Execute {
         const { signal, text } = capture(body, frame);
         if (signal !== NEXT) return signal;
         captured.text = text;
-        write(frame, textOf(frame.budget, filter(frame)));
+        write(frame, joined(filter(frame)));
         leave(frame);
         return NEXT;
       };
@@ -173,9 +174,14 @@ function compileCallBlock(node: CallBlock, scope: Scope): Execute {
     ? (frame) => make(frame).call(frame.budget, [], NO_KWARGS)
     : compileCall(node.call, scope, make);
   return (frame) => {
-    write(frame, textOf(frame.budget, call(frame)));
+    write(frame, joined(call(frame)));
     return NEXT;
   };
+}
+
+/** What a tag writes as it is: Jinja joins it with other texts, which Python refuses for other values. */
+function joined(value: Value): string {
+  return asString(value) ?? typeError(`expected str instance, ${typeName(value)} found`);
 }
 
 /** Executes statements, and gives the text that they write. */

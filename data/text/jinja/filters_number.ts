@@ -32,7 +32,8 @@ function toInt(budget: Budget, value: Value, base: Value, fallback: Value): Valu
   const text = asString(value);
   if (text !== undefined) {
     budget.step(text.length / 4);
-    const integer = parseInteger(text, integerArgument(base));
+    const radix = asInteger(base);
+    const integer = radix === undefined ? undefined : parseInteger(text, Number(radix));
     if (integer !== undefined) return integer;
     const float = parseFloatText(text);
     return (float === undefined ? undefined : truncateFloat(float)) ?? fallback;

@@ -1,13 +1,13 @@
 /** Numbers from text: Python's `int(text, base)` and `float(text)`. */
 
-import { MAX_INTEGER_BITS } from "./budget.ts";
+import { MAX_DIGITS } from "./budget.ts";
 import { UnsupportedError } from "./errors.ts";
 import { toInteger } from "./numbers.ts";
 import { skipSpace, skipSpaceBack } from "./whitespace.ts";
 
 const FLOAT =
   /^[+-]?(?:(?:\d+(?:_\d+)*)?(?:\.(?:\d+(?:_\d+)*)?)?(?:e[+-]?\d+(?:_\d+)*)?|inf(?:inity)?|nan)$/i;
-/** Longer texts are no numbers: Python takes 4300 digits. */
+/** Longer texts are no numbers. */
 const MAX_LENGTH = 20_000;
 const PREFIX: Readonly<Record<number, string>> = { 2: "b", 8: "o", 16: "x" };
 
@@ -18,10 +18,10 @@ function plain(text: string): string {
   if (/^\p{ASCII}*$/u.test(trimmed)) return trimmed;
   if (trimmed.length > MAX_LENGTH) throw new UnsupportedError("a number of so many digits");
   return trimmed.replace(/\p{Nd}/gu, (digit) => {
-    // Decimal digits come in runs of ten that begin at zero.
+    // Decimal digits come in tens that begin at zero, and tens may follow one another.
     const code = digit.codePointAt(0)!;
     let value = 0;
-    while (value < 9 && /\p{Nd}/u.test(String.fromCodePoint(code - value - 1))) value++;
+    while (/\p{Nd}/u.test(String.fromCodePoint(code - value - 1))) value++;
     return String(value % 10);
   });
 }
@@ -45,7 +45,7 @@ export function parseInteger(text: string, base: number): number | bigint | unde
     prefix = "";
   }
   const plainDigits = digits.replaceAll("_", "");
-  if (plainDigits.length > MAX_INTEGER_BITS / 4) return undefined;
+  if (plainDigits.length > MAX_DIGITS) return undefined;
   if (radix === 10) {
     return /^\d+$/.test(plainDigits) ? toInteger(BigInt(`${sign}${plainDigits}`)) : undefined;
   }

@@ -6,7 +6,6 @@
 import { walk } from "./children.ts";
 import { ENVIRONMENT } from "./environment.ts";
 import { UnsupportedError } from "./errors.ts";
-import type { FilterTable } from "./filter_arguments.ts";
 import { FLOAT_METHODS } from "./float.ts";
 import { INTEGER_METHODS } from "./integer_methods.ts";
 import { STRING_METHODS } from "./member.ts";
@@ -24,17 +23,6 @@ function withoutMethod(methods: ReadonlyMap<string, unknown>): string[] {
   return [...methods].filter(([, method]) => method === null).map(([name]) => name);
 }
 
-const { filters, tests } = ENVIRONMENT;
-
-/** Filters that take the name of another, or of a test, as an argument; and where it stands. */
-const NAMING: Readonly<Record<string, { readonly table: FilterTable; readonly index: number }>> = {
-  map: { table: filters, index: 0 },
-  select: { table: tests, index: 0 },
-  reject: { table: tests, index: 0 },
-  selectattr: { table: tests, index: 1 },
-  rejectattr: { table: tests, index: 1 },
-};
-
 /** @throws {UnsupportedError} which names the line and what stands there */
 export function refuseUnsupported(body: readonly Statement[]): void {
   if (readsUndeclared(body, ["self"]).has("self")) {
@@ -49,10 +37,12 @@ export function refuseUnsupported(body: readonly Statement[]): void {
       if (name !== undefined && UNSUPPORTED_METHODS.has(name)) refuse(`the method ${name}`);
       if (node.node.kind === "Name" && node.node.name === "lipsum") refuse("the function lipsum");
     }
-    if (node.kind === "Filter" && Object.hasOwn(NAMING, node.name)) {
-      const { table, index } = NAMING[node.name];
-      const name = textAt(node, index);
-      if (name !== undefined && table.get(name) === null) refuse(`the filter ${name}`);
+    // A filter that another one takes by its name; all tests are rendered.
+    if (node.kind === "Filter" && node.name === "map") {
+      const name = firstText(node);
+      if (name !== undefined && ENVIRONMENT.filters.get(name) === null) {
+        refuse(`the filter ${name}`);
+      }
     }
   });
 }
@@ -63,7 +53,6 @@ function calledName(callee: Expression): string | undefined {
   return typeof callee.key.value === "string" ? callee.key.value : undefined;
 }
 
-function textAt({ args }: CallArguments, index: number): string | undefined {
-  const node = args[index];
+function firstText({ args: [node] }: CallArguments): string | undefined {
   return node?.kind === "Const" && typeof node.value === "string" ? node.value : undefined;
 }

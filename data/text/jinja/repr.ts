@@ -1,6 +1,6 @@
 /** `str` and `repr` of any value. */
 
-import type { Budget } from "./budget.ts";
+import { type Budget, MAX_DIGITS } from "./budget.ts";
 import { valueError } from "./errors.ts";
 import type { Value } from "./value.ts";
 
@@ -26,9 +26,6 @@ export function reprOf(budget: Budget, value: Value): string {
   if (typeof value === "string") return reprString(budget, value);
   return typeof value === "object" && value !== null ? value.repr(budget) : textOf(budget, value);
 }
-
-/** Python refuses to print more digits than these. */
-const MAX_DIGITS = 4300;
 
 function bigText(budget: Budget, value: bigint): string {
   const text = value.toString();

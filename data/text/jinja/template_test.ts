@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parsePythonJson } from "../../../internal/json/python_json.ts";
 import { Template } from "./template.ts";
 
-// Expected texts are those of Python; tests/jinja_parity_test.ts has some 800 more.
+// Expected texts are those of Python; expressions_test.ts has many more.
 const render = (source: string, values: Readonly<Record<string, unknown>> = {}): string =>
   new Template(source).render(values, { strftime: (format) => format });
 
@@ -76,4 +76,14 @@ for (const [source, message] of REFUSED) {
 Deno.test("texts that hold an address are refused when they are printed", () => {
   assert.throws(() => render("{{ 'a'.upper }}"), { name: "UnsupportedError" });
   assert.throws(() => render("{{ [1] | map('string') }}"), { name: "UnsupportedError" });
+});
+
+Deno.test("an integer has up to 4300 digits, as Python reads it", () => {
+  const digits = "9".repeat(4300);
+  assert.equal(render(`{{ ${digits} == '${digits}' | int }}`), "True");
+  assert.equal(render(`{{ ${digits.replace("9", "9_")} }}`), digits);
+  assert.throws(() => render(`{{ 1${digits} }}`), {
+    name: "TemplateSyntaxError",
+    message: "line 1: an integer has more digits than can be converted",
+  });
 });

@@ -4,7 +4,7 @@
 
 import { TemplateSyntaxError } from "./errors.ts";
 import { createLexer } from "./lexer.ts";
-import type { Token, TokenType } from "./token.ts";
+import { OPERATORS, type Token, type TokenType } from "./token.ts";
 
 /** Tokens accepted: the largest templates in use have some 5000; a tree takes memory. */
 const MAX_TOKENS = 100_000;
@@ -105,5 +105,6 @@ export function describeToken({ type, text }: Token): string {
 }
 
 function describeType(type: TokenType): string {
-  return TYPE_NAMES[type] ?? type;
+  const [operator] = [...OPERATORS].find(([, each]) => each === type) ?? [];
+  return TYPE_NAMES[type] ?? operator ?? type;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mergeSymbols } from "./merge_symbols.ts";
+import { mergeInSlices, mergeSymbols } from "./merge_symbols.ts";
 import { MergeTable } from "./merge_table.ts";
 
 /** All merges of two tokens of a small alphabet, in a shuffled order. */
@@ -50,4 +50,38 @@ Deno.test("MergeTable gives a pair that comes twice its later rank", () => {
   merges.set(1, 2, 0, 3);
   merges.set(1, 2, 1, 4);
   assert.deepEqual([merges.rank(1, 2), merges.merged(1, 2), merges.rank(2, 1)], [1, 4, -1]);
+});
+
+Deno.test("MergeTable holds as many merges as it is made for, and tells pairs apart", () => {
+  for (const count of [0, 1, 2, 3, 7, 8, 100, 1000]) {
+    const merges = new MergeTable(count);
+    // Ids of all sizes, 0 and the highest among them; each left one with its own right one.
+    const pair = (at: number): [number, number] => [at * 16_777 % (1 << 24), (1 << 24) - at];
+    for (let at = 0; at < count; at++) merges.set(...pair(at), at, 2 * at + 1);
+    for (let at = 0; at < count; at++) {
+      const [left, right] = pair(at);
+      assert.deepEqual([merges.rank(left, right), merges.merged(left, right)], [at, 2 * at + 1]);
+      assert.equal(merges.rank(right, left), -1);
+      assert.equal(merges.rank(left, right - count), -1);
+    }
+    assert.equal(merges.rank(0, 0), -1);
+  }
+});
+
+Deno.test("mergeInSlices() pauses after 4096 pairs that it looks at, and not in a short word", () => {
+  const merges = table();
+  const run = (count: number): [number, number] => {
+    const work = mergeInSlices(new Array<number>(count).fill(0), merges);
+    let pauses = 0;
+    for (let step = work.next();; step = work.next(), pauses++) {
+      if (step.done) return [step.value.length, pauses];
+    }
+  };
+  // Once for 4096 symbols, and once for 4096 pairs; each symbol but the last begins a pair.
+  assert.deepEqual(run(48), [24, 0]);
+  assert.deepEqual(run(4095), [2048, 0]);
+  assert.deepEqual(run(4096), [2048, 1]);
+  assert.deepEqual(run(4097), [2049, 2]);
+  assert.deepEqual(run(8192), [4096, 3]);
+  assert.deepEqual(run(8193), [4097, 4]);
 });
