@@ -127,6 +127,7 @@ Deno.test("keepEpsilon() keeps a probability and the likeliest", () => {
     [0.9, [1]],
   ]);
   check(keepEpsilon, [1, 1], [[0.9, [0, 1]]]);
+  check(keepEpsilon, [0.25, 0.5], [[0.9, [1]]]);
 });
 
 Deno.test("keepEta() takes the smaller of epsilon and what the entropy makes of it", () => {

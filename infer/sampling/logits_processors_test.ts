@@ -277,6 +277,7 @@ Deno.test("forcedBosTokenId comes after one token, forcedEosTokenIds before the 
       prompt: [1, 1, 1, 1],
       expected: [1, 2, 3, 4],
     },
+    { options: { forcedEosTokenIds: [2], maxLength: 2 }, expected: [NO, NO, 0, NO] },
     { options: { forcedEosTokenIds: [3] }, prompt: [1], expected: [1, 2, 3, 4] },
   ]);
 });
