@@ -435,15 +435,23 @@ Deno.test("schemaGrammar() tells the whole error", () => {
 });
 
 Deno.test("schemaGrammar() takes up to 500 schemas, 64 deep, and 1000 values", () => {
-  const nested = (depth: number): Schema => {
-    let schema: Schema = { type: "null" };
-    for (let i = 0; i < depth; i++) schema = { items: schema };
-    return schema;
-  };
-  check(nested(64), [`${"[".repeat(64)}null${"]".repeat(64)}`], []);
+  const ways: readonly (readonly [string, (inner: Schema) => Schema])[] = [
+    ["items", (items) => ({ items })],
+    ["additionalProperties", (additionalProperties) => ({ additionalProperties })],
+    ["properties.a", (a) => ({ properties: { a } })],
+    ["anyOf[0]", (first) => ({ anyOf: [first] })],
+  ];
   const fails = (schema: Schema, place: string, message: string): void =>
     assert.throws(() => schemaGrammar(schema), { name: "SchemaError", place, message });
-  fails(nested(65), Array(65).fill("items").join("."), "nests more than 64 deep");
+  for (const [name, around] of ways) {
+    const nested = (depth: number): Schema => {
+      let schema: Schema = { type: "null" };
+      for (let i = 0; i < depth; i++) schema = around(schema);
+      return schema;
+    };
+    schemaGrammar(nested(64));
+    fails(nested(65), Array(65).fill(name).join("."), "nests more than 64 deep");
+  }
   const any = (count: number): Schema => ({ anyOf: Array(count).fill({ type: "null" }) });
   check(any(499), ["null"], []);
   fails(any(500), "anyOf[499]", "is one of more than 500 schemas");
