@@ -394,5 +394,7 @@ Deno.test("importedWeights() refuses numbers that float16 does not hold, and nam
       ),
     );
   }
+  numbers[0] = 1e5;
+  await assert.rejects(source.read("model.norm.weight", into), /it holds 100000;/);
   assert.throws(() => source.info("other"), /Cannot find tensor "other".*a\.gguf/s);
 });
