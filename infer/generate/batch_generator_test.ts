@@ -158,6 +158,11 @@ Deno.test("a batch takes options of its own, and says what is wrong with them", 
   assert.deepEqual(await sizes({ cacheBytes: 2 * small - 1 }), [256, 256]);
   assert.deepEqual(await sizes({ cacheBytes: 3 * small }), [768, 512]);
   assert.deepEqual(await sizes({ maxRows: 1 }), [512, 512]);
+  // 1024 bytes a position: a GiB has room for half of what 16 replies could take.
+  const large = tinyConfig({ num_hidden_layers: 8, max_position_embeddings: 2 ** 17 });
+  const weights = randomWeights(made.runtime, large);
+  assert.deepEqual(await sizes({ config: large, slots: [{ weights }] }), [2 ** 20, 2 ** 17]);
+  weights[Symbol.dispose]();
   const odd = tinyConfig({ ...config.raw, max_position_embeddings: 300 });
   assert.deepEqual(await sizes({ config: odd, maxRows: 2 }), [1024, 300]);
   await using batch = made.batch({ maxRows: 1, maxWaiting: 0 });
@@ -211,6 +216,29 @@ Deno.test("a reply begins where it fits beside the others to its end, first come
   // Who leaves makes room.
   await long.return!();
   assert.equal((await Array.fromAsync(last)).length, 2);
+});
+
+Deno.test("replies that fill the cache to its last position end one after another", async () => {
+  using made = models();
+  await using batch = made.batch({ cacheBytes: 3 * 256 * cacheBytesPerPosition(config) });
+  const replies = [2, 9, 5].map((maxNewTokens, slot) =>
+    batch.generator(slot % 2).generate([slot, 1], { ...FREE, maxNewTokens })
+  );
+  const lengths = await Promise.all(
+    replies.map(async (reply) => (await Array.fromAsync(reply)).length),
+  );
+  assert.deepEqual(lengths, [2, 9, 5]);
+});
+
+Deno.test("a reply that is left after it was made keeps its end, and gives nothing more", async () => {
+  using made = models();
+  await using batch = made.batch();
+  const reply = batch.generator().generate([1], { ...FREE, maxNewTokens: 3 });
+  await Array.fromAsync(batch.generator().generate([2], { ...FREE, maxNewTokens: 9 }));
+  assert.equal(reply.finishReason, undefined);
+  await reply.return!();
+  assert.equal(reply.finishReason, "length");
+  assert.deepEqual(await reply.next(), { done: true, value: undefined });
 });
 
 Deno.test("who leaves the queue, or comes with a signal that is aborted, takes no room", async () => {
