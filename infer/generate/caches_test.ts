@@ -196,6 +196,9 @@ Deno.test("StateCache clears, swaps and keeps rows", () => {
   assert.deepEqual(firsts(cache, 3), [22, 20, 21]);
   cache.clear(1);
   assert.deepEqual(firsts(cache, 3), [22, 0, 21]);
+  cache.swap(0, 2);
+  assert.deepEqual(firsts(cache, 3), [21, 0, 22]);
+  cache.swap(2, 0);
   assert.equal(cache.reserve(3), false);
   assert.equal(cache.reserve(2), false);
   assert.equal(cache.reserve(5), true);

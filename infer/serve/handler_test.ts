@@ -9,6 +9,8 @@ import {
   type ScriptedServerOptions,
 } from "../../tests/support/scripted_server.ts";
 import { allowedOrigins } from "./cross_origin.ts";
+import { createHandler } from "./handler.ts";
+import { Metrics } from "./metrics.ts";
 
 const REPLY: Script = async function* (prompt, { model }) {
   if (prompt.includes("broken")) {
@@ -697,6 +699,18 @@ test("a key is asked for, but not of who asks for leave or health", async (serve
     "POST",
   ]);
   assert.equal(leave.headers.get("access-control-allow-origin"), origin);
+  // What asks for no leave is answered, and may be read.
+  const headers = { origin, authorization: "Bearer s3cret" };
+  const listed = await ask(server, "/v1/models", undefined, { headers });
+  const cors = ({ headers: got }: Answer) => [
+    got.get("access-control-allow-origin"),
+    got.get("cross-origin-resource-policy"),
+    got.get("vary"),
+  ];
+  assert.deepEqual([listed.status, cors(listed)], [200, [origin, "cross-origin", "Origin"]]);
+  assert.deepEqual(cors(wrong), [null, "same-origin", "Origin"]);
+  const asks = await ask(server, "/health", undefined, { method: "OPTIONS", headers });
+  assert.deepEqual([asks.status, asks.headers.get("allow")], [405, "GET, HEAD"]);
 }, { apiKey: "s3cret", allowOrigin: allowedOrigins(["http://page.example"]) });
 
 test("metrics count requests by route and status", async (server) => {
@@ -725,4 +739,28 @@ test("metrics count requests by route and status", async (server) => {
     'ortune_first_text_seconds_count{model="base"} 1',
     'ortune_request_seconds_count{model="base"} 1',
   ]);
+});
+
+test("models are said to be made when the server began, or at a given time", async (server) => {
+  const times = async (now?: Date): Promise<unknown> => {
+    const handler = createHandler({
+      service: server.service,
+      metrics: new Metrics(),
+      isOwnHost: () => true,
+      load: () => assert.fail(),
+      onError: () => assert.fail(),
+      now,
+    });
+    const read = async (path: string) => (await handler(new Request(`http://a${path}`))).json();
+    const [{ data: [{ created }] }, { models: [{ modified_at }] }] = [
+      await read("/v1/models"),
+      await read("/api/tags"),
+    ];
+    return now ? [created, modified_at] : created;
+  };
+  assert.deepEqual(await times(new Date(1_700_000_000_999)), [
+    1_700_000_000,
+    "2023-11-14T22:13:20.000Z",
+  ]);
+  assert.ok(Math.abs(await times() as number - Date.now() / 1000) < 100);
 });
