@@ -270,6 +270,7 @@ Deno.test("BatchCache keeps sequences where rows and capacity change and rows ch
   check(3, 2, 1);
   cache.swap(3, 0);
   assert.deepEqual(lengths(), [0, 3, 12, 7]);
+  check(0, 2, 1, 3);
   cache.swap(3, 0);
   cache.reserve(3, 12);
   check(3, 2, 1);
