@@ -50,7 +50,7 @@ export class TokenTrie {
     const builder = new PlaceBuilder(same);
     let count = 0;
     for (const start of [...groups.keys()].sort(byBytes)) {
-      for (const entry of groups.get(start)!.sort((a, b) => byBytes(a.key, b.key) || a.id - b.id)) {
+      for (const entry of groups.get(start)!.sort((a, b) => byBytes(a.key, b.key))) {
         builder.add(entry);
         if (++count % SLICE === 0) yield;
       }

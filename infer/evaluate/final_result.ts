@@ -136,5 +136,7 @@ function numberOf(text: string): number | undefined {
     .replace(/^[$￥¥]|\\?%$/g, "").replace("−", "-");
   if (!new RegExp(`^${NUMBER}$`).test(plain)) return undefined;
   const [over, under = "1"] = plain.replaceAll(",", "").split("/");
-  return Number(over) / Number(under);
+  const value = Number(over) / Number(under);
+  // By 0 there is none, and an infinite one would be near any other.
+  return Number.isFinite(value) ? value : undefined;
 }

@@ -28,7 +28,7 @@ interface Source {
 }
 
 /** What the family of an architecture adds to the fields that all have, or takes away. */
-type Extra = (source: Source) => Fields | Promise<Fields>;
+type Extra = (source: Source) => Fields;
 
 /** What GGUF leaves to llama.cpp's own code: every sixth layer of Gemma 3 sees all tokens. */
 const GEMMA_PATTERN = 6;
@@ -190,7 +190,7 @@ export async function importedConfig(
     attention_dropout: 0,
     initializer_range: 0.02,
     use_cache: true,
-    ...await extra(source),
+    ...extra(source),
   };
 }
 

@@ -177,7 +177,7 @@ const EXTRAS: Readonly<Record<ModelType, (config: ModelConfig) => Extra>> = {
     if (!config.layerKinds.some(({ rope }) => rope)) refuse(config, "models without attention");
     const interval = config.layerKinds.findIndex(({ delta }) => !delta) + 1;
     const regular = config.layerKinds.every(({ delta }, layer) =>
-      (delta === undefined) === (interval > 0 && (layer + 1) % interval === 0)
+      (delta === undefined) === ((layer + 1) % interval === 0)
     );
     if (!regular) refuse(config, "layers of attention that are not one of every so many");
     return {
@@ -188,7 +188,7 @@ const EXTRAS: Readonly<Record<ModelType, (config: ModelConfig) => Extra>> = {
         ["ssm.group_count", whole(keyHeads)],
         ["ssm.time_step_rank", whole(valueHeads)],
         ["ssm.inner_size", whole(valueDim * valueHeads)],
-        ["full_attention_interval", whole(interval || config.layers + 1)],
+        ["full_attention_interval", whole(interval)],
       ],
     };
   },

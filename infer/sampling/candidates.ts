@@ -95,7 +95,7 @@ export function keepTypical(candidates: Candidates, typicalP: number): Candidate
     if (reached >= typicalP) break;
   }
   const limit = distance[order[Math.min(last, order.length - 1)]];
-  return pick(candidates, order.filter((i, rank) => rank === 0 || distance[i] <= limit));
+  return pick(candidates, order.filter((i) => distance[i] <= limit));
 }
 
 /** Those with at least the probability `epsilon`, and always the likeliest. */
@@ -115,7 +115,7 @@ export function keepEta(candidates: Candidates, epsilon: number): Candidates {
 /** The likeliest whose shares of the entropy reach `topH` of it. */
 export function keepTopH(candidates: Candidates, topH: number): Candidates {
   const { weights } = candidates;
-  const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b)
+  const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a])
     .slice(0, TOP_H_TOKENS);
   const likeliest = pick(candidates, order);
   const total = sum(likeliest.weights);

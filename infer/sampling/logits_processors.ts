@@ -135,8 +135,8 @@ export function logitsProcessors(
 }
 
 function ban(scores: Float32Array, ids: readonly number[]): void {
-  // An id outside the vocabulary is not generated anyway.
-  for (const id of ids) if (id < scores.length) scores[id] = -Infinity;
+  // Typed arrays leave ids outside the vocabulary out.
+  for (const id of ids) scores[id] = -Infinity;
 }
 
 function force(scores: Float32Array, ids: readonly number[]): void {

@@ -54,7 +54,8 @@ export function parseOllamaGenerate(body: unknown): OllamaRequest {
   }
   const inRaw = ["system", "think", "format"].find((name) => fields[name]);
   if (inRaw) throw invalid(`${inRaw} cannot be with raw, which takes the prompt as it is`, inRaw);
-  const { logprobs, top_logprobs, ...how } = shared(fields);
+  // Thinking that is off is what a text has anyway.
+  const { logprobs, top_logprobs, think: _off, ...how } = shared(fields);
   if (logprobs !== true && top_logprobs) {
     throw invalid("top_logprobs is for logprobs only: set logprobs true", "top_logprobs");
   }
