@@ -306,6 +306,23 @@ Deno.test("downloadFile() tells of a partial file that cannot be opened, and of 
   );
 });
 
+Deno.test("downloadFile() goes on from a partial file of several pieces", async () => {
+  await using folder = await tempFolder();
+  const bytes = Uint8Array.from({ length: 2 * 1024 * 1024 + 5 }, (_, i) => i % 253);
+  const here = bytes.length - 2;
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const paths = { target: `${folder.path}/a.bin`, partial: `${folder.path}/a.part` };
+  await Deno.writeFile(paths.partial, bytes.slice(0, here));
+  const headers = { "content-range": `bytes ${here}-${bytes.length - 1}/${bytes.length}` };
+  const { client, asked } = scriptedHub(() =>
+    new Response(bytes.slice(here), { status: 206, headers })
+  );
+  const file = { ...FILE, size: bytes.length, sha256 };
+  assert.equal(await downloadFile(client, file, { id: "owner/tiny", ...paths }), sha256);
+  assert.deepEqual(asked.map(({ headers }) => headers.range), [`bytes=${here}-`]);
+  assert.deepEqual(await Deno.readFile(paths.target), bytes);
+});
+
 Deno.test("digestFile() hashes as many bytes as are asked for, over pieces of 1 MiB", async () => {
   await using folder = await tempFolder();
   const bytes = Uint8Array.from({ length: 2 * 1024 * 1024 + 3 }, (_, i) => i % 251);

@@ -408,7 +408,7 @@ Deno.test("requestHub() gives up a host that falls silent before or amid its ans
 
 Deno.test("requestHub() does not give up a host that is slow and not silent", async () => {
   // Each wait is shorter than the limit, all together are longer.
-  const pause = () => new Promise((resolve) => setTimeout(resolve, 120));
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 200));
   let sent = 0;
   const { client } = scriptedHub(async (_url, init) => {
     await pause();
