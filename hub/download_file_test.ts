@@ -267,6 +267,13 @@ Deno.test("downloadFile() fetches a file of no bytes, and one known by git's che
   assert.deepEqual(other.asked.map(({ headers }) => headers.range), [undefined, "bytes=2-"]);
 });
 
+Deno.test("downloadFile() goes on from a single byte", async () => {
+  await using folder = await tempFolder();
+  const first = new Response(BYTES.slice(0, 1));
+  const asked = await download(folder, HASHED, [first, part(1, "bytes 1-99/100")]);
+  assert.deepEqual(asked.map(({ range }) => range), [null, "bytes=1-"]);
+});
+
 Deno.test("downloadFile() forgets the ETag with the bytes that it was of", async () => {
   await using folder = await tempFolder();
   const paths = { target: `${folder.path}/a.bin`, partial: `${folder.path}/a.part` };

@@ -29,6 +29,10 @@ Deno.test("makeRepositoryFolder() makes the folder with the one for partial file
     assert.equal(await makeRepositoryFolder(cache, "me/x"), `${cache}/me/x`);
     assert.ok((await Deno.stat(`${cache}/me/x/.ortune-partial`)).isDirectory);
   }
+  await Deno.symlink(`${cache}/me`, `${cache}/you`);
+  await assert.rejects(makeRepositoryFolder(cache, "you/x"), {
+    message: `Cannot write into ${cache}/you: it is a link. Remove it, or choose another folder`,
+  });
 });
 
 Deno.test("makeFolders() and plainFile() refuse links and what is of another kind", async () => {

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { fakeHub } from "../tests/support/fake_hub.ts";
 import { content, downloads, ID, type Layout, layouts } from "../tests/support/hub_layouts.ts";
 import { startHub } from "../tests/support/hub_stub.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 import { HubError } from "./hub_error.ts";
 import type { HubSource } from "./hub_options.ts";
-import { listDataset, resolveDataset } from "./resolve_dataset.ts";
+import type { HubSubset } from "./dataset_layout.ts";
+import { chooseSplit, listDataset, resolveDataset } from "./resolve_dataset.ts";
 
 Deno.test("listDataset() takes all pages of ModelScope's list, full ones too", async () => {
   for (const [count, pages] of [[199, 1], [400, 3], [401, 3]]) {
@@ -211,4 +213,96 @@ Deno.test("resolveDataset() tells subsets of the files that Hugging Face makes a
   const { subset, split, files } = await resolveDataset(ID, { ...options, subset: "main" });
   assert.deepEqual([subset.name, split.name, files.length], ["main", "train", 2]);
   assert.equal((await resolveDataset(ID, { ...options, subset: "other" })).files.length, 1);
+});
+
+const subset = (name: string, splits: readonly string[], isDefault = false): HubSubset => ({
+  name,
+  isDefault,
+  columns: [],
+  splits: splits.map((each) => ({ name: each, files: [`${name}/${each}.csv`], rows: undefined })),
+});
+
+Deno.test("chooseSplit() takes what is named, or what need not be", () => {
+  const chosen = (
+    subsets: readonly HubSubset[],
+    which: { readonly subset?: string; readonly split?: string } = {},
+  ) => {
+    const { subset, split } = chooseSplit("me/x", subsets, which);
+    return `${subset.name} ${split.name}`;
+  };
+  const [a, b] = [subset("a", ["test", "train"]), subset("b", ["dev"], true)];
+  assert.equal(chosen([a]), "a train");
+  assert.equal(chosen([b]), "b dev");
+  assert.equal(chosen([a, b]), "b dev");
+  assert.equal(chosen([a, b], { subset: "a" }), "a train");
+  assert.equal(chosen([a, b], { subset: "a", split: "test" }), "a test");
+  const refused = (message: string, ...args: Parameters<typeof chooseSplit>) =>
+    assert.throws(() => chooseSplit(...args), { name: "HubError", message });
+  const cannot = "Cannot choose the";
+  refused(`${cannot} subset of me/x: it has a, c; name one with --subset`, "me/x", [
+    a,
+    subset("c", ["train"]),
+  ], {});
+  refused(
+    `${cannot} split "dev" of me/x: its subset a has test, train; name one with --split`,
+    "me/x",
+    [a],
+    { split: "dev" },
+  );
+  for (const split of ["train[:5]", "a+b", "5%", "train]"]) {
+    refused(
+      `${cannot} split "${split}" of me/x: its subset a has test, train; name one with --split, and --max-rows ` +
+        "for a part of it",
+      "me/x",
+      [a],
+      { split },
+    );
+  }
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `s${i}`);
+  refused(
+    `${cannot} split of me/x: its subset m has ${names(20).join(", ")}; name one with --split`,
+    "me/x",
+    [subset("m", names(20))],
+    {},
+  );
+  refused(
+    `${cannot} split of me/x: its subset m has ${
+      names(20).join(", ")
+    } and 2 more; name one with --split`,
+    "me/x",
+    [subset("m", names(22))],
+    {},
+  );
+});
+
+Deno.test("listDataset() reads a card of 8 MiB, and leaves a larger one alone", async () => {
+  const head = "---\nconfigs: [{config_name: x, data_files: b.csv}]\n---\n";
+  const limit = 8 * 1024 * 1024;
+  for (const [length, name] of [[limit, "x"], [limit + 1, "default"]] as const) {
+    await using folder = await tempFolder();
+    const { fetch } = fakeHub({ "README.md": head.padEnd(length), "b.csv": "a\n1\n" });
+    const options = { source: "huggingface", cacheDir: folder.path, fetch } as const;
+    const { subsets, sizes } = await listDataset("me/x", options);
+    assert.deepEqual(subsets.map((each) => each.name), [name]);
+    assert.deepEqual(sizes, new Map([["README.md", length], ["b.csv", 4]]));
+  }
+});
+
+Deno.test("listDataset() and resolveDataset() know offline what was fetched", async () => {
+  await using folder = await tempFolder();
+  const { fetch, fetched } = fakeHub({ "train.csv": "a\n1\n", "test.csv": "a\n2\n22\n" });
+  const options = { source: "huggingface", cacheDir: folder.path, fetch } as const;
+  const { files } = await resolveDataset("me/x", options);
+  assert.deepEqual(files, [`${folder.path}/me/x/train.csv`]);
+  assert.deepEqual(fetched, ["train.csv"]);
+  const offline = { ...options, offline: true };
+  const { subsets, sizes } = await listDataset("me/x", offline);
+  const split = { name: "train", files: ["train.csv"], rows: undefined };
+  assert.deepEqual(subsets, [
+    { name: "default", isDefault: true, columns: [], splits: [split] },
+  ]);
+  assert.deepEqual(sizes, new Map([["train.csv", 4]]));
+  assert.deepEqual(await resolveDataset("me/x", offline), { subset: subsets[0], split, files });
+  await resolveDataset("me/x", { ...options, split: "test" });
+  assert.deepEqual(fetched, ["train.csv", "test.csv"]);
 });

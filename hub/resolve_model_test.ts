@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fakeHub } from "../tests/support/fake_hub.ts";
 import { startHub } from "../tests/support/hub_stub.ts";
 import type { Fault } from "../tests/support/hub_stub.ts";
 import { recordFiles } from "../tests/support/record_files.ts";
@@ -16,7 +17,7 @@ import {
 import { HubError } from "./hub_error.ts";
 import type { HubOptions, HubSource } from "./hub_options.ts";
 import { resolveDatasetFile } from "./resolve_dataset_file.ts";
-import { resolveModel } from "./resolve_model.ts";
+import { isModelFile, resolveModel } from "./resolve_model.ts";
 
 for (const source of ["huggingface", "modelscope"] as const) {
   Deno.test(`resolveModel() fetches what a model needs from ${source}, and nothing twice`, async () => {
@@ -538,4 +539,49 @@ Deno.test("an abort stops the download with its reason and keeps what came", asy
   await resolveModel(ID, options(hub, folder));
   assert.ok(hub.requests.some(({ headers }) => headers.has("range")));
   await assertGood(hub, folder, WANTED);
+});
+
+Deno.test("isModelFile() takes what a model or an adapter needs, and nothing else", () => {
+  for (
+    const path of [
+      ...["config.json", "adapter_config.json", "generation_config.json", "tokenizer.json"],
+      ...["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"],
+      ...["merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"],
+      ...["model.safetensors.index.json", "chat_settings.json", "training_args.json"],
+      ...["model.safetensors", "adapter_model.safetensors", "model-00001-of-00002.safetensors"],
+    ]
+  ) assert.ok(isModelFile(path), path);
+  for (
+    const path of [
+      ...["README.md", "consolidated.safetensors", "a/model.safetensors", "pytorch_model.bin"],
+      ...["a/config.json", "model.safetensors.bak", "preprocessor_config.json"],
+    ]
+  ) assert.ok(!isModelFile(path), path);
+});
+
+Deno.test("resolveModel() takes an adapter, or what is asked for, and says what is missing", async () => {
+  const need = async (files: readonly string[], select?: (path: string) => boolean) => {
+    await using folder = await tempFolder();
+    const { fetch, fetched } = fakeHub(Object.fromEntries(files.map((path) => [path, path])));
+    const given = { source: "huggingface", cacheDir: folder.path, fetch, select } as const;
+    const failed = await resolveModel(ID, given).then(() => undefined, (error: HubError) => error);
+    if (failed === undefined) return fetched.sort();
+    assert.equal(failed.host, "huggingface.co");
+    const [, problem] =
+      /^Cannot fetch owner\/tiny from huggingface\.co: it has (.+)\. Choose a model with config\.json and safetensors, the format of Hugging Face's transformers$/
+        .exec(failed.message)!;
+    return problem;
+  };
+  const adapter = ["adapter_config.json", "adapter_model.safetensors"];
+  assert.deepEqual(await need([...adapter, "README.md"]), adapter);
+  assert.deepEqual(await need(["config.json", "m.safetensors"]), ["config.json", "m.safetensors"]);
+  assert.equal(
+    await need(["m.safetensors", "tokenizer.json"]),
+    "no config.json, nor an adapter's adapter_config.json",
+  );
+  assert.equal(await need(["config.json", "a.bin"]), "no .safetensors weights");
+  assert.equal(await need([]), "no config.json, nor an adapter's adapter_config.json");
+  const markdown = (path: string) => path.endsWith(".md");
+  assert.deepEqual(await need([...adapter, "README.md"], markdown), ["README.md"]);
+  assert.equal(await need(adapter, markdown), "no file that was asked for");
 });
