@@ -78,7 +78,6 @@ Deno.test(
         token: "hf_x",
         title: "A title",
         endpoint: `${hub.endpoint}/`,
-        fetch: readFetch,
         ...more,
       };
       assert.equal(await pushFiles("me/x", files, options), `${hub.endpoint}/me/x`);
