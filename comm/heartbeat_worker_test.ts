@@ -413,11 +413,11 @@ Deno.test("rank 0 that left itself ends with what is wrong, once all know it", (
   const { lines, ends } = watch({
     rank: 0,
     slots: [[0, "begun", 2], [150, "closing", 1]],
-    messages: [[50, 1, 2, 1, 0], [50, 2, 3, 1, 0]],
+    messages: [[50, 1, 3, 1, 0], [50, 2, 3, 2, 0]],
     until: 10_000,
   });
-  const message = "rank 0 (a) left the run while rank 2 (c) waits for it in scatter (collective 3)";
-  assert.deepEqual(lines.slice(2), ["200 to 1: 0,0,2,2,0,2,1,3", "200 to 2: 0,0,2,2,0,2,1,3"]);
+  const message = "rank 0 (a) left the run while rank 1 (b) waits for it in scatter (collective 3)";
+  assert.deepEqual(lines.slice(2), ["200 to 1: 0,0,2,2,0,1,1,3", "200 to 2: 0,0,2,2,0,1,1,3"]);
   assert.deepEqual(ends, [{ kind: "left", message }]);
 });
 
