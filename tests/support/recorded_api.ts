@@ -35,7 +35,7 @@ export function wordsOf(args: readonly Argument[]): string[] {
     if (arg instanceof Uint8Array && arg.at(-1) === 0) {
       return JSON.stringify(new TextDecoder().decode(arg.subarray(0, -1)));
     }
-    if (arg instanceof BigUint64Array && arg.length > 1) {
+    if (arg instanceof BigUint64Array) {
       return `[${
         Array.from(arg, (each) => {
           const pointer = Deno.UnsafePointer.create(each);
