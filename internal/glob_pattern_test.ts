@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { processorSeconds } from "../tests/support/processor_seconds.ts";
-import { compileGlob } from "./glob_pattern.ts";
+import { compileGlob, isGlob } from "./glob_pattern.ts";
 
 Deno.test("compileGlob() matches as fsspec does, in time that patterns of strangers cannot blow up", () => {
   const cases: readonly (readonly [string, string, boolean])[] = [
@@ -29,4 +29,48 @@ Deno.test("compileGlob() matches as fsspec does, in time that patterns of strang
   assert.ok(!compileGlob(`${"*a".repeat(200)}b`)("a".repeat(1000)));
   assert.ok(!compileGlob(`${"**/".repeat(100)}b`)("a/".repeat(500)));
   assert.ok(processorSeconds() - began < 2);
+});
+
+Deno.test("compileGlob() takes folders, sets and ranges at every place of a pattern", () => {
+  for (
+    const [pattern, matching, others] of [
+      ["", [""], ["a"]],
+      ["a", ["a"], ["", "b", "aa", "a/"]],
+      ["*", ["", "a", "abc"], ["a/b", "/"]],
+      ["a*", ["a", "ab"], ["ba", "a/b"]],
+      ["*a", ["a", "ba"], ["ab", "b/a"]],
+      ["***", ["", "ab"], ["a/b"]],
+      ["a**", ["a", "ab"], ["a/b"]],
+      ["**a", ["a", "ba"], ["b/a"]],
+      ["**", ["", "a", "a/b", "/"], []],
+      ["a/**", ["a/", "a/b", "a/b/c"], ["a", "b/a"]],
+      ["**/a", ["a", "b/a", "c/b/a"], ["ba", "b/ca", "a/b"]],
+      ["a/**/b", ["a/b", "a/c/b", "a/c/d/b"], ["ab", "a/cb", "a/b/c", "ac/b"]],
+      ["**/**/a", ["a", "b/a"], ["ba"]],
+      ["**/a/**", ["a/b", "c/a/b/d"], ["a", "ca/b"]],
+      ["?", ["a", "😀", "["], ["", "ab", "/"]],
+      ["[abc]", ["a", "c"], ["d", "", "ab"]],
+      ["[a-c]x", ["ax", "bx", "cx"], ["dx", "-x"]],
+      ["[!a-c]", ["d", "-"], ["a", "c", "/"]],
+      ["[^a]", ["b", "^"], ["a"]],
+      ["[a-]", ["a", "-"], ["b"]],
+      ["[-a]", ["a", "-"], ["b"]],
+      ["[]a]", ["]", "a"], ["b"]],
+      ["[!]]", ["a"], ["]"]],
+      ["[a-c1-3]", ["b", "2"], ["-", "d", "4"]],
+      ["[ab]/[cd]", ["a/c", "b/d"], ["a/b", "ac"]],
+      ["[/]", [], ["/"]],
+      ["a]", ["a]"], ["a"]],
+      ["😀*", ["😀", "😀a"], ["a"]],
+    ] as const
+  ) {
+    const matches = compileGlob(pattern);
+    for (const path of matching) assert.ok(matches(path), `${pattern} of ${path}`);
+    for (const path of others) assert.ok(!matches(path), `${pattern} of ${path}`);
+  }
+});
+
+Deno.test("isGlob() knows characters that a pattern gives a meaning", () => {
+  for (const text of ["*", "a?", "[a]", "x/[!0-9]"]) assert.ok(isGlob(text), text);
+  for (const text of ["", "a/b.csv", "[", "[]", "a]b["]) assert.ok(!isGlob(text), text);
 });
