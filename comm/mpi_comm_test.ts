@@ -161,24 +161,24 @@ Deno.test({
     assert.deepEqual(
       ends.map(({ code, stdout, stderr }) => [code, stdout, stderr.split("\n")[0]]),
       [
-        [7, "", `${says}no more of this`],
-        [1, "", `${says}no more of this`],
-        [1, "", `${says}Error: broken`],
-        [1, "", `${says}Error: first`],
-        [1, "", `${says}a text`],
-        [1, "barrier", leaves],
-        [5, "", leaves],
+        [7, "abort 7", `${says}no more of this`],
+        [1, "abort 1", `${says}no more of this`],
+        [1, "abort 1", `${says}Error: broken`],
+        [1, "abort 1", `${says}Error: first`],
+        [1, "abort 1", `${says}a text`],
+        [1, "barrier\nabort 1", leaves],
+        [5, "abort 5", leaves],
         [
           1,
-          "closes after 0 of kind 0",
+          "closes after 0 of kind 0\nabort 1",
           `${says}rank 1 (here) left the run while rank 2 (there) waits for it in barrier (collective 3), so all ranks ` +
           "end",
         ],
-        [3, `barrier\n${failed}`, `${says}${failed}, so all ranks end`],
+        [3, `barrier\n${failed}\nabort 3`, `${says}${failed}, so all ranks end`],
         [
           4,
           "Cannot finish barrier (collective 1): it took longer than 0.5 s: rank 2 (there) has not joined it, and is at " +
-          "collective 0",
+          "collective 0\nabort 4",
           leaves,
         ],
       ],
