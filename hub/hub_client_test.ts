@@ -407,26 +407,44 @@ Deno.test("requestHub() gives up a host that falls silent before or amid its ans
 });
 
 Deno.test("requestHub() does not give up a host that is slow and not silent", async () => {
-  // Each wait is shorter than the limit, all together are longer.
-  const pause = () => new Promise((resolve) => setTimeout(resolve, 200));
-  let sent = 0;
-  const { client } = scriptedHub(async (_url, init) => {
-    await pause();
-    return new Response(
-      new ReadableStream({
-        start(controller): void {
-          init.signal!.addEventListener("abort", () => controller.error(init.signal!.reason));
-        },
-        async pull(controller): Promise<void> {
-          await pause();
-          if (sent++ === 3) controller.close();
-          else controller.enqueue(new Uint8Array(1));
-        },
-      }),
-    );
-  }, { stallMilliseconds: 300 });
-  const { chunks } = await requestHub(client, ADDRESS, PURPOSE);
-  assert.equal((await Array.fromAsync(chunks())).length, 3);
+  const { setTimeout, clearTimeout } = globalThis;
+  const timers = new Map<number, { at: number; run: () => void }>();
+  let [now, made] = [0, 0];
+  const pass = (milliseconds: number): void => {
+    now += milliseconds;
+    for (const { at, run } of timers.values()) if (at <= now) run();
+  };
+  Object.assign(globalThis, {
+    setTimeout: (run: () => void, wait: number) => {
+      timers.set(++made, { at: now + wait, run });
+      return made;
+    },
+    clearTimeout: (id: number) => void timers.delete(id),
+  });
+  try {
+    // Each wait is shorter than the limit, any two are longer.
+    let sent = 0;
+    const { client } = scriptedHub((_url, init) => {
+      pass(200);
+      return new Response(
+        new ReadableStream({
+          start(controller): void {
+            init.signal!.addEventListener("abort", () => controller.error(init.signal!.reason));
+          },
+          pull(controller): void {
+            pass(200);
+            if (sent++ === 3) controller.close();
+            else controller.enqueue(new Uint8Array(1));
+          },
+        }, { highWaterMark: 0 }),
+      );
+    }, { stallMilliseconds: 300 });
+    const { chunks } = await requestHub(client, ADDRESS, PURPOSE);
+    assert.equal((await Array.fromAsync(chunks())).length, 3);
+    assert.equal(timers.size, 0);
+  } finally {
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+  }
 });
 
 Deno.test("requestHub() says why a connection failed, by the innermost cause", async () => {

@@ -120,9 +120,13 @@ Deno.test("syncRepository() fetches three files at once", async () => {
   await using temp = await tempFolder();
   const hub = fakeHub({ a: "1", b: "2", c: "3", d: "4", e: "5" });
   let [now, most] = [0, 0];
+  const three = Promise.withResolvers<void>();
   hub.answer = async (path) => {
     most = Math.max(most, ++now);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (now === 3) three.resolve();
+    await three.promise;
+    // Time for one more.
+    await new Promise((resolve) => setTimeout(resolve, 50));
     now--;
     return new Response(hub.files.get(path)!);
   };
@@ -137,7 +141,8 @@ Deno.test("syncRepository() stops other downloads by the first failure, and reco
   hub.answer = async (path, signal) => {
     if (path === "a") return undefined as unknown as Response;
     if (path === "b") {
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      // The next one is begun when the first is recorded.
+      while (!hub.fetched.includes("d")) await new Promise((resolve) => setTimeout(resolve, 1));
       return new Response(null, { status: 403 });
     }
     return await new Promise((_resolve, reject) =>
