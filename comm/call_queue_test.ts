@@ -75,3 +75,21 @@ Deno.test("a closed queue ends what was queued and takes nothing more", async ()
   await Promise.all([call, closed]);
   assert.equal(queue.traffic.barrier.calls, 1);
 });
+
+Deno.test("a call has all the time there is unless it is told otherwise, and who waits may be unknown", async () => {
+  const patient = new CallQueue();
+  const slow = () => new Promise<number>((resolve) => setTimeout(resolve, 60, 0.5));
+  await patient.run("barrier", 3, slow);
+  assert.deepEqual(patient.traffic.barrier, { calls: 1, bytes: 3, seconds: 0.5 });
+  assert.equal(patient.broken, undefined);
+  for (const explainWait of [undefined, () => undefined]) {
+    const queue = new CallQueue({ timeoutSeconds: 0.02, explainWait });
+    const message = "Cannot finish allGather (collective 1): it took longer than 0.02 s";
+    await assert.rejects(
+      queue.run("allGather", 1, () => new Promise(() => {})),
+      new Error(message),
+    );
+    assert.equal(queue.broken, message);
+    await queue.close();
+  }
+});

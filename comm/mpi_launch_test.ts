@@ -60,3 +60,52 @@ Deno.test("auto must be told of the environment, by few names", async () => {
   await assert.rejects(openComm("auto"), TypeError);
   assert.equal(COMM_VARIABLES.length, 8);
 });
+
+Deno.test("findLaunch() takes each launcher's own number of processes, where it is one", () => {
+  const sizes = (name: string) =>
+    ["0", "-1", "1.5", "x", "", "1", "12"].map((value) => findLaunch({ [name]: value })?.size);
+  const none = Array(5).fill(undefined);
+  assert.deepEqual(sizes("OMPI_COMM_WORLD_SIZE"), [...none, 1, 12]);
+  assert.deepEqual(sizes("PMI_SIZE"), [...none, 1, 12]);
+  // One process of srun's is a task like another.
+  assert.deepEqual(findLaunch({ PMI_SIZE: "1", SLURM_STEP_NUM_TASKS: "1" }), {
+    launcher: "MPICH's mpirun",
+    library: "MPICH",
+    size: 1,
+  });
+  assert.deepEqual(findLaunch({ PMI_SIZE: "2", SLURM_STEP_NUM_TASKS: "2" }), {
+    launcher: "srun",
+    prefers: "MPICH",
+    size: 2,
+  });
+  assert.throws(() => findLaunch({ SLURM_STEP_NUM_TASKS: "2" }), {
+    message:
+      "Cannot join the 2 processes that srun started: it gave them no interface of MPI's; use `srun --mpi=pmix` " +
+      "(`srun --mpi=list` says what there is), or run each by itself",
+  });
+  assert.equal(launchedRank({ OMPI_COMM_WORLD_RANK: "0", SLURM_PROCID: "5" }), 0);
+});
+
+Deno.test("openComm() opens a library only where one is asked for or needed, and tells which", async () => {
+  await using alone = await openComm("auto", { environment: { OMPI_COMM_WORLD_SIZE: "1" } });
+  assert.equal(alone.name, "solo");
+  await using without = await openComm("auto", { environment: {} });
+  assert.equal(without.name, "solo");
+  const refused = (path: string, ...args: Parameters<typeof openComm>) =>
+    assert.rejects(openComm(...args), {
+      message: new RegExp(`^Cannot open the MPI library ${path}: `),
+    });
+  const environment = { ORTUNE_MPI_LIB: "/from/environment" };
+  await refused("/from/environment", "mpi", { environment });
+  await refused("/given", "mpi", { environment, libraryPath: "/given" });
+  await refused("/given", "mpi", { libraryPath: "/given" });
+  await refused("/given", "auto", {
+    environment: { OMPI_COMM_WORLD_SIZE: "2" },
+    libraryPath: "/given",
+  });
+  await assert.rejects(openComm("auto"), {
+    name: "TypeError",
+    message:
+      'Cannot open a communicator by "auto" without the environment: pass Deno.env.toObject(), or "mpi" or "off"',
+  });
+});

@@ -52,3 +52,44 @@ Deno.test("abort() of one process ends it with the code, after the message", asy
   );
   assert.deepEqual([code, stderr, stdout], [3, "no more of this", ""]);
 });
+
+Deno.test("one process counts what many would move, and is alone on its machine", async () => {
+  await using comm = soloComm();
+  const { rank, size, localRank, localSize, name } = comm;
+  assert.deepEqual([rank, size, localRank, localSize, name], [0, 1, 0, 1, "solo"]);
+  await comm.allReduceSum(new Float64Array(3));
+  await comm.reduceScatterSum(new Float32Array(2), [2]);
+  await comm.allGather(new Uint8Array(5), [5]);
+  await comm.broadcast(new Uint8Array(7), 0);
+  await comm.broadcast(new Uint8Array(1));
+  await comm.barrier();
+  const call = (bytes: number, calls = 1) => ({ calls, bytes, seconds: 0 });
+  assert.deepEqual(comm.traffic, {
+    allReduceSum: call(24),
+    reduceScatterSum: call(8),
+    allGather: call(5),
+    broadcast: call(8, 2),
+    barrier: call(0),
+  });
+});
+
+Deno.test("abort() of one process ends it with 1 unless it is told otherwise", () => {
+  const { exit } = Deno;
+  const { error } = console;
+  const said: unknown[] = [];
+  Object.assign(Deno, {
+    exit: (code: number) => {
+      said.push(code);
+      throw new Error("ended");
+    },
+  });
+  console.error = (...words: unknown[]) => void said.push(...words);
+  try {
+    assert.throws(() => soloComm().abort("no more"), /ended/);
+    assert.throws(() => soloComm().abort("no more", 5), /ended/);
+    assert.deepEqual(said, ["no more", 1, "no more", 5]);
+  } finally {
+    Object.assign(Deno, { exit });
+    console.error = error;
+  }
+});

@@ -273,3 +273,276 @@ Deno.test("what is no file is refused", async () => {
   await assert.rejects(openGguf(`${folder.path}/none.gguf`), /Cannot read GGUF .*no such file/);
   await assert.rejects(openGguf(folder.path), /it is not a regular file. Give a file/);
 });
+
+/** Where a part of a file begins. */
+function placeOf(parts: Parts, part: keyof Parts): number {
+  let at = 0;
+  for (const [name, bytes] of Object.entries(parts)) {
+    if (name === part) return at;
+    at += bytes.length;
+  }
+  throw new Error(part);
+}
+
+const DAMAGED = "The file is damaged or no GGUF: download or write it again";
+
+Deno.test("a fault is told whole, with the byte at which it begins", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/a.gguf`;
+  const told = async (file: Uint8Array): Promise<string> => {
+    await Deno.writeFile(path, file);
+    const error = await openGguf(path).then(() => new Error("read"), (error: Error) => error);
+    return error.message.replace(JSON.stringify(path), "FILE");
+  };
+  for (
+    const [change, part, further, problem, remedy = DAMAGED] of [
+      [
+        { magic: raw("GGML") },
+        "magic",
+        0,
+        "it begins with the bytes 47474d4c, not with 47475546 (GGUF)",
+      ],
+      [
+        { version: u32(1) },
+        "version",
+        0,
+        "its version is 1, and versions 2 and 3 are read",
+        "Convert the model with a new llama.cpp",
+      ],
+      [
+        { version: [0, 0, 0, 3] },
+        "version",
+        0,
+        "its version reads backwards, as in a file for big-endian machines",
+        "Convert it with gguf_convert_endian.py",
+      ],
+      [
+        { tensorCount: u64(65_537) },
+        "tensorCount",
+        0,
+        "the number of tensors is 65537, over the limit of 65536",
+      ],
+      [
+        { keyCount: u64(65_537) },
+        "keyCount",
+        0,
+        "the number of keys is 65537, over the limit of 65536",
+      ],
+      [{ key: text("flag") }, "flag", 0, 'key 2 is "flag", a key before it'],
+      [{ key: u64(0) }, "key", 0, 'key 0 is "", empty'],
+      [{ key: [...u64(2), 0xff, 0xfe] }, "key", 8, "the text of key 0 is not UTF-8"],
+      [
+        value(13),
+        "keyType",
+        0,
+        'the type of "general.architecture" is 13, and GGUF\'s types are 0 to 12',
+      ],
+      [value(BOOL, 2), "keyValue", 0, '"general.architecture" is 2, and a boolean is 0 or 1'],
+      [{ listOf: u32(ARRAY) }, "listOf", 0, '"tokens" is an array of arrays, which GGUF lacks'],
+      [
+        { listOf: u32(99) },
+        "listOf",
+        0,
+        "the type of \"tokens\"'s values is 99, and GGUF's types are 0 to 12",
+      ],
+      [
+        { listCount: u64(4_194_305) },
+        "listCount",
+        0,
+        'the length of "tokens" is 4194305, over the limit of 4194304',
+      ],
+      [list(BOOL, 3, 1, 0, 3), "list0", 2, '"tokens"[2] is 3, and a boolean is 0 or 1'],
+      [{ list0: [...u64(1), 0x80] }, "list0", 8, 'the text of "tokens"[0] is not UTF-8'],
+      [{ name0: u64(0) }, "name0", 0, 'tensor 0 is named "", which is empty'],
+      [{ name1: text("a.weight") }, "name1", 0, 'tensor 1 is named "a.weight", as one before it'],
+      [
+        { dimensions1: u32(0) },
+        "dimensions1",
+        0,
+        '"b.weight" has 0 dimensions, and ggml has 1 to 4',
+      ],
+      [
+        { dimensions0: u32(5) },
+        "dimensions0",
+        0,
+        '"a.weight" has 5 dimensions, and ggml has 1 to 4',
+      ],
+      [
+        { columns0: u64(48) },
+        "type0",
+        0,
+        '"a.weight": Cannot lay out a tensor [2, 48] as q8_0: rows of 48 numbers are no whole blocks of 32',
+      ],
+      [
+        { type0: u32(IQ3_XXS) },
+        "type0",
+        0,
+        '"a.weight" is stored as type 18 (iq3_xxs), which is not read',
+        "Take a file with f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, bf16",
+      ],
+      [
+        { offset1: u64(100) },
+        "offset1",
+        0,
+        'the offset of "b.weight" is 100, expected a multiple of 32 inside the file',
+      ],
+    ] as readonly (readonly [Partial<Parts>, keyof Parts, number, string, string?])[]
+  ) {
+    const parts = { ...GOOD, ...change };
+    assert.equal(
+      await told(join(parts)),
+      `Cannot read GGUF FILE at byte ${placeOf(parts, part) + further}: ${problem}. ${remedy}`,
+    );
+  }
+  // Those that depend on how long the file is.
+  const { length } = join(GOOD);
+  const at = (part: keyof Parts) => `Cannot read GGUF FILE at byte ${placeOf(GOOD, part)}: `;
+  const left = (part: keyof Parts) => length - placeOf(GOOD, part) - 8;
+  for (
+    const [change, part, problem] of [
+      [
+        { tensorCount: u64(100) },
+        "tensorCount",
+        `the number of tensors is 100, which takes 3300 bytes or more, but ${
+          left("tensorCount")
+        } follow`,
+      ],
+      [
+        { keyCount: u64(100) },
+        "keyCount",
+        `the number of keys is 100, which takes 1400 bytes or more, but ${left("keyCount")} follow`,
+      ],
+      [
+        { listCount: u64(4_194_304) },
+        "listCount",
+        `the length of "tokens" is 4194304, which takes 33554432 bytes or more, but ${
+          left("listCount")
+        } follow`,
+      ],
+      [
+        { list1: u64(9_999) },
+        "list1",
+        `the text of "tokens"[1] has 9999 bytes, but ${left("list1") + 32 - 32} follow`,
+      ],
+      [
+        { rows0: u64(0) },
+        "rows0",
+        `size 1 of "a.weight" is 0, which the ${length} bytes of the file cannot hold`,
+      ],
+      [
+        { columns0: u64(HUGE) },
+        "columns0",
+        `size 0 of "a.weight" is ${HUGE}, which the ${length} bytes of the file cannot hold`,
+      ],
+    ] as readonly (readonly [Partial<Parts>, keyof Parts, string])[]
+  ) {
+    const file = join({ ...GOOD, ...change });
+    const message = await told(file);
+    if (file.length === length) assert.equal(message, `${at(part)}${problem}. ${DAMAGED}`);
+    else assert.ok(message.startsWith(at(part)), message);
+  }
+  const start = Math.ceil(Object.values(GOOD).flat().length / 32) * 32;
+  for (
+    const [change, problem] of [
+      [
+        { offset1: u64(128) },
+        `tensor "b.weight" ends at byte ${start + 144}, but the file has ${length}`,
+      ],
+      [
+        { offset1: u64(64) },
+        `tensor "b.weight" begins at byte ${start + 64}, inside "a.weight", which ends at ${
+          start + 68
+        }`,
+      ],
+      [
+        alignment([...u32(UINT32), ...u32(24)]),
+        '"general.alignment" is 24 (uint32), expected a power of two up to 65536 as uint32',
+      ],
+    ] as const
+  ) {
+    assert.equal(
+      await told(join({ ...GOOD, ...change })),
+      `Cannot read GGUF FILE: ${problem}. ${DAMAGED}`,
+    );
+  }
+  assert.equal(
+    await told(join(GOOD).subarray(0, 30)),
+    "Cannot read GGUF FILE at byte 8: the number of tensors is 2, which takes 66 bytes or more, but 14 follow. " +
+      DAMAGED,
+  );
+  assert.equal(
+    await told(join(GOOD).subarray(0, 3)),
+    `Cannot read GGUF FILE at byte 0: the magic number ends at byte 4, but the file has 3. ${DAMAGED}`,
+  );
+});
+
+Deno.test("tensors lie behind the header at the file's alignment, their sizes the other way round", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/a.gguf`;
+  await Deno.writeFile(path, join(GOOD));
+  const start = Math.ceil(Object.values(GOOD).flat().length / 32) * 32;
+  {
+    await using file = await openGguf(path);
+    assert.equal(file.version, 3);
+    assert.deepEqual([...file.tensors], [
+      ["a.weight", { type: "q8_0", shape: [2, 32], bytes: 68, start }],
+      ["b.weight", { type: "f32", shape: [4], bytes: 16, start: start + 96 }],
+    ]);
+    assert.deepEqual([...file.metadata], [
+      ["general.architecture", { type: "string", value: "llama" }],
+      ["general.alignment", { type: "uint32", value: 32 }],
+      ["flag", { type: "bool", value: true }],
+      ["tokens", { type: "array", of: "string", values: ["a", "发"] }],
+    ]);
+  }
+  for (const [size, version] of [[1, 2], [8, 3], [65_536, 3]] as const) {
+    const parts = {
+      ...GOOD,
+      version: u32(version),
+      ...alignment([...u32(UINT32), ...u32(size)]),
+      offset1: u64(Math.max(size, 68)),
+    };
+    const header = Object.values(parts).flat();
+    const data = Math.ceil(header.length / size) * size;
+    const second = data + (size === 8 ? 72 : Math.max(size, 68));
+    if (size === 8) parts.offset1 = u64(72);
+    const bytes = new Uint8Array(second + 16);
+    bytes.set(Object.values(parts).flat());
+    await Deno.writeFile(path, bytes);
+    await using file = await openGguf(path);
+    assert.equal(file.version, version);
+    assert.deepEqual([...file.tensors.values()].map(({ start }) => start), [data, second]);
+  }
+});
+
+Deno.test("a text of 16 MiB is read, and no longer one", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/a.gguf`;
+  const limit = 16 * 1024 * 1024;
+  for (const length of [limit, limit + 1]) {
+    const head = [
+      ...GOOD.magic,
+      ...GOOD.version,
+      ...u64(0),
+      ...u64(1),
+      ...text("k"),
+      ...u32(STRING),
+      ...u64(length),
+    ];
+    await Deno.writeFile(path, Uint8Array.from(head));
+    await Deno.truncate(path, head.length + length);
+    if (length === limit) {
+      await using file = await openGguf(path);
+      const { value } = file.metadata.get("k") as { value: string };
+      assert.equal(value.length, limit);
+    } else {
+      await assert.rejects(openGguf(path), {
+        message:
+          `Cannot read GGUF ${JSON.stringify(path)} at byte ${
+            head.length - 8
+          }: the text of "k" has ${length} bytes, over ` +
+          `the limit of ${limit}. ${DAMAGED}`,
+      });
+    }
+  }
+});

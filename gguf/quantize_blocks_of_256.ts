@@ -52,10 +52,7 @@ export const quantizeQ6_K: QuantizeBlock = (numbers, from, bytes, at) => {
   for (let part = 0; part < 16; part++) {
     if (abs(scales[part]) > size) [size, largest] = [abs(scales[part]), scales[part]];
   }
-  if (size < TINY) {
-    bytes.fill(0, at, at + 210);
-    return;
-  }
+  if (size < TINY) return;
   const inverse = fround(-128 / largest);
   const scale = putHalf(bytes, at + 208, fround(1 / inverse));
   for (let part = 0; part < 16; part++) {
@@ -108,7 +105,6 @@ function codeWithMinima(
   const inverseMinimum = largestMinimum > 0 ? fround(63 / largestMinimum) : 0;
   const scale = putHalf(bytes, at, fround(largestScale / 63));
   const least = putHalf(bytes, at + 2, fround(largestMinimum / 63));
-  bytes.fill(0, at + 4, at + 16);
   for (let part = 0; part < 8; part++) {
     const wholeScale = min(63, nearest(fround(inverseScale * scales[part])));
     const wholeMinimum = min(63, nearest(fround(inverseMinimum * minima[part])));

@@ -7,7 +7,7 @@
 
 import { putHalf } from "./half_bytes.ts";
 
-/** Writes the block of 32 numbers from `from` on at byte `at`. */
+/** Writes the block of numbers from `from` on at byte `at`, over zeros. */
 export type QuantizeBlock = (
   numbers: Float32Array,
   from: number,
@@ -94,6 +94,5 @@ function packFourBits(bytes: Uint8Array, at: number): void {
 
 /** The fifth bit of each code, in 32 bits. */
 function packFifthBits(bytes: Uint8Array, at: number): void {
-  bytes.fill(0, at, at + 4);
   for (let i = 0; i < 32; i++) bytes[at + (i >> 3)] |= codes[i] >> 4 << (i & 7);
 }

@@ -61,3 +61,43 @@ Deno.test("numbers that a type cannot hold are refused", () => {
     /35 bytes: q8_0 has blocks of 34/,
   );
 });
+
+Deno.test("quantizeRows() tells which number a type cannot hold, and takes the largest that it can", () => {
+  for (
+    const [type, most, over] of [
+      ["f16", 65519, 65520],
+      ["q8_0", 8e6, 2 ** 28],
+      ["q4_0", 2 ** 18, 2 ** 28],
+      ["f32", 3.4e38, Infinity],
+      ["bf16", 3.3e38, -Infinity],
+    ] as const
+  ) {
+    const rows = Float32Array.from({ length: 32 }, (_, i) => i === 5 ? most : 0);
+    quantizeRows(rows, type);
+    rows[5] = over;
+    const way = Number.isFinite(over)
+      ? "write bf16 or f32"
+      : "the weights are not finite, as after a training run that diverged: go back to an earlier checkpoint";
+    assert.throws(
+      () => quantizeRows(rows, type),
+      new RangeError(`number 5 is ${rows[5]}, which ${type} cannot hold; ${way}`),
+    );
+  }
+});
+
+Deno.test("numbers of each type that is one are copied from and to any place", () => {
+  const numbers = Float32Array.of(9, 1.5, -2, 9).subarray(1, 3);
+  for (
+    const [type, bytes] of [
+      ["f32", "0000c03f000000c0"],
+      ["f16", "003e00c0"],
+      ["bf16", "c03f00c0"],
+    ] as const
+  ) {
+    const made = quantizeRows(numbers, type);
+    assert.equal(made.toHex(), bytes);
+    const placed = new Uint8Array(made.length + 8);
+    placed.set(made, 4);
+    assert.deepEqual(dequantizeRows(placed.subarray(4, 4 + made.length), type), numbers.slice());
+  }
+});

@@ -88,3 +88,136 @@ Deno.test("what the format cannot hold is refused, and no file remains", async (
   await assert.rejects(writeGguf(`${folder.path}/a.gguf`, { metadata, tensors: [] }), /no UTF-8/);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(folder.path)), []);
 });
+
+Deno.test("a file is written byte by byte as the format says", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/a.gguf`;
+  const hex = (bytes: ArrayBufferView<ArrayBuffer>) => new Uint8Array(bytes.buffer).toHex();
+  const u32 = (value: number) => hex(Uint32Array.of(value));
+  const u64 = (value: number) => hex(BigUint64Array.of(BigInt(value)));
+  const text = (value: string) => {
+    const bytes = new TextEncoder().encode(value);
+    return u64(bytes.length) + bytes.toHex();
+  };
+  const written: (readonly [number, number])[] = [];
+  const asked: (readonly [number, number])[] = [];
+  const numbers = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const source = tensor("a", [2, 3], numbers);
+  const rows: GgufTensorToWrite["rows"] = (first, rows) => {
+    asked.push([first, rows]);
+    return source.rows(first, rows);
+  };
+  await writeGguf(path, {
+    metadata: new Map<string, GgufValue>([
+      ["k", { type: "string", value: "é" }],
+      ["general.alignment", { type: "uint32", value: 64 }],
+      ["b", { type: "bool", value: true }],
+      ["l", { type: "array", of: "uint16", values: [1, 515] }],
+    ]),
+    tensors: [{ ...source, rows }, { ...tensor("c", [2], numbers.subarray(0, 2)), type: "bf16" }],
+    onBytes: (done, total) => void written.push([done, total]),
+  });
+  const header = [
+    ...["47475546", u32(3), u64(2), u64(3)],
+    ...[text("k"), u32(8), text("é")],
+    ...[text("b"), u32(7), "01"],
+    ...[text("l"), u32(9), u32(2), u64(2), "01000302"],
+    ...[text("a"), u32(2), u64(3), u64(2), u32(0), u64(0)],
+    ...[text("c"), u32(1), u64(2), u32(30), u64(32)],
+  ].join("");
+  const pad = (text: string) => text.padEnd(Math.ceil(text.length / 64) * 64, "0");
+  const data = pad(hex(numbers)) + pad("803f0040");
+  assert.equal((await Deno.readFile(path)).toHex(), pad(header) + data);
+  assert.deepEqual(asked, [[0, 2]]);
+  const [first, start] = [header.length / 2, pad(header).length / 2];
+  const total = start + 64;
+  assert.deepEqual(
+    written,
+    [first, start, start + 24, start + 32, start + 36, start + 64].map((each) => [each, total]),
+  );
+});
+
+Deno.test("rows are asked for by a million numbers at a time, none more than there are", async () => {
+  await using folder = await tempFolder();
+  const asked: (readonly [number, number])[] = [];
+  const write = async (shape: readonly number[]) => {
+    asked.length = 0;
+    const columns = shape.at(-1)!;
+    await writeGguf(`${folder.path}/a.gguf`, {
+      metadata: new Map(),
+      tensors: [{
+        name: "a",
+        shape,
+        type: "f16",
+        rows: (first, rows) => {
+          asked.push([first, rows]);
+          return Promise.resolve(new Float32Array(rows * columns));
+        },
+      }],
+    });
+    return [...asked];
+  };
+  const half = 1 << 19;
+  assert.deepEqual(await write([5, half]), [[0, 2], [2, 2], [4, 1]]);
+  assert.deepEqual(await write([2, 2, half]), [[0, 2], [2, 2]]);
+  assert.deepEqual(await write([2, (1 << 20) + 1]), [[0, 1], [1, 1]]);
+  assert.deepEqual(await write([7]), [[0, 1]]);
+});
+
+Deno.test("texts and lists beyond the reader's memory come back", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/a.gguf`;
+  const values = Array.from({ length: 40_000 }, (_, i) => `token ${i} ${"x".repeat(i % 60)}`);
+  const metadata = new Map<string, GgufValue>([
+    ["tokens", { type: "array", of: "string", values }],
+    ["long", { type: "string", value: "y".repeat(1_500_000) }],
+    ["scores", {
+      type: "array",
+      of: "float32",
+      values: Float32Array.from({ length: 500_000 }, (_, i) => i),
+    }],
+    ["last", { type: "uint8", value: 7 }],
+  ]);
+  await writeGguf(path, { metadata, tensors: [tensor("a", [1], Float32Array.of(5))] });
+  await using file = await openGguf(path);
+  assert.deepEqual([...file.metadata], [...metadata]);
+  assert.deepEqual([...await file.readRows("a", 0, 1)], [5]);
+});
+
+Deno.test("names of 1 to 63 bytes, one to four sizes and a stopped writing", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/a.gguf`;
+  const numbers = new Float32Array(1);
+  const write = (name: string, shape: readonly number[], more = {}) =>
+    writeGguf(path, { metadata: new Map(), tensors: [tensor(name, shape, numbers)], ...more });
+  await write("x".repeat(63), [1, 1, 1, 1]);
+  await write("x", [1]);
+  const refused = (message: string, ...args: Parameters<typeof write>) =>
+    assert.rejects(write(...args), {
+      name: "RangeError",
+      message: `Cannot write ${JSON.stringify(path)}: it has a tensor ${message}`,
+    });
+  await refused('"" of 0 bytes; llama.cpp takes 1 to 63', "", [1]);
+  const long = `${"é".repeat(31)}xx`;
+  await refused(`"${long}" of 64 bytes; llama.cpp takes 1 to 63`, long, [1]);
+  await refused('"x" with 0 dimensions; ggml has 1 to 4', "x", []);
+  await refused('"x" of shape [1, 0.5]; sizes are whole and from 1 on', "x", [1, 0.5]);
+  const signal = AbortSignal.abort(new Error("stopped"));
+  await assert.rejects(write("x", [1], { signal }), /^Error: stopped$/);
+});
+
+Deno.test("readRows() takes rows inside of the tensor", async () => {
+  await using folder = await tempFolder();
+  const path = `${folder.path}/a.gguf`;
+  const numbers = Float32Array.of(1, 2, 3, 4, 5, 6);
+  await writeGguf(path, { metadata: new Map(), tensors: [tensor("a", [3, 2], numbers)] });
+  await using file = await openGguf(path);
+  assert.deepEqual(await file.readRows("a", 2, 1), numbers.slice(4));
+  assert.deepEqual(await file.readRows("a", 3, 0), new Float32Array());
+  for (const [first, rows] of [[2, 2], [4, 0], [-1, 1], [0.5, 1], [0, -1], [0, NaN]]) {
+    await assert.rejects(file.readRows("a", first, rows), {
+      name: "RangeError",
+      message: `Cannot read ${rows} rows of "a" from row ${first} on: it has 3`,
+    });
+  }
+});

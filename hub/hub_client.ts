@@ -14,7 +14,6 @@ const MAX_TRIES = 5;
 /** Most redirects of one request; the hubs use one or two. */
 const MAX_REDIRECTS = 5;
 const FIRST_WAIT = 500;
-const LONGEST_WAIT = 20_000;
 /** Longest wait that a host may ask for: beyond it a user is better told than kept waiting. */
 const LONGEST_RETRY_AFTER = 120_000;
 const TEMPORARY_STATUS: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
@@ -176,7 +175,6 @@ function startWatch(client: HubClient): Watch {
   feed();
   const relay = (): void => controller.abort();
   client.signal?.addEventListener("abort", relay, { once: true });
-  if (client.signal?.aborted) relay();
   return {
     signal: controller.signal,
     stalled: () => stalled,
@@ -403,8 +401,7 @@ export async function withRetries<T>(client: HubClient, attempt: () => Promise<T
         });
       }
       // Jitter keeps many clients that failed together from coming back together.
-      const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (tries - 1)) *
-        (0.5 + client.random() / 2);
+      const wait = FIRST_WAIT * 2 ** (tries - 1) * (0.5 + client.random() / 2);
       await client.sleep(Math.max(wait, error.retryAfter ?? 0), client.signal);
     }
   }

@@ -72,7 +72,7 @@ export async function listDataset(id: string, options: HubOptions): Promise<Data
     isComplete: () => true,
     select: (files) => {
       listed = files;
-      return files.filter(({ path, size }) => path === CARD && size <= MAX_CARD_BYTES);
+      return files.filter(isReadableCard);
     },
   }, options);
   if (options.offline) {
@@ -81,7 +81,7 @@ export async function listDataset(id: string, options: HubOptions): Promise<Data
   }
   const paths = listed.map(({ path }) => path);
   try {
-    const card: DatasetCard = paths.includes(CARD)
+    const card: DatasetCard = listed.some(isReadableCard)
       ? parseDatasetCard(
         await readCappedText(`${folder}/${CARD}`, {
           maxBytes: MAX_CARD_BYTES,
@@ -130,6 +130,10 @@ export async function resolveDataset(
     select: (files) => files.filter(({ path }) => wanted.has(path)),
   }, options);
   return { subset, split, files: split.files.map((path) => `${folder}/${path}`) };
+}
+
+function isReadableCard({ path, size }: Pick<HubFile, "path" | "size">): boolean {
+  return path === CARD && size <= MAX_CARD_BYTES;
 }
 
 /** The subset and the split that are asked for, or those that need not be named. */

@@ -21,3 +21,33 @@ Deno.test("writeWhole() that fails leaves the file as it was and nothing beside 
   await assert.rejects(writeWhole(`${folder.path}/run.json`, "new"));
   assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["run.json"]);
 });
+
+Deno.test("writeWhole() writes over what a killed process left, and takes texts of any length", async () => {
+  await using folder = await tempFolder();
+  await folder.write(".staging-a.txt", "x".repeat(100));
+  const path = `${folder.path}/a.txt`;
+  for (const text of ["é\n", "", "y".repeat(3_000_000)]) {
+    await writeWhole(path, text);
+    assert.equal(await Deno.readTextFile(path), text);
+  }
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["a.txt"]);
+});
+
+Deno.test("writeWhole() that may not write removes nothing", async () => {
+  const { open, remove } = Deno;
+  const denied = new Deno.errors.NotCapable("write");
+  const removed: unknown[] = [];
+  Object.assign(Deno, {
+    open: () => Promise.reject(denied),
+    remove: (path: string) => Promise.resolve(void removed.push(path)),
+  });
+  try {
+    await assert.rejects(writeWhole("a/b.txt", "x"), denied);
+    assert.deepEqual(removed, []);
+    Object.assign(Deno, { open: () => Promise.reject(new Error("full")) });
+    await assert.rejects(writeWhole("a/b.txt", "x"), /full/);
+    assert.deepEqual(removed, ["a/.staging-b.txt"]);
+  } finally {
+    Object.assign(Deno, { open, remove });
+  }
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FieldTable, listFields } from "./field_table.ts";
+import { FieldTable, listFields, showValue } from "./field_table.ts";
 
 const table = new FieldTable({
   honoured: ["size"],
@@ -47,4 +47,75 @@ Deno.test("listFields() cuts long names and many", () => {
   assert.equal(listFields(["a", "b", "c"], 2), "a, b and 1 more");
   assert.ok(listFields(["n".repeat(500)]).length < 80);
   assert.equal(listFields(["思考", "\x1b[2J", "a\nb"]), '思考, "\\u001b[2J", "a\\nb"');
+});
+
+Deno.test("FieldTable knows its fields in the order of its lists, and refuses one in any two", () => {
+  assert.deepEqual(table.known, ["size", "version", "bias", "pattern"]);
+  assert.deepEqual(["size", "pattern", "other", "toString"].map((each) => table.knows(each)), [
+    true,
+    true,
+    false,
+    false,
+  ]);
+  const rule = { a: { remedy: "no" } };
+  for (
+    const rules of [
+      { honoured: ["a", "a"] },
+      { honoured: ["a"], refused: rule },
+      { honoured: ["a"], warned: rule },
+      { honoured: [], refused: rule, warned: rule },
+    ]
+  ) {
+    assert.throws(() => new FieldTable(rules), new TypeError("The field a is in two lists"));
+  }
+});
+
+Deno.test("FieldTable compares values that ask for nothing as JSON", () => {
+  const asks = (value: unknown, ...unless: unknown[]) =>
+    new FieldTable({ honoured: [], refused: { a: { unless, remedy: "no" } } }).review({ a: value })
+      .refused.length > 0;
+  assert.deepEqual(
+    [
+      asks(undefined),
+      asks(null),
+      asks(0),
+      asks(0, 0),
+      asks({ b: [1] }, { b: [1] }),
+      asks({ b: [1] }, { b: [2] }),
+      asks({ b: [1] }, 1),
+      asks("x", {}),
+      asks({}, null),
+      asks([], {}, []),
+    ],
+    [false, false, true, false, false, true, true, true, true, false],
+  );
+  let eight: unknown = 1;
+  for (let i = 0; i < 8; i++) eight = [eight];
+  assert.ok(!asks(eight, structuredClone(eight)));
+  assert.ok(asks([eight], structuredClone([eight])));
+});
+
+Deno.test("showValue() shows 60 characters, and eight levels", () => {
+  let seven: unknown = 1;
+  for (let i = 0; i < 7; i++) seven = { a: seven };
+  for (
+    const [value, shown] of [
+      [undefined, "missing"],
+      [null, "null"],
+      ["x".repeat(58), `"${"x".repeat(58)}"`],
+      ["x".repeat(59), `"${"x".repeat(59)}…`],
+      [Symbol("a"), "Symbol(a)"],
+      [[seven], JSON.stringify([seven])],
+      [[[seven]], "[…]"],
+      [{ b: { c: seven } }, "{…}"],
+    ] as const
+  ) assert.equal(showValue(value), shown);
+});
+
+Deno.test("listFields() shows twelve names of 60 characters unless it is told otherwise", () => {
+  const names = Array.from({ length: 14 }, (_, i) => `f${i}`);
+  assert.equal(listFields(names.slice(0, 12)), names.slice(0, 12).join(", "));
+  assert.equal(listFields(names), `${names.slice(0, 12).join(", ")} and 2 more`);
+  assert.equal(listFields(["n".repeat(60)]), "n".repeat(60));
+  assert.equal(listFields(["n".repeat(61)]), `${"n".repeat(60)}…`);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseStrictJson } from "./strict_json.ts";
+import { parseStrictJson, StrictJsonError } from "./strict_json.ts";
 
 Deno.test("parseStrictJson() reads every kind of value", () => {
   assert.deepEqual(
@@ -97,4 +97,74 @@ Deno.test("parseStrictJson() bounds depth and entries", () => {
   assert.throws(() => parseStrictJson("[[1]]", { maxDepth: 1 }), /nesting is deeper than 1/);
   assert.deepEqual(parseStrictJson("[1,2]", { maxEntries: 2 }), [1, 2]);
   assert.throws(() => parseStrictJson("[1,2,3]", { maxEntries: 2 }), /more than 2 entries/);
+});
+
+Deno.test("parseStrictJson() names each fault by its first character, in few words", () => {
+  for (
+    const [text, position, problem] of [
+      ["", 0, "expected a value, the text ends"],
+      [" \t\r\n", 4, "expected a value, the text ends"],
+      [" x", 1, 'expected a value, found "x"'],
+      ["[1, 2.5]", 4, "only plain non-negative integers are accepted as numbers"],
+      ["[1, 9007199254740992]", 4, "the integer exceeds 2^53 − 1"],
+      ['{"a": 1, "a": 2}', 9, 'duplicate key "a"'],
+      [
+        `{"${"k".repeat(121)}": 1, "${"k".repeat(121)}": 2}`,
+        129,
+        `duplicate key "${"k".repeat(120)}"`,
+      ],
+      ['{"a" 1}', 5, 'expected ":", found "1"'],
+      ['{"a"  ', 6, 'expected ":", the text ends'],
+      ["[1 2]", 3, 'expected "," or "]", found "2"'],
+      ['{"a": 1 ]', 8, 'expected "," or "}", found "]"'],
+      [' "ab', 1, "the string is not closed"],
+      ['"a\x1f"', 2, "a control character in a string must be escaped"],
+      ['"ab\\x"', 3, "the escape is unknown"],
+      ['"\\u00e', 1, "the escape is unknown"],
+      ['["\\ud800"]', 1, "the string holds a lone surrogate"],
+      ["[[[[ [1]]]]]", 5, "nesting is deeper than 4"],
+      ["1 2", 2, 'expected the end, found "2"'],
+    ] as const
+  ) {
+    assert.throws(() => parseStrictJson(text), (error: StrictJsonError) => {
+      assert.ok(error instanceof StrictJsonError);
+      assert.deepEqual([error.position, error.problem, error.message], [
+        position,
+        problem,
+        `Cannot parse JSON at character ${position}: ${problem}. Correct it there`,
+      ]);
+      return true;
+    });
+  }
+  for (
+    const [text, position, problem] of [
+      ["[1, 01]", 4, "this is no JSON number"],
+      ["[1, 1e999]", 4, "the number is too large"],
+      ["[-1.e]", 1, "this is no JSON number"],
+    ] as const
+  ) {
+    assert.throws(
+      () => parseStrictJson(text, { anyNumber: true }),
+      (error: StrictJsonError) => {
+        assert.deepEqual([error.position, error.problem], [position, problem]);
+        return true;
+      },
+    );
+  }
+});
+
+Deno.test("parseStrictJson() takes strings with blanks, quotes and characters of every length", () => {
+  assert.equal(parseStrictJson('"\\u00e9x\\u0041\\\\ \\"y😀"'), 'éxA\\ "y😀');
+  assert.deepEqual(
+    parseStrictJson('\t{\r\n"a"\t:\n[ 1\r, 2 ] , "b" : { } }\n'),
+    new Map<string, unknown>([["a", [1, 2]], ["b", new Map()]]),
+  );
+});
+
+Deno.test("parseStrictJson() takes four levels and 65,537 entries unless it is told otherwise", () => {
+  assert.deepEqual(parseStrictJson('[{"a":[{}]}]'), [new Map([["a", [new Map()]]])]);
+  const list = (count: number) => `[${Array(count).fill("1").join(",")}]`;
+  assert.equal((parseStrictJson(list(65_537)) as unknown[]).length, 65_537);
+  assert.throws(() => parseStrictJson(list(65_538)), /more than 65537 entries in one collection/);
+  assert.deepEqual(parseStrictJson("[[[[[1]]]]]", { maxDepth: 5 }), [[[[[1]]]]]);
 });

@@ -32,6 +32,12 @@ Deno.test("toPythonJson() refuses what JSON does not have", () => {
   ];
   for (const [value, message] of refused) assert.throws(() => toPythonJson(value), message);
   const nested = (depth: number): unknown => depth === 0 ? 1 : [nested(depth - 1)];
-  toPythonJson(nested(100));
-  assert.throws(() => toPythonJson(nested(102)), /^RangeError: Cannot convert what nests deeper/);
+  const objects = (depth: number): unknown => depth === 0 ? 1 : { a: objects(depth - 1) };
+  for (const make of [nested, objects]) {
+    toPythonJson(make(100));
+    assert.throws(
+      () => toPythonJson(make(101)),
+      new RangeError("Cannot convert what nests deeper than 100"),
+    );
+  }
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { cachedCompile } from "./cubin_cache.ts";
 import type { Compile } from "./nvrtc.ts";
@@ -67,4 +68,19 @@ Deno.test("cachedCompile() works without a folder it can write, and keeps no fai
   assert.deepEqual((await Array.fromAsync(Deno.readDir(folder.path))).map(({ name }) => name), [
     "file",
   ]);
+});
+
+Deno.test("a kept file is named by all that it depends on, and begins with its checksum", async () => {
+  await using folder = await tempFolder();
+  const { compile } = fakeCompiler();
+  const image = await cachedCompile(compile, "13.0", folder.path)(
+    { name: "k", code: "a" },
+    "sm_90",
+  );
+  const sha256 = (data: string | Uint8Array) => createHash("sha256").update(data).digest("hex");
+  const key = sha256('["k","a","sm_90","13.0"]').slice(0, 32);
+  const files = await Array.fromAsync(Deno.readDir(folder.path), ({ name }) => name);
+  assert.deepEqual(files, [`k-sm_90-${key}.cubin`]);
+  const kept = await Deno.readFile(`${folder.path}/${files[0]}`);
+  assert.equal(kept.toHex(), sha256(image) + image.toHex());
 });

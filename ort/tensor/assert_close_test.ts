@@ -57,3 +57,35 @@ Deno.test("assertClose() refuses unequal lengths and bad tolerances", () => {
     assert.throws(() => assertClose([1], [1], { absolute, label: "x" }), RangeError);
   }
 });
+
+Deno.test("assertClose() adds all three tolerances, and takes an error as large as they are", () => {
+  const options = { absolute: 1, relative: 0.5, relativeToMax: 0.25, label: "x" };
+  // 1 + 0.25·16 + 0.5·4 = 7.
+  assert.deepEqual(assertClose([11, 16], [4, 16], options), {
+    maxAbsolute: 7,
+    maxRelative: 1.75,
+    worstIndex: 0,
+  });
+  assert.throws(() => assertClose([11.5, 16], [4, 16], options), {
+    message:
+      "Cannot accept x: 1 of 2 elements differ too much, worst at index 0: actual 11.5, expected 4, absolute " +
+      "error 7.5, relative error 1.875 (allowed: absolute 1, relative 0.5, relativeToMax 0.25 of 16)",
+  });
+  // The largest finite one counts, whatever its sign.
+  assertClose([1, Infinity], [-3, Infinity], { relativeToMax: 4 / 3 + 1e-9, label: "x" });
+  for (const name of ["absolute", "relative", "relativeToMax"]) {
+    assert.throws(() => assertClose([1], [1], { [name]: -1, label: "x" }), {
+      message: `Cannot compare x: ${name} -1 is no tolerance. Give a finite number from 0 on`,
+    });
+  }
+});
+
+Deno.test("assertClose() tells the largest errors of all elements, of 0 that was missed an infinite one", () => {
+  const options = { absolute: 5, label: "x" };
+  assert.deepEqual(assertClose([0, 12, 2], [0, 8, 1], options), {
+    maxAbsolute: 4,
+    maxRelative: 1,
+    worstIndex: 1,
+  });
+  assert.equal(assertClose([1, 1], [0, 1], options).maxRelative, Infinity);
+});

@@ -4,6 +4,7 @@ import {
   float16ToFloat32,
   float32ToBfloat16,
   float32ToFloat16,
+  roundToBfloat16,
 } from "./half.ts";
 import { MersenneTwister } from "./mersenne_twister.ts";
 
@@ -114,4 +115,23 @@ Deno.test("conversions work on views into a buffer and refuse unequal lengths", 
   for (const convert of [float32ToBfloat16, float32ToFloat16]) {
     assert.throws(() => convert(new Float32Array(2), new Uint16Array(1)), RangeError);
   }
+});
+
+Deno.test("every element is converted, the first and the last too", () => {
+  const numbers = [1.5, -2, 0.25];
+  const floats = Float32Array.from(numbers);
+  for (
+    const [round, widen, bits] of [
+      [float32ToBfloat16, bfloat16ToFloat32, [0x3fc0, 0xc000, 0x3e80]],
+      [float32ToFloat16, float16ToFloat32, [0x3e00, 0xc000, 0x3400]],
+    ] as const
+  ) {
+    const made = new Uint16Array(3).fill(9);
+    round(floats, made);
+    assert.deepEqual([...made], bits);
+    const back = new Float32Array(3).fill(9);
+    widen(made, back);
+    assert.deepEqual([...back], numbers);
+  }
+  assert.deepEqual([1 + 2 ** -8, 1 + 3 * 2 ** -8, -3].map(roundToBfloat16), [1, 1 + 2 ** -6, -3]);
 });

@@ -3,7 +3,12 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { DType } from "./dtype.ts";
 import { openSafetensors } from "./safetensors_file.ts";
-import { planShards, writeSafetensors, writeSafetensorsSharded } from "./safetensors_writer.ts";
+import {
+  planSafetensors,
+  planShards,
+  writeSafetensors,
+  writeSafetensorsSharded,
+} from "./safetensors_writer.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import {
   readAll,
@@ -245,4 +250,93 @@ Deno.test("weights of another layout in the folder are refused, the same layout 
     writeSafetensorsSharded(dir, zoo, { maxShardBytes: 30 }),
     /^RangeError: Cannot write weights into .*: it holds "model\.safetensors" of another layout/,
   );
+});
+
+Deno.test("planSafetensors() tells where each tensor lies, behind a header of whole words", () => {
+  const source = tensorSourceFromMap(
+    new Map([["b", bytes(3)], ["a", bytes(5)], ["c", tensor("float32", [2], new Float32Array(2))]]),
+  );
+  const { header, ...plan } = planSafetensors("x", source, { metadata: {} });
+  const json =
+    '{"c":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[5],"data_offsets":' +
+    '[8,13]},"b":{"dtype":"U8","shape":[3],"data_offsets":[13,16]}}';
+  const length = Math.ceil(json.length / 8) * 8;
+  assert.equal(new TextDecoder().decode(header.subarray(8)), json.padEnd(length));
+  assert.equal(new DataView(header.buffer).getBigUint64(0, true), BigInt(length));
+  const start = 8 + length;
+  assert.deepEqual(plan, {
+    tensors: [
+      { name: "c", start, bytes: 8 },
+      { name: "a", start: start + 8, bytes: 5 },
+      { name: "b", start: start + 13, bytes: 3 },
+    ],
+    bytes: start + 16,
+  });
+  const only = planSafetensors("x", source, { names: ["a"] });
+  assert.deepEqual(only.tensors.map(({ name }) => name), ["a"]);
+  assert.match(
+    new TextDecoder().decode(only.header.subarray(8)),
+    /^\{"__metadata__":\{"format":"pt"\},"a":/,
+  );
+});
+
+Deno.test("planSafetensors() takes a header of 8 MiB, 100,000 tensors, and no more", () => {
+  const one = tensorSourceFromMap(new Map([["a", bytes(1)]]));
+  const sized = (extra: number) => {
+    const base = planSafetensors("x", one, { metadata: { k: "" } });
+    const used = new TextDecoder().decode(base.header.subarray(8)).trimEnd().length;
+    return planSafetensors("x", one, {
+      metadata: { k: "x".repeat(8 * 1024 * 1024 - used + extra) },
+    });
+  };
+  assert.equal(sized(0).header.length, 8 + 8 * 1024 * 1024);
+  assert.throws(() => sized(1), {
+    name: "RangeError",
+    message:
+      'Cannot write "x": its header would take 8388616 bytes, over the 8388608 that readers accept. Split the ' +
+      "tensors into shards or shorten the metadata",
+  });
+});
+
+Deno.test("writeSafetensors() tells of the bytes after the header and after each chunk", async () => {
+  await using folder = await tempFolder();
+  const source = tensorSourceFromMap(new Map([["a", bytes(10, 1)], ["b", bytes(7, 2)]]));
+  const { header, bytes: total } = planSafetensors("x", source);
+  const seen: number[] = [];
+  const options = { chunkBytes: 4, onBytes: (written: number) => void seen.push(written) };
+  await writeSafetensors(`${folder.path}/a`, source, options);
+  const first = header.length;
+  assert.deepEqual(seen, [first, ...[4, 8, 12, 16, 17].map((each) => first + each)]);
+  assert.equal(seen.at(-1), total);
+  const aborted = { signal: AbortSignal.abort(new Error("stopped")) };
+  await assert.rejects(writeSafetensors(`${folder.path}/b`, source, aborted), /^Error: stopped$/);
+  for (const chunkBytes of [0, -1, 0.5, NaN]) {
+    await assert.rejects(writeSafetensors("b", source, { chunkBytes }), {
+      name: "RangeError",
+      message:
+        `Cannot write "b": chunkBytes ${chunkBytes} is not a positive integer. Give some MiB`,
+    });
+  }
+  await writeSafetensors(`${folder.path}/c`, source, { chunkBytes: 1 });
+  assert.deepEqual(
+    await Deno.readFile(`${folder.path}/c`),
+    await Deno.readFile(`${folder.path}/a`),
+  );
+});
+
+Deno.test("planShards() fills each shard to its last byte", () => {
+  const source = tensorSourceFromMap(
+    new Map([["a", bytes(4)], ["b", bytes(4)], ["c", bytes(1)], ["d", bytes(9)], ["e", bytes(7)]]),
+  );
+  const plan = (limit: number) => planShards(source, source.names(), limit);
+  assert.deepEqual(plan(8), [["a", "b"], ["d"], ["c", "e"]]);
+  assert.deepEqual(plan(9), [["a", "b", "c"], ["d"], ["e"]]);
+  assert.deepEqual(plan(25), [["a", "b", "c", "d", "e"]]);
+  assert.deepEqual(plan(24), [["a", "b", "c", "d"], ["e"]]);
+  assert.deepEqual(planShards(source, [], 8), [[]]);
+  for (const limit of [0, -1, NaN]) {
+    assert.throws(() => plan(limit), {
+      message: `Cannot plan shards: maxShardBytes ${limit} is not positive. Give some gigabytes`,
+    });
+  }
 });
