@@ -101,6 +101,10 @@ Deno.test("fields of a wrong kind are refused with what they must be", () => {
     [{ layers_to_transform: [0.5] }, /layers_to_transform must be the number of a block or a list/],
     [{ layers_to_transform: true }, /layers_to_transform must be the number of a block or a list/],
     [{ layers_pattern: 1, layers_to_transform: 1 }, /layers_pattern must be a list of names/],
+    [
+      { layers_pattern: ["h"] },
+      /layers_pattern needs layers_to_transform beside it, got array of 1/,
+    ],
     [{ layers_pattern: "layers" }, /layers_pattern needs layers_to_transform beside it/],
     [
       { target_modules: ".*q_proj", layers_to_transform: [1] },

@@ -72,6 +72,13 @@ Deno.test("PiSSA starts both halves from the largest singular values, so that th
     assert.ok(a.slice(2 * rank * inputs).every((each) => each === 0));
     assert.ok(b.every((each, at) => at % width < 2 * rank || each === 0));
   }
+  // What it began with is what is put back.
+  const { a } = matricesOf(adapted, Q);
+  const began = a.slice(16, 32);
+  a.fill(7);
+  halves.restore();
+  assert.deepEqual(a.slice(16, 32), began);
+  assert.ok(a.slice(0, 16).every((each) => each === 7));
 });
 
 Deno.test("PiSSA is stopped by a signal, and may be left to nobody", async () => {

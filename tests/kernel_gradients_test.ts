@@ -1,7 +1,7 @@
 /**
- * Blocks built for ortune's own kernels against blocks of operators, whose gradients
- * `gradients_test.ts` proves: in float64 both are the same function. The kernels themselves are tested
- * in `ort/kernels/`.
+ * Blocks built for ortune's own kernels against blocks of operators, whose gradients `gradients_test.ts` and
+ * `ort/graph/gradient_rules_test.ts` prove: in float64 both are the same function. The kernels themselves are
+ * tested in `ort/kernels/`.
  */
 
 import assert from "node:assert/strict";

@@ -345,3 +345,14 @@ Deno.test("lowerForWebGpu() refuses RMSNorm in place whose 1/std is read, for wh
       "after it was overwritten; use a buffer of its own",
   });
 });
+
+Deno.test("lowerForWebGpu() takes a product without attributes as it stands, by a factor of 1", () => {
+  const graph = graphOf(
+    { x: wide(2, 3), z: wide(3, 4) },
+    (b, { x, z }) =>
+      b.node("FusedMatMul", [x, z], [{ dtype: "float32", shape: [2, 4] }], {
+        domain: "com.microsoft",
+      }),
+  );
+  assert.deepEqual(graphText(lowerForWebGpu(graph)), ["y float32 [2,4] = MatMul(x, z)"]);
+});
