@@ -136,6 +136,15 @@ Deno.test("tables of positions grow with the longest, and are as long as a row",
   });
 });
 
+Deno.test("layers that turn nothing take no tables", () => {
+  const config = tinyConfig({ model_type: "smollm3", no_rope_layer_interval: 2 });
+  withInputs(config, (inputs) => {
+    const shared = inputs.embed(GRID);
+    const names = config.layerKinds.map((kind) => Object.keys(shared.get(kind)!));
+    assert.deepEqual(names, [["position_ids", "mask", "cos", "sin"], ["position_ids", "mask"]]);
+  });
+});
+
 Deno.test("layers that carry a state take what keeps segments apart", () => {
   const config = tinyConfig({
     ...{ model_type: "qwen3_5_text", full_attention_interval: 2, linear_num_key_heads: 2 },

@@ -224,6 +224,21 @@ Deno.test("a head of more elements is widened a slice of rows at a time, cut els
   assert.deepEqual(cuts(5, 2 ** 22, BASE_STORAGES.fp32, true), []);
 });
 
+Deno.test("a large head in whole blocks is read a slice of its rows at a time on the way back", () => {
+  const quantization: Quantization = { bits: 4, block: 32, compute: "fp32", layout: "blocks" };
+  const storage: BaseStorage = { name: "int4", quantization };
+  const b = new GraphBuilder("head");
+  const spec = { name: "w", shape: [5, 2 ** 22] } as const;
+  const head = largeMatrixInput(b, spec, { storage, table: false });
+  b.output("dx", head.backward(b.input("dy", "float32", ["n", 5])));
+  const { nodes, constants } = b.build();
+  const ids = nodes.filter(({ op }) => op === "GatherBlockQuantized").map(({ inputs }) => {
+    const { data } = constants.find(({ value }) => value === inputs[1])!;
+    return Array.from(new BigInt64Array(data.slice().buffer), Number);
+  });
+  assert.deepEqual(ids.toSorted(([a], [b]) => a - b), [[0], [1, 2], [3, 4]]);
+});
+
 Deno.test("matrices of whole numbers are names and shapes to products in kernels", () => {
   const storage = BASE_STORAGES.int4;
   const b = new GraphBuilder("packed");
