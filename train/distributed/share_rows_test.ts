@@ -27,6 +27,9 @@ Deno.test("shareRows() leaves rows without a target out, and processes without r
   const batch = tinyBatch(rows([9, 7]), 9);
   batch.targets.fill(-100, 0, 9);
   assert.deepEqual(shareRows([batch], 3), [[[1]], [[]], [[]]]);
+  const other = tinyBatch(rows([9, 7]), 9);
+  other.targets.fill(-100, 9);
+  assert.deepEqual(shareRows([other], 3), [[[0]], [[]], [[]]]);
 });
 
 Deno.test("shareRows() gives the longest row first, each to who has fewest tokens, in the rows' order", () => {

@@ -40,6 +40,7 @@ Deno.test("a read gathers the parts of all processes in as few calls as their or
   const calls: LocalCall[] = [];
   const { first, settled } = shared(localComms(2, (call) => calls.push(call)));
   await first.source().read("b", new Uint8Array(20), 5);
+  await first.source().read("b", new Uint8Array(0), 5);
   const gathered = calls.filter(({ kind }) => kind.startsWith("allGather"));
   // Bytes 5 to 10 are the first one's, to 20 the second one's, to 25 the first one's again.
   for (const rank of [0, 1]) {

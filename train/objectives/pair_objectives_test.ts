@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { findPairObjective, pairObjectives } from "./pair_objectives.ts";
+import { DEFAULT_BETA, findPairObjective, isPairLoss, pairObjectives } from "./pair_objectives.ts";
 
 // Relative to 1, of central differences in float64; measured 6.0e-11.
 const GRADIENT = 1e-9;
@@ -45,3 +45,82 @@ for (const name of Object.keys(pairObjectives)) {
     }
   });
 }
+
+/** Whether numbers are equal but for roundings. */
+function assertNear(actual: object, expected: Readonly<Record<string, number>>): void {
+  assert.deepEqual(Object.keys(actual), Object.keys(expected));
+  for (const [name, value] of Object.entries(actual)) {
+    assert.ok(Math.abs(value - expected[name]) < 1e-14, `${name}: ${value}`);
+  }
+}
+
+Deno.test("DPO tells rewards by the reference, and its forms have the losses of their papers", () => {
+  const chosen = { sum: -10, tokens: 4, reference: -12 };
+  const rejected = { sum: -7, tokens: 2, reference: -6 };
+  const of = (name: string, beta: number) => {
+    const { figures, ...rest } = findPairObjective(name, beta).loss(chosen, rejected);
+    assertNear(figures, {
+      "rewards/chosen": 2 * beta,
+      "rewards/rejected": -beta,
+      "rewards/accuracies": 1,
+      "rewards/margins": 3 * beta,
+      "logps/chosen": -10,
+      "logps/rejected": -7,
+    });
+    return rest;
+  };
+  // -log σ(1.5), and half of σ(-1.5).
+  const [loss, slope] = [0.2014132779827524, 0.09121276190317817];
+  assertNear(of("dpo", 0.5), { loss, byChosen: -slope, byRejected: slope });
+  assertNear(of("dpo_hinge", 0.5), { loss: 0, byChosen: 0, byRejected: 0 });
+  assertNear(of("dpo_hinge", 0.25), { loss: 0.25, byChosen: -0.25, byRejected: 0.25 });
+  // A mean of 2 / 4 + 1 / 2 a token, beside 1 / (2 · 0.25).
+  assertNear(of("ipo", 0.25), { loss: 1, byChosen: -0.5, byRejected: 1 });
+});
+
+Deno.test("the hinge has no slope where its margin is just reached", () => {
+  const reply = (sum: number) => ({ sum, tokens: 1, reference: -5 });
+  const { loss, byChosen } = findPairObjective("dpo_hinge", 0.5).loss(reply(-4), reply(-6));
+  assert.deepEqual([loss, byChosen === 0], [0, true]);
+});
+
+Deno.test("ORPO goes by means over tokens, and tells odds", () => {
+  const { figures, ...rest } = findPairObjective("orpo", 0.5).loss(
+    { sum: -4, tokens: 4, reference: 0 },
+    { sum: -4, tokens: 2, reference: 0 },
+  );
+  // 1 - log(1 - 1/e) + log(1 - 1/e²), and log σ of it.
+  const [odds, ratio] = [1.3132616875182228, -0.23818302641382824];
+  assertNear(figures, {
+    "rewards/chosen": -0.5,
+    "rewards/rejected": -1,
+    "rewards/accuracies": 1,
+    "rewards/margins": 0.5,
+    "logps/chosen": -1,
+    "logps/rejected": -2,
+    log_odds_ratio: ratio,
+    log_odds_chosen: odds,
+  });
+  // Half of σ(-odds), over 1 - p of each, and over its tokens.
+  const slope = 0.10597077880854273;
+  assertNear(rest, {
+    loss: -ratio / 2,
+    byChosen: -slope / (1 - Math.exp(-1)) / 4,
+    byRejected: slope / (1 - Math.exp(-2)) / 2,
+  });
+});
+
+Deno.test("objectives of pairs are found by name, with TRL's beta", () => {
+  assert.deepEqual(Object.keys(pairObjectives), ["dpo", "dpo_hinge", "ipo", "orpo"]);
+  assert.deepEqual(Object.keys(pairObjectives).map(isPairLoss), [true, true, true, true]);
+  assert.deepEqual([undefined, "dft", "toString"].map(isPairLoss), [false, false, false]);
+  assert.equal(DEFAULT_BETA, 0.1);
+  const [chosen, rejected] = [-3, -5].map((sum) => ({ sum, tokens: 2, reference: -4 }));
+  assert.deepEqual(
+    findPairObjective("dpo").loss(chosen, rejected),
+    findPairObjective("dpo", 0.1).loss(chosen, rejected),
+  );
+  assert.throws(() => findPairObjective("simpo"), {
+    message: 'Cannot find objective of pairs "simpo": there are dpo, dpo_hinge, ipo, orpo',
+  });
+});

@@ -5,7 +5,11 @@ import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { CUBLAS_WORKSPACE_BYTES } from "../../ort/runtime/cublas_workspace.ts";
 import type { BlockAdapter } from "../../model/graphs/block.ts";
 import { BASE_STORAGES, type BaseStorage } from "../../model/base_storage.ts";
+import { layoutParameters } from "../../model/engine/parameter_store.ts";
+import { modelParameters } from "../../model/parameters.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
 import { QWEN3_0_6B, QWEN3_1_7B } from "../../tests/support/model_configs.ts";
+import { tinyConfig, WINDOWED } from "../../tests/support/tiny_model.ts";
 import { estimateMemory, type MemoryEstimate } from "./memory_estimate.ts";
 
 const MIB = 2 ** 20;
@@ -220,4 +224,78 @@ Deno.test("a device's plan counts a workspace of cuBLAS for each session", () =>
   const adapter = createLoraAdapter(config, DEFAULT_LORA);
   assert.deepEqual([sessions(false, adapter), sessions(true, adapter)], [13, 21]);
   assert.equal(estimateMemory(config, { ...batch, precision: "float32" }).handles, 0);
+});
+
+/** 64 tokens, two layers of 16 wide states, and heads of 8. */
+const tiny = tinyConfig();
+const all = layoutParameters(modelParameters(tiny)).length;
+/** Without the gaps between them. */
+const numbers = modelParameters(tiny).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+const batch = { rows: 3, length: 5 };
+
+Deno.test("a plan has weights, gradients, moments and activations of what is trained", () => {
+  // Inputs of both layers, the last output and two gradients of such; a mask of each row.
+  const activations = 4 * (5 * 15 * 16 + 3 * 5 * 5);
+  const { workspace: _, total: _total, largest: _largest, ...parts } = estimateMemory(tiny, batch);
+  assert.deepEqual(parts, {
+    weights: 4 * all,
+    gradients: 4 * all,
+    moments: 8 * numbers,
+    activations,
+    handles: 0,
+    process: 140 * 1024 * 1024,
+  });
+  const half = estimateMemory(tiny, { ...batch, precision: "bfloat16", shards: 4, process: 7 });
+  assert.deepEqual([half.weights, half.gradients, half.moments, half.activations, half.process], [
+    ...[2 * all, 2 * all, (8 * numbers + 4 * all) / 4, activations / 2, 7],
+  ]);
+  // Two heads' queries, and both sides of the matrices of an MLP.
+  const lora = { ...DEFAULT_LORA, rank: 2, targetModules: ["q_proj", "down_proj"] };
+  const adapted = 2 * 2 * (16 + 32 + 24 + 16);
+  const adapter = createLoraAdapter(tiny, lora);
+  const of = estimateMemory(tiny, { ...batch, adapter, several: true, format: "master" });
+  assert.deepEqual([of.weights, of.gradients, of.moments, of.activations], [
+    ...[4 * all + 4 * adapted, 4 * adapted, 8 * adapted, activations],
+  ]);
+});
+
+Deno.test("a plan has what a device takes besides, unless it is told", () => {
+  const processes = (["cpu", "cuda", "webgpu"] as const).map((device) =>
+    estimateMemory(tiny, { ...batch, device }).process
+  );
+  assert.deepEqual(processes, [140 * 2 ** 20, 500_000_000, 0]);
+});
+
+Deno.test("gradients that are not float32 are summed in float32, those of all weights alone", () => {
+  const of = (precision: "float32" | "bfloat16", several?: boolean, sized = tiny) =>
+    estimateMemory(sized, { ...batch, precision, several }).gradients;
+  assert.deepEqual(
+    [of("float32", true), of("float32"), of("bfloat16"), of("bfloat16", false)],
+    [4 * all, 4 * all, 2 * all, 2 * all],
+  );
+  assert.equal(of("bfloat16", true), 2 * all + 4 * all);
+  // Of a larger model two buckets of 4 Mi numbers, as its layers are small.
+  const large = tinyConfig({ vocab_size: 2 ** 20 });
+  const length = layoutParameters(modelParameters(large)).length;
+  assert.equal(of("bfloat16", true, large), 2 * length + 4 * 2 * 2 ** 22);
+});
+
+Deno.test("a mask is planned for each window that hides something of a row", () => {
+  const masks = (sliding_window: number) => {
+    const config = tinyConfig({ ...WINDOWED, sliding_window });
+    const { activations } = estimateMemory(config, batch);
+    return (activations / 4 - 5 * 15 * 16) / (3 * 5 * 5);
+  };
+  assert.deepEqual([1, 4, 5, 6].map(masks), [2, 2, 1, 1]);
+});
+
+Deno.test("sessions of a pass without gradients are counted where training drops inputs or keeps activations", () => {
+  const sessions = (how: object) =>
+    estimateMemory(tiny, { ...batch, device: "cuda", ...how }).handles / CUBLAS_WORKSPACE_BYTES;
+  const adapter = (dropout: number) => createLoraAdapter(tiny, { ...DEFAULT_LORA, dropout });
+  assert.equal(sessions({ gradientCheckpointing: false }) - sessions({}), 1);
+  assert.equal(sessions({ adapter: adapter(0.1) }) - sessions({ adapter: adapter(0) }), 1);
+  // DoRA's norms are one graph for all matrices.
+  const dora = createLoraAdapter(tiny, { ...DEFAULT_LORA, dropout: 0, dora: true });
+  assert.equal(sessions({ adapter: dora }) - sessions({ adapter: adapter(0) }), 1);
 });

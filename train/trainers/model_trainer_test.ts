@@ -64,7 +64,10 @@ function trainerOf(given: Given = {}) {
     maxUnread: 3,
     begin: (options) => record("begin", options),
     addLosses: (each) => record("addLosses", each === losses),
-    update: () => Promise.resolve(record("update")),
+    update: async () => {
+      await Promise.resolve();
+      record("update");
+    },
     results: () => results.splice(0),
     state: () => state,
     load: (source) => Promise.resolve(record("load state", source.names())),
@@ -85,7 +88,10 @@ function trainerOf(given: Given = {}) {
     weights,
     seed: 7,
     prepare: (each) => record("prepare", each === gradients),
-    updated: () => Promise.resolve(record("updated")),
+    updated: async () => {
+      await Promise.resolve();
+      record("updated");
+    },
     save: (directory, source) => {
       record("save weights", directory, source);
       return Promise.resolve([{ name: "w", bytes: 1, sha256: "s" }]);

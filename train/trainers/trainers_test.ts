@@ -246,11 +246,9 @@ Deno.test("by LoRA+ all but A learn at a multiple of the rate", async () => {
   await using folder = await tinyModelFolder(runtime, config);
   const of = async (loraPlusRatio: number | undefined) => {
     await using trainer = await lora(folder.path, { loraPlusRatio });
-    await after(trainer, 1);
     return await after(trainer, 1);
   };
-  const [plain, one, four] = [await of(undefined), await of(1), await of(4)];
-  assert.deepEqual(plain, one);
+  const [one, four] = [await of(undefined), await of(4)];
   // AdamW's first update is of the size of the rate, whatever the gradient.
   const size = (weights: Readonly<Record<string, Float32Array>>) =>
     Math.max(...weights[B].map(Math.abs));
@@ -357,26 +355,26 @@ Deno.test("processes that share an optimizer's state are several, and sum with w
 
 Deno.test("two processes make the updates of one, whole or in shares", async () => {
   await using folder = await tinyModelFolder(runtime, config);
-  await using one = await createFullTrainer(folder.path, { runtime });
-  const expected = await after(one, 2);
-  for (const shardOptimizer of [undefined, false, true]) {
+  // By this an update goes by the gradient, where AdamW's first ones go by its sign.
+  const optimizer = { epsilon: 1 };
+  await using one = await createFullTrainer(folder.path, { runtime, optimizer });
+  const expected = await after(one, 1);
+  for (const shardOptimizer of [undefined, true]) {
     const both = await Promise.all(
       localComms(2).map(async (comm) => {
         await using trainer = await createFullTrainer(folder.path, {
-          runtime,
-          comm,
-          shardOptimizer,
+          ...{ runtime, optimizer, comm, shardOptimizer },
         });
-        return await after(trainer, 2);
+        return await after(trainer, 1);
       }),
     );
     assert.deepEqual(both[0], both[1]);
     for (const name of names) {
-      // Sums in another order; AdamW's first updates are of the size of the rate, 0.01.
+      // Sums in another order.
       const error = Math.max(
         ...expected[name].map((value, i) => Math.abs(value - both[0][name][i])),
       );
-      assert.ok(error < 1e-3, `${name}: ${error}`);
+      assert.ok(error < 1e-6, `${name}: ${error}`);
     }
   }
 });
@@ -396,7 +394,7 @@ Deno.test("optimizers that know of one process alone are refused for several", a
 });
 
 Deno.test("options of an engine and an optimizer reach them", async () => {
-  await using folder = await tinyModelFolder(runtime, config);
+  await using folder = await tinyModelFolder(runtime, tinyConfig({ num_hidden_layers: 1 }));
   const losses = async (options: Partial<Parameters<typeof createFullTrainer>[1]>) => {
     await using trainer = await createFullTrainer(folder.path, { runtime, ...options });
     const { loss, gradNorm } = await trainer.trainStep(batches, { learningRate: 0.01 });
@@ -406,45 +404,25 @@ Deno.test("options of an engine and an optimizer reach them", async () => {
   const plain = await losses({});
   const near = (a: number, b: number) => Math.abs(a - b) < 1e-5 * Math.abs(b);
   // These change how it is computed alone.
-  for (
-    const options of [
-      { headChunk: 3 },
-      { gradientCheckpointing: false },
-      { skipPadding: false },
-      { graphsOnly: true },
-      { maxGradNorm: 1, optim: "adamw" },
-    ]
-  ) {
+  const otherwise = { headChunk: 3, gradientCheckpointing: false, skipPadding: false };
+  for (const options of [otherwise, { graphsOnly: true, maxGradNorm: 1, optim: "adamw" }]) {
     const { loss, gradNorm, next } = await losses(options);
     const same = near(loss, plain.loss) && near(gradNorm, plain.gradNorm);
     assert.ok(same && Math.abs(next - plain.next) < 1e-3, JSON.stringify(options));
   }
-  // These change what is computed: of the first update, or only of the next one.
-  const noise = { neftuneNoiseAlpha: 5 };
-  const [noisy, again, other] = [
-    await losses(noise),
-    await losses({ ...noise, seed: 0 }),
-    await losses({ ...noise, seed: 1 }),
+  // These change what is computed, of the first update or of the next one.
+  const [noisy, other] = [
+    await losses({ neftuneNoiseAlpha: 5 }),
+    await losses({ neftuneNoiseAlpha: 5, seed: 1 }),
   ];
   assert.ok(!near(noisy.loss, plain.loss) && !near(noisy.loss, other.loss));
-  assert.deepEqual(noisy, again);
   assert.ok(!near((await losses({ objective: "dft" })).loss, plain.loss));
-  for (
-    const options of [
-      { optimizer: { weightDecay: 0.5 } },
-      { optimizer: { epsilon: 1 } },
-      { optimizer: { epsilon: 1 }, maxGradNorm: 0 },
-      { optim: "lion" },
-    ]
-  ) {
-    const { loss, next } = await losses(options);
-    assert.ok(near(loss, plain.loss) && next !== plain.next, JSON.stringify(options));
-  }
   const [clipped, whole] = [
     await losses({ optimizer: { epsilon: 1 } }),
     await losses({ optimizer: { epsilon: 1 }, maxGradNorm: 0 }),
   ];
-  assert.ok(clipped.next !== whole.next);
+  assert.ok(near(clipped.loss, plain.loss) && clipped.next !== plain.next);
+  assert.ok(near(whole.loss, plain.loss) && clipped.next !== whole.next);
 });
 
 Deno.test("own kernels run on NVIDIA GPUs only", async () => {
