@@ -16,7 +16,7 @@ async function said(
   files: Readonly<Record<string, Rows>>,
   { eosTokenId = 258, files: tokenizerFiles = byteTokenizerFiles(), ...more }:
     & Partial<Omit<Described, "model" | "trainFile">>
-    & Pick<Partial<TrainingArguments>, "maxLength">
+    & Pick<Partial<TrainingArguments>, "maxLength" | "dropUnlabelled">
     & {
       readonly eosTokenId?: number | readonly number[];
       readonly files?: ReturnType<typeof byteTokenizerFiles>;
@@ -187,5 +187,16 @@ Deno.test("describeData() warns of control tokens in texts, of each file with it
   assert.deepEqual(lines.filter((line) => line.startsWith("warning")), [
     `warning: <|im_end|> in the text of a, line 2: ${end}`,
     `warning: <|im_start|>, <|im_end|> in the text of b, lines 1, 3: ${end}`,
+  ]);
+});
+
+Deno.test("describeData() shows the row of the first example, where rows before it are left out", async () => {
+  const cut = { ...row, question: "q".repeat(99) };
+  const lines = await said({ a: [cut, { ...row, question: "second" }, row] }, {
+    dropUnlabelled: true,
+  });
+  assert.deepEqual(lines.slice(2, 4), [
+    "first row (line 2), as the chat that it becomes:",
+    "  user       second",
   ]);
 });

@@ -316,6 +316,13 @@ Deno.test("modelCard() shows what the model said last, in fences that no text en
   );
 });
 
+Deno.test("modelCard() shows a single sample too", () => {
+  const samples = [{ step: 5, question: "q", think: "", answer: "a" }];
+  assert.deepEqual(after(partsOf({ samples }), "## What it says to validation questions", 2), [
+    ...["```text\nQuestion: q", "LLM:a\n```"],
+  ]);
+});
+
 Deno.test("modelCard() tells clients what they must send", () => {
   const chat = { eosTokenIds: [1] };
   const chatOf = (settings: Partial<NonNullable<ModelCardOptions["chat"]>>): string[] => {

@@ -288,6 +288,10 @@ Deno.test("resolveTraining() trains pairs without dropout, and says so where it 
   const { dropout } = DEFAULT_LORA;
   const said = (given: number) =>
     `--lora-dropout ${given} has no effect with --loss dpo: replies are compared without dropout, as TRL does`;
+  await assert.rejects(resolveTraining({ ...pairs, loss: "dpo", packing: true }), {
+    message:
+      "Cannot use --packing with --loss dpo: a batch has as many pairs as rows; leave it out",
+  });
   assert.deepEqual(await of({}), [dropout, []]);
   assert.deepEqual(await of({ dropout: 0.5 }), [0.5, []]);
   assert.deepEqual(await of({}, "dpo"), [0, []]);

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { VERSION } from "../../internal/version.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { hashFile } from "../checkpoints/checkpoint.ts";
 import { createFileHasher } from "./file_hasher.ts";
 import { RUN_MANIFEST } from "../track/find_runs.ts";
-import { readManifest, startManifest } from "./run_manifest.ts";
+import { currentVersions, readManifest, startManifest } from "./run_manifest.ts";
 import { DEFAULT_TRAINING } from "./training_arguments.ts";
 
 const end = {
@@ -139,4 +140,119 @@ Deno.test("readManifest() refuses what is not a manifest", async () => {
       message: `Cannot read ${path}: ${state}; give the run.json of an output folder`,
     });
   }
+});
+
+Deno.test("readManifest() takes each field as it may be, and no other", async () => {
+  await using folder = await tempFolder();
+  const file = { path: "p", bytes: 1, sha256: "s" };
+  const fields: Readonly<Record<string, readonly [good: unknown[], bad: unknown[]]>> = {
+    format: [[1], [2, "1"]],
+    command: [["c", null], [1, "a\0"]],
+    config: [[{}], [null, "c"]],
+    baseModel: [["a/b"], [null, 1]],
+    versions: [[{ a: "1", b: 2 }], [{ a: null }, { a: "\0" }, null]],
+    status: [["anything"], [1, "\0"]],
+    started: [["then"], [null, 1]],
+    ended: [["then", null], [1]],
+    checkpoint: [["c", null], [1]],
+    best: [[{ step: 1, metric: "m" }, { step: "1", metric: "m" }], [
+      ...[{ step: 1 }, { metric: "m" }, { step: 1, metric: 2 }, 1],
+    ]],
+    metrics: [[null, {}, { a: 1, b: "NaN" }], [{ a: null }, { a: "\0" }, 1]],
+    error: [["why"], [null, "\0"]],
+    rows: [[{ training: 1, validation: 2 }], [{ training: null }, 1]],
+    earlier: [[[], [{}]], [null, [1], {}]],
+    files: [[[], [file, file]], [
+      ...[{}, [1], [{ ...file, path: 1 }], [{ ...file, path: "\0" }], [file, {
+        ...file,
+        bytes: "1",
+      }]],
+      [{ ...file, sha256: 1 }],
+    ]],
+    arguments: [[{ a: 1 }], [null, []]],
+  };
+  for (const [name, [good, bad]] of Object.entries(fields)) {
+    for (const [values, taken] of [[good, true], [bad, false]] as const) {
+      for (const value of values) {
+        const path = await folder.write("run.json", manifestWith({ [name]: value }));
+        const found = await readManifest(path).then(() => true, () => false);
+        assert.equal(found, taken, `${name} ${JSON.stringify(value)}`);
+      }
+    }
+  }
+});
+
+Deno.test("run.json holds all that a run was made of, and what came of it", async () => {
+  await using folder = await tempFolder();
+  const directory = folder.path;
+  for (
+    const name of [
+      ...["config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"],
+      ...[
+        "model-00001.safetensors",
+        "train.jsonl",
+        "val.jsonl",
+        "template.jinja",
+        "amodel.safetensors",
+      ],
+      ...["adapter_config.json", "adapter_model.safetensors", "model.bin"],
+    ]
+  ) {
+    await folder.write(name, name);
+  }
+  await Deno.mkdir(`${directory}/model.d.safetensors`);
+  const { args: plain, options } = given(directory, `${directory}/train.jsonl`);
+  const args = {
+    ...plain,
+    validationFile: [`${directory}/val.jsonl`, `${directory}/train.jsonl`],
+    chatTemplate: `${directory}/template.jinja`,
+    lora: { initAdapter: directory } as never,
+  };
+  const rows = { training: 1, validation: 2 };
+  const comm = { name: "MPI", size: 2 };
+  const { command: _, ...uncommanded } = options;
+  const started = await startManifest(args, { ...uncommanded, rows, comm });
+  const best = { step: 2, metric: "eval_loss", value: 0.5, directory: "d", loaded: true } as const;
+  await started.end({
+    end: { ...end, best, reason: "early-stopped" },
+    evaluation: {
+      ...{ type: "evaluate", step: 2, epoch: 1, evalLoss: 1.5, evalTokenLoss: Infinity },
+      ...{ examples: 1, batches: 1, supervisedTokens: 1, seconds: 1 },
+    },
+  });
+  const { files, arguments: written, ...manifest } = await readManifest(`${directory}/run.json`);
+  assert.deepEqual(written, JSON.parse(JSON.stringify(args)));
+  assert.deepEqual(files.map(({ path }) => path.slice(directory.length + 1)), [
+    ...["train.jsonl", "val.jsonl", "template.jinja", "config.json", "model-00001.safetensors"],
+    ...["model.safetensors", "model.safetensors.index.json", "tokenizer.json"],
+    ...["adapter_config.json", "adapter_model.safetensors"],
+  ]);
+  const { step, epoch, tokens, seconds } = end;
+  assert.deepEqual(manifest, {
+    ...{ format: 1, command: null, config: { model_type: "qwen3" }, rows, earlier: [] },
+    versions: {
+      ...{ ortune: VERSION, deno: Deno.version.deno, onnxruntime: "1.30.0", threads: 2 },
+      system: `${Deno.build.os}-${Deno.build.arch}`,
+      ...{ cpus: navigator.hardwareConcurrency, mpi: "MPI", processes: 2 },
+    },
+    ...{ status: "early-stopped", checkpoint: null },
+    ...{ started: "1970-01-01T00:00:00.000Z", ended: "1970-01-01T00:00:01.000Z" },
+    best: { step: 2, metric: "eval_loss", value: 0.5 },
+    metrics: {
+      step,
+      epoch,
+      tokens,
+      seconds,
+      trainLoss: "NaN",
+      evalLoss: 1.5,
+      evalTokenLoss: "Infinity",
+    },
+  });
+  const alone = currentVersions("1", 3);
+  assert.deepEqual([alone.threads, alone.mpi, alone.processes], [3, undefined, undefined]);
+  // What is no manifest is no earlier run.
+  await folder.write("run.json", "{");
+  await startManifest(args, { ...options, resumed: true });
+  const { earlier, status } = await readManifest(`${directory}/run.json`);
+  assert.deepEqual([earlier, status], [[], "started"]);
 });

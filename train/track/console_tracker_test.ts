@@ -383,13 +383,13 @@ Deno.test("createConsoleTracker() tells the figures of pairs and of generated re
 
 Deno.test("createConsoleTracker() tells how a run ended without losses, and of each method", async () => {
   const { tracker, writes } = fake({ isTty: false });
-  await tracker.event({ ...start, method: "lora", totalSteps: 12_345, resumedStep: 4 });
+  await tracker.event({ ...start, method: "lora", totalSteps: 12_345, resumedStep: 1 });
   const { best: _, trainLoss: __, ...others } = end as EndEvent;
   await tracker.event({ ...others, reason: "aborted" });
   await tracker.event({ ...others, reason: "early-stopped", trainLoss: 2 });
   assert.deepEqual(writes, [
     "LoRA fine-tuning: 12,345 steps, 2 epochs, 800 examples, 20 for evaluation, 596M trainable parameters, " +
-    "resumed after step 4\n",
+    "resumed after step 1\n",
     "aborted at step 100/12345 | 0:03:20 | 2026-11-28 12:41 UTC\n",
     "early-stopped at step 100/12345 | train loss 2.0000 | 0:03:20 | 2026-11-28 12:41 UTC\n",
   ]);

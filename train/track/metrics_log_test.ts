@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EvaluateEvent, LogEvent, SkipEvent, StartEvent } from "../events.ts";
@@ -190,4 +190,51 @@ Deno.test("readMetricsLog() names the line that it cannot read", () =>
           error.message.includes(message),
       );
     }
+  }));
+
+Deno.test("createMetricsLog() goes on after the first step, and tells what it refuses once closed", () =>
+  withFile(async (path, folder) => {
+    {
+      await using metrics = createMetricsLog(path);
+      for (const event of [start(0), log(1), log(2)]) await metrics.event(event);
+    }
+    const metrics = createMetricsLog(path);
+    await metrics.event(start(1));
+    assert.deepEqual(await readMetricsLog(path), [log(1)]);
+    // Another start in the same tracker sets the file aside.
+    await metrics.event(log(2));
+    await metrics.event(start(0));
+    assert.deepEqual(await readdir(folder), ["metrics.jsonl.previous"]);
+    await metrics[Symbol.asyncDispose]();
+    await assert.rejects(async () => await metrics.event(log(3)), {
+      message: `Cannot log log to ${path}: the log is closed; make a new tracker for a new run`,
+    });
+  }));
+
+Deno.test("readMetricsLog() reads infinities, passes over blank lines, and refuses a file of over 256 MiB", () =>
+  withFile(async (path) => {
+    const line = (loss: string): string =>
+      `{"step":1,"loss":"${loss}","grad_norm":0,"skipped_updates":1}`;
+    await writeFile(path, ["", line("Infinity"), "  ", line("-Infinity"), ""].join("\n"));
+    const read = await readMetricsLog(path);
+    assert.deepEqual(read.map((event) => event.type === "skip" && event.loss), [
+      Infinity,
+      -Infinity,
+    ]);
+    for (const value of ["null", '"text"', "[]"]) {
+      await writeFile(path, `${line("NaN")}\n${value}\n`);
+      const state = value === "[]"
+        ? "expected a number as step, got none"
+        : "expected a JSON object";
+      await assert.rejects(readMetricsLog(path), {
+        name: "SyntaxError",
+        message:
+          `Cannot read ${path}:2: ${state}; remove the line, or give the file of a metrics log`,
+      });
+    }
+    await truncate(path, 2 ** 28 + 1);
+    await assert.rejects(readMetricsLog(path), {
+      name: "RangeError",
+      message: `Cannot read ${path}: 268435457 bytes exceed 268435456; split the file`,
+    });
   }));

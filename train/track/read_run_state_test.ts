@@ -43,3 +43,27 @@ Deno.test("readRunState() passes over what is no run.json", async () => {
   await folder.write("run.json", `{"started":"${STARTED}","status":"aborted","ended":"x"}`);
   assert.equal((await readRunState(folder.path))?.ended, null);
 });
+
+Deno.test("readRunState() takes a run for silent after more than an hour without a figure", async () => {
+  await using folder = await tempFolder();
+  const began = Date.parse(STARTED);
+  const status = async (now: number): Promise<string | undefined> =>
+    (await readRunState(folder.path, now))?.status;
+  await folder.write("run.json", JSON.stringify({ started: STARTED, status: "started" }));
+  assert.deepEqual([await status(began + HOUR), await status(began + HOUR + 1)], [
+    ...["running", "silent"],
+  ]);
+  const log = await folder.write("metrics.jsonl", "");
+  await utimes(log, began / 1000 + 60, began / 1000 + 60);
+  assert.deepEqual([await status(began + HOUR + 60_000), await status(began + HOUR + 60_001)], [
+    ...["running", "silent"],
+  ]);
+  // A log from before the start is another run's.
+  await utimes(log, began / 1000 - 60, began / 1000 - 60);
+  assert.equal(await status(began + HOUR), "running");
+  await folder.write("run.json", " ".repeat(2 ** 20 + 1));
+  assert.equal(await status(began), undefined);
+  const padded = JSON.stringify({ started: STARTED }).padEnd(2 ** 20);
+  await folder.write("run.json", padded);
+  assert.equal(await status(began), "running");
+});

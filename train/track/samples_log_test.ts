@@ -29,6 +29,10 @@ Deno.test("createSamplesLog() keeps earlier samples on resume, and sets an earli
   await using log = createSamplesLog(path);
   await log.event(start(0));
   assert.deepEqual(await readdir(folder.path), ["samples.jsonl.previous"]);
-  await log.samples(5, [{ question: "d", answer: "\n" }]);
-  assert.equal(await readFile(path, "utf8"), line(5, "d"));
+  await log.samples(1, [{ question: "c", answer: "\n" }]);
+  await log.samples(5, [{ question: "d", answer: "\n" }, { question: "e", answer: "\n" }]);
+  assert.equal(await readFile(path, "utf8"), line(1, "c") + line(5, "d") + line(5, "e"));
+  // After the first update already.
+  await log.event(start(1));
+  assert.equal(await readFile(path, "utf8"), line(1, "c"));
 });

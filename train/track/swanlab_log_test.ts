@@ -230,7 +230,7 @@ Deno.test("createSwanlabLog() tells completed, aborted and crashed runs apart", 
 
 Deno.test("createSwanlabLog() resumes under the same id, its lines numbered on past swanlab sync's own", async () => {
   await using folder = await tempFolder();
-  for (const resumedStep of [0, 4]) {
+  for (const resumedStep of [0, 1]) {
     const makeId = () => resumedStep === 0 ? "first" : "second";
     await using swanlab = createSwanlabLog(folder.path, { ...options, makeId });
     await swanlab.event(start(resumedStep));
