@@ -59,6 +59,7 @@ Deno.test("tokenTable() cuts texts of more than 48 characters, and shows those t
     ["   ", "␣ ␣"],
     [" a b ", "␣a b␣"],
     ["\r\u0000\u200b\u2028\u2029\ufeff", "\\r\\u{0}\\u{200B}\\u{2028}\\u{2029}\\u{FEFF}"],
+    ["\ufeffa", "\\u{FEFF}a"],
     ["", ""],
   ];
   for (const [text, expected] of texts) assert.equal(textOf(utf8(text)), expected);
