@@ -87,3 +87,20 @@ Deno.test("an integer has up to 4300 digits, as Python reads it", () => {
     message: "line 1: an integer has more digits than can be converted",
   });
 });
+
+Deno.test("a template is refused at the first surrogate and at the last, and not beside them", () => {
+  for (const code of ["d800", "dfff"]) {
+    assert.throws(() => new Template(`{{ '\\u${code}' }}`), {
+      name: "UnsupportedError",
+      message: `line 1: the escape of a surrogate, \\u${code}`,
+    });
+  }
+  assert.equal(render("{{ '\\ud7ff\\ue000' }}"), "\ud7ff\ue000");
+});
+
+Deno.test("a loop takes one argument and no more, and a key holds no object of its own", () => {
+  const fails = (source: string, message: string): void =>
+    assert.throws(() => render(source), { name: "PythonError", message });
+  fails("{% for i in [1] recursive %}{{ loop([], a=1) }}{% endfor %}", "loop() takes one argument");
+  fails("{{ {(namespace(),): 1} }}", "a TemplateNamespace in a tuple as a key");
+});

@@ -359,3 +359,40 @@ Deno.test("createPreTokenizer() names what it does not do", () => {
   ];
   for (const [value, state] of bad) refuses(() => createPreTokenizer(value), place + state);
 });
+
+Deno.test("createPreTokenizer() knows over several steps whether the first piece begins the text", () => {
+  const meta = { type: "Metaspace", replacement: "_", prepend_scheme: "first" };
+  const words = { type: "WhitespaceSplit" };
+  const dashes = { type: "CharDelimiterSplit", delimiter: "-" };
+  const split = (text: string, ...pretokenizers: Json[]): string[] =>
+    createPreTokenizer({ type: "Sequence", pretokenizers }).split(text, true);
+  assert.deepEqual(split("-a b", words, dashes, meta), ["a", "b"]);
+  assert.deepEqual(split("a- b", words, dashes, meta), ["_a", "b"]);
+  assert.deepEqual(split("a -b", words, dashes, meta), ["_a", "b"]);
+  assert.deepEqual(split(" a -b", words, dashes, meta), ["a", "b"]);
+  assert.deepEqual(split("-a", dashes, words, meta), ["a"]);
+  assert.deepEqual(split("ab", { type: "FixedLength", length: 1 }, meta), ["_a", "b"]);
+  const whole = { ...meta, prepend_scheme: "never", split: false };
+  assert.deepEqual(split("a", whole, meta), ["_a"]);
+  assert.deepEqual(split("12a", { type: "Digits", individual_digits: true }, meta), [
+    "_1",
+    "2",
+    "a",
+  ]);
+  assert.deepEqual(split("12a", { type: "Digits", individual_digits: false }, meta), ["_12", "a"]);
+  // The pattern of GPT-2 is applied where nothing is said of it.
+  assert.deepEqual(split("a b", { type: "ByteLevel", add_prefix_space: false }), ["a", " b"]);
+});
+
+Deno.test("parts of a tokenizer name one field, one character", () => {
+  refuses(
+    () => reviewStep({ type: "A", odd: 1 }, "p", TYPES),
+    "p (A) has fields that ortune doesn't know: odd; remove them if the Rust library ignores them, or use a model with another tokenizer",
+  );
+  refuses(
+    () => createPreTokenizer({ type: "Metaspace", replacement: "ab" }),
+    'tokenizer.json: pre_tokenizer (Metaspace): replacement is "ab", expected one character',
+  );
+  // U+FEFF is text.
+  assert.equal(decode({ type: "ByteLevel" }, "\u00ef\u00bb\u00bfa"), "\ufeffa");
+});

@@ -240,3 +240,62 @@ Deno.test("TokenPipeline gives the same ids in slices of a Unigram piece", () =>
   assert.deepEqual(step.value, pipeline.encode(text));
   assert.ok(pauses >= 7, `${pauses} pauses`);
 });
+
+Deno.test("TokenPipeline pauses after 2048 characters, in one piece and in many", () => {
+  const pauses = (pipeline: TokenPipeline, text: string): number => {
+    const work = pipeline.encodeInSlices(text);
+    let count = 0;
+    for (let step = work.next(); !step.done; step = work.next()) count++;
+    return count;
+  };
+  const one = create();
+  assert.equal(pauses(one, "a".repeat(2047)), 0);
+  assert.equal(pauses(one, "a".repeat(2048)), 1);
+  // After the normalizer, the pre-tokenizer, two slices of bytes, the model's own, the model, the piece.
+  assert.equal(pauses(one, "a".repeat(2049)), 7);
+  const split = { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious" };
+  const many = create({
+    pre_tokenizer: { type: "Sequence", pretokenizers: [{ ...split, invert: false }, BYTE_LEVEL] },
+  });
+  assert.equal(pauses(many, "ab ".repeat(682)), 0);
+  assert.equal(pauses(many, "ab ".repeat(683)), 2 + 1);
+  assert.equal(pauses(many, "ab ".repeat(1366)), 2 + 2);
+});
+
+Deno.test("TokenPipeline gives the same ids where words come again, and where its memory is full", () => {
+  const pipeline = create({ pre_tokenizer: { ...BYTE_LEVEL, use_regex: true } });
+  const words = Array.from({ length: 17_000 }, (_, index) => ` ${index}`);
+  const ids = (text: string): number[] => [...new TextEncoder().encode(text)];
+  for (const text of [words.join(""), words.slice(0, 5).join(""), words.slice(-5).join("")]) {
+    assert.deepEqual(pipeline.encode(text), ids(text));
+    assert.deepEqual(pipeline.encode(text), ids(text));
+  }
+  for (const length of [31, 32, 33]) {
+    const word = "w".repeat(length);
+    assert.deepEqual(pipeline.encode(word), ids(word));
+    assert.deepEqual(pipeline.encode(word), ids(word));
+  }
+});
+
+Deno.test("TokenPipeline names four of many tokens that are numbered in another way", () => {
+  const tokens = Array.from({ length: 5 }, (_, index) => ({
+    ...ADDED,
+    content: `<${index}>`,
+    id: 300 + index,
+  }));
+  assert.deepEqual(create({ added_tokens: tokens }).notes, [
+    "tokenizer.json numbers added tokens in another way than the Rust library and transformers, which go by their order: " +
+    "<0> 256 and not 300, <1> 257 and not 301, <2> 258 and not 302, <3> 259 and not 303 and 1 more",
+  ]);
+  const vocab = {
+    ...BYTES,
+    ...Object.fromEntries([257, 258, 259, 260, 261, 262].map((id) => [`v${id}`, id + 6])),
+  };
+  const shared = create({ added_tokens: tokens.map((each, at) => ({ ...each, id: 262 + at })) }, {
+    vocab,
+  });
+  assert.match(
+    shared.added.notes[0],
+    /two tokens: <1> and v257 \(263\), <2> and v258 \(264\), <3> and v259 \(265\), <4> and v260 \(266\); use/,
+  );
+});
