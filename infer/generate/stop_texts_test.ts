@@ -28,6 +28,8 @@ Deno.test("StopTextMatcher finds a text over tokens, within one, and with more b
 Deno.test("StopTextMatcher counts the prompt's end, but no text that ended there", () => {
   assert.deepEqual(matcher(["ENDa"], ["b", "END"]).push("a", "b"), [true, false]);
   assert.deepEqual(matcher(["END"], ["END"]).push("", "a"), [false, false]);
+  assert.deepEqual(matcher(["ENDa"], ["END"]).push("a"), [true]);
+  assert.deepEqual(matcher(["ENDa"]).push("a"), [false]);
 });
 
 Deno.test("StopTextMatcher compares bytes, so that a character may come in parts", () => {

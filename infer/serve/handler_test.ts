@@ -34,7 +34,11 @@ interface Answer {
 function settled(text: string): string {
   return text
     .replace(/"(chatcmpl-|cmpl-|resp_|rs_|msg_)[0-9a-f]{32}"/g, '"$1#"')
-    .replace(/"(created|created_at|completed_at)":1\d{9}\b/g, '"$1":"#"')
+    .replace(
+      /"(created|created_at|completed_at)":(1\d{9})\b/g,
+      // Of now, and no other time.
+      (all, name, time) => Math.abs(Date.now() / 1000 - time) < 100 ? `"${name}":"#"` : all,
+    )
     .replace(/"(created_at|modified_at)":"\d{4}-\d\d-\d\dT[\d:.]+Z"/g, '"$1":"#"')
     .replace(/"(total_duration|prompt_eval_duration|eval_duration)":\d+/g, '"$1":"#"');
 }
