@@ -111,13 +111,15 @@ Deno.test("metadataReader() reads lists of texts and of numbers", () => {
     "is a list of 1 of bool, a list of texts expected",
   );
   fails(() => readerOf(one("string", "a")).texts("k"), 'is "a" (string), a list of texts expected');
-  for (const  of of["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]) {
-    assert.deepEqual(readerOf(list(of, [1, 2])).numbers("k"), [1, 2]);
+  for (
+    const items of ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
+  ) {
+    assert.deepEqual(readerOf(list(items, [1, 2])).numbers("k"), [1, 2]);
   }
-  for (const  of of["string", "bool", "uint64", "int64"]) {
+  for (const items of ["string", "bool", "uint64", "int64"]) {
     fails(
-      () => readerOf(list(of, [1, 1])).numbers("k"),
-      `is a list of 2 of ${of}, a list of numbers expected`,
+      () => readerOf(list(items, [1, 1])).numbers("k"),
+      `is a list of 2 of ${items}, a list of numbers expected`,
     );
   }
   fails(() => readerOf().numbers("k"), missing("a list of numbers"));
