@@ -42,7 +42,7 @@ const ROWS = {
   whole: [made(3, 2)],
   none: [],
   two: [made(1, 1), made(2, 4, { terminated: false })],
-  cut: [made(3, 4, { maxLength: 5 }), made(2, 1)],
+  cut: [made(3, 4, { maxLength: 6 }), made(2, 1)],
   lost: [made(7, 4, { maxLength: 6 })],
 };
 const STATISTICS = {
@@ -55,10 +55,10 @@ Deno.test("encodeRows() hands on examples with their rows, and reports what was 
   const report = {
     ...EMPTY_REPORT,
     ...STATISTICS,
-    ...{ rows: 5, examples: 5, tokens: 5 + 2 + 6 + 5 + 3, supervisedTokens: 2 + 1 + 4 + 2 + 1 },
+    ...{ rows: 5, examples: 5, tokens: 5 + 2 + 6 + 6 + 3, supervisedTokens: 2 + 1 + 4 + 3 + 1 },
     ...{ truncated: [4, 5], unterminated: [3, 4, 5], unlabelled: [5] },
   };
-  const taken = [[1, 5], [3, 2], [3, 6], [4, 5], [4, 3]];
+  const taken = [[1, 5], [3, 2], [3, 6], [4, 6], [4, 3]];
   for (const keepUnlabelled of [undefined, false]) {
     assert.deepEqual(await encode(ROWS, { keepUnlabelled }), { report, taken });
   }
