@@ -113,12 +113,12 @@ Deno.test("the second halves of PiSSA are kept, put back, and have no gradient",
   halves.clear(gradients);
   const all = [{ ...LAYERS[0], layer: Q.replace("1", "0"), rank: 2 }, ...LAYERS];
   for (const { layer, rank, inputs } of all) {
-    for (const  of of["A", "B"] as const) {
-      const name = `${layer}.lora_${of}.weight`;
+    for (const factor of ["A", "B"] as const) {
+      const name = `${layer}.lora_${factor}.weight`;
       const offset = trained.layout.offsets.get(name)!;
       const width = 4;
       trained.tensor(name).float32().forEach((value, i) => {
-        const at = of === "A" ? Math.floor(i / inputs) : i % width;
+        const at = factor === "A" ? Math.floor(i / inputs) : i % width;
         const second = at >= rank && at < 2 * rank;
         assert.equal(value, second ? original[offset + i] : -original[offset + i], `${name} ${i}`);
         assert.equal(gradients.tensor(name).float32()[i], second ? 0 : 5);
