@@ -122,7 +122,7 @@ Deno.test("the second halves of PiSSA are kept, put back, and have no gradient",
         const second = at >= rank && at < 2 * rank;
         assert.equal(value, second ? original[offset + i] : -original[offset + i], `${name} ${i}`);
         assert.equal(gradients.tensor(name).float32()[i], second ? 0 : 5);
-        if (second) seconds[of]++;
+        if (second) seconds[factor]++;
       });
     }
   }
