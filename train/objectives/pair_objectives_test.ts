@@ -56,26 +56,26 @@ function assertNear(actual: object, expected: Readonly<Record<string, number>>):
 
 Deno.test("DPO tells rewards by the reference, and its forms have the losses of their papers", () => {
   const chosen = { sum: -10, tokens: 4, reference: -12 };
-  const rejected = { sum: -7, tokens: 2, reference: -6 };
+  const rejected = { sum: -7, tokens: 2, reference: -5 };
   const of = (name: string, beta: number) => {
     const { figures, ...rest } = findPairObjective(name, beta).loss(chosen, rejected);
     assertNear(figures, {
       "rewards/chosen": 2 * beta,
-      "rewards/rejected": -beta,
+      "rewards/rejected": -2 * beta,
       "rewards/accuracies": 1,
-      "rewards/margins": 3 * beta,
+      "rewards/margins": 4 * beta,
       "logps/chosen": -10,
       "logps/rejected": -7,
     });
     return rest;
   };
-  // -log σ(1.5), and half of σ(-1.5).
-  const [loss, slope] = [0.2014132779827524, 0.09121276190317817];
+  // -log σ(2), and half of σ(-2).
+  const [loss, slope] = [0.1269280110429725, 0.05960146101105877];
   assertNear(of("dpo", 0.5), { loss, byChosen: -slope, byRejected: slope });
   assertNear(of("dpo_hinge", 0.5), { loss: 0, byChosen: 0, byRejected: 0 });
-  assertNear(of("dpo_hinge", 0.25), { loss: 0.25, byChosen: -0.25, byRejected: 0.25 });
-  // A mean of 2 / 4 + 1 / 2 a token, beside 1 / (2 · 0.25).
-  assertNear(of("ipo", 0.25), { loss: 1, byChosen: -0.5, byRejected: 1 });
+  assertNear(of("dpo_hinge", 0.125), { loss: 0.5, byChosen: -0.125, byRejected: 0.125 });
+  // A mean of 2 / 4 + 2 / 2 a token, beside 1 / (2 · 0.25).
+  assertNear(of("ipo", 0.25), { loss: 0.25, byChosen: -0.25, byRejected: 0.5 });
 });
 
 Deno.test("the hinge has no slope where its margin is just reached", () => {
@@ -86,26 +86,26 @@ Deno.test("the hinge has no slope where its margin is just reached", () => {
 
 Deno.test("ORPO goes by means over tokens, and tells odds", () => {
   const { figures, ...rest } = findPairObjective("orpo", 0.5).loss(
-    { sum: -4, tokens: 4, reference: 0 },
+    { sum: -2, tokens: 4, reference: 0 },
     { sum: -4, tokens: 2, reference: 0 },
   );
-  // 1 - log(1 - 1/e) + log(1 - 1/e²), and log σ of it.
-  const [odds, ratio] = [1.3132616875182228, -0.23818302641382824];
+  // 3/2 - log(1 - 1/√e) + log(1 - 1/e²), and log σ of it.
+  const [odds, ratio] = [2.2873386716983295, -0.09670586364939958];
   assertNear(figures, {
-    "rewards/chosen": -0.5,
+    "rewards/chosen": -0.25,
     "rewards/rejected": -1,
     "rewards/accuracies": 1,
-    "rewards/margins": 0.5,
-    "logps/chosen": -1,
+    "rewards/margins": 0.75,
+    "logps/chosen": -0.5,
     "logps/rejected": -2,
     log_odds_ratio: ratio,
     log_odds_chosen: odds,
   });
   // Half of σ(-odds), over 1 - p of each, and over its tokens.
-  const slope = 0.10597077880854273;
+  const slope = 0.046088504696061586;
   assertNear(rest, {
     loss: -ratio / 2,
-    byChosen: -slope / (1 - Math.exp(-1)) / 4,
+    byChosen: -slope / (1 - Math.exp(-0.5)) / 4,
     byRejected: slope / (1 - Math.exp(-2)) / 2,
   });
 });
@@ -123,4 +123,20 @@ Deno.test("objectives of pairs are found by name, with TRL's beta", () => {
   assert.throws(() => findPairObjective("simpo"), {
     message: 'Cannot find objective of pairs "simpo": there are dpo, dpo_hinge, ipo, orpo',
   });
+});
+
+Deno.test("DPO compares with a reference, and ORPO learns the chosen texts too", () => {
+  const flags = Object.keys(pairObjectives).map((name) => {
+    const { reference, chosenNll } = findPairObjective(name);
+    return [reference, chosenNll];
+  });
+  assert.deepEqual(flags, [[true, false], [true, false], [true, false], [false, true]]);
+});
+
+Deno.test("ORPO's odds of a reply that is next to certain are not lost in rounding", () => {
+  const reply = (sum: number) => ({ sum, tokens: 1, reference: 0 });
+  const { log_odds_chosen } = findPairObjective("orpo").loss(reply(-1e-20), reply(-2)).figures;
+  // 2 - log(1e-20) + log(1 - 1/e²).
+  const expected = 2 + 20 * Math.LN10 + Math.log1p(-Math.exp(-2));
+  assert.ok(Math.abs(log_odds_chosen - expected) < 1e-12);
 });

@@ -1,6 +1,7 @@
 /** The trainer of stand-ins for its parts: what it asks of each, in which order. */
 
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Comm } from "../../comm/comm.ts";
 import { type Batch, collate } from "../../data/batches/collator.ts";
 import type { TrainingEngine } from "../../model/engine/training_engine.ts";
@@ -42,6 +43,11 @@ function trainerOf(given: Given = {}) {
   const { graphsOnly = false, results = [], told } = given;
   const calls: unknown[] = [];
   const record = (...call: unknown[]): void => void calls.push(call);
+  // What is not waited for comes after what follows it.
+  const later = async (...call: unknown[]): Promise<void> => {
+    await delay(1);
+    record(...call);
+  };
   const disposable = (name: string) => ({ [Symbol.dispose]: () => record("dispose", name) });
   const losses = { name: "losses" } as unknown as Tensor;
   const engine = {
@@ -64,13 +70,10 @@ function trainerOf(given: Given = {}) {
     maxUnread: 3,
     begin: (options) => record("begin", options),
     addLosses: (each) => record("addLosses", each === losses),
-    update: async () => {
-      await Promise.resolve();
-      record("update");
-    },
+    update: () => later("update"),
     results: () => results.splice(0),
     state: () => state,
-    load: (source) => Promise.resolve(record("load state", source.names())),
+    load: (source) => later("load state", source.names()),
     resumeAt: (step) => record("resumeAt", step),
     ...disposable("optimizer"),
     ...given.optimizer,
@@ -88,16 +91,13 @@ function trainerOf(given: Given = {}) {
     weights,
     seed: 7,
     prepare: (each) => record("prepare", each === gradients),
-    updated: async () => {
-      await Promise.resolve();
-      record("updated");
-    },
+    updated: () => later("updated"),
     save: (directory, source) => {
       record("save weights", directory, source);
       return Promise.resolve([{ name: "w", bytes: 1, sha256: "s" }]);
     },
     load: async (directory, also) => {
-      record("load weights", directory);
+      await later("load weights", directory);
       await also?.(state);
     },
     [Symbol.dispose]: () => {
@@ -191,8 +191,9 @@ function pairedComm(rank: number, calls: unknown[]): Comm {
     size: 2,
     allReduceSum: (values) => {
       calls.push(["allReduceSum", [...values]]);
-      for (let i = 0; i < values.length; i++) values[i] *= 2;
-      return Promise.resolve();
+      return delay(1).then(() => {
+        for (let i = 0; i < values.length; i++) values[i] *= 2;
+      });
     },
   };
 }
@@ -203,11 +204,11 @@ Deno.test("of several processes each runs its rows, and sums gradients with the 
     const order: unknown[] = [];
     const sums = {
       final,
-      finish: () => Promise.resolve(void calls.push(["finish"])),
+      finish: () => delay(1).then(() => void calls.push(["finish"])),
       [Symbol.dispose]: () => {},
     } as unknown as TrainerParts["sums"];
     const collectives = {
-      finish: () => Promise.resolve(void calls.push(["finish collectives"])),
+      finish: () => delay(1).then(() => void calls.push(["finish collectives"])),
     } as unknown as TrainerParts["collectives"];
     const { trainer, calls } = trainerOf({
       results: [RESULT],
@@ -353,6 +354,8 @@ Deno.test("a trainer counts all numbers of its store, or those that are trained"
     [trainer.method, trainer.config, trainer.weights, trainer.linear],
     ["lora", parts.parameters.config, parts.parameters.weights, undefined],
   );
+  const linear = () => assert.fail("it was called");
+  assert.equal(trainerOf({ parameters: { linear } }).trainer.linear, linear);
 });
 
 Deno.test("evaluations and files are of the evaluated parameters, updates of the trained ones", async () => {
@@ -423,7 +426,7 @@ Deno.test("state in parts is written by all processes, or by the first where the
     const { trainer, calls, state } = trainerOf({
       optimizer: {
         parts: {
-          settle: () => Promise.resolve(void calls.push(["settle"])),
+          settle: () => delay(1).then(() => void calls.push(["settle"])),
           write: (path) => {
             calls.push(["write", path]);
             return Promise.resolve(made);
@@ -480,7 +483,8 @@ Deno.test("a checkpoint is loaded with its optimizer to be resumed, and rounded 
   const { trainer, calls, parts, state } = trainerOf({
     parameters: { rounded },
     optimizer: {
-      takeWeights: (weights) => Promise.resolve(void calls.push(["takeWeights", weights.names()])),
+      takeWeights: (weights) =>
+        delay(1).then(() => void calls.push(["takeWeights", weights.names()])),
     },
   });
   const bits = () =>
