@@ -19,17 +19,17 @@ const RULES: Readonly<
 > = {
   temperature: {
     expected: "a number above 0; for the likeliest token pass greedy",
-    right: [Number.MIN_VALUE, 1, 100],
+    right: [2 ** -1022, 1, 100],
     wrong: [0, -1, NaN, Infinity, "1"],
   },
   topK: { expected: "a whole number, 0 for no limit", right: [0, 5], wrong: [-1, 1.5, NaN, "5"] },
-  topP: { expected: SHARE, right: [Number.MIN_VALUE, 1], wrong: [0, -0.1, 1.001, NaN, "1"] },
+  topP: { expected: SHARE, right: [2 ** -1022, 1], wrong: [0, -0.1, 1.001, NaN, "1"] },
   minP: {
     expected: "a number from 0 to 1, 0 for no limit",
     right: [0, 1],
     wrong: [-0.001, 1.001, NaN, "0"],
   },
-  typicalP: { expected: SHARE, right: [Number.MIN_VALUE, 1], wrong: [0, 1.001, NaN, "1"] },
+  typicalP: { expected: SHARE, right: [2 ** -1022, 1], wrong: [0, 1.001, NaN, "1"] },
   epsilonCutoff: {
     expected: "a number from 0 to below 1",
     right: [0, 0.999],
@@ -38,7 +38,7 @@ const RULES: Readonly<
   etaCutoff: { expected: "a number from 0 to below 1", right: [0, 0.999], wrong: [-0.001, 1, NaN] },
   topH: {
     expected: "a number above 0 and up to 1",
-    right: [Number.MIN_VALUE, 1],
+    right: [2 ** -1022, 1],
     wrong: [0, 1.001, NaN, "1"],
   },
   repetitionPenalty: { expected: PENALTY, right: [0.1, 1, 5], wrong: [0, -1, Infinity, NaN, "1"] },
