@@ -11,7 +11,7 @@ import { EngineContext } from "./engine_context.ts";
 import { GridInputs } from "./grid_inputs.ts";
 import { fillKeepMask, randomOdd } from "./keep_mask.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 
 /** Two rows: of two examples, and of one with padding. */
 const GRID: TokenGrid = {

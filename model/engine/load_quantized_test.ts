@@ -12,7 +12,7 @@ import { loadQuantized } from "./load_quantized.ts";
 import { QuantizedStore } from "./quantized_store.ts";
 import { RoundingTally } from "./rounding_tally.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 
 const EMBEDDING = "model.embed_tokens.weight";
 /** Widths that no block of 32 divides. */

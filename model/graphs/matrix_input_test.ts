@@ -18,7 +18,7 @@ import {
   SLICE_ELEMENTS,
 } from "./matrix_input.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 
 // Products of 40 numbers in float32.
 const CLOSE = { relativeToMax: 2e-6 };

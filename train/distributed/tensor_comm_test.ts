@@ -5,7 +5,7 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import { localComms } from "../../tests/support/local_comm.ts";
 import { deviceTensorComm, hostTensorComm, openTensorComm } from "./tensor_comm.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 
 Deno.test("on the host, tensors are summed, scattered and gathered in place", async () => {
   const results = await Promise.all(

@@ -32,7 +32,7 @@ Deno.test("HostOptimizer clips by the norm and 1e-6, as PyTorch does, and by no 
 });
 
 Deno.test("HostOptimizer takes means of losses over all processes, counts its updates, and tells results once", async () => {
-  const runtime = new Runtime({ threads: 1 });
+  const runtime = new Runtime({ threads: 2 });
   const told: unknown[] = [];
   const norms = [1, NaN, 4, 2];
   const parts = { settle: () => Promise.resolve(), write: () => Promise.resolve(undefined) };

@@ -21,7 +21,7 @@ import type { TrainStepResult } from "../trainer.ts";
 import { ModelTrainer, type TrainerParts } from "./model_trainer.ts";
 import type { TrainedParameters } from "./trained_parameters.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const layout = layoutParameters([
   { name: "a", shape: [2, 3], decays: true },
   { name: "b", shape: [5], decays: false },
