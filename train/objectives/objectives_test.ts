@@ -100,3 +100,29 @@ for (const [name, objective] of Object.entries(tried)) {
     assert.deepEqual([dtype, shape], ["bfloat16", ["n", VOCABULARY]]);
   });
 }
+
+Deno.test("losses are −log p, that times p, and the smoothed mean over the vocabulary", () => {
+  // Probabilities 1/8, 1/8, 1/4, 1/2.
+  const logits = [1, 1, 2, 4].map((each) => Math.log(each) + 3);
+  const [half, quarter, eighth] = [1, 2, 3].map((each) => each * Math.LN2);
+  const mean = (half + quarter + 2 * eighth) / 4;
+  const expected = {
+    cross_entropy: [eighth, quarter, half],
+    dft: [eighth / 8, quarter / 4, half / 2],
+    "label smoothing": [eighth, quarter, half].map((each) => 0.9 * each + 0.1 * mean),
+  };
+  for (const [name, losses] of Object.entries(expected)) {
+    for (const logSoftmax of [false, true]) {
+      const b = new GraphBuilder("objective");
+      const given = b.input("logits", "float32", [3, 4]);
+      const targets = b.input("targets", "int64", [3, 1]);
+      const objective = tried[name as keyof typeof tried];
+      b.output("loss", objective.losses(b, given, targets, { logSoftmax }).loss);
+      const { loss } = interpret(b.build(), {
+        logits: dense([3, 4], (i) => logits[i % 4]),
+        targets: dense([3, 1], (i) => i + 1),
+      });
+      assertClose(loss.data, losses, { absolute: 1e-7, label: name });
+    }
+  }
+});

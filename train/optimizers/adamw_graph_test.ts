@@ -7,7 +7,7 @@ import { roundToBfloat16 } from "../../ort/tensor/half.ts";
 import { MersenneTwister } from "../../ort/tensor/mersenne_twister.ts";
 import { numbersOf, writeNumbers } from "../../tests/support/numbers.ts";
 import { draws } from "../../tests/support/random.ts";
-import { adamWGraph } from "./adamw_graph.ts";
+import { adamWConstants, adamWGraph } from "./adamw_graph.ts";
 import type { GraphStateFormat } from "./state_format.ts";
 import { sumOfSquaresGraph } from "./sum_of_squares_graph.ts";
 
@@ -151,4 +151,14 @@ Deno.test("the sum of squares of bfloat16 gradients is float32's", () => {
     return sums.float32().slice();
   });
   assert.deepEqual(sums[0], sums[1]);
+});
+
+Deno.test("AdamW's constants are torch's, without weight decay, but for those that are given", () => {
+  const usual = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
+  assert.deepEqual(adamWConstants(), usual);
+  assert.deepEqual(adamWConstants({}), usual);
+  const own = { beta1: 0.8, beta2: 0.95, epsilon: 1e-6, weightDecay: 0.1 };
+  for (const [name, value] of Object.entries(own)) {
+    assert.deepEqual(adamWConstants({ [name]: value }), { ...usual, [name]: value });
+  }
 });

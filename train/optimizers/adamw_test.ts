@@ -2,10 +2,14 @@ import assert from "node:assert/strict";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
 import type { ParameterSpec } from "../../model/parts/parameter_spec.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
+import { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
+import { localComms } from "../../tests/support/local_comm.ts";
 import { draws } from "../../tests/support/random.ts";
 import { AdamW } from "./adamw.ts";
+import { ADAMW_STATE } from "./adamw_graph.ts";
+import { ShardedState } from "./sharded_state.ts";
 
 /** Over a chunk's 262,144 elements that decay, and a few that do not. */
 const SPECS: readonly ParameterSpec[] = [
@@ -159,4 +163,41 @@ Deno.test("AdamW names its state after the parameters, and refuses another shape
     message: "Cannot load optimizer state a.weight.exp_avg: it is float32 [5,3], " +
       "expected float32 [520,510]",
   });
+});
+
+Deno.test("AdamW of a part takes the norm of its gradients, updates that, and releases its state", async () => {
+  using runtime = new Runtime({ threads: 1 });
+  const layout = layoutParameters([
+    { name: "weight", shape: [2, 512], decays: true },
+    { name: "norm", shape: [300], decays: false },
+  ]);
+  using parameters = new ParameterStore(runtime, layout);
+  using gradients = new ParameterStore(runtime, layout);
+  // Memory that is likely to be taken again.
+  for (let i = 0; i < 4; i++) {
+    using used = Tensor.allocate(runtime, "float32", [layout.length / 256]);
+    used.float32().fill(NaN);
+  }
+  const [, comm] = localComms(2);
+  const names = Object.values(ADAMW_STATE);
+  const state = new ShardedState(runtime, layout, { names, comm, elements: 1024 });
+  const optimizer = new AdamW(runtime, parameters, gradients, { weightDecay: 1 }, state);
+  assert.deepEqual(optimizer.options, {
+    ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 1 },
+  });
+  parameters.flat.float32().fill(1);
+  gradients.flat.float32().fill(NaN);
+  assert.deepEqual(state.ranges, [{ start: 1280, length: 256 }, { start: 512, length: 512 }]);
+  gradients.flat.float32().fill(0, 512, 1024).fill(0, 1280, 1536);
+  gradients.flat.float32()[512] = 3;
+  gradients.flat.float32()[1290] = -4;
+  assert.equal(await optimizer.gradientNorm(), 5);
+  await optimizer.update({ learningRate: 0.25, clip: 1, step: 1 });
+  const expected = new Float32Array(1536).fill(1).fill(0.75, 512, 1024);
+  expected[512] -= 0.25;
+  expected[1290] += 0.25;
+  assertClose(parameters.flat.float32(), expected, { absolute: 1e-6, label: "parameters" });
+  optimizer[Symbol.dispose]();
+  assert.throws(() => state.view("exp_avg", 512, 1), ReferenceError);
+  await assert.rejects(optimizer.gradientNorm());
 });

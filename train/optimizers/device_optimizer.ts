@@ -113,7 +113,6 @@ export class DeviceOptimizer implements Optimizer {
     const results = viewsAtOffset
       ? this.#own(Tensor.allocate(runtime, "float32", shape))
       : undefined;
-    results?.zero();
     this.#results = results;
     this.#rows = Array.from({ length: this.maxUnread }, (_, row) =>
       this.#own(

@@ -1,15 +1,22 @@
 import assert from "node:assert/strict";
+import { randomOdd } from "../../model/engine/keep_mask.ts";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../ort/tensor/half.ts";
+import { type TensorData, tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
+import { localComms } from "../../tests/support/local_comm.ts";
 import { draws } from "../../tests/support/random.ts";
+import type { TensorComm } from "../distributed/tensor_comm.ts";
 import type { Optimizer } from "../optimizer.ts";
 import { AdamW } from "./adamw.ts";
 import { adamW } from "./adamw_optimizers.ts";
-import { MOST_PENDING } from "./device_optimizer.ts";
+import { DeviceOptimizer, type DeviceOptimizerOptions, MOST_PENDING } from "./device_optimizer.ts";
+import type { DeviceUpdateOptions } from "./device_update.ts";
+import { OptimizerState } from "./optimizer_state.ts";
 import { roundParameters } from "./round_parameters.ts";
+import { ShardedState } from "./sharded_state.ts";
 import type { GraphStateFormat } from "./state_format.ts";
 
 // Measured worst against the host's optimizer over 40 updates: 3.0e-7, at weights up to 1.1.
@@ -272,3 +279,251 @@ Deno.test("what the graphs run on is the master rounded, also after it was fille
   roundParameters(runtime, parameters, weights);
   assertRounded();
 });
+
+const NORM = 7;
+
+/** An optimizer whose update only tells of what it is asked for, and takes 7 for the norm. */
+function telling(
+  owned: DisposableStack,
+  log: unknown[],
+  { remembered, ...options }: Partial<DeviceOptimizerOptions> & {
+    readonly remembered?: ReadonlyMap<string, Tensor>;
+  } = {},
+) {
+  const [parameters, gradients] = [store(owned, 1), store(owned, 2)];
+  const scale = owned.use(Tensor.allocate(runtime, "float32", []));
+  const made: DeviceUpdateOptions[] = [];
+  const optimizer = owned.use(
+    new DeviceOptimizer({
+      ...{ runtime, parameters, gradients, format: "float32", maxGradNorm: 3, state: ["a"] },
+      makeUpdate: (given) => {
+        made.push(given);
+        return {
+          ...{ scale, remembered },
+          send(numbers) {
+            log.push(numbers);
+            scale.write(Float32Array.of(numbers.scale));
+          },
+          run(result) {
+            log.push("run");
+            result.write(Float32Array.of(given.loss.float32()[0], NORM));
+            return Promise.resolve();
+          },
+          resumeAt: (step) => void log.push(`resumed at ${step}`),
+          [Symbol.dispose]: () => void log.push("released"),
+        };
+      },
+      ...options,
+    }),
+  );
+  return { optimizer, parameters, gradients, made: made[0] };
+}
+
+Deno.test("DeviceOptimizer sends a mean's scale and a seed, adds up batches, and tells results once", async () => {
+  using owned = new DisposableStack();
+  const log: unknown[] = [];
+  const { optimizer } = telling(owned, log);
+  assert.equal(optimizer.maxUnread, 1024);
+  assert.deepEqual(optimizer.results(), []);
+  const update = async (tokens: number, ...batches: number[][]): Promise<void> => {
+    optimizer.begin({ learningRate: 0.25, tokens, seed: tokens + 1 });
+    for (const each of batches) optimizer.addLosses(losses(owned, each));
+    await optimizer.update();
+  };
+  await update(8, [1, 2, 3], [], [4, 6]);
+  await update(4, [2]);
+  // All losses are another process's; then there are none at all.
+  await update(1);
+  await update(0);
+  assert.deepEqual(optimizer.results(), [
+    { loss: 2, gradNorm: NORM, skipped: false },
+    { loss: 0.5, gradNorm: NORM, skipped: false },
+    { loss: 0, gradNorm: NORM, skipped: false },
+    { loss: NaN, gradNorm: NORM, skipped: true },
+  ]);
+  assert.deepEqual(optimizer.results(), []);
+  await update(2, [3]);
+  assert.deepEqual(optimizer.results(), [{ loss: 1.5, gradNorm: NORM, skipped: false }]);
+  const sent = (tokens: number) => [{
+    learningRate: 0.25,
+    scale: 1 / tokens,
+    seed: randomOdd(1, [tokens + 1, "rounding"])[0],
+  }, "run"];
+  assert.deepEqual(log.splice(0), [8, 4, 1, 0, 2].flatMap(sent));
+  optimizer.resumeAt(9);
+  const state = optimizer.state();
+  optimizer[Symbol.dispose]();
+  assert.deepEqual(log, ["resumed at 9", "released"]);
+  await assert.rejects(state.read("norm.a", new Uint8Array(4)), {
+    message: "Cannot use a tensor: it was disposed of",
+  });
+});
+
+/** Tensors of float32 whose numbers count up from one of their own each, read a while after they are asked for. */
+function counting(shapes: Readonly<Record<string, readonly number[]>>) {
+  const numbers = new Map(
+    Object.entries(shapes).map(([name, shape], i) => {
+      const count = shape.reduce((product, each) => product * each, 1);
+      return [name, Float32Array.from({ length: count }, (_, at) => 10_000 * (i + 1) + at)];
+    }),
+  );
+  const tensors = new Map(
+    [...numbers].map(([name, data]): [string, TensorData] => [
+      name,
+      { dtype: "float32", shape: shapes[name], data: new Uint8Array(data.buffer) },
+    ]),
+  );
+  const source = tensorSourceFromMap(tensors);
+  const read: typeof source.read = async (...asked) => {
+    await new Promise((resolve) => setTimeout(resolve));
+    await source.read(...asked);
+  };
+  return { numbers, source: { ...source, read } };
+}
+
+Deno.test("DeviceOptimizer's state has moments, masters of a rounded copy, and what the update remembers", async () => {
+  const [weight, norm] = [[37, 19], [300]];
+  for (const copied of [false, true]) {
+    for (const remembers of [false, true]) {
+      using owned = new DisposableStack();
+      const scalar = owned.use(Tensor.from(runtime, "float32", [], Float32Array.of(5)));
+      const { optimizer, parameters } = telling(owned, [], {
+        copy: copied ? store(owned, 3) : undefined,
+        remembered: remembers ? new Map([["sum.of rates", scalar]]) : undefined,
+      });
+      const before = parameters.tensor("norm").float32().slice();
+      const shapes = {
+        ...{ "weight.a": weight, "norm.a": norm },
+        ...copied ? { "weight.master": weight, "norm.master": norm } : {},
+        ...remembers ? { "sum.of rates": [] } : {},
+      };
+      const state = optimizer.state();
+      assert.deepEqual(state.names(), Object.keys(shapes));
+      for (const [name, shape] of Object.entries(shapes)) {
+        const { dtype, shape: own } = state.info(name);
+        assert.deepEqual([dtype, own], ["float32", shape], name);
+      }
+      const read = async (name: string, count: number, offset?: number) => {
+        const into = new Float32Array(count);
+        await state.read(name, new Uint8Array(into.buffer), offset);
+        return into;
+      };
+      assert.deepEqual(await read("weight.a", 703), new Float32Array(703));
+      if (copied) assert.deepEqual(await read("norm.master", 2, 12), before.slice(3, 5));
+      if (remembers) assert.deepEqual(await read("sum.of rates", 1), Float32Array.of(5));
+
+      const { numbers, source } = counting(shapes);
+      await optimizer.load(source);
+      for (const [name, values] of numbers) {
+        assert.deepEqual(await read(name, values.length), values, name);
+      }
+      assert.deepEqual(
+        parameters.tensor("norm").float32().slice(),
+        copied ? numbers.get("norm.master")! : before,
+      );
+    }
+  }
+});
+
+Deno.test("masters of a checkpoint are for runs with a rounded copy, which also load one without any", async () => {
+  using owned = new DisposableStack();
+  const moments = { "weight.a": [37, 19], "norm.a": [300] };
+  const masters = { "weight.master": [37, 19], "norm.master": [300] };
+  const exact = telling(owned, []);
+  const before = exact.parameters.flat.float32().slice();
+  await exact.optimizer.load(counting({ ...moments, ...masters }).source);
+  assert.deepEqual(exact.parameters.flat.float32(), before);
+  const copied = telling(owned, [], { copy: store(owned, 3) });
+  await copied.optimizer.load(counting(moments).source);
+  assert.deepEqual(copied.parameters.flat.float32(), before);
+});
+
+Deno.test("DeviceOptimizer keeps 8-bit codes and their scales where its format has them", () => {
+  using owned = new DisposableStack();
+  const state = telling(owned, [], { format: "bfloat16-8bit", state: ["a", "b"] }).optimizer
+    .state();
+  assert.deepEqual(
+    state.names().map((name) => [name, state.info(name)]),
+    [
+      ...["weight.a", "weight.b"].map((name) => [name, { dtype: "uint8", shape: [37, 19] }]),
+      ...["norm.a", "norm.b"].map((name) => [name, { dtype: "uint8", shape: [300] }]),
+      ...["a.scales", "b.scales"].map((name) => [name, {
+        dtype: "float32",
+        shape: [layout.length / 256],
+      }]),
+    ],
+  );
+});
+
+/** Collective operations that only tell of themselves, and take a while. */
+function tellingComm(log: unknown[]): TensorComm {
+  const wait = async (): Promise<void> => {
+    log.push("join");
+    await new Promise((resolve) => setTimeout(resolve));
+    log.push("joined");
+  };
+  return {
+    ...{ rank: 0, size: 1, join: wait, finish: wait, [Symbol.dispose]: () => {} },
+    allReduceSum: ({ shape }) => void log.push(`sum of [${shape}]`),
+    reduceScatterSum: () => assert.fail("parts are summed"),
+    allGather: () => assert.fail("parts are gathered"),
+  };
+}
+
+for (const format of ["float32", "master"] as const) {
+  for (const given of ["comm", "collectives", "both"]) {
+    for (const shard of [undefined, false, true]) {
+      const sharded = given === "both" && shard === true;
+      Deno.test(`DeviceOptimizer in ${format} with ${given}, shard ${shard}, keeps ${sharded ? "a part" : "all"}`, async () => {
+        using owned = new DisposableStack();
+        const log: unknown[] = [];
+        const collectives = given === "comm" ? undefined : tellingComm(log);
+        const comm = given === "collectives" ? undefined : localComms(1)[0];
+        const copy = sharded ? undefined : store(owned, 3);
+        const { optimizer, made, parameters, gradients } = telling(owned, log, {
+          ...{ format, comm, collectives, copy, shard },
+        });
+        const { state, loss, ...others } = made;
+        assert.ok(state instanceof (sharded ? ShardedState : OptimizerState));
+        assert.deepEqual(loss.shape, []);
+        assert.deepEqual(Object.keys(others).sort(), [
+          ...sharded ? ["collectives"] : ["copy"],
+          ...["gradients"],
+          ...sharded ? ["master"] : [],
+          ...["maxGradNorm", "parameters", "rates", "runtime"],
+        ]);
+        assert.deepEqual(
+          [made.parameters, made.gradients, made.maxGradNorm, made.rates],
+          [parameters, gradients, 3, undefined],
+        );
+        if (made.collectives) {
+          assert.equal(made.collectives, collectives);
+          assert.equal(made.master, format === "master");
+        } else assert.equal(made.copy, copy);
+        assert.equal(optimizer.parts, state instanceof ShardedState ? state.shared : undefined);
+
+        optimizer.begin({ learningRate: 1, tokens: 1, seed: 0 });
+        log.splice(0);
+        await optimizer.update();
+        assert.deepEqual(log, [
+          ...collectives ? ["sum of []", "join", "joined"] : [],
+          "run",
+          ...sharded ? ["join", "joined"] : [],
+        ]);
+
+        const { numbers, source } = counting({ weight: [37, 19], norm: [300] });
+        await optimizer.takeWeights(source);
+        const kept = sharded && format === "master";
+        if (state instanceof ShardedState) {
+          assert.equal(state.names().includes("norm.master"), kept);
+          // A checkpoint in float32 has no masters.
+          await optimizer.load(counting({ "weight.a": [37, 19], "norm.a": [300] }).source);
+        }
+        if (!kept) return;
+        const into = new Float32Array(300);
+        await optimizer.state().read("norm.master", new Uint8Array(into.buffer));
+        assert.deepEqual(into, numbers.get("norm"));
+      });
+    }
+  }
+}

@@ -21,7 +21,7 @@ import { checkTensorRange } from "../../ort/tensor/tensor_errors.ts";
 import type { TensorInfo, TensorSource } from "../../ort/tensor/tensor_source.ts";
 import type { UpdateState } from "./update_state.ts";
 
-// Bytes read from a file at a time on their way to a device.
+// Bytes read from a file at a time on their way to a device: whole elements of any type.
 const CHUNK_BYTES = 1 << 24;
 
 /** What follows a name in that of its scales, which are the whole layout's. */
@@ -199,8 +199,7 @@ export async function writePieces(
     await read(all, 0);
     return tensor.write(all);
   }
-  const width = byteWidth(tensor.dtype);
-  const staging = new Uint8Array(Math.min(tensor.byteLength, CHUNK_BYTES - CHUNK_BYTES % width));
+  const staging = new Uint8Array(Math.min(tensor.byteLength, CHUNK_BYTES));
   for (let start = 0; start < tensor.byteLength; start += staging.byteLength) {
     const piece = staging.subarray(0, Math.min(staging.byteLength, tensor.byteLength - start));
     await read(piece, start);

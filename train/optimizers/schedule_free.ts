@@ -41,7 +41,8 @@ function scheduleFreeRule(options?: AdamWOptions): UpdateRule {
       const share = ops.div(b, weight, ops.where(b, none, b.float32(1), total));
       return {
         keep_v: guarded(beta2, 1),
-        root: ops.sqrt(b, next),
+        // Not 0 where the first update is skipped: 0 would be divided by it.
+        root: guarded(ops.sqrt(b, next), 1),
         rate: guarded(rate, 0),
         share: guarded(share, 0),
         correction: next,

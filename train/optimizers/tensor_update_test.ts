@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { layoutParameters, ParameterStore } from "../../model/engine/parameter_store.ts";
+import * as ops from "../../ort/graph/ops.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
+import { localComms } from "../../tests/support/local_comm.ts";
 import { draws } from "../../tests/support/random.ts";
+import { hostTensorComm } from "../distributed/tensor_comm.ts";
 import { adamWRule } from "./adamw_graph.ts";
 import { DeviceOptimizer } from "./device_optimizer.ts";
 import type { DeviceUpdate, DeviceUpdateOptions } from "./device_update.ts";
 import { GraphUpdate } from "./graph_update.ts";
+import { OptimizerState } from "./optimizer_state.ts";
+import { ShardedState } from "./sharded_state.ts";
 import { TensorUpdate } from "./tensor_update.ts";
 
 // Of weights below 1.1, whose gradients are clipped by norms that are added in another order. Measured: 0.
@@ -86,3 +91,38 @@ for (const maxGradNorm of [0, 1]) {
     }
   });
 }
+
+Deno.test("updates release what they made, and TensorUpdate makes no part of one", () => {
+  using owned = new DisposableStack();
+  const [parameters, gradients] = [store(owned, 1), store(owned, 2)];
+  const names = Object.values(rule.state);
+  const state = owned.use(new OptimizerState(runtime, layout, { names }));
+  const loss = owned.use(Tensor.allocate(runtime, "float32", []));
+  const options = { runtime, parameters, gradients, loss, maxGradNorm: 1 };
+  const remembering = { ...rule, remembered: { sum: "sum" } };
+  const scalars: typeof rule.scalars = (b, { running: { sum, ...running }, ...step }) => ({
+    ...rule.scalars(b, { ...step, running }),
+    sum: ops.add(b, sum, step.made),
+  });
+  const updates: DeviceUpdate[] = [
+    new GraphUpdate({ ...remembering, scalars }, "float32", { ...options, state }),
+    new TensorUpdate({ ...remembering, scalars }, { ...options, state }),
+  ];
+  for (const update of updates) {
+    const tensors = [update.scale, update.remembered!.get("sum")!];
+    assert.deepEqual(tensors.map(({ shape }) => shape), [[], []]);
+    assert.equal(tensors[1].float32()[0], 0);
+    update[Symbol.dispose]();
+    for (const tensor of tensors) assert.throws(() => tensor.float32(), ReferenceError);
+  }
+  const [comm] = localComms(1);
+  const part = owned.use(new ShardedState(runtime, layout, { names, comm }));
+  const collectives = hostTensorComm(comm);
+  assert.throws(
+    () => new TensorUpdate(rule, { ...options, state: part, collectives, master: false }),
+    {
+      name: "RangeError",
+      message: "Cannot make a part of an update: each tensor is a buffer of its own",
+    },
+  );
+});
