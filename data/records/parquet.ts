@@ -154,8 +154,9 @@ async function readFacts(file: RowFile): Promise<ParquetFacts> {
   const { path, size } = file;
   const refused = (problem: string, cause?: unknown): JsonlError =>
     new JsonlError({ file: path }, problem, { cause });
-  const end = new Uint8Array(await file.slice(Math.max(0, size - FOOTER_END_BYTES), size));
-  if (size < 2 * FOOTER_END_BYTES || new TextDecoder("latin1").decode(end.subarray(4)) !== "PAR1") {
+  const isWhole = size >= 2 * FOOTER_END_BYTES;
+  const end = new Uint8Array(isWhole ? await file.slice(size - FOOTER_END_BYTES, size) : []);
+  if (new TextDecoder("latin1").decode(end.subarray(4)) !== "PAR1") {
     throw refused(
       "expected the end of a Parquet file, got other bytes; it was cut, fetch it again",
     );

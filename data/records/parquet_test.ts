@@ -105,6 +105,14 @@ Deno.test("readParquet() writes dates and times as text, keeps JSON as text and 
   const chunks = cases.map(([, bytes]) => ({ values: 1, pages: [dataPage(1, bytes)] }));
   const expected = Object.fromEntries(cases.map(([, , value], i) => [`c${i}`, value]));
   assert.deepEqual(await readFile(columns as ParquetColumn[], [{ rows: 1, chunks }]), [expected]);
+  // Also of what another program would read as a place on a map.
+  const geo = '{"columns": {"place": {"encoding": "WKB"}}}';
+  const place = parquetFile(
+    [{ name: "place", kind: 6 }],
+    [{ rows: 1, chunks: [{ values: 1, pages: [dataPage(1, byteArrays("x"))] }] }],
+    { more: { 5: [{ 1: "geo", 2: geo }] } },
+  );
+  assert.deepEqual(await read(rowFileOf(place)), [{ place: Uint8Array.of(0x78) }]);
   // A dictionary, whose words are 1-bit numbers: a run of two 1, then of one 0.
   const words = dataPage(3, Uint8Array.of(1, 4, 1, 2, 0), { 5: { 1: 3, 2: 8, 3: 3, 4: 3 } });
   const pages = [dictionaryPage(2, byteArrays("no", "yes")), words, dataPage(1, byteArrays("no"))];
@@ -174,7 +182,7 @@ Deno.test("readParquet() refuses a footer that is not of its groups, or of group
   ) assert.deepEqual(await readFile(two("b"), [{ rows, chunks }]), [damaged]);
   // A struct of one field, whose path is of two names.
   const struct = (...names: readonly string[]): Promise<unknown[]> =>
-    read(rowFileOf(parquetFile(inner, [{ rows, chunks: [path(...names)] }], 1)));
+    read(rowFileOf(parquetFile(inner, [{ rows, chunks: [path(...names)] }], { roots: 1 })));
   assert.deepEqual(await struct("a", "b"), [{ a: { b: 1n } }]);
   for (const names of [["b"], ["a"], ["b", "a"]]) {
     assert.deepEqual(await struct(...names), [damaged]);

@@ -121,11 +121,11 @@ export interface ParquetGroup {
   readonly chunks: readonly ParquetChunk[];
 }
 
-/** A file of columns that are required and not packed; `roots` of them are not within another. */
+/** A file of columns that are required and not packed; `roots` of them are not within another, `more` is the footer's. */
 export function parquetFile(
   columns: readonly ParquetColumn[],
   groups: readonly ParquetGroup[],
-  roots: number = columns.length,
+  { roots = columns.length, more = {} as ThriftStruct } = {},
 ): Uint8Array<ArrayBuffer> {
   const bytes = [...new TextEncoder().encode("PAR1")];
   const rowGroups = groups.map(({ rows, chunks }) => ({
@@ -151,6 +151,7 @@ export function parquetFile(
     ],
     3: BigInt(groups.reduce((sum, { rows }) => sum + rows, 0)),
     4: rowGroups,
+    ...more,
   });
   return Uint8Array.of(...bytes, ...footer, ...int32s(footer.length), 80, 65, 82, 49);
 }
