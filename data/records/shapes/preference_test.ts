@@ -186,6 +186,11 @@ Deno.test("a preference pair is refused where its replies, or what is before the
       `${LEARN} none; add it, or drop the row`,
     ],
     [
+      { prompt: [user, yes, user], chosen: [user], rejected: [no] },
+      "chosen",
+      `${LEARN} none; add it, or drop the row`,
+    ],
+    [
       { prompt: [user], chosen: [yes], rejected: [{ ...no, content: "" }] },
       "rejected",
       `${LEARN} only empty ones; add it, or drop the row`,
