@@ -18,11 +18,17 @@ Deno.test("endReply() cuts blanks behind a special token alone, and ends what ha
     ["a \n", "a \n<|im_end|>"],
     [" \n\t", " \n\t<|im_end|>"],
     ["", "<|im_end|>"],
+    ["<|im_end|>", "<|im_end|>"],
+    ["<|im_end|>\n", "<|im_end|>"],
+    // Any special token ends a reply.
+    ["a<|im_start|> ", "a<|im_start|>"],
   ];
   for (const [text, wanted] of cases) {
     const { ids, terminated } = endReply(tokenizer.encode(text), tokenizer);
     assert.deepEqual([tokenizer.decode(ids), terminated], [wanted, true], JSON.stringify(text));
   }
+  const marked = endReply(endless.encode("a<|im_end|> "), endless);
+  assert.deepEqual(marked, { ids: Int32Array.of(97, 258), terminated: true });
   for (const text of ["a \n", " \n\t"]) {
     const { ids, terminated } = endReply(endless.encode(text), endless);
     assert.deepEqual([endless.decode(ids), terminated], [text, false], JSON.stringify(text));
