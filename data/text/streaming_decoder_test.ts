@@ -130,7 +130,16 @@ Deno.test("StreamingDecoder leaves special tokens out where it is asked to, and 
   for (const options of [undefined, {}, { skipSpecialTokens: false }]) {
     const decoder = new StreamingDecoder(bytes, options);
     const parts = ids.map((id) => decoder.push(id));
-    assert.deepEqual(parts, ["a", "<|im_end|>", "<think>", "", "\ufffd<|im_end|>", "\ufffd", "\ufffd", "b"]);
+    assert.deepEqual(parts, [
+      "a",
+      "<|im_end|>",
+      "<think>",
+      "",
+      "\ufffd<|im_end|>",
+      "\ufffd",
+      "\ufffd",
+      "b",
+    ]);
     assert.equal(decoder.flush(), "");
   }
 });
