@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { type TempFolder, tempFolder } from "../../tests/support/temp_folder.ts";
 import { makeBatches } from "../batches/batches.ts";
 import { byteTokenizerFiles } from "../text/byte_tokenizer.ts";
@@ -56,6 +56,7 @@ Deno.test("prepareExamples() gives readExamples()'s examples and report: from me
     assert.deepEqual(examplesOf(prepared.examples), examples);
     assert.deepEqual(prepared.report, report);
     assert.deepEqual([prepared.sha256, prepared.cached], [sha256, cached]);
+    assert.equal(prepared.file, "store" in given ? `${directory}/k.tokens` : undefined);
     assert.deepEqual(
       [...prepared.examples.lengths],
       examples.map(({ inputIds }) => inputIds.length),
@@ -288,6 +289,12 @@ Deno.test("prepareExamples() refuses labels that it could not give back, and key
     name: "TypeError",
     message: /^Cannot pack an example: its labels are not those of a prompt of \d+ tokens /,
   });
+  // Also where a token file is written: it is no fault of the disk's.
+  const store = { directory, key: key("k") };
+  await assert.rejects(prepare({ encode: () => [{ ...example, labels }], store }), {
+    name: "TypeError",
+    message: /^Cannot pack an example: its labels are not those of a prompt of \d+ tokens /,
+  });
   await assert.rejects(prepare({ store: { directory, key: key("../k") } }), {
     name: "RangeError",
     message: 'Cannot name a token file after the key "../k": give a hash in hexadecimal',
@@ -314,6 +321,37 @@ Deno.test("prepareExamples() says what to do where its folder cannot be", async 
       `^Cannot write ${path}/tokens/k.tokens: .*; free space or give another output folder$`,
     ),
   });
+});
+
+Deno.test("prepareExamples() says what to do where its file cannot be written", async () => {
+  const { folder, path, directory } = await dataFolder();
+  await using _folder = folder;
+  // A folder stands where the file is to be staged, or where it is to end.
+  for (const name of [".staging-k.tokens", "k.tokens"]) {
+    await mkdir(`${directory}/${name}/x`, { recursive: true });
+    const store = { directory, key: key("k") };
+    await assert.rejects(prepareExamples(path, { ...options, store }), {
+      name: "Error",
+      message: new RegExp(
+        `^Cannot write ${directory}/k.tokens: E[A-Z]+: .*; free space or give another output folder$`,
+      ),
+    });
+    await rm(`${directory}/${name}`, { recursive: true });
+  }
+});
+
+Deno.test("prepareExamples() names rows of an array by their number, and makes folders within folders", async () => {
+  await using folder = await tempFolder();
+  const rows = [{ question: "q", answer: "a" }, { question: "r", answer: "b" }];
+  const path = await folder.write("train.json", JSON.stringify(rows));
+  const store = { directory: `${folder.path}/a/b/tokens`, key: key("k") };
+  for (const given of [{}, { store }, { store }]) {
+    using prepared = await prepareExamples(path, { ...options, ...given });
+    assert.deepEqual(examplesOf(prepared.examples).map(({ source }) => source), [
+      { file: path, line: 1, unit: "row" },
+      { file: path, line: 2, unit: "row" },
+    ]);
+  }
 });
 
 /** The bytes with one text for another of the same length. */

@@ -58,3 +58,18 @@ Deno.test("toSeedExample() refuses a chat, and a tokenizer without a padding tok
     { message: "Cannot make a seed example: the tokenizer has no padding token; use Qwen's" },
   );
 });
+
+Deno.test("toSeedExample() refuses a history and another system prompt, and takes the same one", () => {
+  const options = { tokenizer, maxLength: 2048, system };
+  const example = toSeedExample(record, options);
+  assert.deepEqual(toSeedExample({ ...record, system }, options), example);
+  assert.deepEqual([example.truncatedTokens, example.supervised], [0, replyIds.length]);
+  const user = { role: "user", content: "a" } as const;
+  for (const more of [{ history: [user] }, { history: [] }, { system: "" }, { system: "x" }]) {
+    assert.throws(() => toSeedExample({ ...record, ...more }, options), {
+      name: "TypeError",
+      message:
+        "Cannot make a seed example: the row has a history or a system prompt of its own, and the seed reads only question, think and answer; use toExamples",
+    });
+  }
+});

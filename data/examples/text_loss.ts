@@ -13,7 +13,7 @@ type Decoder = Pick<Tokenizer, "decode" | "tokenBytes" | "dropsFirstBlank">;
 /** The bytes of a tokenizer's tokens, looked up once each. */
 const known = new WeakMap<Decoder, (Uint8Array | undefined)[]>();
 const encoder = new TextEncoder();
-let scratch = new Uint8Array(1 << 16);
+let scratch = new Uint8Array();
 
 /** Unicode forms that normalizers of tokenizers bring text into, the lossless ones first. */
 const FORMS = ["NFC", "NFKC"] as const;
@@ -47,7 +47,8 @@ function hasBytesOf(text: string, ids: Int32Array, tokenizer: Decoder): boolean 
   let bytesOf = known.get(tokenizer);
   if (bytesOf === undefined) known.set(tokenizer, bytesOf = []);
   // A UTF-16 unit has 3 bytes at most.
-  if (scratch.length < 3 * text.length) scratch = new Uint8Array(3 * text.length);
+  const most = 3 * text.length;
+  if (scratch.length < most) scratch = new Uint8Array(most);
   const { written } = encoder.encodeInto(text, scratch);
   let at = 0;
   for (let i = 0; i < ids.length; i++) {
@@ -62,16 +63,16 @@ function hasBytesOf(text: string, ids: Int32Array, tokenizer: Decoder): boolean 
       }
       bytesOf[id] = bytes;
     }
-    if (at + bytes.length > written) return false;
     for (let j = 0; j < bytes.length; j++) if (scratch[at + j] !== bytes[j]) return false;
     at += bytes.length;
   }
   return at === written;
 }
 
+/** Where two texts part that are not the same. */
 function describe(text: string, decoded: string): string {
   let at = 0;
-  while (at < text.length && text[at] === decoded[at]) at++;
+  while (text[at] === decoded[at]) at++;
   const near = (whole: string): string =>
     JSON.stringify(whole.slice(Math.max(0, at - 8), at + 16).toWellFormed());
   return `at character ${at} ${near(text)} becomes ${near(decoded)}`;

@@ -362,6 +362,91 @@ Deno.test("toExamples() leaves the oldest turns out with truncation left, and ke
   assert.equal(reply.truncatedTokens, full.inputIds.length - 5);
 });
 
+Deno.test("toExamples() leaves out as few of the oldest turns as it takes", () => {
+  const turn = (n: number): Message[] => [
+    { role: "user", content: `question ${n}` },
+    ...n === 3 ? [{ role: "user", content: "and more" } as const] : [],
+    { role: "assistant", content: `answer ${"x".repeat(n)}` },
+  ];
+  const heads: readonly (readonly Message[])[] = [
+    [],
+    [{ role: "system", content: "Be brief." }],
+    [{ role: "assistant", content: "What is it?" }],
+  ];
+  for (const head of heads) {
+    const chat = [...head, ...[1, 2, 3, 4, 5].flatMap(turn)];
+    const options = { tokenizer: bytes, maxLength: 4096, teach: "last" } as const;
+    const [whole] = toExamples(chat, options);
+    // What begins the chat stays where it is a system message.
+    const kept = head.filter(({ role }) => role === "system");
+    const starts = [...chat.keys()].slice(kept.length + 1)
+      .filter((at) => chat[at].role === "user");
+    const lengths = [whole.inputIds.length];
+    for (const start of starts) {
+      const [shorter] = toExamples([...kept, ...chat.slice(start)], options);
+      const { length } = shorter.inputIds;
+      for (const maxLength of [length, lengths.at(-1)! - 1]) {
+        const [made] = toExamples(chat, { ...options, maxLength, truncation: "left" });
+        const lost = whole.inputIds.length - length;
+        assert.deepEqual(made, { ...shorter, truncatedTokens: lost }, `${start} ${maxLength}`);
+      }
+      lengths.push(length);
+    }
+    assert.equal(lengths.length, head[0]?.role === "assistant" ? 7 : 6);
+    // Where the last question does not fit, it is cut itself.
+    const last = [...kept, ...chat.slice(starts.at(-1))];
+    const cut = { ...options, maxLength: lengths.at(-1)! - 1, truncation: "left" } as const;
+    assert.deepEqual(toExamples(chat, cut), [{
+      ...toExamples(last, cut)[0],
+      truncatedTokens: whole.inputIds.length - cut.maxLength,
+    }]);
+  }
+});
+
+Deno.test("toExamples() tells once of a trimmed reply that has no older turn to leave out", () => {
+  const tokenizer = withTemplate(
+    "{% for m in messages %}{{ m.role }}:{{ m.content | trim }}<|im_end|>{% endfor %}" +
+      "{% if add_generation_prompt %}assistant:{% endif %}",
+  );
+  for (const head of [[], [{ role: "system", content: "s" } as const]]) {
+    const chat: Message[] = [...head, user, { role: "assistant", content: "x = 1\n" }];
+    let told = 0;
+    const options = {
+      tokenizer,
+      maxLength: 9,
+      truncation: "left",
+      onTrimmed: () => told++,
+    } as const;
+    const [{ inputIds }] = toExamples(chat, options);
+    assert.equal(tokenizer.decode(inputIds), "nt:x = 1<|im_end|>");
+    assert.equal(told, 1);
+  }
+});
+
+Deno.test("toExamples() has no empty block to move where the template writes none", () => {
+  const tokenizer = withTemplate(
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|im_end|>{% endfor %}" +
+      "{% if add_generation_prompt %}<assistant>{% endif %}",
+  );
+  const chat: Message[] = [{ role: "user", content: "1+1?" }, { role: "assistant", content: "2" }];
+  for (const emptyThink of [undefined, "teach", "prompt", "omit"] as const) {
+    const made = toExamples(chat, { tokenizer, maxLength: 99, emptyThink });
+    assert.deepEqual(made.map((each) => texts(tokenizer, each)), [
+      ["<user>1+1?<|im_end|><assistant>", "2<|im_end|>"],
+    ]);
+  }
+});
+
+Deno.test("toExamples() refuses a chat without a reply", () => {
+  const options = { tokenizer: bytes, maxLength: 99 };
+  for (const messages of [[], [user], [user, { role: "tool", content: "1" } as const]]) {
+    assert.throws(() => toExamples(messages, options), {
+      name: "TypeError",
+      message: `Cannot make an example: none of ${messages.length} messages is the assistant's`,
+    });
+  }
+});
+
 Deno.test("toExamples() cuts the end, leaves out or refuses what is too long", () => {
   const chat = [user, reply];
   const options = { tokenizer: qwen3, maxLength: 20 };

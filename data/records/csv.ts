@@ -185,7 +185,7 @@ class LineCounter {
 
   /** Goes on to a byte. */
   take(bytes: number): void {
-    while (this.#taken < this.#breaks.length && this.#breaks[this.#taken] < bytes) {
+    while (this.#breaks[this.#taken] < bytes) {
       this.#taken++;
       this.line++;
     }

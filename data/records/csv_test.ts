@@ -61,6 +61,7 @@ const QUOTED = 'write a cell with quotes inside as "a ""word"" here"';
 const CELLS =
   "expected 2 cells as the first line names (a, b), got N; put a cell in quotes that holds the delimiter or a line break";
 const cells = (line: number, got: number): string => `f:${line}: ${CELLS.replace("N", `${got}`)}`;
+const MANY = "a,b,c,d,e,f,g,h";
 const OTHER = "expected UTF-8 text, got other bytes; save the file as UTF-8";
 
 /** A table, and what is read of it. */
@@ -78,6 +79,23 @@ const TABLES: readonly (readonly [string, readonly unknown[]])[] = [
   ]],
   ['a,b\r\n"1\r\n2",3\r\n\r\n4,5', [[2, { a: "1\r\n2", b: "3" }], [5, { a: "4", b: "5" }]]],
   ["\n\na,b\n\n1,2\n", [[5, { a: "1", b: "2" }]]],
+  // Of the names eight are told.
+  [`${MANY}\n1\n`, [
+    `f:2: ${
+      CELLS.replace("2 cells", "8 cells").replace("a, b", MANY.replaceAll(",", ", ")).replace(
+        "N",
+        "1",
+      )
+    }`,
+  ]],
+  [`${MANY},i\n1\n`, [
+    `f:2: ${
+      CELLS.replace("2 cells", "9 cells").replace(
+        "a, b",
+        `${MANY.replaceAll(",", ", ")} and 1 more`,
+      ).replace("N", "1")
+    }`,
+  ]],
   // Rows of another length are faults of their own.
   ["a,b\n1\n1,2\n1,2,3\n\n,\n", [
     ...[cells(2, 1), [3, { a: "1", b: "2" }], cells(4, 3), [6, { a: null, b: null }]],
@@ -177,4 +195,15 @@ Deno.test("readCsv() tells lines of a table of many pieces and rows, in memory t
   });
   const rows = await read(content, { first: 64, size: 1024 });
   assert.deepEqual(rows.map((row) => (row as [number])[0]), expected);
+});
+
+Deno.test("readCsv() names the line of bytes that are no UTF-8 behind many rows", async () => {
+  for (const count of [40, 300, 2000]) {
+    const rows = "1,2\n".repeat(count);
+    const table = Uint8Array.of(...utf8(`a,b\n${rows}3,`), 0xe9, ...utf8("\n4,5\n"));
+    for (const size of [64, 250, 1000, 5000]) {
+      const found = await read(table, { first: 32, size });
+      assert.equal(found.at(-1), `f:${count + 2}: ${OTHER}`, `${count} ${size}`);
+    }
+  }
 });

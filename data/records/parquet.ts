@@ -48,15 +48,17 @@ export async function* readParquet(
   const { path, size } = file;
   const { metadata, columns, rows } = await readFacts(file);
   const buffer = toBuffer(file);
-  const options = { metadata, compressors, utf8: false, geoparquet: false, parsers: PARSERS };
-  const { ranges } = await parquetScan({ ...options, file: buffer, useOffsetIndex: false });
+  const options = { metadata, compressors, utf8: false, parsers: PARSERS };
   const schema = parquetSchema(metadata);
   let row = 0;
-  for (const [group, { rowStart, rowEnd }] of ranges.entries()) {
-    const chunks = metadata.row_groups[group].columns.map(({ meta_data }) => meta_data!);
-    const pages = await findPages(file, metadata.row_groups[group]);
+  for (const group of metadata.row_groups) {
+    const [rowStart, rowEnd] = [row, row + Number(group.num_rows)];
+    // Writers of tables in pieces write groups without rows, too.
+    if (rowStart === rowEnd) continue;
+    const chunks = group.columns.map(({ meta_data }) => meta_data!);
+    const pages = await findPages(file, group);
     // A scan keeps what it read last, so that each group has its own.
-    const scan = await parquetScan({ ...options, file: buffer, useOffsetIndex: false });
+    const scan = await parquetScan({ ...options, file: buffer });
     const open = schema.children.map((tree): ColumnValues => {
       const column = tree.element.name;
       const fail = (fault: string, cause?: unknown): never => {
@@ -77,7 +79,7 @@ export async function* readParquet(
       };
       return new ColumnValues(readPages(file, pages[chunk], decoder), fail);
     });
-    for (let i = rowStart; i < rowEnd; i++) {
+    while (row < rowEnd) {
       const values: Record<string, unknown> = {};
       for (const [k, column] of open.entries()) {
         if (column.isEmpty) await column.load();
@@ -94,7 +96,7 @@ export async function* readParquet(
 async function* whole<Values>(
   read: () => Promise<Values>,
 ): AsyncGenerator<Values, void, undefined> {
-  yield await read();
+  yield read();
 }
 
 /** The values of a column, one after another, of pieces that are read as they are needed. */
@@ -152,8 +154,9 @@ async function readFacts(file: RowFile): Promise<ParquetFacts> {
   const { path, size } = file;
   const refused = (problem: string, cause?: unknown): JsonlError =>
     new JsonlError({ file: path }, problem, { cause });
-  const end = new Uint8Array(await file.slice(Math.max(0, size - FOOTER_END_BYTES), size));
-  if (size < 2 * FOOTER_END_BYTES || new TextDecoder("latin1").decode(end.subarray(4)) !== "PAR1") {
+  const isWhole = size >= 2 * FOOTER_END_BYTES;
+  const end = new Uint8Array(isWhole ? await file.slice(size - FOOTER_END_BYTES, size) : []);
+  if (new TextDecoder("latin1").decode(end.subarray(4)) !== "PAR1") {
     throw refused(
       "expected the end of a Parquet file, got other bytes; it was cut, fetch it again",
     );

@@ -160,7 +160,6 @@ Deno.test("checkChatTemplate() names what is not rendered exactly, and the way o
       "Cannot parse the chat template: line 1: Expected an expression, got 'end of statement " +
       "block'; copy it again from the base model, or give another template with --chat-template FILE",
   });
-  assert.throws(() => checkChatTemplate("x".repeat(2 ** 21)), RangeError);
   // A template may refuse chats of its own accord.
   checkChatTemplate("{% if not messages %}{{ raise_exception('no messages') }}{% endif %}");
 });
@@ -174,4 +173,127 @@ Deno.test("renderChat() ends a hostile template with its beginning and the way o
       "the template evaluates more steps than any chat needs; it is damaged or hostile, so give " +
       "another template with --chat-template FILE",
   });
+});
+
+const WAY_OUT = "give another template with --chat-template FILE";
+
+Deno.test("checkChatTemplate() takes templates up to their limits, and names longer ones by their beginning", () => {
+  checkChatTemplate("x".repeat(1_048_576));
+  assert.throws(() => checkChatTemplate("x".repeat(1_048_577)), {
+    name: "RangeError",
+    message: `Cannot parse the chat template: 1048577 characters exceed 1048576; ${WAY_OUT}`,
+  });
+  const names = Array.from({ length: 3000 }, (_, i) => `{% set a${i} = 1 %}`).join("");
+  assert.throws(() => checkChatTemplate(names + "{% if 1 %}{% endif %}".repeat(3000)), {
+    name: "RangeError",
+    message:
+      'Cannot use the chat template "{% set a0 = 1 %}{% set a1 = 1 %}{% set a…": the template sets more names ' +
+      `in more branches than any chat needs; ${WAY_OUT}`,
+  });
+  // Forty characters are shown, of which the last may be half of one.
+  const unknown = "{{ a | pprint }}";
+  for (
+    const [more, shown] of [
+      [23, "x".repeat(23)],
+      [24, "x".repeat(24)],
+      [25, `${"x".repeat(24)}…`],
+    ] as const
+  ) {
+    assert.throws(() => checkChatTemplate(unknown + "x".repeat(more)), {
+      name: "TypeError",
+      message:
+        `Cannot use the chat template "${unknown}${shown}": line 1: the filter pprint would not be rendered ` +
+        `exactly as transformers does; ${WAY_OUT}`,
+    });
+  }
+  assert.throws(() => checkChatTemplate(`${unknown}${"x".repeat(23)}🎉`), {
+    message: /^Cannot use the chat template "\{\{ a \| pprint \}\}x{23}\ufffd…": /,
+  });
+});
+
+Deno.test("renderChat() tells what a template may not do from what it refuses", () => {
+  const fails = (template: string, name: string, message: string): void =>
+    assert.throws(() => renderChat(template, [user, reply, user], whole), { name, message });
+  const power = "{{ (0 - messages | length) ** 0.5 }}";
+  fails(
+    power,
+    "TypeError",
+    `Cannot render the chat with the template "${power}": a power that is a complex number would not be ` +
+      `rendered exactly as transformers does; ${WAY_OUT}`,
+  );
+  const refused = "Cannot render the chat: the template refused 3 messages:";
+  fails("{{ raise_exception('no') }}", "Error", `${refused} no`);
+  fails("{{ 1 // 0 }}", "Error", `${refused} integer division or modulo by zero`);
+  // What is none of these is no fault of the template's.
+  const now = { getFullYear: () => assert.fail("no date") } as unknown as Date;
+  assert.throws(() => renderChat("{{ strftime_now('%Y') }}", [user], { ...whole, now }), {
+    name: "AssertionError",
+    message: "no date",
+  });
+  // As often as it is asked.
+  for (let i = 0; i < 9; i++) {
+    assert.equal(renderChat(`${i} {{ messages | length }}`, [user, user], whole), `${i} 2`);
+    assert.equal(renderChat("{{ messages[0].role }}", [user], whole), "user");
+  }
+});
+
+Deno.test("renderChat() gives templates every field of a message that is set, and no others", () => {
+  const call = {
+    type: "function",
+    function: { name: "f", arguments: new Map([["a", "b"]]) },
+    id: "i",
+  } as const;
+  const fields = ["role", "content", "name", "tool_calls", "tool_call_id"];
+  const show = (names: readonly string[]): string =>
+    "{% for m in messages %}" +
+    names.map((name) => `{{ m.${name} if m.${name} is defined else '-' }}`).join("|") +
+    "\n{% endfor %}";
+  const messages: readonly Message[] = [
+    { role: "user", content: "U", name: "N" },
+    { role: "assistant", content: "A", reasoning_content: "R", tool_calls: [call] },
+    { role: "tool", content: "T", tool_call_id: "i" },
+    { role: "assistant", content: "B", reasoning_content: "" },
+  ];
+  const calls =
+    "[{'type': 'function', 'function': {'name': 'f', 'arguments': {'a': 'b'}}, 'id': 'i'}]";
+  assert.equal(
+    renderChat(show([...fields, "reasoning_content", "thinking"]), messages, whole),
+    `user|U|N|-|-|-|-\nassistant|A|-|${calls}|-|R|R\ntool|T|-|-|i|-|-\nassistant|B|-|-|-||\n`,
+  );
+  // A template that knows no thinking has it in the content, of replies to the last user alone.
+  assert.equal(
+    renderChat(show(fields), messages, whole),
+    `user|U|N|-|-\nassistant|<think>\nR\n</think>\n\nA|-|${calls}|-\ntool|T|-|-|i\nassistant|B|-|-|-\n`,
+  );
+  const shown = "{% for m in messages %}[{{ m.content }}]{% endfor %}";
+  const fold = (...given: readonly Message[]): string => renderChat(shown, given, whole);
+  assert.equal(fold(reply), "[<think>\n嗯，先判断。\n</think>\n\n多喝水。]");
+  assert.equal(fold(reply, user), "[多喝水。][感冒了怎么办？]");
+  assert.equal(
+    fold(user, { ...user, role: "tool", reasoning_content: "x" }),
+    "[感冒了怎么办？][感冒了怎么办？]",
+  );
+  assert.equal(
+    fold(user, { ...reply, reasoning_content: "\n a\n\n" }, { ...reply, reasoning_content: "b" }),
+    "[感冒了怎么办？][<think>\n a\n</think>\n\n多喝水。][<think>\nb\n</think>\n\n多喝水。]",
+  );
+});
+
+Deno.test("renderChat() gives templates what they may ask of a chat beside its messages", () => {
+  const template =
+    "{{ add_generation_prompt }} {{ documents is none }} {{ tools is none }} {{ bos_token }} " +
+    "{{ eos_token }} {{ enable_thinking is defined }} {{ enable_thinking }}";
+  assert.equal(renderChat(template, [user], whole), "False True True   False ");
+  const options = {
+    ...prompt,
+    bosToken: "<s>",
+    eosToken: "</s>",
+    tools: [],
+    enableThinking: false,
+  };
+  assert.equal(renderChat(template, [user], options), "True True False <s> </s> True False");
+  // The date is today's where none is given.
+  const before = new Date().getFullYear();
+  const year = Number(renderChat("{{ strftime_now('%Y') }}", [user], whole));
+  assert.ok(before <= year && year <= new Date().getFullYear(), `${year}`);
 });

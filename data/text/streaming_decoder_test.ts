@@ -122,3 +122,39 @@ Deno.test("StreamingDecoder gives decode()'s text for byte tokens that are no UT
     ]
   ) assert.equal(stream(pieces, ids).join(""), pieces.decode(ids));
 });
+
+Deno.test("StreamingDecoder leaves special tokens out where it is asked to, and then alone", () => {
+  const [end, think] = [bytes.tokenToId("<|im_end|>")!, bytes.tokenToId("<think>")!];
+  const ids = [97, end, think, 0xe6, end, 0x82, 0xa3, 98];
+  assert.equal(stream(bytes, ids, true).join(""), "a<think>患b");
+  for (const options of [undefined, {}, { skipSpecialTokens: false }]) {
+    const decoder = new StreamingDecoder(bytes, options);
+    const parts = ids.map((id) => decoder.push(id));
+    assert.deepEqual(parts, [
+      "a",
+      "<|im_end|>",
+      "<think>",
+      "",
+      "\ufffd<|im_end|>",
+      "\ufffd",
+      "\ufffd",
+      "b",
+    ]);
+    assert.equal(decoder.flush(), "");
+  }
+});
+
+Deno.test("StreamingDecoder gives decode()'s text for all ids of SentencePiece's kind, text after text", () => {
+  const random = generator(3);
+  const ids = [0, 1, ...Array.from("▁abc", (token) => pieces.tokenToId(token)!), 999];
+  const byte = [0x20, 0x61, 0xe6, 0x82, 0xa3, 0xff].map((value) => 2 + value);
+  for (const skipSpecialTokens of [false, true]) {
+    const decoder = new StreamingDecoder(pieces, { skipSpecialTokens });
+    for (let round = 0; round < 400; round++) {
+      const pool = round % 3 === 0 ? byte : [...ids, ...byte];
+      const given = Array.from({ length: random(6) }, () => pool[random(pool.length)]);
+      const text = [...given.map((id) => decoder.push(id)), decoder.flush()].join("");
+      assert.equal(text, pieces.decode(given, { skipSpecialTokens }), `${given}`);
+    }
+  }
+});

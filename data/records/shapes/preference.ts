@@ -98,7 +98,7 @@ function textsOf(row: ShapedRow): Pair {
   }
   // By characters, as Python counts them.
   const [chosen, rejected] = [Array.from(first), Array.from(second)];
-  let at = sharedBeginning(chosen, rejected, (a, b) => a === b);
+  let at = sharedBeginning([chosen, rejected]);
   // TRL leaves a blank to the reply.
   if (chosen[at - 1] === " ") at--;
   if (at <= 0) throw noPrompt(row, "no character");
@@ -123,9 +123,7 @@ function chatsOf(row: ShapedRow): Pair {
     return pairOf(row, { prompt, chosen: whole.chosen, rejected: whole.rejected });
   }
   const at = sharedBeginning(
-    whole.chosen,
-    whole.rejected,
-    (a, b) => JSON.stringify(a) === JSON.stringify(b),
+    REPLIES.map((name) => whole[name].map((message) => JSON.stringify(message))),
   );
   if (at <= 0) throw noPrompt(row, "no message");
   const prompt = whole.chosen.slice(0, at);
@@ -180,13 +178,9 @@ function pairOf(
 }
 
 /** Where two lists part; where one is the beginning of the other, before its last element, as TRL has it. */
-function sharedBeginning<T>(
-  a: readonly T[],
-  b: readonly T[],
-  same: (a: T, b: T) => boolean,
-): number {
+function sharedBeginning([a, b]: readonly (readonly string[])[]): number {
   const least = Math.min(a.length, b.length);
-  for (let at = 0; at < least; at++) if (!same(a[at], b[at])) return at;
+  for (let at = 0; at < least; at++) if (a[at] !== b[at]) return at;
   return least - 1;
 }
 
