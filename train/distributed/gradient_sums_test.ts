@@ -148,13 +148,15 @@ Deno.test("bfloat16 gradients are summed in float32, a few buckets at a time, an
 });
 
 Deno.test("scattered, each has the sums of its own part, and gaps stay 0", async () => {
-  const comms = localComms(3);
+  const kinds = new Set<string>();
+  const comms = localComms(3, ({ kind }) => kinds.add(kind.split(" ")[0]));
   const stores = comms.map(({ rank }) => gradientsOf(rank));
   const options = { elements: ELEMENTS, scatter: true };
   const sums = comms.map((comm, i) =>
     new GradientSums(runtime, hostTensorComm(comm), stores[i], options)
   );
   await Promise.all(sums.map((each) => each.finish()));
+  assert.deepEqual([...kinds], ["reduceScatterSum"]);
   using whole = gradientsOf(0);
   for (const [i, { name }] of SPECS.entries()) {
     const values = whole.tensor(name).float32();

@@ -55,3 +55,14 @@ Deno.test("processes stop together, once any of them is asked to, with the reaso
   await agree();
   assert.deepEqual([asked, calls.length], [6, 6]);
 });
+
+Deno.test("two processes are several", async () => {
+  const abort = new AbortController();
+  const groups = localComms(2).map((comm) => new ProcessGroup(comm, abort.signal));
+  const sums = await Promise.all(groups.map((group) => group.sum([group.rank + 1])));
+  assert.deepEqual(sums, [[3], [3]]);
+  abort.abort();
+  assert.deepEqual(groups.map(({ signal }) => signal!.aborted), [false, false]);
+  await Promise.all(groups.map((group) => group.agree()));
+  assert.deepEqual(groups.map(({ signal }) => signal!.aborted), [true, true]);
+});

@@ -52,3 +52,8 @@ Deno.test("shareRows() keeps neighbours together, of which one may lack a target
   batches[0].targets[10] = -100;
   assert.deepEqual(shareRows(batches, 2, 2), [[[2, 3], []], [[], [0, 1]]]);
 });
+
+Deno.test("shareRows() counts tokens, not rows", () => {
+  // When the shortest comes the first process has ten tokens in one row, the second nine in two.
+  assert.deepEqual(shareRows([tinyBatch(rows([10, 5, 4, 3]), 10)], 2), [[[0]], [[1, 2, 3]]]);
+});

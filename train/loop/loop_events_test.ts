@@ -602,9 +602,9 @@ Deno.test("a run resumes amid an epoch, at the batch that comes next", async () 
 Deno.test("further figures of an evaluation are of the weights that are saved, and get the processes and the signal", async () => {
   const calls: string[] = [];
   const trainer = Object.assign(Object.create(trainerStub()), {
-    useSavedWeights() {
+    async useSavedWeights() {
+      await new Promise((resolve) => setTimeout(resolve, 1));
       calls.push("saved weights");
-      return Promise.resolve();
     },
   });
   const { signal } = new AbortController();

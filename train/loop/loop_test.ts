@@ -196,3 +196,137 @@ Deno.test("the best evaluation may be chosen by a figure of pairs beside further
     /^Error: Cannot choose the best evaluation by eval_bleu: no row that was answered has it; the rows have .*eval_rouge_l/,
   );
 });
+
+Deno.test("train() goes back to the best weights where they were saved and the run was not aborted, and names its metric", async () => {
+  // The second of four evaluations is the best by token, and all updates are saved.
+  const losses = [3, 1, 2, 2];
+  const run = async (
+    output: TrainOptions["output"],
+    { abortAt, load = true }: { readonly abortAt?: number; readonly load?: boolean } = {},
+  ) => {
+    const abort = new AbortController();
+    const stub = trainerStub({
+      tokenLoss: (_, step) => losses[step - 1],
+      result: (attempt) => {
+        if (attempt + 1 === abortAt) abort.abort();
+        return {};
+      },
+    });
+    const events = await Array.fromAsync(train(stub, {
+      ...OPTIONS,
+      ...{ evalSteps: 1, evalExamples: [stubExample(9)], signal: abort.signal, output },
+      best: { metric: "eval_token_loss", load },
+    }));
+    const [{ reason, best }] = of(events, "end");
+    return { reason, best, loaded: stub.loaded };
+  };
+  const found = { step: 2, metric: "eval_token_loss", value: 1 };
+  assert.deepEqual(await run(undefined), {
+    reason: "completed",
+    best: { ...found, directory: undefined, loaded: false },
+    loaded: [],
+  });
+  for (const load of [true, false]) {
+    await using folder = await tempFolder();
+    const directory = `${folder.path}/checkpoint-2`;
+    const { reason, best, loaded } = await run(
+      { directory: folder.path, facts: {} },
+      { abortAt: 3, load },
+    );
+    assert.deepEqual([reason, loaded], ["aborted", []]);
+    assert.deepEqual(best, { ...found, directory: load ? directory : undefined, loaded: false });
+  }
+  await using folder = await tempFolder();
+  const directory = `${folder.path}/checkpoint-2`;
+  assert.deepEqual(await run({ directory: folder.path, facts: {} }), {
+    reason: "completed",
+    best: { ...found, directory, loaded: true },
+    loaded: [directory],
+  });
+});
+
+Deno.test("train() that is aborted before its first update ends where it began", async () => {
+  using clock = fakeClock();
+  const signal = AbortSignal.abort();
+  const trainer = Object.assign(Object.create(trainerStub()), {
+    trainStep: () => {
+      clock.pass(2000);
+      return Promise.reject(signal.reason);
+    },
+  });
+  const events = await Array.fromAsync(train(trainer, { ...OPTIONS, signal }));
+  assert.deepEqual(events.slice(1), [
+    { type: "end", step: 0, epoch: 0, reason: "aborted", tokens: 0, seconds: 2 },
+  ]);
+});
+
+Deno.test("train() resumes at an update's first batch, of updates of several batches", async () => {
+  await using folder = await tempFolder();
+  const options: TrainOptions = {
+    ...OPTIONS,
+    // Five batches an epoch: updates of two, two and one.
+    examples: Array.from({ length: 10 }, (_, i) => stubExample(i)),
+    ...{ accumulationSteps: 2, epochs: 2, saveSteps: 1 },
+  };
+  const whole = trainerStub();
+  const output = { directory: folder.path, facts: {} };
+  const all = of(await Array.fromAsync(train(whole, { ...options, output })), "step");
+  assert.deepEqual(all.map(({ epoch }) => epoch), [0.4, 0.8, 1, 1.4, 1.8, 2]);
+  assert.deepEqual(whole.seen.map(({ length }) => length), [2, 2, 1, 2, 2, 1]);
+  for (const step of [1, 2, 3, 4]) {
+    const resumed = trainerStub();
+    const resumeFrom = `${folder.path}/checkpoint-${step}`;
+    const events = await Array.fromAsync(train(resumed, { ...options, resumeFrom }));
+    assert.deepEqual(resumed.seen, whole.seen.slice(step));
+    assert.deepEqual(of(events, "step").map(({ epoch }) => epoch), [
+      ...all.slice(step).map(({ epoch }) => epoch),
+    ]);
+  }
+});
+
+Deno.test("train() packs rows, and makes updates of as many as bring them to a number of tokens", async () => {
+  const run = async (options: Partial<TrainOptions>) => {
+    const events = await Array.fromAsync(train(trainerStub(), {
+      ...OPTIONS,
+      ...{ batchSize: 1, packing: { maxLength: 4 }, epochs: 1 },
+      ...options,
+    }));
+    return of(events, "step").map(({ tokens, supervisedTokens, epoch }) => [
+      ...[tokens, supervisedTokens, epoch],
+    ]);
+  };
+  // Eight examples of two tokens: four rows.
+  assert.deepEqual(await run({}), [[4, 2, 0.25], [4, 2, 0.5], [4, 2, 0.75], [4, 2, 1]]);
+  assert.deepEqual(await run({ accumulationSteps: 3 }), [[12, 6, 0.75], [4, 2, 1]]);
+  assert.deepEqual(await run({ tokensPerStep: 8 }), [[8, 4, 0.5], [8, 4, 1]]);
+  assert.deepEqual(await run({ tokensPerStep: 9 }), [[12, 6, 0.75], [4, 2, 1]]);
+  assert.deepEqual(await run({ accumulationSteps: 3, stepRule: "floor" }), [[12, 6, 0.75]]);
+});
+
+Deno.test("train() tells what memory the device has, where the trainer knows", async () => {
+  const { trainer } = deferredStub();
+  Object.assign(trainer.deferred, { memoryBytes: () => 77 });
+  const events = await Array.fromAsync(train(trainer, { ...OPTIONS, loggingSteps: 4 }));
+  assert.deepEqual(of(events, "log").map(({ memoryBytes }) => memoryBytes), [77]);
+});
+
+Deno.test("train() copies nothing for a save after which no update is made", async () => {
+  const run = async (options: Partial<TrainOptions>) => {
+    await using folder = await tempFolder();
+    const copied: number[] = [];
+    const { trainer } = deferredStub({
+      write: (step) => Promise.resolve(void copied.push(step)),
+      tokenLoss: () => 1,
+    });
+    const output = { directory: folder.path, facts: {} };
+    const events = await Array.fromAsync(
+      train(trainer, { ...OPTIONS, saveSteps: 1, output, ...options }),
+    );
+    return { copied, saved: of(events, "save").map(({ step }) => step) };
+  };
+  assert.deepEqual(await run({}), { copied: [1, 2, 3], saved: [1, 2, 3, 4] });
+  assert.deepEqual(await run({ maxSteps: 2 }), { copied: [1], saved: [1, 2] });
+  // The second evaluation is no better, and ends the run.
+  const stale = { evalSteps: 1, evalExamples: [stubExample(9)], best: { patience: 1 } };
+  assert.deepEqual(await run(stale), { copied: [1], saved: [1, 2] });
+});

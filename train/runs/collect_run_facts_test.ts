@@ -6,7 +6,9 @@ import { QWEN3_0_6B } from "../../tests/support/model_configs.ts";
 import { parse } from "../../tests/support/parse_training_flags.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { createFileHasher } from "./file_hasher.ts";
-import { runFacts } from "./collect_run_facts.ts";
+import { hashFolder, hashSafetensors, runFacts } from "./collect_run_facts.ts";
+import { sha256 } from "../checkpoints/checkpoint.ts";
+import type { LoraArguments } from "./training_arguments.ts";
 import { deriveTraining } from "./resolve_training.ts";
 import type { TrainingArguments } from "./training_arguments.ts";
 
@@ -87,4 +89,109 @@ Deno.test("runFacts() differ by what shapes a run, and not by paths and reportin
   assert.deepEqual([same.train_data_sha256, other.train_data_sha256], ["aa", "bb"]);
   await folder.write("config.json", "{ }");
   assert.notEqual((await facts()).config_sha256, same.config_sha256);
+});
+
+/** Answers the path of a file as its hash. */
+const pathHasher = (path: string) => Promise.resolve({ bytes: 1, sha256: `of ${path}` });
+
+Deno.test("runFacts() of a full run are all that shapes it, by their names in Hugging Face's arguments", async () => {
+  const flags = ["--model=m", "--train-file=a.jsonl", "--max-length=512"];
+  assert.deepEqual(await runFacts(derive(...flags), "aa", pathHasher), {
+    method: "full",
+    config_sha256: "of m/config.json",
+    tokenizer_sha256: "of m/tokenizer.json",
+    train_data_sha256: "aa",
+    seed: 42,
+    num_train_epochs: 2,
+    max_steps: 0,
+    compat: null,
+    per_device_train_batch_size: 1,
+    gradient_accumulation_steps: 4,
+    packing: false,
+    max_length: 512,
+    learning_rate: 1e-4,
+    lr_scheduler_type: "linear",
+    warmup_steps: 0,
+    weight_decay: 0,
+    max_grad_norm: 1,
+    logging_steps: 10,
+  });
+  const { precision } = await runFacts(derive(...flags, "--device=cuda"), "aa", pathHasher);
+  assert.equal(precision, "bf16");
+});
+
+Deno.test("runFacts() of an adapter are its settings, the base's weights, and the adapter that it starts from", async () => {
+  await using folder = await tempFolder();
+  for (const name of ["model-2.safetensors", "model-1.safetensors"]) await folder.write(name, "");
+  for (const name of ["optimizer.safetensors", "model.bin"]) await folder.write(name, "");
+  await using adapter = await tempFolder();
+  await adapter.write("adapter_model.safetensors", "");
+  const { args } = derive("--model", folder.path, "--train-file", "a.jsonl", "--max-length=512");
+  const full = await runFacts(deriveTraining(args, config), "aa", pathHasher);
+  const { method: _, ...same } = full;
+  const facts = (lora: Partial<LoraArguments>) =>
+    runFacts(
+      deriveTraining({ ...args, lora: { ...DEFAULT_LORA, ...lora } }, config),
+      "aa",
+      pathHasher,
+    );
+  const base = sha256(
+    ["model-1", "model-2"].map((name) =>
+      `${name}.safetensors of ${folder.path}/${name}.safetensors`
+    ).join("\n"),
+  );
+  assert.equal(await hashSafetensors(folder.path, pathHasher), base);
+  const plain = {
+    ...same,
+    method: "lora",
+    base_sha256: base,
+    lora_rank: 8,
+    lora_alpha: 32,
+    lora_dropout: 0.1,
+    target_modules: "all-linear",
+    use_rslora: false,
+    use_dora: false,
+    init_adapter_sha256: null,
+  };
+  assert.deepEqual(await facts({}), plain);
+  assert.deepEqual(await facts({ loraPlusRatio: 1, initLoraWeights: "default" }), plain);
+  const start = sha256(
+    `adapter_model.safetensors of ${adapter.path}/adapter_model.safetensors`,
+  );
+  assert.deepEqual(
+    await facts({
+      ...{ rank: 4, alpha: 9, dropout: 0, rslora: true, loraPlusRatio: 16 },
+      ...{ targetModules: ["v_proj", "down_proj"], layersToTransform: [1, 3] },
+      ...{ baseDtype: "int4", baseBlockSize: 64, baseCompute: "fp32" },
+      initAdapter: adapter.path,
+    }),
+    {
+      ...plain,
+      ...{ lora_rank: 4, lora_alpha: 9, lora_dropout: 0, use_rslora: true, lora_plus_ratio: 16 },
+      ...{ target_modules: "down_proj,v_proj", lora_layers: '{"layersToTransform":[1,3]}' },
+      ...{ base_dtype: "int4", base_block_size: 64, base_compute: "fp32" },
+      init_adapter_sha256: start,
+    },
+  );
+  assert.deepEqual(await facts({ dora: true }), { ...plain, use_dora: true });
+  assert.deepEqual(await facts({ initLoraWeights: "pissa", dropout: 0 }), {
+    ...plain,
+    ...{ init_lora_weights: "pissa", lora_dropout: 0 },
+  });
+  assert.equal(
+    await hashFolder(adapter.path, "adapter_config.json", pathHasher),
+    sha256(start, `of ${adapter.path}/adapter_config.json`),
+  );
+});
+
+Deno.test("createFileHasher() reads each file once", async () => {
+  await using folder = await tempFolder();
+  const [a, b] = [await folder.write("a", "one"), await folder.write("b", "three")];
+  const hash = createFileHasher();
+  const first = await hash(a);
+  assert.deepEqual(first, { bytes: 3, sha256: sha256("one") });
+  assert.deepEqual(await hash(b), { bytes: 5, sha256: sha256("three") });
+  await Deno.writeTextFile(a, "other");
+  assert.equal(await hash(a), first);
+  assert.deepEqual(await createFileHasher()(a), { bytes: 5, sha256: sha256("other") });
 });

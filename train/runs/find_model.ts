@@ -221,5 +221,6 @@ async function chosenCheckpoint(directory: string): Promise<string | undefined> 
   const path = `${directory}/${RUN_MANIFEST}`;
   if (!await isFile(path)) return undefined;
   const { checkpoint } = await readManifest(path);
-  return checkpoint === null ? undefined : basename(checkpoint);
+  // Of a run that has not ended there is none; manifests of an older ortune lack it.
+  return checkpoint ? basename(checkpoint) : undefined;
 }

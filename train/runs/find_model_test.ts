@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
-import { findFolders, type ModelFolders } from "./find_model.ts";
+import { parseConfig } from "../../model/config.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import { tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
+import {
+  checkAdapter,
+  findAdapter,
+  findFolders,
+  findModel,
+  findTrained,
+  type ModelFolders,
+} from "./find_model.ts";
 
 const CONFIG = JSON.stringify({
   model_type: "qwen3",
@@ -192,4 +202,98 @@ Deno.test("a model's name alone is looked for below models/, and one of several 
         "adapter's folder, or the output folder of a run, with --adapter",
     });
   });
+});
+
+Deno.test("a path of a hub's cache is looked for by the last part of its id too, and a lone name that is nowhere is told so", async () => {
+  await inHouse(async () => {
+    const model = await writeModel("models/Smol");
+    await writeAdapter("output/ad", "/cache/hub/models--acme--Smol/snapshots/c1899de289a0");
+    assert.equal((await foldersOf({ adapter: "ad" })).model, model);
+    await writeAdapter("output/ad", "Large");
+    await assert.rejects(findFolders({ adapter: "ad" }), {
+      message:
+        'Cannot find the base model of output/ad: its adapter_config.json names "Large", and ' +
+        "there is no folder models/Large or Large; give its folder with --model",
+    });
+    // A path stands for itself, and is looked at by who opens it.
+    assert.equal(await findModel("./none/here"), "./none/here");
+    assert.equal(await findAdapter("./none/here"), "./none/here");
+    await assert.rejects(findAdapter("none", "--init-adapter"), {
+      message:
+        "Cannot find adapter none: there is no folder output/none or models/none or none; give " +
+        "an adapter's folder, or the output folder of a run, with --init-adapter",
+    });
+    await assert.rejects(findModel("acme/Large"), {
+      message:
+        "Cannot find model acme/Large: there is no folder models/acme/Large; fetch it with deno " +
+        "task fetch --model acme/Large, or give a model's folder with --model",
+    });
+  });
+});
+
+Deno.test("a run's weights are those of the checkpoint that it ended with, or else of the newest", async () => {
+  await using folder = await tempFolder();
+  const path = folder.path;
+  assert.equal(await findTrained(path, "config.json"), path);
+  for (const step of [2, 4, 10]) await writeModel(`${path}/checkpoint-${step}`);
+  const older = { format: 1, arguments: {}, versions: {}, files: [], earlier: [] };
+  const found = async (checkpoint?: string | null) => {
+    if (checkpoint !== undefined) {
+      await writeFile(`${path}/run.json`, JSON.stringify({ ...older, checkpoint }));
+    }
+    return (await findTrained(path, "config.json")).slice(path.length);
+  };
+  assert.equal(await found(), "/checkpoint-10");
+  await writeFile(`${path}/run.json`, JSON.stringify(older));
+  assert.equal(await found(), "/checkpoint-10");
+  assert.equal(await found(null), "/checkpoint-10");
+  assert.equal(await found("elsewhere/checkpoint-4"), "/checkpoint-4");
+  assert.equal(await found("checkpoint-2"), "/checkpoint-2");
+  // One that was removed since.
+  assert.equal(await found("checkpoint-7"), "/checkpoint-10");
+  await writeFile(`${path}/config.json`, CONFIG);
+  assert.equal(await found("checkpoint-4"), "");
+});
+
+Deno.test("a run that names no model says nothing of its adapter's base", async () => {
+  await inHouse(async () => {
+    const model = await writeModel("models/acme/Smol");
+    const adapter = await writeAdapter("output/run/checkpoint-4", "acme/Smol");
+    for (const named of ["", 7, null]) {
+      const manifest = { format: 1, arguments: { model: named }, versions: {}, files: [] };
+      await writeFile("output/run/run.json", JSON.stringify({ ...manifest, earlier: [] }));
+      assert.equal((await foldersOf({ adapter })).model, model, `${named}`);
+    }
+  });
+});
+
+Deno.test("checkAdapter() tells what of an adapter is not honoured, and a base in fewer bits that it was trained on", async () => {
+  await using folder = await tempFolder();
+  const settings = { peft_type: "LORA", r: 2, lora_alpha: 4, target_modules: ["q_proj"] };
+  await folder.write("adapter_config.json", JSON.stringify(settings));
+  const name = "base_model.model.model.layers.0.self_attn.q_proj";
+  const tensor = (shape: readonly number[]) => ({
+    ...{ dtype: "float32" as const, shape, data: new Uint8Array(4 * 2 * 16) },
+  });
+  const tensors = new Map([
+    [`${name}.lora_A.weight`, tensor([2, 16])],
+    [`${name}.lora_B.weight`, tensor([16, 2])],
+  ]);
+  await writeSafetensors(
+    `${folder.path}/adapter_model.safetensors`,
+    tensorSourceFromMap(tensors),
+  );
+  const check = () => checkAdapter(folder.path, parseConfig(JSON.parse(CONFIG)));
+  assert.deepEqual(await check(), []);
+  const facts = { base_dtype: "int4", base_block_size: 64, base_compute: "int8" };
+  await folder.write("training_args.json", JSON.stringify(facts));
+  const base =
+    `${folder.path} was trained on a base in int4: the base's weights are rounded as they were then`;
+  assert.deepEqual(await check(), [base]);
+  await folder.write("adapter_config.json", JSON.stringify({ ...settings, layer_gates: 3 }));
+  const [note, ...rest] = await check();
+  assert.match(note, /layer_gates/);
+  assert.deepEqual(rest, [base]);
+  const wide = parseConfig({ ...JSON.parse(CONFIG), hidden_size: 32 });
+  await assert.rejects(checkAdapter(folder.path, wide), /q_proj/);
 });

@@ -5,6 +5,7 @@ import type { BaseDtype } from "../../model/base_storage.ts";
 import { parseConfig } from "../../model/config.ts";
 import { QWEN3_0_6B } from "../../tests/support/model_configs.ts";
 import { repositoryPath, runScript } from "../../tests/support/run_script.ts";
+import { tinyConfig } from "../../tests/support/tiny_model.ts";
 import { stubExample } from "../../tests/support/trainer_stub.ts";
 import {
   availableMemory,
@@ -13,12 +14,14 @@ import {
   describeDeviceMemory,
   describeMemory,
   describeRoom,
+  type MemoryCheck,
+  type MemoryCheckOptions,
   memoryWarning,
 } from "./memory.ts";
 import type { ToldMemory } from "../../ort/runtime/memory_budget.ts";
-import { estimateMemory } from "../trainers/memory_estimate.ts";
+import { estimateMemory, type MemoryEstimateOptions } from "../trainers/memory_estimate.ts";
 import { deriveTraining } from "./resolve_training.ts";
-import type { TrainingArguments } from "./training_arguments.ts";
+import { DEFAULT_TRAINING, type TrainingArguments } from "./training_arguments.ts";
 
 const GIB = 2 ** 30;
 /** Of a process that has done nothing yet; where all tests run in one, it has far more. */
@@ -33,6 +36,218 @@ const args = {
 } as TrainingArguments;
 const examples = [100, 511, 200].map((n) => stubExample(1, new Array(n).fill(1)));
 const data = { train: toExampleList(examples) };
+
+/** Lengths of rows in tokens, and how many of them are supervised. */
+const ROWS = [[6, 2], [9, 8], [4, 1]] as const;
+const tiny = tinyConfig();
+const rowsData = {
+  train: toExampleList(ROWS.map(([length, supervised]) => ({
+    ...stubExample(1, new Array(supervised).fill(1)),
+    inputIds: new Int32Array(length),
+  }))),
+};
+
+/** A check of a tiny model's run, and the plan that is expected of it. */
+function checkTiny(
+  change: Partial<TrainingArguments>,
+  options: MemoryCheckOptions = {},
+): MemoryCheck {
+  const run = { ...DEFAULT_TRAINING, perDeviceTrainBatchSize: 2, maxLength: 8, ...change };
+  return checkMemory(deriveTraining(run as TrainingArguments, tiny), rowsData, {
+    resident: 1000,
+    ...options,
+  });
+}
+
+Deno.test("checkMemory() plans the largest batch of plain rows, of packed ones and of pairs", () => {
+  const cases: readonly [Partial<TrainingArguments>, Partial<MemoryEstimateOptions>][] = [
+    [{}, { rows: 2, length: 9, tokens: 15, supervised: 10 }],
+    [{ perDeviceTrainBatchSize: 1 }, { rows: 1, length: 9, tokens: 9, supervised: 8 }],
+    // There are not as many rows.
+    [{ perDeviceTrainBatchSize: 4 }, { rows: 3, length: 9, tokens: 19, supervised: 11 }],
+    [{ perDeviceTrainBatchSize: 1, loss: "dpo" }, {
+      ...{ rows: 2, length: 9, tokens: 15, supervised: 10 },
+    }],
+    [{ packing: true }, { rows: 2, length: 8, tokens: 16, supervised: 11 }],
+    [{ packing: true, maxLength: 19 }, { rows: 2, length: 19, tokens: 19, supervised: 11 }],
+    [{ packing: true, maxLength: 64 }, { rows: 2, length: 19, tokens: 19, supervised: 11 }],
+    // Fewer tokens than all rows have that are supervised.
+    [{ packing: true, maxLength: 4 }, { rows: 2, length: 4, tokens: 8, supervised: 8 }],
+    [{ packing: true, maxLength: 64, perDeviceTrainBatchSize: 1 }, {
+      ...{ rows: 1, length: 19, tokens: 19, supervised: 11 },
+    }],
+    [{ gradientCheckpointing: false }, {
+      ...{ rows: 2, length: 9, tokens: 15, supervised: 10, gradientCheckpointing: false },
+    }],
+    [{ optim: "lion" }, { rows: 2, length: 9, tokens: 15, supervised: 10, optim: "lion" }],
+    [{ trainLayers: 1 }, { rows: 2, length: 9, tokens: 15, supervised: 10, lastLayers: 1 }],
+  ];
+  for (const [change, plan] of cases) {
+    const planned = plan as MemoryEstimateOptions;
+    const what = JSON.stringify(change);
+    assert.deepEqual(
+      checkTiny({ ...change, device: "webgpu" }).needed,
+      estimateMemory(tiny, { ...planned, device: "webgpu" }),
+      what,
+    );
+  }
+  // On the host a process has what it has, and ONNX Runtime's 70 MiB.
+  assert.deepEqual(
+    checkTiny({}).needed,
+    estimateMemory(tiny, {
+      ...{ rows: 2, length: 9, tokens: 15, supervised: 10, process: 1000 + 70 * 2 ** 20 },
+    }),
+  );
+  assert.deepEqual(
+    checkTiny({ device: "cuda:0", precision: "bf16" }, { kernels: true }).needed,
+    estimateMemory(tiny, {
+      ...{ rows: 2, length: 9, tokens: 15, supervised: 10, kernels: true },
+      ...{ device: "cuda", precision: "bfloat16", format: "master" },
+    }),
+  );
+});
+
+Deno.test("checkMemory() of several processes counts their buffers, and a part of the state where that is shared", () => {
+  const plan = { rows: 2, length: 9, tokens: 15, supervised: 10, device: "cuda" } as const;
+  const comm = { size: 4, localSize: 2 };
+  const cuda = { device: "cuda:0", precision: "bf16-pure" } as const;
+  const check = (change: Partial<TrainingArguments>, how = comm) =>
+    checkTiny({ ...cuda, ...change }, { comm: how });
+  const inBfloat16 = { ...plan, precision: "bfloat16", format: "bfloat16-stochastic" } as const;
+  assert.deepEqual(check({}).needed, estimateMemory(tiny, { ...inBfloat16, several: true }));
+  assert.deepEqual(
+    check({ shardOptimizer: true }).needed,
+    estimateMemory(tiny, { ...inBfloat16, several: true, shards: 4 }),
+  );
+  assert.deepEqual(
+    check({ shardOptimizer: true }, { size: 1, localSize: 1 }).needed,
+    estimateMemory(tiny, inBfloat16),
+  );
+  // Who keeps a part of the state each waits for saves; one that shares it with nobody does not.
+  const copied = (change: Partial<TrainingArguments>, how = comm) =>
+    check(change, how).copy !== undefined;
+  assert.deepEqual(
+    [
+      ...[copied({}), copied({ shardOptimizer: true })],
+      copied({ shardOptimizer: true }, { size: 1, localSize: 1 }),
+      copied({ saveStrategy: "no" }),
+      copied({ saveStrategy: "no", loadBestModelAtEnd: true }),
+      copied({ saveStrategy: "epoch", saveSteps: 0 }),
+      copied({ saveSteps: 0 }),
+      copied({ saveSteps: 1 }),
+    ],
+    [true, false, true, false, true, true, false, true],
+  );
+});
+
+Deno.test("a memory check tells of the host or of a device, and what is free there", () => {
+  const { needed, ...host } = checkTiny({}, { hostAvailable: 7, comm: { size: 3, localSize: 2 } });
+  assert.deepEqual(host, {
+    ...{ resident: 1000, available: 7, processes: 2, tooMuch: true, told: undefined },
+    ...{ copy: undefined, tellsMemory: true, calculated: false },
+  });
+  const { needed: onDevice, ...device } = checkTiny({ device: "cuda:0" }, {
+    ...{ hostAvailable: 7, available: needed.total * 9, comm: { size: 3, localSize: 2 } },
+  });
+  const bytes = onDevice.weights + onDevice.moments;
+  assert.deepEqual(device, {
+    ...{ resident: 500e6, available: needed.total * 9, processes: 1, tooMuch: false },
+    ...{ told: undefined, copy: { bytes, available: 7, fits: false } },
+    ...{ tellsMemory: true, calculated: true },
+  });
+  const copy = (hostAvailable: number) =>
+    checkTiny({ device: "cuda:0" }, { hostAvailable }).copy!.fits;
+  assert.deepEqual([copy(bytes - 1), copy(bytes)], [false, true]);
+  const told = { name: "GPU", heap: 9, free: 5, largestBuffer: 4 };
+  const free = (how: MemoryCheckOptions) =>
+    checkTiny({ device: "webgpu", saveSteps: 0 }, { hostAvailable: 7, ...how }).available;
+  assert.deepEqual(
+    [free({}), free({ told }), free({ told: { ...told, free: undefined } })],
+    [undefined, 5, 9],
+  );
+  assert.equal(free({ told, available: 3 }), 3);
+});
+
+Deno.test("a memory's line has every part, and a warning what may be done about it", () => {
+  const MIB = 2 ** 20;
+  const needed = {
+    ...{ weights: MIB, gradients: 2 * MIB, moments: 3 * MIB, activations: 4 * MIB },
+    ...{ workspace: 5 * MIB, handles: 0, process: 9 * MIB, total: 24 * MIB, largest: 6 * MIB },
+  };
+  const check: MemoryCheck = {
+    ...{ needed, resident: 8 * MIB, available: 10 * MIB, processes: 1, tooMuch: true },
+    ...{ tellsMemory: true, calculated: false },
+  };
+  const parts = "(weights 1.00 MiB, gradients 2.00 MiB, moments 3.00 MiB, activations 4.00 MiB, " +
+    "workspace 5.00 MiB";
+  assert.equal(
+    describeMemory(check),
+    `memory: about 24.0 MiB at the peak ${parts}); free: 10.0 MiB`,
+  );
+  const copy = { bytes: 7 * MIB, available: undefined, fits: true };
+  const handles = { ...needed, handles: 1 };
+  assert.equal(
+    describeMemory({ ...check, needed: handles, calculated: true, copy }),
+    `memory: about 24.0 MiB at the peak, calculated ${parts}, cuBLAS handles 1 B); free: 10.0 MiB\n` +
+      "memory of the host: 7.00 MiB for the copy that checkpoints are written from; free: not known " +
+      "without --allow-sys=systemMemoryInfo",
+  );
+  const warning = (how: Partial<MemoryCheck>, change: Partial<TrainingArguments> = {}) =>
+    memoryWarning(
+      { ...check, ...how },
+      deriveTraining({ ...DEFAULT_TRAINING, ...change } as TrainingArguments, tiny),
+    );
+  const more = "warning: this run needs about 16.0 MiB more memory";
+  const least = "lower --max-length, ";
+  const full = "train an adapter with deno task train:lora, take a smaller model";
+  assert.equal(
+    warning({}),
+    `${more} and 10.0 MiB is free, so the system may end it; ${least}${full}`,
+  );
+  assert.equal(
+    warning({ processes: 2, available: undefined }, { perDeviceTrainBatchSize: 2 }),
+    `${more} in each of 2 processes and 0 B is free, so the system may end it; lower ` +
+      `--per-device-train-batch-size, ${least}${full}`,
+  );
+  const told = { name: "GPU", heap: 9, free: 5, largestBuffer: 6 * MIB };
+  const webgpu = { device: "webgpu", lora: DEFAULT_LORA };
+  assert.equal(
+    warning({ told }, webgpu),
+    `${more} and 10.0 MiB is free, so it will end with an error; ${least}keep the base in half the ` +
+      "memory with --base-dtype fp16, take a smaller model",
+  );
+  assert.equal(
+    warning({}, { lora: DEFAULT_LORA }),
+    `${more} and 10.0 MiB is free, so the system may end it; ${least}keep the base in fewer bits ` +
+      "with --base-dtype int8 or int4, take a smaller model",
+  );
+  const lora = { ...DEFAULT_LORA, baseDtype: "int8" as const };
+  assert.equal(
+    warning({}, { lora }),
+    `${more} and 10.0 MiB is free, so the system may end it; ${least}take a smaller model`,
+  );
+  assert.equal(
+    warning({}, { device: "cuda", lora: DEFAULT_LORA }),
+    `${more} and 10.0 MiB is free, so the system may end it; ${least}take a smaller model`,
+  );
+  // The largest tensor may be as large as a buffer.
+  const run = deriveTraining({ ...DEFAULT_TRAINING, ...webgpu } as TrainingArguments, tiny);
+  assert.equal(bufferFault({ ...check, told }, run), undefined);
+  assert.equal(bufferFault(check, run), undefined);
+  assert.equal(
+    bufferFault({ ...check, told: { ...told, largestBuffer: 6 * MIB - 1 } }, run)?.split(";")[0],
+    "Cannot train on webgpu: a tensor of 6.00 MiB is needed, and a buffer of GPU has at most 6.00 MiB",
+  );
+});
+
+Deno.test("describeRoom() leaves a tenth of what is free", () => {
+  const run = deriveTraining({ ...DEFAULT_TRAINING } as TrainingArguments, tiny);
+  const keeping = checkTiny({ perDeviceTrainBatchSize: 1, gradientCheckpointing: false });
+  const more = keeping.needed.total - 1000;
+  const room = (available: number) => describeRoom(run, rowsData, { available, resident: 1000 });
+  assert.equal(room(Math.floor(more / 0.9) - 1), undefined);
+  assert.match(room(Math.ceil(more / 0.9) + 1)!, /^memory: about [\d.]+ MiB with --no-gradient/);
+});
 
 Deno.test("checkMemory() asks for the largest batch, and warns where it does not fit", () => {
   const tight = checkMemory(derive(args), data, { available: 8 * GIB, resident: RESIDENT });

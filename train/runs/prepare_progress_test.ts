@@ -38,3 +38,32 @@ Deno.test("createPrepareProgress() draws a bar on a terminal, and leaves one lin
   assert.match(lines[1], /^█░{23} preparing train\.jsonl: 5 %, /);
   assert.equal(lines.at(-1), "prepared train.jsonl: 10,000 rows, 100k tokens in 0:00:40\n");
 });
+
+Deno.test("createPrepareProgress() counts from its own beginning, and takes a file of no size for whole", () => {
+  const run = (size: number, bytes: number, milliseconds: number) => {
+    const lines: string[] = [];
+    let now = 7000;
+    const progress = createPrepareProgress({ file: "a.jsonl", size }, {
+      write: (part) => void lines.push(part),
+      isTty: true,
+      columns: () => 120,
+      now: () => now,
+    });
+    now += milliseconds;
+    progress.update({ rows: 5, tokens: 300, bytes });
+    progress.done({ rows: 6, tokens: 301 });
+    progress.finish();
+    return lines;
+  };
+  const bar = (filled: number) => "\r\x1b[K" + "█".repeat(filled) + "░".repeat(24 - filled);
+  const done = ["\r\x1b[K", "prepared a.jsonl: 6 rows, 301 tokens in 0:00:02\n"];
+  assert.deepEqual(run(1000, 250, 1999), []);
+  assert.deepEqual(run(1000, 250, 2000), [
+    `${bar(6)} preparing a.jsonl: 25 %, 5 rows, 150 tok/s, 0:00:06 left`,
+    ...done,
+  ]);
+  const whole = [`${bar(24)} preparing a.jsonl: 100 %, 5 rows, 150 tok/s, 0:00:00 left`, ...done];
+  assert.deepEqual(run(0, 0, 2000), whole);
+  // A file that grew since its size was asked for.
+  assert.deepEqual(run(1000, 1001, 2000), whole);
+});

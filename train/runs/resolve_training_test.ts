@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { UsageError } from "../../internal/usage_error.ts";
 import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { withLayerNames } from "../../lora/lora_targets.ts";
+import { parseConfig } from "../../model/config.ts";
+import { writeSafetensors } from "../../ort/tensor/safetensors_writer.ts";
+import { tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
 import { quickstartFolder } from "../../tests/support/quickstart_folder.ts";
 import { parse } from "../../tests/support/parse_training_flags.ts";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
-import { resolveTraining } from "./resolve_training.ts";
+import { deriveTraining, resolveTraining } from "./resolve_training.ts";
 import { formatSplit, isSeedData, SEED_DATASET, SPLIT_FILE } from "./seed_data.ts";
 import { DEFAULT_SYSTEM, DEFAULT_TRAINING, type TrainingOptions } from "./training_arguments.ts";
 
@@ -355,4 +358,109 @@ Deno.test("resolveTraining() finds bare names below data and output, and says wh
   } finally {
     Deno.chdir(before);
   }
+});
+
+/** A run that ended with an adapter of rank 2 on the first layer's q_proj, with a setting that is left out. */
+async function writeAdapterRun(path: string, model: string): Promise<void> {
+  const config = parseConfig(JSON.parse(await Deno.readTextFile(`${model}/config.json`)));
+  const checkpoint = `${path}/checkpoint-3`;
+  await Deno.mkdir(checkpoint, { recursive: true });
+  await Deno.writeTextFile(
+    `${checkpoint}/adapter_config.json`,
+    JSON.stringify({
+      ...{ peft_type: "LORA", r: 2, lora_alpha: 6, lora_dropout: 0.25, target_modules: ["q_proj"] },
+      ...{ layers_to_transform: [0], layer_gates: 3 },
+    }),
+  );
+  const name = "base_model.model.model.layers.0.self_attn.q_proj";
+  const tensor = (...shape: number[]) => ({
+    ...{ dtype: "float32" as const, shape, data: new Uint8Array(4 * shape[0] * shape[1]) },
+  });
+  const tensors = new Map([
+    [`${name}.lora_A.weight`, tensor(2, config.hiddenSize)],
+    [`${name}.lora_B.weight`, tensor(config.heads * config.headDim, 2)],
+  ]);
+  await writeSafetensors(
+    `${checkpoint}/adapter_model.safetensors`,
+    tensorSourceFromMap(tensors),
+  );
+}
+
+Deno.test("resolveTraining() starts from a run's adapter with its settings, and tells where it was found and what of it is left out", async () => {
+  await using folder = await quickstartFolder();
+  const before = Deno.cwd();
+  Deno.chdir(folder.path);
+  try {
+    const own = { model: "models/tiny", trainFile: "data/train.jsonl" };
+    await writeAdapterRun("output/first", own.model);
+    const lora = { rank: 7, loraPlusRatio: 4, initAdapter: "first" };
+    const { args, found, notes, adapter } = await resolveTraining({ ...own, lora });
+    const initAdapter = "output/first/checkpoint-3";
+    assert.deepEqual(found, [`adapter: ${initAdapter}`]);
+    assert.equal(notes.length, 1);
+    assert.match(notes[0], /layer_gates/);
+    const { rank, alpha, dropout, targetModules, layersToTransform, loraPlusRatio } = args.lora!;
+    assert.deepEqual(
+      { rank, alpha, dropout, targetModules, layersToTransform, loraPlusRatio },
+      {
+        ...{ rank: 2, alpha: 6, dropout: 0.25, loraPlusRatio: 4 },
+        ...{ targetModules: ["q_proj"], layersToTransform: [0] },
+      },
+    );
+    assert.equal(args.lora!.initAdapter, initAdapter);
+    assert.equal("notes" in args.lora!, false);
+    assert.equal(adapter!.dropout, 0.25);
+    const named = await resolveTraining({ ...own, lora: { initAdapter } });
+    assert.deepEqual(named.found, []);
+    // Pairs have no dropout; the adapter file's is none that was asked for.
+    const pairs = await resolveTraining({ ...own, loss: "dpo", lora: { initAdapter } });
+    assert.deepEqual([pairs.args.lora!.dropout, pairs.notes], [0, notes]);
+    const refused = (lora: NonNullable<TrainingOptions["lora"]>, message: string) =>
+      assert.rejects(resolveTraining({ ...own, lora }), (cause: Error) => {
+        assert.equal(cause.message, message);
+        return cause instanceof UsageError;
+      });
+    await refused(
+      { initAdapter, initLoraWeights: "pissa", dropout: 0 },
+      "Cannot start both from PiSSA and from an adapter: leave out --init-lora-weights or --init-adapter",
+    );
+    await assert.rejects(resolveTraining({ ...own, lora: { initAdapter: "none" } }), {
+      message:
+        "Cannot find adapter none: there is no folder output/none or models/none or none; give " +
+        "an adapter's folder, or the output folder of a run, with --init-adapter",
+    });
+    await assert.rejects(resolveTraining({ ...own, model: "first" }), {
+      message:
+        `Cannot open model ${initAdapter}: it holds an adapter; to train it on, use deno task ` +
+        "train:lora with --init-adapter and the base model; to train all weights, merge it first " +
+        "with deno task merge",
+    });
+    // A checkpoint's own run's name comes before it.
+    await Deno.mkdir("output/full/checkpoint-8", { recursive: true });
+    await Deno.copyFile("models/tiny/config.json", "output/full/checkpoint-8/config.json");
+    const next = await resolveTraining({ ...own, model: "output/full/checkpoint-8" });
+    assert.equal(next.args.outputDir, "output/full-checkpoint-8");
+  } finally {
+    Deno.chdir(before);
+  }
+});
+
+Deno.test("deriveTraining() takes device, precision, storage and adapter from the arguments", async () => {
+  await using folder = await quickstartFolder();
+  const text = await Deno.readTextFile(`${folder.path}/models/tiny/config.json`);
+  const config = parseConfig(JSON.parse(text));
+  const of = (change: TrainingOptions) => {
+    const args = { ...DEFAULT_TRAINING, ...change } as Parameters<typeof deriveTraining>[0];
+    const derived = deriveTraining(args, config);
+    assert.equal(derived.args, args);
+    assert.equal(derived.config, config);
+    const { device, precision, storage, adapter } = derived;
+    return [device, precision, storage.name, storage.quantization?.block, adapter?.dropout];
+  };
+  assert.deepEqual(of({}), [{ kind: "cpu" }, "fp32", "fp32", undefined, undefined]);
+  assert.deepEqual(of({ device: "cuda:1", precision: "bf16-pure" }).slice(0, 2), [
+    ...[{ kind: "cuda", index: 1 }, "bf16-pure"],
+  ]);
+  const lora = { ...DEFAULT_LORA, dropout: 0.5, baseDtype: "int8", baseBlockSize: 64 } as const;
+  assert.deepEqual(of({ lora }).slice(2), ["int8", 64, 0.5]);
 });

@@ -3,7 +3,7 @@ import { planBatches } from "../../data/batches/batches.ts";
 import { toExampleList } from "../../data/examples/example_list.ts";
 import { stubExample } from "../../tests/support/trainer_stub.ts";
 import type { Layout } from "../../model/engine/without_padding.ts";
-import { describePlan, planRun } from "./run_plan.ts";
+import { describePlan, planRun, sortWithinOf, stepRuleOf, togetherOf } from "./run_plan.ts";
 
 const flags = {
   perDeviceTrainBatchSize: 2,
@@ -65,4 +65,48 @@ Deno.test("planRun() sorts updates as training does, but with --compat seed", ()
     planRun({ ...flags, seed, compat: "seed" }, pairs, "grid").grid
   );
   assert.ok(seeds.some((grid) => grid > sorted), seeds.join());
+});
+
+Deno.test("planRun() tells of packed rows and of pairs whole, and describePlan() in one line", () => {
+  const packed = { ...flags, packing: true, perDeviceTrainBatchSize: 3 };
+  const two = toExampleList([3, 3, 3, 3, 3, 3, 3].map((n) => stubExample(n, [1, 1, 1])));
+  // Four tokens each, two a row of eight: four rows, in batches of three and one.
+  assert.deepEqual(planRun({ ...packed, maxSteps: 0 }, two, "grid"), {
+    updates: 3,
+    updatesPerEpoch: 1,
+    rows: 7,
+    tokens: 28,
+    grid: 3 * 8 + 4,
+  });
+  const plan = { updates: 1234, updatesPerEpoch: 617, rows: 2468, tokens: 30_000, grid: 40_000 };
+  assert.equal(
+    describePlan(plan),
+    "plan: 1,234 updates, 617 an epoch; 2,468 examples and 30,000 tokens an epoch, and 25.0 % padding",
+  );
+  // Pairs stay together: two of them a batch, in their sampler's order.
+  const six = toExampleList([1, 2, 3, 4, 5, 6].map(() => stubExample(1, [1, 1])));
+  const pairs = { ...flags, loss: "dpo", numTrainEpochs: 2.5 } as const;
+  assert.deepEqual(planRun(pairs, six, "grid"), {
+    updates: 3,
+    updatesPerEpoch: 1,
+    rows: 3,
+    tokens: 18,
+    grid: 18,
+  });
+});
+
+Deno.test("the counting, the sorting and what stays together follow the seed's way and the loss", () => {
+  assert.deepEqual([stepRuleOf({}), stepRuleOf({ compat: "seed" })], ["ceil", "floor"]);
+  const within = (args: Pick<Parameters<typeof sortWithinOf>[0], "compat" | "loss">) =>
+    sortWithinOf({ gradientAccumulationSteps: 4, ...args });
+  assert.deepEqual(
+    [within({}), within({ compat: "seed" }), within({ loss: "dpo" }), within({ loss: "dft" })],
+    [4, 1, 1, 4],
+  );
+  const losses = [undefined, "cross_entropy", "dpo", "orpo"] as const;
+  assert.deepEqual(losses.map((loss) => togetherOf({ loss })), [1, 1, 2, 2]);
+  // Five batches of one, two an update: three updates, two of which are whole.
+  const five = { ...flags, perDeviceTrainBatchSize: 1, numTrainEpochs: 1 };
+  assert.equal(planRun(five, examples).updates, 3);
+  assert.equal(planRun({ ...five, compat: "seed" }, examples).updates, 2);
 });

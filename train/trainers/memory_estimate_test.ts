@@ -299,3 +299,31 @@ Deno.test("sessions of a pass without gradients are counted where training drops
   const dora = createLoraAdapter(tiny, { ...DEFAULT_LORA, dropout: 0, dora: true });
   assert.equal(sessions({ adapter: dora }) - sessions({ adapter: adapter(0) }), 1);
 });
+
+Deno.test("a base in float16 is planned with matrices of two bytes a number, beside an adapter in float32", () => {
+  const matrices = modelParameters(tiny).filter(({ shape }) => shape.length > 1)
+    .reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  // The table, and of two layers q and o of 16 × 32, k and v of 16 × 16, and three of 16 × 24.
+  assert.equal(matrices, 64 * 16 + 2 * 16 * (2 * 32 + 2 * 16 + 3 * 24));
+  const adapter = createLoraAdapter(tiny, {
+    ...{ ...DEFAULT_LORA, rank: 3, targetModules: ["k_proj"] },
+  });
+  const adapted = 2 * 3 * (16 + 16);
+  const weights = (storage: BaseStorage) => estimateMemory(tiny, { ...batch, adapter, storage });
+  assert.equal(weights(BASE_STORAGES.fp32).weights, 4 * all + 4 * adapted);
+  assert.equal(weights(BASE_STORAGES.fp16).weights, 4 * all - 2 * matrices + 4 * adapted);
+  assert.equal(weights(BASE_STORAGES.fp16).gradients, 4 * adapted);
+});
+
+Deno.test("the largest tensor is the table, the scores of a batch, or its logits", () => {
+  const largest = (how: Partial<Parameters<typeof estimateMemory>[1]>) =>
+    estimateMemory(tiny, { ...batch, ...how }).largest;
+  assert.equal(largest({}), 4 * 64 * 16);
+  assert.equal(largest({ rows: 1, length: 17 }), 4 * 4 * 17 ** 2);
+  assert.equal(largest({ rows: 2, length: 17 }), 4 * 2 * 4 * 17 ** 2);
+  // Logits of as many tokens as are supervised, up to a chunk.
+  assert.equal(largest({ rows: 8, length: 3 }), 4 * 24 * 64);
+  assert.equal(largest({ rows: 8, length: 3, supervised: 20 }), 4 * 20 * 64);
+  assert.equal(largest({ rows: 8, length: 3, headChunk: 18 }), 4 * 18 * 64);
+  assert.equal(largest({ rows: 8, length: 3, headChunk: 8 }), 4 * 64 * 16);
+});

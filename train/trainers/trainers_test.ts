@@ -7,6 +7,7 @@ import { DEFAULT_LORA } from "../../lora/lora_options.ts";
 import { modelParameters } from "../../model/parameters.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { parseDevice } from "../../ort/runtime/device.ts";
+import { elementCount } from "../../ort/tensor/dtype.ts";
 import { openSafetensors } from "../../ort/tensor/safetensors_file.ts";
 import { TorchGenerator } from "../../ort/tensor/torch_random.ts";
 import { readFloat32, type TensorSource } from "../../ort/tensor/tensor_source.ts";
@@ -98,6 +99,8 @@ Deno.test("a full trainer goes on from a checkpoint to the same bits, with the w
   };
   await using trainer = await createFullTrainer(folder.path, options);
   // Both stores, one after the other, are counted as one.
+  const numbers = modelParameters(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  assert.equal(loaded[0][1], 4 * numbers);
   assert.ok(loaded.every(([, total]) => total === loaded[0][1]));
   assert.ok(loaded.every(([bytes], i) => i === 0 || bytes >= loaded[i - 1][0]));
   assert.equal(loaded.at(-1)![0], loaded[0][1]);
@@ -215,6 +218,8 @@ Deno.test("a LoRA trainer trains the adapter alone, writes it as PEFT does, and 
   const two = await after(trainer, 1);
   await using resumed = await lora(folder.path, { deferLoad: true });
   await resumed.resume(to.path, 1);
+  assert.equal(resumed.step, 1);
+  assert.deepEqual(await all(resumed.weights), one);
   assert.deepEqual(await after(resumed, 1), two);
   // Another one starts from it, with its settings, and an optimizer that has seen nothing.
   await using next = await createLoraTrainer(folder.path, {
@@ -236,6 +241,14 @@ Deno.test("the model's id on a hub is the adapter's base, where the folder tells
     await Deno.readTextFile(`${to.path}/adapter_config.json`),
   );
   assert.equal(base_model_name_or_path, folder.path);
+  await folder.write(".ortune.json", JSON.stringify({ version: 1, id: "acme/Smol" }));
+  {
+    await using known = await lora(folder.path);
+    await using other = await tempFolder();
+    await known.save(other.path, { modelOnly: true });
+    const saved = JSON.parse(await Deno.readTextFile(`${other.path}/adapter_config.json`));
+    assert.equal(saved.base_model_name_or_path, "acme/Smol");
+  }
   assert.deepEqual(
     (await Array.fromAsync(Deno.readDir(to.path), ({ name }) => name)).sort(),
     ["adapter_config.json", "adapter_model.safetensors"],
