@@ -275,10 +275,10 @@ Deno.test("an adapter's first product takes A and its dropout's columns in turns
     ],
   );
   assert.deepEqual(
-    launched("LoraDownWeightGradient", [x, dHidden, none, none, none], [dA, partials], DOWN),
+    launched("LoraDownWeightGradient", [x, dHidden, none, none, dA], [dA, partials], DOWN),
     [
       `${name}Weight ppppppipiif [2,8,1] x 256: 8 1 0 0 0 0 0 13 70 128 2`,
-      "lora_8.loraSums ppppiiiii [4] x 256: 13 11 0 0 1024 1024 1024 8 0",
+      "lora_8.loraSums ppppiiiii [4] x 256: 13 11 0 0 1024 1024 1024 8 1",
     ],
   );
 });
