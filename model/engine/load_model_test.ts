@@ -10,6 +10,7 @@ import {
   tinyConfig,
   tinyModelFolder,
 } from "../../tests/support/tiny_model.ts";
+import { openObjects } from "../../tests/support/open_objects.ts";
 import { numbersOf } from "../../tests/support/numbers.ts";
 import { BASE_STORAGES } from "../base_storage.ts";
 import type { Quantization } from "../quantization.ts";
@@ -79,10 +80,12 @@ Deno.test("a model's matrices are loaded as a base in fewer bits has them", asyn
 });
 
 Deno.test("a load that is stopped or fails says why, in either storage", async () => {
+  using own = new Runtime({ threads: 1 });
+  const open = openObjects(own);
   for (const storage of [BASE_STORAGES.fp32, BASE_STORAGES.int8]) {
     const reason = new Error("stopped");
     await assert.rejects(
-      loadModel(runtime, folder.path, { storage, signal: AbortSignal.abort(reason) }),
+      loadModel(own, folder.path, { storage, signal: AbortSignal.abort(reason) }),
       (error: unknown) => error === reason,
     );
     await using broken = await tinyModelFolder(runtime, CONFIG);
@@ -91,11 +94,12 @@ Deno.test("a load that is stopped or fails says why, in either storage", async (
     bytes.writeFloatLE(NaN, bytes.length - 4);
     await writeFile(path, bytes);
     await assert.rejects(
-      loadModel(runtime, broken.path, { storage }),
+      loadModel(own, broken.path, { storage }),
       ({ name, message }: Error) =>
         name === "RangeError" && message.startsWith(`Cannot load weights from ${broken.path}: `) &&
         message.includes("NaN or infinity"),
     );
+    assert.deepEqual(open(), { sessions: 0, bindings: 0, tensors: 0 });
   }
 });
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import process from "node:process";
+import { openObjects } from "../../tests/support/open_objects.ts";
 import { draws } from "../../tests/support/random.ts";
 import { PACKED_LINEAR, PACKED_LINEAR_GRADIENT } from "../../ort/graph/kernel_ops.ts";
 import { KERNEL_DOMAIN } from "../../ort/graph/ir.ts";
@@ -117,6 +119,41 @@ Deno.test("a matrix of which rows or all are zero is as any other", () => {
     if (zeros === 10) assert.deepEqual([...y.float32()], [0, 0, 0, 0, 0]);
     else assertProduct(y, { x, matrix, label: `${zeros} blocks of zeros` });
   }
+});
+
+Deno.test("activations are rounded to 8 bits, block by block", () => {
+  using products = new MatrixProducts(runtime);
+  const matrix = packed(8, [3, 40]);
+  products.add("w", "forward", matrix);
+  // Of a block whose largest is 127 steps what is under half a step is nothing.
+  const x = wholeNumbers(1, 40);
+  using narrow = Tensor.from(
+    runtime,
+    "float32",
+    [1, 40],
+    x.map((each, i) => i % 5 ? each : each + 0.4),
+  );
+  narrow.float32()[0] = narrow.float32()[32] = 127;
+  using y = Tensor.allocate(runtime, "float32", [1, 3]);
+  products.run("w", "forward", { x: narrow, y });
+  assertProduct(y, { x, matrix, label: "rounded" });
+});
+
+Deno.test("a matrix is a session, which has its numbers or keeps a copy, and all are released", () => {
+  using own = new Runtime({ threads: 1 });
+  const open = openObjects(own);
+  const products = new MatrixProducts(own);
+  const matrix = (zeros: number) => packed(4, [5, 64], (at) => at < zeros ? 0 : 0.5);
+  products.add("none", "forward", matrix(10));
+  // Where nothing shows whose numbers they are, there is a copy, and a view of it.
+  assert.deepEqual(open(), { sessions: 1, bindings: 1, tensors: 2 });
+  // Others are in the kernel's own order, on this processor.
+  if (process.arch === "x64") {
+    for (const zeros of [0, 4, 9]) products.add(`${zeros}`, "forward", matrix(zeros));
+    assert.deepEqual(open(), { sessions: 4, bindings: 4, tensors: 2 });
+  }
+  products[Symbol.dispose]();
+  assert.deepEqual(open(), { sessions: 0, bindings: 0, tensors: 0 });
 });
 
 Deno.test("a graph's operations run the product of their matrix's full name and their direction", () => {

@@ -5,6 +5,7 @@ import * as ops from "../../ort/graph/ops.ts";
 import { type Graph, KERNEL_DOMAIN, type Node } from "../../ort/graph/ir.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { Tensor } from "../../ort/runtime/tensor.ts";
+import { openObjects } from "../../tests/support/open_objects.ts";
 import { Scratch } from "./scratch.ts";
 import { type LaunchNode, planCrossing, SubgraphSessions } from "./subgraph_sessions.ts";
 
@@ -189,6 +190,26 @@ Deno.test("sessions that ONNX Runtime refuses leave none open, and their graph i
     () => new SubgraphSessions(runtime, b.build(), { launch: gate(), scratch, views: true }),
     /^Error: Cannot compile graph refused\.2: .*NoSuchOperator/s,
   );
+});
+
+Deno.test("sessions, their bindings and what crosses them are released", () => {
+  using own = new Runtime({ threads: 1 });
+  using scratch = new Scratch(own);
+  scratch.atLeast("subgraphs.0", 512);
+  const open = openObjects(own);
+  const sessions = new SubgraphSessions(own, gatedGraph(), {
+    ...{ launch: gate(), scratch, views: true },
+  });
+  assert.deepEqual(open(), { sessions: 2, bindings: 0, tensors: 0 });
+  const binding = sessions.bind({});
+  sessions.bindMore(binding, {}, { rows: 2 });
+  assert.deepEqual(open(), { sessions: 2, bindings: 2, tensors: 3 });
+  sessions.bindMore(binding, {}, { rows: 1 });
+  assert.deepEqual(open(), { sessions: 2, bindings: 2, tensors: 3 });
+  binding[Symbol.dispose]();
+  assert.deepEqual(open(), { sessions: 2, bindings: 0, tensors: 3 });
+  sessions[Symbol.dispose]();
+  assert.deepEqual(open(), { sessions: 0, bindings: 0, tensors: 0 });
 });
 
 Deno.test("released sessions take what they left in shared memory with them", () => {
