@@ -16,9 +16,7 @@ export function finiteSource(source: TensorSource, from: string): TensorSource {
       const width = byteWidth(dtype);
       // A read may begin and end inside of a number.
       const start = (width - offset % width) % width;
-      const count = Math.max(0, Math.floor((into.byteLength - start) / width));
-      const whole = Uint8Array.from(into.subarray(start, start + count * width));
-      const found = findNonFinite(whole, dtype);
+      const found = findNonFinite(Uint8Array.from(into.subarray(start)), dtype);
       if (found === -1) return;
       throw new RangeError(
         `Cannot load weights from ${from}: ${quoteName(name)} holds NaN or infinity at element ` +

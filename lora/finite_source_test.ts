@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
+import { type TensorSource, tensorSourceFromMap } from "../ort/tensor/tensor_source.ts";
 import { finiteSource } from "./finite_source.ts";
 
 Deno.test("NaN is found at its element, also by reads that begin and end inside of numbers", async () => {
@@ -15,6 +15,18 @@ Deno.test("NaN is found at its element, also by reads that begin and end inside 
   for (const [offset, bytes] of [[0, 36], [37, 20], [38, 1], [40, 24]]) {
     await source.read("a", new Uint8Array(bytes), offset);
   }
+});
+
+Deno.test("a read is over before what it gave is looked at", async () => {
+  const slow: TensorSource = {
+    names: () => ["a"],
+    info: () => ({ dtype: "float32", shape: [1] }),
+    async read(_, into) {
+      await Promise.resolve();
+      into.set(new Uint8Array(Float32Array.of(NaN).buffer));
+    },
+  };
+  await assert.rejects(finiteSource(slow, "DIR").read("a", new Uint8Array(4)), /at element 0; /);
 });
 
 Deno.test("a source of finite weights is the source, and tells what is not finite whole", async () => {

@@ -83,3 +83,15 @@ Deno.test("the scores of a chunk fill 64 MiB and no more, of four queries at lea
   // 2 scores a head: queries are four, whatever they take.
   assert.deepEqual(first(12, 2 ** 23), [4, 4]);
 });
+
+Deno.test("attentionChunks() counts the keys before a chunk from its segment's start", () => {
+  // Segments of 4 and 24 tokens, and heads for which 64 MiB hold 200 scores each.
+  const starts = Int32Array.from({ length: 28 }, (_, at) => at < 4 ? 0 : 4);
+  assert.deepEqual(attentionChunks(starts, { heads: 83_886, queries: 512 }), [
+    // 8 queries, as 8 · (12 + 8) scores fit and 12 · (12 + 12) do not.
+    { start: 16, end: 24, firstKey: 4, lastKey: 24 },
+    { start: 4, end: 16, firstKey: 4, lastKey: 16 },
+    { start: 24, end: 28, firstKey: 4, lastKey: 28 },
+    { start: 0, end: 4, firstKey: 0, lastKey: 4 },
+  ]);
+});

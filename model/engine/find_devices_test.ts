@@ -55,7 +55,13 @@ Deno.test("the cpu is always there, and other kinds are left out where they are 
 });
 
 Deno.test("a library that is none is the reason, whatever the device", () => {
-  for (const each of findDevices({ libraryPath: "/nonexistent/libonnxruntime.so" })) {
-    assert.match(each.reason ?? "it was opened", /nonexistent/);
+  const found = [...findDevices({ libraryPath: "/nonexistent/libonnxruntime.so" })];
+  assert.deepEqual(found.map(({ device }) => device), [
+    { kind: "cuda", index: 0 },
+    { kind: "webgpu" },
+    cpu,
+  ]);
+  for (const { reason } of found) {
+    assert.match(reason ?? "it was opened", /^Cannot [^/]*\/nonexistent/);
   }
 });

@@ -41,8 +41,8 @@ export interface PackedMatrix {
 interface Product {
   readonly session: Session;
   readonly binding: Binding;
-  /** The matrix's numbers, where the session reads them. @default it has them in another order */
-  readonly numbers?: Tensor;
+  /** The matrix's numbers where the session reads them; none where it has them in another order. */
+  readonly numbers: readonly Tensor[];
 }
 
 /** All products of a base, by matrix and direction. */
@@ -64,11 +64,14 @@ export class MatrixProducts implements Disposable {
         initializers: { [NUMBERS]: numbers },
       });
     let session = open(matrix.numbers);
-    let numbers: Tensor | undefined;
+    const numbers: Tensor[] = [];
     if (!this.#hasOwn(session, matrix)) {
       session[Symbol.dispose]();
-      numbers = Tensor.from(this.#runtime, "uint8", matrix.numbers.shape, matrix.numbers.bytes());
-      session = open(numbers);
+      const { shape } = matrix.numbers;
+      const copy = Tensor.from(this.#runtime, "uint8", shape, matrix.numbers.bytes());
+      // ONNX Runtime takes a matrix only from memory that it does not own, as a view's is.
+      numbers.push(copy.view(0, shape), copy);
+      session = open(numbers[0]);
     }
     this.#products.set(keyOf(name, direction), {
       session,
@@ -135,7 +138,7 @@ export class MatrixProducts implements Disposable {
     for (const { session, binding, numbers } of this.#products.values()) {
       binding[Symbol.dispose]();
       session[Symbol.dispose]();
-      numbers?.[Symbol.dispose]();
+      for (const each of numbers) each[Symbol.dispose]();
     }
     this.#products.clear();
   }

@@ -3,6 +3,8 @@ import { modelParameters } from "../parameters.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
 import { elementCount } from "../../ort/tensor/dtype.ts";
 import { readAll, readFloat32 } from "../../ort/tensor/tensor_source.ts";
+import { openObjects } from "../../tests/support/open_objects.ts";
+import { recordedRuntime } from "../../tests/support/recorded_runtime.ts";
 import { tinyConfig } from "../../tests/support/tiny_model.ts";
 import { LAYOUT_BLOCK, layoutParameters, ParameterStore } from "./parameter_store.ts";
 
@@ -155,4 +157,51 @@ Deno.test("zero() clears all of a store, and its bytes are those of its layout",
   store.flat.float32().fill(5);
   store.zero();
   assert.ok(store.flat.float32().every((each) => each === 0));
+});
+
+Deno.test("where no piece of a tensor can be read alone, pieces are those of one read", async () => {
+  const device = { kind: "webgpu" } as const;
+  const { runtime: own, take } = recordedRuntime(device, { viewsAtOffset: false });
+  let reads = 0;
+  own.place(device).tensors!.download = (_, into) => {
+    reads++;
+    into.forEach((_, i) => into[i] = 25 * reads + i);
+  };
+  const store = new ParameterStore(own, layoutParameters([specs[0], specs[2]]));
+  /** Of which of the device's reads the bytes are. */
+  const read = async (name: string, offset: number, bytes: number) => {
+    const into = new Uint8Array(bytes);
+    await store.read(name, into, offset);
+    assert.deepEqual([...into], Array.from(into, (_, i) => into[0] + i));
+    return (into[0] - offset) / 25;
+  };
+  assert.equal(await read("norm", 0, 20), 1);
+  assert.deepEqual([await read("norm", 0, 8), await read("norm", 8, 8)], [2, 2]);
+  assert.equal(await read("norm", 16, 4), 2);
+  // Read to its end, it is read anew.
+  assert.equal(await read("norm", 16, 4), 3);
+  assert.equal(await read("norm", 12, 4), 4);
+  // As it is from its start on, and where another was read meanwhile.
+  assert.deepEqual([await read("norm", 0, 4), await read("norm", 4, 4)], [5, 5]);
+  assert.deepEqual([await read("bias", 4, 4), await read("norm", 4, 4)], [6, 7]);
+  assert.deepEqual([await read("norm", 0, 20), await read("norm", 8, 4)], [8, 7]);
+  await assert.rejects(store.read("norm", new Uint8Array(8), 16), {
+    name: "RangeError",
+    message: /"norm"/,
+  });
+  assert.equal(reads, 8);
+  take();
+  store[Symbol.dispose]();
+  assert.equal(take().filter((line) => line.startsWith("free ")).length, 2);
+});
+
+Deno.test("a store takes what it allocated with it", () => {
+  using own = new Runtime({ threads: 1 });
+  const open = openObjects(own);
+  for (const dtypes of [new Map(), new Map([["matrix", "float16"]] as const)]) {
+    const store = new ParameterStore(own, layoutParameters(specs), { dtypes });
+    assert.equal(open().tensors, dtypes.size === 0 ? 5 : 4);
+    store[Symbol.dispose]();
+    assert.equal(open().tensors, 0);
+  }
 });

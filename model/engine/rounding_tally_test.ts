@@ -58,8 +58,11 @@ Deno.test("the first of matrices without error stands for all", () => {
 
 Deno.test("bytes of two types are compared piece by piece, those of one type not at all", () => {
   const tally = new RoundingTally();
-  // More than two pieces of 2^14. One number in eight is no bfloat16.
-  const values = Array.from({ length: 2 * (1 << 14) + 3 }, (_, i) => i % 8 === 5 ? 1 + 2 ** -9 : 1);
+  // More than two pieces of 2^14. Behind the first one number in eight is no bfloat16.
+  const values = Array.from(
+    { length: 2 * (1 << 14) + 3 },
+    (_, i) => i > (1 << 14) + 2 && i % 8 === 5 ? 1 + 2 ** -9 : 1,
+  );
   tally.add("w", { bytes: single(values), dtype: "float32" }, {
     ...{ bytes: half(values), dtype: "bfloat16" },
   });
@@ -69,6 +72,14 @@ Deno.test("bytes of two types are compared piece by piece, those of one type not
   assert.deepEqual(counts, { from: ["float32"], weights: values.length, changed, zeroed: 0 });
   assert.equal(worst.name, "w");
   assert.ok(Math.abs(worst.error / Math.sqrt(changed * 2 ** -18 / squares) - 1) < 1e-12);
+  // A piece more of it.
+  tally.add("w", { bytes: single([1, 1 + 2 ** -9]), dtype: "float32" }, {
+    ...{ bytes: half([1, 1]), dtype: "bfloat16" },
+  });
+  assert.deepEqual(
+    [tally.result()!.weights, tally.result()!.changed],
+    [values.length + 2, changed + 1],
+  );
 
   const same = new RoundingTally();
   same.add("w", { bytes: half([1, 2, 3]), dtype: "bfloat16" }, {

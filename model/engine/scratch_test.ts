@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { cpu } from "../../ort/runtime/device.ts";
 import { Runtime } from "../../ort/runtime/runtime.ts";
+import { openObjects } from "../../tests/support/open_objects.ts";
+import { recordedRuntime } from "../../tests/support/recorded_runtime.ts";
 import { Scratch } from "./scratch.ts";
 
 const runtime = new Runtime({ threads: 2 });
@@ -46,4 +49,30 @@ Deno.test("disposing frees all, and twice is harmless", () => {
   scratch[Symbol.dispose]();
   scratch[Symbol.dispose]();
   assert.throws(() => tensor.float32(), /it was disposed of/);
+});
+
+Deno.test("a buffer is as large as its tensor, or one element, and there is one of each name", () => {
+  using own = new Runtime({ threads: 1 });
+  const open = openObjects(own);
+  using scratch = new Scratch(own);
+  const small = scratch.atLeast("a", 8);
+  assert.equal(scratch.atLeast("a", 8), small);
+  scratch.tensor("a", "float32", [2]);
+  assert.equal(scratch.atLeast("a", 8), small);
+  assert.deepEqual([small.byteLength, open().tensors], [8, 2]);
+  // A larger one takes its place, and the view's of it.
+  const large = scratch.atLeast("a", 9);
+  assert.deepEqual([large.byteLength, open().tensors], [9, 1]);
+  scratch.tensor("b", "float32", [0, 4]);
+  assert.deepEqual([scratch.atLeast("b", 1).byteLength, open().tensors], [4, 3]);
+  scratch[Symbol.dispose]();
+  assert.equal(open().tensors, 0);
+  // What is asked for afterwards is new.
+  assert.equal(scratch.write("b", "float32", [1], Float32Array.of(3)).float32()[0], 3);
+});
+
+Deno.test("buffers are on the runtime's device, or another that is asked for", () => {
+  const { runtime: own } = recordedRuntime({ kind: "webgpu" });
+  assert.deepEqual(new Scratch(own).atLeast("a", 8).device, { kind: "webgpu" });
+  assert.deepEqual(new Scratch(own, cpu).atLeast("a", 8).device, cpu);
 });

@@ -43,7 +43,7 @@ export function segmentMasks(
         (_, i) => ids[Math.min(first + i, length - 1)],
       );
       const start = (chunk * rows + row) * size;
-      const before = first === 0 ? undefined : ids[first - 1];
+      const before: number | undefined = ids[first - 1];
       for (let i = 0; i < size; i++) {
         if (own[i] === before) carried[start + i] = 0;
         if (own[i] === own[size - 1]) kept[start + i] = 0;

@@ -61,6 +61,20 @@ Deno.test("masks of segments hide what is of another segment inside a chunk", ()
   assert.deepEqual([...segment_taps.values], [0, 0, 1, 1, 0, 1]);
 });
 
+Deno.test("a segment that ends or begins inside a chunk is neither carried into it nor kept behind it", () => {
+  const grid = { rows: 2, length: 4, segmentIds: Int32Array.of(1, 2, 2, 3, 4, 4, 5, 5) };
+  const masks = segmentMasks(grid, { taps: 2, chunk: 2 });
+  // By chunk and row.
+  assert.deepEqual([...masks.segment_carried.values], [H, H, H, H, 0, H, H, H]);
+  assert.deepEqual([...masks.segment_kept.values], [H, 0, 0, 0, H, 0, 0, 0]);
+  const [apart, together] = [[0, H, H, 0], [0, H, 0, 0]];
+  assert.deepEqual([...masks.segment_pairs.values], [
+    ...[...apart, ...together],
+    ...[...apart, ...together],
+  ]);
+  assert.deepEqual([...masks.segment_taps.values], [0, 0, 1, 0, 0, 1, 0, 1]);
+});
+
 Deno.test("segmentMaskSize() counts the numbers of all masks", () => {
   const draw = draws(5);
   for (

@@ -138,7 +138,7 @@ function cheapestGroups(
 ): readonly { readonly start: number; readonly end: number }[] {
   // The least cost of the first n, and where the last group of that way starts.
   const cost = [0];
-  const start = [0];
+  const start: number[] = [];
   for (let n = 1; n <= lengths.length; n++) {
     cost[n] = Infinity;
     for (let from = 0; from < n; from++) {

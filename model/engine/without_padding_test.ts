@@ -78,9 +78,13 @@ Deno.test("similarRows() runs rows of unlike length apart, the longest first", (
 
 Deno.test("similarRows() keeps rows together where that is cheaper, and leaves out empty ones", () => {
   const near = tinyBatch([[c], [e]], 300);
-  assert.deepEqual(similarRows(near).map(({ grid }) => grid), [near]);
-  const [{ grid }, ...others] = similarRows(tinyBatch([[c], [], [e]], 301));
-  assert.deepEqual([grid.rows, grid.length, others.length], [2, 300, 0]);
+  const [whole, ...none] = similarRows(near);
+  assert.equal(whole.grid, near);
+  assert.deepEqual([whole.places, none], [undefined, []]);
+  for (const length of [300, 301]) {
+    const [{ grid }, ...others] = similarRows(tinyBatch([[c], [], [e]], length));
+    assert.deepEqual([grid.rows, grid.length, others.length], [2, 300, 0]);
+  }
   const nothing = tinyBatch([[], []], 16);
   assert.deepEqual(similarRows(nothing).map(({ grid }) => grid), [nothing]);
 });
@@ -195,6 +199,8 @@ Deno.test("rowsOf() takes rows in the order asked for, as long as the longest of
     },
     places: Int32Array.of(10, 11, 12, 13, 0, 1, 2, 3),
   });
+  const empty = rowsOf(SMALL, [1]);
+  assert.deepEqual([empty.grid.rows, empty.grid.length, empty.places!.length], [1, 0, 0]);
   // What has no targets gets none.
   const { targets: _, ...unlabelled } = SMALL;
   const { grid, places } = rowsOf(unlabelled, [0]);
@@ -238,6 +244,10 @@ Deno.test("similarRows() keeps the rows of a grid in their order, and neighbours
   assert.deepEqual(parts.map(({ grid }) => [grid.rows, grid.length]), [[2, 90], [2, 3]]);
   const firsts = parts.map(({ grid, places }) => [places![0], places![grid.length]]);
   assert.deepEqual(firsts, [[90, 270], [0, 180]]);
+  const [{ places }] = similarRows(
+    tinyBatch([...randomExamples([89, 90, 88, 3], 64).map((each) => [each])], 91),
+  );
+  assert.deepEqual([0, 90, 180].map((at) => places![at]), [0, 91, 182]);
   // Each pair is as long as its longer row.
   const pairs = similarRows(tinyBatch([[short], [short], [short], [long]], 90), 2);
   assert.deepEqual(pairs.map(({ grid }) => [grid.rows, grid.length]), [[2, 90], [2, 3]]);

@@ -1,6 +1,7 @@
 /** What each wrapper launches, without a device: kernels, grids, shared memory, and values by their types. */
 
 import assert from "node:assert/strict";
+import { recordedGpu, STREAM } from "../../tests/support/recorded_gpu.ts";
 import {
   ADAMW_CONTROL,
   ADAMW_CONTROL_BYTES,
@@ -12,51 +13,11 @@ import {
 import { AttentionKernels } from "./attention_kernels.ts";
 import { ColumnSumsKernel } from "./column_sums.ts";
 import { CrossEntropyKernel } from "./cross_entropy_kernels.ts";
-import type { LaunchOptions, ParameterType } from "./driver.ts";
 import { DropoutKernel } from "./dropout_kernel.ts";
-import type { Gpu } from "./gpu.ts";
 import { HeadsKernels } from "./heads_kernels.ts";
 import { LORA_PARTS, LoraKernels, loraSource } from "./lora_kernels.ts";
-import type { KernelSource } from "./nvrtc.ts";
 import { RmsNormGradientKernel } from "./rms_norm_kernels.ts";
 import { SwigluKernels } from "./swiglu_kernels.ts";
-
-const STREAM = 0x5000n;
-const LETTERS: Readonly<Record<ParameterType, string>> = {
-  pointer: "p",
-  i64: "l",
-  i32: "i",
-  u32: "u",
-  f32: "f",
-  f64: "d",
-};
-
-/** A device that writes launches down: source, kernel and types, grid, block, shared memory, values. */
-function recordedGpu(): { gpu: Gpu; take(): string[] } {
-  const lines: string[] = [];
-  const gpu = {
-    load: ({ name: source }: KernelSource) =>
-      Promise.resolve({
-        kernel: (name: string, types: readonly ParameterType[]) => ({
-          launch({ stream, grid, block, sharedBytes }: LaunchOptions, values: readonly unknown[]) {
-            assert.equal(stream, STREAM);
-            assert.equal(values.length, types.length);
-            values.forEach((value, i) =>
-              assert.equal(typeof value, types[i] === "pointer" ? "bigint" : "number")
-            );
-            const shared = sharedBytes ? ` shared ${sharedBytes}` : "";
-            lines.push(
-              `${source}.${name} ${
-                types.map((type) => LETTERS[type]).join("")
-              } [${grid}] x ${block}${shared}: ` +
-                values.join(" "),
-            );
-          },
-        }),
-      }),
-  };
-  return { gpu: gpu as unknown as Gpu, take: () => lines.splice(0) };
-}
 
 Deno.test("sums of columns: 32 columns a block", async () => {
   const { gpu, take } = recordedGpu();

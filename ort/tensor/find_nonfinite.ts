@@ -17,7 +17,7 @@ const EXPONENTS: Readonly<Partial<Record<DType, readonly [bits: number, one: num
 /**
  * The index of the first NaN or infinity, -1 where all are finite; integers always are.
  *
- * @param bytes whole elements, at a multiple of 4 bytes in their buffer
+ * @param bytes elements, at a multiple of 4 bytes in their buffer; a part of one behind them is left out
  */
 export function findNonFinite(bytes: Uint8Array<ArrayBuffer>, dtype: DType): number {
   const exponents = EXPONENTS[dtype];
