@@ -13,7 +13,7 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import { ChunkedAttention, type ChunkedAttentionContext } from "./chunked_attention.ts";
 import { Scratch } from "./scratch.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 
 /** Tensors of two rows of six tokens, in heads of 8: four of queries, two of keys. */
 const SHAPES = {

@@ -17,7 +17,7 @@ import type { Quantization } from "../quantization.ts";
 import { roundedSource } from "../weights/rounded_source.ts";
 import { loadModel } from "./load_model.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const CONFIG = tinyConfig({ num_hidden_layers: 1 });
 const folder = await tinyModelFolder(runtime, CONFIG);
 globalThis.addEventListener("unload", () => rmSync(folder.path, { recursive: true }));

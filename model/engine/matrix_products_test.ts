@@ -9,7 +9,7 @@ import { Tensor } from "../../ort/runtime/tensor.ts";
 import { assertClose } from "../../ort/tensor/assert_close.ts";
 import { MatrixProducts, type PackedMatrix } from "./matrix_products.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 
 const BLOCK = 32;
 

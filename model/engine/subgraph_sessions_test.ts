@@ -9,7 +9,7 @@ import { openObjects } from "../../tests/support/open_objects.ts";
 import { Scratch } from "./scratch.ts";
 import { type LaunchNode, planCrossing, SubgraphSessions } from "./subgraph_sessions.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 
 /**
  * y = gated + x, where gated is first · second + third of an operation of ortune's own, whose operands are x + 1

@@ -11,7 +11,7 @@ import {
   tensorSums,
 } from "./gradient_norms.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const shapes = [[], [3], [2, 3], [1], [4, 1], [2, 2, 2], [5], [300], [1, 6]];
 const layout = layoutParameters(
   shapes.map((shape, i) => ({ name: `${i}`, shape, decays: shape.length > 1 })),

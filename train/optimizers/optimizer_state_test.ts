@@ -13,7 +13,7 @@ import {
   writePieces,
 } from "./optimizer_state.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 // 300 of 512 elements, and 7 of 256.
 const layout = layoutParameters([
   { name: "norm.weight", shape: [7], decays: false },

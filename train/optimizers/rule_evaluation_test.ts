@@ -7,7 +7,7 @@ import { numbersOf } from "../../tests/support/numbers.ts";
 import { OptimizerState } from "./optimizer_state.ts";
 import { type EvaluatedRule, RuleEvaluation } from "./rule_evaluation.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const layout = layoutParameters([
   { name: "norm", shape: [3], decays: false },
   { name: "weight", shape: [2, 3], decays: true },

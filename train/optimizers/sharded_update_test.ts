@@ -7,7 +7,7 @@ import type { HostUpdate } from "./host_optimizer.ts";
 import { ShardedState } from "./sharded_state.ts";
 import { ShardedUpdate } from "./sharded_update.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const layout = layoutParameters([
   { name: "weight", shape: [5, 250], decays: true },
   { name: "norm", shape: [7], decays: false },

@@ -11,7 +11,7 @@ import { ShardedState } from "./sharded_state.ts";
 import { elementsOf, updatedTensors, updateShares } from "./update_shares.ts";
 import { MASTER } from "./update_state.ts";
 
-const runtime = new Runtime({ threads: 1 });
+const runtime = new Runtime({ threads: 2 });
 const layout = layoutParameters([
   { name: "weight", shape: [5, 250], decays: true },
   { name: "norm", shape: [7], decays: false },
