@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { VERSION } from "../../internal/version.ts";
+import { fakeClock } from "../../tests/support/fake_clock.ts";
 import {
   type Script,
   type ScriptedServer,
@@ -451,6 +452,30 @@ const OLLAMA_END = {
   eval_count: TOKENS,
   eval_duration: "#",
 };
+
+Deno.test("Ollama's answers tell how long the prompt took, and how long the reply", async () => {
+  using clock = fakeClock();
+  const timed: Script = async function* (prompt) {
+    clock.pass(30);
+    if (prompt.includes("silent")) return;
+    yield "<think>\n\n</think>\n\nYes";
+    clock.pass(50);
+    yield ".";
+  };
+  await using server = await scriptedServer(timed);
+  const durations = async (content: string): Promise<readonly number[]> => {
+    const asked = { model: "base:latest", stream: false, messages: [{ role: "user", content }] };
+    const answer = await fetch(`${server.url}/api/chat`, {
+      method: "POST",
+      headers: { "content-type": "application/json", connection: "close" },
+      body: JSON.stringify(asked),
+    });
+    const told = await answer.json();
+    return [told.total_duration, told.prompt_eval_duration, told.eval_duration];
+  };
+  assert.deepEqual(await durations("Hi"), [80e6, 30e6, 50e6]);
+  assert.deepEqual(await durations("silent"), [30e6, 30e6, 0]);
+});
 
 test("Ollama's paths answer whole or in lines, and load what is loaded", async (server) => {
   const head = { model: "base:latest", created_at: "#" };

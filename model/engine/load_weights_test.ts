@@ -4,6 +4,7 @@ import { Runtime } from "../../ort/runtime/runtime.ts";
 import type { DType } from "../../ort/tensor/dtype.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../../ort/tensor/half.ts";
 import { type TensorData, tensorSourceFromMap } from "../../ort/tensor/tensor_source.ts";
+import { openObjects } from "../../tests/support/open_objects.ts";
 import { draws } from "../../tests/support/random.ts";
 import { emptyStore, tinyConfig } from "../../tests/support/tiny_model.ts";
 import { loadWeights } from "./load_weights.ts";
@@ -263,6 +264,19 @@ Deno.test("a model that is not tied must bring its lm_head", async () => {
     loadWeights(runtime, store, tensorSourceFromMap(tensors())),
     /Cannot load weights from the checkpoint: .*\n {2}missing: "lm_head.weight"\nTake both from the same model, or, where .* set tie_word_embeddings to true/,
   );
+});
+
+Deno.test("a piece that cannot be read leaves nothing open but its store", async () => {
+  const source = tensorSourceFromMap(tensors());
+  const failing: typeof source = {
+    ...source,
+    read: () => Promise.reject(new Error("cut")),
+  };
+  const open = openObjects(runtime);
+  using store = emptyStore(runtime, config);
+  const { tensors: before } = open();
+  await assert.rejects(loadWeights(runtime, store, failing), { message: "cut" });
+  assert.equal(open().tensors, before);
 });
 
 Deno.test("loading stops with the signal's reason", async () => {

@@ -25,6 +25,23 @@ Deno.test("a commit syncs the bytes before they have the file's name", async () 
   assert.deepEqual(record.calls, ["sync a handle", "rename a.RANDOM.tmp to a"]);
 });
 
+Deno.test({
+  name: "a committed file is closed",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using folder = await tempFolder();
+    const opened = async (): Promise<number> =>
+      (await Array.fromAsync(Deno.readDir("/proc/self/fd"), ({ name }) => name)).length;
+    const before = await opened();
+    for (let i = 0; i < 4; i++) {
+      const file = await FileWriter.create(`${folder.path}/${i}`);
+      await file.write(Uint8Array.of(1));
+      await file.commit();
+    }
+    assert.ok(await opened() < before + 4);
+  },
+});
+
 Deno.test("a file that was not committed leaves nothing", async () => {
   await using folder = await tempFolder();
   const dir = folder.path;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { open } from "node:fs/promises";
 import { tempFolder } from "../../tests/support/temp_folder.ts";
 import { RandomAccessFile } from "./random_access_file.ts";
 
@@ -28,6 +29,28 @@ Deno.test("a file is read from any byte on, to its end", async () => {
       } ended 2 bytes early, so it was cut since it was opened. ` +
       "Restore it and open it again",
   });
+});
+
+Deno.test("a read goes on where the system gave only a part", async () => {
+  await using folder = await tempFolder();
+  const path = await folder.write("a", BYTES);
+  const probe = await open(path);
+  const handle = Object.getPrototypeOf(probe);
+  await probe.close();
+  const { read } = handle;
+  handle.read = function (into: Uint8Array, at: number, length: number, position: number) {
+    return read.call(this, into, at, Math.min(7, length), position);
+  };
+  try {
+    await using file = await RandomAccessFile.open(path, "weights");
+    const into = new Uint8Array(30);
+    assert.equal(await file.read(into, 50), 30);
+    assert.deepEqual(into, BYTES.slice(50, 80));
+    assert.equal(await file.read(into, 80), 20);
+    assert.deepEqual(into.slice(0, 20), BYTES.slice(80));
+  } finally {
+    handle.read = read;
+  }
 });
 
 Deno.test("a closed file reads nothing more, and ends what was asked for before", async () => {

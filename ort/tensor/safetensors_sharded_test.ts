@@ -138,6 +138,12 @@ Deno.test("links are refused, unless the caller trusts the folder", async () => 
     openSafetensorsFolder(`${dir}/one`),
     /"model\.safetensors" is a link to a file outside/,
   );
+  // By the name that it was asked for.
+  await Deno.symlink(`${dir}/one`, `${dir}/link`);
+  await assert.rejects(
+    openSafetensorsFolder(`${dir}/link`),
+    (error: Error) => error.message.startsWith(`Cannot open weights in "${dir}/link": "model.`),
+  );
 });
 
 Deno.test("all tensors that the shards lack are reported together and nothing stays open", async () => {
