@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fakeHub } from "../tests/support/fake_hub.ts";
-import { content, downloads, ID, type Layout, layouts } from "../tests/support/hub_layouts.ts";
-import { startHub } from "../tests/support/hub_stub.ts";
+import { content, ID, type Layout, layouts } from "../tests/support/hub_layouts.ts";
+import { downloads, startHub } from "../tests/support/hub_stub.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 import { HubError } from "./hub_error.ts";
 import type { HubSource } from "./hub_options.ts";
@@ -192,7 +192,7 @@ for (const { name, files, readme, which, source = "huggingface", status, message
       assert.equal(error.message, message.replace("HOST", new URL(hub.endpoint).host));
       return true;
     });
-    assert.deepEqual(downloads(hub.requests).filter((path) => path !== "README.md"), []);
+    assert.deepEqual(downloads(hub).filter((path) => path !== "README.md"), []);
   });
 }
 

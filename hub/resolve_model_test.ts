@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { fakeHub } from "../tests/support/fake_hub.ts";
-import { startHub } from "../tests/support/hub_stub.ts";
+import { downloads, startHub } from "../tests/support/hub_stub.ts";
 import type { Fault } from "../tests/support/hub_stub.ts";
 import { recordFiles } from "../tests/support/record_files.ts";
 import { tempFolder } from "../tests/support/temp_folder.ts";
 import {
   assertGood,
-  downloads,
   FILES,
   ID,
   options,

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { listDataset, resolveDataset } from "../hub/resolve_dataset.ts";
-import { content, downloads, ID, layouts } from "./support/hub_layouts.ts";
-import { startHub } from "./support/hub_stub.ts";
+import { content, ID, layouts } from "./support/hub_layouts.ts";
+import { downloads, startHub } from "./support/hub_stub.ts";
 import { tempFolder } from "./support/temp_folder.ts";
 
 Deno.test(`${layouts.length} layouts are taken as the Python package datasets takes them, of both hubs`, async () => {
@@ -23,7 +23,7 @@ Deno.test(`${layouts.length} layouts are taken as the Python package datasets ta
         taken,
         `${name} of ${source}`,
       );
-      assert.deepEqual(downloads(hub.requests), readme === null ? [] : ["README.md"], name);
+      assert.deepEqual(downloads(hub), readme === null ? [] : ["README.md"], name);
       for (const subset of subsets) {
         for (const split of subset.splits) {
           hub.requests.length = 0;
@@ -36,7 +36,7 @@ Deno.test(`${layouts.length} layouts are taken as the Python package datasets ta
             assert.equal(sizes.get(expected[index]), (await Deno.stat(path)).size);
           }
           // Some files are of two splits, and are fetched once.
-          const fetched = downloads(hub.requests).filter((path) => path !== "README.md");
+          const fetched = downloads(hub).filter((path) => path !== "README.md");
           assert.ok(fetched.every((path) => expected.includes(path)), name);
           const again = await resolveDataset(ID, { ...options, ...which, offline: true })
             .catch((error: Error) => error);

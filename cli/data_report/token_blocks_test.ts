@@ -27,7 +27,7 @@ function example(inputIds: readonly number[], promptLength: number, from = promp
     supervised: inputIds.length - from,
     truncatedTokens: 0,
     terminated: true,
-  } as Example;
+  };
 }
 
 /** `x:…<e>` of a user, `y:…<e>` of anyone else. */
@@ -205,13 +205,13 @@ Deno.test("tokenBlocks() writes a character whole with its last part, and the fi
 });
 
 Deno.test("tokenBlocks() takes decoded texts of a tokenizer without bytes", () => {
-  const other = {
+  const other: typeof tokenizer = {
     ...tokenizer,
     tokenBytes: () => {
       throw new TypeError("neither");
     },
-  } as unknown as Tokenizer;
-  const [{ tokens }] = tokenBlocks(example([2, 4], 0), other, {
+  };
+  const [{ tokens }] = tokenBlocks(example([2, 4], 0), other as Tokenizer, {
     before: [],
     render,
     roles: ["prompt", "assistant"],

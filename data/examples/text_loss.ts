@@ -69,10 +69,10 @@ function hasBytesOf(text: string, ids: Int32Array, tokenizer: Decoder): boolean 
   return at === written;
 }
 
-/** Where two texts part that are not the same. */
+/** Where two texts that differ part. */
 function describe(text: string, decoded: string): string {
   let at = 0;
-  while (text[at] === decoded[at]) at++;
+  while (at < text.length && text[at] === decoded[at]) at++;
   const near = (whole: string): string =>
     JSON.stringify(whole.slice(Math.max(0, at - 8), at + 16).toWellFormed());
   return `at character ${at} ${near(text)} becomes ${near(decoded)}`;

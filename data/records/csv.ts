@@ -202,7 +202,7 @@ async function* checkUtf8(
   lines: LineCounter,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  /** The last character, of which the next chunk may have more. */
+  /** The bytes of the last character, which the next chunk may complete. */
   let last = new Uint8Array();
   for await (const chunk of chunks) {
     try {
@@ -211,7 +211,8 @@ async function* checkUtf8(
       throw badLine(chunk, last, { file: path, line: lines.lastLine });
     }
     lines.add(chunk);
-    last = concatBytes([last, chunk]);
+    // A character has four bytes at most.
+    last = concatBytes([last, chunk.subarray(-4)]);
     last = last.slice(last.findLastIndex((byte) => (byte & 0xc0) !== 0x80));
     yield chunk.slice();
   }

@@ -21,6 +21,8 @@ type ColumnDecoder = Parameters<typeof readColumn>[2];
 /** Bytes in which a page's header is looked for first: statistics of long texts make larger ones. */
 const HEADER_BYTES = 4096;
 const HEADER_GROWTH = 16;
+/** Largest header that is read, as of Parquet's C++ library: of a damaged file not all of a column is held for it. */
+const MAX_HEADER_BYTES = 2 ** 24;
 
 /** A page of a column. */
 export interface ParquetPage {
@@ -88,8 +90,8 @@ async function readHeader(
     try {
       header = parquetHeader(reader);
     } catch (cause) {
-      // Of whatever kind: the decoder names a text that does not end otherwise than a number.
-      if (start + most < end) continue;
+      // Where bytes are missing, it is a RangeError at a number, and another error at a text.
+      if (start + most < end && most < MAX_HEADER_BYTES) continue;
       throw cause;
     }
     const { data_page_header: v1, data_page_header_v2: v2, dictionary_page_header } = header;

@@ -38,3 +38,31 @@ for (const [json, state] of bad) {
     assert.throws(() => parseChatSettings(json, "c.json"), { name: "RangeError", message });
   });
 }
+
+Deno.test("chat settings take up to 16 ids, and are written as JSON of two blanks", () => {
+  const ids = Array.from({ length: 16 }, (_, id) => id);
+  const json = { format: 1, system: null, enable_thinking: null, eos_token_ids: ids };
+  assert.deepEqual(parseChatSettings(json), { eosTokenIds: ids });
+  assert.throws(() => parseChatSettings({ ...json, eos_token_ids: [...ids, 16] }), {
+    message:
+      "Cannot read chat_settings.json: eos_token_ids must be a list of ids; delete it, and give --system yourself",
+  });
+  for (const enable_thinking of [true, false]) {
+    assert.deepEqual(
+      parseChatSettings({ ...json, system: "", enable_thinking, eos_token_ids: [3] }),
+      {
+        system: "",
+        enableThinking: enable_thinking,
+        eosTokenIds: [3],
+      },
+    );
+  }
+  assert.equal(
+    formatChatSettings({ system: "", enableThinking: true, eosTokenIds: [1] }),
+    '{\n  "format": 1,\n  "system": "",\n  "enable_thinking": true,\n  "eos_token_ids": [\n    1\n  ]\n}\n',
+  );
+  assert.equal(
+    formatChatSettings({ eosTokenIds: [] }),
+    '{\n  "format": 1,\n  "system": null,\n  "enable_thinking": null,\n  "eos_token_ids": []\n}\n',
+  );
+});

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { splitThinking } from "./thinking.ts";
+import {
+  mentionsThinkTag,
+  OPENED_BY_PROMPT,
+  splitThinking,
+  trimLeadingLineBreaks,
+  trimLineBreaks,
+} from "./thinking.ts";
 
 const cases: [string, string, string, string][] = [
   ["reads Qwen3's spacing", "<think>\nt\n</think>\n\na", "t", "a"],
@@ -45,3 +51,31 @@ for (const [name, text, think, answer] of cases) {
     assert.deepEqual(splitThinking(text), { think, answer });
   });
 }
+
+Deno.test("trimLineBreaks() and its like drop line breaks at the ends, and no blanks", () => {
+  const text = "\r\n\n a\nb \n\r";
+  assert.equal(trimLineBreaks(text), " a\nb ");
+  assert.equal(trimLeadingLineBreaks(text), " a\nb \n\r");
+  assert.equal(trimLineBreaks("\n"), "");
+  assert.equal(mentionsThinkTag("a <think> b"), true);
+  assert.equal(mentionsThinkTag("a </think>"), true);
+  assert.equal(mentionsThinkTag("think"), false);
+  assert.equal(OPENED_BY_PROMPT.test("x<think>\n "), true);
+  assert.equal(OPENED_BY_PROMPT.test("<think>x"), false);
+});
+
+Deno.test("splitThinking() takes a closing tag without an opening one only at the edge of a line", () => {
+  const cases: [string, string, string][] = [
+    ["</think>a", "", "a"],
+    ["t</think>", "t", ""],
+    ["t</think>\na", "t", "a"],
+    ["t\r</think>a", "t", "a"],
+    ["t </think> a", "", "t </think> a"],
+    ["t<think>\n</think>\na", "", "t<think>\n</think>\na"],
+    ["<think>a</think>b<think>c</think>d", "a", "b<think>c</think>d"],
+    ["<think><think></think>", "<think>", ""],
+  ];
+  for (const [text, think, answer] of cases) {
+    assert.deepEqual(splitThinking(text), { think, answer }, text);
+  }
+});

@@ -27,10 +27,3 @@ export function content(
     ...readme === null ? {} : { "README.md": readme },
   };
 }
-
-/** Files that were asked for, in their order. */
-export function downloads(requests: readonly { readonly path: string }[]): string[] {
-  return requests.flatMap(({ path }) =>
-    /(?:resolve\/[^/]+\/|FilePath=)(.+)$/.exec(decodeURIComponent(path))?.[1] ?? []
-  );
-}

@@ -181,3 +181,10 @@ export function startHub(files: Readonly<Record<string, string | Uint8Array>>): 
     },
   });
 }
+
+/** Files that were asked for, in their order. */
+export function downloads({ requests }: Pick<HubStub, "requests">): string[] {
+  return requests.flatMap(({ path }) =>
+    /(?:resolve\/[^/]+\/|FilePath=)(.+)$/.exec(decodeURIComponent(path))?.[1] ?? []
+  );
+}

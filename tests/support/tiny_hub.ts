@@ -76,10 +76,3 @@ export async function assertGood(
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
-
-/** Names of the files that were asked for, in their order. */
-export function downloads(hub: HubStub): string[] {
-  return hub.requests.filter(({ path }) => /resolve|FilePath/.test(path)).map(({ path }) =>
-    path.split(/[/=]/).at(-1)!
-  );
-}

@@ -267,23 +267,10 @@ interface Made {
   readonly learningRate: number;
 }
 
-/** Options with their defaults. */
-type ResolvedOptions =
-  & TrainOptions
-  & Required<
-    Pick<
-      TrainOptions,
-      | "batchSize"
-      | "accumulationSteps"
-      | "epochs"
-      | "sortUpdates"
-      | "seed"
-      | "evalStrategy"
-      | "saveStrategy"
-    >
-  >;
+type ResolvedOptions = ReturnType<typeof withDefaults>;
 
-function resolve(
+/** Options with the defaults that more than one method needs. */
+function withDefaults(
   {
     batchSize = 1,
     accumulationSteps = 1,
@@ -294,9 +281,9 @@ function resolve(
     saveStrategy = "steps",
     ...options
   }: TrainOptions,
-): ResolvedOptions {
-  const resolved = { batchSize, accumulationSteps, epochs, sortUpdates, seed };
-  return { ...options, ...resolved, evalStrategy, saveStrategy };
+) {
+  const defaulted = { batchSize, accumulationSteps, epochs, sortUpdates, seed };
+  return { ...options, ...defaulted, evalStrategy, saveStrategy };
 }
 
 class Run {
@@ -321,7 +308,7 @@ class Run {
   readonly #pending: Launched[] = [];
 
   constructor(trainer: Trainer, given: TrainOptions) {
-    const options = resolve(given);
+    const options = withDefaults(given);
     const { examples, batchSize, accumulationSteps, epochs, seed } = options;
     const { maxSteps = 0, loggingSteps = 10, evalSteps = 0, saveSteps = 0 } = options;
     if (examples.length === 0) {

@@ -4,7 +4,7 @@ import sets from "../../../tests/fixtures/tokenizers/sets.json" with { type: "js
 import { createNormalizer } from "./normalizer.ts";
 import { parsePattern } from "./pattern.ts";
 import { patternSource } from "./pattern_source.ts";
-import { DIGITS, PUNCTUATION, WORD_OF_REGEX } from "./rust_sets.ts";
+import { DIGITS, newSmallLetter, PUNCTUATION, WORD_OF_REGEX } from "./rust_sets.ts";
 
 const codes = Array.from({ length: 0x110000 }, (_, code) => code)
   .filter((code) => code < 0xd800 || code > 0xdfff);
@@ -64,3 +64,8 @@ for (const [type, expected] of Object.entries(sets["among marks"])) {
     assert.equal(rewritten(type, probe), expected);
   });
 }
+
+Deno.test("newSmallLetter() gives the small letters of capitals that V8 does not know", () => {
+  const small = [..."\ua7ce\ua7d2\ua7d4\u{16ea0}\u{16eb8}"].map(newSmallLetter).join("");
+  assert.equal(small, "\ua7cf\ua7d3\ua7d5\u{16ebb}\u{16ed3}");
+});
